@@ -1,0 +1,2 @@
+//! The rosterd binary.
+fn main() {}
