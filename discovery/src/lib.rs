@@ -1,1 +1,21 @@
-//! rosterd-discovery
+//! Discovery: the contract of a discoverer, the registry of mechanisms, the manager that runs them, and the mechanisms
+//! that rosterd ships, a folder each.
+
+mod contract;
+mod error;
+mod mechanism;
+pub mod metrics;
+mod polling;
+mod registry;
+mod status;
+pub mod stopper;
+
+pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};
+pub use error::Error;
+pub use mechanism::{AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics, Problem};
+pub use polling::{Polling, Schedule};
+pub use registry::{Mechanism, Registry, RegistryError, Validator};
+pub use status::{Failure, Presence, Status, StatusHandle};
+
+#[doc(hidden)]
+pub use inventory;

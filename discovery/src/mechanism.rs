@@ -1,0 +1,172 @@
+//! What a mechanism is to the rest of rosterd: a configuration that builds discoverers.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Discoverer, Error};
+
+/// The configuration of a mechanism: one entry of its `<name>_sd_configs`.
+///
+/// Its `Default` holds every default, with `#[serde(default, deny_unknown_fields)]` on the type. Secrets are
+/// [`Secret`](rosterd_model), so that a serialised configuration can be shown.
+pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + Debug + Send + Sync + 'static {
+    /// The name of the mechanism, `http` for `http_sd_configs`.
+    const MECHANISM: &'static str;
+
+    /// Metrics of this mechanism beyond those every provider has; `()` if there are none.
+    type Metrics: MechanismMetrics;
+
+    /// All that is wrong with the configuration.
+    fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// Makes relative paths absolute; `base` is the folder of the configuration file.
+    fn resolve_paths(&mut self, _base: &Path) {}
+
+    /// The interval of a polling mechanism.
+    fn refresh_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Makes a discoverer. Fails on what only shows now: an unreadable certificate, say.
+    fn build(&self, cx: Build<'_, Self::Metrics>) -> Result<Box<dyn Discoverer>, Error>;
+}
+
+/// What [`MechanismConfig::build`] is given.
+#[derive(Debug)]
+pub struct Build<'a, M> {
+    /// The mechanism's own metrics, registered once for all its discoverers.
+    pub metrics: &'a M,
+    /// The name of the provider, for logs.
+    pub provider: &'a str,
+}
+
+/// Metrics that a mechanism registers once.
+pub trait MechanismMetrics: Send + Sync + Sized + 'static {
+    /// Registers the metrics.
+    fn register(registry: &prometheus::Registry) -> Result<Self, prometheus::Error>;
+}
+
+impl MechanismMetrics for () {
+    fn register(_: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        Ok(())
+    }
+}
+
+/// What checks of a configuration may depend on besides the configuration itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CheckContext {
+    /// Whether configured commands may be run (`--enable-exec-sd`).
+    pub allow_exec: bool,
+}
+
+/// Something wrong in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, from the entry down: `tls_config.ca_file`, `files[2]`. Empty for the entry itself.
+    pub path: String,
+    /// A stable code, `cfg_...`.
+    pub code: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem at a path below the entry.
+    pub fn new(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { path: path.into(), code, message: message.into() }
+    }
+}
+
+/// A [`MechanismConfig`] of any mechanism.
+pub trait AnyConfig: Debug + Send + Sync + 'static {
+    /// The name of the mechanism.
+    fn mechanism(&self) -> &'static str;
+
+    /// The mechanism's own checks.
+    fn check(&self, cx: &CheckContext) -> Vec<Problem>;
+
+    /// Makes relative paths absolute.
+    fn resolve_paths(&mut self, base: &Path);
+
+    /// The interval of a polling mechanism.
+    fn refresh_interval(&self) -> Option<Duration>;
+
+    /// Makes a discoverer; `metrics` is what the mechanism registered.
+    fn build(&self, metrics: &(dyn Any + Send + Sync), provider: &str) -> Result<Box<dyn Discoverer>, Error>;
+
+    /// Whether both are of the same mechanism and equal.
+    fn equals(&self, other: &dyn AnyConfig) -> bool;
+
+    /// The configuration as it may be shown: secrets are hidden.
+    fn shown(&self) -> &dyn erased_serde::Serialize;
+
+    /// For [`equals`](Self::equals).
+    fn as_any(&self) -> &dyn Any;
+
+    /// A copy behind a new pointer.
+    fn boxed(&self) -> Box<dyn AnyConfig>;
+}
+
+impl<C: MechanismConfig> AnyConfig for C {
+    fn mechanism(&self) -> &'static str {
+        C::MECHANISM
+    }
+
+    fn check(&self, cx: &CheckContext) -> Vec<Problem> {
+        MechanismConfig::check(self, cx)
+    }
+
+    fn resolve_paths(&mut self, base: &Path) {
+        MechanismConfig::resolve_paths(self, base);
+    }
+
+    fn refresh_interval(&self) -> Option<Duration> {
+        MechanismConfig::refresh_interval(self)
+    }
+
+    fn build(&self, metrics: &(dyn Any + Send + Sync), provider: &str) -> Result<Box<dyn Discoverer>, Error> {
+        let metrics = metrics.downcast_ref().expect("the registry hands a mechanism its own metrics");
+        MechanismConfig::build(self, Build { metrics, provider })
+    }
+
+    fn equals(&self, other: &dyn AnyConfig) -> bool {
+        other.as_any().downcast_ref::<C>() == Some(self)
+    }
+
+    fn shown(&self) -> &dyn erased_serde::Serialize {
+        self
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn boxed(&self) -> Box<dyn AnyConfig> {
+        Box::new(self.clone())
+    }
+}
+
+impl PartialEq for dyn AnyConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.equals(other)
+    }
+}
+
+impl Clone for Box<dyn AnyConfig> {
+    fn clone(&self) -> Self {
+        (**self).boxed()
+    }
+}
+
+impl Serialize for dyn AnyConfig {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        erased_serde::serialize(self.shown(), serializer)
+    }
+}

@@ -1,0 +1,144 @@
+//! The metrics that every provider has, whatever its mechanism.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+/// The metrics of discovery, registered once for an agent.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    refresh_failures: IntCounterVec,
+    refresh_duration: HistogramVec,
+    updates_received: IntCounterVec,
+    groups_changed: IntCounterVec,
+    restarts: IntCounterVec,
+    synced: IntGaugeVec,
+    targets: IntGaugeVec,
+    last_success: GaugeVec,
+    /// Tasks that did not end in time when they were stopped, and were aborted.
+    pub stragglers: IntCounter,
+    /// How many providers run.
+    pub providers: IntGauge,
+}
+
+const LABELS: [&str; 2] = ["mechanism", "provider"];
+
+impl Metrics {
+    /// Registers the metrics. Fails when one of the names is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &LABELS);
+        let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &LABELS);
+        let buckets = vec![0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
+        let duration = HistogramOpts::new("rosterd_discovery_refresh_duration_seconds", "How long a refresh took.");
+        let metrics = Self {
+            refresh_failures: counter(
+                "rosterd_discovery_refresh_failures_total",
+                "Reads of a source that failed; the groups known before are kept.",
+            )?,
+            refresh_duration: HistogramVec::new(duration.buckets(buckets), &LABELS)?,
+            updates_received: counter(
+                "rosterd_discovery_updates_received_total",
+                "Updates that a discoverer sent, changed or not.",
+            )?,
+            groups_changed: counter(
+                "rosterd_discovery_groups_changed_total",
+                "Target groups that were new, changed or gone, and were passed on.",
+            )?,
+            restarts: counter(
+                "rosterd_discovery_restarts_total",
+                "Discoverers that ended unasked and were built again.",
+            )?,
+            synced: gauge("rosterd_discovery_synced", "1 once the provider has reported, 0 before.")?,
+            targets: gauge("rosterd_discovery_targets", "Targets of the provider before relabelling.")?,
+            last_success: GaugeVec::new(
+                Opts::new(
+                    "rosterd_discovery_last_success_timestamp_seconds",
+                    "Unix time of the last read that succeeded.",
+                ),
+                &LABELS,
+            )?,
+            stragglers: IntCounter::new(
+                "rosterd_discovery_stragglers_total",
+                "Discoverers that did not stop in time and were aborted.",
+            )?,
+            providers: IntGauge::new("rosterd_discovery_providers", "Providers that run.")?,
+        };
+        for collector in metrics.collectors() {
+            registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// The handles of one provider; made at its start, so that zeros are visible.
+    pub fn provider(&self, mechanism: &str, provider: &str) -> ProviderMetrics {
+        let labels = [mechanism, provider];
+        ProviderMetrics {
+            refresh_failures: self.refresh_failures.with_label_values(&labels),
+            refresh_duration: self.refresh_duration.with_label_values(&labels),
+            updates_received: self.updates_received.with_label_values(&labels),
+            groups_changed: self.groups_changed.with_label_values(&labels),
+            restarts: self.restarts.with_label_values(&labels),
+            synced: self.synced.with_label_values(&labels),
+            targets: self.targets.with_label_values(&labels),
+            last_success: self.last_success.with_label_values(&labels),
+        }
+    }
+
+    /// Removes the metrics of a provider that has ended. A provider that never had any is no error.
+    pub fn forget(&self, mechanism: &str, provider: &str) {
+        let labels = [mechanism, provider];
+        self.refresh_failures.remove_label_values(&labels).ok();
+        self.refresh_duration.remove_label_values(&labels).ok();
+        self.updates_received.remove_label_values(&labels).ok();
+        self.groups_changed.remove_label_values(&labels).ok();
+        self.restarts.remove_label_values(&labels).ok();
+        self.synced.remove_label_values(&labels).ok();
+        self.targets.remove_label_values(&labels).ok();
+        self.last_success.remove_label_values(&labels).ok();
+    }
+
+    fn collectors(&self) -> [Box<dyn Collector>; 10] {
+        [
+            Box::new(self.refresh_failures.clone()),
+            Box::new(self.refresh_duration.clone()),
+            Box::new(self.updates_received.clone()),
+            Box::new(self.groups_changed.clone()),
+            Box::new(self.restarts.clone()),
+            Box::new(self.synced.clone()),
+            Box::new(self.targets.clone()),
+            Box::new(self.last_success.clone()),
+            Box::new(self.stragglers.clone()),
+            Box::new(self.providers.clone()),
+        ]
+    }
+}
+
+/// The metrics of one provider.
+#[derive(Debug, Clone)]
+pub struct ProviderMetrics {
+    /// Reads that failed.
+    pub refresh_failures: IntCounter,
+    /// How long reads took.
+    pub refresh_duration: Histogram,
+    /// Updates that the discoverer sent.
+    pub updates_received: IntCounter,
+    /// Groups that were passed on.
+    pub groups_changed: IntCounter,
+    /// How often the discoverer was built again.
+    pub restarts: IntCounter,
+    /// Whether the provider has reported.
+    pub synced: IntGauge,
+    /// Targets before relabelling.
+    pub targets: IntGauge,
+    /// When a read last succeeded.
+    pub last_success: Gauge,
+}
+
+impl ProviderMetrics {
+    /// Handles that no registry knows, for tests of a discoverer.
+    pub fn detached() -> Self {
+        Metrics::register(&Registry::new()).expect("an empty registry takes all names").provider("test", "test")
+    }
+}

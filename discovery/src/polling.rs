@@ -1,0 +1,192 @@
+//! Polling: interval, jitter, backoff, metrics and vanished sources, once for all mechanisms that ask again and again.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use rosterd_model::{Retry, TargetGroup};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::{Context, Discoverer, Error, Refresh, Updates};
+
+/// The longest wait after a failure, unless the other side asked for more or the interval is longer.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// When a polling discoverer reads its source. Pure: it is told what happened and answers how long to wait.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    interval: Duration,
+    seed: u64,
+    failures: u32,
+}
+
+impl Schedule {
+    /// A schedule; `name` spreads discoverers with equal intervals.
+    pub fn new(interval: Duration, name: &str) -> Self {
+        Self { interval, seed: xxh3_64(name.as_bytes()), failures: 0 }
+    }
+
+    /// The wait after a read that succeeded: the interval, give or take up to 5 %.
+    pub fn succeeded(&mut self) -> Duration {
+        self.failures = 0;
+        self.seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+        self.interval.mul_f64(0.95 + 0.1 * self.fraction())
+    }
+
+    /// The wait after a failure: doubling from a second up to the interval (a minute at most), or what the error asks.
+    pub fn failed(&mut self, retry: Retry) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        self.seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+        let ceiling = self.interval.clamp(FIRST_BACKOFF, LONGEST_BACKOFF);
+        let doubled = FIRST_BACKOFF.saturating_mul(1 << (self.failures - 1).min(16)).min(ceiling);
+        match retry {
+            Retry::Backoff => doubled.mul_f64(0.75 + 0.25 * self.fraction()),
+            Retry::After(wait) => wait.max(doubled),
+            Retry::Interval | Retry::Never => self.interval.max(doubled),
+        }
+    }
+
+    /// Between 0 and 1.
+    fn fraction(&self) -> f64 {
+        (self.seed >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// A [`Discoverer`] made of something that can [`Refresh`].
+#[derive(Debug)]
+pub struct Polling<R> {
+    refresh: R,
+    interval: Duration,
+}
+
+impl<R: Refresh + 'static> Polling<R> {
+    /// Reads at once, then at every interval, and whenever [`Refresh::hint`] says so.
+    pub fn new(refresh: R, interval: Duration) -> Self {
+        Self { refresh, interval }
+    }
+
+    /// The same as a boxed discoverer.
+    pub fn boxed(refresh: R, interval: Duration) -> Box<dyn Discoverer> {
+        Box::new(Self::new(refresh, interval))
+    }
+}
+
+#[async_trait]
+impl<R: Refresh + 'static> Discoverer for Polling<R> {
+    async fn run(mut self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+        let mut schedule = Schedule::new(self.interval, &cx.provider);
+        let mut sources = Sources::default();
+        loop {
+            let started = Instant::now();
+            let result = tokio::select! {
+                biased;
+                () = cx.stop.cancelled() => return Ok(()),
+                result = self.refresh.refresh() => result,
+            };
+            cx.metrics.refresh_duration.observe(started.elapsed().as_secs_f64());
+            let wait = match result {
+                Ok(read) => {
+                    let wait = schedule.succeeded();
+                    if let Some(mut groups) = read {
+                        sources.complete(&mut groups);
+                        up.send(groups).await?;
+                    }
+                    succeeded(&cx, wait);
+                    wait
+                }
+                Err(error) => {
+                    let wait = schedule.failed(error.retry());
+                    failed(&cx, &error, wait);
+                    wait
+                }
+            };
+            tokio::select! {
+                biased;
+                () = cx.stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(wait) => {}
+                () = self.refresh.hint() => debug!(provider = &*cx.provider, "refresh before the interval is over"),
+            }
+        }
+    }
+}
+
+fn succeeded(cx: &Context, wait: Duration) {
+    let now = SystemTime::now();
+    cx.metrics.last_success.set(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+    cx.status.succeeded(now.checked_add(wait));
+}
+
+fn failed(cx: &Context, error: &Error, wait: Duration) {
+    let provider = &*cx.provider;
+    warn!(%error, code = error.code(), provider, retry_in = ?wait, "refresh failed, keeping stale targets");
+    cx.metrics.refresh_failures.inc();
+    cx.status.failed(error.report(), SystemTime::now().checked_add(wait));
+}
+
+/// The sources of the last read, so that those that vanished can be told.
+#[derive(Debug, Default)]
+struct Sources(HashSet<u128>, Vec<Box<str>>);
+
+impl Sources {
+    /// Adds an empty group for each source that the last read had and this one has not.
+    fn complete(&mut self, groups: &mut Vec<TargetGroup>) {
+        let now: HashSet<u128> = groups.iter().map(|group| xxh3_128(group.source.as_bytes())).collect();
+        if now != self.0 {
+            let gone = self.1.iter().filter(|source| !now.contains(&xxh3_128(source.as_bytes())));
+            let gone: Vec<_> = gone.map(|source| TargetGroup::gone(source.clone())).collect();
+            self.1 = groups.iter().map(|group| group.source.clone()).collect();
+            self.0 = now;
+            groups.extend(gone);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_interval_is_jittered_by_at_most_a_twentieth() {
+        let mut schedule = Schedule::new(MINUTE, "dns/1");
+        let waits: Vec<_> = (0..100).map(|_| schedule.succeeded()).collect();
+        assert!(waits.iter().all(|wait| (57.0..=63.0).contains(&wait.as_secs_f64())), "{waits:?}");
+        assert!(waits.windows(2).any(|pair| pair[0] != pair[1]), "no jitter at all");
+    }
+
+    #[test]
+    fn the_first_failure_does_not_cost_an_interval() {
+        let mut schedule = Schedule::new(MINUTE, "dns/1");
+        assert!(schedule.failed(Retry::Backoff) <= Duration::from_secs(1));
+        let last = (0..20).map(|_| schedule.failed(Retry::Backoff)).last().expect("twenty waits");
+        assert!((45.0..=60.0).contains(&last.as_secs_f64()), "{last:?}");
+        schedule.succeeded();
+        assert!(schedule.failed(Retry::Backoff) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn the_error_decides_when_it_knows_better() {
+        let mut schedule = Schedule::new(MINUTE, "http/1");
+        assert_eq!(schedule.failed(Retry::After(Duration::from_secs(300))), Duration::from_secs(300));
+        assert_eq!(schedule.failed(Retry::Interval), MINUTE);
+    }
+
+    #[test]
+    fn a_vanished_source_is_told_once() {
+        let group = |source: &str| TargetGroup { source: source.into(), ..TargetGroup::default() };
+        let mut sources = Sources::default();
+        let mut read = vec![group("a"), group("b")];
+        sources.complete(&mut read);
+        assert_eq!(read.len(), 2);
+        let mut read = vec![group("b")];
+        sources.complete(&mut read);
+        assert_eq!(read.iter().map(|group| &*group.source).collect::<Vec<_>>(), ["b", "a"]);
+        let mut read = vec![group("b")];
+        sources.complete(&mut read);
+        assert_eq!(read.len(), 1);
+    }
+}
