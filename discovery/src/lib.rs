@@ -2,6 +2,7 @@
 //! that rosterd ships, a folder each.
 
 mod contract;
+pub mod decode;
 mod error;
 mod mechanism;
 pub mod metrics;

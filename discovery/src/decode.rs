@@ -1,0 +1,345 @@
+//! Target groups as text, the format that `http`, `file` and `exec` share: a list of `{"targets": [...], "labels": {...}}`.
+//! Bytes in, groups out; label sets are built while reading, without a document tree in between.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use rosterd_model::labels::ADDRESS;
+use rosterd_model::{Builder, Coded, Labels, Names, Priority, TargetGroup};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// The text is not a list of target groups. The cause says where, by line and column.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The text as a whole: not JSON, not a list, or something follows the list.
+    #[error("cannot read the list of target groups")]
+    List {
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// One of the groups.
+    #[error("cannot read target group {index}")]
+    Group {
+        /// Which one, counted from 0.
+        index: usize,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+}
+
+impl Coded for DecodeError {
+    fn code(&self) -> &'static str {
+        "sd_malformed"
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Remote
+    }
+}
+
+/// Reads target groups from JSON.
+///
+/// `source` names each group by its index. `extra` labels are added to every group and win over the group's own.
+/// The rules are those of Prometheus: keys other than `targets` and `labels` are refused, `null` stands for an empty
+/// list, map or string but not for a group, and a label name is any text that is not empty.
+pub fn json_groups(
+    bytes: &[u8],
+    source: impl Fn(usize) -> String,
+    extra: &[(&str, &str)],
+) -> Result<Vec<TargetGroup>, DecodeError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let mut decoder = Decoder::new(source, extra);
+    let groups = List(&mut decoder).deserialize(&mut reader).map_err(|source| match decoder.reading {
+        Some(index) => DecodeError::Group { index, source },
+        None => DecodeError::List { source },
+    })?;
+    reader.end().map_err(|source| DecodeError::List { source })?;
+    Ok(groups)
+}
+
+/// What is shared by all groups of one text.
+struct Decoder<'a, S> {
+    names: Names,
+    labels: Builder,
+    address: Builder,
+    source: S,
+    extra: &'a [(&'a str, &'a str)],
+    reading: Option<usize>,
+}
+
+impl<'a, S: Fn(usize) -> String> Decoder<'a, S> {
+    fn new(source: S, extra: &'a [(&'a str, &'a str)]) -> Self {
+        Self { names: Names::new(), labels: Builder::new(), address: Builder::new(), source, extra, reading: None }
+    }
+
+    fn target(&mut self, address: &str) -> Labels {
+        self.address.clear();
+        self.address.set(ADDRESS, address);
+        self.address.build(&mut self.names)
+    }
+
+    fn group(&mut self, index: usize, targets: Vec<Labels>) -> TargetGroup {
+        self.labels.extend(self.extra.iter().copied());
+        TargetGroup { source: (self.source)(index).into(), labels: self.labels.build(&mut self.names), targets }
+    }
+}
+
+/// The list of groups.
+struct List<'d, 'a, S>(&'d mut Decoder<'a, S>);
+
+impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for List<'_, '_, S> {
+    type Value = Vec<TargetGroup>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Fn(usize) -> String> Visitor<'de> for List<'_, '_, S> {
+    type Value = Vec<TargetGroup>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of target groups")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut groups = Vec::with_capacity(list.size_hint().unwrap_or_default());
+        loop {
+            self.0.reading = Some(groups.len());
+            match list.next_element_seed(Group { decoder: &mut *self.0, index: groups.len() })? {
+                Some(group) => groups.push(group),
+                None => break,
+            }
+        }
+        self.0.reading = None;
+        Ok(groups)
+    }
+}
+
+/// One group.
+struct Group<'d, 'a, S> {
+    decoder: &'d mut Decoder<'a, S>,
+    index: usize,
+}
+
+impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for Group<'_, '_, S> {
+    type Value = TargetGroup;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Fn(usize) -> String> Visitor<'de> for Group<'_, '_, S> {
+    type Value = TargetGroup;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"a target group, {"targets": [...], "labels": {...}}"#)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TargetGroup, A::Error> {
+        let mut targets = Vec::new();
+        self.decoder.labels.clear();
+        while let Some(key) = map.next_key::<Text<'_>>()? {
+            // Prometheus ignores the case of these keys, because Go's encoding/json does.
+            if key.0.eq_ignore_ascii_case("targets") {
+                targets = map.next_value_seed(Targets(self.decoder))?;
+            } else if key.0.eq_ignore_ascii_case("labels") {
+                map.next_value_seed(GroupLabels(&mut self.decoder.labels))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+                return Err(A::Error::unknown_field(&key.0, &["targets", "labels"]));
+            }
+        }
+        Ok(self.decoder.group(self.index, targets))
+    }
+}
+
+/// The addresses of a group.
+struct Targets<'d, 'a, S>(&'d mut Decoder<'a, S>);
+
+impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for Targets<'_, '_, S> {
+    type Value = Vec<Labels>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Fn(usize) -> String> Visitor<'de> for Targets<'_, '_, S> {
+    type Value = Vec<Labels>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of addresses")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut targets = Vec::with_capacity(list.size_hint().unwrap_or_default());
+        while let Some(address) = list.next_element::<Text<'_>>()? {
+            targets.push(self.0.target(&address.0));
+        }
+        Ok(targets)
+    }
+}
+
+/// The labels of a group, into the builder.
+struct GroupLabels<'d>(&'d mut Builder);
+
+impl<'de> DeserializeSeed<'de> for GroupLabels<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for GroupLabels<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of label names to strings")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.clear();
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.clear();
+        while let Some((name, value)) = map.next_entry::<Text<'_>, Text<'_>>()? {
+            if name.0.is_empty() {
+                return Err(A::Error::custom("a label name is empty"));
+            }
+            self.0.set(&name.0, &value.0);
+        }
+        Ok(())
+    }
+}
+
+/// A string, borrowed from the text where it holds no escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+        impl<'de> Visitor<'de> for AnyText {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed("")))
+            }
+        }
+        deserializer.deserialize_any(AnyText)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    fn decode(text: &str) -> Result<Vec<TargetGroup>, DecodeError> {
+        json_groups(text.as_bytes(), |index| format!("s:{index}"), &[])
+    }
+
+    fn shown(text: &str) -> Vec<String> {
+        let show = |group: &TargetGroup| format!("{} {} {:?}", group.source, group.labels, group.targets);
+        decode(text).expect("groups").iter().map(show).collect()
+    }
+
+    fn refused(text: &str) -> String {
+        let error = decode(text).expect_err("must be refused");
+        format!("{error}: {}", error.source().expect("has a cause"))
+    }
+
+    #[test]
+    fn groups_become_labels() {
+        let text = r#"[{"targets": ["a:1", "b:2"], "labels": {"env": "pr\u00f6d", "zone": "x"}}, {"targets": []}]"#;
+        let want = [r#"s:0 {env="pröd", zone="x"} [{__address__="a:1"}, {__address__="b:2"}]"#, "s:1 {} []"];
+        assert_eq!(shown(text), want);
+    }
+
+    #[test]
+    fn extra_labels_win() {
+        let text = br#"[{"targets": ["a:1"], "labels": {"__meta_url": "lie", "x": "y"}}]"#;
+        let groups = json_groups(text, |_| String::new(), &[("__meta_url", "http://u")]).expect("groups");
+        assert_eq!(groups[0].labels.to_string(), r#"{__meta_url="http://u", x="y"}"#);
+    }
+
+    #[test]
+    fn label_sets_of_one_text_share_their_names() {
+        let groups = decode(r#"[{"targets":["a","b"],"labels":{"x":"1"}},{"targets":["c"],"labels":{"x":"2"}}]"#);
+        let groups = groups.expect("groups");
+        assert!(groups[0].labels.shares_names_with(&groups[1].labels));
+        assert!(groups[0].targets[1].shares_names_with(&groups[1].targets[0]));
+    }
+
+    #[test]
+    fn null_is_empty_except_for_a_group() {
+        assert_eq!(shown("null"), [""; 0]);
+        assert_eq!(shown(r#"[{"targets": null, "labels": null}]"#), ["s:0 {} []"]);
+        assert_eq!(shown(r#"[{"targets": [null], "labels": {"a": null}}]"#), ["s:0 {} [{}]"]);
+        assert!(refused(r#"[{}, null]"#).starts_with("cannot read target group 1: invalid type: null"));
+    }
+
+    #[test]
+    fn labels_do_not_leak_into_the_next_group() {
+        assert_eq!(shown(r#"[{"labels": {"a": "1"}}, {"targets": []}]"#), [r#"s:0 {a="1"} []"#, "s:1 {} []"]);
+    }
+
+    #[test]
+    fn the_last_of_equal_keys_wins_and_their_case_does_not_matter() {
+        let text = r#"[{"labels": {"a": "1"}, "Labels": {"b": "1", "b": "2"}, "TARGETS": []}]"#;
+        assert_eq!(shown(text), [r#"s:0 {b="2"} []"#]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let cases = [
+            ("{}", "cannot read the list of target groups: invalid type: map, expected a list of target groups"),
+            ("[] x", "cannot read the list of target groups: trailing characters at line 1 column 4"),
+            ("[{}", "cannot read target group 1: EOF while parsing a list at line 1 column 3"),
+            ("[\n{\"target\": [\"a\"]}]", "cannot read target group 0: unknown field `target`, expected `targets` or"),
+            (r#"[{"targets": "a"}]"#, "cannot read target group 0: invalid type: string \"a\", expected a list of"),
+            (r#"[{}, {"targets": [9100]}]"#, "cannot read target group 1: invalid type: integer `9100`, expected a"),
+            (r#"[{"labels": {"a": 1}}]"#, "cannot read target group 0: invalid type: integer `1`, expected a string"),
+            (r#"[{"labels": {"": "x"}}]"#, "cannot read target group 0: a label name is empty at line 1"),
+            ("", "cannot read the list of target groups: EOF while parsing a value at line 1 column 0"),
+        ];
+        for (text, want) in cases {
+            let got = refused(text);
+            assert!(got.starts_with(want), "{text}: {got}");
+        }
+        let got = refused("[{},\n\n{\"target\": []}]");
+        assert!(got.contains("group 1") && got.contains("at line 3 column"), "{got}");
+    }
+
+    #[test]
+    fn broken_utf8_is_refused() {
+        let error = json_groups(b"[{\"targets\": [\"\xff\"]}]", |_| String::new(), &[]).expect_err("not UTF-8");
+        assert_eq!(error.to_string(), "cannot read target group 0");
+        assert_eq!(error.code(), "sd_malformed");
+    }
+}
