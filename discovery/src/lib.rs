@@ -4,6 +4,7 @@
 mod contract;
 pub mod decode;
 mod error;
+mod manager;
 mod mechanism;
 pub mod metrics;
 mod polling;
@@ -13,6 +14,7 @@ pub mod stopper;
 
 pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};
 pub use error::Error;
+pub use manager::{Applied, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Update};
 pub use mechanism::{AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics, Problem};
 pub use polling::{Polling, Schedule};
 pub use registry::{Mechanism, Registry, RegistryError, Validator};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::set::push_length;
 use super::{Labels, Names};
@@ -15,7 +15,8 @@ use super::{Labels, Names};
 pub struct Builder {
     text: String,
     entries: Vec<Entry>,
-    values: Vec<u8>,
+    packed_names: Vec<u8>,
+    packed_values: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
@@ -111,19 +112,19 @@ impl Builder {
     /// The label set; the builder keeps its labels.
     pub fn build(&mut self, names: &mut Names) -> Labels {
         self.sort();
-        self.values.clear();
-        let mut hasher = Xxh3Default::new();
+        self.packed_names.clear();
+        self.packed_values.clear();
         for entry in &self.entries {
+            self.packed_names.extend_from_slice(slice(&self.text, &entry.name).as_bytes());
+            self.packed_names.push(0xff);
             let value = slice(&self.text, &entry.value);
-            push_length(&mut self.values, value.len());
-            self.values.extend_from_slice(value.as_bytes());
-            hasher.update(slice(&self.text, &entry.name).as_bytes());
-            hasher.update(&[0xff]);
+            push_length(&mut self.packed_values, value.len());
+            self.packed_values.extend_from_slice(value.as_bytes());
         }
-        hasher.update(&self.values);
+        let key = xxh3_64(&self.packed_names);
         let text = &self.text;
-        let list = names.list(self.entries.iter().map(|entry| slice(text, &entry.name)));
-        Labels::from_parts(list, hasher.digest(), &self.values)
+        let list = names.list(key, self.entries.iter().map(|entry| slice(text, &entry.name)));
+        Labels::from_parts(list, xxh3_64_with_seed(&self.packed_values, key), &self.packed_values)
     }
 
     fn find(&self, name: &str) -> Option<usize> {

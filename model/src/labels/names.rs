@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3Default;
-
 /// The sorted names of a label set.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NameList {
@@ -77,14 +75,8 @@ impl Names {
         self.held == 0
     }
 
-    /// The list of these names, which must be sorted and distinct.
-    pub(super) fn list<'a>(&mut self, names: impl Iterator<Item = &'a str> + Clone) -> Arc<NameList> {
-        let mut hasher = Xxh3Default::new();
-        for name in names.clone() {
-            hasher.update(name.as_bytes());
-            hasher.update(&[0xff]);
-        }
-        let key = hasher.digest();
+    /// The list of these names, which must be sorted and distinct; `key` is a hash of them.
+    pub(super) fn list<'a>(&mut self, key: u64, names: impl Iterator<Item = &'a str> + Clone) -> Arc<NameList> {
         if let Some(found) = self.lists.get(&key).and_then(|lists| lists.iter().find(|list| list.is(names.clone()))) {
             return Arc::clone(found);
         }
@@ -117,9 +109,9 @@ mod tests {
     #[test]
     fn equal_names_share_one_list() {
         let mut names = Names::new();
-        let first = names.list(["a", "b"].into_iter());
-        let second = names.list(["a", "b"].into_iter());
-        let other = names.list(["ab"].into_iter());
+        let first = names.list(1, ["a", "b"].into_iter());
+        let second = names.list(1, ["a", "b"].into_iter());
+        let other = names.list(1, ["ab"].into_iter());
         assert!(Arc::ptr_eq(&first, &second));
         assert!(!Arc::ptr_eq(&first, &other));
         assert_eq!(names.len(), 2);
@@ -130,14 +122,14 @@ mod tests {
         let mut names = Names::new();
         for index in 0..10_000 {
             let name = format!("n{index}");
-            names.list([name.as_str()].into_iter());
+            names.list(index, [name.as_str()].into_iter());
         }
         assert!(names.len() < 4096, "{} lists are still held", names.len());
     }
 
     #[test]
     fn a_list_finds_each_of_its_names() {
-        let list = Names::new().list(["a", "bb", "c"].into_iter());
+        let list = Names::new().list(1, ["a", "bb", "c"].into_iter());
         assert_eq!(["a", "bb", "c"].map(|name| list.position(name)), [Some(0), Some(1), Some(2)]);
         assert_eq!(["", "b", "d"].map(|name| list.position(name)), [None; 3]);
     }

@@ -1,0 +1,291 @@
+//! The tasks of the manager: one for each provider, which builds its discoverer, runs it, builds it again when it
+//! ends, and forwards its news.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rosterd_model::{Coded, Priority, TargetGroup};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::changes::{Known, merge};
+use super::plan::{Plan, Providers};
+use super::provider::{ProviderKey, ProviderStatus, Update};
+use crate::error::RunError;
+use crate::metrics::{Metrics, ProviderMetrics};
+use crate::stopper::Stopper;
+use crate::{AnyConfig, Context, Error, Presence, Registry, Schedule, StatusHandle, Updates};
+
+/// How long a discoverer may take to end.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// A discoverer that keeps ending is built again at most once in this time.
+const LONGEST_RESTART: Duration = Duration::from_secs(60);
+
+/// The discovery configurations of each job.
+pub type Jobs = BTreeMap<Arc<str>, Vec<Arc<dyn AnyConfig>>>;
+
+/// The manager could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// A metric of discovery is registered already.
+    #[error("cannot register the metrics of {part}")]
+    Metrics {
+        /// The mechanism, or `discovery`.
+        part: &'static str,
+        /// Why.
+        source: prometheus::Error,
+    },
+}
+
+impl Coded for ManagerError {
+    fn code(&self) -> &'static str {
+        "sd_metrics"
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+}
+
+/// What [`Manager::apply`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// How many providers were started.
+    pub started: usize,
+    /// How many were stopped, all of which have ended.
+    pub stopped: usize,
+    /// Tasks that did not end in time and were aborted.
+    pub stragglers: Vec<Arc<str>>,
+}
+
+/// Runs the providers of one agent.
+///
+/// It owns their tasks: what it stopped has ended, or is named in [`Applied::stragglers`], before `apply` returns.
+#[derive(Debug)]
+pub struct Manager {
+    mechanism_metrics: BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>,
+    metrics: Metrics,
+    sink: mpsc::Sender<Update>,
+    running: BTreeMap<ProviderKey, Running>,
+    jobs: BTreeMap<Arc<str>, Vec<ProviderKey>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    config: Arc<dyn AnyConfig>,
+    stopper: Stopper,
+    status: StatusHandle,
+}
+
+impl Manager {
+    /// A manager without providers. News go to `sink`; when it is full, they are coalesced.
+    pub fn new(
+        mechanisms: &Registry,
+        registry: &prometheus::Registry,
+        sink: mpsc::Sender<Update>,
+    ) -> Result<Self, ManagerError> {
+        let metrics =
+            Metrics::register(registry).map_err(|source| ManagerError::Metrics { part: "discovery", source })?;
+        let mut mechanism_metrics = BTreeMap::new();
+        for mechanism in mechanisms.iter() {
+            let own = (mechanism.register_metrics)(registry)
+                .map_err(|source| ManagerError::Metrics { part: mechanism.name, source })?;
+            mechanism_metrics.insert(mechanism.name, Arc::from(own));
+        }
+        Ok(Self { mechanism_metrics, metrics, sink, running: BTreeMap::new(), jobs: BTreeMap::new() })
+    }
+
+    /// What would be started and stopped for these jobs, and which providers each job has.
+    pub fn plan(&self, jobs: &Jobs) -> Plan {
+        let running: Providers = self.running.iter().map(|(key, run)| (key.clone(), Arc::clone(&run.config))).collect();
+        Plan::new(&running, jobs)
+    }
+
+    /// Stops and starts providers; those that the plan does not name run on undisturbed.
+    pub async fn apply(&mut self, plan: Plan) -> Applied {
+        let mut applied = Applied { started: plan.start.len(), ..Applied::default() };
+        for key in &plan.stop {
+            applied.stragglers.extend(self.stop(key).await);
+            applied.stopped += 1;
+        }
+        self.jobs = plan.jobs;
+        for (key, config) in plan.start {
+            self.start(key, config);
+        }
+        self.metrics.providers.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
+        applied
+    }
+
+    /// Stops all providers. Returns the names of tasks that had to be aborted.
+    pub async fn shutdown(mut self) -> Vec<Arc<str>> {
+        for running in self.running.values() {
+            running.stopper.token().cancel();
+        }
+        let mut stragglers = Vec::new();
+        for key in self.running.keys().cloned().collect::<Vec<_>>() {
+            stragglers.extend(self.stop(&key).await);
+        }
+        stragglers
+    }
+
+    /// All providers, by key.
+    pub fn providers(&self) -> Vec<ProviderStatus> {
+        let jobs_of = |key: &ProviderKey| {
+            let jobs = self.jobs.iter().filter(|(_, keys)| keys.contains(key));
+            jobs.map(|(job, _)| Arc::clone(job)).collect()
+        };
+        let statuses = self.running.iter().map(|(key, running)| ProviderStatus {
+            key: key.clone(),
+            jobs: jobs_of(key),
+            status: running.status.get(),
+        });
+        statuses.collect()
+    }
+
+    fn start(&mut self, key: ProviderKey, config: Arc<dyn AnyConfig>) {
+        let own = Arc::clone(self.mechanism_metrics.get(config.mechanism()).unwrap_or(&(Arc::new(()) as _)));
+        let provider = Provider {
+            key: key.clone(),
+            config: Arc::clone(&config),
+            own,
+            metrics: self.metrics.provider(config.mechanism(), key.as_str()),
+            status: StatusHandle::default(),
+            stopper: Stopper::new(),
+            sink: self.sink.clone(),
+            known: Known::default(),
+            synced: false,
+        };
+        let running = Running { config, stopper: provider.stopper.clone(), status: provider.status.clone() };
+        info!(provider = key.as_str(), "provider started");
+        running.stopper.spawn(key.shared(), provider.run());
+        self.running.insert(key, running);
+    }
+
+    async fn stop(&mut self, key: &ProviderKey) -> Vec<Arc<str>> {
+        let Some(running) = self.running.remove(key) else { return Vec::new() };
+        let stragglers = running.stopper.stop(STOP_DEADLINE).await;
+        for name in &stragglers {
+            warn!(provider = key.as_str(), task = &**name, "task did not end in time and was aborted");
+        }
+        self.metrics.stragglers.inc_by(stragglers.len() as u64);
+        self.metrics.forget(running.config.mechanism(), key.as_str());
+        info!(provider = key.as_str(), "provider stopped");
+        stragglers
+    }
+}
+
+/// A provider at work.
+struct Provider {
+    key: ProviderKey,
+    config: Arc<dyn AnyConfig>,
+    own: Arc<dyn Any + Send + Sync>,
+    metrics: ProviderMetrics,
+    status: StatusHandle,
+    stopper: Stopper,
+    sink: mpsc::Sender<Update>,
+    known: Known,
+    synced: bool,
+}
+
+impl Provider {
+    /// Builds and runs the discoverer until it is stopped, again and again.
+    async fn run(mut self) {
+        let stop = self.stopper.token().clone();
+        let mut restarts = Schedule::new(LONGEST_RESTART, self.key.as_str());
+        loop {
+            let error = match self.config.build(&*self.own, self.key.as_str()) {
+                Ok(discoverer) => match self.attend(discoverer).await {
+                    None => return,
+                    Some((error, sent)) => {
+                        if sent {
+                            restarts.succeeded();
+                        }
+                        error
+                    }
+                },
+                Err(error) => error,
+            };
+            self.metrics.restarts.inc();
+            let wait = restarts.failed(error.retry());
+            let provider = self.key.as_str();
+            warn!(%error, code = error.code(), provider, retry_in = ?wait, "discoverer ended, keeping its targets");
+            self.status.failed(error.report(), SystemTime::now().checked_add(wait));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Runs one discoverer and forwards what it sends. `None` when it was stopped, otherwise why it ended and whether
+    /// it had sent anything.
+    async fn attend(&mut self, discoverer: Box<dyn crate::Discoverer>) -> Option<(Error, bool)> {
+        let stop = self.stopper.token().clone();
+        let sink = self.sink.clone();
+        let (up, mut updates) = Updates::channel(stop.clone());
+        let cx = Context {
+            stop: stop.clone(),
+            provider: self.key.shared(),
+            metrics: self.metrics.clone(),
+            status: self.status.clone(),
+        };
+        let task = self.stopper.spawn(format!("{}/run", self.key), discoverer.run(cx, up));
+        let mut first = true;
+        while let Some(groups) = updates.recv().await {
+            let mut pending = self.take(groups, std::mem::take(&mut first));
+            // While the roster is busy, later news are merged into what waits.
+            while let Some(update) = pending.take() {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    permit = sink.reserve() => match permit {
+                        Ok(permit) => permit.send(update),
+                        Err(_) => break,
+                    },
+                    Some(groups) = updates.recv() => pending = Some(self.merge(update, groups)),
+                }
+            }
+        }
+        let ended = task.join().await;
+        if stop.is_cancelled() {
+            return None;
+        }
+        let error = match ended {
+            Some(Ok(Err(error))) => error,
+            Some(Ok(Ok(()))) | None => RunError::EndedUnasked.into(),
+            Some(Err(panicked)) => RunError::Panicked { message: panicked.0 }.into(),
+        };
+        Some((error, !first))
+    }
+
+    /// The news in what a discoverer sent, `None` if there are none.
+    fn take(&mut self, groups: Vec<TargetGroup>, whole: bool) -> Option<Update> {
+        self.metrics.updates_received.inc();
+        let groups = if whole { self.known.whole(groups) } else { self.known.news(groups) };
+        self.synced |= whole;
+        self.metrics.groups_changed.inc_by(groups.len() as u64);
+        self.metrics.targets.set(i64::try_from(self.known.targets()).unwrap_or(i64::MAX));
+        self.metrics.synced.set(i64::from(self.synced));
+        let (known_groups, targets) = (self.known.groups(), self.known.targets());
+        self.status.update(|status| {
+            status.presence = Presence::Synced;
+            status.groups = known_groups;
+            status.targets = targets;
+            if whole {
+                status.last_error = None;
+            }
+            status.last_success = Some(SystemTime::now());
+        });
+        (whole || !groups.is_empty()).then(|| Update { provider: self.key.clone(), groups, whole })
+    }
+
+    fn merge(&mut self, mut waiting: Update, groups: Vec<TargetGroup>) -> Update {
+        if let Some(later) = self.take(groups, false) {
+            merge(&mut waiting.groups, later.groups);
+        }
+        waiting
+    }
+}
