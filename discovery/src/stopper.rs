@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info_span};
+use tracing::{Instrument, error, info_span, warn};
 
 /// Owns a set of named tasks and the token that asks them to end. Cloning shares the set.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl Stopper {
             }
         }
         owned.set.shutdown().await;
-        let mut stragglers: Vec<_> = owned.names.into_values().collect();
+        let mut stragglers: Vec<_> = std::mem::take(&mut owned.names).into_values().collect();
         stragglers.sort();
         stragglers
     }
@@ -138,6 +138,17 @@ impl Tasks {
     }
 }
 
+/// Whoever drops the last handle instead of stopping aborts the tasks in the middle of whatever they do.
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.reap();
+        if !self.names.is_empty() {
+            let tasks: Vec<_> = self.names.values().collect();
+            warn!(?tasks, "stopper dropped before it was stopped, its tasks are aborted");
+        }
+    }
+}
+
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
@@ -148,43 +159,53 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rosterd_testkit::leak_checked;
+
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn stop_waits_for_tasks_that_listen() {
-        let stopper = Stopper::new();
-        let token = stopper.token().clone();
-        let task = stopper.spawn("listener", async move {
-            token.cancelled().await;
-            7
+    #[test]
+    fn stop_waits_for_tasks_that_listen() {
+        leak_checked(|| async {
+            let stopper = Stopper::new();
+            let token = stopper.token().clone();
+            let task = stopper.spawn("listener", async move {
+                token.cancelled().await;
+                7
+            });
+            assert_eq!(stopper.running(), [Arc::from("listener")]);
+            assert!(stopper.stop(Duration::from_secs(1)).await.is_empty());
+            assert_eq!(task.join().await, Some(Ok(7)));
+            assert!(stopper.running().is_empty());
         });
-        assert_eq!(stopper.running(), [Arc::from("listener")]);
-        assert!(stopper.stop(Duration::from_secs(1)).await.is_empty());
-        assert_eq!(task.join().await, Some(Ok(7)));
-        assert!(stopper.running().is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn stop_names_and_aborts_who_does_not_listen() {
-        let stopper = Stopper::new();
-        let task = stopper.spawn("deaf", std::future::pending::<()>());
-        assert_eq!(stopper.stop(Duration::from_secs(1)).await, [Arc::from("deaf")]);
-        assert_eq!(task.join().await, None);
+    #[test]
+    fn stop_names_and_aborts_who_does_not_listen() {
+        leak_checked(|| async {
+            let stopper = Stopper::new();
+            let task = stopper.spawn("deaf", std::future::pending::<()>());
+            assert_eq!(stopper.stop(Duration::from_secs(1)).await, [Arc::from("deaf")]);
+            assert_eq!(task.join().await, None);
+        });
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_panic_ends_only_its_task() {
-        let stopper = Stopper::new();
-        let task = stopper.spawn("clumsy", async { panic!("oops") });
-        assert_eq!(task.join().await, Some(Err::<(), _>(Panicked("oops".to_owned()))));
-        assert!(stopper.stop(Duration::from_secs(1)).await.is_empty());
+    #[test]
+    fn a_panic_ends_only_its_task() {
+        leak_checked(|| async {
+            let stopper = Stopper::new();
+            let task = stopper.spawn("clumsy", async { panic!("oops") });
+            assert_eq!(task.join().await, Some(Err::<(), _>(Panicked("oops".to_owned()))));
+            assert!(stopper.stop(Duration::from_secs(1)).await.is_empty());
+        });
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_child_is_asked_to_end_with_its_parent() {
-        let parent = Stopper::new();
-        let child = parent.child();
-        assert!(parent.stop(Duration::from_secs(1)).await.is_empty());
-        assert!(child.token().is_cancelled());
+    #[test]
+    fn a_child_is_asked_to_end_with_its_parent() {
+        leak_checked(|| async {
+            let parent = Stopper::new();
+            let child = parent.child();
+            assert!(parent.stop(Duration::from_secs(1)).await.is_empty());
+            assert!(child.token().is_cancelled());
+        });
     }
 }

@@ -1,0 +1,93 @@
+//! The discoverer of the fake: does what its probe says.
+
+use async_trait::async_trait;
+use rosterd_discovery::{Context, Discoverer, Error, Updates};
+use rosterd_model::{Coded, Priority, Retry, TargetGroup};
+use tokio::sync::oneshot;
+
+use super::Probe;
+
+/// The failure that a test ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the fake fails as it was told to")]
+pub struct FakeError {
+    /// What the error says about trying again.
+    pub retry: Retry,
+}
+
+impl Coded for FakeError {
+    fn code(&self) -> &'static str {
+        "sd_fake"
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Remote
+    }
+
+    fn retry(&self) -> Retry {
+        self.retry
+    }
+}
+
+/// What a run does next. Each order is answered once it was carried out.
+#[derive(Debug)]
+pub(super) enum Order {
+    Send(Vec<TargetGroup>, oneshot::Sender<()>),
+    Report(FakeError, oneshot::Sender<()>),
+    Fail(FakeError, oneshot::Sender<()>),
+    End(oneshot::Sender<()>),
+    Panic(oneshot::Sender<()>),
+}
+
+#[derive(Debug)]
+pub(super) struct Fake {
+    pub(super) first: Option<Vec<TargetGroup>>,
+    pub(super) probe: Probe,
+}
+
+#[async_trait]
+impl Discoverer for Fake {
+    async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+        let _running = self.probe.started();
+        if let Some(groups) = self.first {
+            up.send(groups).await?;
+        }
+        loop {
+            let order = tokio::select! {
+                biased;
+                () = cx.stop.cancelled() => {
+                    if self.probe.ignores_stop() {
+                        std::future::pending::<()>().await;
+                    }
+                    return Ok(());
+                }
+                order = self.probe.next_order() => order,
+            };
+            // An order whose giver lost patience is carried out all the same.
+            match order {
+                Order::Send(groups, done) => {
+                    up.send(groups).await?;
+                    cx.status.succeeded(None);
+                    done.send(()).ok();
+                }
+                Order::Report(error, done) => {
+                    cx.metrics.refresh_failures.inc();
+                    cx.status.failed(Error::from(error).report(), None);
+                    done.send(()).ok();
+                }
+                Order::Fail(error, done) => {
+                    done.send(()).ok();
+                    return Err(error.into());
+                }
+                Order::End(done) => {
+                    done.send(()).ok();
+                    return Ok(());
+                }
+                Order::Panic(done) => {
+                    done.send(()).ok();
+                    panic!("the fake panics as it was told to");
+                }
+            }
+        }
+    }
+}

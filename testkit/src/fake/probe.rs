@@ -1,0 +1,173 @@
+//! The handle that drives a fake and tells what became of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use rosterd_model::{Retry, TargetGroup};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use super::FakeError;
+use super::discoverer::Order;
+use crate::patience;
+
+/// Drives the discoverers that were built from one fake configuration. Cloning shares it.
+///
+/// Orders are carried out one after the other by whichever discoverer runs; each method that gives one waits for it,
+/// also through restarts, and panics when [`patience`](crate::patience) is over.
+#[derive(Debug, Clone)]
+pub struct Probe(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    orders: mpsc::Sender<Order>,
+    pending: Mutex<mpsc::Receiver<Order>>,
+    counts: watch::Sender<Counts>,
+    ignores_stop: AtomicBool,
+    refuses: StdMutex<Option<FakeError>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    builds: usize,
+    runs: usize,
+    ended: usize,
+}
+
+/// Counts a run as ended, however it ended.
+#[derive(Debug)]
+pub(super) struct Running(Probe);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.counts.send_modify(|counts| counts.ended += 1);
+    }
+}
+
+impl Probe {
+    pub(super) fn new() -> Self {
+        let (orders, pending) = mpsc::channel(16);
+        Self(Arc::new(Shared {
+            orders,
+            pending: Mutex::new(pending),
+            counts: watch::Sender::default(),
+            ignores_stop: AtomicBool::new(false),
+            refuses: StdMutex::default(),
+        }))
+    }
+
+    /// Makes the discoverer send these groups; returns when they were taken.
+    pub async fn send(&self, groups: Vec<TargetGroup>) {
+        self.order("send", |done| Order::Send(groups, done)).await;
+    }
+
+    /// Makes the discoverer report a failed read that it survives.
+    pub async fn report_failure(&self, retry: Retry) {
+        self.order("report a failure", |done| Order::Report(FakeError { retry }, done)).await;
+    }
+
+    /// Makes the run end with an error.
+    pub async fn fail(&self, retry: Retry) {
+        self.order("fail", |done| Order::Fail(FakeError { retry }, done)).await;
+    }
+
+    /// Makes the run end without an error, although nobody stopped it.
+    pub async fn end(&self) {
+        self.order("end", Order::End).await;
+    }
+
+    /// Makes the run panic.
+    pub async fn panic(&self) {
+        self.order("panic", Order::Panic).await;
+    }
+
+    /// From now on the discoverer does not end when it is stopped; it can only be aborted.
+    pub fn ignore_stop(&self) {
+        self.0.ignores_stop.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on a discoverer cannot be built, or can again.
+    pub fn refuse_builds(&self, retry: Option<Retry>) {
+        *self.0.refuses.lock().unwrap_or_else(PoisonError::into_inner) = retry.map(|retry| FakeError { retry });
+    }
+
+    /// How often a discoverer was built, or tried to be.
+    pub fn builds(&self) -> usize {
+        self.counts().builds
+    }
+
+    /// How many runs have begun.
+    pub fn runs(&self) -> usize {
+        self.counts().runs
+    }
+
+    /// Whether a run has begun and not ended.
+    pub fn is_running(&self) -> bool {
+        self.counts().runs > self.counts().ended
+    }
+
+    /// Whether there was a run and none is left.
+    pub fn has_ended(&self) -> bool {
+        self.counts().runs > 0 && !self.is_running()
+    }
+
+    /// Waits until so many runs have begun since the probe was made.
+    pub async fn wait_runs(&self, count: usize) {
+        self.wait("begin to run", |counts| counts.runs >= count).await;
+    }
+
+    /// Waits until there was a run and none is left.
+    pub async fn wait_ended(&self) {
+        self.wait("end", |counts| counts.runs > 0 && counts.runs == counts.ended).await;
+    }
+
+    /// Whether both drive the same fake.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    async fn wait(&self, what: &str, condition: impl FnMut(&Counts) -> bool) {
+        let mut counts = self.0.counts.subscribe();
+        let waited = tokio::time::timeout(patience(), counts.wait_for(condition)).await;
+        assert!(waited.is_ok(), "the fake did not {what} within {:?}: {:?}", patience(), self.counts());
+    }
+
+    async fn order(&self, what: &str, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
+        let (done, carried_out) = oneshot::channel();
+        let ordered = async {
+            self.0.orders.send(order(done)).await.ok()?;
+            carried_out.await.ok()
+        };
+        match tokio::time::timeout(patience(), ordered).await {
+            Ok(Some(())) => {}
+            Ok(None) => panic!("the fake was told to {what}, but was stopped before it could"),
+            Err(_) => panic!("the fake was told to {what}, but did not within {:?}: {:?}", patience(), self.counts()),
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        *self.0.counts.borrow()
+    }
+
+    pub(super) fn built(&self) -> Result<(), FakeError> {
+        self.0.counts.send_modify(|counts| counts.builds += 1);
+        match *self.0.refuses.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn started(&self) -> Running {
+        self.0.counts.send_modify(|counts| counts.runs += 1);
+        Running(self.clone())
+    }
+
+    pub(super) fn ignores_stop(&self) -> bool {
+        self.0.ignores_stop.load(Ordering::Relaxed)
+    }
+
+    /// The next order; of several discoverers one at a time waits for it.
+    pub(super) async fn next_order(&self) -> Order {
+        let mut pending = self.0.pending.lock().await;
+        pending.recv().await.expect("the probe keeps the other end open")
+    }
+}

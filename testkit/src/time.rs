@@ -1,0 +1,141 @@
+//! Waiting for conditions, on a real and on a paused clock.
+
+use std::cell::Cell;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// What a condition may take on a real clock, on a machine that is busy with other tests.
+const REAL: Duration = Duration::from_secs(30);
+/// On a paused clock waiting costs nothing: longer than any backoff or interval.
+const PAUSED: Duration = Duration::from_secs(24 * 3600);
+
+thread_local! {
+    static CLOCK: Cell<Clock> = const { Cell::new(Clock::Real) };
+}
+
+/// Which clock a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    Real,
+    Paused,
+}
+
+/// Restores the clock of this thread.
+#[derive(Debug)]
+pub(crate) struct Entered(Clock);
+
+impl Clock {
+    /// Makes this the clock of the thread's test until the guard is dropped.
+    pub(crate) fn enter(self) -> Entered {
+        Entered(CLOCK.replace(self))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CLOCK.set(self.0);
+    }
+}
+
+/// How long the helpers of this crate wait before they give up: 30 seconds, or a day on the paused clock of
+/// [`leak_checked`](crate::leak_checked).
+pub fn patience() -> Duration {
+    match CLOCK.get() {
+        Clock::Real => REAL,
+        Clock::Paused => PAUSED,
+    }
+}
+
+/// Waits on a real clock until the condition holds: for what another thread, process or socket does.
+///
+/// # Panics
+///
+/// When it does not hold at the deadline, with `what` in the message.
+///
+/// ```
+/// use std::time::Duration;
+/// use rosterd_testkit::{eventually, leak_checked_live};
+///
+/// leak_checked_live(|| async {
+///     let ends = std::thread::spawn(|| ());
+///     eventually(Duration::from_secs(30), "the thread has ended", || ends.is_finished()).await;
+/// });
+/// ```
+pub async fn eventually(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    let mut pause = Duration::from_millis(1);
+    while !condition() {
+        assert!(Instant::now() < end, "after {deadline:?} still not true: {what}");
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// Moves a paused clock ahead until the condition holds, and returns by how much; exact to a ten-thousandth of `limit`
+/// or a millisecond.
+///
+/// # Panics
+///
+/// When it does not hold after `limit`.
+///
+/// ```
+/// use std::time::Duration;
+/// use rosterd_testkit::{advance_until, leak_checked};
+///
+/// leak_checked(|| async {
+///     let start = tokio::time::Instant::now();
+///     let half = Duration::from_secs(1800);
+///     let took = advance_until(half * 2, || start.elapsed() >= half).await;
+///     assert_eq!(took.as_secs(), 1800);
+/// });
+/// ```
+pub async fn advance_until(limit: Duration, mut condition: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    let step = (limit / 10_000).max(Duration::from_millis(1));
+    loop {
+        // Whatever can run now runs before the clock moves: it moves only once every task waits.
+        tokio::time::sleep_until(Instant::now()).await;
+        tokio::task::yield_now().await;
+        if condition() {
+            return start.elapsed();
+        }
+        assert!(start.elapsed() < limit, "the condition does not hold after {limit:?}");
+        sleep(step).await;
+    }
+}
+
+/// A listener on a port of the loopback interface that nobody else uses. To learn a free port for a program that
+/// cannot choose one itself, drop it.
+pub fn free_loopback_listener() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface has free ports")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leak_checked;
+
+    #[test]
+    fn time_moves_only_as_far_as_needed() {
+        leak_checked(|| async {
+            let start = Instant::now();
+            let took = advance_until(Duration::from_secs(100), || start.elapsed() >= Duration::from_secs(7)).await;
+            assert_eq!(took.as_millis() / 100, 70);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "after 2s still not true: pigs fly")]
+    fn a_condition_that_never_holds_fails_by_its_name() {
+        leak_checked(|| eventually(Duration::from_secs(2), "pigs fly", || false));
+    }
+
+    #[test]
+    fn patience_depends_on_the_clock() {
+        assert_eq!(patience(), REAL);
+        leak_checked(|| async { assert_eq!(patience(), PAUSED) });
+        assert_eq!(patience(), REAL);
+    }
+}
