@@ -1,1 +1,3 @@
 //! rosterd
+
+pub mod store;
