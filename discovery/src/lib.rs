@@ -11,6 +11,7 @@ mod polling;
 mod registry;
 mod status;
 pub mod stopper;
+pub mod watch;
 
 pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};
 pub use error::Error;

@@ -1,0 +1,13 @@
+//! Noticing changed files: one watcher for `file_sd`, the configuration's auto-reload and everything else that is read
+//! again when it changes. Built on inotify; where that is not to be had, the caller's own interval has to do.
+
+mod error; // why files cannot be watched
+mod inbox; // events of the operating system, kept until somebody asks; bounded
+mod plan; // paths and patterns -> directories to watch, and what an event in one of them means
+#[cfg(test)]
+mod tests;
+mod watcher; // the two put together, with a short debounce
+
+pub use error::WatchError;
+pub use plan::{Expansion, expand};
+pub use watcher::{Changes, Watcher};
