@@ -1,10 +1,18 @@
 //! The pure parts of rosterd: labels, target groups, relabelling, durations, sizes, secrets, selectors and errors.
 //! No I/O, no clock, no async runtime: whatever is here can be tested with tables.
 
+mod duration;
 pub mod error;
 mod group;
 pub mod labels;
+pub mod relabel;
+mod secret;
+mod size;
+mod text;
 
+pub use duration::{Duration, DurationError};
 pub use error::{Coded, Priority, Report, Retry};
 pub use group::TargetGroup;
-pub use labels::{Builder, Labels, Names};
+pub use labels::{Builder, Labels, NameScheme, Names};
+pub use secret::{HIDDEN, Secret};
+pub use size::{Size, SizeError};

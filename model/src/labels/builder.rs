@@ -1,7 +1,5 @@
 //! The scratch space in which label sets are put together and relabelled.
 
-use std::ops::Range;
-
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::set::push_length;
@@ -19,10 +17,29 @@ pub struct Builder {
     packed_values: Vec<u8>,
 }
 
+/// A piece of a builder's text. It stays good until the builder is cleared, so that relabelling can move values without
+/// copying them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(crate) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// The part between two offsets into this span.
+    pub(crate) fn part(self, start: usize, end: usize) -> Self {
+        Self { start: self.start + start as u32, end: self.start + end as u32 }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Entry {
-    name: Range<u32>,
-    value: Range<u32>,
+    name: Span,
+    value: Span,
 }
 
 impl Builder {
@@ -49,7 +66,7 @@ impl Builder {
 
     /// The value of a label, empty if it is not there.
     pub fn get(&self, name: &str) -> &str {
-        self.find(name).map_or("", |index| self.str(&self.entries[index].value))
+        self.str(self.span(name))
     }
 
     /// Whether the label is there.
@@ -59,18 +76,8 @@ impl Builder {
 
     /// Sets a label; an empty value deletes it.
     pub fn set(&mut self, name: &str, value: &str) {
-        match self.find(name) {
-            Some(index) if value.is_empty() => {
-                self.entries.swap_remove(index);
-            }
-            Some(index) => self.entries[index].value = self.push(value),
-            None if value.is_empty() => {}
-            None => {
-                let name = self.push(name);
-                let value = self.push(value);
-                self.entries.push(Entry { name, value });
-            }
-        }
+        let value = self.push(value);
+        self.set_span(name, value);
     }
 
     /// Sets a label unless it is there already.
@@ -95,18 +102,18 @@ impl Builder {
     /// Deletes the labels for which `keep` is false.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         let text = &self.text;
-        self.entries.retain(|entry| keep(slice(text, &entry.name), slice(text, &entry.value)));
+        self.entries.retain(|entry| keep(slice(text, entry.name), slice(text, entry.value)));
     }
 
-    /// All labels, in no particular order until [`sort`](Self::sort) was called.
+    /// All labels, in the order in which they came or, once [`sort`](Self::sort) was called, that of their names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
-        self.entries.iter().map(|entry| (self.str(&entry.name), self.str(&entry.value)))
+        self.entries.iter().map(|entry| (self.str(entry.name), self.str(entry.value)))
     }
 
     /// Sorts the labels by name. The order lasts until the next change.
     pub fn sort(&mut self) {
         let text = &self.text;
-        self.entries.sort_unstable_by(|left, right| slice(text, &left.name).cmp(slice(text, &right.name)));
+        self.entries.sort_unstable_by(|left, right| slice(text, left.name).cmp(slice(text, right.name)));
     }
 
     /// The label set; the builder keeps its labels.
@@ -115,36 +122,91 @@ impl Builder {
         self.packed_names.clear();
         self.packed_values.clear();
         for entry in &self.entries {
-            self.packed_names.extend_from_slice(slice(&self.text, &entry.name).as_bytes());
+            self.packed_names.extend_from_slice(slice(&self.text, entry.name).as_bytes());
             self.packed_names.push(0xff);
-            let value = slice(&self.text, &entry.value);
+            let value = slice(&self.text, entry.value);
             push_length(&mut self.packed_values, value.len());
             self.packed_values.extend_from_slice(value.as_bytes());
         }
         let key = xxh3_64(&self.packed_names);
         let text = &self.text;
-        let list = names.list(key, self.entries.iter().map(|entry| slice(text, &entry.name)));
+        let list = names.list(key, self.entries.iter().map(|entry| slice(text, entry.name)));
         Labels::from_parts(list, xxh3_64_with_seed(&self.packed_values, key), &self.packed_values)
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
-        self.entries.iter().position(|entry| self.str(&entry.name) == name)
+    /// Where the value of a label stands; an empty span if the label is not there.
+    pub(crate) fn span(&self, name: &str) -> Span {
+        self.find(name).map_or_else(Span::default, |index| self.entries[index].value)
     }
 
-    fn str(&self, range: &Range<u32>) -> &str {
-        slice(&self.text, range)
+    /// The text of a span.
+    pub(crate) fn str(&self, span: Span) -> &str {
+        slice(&self.text, span)
     }
 
-    fn push(&mut self, text: &str) -> Range<u32> {
-        let start = self.text.len();
+    /// Where names and values stand, in the order in which the labels came.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (Span, Span)> {
+        self.entries.iter().map(|entry| (entry.name, entry.value))
+    }
+
+    /// Sets a label to a text that stands in the builder already; an empty one deletes it.
+    pub(crate) fn set_span(&mut self, name: &str, value: Span) {
+        match self.find(name) {
+            // The order of the others stays: labelmap goes by it.
+            Some(index) if value.len() == 0 => {
+                self.entries.remove(index);
+            }
+            Some(index) => self.entries[index].value = value,
+            None if value.len() == 0 => {}
+            None => {
+                let name = self.push(name);
+                self.entries.push(Entry { name, value });
+            }
+        }
+    }
+
+    /// As [`set_span`](Self::set_span), where the name stands in the builder, too.
+    pub(crate) fn set_spans(&mut self, name: Span, value: Span) {
+        match self.find(self.str(name)) {
+            Some(index) => self.entries[index].value = value,
+            None => self.entries.push(Entry { name, value }),
+        }
+    }
+
+    /// Appends to the text, as part of what [`since`](Self::since) returns.
+    pub(crate) fn write(&mut self, text: &str) {
         self.text.push_str(text);
+    }
+
+    /// Appends a copy of a span to the text, as part of what [`since`](Self::since) returns.
+    pub(crate) fn write_span(&mut self, span: Span) {
+        self.text.extend_from_within(span.start as usize..span.end as usize);
+    }
+
+    /// Where the text ends.
+    pub(crate) fn end(&self) -> usize {
+        self.text.len()
+    }
+
+    /// What was written since the text ended here.
+    pub(crate) fn since(&self, start: usize) -> Span {
         let end = u32::try_from(self.text.len()).expect("the text of one label set stays under 4 GiB");
-        start as u32..end
+        Span { start: start as u32, end }
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| self.str(entry.name) == name)
+    }
+
+    fn push(&mut self, text: &str) -> Span {
+        let start = self.end();
+        self.write(text);
+        self.since(start)
     }
 }
 
-fn slice<'a>(text: &'a str, range: &Range<u32>) -> &'a str {
-    &text[range.start as usize..range.end as usize]
+fn slice(text: &str, span: Span) -> &str {
+    &text[span.start as usize..span.end as usize]
 }
 
 #[cfg(test)]

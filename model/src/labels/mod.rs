@@ -7,10 +7,13 @@
 mod builder;
 mod names;
 mod set;
+mod valid;
 
 pub use builder::Builder;
+pub(crate) use builder::Span;
 pub use names::Names;
 pub use set::{Iter, Labels};
+pub use valid::{NameScheme, is_valid_name};
 
 /// The label that holds `host:port` of a target.
 pub const ADDRESS: &str = "__address__";
