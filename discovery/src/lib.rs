@@ -1,6 +1,7 @@
 //! Discovery: the contract of a discoverer, the registry of mechanisms, the manager that runs them, and the mechanisms
 //! that rosterd ships, a folder each.
 
+pub mod client;
 mod contract;
 pub mod decode;
 mod error;

@@ -1,0 +1,401 @@
+//! The settings of an HTTP client, with the keys and defaults of Prometheus.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rosterd_model::Secret;
+use serde::{Deserialize, Serialize, Serializer};
+use url::Url;
+
+use super::embed::unset;
+
+/// How an HTTP client authenticates and connects.
+///
+/// An empty string, path or secret is the same as a key left out. Files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpClientConfig {
+    /// A user name and a password.
+    #[serde(skip_serializing_if = "unset")]
+    pub basic_auth: Option<BasicAuth>,
+    /// An `Authorization` header.
+    #[serde(skip_serializing_if = "unset")]
+    pub authorization: Option<Authorization>,
+    /// A token that is fetched with the client's own credentials.
+    #[serde(skip_serializing_if = "unset")]
+    pub oauth2: Option<OAuth2>,
+    /// Deprecated: `authorization.credentials`.
+    #[serde(skip_serializing_if = "unset")]
+    pub bearer_token: Secret,
+    /// Deprecated: `authorization.credentials_file`.
+    #[serde(skip_serializing_if = "unset")]
+    pub bearer_token_file: PathBuf,
+    /// Certificates and TLS versions.
+    #[serde(skip_serializing_if = "unset")]
+    pub tls_config: TlsConfig,
+    /// Whether redirects are followed. Credentials stay with the host that they are for.
+    pub follow_redirects: bool,
+    /// Whether HTTP/2 is offered.
+    pub enable_http2: bool,
+    /// The proxy.
+    #[serde(skip_serializing_if = "unset")]
+    pub proxy_url: ProxyUrl,
+    /// Comma-separated hosts, domains, addresses and networks that are reached without the proxy.
+    #[serde(skip_serializing_if = "unset")]
+    pub no_proxy: String,
+    /// Whether `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of the environment name the proxy.
+    #[serde(skip_serializing_if = "unset")]
+    pub proxy_from_environment: bool,
+    /// Headers for the proxy's `CONNECT`.
+    #[serde(skip_serializing_if = "unset")]
+    pub proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+    /// Headers for each request.
+    #[serde(skip_serializing_if = "unset")]
+    pub http_headers: BTreeMap<String, Header>,
+}
+
+impl Default for HttpClientConfig {
+    fn default() -> Self {
+        Self {
+            basic_auth: None,
+            authorization: None,
+            oauth2: None,
+            bearer_token: Secret::default(),
+            bearer_token_file: PathBuf::new(),
+            tls_config: TlsConfig::default(),
+            follow_redirects: true,
+            enable_http2: true,
+            proxy_url: ProxyUrl::default(),
+            no_proxy: String::new(),
+            proxy_from_environment: false,
+            proxy_connect_header: BTreeMap::new(),
+            http_headers: BTreeMap::new(),
+        }
+    }
+}
+
+impl HttpClientConfig {
+    /// Makes relative paths absolute; `base` is the folder of the configuration file.
+    pub fn resolve_paths(&mut self, base: &Path) {
+        if let Some(auth) = &mut self.basic_auth {
+            join(base, &mut auth.username_file);
+            join(base, &mut auth.password_file);
+        }
+        if let Some(authorization) = &mut self.authorization {
+            join(base, &mut authorization.credentials_file);
+        }
+        if let Some(oauth2) = &mut self.oauth2 {
+            join(base, &mut oauth2.client_secret_file);
+            join(base, &mut oauth2.client_certificate_key_file);
+            oauth2.tls_config.resolve_paths(base);
+        }
+        join(base, &mut self.bearer_token_file);
+        self.tls_config.resolve_paths(base);
+        self.http_headers.values_mut().flat_map(|header| &mut header.files).for_each(|file| join(base, file));
+    }
+
+    pub(super) fn proxy(&self) -> ProxySettings<'_> {
+        ProxySettings {
+            url: &self.proxy_url,
+            no_proxy: &self.no_proxy,
+            from_environment: self.proxy_from_environment,
+            connect_header: &self.proxy_connect_header,
+        }
+    }
+}
+
+/// A user name and a password, each written down or in a file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BasicAuth {
+    /// The user name.
+    #[serde(skip_serializing_if = "unset")]
+    pub username: String,
+    /// The file that holds the user name.
+    #[serde(skip_serializing_if = "unset")]
+    pub username_file: PathBuf,
+    /// The password.
+    #[serde(skip_serializing_if = "unset")]
+    pub password: Secret,
+    /// The file that holds the password.
+    #[serde(skip_serializing_if = "unset")]
+    pub password_file: PathBuf,
+}
+
+/// An `Authorization` header: `<type> <credentials>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Authorization {
+    /// What precedes the credentials, `Bearer` by default.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The credentials.
+    #[serde(skip_serializing_if = "unset")]
+    pub credentials: Secret,
+    /// The file that holds the credentials.
+    #[serde(skip_serializing_if = "unset")]
+    pub credentials_file: PathBuf,
+}
+
+impl Default for Authorization {
+    fn default() -> Self {
+        Self { kind: "Bearer".to_owned(), credentials: Secret::default(), credentials_file: PathBuf::new() }
+    }
+}
+
+/// OAuth 2.0 with the grant `client_credentials`.
+///
+/// The keys of the grant `jwt-bearer` are known, so that [`check`](HttpClientConfig::check) can say that they are not
+/// supported.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OAuth2 {
+    /// Who asks for a token.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_id: String,
+    /// The secret that proves it.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_secret: Secret,
+    /// The file that holds the secret.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_secret_file: PathBuf,
+    /// Only for `jwt-bearer`.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_certificate_key_id: String,
+    /// Only for `jwt-bearer`.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_certificate_key: Secret,
+    /// Only for `jwt-bearer`.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_certificate_key_file: PathBuf,
+    /// The grant, `client_credentials` by default.
+    #[serde(skip_serializing_if = "unset")]
+    pub grant_type: String,
+    /// Only for `jwt-bearer`.
+    #[serde(skip_serializing_if = "unset")]
+    pub signature_algorithm: String,
+    /// Only for `jwt-bearer`.
+    #[serde(skip_serializing_if = "unset")]
+    pub iss: String,
+    /// Only for `jwt-bearer`.
+    #[serde(skip_serializing_if = "unset")]
+    pub audience: String,
+    /// Only for `jwt-bearer`.
+    #[serde(skip_serializing_if = "unset")]
+    pub claims: BTreeMap<String, serde_json::Value>,
+    /// What the token is for.
+    #[serde(skip_serializing_if = "unset")]
+    pub scopes: Vec<String>,
+    /// Where tokens come from.
+    #[serde(skip_serializing_if = "unset")]
+    pub token_url: String,
+    /// More parameters of the request for a token.
+    #[serde(skip_serializing_if = "unset")]
+    pub endpoint_params: BTreeMap<String, String>,
+    /// Certificates and TLS versions for the request for a token.
+    #[serde(skip_serializing_if = "unset")]
+    pub tls_config: TlsConfig,
+    /// The proxy for the request for a token.
+    #[serde(skip_serializing_if = "unset")]
+    pub proxy_url: ProxyUrl,
+    /// As in [`HttpClientConfig`].
+    #[serde(skip_serializing_if = "unset")]
+    pub no_proxy: String,
+    /// As in [`HttpClientConfig`].
+    #[serde(skip_serializing_if = "unset")]
+    pub proxy_from_environment: bool,
+    /// As in [`HttpClientConfig`].
+    #[serde(skip_serializing_if = "unset")]
+    pub proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+}
+
+impl OAuth2 {
+    pub(super) fn proxy(&self) -> ProxySettings<'_> {
+        ProxySettings {
+            url: &self.proxy_url,
+            no_proxy: &self.no_proxy,
+            from_environment: self.proxy_from_environment,
+            connect_header: &self.proxy_connect_header,
+        }
+    }
+}
+
+/// Whom to trust, how to prove who we are, and which versions of TLS to speak.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Certificates (PEM) to trust instead of the system's.
+    #[serde(skip_serializing_if = "unset")]
+    pub ca: String,
+    /// The client's certificate (PEM).
+    #[serde(skip_serializing_if = "unset")]
+    pub cert: String,
+    /// The key (PEM) of the client's certificate.
+    #[serde(skip_serializing_if = "unset")]
+    pub key: Secret,
+    /// The file of `ca`.
+    #[serde(skip_serializing_if = "unset")]
+    pub ca_file: PathBuf,
+    /// The file of `cert`.
+    #[serde(skip_serializing_if = "unset")]
+    pub cert_file: PathBuf,
+    /// The file of `key`.
+    #[serde(skip_serializing_if = "unset")]
+    pub key_file: PathBuf,
+    /// The name that the server's certificate must have, if not that of the URL.
+    #[serde(skip_serializing_if = "unset")]
+    pub server_name: String,
+    /// Whether any certificate of the server will do.
+    pub insecure_skip_verify: bool,
+    /// The oldest version of TLS to speak. Nothing older than TLS 1.2 is ever spoken.
+    #[serde(skip_serializing_if = "unset")]
+    pub min_version: Option<TlsVersion>,
+    /// The newest version of TLS to speak.
+    #[serde(skip_serializing_if = "unset")]
+    pub max_version: Option<TlsVersion>,
+}
+
+impl TlsConfig {
+    /// Makes relative paths absolute; `base` is the folder of the configuration file.
+    pub fn resolve_paths(&mut self, base: &Path) {
+        join(base, &mut self.ca_file);
+        join(base, &mut self.cert_file);
+        join(base, &mut self.key_file);
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// TLS 1.0; as a minimum only.
+    #[serde(rename = "TLS10")]
+    Tls10,
+    /// TLS 1.1; as a minimum only.
+    #[serde(rename = "TLS11")]
+    Tls11,
+    /// TLS 1.2.
+    #[serde(rename = "TLS12")]
+    Tls12,
+    /// TLS 1.3.
+    #[serde(rename = "TLS13")]
+    Tls13,
+}
+
+/// The values of a header, in the order written here.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Header {
+    /// Values that may be shown.
+    #[serde(skip_serializing_if = "unset")]
+    pub values: Vec<String>,
+    /// Values that may not.
+    #[serde(skip_serializing_if = "unset")]
+    pub secrets: Vec<Secret>,
+    /// Files that hold values.
+    #[serde(skip_serializing_if = "unset")]
+    pub files: Vec<PathBuf>,
+}
+
+/// The URL of a proxy. Its password is not shown.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct ProxyUrl(String);
+
+impl ProxyUrl {
+    /// The URL of a proxy; [`HttpClientConfig::check`] says whether it is one.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL with its password, if it is set.
+    pub(super) fn parse(&self) -> Option<Result<Url, url::ParseError>> {
+        (!self.0.is_empty()).then(|| Url::parse(&self.0))
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::parse(&self.0) {
+            Ok(mut url) if url.password().is_some() => {
+                // Only a URL that has no host refuses a password, and such a URL has none.
+                url.set_password(Some("xxxxx")).ok();
+                f.write_str(url.as_str())
+            }
+            // What is not `scheme://host` cannot be searched for a password.
+            Ok(url) if url.has_host() || !self.0.contains('@') => f.write_str(&self.0),
+            Err(_) if !self.0.contains('@') => f.write_str(&self.0),
+            _ => f.write_str("<secret>"),
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for ProxyUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The proxy settings, wherever they were written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ProxySettings<'a> {
+    pub(super) url: &'a ProxyUrl,
+    pub(super) no_proxy: &'a str,
+    pub(super) from_environment: bool,
+    pub(super) connect_header: &'a BTreeMap<String, Vec<Secret>>,
+}
+
+fn join(base: &Path, path: &mut PathBuf) {
+    if !path.as_os_str().is_empty() && path.is_relative() {
+        *path = base.join(&*path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_a_proxy_is_not_shown() {
+        for (url, shown) in [
+            ("http://user:hunter2@proxy:3128", "http://user:xxxxx@proxy:3128/"),
+            ("http://proxy:3128", "http://proxy:3128"),
+            ("user:hunter2@proxy", "<secret>"),
+            ("", ""),
+        ] {
+            assert_eq!(ProxyUrl::new(url).to_string(), shown);
+            assert_eq!(format!("{:?}", ProxyUrl::new(url)), shown);
+        }
+    }
+
+    #[test]
+    fn all_paths_are_made_absolute() {
+        let text = "
+            basic_auth: {username_file: u, password_file: /abs/p}
+            authorization: {credentials_file: c}
+            oauth2: {client_secret_file: s, tls_config: {ca_file: oca}}
+            bearer_token_file: b
+            tls_config: {ca_file: ca, cert_file: cert, key_file: key}
+            http_headers: {X-A: {files: [h]}}
+        ";
+        let mut config: HttpClientConfig = serde_yaml::from_str(text).expect("parses");
+        config.resolve_paths(Path::new("/base"));
+        let shown = serde_json::to_string(&config).expect("serialises");
+        for path in ["base/u", "abs/p", "base/c", "base/s", "base/oca", "base/b", "base/ca", "base/cert", "base/key"] {
+            assert!(shown.contains(&format!("\"/{path}\"")), "{path} in {shown}");
+        }
+        assert!(shown.contains(r#"["/base/h"]"#), "{shown}");
+    }
+
+    #[test]
+    fn only_what_prometheus_always_shows_is_shown_of_the_defaults() {
+        let shown = serde_json::to_string(&HttpClientConfig::default()).expect("serialises");
+        assert_eq!(shown, r#"{"follow_redirects":true,"enable_http2":true}"#);
+    }
+}
