@@ -262,7 +262,10 @@ mod tests {
             ("{basic_auth: {}, oauth2: {client_id: i, token_url: 'http://t'}}", "cfg_conflicting_keys oauth2"),
             ("basic_auth: {username: u, username_file: f}", "cfg_conflicting_keys basic_auth.username_file"),
             ("basic_auth: {password: u, password_file: f}", "cfg_conflicting_keys basic_auth.password_file"),
-            ("authorization: {credentials: c, credentials_file: f}", "cfg_conflicting_keys authorization.credentials_file"),
+            (
+                "authorization: {credentials: c, credentials_file: f}",
+                "cfg_conflicting_keys authorization.credentials_file",
+            ),
             ("authorization: {type: ' BaSic '}", "cfg_invalid_value authorization.type"),
             ("oauth2: {client_id: i}", "cfg_missing_key oauth2.token_url"),
             ("oauth2: {token_url: 'http://t'}", "cfg_missing_key oauth2.client_id"),

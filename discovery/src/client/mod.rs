@@ -5,7 +5,7 @@ mod check; // which settings go together
 mod config; // what the user writes
 mod embed; // the settings as keys of a larger section
 
-pub use rosterd_model::Secret;
 pub use config::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, ProxyUrl, TlsConfig, TlsVersion};
 #[doc(hidden)]
 pub use embed::unset;
+pub use rosterd_model::Secret;
