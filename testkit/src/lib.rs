@@ -2,19 +2,41 @@
 //!
 //! - [`leak_checked`] and [`leak_checked_live`] run an async test and fail it when it leaks a task, a descriptor or a
 //!   running stopper; [`Leaks`] allows what has to be allowed.
+//! - [`contract`] checks what every discoverer promises. `examples/check_a_discoverer.rs` is a whole mechanism under it.
 //! - [`fake`] is a mechanism that a test drives through a [`fake::Probe`].
+//! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
 //! - [`assert_golden`] compares with a file below `testdata/`.
-//! - [`eventually`], [`advance_until`] and [`Folder`] wait for conditions, and hold files.
+//! - [`eventually`], [`advance_until`], [`Folder`] and [`Process`] wait for conditions, and hold files and programs.
+//!
+//! A discoverer, start to end:
+//!
+//! ```
+//! use rosterd_testkit::{contract, fake, groups, leak_checked};
+//!
+//! leak_checked(|| async {
+//!     let (probe, config) = fake::mechanism("a");
+//!     let mut run = contract::Run::start(&config).expect("the fake can be built");
+//!     let (_, update) = tokio::join!(probe.send(groups(2)), run.next());
+//!     assert_eq!(update, Some(groups(2)));
+//!     run.stop().await.expect("it ends when asked");
+//!     assert!(probe.has_ended());
+//! });
+//! ```
 
+pub mod contract;
 pub mod fake;
 mod files;
 mod golden;
 mod groups;
+mod http;
 mod leak;
+mod process;
 mod time;
 
 pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;
 pub use groups::{addresses, group, groups};
+pub use http::{Received, ScriptedServer, Step, get};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
+pub use process::{Process, need};
 pub use time::{advance_until, eventually, free_loopback_listener, patience};

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 
 /// What a condition may take on a real clock, on a machine that is busy with other tests.
 const REAL: Duration = Duration::from_secs(30);
-/// On a paused clock waiting costs nothing: longer than any backoff or interval.
-const PAUSED: Duration = Duration::from_secs(24 * 3600);
+/// On a paused clock waiting costs little: longer than any usual backoff or interval.
+const PAUSED: Duration = Duration::from_secs(3 * 3600);
 
 thread_local! {
     static CLOCK: Cell<Clock> = const { Cell::new(Clock::Real) };
@@ -39,7 +39,7 @@ impl Drop for Entered {
     }
 }
 
-/// How long the helpers of this crate wait before they give up: 30 seconds, or a day on the paused clock of
+/// How long the helpers of this crate wait before they give up: 30 seconds, or three hours on the paused clock of
 /// [`leak_checked`](crate::leak_checked).
 pub fn patience() -> Duration {
     match CLOCK.get() {
@@ -69,7 +69,7 @@ pub async fn eventually(deadline: Duration, what: &str, mut condition: impl FnMu
     while !condition() {
         assert!(Instant::now() < end, "after {deadline:?} still not true: {what}");
         sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(50));
+        pause = (pause * 2).min(deadline / 600);
     }
 }
 

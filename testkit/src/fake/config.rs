@@ -11,18 +11,18 @@ use crate::group;
 
 /// One entry of `fake_sd_configs`.
 ///
-/// One that was read from a file has no probe: it reports its `targets` as one group and waits until it is stopped.
+/// One that was read from a file has no probe: it reports its `targets` and waits until it is stopped.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Tells fakes apart.
     pub name: String,
-    /// Addresses that the fake reports before anything that its probe sends; nothing when there are none and it has a
-    /// probe.
-    pub targets: Vec<String>,
+    /// Addresses that the fake reports as one group before anything else; without them a fake that has a probe reports
+    /// nothing by itself.
+    pub targets: Option<Vec<String>>,
     /// Anything: a configuration that differs only in this is another one with the same probe.
     pub revision: u64,
-    /// Makes [`check`](MechanismConfig::check) complain with this code `cfg_fake` and this message.
+    /// Makes [`check`](MechanismConfig::check) complain, with the code `cfg_fake` and this message.
     pub problem: Option<String>,
     /// What drives the fake.
     #[serde(skip)]
@@ -55,14 +55,16 @@ impl MechanismConfig for Config {
     }
 
     fn build(&self, _: Build<'_, ()>) -> Result<Box<dyn Discoverer>, Error> {
-        let addresses: Vec<_> = self.targets.iter().map(String::as_str).collect();
-        let targets = (!addresses.is_empty()).then(|| group(&self.name, &addresses));
+        let first = self.targets.as_ref().map(|targets| {
+            let addresses: Vec<_> = targets.iter().map(String::as_str).collect();
+            vec![group(&self.name, &addresses)]
+        });
         match &self.probe {
             Some(probe) => {
                 probe.built()?;
-                Ok(Box::new(Fake { first: targets.map(|group| vec![group]), probe: probe.clone() }))
+                Ok(Box::new(Fake { first, probe: probe.clone() }))
             }
-            None => Ok(Box::new(Fake { first: Some(targets.into_iter().collect()), probe: Probe::new() })),
+            None => Ok(Box::new(Fake { first: first.or(Some(Vec::new())), probe: Probe::new() })),
         }
     }
 }

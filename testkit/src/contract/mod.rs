@@ -1,0 +1,50 @@
+//! What every discoverer promises, checked on a real one: see [`Discoverer`](rosterd_discovery::Discoverer).
+//!
+//! A mechanism's test implements [`Driver`]: it changes, breaks and heals the source that the discoverer watches. Then
+//! [`check`] does the rest. Run it within [`leak_checked`](crate::leak_checked), or within
+//! [`leak_checked_live`](crate::leak_checked_live) when the mechanism uses sockets or real files.
+
+mod promises;
+mod run;
+
+use async_trait::async_trait;
+use rosterd_discovery::AnyConfig;
+
+pub use promises::{Violation, violations};
+pub use run::Run;
+
+/// The source that a discoverer watches, in the hands of a test.
+#[async_trait]
+pub trait Driver: Send {
+    /// The configuration of a discoverer that watches the source. A short interval makes the checks fast.
+    fn config(&self) -> Box<dyn AnyConfig>;
+
+    /// Makes the source hold exactly these groups: a name for each and its addresses, `host:port`. All ports are 9100
+    /// and all hosts IPv4 addresses. The names need not be the `source` of the groups that the discoverer makes.
+    async fn set(&mut self, groups: &[(&str, &[&str])]);
+
+    /// Makes the source impossible to read; `false` when it cannot be broken.
+    async fn break_source(&mut self) -> bool;
+
+    /// Undoes [`break_source`](Self::break_source). The source holds what it held before, or what was set since.
+    async fn heal(&mut self);
+
+    /// Whether a running discoverer notices that the source has changed; otherwise a change is a new configuration.
+    fn follows_changes(&self) -> bool {
+        true
+    }
+}
+
+/// Checks all promises.
+///
+/// # Panics
+///
+/// When one is broken: all broken ones are named, with what happened instead.
+pub async fn check(driver: &mut dyn Driver) {
+    let violations = violations(driver).await;
+    let report: Vec<_> = violations.iter().map(Violation::to_string).collect();
+    assert!(report.is_empty(), "the discoverer breaks its contract:\n  {}", report.join("\n  "));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! The promises, one function each.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use rosterd_discovery::{AnyConfig, CheckContext};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::run::SOON;
+use super::{Driver, Run};
+use crate::{addresses, patience};
+
+type Groups = [(&'static str, &'static [&'static str])];
+
+const NOTHING: &Groups = &[];
+const BOTH: &Groups = &[("one", &["10.0.0.1:9100", "10.0.0.2:9100"]), ("two", &["10.0.1.1:9100"])];
+const ONE: &Groups = &[("one", &["10.0.0.1:9100", "10.0.0.3:9100"])];
+
+/// A promise that was not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// What was promised.
+    pub promise: &'static str,
+    /// What happened instead.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.promise, self.detail)
+    }
+}
+
+type Kept = Result<(), String>;
+
+/// The promises that the discoverer breaks; [`check`](super::check) panics with them.
+pub async fn violations(driver: &mut dyn Driver) -> Vec<Violation> {
+    let mut all = Vec::new();
+    let mut note = |promise, kept: Kept| {
+        all.extend(kept.err().map(|detail| Violation { promise, detail }));
+    };
+    note("a configuration equals its copy and has no problems", configuration(driver).await);
+    note("the first send is the whole picture", first_send(driver, BOTH).await);
+    note("the first send comes even if the source is empty", first_send(driver, NOTHING).await);
+    note("a change arrives, and a vanished source is reported as an empty group", change(driver).await);
+    note("a failed read sends nothing", failed_read(driver).await);
+    note("a source that cannot be read at first is not an empty source", broken_start(driver).await);
+    note("the run ends soon after stop although nobody takes its updates", blocked(driver).await);
+    note("what the discoverer spawned has ended before it", outlived(driver).await);
+    all
+}
+
+async fn configuration(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let config = driver.config();
+    if !config.equals(&*config.boxed()) {
+        return Err("the copy differs".to_owned());
+    }
+    let problems = config.check(&CheckContext { allow_exec: true });
+    if problems.is_empty() { Ok(()) } else { Err(format!("{problems:?}")) }
+}
+
+async fn first_send(driver: &mut dyn Driver, groups: &Groups) -> Kept {
+    driver.set(groups).await;
+    let mut run = start(&*driver.config())?;
+    let kept = match run.next().await {
+        Some(first) => same(&addresses(&first), groups, "the first send"),
+        None => Err(silent(&run)),
+    };
+    stop(run).await.and(kept)
+}
+
+async fn change(driver: &mut dyn Driver) -> Kept {
+    if !driver.follows_changes() {
+        return Ok(());
+    }
+    driver.set(BOTH).await;
+    let mut run = start(&*driver.config())?;
+    let mut kept = shows(&mut run, BOTH).await;
+    for groups in [ONE, NOTHING, BOTH] {
+        if kept.is_ok() {
+            driver.set(groups).await;
+            kept = shows(&mut run, groups).await;
+        }
+    }
+    stop(run).await.and(kept)
+}
+
+async fn failed_read(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let mut run = start(&*driver.config())?;
+    let mut kept = shows(&mut run, BOTH).await;
+    if kept.is_ok() && driver.follows_changes() && driver.break_source().await {
+        kept = fails_silently(&mut run, BOTH).await;
+        driver.heal().await;
+        driver.set(ONE).await;
+        if run.has_ended() {
+            stop(run).await?;
+            run = start(&*driver.config())?;
+        }
+        kept = kept.and(shows(&mut run, ONE).await.map_err(|detail| format!("after the source was healed, {detail}")));
+    }
+    stop(run).await.and(kept)
+}
+
+async fn broken_start(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    if !driver.break_source().await {
+        return Ok(());
+    }
+    // A source that cannot be read may already keep the discoverer from being built.
+    let broken = start(&*driver.config()).ok();
+    let mut kept = Ok(());
+    let mut still_runs = None;
+    if let Some(mut run) = broken {
+        kept = fails_silently(&mut run, NOTHING).await;
+        if run.has_ended() { stop(run).await? } else { still_runs = Some(run) }
+    }
+    driver.heal().await;
+    let mut run = match still_runs {
+        Some(run) => run,
+        None => start(&*driver.config())?,
+    };
+    kept = kept.and(shows(&mut run, BOTH).await.map_err(|detail| format!("after the source was healed, {detail}")));
+    stop(run).await.and(kept)
+}
+
+async fn blocked(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let config = driver.config();
+    let run = Run::blocked(&*config).map_err(|error| format!("the discoverer cannot be built: {error}"))?;
+    // Nothing tells when it waits in its send: after a moment, most likely. Wherever it is then, it has to end.
+    sleep(Duration::from_millis(200)).await;
+    stop(run).await
+}
+
+async fn outlived(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let mut run = start(&*driver.config())?;
+    let kept = shows(&mut run, BOTH).await;
+    stop(run).await.and(kept)?;
+    let end = Instant::now() + SOON;
+    while tasks() > before {
+        if Instant::now() >= end {
+            return Err(format!("{} more task(s) run than before it", tasks() - before));
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+fn start(config: &dyn AnyConfig) -> Result<Run, String> {
+    Run::start(config).map_err(|error| format!("the discoverer cannot be built: {error}"))
+}
+
+async fn stop(run: Run) -> Kept {
+    run.stop().await.map(drop)
+}
+
+/// Waits until the picture holds these addresses and no others.
+async fn shows(run: &mut Run, groups: &Groups) -> Kept {
+    let all = async {
+        loop {
+            if run.next().await.is_none() || same(&addresses(run.picture()), groups, "").is_ok() {
+                return;
+            }
+        }
+    };
+    // The verdict comes from the picture.
+    timeout(patience(), all).await.ok();
+    let shown = addresses(run.picture());
+    same(&shown, groups, "the picture").map_err(|detail| if run.has_ended() { silent(run) } else { detail })
+}
+
+/// Waits until a failure shows; the picture must not change by it.
+async fn fails_silently(run: &mut Run, before: &Groups) -> Kept {
+    let (end, step) = (Instant::now() + patience(), patience() / 10_000);
+    loop {
+        let failed = run.has_failed();
+        while let Some(update) = run.try_next() {
+            if before.is_empty() {
+                return Err(format!("it sent {update:?} although it could not read the source"));
+            }
+        }
+        if failed {
+            break;
+        }
+        if Instant::now() >= end {
+            return Err("the failure was neither reported, nor counted, nor returned".to_owned());
+        }
+        sleep(step).await;
+    }
+    same(&addresses(run.picture()), before, "the picture after a failed read")
+}
+
+fn same(shown: &BTreeSet<String>, groups: &Groups, what: &str) -> Kept {
+    let wanted: BTreeSet<_> =
+        groups.iter().flat_map(|(_, addresses)| addresses.iter().map(|a| (*a).to_owned())).collect();
+    if *shown == wanted { Ok(()) } else { Err(format!("{what} has {shown:?} and not {wanted:?}")) }
+}
+
+/// Why there was no update.
+fn silent(run: &Run) -> String {
+    let error = run.status().last_error.map(|failure| format!("; it reported: {}", failure.report)).unwrap_or_default();
+    let how = if run.has_ended() { "the run ended" } else { "nothing was sent" };
+    format!("{how} although the source can be read{error}")
+}

@@ -1,0 +1,33 @@
+//! One request.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use url::Url;
+
+/// Asks for a URL over a connection of its own and returns status and body. No redirects, no TLS.
+pub async fn get(url: &str) -> io::Result<(u16, String)> {
+    let url = Url::parse(url).map_err(io::Error::other)?;
+    let address = url.socket_addrs(|| None)?;
+    let stream = TcpStream::connect(&*address).await?;
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    let request = http::Request::get(target).header("host", host).body(Empty::<Bytes>::new());
+    let request = request.map_err(io::Error::other)?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    };
+    tokio::pin!(connection);
+    tokio::select! {
+        answer = exchange => answer,
+        ended = &mut connection => Err(ended.err().map_or_else(|| io::ErrorKind::ConnectionAborted.into(), io::Error::other)),
+    }
+}

@@ -1,0 +1,177 @@
+//! The server as a test sees it.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::script::{Received, Script, Step};
+use super::serve::serve;
+use crate::{eventually, patience};
+
+/// An HTTP server on the loopback interface that expects the calls of a script and answers them.
+///
+/// Steps are expected in their order, each once; a [route](Step::any_times) at any time. The test fails on a missing
+/// call and on any other call, which is answered with 501, when [`finish`](Self::finish) is called or the server is
+/// dropped.
+///
+/// ```
+/// use rosterd_testkit::{ScriptedServer, Step, get, leak_checked_live};
+///
+/// leak_checked_live(|| async {
+///     let server = ScriptedServer::start([
+///         Step::get("/targets").json("[]").reply_header("etag", "\"1\""),
+///         Step::get("/targets").status(503).reply_header("retry-after", "7"),
+///     ])
+///     .await;
+///     assert_eq!(get(&server.url("/targets")).await.unwrap(), (200, "[]".to_owned()));
+///     assert_eq!(get(&server.url("/targets?again")).await.unwrap().0, 503);
+///     assert_eq!(server.requests()[1].path, "/targets?again");
+///     server.finish().await;
+/// });
+/// ```
+#[derive(Debug)]
+pub struct ScriptedServer {
+    address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+    tasks: JoinSet<Infallible>,
+    finished: bool,
+}
+
+impl ScriptedServer {
+    /// Listens on a free port.
+    pub async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the loopback interface has free ports");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let script = Arc::<Mutex<Script>>::default();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, Arc::clone(&script)));
+        let server = Self { address, script, tasks, finished: false };
+        for step in steps {
+            server.then(step);
+        }
+        server
+    }
+
+    /// Adds a step after all others, or a route before all others.
+    pub fn then(&self, step: Step) {
+        self.script().add(step);
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Received> {
+        self.script().received.clone()
+    }
+
+    /// Waits until so many requests have come in.
+    pub async fn wait_requests(&self, count: usize) {
+        let what = format!("{count} requests came to the scripted server");
+        eventually(patience(), &what, || self.script().received.len() >= count).await;
+    }
+
+    /// Waits until all steps have been called for.
+    pub async fn wait_steps(&self) {
+        eventually(patience(), "all steps of the scripted server were called for", || self.script().left() == 0).await;
+    }
+
+    /// Stops the server.
+    ///
+    /// # Panics
+    ///
+    /// When a call was missing or unexpected.
+    pub async fn finish(mut self) {
+        self.finished = true;
+        self.tasks.shutdown().await;
+        self.verify();
+    }
+
+    fn verify(&self) {
+        let complaints = self.script().complaints();
+        assert!(complaints.is_empty(), "the scripted server complains:\n  {}", complaints.join("\n  "));
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ScriptedServer {
+    fn drop(&mut self) {
+        if !self.finished && !std::thread::panicking() {
+            self.verify();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::{get, leak_checked_live};
+
+    fn complaint(server: ScriptedServer) -> String {
+        let panic = catch_unwind(AssertUnwindSafe(|| drop(server))).expect_err("the server must complain");
+        panic.downcast_ref::<String>().cloned().expect("complaints are text")
+    }
+
+    #[test]
+    fn a_missing_call_fails_the_test() {
+        leak_checked_live(|| async {
+            let server = ScriptedServer::start([Step::post("/never")]).await;
+            assert!(complaint(server).contains("missing call POST /never"));
+        });
+    }
+
+    #[test]
+    fn an_unexpected_call_fails_the_test_and_says_why() {
+        leak_checked_live(|| async {
+            let server = ScriptedServer::start([Step::get("/a").with_header("accept", "text/csv")]).await;
+            assert_eq!(get(&server.url("/b")).await.unwrap().0, 501);
+            assert_eq!(get(&server.url("/a")).await.unwrap().0, 501);
+            let complaint = complaint(server);
+            let wanted =
+                ["unexpected call GET /b; expected next is GET /a: it is another call", "its header accept is None"];
+            assert!(wanted.iter().all(|part| complaint.contains(part)), "{complaint}");
+        });
+    }
+
+    #[test]
+    fn steps_come_in_order_and_routes_between_them() {
+        leak_checked_live(|| async {
+            let steps =
+                [Step::get("/a").body("1"), Step::get("/a").body("2"), Step::get("/live").any_times().status(204)];
+            let server = ScriptedServer::start(steps).await;
+            for (path, answer) in [("/live", (204, "")), ("/a", (200, "1")), ("/live", (204, "")), ("/a", (200, "2"))] {
+                assert_eq!(get(&server.url(path)).await.unwrap(), (answer.0, answer.1.to_owned()));
+            }
+            server.wait_steps().await;
+            server.wait_requests(4).await;
+            server.finish().await;
+        });
+    }
+
+    #[test]
+    fn answers_can_break_off() {
+        leak_checked_live(|| async {
+            let steps = [Step::get("/cut").body("whole body").truncate(5), Step::get("/closed").close()];
+            let server = ScriptedServer::start(steps).await;
+            assert!(get(&server.url("/cut")).await.is_err());
+            assert!(get(&server.url("/closed")).await.is_err());
+            server.finish().await;
+        });
+    }
+}
