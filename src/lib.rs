@@ -1,3 +1,6 @@
-//! rosterd
+//! rosterd finds out what runs where, keeps one agreed roster of it, and keeps everything that depends on that roster
+//! in step. This library is the whole agent; the binary is a thin face of it.
 
+pub mod publish;
+pub mod roster;
 pub mod store;

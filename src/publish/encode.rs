@@ -1,0 +1,234 @@
+//! Targets in the form of http_sd and file_sd: one group for each target, as its labels are its own.
+//!
+//! A list is put together from fragments, one for each page of targets, which are encoded and compressed once. A gzip
+//! body is one member: its fragments end on a byte boundary and do not refer to each other (RFC 1951), and their
+//! checksums are combined. A zstd body is a sequence of frames (RFC 8878).
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, FlushCompress, Status};
+use rosterd_model::Labels;
+use rosterd_model::labels::{
+    ADDRESS, METRICS_PATH, PARAM_PREFIX, RESERVED_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT,
+};
+
+use crate::roster::target::{BOOLEANS, UNIX_SOCKET};
+use crate::roster::view::JobView;
+
+/// Part of a list, compressed.
+#[derive(Debug, Clone)]
+pub struct Fragment {
+    bytes: Bytes,
+    checksum: crc32fast::Hasher,
+    length: usize,
+}
+
+/// The labels of a target that a consumer needs to scrape it equally, sorted by name; `__address__` goes elsewhere.
+///
+/// These are the labels that do not begin with `__`, and `__scheme__`, `__metrics_path__`, `__param_*`, interval and
+/// timeout. The switches for histograms are left out where all are off, which is what a consumer takes for granted.
+pub fn published(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
+    let switched = BOOLEANS.iter().any(|name| labels.get(name).is_some_and(|value| value != "false"));
+    labels.iter().filter(move |(name, _)| {
+        !name.starts_with(RESERVED_PREFIX)
+            || matches!(*name, SCHEME | METRICS_PATH | SCRAPE_INTERVAL | SCRAPE_TIMEOUT | UNIX_SOCKET)
+            || name.starts_with(PARAM_PREFIX)
+            || (switched && BOOLEANS.contains(name))
+    })
+}
+
+/// Appends targets as JSON objects with commas between them.
+pub fn json<'a>(targets: impl Iterator<Item = &'a Labels>, text: &mut Vec<u8>) {
+    for (index, labels) in targets.enumerate() {
+        if index > 0 {
+            text.extend_from_slice(b",\n");
+        }
+        text.extend_from_slice(b"{\"targets\":[");
+        string(labels.get(ADDRESS).unwrap_or_default(), text);
+        text.extend_from_slice(b"],\"labels\":{");
+        for (index, (name, value)) in published(labels).enumerate() {
+            if index > 0 {
+                text.push(b',');
+            }
+            string(name, text);
+            text.push(b':');
+            string(value, text);
+        }
+        text.extend_from_slice(b"}}");
+    }
+}
+
+/// Appends a JSON string.
+pub fn string(value: &str, text: &mut Vec<u8>) {
+    serde_json::to_writer(text, value).expect("a string can be written to memory");
+}
+
+/// A fragment of a gzip stream.
+pub fn deflate(text: &[u8]) -> Fragment {
+    let mut compress = Compress::new(Compression::new(3), false);
+    let mut bytes = Vec::with_capacity(text.len() / 6 + 64);
+    while let Status::Ok = compress
+        .compress_vec(&text[compress.total_in() as usize..], &mut bytes, FlushCompress::Full)
+        .expect("deflate takes any bytes")
+    {
+        // There is room left once the flush is complete.
+        if compress.total_in() as usize == text.len() && bytes.len() < bytes.capacity() {
+            break;
+        }
+        bytes.reserve(text.len() / 6 + 64);
+    }
+    Fragment::new(bytes, text)
+}
+
+/// A fragment that is a zstd frame.
+pub fn zstd(text: &[u8]) -> Fragment {
+    let bytes = zstd::bulk::compress(text, 3).expect("zstd compresses any bytes into a large enough buffer");
+    Fragment::new(bytes, text)
+}
+
+impl Fragment {
+    fn new(bytes: Vec<u8>, text: &[u8]) -> Self {
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(text);
+        Self { bytes: bytes.into_boxed_slice().into(), checksum, length: text.len() }
+    }
+
+    /// A piece of text as a stored block, for brackets and commas.
+    fn stored(text: &[u8], last: bool) -> Self {
+        let length = u16::try_from(text.len()).expect("brackets and commas are short");
+        let mut bytes = vec![u8::from(last)];
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&(!length).to_le_bytes());
+        bytes.extend_from_slice(text);
+        Self::new(bytes, text)
+    }
+}
+
+/// The encodings in which lists are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// Not compressed; encoded while it is sent.
+    Identity,
+    /// gzip.
+    Gzip,
+    /// zstd.
+    Zstd,
+}
+
+/// The list of all targets of these jobs, in pieces: encoded and compressed only where a page changed since somebody
+/// asked last. The iterator does the work, a page at a time.
+pub fn list(jobs: &[std::sync::Arc<JobView>], encoding: Encoding) -> Box<dyn Iterator<Item = Bytes> + Send> {
+    let pages: Vec<_> =
+        jobs.iter().flat_map(|job| job.pages().iter().cloned()).filter(|page| !page.slots().is_empty()).collect();
+    match encoding {
+        Encoding::Identity => Box::new(between(pages.into_iter().map(|page| {
+            let mut text = Vec::new();
+            page.json(&mut text);
+            text.into()
+        }))),
+        Encoding::Zstd => {
+            let [open, comma, close] = [&b"["[..], b",\n", b"]\n"].map(|text| zstd(text).bytes);
+            let pages = pages.into_iter().enumerate().flat_map(move |(index, page)| {
+                let separator = (index > 0).then(|| comma.clone());
+                separator.into_iter().chain([page.zstd().bytes.clone()])
+            });
+            Box::new([open].into_iter().chain(pages).chain([close]))
+        }
+        Encoding::Gzip => Box::new(Gzip::new(pages)),
+    }
+}
+
+fn between(pages: impl Iterator<Item = Bytes> + Send + 'static) -> impl Iterator<Item = Bytes> + Send {
+    let pages = pages.enumerate().flat_map(|(index, page)| {
+        let separator = (index > 0).then(|| Bytes::from_static(b",\n"));
+        separator.into_iter().chain([page])
+    });
+    [Bytes::from_static(b"[")].into_iter().chain(pages).chain([Bytes::from_static(b"]\n")])
+}
+
+/// The pieces of a gzip body.
+struct Gzip {
+    pages: std::vec::IntoIter<std::sync::Arc<crate::roster::pages::Page>>,
+    checksum: crc32fast::Hasher,
+    length: usize,
+    state: State,
+}
+
+enum State {
+    Header,
+    First,
+    Pages,
+    End,
+}
+
+impl Gzip {
+    fn new(pages: Vec<std::sync::Arc<crate::roster::pages::Page>>) -> Self {
+        Self { pages: pages.into_iter(), checksum: crc32fast::Hasher::new(), length: 0, state: State::Header }
+    }
+
+    fn account(&mut self, fragment: &Fragment) -> Bytes {
+        self.checksum.combine(&fragment.checksum);
+        self.length += fragment.length;
+        fragment.bytes.clone()
+    }
+
+    fn trailer(&mut self) -> Bytes {
+        let mut end = self.account(&Fragment::stored(b"]\n", true)).to_vec();
+        end.extend_from_slice(&self.checksum.clone().finalize().to_le_bytes());
+        // The length modulo 2^32, RFC 1952.
+        end.extend_from_slice(&(self.length as u32).to_le_bytes());
+        end.into()
+    }
+}
+
+impl Iterator for Gzip {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        match self.state {
+            State::Header => {
+                self.state = State::First;
+                let mut start = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+                start.extend_from_slice(&self.account(&Fragment::stored(b"[", false)));
+                Some(start.into())
+            }
+            State::First | State::Pages => {
+                let Some(page) = self.pages.next() else {
+                    self.state = State::End;
+                    return Some(self.trailer());
+                };
+                let mut piece = Vec::new();
+                if let State::Pages = self.state {
+                    piece.extend_from_slice(&self.account(&Fragment::stored(b",\n", false)));
+                }
+                self.state = State::Pages;
+                piece.extend_from_slice(&self.account(page.gzip()));
+                Some(piece.into())
+            }
+            State::End => None,
+        }
+    }
+}
+
+/// Writes the list as YAML, for files that people read.
+pub fn yaml(jobs: &[std::sync::Arc<JobView>], out: &mut Vec<u8>) {
+    let mut empty = true;
+    for labels in jobs.iter().flat_map(|job| job.pages()).flat_map(|page| page.slots()).map(|slot| &slot.labels) {
+        empty = false;
+        out.extend_from_slice(b"- targets: [");
+        // A JSON string is a YAML string.
+        string(labels.get(ADDRESS).unwrap_or_default(), out);
+        out.extend_from_slice(b"]\n  labels:\n");
+        for (name, value) in published(labels) {
+            out.extend_from_slice(b"    ");
+            string(name, out);
+            out.extend_from_slice(b": ");
+            string(value, out);
+            out.push(b'\n');
+        }
+    }
+    if empty {
+        out.write_all(b"[]\n").expect("memory takes any bytes");
+    }
+}

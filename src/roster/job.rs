@@ -1,0 +1,61 @@
+//! What the roster has to know of a job. Made from a `scrape_config`; compared as a value to tell an unchanged job.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rosterd_discovery::ProviderKey;
+use rosterd_model::Builder;
+use rosterd_model::relabel::Rules;
+
+/// A job as the roster sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSpec {
+    /// Its name, unique in the configuration.
+    pub name: Arc<str>,
+    /// The relabelling of targets.
+    pub rules: Rules,
+    /// Labels that each discovered target gets unless it has them: `job`, `__scheme__`, `__param_*` and so on.
+    pub defaults: Vec<(String, String)>,
+    /// The scrape interval, as in its label.
+    pub interval: String,
+    /// The scrape timeout, as in its label.
+    pub timeout: String,
+    /// URL parameters; the first value of each is also a default label.
+    pub params: BTreeMap<String, Vec<String>>,
+    /// Limits; 0 means none.
+    pub limits: Limits,
+    /// The providers of the job, each once.
+    pub providers: Vec<ProviderKey>,
+}
+
+/// The limits of a job that concern targets; 0 means none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Above this many targets the whole job fails.
+    pub targets: usize,
+    /// How many labels a target may have.
+    pub labels: usize,
+    /// How long a label name may be, in bytes.
+    pub label_name_length: usize,
+    /// How long a label value may be, in bytes.
+    pub label_value_length: usize,
+    /// How many dropped targets are listed.
+    pub keep_dropped: usize,
+}
+
+impl JobSpec {
+    /// Adds what the configuration gives to every target that does not say otherwise.
+    pub fn add_defaults(&self, labels: &mut Builder) {
+        for (name, value) in &self.defaults {
+            labels.set_default(name, value);
+        }
+    }
+
+    /// Whether targets of the other job would come out the same from the same groups.
+    pub fn relabels_like(&self, other: &Self) -> bool {
+        self.rules == other.rules
+            && self.defaults == other.defaults
+            && self.interval == other.interval
+            && self.timeout == other.timeout
+    }
+}

@@ -1,0 +1,112 @@
+//! The metrics of the roster.
+
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use super::state::Effect;
+use super::view::{Knowledge, RosterView};
+
+/// Registered once for an agent.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    targets: IntGaugeVec,
+    duplicates: IntGaugeVec,
+    dropped: IntGaugeVec,
+    failed: IntGaugeVec,
+    target_limit_exceeded: IntGaugeVec,
+    added: IntCounterVec,
+    removed: IntCounterVec,
+    relabelled: IntCounter,
+    restored: IntGauge,
+    duration: Histogram,
+}
+
+impl Metrics {
+    /// Registers the metrics. Fails when one of the names is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["job"]);
+        let counter = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &["job"]);
+        let duration = HistogramOpts::new("rosterd_roster_update_duration_seconds", "How long a change took to apply.");
+        let metrics = Self {
+            targets: gauge("rosterd_roster_targets", "Targets of the job after relabelling and deduplication.")?,
+            duplicates: gauge(
+                "rosterd_roster_duplicate_targets",
+                "Discovered targets of the job that came out equal to another one.",
+            )?,
+            dropped: gauge("rosterd_roster_dropped_targets", "Discovered targets that relabelling dropped.")?,
+            failed: gauge("rosterd_roster_failed_targets", "Discovered targets that cannot be targets.")?,
+            target_limit_exceeded: gauge(
+                "rosterd_roster_target_limit_exceeded",
+                "1 while the job has more targets than its target_limit.",
+            )?,
+            added: counter("rosterd_roster_targets_added_total", "Targets that came.")?,
+            removed: counter("rosterd_roster_targets_removed_total", "Targets that went.")?,
+            relabelled: IntCounter::new(
+                "rosterd_roster_relabelled_total",
+                "Discovered targets that were relabelled, because they or the rules changed.",
+            )?,
+            restored: IntGauge::new(
+                "rosterd_roster_restored_providers",
+                "Providers whose targets are those from before the restart.",
+            )?,
+            duration: Histogram::with_opts(duration.buckets(vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 20.0]))?,
+        };
+        for collector in metrics.collectors() {
+            registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// Follows one event.
+    pub(super) fn observe(&self, effect: &Effect, view: &RosterView, seconds: f64) {
+        self.duration.observe(seconds);
+        self.relabelled.inc_by(effect.relabelled);
+        for (name, delta) in &effect.jobs {
+            let Some(job) = view.job(name) else {
+                self.forget(name);
+                continue;
+            };
+            let counts = job.counts();
+            let set = |gauge: &IntGaugeVec, value: usize| {
+                gauge.with_label_values(&[name]).set(i64::try_from(value).unwrap_or(i64::MAX));
+            };
+            set(&self.targets, counts.targets);
+            set(&self.duplicates, counts.duplicates);
+            set(&self.dropped, counts.dropped);
+            set(&self.failed, counts.failed);
+            set(&self.target_limit_exceeded, usize::from(job.within_limit().is_err()));
+            self.added.with_label_values(&[name]).inc_by(delta.added);
+            self.removed.with_label_values(&[name]).inc_by(delta.removed);
+        }
+        let providers = view.jobs().flat_map(|job| job.providers());
+        let mut restored: Vec<_> =
+            providers.filter(|(_, known)| *known == Knowledge::Restored).map(|(key, _)| key).collect();
+        restored.sort();
+        restored.dedup();
+        self.restored.set(i64::try_from(restored.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Removes the metrics of a job that is gone. A job that never had any is no error.
+    fn forget(&self, job: &str) {
+        for gauge in [&self.targets, &self.duplicates, &self.dropped, &self.failed, &self.target_limit_exceeded] {
+            gauge.remove_label_values(&[job]).ok();
+        }
+        self.added.remove_label_values(&[job]).ok();
+        self.removed.remove_label_values(&[job]).ok();
+    }
+
+    fn collectors(&self) -> [Box<dyn Collector>; 10] {
+        [
+            Box::new(self.targets.clone()),
+            Box::new(self.duplicates.clone()),
+            Box::new(self.dropped.clone()),
+            Box::new(self.failed.clone()),
+            Box::new(self.target_limit_exceeded.clone()),
+            Box::new(self.added.clone()),
+            Box::new(self.removed.clone()),
+            Box::new(self.relabelled.clone()),
+            Box::new(self.restored.clone()),
+            Box::new(self.duration.clone()),
+        ]
+    }
+}

@@ -1,0 +1,332 @@
+//! The roster's state and the three things that can happen to it: other jobs, restored groups, an update. No I/O, no
+//! clock, no tasks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use rosterd_discovery::{ProviderKey, Update};
+use rosterd_model::Names;
+
+use super::archive::{Archive, BlockChange};
+use super::block::{Block, BlockId};
+use super::job::JobSpec;
+use super::pages::Pages;
+use super::target::{Entry, Workbench, populate};
+use super::view::{BlockView, Counts, JobView, Knowledge, RosterView};
+
+/// What an event did to the roster.
+#[derive(Debug, Default)]
+pub(super) struct Effect {
+    /// The jobs whose targets or knowledge changed.
+    pub(super) jobs: BTreeMap<Arc<str>, Delta>,
+    /// Blocks to write to the store.
+    pub(super) blocks: Vec<(ProviderKey, BlockId, Option<Arc<Block>>)>,
+    /// Providers that reported for the first time.
+    pub(super) synced: Vec<ProviderKey>,
+    /// Providers that no job uses any more.
+    pub(super) forgotten: Vec<ProviderKey>,
+    /// How many entries were relabelled.
+    pub(super) relabelled: u64,
+}
+
+/// What changed in a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Delta {
+    pub(super) added: u64,
+    pub(super) removed: u64,
+}
+
+/// All providers' groups and all jobs' targets.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    providers: BTreeMap<ProviderKey, Provider>,
+    jobs: BTreeMap<Arc<str>, Job>,
+    bench: Workbench,
+    view: RosterView,
+}
+
+#[derive(Debug)]
+struct Provider {
+    archive: Archive,
+    knowledge: Knowledge,
+}
+
+#[derive(Debug)]
+struct Job {
+    spec: Arc<JobSpec>,
+    blocks: BTreeMap<(ProviderKey, BlockId), (Arc<Block>, Arc<[Entry]>)>,
+    pages: Pages,
+    counts: Counts,
+    names: Names,
+}
+
+impl State {
+    /// The roster as others see it now.
+    pub(super) fn view(&self) -> RosterView {
+        self.view.clone()
+    }
+
+    /// Takes the jobs of a configuration in place of those before. A job that relabels as before is not relabelled.
+    pub(super) fn set_jobs(&mut self, specs: Vec<JobSpec>) -> Effect {
+        let mut effect = Effect::default();
+        let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
+        effect.forgotten = self.providers.keys().filter(|key| !used.contains(*key)).cloned().collect();
+        for key in used {
+            let unknown = || Provider { archive: Archive::default(), knowledge: Knowledge::Unsynced };
+            self.providers.entry(key).or_insert_with(unknown);
+        }
+        let mut before = std::mem::take(&mut self.jobs);
+        for spec in specs {
+            let name = Arc::clone(&spec.name);
+            let kept = before.remove(&name);
+            let unchanged = kept.as_ref().is_some_and(|job| *job.spec == spec);
+            let (mut job, replaced) = match kept {
+                Some(mut job) if job.spec.relabels_like(&spec) => {
+                    job.spec = Arc::new(spec);
+                    (job, None)
+                }
+                replaced => (Job::new(spec), replaced),
+            };
+            if !unchanged {
+                let mut delta = job.follow_providers(&self.providers, &mut self.bench, &mut effect.relabelled);
+                if let Some(old) = replaced {
+                    delta = job.compare(&old);
+                }
+                effect.jobs.insert(Arc::clone(&name), delta);
+            }
+            self.jobs.insert(name, job);
+        }
+        for (name, job) in before {
+            effect.jobs.insert(name, Delta { added: 0, removed: job.pages.len() as u64 });
+        }
+        for key in &effect.forgotten {
+            self.providers.remove(key);
+        }
+        self.refresh_view(&effect);
+        effect
+    }
+
+    /// Takes what a provider reported before this process started. Ignored once the provider has reported itself.
+    pub(super) fn restore(&mut self, key: &ProviderKey, blocks: BTreeMap<BlockId, Arc<Block>>) -> Effect {
+        let mut effect = Effect::default();
+        let Some(provider) = self.providers.get_mut(key).filter(|it| it.knowledge == Knowledge::Unsynced) else {
+            return effect;
+        };
+        let changes: Vec<_> = blocks
+            .iter()
+            .map(|(id, block)| BlockChange { id: *id, before: None, after: Some(Arc::clone(block)) })
+            .collect();
+        provider.archive = Archive::restore(blocks);
+        provider.knowledge = Knowledge::Restored;
+        self.spread(key, &changes, true, &mut effect);
+        effect
+    }
+
+    /// Takes what a provider reports now.
+    pub(super) fn update(&mut self, update: Update) -> Effect {
+        let mut effect = Effect::default();
+        // A provider that was just removed may still have had something to say.
+        let Some(provider) = self.providers.get_mut(&update.provider) else { return effect };
+        let first = provider.knowledge != Knowledge::Synced;
+        provider.knowledge = Knowledge::Synced;
+        let changes = provider.archive.apply(update.groups, update.whole);
+        if first {
+            effect.synced.push(update.provider.clone());
+        }
+        let written = changes.iter().map(|change| (update.provider.clone(), change.id, change.after.clone()));
+        effect.blocks.extend(written);
+        self.spread(&update.provider, &changes, first, &mut effect);
+        effect
+    }
+
+    /// Brings changed blocks to the jobs that use the provider.
+    fn spread(&mut self, key: &ProviderKey, changes: &[BlockChange], news: bool, effect: &mut Effect) {
+        if changes.is_empty() && !news {
+            return;
+        }
+        for (name, job) in self.jobs.iter_mut().filter(|(_, job)| job.spec.providers.contains(key)) {
+            let delta = job.change(key, changes, &mut self.bench, &mut effect.relabelled);
+            effect.jobs.insert(Arc::clone(name), delta);
+        }
+        self.refresh_view(effect);
+    }
+
+    fn refresh_view(&mut self, effect: &Effect) {
+        for name in effect.jobs.keys() {
+            match self.jobs.get(name) {
+                Some(job) => drop(self.view.jobs.insert(Arc::clone(name), Arc::new(job.view(&self.providers)))),
+                None => drop(self.view.jobs.remove(name)),
+            }
+        }
+    }
+}
+
+impl Job {
+    fn new(spec: JobSpec) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            blocks: BTreeMap::new(),
+            pages: Pages::default(),
+            counts: Counts::default(),
+            names: Names::new(),
+        }
+    }
+
+    /// Makes the job's blocks those of its providers.
+    fn follow_providers(
+        &mut self,
+        providers: &BTreeMap<ProviderKey, Provider>,
+        bench: &mut Workbench,
+        relabelled: &mut u64,
+    ) -> Delta {
+        let mut total = Delta::default();
+        let left: BTreeSet<_> = self.blocks.keys().map(|(key, _)| key.clone()).collect();
+        let spec = Arc::clone(&self.spec);
+        for key in left.iter().filter(|key| !spec.providers.contains(*key)) {
+            let gone: Vec<_> = self.blocks_of(key).map(|(id, block)| gone(id, block)).collect();
+            total += self.change(key, &gone, bench, relabelled);
+        }
+        for key in spec.providers.iter().filter(|key| !left.contains(*key)) {
+            let blocks = providers.get(key).map(|provider| provider.archive.blocks());
+            let new: Vec<_> = blocks.into_iter().flatten().map(|(id, block)| new(*id, block)).collect();
+            total += self.change(key, &new, bench, relabelled);
+        }
+        total
+    }
+
+    /// What changed from an earlier state of the job that was relabelled by other rules.
+    fn compare(&self, earlier: &Self) -> Delta {
+        let missing = |from: &Self, other: &Self| {
+            let slots = from.pages.pages().iter().flat_map(|page| page.slots());
+            slots.filter(|slot| other.pages.get(&slot.labels).is_none()).count() as u64
+        };
+        Delta { added: missing(self, earlier), removed: missing(earlier, self) }
+    }
+
+    fn blocks_of(&self, provider: &ProviderKey) -> impl Iterator<Item = (BlockId, &Arc<Block>)> {
+        let range = (provider.clone(), 0)..=(provider.clone(), BlockId::MAX);
+        self.blocks.range(range).map(|((_, id), (block, _))| (*id, block))
+    }
+
+    /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
+    /// gone are counted out: a target that only moved is neither added nor removed.
+    fn change(
+        &mut self,
+        provider: &ProviderKey,
+        changes: &[BlockChange],
+        bench: &mut Workbench,
+        relabelled: &mut u64,
+    ) -> Delta {
+        let mut delta = Delta::default();
+        let mut leftover = self.take_old(provider, changes);
+        for change in changes {
+            let Some(block) = &change.after else { continue };
+            let entries = self.entries(block, &mut leftover, bench, &mut delta, relabelled);
+            self.blocks.insert((provider.clone(), change.id), (Arc::clone(block), entries));
+        }
+        for entry in leftover.into_values().flatten() {
+            self.count_out(&entry, &mut delta);
+        }
+        delta
+    }
+
+    /// The entries of the blocks as they were, by the hash of their discovered labels.
+    fn take_old(&mut self, provider: &ProviderKey, changes: &[BlockChange]) -> HashMap<u64, Vec<Entry>> {
+        let mut old: HashMap<u64, Vec<Entry>> = HashMap::new();
+        for change in changes {
+            let Some((block, entries)) = self.blocks.remove(&(provider.clone(), change.id)) else { continue };
+            for (hash, entry) in block.entries().iter().zip(entries.iter()) {
+                old.entry(*hash).or_default().push(entry.clone());
+            }
+        }
+        old
+    }
+
+    /// What becomes of the entries of a block: as before where the discovered labels are as before.
+    fn entries(
+        &mut self,
+        block: &Block,
+        old: &mut HashMap<u64, Vec<Entry>>,
+        bench: &mut Workbench,
+        delta: &mut Delta,
+        relabelled: &mut u64,
+    ) -> Arc<[Entry]> {
+        let mut kept: Vec<Option<Entry>> =
+            block.entries().iter().map(|hash| old.get_mut(hash).and_then(Vec::pop)).collect();
+        if kept.iter().any(Option::is_none) {
+            let unpacked = block.unpack();
+            let raw = unpacked.groups().flat_map(|group| group.entries());
+            for (slot, raw) in kept.iter_mut().zip(raw).filter(|(slot, _)| slot.is_none()) {
+                raw.load(&mut bench.labels);
+                let entry = populate(bench, &self.spec, &mut self.names);
+                *relabelled += 1;
+                *slot = Some(self.count_in(entry, delta));
+            }
+        }
+        kept.into_iter().map(|entry| entry.expect("all that was missing was relabelled")).collect()
+    }
+
+    fn count_in(&mut self, entry: Entry, delta: &mut Delta) -> Entry {
+        match entry {
+            Entry::Active(labels) => {
+                let (shared, new) = self.pages.add(labels);
+                delta.added += u64::from(new);
+                Entry::Active(shared)
+            }
+            Entry::Dropped => {
+                self.counts.dropped += 1;
+                entry
+            }
+            Entry::Failed(_) => {
+                self.counts.failed += 1;
+                entry
+            }
+        }
+    }
+
+    fn count_out(&mut self, entry: &Entry, delta: &mut Delta) {
+        match entry {
+            Entry::Active(labels) => delta.removed += u64::from(self.pages.remove(labels)),
+            Entry::Dropped => self.counts.dropped -= 1,
+            Entry::Failed(_) => self.counts.failed -= 1,
+        }
+    }
+
+    fn view(&self, providers: &BTreeMap<ProviderKey, Provider>) -> JobView {
+        let knowledge = |key: &ProviderKey| providers.get(key).map_or(Knowledge::Unsynced, |it| it.knowledge);
+        let blocks = self.spec.providers.iter().flat_map(|key| {
+            self.blocks.range((key.clone(), 0)..=(key.clone(), BlockId::MAX)).map(
+                |((provider, id), (block, entries))| {
+                    let (provider, block, entries) = (provider.clone(), Arc::clone(block), Arc::clone(entries));
+                    BlockView { provider, id: *id, block, entries }
+                },
+            )
+        });
+        JobView {
+            providers: self.spec.providers.iter().map(|key| (key.clone(), knowledge(key))).collect(),
+            spec: Arc::clone(&self.spec),
+            pages: self.pages.pages().to_vec(),
+            blocks: blocks.collect(),
+            revision: self.pages.revision(),
+            counts: Counts { targets: self.pages.len(), duplicates: self.pages.duplicates(), ..self.counts },
+        }
+    }
+}
+
+impl std::ops::AddAssign for Delta {
+    fn add_assign(&mut self, other: Self) {
+        self.added += other.added;
+        self.removed += other.removed;
+    }
+}
+
+fn new(id: BlockId, block: &Arc<Block>) -> BlockChange {
+    BlockChange { id, before: None, after: Some(Arc::clone(block)) }
+}
+
+fn gone(id: BlockId, block: &Arc<Block>) -> BlockChange {
+    BlockChange { id, before: Some(Arc::clone(block)), after: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Events in, views out.
+
+use rosterd_model::TargetGroup;
+use rosterd_model::relabel::{RuleConfig, Rules};
+
+use super::*;
+use crate::roster::Limits;
+use crate::roster::view::NotServable;
+
+fn key(name: &str) -> ProviderKey {
+    ProviderKey::new(name)
+}
+
+fn rules(yaml: &str) -> Rules {
+    let configs: Vec<RuleConfig> = serde_yaml::from_str(yaml).expect("rules parse");
+    Rules::compile(&configs, Default::default()).expect("rules compile")
+}
+
+fn job(name: &str, providers: &[&str], yaml: &str) -> JobSpec {
+    let default = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    JobSpec {
+        name: name.into(),
+        rules: rules(yaml),
+        defaults: vec![
+            default("job", name),
+            default("__scrape_interval__", "1m"),
+            default("__scrape_timeout__", "10s"),
+            default("__metrics_path__", "/metrics"),
+            default("__scheme__", "http"),
+        ],
+        interval: "1m".to_owned(),
+        timeout: "10s".to_owned(),
+        params: BTreeMap::new(),
+        limits: Limits::default(),
+        providers: providers.iter().map(|name| key(name)).collect(),
+    }
+}
+
+fn group(source: &str, addresses: &[&str]) -> TargetGroup {
+    let target = |address: &&str| [("__address__", *address), ("__meta_zone", "z")].into_iter().collect();
+    TargetGroup { source: source.into(), targets: addresses.iter().map(target).collect(), ..TargetGroup::default() }
+}
+
+fn update(provider: &str, groups: Vec<TargetGroup>, whole: bool) -> Update {
+    Update { provider: key(provider), groups, whole }
+}
+
+fn instances(state: &State, job: &str) -> Vec<String> {
+    let view = state.view();
+    let targets = view.job(job).expect("the job exists").targets();
+    let mut instances: Vec<_> =
+        targets.map(|slot| slot.labels.get("instance").unwrap_or_default().to_owned()).collect();
+    instances.sort();
+    instances
+}
+
+#[test]
+fn a_job_has_the_targets_of_all_its_providers() {
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1", "p/2"], "[]")]);
+    state.update(update("p/1", vec![group("s", &["h:1"])], true));
+    let view = state.view();
+    let waiting = view.job("a").expect("the job exists").servable();
+    assert_eq!(waiting, Err(NotServable::Unsynced { job: "a".into(), providers: vec![key("p/2")] }));
+    state.update(update("p/2", vec![group("s", &["h:2"])], true));
+    assert_eq!(instances(&state, "a"), ["h:1", "h:2"]);
+    assert_eq!(state.view().job("a").expect("the job exists").servable(), Ok(()));
+}
+
+#[test]
+fn an_empty_first_report_is_known_to_be_empty() {
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    let effect = state.update(update("p/1", vec![], true));
+    assert_eq!(effect.synced, [key("p/1")]);
+    assert_eq!(state.view().job("a").expect("the job exists").servable(), Ok(()));
+    assert!(state.view().waiting_for().is_empty());
+}
+
+#[test]
+fn only_changed_targets_are_relabelled() {
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    let many: Vec<_> = (0..1000).map(|number| format!("h:{number}")).collect();
+    let mut addresses: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(state.update(update("p/1", vec![group("s", &addresses)], true)).relabelled, 1000);
+    addresses[3] = "new:1";
+    addresses.rotate_left(10);
+    let effect = state.update(update("p/1", vec![group("s", &addresses)], false));
+    assert_eq!(effect.relabelled, 1);
+    assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 1, removed: 1 });
+}
+
+#[test]
+fn equal_targets_are_one_that_knows_how_many_it_comes_from() {
+    let mut state = State::default();
+    state.set_jobs(vec![job(
+        "a",
+        &["p/1"],
+        "[{target_label: instance, replacement: same}, {target_label: __address__, replacement: 'h:1'}]",
+    )]);
+    let effect = state.update(update("p/1", vec![group("s", &["h:1", "h:2"]), group("t", &["h:3"])], true));
+    assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 1, removed: 0 });
+    let counts = state.view().job("a").expect("the job exists").counts();
+    assert_eq!((counts.targets, counts.duplicates), (1, 2));
+    let effect = state.update(update("p/1", vec![TargetGroup::gone("s")], false));
+    assert_eq!(effect.jobs[&Arc::from("a")], Delta::default());
+    let effect = state.update(update("p/1", vec![TargetGroup::gone("t")], false));
+    assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 0, removed: 1 });
+}
+
+#[test]
+fn a_target_that_moves_between_groups_stays() {
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    state.update(update("p/1", vec![group("s", &["h:1"])], true));
+    let effect = state.update(update("p/1", vec![TargetGroup::gone("s"), group("t", &["h:1"])], false));
+    assert_eq!(effect.jobs[&Arc::from("a")], Delta::default());
+    assert_eq!(instances(&state, "a"), ["h:1"]);
+}
+
+#[test]
+fn dropped_and_impossible_targets_are_told_apart() {
+    let mut state = State::default();
+    let yaml = "[{source_labels: [__address__], regex: 'h:1', action: drop}]";
+    state.set_jobs(vec![job("a", &["p/1"], yaml)]);
+    state.update(update("p/1", vec![group("s", &["h:1", "h:2", "http://h:3/x"])], true));
+    let counts = state.view().job("a").expect("the job exists").counts();
+    assert_eq!((counts.targets, counts.dropped, counts.failed), (1, 1, 1));
+}
+
+#[test]
+fn other_rules_relabel_and_equal_ones_do_not() {
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1"], "[]"), job("b", &["p/1"], "[]")]);
+    state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true));
+    let keep = "[{source_labels: [__address__], regex: 'h:1', action: keep}]";
+    let effect = state.set_jobs(vec![job("a", &["p/1"], keep), job("b", &["p/1"], "[]")]);
+    assert_eq!(effect.relabelled, 2);
+    assert_eq!(effect.jobs.keys().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 0, removed: 1 });
+    assert_eq!((instances(&state, "a").len(), instances(&state, "b").len()), (1, 2));
+}
+
+#[test]
+fn a_removed_job_takes_its_provider_along_unless_another_uses_it() {
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1", "p/2"], "[]"), job("b", &["p/1"], "[]")]);
+    state.update(update("p/1", vec![group("s", &["h:1"])], true));
+    let effect = state.set_jobs(vec![job("b", &["p/1"], "[]")]);
+    assert_eq!(effect.forgotten, [key("p/2")]);
+    assert!(state.view().job("a").is_none());
+    assert_eq!(instances(&state, "b"), ["h:1"]);
+    assert!(state.update(update("p/2", vec![group("s", &["h:9"])], true)).jobs.is_empty());
+}
+
+#[test]
+fn restored_targets_work_until_the_provider_speaks() {
+    let mut before = State::default();
+    before.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    let stored = before.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true)).blocks;
+    let blocks = stored.into_iter().filter_map(|(_, id, block)| Some((id, block?))).collect();
+
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    state.restore(&key("p/1"), blocks);
+    let view = state.view();
+    let restored = view.job("a").expect("the job exists");
+    assert_eq!((restored.servable(), restored.restored()), (Ok(()), vec![key("p/1")]));
+    assert_eq!(instances(&state, "a"), ["h:1", "h:2"]);
+    assert_eq!(restored.revision(), before.view().job("a").expect("the job exists").revision());
+
+    let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true));
+    assert_eq!((effect.relabelled, effect.jobs[&Arc::from("a")]), (0, Delta { added: 0, removed: 1 }));
+    assert!(state.view().job("a").expect("the job exists").restored().is_empty());
+}
+
+#[test]
+fn above_its_target_limit_a_job_is_not_served() {
+    let mut state = State::default();
+    let mut spec = job("a", &["p/1"], "[]");
+    spec.limits.targets = 1;
+    state.set_jobs(vec![spec.clone()]);
+    state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true));
+    let refused = state.view().job("a").expect("the job exists").servable();
+    assert_eq!(refused, Err(NotServable::TargetLimit { job: "a".into(), targets: 2, limit: 1 }));
+    spec.limits.targets = 2;
+    assert_eq!(state.set_jobs(vec![spec]).relabelled, 0, "a limit needs no relabelling");
+    assert_eq!(state.view().job("a").expect("the job exists").servable(), Ok(()));
+}
