@@ -35,6 +35,13 @@ pub trait Refresh: Send {
     /// A failed refresh returns `Err`, never part of the groups: stale is better than wrong.
     async fn refresh(&mut self) -> Result<Option<Vec<TargetGroup>>, Error>;
 
+    /// Asked after each refresh that succeeded: why some of its groups are not of now. For a mechanism that reads several
+    /// independent sources: one that cannot be read keeps the groups it had, and its failure, handed over here, is
+    /// counted, shown and retried like that of a whole refresh. A source that was never read fails the refresh.
+    fn stale(&mut self) -> Option<Error> {
+        None
+    }
+
     /// Waits until something hints that a refresh is worth its cost before the interval is over: a changed file, say.
     /// Must be safe to drop at any time. By default there is no such hint.
     async fn hint(&mut self) {

@@ -4,6 +4,7 @@
 pub mod client;
 mod contract;
 pub mod decode;
+pub mod dns;
 mod error;
 mod manager;
 mod mechanism;

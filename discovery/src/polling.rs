@@ -87,21 +87,19 @@ impl<R: Refresh + 'static> Discoverer for Polling<R> {
                 result = self.refresh.refresh() => result,
             };
             cx.metrics.refresh_duration.observe(started.elapsed().as_secs_f64());
-            let wait = match result {
+            let failure = match result {
                 Ok(read) => {
-                    let wait = schedule.succeeded();
                     if let Some(mut groups) = read {
                         sources.complete(&mut groups);
                         up.send(groups).await?;
                     }
-                    succeeded(&cx, wait);
-                    wait
+                    self.refresh.stale()
                 }
-                Err(error) => {
-                    let wait = schedule.failed(error.retry());
-                    failed(&cx, &error, wait);
-                    wait
-                }
+                Err(error) => Some(error),
+            };
+            let wait = match failure {
+                None => succeeded(&cx, schedule.succeeded()),
+                Some(error) => failed(&cx, &error, schedule.failed(error.retry())),
             };
             tokio::select! {
                 biased;
@@ -113,17 +111,19 @@ impl<R: Refresh + 'static> Discoverer for Polling<R> {
     }
 }
 
-fn succeeded(cx: &Context, wait: Duration) {
+fn succeeded(cx: &Context, wait: Duration) -> Duration {
     let now = SystemTime::now();
     cx.metrics.last_success.set(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     cx.status.succeeded(now.checked_add(wait));
+    wait
 }
 
-fn failed(cx: &Context, error: &Error, wait: Duration) {
+fn failed(cx: &Context, error: &Error, wait: Duration) -> Duration {
     let provider = &*cx.provider;
     warn!(%error, code = error.code(), provider, retry_in = ?wait, "refresh failed, keeping stale targets");
     cx.metrics.refresh_failures.inc();
     cx.status.failed(error.report(), SystemTime::now().checked_add(wait));
+    wait
 }
 
 /// The sources of the last read, so that those that vanished can be told.

@@ -1,0 +1,73 @@
+//! What can go wrong when names are looked up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use rosterd_model::{Coded, Priority};
+
+/// A refresh failed, or part of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DnsError {
+    #[error("cannot read {}", path.display())]
+    ResolvConf { path: PathBuf, source: io::Error },
+    #[error("{} names no nameserver: add one, or set nameservers", path.display())]
+    NoNameserver { path: PathBuf },
+    #[error("cannot look up {name:?}{}", and_others(*others))]
+    Lookup { name: Box<str>, others: usize, source: LookupError },
+}
+
+fn and_others(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => " and one other name".to_owned(),
+        more => format!(" and {more} other names"),
+    }
+}
+
+impl Coded for DnsError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::ResolvConf { .. } => "sd_dns_resolv_conf",
+            Self::NoNameserver { .. } => "sd_dns_no_nameserver",
+            Self::Lookup { source: LookupError::BadName { .. }, .. } => "sd_dns_bad_name",
+            Self::Lookup { .. } => "sd_dns_lookup_failed",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Self::ResolvConf { .. } | Self::NoNameserver { .. } => Priority::Operator,
+            Self::Lookup { source: LookupError::BadName { .. }, .. } => Priority::Operator,
+            Self::Lookup { .. } => Priority::Remote,
+        }
+    }
+}
+
+/// One name could not be looked up, so that it is unknown whether it has records.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookupError {
+    #[error("{full_name} is not a name in DNS")]
+    BadName { full_name: String, source: hickory_proto::ProtoError },
+    #[error("none of {servers} nameservers gave a usable answer for {full_name}")]
+    NoAnswer { full_name: String, servers: usize, source: ServerError },
+}
+
+/// One server gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServerError {
+    #[error("cannot ask {server}")]
+    Io { server: SocketAddr, source: io::Error },
+    #[error("{server} did not answer within {after:?}")]
+    Timeout { server: SocketAddr, after: Duration },
+    #[error("the answer of {server} cannot be read")]
+    Malformed { server: SocketAddr, source: hickory_proto::serialize::binary::DecodeError },
+    #[error("{server} answered something else than was asked")]
+    Unrelated { server: SocketAddr },
+    #[error("{server} truncated its answer although it was asked over TCP")]
+    Truncated { server: SocketAddr },
+    #[error("{server} answered with {code:?}")]
+    Code { server: SocketAddr, code: ResponseCode },
+}

@@ -1,0 +1,18 @@
+//! DNS: asks nameservers for the records of names; each name is a group, each record a target.
+//!
+//! A name that does not exist has no targets. A name that no nameserver gives a usable answer for keeps the targets it
+//! had while the others are updated; until every name was answered once, nothing is reported at all.
+
+mod config;
+mod discoverer;
+mod error;
+mod metrics;
+mod query;
+mod records;
+mod resolv_conf;
+mod resolver;
+#[cfg(test)]
+mod tests;
+
+pub use config::{DnsConfig, Nameserver, RecordKind};
+pub use metrics::DnsMetrics;
