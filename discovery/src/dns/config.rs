@@ -53,7 +53,11 @@ impl MechanismConfig for DnsConfig {
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.names.is_empty() {
-            problems.push(Problem::new("names", "cfg_dns_no_names", "names is empty: give at least one name to look up"));
+            problems.push(Problem::new(
+                "names",
+                "cfg_dns_no_names",
+                "names is empty: give at least one name to look up",
+            ));
         }
         if self.port == 0 && self.kind != RecordKind::Srv {
             let message = format!("{} records have no port of their own: set port", self.kind);
@@ -236,7 +240,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back() {
-        let config = parse("{names: [a, b], type: MX, port: 25, refresh_interval: 1m30s, nameservers: ['::1']}").unwrap();
+        let config =
+            parse("{names: [a, b], type: MX, port: 25, refresh_interval: 1m30s, nameservers: ['::1']}").unwrap();
         assert_eq!(parse(&serde_yaml::to_string(&config).unwrap()).unwrap(), config);
     }
 }

@@ -255,7 +255,9 @@ async fn the_next_server_is_asked_when_one_is_dead_or_refuses() {
     other.reload(2, ZONE);
     let servers = settings(&[named.address, other.address]);
     until("the second server has the zone", || async {
-        groups(servers.clone(), RecordKind::A, &["web.elsewhere.test"]).await.is_ok_and(|groups| groups[0].targets.len() == 2)
+        groups(servers.clone(), RecordKind::A, &["web.elsewhere.test"])
+            .await
+            .is_ok_and(|groups| groups[0].targets.len() == 2)
     })
     .await;
     let refused = lookup(&named.settings(), "web.elsewhere.test", RecordType::A).await.unwrap_err();
@@ -273,7 +275,10 @@ async fn when_all_servers_are_dead_nothing_is_reported() {
     let (mut dns, metrics) = discoverer(settings(&dead), RecordKind::A, &["a.test", "b.test"]);
     let error = dns.refresh().await.unwrap_err();
     assert_eq!(error.code(), "sd_dns_lookup_failed");
-    assert!(error.to_string().starts_with("cannot look up \"a.test\" and one other name: none of 2 nameservers"), "{error}");
+    assert!(
+        error.to_string().starts_with("cannot look up \"a.test\" and one other name: none of 2 nameservers"),
+        "{error}"
+    );
     assert_eq!((metrics.lookups.get(), metrics.lookup_failures.get()), (2, 2));
 }
 
