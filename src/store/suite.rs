@@ -11,8 +11,8 @@ use super::{
     Transaction, WorkerState,
 };
 
-/// Makes a test of each case of the suite. The argument is an expression of a closure that returns a future of an empty
-/// store.
+/// Makes a test of each case of the suite. The argument is a closure that returns a future of an empty store and of what
+/// has to live as long as it.
 macro_rules! for_backend {
     ($make:expr) => {
         crate::store::suite::for_backend! { $make;
@@ -35,7 +35,8 @@ macro_rules! for_backend {
             #[tokio::test]
             async fn $case() {
                 let make = $make;
-                crate::store::suite::$case(make().await).await;
+                let (store, _guard) = make().await;
+                crate::store::suite::$case(store).await;
             }
         )*
 

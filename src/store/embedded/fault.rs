@@ -1,0 +1,81 @@
+//! What went wrong inside the database, before it is known for which file.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crate::store::{Precondition, StoreError};
+
+/// A failure that has yet to be told with the name of the file.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Precondition(Precondition),
+    Newer { found: u64, supported: u64 },
+    Record { table: &'static str, key: String, source: serde_json::Error },
+    Database(redb::Error),
+    Panicked(String),
+}
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl Fault {
+    /// Whether the database refuses all further work until it is opened again.
+    pub(super) fn needs_reopening(&self) -> bool {
+        match self {
+            Self::Precondition(_) | Self::Newer { .. } | Self::Record { .. } => false,
+            Self::Database(_) | Self::Panicked(_) => true,
+        }
+    }
+
+    /// Whether the content of the file is at fault, so that an empty file would do better.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Database(redb::Error::Corrupted(_)) | Self::Panicked(_) => true,
+            Self::Database(redb::Error::Io(error)) => {
+                // Not a database at all, or cut off.
+                matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+            }
+            _ => false,
+        }
+    }
+
+    /// The failure for whoever called the store.
+    pub(super) fn at(self, path: &Path) -> StoreError {
+        let path = path.to_path_buf();
+        let damage = self.is_damage();
+        match self {
+            Self::Precondition(precondition) => StoreError::Precondition(precondition),
+            Self::Newer { found, supported } => StoreError::Newer { path, found, supported },
+            Self::Record { table, key, source } => StoreError::Record { path, table, key, source },
+            Self::Panicked(text) => StoreError::Damaged { path, source: text.into() },
+            Self::Database(redb::Error::Io(source)) if !damage => io_error(path, source),
+            Self::Database(redb::Error::DatabaseAlreadyOpen) => StoreError::InUse { path },
+            Self::Database(error) if damage => StoreError::Damaged { path, source: error.into() },
+            Self::Database(error) => StoreError::Backend { path, source: error.into() },
+        }
+    }
+}
+
+/// What a failed system call on a file of the store is.
+pub(super) fn io_error(path: impl Into<std::path::PathBuf>, source: io::Error) -> StoreError {
+    let path = path.into();
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { path, source },
+        _ => StoreError::Io { path, source },
+    }
+}
+
+/// Runs a use of the database. A panic in it is a fault: a damaged file must not take the process down.
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Fault::Panicked(text_of(&*panic))))
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
