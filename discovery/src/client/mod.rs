@@ -1,11 +1,26 @@
 //! The HTTP client that all of rosterd shares: Prometheus' settings (`basic_auth`, `tls_config`, `proxy_url` and so on)
 //! as one part of a configuration, and the client that follows them.
 
+mod auth; // the `Authorization` header
 mod check; // which settings go together
 mod config; // what the user writes
 mod embed; // the settings as keys of a larger section
+mod error;
+mod headers; // `http_headers`
+mod message; // requests and replies
+mod oauth2; // tokens: fetched once, kept until they expire or are refused
+mod proxy; // which proxy a URL is reached by; pure
+mod redirect; // where a reply points to, and what may be sent there; pure
+mod send; // the client
+mod source; // strings that stand in the configuration or in a file that may change
+mod tls; // certificates, versions
+mod transport; // connections, made anew when certificates change
 
 pub use config::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, ProxyUrl, TlsConfig, TlsVersion};
 #[doc(hidden)]
 pub use embed::unset;
+pub use error::ClientError;
+pub use message::{Request, Response};
 pub use rosterd_model::Secret;
+pub use send::{Client, Options};
+pub use tls::SystemRoots;

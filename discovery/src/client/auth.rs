@@ -1,0 +1,98 @@
+//! The `Authorization` header.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::headers::secret_value;
+use super::message::Time;
+use super::oauth2::{Token, Tokens};
+use super::source::{self, Source};
+use super::{ClientError, HttpClientConfig, Options};
+
+/// How requests prove who sends them.
+#[derive(Debug)]
+pub(super) enum Credentials {
+    None,
+    Basic { username: Option<Source>, password: Option<Source> },
+    Header { kind: String, credentials: Option<Source> },
+    OAuth2(Tokens),
+}
+
+/// A header, and the token in it, which has to be dropped when it is refused.
+pub(super) struct Proof {
+    pub(super) header: HeaderValue,
+    pub(super) token: Option<Token>,
+}
+
+impl Credentials {
+    pub(super) fn new(config: &HttpClientConfig, options: &Options) -> Result<Self, ClientError> {
+        if let Some(auth) = &config.basic_auth {
+            return Ok(Self::Basic {
+                username: Source::of(&auth.username, &auth.username_file),
+                password: Source::of_secret(&auth.password, &auth.password_file),
+            });
+        }
+        if let Some(authorization) = &config.authorization {
+            let kind = match authorization.kind.trim() {
+                "" => "Bearer",
+                kind => kind,
+            };
+            let credentials = Source::of_secret(&authorization.credentials, &authorization.credentials_file);
+            return Ok(Self::Header { kind: kind.to_owned(), credentials });
+        }
+        if let Some(oauth2) = &config.oauth2 {
+            return Tokens::new(oauth2, options).map(Self::OAuth2);
+        }
+        Ok(match Source::of_secret(&config.bearer_token, &config.bearer_token_file) {
+            Some(token) => Self::Header { kind: "Bearer".to_owned(), credentials: Some(token) },
+            None => Self::None,
+        })
+    }
+
+    /// The header for a request, if there is one.
+    pub(super) async fn prove(&self, time: Time) -> Result<Option<Proof>, ClientError> {
+        let header = match self {
+            Self::None => return Ok(None),
+            Self::Basic { username, password } => {
+                let (username, password) = (source::read(username.as_ref())?, source::read(password.as_ref())?);
+                basic(username.as_deref().unwrap_or_default(), password.as_deref().unwrap_or_default())
+            }
+            Self::Header { kind, credentials } => {
+                let credentials = source::read(credentials.as_ref())?;
+                secret_value("authorization credentials", &format!("{kind} {}", credentials.unwrap_or_default()))?
+            }
+            Self::OAuth2(tokens) => {
+                let token = tokens.get(time).await?;
+                return Ok(Some(Proof { header: token.header()?, token: Some(token) }));
+            }
+        };
+        Ok(Some(Proof { header, token: None }))
+    }
+
+    /// The server refused this token.
+    pub(super) async fn refused(&self, token: &Token) {
+        if let Self::OAuth2(tokens) = self {
+            tokens.drop_token(token).await;
+        }
+    }
+}
+
+/// The header for a user and a password.
+pub(super) fn basic(username: &str, password: &str) -> HeaderValue {
+    let text = format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
+    let mut value = HeaderValue::from_str(&text).expect("base64 has only characters that a header may have");
+    value.set_sensitive(true);
+    value
+}
+
+/// The header for the user and the password in a URL.
+pub(super) fn of_url(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some(basic(&decode(url.username()), &decode(url.password().unwrap_or_default())))
+}

@@ -1,0 +1,276 @@
+//! What can go wrong between a request and its reply. URLs are shown without user and password.
+
+use std::error::Error as StdError;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode, header};
+use rosterd_model::{Coded, Priority, Retry};
+use url::Url;
+
+/// The longest wait that a server may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Why there is no reply, or not the wanted one.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The reply was not complete in time.
+    #[error("no complete reply of {url} within {after:?}")]
+    Timeout {
+        /// What was asked for.
+        url: String,
+        /// The time it had.
+        after: Duration,
+    },
+    /// The name is unknown, the server or the proxy not there.
+    #[error("cannot connect to {url}")]
+    Connect {
+        /// What was asked for.
+        url: String,
+        /// What happened.
+        source: reqwest::Error,
+    },
+    /// One side does not accept the certificate or the TLS version of the other.
+    #[error("no secure connection to {url}")]
+    Tls {
+        /// What was asked for.
+        url: String,
+        /// What happened.
+        source: reqwest::Error,
+    },
+    /// The connection broke, or what came is not HTTP.
+    #[error("no usable reply of {url}")]
+    Broken {
+        /// What was asked for.
+        url: String,
+        /// What happened.
+        source: reqwest::Error,
+    },
+    /// 401 or 403.
+    #[error("server returned HTTP status {status} for {url}: check the credentials")]
+    Unauthorized {
+        /// What was asked for.
+        url: String,
+        /// The reply.
+        status: StatusCode,
+    },
+    /// 429 or 503: the server asks for time.
+    #[error("server returned HTTP status {status} for {url}")]
+    Throttled {
+        /// What was asked for.
+        url: String,
+        /// The reply.
+        status: StatusCode,
+        /// How much time, if it says so.
+        retry_after: Option<Duration>,
+    },
+    /// Another status that the caller cannot use.
+    #[error("server returned HTTP status {status} for {url}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The reply.
+        status: StatusCode,
+    },
+    /// Redirected in circles, or to something that is not HTTP.
+    #[error("cannot follow the redirects of {url}: {reason}")]
+    Redirect {
+        /// What was asked for.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The body is larger than allowed, as sent or once unpacked.
+    #[error("reply of {url} is larger than {limit} bytes")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// A file of the settings cannot be read.
+    #[error("cannot read {}", path.display())]
+    FileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The settings are of no use: a certificate that is none, a header with a line break.
+    #[error("cannot use {what}")]
+    Settings {
+        /// The setting, and the file if there is one.
+        what: String,
+        /// Why not.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// There is no token for the request.
+    #[error("cannot get an OAuth 2.0 token")]
+    OAuth2 {
+        /// Why not.
+        source: Box<ClientError>,
+    },
+    /// The token endpoint replied, but not with a token.
+    #[error("{url} gave no token: {reason}")]
+    NoToken {
+        /// The token endpoint.
+        url: String,
+        /// What it gave.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// The error for a status that the caller has no use for.
+    pub fn of_status(url: &Url, status: StatusCode, headers: &HeaderMap) -> Self {
+        let url = shown(url);
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Unauthorized { url, status },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Self::Throttled { url, status, retry_after: retry_after(headers, SystemTime::now()) }
+            }
+            _ => Self::Status { url, status },
+        }
+    }
+
+    pub(super) fn of_reqwest(url: &Url, error: reqwest::Error) -> Self {
+        let (url, source) = (shown(url), error.without_url());
+        match () {
+            () if is_tls(&source) => Self::Tls { url, source },
+            () if source.is_connect() => Self::Connect { url, source },
+            () => Self::Broken { url, source },
+        }
+    }
+
+    pub(super) fn settings(what: impl Into<String>) -> Self {
+        Self::Settings { what: what.into(), source: None }
+    }
+
+    pub(super) fn settings_because(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Settings { what: what.into(), source: Some(source.into()) }
+    }
+}
+
+impl Coded for ClientError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Timeout { .. } => "http_timeout",
+            Self::Connect { .. } => "http_connect",
+            Self::Tls { .. } => "http_tls",
+            Self::Broken { .. } => "http_broken",
+            Self::Unauthorized { .. } => "http_unauthorized",
+            Self::Throttled { .. } => "http_throttled",
+            Self::Status { .. } => "http_status",
+            Self::Redirect { .. } => "http_redirect",
+            Self::TooLarge { .. } => "http_too_large",
+            Self::FileUnreadable { .. } => "http_file_unreadable",
+            Self::Settings { .. } => "http_settings",
+            Self::OAuth2 { .. } => "http_oauth2",
+            Self::NoToken { .. } => "http_no_token",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Self::Timeout { .. } | Self::Connect { .. } | Self::Broken { .. } | Self::Throttled { .. } => {
+                Priority::Retry
+            }
+            Self::Status { .. } | Self::Redirect { .. } | Self::NoToken { .. } => Priority::Remote,
+            Self::Tls { .. }
+            | Self::Unauthorized { .. }
+            | Self::TooLarge { .. }
+            | Self::FileUnreadable { .. }
+            | Self::Settings { .. } => Priority::Operator,
+            Self::OAuth2 { source } => source.priority(),
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Throttled { retry_after: Some(wait), .. } => Retry::After(*wait),
+            Self::Unauthorized { .. } | Self::TooLarge { .. } | Self::Redirect { .. } => Retry::Interval,
+            Self::Status { status, .. } if status.is_client_error() => Retry::Interval,
+            Self::OAuth2 { source } => source.retry(),
+            _ => Retry::Backoff,
+        }
+    }
+}
+
+/// A URL without user and password.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both fail only for URLs that cannot have them.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url.into()
+}
+
+/// The wait that a `Retry-After` asks for, in seconds or until a date; an hour at most.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An I/O error hides the error it was made of: its source is that one's source.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+        for (text, want) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("999999999", Some(3600)),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, text.parse().expect("a value"))]);
+            assert_eq!(retry_after(&headers, now), want.map(Duration::from_secs), "{text:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn the_status_decides_who_acts_and_when() {
+        let url = Url::parse("http://user:hunter2@h/p").expect("a URL");
+        let headers = HeaderMap::from_iter([(header::RETRY_AFTER, "7".parse().expect("a value"))]);
+        let after = Retry::After(Duration::from_secs(7));
+        for (status, code, priority, retry) in [
+            (401, "http_unauthorized", Priority::Operator, Retry::Interval),
+            (403, "http_unauthorized", Priority::Operator, Retry::Interval),
+            (404, "http_status", Priority::Remote, Retry::Interval),
+            (429, "http_throttled", Priority::Retry, after),
+            (500, "http_status", Priority::Remote, Retry::Backoff),
+            (503, "http_throttled", Priority::Retry, after),
+        ] {
+            let error = ClientError::of_status(&url, StatusCode::from_u16(status).expect("a status"), &headers);
+            assert_eq!((error.code(), error.priority(), error.retry()), (code, priority, retry), "{status}");
+            assert!(error.to_string().contains("http://h/p") && !error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Requests and replies.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
+use url::Url;
+
+use super::ClientError;
+use super::error::shown;
+
+/// A request. Headers of the configuration are added to these, credentials unless `Authorization` is among them.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The URL. A user and a password in it become an `Authorization` header.
+    pub url: Url,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// The time for the whole exchange, if not that of the client.
+    pub timeout: Option<Duration>,
+}
+
+impl Request {
+    /// A `GET` without headers.
+    pub fn get(url: Url) -> Self {
+        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), timeout: None }
+    }
+
+    /// A `POST`.
+    pub fn post(url: Url, body: impl Into<Bytes>) -> Self {
+        Self { method: Method::POST, body: body.into(), ..Self::get(url) }
+    }
+}
+
+/// A reply, whatever its status. Its body has not been read yet, and has to be read within the time of the request.
+#[derive(Debug)]
+pub struct Response {
+    pub(super) inner: reqwest::Response,
+    pub(super) url: Url,
+    pub(super) time: Time,
+}
+
+/// The time that an exchange has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time {
+    pub(super) deadline: Instant,
+    pub(super) total: Duration,
+}
+
+impl Time {
+    pub(super) fn from_now(total: Duration) -> Self {
+        let now = Instant::now();
+        // Too far to be a point in time is as good as a day.
+        let deadline = now.checked_add(total).unwrap_or(now + Duration::from_secs(86_400));
+        Self { deadline, total }
+    }
+
+    /// Waits for the future, but not for longer than there is time.
+    pub(super) async fn limit<T>(
+        self,
+        url: &Url,
+        future: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        match tokio::time::timeout_at(self.deadline, future).await {
+            Ok(result) => result,
+            Err(_) => Err(ClientError::Timeout { url: shown(url), after: self.total }),
+        }
+    }
+}
+
+impl Response {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.inner.status()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// What was asked for, after redirects.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The error that a caller returns who has no use for the status.
+    pub fn status_error(&self) -> ClientError {
+        ClientError::of_status(&self.url, self.status(), self.headers())
+    }
+
+    /// This reply if it is a success (2xx), or else its [`status_error`](Self::status_error).
+    pub fn success(self) -> Result<Self, ClientError> {
+        if self.status().is_success() { Ok(self) } else { Err(self.status_error()) }
+    }
+
+    /// The next part of the body, unpacked; `None` at its end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
+        let url = self.url.clone();
+        let chunk = async { self.inner.chunk().await.map_err(|error| ClientError::of_reqwest(&url, error)) };
+        self.time.limit(&url, chunk).await
+    }
+
+    /// Appends the body, unpacked, to `buffer`. Stops as soon as it turns out to be larger than `limit`, if there is one.
+    pub async fn read_into(&mut self, buffer: &mut Vec<u8>, limit: Option<u64>) -> Result<(), ClientError> {
+        let limit = limit.unwrap_or(u64::MAX);
+        let too_large = || ClientError::TooLarge { url: shown(&self.url), limit };
+        // Known only of a body that is not packed.
+        let announced = self.inner.content_length().unwrap_or_default();
+        if announced > limit {
+            return Err(too_large());
+        }
+        // The other side does not decide how much memory is taken before it has sent anything.
+        buffer.reserve(announced.min(1 << 20) as usize);
+        let mut read = 0;
+        while let Some(chunk) = self.chunk().await? {
+            read += chunk.len() as u64;
+            if read > limit {
+                return Err(ClientError::TooLarge { url: shown(&self.url), limit });
+            }
+            buffer.extend_from_slice(&chunk);
+        }
+        Ok(())
+    }
+
+    /// The whole body, unpacked, unless it is larger than `limit`.
+    pub async fn body(mut self, limit: Option<u64>) -> Result<Vec<u8>, ClientError> {
+        let mut body = Vec::new();
+        self.read_into(&mut body, limit).await?;
+        Ok(body)
+    }
+}

@@ -1,0 +1,103 @@
+//! Redirects: where a reply points to, how to ask there, and which headers stay behind.
+
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use url::Url;
+
+use super::Request;
+
+/// Headers that belong to a host. They are not sent to another one.
+const SENSITIVE: [HeaderName; 4] =
+    [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::WWW_AUTHENTICATE];
+
+/// How many redirects are followed for one request.
+pub(super) const MOST: usize = 10;
+
+pub(super) fn is_sensitive(name: &HeaderName) -> bool {
+    SENSITIVE.contains(name)
+}
+
+/// Where the reply points to, if it is a redirect.
+pub(super) fn target(from: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Result<Url, String>> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = headers.get(header::LOCATION)?;
+    let parsed = location.to_str().map_err(|_| "the location is not text".to_owned());
+    Some(parsed.and_then(|text| match from.join(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        Ok(url) => Err(format!("the scheme {:?} is not HTTP", url.scheme())),
+        Err(error) => Err(format!("the location is not a URL: {error}")),
+    }))
+}
+
+/// Whether credentials for one URL may be sent to the other: the host is the same, and TLS is not given up.
+pub(super) fn keeps_credentials(from: &Url, to: &Url) -> bool {
+    from.host() == to.host() && !(from.scheme() == "https" && to.scheme() == "http")
+}
+
+/// Turns a request into the one that follows the redirect. Only 307 and 308 repeat method and body.
+pub(super) fn follow(request: &mut Request, status: StatusCode, to: Url, same_host: bool) {
+    if !matches!(status.as_u16(), 307 | 308) && request.method != Method::HEAD {
+        if request.method != Method::GET {
+            request.method = Method::GET;
+        }
+        request.body = bytes::Bytes::new();
+        for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+            request.headers.remove(name);
+        }
+    }
+    if !same_host {
+        for name in &SENSITIVE {
+            request.headers.remove(name);
+        }
+    }
+    request.url = to;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect("a URL")
+    }
+
+    #[test]
+    fn credentials_stay_with_host_and_tls() {
+        for (from, to, want) in [
+            ("http://a/", "http://a/x", true),
+            ("http://a/", "http://a:81/", true),
+            ("http://a/", "https://a/", true),
+            ("https://a/", "http://a/", false),
+            ("http://a/", "http://b/", false),
+            ("http://a/", "http://a.a/", false),
+        ] {
+            assert_eq!(keeps_credentials(&url(from), &url(to)), want, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_location_may_be_relative_but_must_be_http() {
+        let to = |status: u16, location: &str| {
+            let headers = HeaderMap::from_iter([(header::LOCATION, location.parse().expect("a value"))]);
+            target(&url("http://a/b/c"), StatusCode::from_u16(status).expect("a status"), &headers)
+        };
+        assert_eq!(to(302, "d"), Some(Ok(url("http://a/b/d"))));
+        assert_eq!(to(308, "//e/f"), Some(Ok(url("http://e/f"))));
+        assert_eq!(to(304, "d"), None);
+        assert!(to(302, "file:///etc/passwd").is_some_and(|target| target.is_err()));
+    }
+
+    #[test]
+    fn the_method_survives_where_the_status_says_so() {
+        for (status, method, body) in [(301, Method::GET, ""), (303, Method::GET, ""), (307, Method::POST, "b")] {
+            let mut request = Request::get(url("http://a/"));
+            request.method = Method::POST;
+            request.body = "b".into();
+            request.headers.insert(header::COOKIE, "c".parse().expect("a value"));
+            follow(&mut request, StatusCode::from_u16(status).expect("a status"), url("http://b/"), false);
+            assert_eq!((request.method, &*request.body), (method, body.as_bytes()), "{status}");
+            assert!(request.headers.is_empty());
+        }
+    }
+}

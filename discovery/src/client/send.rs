@@ -1,0 +1,154 @@
+//! The client: adds what the configuration says to each request, and follows redirects.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode, header};
+use url::Url;
+
+use super::auth::{Credentials, of_url};
+use super::error::shown;
+use super::headers::ExtraHeaders;
+use super::message::Time;
+use super::oauth2::Token;
+use super::proxy::Proxies;
+use super::redirect;
+use super::tls::Tls;
+use super::transport::Transport;
+use super::{ClientError, HttpClientConfig, Request, Response, SystemRoots};
+
+/// What is not for the user to configure here.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The time for a request and the whole of its reply, unless the request says otherwise.
+    pub timeout: Duration,
+    /// The `User-Agent`, unless the request has one.
+    pub user_agent: String,
+    /// Who sends, for logs.
+    pub name: String,
+    /// Whether replies may come packed by gzip. They are unpacked while they are read.
+    pub gzip: bool,
+    /// The certificates to trust when the configuration names none.
+    pub roots: SystemRoots,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            user_agent: concat!("rosterd/", env!("CARGO_PKG_VERSION")).to_owned(),
+            name: String::new(),
+            gzip: true,
+            roots: SystemRoots::default(),
+        }
+    }
+}
+
+/// Sends requests as an [`HttpClientConfig`] says. Clones share connections and tokens.
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    transport: Transport,
+    credentials: Credentials,
+    headers: ExtraHeaders,
+    user_agent: HeaderValue,
+    follow_redirects: bool,
+    timeout: Duration,
+    name: String,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Makes a client. Fails when certificates cannot be read or used; other files are read with each request.
+    pub fn new(config: &HttpClientConfig, options: Options) -> Result<Self, ClientError> {
+        let tls = Tls::new(&config.tls_config, config.enable_http2, options.roots.clone())?;
+        let proxies = Proxies::new(config.proxy(), |name| std::env::var(name).ok())?;
+        let user_agent = HeaderValue::from_str(&options.user_agent)
+            .map_err(|error| ClientError::settings_because("the user agent", error))?;
+        Ok(Self(Arc::new(Shared {
+            transport: Transport::new(tls, proxies, config.enable_http2, &options)?,
+            credentials: Credentials::new(config, &options)?,
+            headers: ExtraHeaders::new(&config.http_headers)?,
+            user_agent,
+            follow_redirects: config.follow_redirects,
+            timeout: options.timeout,
+            name: options.name,
+        })))
+    }
+
+    /// Sends a request. Whatever the status of the reply, it is a reply; see [`Response::success`].
+    pub async fn send(&self, request: Request) -> Result<Response, ClientError> {
+        let time = Time::from_now(request.timeout.unwrap_or(self.0.timeout));
+        let url = request.url.clone();
+        time.limit(&url, self.0.follow(request, time)).await
+    }
+}
+
+impl Shared {
+    /// Sends the request, and again where redirects say so. Once the host was left, credentials stay away for good.
+    async fn follow(&self, mut request: Request, time: Time) -> Result<Response, ClientError> {
+        let first = request.url.clone();
+        let mut same_host = true;
+        for _ in 0..=redirect::MOST {
+            let response = self.exchange(&request, same_host, time).await?;
+            if !self.follow_redirects {
+                return Ok(response);
+            }
+            match redirect::target(&request.url, response.status(), response.headers()) {
+                None => return Ok(response),
+                Some(Err(reason)) => return Err(ClientError::Redirect { url: shown(&request.url), reason }),
+                Some(Ok(to)) => {
+                    same_host &= redirect::keeps_credentials(&request.url, &to);
+                    redirect::follow(&mut request, response.status(), to, same_host);
+                }
+            }
+        }
+        let reason = format!("stopped after {} of them", redirect::MOST);
+        Err(ClientError::Redirect { url: shown(&first), reason })
+    }
+
+    async fn exchange(&self, request: &Request, same_host: bool, time: Time) -> Result<Response, ClientError> {
+        let (prepared, token) = self.prepare(request, same_host, time).await?;
+        let client = self.transport.client_for(&request.url)?;
+        let sent = client.execute(prepared).await;
+        let inner = sent.map_err(|error| ClientError::of_reqwest(&request.url, error))?;
+        if let Some(token) = token.filter(|_| inner.status() == StatusCode::UNAUTHORIZED) {
+            self.credentials.refused(&token).await;
+        }
+        Ok(Response { inner, url: request.url.clone(), time })
+    }
+
+    async fn prepare(
+        &self,
+        request: &Request,
+        same_host: bool,
+        time: Time,
+    ) -> Result<(reqwest::Request, Option<Token>), ClientError> {
+        let mut headers = request.headers.clone();
+        let mut token = None;
+        self.headers.add_to(&mut headers, same_host)?;
+        headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        if !headers.contains_key(header::AUTHORIZATION) {
+            if let Some(value) = of_url(&request.url) {
+                headers.insert(header::AUTHORIZATION, value);
+            } else if same_host && let Some(proof) = self.credentials.prove(time).await? {
+                headers.insert(header::AUTHORIZATION, proof.header);
+                token = proof.token;
+            }
+        }
+        let url = Url::parse(&shown(&request.url)).expect("a URL without its user is a URL");
+        let mut prepared = reqwest::Request::new(request.method.clone(), url);
+        *prepared.headers_mut() = headers;
+        if !request.body.is_empty() {
+            *prepared.body_mut() = Some(request.body.clone().into());
+        }
+        Ok((prepared, token))
+    }
+}

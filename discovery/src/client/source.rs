@@ -1,0 +1,161 @@
+//! Strings that stand in the configuration or in a file. A file is read again when it has changed.
+
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rosterd_model::Secret;
+
+use super::ClientError;
+
+/// A file that changed more recently than this before it was read may change again without looking different.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Where a string comes from.
+pub(super) enum Source {
+    Inline(Arc<str>),
+    File(WatchedFile),
+}
+
+impl Source {
+    /// The one of both that is set.
+    pub(super) fn of(inline: &str, file: &Path) -> Option<Self> {
+        if !inline.is_empty() {
+            return Some(Self::Inline(inline.into()));
+        }
+        (!file.as_os_str().is_empty()).then(|| Self::File(WatchedFile::new(file)))
+    }
+
+    /// The same for a secret.
+    pub(super) fn of_secret(inline: &Secret, file: &Path) -> Option<Self> {
+        Self::of(inline.expose(), file)
+    }
+
+    /// The string as it is now, for a file without the white space around it.
+    pub(super) fn read(&self) -> Result<Arc<str>, ClientError> {
+        match self {
+            Self::Inline(text) => Ok(Arc::clone(text)),
+            Self::File(file) => file.read(),
+        }
+    }
+
+    /// For messages: the key, and the file if there is one.
+    pub(super) fn describe(&self, key: &str) -> String {
+        match self {
+            Self::Inline(_) => key.to_owned(),
+            Self::File(file) => format!("{key}_file {}", file.path.display()),
+        }
+    }
+}
+
+/// Reads what may not be there.
+pub(super) fn read(source: Option<&Source>) -> Result<Option<Arc<str>>, ClientError> {
+    source.map(Source::read).transpose()
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("<inline>"),
+            Self::File(file) => file.path.fmt(f),
+        }
+    }
+}
+
+/// A file, with what it held when it was last read.
+pub(super) struct WatchedFile {
+    path: PathBuf,
+    last: Mutex<Option<Snapshot>>,
+}
+
+struct Snapshot {
+    stamp: Stamp,
+    settled: bool,
+    content: Arc<str>,
+}
+
+/// What changes when a file does: by a write, a rename over it, or another target of a symbolic link.
+#[derive(PartialEq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl WatchedFile {
+    fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), last: Mutex::new(None) }
+    }
+
+    /// The content. These files are small and local, and mostly it is one `stat`: not worth a thread.
+    fn read(&self) -> Result<Arc<str>, ClientError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let unreadable = |source| ClientError::FileUnreadable { path: self.path.clone(), source };
+        let now = SystemTime::now();
+        let metadata = std::fs::metadata(&self.path).map_err(unreadable)?;
+        let stamp = Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        };
+        if let Some(last) = last.as_ref().filter(|last| last.settled && last.stamp == stamp) {
+            return Ok(Arc::clone(&last.content));
+        }
+        let text = std::fs::read_to_string(&self.path).map_err(unreadable)?;
+        let change = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or_default());
+        let settled = now.duration_since(change).is_ok_and(|age| age > SETTLED);
+        let content: Arc<str> = text.trim().into();
+        // Equal content keeps its pointer, which makes comparing it with what was used before cheap.
+        let content = match last.take() {
+            Some(last) if last.content == content => last.content,
+            _ => content,
+        };
+        *last = Some(Snapshot { stamp, settled, content: Arc::clone(&content) });
+        Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_model::Coded;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_again_when_it_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        std::fs::write(&path, " one\n").expect("written");
+        let source = Source::of("", &path).expect("a source");
+        assert_eq!(&*source.read().expect("read"), "one");
+        // As long, and perhaps within one tick of the file system's clock.
+        std::fs::write(&path, " two\n").expect("written");
+        assert_eq!(&*source.read().expect("read"), "two");
+        let other = folder.path().join("other");
+        std::fs::write(&other, "three").expect("written");
+        std::fs::rename(&other, &path).expect("renamed");
+        assert_eq!(&*source.read().expect("read"), "three");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let source = Source::of("", Path::new("/nonexistent/token")).expect("a source");
+        let error = source.read().expect_err("not there");
+        assert_eq!(
+            (error.to_string().as_str(), error.code()),
+            ("cannot read /nonexistent/token", "http_file_unreadable")
+        );
+    }
+
+    #[test]
+    fn what_is_not_set_is_no_source() {
+        assert!(Source::of("", Path::new("")).is_none());
+        assert_eq!(&*Source::of("x", Path::new("")).expect("a source").read().expect("read"), "x");
+    }
+}
