@@ -169,7 +169,7 @@ impl fmt::Display for Duration {
         let mut rest = self.0;
         for (name, millis, only_exact) in UNITS {
             let count = rest / millis;
-            if count > 0 && !(only_exact && rest % millis != 0) {
+            if count > 0 && (!only_exact || rest.is_multiple_of(millis)) {
                 write!(f, "{count}{name}")?;
                 rest %= millis;
             }

@@ -7,6 +7,7 @@ mod group;
 pub mod labels;
 pub mod relabel;
 mod secret;
+pub mod selector;
 mod size;
 mod text;
 
@@ -15,4 +16,5 @@ pub use error::{Coded, Priority, Report, Retry};
 pub use group::TargetGroup;
 pub use labels::{Builder, Labels, NameScheme, Names};
 pub use secret::{HIDDEN, Secret};
+pub use selector::{Page, Selector};
 pub use size::{Size, SizeError};

@@ -14,6 +14,9 @@ mod pattern; // matching, with and without the regex engine
 mod re2; // RE2 syntax -> that of the regex crates
 mod template; // `$1` and `${name}`
 
+#[cfg(test)]
+mod tests;
+
 pub use apply::{Rule, Rules, Scratch};
 pub use config::{Action, RuleConfig};
 pub use error::RelabelError;

@@ -13,7 +13,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, Look};
 
 use super::re2::{self, SyntaxError, Translated};
-use shape::{Edge, Shape};
+use shape::{Groups, Shape};
 
 /// The most memory that a compiled expression may take.
 const SIZE_LIMIT: usize = 64 << 20;
@@ -22,11 +22,7 @@ const SIZE_LIMIT: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) enum Pattern {
     /// Compares strings.
-    Shape {
-        shape: Shape,
-        /// Where the groups are, beginning with the whole match.
-        groups: Box<[(Edge, Edge)]>,
-    },
+    Shape { shape: Shape, groups: Groups },
     /// Anything else.
     Engine(Box<Regex>),
 }

@@ -37,6 +37,9 @@ pub(crate) enum Edge {
     End(usize),
 }
 
+/// Where each group begins and ends, the whole match first.
+pub(super) type Groups = Box<[(Edge, Edge)]>;
+
 impl Edge {
     pub(super) fn at(self, length: usize) -> usize {
         match self {
@@ -92,7 +95,7 @@ enum Segment {
 }
 
 /// The shape of an expression and where its groups are, unless it needs the regex engine.
-pub(super) fn of(hir: &Hir, captures: bool) -> Option<(Shape, Box<[(Edge, Edge)]>)> {
+pub(super) fn of(hir: &Hir, captures: bool) -> Option<(Shape, Groups)> {
     let mut reader = Reader { captures, ..Reader::default() };
     if reader.read(hir).is_some() {
         let groups = reader.groups()?;
@@ -167,7 +170,7 @@ impl Reader {
         Some(())
     }
 
-    fn groups(&self) -> Option<Box<[(Edge, Edge)]>> {
+    fn groups(&self) -> Option<Groups> {
         let whole = Some((Edge::Start(0), Edge::End(0)));
         let inner = self.groups.iter().map(|(start, end)| Some((self.edge(*start)?, self.edge(*end)?)));
         if !self.captures {
