@@ -16,7 +16,7 @@ use super::re2::{self, SyntaxError, Translated};
 use shape::{Groups, Shape};
 
 /// The most memory that a compiled expression may take.
-const SIZE_LIMIT: usize = 64 << 20;
+const SIZE_LIMIT: usize = 16 << 20;
 
 /// A compiled RE2 expression, anchored at both ends, in which `.` matches line feeds.
 #[derive(Debug)]

@@ -117,7 +117,7 @@ fn expression() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn shapes_agree_with_the_engine(regex in expression(), texts in prop::collection::vec("[ab\né-]{0,6}", 8)) {
