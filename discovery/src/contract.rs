@@ -47,6 +47,9 @@ pub trait Refresh: Send {
     async fn hint(&mut self) {
         std::future::pending().await
     }
+
+    /// Ends what a refresh left behind. Called once, after the last refresh, which may have been dropped half-way.
+    async fn end(&mut self) {}
 }
 
 /// What a running discoverer is given.

@@ -6,6 +6,8 @@ mod contract;
 pub mod decode;
 pub mod dns;
 mod error;
+#[cfg(feature = "exec")]
+pub mod exec;
 mod manager;
 mod mechanism;
 pub mod metrics;

@@ -77,6 +77,14 @@ impl<R: Refresh + 'static> Polling<R> {
 #[async_trait]
 impl<R: Refresh + 'static> Discoverer for Polling<R> {
     async fn run(mut self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+        let result = self.poll(&cx, &up).await;
+        self.refresh.end().await;
+        result
+    }
+}
+
+impl<R: Refresh + 'static> Polling<R> {
+    async fn poll(&mut self, cx: &Context, up: &Updates) -> Result<(), Error> {
         let mut schedule = Schedule::new(self.interval, &cx.provider);
         let mut sources = Sources::default();
         loop {
@@ -98,8 +106,8 @@ impl<R: Refresh + 'static> Discoverer for Polling<R> {
                 Err(error) => Some(error),
             };
             let wait = match failure {
-                None => succeeded(&cx, schedule.succeeded()),
-                Some(error) => failed(&cx, &error, schedule.failed(error.retry())),
+                None => succeeded(cx, schedule.succeeded()),
+                Some(error) => failed(cx, &error, schedule.failed(error.retry())),
             };
             tokio::select! {
                 biased;

@@ -1,0 +1,188 @@
+//! One run of a command: a process group that is gone when the run is over, whatever the command did.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::config::ExecConfig;
+
+/// How long a process group may take to end after SIGTERM, before SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+/// How much of the end of standard error is kept.
+const TAIL: usize = 2048;
+/// Where programs are looked for, unless `env` says otherwise.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A command that runs. Dropped before it has ended, its process group is killed and the runtime reaps it.
+#[derive(Debug)]
+pub(super) struct Run {
+    child: Child,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    output: Output,
+}
+
+/// What a command printed so far.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    pub(super) stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Output {
+    /// The end of standard error, for people.
+    pub(super) fn stderr_tail(&self) -> String {
+        let tail = &self.stderr[self.stderr.len().saturating_sub(TAIL)..];
+        String::from_utf8_lossy(tail).trim().to_owned()
+    }
+}
+
+/// Whether everything was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// The command has exited and printed no more than it may.
+    Whole,
+    /// The command printed more than it may, and is still running.
+    TooMuch,
+}
+
+impl Run {
+    /// Starts the command.
+    pub(super) fn start(config: &ExecConfig) -> io::Result<Self> {
+        let mut command = Command::new(config.program());
+        command.args(config.command.iter().skip(1)).env_clear().env("PATH", PATH);
+        command.envs(config.env.iter().map(|(name, value)| (name, value.expose())));
+        if let Some(folder) = &config.working_directory {
+            command.current_dir(folder);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        Ok(Self { child, stdout, stderr, output: Output::default() })
+    }
+
+    /// Reads until the command has exited and both its outputs are closed, or until it has printed more than `limit`
+    /// bytes (0 for any amount).
+    pub(super) async fn read(&mut self, limit: u64) -> io::Result<Read> {
+        let Self { child, stdout, stderr, output } = self;
+        let limit = if limit == 0 { u64::MAX } else { limit };
+        let out = async {
+            let whole = read_up_to(stdout, &mut output.stdout, limit).await?;
+            if whole { Ok(()) } else { Err(Cut::TooMuch) }
+        };
+        let err_and_end = async {
+            read_tail(stderr, &mut output.stderr).await?;
+            Ok(exited(child).await?)
+        };
+        match tokio::try_join!(out, err_and_end) {
+            Ok(((), ())) => Ok(Read::Whole),
+            Err(Cut::TooMuch) => Ok(Read::TooMuch),
+            Err(Cut::Io(error)) => Err(error),
+        }
+    }
+
+    /// Ends the whole process group: asks it, and kills what is left of it after a grace.
+    pub(super) async fn stop(&mut self) -> io::Result<ExitStatus> {
+        self.signal(Signal::TERM);
+        let Self { child, stdout, stderr, output } = self;
+        let ended = async {
+            let mut rest = Vec::new();
+            tokio::try_join!(read_tail(stdout, &mut rest), read_tail(stderr, &mut output.stderr))?;
+            exited(child).await
+        };
+        if let Ok(Err(error)) = timeout(GRACE, ended).await {
+            warn!(%error, "cannot watch a command end, killing it");
+        }
+        self.finish().await
+    }
+
+    /// Kills whatever is left of the process group, and reaps the command.
+    pub(super) async fn finish(&mut self) -> io::Result<ExitStatus> {
+        self.signal(Signal::KILL);
+        self.child.wait().await
+    }
+
+    /// What was printed; empty from now on.
+    pub(super) fn take_output(&mut self) -> Output {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Signals the process group. As long as the command is not reaped, nobody else can have its number.
+    fn signal(&self, signal: Signal) {
+        let Some(group) = group(&self.child) else { return };
+        match kill_process_group(group, signal) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => warn!(%error, "cannot signal the process group of a command"),
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// The process group, `None` once the command was reaped.
+fn group(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?))
+}
+
+/// Waits until the command has exited, without reaping it.
+async fn exited(child: &Child) -> io::Result<()> {
+    let Some(id) = group(child) else { return Ok(()) };
+    // Subscribed before looking, so that no signal is missed in between.
+    let mut changes = signal(SignalKind::child())?;
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    while waitid(WaitId::Pid(id), look)?.is_none() {
+        changes.recv().await;
+    }
+    Ok(())
+}
+
+/// Why reading ended early.
+enum Cut {
+    TooMuch,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Cut {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Reads to the end, unless there is more than `limit`. Returns whether it got to the end.
+async fn read_up_to(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>, limit: u64) -> io::Result<bool> {
+    loop {
+        if into.len() as u64 > limit {
+            return Ok(false);
+        }
+        into.reserve(8192);
+        if from.read_buf(into).await? == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads to the end and keeps the end.
+async fn read_tail(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        into.reserve(TAIL);
+        if from.read_buf(into).await? == 0 {
+            return Ok(());
+        }
+        if into.len() > 2 * TAIL {
+            into.drain(..into.len() - TAIL);
+        }
+    }
+}
