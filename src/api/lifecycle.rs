@@ -1,0 +1,41 @@
+//! `/-/healthy`, `/-/reload`, `/-/quit`.
+
+use std::sync::Arc;
+
+use axum::extract::State as Extract;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::oneshot;
+
+use super::problem::Error;
+use super::{Problem, State};
+
+/// Alive: the process answers.
+pub(super) async fn healthy() -> &'static str {
+    "rosterd is Healthy.\n"
+}
+
+/// Reads the configuration again and answers when it is in use, or why it is not.
+pub(super) async fn reload(Extract(state): Extract<Arc<State>>) -> Result<Response, Problem> {
+    if !state.lifecycle.enabled {
+        return Err(Error::LifecycleDisabled.into());
+    }
+    let (wish, answer) = oneshot::channel();
+    state.lifecycle.reload.send(wish).await.map_err(|_| Error::Stopping)?;
+    match answer.await {
+        Ok(Ok(())) => Ok(().into_response()),
+        Ok(Err(report)) => Err(Problem::new(report)),
+        Err(_) => Err(Error::Stopping.into()),
+    }
+}
+
+/// Asks the agent to end.
+pub(super) async fn quit(Extract(state): Extract<Arc<State>>) -> Result<&'static str, Problem> {
+    if !state.lifecycle.enabled {
+        return Err(Error::LifecycleDisabled.into());
+    }
+    if state.lifecycle.quit.is_cancelled() {
+        return Ok("Termination already in progress.");
+    }
+    state.lifecycle.quit.cancel();
+    Ok("Requesting termination... Goodbye!")
+}

@@ -1,0 +1,77 @@
+//! All routes in one table, from which the router is made, and which the test of the documentation reads.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State as Extract};
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::{MethodRouter, get, post};
+use tower_http::compression::{CompressionLayer, CompressionLevel};
+
+use super::problem::Error;
+use super::{Problem, State, lifecycle, metrics, status};
+use crate::web::nearest;
+
+/// One path of the API.
+#[derive(Debug)]
+pub struct Route {
+    /// The methods that it answers to; `GET` includes `HEAD`.
+    pub methods: &'static [&'static str],
+    /// The path below the route prefix.
+    pub path: &'static str,
+    handler: MethodRouter<Arc<State>>,
+}
+
+const READ: &[&str] = &["GET"];
+const ACT: &[&str] = &["POST", "PUT"];
+
+/// Everything that is served.
+pub fn routes() -> Vec<Route> {
+    let read = |path, handler| Route { methods: READ, path, handler };
+    let act = |path, handler| Route { methods: ACT, path, handler };
+    vec![
+        read("/-/healthy", get(lifecycle::healthy)),
+        act("/-/reload", post(lifecycle::reload).put(lifecycle::reload)),
+        act("/-/quit", post(lifecycle::quit).put(lifecycle::quit)),
+        read("/metrics", get(metrics::expose)),
+        read("/api/v1/status/config", get(status::config)),
+        read("/api/v1/status/flags", get(status::flags)),
+        read("/api/v1/status/buildinfo", get(status::build)),
+        read("/api/v1/status/runtimeinfo", get(status::runtime)),
+    ]
+}
+
+/// The router of all routes, under the prefix of the state. [`Server::serve`](crate::web::Server::serve) writes the
+/// bodies of its problems.
+pub fn router(state: Arc<State>) -> Router {
+    let prefix = state.route_prefix.clone();
+    let mut router = Router::new();
+    for route in routes() {
+        if route.path == "/" && !prefix.is_empty() {
+            router = router.route(&prefix, route.handler.clone());
+        }
+        router = router.route(&format!("{prefix}{}", route.path), route.handler);
+    }
+    if !prefix.is_empty() {
+        let home = format!("{prefix}/");
+        router = router.route("/", get(|| async move { Redirect::temporary(&home) }));
+    }
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(from_fn_with_state(Arc::clone(&state), metrics::observe))
+        .with_state(state)
+}
+
+async fn not_found(Extract(state): Extract<Arc<State>>, request: Request) -> Problem {
+    let path = request.uri().path();
+    let below = path.strip_prefix(state.route_prefix.as_str()).unwrap_or(path);
+    let nearest = nearest(below, routes().iter().map(|route| route.path));
+    Error::NotFound { path: path.to_owned(), nearest }.into()
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    Error::MethodNotAllowed { path: request.uri().path().to_owned(), method: request.method().to_string() }.into()
+}

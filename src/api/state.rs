@@ -1,0 +1,100 @@
+//! What the handlers need to know, handed to them as plain values.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rosterd_model::Report;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::HttpMetrics;
+use crate::web::ExternalUrl;
+
+/// What the handlers need.
+#[derive(Debug)]
+pub struct State {
+    /// What was built.
+    pub build: Build,
+    /// The flags of the command line with their values, without dashes.
+    pub flags: BTreeMap<String, String>,
+    /// The URL under which this rosterd is reached.
+    pub external_url: ExternalUrl,
+    /// The prefix of all routes, empty or `/like/this`.
+    pub route_prefix: String,
+    /// All metrics of this agent.
+    pub registry: prometheus::Registry,
+    /// The metrics of the HTTP server itself.
+    pub metrics: HttpMetrics,
+    /// When the agent started.
+    pub started: SystemTime,
+    /// The working directory at the start.
+    pub directory: PathBuf,
+    /// The configuration in use.
+    pub config: watch::Receiver<Arc<ConfigView>>,
+    /// Reload and quit.
+    pub lifecycle: Lifecycle,
+}
+
+/// The version of this program, in the members of Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Build {
+    /// The released version.
+    pub version: String,
+    /// The commit.
+    pub revision: String,
+    /// The branch.
+    pub branch: String,
+    /// Who built it.
+    pub build_user: String,
+    /// When it was built.
+    pub build_date: String,
+    /// Prometheus puts its compiler's version here; so do we.
+    pub go_version: String,
+}
+
+impl Build {
+    /// What the build was told about itself: `ROSTERD_REVISION`, `_BRANCH`, `_BUILD_USER`, `_BUILD_DATE`, `_RUSTC` in the
+    /// environment of the compiler.
+    pub fn this() -> Self {
+        let told = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: told(option_env!("ROSTERD_REVISION")),
+            branch: told(option_env!("ROSTERD_BRANCH")),
+            build_user: told(option_env!("ROSTERD_BUILD_USER")),
+            build_date: told(option_env!("ROSTERD_BUILD_DATE")),
+            go_version: told(option_env!("ROSTERD_RUSTC")),
+        }
+    }
+}
+
+/// The configuration in use and how the last attempt to replace it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigView {
+    /// The configuration as YAML, without secrets.
+    pub yaml: String,
+    /// When it came into use.
+    pub loaded: SystemTime,
+    /// Why the last reload failed, if it did.
+    pub refused: Option<Report>,
+}
+
+/// A wish to read the configuration again; answered when that is done.
+pub type ReloadRequest = oneshot::Sender<Result<(), Report>>;
+
+/// Reload and quit over HTTP.
+#[derive(Debug)]
+pub struct Lifecycle {
+    /// Whether that is possible: `--web.enable-lifecycle`.
+    pub enabled: bool,
+    /// Takes wishes to reload.
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// Cancelled when somebody asks the agent to end.
+    pub quit: CancellationToken,
+    /// Cancelled when the agent begins to stop: whoever waits for news is answered at once.
+    pub stopping: CancellationToken,
+}

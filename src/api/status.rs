@@ -1,0 +1,90 @@
+//! `/api/v1/status/...`: configuration, flags, build and runtime, in the shapes of Prometheus.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::State;
+use super::envelope::success;
+
+#[derive(Serialize)]
+struct Config<'a> {
+    yaml: &'a str,
+}
+
+/// The configuration in use, without secrets.
+pub(super) async fn config(Extract(state): Extract<Arc<State>>) -> Response {
+    let view = Arc::clone(&state.config.borrow());
+    success(Config { yaml: &view.yaml })
+}
+
+/// The flags of the command line.
+pub(super) async fn flags(Extract(state): Extract<Arc<State>>) -> Response {
+    success(&state.flags)
+}
+
+/// The version.
+pub(super) async fn build(Extract(state): Extract<Arc<State>>) -> Response {
+    success(&state.build)
+}
+
+/// What Prometheus tells of its process. Tasks stand for goroutines and runtime threads for processors; the rest of what
+/// only Go has is empty.
+#[derive(Serialize)]
+struct Runtime {
+    #[serde(rename = "startTime")]
+    start_time: String,
+    #[serde(rename = "CWD")]
+    directory: String,
+    hostname: String,
+    #[serde(rename = "serverTime")]
+    server_time: String,
+    #[serde(rename = "reloadConfigSuccess")]
+    reload_config_success: bool,
+    #[serde(rename = "lastConfigTime")]
+    last_config_time: String,
+    #[serde(rename = "corruptionCount")]
+    corruption_count: u64,
+    #[serde(rename = "goroutineCount")]
+    tasks: usize,
+    #[serde(rename = "GOMAXPROCS")]
+    threads: usize,
+    #[serde(rename = "GOMEMLIMIT")]
+    memory_limit: i64,
+    #[serde(rename = "GOGC")]
+    gogc: &'static str,
+    #[serde(rename = "GODEBUG")]
+    godebug: &'static str,
+    #[serde(rename = "storageRetention")]
+    storage_retention: &'static str,
+}
+
+/// The process.
+pub(super) async fn runtime(Extract(state): Extract<Arc<State>>) -> Response {
+    let view = Arc::clone(&state.config.borrow());
+    let tokio = tokio::runtime::Handle::current().metrics();
+    success(Runtime {
+        start_time: rfc3339(state.started),
+        directory: state.directory.display().to_string(),
+        hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        server_time: rfc3339(SystemTime::now()),
+        reload_config_success: view.refused.is_none(),
+        last_config_time: rfc3339(view.loaded),
+        corruption_count: 0,
+        tasks: tokio.num_alive_tasks(),
+        threads: tokio.num_workers(),
+        // What Go says when there is no limit.
+        memory_limit: i64::MAX,
+        gogc: "",
+        godebug: "",
+        storage_retention: "",
+    })
+}
+
+/// A time as Go writes it into JSON, in UTC.
+pub(super) fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).unwrap_or_default().to_string()
+}

@@ -1,0 +1,302 @@
+//! The routes, asked over a real socket.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use reqwest::{Client, Method, Response, StatusCode};
+use rosterd_model::{Priority, Report, Retry};
+use rosterd_testkit::{leak_checked_live, patience};
+use rustls::crypto::ring;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Build, ConfigView, HttpMetrics, Lifecycle, ReloadRequest, State, router, routes};
+use crate::web::{ExternalUrl, Server, Settings};
+
+/// A served agent's face, and what stands behind it.
+pub(super) struct Face {
+    server: Server,
+    client: Client,
+    base: String,
+    pub(super) reloads: mpsc::Receiver<ReloadRequest>,
+    pub(super) config: watch::Sender<Arc<ConfigView>>,
+    pub(super) quit: CancellationToken,
+}
+
+pub(super) fn client() -> Client {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let redirect = reqwest::redirect::Policy::none();
+    let builder = Client::builder().tls_backend_preconfigured(tls).redirect(redirect);
+    builder.no_proxy().no_gzip().pool_max_idle_per_host(0).build().unwrap()
+}
+
+impl Face {
+    pub(super) async fn start(change: impl FnOnce(&mut State)) -> Self {
+        let registry = prometheus::Registry::new();
+        let (reload, reloads) = mpsc::channel(1);
+        let view = ConfigView { yaml: "global: {}\n".to_owned(), loaded: SystemTime::UNIX_EPOCH, refused: None };
+        let (config, config_seen) = watch::channel(Arc::new(view));
+        let quit = CancellationToken::new();
+        let mut state = State {
+            build: Build::this(),
+            flags: BTreeMap::from([("web.enable-lifecycle".to_owned(), "true".to_owned())]),
+            external_url: ExternalUrl::parse(None, "localhost", 9090).unwrap(),
+            route_prefix: String::new(),
+            metrics: HttpMetrics::register(&registry).unwrap(),
+            registry,
+            started: SystemTime::UNIX_EPOCH,
+            directory: "/var/lib/rosterd".into(),
+            config: config_seen,
+            lifecycle: Lifecycle { enabled: true, reload, quit: quit.clone(), stopping: CancellationToken::new() },
+        };
+        change(&mut state);
+        let settings = Settings { listen_addresses: vec!["127.0.0.1:0".to_owned()], ..Settings::default() };
+        let mut server = Server::bind(settings, None).await.unwrap();
+        let base = format!("http://{}", server.addresses()[0]);
+        server.serve(router(Arc::new(state)));
+        Self { server, client: client(), base, reloads, config, quit }
+    }
+
+    pub(super) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", self.base))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Response {
+        self.request("GET", path).send().await.unwrap()
+    }
+
+    pub(super) async fn json(&self, path: &str) -> Value {
+        json_of(self.get(path).await).await
+    }
+
+    pub(super) async fn stop(self) {
+        assert_eq!(self.server.shutdown(patience()).await, Vec::<Arc<str>>::new());
+    }
+}
+
+pub(super) async fn json_of(response: Response) -> Value {
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+pub(super) fn unpacked(encoding: &str, bytes: &[u8]) -> String {
+    let mut text = String::new();
+    match encoding {
+        "gzip" => flate2::read::GzDecoder::new(bytes).read_to_string(&mut text).unwrap(),
+        _ => zstd::Decoder::new(bytes).unwrap().read_to_string(&mut text).unwrap(),
+    };
+    text
+}
+
+#[test]
+fn the_documentation_lists_exactly_the_routes_that_exist() {
+    let page = include_str!("../../docs/http-api.md");
+    let mut documented: Vec<_> = page
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let (methods, path) = (cells.next()?, cells.next()?.trim_matches('`'));
+            path.starts_with('/').then(|| format!("{methods} {path}"))
+        })
+        .collect();
+    let mut existing: Vec<_> =
+        routes().iter().map(|route| format!("{} {}", route.methods.join(", "), route.path)).collect();
+    documented.sort();
+    existing.sort();
+    assert_eq!(documented, existing);
+}
+
+#[test]
+fn routes_answer_to_their_methods_and_name_them_otherwise() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        for route in routes() {
+            let path = route.path.replace("{job}", "none");
+            let refused = face.request("DELETE", &path).send().await.unwrap();
+            assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            let allowed = refused.headers()["allow"].to_str().unwrap().to_owned();
+            let expected = if route.methods == ["GET"] { "GET,HEAD" } else { "POST,PUT" };
+            assert_eq!(allowed, expected, "{path}");
+            assert_eq!(json_of(refused).await["code"], "web_method_not_allowed");
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn an_unknown_path_is_answered_with_the_nearest_one() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let response = face.get("/api/v1/status/flag").await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let body = json_of(response).await;
+        assert_eq!((&body["status"], &body["errorType"]), (&json!("error"), &json!("not_found")));
+        assert!(body["error"].as_str().unwrap().ends_with("did you mean /api/v1/status/flags?"), "{body}");
+        let body = face.json("/xyz").await;
+        assert_eq!((&body["status"], &body["detail"]), (&json!(404), &json!("there is nothing at /xyz")));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn health_is_told_to_get_and_head() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        assert_eq!(face.get("/-/healthy").await.text().await.unwrap(), "rosterd is Healthy.\n");
+        let head = face.request("HEAD", "/-/healthy").send().await.unwrap();
+        assert_eq!((head.status(), head.text().await.unwrap().as_str()), (StatusCode::OK, ""));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_reload_is_answered_when_it_is_done() {
+    leak_checked_live(async || {
+        let mut face = Face::start(|_| {}).await;
+        let refused = Report {
+            code: "cfg_unknown_key".to_owned(),
+            message: "prometheus.yml: no such key".to_owned(),
+            priority: Priority::Operator,
+            retry: Retry::Never,
+            causes: vec!["line 7".to_owned()],
+        };
+        for (method, outcome) in [("POST", Ok(())), ("PUT", Err(refused.clone()))] {
+            let request = face.request(method, "/-/reload").send();
+            let (response, ()) = tokio::join!(request, async {
+                face.reloads.recv().await.unwrap().send(outcome.clone()).unwrap();
+            });
+            let response = response.unwrap();
+            match outcome {
+                Ok(()) => assert_eq!(response.status(), StatusCode::OK),
+                Err(report) => {
+                    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+                    let body = json_of(response).await;
+                    assert_eq!(body["detail"], "prometheus.yml: no such key: line 7");
+                    assert_eq!(serde_json::from_value::<Report>(body).unwrap(), report);
+                }
+            }
+        }
+        face.reloads.close();
+        assert_eq!(face.request("POST", "/-/reload").send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+        face.stop().await;
+    });
+}
+
+#[test]
+fn quitting_fires_once() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let text = async || face.request("POST", "/-/quit").send().await.unwrap().text().await.unwrap();
+        assert_eq!(text().await, "Requesting termination... Goodbye!");
+        assert!(face.quit.is_cancelled());
+        assert_eq!(text().await, "Termination already in progress.");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn reload_and_quit_are_off_by_default() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.lifecycle.enabled = false).await;
+        for path in ["/-/reload", "/-/quit"] {
+            let refused = face.request("POST", path).send().await.unwrap();
+            assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+            let detail = json_of(refused).await["detail"].as_str().unwrap().to_owned();
+            assert!(detail.starts_with("Lifecycle API is not enabled"), "{detail}");
+        }
+        assert!(!face.quit.is_cancelled());
+        face.stop().await;
+    });
+}
+
+#[test]
+fn metrics_are_those_of_the_registry_and_count_requests_by_route() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.route_prefix = "/under".to_owned()).await;
+        face.get("/under/-/healthy").await;
+        face.get("/nowhere/17").await;
+        let response = face.get("/under/metrics").await;
+        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+        let text = response.text().await.unwrap();
+        for line in [
+            r#"rosterd_http_requests_total{code="200",handler="/-/healthy"} 1"#,
+            r#"rosterd_http_requests_total{code="404",handler="none"} 1"#,
+            "rosterd_http_requests_running 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn answers_are_compressed_for_who_accepts_that() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.get("/-/healthy").await;
+        for encoding in ["gzip", "zstd"] {
+            let request = face.request("GET", "/metrics").header("accept-encoding", encoding);
+            let response = request.send().await.unwrap();
+            assert_eq!(response.headers()["content-encoding"], encoding);
+            let text = unpacked(encoding, &response.bytes().await.unwrap());
+            assert!(text.contains("rosterd_http_requests_total"));
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn status_has_the_shapes_of_prometheus() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let config = face.json("/api/v1/status/config").await;
+        assert_eq!(config, json!({"status": "success", "data": {"yaml": "global: {}\n"}}));
+        let flags = face.json("/api/v1/status/flags").await;
+        assert_eq!(flags["data"], json!({"web.enable-lifecycle": "true"}));
+        let build = face.json("/api/v1/status/buildinfo").await;
+        assert_eq!(build["data"]["version"], env!("CARGO_PKG_VERSION"));
+        let keys: Vec<_> = build["data"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, ["branch", "buildDate", "buildUser", "goVersion", "revision", "version"]);
+
+        let runtime = face.json("/api/v1/status/runtimeinfo").await["data"].clone();
+        assert_eq!(
+            (&runtime["startTime"], &runtime["CWD"], &runtime["reloadConfigSuccess"]),
+            (&json!("1970-01-01T00:00:00Z"), &json!("/var/lib/rosterd"), &json!(true))
+        );
+        let refused = Report {
+            code: "cfg_unknown_key".to_owned(),
+            message: String::new(),
+            priority: Priority::Operator,
+            retry: Retry::Never,
+            causes: Vec::new(),
+        };
+        face.config.send_modify(|view| Arc::make_mut(view).refused = Some(refused));
+        let runtime = face.json("/api/v1/status/runtimeinfo").await["data"].clone();
+        assert_eq!(runtime["reloadConfigSuccess"], false);
+        face.stop().await;
+    });
+}
+
+#[test]
+fn everything_stands_below_the_prefix() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.route_prefix = "/a/b".to_owned()).await;
+        assert_eq!(face.get("/a/b/-/healthy").await.status(), StatusCode::OK);
+        assert_eq!(face.get("/-/healthy").await.status(), StatusCode::NOT_FOUND);
+        let home = face.get("/").await;
+        assert_eq!(
+            (home.status(), home.headers()["location"].to_str().unwrap()),
+            (StatusCode::TEMPORARY_REDIRECT, "/a/b/")
+        );
+        let body = face.json("/a/b/api/v1/status/flgs").await;
+        assert_eq!(body["status"], "error");
+        face.stop().await;
+    });
+}

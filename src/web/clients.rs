@@ -1,0 +1,223 @@
+//! What a client's certificate has to be like: the five policies of Go's TLS, and a list of names of which one must be
+//! in the certificate.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{NoClientAuth, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// What is asked of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// Nothing.
+    None,
+    /// A certificate, whoever signed it; none will do.
+    Request,
+    /// A certificate, whoever signed it.
+    RequireAny,
+    /// A certificate of the authority, or none.
+    VerifyIfGiven,
+    /// A certificate of the authority.
+    RequireAndVerify,
+}
+
+impl Policy {
+    /// Whether certificates are compared with an authority.
+    pub(super) fn verifies(self) -> bool {
+        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
+    }
+}
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "NoClientCert" => Ok(Self::None),
+            "RequestClientCert" => Ok(Self::Request),
+            // The second is an old name of the first.
+            "RequireAnyClientCert" | "RequireClientCert" => Ok(Self::RequireAny),
+            "VerifyClientCertIfGiven" => Ok(Self::VerifyIfGiven),
+            "RequireAndVerifyClientCert" => Ok(Self::RequireAndVerify),
+            _ => Err(format!(
+                "{name:?} is none of NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven, \
+                 RequireAndVerifyClientCert"
+            )),
+        }
+    }
+}
+
+/// The verifier of a policy. `sans` are the subject alternative names of which a certificate must have one.
+pub(super) fn verifier(
+    policy: Policy,
+    roots: RootCertStore,
+    sans: Option<Vec<String>>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
+    let authority = || WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let inner: Arc<dyn ClientCertVerifier> = match policy {
+        Policy::None => return Ok(Arc::new(NoClientAuth)),
+        Policy::Request => Arc::new(AnyCertificate { mandatory: false, provider: Arc::clone(&provider) }),
+        Policy::RequireAny => Arc::new(AnyCertificate { mandatory: true, provider: Arc::clone(&provider) }),
+        Policy::VerifyIfGiven => authority().allow_unauthenticated().build()?,
+        Policy::RequireAndVerify => authority().build()?,
+    };
+    Ok(match sans {
+        None => inner,
+        Some(sans) => Arc::new(AllowedSans { inner, sans }),
+    })
+}
+
+/// Takes every certificate whose key the client has.
+#[derive(Debug)]
+struct AnyCertificate {
+    mandatory: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Asks for one of these names in a certificate that another verifier has found good.
+#[derive(Debug)]
+struct AllowedSans {
+    inner: Arc<dyn ClientCertVerifier>,
+    sans: Vec<String>,
+}
+
+impl ClientCertVerifier for AllowedSans {
+    fn client_auth_mandatory(&self) -> bool {
+        self.inner.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.inner.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
+        let names = names(end_entity).ok_or(CertificateError::BadEncoding)?;
+        if names.iter().any(|name| self.sans.contains(name)) {
+            return Ok(verified);
+        }
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// The DNS names, mail addresses, IP addresses and URIs of a certificate; `None` when it cannot be read.
+fn names(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let extension = certificate.subject_alternative_name().ok()?;
+    let names = extension.map(|extension| &extension.value.general_names);
+    Some(names.into_iter().flatten().filter_map(name).collect())
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => ip(bytes).map(|ip| ip.to_canonical().to_string()),
+        _ => None,
+    }
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(Ipv4Addr::from(v4).into());
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(|v6| Ipv6Addr::from(v6).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_kinds_of_names_are_read_from_a_certificate() {
+        use rcgen::SanType;
+        let mut params = rcgen::CertificateParams::default();
+        params.subject_alt_names = vec![
+            SanType::DnsName("client.example".try_into().unwrap()),
+            SanType::Rfc822Name("me@client.example".try_into().unwrap()),
+            SanType::URI("spiffe://client.example/me".try_into().unwrap()),
+            SanType::IpAddress("10.1.2.3".parse().unwrap()),
+            SanType::IpAddress("fd00::1".parse().unwrap()),
+        ];
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let expected = ["client.example", "me@client.example", "spiffe://client.example/me", "10.1.2.3", "fd00::1"];
+        assert_eq!(names(certificate.der()).unwrap(), expected);
+        assert!(names(&CertificateDer::from(vec![1, 2, 3])).is_none());
+    }
+}

@@ -1,0 +1,223 @@
+//! One connection: handshake, requests, and an end when it rests for too long or the server stops.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::Settings;
+use super::file::Loaded;
+
+/// Headers of a request, at most.
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
+/// How long a handshake may take, unless headers have even less time.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a peer of an HTTP/2 connection is asked whether it is still there, and how long it may take to answer.
+const PING: Duration = Duration::from_secs(30);
+
+/// Serves a connection until its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    config: Option<Arc<Loaded>>,
+    router: Router,
+    settings: Arc<Settings>,
+    stop: CancellationToken,
+) {
+    // Small answers leave at once.
+    stream.set_nodelay(true).ok();
+    let http2 = config.as_ref().is_none_or(|config| config.http2);
+    let Some(tls) = config.and_then(|config| config.tls.clone()) else {
+        return requests(stream, peer, http2, router, &settings, stop).await;
+    };
+    let limit = HANDSHAKE_TIMEOUT.min(settings.header_timeout);
+    let handshake = tokio::select! {
+        () = stop.cancelled() => return,
+        handshake = tokio::time::timeout(limit, TlsAcceptor::from(tls).accept(stream)) => handshake,
+    };
+    match handshake {
+        Ok(Ok(stream)) => requests(stream, peer, http2, router, &settings, stop).await,
+        Ok(Err(error)) => debug!(%error, %peer, "handshake failed"),
+        Err(_) => debug!(%peer, "handshake took too long"),
+    }
+}
+
+async fn requests<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: I,
+    peer: SocketAddr,
+    http2: bool,
+    router: Router,
+    settings: &Settings,
+    stop: CancellationToken,
+) {
+    let streams = Streams::default();
+    let builder = builder(http2, settings, streams.clone());
+    let activity = Arc::new(Activity::default());
+    let service = Counted { inner: TowerToHyperService::new(router), activity: Arc::clone(&activity) };
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = activity.rested_for(settings.read_timeout) => {
+            connection.as_mut().graceful_shutdown();
+            // A peer that does not even answer the farewell is not waited for.
+            tokio::time::timeout(settings.header_timeout, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, %peer, "connection ended early");
+    }
+    streams.joined().await;
+}
+
+fn builder(http2: bool, settings: &Settings, streams: Streams) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(streams);
+    // hyper counts the rest between two requests as time to read the second one's headers.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout.min(settings.read_timeout))
+        .max_buf_size(MAX_HEADER_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_concurrent_streams(100);
+    if http2 { builder } else { builder.http1_only() }
+}
+
+/// Runs the requests of one HTTP/2 connection side by side, and not longer than the connection.
+#[derive(Debug, Clone, Default)]
+struct Streams(Arc<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while streams.try_join_next().is_some() {}
+        streams.spawn(stream);
+    }
+}
+
+impl Streams {
+    /// Ends and joins what a connection has left running.
+    async fn joined(&self) {
+        let mut left = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        left.shutdown().await;
+    }
+}
+
+/// How many requests of a connection are being answered.
+#[derive(Debug, Default)]
+struct Activity {
+    running: AtomicUsize,
+    changed: Notify,
+}
+
+impl Activity {
+    /// Waits until no request was running for this long.
+    async fn rested_for(&self, rest: Duration) {
+        loop {
+            let changed = self.changed.notified();
+            if self.running.load(Ordering::SeqCst) > 0 {
+                changed.await;
+                continue;
+            }
+            if tokio::time::timeout(rest, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A running request; its end is noted when its answer is complete.
+struct Running(Arc<Activity>);
+
+impl Running {
+    fn start(activity: &Arc<Activity>) -> Self {
+        activity.running.fetch_add(1, Ordering::SeqCst);
+        activity.changed.notify_one();
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_one();
+    }
+}
+
+/// Counts the requests that go through a service.
+struct Counted {
+    inner: TowerToHyperService<Router>,
+    activity: Arc<Activity>,
+}
+
+impl Service<Request<Incoming>> for Counted {
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let running = Running::start(&self.activity);
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            Ok(response.map(|body| Body::new(Guarded { body, running: Some(running) })))
+        })
+    }
+}
+
+/// A body that keeps its request running until it was sent or given up.
+struct Guarded {
+    body: Body,
+    running: Option<Running>,
+}
+
+impl hyper::body::Body for Guarded {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) {
+            self.running = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
+}

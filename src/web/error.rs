@@ -1,0 +1,95 @@
+//! Errors of the HTTP server and of its configuration file.
+
+use std::path::PathBuf;
+
+use rosterd_discovery::Problem;
+use rosterd_model::{Coded, Priority, Retry};
+
+/// What keeps the server from being started, or a changed configuration file from being used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file of `--web.config.file`, or one that it names, cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no YAML.
+    #[error("{} is not valid YAML", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_yaml::Error,
+    },
+    /// The file says things that cannot be.
+    #[error("{} is not a valid web configuration: {}", path.display(), list(problems))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong with it.
+        problems: Vec<Problem>,
+    },
+    /// TLS was added to or removed from the file of a running server.
+    #[error("{} turns TLS {}, which takes a restart", path.display(), if *on { "on" } else { "off" })]
+    Switched {
+        /// The file.
+        path: PathBuf,
+        /// Whether the file now asks for TLS.
+        on: bool,
+    },
+    /// An address of `--web.listen-address` is none.
+    #[error("{address:?} is not an address to listen on: write host:port, or :port for all interfaces")]
+    Address {
+        /// What was given.
+        address: String,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `--web.external-url` is no URL that could be meant.
+    #[error("{url:?} cannot be the external URL: {reason}")]
+    ExternalUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+fn list(problems: &[Problem]) -> String {
+    let lines = problems.iter().map(|problem| match problem.path.as_str() {
+        "" => problem.message.clone(),
+        path => format!("{path}: {}", problem.message),
+    });
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "web_config_unreadable",
+            Self::Malformed { .. } => "web_config_malformed",
+            Self::Invalid { .. } => "web_config_invalid",
+            Self::Switched { .. } => "web_config_needs_restart",
+            Self::Address { .. } => "web_address_invalid",
+            Self::Listen { .. } => "web_address_taken",
+            Self::ExternalUrl { .. } => "web_external_url_invalid",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}

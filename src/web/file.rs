@@ -1,0 +1,257 @@
+//! The file of `--web.config.file`, in the format of Prometheus' exporter toolkit: TLS, headers, users, rate limit.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use rosterd_discovery::Problem;
+use rustls::ServerConfig;
+use serde_yaml::Value;
+
+use super::Error;
+use super::rate::Bucket;
+use super::section::{Section, invalid, scalar};
+use super::tls::Tls;
+use super::users::{self, Users};
+
+/// The headers that may be added to responses, and their possible values where these are few.
+const HEADERS: [(&str, &[&str]); 5] = [
+    ("Strict-Transport-Security", &[]),
+    ("X-Content-Type-Options", &["nosniff"]),
+    ("X-Frame-Options", &["deny", "sameorigin"]),
+    ("X-XSS-Protection", &[]),
+    ("Content-Security-Policy", &[]),
+];
+
+/// A web configuration that can be used: everything it names has been read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// TLS, unless it is off.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) http2: bool,
+    pub(super) headers: HeaderMap,
+    pub(super) users: Users,
+    pub(super) rate: Option<Arc<Bucket>>,
+    /// The files that it names.
+    pub(super) files: Vec<PathBuf>,
+}
+
+impl Loaded {
+    /// Whether connections are encrypted.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
+/// Reads a web configuration and the certificates it names. Fails with all problems at once.
+pub fn load(path: &Path) -> Result<Loaded, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    parse(&text, base).map_err(|failed| match failed {
+        Failed::Malformed(source) => Error::Malformed { path: path.to_owned(), source },
+        Failed::Invalid(problems) => Error::Invalid { path: path.to_owned(), problems },
+    })
+}
+
+#[derive(Debug)]
+enum Failed {
+    Malformed(serde_yaml::Error),
+    Invalid(Vec<Problem>),
+}
+
+/// Reads a web configuration whose relative paths start at `base`.
+fn parse(text: &str, base: &Path) -> Result<Loaded, Failed> {
+    let mut document: Value = serde_yaml::from_str(text).map_err(Failed::Malformed)?;
+    document.apply_merge().map_err(Failed::Malformed)?;
+    let mut problems = Vec::new();
+    let mut root = Section::new("", Some(&document), &mut problems);
+    let tls = Tls::read(root.value("tls_server_config"), base, &mut problems);
+    let (http2, headers) = http_server(root.value("http_server_config"), &mut problems);
+    let users = basic_auth_users(root.value("basic_auth_users"), &mut problems);
+    let rate = rate_limit(root.value("rate_limit"), &mut problems);
+    root.end(&mut problems);
+    let files = tls.files();
+    let tls = tls.server_config(http2, &mut problems).map(Arc::new);
+    if !problems.is_empty() {
+        return Err(Failed::Invalid(problems));
+    }
+    Ok(Loaded { tls, http2, headers, users, rate: rate.map(Arc::new), files })
+}
+
+fn http_server(value: Option<&Value>, problems: &mut Vec<Problem>) -> (bool, HeaderMap) {
+    let mut section = Section::new("http_server_config", value, problems);
+    let http2 = section.boolean("http2", true, problems);
+    let configured = Section::new("http_server_config.headers", section.value("headers"), problems);
+    section.end(problems);
+    let mut headers = HeaderMap::new();
+    for (name, value) in configured.rest() {
+        let path = format!("http_server_config.headers.{name}");
+        let Some((known, values)) = HEADERS.iter().find(|(known, _)| *known == name) else {
+            let allowed = HEADERS.map(|(name, _)| name).join(", ");
+            problems.push(invalid(&path, format!("this header cannot be set here, only {allowed}")));
+            continue;
+        };
+        let Some(text) = scalar(value) else {
+            problems.push(invalid(&path, "a string is needed here"));
+            continue;
+        };
+        if !values.is_empty() && !values.contains(&text.as_str()) {
+            problems.push(invalid(&path, format!("{text:?} is not possible, only {}", values.join(" or "))));
+            continue;
+        }
+        match HeaderValue::from_str(&text) {
+            Ok(value) if value.is_empty() => {}
+            Ok(value) => {
+                let name = HeaderName::try_from(*known).expect("the names in the table are valid");
+                headers.insert(name, value);
+            }
+            Err(_) => problems.push(invalid(&path, "this cannot be the value of a header")),
+        }
+    }
+    (http2, headers)
+}
+
+fn basic_auth_users(value: Option<&Value>, problems: &mut Vec<Problem>) -> Users {
+    let mut hashes = HashMap::new();
+    for (user, hash) in Section::new("basic_auth_users", value, problems).rest() {
+        let path = format!("basic_auth_users.{user}");
+        let hash = scalar(hash).unwrap_or_default();
+        match users::cost(&hash) {
+            Ok(4..=31) => drop(hashes.insert(user, hash)),
+            Ok(cost) => problems.push(invalid(&path, format!("a cost of {cost} is not possible, only 4 to 31"))),
+            Err(error) => problems.push(invalid(&path, format!("this is not a bcrypt hash: {error}"))),
+        }
+    }
+    Users::new(hashes)
+}
+
+fn rate_limit(value: Option<&Value>, problems: &mut Vec<Problem>) -> Option<Bucket> {
+    let mut section = Section::new("rate_limit", value, problems);
+    let interval = section.value("interval").map(|value| (value, go_duration(value)));
+    let burst = section.value("burst").map(|value| value.as_u64().and_then(|burst| u32::try_from(burst).ok()));
+    section.end(problems);
+    let interval = match interval {
+        None => return None,
+        Some((_, Some(interval))) => interval,
+        Some(_) => {
+            problems.push(invalid("rate_limit.interval", "a duration such as 100ms or 1m30s is needed here"));
+            return None;
+        }
+    };
+    match burst {
+        _ if interval.is_zero() => None,
+        Some(Some(burst)) if burst > 0 => Some(Bucket::new(interval, burst)),
+        _ => {
+            let message = "a number above 0 is needed here: with less, no request would ever get through";
+            problems.push(invalid("rate_limit.burst", message));
+            None
+        }
+    }
+}
+
+/// A duration as Go reads it: numbers with a unit each, or a whole number of nanoseconds.
+fn go_duration(value: &Value) -> Option<Duration> {
+    if let Some(nanoseconds) = value.as_u64() {
+        return Some(Duration::from_nanos(nanoseconds));
+    }
+    let mut rest = value.as_str()?.trim_start_matches('+');
+    if rest == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let unit = match &rest[..letters] {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number * unit;
+        rest = &rest[letters..];
+    }
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| value.as_str() != Some(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        match parse(text, Path::new("/")) {
+            Ok(_) => Vec::new(),
+            Err(Failed::Malformed(error)) => vec![error.to_string()],
+            Err(Failed::Invalid(problems)) => {
+                problems.into_iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_file_changes_nothing() {
+        let loaded = parse("", Path::new("/")).unwrap();
+        assert!(!loaded.has_tls() && loaded.http2 && loaded.headers.is_empty() && loaded.users.is_empty());
+        assert!(loaded.rate.is_none() && loaded.files.is_empty());
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_with_their_paths() {
+        let found = problems(
+            "tls_server_config: {cert_fil: a, min_version: TLS11, cipher_suites: [TLS_X, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA]}\n\
+             http_server_config: {http2: maybe, headers: {X-Frame-Options: allow, Server: x}}\n\
+             basic_auth_users: {alice: plain}\n\
+             rate_limit: {interval: 1s, burst: 0}\n\
+             basic_auth_user: {}\n",
+        );
+        let starts = [
+            "tls_server_config.cert_fil: there is no such key; did you mean cert_file?",
+            "tls_server_config.min_version: ",
+            "tls_server_config.cipher_suites[0]: ",
+            "tls_server_config.cipher_suites[1]: ",
+            "http_server_config.http2: ",
+            "http_server_config.headers.X-Frame-Options: ",
+            "http_server_config.headers.Server: ",
+            "basic_auth_users.alice: this is not a bcrypt hash",
+            "rate_limit.burst: ",
+            "basic_auth_user: there is no such key; did you mean basic_auth_users?",
+        ];
+        for start in starts {
+            assert!(found.iter().any(|problem| problem.starts_with(start)), "{start} is missing in {found:#?}");
+        }
+        assert_eq!(found.len(), starts.len(), "{found:#?}");
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key_and_both_must_be_readable() {
+        let found = problems("tls_server_config: {cert_file: no/such.pem}");
+        assert!(found.iter().any(|problem| problem.starts_with("tls_server_config.key_file: ")), "{found:?}");
+        let unreadable = "tls_server_config.cert_file: cannot read /no/such.pem";
+        assert!(found.iter().any(|problem| problem.starts_with(unreadable)), "{found:?}");
+    }
+
+    #[test]
+    fn clients_are_verified_only_with_a_policy_and_an_authority() {
+        let found = problems("tls_server_config: {cert: x, key: y, client_ca: z}");
+        assert!(found.iter().any(|problem| problem.starts_with("tls_server_config.client_auth_type: ")), "{found:?}");
+        let found = problems("tls_server_config: {cert: x, key: y, client_auth_type: RequireAndVerifyClientCert}");
+        assert!(found.iter().any(|problem| problem.starts_with("tls_server_config.client_ca_file: ")), "{found:?}");
+    }
+
+    #[test]
+    fn durations_are_those_of_go() {
+        let read = |text: &str| go_duration(&serde_yaml::from_str(text).unwrap());
+        assert_eq!(read("1m30.5s"), Some(Duration::from_millis(90_500)));
+        assert_eq!(read("100ms"), Some(Duration::from_millis(100)));
+        assert_eq!(read("1000"), Some(Duration::from_micros(1)));
+        assert_eq!(read("'0'"), Some(Duration::ZERO));
+        assert_eq!([read("1d"), read("-1s"), read("5x"), read("''"), read("'7'")], [None; 5]);
+    }
+}

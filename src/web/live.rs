@@ -1,0 +1,189 @@
+//! Keeps a web configuration fresh: whenever it is asked for, changed files are read again. A file that turned bad is
+//! logged once and changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rosterd_model::{Coded, Report};
+use tracing::{error, info};
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::Error;
+use super::file::{Loaded, load};
+
+/// How long files must have rested before their time stamps are trusted: two writes within the resolution of the file
+/// system's clock look the same.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// A web configuration file that is followed.
+#[derive(Debug)]
+pub struct Live {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    loaded: Arc<Loaded>,
+    /// The web configuration and what it names.
+    files: Vec<PathBuf>,
+    look: Look,
+    /// A hash of the files, `None` when they could not be used.
+    content: Option<u64>,
+    refused: Option<Report>,
+}
+
+impl Live {
+    /// Loads the file for the first time.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let loaded = load(path)?;
+        let files = files(path, &loaded);
+        // The look is not trusted: the files may have changed since they were loaded.
+        let look = Look { settled: false, ..Look::at(&files) };
+        let state = State { content: Some(content(&files)), loaded: Arc::new(loaded), files, look, refused: None };
+        Ok(Self { path: path.to_owned(), state: Mutex::new(state) })
+    }
+
+    /// The configuration as the files say it now, or said it when they were last good.
+    pub fn current(&self) -> Arc<Loaded> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = Look::at(&state.files);
+        if state.look.settled && look.stamps == state.look.stamps {
+            return Arc::clone(&state.loaded);
+        }
+        let content = content(&state.files);
+        state.look = look;
+        if state.content != Some(content) {
+            self.reload(&mut state, content);
+        }
+        Arc::clone(&state.loaded)
+    }
+
+    fn reload(&self, state: &mut State, content: u64) {
+        match self.read(&state.loaded) {
+            Ok(loaded) => {
+                info!(file = %self.path.display(), "web configuration read again");
+                let files = files(&self.path, &loaded);
+                // Files that were not looked at before are compared by content the next time.
+                state.look.settled &= files == state.files;
+                state.content = (files == state.files).then_some(content);
+                state.files = files;
+                state.loaded = Arc::new(loaded);
+                state.refused = None;
+            }
+            Err(refused) => {
+                let report = Report::of(&refused);
+                if state.refused.as_ref() != Some(&report) {
+                    error!(error = %report, code = refused.code(), "web configuration refused, keeping the one before");
+                }
+                // What is missing may be a file that the one before did not name: try again each time.
+                state.look.settled = false;
+                state.content = None;
+                state.refused = Some(report);
+            }
+        }
+    }
+
+    fn read(&self, before: &Loaded) -> Result<Loaded, Error> {
+        let mut loaded = load(&self.path)?;
+        if loaded.has_tls() != before.has_tls() {
+            return Err(Error::Switched { path: self.path.clone(), on: loaded.has_tls() });
+        }
+        // A limit that stays the same keeps its count.
+        if let (Some(old), Some(new)) = (&before.rate, &mut loaded.rate)
+            && old.is_like(new)
+        {
+            *new = Arc::clone(old);
+        }
+        Ok(loaded)
+    }
+}
+
+fn files(path: &Path, loaded: &Loaded) -> Vec<PathBuf> {
+    std::iter::once(path.to_owned()).chain(loaded.files.iter().cloned()).collect()
+}
+
+fn content(files: &[PathBuf]) -> u64 {
+    let mut hasher = Xxh3Default::new();
+    for file in files {
+        let bytes = std::fs::read(file);
+        hasher.update(&bytes.as_ref().map_or(u64::MAX, |bytes| bytes.len() as u64).to_le_bytes());
+        hasher.update(&bytes.unwrap_or_default());
+    }
+    hasher.digest()
+}
+
+/// What files looked like from outside.
+#[derive(Debug)]
+struct Look {
+    stamps: Vec<Option<Stamp>>,
+    /// Whether equal stamps mean equal files.
+    settled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    size: u64,
+    inode: u64,
+}
+
+impl Look {
+    fn at(files: &[PathBuf]) -> Self {
+        let now = SystemTime::now();
+        let stamps: Vec<_> = files.iter().map(|path| stamp(path)).collect();
+        let rested = |stamp: &Stamp| now.duration_since(stamp.modified).is_ok_and(|age| age > SETTLED);
+        let settled = stamps.iter().flatten().all(rested);
+        Self { stamps, settled }
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(Stamp { modified: metadata.modified().ok()?, size: metadata.len(), inode: metadata.ino() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_seen_at_once_and_a_bad_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        std::fs::write(&path, "rate_limit: {interval: 1s, burst: 1}").unwrap();
+        let live = Live::open(&path).unwrap();
+        let first = live.current();
+        assert!(Arc::ptr_eq(&first, &live.current()), "what did not change is not read again");
+
+        std::fs::write(&path, "rate_limit: {interval: 1s, burst: 2}").unwrap();
+        let second = live.current();
+        assert!(!second.rate.as_ref().unwrap().is_like(first.rate.as_ref().unwrap()));
+
+        std::fs::write(&path, "rate_limits: {}").unwrap();
+        assert!(Arc::ptr_eq(&second, &live.current()));
+        std::fs::remove_file(&path).unwrap();
+        assert!(Arc::ptr_eq(&second, &live.current()));
+
+        std::fs::write(&path, "http_server_config: {http2: false}\nrate_limit: {interval: 1s, burst: 2}").unwrap();
+        let third = live.current();
+        assert!(!third.http2);
+        assert!(Arc::ptr_eq(second.rate.as_ref().unwrap(), third.rate.as_ref().unwrap()), "the count goes on");
+    }
+
+    #[test]
+    fn tls_is_not_turned_on_behind_the_back_of_clients() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        std::fs::write(&path, "").unwrap();
+        let live = Live::open(&path).unwrap();
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("cert.pem"), pair.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&path, "tls_server_config: {cert_file: cert.pem, key_file: key.pem}").unwrap();
+        assert!(load(&path).unwrap().has_tls());
+        assert!(!live.current().has_tls());
+    }
+}

@@ -1,0 +1,24 @@
+//! The HTTP server: listeners, TLS, who may come in. What it serves is handed to it, see [`crate::api`].
+
+mod address;
+mod clients;
+mod connection;
+mod error;
+mod file;
+mod guard;
+mod live;
+mod rate;
+mod section;
+mod server;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod users;
+
+pub use address::{ExternalUrl, route_prefix};
+pub use error::Error;
+pub use file::{Loaded, load};
+use guard::guard;
+pub use live::Live;
+pub(crate) use section::nearest;
+pub use server::{Server, Settings};

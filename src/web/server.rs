@@ -1,0 +1,169 @@
+//! The listeners: bind, accept, and stop in order. Every connection is a task that is waited for.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use rosterd_discovery::stopper::Stopper;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{info, warn};
+
+use super::{Error, Live, connection, guard};
+use crate::api::problem;
+
+/// How the server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `--web.listen-address`: `host:port`, or `:port` for all interfaces.
+    pub listen_addresses: Vec<String>,
+    /// `--web.max-connections`: how many connections there are at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// `--web.read-timeout`: how long a connection may rest.
+    pub read_timeout: Duration,
+    /// How long the headers of a request may take to arrive; also how long an HTTP/1 connection may rest, if that is less
+    /// than the read timeout. A little more than a minute, so that who polls once a minute keeps his connection.
+    pub header_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen_addresses: vec!["0.0.0.0:9090".to_owned()],
+            max_connections: 512,
+            read_timeout: Duration::from_secs(300),
+            header_timeout: Duration::from_secs(75),
+        }
+    }
+}
+
+/// Listeners that are bound. They answer once [`serve`](Self::serve) was called; until then, clients wait.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    settings: Arc<Settings>,
+    live: Option<Arc<Live>>,
+    acceptors: Stopper,
+    connections: Stopper,
+}
+
+impl Server {
+    /// Binds all addresses. Fails when one cannot be listened on.
+    pub async fn bind(settings: Settings, live: Option<Arc<Live>>) -> Result<Self, Error> {
+        let mut listeners = Vec::with_capacity(settings.listen_addresses.len());
+        let mut addresses = Vec::with_capacity(settings.listen_addresses.len());
+        for address in &settings.listen_addresses {
+            let failed = |source| Error::Listen { address: address.clone(), source };
+            let listener = listen(address).await?;
+            addresses.push(listener.local_addr().map_err(failed)?);
+            listeners.push(listener);
+        }
+        let settings = Arc::new(settings);
+        Ok(Self { listeners, addresses, settings, live, acceptors: Stopper::new(), connections: Stopper::new() })
+    }
+
+    /// The addresses that are listened on, in the order of the settings, with the ports that were found for port 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Begins to answer, by the router, after the web configuration has let the request in. A response with a
+    /// [`Problem`](crate::api::Problem) gets its body here.
+    pub fn serve(&mut self, router: Router) {
+        let router = router.layer(from_fn_with_state(self.live.clone(), guard)).layer(from_fn(problem::render));
+        let permits = Arc::new(Semaphore::new(self.settings.max_connections));
+        for listener in self.listeners.drain(..) {
+            let acceptor = Acceptor {
+                listener,
+                router: router.clone(),
+                permits: Arc::clone(&permits),
+                settings: Arc::clone(&self.settings),
+                live: self.live.clone(),
+                connections: self.connections.clone(),
+            };
+            let stop = self.acceptors.token().clone();
+            self.acceptors.spawn("http listener", async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = acceptor.run() => {}
+                }
+            });
+        }
+    }
+
+    /// The names of the connections that are open.
+    pub fn connections(&self) -> Vec<Arc<str>> {
+        self.connections.running()
+    }
+
+    /// Accepts no more connections, lets requests that run come to their end, and closes everything at the deadline.
+    /// Returns the names of the connections that had to be cut.
+    pub async fn shutdown(&self, deadline: Duration) -> Vec<Arc<str>> {
+        // One after the other: an acceptor that still ran could start a connection that nobody waits for.
+        let mut cut = self.acceptors.stop(deadline).await;
+        cut.extend(self.connections.stop(deadline).await);
+        cut
+    }
+}
+
+struct Acceptor {
+    listener: TcpListener,
+    router: Router,
+    permits: Arc<Semaphore>,
+    settings: Arc<Settings>,
+    live: Option<Arc<Live>>,
+    connections: Stopper,
+}
+
+impl Acceptor {
+    async fn run(self) {
+        if let Ok(address) = self.listener.local_addr() {
+            let tls = self.live.as_ref().is_some_and(|live| live.current().has_tls());
+            info!(%address, tls, "listening");
+        }
+        while let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => self.connect(stream, peer, permit),
+                Err(error) => self.pause(&error).await,
+            }
+        }
+    }
+
+    fn connect(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        let config = self.live.as_ref().map(|live| live.current());
+        let stop = self.connections.token().clone();
+        let served = connection::serve(stream, peer, config, self.router.clone(), Arc::clone(&self.settings), stop);
+        self.connections.spawn(format!("http connection of {peer}"), async move {
+            served.await;
+            drop(permit);
+        });
+    }
+
+    /// A client that gave up is no reason to wait; want of descriptors or memory is.
+    async fn pause(&self, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+        if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
+            warn!(%error, "cannot accept connections, trying again in a second");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpListener, Error> {
+    let malformed = || Error::Address { address: address.to_owned() };
+    let failed = |source| Error::Listen { address: address.to_owned(), source };
+    let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
+    let port: u16 = port.parse().map_err(|_| malformed())?;
+    if !host.is_empty() {
+        return TcpListener::bind(address).await.map_err(failed);
+    }
+    // All interfaces: one socket takes both families, unless the machine has no IPv6.
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind(("0.0.0.0", port)).await.map_err(failed),
+    }
+}
