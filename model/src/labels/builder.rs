@@ -195,7 +195,11 @@ impl Builder {
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        self.entries.iter().position(|entry| self.str(entry.name) == name)
+        // Bytes need no check for character boundaries, and most names differ in their length.
+        let (text, name) = (self.text.as_bytes(), name.as_bytes());
+        self.entries.iter().position(|Entry { name: known, .. }| {
+            known.len() == name.len() && text[known.start as usize..known.end as usize] == *name
+        })
     }
 
     fn push(&mut self, text: &str) -> Span {
