@@ -142,9 +142,8 @@ impl Tasks {
 impl Drop for Tasks {
     fn drop(&mut self) {
         self.reap();
-        if !self.names.is_empty() {
-            let tasks: Vec<_> = self.names.values().collect();
-            warn!(?tasks, "stopper dropped before it was stopped, its tasks are aborted");
+        for name in self.names.values() {
+            warn!(aborted = &**name, "stopper dropped before it was stopped");
         }
     }
 }

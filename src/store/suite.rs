@@ -32,11 +32,13 @@ macro_rules! for_backend {
     };
     ($make:expr; $($case:ident,)*) => {
         $(
-            #[tokio::test]
-            async fn $case() {
-                let make = $make;
-                let (store, _guard) = make().await;
-                crate::store::suite::$case(store).await;
+            #[test]
+            fn $case() {
+                rosterd_testkit::leak_checked_live(|| async {
+                    let make = $make;
+                    let (store, _guard) = make().await;
+                    crate::store::suite::$case(store).await;
+                });
             }
         )*
 

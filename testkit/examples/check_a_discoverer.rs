@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use rosterd_discovery::{
     AnyConfig, Build, CheckContext, Discoverer, Error, MechanismConfig, Polling, Problem, Refresh, register,
 };
-use rosterd_model::{Coded, Priority, TargetGroup};
+use rosterd_model::{Coded, Duration, Priority, TargetGroup};
 use rosterd_testkit::{Folder, contract, group, leak_checked_live};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 //       - job_name: example
 //         lines_sd_configs:
 //           - path: targets.txt
+//             refresh_interval: 10s
 
 /// One entry of `lines_sd_configs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,12 +29,12 @@ struct Config {
     /// The file; relative to the folder of the configuration file.
     path: PathBuf,
     /// How often it is read.
-    refresh_seconds: u64,
+    refresh_interval: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { path: PathBuf::new(), refresh_seconds: 30 }
+        Self { path: PathBuf::new(), refresh_interval: Duration::from_secs(30) }
     }
 }
 
@@ -54,13 +54,13 @@ impl MechanismConfig for Config {
         self.path = base.join(&self.path);
     }
 
-    fn refresh_interval(&self) -> Option<Duration> {
-        Some(Duration::from_secs(self.refresh_seconds))
+    fn refresh_interval(&self) -> Option<std::time::Duration> {
+        Some(self.refresh_interval.as_std())
     }
 
     fn build(&self, _: Build<'_, ()>) -> Result<Box<dyn Discoverer>, Error> {
         // `Polling` adds timing, backoff, metrics, and the empty groups of sources that vanished.
-        Ok(Polling::boxed(Lines { path: self.path.clone() }, Duration::from_secs(self.refresh_seconds)))
+        Ok(Polling::boxed(Lines { path: self.path.clone() }, self.refresh_interval.as_std()))
     }
 }
 
@@ -119,7 +119,7 @@ struct FileDriver {
 #[async_trait]
 impl contract::Driver for FileDriver {
     fn config(&self) -> Box<dyn AnyConfig> {
-        Box::new(Config { path: self.folder.path("targets.txt"), refresh_seconds: 1 })
+        Box::new(Config { path: self.folder.path("targets.txt"), refresh_interval: Duration::from_millis(20) })
     }
 
     async fn set(&mut self, groups: &[(&str, &[&str])]) {

@@ -130,7 +130,8 @@ impl Leaks {
         let stopping = Instant::now();
         runtime.shutdown_timeout(GRACE);
         let mut leaked = result.unwrap_or_else(|panic| resume_unwind(panic));
-        leaked.stoppers = watch.dropped().into_iter().filter(|text| !self.allows_stopper(text)).collect();
+        leaked.aborted = watch.aborted();
+        leaked.aborted.retain(|name| !self.allows(name));
         leaked.blocking = stopping.elapsed() >= GRACE;
         if alone {
             leaked.descriptors = self.leaked_descriptors(&before);
@@ -164,14 +165,12 @@ impl Leaks {
     fn tasks_now(&self, watch: &Watch) -> Leaked {
         let (mut named, alive) = (watch.running(), Handle::current().metrics().num_alive_tasks());
         let unnamed = alive.saturating_sub(named.len()).saturating_sub(self.unnamed);
-        named.retain(|name| !self.tasks.iter().any(|allowed| name.starts_with(allowed)));
+        named.retain(|name| !self.allows(name));
         Leaked { named, unnamed, ..Leaked::default() }
     }
 
-    fn allows_stopper(&self, tasks: &str) -> bool {
-        tasks
-            .split(", ")
-            .all(|name| self.tasks.iter().any(|allowed| name.trim_matches(['"', '[', ']']).starts_with(allowed)))
+    fn allows(&self, task: &str) -> bool {
+        self.tasks.iter().any(|allowed| task.starts_with(allowed))
     }
 
     /// Threads close their descriptors when they get to it: waits for them.
@@ -202,7 +201,7 @@ fn runtime(clock: Clock) -> Runtime {
 struct Leaked {
     named: Vec<String>,
     unnamed: usize,
-    stoppers: Vec<String>,
+    aborted: Vec<String>,
     blocking: bool,
     descriptors: Vec<String>,
 }
@@ -218,8 +217,8 @@ impl Leaked {
         if self.unnamed > 0 {
             line(format!("{} task(s) that no Stopper spawned still run: drop or join their owner", self.unnamed));
         }
-        for tasks in &self.stoppers {
-            line(format!("a Stopper was dropped while its tasks ran: {tasks}: call stop() and await it"));
+        for name in &self.aborted {
+            line(format!("a Stopper was dropped while its task {name:?} ran: call stop() and await it"));
         }
         if self.blocking {
             line(format!("a blocking call did not return within {GRACE:?}"));

@@ -20,7 +20,7 @@ pub(super) struct Watch(Arc<Seen>);
 struct Seen {
     last: AtomicU64,
     spans: Mutex<HashMap<u64, Span>>,
-    dropped: Mutex<Vec<String>>,
+    aborted: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -37,9 +37,9 @@ impl Watch {
         names
     }
 
-    /// The tasks of each stopper that was dropped while they ran.
-    pub(super) fn dropped(&self) -> Vec<String> {
-        self.0.dropped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The names of tasks whose stopper was dropped while they ran.
+    pub(super) fn aborted(&self) -> Vec<String> {
+        self.0.aborted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn spans(&self) -> MutexGuard<'_, HashMap<u64, Span>> {
@@ -79,10 +79,10 @@ impl Subscriber for Watch {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut tasks = Value { field: "tasks", text: String::new() };
-        event.record(&mut tasks);
-        if !tasks.text.is_empty() {
-            self.0.dropped.lock().unwrap_or_else(PoisonError::into_inner).push(tasks.text);
+        let mut task = Value { field: "aborted", text: String::new() };
+        event.record(&mut task);
+        if !task.text.is_empty() {
+            self.0.aborted.lock().unwrap_or_else(PoisonError::into_inner).push(task.text);
         }
     }
 

@@ -1,0 +1,89 @@
+//! The guard of the leak checker: in this workspace no async test runs without it.
+//!
+//! The rule: test code neither has the test attribute of tokio nor makes a runtime of its own. It is `#[test]` with
+//! `leak_checked` or `leak_checked_live` inside. What cannot follow the rule says why, in a comment on the line above:
+//! `// not leak checked: <reason>`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MARKER: &str = "// not leak checked: ";
+/// Forbidden everywhere; put together so that this file passes its own test.
+const ATTRIBUTE: &str = concat!("#[tokio", "::test");
+/// Forbidden in test code.
+const RUNTIMES: [&str; 3] = [concat!("block", "_on("), concat!("Runtime", "::new("), concat!("runtime::", "Builder")];
+const SKIPPED: [&str; 3] = ["target", "benches", "fuzz"];
+
+/// The lines of a file that break the rule.
+fn violations(is_test_file: bool, text: &str) -> Vec<usize> {
+    let mut is_test = is_test_file;
+    let mut excused = false;
+    let mut lines = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        is_test |=
+            line.starts_with("#[cfg(test)]") && !text.lines().nth(index + 1).is_some_and(|next| next.ends_with(';'));
+        let is_code = !line.starts_with("//");
+        let bare = line.contains(ATTRIBUTE) || (is_test && RUNTIMES.iter().any(|call| line.contains(call)));
+        if is_code && bare && !excused {
+            lines.push(index + 1);
+        }
+        excused = line.strip_prefix(MARKER).is_some_and(|reason| !reason.trim().is_empty());
+    }
+    lines
+}
+
+/// Whether all of a file is test code.
+fn is_test_file(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the sources can be read") {
+        let path = entry.expect("the sources can be read").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&&*name) {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_async_test_is_leak_checked() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files = Vec::new();
+    sources(workspace, &mut files);
+    assert!(files.iter().any(|file| file.ends_with("discovery/src/stopper.rs")), "the sources are not where they were");
+    let mut found = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(workspace).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        found.extend(violations(is_test_file(name), &text).iter().map(|line| format!("{}:{line}", name.display())));
+    }
+    assert!(
+        found.is_empty(),
+        "these async tests are not leak checked:\n  {}\nmake each a #[test] with rosterd_testkit::leak_checked(|| async {{ ... }}) \
+         inside, or leak_checked_live when it needs sockets or real time, or say why not: {MARKER}<reason>",
+        found.join("\n  ")
+    );
+}
+
+#[test]
+fn the_guard_finds_bare_tests_and_nothing_else() {
+    let attribute = format!("{ATTRIBUTE}]\nasync fn x() {{}}\n");
+    assert_eq!(violations(false, &attribute), [1]);
+    assert_eq!(violations(false, &format!("{MARKER}it tests the runtime\n{attribute}")), []);
+    assert_eq!(violations(false, &format!("{MARKER} \n{attribute}")), [2]);
+    assert_eq!(violations(false, &format!("//! {attribute}")), []);
+    for call in RUNTIMES {
+        let code = format!("let x = {call};\n");
+        assert_eq!(violations(false, &code), []);
+        assert_eq!(violations(true, &code), [1]);
+        assert_eq!(violations(false, &format!("#[cfg(test)]\nmod tests {{\n{code}}}\n")), [3]);
+        assert_eq!(violations(false, &format!("#[cfg(test)]\nmod tests;\n{code}")), []);
+    }
+    assert!(is_test_file(Path::new("discovery/src/dns/tests.rs")) && is_test_file(Path::new("tests/api/main.rs")));
+    assert!(!is_test_file(Path::new("src/main.rs")));
+}
