@@ -127,5 +127,5 @@ impl Store for MemoryStore {
 mod tests {
     use super::*;
 
-    crate::store::suite::for_backend!(|| async { (MemoryStore::new(), ()) });
+    crate::store::suite::for_backend!(|| async { (MemoryStore::new(), async {}) });
 }

@@ -11,8 +11,8 @@ use super::{
     Transaction, WorkerState,
 };
 
-/// Makes a test of each case of the suite. The argument is a closure that returns a future of an empty store and of what
-/// has to live as long as it.
+/// Makes a test of each case of the suite. The argument is an expression of a closure that returns a future of an empty
+/// store and of a future that ends what the store needs.
 macro_rules! for_backend {
     ($make:expr) => {
         crate::store::suite::for_backend! { $make;
@@ -36,8 +36,9 @@ macro_rules! for_backend {
             fn $case() {
                 rosterd_testkit::leak_checked_live(|| async {
                     let make = $make;
-                    let (store, _guard) = make().await;
+                    let (store, end) = make().await;
                     crate::store::suite::$case(store).await;
+                    end.await;
                 });
             }
         )*

@@ -123,6 +123,8 @@ fn dots(name: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use rosterd_testkit::leak_checked_live;
+
     use super::*;
 
     fn search(domains: &[&str], ndots: usize) -> Settings {
@@ -186,15 +188,17 @@ mod tests {
         assert!(!is_full("a"));
     }
 
-    #[tokio::test]
-    async fn a_file_is_read_each_time_and_must_name_a_server() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("resolv.conf");
-        let source = Source::File(path.clone());
-        assert!(matches!(source.read().await, Err(DnsError::ResolvConf { .. })));
-        std::fs::write(&path, "search a.test\n").unwrap();
-        assert!(matches!(source.read().await, Err(DnsError::NoNameserver { .. })));
-        std::fs::write(&path, "nameserver 192.0.2.1\n").unwrap();
-        assert_eq!(source.read().await.unwrap().servers, ["192.0.2.1:53".parse().unwrap()]);
+    #[test]
+    fn a_file_is_read_each_time_and_must_name_a_server() {
+        leak_checked_live(|| async {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("resolv.conf");
+            let source = Source::File(path.clone());
+            assert!(matches!(source.read().await, Err(DnsError::ResolvConf { .. })));
+            std::fs::write(&path, "search a.test\n").unwrap();
+            assert!(matches!(source.read().await, Err(DnsError::NoNameserver { .. })));
+            std::fs::write(&path, "nameserver 192.0.2.1\n").unwrap();
+            assert_eq!(source.read().await.unwrap().servers, ["192.0.2.1:53".parse().unwrap()]);
+        });
     }
 }

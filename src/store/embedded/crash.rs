@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rosterd_testkit::leak_checked_live;
+
 use super::tables;
 use super::tests::{Opened, content};
 use crate::store::suite::{block, delete, pending, put, worker};
@@ -35,15 +37,17 @@ fn sequence(store: &Opened) -> u64 {
     tables::sequence(database.as_ref().unwrap()).unwrap()
 }
 
-#[tokio::test]
+#[test]
 #[ignore = "the process that the test below kills"]
-async fn child_that_writes_until_it_is_killed() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let store = Opened::at(Path::new(&folder)).await.unwrap();
-    for number in sequence(&store) + 1.. {
-        store.apply(numbered(number)).await.unwrap();
-        writeln!(std::io::stderr(), "done {number}").unwrap();
-    }
+fn child_that_writes_until_it_is_killed() {
+    leak_checked_live(|| async {
+        let Some(folder) = std::env::var_os(FOLDER) else { return };
+        let store = Opened::at(Path::new(&folder)).await.unwrap();
+        for number in sequence(&store) + 1.. {
+            store.apply(numbered(number)).await.unwrap();
+            writeln!(std::io::stderr(), "done {number}").unwrap();
+        }
+    });
 }
 
 /// Lets a child write `lines` transactions and kills it. Returns the number of the last that it told of.
@@ -70,23 +74,25 @@ fn write_and_kill(folder: &Path, lines: usize) -> u64 {
     *told.last().expect("it wrote something")
 }
 
-#[tokio::test]
-async fn a_killed_writer_leaves_a_consistent_store() {
-    let folder = tempfile::tempdir().unwrap();
-    let memory = MemoryStore::new();
-    let mut applied = 0;
-    for lines in [1, 40, 2, 97, 13, 5, 64] {
-        let at = folder.path().to_path_buf();
-        let told = tokio::task::spawn_blocking(move || write_and_kill(&at, lines)).await.unwrap();
-        let store = Opened::at(folder.path()).await.unwrap();
-        let found = sequence(&store);
-        let durable = told - told % 3;
-        assert!(found >= durable, "transaction {durable} was durable, the store ends with {found}");
-        for number in applied + 1..=found {
-            memory.apply(numbered(number)).await.unwrap();
+#[test]
+fn a_killed_writer_leaves_a_consistent_store() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = MemoryStore::new();
+        let mut applied = 0;
+        for lines in [1, 40, 2, 97, 13, 5, 64] {
+            let at = folder.path().to_path_buf();
+            let told = tokio::task::spawn_blocking(move || write_and_kill(&at, lines)).await.unwrap();
+            let store = Opened::at(folder.path()).await.unwrap();
+            let found = sequence(&store);
+            let durable = told - told % 3;
+            assert!(found >= durable, "transaction {durable} was durable, the store ends with {found}");
+            for number in applied + 1..=found {
+                memory.apply(numbered(number)).await.unwrap();
+            }
+            applied = found;
+            assert_eq!(content(&*store).await, content(&memory).await, "after {found} transactions");
+            store.close().await;
         }
-        applied = found;
-        assert_eq!(content(&*store).await, content(&memory).await, "after {found} transactions");
-        store.close().await;
-    }
+    });
 }

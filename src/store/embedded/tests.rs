@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use redb::backends::FileBackend;
 use redb::{StorageBackend, TableDefinition};
 
+use rosterd_testkit::leak_checked_live;
+
 use super::tables::Step;
 use super::*;
 use crate::store::suite::{block, delete, for_backend, pending, put, transaction, worker};
@@ -53,34 +55,42 @@ mod suite {
     for_backend!(|| async {
         let (folder, stopper) = (tempfile::tempdir().unwrap(), Stopper::new());
         let store = EmbeddedStore::open(folder.path(), &stopper).await.unwrap();
-        (store, (stopper, folder))
+        let end = async move {
+            assert!(stopper.stop(DEADLINE).await.is_empty());
+            drop(folder);
+        };
+        (store, end)
     });
 }
 
-#[tokio::test]
-async fn everything_is_there_after_reopening() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Opened::at(&folder.path().join("made/on/the/way")).await.unwrap();
-    let operations = vec![Operation::PutPending(pending(1, "w")), Operation::PutWorker(worker("w", Some(3)))];
-    store.apply(transaction(operations)).await.unwrap();
-    store.apply(transaction(vec![put("p", vec![block(1, "not durable yet")])])).await.unwrap();
-    store.close().await;
-    let store = Opened::at(&folder.path().join("made/on/the/way")).await.unwrap();
-    assert_eq!(store.pending().await.unwrap(), [pending(1, "w")]);
-    assert_eq!(store.workers().await.unwrap(), [worker("w", Some(3))]);
-    assert_eq!(store.blocks("p", 0, 9).await.unwrap(), [block(1, "not durable yet")]);
-    store.close().await;
+#[test]
+fn everything_is_there_after_reopening() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Opened::at(&folder.path().join("made/on/the/way")).await.unwrap();
+        let operations = vec![Operation::PutPending(pending(1, "w")), Operation::PutWorker(worker("w", Some(3)))];
+        store.apply(transaction(operations)).await.unwrap();
+        store.apply(transaction(vec![put("p", vec![block(1, "not durable yet")])])).await.unwrap();
+        store.close().await;
+        let store = Opened::at(&folder.path().join("made/on/the/way")).await.unwrap();
+        assert_eq!(store.pending().await.unwrap(), [pending(1, "w")]);
+        assert_eq!(store.workers().await.unwrap(), [worker("w", Some(3))]);
+        assert_eq!(store.blocks("p", 0, 9).await.unwrap(), [block(1, "not durable yet")]);
+        store.close().await;
+    });
 }
 
-#[tokio::test]
-async fn two_agents_cannot_share_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = Opened::at(folder.path()).await.unwrap();
-    let error = Opened::at(folder.path()).await.expect_err("the folder is taken");
-    assert_eq!(error.code(), "store_in_use");
-    assert!(error.to_string().contains("roster.lock"), "{error}");
-    first.close().await;
-    Opened::at(folder.path()).await.unwrap().close().await;
+#[test]
+fn two_agents_cannot_share_a_folder() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Opened::at(folder.path()).await.unwrap();
+        let error = Opened::at(folder.path()).await.expect_err("the folder is taken");
+        assert_eq!(error.code(), "store_in_use");
+        assert!(error.to_string().contains("roster.lock"), "{error}");
+        first.close().await;
+        Opened::at(folder.path()).await.unwrap().close().await;
+    });
 }
 
 /// The names in the folder that tell of a damaged store.
@@ -89,55 +99,61 @@ fn moved_aside(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.to_string_lossy().contains("roster.redb.corrupt-")).collect()
 }
 
-#[tokio::test]
-async fn a_file_that_is_no_database_is_moved_aside() {
-    for garbage in [&b"not a database"[..], &[0; 100_000], &[0xff; 5000]] {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("roster.redb"), garbage).unwrap();
-        let store = Opened::at(folder.path()).await.unwrap();
-        assert_eq!(store.providers().await.unwrap(), Vec::<String>::new());
-        store.apply(transaction(vec![put("p", vec![block(1, "x")])])).await.unwrap();
-        let aside = moved_aside(folder.path());
-        assert_eq!(fs::read(&aside[0]).unwrap(), garbage);
-        store.close().await;
-        let store = Opened::at(folder.path()).await.unwrap();
-        assert_eq!(store.providers().await.unwrap(), ["p"]);
-        assert_eq!(moved_aside(folder.path()), aside, "the new store is fine");
-        store.close().await;
-    }
+#[test]
+fn a_file_that_is_no_database_is_moved_aside() {
+    leak_checked_live(|| async {
+        for garbage in [&b"not a database"[..], &[0; 100_000], &[0xff; 5000]] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("roster.redb"), garbage).unwrap();
+            let store = Opened::at(folder.path()).await.unwrap();
+            assert_eq!(store.providers().await.unwrap(), Vec::<String>::new());
+            store.apply(transaction(vec![put("p", vec![block(1, "x")])])).await.unwrap();
+            let aside = moved_aside(folder.path());
+            assert_eq!(fs::read(&aside[0]).unwrap(), garbage);
+            store.close().await;
+            let store = Opened::at(folder.path()).await.unwrap();
+            assert_eq!(store.providers().await.unwrap(), ["p"]);
+            assert_eq!(moved_aside(folder.path()), aside, "the new store is fine");
+            store.close().await;
+        }
+    });
 }
 
-#[tokio::test]
-async fn a_cut_off_file_is_moved_aside() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Opened::at(folder.path()).await.unwrap();
-    let blocks = (0..500).map(|id| block(id, &"x".repeat(1000))).collect();
-    store.apply(transaction(vec![put("p", blocks)])).await.unwrap();
-    store.close().await;
-    let file = File::options().write(true).open(folder.path().join("roster.redb")).unwrap();
-    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
-    drop(file);
-    let store = Opened::at(folder.path()).await.unwrap();
-    assert_eq!(store.providers().await.unwrap(), Vec::<String>::new());
-    assert_eq!(moved_aside(folder.path()).len(), 1);
-    store.close().await;
+#[test]
+fn a_cut_off_file_is_moved_aside() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Opened::at(folder.path()).await.unwrap();
+        let blocks = (0..500).map(|id| block(id, &"x".repeat(1000))).collect();
+        store.apply(transaction(vec![put("p", blocks)])).await.unwrap();
+        store.close().await;
+        let file = File::options().write(true).open(folder.path().join("roster.redb")).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        drop(file);
+        let store = Opened::at(folder.path()).await.unwrap();
+        assert_eq!(store.providers().await.unwrap(), Vec::<String>::new());
+        assert_eq!(moved_aside(folder.path()).len(), 1);
+        store.close().await;
+    });
 }
 
 const OLD: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-#[tokio::test]
-async fn the_store_of_a_newer_rosterd_is_refused_and_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("roster.redb");
-    let database = Database::create(&path).unwrap();
-    let write = database.begin_write().unwrap();
-    write.open_table(OLD).unwrap().insert("format", 1000).unwrap();
-    write.commit().unwrap();
-    drop(database);
-    let error = Opened::at(folder.path()).await.expect_err("it is newer");
-    assert_eq!(error.code(), "store_format_newer");
-    assert!(error.to_string().contains("has format 1000"), "{error}");
-    assert!(moved_aside(folder.path()).is_empty() && path.exists());
+#[test]
+fn the_store_of_a_newer_rosterd_is_refused_and_left_alone() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("roster.redb");
+        let database = Database::create(&path).unwrap();
+        let write = database.begin_write().unwrap();
+        write.open_table(OLD).unwrap().insert("format", 1000).unwrap();
+        write.commit().unwrap();
+        drop(database);
+        let error = Opened::at(folder.path()).await.expect_err("it is newer");
+        assert_eq!(error.code(), "store_format_newer");
+        assert!(error.to_string().contains("has format 1000"), "{error}");
+        assert!(moved_aside(folder.path()).is_empty() && path.exists());
+    });
 }
 
 #[test]
@@ -205,57 +221,63 @@ impl StorageBackend for Disk {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_is_an_error_and_nothing_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Opened::with(folder.path(), Disk::open).await.unwrap();
-    let long = "x".repeat(4000);
-    store.apply(transaction(vec![Operation::PutWorker(worker("w", Some(1)))])).await.unwrap();
-    store.apply(transaction(vec![put("p", vec![block(1, "not durable"), block(2, &long)])])).await.unwrap();
+#[test]
+fn a_full_disk_is_an_error_and_nothing_is_lost() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Opened::with(folder.path(), Disk::open).await.unwrap();
+        let long = "x".repeat(4000);
+        store.apply(transaction(vec![Operation::PutWorker(worker("w", Some(1)))])).await.unwrap();
+        store.apply(transaction(vec![put("p", vec![block(1, "not durable"), block(2, &long)])])).await.unwrap();
 
-    fs::write(folder.path().join("full"), "").unwrap();
-    for _ in 0..3 {
-        let operations = vec![Operation::PutWorker(worker("w", Some(2))), put("p", vec![block(3, &long)])];
-        let error = store.apply(transaction(operations)).await.expect_err("the disk is full");
-        assert_eq!(error.code(), "store_disk_full", "{error:?}");
-        assert!(error.to_string().contains("roster.redb"), "{error}");
-    }
-    fs::remove_file(folder.path().join("full")).unwrap();
-
-    assert_eq!(store.workers().await.unwrap(), [worker("w", Some(1))]);
-    assert_eq!(store.blocks("p", 0, 9).await.unwrap(), [block(1, "not durable"), block(2, &long)]);
-    store.apply(transaction(vec![delete("p", &[1])])).await.unwrap();
-    store.close().await;
-    let store = Opened::at(folder.path()).await.unwrap();
-    assert_eq!(store.blocks("p", 0, 9).await.unwrap(), [block(2, &long)]);
-    assert!(moved_aside(folder.path()).is_empty());
-    store.close().await;
-}
-
-#[tokio::test]
-async fn blocks_become_durable_without_being_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Opened::at(folder.path()).await.unwrap();
-    store.apply(transaction(vec![put("p", vec![block(1, "x")])])).await.unwrap();
-    assert_eq!(store.0.unsynced().transactions.len(), 1);
-    let synced = async {
-        while !store.0.unsynced().transactions.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        fs::write(folder.path().join("full"), "").unwrap();
+        for _ in 0..3 {
+            let operations = vec![Operation::PutWorker(worker("w", Some(2))), put("p", vec![block(3, &long)])];
+            let error = store.apply(transaction(operations)).await.expect_err("the disk is full");
+            assert_eq!(error.code(), "store_disk_full", "{error:?}");
+            assert!(error.to_string().contains("roster.redb"), "{error}");
         }
-    };
-    tokio::time::timeout(DEADLINE, synced).await.expect("it is synced after a second");
-    store.close().await;
+        fs::remove_file(folder.path().join("full")).unwrap();
+
+        assert_eq!(store.workers().await.unwrap(), [worker("w", Some(1))]);
+        assert_eq!(store.blocks("p", 0, 9).await.unwrap(), [block(1, "not durable"), block(2, &long)]);
+        store.apply(transaction(vec![delete("p", &[1])])).await.unwrap();
+        store.close().await;
+        let store = Opened::at(folder.path()).await.unwrap();
+        assert_eq!(store.blocks("p", 0, 9).await.unwrap(), [block(2, &long)]);
+        assert!(moved_aside(folder.path()).is_empty());
+        store.close().await;
+    });
 }
 
-#[tokio::test]
-async fn what_waits_to_be_durable_is_bounded() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Opened::at(folder.path()).await.unwrap();
-    let large = Bytes::from(vec![7; UNSYNCED_LIMIT]);
-    store.apply(transaction(vec![put("p", vec![Block { id: 1, bytes: large.clone() }])])).await.unwrap();
-    assert_eq!(store.0.unsynced().transactions, []);
-    assert_eq!(store.block("p", 1).await.unwrap(), Some(large));
-    store.close().await;
+#[test]
+fn blocks_become_durable_without_being_asked() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Opened::at(folder.path()).await.unwrap();
+        store.apply(transaction(vec![put("p", vec![block(1, "x")])])).await.unwrap();
+        assert_eq!(store.0.unsynced().transactions.len(), 1);
+        let synced = async {
+            while !store.0.unsynced().transactions.is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, synced).await.expect("it is synced after a second");
+        store.close().await;
+    });
+}
+
+#[test]
+fn what_waits_to_be_durable_is_bounded() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Opened::at(folder.path()).await.unwrap();
+        let large = Bytes::from(vec![7; UNSYNCED_LIMIT]);
+        store.apply(transaction(vec![put("p", vec![Block { id: 1, bytes: large.clone() }])])).await.unwrap();
+        assert_eq!(store.0.unsynced().transactions, []);
+        assert_eq!(store.block("p", 1).await.unwrap(), Some(large));
+        store.close().await;
+    });
 }
 
 /// What happens to both stores in the property below.
