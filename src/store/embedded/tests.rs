@@ -378,6 +378,7 @@ async fn survives_damage(damage: Vec<(prop::sample::Index, u8)>) {
 }
 
 fn block_on(future: impl Future<Output = ()>) {
+    // not leak checked: each case of a property would need a process of its own
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
 }
 
