@@ -1,12 +1,16 @@
 //! Target groups as text, the format that `http`, `file` and `exec` share: a list of `{"targets": [...], "labels": {...}}`.
 //! Bytes in, groups out; label sets are built while reading, without a document tree in between.
 
+mod yaml;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Builder, Coded, Labels, Names, Priority, TargetGroup};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+pub use yaml::yaml_groups;
 
 /// The text is not a list of target groups. The cause says where, by line and column.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +28,12 @@ pub enum DecodeError {
         index: usize,
         /// What is wrong, and where.
         source: serde_json::Error,
+    },
+    /// The text as a whole or one of the groups, in YAML.
+    #[error("cannot read the list of target groups")]
+    Yaml {
+        /// What is wrong, and where.
+        source: serde_yaml::Error,
     },
 }
 

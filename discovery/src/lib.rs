@@ -8,11 +8,13 @@ pub mod dns;
 mod error;
 #[cfg(feature = "exec")]
 pub mod exec;
+pub mod file;
 mod manager;
 mod mechanism;
 pub mod metrics;
 mod polling;
 mod registry;
+pub mod static_;
 mod status;
 pub mod stopper;
 pub mod watch;

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::Instant;
-
 use rosterd_testkit::leak_checked_live;
+use tokio::time::Instant;
 
 use super::{Changes, Watcher};
 

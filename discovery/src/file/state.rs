@@ -1,0 +1,191 @@
+//! What is known of all files, and what a look at some of them changes. Blocking, without a channel or a timer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rosterd_model::{Report, TargetGroup};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::FileError;
+use super::metrics::{FileMetrics, Mtime};
+use super::read::{self, Stamp};
+use crate::watch;
+
+/// The first wait before a file that failed is tried again,
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// and the longest.
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// Which files to look at.
+#[derive(Debug)]
+pub(super) enum Look {
+    Everything,
+    These(BTreeSet<PathBuf>),
+}
+
+/// What a look found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Groups of files that changed, and empty ones for those that are gone.
+    pub(super) groups: Vec<TargetGroup>,
+    /// What fails now and did not fail this way before.
+    pub(super) errors: Vec<FileError>,
+    /// How many reads failed, in whatever way.
+    pub(super) failures: u64,
+}
+
+impl Found {
+    fn note(&mut self, error: FileError, is_known: bool) {
+        self.failures += 1;
+        if !is_known {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// All files of one discoverer.
+#[derive(Debug)]
+pub(super) struct State {
+    patterns: Vec<PathBuf>,
+    metrics: FileMetrics,
+    files: BTreeMap<PathBuf, Known>,
+    /// Directories that could not be listed in the last look at everything.
+    unlisted: Vec<Report>,
+}
+
+/// A file that exists, or did when it was last looked at.
+#[derive(Debug, Default)]
+struct Known {
+    /// The state that was read last, whether the content was good or not.
+    stamp: Option<Stamp>,
+    /// How many groups it has reported.
+    groups: usize,
+    mtime: Option<Mtime>,
+    failing: Option<Failing>,
+}
+
+#[derive(Debug)]
+struct Failing {
+    report: Report,
+    attempts: u32,
+    /// When to try again before the interval is over; never if only a change can help.
+    retry: Option<Instant>,
+}
+
+impl State {
+    pub(super) fn new(patterns: Vec<PathBuf>, metrics: FileMetrics) -> Self {
+        Self { patterns, metrics, files: BTreeMap::new(), unlisted: Vec::new() }
+    }
+
+    /// Looks at files and reads those that changed. Ends early when stopped.
+    pub(super) fn look(&mut self, look: Look, stop: &CancellationToken) -> Found {
+        let mut found = Found::default();
+        let paths = match look {
+            Look::Everything => self.list(&mut found),
+            Look::These(paths) => paths,
+        };
+        for path in paths {
+            if stop.is_cancelled() {
+                break;
+            }
+            self.look_at(&path, &mut found);
+        }
+        found
+    }
+
+    /// The report that is shown for all files: the most important of what fails at the moment.
+    pub(super) fn worst(&self) -> Option<&Report> {
+        let failing = self.files.values().filter_map(|known| known.failing.as_ref().map(|failing| &failing.report));
+        failing.chain(&self.unlisted).max_by_key(|report| report.priority)
+    }
+
+    /// When the next file has to be tried again.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        self.retries().map(|(_, at)| at).min()
+    }
+
+    /// The files that have to be tried again now.
+    pub(super) fn due(&self, now: Instant) -> BTreeSet<PathBuf> {
+        self.retries().filter(|(_, at)| *at <= now).map(|(path, _)| path.clone()).collect()
+    }
+
+    fn retries(&self) -> impl Iterator<Item = (&PathBuf, Instant)> {
+        self.files.iter().filter_map(|(path, known)| Some((path, known.failing.as_ref()?.retry?)))
+    }
+
+    /// All files that exist, and those known that may not exist any more.
+    fn list(&mut self, found: &mut Found) -> BTreeSet<PathBuf> {
+        let expansion = watch::expand(&self.patterns);
+        let mut paths = expansion.files;
+        let hidden = |path: &Path| expansion.unreadable.iter().any(|(directory, _)| path.starts_with(directory));
+        paths.extend(self.files.keys().filter(|path| !hidden(path)).cloned());
+        let before = std::mem::take(&mut self.unlisted);
+        for (path, source) in expansion.unreadable {
+            let error = FileError::List { path, source };
+            let report = Report::of(&error);
+            found.note(error, before.contains(&report));
+            self.unlisted.push(report);
+        }
+        paths
+    }
+
+    fn look_at(&mut self, path: &Path, found: &mut Found) {
+        match read::stat(path) {
+            Ok(None) => self.forget(path, found),
+            Ok(Some(now)) if self.is_settled(path, &now) => {}
+            Ok(Some(_)) => {
+                let (stamp, groups) = read::read(path);
+                match groups {
+                    Ok(groups) => self.take(path, stamp, groups, found),
+                    Err(error) => self.fail(path, stamp, error, found),
+                }
+            }
+            Err(error) => self.fail(path, None, error, found),
+        }
+    }
+
+    /// Whether reading the file again would give what it gave before.
+    fn is_settled(&mut self, path: &Path, now: &Stamp) -> bool {
+        let Some(known) = self.files.get_mut(path) else { return false };
+        let settled = known.stamp.is_some_and(|stamp| stamp.is_settled_at(now));
+        if settled && let Some(failing) = &mut known.failing {
+            failing.retry = None;
+        }
+        settled
+    }
+
+    fn take(&mut self, path: &Path, stamp: Option<Stamp>, groups: Vec<TargetGroup>, found: &mut Found) {
+        let known = self.files.entry(path.to_owned()).or_default();
+        found.groups.extend((groups.len()..known.groups).map(|index| TargetGroup::gone(read::source(path, index))));
+        known.groups = groups.len();
+        known.failing = None;
+        known.stamp = stamp;
+        if let Some(stamp) = stamp {
+            known.mtime.get_or_insert_with(|| self.metrics.mtime(&path.to_string_lossy())).set(stamp.mtime());
+        }
+        match found.groups.is_empty() {
+            true => found.groups = groups,
+            false => found.groups.extend(groups),
+        }
+    }
+
+    fn fail(&mut self, path: &Path, stamp: Option<Stamp>, error: FileError, found: &mut Found) {
+        let known = self.files.entry(path.to_owned()).or_default();
+        let (before, attempts) = known.failing.take().map_or((None, 0), |old| (Some(old.report), old.attempts));
+        let wait = FIRST_RETRY.saturating_mul(1 << attempts.min(16)).min(LAST_RETRY);
+        let report = Report::of(&error);
+        // With its stamp kept, a file of bad content is read again only if it changed since.
+        known.stamp = stamp.filter(|_| error.is_of_content());
+        found.note(error, before.as_ref() == Some(&report));
+        let retry = Some(Instant::now() + wait);
+        known.failing = Some(Failing { report, attempts: attempts.saturating_add(1), retry });
+    }
+
+    fn forget(&mut self, path: &Path, found: &mut Found) {
+        if let Some(known) = self.files.remove(path) {
+            found.groups.extend((0..known.groups).map(|index| TargetGroup::gone(read::source(path, index))));
+        }
+    }
+}
