@@ -9,13 +9,11 @@ use rosterd_model::TargetGroup;
 
 use super::block::{Block, BlockId, BlockWriter, RawGroup, encode, source_hash};
 
-/// A block before and after a change.
+/// A block after a change.
 #[derive(Debug, Clone)]
 pub(super) struct BlockChange {
     /// Its number.
     pub(super) id: BlockId,
-    /// What it was, `None` if it is new.
-    pub(super) before: Option<Arc<Block>>,
     /// What it is, `None` if it is gone.
     pub(super) after: Option<Arc<Block>>,
 }
@@ -139,7 +137,7 @@ impl Archive {
         let before = self.blocks.remove(&id).expect("the index names blocks that exist");
         let unpacked = before.unpack();
         let mut writer = BlockWriter::default();
-        let mut target = Some((id, Some(Arc::clone(&before))));
+        let mut target = Some(id);
         for (group, head) in unpacked.groups().zip(before.groups()) {
             let group = match sources.get(&head.source) {
                 None => group,
@@ -151,16 +149,16 @@ impl Archive {
             };
             writer.push(group);
             if writer.is_full() {
-                let (id, before) = target.take().unwrap_or_else(|| (self.number(), None));
-                self.put(id, before, writer.finish(), changes);
+                let id = target.take().unwrap_or_else(|| self.number());
+                self.put(id, writer.finish(), changes);
             }
         }
         if !writer.is_empty() {
-            let (id, before) = target.take().unwrap_or_else(|| (self.number(), None));
-            self.put(id, before, writer.finish(), changes);
+            let id = target.take().unwrap_or_else(|| self.number());
+            self.put(id, writer.finish(), changes);
         }
-        if let Some((id, before)) = target {
-            changes.push(BlockChange { id, before, after: None });
+        if let Some(id) = target {
+            changes.push(BlockChange { id, after: None });
         }
     }
 
@@ -175,19 +173,19 @@ impl Archive {
         if let Some((id, block)) = self.open.and_then(|id| Some((id, self.blocks.get(&id)?.clone()))) {
             if !block.is_full() {
                 block.unpack().groups().for_each(|group| writer.push(group));
-                target = Some((id, Some(block)));
+                target = Some(id);
             }
         }
         for range in new {
             writer.push(RawGroup::read(&edits.text[range.clone()]).expect("a group is read as it was written"));
             if writer.is_full() {
-                let (id, before) = target.take().unwrap_or_else(|| (self.number(), None));
-                self.put(id, before, writer.finish(), changes);
+                let id = target.take().unwrap_or_else(|| self.number());
+                self.put(id, writer.finish(), changes);
             }
         }
         if !writer.is_empty() {
-            let (id, before) = target.take().unwrap_or_else(|| (self.number(), None));
-            self.put(id, before, writer.finish(), changes);
+            let id = target.take().unwrap_or_else(|| self.number());
+            self.put(id, writer.finish(), changes);
             self.open = Some(id);
         }
     }
@@ -197,11 +195,11 @@ impl Archive {
         self.next - 1
     }
 
-    fn put(&mut self, id: BlockId, before: Option<Arc<Block>>, block: Block, changes: &mut Vec<BlockChange>) {
+    fn put(&mut self, id: BlockId, block: Block, changes: &mut Vec<BlockChange>) {
         self.index.extend(block.groups().iter().map(|head| (key(head.source), id)));
         let block = Arc::new(block);
         self.blocks.insert(id, Arc::clone(&block));
-        changes.push(BlockChange { id, before, after: Some(block) });
+        changes.push(BlockChange { id, after: Some(block) });
     }
 }
 
@@ -298,15 +296,14 @@ mod tests {
                     expected.insert(format!("s{source}"), usize::from(*content));
                 }
                 expected.retain(|_, targets| *targets > 0);
-                let before: BTreeMap<_, _> = archive.blocks().clone();
+                let mut replayed = archive.blocks().clone();
                 let changes = archive.apply(groups.iter().map(|(source, content)| group(*source, *content)).collect(), whole);
                 prop_assert_eq!(content(&archive), expected.clone());
-                let mut replayed = before;
                 for change in changes {
-                    prop_assert_eq!(&replayed.remove(&change.id), &change.before);
-                    if let Some(after) = change.after {
-                        replayed.insert(change.id, after);
-                    }
+                    match change.after {
+                        Some(after) => replayed.insert(change.id, after),
+                        None => replayed.remove(&change.id),
+                    };
                 }
                 prop_assert_eq!(&replayed, archive.blocks());
             }

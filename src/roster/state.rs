@@ -112,10 +112,7 @@ impl State {
         let Some(provider) = self.providers.get_mut(key).filter(|it| it.knowledge == Knowledge::Unsynced) else {
             return effect;
         };
-        let changes: Vec<_> = blocks
-            .iter()
-            .map(|(id, block)| BlockChange { id: *id, before: None, after: Some(Arc::clone(block)) })
-            .collect();
+        let changes: Vec<_> = blocks.iter().map(|(id, block)| new(*id, block)).collect();
         provider.archive = Archive::restore(blocks);
         provider.knowledge = Knowledge::Restored;
         self.spread(key, &changes, true, &mut effect);
@@ -183,7 +180,7 @@ impl Job {
         let left: BTreeSet<_> = self.blocks.keys().map(|(key, _)| key.clone()).collect();
         let spec = Arc::clone(&self.spec);
         for key in left.iter().filter(|key| !spec.providers.contains(*key)) {
-            let gone: Vec<_> = self.blocks_of(key).map(|(id, block)| gone(id, block)).collect();
+            let gone: Vec<_> = self.blocks_of(key).map(|id| BlockChange { id, after: None }).collect();
             total += self.change(key, &gone, bench, relabelled);
         }
         for key in spec.providers.iter().filter(|key| !left.contains(*key)) {
@@ -203,9 +200,9 @@ impl Job {
         Delta { added: missing(self, earlier), removed: missing(earlier, self) }
     }
 
-    fn blocks_of(&self, provider: &ProviderKey) -> impl Iterator<Item = (BlockId, &Arc<Block>)> {
+    fn blocks_of(&self, provider: &ProviderKey) -> impl Iterator<Item = BlockId> {
         let range = (provider.clone(), 0)..=(provider.clone(), BlockId::MAX);
-        self.blocks.range(range).map(|((_, id), (block, _))| (*id, block))
+        self.blocks.range(range).map(|((_, id), _)| *id)
     }
 
     /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
@@ -321,11 +318,7 @@ impl std::ops::AddAssign for Delta {
 }
 
 fn new(id: BlockId, block: &Arc<Block>) -> BlockChange {
-    BlockChange { id, before: None, after: Some(Arc::clone(block)) }
-}
-
-fn gone(id: BlockId, block: &Arc<Block>) -> BlockChange {
-    BlockChange { id, before: Some(Arc::clone(block)), after: None }
+    BlockChange { id, after: Some(Arc::clone(block)) }
 }
 
 #[cfg(test)]
