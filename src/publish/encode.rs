@@ -29,7 +29,8 @@ pub struct Fragment {
 /// These are the labels that do not begin with `__`, and `__scheme__`, `__metrics_path__`, `__param_*`, interval and
 /// timeout. The switches for histograms are left out where all are off, which is what a consumer takes for granted.
 pub fn published(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
-    let switched = BOOLEANS.iter().any(|name| labels.get(name).is_some_and(|value| value != "false"));
+    let reserved = || labels.iter().filter(|(name, _)| name.starts_with(RESERVED_PREFIX));
+    let switched = reserved().any(|(name, value)| BOOLEANS.contains(&name) && value != "false");
     labels.iter().filter(move |(name, _)| {
         !name.starts_with(RESERVED_PREFIX)
             || matches!(*name, SCHEME | METRICS_PATH | SCRAPE_INTERVAL | SCRAPE_TIMEOUT | UNIX_SOCKET)
@@ -61,6 +62,14 @@ pub fn json<'a>(targets: impl Iterator<Item = &'a Labels>, text: &mut Vec<u8>) {
 
 /// Appends a JSON string.
 pub fn string(value: &str, text: &mut Vec<u8>) {
+    // Without a branch in the loop it is done many bytes at a time.
+    let plain = value.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'));
+    if plain {
+        text.push(b'"');
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'"');
+        return;
+    }
     serde_json::to_writer(text, value).expect("a string can be written to memory");
 }
 

@@ -216,8 +216,7 @@ pub struct RawEntry<'a> {
 impl RawEntry<'_> {
     /// Puts the discovered labels into the builder: its own over those of the group.
     pub fn load(self, labels: &mut Builder) {
-        labels.clear();
-        labels.extend(Reader(self.group).labels());
+        labels.reset(Reader(self.group).labels());
         labels.extend(Reader(self.own).labels());
     }
 

@@ -18,6 +18,8 @@ pub struct Slot {
     pub labels: Labels,
     /// How many entries came out as these labels; more than one is a duplicate.
     pub origins: u32,
+    /// The hash of the labels, here so that a search does not follow a pointer at each step.
+    fingerprint: u64,
 }
 
 /// Some targets of a job, sorted by the hash of their labels.
@@ -61,8 +63,8 @@ impl Page {
 
     fn find(&self, labels: &Labels) -> Result<usize, usize> {
         let fingerprint = labels.fingerprint();
-        let mut index = self.slots.partition_point(|slot| slot.labels.fingerprint() < fingerprint);
-        while let Some(slot) = self.slots.get(index).filter(|slot| slot.labels.fingerprint() == fingerprint) {
+        let mut index = self.slots.partition_point(|slot| slot.fingerprint < fingerprint);
+        while let Some(slot) = self.slots.get(index).filter(|slot| slot.fingerprint == fingerprint) {
             if slot.labels == *labels {
                 return Ok(index);
             }
@@ -145,7 +147,8 @@ impl Pages {
                 (shared, false)
             }
             Err(index) => {
-                page.slots.insert(index, Slot { labels: labels.clone(), origins: 1 });
+                page.slots
+                    .insert(index, Slot { fingerprint: labels.fingerprint(), labels: labels.clone(), origins: 1 });
                 self.targets += 1;
                 self.revision = self.revision.wrapping_add(digest(&labels));
                 if self.targets > self.pages.len() * TARGETS_PER_PAGE {
@@ -185,7 +188,7 @@ impl Pages {
         let halves = self.pages.drain(..).flat_map(|page| {
             let slots = Arc::try_unwrap(page).map_or_else(|shared| shared.slots.clone(), |page| page.slots);
             let (low, high): (Vec<_>, Vec<_>) =
-                slots.into_iter().partition(|slot| slot.labels.fingerprint() >> middle_bit & 1 == 0);
+                slots.into_iter().partition(|slot| slot.fingerprint >> middle_bit & 1 == 0);
             [low, high].map(|slots| Arc::new(Page::new(slots)))
         });
         self.pages = halves.collect();

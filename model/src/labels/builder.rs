@@ -99,6 +99,15 @@ impl Builder {
         }
     }
 
+    /// Starts anew with these labels, whose names are distinct and whose values are not empty, as in a [`Labels`].
+    pub fn reset<'a>(&mut self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        self.clear();
+        for (name, value) in labels {
+            let (name, value) = (self.push(name), self.push(value));
+            self.entries.push(Entry { name, value });
+        }
+    }
+
     /// Deletes the labels for which `keep` is false.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         let text = &self.text;

@@ -47,7 +47,13 @@ impl Labels {
     /// The value of a label, if it is there.
     pub fn get(&self, name: &str) -> Option<&str> {
         let index = self.0.header.header.names.position(name)?;
-        self.iter().nth(index).map(|(_, value)| value)
+        let mut values = &self.0.slice;
+        for _ in 0..index {
+            let (length, rest) = split_length(values);
+            values = &rest[length..];
+        }
+        let (length, rest) = split_length(values);
+        Some(text(&rest[..length]))
     }
 
     /// All labels in the order of their names.
@@ -91,7 +97,7 @@ impl<'a> Iterator for Iter<'a> {
         let name = self.names.get(self.index);
         self.index += 1;
         self.values = rest;
-        Some((name, std::str::from_utf8(value).expect("values are stored from strings")))
+        Some((name, text(value)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -111,8 +117,15 @@ pub(super) fn push_length(buffer: &mut Vec<u8>, mut length: usize) {
     buffer.push(length as u8);
 }
 
+fn text(value: &[u8]) -> &str {
+    std::str::from_utf8(value).expect("values are stored from strings")
+}
+
 fn split_length(bytes: &[u8]) -> (usize, &[u8]) {
     let mut length = 0;
+    if let Some((&byte, rest)) = bytes.split_first().filter(|(byte, _)| **byte < 0x80) {
+        return (usize::from(byte), rest);
+    }
     for (index, byte) in bytes.iter().enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
