@@ -1,1 +1,18 @@
-//! rosterd-config
+//! The configuration of rosterd: the file that Prometheus reads, and rosterd's own settings beside it.
+//!
+//! Three steps: parsing, checking, and making paths absolute; [`Config::load`] does all of them and tells all problems
+//! at once, each with its place. Defaults and rules are those of Prometheus 3.
+
+mod error; // problems and their codes
+mod file; // what the user writes
+mod load; // files -> Config
+mod yaml; // text -> values with places
+
+pub use error::{ConfigErrors, Problem, code};
+pub use file::{
+    AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, Config,
+    DestinationUrl, EscapingScheme, FileOutput, FileSd, Global, GoogleIam, JobSettings, MetadataConfig, OutputFormat,
+    ProtobufMessage, Publish, QueueConfig, RemoteWrite, Rosterd, Runtime, ScrapeConfig, ScrapeProtocol, ScrapeSettings,
+    SigV4,
+};
+pub use load::{LoadOptions, Loaded};

@@ -31,7 +31,12 @@ impl Mechanism {
 
     /// The key in a `scrape_config`: `static_configs` for `static`, otherwise `<name>_sd_configs`.
     pub fn key(&self) -> String {
-        match self.name {
+        Self::key_of(self.name)
+    }
+
+    /// The key of the mechanism with this name.
+    pub fn key_of(name: &str) -> String {
+        match name {
             "static" => "static_configs".to_owned(),
             name => format!("{name}_sd_configs"),
         }

@@ -1,0 +1,230 @@
+//! How remote write authenticates to clouds: `sigv4`, `azuread`, `google_iam`.
+
+use std::path::{Path, PathBuf};
+
+use rosterd_discovery::Problem;
+use rosterd_discovery::client::unset;
+use rosterd_model::Secret;
+use serde::{Deserialize, Serialize};
+
+use super::global::join;
+use crate::error::code;
+
+/// AWS Signature Version 4.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SigV4 {
+    /// The region; by default that of the credentials.
+    #[serde(skip_serializing_if = "unset")]
+    pub region: String,
+    /// The id of a key.
+    #[serde(skip_serializing_if = "unset")]
+    pub access_key: String,
+    /// The key.
+    #[serde(skip_serializing_if = "unset")]
+    pub secret_key: Secret,
+    /// A named profile.
+    #[serde(skip_serializing_if = "unset")]
+    pub profile: String,
+    /// A role to assume.
+    #[serde(skip_serializing_if = "unset")]
+    pub role_arn: String,
+    /// For the role.
+    #[serde(skip_serializing_if = "unset")]
+    pub external_id: String,
+    /// Whether to speak to the FIPS endpoint of STS.
+    #[serde(skip_serializing_if = "unset")]
+    pub use_fips_sts_endpoint: bool,
+    /// The name of the service, `aps` by default.
+    #[serde(skip_serializing_if = "unset")]
+    pub service_name: String,
+}
+
+impl SigV4 {
+    pub(super) fn check(&self) -> Option<Problem> {
+        let (missing, present) = match (self.access_key.is_empty(), self.secret_key.is_empty()) {
+            (true, false) => ("access_key", "secret_key"),
+            (false, true) => ("secret_key", "access_key"),
+            _ => return None,
+        };
+        let message = format!("{present} needs {missing} beside it");
+        Some(Problem::new(format!("sigv4.{missing}"), code::MISSING_KEY, message))
+    }
+}
+
+/// Microsoft Entra ID.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AzureAd {
+    /// By a managed identity.
+    #[serde(skip_serializing_if = "unset")]
+    pub managed_identity: Option<AzureManagedIdentity>,
+    /// By a workload identity of Kubernetes.
+    #[serde(skip_serializing_if = "unset")]
+    pub workload_identity: Option<AzureWorkloadIdentity>,
+    /// By OAuth client credentials.
+    #[serde(skip_serializing_if = "unset")]
+    pub oauth: Option<AzureOAuth>,
+    /// By what the SDK finds.
+    #[serde(skip_serializing_if = "unset")]
+    pub sdk: Option<AzureSdk>,
+    /// By a certificate.
+    #[serde(skip_serializing_if = "unset")]
+    pub certificate: Option<AzureCertificate>,
+    /// `AzurePublic`, `AzureGovernment` or `AzureChina`.
+    #[serde(skip_serializing_if = "unset")]
+    pub cloud: String,
+    /// What the token is for.
+    #[serde(skip_serializing_if = "unset")]
+    pub scope: String,
+}
+
+/// A managed identity.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AzureManagedIdentity {
+    /// Which; the system's own when empty.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_id: String,
+}
+
+/// A workload identity.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AzureWorkloadIdentity {
+    /// The application or identity.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_id: String,
+    /// Its tenant.
+    #[serde(skip_serializing_if = "unset")]
+    pub tenant_id: String,
+    /// The token of the service account.
+    #[serde(skip_serializing_if = "unset")]
+    pub token_file_path: PathBuf,
+}
+
+/// OAuth client credentials.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AzureOAuth {
+    /// The application.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_id: String,
+    /// Its secret.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_secret: Secret,
+    /// Its tenant.
+    #[serde(skip_serializing_if = "unset")]
+    pub tenant_id: String,
+}
+
+/// What the SDK finds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AzureSdk {
+    /// The tenant.
+    #[serde(skip_serializing_if = "unset")]
+    pub tenant_id: String,
+}
+
+/// A certificate.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AzureCertificate {
+    /// The application.
+    #[serde(skip_serializing_if = "unset")]
+    pub client_id: String,
+    /// Its tenant.
+    #[serde(skip_serializing_if = "unset")]
+    pub tenant_id: String,
+    /// The certificate, PEM or PFX.
+    #[serde(skip_serializing_if = "unset")]
+    pub certificate_path: PathBuf,
+    /// The key, when it is in a file of its own.
+    #[serde(skip_serializing_if = "unset")]
+    pub certificate_key_path: PathBuf,
+    /// The password of a PFX file.
+    #[serde(skip_serializing_if = "unset")]
+    pub certificate_password: Secret,
+    /// Whether to send the chain.
+    #[serde(skip_serializing_if = "unset")]
+    pub send_certificate_chain: bool,
+}
+
+impl AzureAd {
+    pub(super) fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !matches!(self.cloud.as_str(), "" | "AzurePublic" | "AzureGovernment" | "AzureChina") {
+            let message = "cloud must be one of AzurePublic, AzureGovernment, AzureChina";
+            problems.push(Problem::new("azuread.cloud", code::INVALID_VALUE, message));
+        }
+        let ways = [
+            self.managed_identity.is_some(),
+            self.workload_identity.is_some(),
+            self.oauth.is_some(),
+            self.sdk.is_some(),
+            self.certificate.is_some(),
+        ];
+        let code = match ways.iter().filter(|way| **way).count() {
+            0 => Some(code::MISSING_KEY),
+            1 => None,
+            _ => Some(code::CONFLICTING_KEYS),
+        };
+        if let Some(code) = code {
+            let message = "exactly one of managed_identity, workload_identity, oauth, sdk, certificate is needed";
+            problems.push(Problem::new("azuread", code, message));
+        }
+        if let Some(identity) = &self.managed_identity {
+            problems.extend(uuid("managed_identity.client_id", &identity.client_id, true));
+        }
+        if let Some(identity) = &self.workload_identity {
+            problems.extend(uuid("workload_identity.client_id", &identity.client_id, false));
+            problems.extend(uuid("workload_identity.tenant_id", &identity.tenant_id, false));
+        }
+        if let Some(oauth) = &self.oauth {
+            problems.extend(uuid("oauth.client_id", &oauth.client_id, false));
+            problems.extend(needed("oauth.tenant_id", oauth.tenant_id.is_empty()));
+            problems.extend(needed("oauth.client_secret", oauth.client_secret.is_empty()));
+        }
+        if let Some(certificate) = &self.certificate {
+            problems.extend(uuid("certificate.client_id", &certificate.client_id, false));
+            problems.extend(needed("certificate.tenant_id", certificate.tenant_id.is_empty()));
+            let path = &certificate.certificate_path;
+            problems.extend(needed("certificate.certificate_path", path.as_os_str().is_empty()));
+        }
+        let scope_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_ \t:/.-".contains(&byte);
+        if !self.scope.bytes().all(scope_byte) {
+            let message = "the scope has characters that no scope has";
+            problems.push(Problem::new("azuread.scope", code::INVALID_VALUE, message));
+        }
+        problems
+    }
+}
+
+fn needed(path: &str, is_missing: bool) -> Option<Problem> {
+    is_missing.then(|| Problem::new(format!("azuread.{path}"), code::MISSING_KEY, format!("{path} is needed")))
+}
+
+fn uuid(path: &str, id: &str, optional: bool) -> Option<Problem> {
+    if id.is_empty() {
+        return needed(path, !optional);
+    }
+    let lengths: Vec<_> = id.split('-').map(str::len).collect();
+    let is_uuid = lengths == [8, 4, 4, 4, 12] && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    (!is_uuid).then(|| Problem::new(format!("azuread.{path}"), code::INVALID_VALUE, format!("{path} is not a UUID")))
+}
+
+/// Google's IAM.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GoogleIam {
+    /// The key of a service account; the environment's own credentials when empty.
+    #[serde(skip_serializing_if = "unset")]
+    pub credentials_file: PathBuf,
+}
+
+impl GoogleIam {
+    pub(super) fn resolve_paths(&mut self, base: &Path) {
+        join(base, &mut self.credentials_file);
+    }
+}

@@ -1,0 +1,26 @@
+//! What the user writes: a type for each section, its defaults, its checks, and how it is shown.
+
+mod cloud; // sigv4, azuread, google_iam
+mod config; // the whole
+mod global; // global, runtime
+mod ignored; // sections that are read and have no effect
+mod remote_write;
+mod reserved; // headers that nobody may set
+mod rosterd; // rosterd's own settings
+mod rules; // relabelling rules and their problems
+mod scalars; // small values: protocols, schemes, null as default
+mod scrape; // scrape_configs
+mod url;
+
+pub use cloud::{
+    AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, GoogleIam, SigV4,
+};
+pub use config::Config;
+pub use global::{Global, Runtime};
+pub(crate) use ignored::{Alerting, Alertmanager, Otlp, RemoteRead, Storage, Tracing};
+pub use remote_write::{MetadataConfig, QueueConfig, RemoteWrite};
+pub use rosterd::{FileOutput, FileSd, JobSettings, OutputFormat, Publish, Rosterd};
+pub use scalars::{EscapingScheme, ProtobufMessage, ScrapeProtocol};
+pub(crate) use scrape::ONLY_FOR_SCRAPING;
+pub use scrape::{ScrapeConfig, ScrapeSettings};
+pub use url::DestinationUrl;

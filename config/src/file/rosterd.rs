@@ -1,0 +1,234 @@
+//! rosterd's own settings: the key `rosterd` of the main file, or a file of its own. Prometheus refuses keys that it does
+//! not know, so whoever gives one file to both puts these settings into the second file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Path, PathBuf};
+
+use rosterd_discovery::Problem;
+use rosterd_discovery::client::unset;
+use rosterd_model::Duration;
+use serde::{Deserialize, Serialize};
+
+use super::global::join;
+use crate::error::code;
+use crate::yaml::did_you_mean;
+
+/// rosterd's own settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rosterd {
+    /// Settings of jobs, by the name of the job.
+    #[serde(skip_serializing_if = "unset")]
+    pub jobs: BTreeMap<String, JobSettings>,
+    /// Where the roster goes, besides the HTTP API.
+    #[serde(skip_serializing_if = "unset")]
+    pub publish: Publish,
+    /// How long `/-/ready` waits for providers that do not report.
+    pub ready_grace_period: Duration,
+}
+
+impl Default for Rosterd {
+    fn default() -> Self {
+        Self { jobs: BTreeMap::new(), publish: Publish::default(), ready_grace_period: Duration::from_secs(300) }
+    }
+}
+
+/// Settings of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobSettings {
+    /// Whether rosterd scrapes the targets, or only publishes them.
+    pub scrape: bool,
+}
+
+impl Default for JobSettings {
+    fn default() -> Self {
+        Self { scrape: true }
+    }
+}
+
+/// Where the roster goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Publish {
+    /// Files that others read by `file_sd_configs`.
+    #[serde(skip_serializing_if = "unset")]
+    pub file_sd: Vec<FileSd>,
+}
+
+/// Files to write.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileSd {
+    /// The file, `.json`, `.yml` or `.yaml`. With `{job}` in it, one file for each job; without, one file for all.
+    pub path: PathBuf,
+    /// The jobs to write; all of them when left out.
+    #[serde(skip_serializing_if = "unset")]
+    pub jobs: Option<Vec<String>>,
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// By the extension `.json`.
+    Json,
+    /// By the extensions `.yml` and `.yaml`.
+    Yaml,
+}
+
+impl OutputFormat {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "json" => Some(Self::Json),
+            "yml" | "yaml" => Some(Self::Yaml),
+            _ => None,
+        }
+    }
+}
+
+/// One file to write, of all that [`Publish`] asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileOutput {
+    /// The file.
+    pub path: PathBuf,
+    /// How it is written.
+    pub format: OutputFormat,
+    /// The jobs that stand in it.
+    pub jobs: Vec<String>,
+}
+
+impl Rosterd {
+    /// The files to write, given the names of all jobs.
+    pub fn file_outputs<'a>(&self, jobs: impl IntoIterator<Item = &'a str>) -> Vec<FileOutput> {
+        let all: Vec<&str> = jobs.into_iter().collect();
+        self.publish.file_sd.iter().flat_map(|file| file.outputs(&all)).collect()
+    }
+
+    /// Finds what is wrong; `jobs` are the names of all jobs.
+    pub(crate) fn check(&self, jobs: &[&str]) -> Vec<Problem> {
+        let unknown = |name: &str, path: String| {
+            let hint = did_you_mean(name, jobs.iter().copied());
+            Problem::new(path, code::UNKNOWN_JOB, format!("there is no job {name:?} in the scrape_configs{hint}"))
+        };
+        let is_unknown = |name: &&String| !jobs.contains(&name.as_str());
+        let mut problems: Vec<_> =
+            self.jobs.keys().filter(is_unknown).map(|name| unknown(name, format!("jobs.{name}"))).collect();
+        let mut written: HashMap<PathBuf, usize> = HashMap::new();
+        for (index, file) in self.publish.file_sd.iter().enumerate() {
+            let path = format!("publish.file_sd[{index}]");
+            problems.extend(file.check(&path));
+            for (at, name) in file.jobs.iter().flatten().enumerate().filter(|(_, name)| is_unknown(name)) {
+                problems.push(unknown(name, format!("{path}.jobs[{at}]")));
+            }
+            for output in file.outputs(jobs) {
+                if let Some(first) = written.insert(plain(&output.path), index) {
+                    let message = format!(
+                        "publish.file_sd[{first}] writes {} too: give each output a file of its own, or use {{job}}",
+                        output.path.display()
+                    );
+                    problems.push(Problem::new(format!("{path}.path"), code::OUTPUT_COLLISION, message));
+                    break;
+                }
+            }
+        }
+        problems
+    }
+
+    /// Makes relative paths absolute; `base` knows the folder of each entry of `publish.file_sd`.
+    pub(crate) fn resolve_paths(&mut self, base: impl Fn(usize) -> PathBuf) {
+        for (index, file) in self.publish.file_sd.iter_mut().enumerate() {
+            join(&base(index), &mut file.path);
+        }
+    }
+}
+
+const JOB: &str = "{job}";
+
+impl FileSd {
+    fn check(&self, path: &str) -> Option<Problem> {
+        if self.path.as_os_str().is_empty() {
+            let message = "file_sd needs a path, such as targets/{job}.json";
+            return Some(Problem::new(path, code::MISSING_KEY, message));
+        }
+        OutputFormat::of(&self.path).is_none().then(|| {
+            let message = "the path must end in .json, .yml or .yaml, which tells the format";
+            Problem::new(format!("{path}.path"), code::INVALID_VALUE, message)
+        })
+    }
+
+    fn outputs(&self, all: &[&str]) -> Vec<FileOutput> {
+        let Some(format) = OutputFormat::of(&self.path) else { return Vec::new() };
+        let jobs: Vec<String> = match &self.jobs {
+            Some(jobs) => jobs.clone(),
+            None => all.iter().map(|job| (*job).to_owned()).collect(),
+        };
+        match self.path.to_str().filter(|path| path.contains(JOB)) {
+            None => vec![FileOutput { path: self.path.clone(), format, jobs }],
+            Some(path) => jobs
+                .into_iter()
+                .map(|job| FileOutput { path: path.replace(JOB, &file_name(&job)).into(), format, jobs: vec![job] })
+                .collect(),
+        }
+    }
+}
+
+/// The name of a job as a part of a path: it leads to no other folder and hides no file.
+fn file_name(job: &str) -> String {
+    let safe = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.');
+    let name: String = job.chars().map(|character| if safe(character) { character } else { '_' }).collect();
+    if let Some(rest) = name.strip_prefix('.') { format!("_{rest}") } else { name }
+}
+
+/// The path without `.` and `..`, so that two spellings of one file are one.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            component => plain.push(component),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Rosterd {
+        serde_yaml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn outputs_follow_the_jobs() {
+        let own = settings("publish: {file_sd: [{path: 'out/{job}.json'}, {path: all.yml, jobs: [b]}]}");
+        let outputs = own.file_outputs(["a/x", "b", "..c"]);
+        let shown: Vec<_> = outputs.iter().map(|o| format!("{} {}", o.path.display(), o.jobs.join(","))).collect();
+        assert_eq!(shown, ["out/a_x.json a/x", "out/b.json b", "out/_.c.json ..c", "all.yml b"]);
+        assert_eq!(own.check(&["a/x", "b", "..c"]), []);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told() {
+        for (text, code, path) in [
+            ("jobs: {nodes: {}}", code::UNKNOWN_JOB, "jobs.nodes"),
+            ("publish: {file_sd: [{path: a.json, jobs: [x]}]}", code::UNKNOWN_JOB, "publish.file_sd[0].jobs[0]"),
+            ("publish: {file_sd: [{path: a.txt}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
+            ("publish: {file_sd: [{jobs: []}]}", code::MISSING_KEY, "publish.file_sd[0]"),
+            (
+                "publish: {file_sd: [{path: a.json}, {path: x/.././a.json}]}",
+                code::OUTPUT_COLLISION,
+                "publish.file_sd[1].path",
+            ),
+        ] {
+            let problems = settings(text).check(&["node"]);
+            let found: Vec<_> = problems.iter().map(|problem| (problem.code, problem.path.as_str())).collect();
+            assert_eq!(found, [(code, path)], "{text}");
+        }
+        let hint = settings("jobs: {nodes: {}}").check(&["node"])[0].message.clone();
+        assert!(hint.ends_with("did you mean `node`?"), "{hint}");
+    }
+}

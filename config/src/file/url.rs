@@ -1,0 +1,67 @@
+//! A URL to send to. Its password is not shown.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use url::Url;
+
+/// The URL of a remote endpoint, shown and serialised without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DestinationUrl(Url);
+
+impl DestinationUrl {
+    /// The URL with its password. Whoever calls this promises to send it where it belongs and nowhere else.
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Display for DestinationUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.password().is_none() {
+            return f.write_str(self.0.as_str());
+        }
+        let mut shown = self.0.clone();
+        // Only a URL without a host refuses a password, and such a URL has none.
+        shown.set_password(Some("xxxxx")).ok();
+        f.write_str(shown.as_str())
+    }
+}
+
+impl fmt::Debug for DestinationUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for DestinationUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DestinationUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Self(url)),
+            Ok(_) => Err(de::Error::custom("the URL must begin with http:// or https:// and name a host")),
+            Err(error) => Err(de::Error::custom(format!("not a URL: {error}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let url: DestinationUrl = serde_yaml::from_str("http://user:hunter2@host/write").unwrap();
+        assert_eq!(format!("{url} {url:?}"), "http://user:xxxxx@host/write http://user:xxxxx@host/write");
+        assert_eq!(url.expose().password(), Some("hunter2"));
+        for text in ["write", "ftp://host/", "''"] {
+            assert!(serde_yaml::from_str::<DestinationUrl>(text).is_err(), "{text}");
+        }
+    }
+}

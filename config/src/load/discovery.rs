@@ -1,0 +1,118 @@
+//! Discovery of a job: its `static_configs` and `<name>_sd_configs`, decoded by the mechanisms that the registry has.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use rosterd_discovery::{AnyConfig, Mechanism};
+
+use super::{Loader, folder_of};
+use crate::error::code;
+use crate::yaml::{Id, decode, join_path};
+
+/// Mechanisms of Prometheus and vmagent, which may be in the registry or not.
+const KNOWN: [&str; 36] = [
+    "static",
+    "file",
+    "http",
+    "dns",
+    "exec",
+    "aws",
+    "azure",
+    "consul",
+    "consulagent",
+    "digitalocean",
+    "docker",
+    "dockerswarm",
+    "ec2",
+    "eureka",
+    "gce",
+    "hetzner",
+    "ionos",
+    "kubernetes",
+    "kuma",
+    "lightsail",
+    "linode",
+    "marathon",
+    "nerve",
+    "nomad",
+    "oci",
+    "openstack",
+    "outscale",
+    "ovhcloud",
+    "puppetdb",
+    "scaleway",
+    "serverset",
+    "stackit",
+    "triton",
+    "uyuni",
+    "vultr",
+    "yandexcloud",
+];
+
+impl Loader<'_> {
+    /// The keys of discovery: those that are read, and those that are refused by name.
+    pub(super) fn discovery_keys(&self) -> Vec<String> {
+        let mut keys: Vec<_> = self.registry.iter().map(Mechanism::key).collect();
+        keys.extend(KNOWN.map(Mechanism::key_of).into_iter().filter(|key| self.registry.by_key(key).is_none()));
+        keys
+    }
+
+    /// All discovery configurations of a job, in the order of the file.
+    pub(super) fn discovery(&mut self, job: Id, path: &str, targets_are_rewritten: bool) -> Vec<Arc<dyn AnyConfig>> {
+        let keys = self.discovery_keys();
+        let entries: Vec<_> = self.tree.entries(job).map(|(key, at, value)| (key.to_owned(), at, value)).collect();
+        let mut configs = Vec::new();
+        for (key, at, value) in entries.iter().filter(|(key, ..)| keys.contains(key)) {
+            let Some(mechanism) = self.registry.by_key(key).copied() else {
+                let message = format!(
+                    "{key} is not supported yet by this version of rosterd: discover these targets elsewhere, and read \
+                     them by file_sd_configs or http_sd_configs"
+                );
+                self.wrong(*at, join_path(path, key), code::NOT_SUPPORTED_YET, message);
+                continue;
+            };
+            if mechanism.name == "static" {
+                // The entries of a job are one configuration.
+                self.refuse_empty_entries(job, path, &[key]);
+                if !self.tree.is_null(*value) {
+                    configs.extend(self.mechanism(&mechanism, *value, &join_path(path, key), targets_are_rewritten));
+                }
+                continue;
+            }
+            for (item, path) in self.list(job, path, key) {
+                configs.extend(self.mechanism(&mechanism, item, &path, targets_are_rewritten));
+            }
+        }
+        configs
+    }
+
+    fn mechanism(
+        &mut self,
+        mechanism: &Mechanism,
+        at: Id,
+        path: &str,
+        targets_are_rewritten: bool,
+    ) -> Option<Arc<dyn AnyConfig>> {
+        let decoded = decode(&self.tree, at, path, &[], mechanism.decode);
+        let complete = decoded.left_out.is_empty();
+        self.problems.extend(decoded.problems);
+        let mut config = decoded.value.filter(|_| complete)?;
+        for found in self.registry.check(&*config, &self.check) {
+            // Relabelling may make an address of a target that is none, as for the blackbox exporter.
+            let is_target = mechanism.name == "static" && found.path.contains("].targets[");
+            if !(is_target && targets_are_rewritten) {
+                self.found_at(at, path, &HashSet::new(), found);
+            }
+        }
+        let base = self.base(at);
+        config.resolve_paths(&base);
+        Some(config.into())
+    }
+
+    /// The folder that relative paths in a value are relative to.
+    pub(super) fn base(&self, at: Id) -> std::path::PathBuf {
+        let file: &Path = self.tree.file(at);
+        folder_of(file)
+    }
+}

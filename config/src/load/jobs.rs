@@ -1,0 +1,105 @@
+//! Jobs: the `scrape_configs` of the main file and of `scrape_config_files`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rosterd_discovery::AnyConfig;
+
+use super::Loader;
+use crate::error::code;
+use crate::file::{Global, ONLY_FOR_SCRAPING, ScrapeConfig, ScrapeSettings};
+use crate::yaml::Id;
+
+impl Loader<'_> {
+    /// The jobs of a file.
+    pub(super) fn jobs(&mut self, root: Id, global: &Global, in_main_file: bool) -> Vec<ScrapeConfig> {
+        let jobs = self.list(root, "", "scrape_configs");
+        jobs.into_iter().filter_map(|(at, path)| self.job(at, &path, global, in_main_file)).collect()
+    }
+
+    fn job(&mut self, at: Id, path: &str, global: &Global, in_main_file: bool) -> Option<ScrapeConfig> {
+        let keys = self.discovery_keys();
+        self.refuse_empty_entries(at, path, &["relabel_configs", "metric_relabel_configs"]);
+        let mut section = self.section::<ScrapeSettings>(at, path, &keys)?;
+        let found = section.value.check(global);
+        self.found(&section, found);
+        let targets_are_rewritten =
+            self.tree.get(at, "relabel_configs").is_some_and(|list| !self.tree.items(list).is_empty());
+        let discovery: Vec<Arc<dyn AnyConfig>> = self.discovery(at, path, targets_are_rewritten);
+        self.name_is_new(at, path, &section.value.job_name);
+        let mut settings = section.value.clone();
+        settings.resolve_paths(&self.base(at));
+        let mut found = Vec::new();
+        let job = ScrapeConfig::new(settings, discovery, in_main_file, &mut found);
+        self.found(&section, found);
+        Some(job)
+    }
+
+    fn name_is_new(&mut self, at: Id, path: &str, name: &str) {
+        if name.is_empty() {
+            return;
+        }
+        let place = self.tree.get(at, "job_name").unwrap_or(at);
+        if let Some(first) = self.job_places.get(name) {
+            let message = format!("the job name {name:?} is taken, at {first}: give one of the two another name");
+            self.wrong(place, format!("{path}.job_name"), code::DUPLICATE_NAME, message);
+        } else {
+            self.job_places.insert(name.to_owned(), self.tree.place(place));
+        }
+    }
+
+    /// The jobs of the files that match `patterns`, which are absolute.
+    pub(super) fn jobs_of_files(&mut self, patterns: &[String], global: &Global) -> Vec<ScrapeConfig> {
+        let mut jobs = Vec::new();
+        for pattern in patterns {
+            let pattern = Path::new(pattern);
+            self.folders.extend(pattern.parent().map(Path::to_owned));
+            for file in matching(pattern) {
+                let Some(root) = self.read(&file) else { continue };
+                let known = [String::from("scrape_configs")];
+                if self.section::<Nothing>(root, "", &known).is_some() {
+                    jobs.extend(self.jobs(root, global, false));
+                    self.warn_of_scraping(root);
+                }
+            }
+        }
+        self.folders.sort();
+        self.folders.dedup();
+        jobs
+    }
+
+    /// One warning for a file whose settings need somebody who scrapes.
+    pub(super) fn warn_of_scraping(&mut self, root: Id) {
+        let Some(at) = self.first_for_scraping(root) else { return };
+        let path = self.tree.path_below(root, at).unwrap_or_default();
+        let message = "this version discovers and publishes targets; settings of scraping and remote_write are checked, \
+                       and take effect with whoever scrapes";
+        self.warn(at, path, code::NOT_SCRAPED, message);
+    }
+
+    fn first_for_scraping(&self, root: Id) -> Option<Id> {
+        let jobs = self.tree.get(root, "scrape_configs").into_iter().flat_map(|list| self.tree.items(list));
+        let mut keys = jobs.flat_map(|job| self.tree.entries(*job));
+        let in_jobs = keys.find(|(key, ..)| ONLY_FOR_SCRAPING.contains(key));
+        let found = in_jobs.or_else(|| self.tree.entries(root).find(|(key, ..)| *key == "remote_write"));
+        found.map(|(_, at, _)| at)
+    }
+}
+
+/// A map without keys of its own.
+#[derive(serde::Deserialize)]
+struct Nothing {}
+
+/// The files that match a pattern with at most one `*` component, the last; sorted.
+fn matching(pattern: &Path) -> Vec<PathBuf> {
+    // `**` is no more than `*` to Prometheus.
+    let mut single = pattern.to_string_lossy().into_owned();
+    while single.contains("**") {
+        single = single.replace("**", "*");
+    }
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    let Ok(paths) = glob::glob_with(&single, options) else { return Vec::new() };
+    let files: BTreeSet<PathBuf> = paths.filter_map(Result::ok).collect();
+    files.into_iter().collect()
+}

@@ -1,0 +1,142 @@
+//! Files into a configuration: read, decode, check, resolve paths; all problems at once.
+
+mod discovery; // the *_sd_configs of a job
+mod document; // the sections of the main file
+mod environment; // ${VARIABLES} of external labels
+mod jobs; // scrape_configs, wherever they stand
+mod own; // rosterd's own settings, from one or two files
+mod section; // one value with its problems
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rosterd_discovery::{CheckContext, Registry};
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::error::{ConfigErrors, Problem, code};
+use crate::file::Config;
+use crate::yaml::{Id, Tree};
+
+/// What loading depends on besides the files.
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// Whether configured commands may be run.
+    pub allow_exec: bool,
+    /// Looks up a variable of the environment, for external labels.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl std::fmt::Debug for LoadOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadOptions").field("allow_exec", &self.allow_exec).finish_non_exhaustive()
+    }
+}
+
+/// A configuration and what was noticed on the way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is not wrong, and still worth telling.
+    pub warnings: Vec<Problem>,
+    /// Every file that was read, the main file first.
+    pub files: Vec<PathBuf>,
+    /// The folders in which a new file may match `scrape_config_files`.
+    pub folders: Vec<PathBuf>,
+    /// A hash of the names and contents of all files: equal as long as nothing changed.
+    pub checksum: u64,
+}
+
+impl Config {
+    /// Reads a configuration: the file that is Prometheus' own, and, if given, the one with rosterd's settings.
+    ///
+    /// Fails with all problems of all files. Relative paths become relative to the file that holds them.
+    pub fn load(
+        path: &Path,
+        rosterd_path: Option<&Path>,
+        registry: &Registry,
+        options: &LoadOptions<'_>,
+    ) -> Result<Loaded, ConfigErrors> {
+        let mut loader = Loader {
+            tree: Tree::default(),
+            registry,
+            options,
+            check: CheckContext { allow_exec: options.allow_exec },
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            files: Vec::new(),
+            folders: Vec::new(),
+            hash: Xxh3Default::new(),
+            job_places: HashMap::new(),
+        };
+        let main = loader.read(path);
+        let own = rosterd_path.map(|path| loader.read(path));
+        let config = match (main, own) {
+            (Some(main), None) => Some(loader.document(main, None)),
+            (Some(main), Some(Some(own))) => Some(loader.document(main, Some(own))),
+            _ => None,
+        };
+        loader.finish(config)
+    }
+}
+
+/// The state of loading.
+struct Loader<'a> {
+    tree: Tree,
+    registry: &'a Registry,
+    options: &'a LoadOptions<'a>,
+    check: CheckContext,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+    hash: Xxh3Default,
+    /// Where each job was first named.
+    job_places: HashMap<String, String>,
+}
+
+impl Loader<'_> {
+    /// Reads a file into the tree.
+    fn read(&mut self, path: &Path) -> Option<Id> {
+        self.files.push(path.to_owned());
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.problems.push(Problem {
+                    code: code::UNREADABLE,
+                    file: path.to_owned(),
+                    line: 0,
+                    column: 0,
+                    path: String::new(),
+                    message: format!("cannot read the file: {error}"),
+                });
+                return None;
+            }
+        };
+        self.hash.update(path.as_os_str().as_encoded_bytes());
+        self.hash.update(&(bytes.len() as u64).to_le_bytes());
+        self.hash.update(&bytes);
+        self.tree.read(path, &bytes).map_err(|problems| self.problems.extend(problems)).ok()
+    }
+
+    fn finish(self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {
+        let Self { mut problems, mut warnings, files, folders, hash, .. } = self;
+        let order =
+            |problem: &Problem| (files.iter().position(|file| *file == problem.file), problem.line, problem.column);
+        problems.sort_by_key(order);
+        problems.dedup();
+        warnings.sort_by_key(order);
+        match config {
+            Some(config) if problems.is_empty() => {
+                Ok(Loaded { config, warnings, files, folders, checksum: hash.digest() })
+            }
+            _ => Err(ConfigErrors { problems }),
+        }
+    }
+}
+
+/// The folder of a file, absolute.
+fn folder_of(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}

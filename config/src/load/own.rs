@@ -1,0 +1,56 @@
+//! rosterd's own settings: the key `rosterd` of the main file, the second file, or both, if they say different things.
+
+use std::path::PathBuf;
+
+use super::Loader;
+use crate::error::code;
+use crate::file::{Rosterd, ScrapeConfig};
+use crate::yaml::Id;
+
+impl Loader<'_> {
+    /// The settings, put into effect in `jobs`.
+    pub(super) fn own(&mut self, main: Option<Id>, file: Option<Id>, jobs: &mut [ScrapeConfig]) -> Rosterd {
+        // The second file may hold the settings themselves, or the key that they have in the main file.
+        let file = file.map(|root| match self.tree.get(root, "rosterd") {
+            Some(inner) if self.tree.entries(root).count() == 1 => (inner, "rosterd"),
+            _ => (root, ""),
+        });
+        let (at, path) = match (main, file) {
+            (Some(main), Some((file, _))) => (self.merge(main, file, "rosterd"), "rosterd"),
+            (Some(main), None) => (main, "rosterd"),
+            (None, Some((file, path))) => (file, path),
+            (None, None) => return Rosterd::default(),
+        };
+        let Some(mut section) = self.section::<Rosterd>(at, path, &[]) else { return Rosterd::default() };
+        if let Some(publish) = self.tree.get(at, "publish") {
+            self.refuse_empty_entries(publish, &format!("{path}.publish"), &["file_sd"]);
+        }
+        let names: Vec<&str> = jobs.iter().map(ScrapeConfig::job_name).collect();
+        let found = section.value.check(&names);
+        self.found(&section, found);
+        let entries = self.tree.get(at, "publish").and_then(|publish| self.tree.get(publish, "file_sd"));
+        let entries = entries.map_or_else(Vec::new, |list| self.tree.items(list).to_vec());
+        let folders: Vec<PathBuf> = entries.iter().map(|entry| self.base(*entry)).collect();
+        section.value.resolve_paths(|index| folders.get(index).cloned().unwrap_or_default());
+        for job in jobs {
+            job.scrape = section.value.jobs.get(job.job_name()).is_none_or(|settings| settings.scrape);
+        }
+        section.value
+    }
+
+    /// Both maps in one. What both of them say is a problem.
+    fn merge(&mut self, main: Id, file: Id, path: &str) -> Id {
+        if self.tree.is_null(main) {
+            return file;
+        }
+        if self.tree.is_null(file) {
+            return main;
+        }
+        let (merged, twice) = self.tree.merge(main, file, path);
+        for (at, path, other) in twice {
+            let message = format!("{path} is set at {} too: keep one of the two", self.tree.place(other));
+            self.wrong(at, path, code::CONFLICTING_KEYS, message);
+        }
+        merged
+    }
+}

@@ -1,0 +1,89 @@
+//! One value of the tree: decoded, checked, its problems put in their places.
+
+use std::collections::HashSet;
+
+use rosterd_discovery::Problem as Found;
+use serde::de::DeserializeOwned;
+
+use super::Loader;
+use crate::error::code;
+use crate::yaml::{Id, decode, join_path};
+
+/// A value that was decoded and may be checked.
+pub(super) struct Section<T> {
+    pub(super) value: T,
+    at: Id,
+    path: String,
+    left_out: HashSet<Id>,
+}
+
+impl Loader<'_> {
+    /// Decodes a value. `elsewhere` are keys of its map that somebody else reads.
+    pub(super) fn section<T: DeserializeOwned>(
+        &mut self,
+        at: Id,
+        path: &str,
+        elsewhere: &[String],
+    ) -> Option<Section<T>> {
+        let decoded = decode(&self.tree, at, path, elsewhere, |from| erased_serde::deserialize::<T>(from));
+        self.problems.extend(decoded.problems);
+        let value = decoded.value?;
+        Some(Section { value, at, path: path.to_owned(), left_out: decoded.left_out })
+    }
+
+    /// Puts what a check found in its place. What follows from a value that was refused before is not told again.
+    pub(super) fn found<T>(&mut self, section: &Section<T>, found: Vec<Found>) {
+        for problem in found {
+            let key_was_refused =
+                section.left_out.contains(&self.tree.find(section.at, &problem.path, &HashSet::new()).0);
+            if !key_was_refused {
+                self.found_at(section.at, &section.path, &section.left_out, problem);
+            }
+        }
+    }
+
+    pub(super) fn found_at(&mut self, at: Id, path: &str, left_out: &HashSet<Id>, found: Found) {
+        let (place, _) = self.tree.find(at, &found.path, left_out);
+        let path = join_path(path, &found.path);
+        self.problems.push(self.tree.problem(place, path, found.code, found.message));
+    }
+
+    /// A problem at a value.
+    pub(super) fn wrong(&mut self, at: Id, path: impl Into<String>, code: &'static str, message: impl Into<String>) {
+        self.problems.push(self.tree.problem(at, path.into(), code, message));
+    }
+
+    pub(super) fn warn(&mut self, at: Id, path: impl Into<String>, code: &'static str, message: impl Into<String>) {
+        self.warnings.push(self.tree.problem(at, path.into(), code, message));
+    }
+
+    /// The elements of the list under a key, with their paths. What is no list is a problem, and so is an empty element.
+    pub(super) fn list(&mut self, map: Id, path: &str, key: &str) -> Vec<(Id, String)> {
+        let Some(list) = self.tree.get(map, key) else { return Vec::new() };
+        let path = join_path(path, key);
+        if !self.tree.is_list(list) {
+            self.wrong(list, path, code::INVALID_TYPE, "expected a list");
+            return Vec::new();
+        }
+        let items = self.tree.items(list).to_vec();
+        let (empty, full): (Vec<_>, Vec<_>) = items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| (item, format!("{path}[{index}]")))
+            .partition(|(item, _)| self.tree.is_null(*item));
+        for (item, path) in empty {
+            self.wrong(item, path, code::EMPTY_ENTRY, "an empty entry: fill it in, or remove the dash");
+        }
+        full
+    }
+
+    /// Complains of empty elements in these lists, which decoding takes for defaults.
+    pub(super) fn refuse_empty_entries(&mut self, map: Id, path: &str, keys: &[&str]) {
+        for key in keys {
+            // Whether it is a list at all, decoding tells.
+            if self.tree.get(map, key).is_some_and(|list| self.tree.is_list(list)) {
+                self.list(map, path, key);
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! A tree into types, by serde. An error does not end it: the value at fault is noted, left out, and decoding starts over
+//! until it succeeds, so that all problems come out at once.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::access::{Elements, Fields};
+use super::fault::Fault;
+use super::nearest::did_you_mean;
+use super::scalar::Meaning;
+use super::tree::{Content, Id, Tree, join_path};
+use crate::Problem;
+use crate::error::code;
+
+/// What came of decoding a value.
+#[derive(Debug)]
+pub(crate) struct Decoded<T> {
+    /// Nothing when the value as a whole could not be read.
+    pub(crate) value: Option<T>,
+    /// Values that were left out because they are wrong.
+    pub(crate) left_out: HashSet<Id>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Decodes the value at `at`, whose path is `path`.
+///
+/// `elsewhere` are the keys of this very map that somebody else reads; they are also names that may have been meant.
+pub(crate) fn decode<T, E: Display>(
+    tree: &Tree,
+    at: Id,
+    path: &str,
+    elsewhere: &[String],
+    read: impl Fn(&mut dyn erased_serde::Deserializer<'_>) -> Result<T, E>,
+) -> Decoded<T> {
+    let run = Run { tree, at, path, elsewhere, state: RefCell::default() };
+    let value = loop {
+        let result = read(&mut <dyn erased_serde::Deserializer<'_>>::erase(Cursor { run: &run, id: at }));
+        let mut state = run.state.borrow_mut();
+        let failure = state.failure.take();
+        match result {
+            Ok(value) => break Some(value),
+            Err(error) => {
+                let (id, fault) = failure.unwrap_or_else(|| (at, Fault::custom(error)));
+                let consequence = fault.code == code::MISSING_KEY
+                    && tree.entries(id).any(|(_, _, value)| state.left_out.contains(&value));
+                if !consequence {
+                    let problem = run.problem(id, fault);
+                    state.problems.push(problem);
+                }
+                if !state.left_out.insert(id) || id == at {
+                    break None;
+                }
+            }
+        }
+    };
+    let state = run.state.into_inner();
+    Decoded { value, left_out: state.left_out, problems: state.problems }
+}
+
+/// One value being decoded, perhaps several times.
+pub(super) struct Run<'a> {
+    pub(super) tree: &'a Tree,
+    at: Id,
+    path: &'a str,
+    elsewhere: &'a [String],
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    left_out: HashSet<Id>,
+    unknown: HashSet<Id>,
+    problems: Vec<Problem>,
+    /// Kept here because an error that passes through a mechanism forgets where it came from.
+    failure: Option<(Id, Fault)>,
+}
+
+impl Run<'_> {
+    fn problem(&self, id: Id, fault: Fault) -> Problem {
+        let below = self.tree.path_below(self.at, id).unwrap_or_default();
+        self.tree.problem(id, join_path(self.path, &below), fault.code, fault.message)
+    }
+
+    pub(super) fn leaves_out(&self, id: Id) -> bool {
+        self.state.borrow().left_out.contains(&id)
+    }
+
+    pub(super) fn is_read_elsewhere(&self, map: Id, key: &str) -> bool {
+        map == self.at && self.elsewhere.iter().any(|name| name == key)
+    }
+
+    /// Notes a key that nobody knows, once.
+    pub(super) fn unknown_key(&self, map: Id, key: Id, fields: &'static [&'static str]) {
+        let mut state = self.state.borrow_mut();
+        if !state.unknown.insert(key) {
+            return;
+        }
+        let elsewhere: &[String] = if map == self.at { self.elsewhere } else { &[] };
+        let text = self.tree.text(key).unwrap_or_default();
+        let below = self.tree.path_below(self.at, map).unwrap_or_default();
+        let section = join_path(self.path, &below);
+        let place = if section.is_empty() { String::new() } else { format!(" in {section}") };
+        let hint = did_you_mean(text, fields.iter().copied().chain(elsewhere.iter().map(String::as_str)));
+        let message = format!("unknown key `{text}`{place}{hint}");
+        state.problems.push(self.tree.problem(key, join_path(&section, text), code::UNKNOWN_KEY, message));
+    }
+}
+
+/// A value about to be decoded.
+#[derive(Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) id: Id,
+}
+
+impl<'a> Cursor<'a> {
+    fn meaning(&self) -> Result<Meaning<'a>, Unexpected<'static>> {
+        match &self.run.tree.node(self.id).content {
+            Content::Scalar(scalar) => Ok(scalar.meaning()),
+            Content::List(_) => Err(Unexpected::Seq),
+            Content::Map(_) => Err(Unexpected::Map),
+        }
+    }
+
+    /// Keeps the innermost failure and its place.
+    fn noted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
+        result.inspect_err(|fault| {
+            self.run.state.borrow_mut().failure.get_or_insert_with(|| (self.id, fault.clone()));
+        })
+    }
+
+    fn elements(&self) -> Elements<'a> {
+        Elements::new(self.run, self.run.tree.items(self.id))
+    }
+
+    fn unexpected(&self) -> Unexpected<'a> {
+        match self.meaning() {
+            Ok(Meaning::Null) => Unexpected::Unit,
+            Ok(Meaning::Bool(value)) => Unexpected::Bool(value),
+            Ok(Meaning::Unsigned(value)) => Unexpected::Unsigned(value),
+            Ok(Meaning::Signed(value)) => Unexpected::Signed(value),
+            Ok(Meaning::Float(value)) => Unexpected::Float(value),
+            Ok(Meaning::Text(text)) => Unexpected::Str(text),
+            Err(unexpected) => unexpected,
+        }
+    }
+
+    /// A number; nothing is 0.
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.noted(match self.meaning() {
+            Ok(Meaning::Null) => visitor.visit_u64(0),
+            Ok(Meaning::Unsigned(number)) => visitor.visit_u64(number),
+            Ok(Meaning::Signed(number)) => visitor.visit_i64(number),
+            // `1e3` is a whole number to go-yaml.
+            Ok(Meaning::Float(number)) if number.fract() == 0.0 && number.abs() < 9e15 => {
+                visitor.visit_i64(number as i64)
+            }
+            _ => Err(Fault::invalid_type(self.unexpected(), &visitor)),
+        })
+    }
+
+    /// Text; a number or a boolean is the text that it was written as, and nothing is empty.
+    fn string<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.noted(match &self.run.tree.node(self.id).content {
+            Content::Scalar(scalar) if scalar.is_null() => visitor.visit_str(""),
+            Content::Scalar(scalar) => visitor.visit_str(&scalar.text),
+            _ => Err(Fault::invalid_type(self.unexpected(), &visitor)),
+        })
+    }
+
+    /// A map; nothing is an empty one. With `fields`, these are the keys that it may have.
+    fn map<'de, V: Visitor<'de>>(self, fields: Option<&'static [&'static str]>, visitor: V) -> Result<V::Value, Fault> {
+        self.noted(if self.run.tree.is_map(self.id) {
+            visitor.visit_map(Fields::new(self.run, self.id, fields))
+        } else {
+            Err(Fault::invalid_type(self.unexpected(), &visitor))
+        })
+    }
+}
+
+macro_rules! numbers {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+            self.number(visitor)
+        })*
+    };
+}
+
+macro_rules! strings {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+            self.string(visitor)
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Cursor<'_> {
+    type Error = Fault;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.meaning() {
+            Ok(meaning) => self.noted(match meaning {
+                Meaning::Null => visitor.visit_unit(),
+                Meaning::Bool(value) => visitor.visit_bool(value),
+                Meaning::Unsigned(value) => visitor.visit_u64(value),
+                Meaning::Signed(value) => visitor.visit_i64(value),
+                Meaning::Float(value) => visitor.visit_f64(value),
+                Meaning::Text(text) => visitor.visit_str(text),
+            }),
+            Err(Unexpected::Seq) => self.noted(visitor.visit_seq(self.elements())),
+            Err(_) => self.map(None, visitor),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.noted(match self.meaning() {
+            Ok(Meaning::Null) => visitor.visit_bool(false),
+            Ok(Meaning::Bool(value)) => visitor.visit_bool(value),
+            _ => Err(Fault::invalid_type(self.unexpected(), &visitor)),
+        })
+    }
+
+    numbers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+    }
+
+    strings! { deserialize_char deserialize_str deserialize_string deserialize_identifier }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.meaning() {
+            Ok(Meaning::Float(number)) => self.noted(visitor.visit_f64(number)),
+            _ => self.number(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.noted(if self.run.tree.is_null(self.id) { visitor.visit_none() } else { visitor.visit_some(self) })
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+        self.noted(visitor.visit_newtype_struct(self))
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.noted(if self.run.tree.is_list(self.id) {
+            visitor.visit_seq(self.elements())
+        } else {
+            Err(Fault::invalid_type(self.unexpected(), &visitor))
+        })
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.map(None, visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.map(Some(fields), visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.noted(match self.run.tree.text(self.id) {
+            Some(text) => visitor.visit_enum(serde::de::value::StrDeserializer::new(text)),
+            None => Err(Fault::invalid_type(self.unexpected(), &visitor)),
+        })
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.noted(visitor.visit_unit())
+    }
+
+    forward_to_deserialize_any! { bytes byte_buf unit unit_struct tuple_struct i128 u128 }
+}
+
+/// Decodes a value for a map or a list.
+pub(super) fn element<'de, S: DeserializeSeed<'de>>(run: &Run<'_>, id: Id, seed: S) -> Result<S::Value, Fault> {
+    seed.deserialize(Cursor { run, id })
+}
