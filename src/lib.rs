@@ -1,4 +1,5 @@
-//! rosterd: service discovery and target sync from your own `prometheus.yml`.
+//! rosterd finds out what runs where, keeps one agreed roster of it, and keeps everything that depends on that roster
+//! in step. This library is the whole agent; the binary is a thin face of it.
 
 pub mod api;
 pub mod publish;

@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::problem::Error;
-use super::{Problem, State, lifecycle, metrics, status};
+use super::{Problem, State, lifecycle, metrics, overview, pools, providers, ready, sd, status, targets};
 use crate::web::nearest;
 
 /// One path of the API.
@@ -31,10 +31,18 @@ pub fn routes() -> Vec<Route> {
     let read = |path, handler| Route { methods: READ, path, handler };
     let act = |path, handler| Route { methods: ACT, path, handler };
     vec![
+        read("/", get(overview::overview)),
+        read("/sd", get(sd::all)),
+        read("/sd/{job}", get(sd::job)),
         read("/-/healthy", get(lifecycle::healthy)),
+        read("/-/ready", get(ready::ready)),
         act("/-/reload", post(lifecycle::reload).put(lifecycle::reload)),
         act("/-/quit", post(lifecycle::quit).put(lifecycle::quit)),
         read("/metrics", get(metrics::expose)),
+        read("/api/v1/targets", get(targets::targets)),
+        read("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
+        read("/api/v1/scrape_pools", get(pools::scrape_pools)),
+        read("/api/v1/providers", get(providers::providers)),
         read("/api/v1/status/config", get(status::config)),
         read("/api/v1/status/flags", get(status::flags)),
         read("/api/v1/status/buildinfo", get(status::build)),

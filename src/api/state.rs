@@ -1,16 +1,20 @@
 //! What the handlers need to know, handed to them as plain values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rosterd_discovery::ProviderStatus;
 use rosterd_model::Report;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::HttpMetrics;
+use crate::roster::RosterHandle;
 use crate::web::ExternalUrl;
 
 /// What the handlers need.
@@ -36,6 +40,36 @@ pub struct State {
     pub config: watch::Receiver<Arc<ConfigView>>,
     /// Reload and quit.
     pub lifecycle: Lifecycle,
+    /// The targets. Its jobs have to be set before the server answers: without jobs there is nothing to wait for.
+    pub roster: RosterHandle,
+    /// Discovery.
+    pub providers: Providers,
+    /// The port that is listened on first.
+    pub listen_port: u16,
+    /// When the agent counts as ready although some providers have not reported.
+    pub ready_at: Instant,
+}
+
+/// Lists the providers as they are at the moment.
+#[derive(Clone)]
+pub struct Providers(Arc<dyn Fn() -> Vec<ProviderStatus> + Send + Sync>);
+
+impl Providers {
+    /// Wraps what knows the providers; it must not block.
+    pub fn new(list: impl Fn() -> Vec<ProviderStatus> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(list))
+    }
+
+    /// All providers, by key.
+    pub fn list(&self) -> Vec<ProviderStatus> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Providers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Providers")
+    }
 }
 
 /// The version of this program, in the members of Prometheus.

@@ -3,22 +3,31 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use reqwest::{Client, Method, Response, StatusCode};
-use rosterd_model::{Priority, Report, Retry};
+use rosterd_discovery::stopper::Stopper;
+use rosterd_discovery::{ProviderKey, Update};
+use rosterd_model::relabel::{RuleConfig, Rules};
+use rosterd_model::{Priority, Report, Retry, TargetGroup};
 use rosterd_testkit::{leak_checked_live, patience};
 use rustls::crypto::ring;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Build, ConfigView, HttpMetrics, Lifecycle, ReloadRequest, State, router, routes};
+use super::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, ReloadRequest, State, router, routes};
+use crate::roster::{JobSpec, Limits, Roster, RosterHandle};
+use crate::store::MemoryStore;
 use crate::web::{ExternalUrl, Server, Settings};
 
 /// A served agent's face, and what stands behind it.
 pub(super) struct Face {
     server: Server,
+    roster: Stopper,
+    pub(super) handle: RosterHandle,
+    pub(super) updates: mpsc::Sender<Update>,
     client: Client,
     base: String,
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
@@ -44,7 +53,15 @@ impl Face {
         let view = ConfigView { yaml: "global: {}\n".to_owned(), loaded: SystemTime::UNIX_EPOCH, refused: None };
         let (config, config_seen) = watch::channel(Arc::new(view));
         let quit = CancellationToken::new();
+        let (updates, reported) = mpsc::channel(1);
+        let roster = Stopper::new();
+        let metrics = crate::roster::metrics::Metrics::register(&registry).unwrap();
+        let (handle, _) = Roster::start(&roster, Arc::new(MemoryStore::new()), metrics, reported);
         let mut state = State {
+            roster: handle.clone(),
+            providers: Providers::new(Vec::new),
+            listen_port: 9090,
+            ready_at: Instant::now() + Duration::from_secs(3600),
             build: Build::this(),
             flags: BTreeMap::from([("web.enable-lifecycle".to_owned(), "true".to_owned())]),
             external_url: ExternalUrl::parse(None, "localhost", 9090).unwrap(),
@@ -61,7 +78,7 @@ impl Face {
         let mut server = Server::bind(settings, None).await.unwrap();
         let base = format!("http://{}", server.addresses()[0]);
         server.serve(router(Arc::new(state)));
-        Self { server, client: client(), base, reloads, config, quit }
+        Self { server, roster, handle, updates, client: client(), base, reloads, config, quit }
     }
 
     pub(super) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
@@ -78,6 +95,47 @@ impl Face {
 
     pub(super) async fn stop(self) {
         assert_eq!(self.server.shutdown(patience()).await, Vec::<Arc<str>>::new());
+        assert_eq!(self.roster.stop(patience()).await, Vec::<Arc<str>>::new());
+    }
+
+    /// Reports the whole picture of a provider and waits until readers see it.
+    pub(super) async fn report(&self, provider: &str, groups: Vec<TargetGroup>) {
+        let mut views = self.handle.watch();
+        views.borrow_and_update();
+        let update = Update { provider: ProviderKey::new(provider), groups, whole: true };
+        self.updates.send(update).await.unwrap();
+        tokio::time::timeout(patience(), views.changed()).await.unwrap().unwrap();
+    }
+}
+
+/// A job with one provider.
+pub(super) fn job(name: &str, provider: &str, rules: &str) -> JobSpec {
+    let configs: Vec<RuleConfig> = serde_yaml::from_str(rules).unwrap();
+    let defaults = [
+        ("job", name),
+        ("__scrape_interval__", "1m"),
+        ("__scrape_timeout__", "10s"),
+        ("__metrics_path__", "/metrics"),
+        ("__scheme__", "http"),
+    ];
+    JobSpec {
+        name: name.into(),
+        rules: Rules::compile(&configs, Default::default()).unwrap(),
+        defaults: defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        interval: "1m".to_owned(),
+        timeout: "10s".to_owned(),
+        params: BTreeMap::new(),
+        limits: Limits::default(),
+        providers: vec![ProviderKey::new(provider)],
+    }
+}
+
+pub(super) fn group(source: &str, addresses: &[&str]) -> TargetGroup {
+    let target = |address: &&str| [("__address__", *address)].into_iter().collect();
+    TargetGroup {
+        source: source.into(),
+        labels: [("__meta_zone", "z")].into_iter().collect(),
+        targets: addresses.iter().map(target).collect(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Blocks: discovered target groups, a few hundred together, packed and compressed. The form in which discovered labels
 //! are kept in memory and in the store, where a label costs a few bytes. Pure.
 
+use std::ops::Range;
+
 use rosterd_model::{Builder, Coded, Priority, Retry, TargetGroup};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
@@ -136,6 +138,11 @@ impl Block {
         size_of::<Self>() + self.packed.len() + size_of_val(&*self.groups) + size_of_val(&*self.entries)
     }
 
+    /// Its entries, for reading with pauses in between.
+    pub fn walk(&self) -> Walk {
+        Walk { text: self.unpack().text, labels: 0..0, at: 0, left: 0 }
+    }
+
     /// Its content, for reading.
     pub fn unpack(&self) -> Unpacked {
         let text = unpack(&self.packed, self.unpacked).expect("a block was packed or checked by this process");
@@ -222,6 +229,36 @@ impl RawEntry<'_> {
 
     fn fingerprint(self, group: u64) -> u64 {
         xxh3_64_with_seed(self.own, group)
+    }
+}
+
+/// Reads the entries of a block one after the other, and holds its place between two of them.
+#[derive(Debug)]
+pub struct Walk {
+    text: Vec<u8>,
+    /// Where the labels of the present group are.
+    labels: Range<usize>,
+    /// Where the next entry or group begins.
+    at: usize,
+    /// How many entries of the present group are left.
+    left: usize,
+}
+
+impl Walk {
+    /// The next entry, `None` after the last one.
+    pub fn next_entry(&mut self) -> Option<RawEntry<'_>> {
+        let mut reader = Reader(&self.text[self.at..]);
+        while self.left == 0 {
+            reader.str()?;
+            let labels = reader.label_list()?.len();
+            let end = self.text.len() - reader.0.len();
+            self.labels = end - labels..end;
+            self.left = reader.length()?;
+        }
+        let own = reader.label_list()?;
+        self.left -= 1;
+        self.at = self.text.len() - reader.0.len();
+        Some(RawEntry { group: &self.text[self.labels.clone()], own })
     }
 }
 
@@ -436,5 +473,16 @@ mod tests {
         let two = block(&[group("b", &[("x", "1")], &["h:2"]), group("c", &[("x", "2")], &["h:1"])]);
         assert_eq!(one.entries()[1], two.entries()[0]);
         assert_ne!(one.entries()[0], two.entries()[1]);
+    }
+
+    #[test]
+    fn a_walk_sees_what_reading_at_once_sees() {
+        let block = block(&[group("a", &[("g", "1")], &["x", "y"]), group("b", &[], &["z"])]);
+        let (mut builder, mut walk, mut walked) = (Builder::new(), block.walk(), Vec::new());
+        while let Some(entry) = walk.next_entry() {
+            entry.load(&mut builder);
+            walked.push(builder.build(&mut Names::new()).to_string());
+        }
+        assert_eq!(walked, discovered(&block).into_iter().map(|(_, labels)| labels).collect::<Vec<_>>());
     }
 }

@@ -7,7 +7,7 @@ use rosterd_discovery::ProviderKey;
 use rosterd_model::{Builder, Coded, Labels, Priority};
 use serde::Serialize;
 
-use super::block::{Block, BlockId};
+use super::block::{Block, BlockId, Walk};
 use super::job::JobSpec;
 use super::pages::{Page, Slot};
 use super::target::Entry;
@@ -113,6 +113,12 @@ impl BlockView {
                 see(group.source(), labels, entry);
             }
         }
+    }
+
+    /// The discovered labels of its entries, in order, for reading with pauses in between. The job's defaults are not
+    /// among them.
+    pub fn walk(&self) -> Walk {
+        self.block.walk()
     }
 
     /// Where the groups come from.

@@ -1,0 +1,49 @@
+//! `/api/v1/scrape_pools` and `/api/v1/targets/relabel_steps`.
+
+use std::sync::Arc;
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+use rosterd_model::Labels;
+use rosterd_model::relabel::Step;
+use serde::Serialize;
+
+use super::envelope::success;
+use super::problem::Error;
+use super::query::Query;
+use super::sd::{RosterError, unknown_job};
+use super::{Problem, State};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScrapePools {
+    scrape_pools: Vec<Arc<str>>,
+}
+
+/// The names of all jobs.
+pub(super) async fn scrape_pools(Extract(state): Extract<Arc<State>>) -> Response {
+    let scrape_pools = state.roster.view().jobs().map(|job| Arc::clone(&job.spec().name)).collect();
+    success(ScrapePools { scrape_pools })
+}
+
+#[derive(Serialize)]
+struct RelabelSteps {
+    steps: Vec<Step>,
+}
+
+/// What each rule of a job makes of a label set.
+pub(super) async fn relabel_steps(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let pool = query.need("scrapePool", "the name of a job")?;
+    let expected = "a JSON object of label names to values";
+    let given = query.need("labels", expected)?;
+    let labels: Labels = serde_json::from_str(given).map_err(|_| Error::BadParameter {
+        name: "labels",
+        value: given.to_owned(),
+        expected,
+    })?;
+    let view = state.roster.view();
+    let job = view.job(pool).ok_or_else(|| -> RosterError { unknown_job(&view, pool) })?;
+    Ok(success(RelabelSteps { steps: job.spec().rules.explain(&labels) }))
+}

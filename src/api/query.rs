@@ -1,0 +1,49 @@
+//! The parameters of a request.
+
+use std::time::Duration;
+
+use http::Uri;
+
+use super::problem::Error;
+
+/// The query of a URL, decoded. Of a parameter that is given twice, the first counts, as in Go.
+#[derive(Debug)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn of(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default();
+        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// A parameter, unless it is absent or empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter that has to be there.
+    pub(super) fn need(&self, name: &'static str, expected: &'static str) -> Result<&str, Error> {
+        self.get(name).ok_or(Error::MissingParameter { name, expected })
+    }
+
+    /// A number above 0.
+    pub(super) fn count(&self, name: &'static str) -> Result<Option<usize>, Error> {
+        let parse = |value: &str| match value.parse() {
+            Ok(count) if count > 0 => Ok(count),
+            _ => Err(Error::BadParameter { name, value: value.to_owned(), expected: "a whole number above 0" }),
+        };
+        self.get(name).map(parse).transpose()
+    }
+
+    /// A duration, `1m30s` or a number of seconds.
+    pub(super) fn duration(&self, name: &'static str) -> Result<Option<Duration>, Error> {
+        let parse = |value: &str| {
+            let seconds = value.parse().ok().and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+            let duration = seconds.or_else(|| value.parse::<rosterd_model::Duration>().ok().map(Duration::from));
+            let expected = "a duration such as 30s, or a number of seconds";
+            duration.ok_or(Error::BadParameter { name, value: value.to_owned(), expected })
+        };
+        self.get(name).map(parse).transpose()
+    }
+}

@@ -1,0 +1,222 @@
+//! `/sd` and `/sd/{job}`: the relabelled targets for http_sd. Unknown is not empty: without news of every provider the
+//! answer is an error, upon which a consumer keeps what it has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State as Extract};
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use rosterd_model::{Coded, Priority, Retry};
+use tokio::time::Instant;
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::query::Query;
+use super::{Problem, State};
+use crate::publish::encode::{self, Encoding};
+use crate::roster::view::{JobView, NotServable, RosterView};
+use crate::web::nearest;
+
+/// How long a request may wait for news, at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Changes with the form of the lists, so that a new release is not taken for unchanged.
+const FORM: u32 = 1;
+
+/// What the roster has no answer to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RosterError {
+    /// No job has this name.
+    #[error("there is no job {job:?}{}", nearest.as_ref().map(|near| format!("; did you mean {near:?}?")).unwrap_or_default())]
+    UnknownJob {
+        /// What was asked for.
+        job: String,
+        /// The job that was most likely meant.
+        nearest: Option<String>,
+    },
+}
+
+impl Coded for RosterError {
+    fn code(&self) -> &'static str {
+        "roster_unknown_job"
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Remote
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+/// The error for a job that is not in the view.
+pub(super) fn unknown_job(view: &RosterView, job: &str) -> RosterError {
+    let nearest = nearest(job, view.jobs().map(|job| &*job.spec().name)).map(str::to_owned);
+    RosterError::UnknownJob { job: job.to_owned(), nearest }
+}
+
+/// The targets of one job.
+pub(super) async fn job(
+    Extract(state): Extract<Arc<State>>,
+    Path(job): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    serve(&state, Some(&job), &Query::of(&uri), &headers).await
+}
+
+/// The targets of all jobs.
+pub(super) async fn all(
+    Extract(state): Extract<Arc<State>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    serve(&state, None, &Query::of(&uri), &headers).await
+}
+
+async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &HeaderMap) -> Result<Response, Problem> {
+    let wait = query.duration("wait")?.unwrap_or_default().min(LONGEST_WAIT);
+    let end = Instant::now() + wait;
+    let encoding = encoding(headers);
+    let mut views = state.roster.watch();
+    loop {
+        let view = Arc::clone(&views.borrow_and_update());
+        let jobs = select(&view, job)?;
+        let revision = revision(&jobs);
+        if !knows(headers, &revision) {
+            return Ok(list(&jobs, encoding, &revision));
+        }
+        let news = tokio::select! {
+            biased;
+            () = state.lifecycle.stopping.cancelled() => false,
+            changed = views.changed() => changed.is_ok(),
+            () = tokio::time::sleep_until(end) => false,
+        };
+        if !news || wait.is_zero() {
+            return Ok(described(StatusCode::NOT_MODIFIED, encoding, &revision).into_response());
+        }
+    }
+}
+
+/// The jobs that are asked for, if all of them may be shown.
+fn select(view: &RosterView, job: Option<&str>) -> Result<Vec<Arc<JobView>>, Problem> {
+    let jobs: Vec<_> = match job {
+        Some(name) => vec![Arc::clone(view.job(name).ok_or_else(|| unknown_job(view, name))?)],
+        None => view.jobs().cloned().collect(),
+    };
+    for job in &jobs {
+        job.servable().map_err(not_servable)?;
+    }
+    Ok(jobs)
+}
+
+fn not_servable(error: NotServable) -> Problem {
+    let unsynced: Vec<_> = match &error {
+        NotServable::Unsynced { providers, .. } => providers.iter().map(|key| key.as_str().to_owned()).collect(),
+        NotServable::TargetLimit { .. } => return error.into(),
+    };
+    Problem::from(error).with("unsynced", unsynced).with_header(RETRY_AFTER, "5")
+}
+
+/// Equal for equal lists, also after a restart.
+fn revision(jobs: &[Arc<JobView>]) -> String {
+    let mut hasher = Xxh3Default::new();
+    hasher.update(&FORM.to_le_bytes());
+    for job in jobs {
+        hasher.update(job.spec().name.as_bytes());
+        hasher.update(&[0xff]);
+        hasher.update(&job.revision().to_le_bytes());
+    }
+    format!("{:032x}", hasher.digest128())
+}
+
+/// Whether the client has this list already, in whatever encoding.
+fn knows(headers: &HeaderMap, revision: &str) -> bool {
+    let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    tags.flat_map(|tags| tags.split(',')).any(|tag| {
+        let tag = tag.trim().trim_start_matches("W/").trim_matches('"');
+        tag == "*" || tag.split('-').next() == Some(revision)
+    })
+}
+
+/// The best of the encodings that are kept, among those that the client takes.
+fn encoding(headers: &HeaderMap) -> Encoding {
+    let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let accepted: Vec<_> = accepted.flat_map(|value| value.split(',')).map(weighed).collect();
+    let weight = |name: &str| {
+        let of = |name: &str| accepted.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, q)| *q);
+        of(name).or_else(|| of("*")).unwrap_or(0.0)
+    };
+    match (weight("zstd"), weight("gzip")) {
+        (zstd, gzip) if zstd > 0.0 && zstd >= gzip => Encoding::Zstd,
+        (_, gzip) if gzip > 0.0 => Encoding::Gzip,
+        _ => Encoding::Identity,
+    }
+}
+
+fn weighed(part: &str) -> (&str, f32) {
+    let (name, parameters) = part.split_once(';').unwrap_or((part, ""));
+    let weight = parameters.trim().strip_prefix("q=").and_then(|weight| weight.trim().parse().ok());
+    (name.trim(), weight.unwrap_or(1.0))
+}
+
+fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str) -> Response {
+    let pieces = futures_util::stream::iter(encode::list(jobs, encoding).map(Ok::<_, std::convert::Infallible>));
+    let mut response = described(StatusCode::OK, encoding, revision).into_response();
+    *response.body_mut() = Body::from_stream(pieces);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(name) = name(encoding) {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    response
+}
+
+fn described(status: StatusCode, encoding: Encoding, revision: &str) -> impl IntoResponse {
+    let suffix = name(encoding).map(|name| format!("-{name}")).unwrap_or_default();
+    let headers = [
+        (ETAG, format!("\"{revision}{suffix}\"")),
+        (VARY, "accept-encoding".to_owned()),
+        // A cache in between has to ask each time.
+        (CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    (status, headers)
+}
+
+fn name(encoding: Encoding) -> Option<&'static str> {
+    match encoding {
+        Encoding::Identity => None,
+        Encoding::Gzip => Some("gzip"),
+        Encoding::Zstd => Some("zstd"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(accept: &str) -> Encoding {
+        encoding(&HeaderMap::from_iter([(ACCEPT_ENCODING, accept.parse().unwrap())]))
+    }
+
+    #[test]
+    fn the_best_encoding_that_is_accepted_is_chosen() {
+        assert_eq!(encoding(&HeaderMap::new()), Encoding::Identity);
+        assert_eq!(chosen("gzip"), Encoding::Gzip);
+        assert_eq!(chosen("gzip, deflate, br, zstd"), Encoding::Zstd);
+        assert_eq!(chosen("zstd;q=0.5, gzip"), Encoding::Gzip);
+        assert_eq!(chosen("gzip;q=0, identity"), Encoding::Identity);
+        assert_eq!(chosen("*"), Encoding::Zstd);
+        assert_eq!(chosen("br"), Encoding::Identity);
+    }
+
+    #[test]
+    fn a_tag_is_known_whatever_its_encoding() {
+        let knows = |tags: &str| super::knows(&HeaderMap::from_iter([(IF_NONE_MATCH, tags.parse().unwrap())]), "ab");
+        assert!(knows("\"ab\"") && knows("W/\"ab-gzip\"") && knows("\"x\", \"ab-zstd\"") && knows("*"));
+        assert!(!knows("\"abc\"") && !knows("\"x\""));
+    }
+}

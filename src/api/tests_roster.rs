@@ -1,0 +1,329 @@
+//! What is told of the roster, asked over a real socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use rosterd_discovery::{ProviderKey, ProviderStatus, Status, StatusHandle};
+use rosterd_model::{Priority, Report, Retry};
+use rosterd_testkit::{leak_checked_live, patience};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Providers;
+use super::tests::{Face, group, job, json_of, unpacked};
+
+const DROP_B: &str = "[{source_labels: [__address__], regex: 'b.*', action: drop}]";
+
+/// A face of two jobs: `one` with a target and a dropped one, `two` of which nothing is known.
+async fn two_jobs() -> Face {
+    let face = Face::start(|_| {}).await;
+    face.handle.set_jobs(vec![job("one", "static/1", DROP_B), job("two", "dns/2", "[]")]).await;
+    face.report("static/1", vec![group("s", &["a:1", "b:1"])]).await;
+    face
+}
+
+#[test]
+fn targets_are_told_as_by_prometheus() {
+    leak_checked_live(async || {
+        let face = two_jobs().await;
+        let response = face.get("/api/v1/targets").await;
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let discovered = |address: &str| {
+            json!({
+                "__address__": address, "__meta_zone": "z", "__metrics_path__": "/metrics", "__scheme__": "http",
+                "__scrape_interval__": "1m", "__scrape_timeout__": "10s", "job": "one",
+            })
+        };
+        let active = json!([{
+            "discoveredLabels": discovered("a:1"),
+            "labels": {"instance": "a:1", "job": "one"},
+            "scrapePool": "one",
+            "scrapeUrl": "http://a:1/metrics",
+            "globalUrl": "http://a:1/metrics",
+            "lastError": "",
+            "lastScrape": "0001-01-01T00:00:00Z",
+            "lastScrapeDuration": 0,
+            "health": "unknown",
+            "scrapeInterval": "1m",
+            "scrapeTimeout": "10s",
+        }]);
+        let dropped = json!([{"discoveredLabels": discovered("b:1"), "scrapePool": "one"}]);
+        let counts = json!({"one": 1, "two": 0});
+        let answer = |active: &Value, dropped: &Value, counts: &Value| {
+            let data = json!({"activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts});
+            json!({"status": "success", "data": data})
+        };
+        assert_eq!(json_of(response).await, answer(&active, &dropped, &counts));
+        let none = json!([]);
+        for (query, expected) in [
+            ("state=any", answer(&active, &dropped, &counts)),
+            ("state=Active", answer(&active, &none, &Value::Null)),
+            ("state=dropped", answer(&none, &dropped, &counts)),
+            ("state=other", answer(&none, &none, &Value::Null)),
+            ("scrapePool=one", answer(&active, &dropped, &counts)),
+            ("scrapePool=two", answer(&none, &none, &counts)),
+            ("scrapePool=three", answer(&none, &none, &counts)),
+        ] {
+            assert_eq!(face.json(&format!("/api/v1/targets?{query}")).await, expected, "{query}");
+        }
+        face.stop().await;
+    });
+}
+
+fn addresses(answer: &Value, list: &str) -> Vec<String> {
+    let targets = answer["data"][list].as_array().unwrap();
+    targets.iter().map(|target| target["discoveredLabels"]["__address__"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn pages_of_any_size_make_the_whole_list() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let rules = "[{source_labels: [__address__], regex: '(.*)-copy', target_label: __address__}, \
+                     {source_labels: [__address__], regex: 'b.*', action: drop}]";
+        face.handle.set_jobs(vec![job("one", "static/1", rules), job("two", "static/1", rules)]).await;
+        // The third entry of each group comes out like the first one.
+        let groups = (0..7).map(|n| {
+            let (a, b) = (format!("a{n}"), format!("b{n}"));
+            group(&format!("s{n}"), &[&a, &b, &format!("{a}-copy")])
+        });
+        face.report("static/1", groups.collect()).await;
+        let whole = face.json("/api/v1/targets").await;
+        assert_eq!((addresses(&whole, "activeTargets").len(), addresses(&whole, "droppedTargets").len()), (14, 14));
+        for limit in [1, 3, 14, 27, 28, 100] {
+            let (mut active, mut dropped, mut cursor) = (Vec::new(), Vec::new(), String::new());
+            loop {
+                let page = face.json(&format!("/api/v1/targets?limit={limit}{cursor}")).await;
+                active.extend(addresses(&page, "activeTargets"));
+                dropped.extend(addresses(&page, "droppedTargets"));
+                match page["data"].get("nextCursor") {
+                    Some(next) => cursor = format!("&cursor={}", next.as_str().unwrap()),
+                    None => break,
+                }
+            }
+            assert_eq!(active, addresses(&whole, "activeTargets"), "limit {limit}");
+            assert_eq!(dropped, addresses(&whole, "droppedTargets"), "limit {limit}");
+        }
+        for wrong in ["limit=0", "limit=x", "cursor=zzz"] {
+            let refused = face.get(&format!("/api/v1/targets?{wrong}")).await;
+            assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{wrong}");
+            assert_eq!(json_of(refused).await["errorType"], "bad_data");
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_large_list_arrives_whole_in_pieces() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")]).await;
+        let names: Vec<_> = (0..20_000).map(|n| format!("host-{n}:9100")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        face.report("static/1", vec![group("s", &names)]).await;
+        let mut response = face.get("/api/v1/targets").await;
+        let (mut text, mut pieces) = (Vec::new(), 0);
+        while let Some(piece) = response.chunk().await.unwrap() {
+            text.extend_from_slice(&piece);
+            pieces += 1;
+        }
+        assert!(pieces > 10, "{pieces} pieces");
+        let answer: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(addresses(&answer, "activeTargets"), names);
+        face.stop().await;
+    });
+}
+
+#[test]
+fn pools_and_relabel_steps_are_those_of_prometheus() {
+    leak_checked_live(async || {
+        let face = two_jobs().await;
+        assert_eq!(face.json("/api/v1/scrape_pools").await["data"], json!({"scrapePools": ["one", "two"]}));
+        let labels = "%7B%22__address__%22:%22b:1%22%7D";
+        let steps = face.json(&format!("/api/v1/targets/relabel_steps?scrapePool=one&labels={labels}")).await;
+        let step = &steps["data"]["steps"][0];
+        assert_eq!(
+            (&step["keep"], &step["output"], &step["rule"]["action"]),
+            (&json!(false), &json!({}), &json!("drop"))
+        );
+        for (query, status, code) in [
+            ("labels=%7B%7D", 400, "web_missing_parameter"),
+            ("scrapePool=one&labels=x", 400, "web_bad_parameter"),
+            ("scrapePool=on&labels=%7B%7D", 404, "roster_unknown_job"),
+        ] {
+            let refused = face.get(&format!("/api/v1/targets/relabel_steps?{query}")).await;
+            assert_eq!((refused.status().as_u16(), json_of(refused).await["code"].as_str().unwrap()), (status, code));
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_list_is_served_in_each_encoding_and_not_twice() {
+    leak_checked_live(async || {
+        let face = two_jobs().await;
+        let plain = face.get("/sd/one").await;
+        assert_eq!(
+            (plain.status(), plain.headers()["content-type"].as_bytes()),
+            (StatusCode::OK, &b"application/json"[..])
+        );
+        let text = plain.text().await.unwrap();
+        let list: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&list[0]["targets"], &list[0]["labels"]["instance"]), (&json!(["a:1"]), &json!("a:1")));
+        assert_eq!(list.as_array().unwrap().len(), 1);
+        for encoding in ["gzip", "zstd"] {
+            let response = face.request("GET", "/sd/one").header("accept-encoding", encoding).send().await.unwrap();
+            assert_eq!(response.headers()["content-encoding"], encoding);
+            let tag = response.headers()["etag"].clone();
+            assert_eq!(unpacked(encoding, &response.bytes().await.unwrap()), text);
+            let again = face.request("GET", "/sd/one").header("if-none-match", tag.clone()).send().await.unwrap();
+            assert_eq!((again.status(), again.headers()["etag"].is_empty()), (StatusCode::NOT_MODIFIED, false));
+            assert_eq!(again.text().await.unwrap(), "");
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn what_is_not_known_is_not_served_as_empty() {
+    leak_checked_live(async || {
+        let face = two_jobs().await;
+        for path in ["/sd/two", "/sd"] {
+            let refused = face.get(path).await;
+            assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(refused.headers()["retry-after"], "5");
+            let body = json_of(refused).await;
+            assert_eq!((&body["code"], &body["unsynced"]), (&json!("roster_unsynced"), &json!(["dns/2"])));
+        }
+        face.report("dns/2", Vec::new()).await;
+        assert_eq!(face.json("/sd/two").await, json!([]));
+        assert_eq!(face.json("/sd").await.as_array().unwrap().len(), 1);
+        let unknown = face.get("/sd/ones").await;
+        assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+        let detail = json_of(unknown).await["detail"].as_str().unwrap().to_owned();
+        assert_eq!(detail, "there is no job \"ones\"; did you mean \"one\"?");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn who_waits_is_answered_at_the_next_change() {
+    leak_checked_live(async || {
+        let face = two_jobs().await;
+        let tag = face.get("/sd/one").await.headers()["etag"].clone();
+        let waiting = |wait: &str| {
+            face.request("GET", &format!("/sd/one?wait={wait}")).header("if-none-match", tag.clone()).send()
+        };
+        assert_eq!(waiting("10ms").await.unwrap().status(), StatusCode::NOT_MODIFIED);
+        let (answer, ()) = tokio::join!(waiting("10m"), async {
+            // News of another job are none for this one.
+            face.report("dns/2", vec![group("s", &["c:1"])]).await;
+            face.report("static/1", vec![group("s", &["a:1", "a:2"])]).await;
+        });
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(json_of(answer).await.as_array().unwrap().len(), 2);
+        assert_eq!(face.get("/sd/one?wait=soon").await.status(), StatusCode::BAD_REQUEST);
+        face.stop().await;
+    });
+}
+
+#[test]
+fn who_waits_is_let_go_when_the_agent_stops() {
+    leak_checked_live(async || {
+        let stopping = CancellationToken::new();
+        let token = stopping.clone();
+        let face = Face::start(|state| state.lifecycle.stopping = token).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")]).await;
+        face.report("static/1", Vec::new()).await;
+        let tag = face.get("/sd/one").await.headers()["etag"].clone();
+        let waiting = face.request("GET", "/sd/one?wait=10m").header("if-none-match", tag).send();
+        let (answer, ()) = tokio::join!(waiting, async { stopping.cancel() });
+        assert_eq!(answer.unwrap().status(), StatusCode::NOT_MODIFIED);
+        let ready = face.get("/-/ready").await;
+        assert_eq!(
+            (ready.status(), &ready.headers()["x-prometheus-stopping"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"true".parse().unwrap())
+        );
+        face.stop().await;
+    });
+}
+
+#[test]
+fn readiness_waits_for_every_provider() {
+    leak_checked_live(async || {
+        let face = two_jobs().await;
+        let waiting = face.get("/-/ready").await;
+        assert_eq!(waiting.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(waiting.text().await.unwrap().contains("dns/2 of two has not reported yet"));
+        let json = face.request("GET", "/-/ready").header("accept", "application/json").send().await.unwrap();
+        let expected =
+            json!({"ready": false, "stopping": false, "waitingFor": [{"provider": "dns/2", "jobs": ["two"]}]});
+        assert_eq!(json_of(json).await, expected);
+        face.report("dns/2", Vec::new()).await;
+        let ready = face.get("/-/ready").await;
+        assert_eq!((ready.status(), ready.text().await.unwrap().as_str()), (StatusCode::OK, "rosterd is Ready.\n"));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn readiness_comes_with_the_end_of_grace() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.ready_at = Instant::now()).await;
+        face.handle.set_jobs(vec![job("one", "dns/1", "[]")]).await;
+        assert_eq!(face.get("/-/ready").await.status(), StatusCode::OK);
+        face.stop().await;
+    });
+}
+
+fn failing() -> ProviderStatus {
+    let status = StatusHandle::default();
+    let report = Report {
+        code: "sd_unreachable".to_owned(),
+        message: "cannot reach <dns>".to_owned(),
+        priority: Priority::Remote,
+        retry: Retry::After(Duration::from_secs(3)),
+        causes: Vec::new(),
+    };
+    status.failed(report, None);
+    ProviderStatus { key: ProviderKey::new("dns/2"), jobs: vec![Arc::from("two")], status: status.get() }
+}
+
+#[test]
+fn providers_are_told_with_their_last_error() {
+    leak_checked_live(async || {
+        let well = ProviderStatus { key: ProviderKey::new("static/1"), jobs: Vec::new(), status: Status::default() };
+        let list = vec![failing(), well];
+        let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
+        let providers = face.json("/api/v1/providers").await["data"]["providers"].clone();
+        let (two, one) = (&providers[0], &providers[1]);
+        assert_eq!(
+            (&two["provider"], &two["mechanism"], &two["jobs"]),
+            (&json!("dns/2"), &json!("dns"), &json!(["two"]))
+        );
+        assert_eq!((&two["presence"], &two["lastError"]["code"]), (&json!("unsynced"), &json!("sd_unreachable")));
+        assert!(two["lastError"]["at"].as_str().unwrap().ends_with('Z'));
+        assert_eq!((&one["lastError"], &one["lastSuccess"], &one["groups"]), (&Value::Null, &Value::Null, &json!(0)));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn the_overview_shows_jobs_and_providers_and_escapes_them() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.providers = Providers::new(|| vec![failing()])).await;
+        face.handle.set_jobs(vec![job("a/b <i>", "static/1", "[]")]).await;
+        face.report("static/1", vec![group("s", &["a:1"])]).await;
+        let page = face.get("/").await;
+        assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+        let page = page.text().await.unwrap();
+        assert!(page.contains("<html lang=\"en\">") && !page.contains("<i>") && !page.contains("<dns>"), "{page}");
+        assert!(page.contains("href=\"/sd/a%2Fb%20%3Ci%3E\""), "{page}");
+        assert!(page.contains("/api/v1/providers") && page.contains("cannot reach"), "{page}");
+        assert_eq!(face.get("/sd/a%2Fb%20%3Ci%3E").await.status(), StatusCode::OK);
+        tokio::time::timeout(patience(), face.stop()).await.unwrap();
+    });
+}
