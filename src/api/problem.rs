@@ -128,7 +128,10 @@ pub fn status_of(report: &Report) -> StatusCode {
 
 /// An error on its way to a client.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Content>);
+
+#[derive(Debug, Clone)]
+struct Content {
     report: Report,
     headers: HeaderMap,
     members: Map<String, Value>,
@@ -142,31 +145,31 @@ impl Problem {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        Self { report, headers, members: Map::new() }
+        Self(Box::new(Content { report, headers, members: Map::new() }))
     }
 
     /// Adds a header to the answer.
     pub fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
+        self.0.headers.insert(name, HeaderValue::from_static(value));
         self
     }
 
     /// Adds a member to the answer, for facts that a program may want.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
     /// The body. Under `/api/v1`, `status` is the word that Prometheus puts there; elsewhere it is the number of RFC 9457,
     /// whose clients have to ignore a `status` that is none.
     fn body(&self, path: &str, compatible: bool) -> Value {
-        let status = status_of(&self.report);
-        let detail = self.report.to_string();
-        let mut body = self.members.clone();
-        if let Ok(Value::Object(report)) = serde_json::to_value(&self.report) {
+        let status = status_of(&self.0.report);
+        let detail = self.0.report.to_string();
+        let mut body = self.0.members.clone();
+        if let Ok(Value::Object(report)) = serde_json::to_value(&self.0.report) {
             body.extend(report);
         }
-        body.insert("type".to_owned(), format!("{TYPES}#{}", self.report.code).into());
+        body.insert("type".to_owned(), format!("{TYPES}#{}", self.0.report.code).into());
         body.insert("title".to_owned(), status.canonical_reason().unwrap_or("Error").into());
         body.insert("instance".to_owned(), path.into());
         if compatible {
@@ -201,8 +204,8 @@ impl<E: Coded> From<E> for Problem {
 impl IntoResponse for Problem {
     /// An answer without a body: [`render`] writes it, because it knows the path.
     fn into_response(self) -> Response {
-        let mut response = status_of(&self.report).into_response();
-        response.headers_mut().extend(self.headers.clone());
+        let mut response = status_of(&self.0.report).into_response();
+        response.headers_mut().extend(self.0.headers.clone());
         response.extensions_mut().insert(self);
         response
     }
@@ -227,10 +230,10 @@ mod tests {
     #[test]
     fn a_report_comes_back_whole_from_the_body() {
         let problem = Problem::from(Error::RateLimited { wait: Duration::from_millis(1500) });
-        assert_eq!(problem.headers[RETRY_AFTER], "2");
+        assert_eq!(problem.0.headers[RETRY_AFTER], "2");
         for compatible in [false, true] {
             let body = problem.body("/x", compatible);
-            assert_eq!(serde_json::from_value::<Report>(body).unwrap(), problem.report);
+            assert_eq!(serde_json::from_value::<Report>(body).unwrap(), problem.0.report);
         }
     }
 
