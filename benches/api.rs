@@ -1,0 +1,143 @@
+//! The large answers of the HTTP face, over a loopback socket: `/api/v1/targets` and `/sd/{job}`.
+//!
+//! `cargo bench --bench api [-- TARGETS]` prints wall time, bytes and the peak of resident memory for each request, once
+//! with every target in a group of its own and once with all of them in one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rosterd::api::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, State, router};
+use rosterd::roster::{JobSpec, Limits, Roster, RosterHandle, metrics};
+use rosterd::store::MemoryStore;
+use rosterd::web::{ExternalUrl, Server, Settings};
+use rosterd_discovery::stopper::Stopper;
+use rosterd_discovery::{ProviderKey, Update};
+use rosterd_model::relabel::Rules;
+use rosterd_model::{Labels, TargetGroup};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn target(number: usize) -> Labels {
+    let mut labels: BTreeMap<String, String> =
+        (0..10).map(|label| (format!("__meta_label_{label}"), format!("value-{label}-of-{number}"))).collect();
+    labels.insert("__address__".to_owned(), format!("host-{number}.example.com:9100"));
+    labels.into_iter().chain((0..5).map(|label| (format!("label_{label}"), format!("value-{label}")))).collect()
+}
+
+fn job(name: &str) -> JobSpec {
+    let defaults = [
+        ("job", name),
+        ("__scrape_interval__", "1m"),
+        ("__scrape_timeout__", "10s"),
+        ("__metrics_path__", "/metrics"),
+        ("__scheme__", "http"),
+    ];
+    JobSpec {
+        name: name.into(),
+        rules: Rules::compile(&[], Default::default()).expect("no rules are valid"),
+        defaults: defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        interval: "1m".to_owned(),
+        timeout: "10s".to_owned(),
+        params: BTreeMap::new(),
+        limits: Limits::default(),
+        providers: vec![ProviderKey::new(format!("bench/{name}"))],
+    }
+}
+
+fn resident_mib(key: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap_or_default() / 1024
+}
+
+fn state(roster: RosterHandle, registry: prometheus::Registry) -> State {
+    let view = ConfigView { yaml: String::new(), loaded: SystemTime::now(), refused: None };
+    let (reload, _) = mpsc::channel(1);
+    let (stopping, quit) = (CancellationToken::new(), CancellationToken::new());
+    State {
+        build: Build::this(),
+        flags: BTreeMap::new(),
+        external_url: ExternalUrl::parse(None, "localhost", 9090).expect("it is a URL"),
+        route_prefix: String::new(),
+        metrics: HttpMetrics::register(&registry).expect("the names are free"),
+        registry,
+        started: SystemTime::now(),
+        directory: "/".into(),
+        config: watch::channel(Arc::new(view)).1,
+        lifecycle: Lifecycle { enabled: false, reload, quit, stopping },
+        roster,
+        providers: Providers::new(Vec::new),
+        listen_port: 9090,
+        ready_at: Instant::now(),
+    }
+}
+
+async fn ask(address: std::net::SocketAddr, path: &str, encoding: &str) {
+    // 5 makes the peak start anew.
+    let reset = std::fs::write("/proc/self/clear_refs", "5").is_ok();
+    let before = resident_mib("VmRSS:");
+    let start = Instant::now();
+    let mut client = TcpStream::connect(address).await.expect("the server listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {encoding}\r\nConnection: close\r\n\r\n");
+    client.write_all(request.as_bytes()).await.expect("the server reads");
+    let (mut buffer, mut bytes) = (vec![0; 256 * 1024], 0);
+    loop {
+        match client.read(&mut buffer).await.expect("the server answers") {
+            0 => break,
+            read => bytes += read,
+        }
+    }
+    let took = start.elapsed();
+    let peak = if reset { resident_mib("VmHWM:").saturating_sub(before) } else { 0 };
+    println!("{path:<32} {encoding:<9} {took:>10.1?}  {bytes:>11} bytes  peak +{peak} MiB");
+}
+
+#[tokio::main]
+async fn main() {
+    let targets: usize = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
+    let stopper = Stopper::new();
+    let registry = prometheus::Registry::new();
+    let metrics = metrics::Metrics::register(&registry).expect("the registry is empty");
+    let (updates, receiver) = mpsc::channel(1);
+    let (roster, _task) = Roster::start(&stopper, Arc::new(MemoryStore::new()), metrics, receiver);
+    roster.set_jobs(vec![job("many"), job("one")]).await;
+    let group = |number: usize, targets| TargetGroup {
+        source: format!("bench:{number}").into(),
+        labels: Labels::empty(),
+        targets,
+    };
+    let many = (0..targets).map(|number| group(number, vec![target(number)])).collect();
+    let one = vec![group(0, (0..targets).map(target).collect())];
+    for (name, groups) in [("many", many), ("one", one)] {
+        let update = Update { provider: ProviderKey::new(format!("bench/{name}")), groups, whole: true };
+        updates.send(update).await.expect("the roster runs");
+        let mut views = roster.watch();
+        let complete = |view: &Arc<rosterd::roster::view::RosterView>| {
+            view.job(name).is_some_and(|job| job.counts().targets == targets)
+        };
+        views.wait_for(complete).await.expect("the roster runs");
+    }
+    let settings = Settings { listen_addresses: vec!["127.0.0.1:0".to_owned()], ..Settings::default() };
+    let mut server = Server::bind(settings, None).await.expect("there are free ports");
+    let address = server.addresses()[0];
+    server.serve(router(Arc::new(state(roster, registry))));
+    println!("{targets} targets in groups of one (many), and as many in one group (one)");
+    for name in ["many", "one"] {
+        for _ in 0..2 {
+            ask(address, &format!("/api/v1/targets?scrapePool={name}"), "identity").await;
+        }
+        for encoding in ["identity", "gzip", "gzip", "zstd", "zstd"] {
+            ask(address, &format!("/sd/{name}"), encoding).await;
+        }
+    }
+    let deadline = Duration::from_secs(10);
+    assert!(server.shutdown(deadline).await.is_empty(), "no connection is left");
+    assert!(stopper.stop(deadline).await.is_empty(), "the roster ends");
+}
