@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "exec")]
 pub mod exec;
 pub mod file;
+pub mod http;
 mod manager;
 mod mechanism;
 pub mod metrics;

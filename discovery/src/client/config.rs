@@ -40,7 +40,7 @@ pub struct HttpClientConfig {
     pub enable_http2: bool,
     /// The proxy.
     #[serde(skip_serializing_if = "unset")]
-    pub proxy_url: ProxyUrl,
+    pub proxy_url: SafeUrl,
     /// Comma-separated hosts, domains, addresses and networks that are reached without the proxy.
     #[serde(skip_serializing_if = "unset")]
     pub no_proxy: String,
@@ -66,7 +66,7 @@ impl Default for HttpClientConfig {
             tls_config: TlsConfig::default(),
             follow_redirects: true,
             enable_http2: true,
-            proxy_url: ProxyUrl::default(),
+            proxy_url: SafeUrl::default(),
             no_proxy: String::new(),
             proxy_from_environment: false,
             proxy_connect_header: BTreeMap::new(),
@@ -198,7 +198,7 @@ pub struct OAuth2 {
     pub tls_config: TlsConfig,
     /// The proxy for the request for a token.
     #[serde(skip_serializing_if = "unset")]
-    pub proxy_url: ProxyUrl,
+    pub proxy_url: SafeUrl,
     /// As in [`HttpClientConfig`].
     #[serde(skip_serializing_if = "unset")]
     pub no_proxy: String,
@@ -297,24 +297,24 @@ pub struct Header {
     pub files: Vec<PathBuf>,
 }
 
-/// The URL of a proxy. Its password is not shown.
+/// A URL as it was written. Its password is not shown.
 #[derive(Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(transparent)]
-pub struct ProxyUrl(String);
+pub struct SafeUrl(String);
 
-impl ProxyUrl {
-    /// The URL of a proxy; [`HttpClientConfig::check`] says whether it is one.
+impl SafeUrl {
+    /// Keeps a text that should be a URL.
     pub fn new(url: impl Into<String>) -> Self {
         Self(url.into())
     }
 
-    /// The URL with its password, if it is set.
-    pub(super) fn parse(&self) -> Option<Result<Url, url::ParseError>> {
+    /// The URL with its password, if anything is written at all.
+    pub fn parse(&self) -> Option<Result<Url, url::ParseError>> {
         (!self.0.is_empty()).then(|| Url::parse(&self.0))
     }
 }
 
-impl fmt::Display for ProxyUrl {
+impl fmt::Display for SafeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Url::parse(&self.0) {
             Ok(mut url) if url.password().is_some() => {
@@ -330,13 +330,13 @@ impl fmt::Display for ProxyUrl {
     }
 }
 
-impl fmt::Debug for ProxyUrl {
+impl fmt::Debug for SafeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl Serialize for ProxyUrl {
+impl Serialize for SafeUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -345,7 +345,7 @@ impl Serialize for ProxyUrl {
 /// The proxy settings, wherever they were written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ProxySettings<'a> {
-    pub(super) url: &'a ProxyUrl,
+    pub(super) url: &'a SafeUrl,
     pub(super) no_proxy: &'a str,
     pub(super) from_environment: bool,
     pub(super) connect_header: &'a BTreeMap<String, Vec<Secret>>,
@@ -369,8 +369,8 @@ mod tests {
             ("user:hunter2@proxy", "<secret>"),
             ("", ""),
         ] {
-            assert_eq!(ProxyUrl::new(url).to_string(), shown);
-            assert_eq!(format!("{:?}", ProxyUrl::new(url)), shown);
+            assert_eq!(SafeUrl::new(url).to_string(), shown);
+            assert_eq!(format!("{:?}", SafeUrl::new(url)), shown);
         }
     }
 

@@ -77,7 +77,7 @@ macro_rules! with_http_client {
                 follow_redirects: bool,
                 enable_http2: bool,
                 #[serde(skip_serializing_if = "client_key_unset")]
-                proxy_url: $crate::client::ProxyUrl,
+                proxy_url: $crate::client::SafeUrl,
                 #[serde(skip_serializing_if = "client_key_unset")]
                 no_proxy: ::std::string::String,
                 #[serde(skip_serializing_if = "client_key_unset")]

@@ -13,10 +13,12 @@ mod proxy; // which proxy a URL is reached by; pure
 mod redirect; // where a reply points to, and what may be sent there; pure
 mod send; // the client
 mod source; // strings that stand in the configuration or in a file that may change
+#[cfg(test)]
+mod tests;
 mod tls; // certificates, versions
 mod transport; // connections, made anew when certificates change
 
-pub use config::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, ProxyUrl, TlsConfig, TlsVersion};
+pub use config::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, SafeUrl, TlsConfig, TlsVersion};
 #[doc(hidden)]
 pub use embed::unset;
 pub use error::ClientError;

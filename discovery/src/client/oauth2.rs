@@ -148,14 +148,12 @@ impl Tokens {
         // The client of a token source has no token source, but its future has the same type.
         let response = Box::pin(self.client.send(request)).await?;
         let (status, failure) = (response.status(), response.status_error());
-        let is_json =
-            response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().ends_with(b"json"))
-                || response
-                    .headers()
-                    .get(header::CONTENT_TYPE)
-                    .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+        let is_form = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+            let kind = kind.as_bytes();
+            kind.starts_with(b"application/x-www-form-urlencoded") || kind.starts_with(b"text/plain")
+        });
         let body = response.body(Some(LARGEST_REPLY)).await?;
-        match (Reply::read(&body, is_json), status) {
+        match (Reply::read(&body, is_form), status) {
             (Ok(reply), StatusCode::OK | StatusCode::CREATED) => self.token(reply),
             // An endpoint that explains itself by RFC 6749, section 5.2, is told apart from any other failure.
             (Ok(Reply { error: Some(error), error_description, .. }), status) if status.is_client_error() => {
@@ -219,8 +217,8 @@ struct Reply {
 
 impl Reply {
     /// Reads JSON, or a form as some endpoints still send it. The reason of a failure does not quote the reply.
-    fn read(body: &[u8], is_json: bool) -> Result<Self, String> {
-        if is_json {
+    fn read(body: &[u8], is_form: bool) -> Result<Self, String> {
+        if !is_form {
             let place = |error: serde_json::Error| {
                 format!("the reply is not the JSON of a token (line {}, column {})", error.line(), error.column())
             };
