@@ -98,17 +98,14 @@ impl HttpClientConfig {
 }
 
 fn check_oauth2(oauth2: &OAuth2, found: &mut Problems) {
-    for (key, value) in [("client_id", &oauth2.client_id), ("token_url", &oauth2.token_url)] {
-        if value.is_empty() {
-            found.add(format!("oauth2.{key}"), MISSING, format!("oauth2 {key} must be configured"));
-        }
+    if oauth2.client_id.is_empty() {
+        found.add("oauth2.client_id", MISSING, "oauth2 client_id must be configured");
     }
-    if !oauth2.token_url.is_empty() {
-        match url::Url::parse(&oauth2.token_url) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => {}
-            Ok(_) => found.add("oauth2.token_url", INVALID, "the URL scheme must be 'http' or 'https'"),
-            Err(error) => found.add("oauth2.token_url", INVALID, format!("not a URL: {error}")),
-        }
+    match oauth2.token_url.parse() {
+        None => found.add("oauth2.token_url", MISSING, "oauth2 token_url must be configured"),
+        Some(Ok(url)) if matches!(url.scheme(), "http" | "https") => {}
+        Some(Ok(_)) => found.add("oauth2.token_url", INVALID, "the URL scheme must be 'http' or 'https'"),
+        Some(Err(error)) => found.add("oauth2.token_url", INVALID, format!("not a URL: {error}")),
     }
     let (inline, file) = (&oauth2.client_secret, &oauth2.client_secret_file);
     found.at_most_one("oauth2", &[("client_secret", !inline.is_empty()), ("client_secret_file", is_set(file))]);

@@ -189,7 +189,7 @@ pub struct OAuth2 {
     pub scopes: Vec<String>,
     /// Where tokens come from.
     #[serde(skip_serializing_if = "unset")]
-    pub token_url: String,
+    pub token_url: SafeUrl,
     /// More parameters of the request for a token.
     #[serde(skip_serializing_if = "unset")]
     pub endpoint_params: BTreeMap<String, String>,

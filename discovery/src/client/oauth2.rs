@@ -82,8 +82,8 @@ impl Tokens {
             proxy_connect_header: proxy.connect_header.clone(),
             ..HttpClientConfig::default()
         };
-        let url =
-            Url::parse(&config.token_url).map_err(|error| ClientError::settings_because("oauth2.token_url", error))?;
+        let url = config.token_url.parse().unwrap_or(Err(url::ParseError::EmptyHost));
+        let url = url.map_err(|error| ClientError::settings_because("oauth2.token_url", error))?;
         Ok(Self {
             client: Client::new(&settings, Options { gzip: true, ..options.clone() })?,
             url,

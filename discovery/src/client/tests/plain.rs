@@ -101,7 +101,8 @@ fn redirects_end_somewhere_or_are_not_followed() {
 #[test]
 fn plain_requests_go_through_the_proxy_whole() {
     leak_checked_live(async || {
-        let proxy = ScriptedServer::start([Step::get("http://target.invalid/x")
+        let proxy = ScriptedServer::start([Step::get("/x")
+            .with_header("host", "target.invalid")
             .with_header("proxy-authorization", "Basic dTpw")
             .without_header("x-connect")
             .body("by proxy")])
