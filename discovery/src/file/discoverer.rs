@@ -47,7 +47,8 @@ impl Discoverer for Files {
             self.metrics.watcher_errors.inc_by(watcher.faults() - faults);
             faults = watcher.faults();
             report(&found, &state, next, &cx, &self.metrics);
-            if is_first || !found.groups.is_empty() {
+            // Nothing but failures is not an empty picture: it is none yet.
+            if !found.groups.is_empty() || (is_first && state.is_known()) {
                 up.send(found.groups).await?;
                 is_first = false;
             }

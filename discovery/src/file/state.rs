@@ -95,6 +95,11 @@ impl State {
         found
     }
 
+    /// Whether a file could be read ever, or there was nothing to read.
+    pub(super) fn is_known(&self) -> bool {
+        self.worst().is_none() || self.files.values().any(|known| known.mtime.is_some())
+    }
+
     /// The report that is shown for all files: the most important of what fails at the moment.
     pub(super) fn worst(&self) -> Option<&Report> {
         let failing = self.files.values().filter_map(|known| known.failing.as_ref().map(|failing| &failing.report));
