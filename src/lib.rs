@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod publish;
+pub mod reconcile;
 pub mod roster;
 pub mod store;
 pub mod web;

@@ -4,8 +4,6 @@
 //! body is one member: its fragments end on a byte boundary and do not refer to each other (RFC 1951), and their
 //! checksums are combined. A zstd body is a sequence of frames (RFC 8878).
 
-use std::io::Write as _;
-
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use rosterd_model::Labels;
@@ -220,24 +218,33 @@ impl Iterator for Gzip {
     }
 }
 
-/// Writes the list as YAML, for files that people read.
-pub fn yaml(jobs: &[std::sync::Arc<JobView>], out: &mut Vec<u8>) {
-    let mut empty = true;
-    for labels in jobs.iter().flat_map(|job| job.pages()).flat_map(|page| page.slots()).map(|slot| &slot.labels) {
-        empty = false;
-        out.extend_from_slice(b"- targets: [");
-        // A JSON string is a YAML string.
-        string(labels.get(ADDRESS).unwrap_or_default(), out);
-        out.extend_from_slice(b"]\n  labels:\n");
-        for (name, value) in published(labels) {
-            out.extend_from_slice(b"    ");
-            string(name, out);
-            out.extend_from_slice(b": ");
-            string(value, out);
-            out.push(b'\n');
-        }
+/// The list as YAML, for files that people read, in pieces: one for each page.
+pub fn yaml(jobs: &[std::sync::Arc<JobView>]) -> Box<dyn Iterator<Item = Bytes> + Send> {
+    let pages: Vec<_> =
+        jobs.iter().flat_map(|job| job.pages().iter().cloned()).filter(|page| !page.slots().is_empty()).collect();
+    if pages.is_empty() {
+        return Box::new(std::iter::once(Bytes::from_static(b"[]\n")));
     }
-    if empty {
-        out.write_all(b"[]\n").expect("memory takes any bytes");
+    Box::new(pages.into_iter().map(|page| {
+        let mut text = Vec::new();
+        for slot in page.slots() {
+            yaml_target(&slot.labels, &mut text);
+        }
+        text.into()
+    }))
+}
+
+fn yaml_target(labels: &Labels, text: &mut Vec<u8>) {
+    text.extend_from_slice(b"- targets: [");
+    // A JSON string is a YAML string.
+    string(labels.get(ADDRESS).unwrap_or_default(), text);
+    text.push(b']');
+    text.push(b'\n');
+    for (index, (name, value)) in published(labels).enumerate() {
+        text.extend_from_slice(if index == 0 { b"  labels:\n    " } else { b"    " });
+        string(name, text);
+        text.extend_from_slice(b": ");
+        string(value, text);
+        text.push(b'\n');
     }
 }

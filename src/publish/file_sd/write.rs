@@ -1,0 +1,104 @@
+//! Replaces a file atomically: whoever reads it sees the old content or the new, whole, whatever crashes.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::FileSdError;
+
+/// The steps that can be made to fail, or to hang, in tests.
+pub(super) trait Disk: Send + Sync + 'static {
+    /// Writes a piece to the temporary file.
+    fn write(&self, file: &mut dyn Write, piece: &[u8]) -> io::Result<()> {
+        file.write_all(piece)
+    }
+
+    /// Puts the temporary file in its place.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+}
+
+/// The disk as it is.
+#[derive(Debug)]
+pub(super) struct RealDisk;
+
+impl Disk for RealDisk {}
+
+/// Whether the file has exactly this content. A file that is missing or cannot be read has not.
+pub(super) fn is_content(path: &Path, pieces: impl Iterator<Item = Bytes>) -> bool {
+    let same = || -> io::Result<bool> {
+        let mut file = BufReader::with_capacity(64 * 1024, File::open(path)?);
+        let mut found = Vec::new();
+        for piece in pieces {
+            found.resize(piece.len(), 0);
+            file.read_exact(&mut found)?;
+            if found != piece {
+                return Ok(false);
+            }
+        }
+        Ok(file.read(&mut [0])? == 0)
+    };
+    same().unwrap_or(false)
+}
+
+/// Replaces the content of the file, or makes it. Missing folders are made; the permissions of a file that exists are
+/// kept, and a symbolic link stays one. On failure the file is as before.
+pub(super) fn replace(disk: &dyn Disk, path: &Path, pieces: impl Iterator<Item = Bytes>) -> Result<(), FileSdError> {
+    if path.is_dir() {
+        return Err(FileSdError::IsFolder { path: path.to_path_buf() });
+    }
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let no_name = || FileSdError::NoName { path: path.clone() };
+    let (folder, name) = (path.parent().ok_or_else(no_name)?, path.file_name().ok_or_else(no_name)?);
+    fs::create_dir_all(folder).map_err(|source| FileSdError::Folder { path: folder.to_path_buf(), source })?;
+
+    // Always the same name: what a crash left is replaced by the next write. Its ending keeps it out of `*.json`.
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(".rosterd-tmp");
+    let temporary = folder.join(temporary);
+    let written = write_temporary(disk, &temporary, &path, pieces).and_then(|()| disk.rename(&temporary, &path));
+    if let Err(source) = written {
+        // What cannot be removed either is replaced by the next write.
+        fs::remove_file(&temporary).ok();
+        return Err(match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FileSdError::Full { path, source },
+            _ => FileSdError::Write { path, source },
+        });
+    }
+    sync_folder(folder).map_err(|source| FileSdError::Write { path, source })
+}
+
+fn write_temporary(
+    disk: &dyn Disk,
+    temporary: &PathBuf,
+    path: &Path,
+    pieces: impl Iterator<Item = Bytes>,
+) -> io::Result<()> {
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = File::options().write(true).create_new(true).mode(0o644).open(temporary)?;
+    if let Ok(old) = fs::metadata(path) {
+        file.set_permissions(old.permissions())?;
+    }
+    let mut file = BufWriter::with_capacity(64 * 1024, file);
+    for piece in pieces {
+        disk.write(&mut file, &piece)?;
+    }
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// Makes the new name durable.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;

@@ -1,0 +1,140 @@
+//! On real folders, with a disk that fails, and with a process that is killed between two steps.
+
+use std::io::{BufRead, BufReader as Lines};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+
+use rosterd_model::{Coded, Retry};
+use rosterd_testkit::Folder;
+
+use super::*;
+
+fn pieces(text: &'static [&'static str]) -> impl Iterator<Item = Bytes> {
+    text.iter().map(|piece| Bytes::from_static(piece.as_bytes()))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = entries.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_made_with_the_folders_above_it() {
+    let folder = Folder::new();
+    let path = folder.path("new/sub/targets.json");
+    replace(&RealDisk, &path, pieces(&["[", "]"])).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "[]");
+    assert_eq!(names(path.parent().unwrap()), ["targets.json"]);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o133, 0, "nobody else may write");
+    replace(&RealDisk, &path, pieces(&[])).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "");
+}
+
+#[test]
+fn permissions_and_symbolic_links_stay() {
+    let folder = Folder::new();
+    let (real, link) = (folder.write("real.json", "old"), folder.path("link.json"));
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink(&real, &link).unwrap();
+    replace(&RealDisk, &link, pieces(&["new"])).unwrap();
+    assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+    assert_eq!(fs::metadata(&real).unwrap().mode() & 0o777, 0o640);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
+#[test]
+fn a_folder_is_refused_for_good() {
+    let folder = Folder::new();
+    let error = replace(&RealDisk, folder.root(), pieces(&["x"])).expect_err("it is a folder");
+    assert_eq!((error.code(), error.retry()), ("publish_path_is_folder", Retry::Never));
+    let below = folder.write("file", "").join("sub/targets.json");
+    let error = replace(&RealDisk, &below, pieces(&["x"])).expect_err("a file is no folder");
+    assert_eq!((error.code(), error.retry()), ("publish_folder_failed", Retry::Backoff));
+}
+
+/// A disk that is full after a piece, or cannot rename.
+struct Broken(&'static str);
+
+impl Disk for Broken {
+    fn write(&self, file: &mut dyn Write, piece: &[u8]) -> io::Result<()> {
+        file.write_all(piece)?;
+        if self.0 == "write" { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+}
+
+#[test]
+fn a_failure_names_the_file_and_leaves_the_old_one() {
+    for (broken, code) in [("write", "publish_disk_full"), ("rename", "publish_write_failed")] {
+        let folder = Folder::new();
+        let path = folder.write("targets.json", "old");
+        let error = replace(&Broken(broken), &path, pieces(&["new"])).expect_err("the disk is broken");
+        assert_eq!((error.code(), error.retry()), (code, Retry::Backoff));
+        assert!(error.to_string().contains("targets.json"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(folder.root()), ["targets.json"]);
+    }
+}
+
+#[test]
+fn content_is_compared_whole() {
+    let folder = Folder::new();
+    let path = folder.write("x", "abcdef");
+    assert!(is_content(&path, pieces(&["abc", "", "def"])));
+    for other in [&["abc", "deX"][..], &["abc"], &["abcdef", "g"], &[]] {
+        let other = other.iter().map(|piece| Bytes::copy_from_slice(piece.as_bytes()));
+        assert!(!is_content(&path, other));
+    }
+    assert!(!is_content(&folder.path("missing"), pieces(&[])));
+    assert!(!is_content(folder.root(), pieces(&[])));
+}
+
+/// Tells the child where to write. It is set for the child alone.
+const FILE: &str = "ROSTERD_TEST_FILE";
+
+/// Says when it is about to rename, and never does.
+struct Hanging;
+
+impl Disk for Hanging {
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        writeln!(io::stderr(), "about to rename")?;
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+#[test]
+#[ignore = "the process that the test below kills"]
+fn child_that_hangs_before_the_rename() {
+    let Some(path) = std::env::var_os(FILE) else { return };
+    replace(&Hanging, Path::new(&path), pieces(&["half", "way"])).unwrap();
+}
+
+#[test]
+fn a_process_killed_before_the_rename_leaves_the_old_file() {
+    let folder = Folder::new();
+    let path = folder.write("targets.json", "old");
+    let name = concat!(module_path!(), "::child_that_hangs_before_the_rename");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name.split_once("::").unwrap().1, "--ignored", "--nocapture"])
+        .env(FILE, &path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = Lines::new(child.stderr.take().unwrap()).lines();
+    assert_eq!(output.next().unwrap().unwrap(), "about to rename");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(names(folder.root()).len(), 2, "the temporary file was left");
+    replace(&RealDisk, &path, pieces(&["new"])).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    assert_eq!(names(folder.root()), ["targets.json"]);
+}
