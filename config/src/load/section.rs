@@ -34,17 +34,21 @@ impl Loader<'_> {
     /// Puts what a check found in its place. What follows from a value that was refused before is not told again.
     pub(super) fn found<T>(&mut self, section: &Section<T>, found: Vec<Found>) {
         for problem in found {
-            let key_was_refused =
-                section.left_out.contains(&self.tree.find(section.at, &problem.path, &HashSet::new()).0);
-            if !key_was_refused {
+            let place = self.tree.find(section.at, &problem.path, &section.left_out).0;
+            let is_empty_entry = problem.path.ends_with(']') && self.tree.is_null(place);
+            let lacks_a_key =
+                place != section.at && self.tree.entries(place).any(|(_, _, value)| section.left_out.contains(&value));
+            if !is_empty_entry && !lacks_a_key && !section.left_out.contains(&place) {
                 self.found_at(section.at, &section.path, &section.left_out, problem);
             }
         }
     }
 
     pub(super) fn found_at(&mut self, at: Id, path: &str, left_out: &HashSet<Id>, found: Found) {
-        let (place, _) = self.tree.find(at, &found.path, left_out);
-        let path = join_path(path, &found.path);
+        let (place, is_there) = self.tree.find(at, &found.path, left_out);
+        // Where elements were left out, those behind them are counted as they stand in the file.
+        let written = (is_there && !left_out.is_empty()).then(|| self.tree.path_below(at, place)).flatten();
+        let path = join_path(path, &written.unwrap_or(found.path));
         self.problems.push(self.tree.problem(place, path, found.code, found.message));
     }
 

@@ -294,7 +294,8 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
     forward_to_deserialize_any! { bytes byte_buf unit unit_struct tuple_struct i128 u128 }
 }
 
-/// Decodes a value for a map or a list.
+/// Decodes a value for a map or a list. What a type makes of a value that was read well may fail too.
 pub(super) fn element<'de, S: DeserializeSeed<'de>>(run: &Run<'_>, id: Id, seed: S) -> Result<S::Value, Fault> {
-    seed.deserialize(Cursor { run, id })
+    let cursor = Cursor { run, id };
+    cursor.noted(seed.deserialize(cursor))
 }

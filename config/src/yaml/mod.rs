@@ -12,3 +12,6 @@ mod tree; // values and their places
 pub(crate) use decode::decode;
 pub(crate) use nearest::did_you_mean;
 pub(crate) use tree::{Id, Tree, join_path};
+
+#[cfg(test)]
+mod tests;

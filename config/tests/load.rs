@@ -1,0 +1,284 @@
+//! Loading a configuration from outside: inheritance, places, warnings, several files, and what is shown.
+
+use std::path::PathBuf;
+
+use rosterd_config::{Config, ConfigErrors, EscapingScheme, LoadOptions, Loaded, ScrapeProtocol, code};
+use rosterd_discovery::Registry;
+use rosterd_model::{Coded, Duration, NameScheme};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            let path = folder.path(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn load(&self, own: Option<&str>) -> Result<Loaded, ConfigErrors> {
+        let env = |name: &str| (name == "REGION").then(|| "eu".to_owned());
+        let own = own.map(|own| self.path(own));
+        let options = LoadOptions { allow_exec: false, env: &env };
+        Config::load(&self.path("prometheus.yml"), own.as_deref(), &Registry::linked().unwrap(), &options)
+    }
+}
+
+fn loaded(text: &str) -> Loaded {
+    Folder::with(&[("prometheus.yml", text)]).load(None).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// `line:column code path` of each problem.
+fn places(errors: &ConfigErrors) -> Vec<String> {
+    let place = |p: &rosterd_config::Problem| format!("{}:{} {} {}", p.line, p.column, p.code, p.path);
+    errors.problems.iter().map(place).collect()
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let errors = Folder::with(&[("prometheus.yml", text)]).load(None).expect_err(text);
+    assert_eq!(errors.code(), code::INVALID_CONFIG);
+    places(&errors)
+}
+
+#[test]
+fn an_empty_file_has_all_defaults() {
+    for text in ["", "# nothing\n", "global:\nruntime:\nscrape_configs:\n", "global: {}"] {
+        let Loaded { config, warnings, .. } = loaded(text);
+        assert_eq!(config, Config::default(), "{text:?}");
+        assert_eq!(warnings, [], "{text:?}");
+        assert_eq!(config.global.scrape_interval, Duration::from_secs(60));
+        assert_eq!(config.global.scrape_timeout, Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn jobs_inherit_from_global() {
+    let config = loaded(
+        "
+global:
+  scrape_interval: 5s
+  target_limit: 7
+  convert_classic_histograms_to_nhcb: yes
+  metric_name_validation_scheme: legacy
+scrape_configs:
+  - job_name: plain
+  - job_name: own
+    scrape_interval: 2m
+    scrape_timeout: 1m
+    target_limit: 9
+    scrape_native_histograms: true
+    convert_classic_histograms_to_nhcb: false
+    metric_name_validation_scheme: utf8
+  - job_name: 7
+    scrape_interval:
+    honor_timestamps:
+",
+    )
+    .config;
+    let [plain, own, nothing] = config.scrape_configs.as_slice() else { panic!("{config:?}") };
+    assert_eq!(plain.settings.scrape_interval, Duration::from_secs(5));
+    assert_eq!(plain.settings.scrape_timeout, Duration::from_secs(5));
+    assert_eq!((plain.settings.target_limit, plain.convert_classic_histograms_to_nhcb()), (7, true));
+    assert_eq!(plain.name_scheme(), NameScheme::Legacy);
+    assert_eq!(plain.settings.metric_name_escaping_scheme, Some(EscapingScheme::Underscores));
+    assert_eq!(plain.settings.scrape_protocols.as_deref(), Some(&ScrapeProtocol::DEFAULT[..]));
+    assert_eq!(own.settings.scrape_timeout, Duration::from_secs(60));
+    assert_eq!((own.settings.target_limit, own.convert_classic_histograms_to_nhcb()), (9, false));
+    assert_eq!(own.settings.metric_name_escaping_scheme, Some(EscapingScheme::AllowUtf8));
+    assert_eq!(own.settings.scrape_protocols.as_ref().unwrap()[0], ScrapeProtocol::PrometheusProto);
+    assert_eq!((nothing.job_name(), nothing.settings.honor_timestamps), ("7", false));
+    assert_eq!(nothing.settings.scrape_interval, Duration::from_secs(5));
+}
+
+#[test]
+fn all_problems_come_at_once_and_each_has_its_place() {
+    let found = problems(
+        "global:
+  scrape_interal: 5s
+  scrape_timeout: [10s]
+scrape_configs:
+  - job_name: a
+    scrape_interval: 5sec
+    sample_limit: -1
+    honor_labels: perhaps
+    relabel_configs:
+      - {action: keepp, regex: x}
+      - {source_labels: [a], regex: '(', action: keep}
+      -
+  - job_name: a
+    consul_sd_configs: [{server: x}]
+    metrics_pth: /m
+  - {}
+scrape_confg: []
+",
+    );
+    assert_eq!(
+        found,
+        [
+            "2:3 cfg_unknown_key global.scrape_interal",
+            "3:19 cfg_invalid_type global.scrape_timeout",
+            "6:22 cfg_invalid_value scrape_configs[0].scrape_interval",
+            "7:19 cfg_invalid_value scrape_configs[0].sample_limit",
+            "8:19 cfg_invalid_type scrape_configs[0].honor_labels",
+            "10:18 cfg_invalid_value scrape_configs[0].relabel_configs[0].action",
+            "11:37 cfg_invalid_rule scrape_configs[0].relabel_configs[1].regex",
+            "12:8 cfg_empty_entry scrape_configs[0].relabel_configs[2]",
+            "13:15 cfg_duplicate_name scrape_configs[1].job_name",
+            "14:5 cfg_not_supported_yet scrape_configs[1].consul_sd_configs",
+            "15:5 cfg_unknown_key scrape_configs[1].metrics_pth",
+            "16:5 cfg_missing_key scrape_configs[2].job_name",
+            "17:1 cfg_unknown_key scrape_confg",
+        ]
+    );
+}
+
+#[test]
+fn the_message_names_the_key_that_was_meant() {
+    let folder = Folder::with(&[("prometheus.yml", "scrape_configs: [{job_name: a, scrape_interal: 5s}]")]);
+    let shown = folder.load(None).unwrap_err().to_string();
+    let wanted = "unknown key `scrape_interal` in scrape_configs[0]; did you mean `scrape_interval`?";
+    assert!(shown.contains(wanted), "{shown}");
+    assert!(shown.contains(&format!("{}:1:32:", folder.path("prometheus.yml").display())), "{shown}");
+}
+
+#[test]
+fn external_labels_take_variables_of_the_environment() {
+    let Loaded { config, warnings, .. } = loaded("global: {external_labels: {a: '${REGION}-$$1', b: 'x$NONE', c: 5}}");
+    let labels: Vec<_> = config.global.external_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(labels, ["a=eu-$1", "b=x", "c=5"]);
+    let shown: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.path.as_str())).collect();
+    assert_eq!(shown, [(code::UNDEFINED_VARIABLE, "global.external_labels.b")]);
+}
+
+#[test]
+fn what_has_no_effect_is_told_once() {
+    let warnings = loaded(
+        "
+rule_files: [a.rules, b.rules]
+alerting: {alertmanagers: [{static_configs: [{targets: [a]}], kubernetes_sd_configs: [{role: pod}]}]}
+storage: {tsdb: {out_of_order_time_window: 5m}}
+remote_read: [{url: 'http://a'}]
+remote_write: [{url: 'http://a'}, {url: 'http://b'}]
+scrape_configs: [{job_name: a, sample_limit: 5, honor_labels: true}]
+",
+    )
+    .warnings;
+    let shown: Vec<_> = warnings.iter().map(|w| format!("{} {}", w.code, w.path)).collect();
+    assert_eq!(
+        shown,
+        [
+            "cfg_section_ignored rule_files",
+            "cfg_section_ignored alerting",
+            "cfg_section_ignored storage",
+            "cfg_section_ignored remote_read",
+            "cfg_not_scraped scrape_configs[0].sample_limit",
+        ]
+    );
+}
+
+#[test]
+fn merge_keys_and_anchors_work_in_sections() {
+    let config = loaded(
+        "
+scrape_configs:
+  - &base
+    job_name: a
+    scrape_interval: 7s
+    scrape_timeout: 7s
+    relabel_configs: &rules [{target_label: x, replacement: y}]
+  - <<: *base
+    job_name: b
+    relabel_configs: *rules
+",
+    )
+    .config;
+    let [a, b] = config.scrape_configs.as_slice() else { panic!("{config:?}") };
+    assert_eq!((b.job_name(), b.settings.scrape_interval), ("b", a.settings.scrape_interval));
+    assert_eq!((a.relabel.len(), b.relabel.len()), (1, 1));
+}
+
+#[test]
+fn jobs_of_other_files_are_read_and_their_paths_are_their_own() {
+    let folder = Folder::with(&[
+        ("prometheus.yml", "scrape_config_files: ['jobs/*.yml']\nscrape_configs: [{job_name: main}]"),
+        ("jobs/b.yml", "scrape_configs: [{job_name: b, basic_auth: {password_file: pw}}]"),
+        ("jobs/a.yml", "scrape_configs: [{job_name: a}]"),
+        ("jobs/c.txt", "not yaml: ["),
+    ]);
+    let loaded = folder.load(None).unwrap_or_else(|errors| panic!("{errors}"));
+    let names: Vec<_> = loaded.config.scrape_configs.iter().map(|job| job.job_name()).collect();
+    assert_eq!(names, ["main", "a", "b"]);
+    let auth = loaded.config.scrape_configs[2].client().basic_auth.clone().unwrap();
+    assert_eq!(auth.password_file, folder.path("jobs/pw"));
+    assert_eq!(loaded.files, ["prometheus.yml", "jobs/a.yml", "jobs/b.yml"].map(|name| folder.path(name)));
+    assert_eq!(loaded.folders, [folder.path("jobs")]);
+    assert_eq!(folder.load(None).unwrap().checksum, loaded.checksum);
+    std::fs::write(folder.path("jobs/a.yml"), "scrape_configs: [{job_name: main}]\nglobal: {}").unwrap();
+    let errors = folder.load(None).unwrap_err();
+    let shown: Vec<_> = errors.problems.iter().map(|p| (p.file.clone(), p.code)).collect();
+    let file = folder.path("jobs/a.yml");
+    assert_eq!(shown, [(file.clone(), code::DUPLICATE_NAME), (file, code::UNKNOWN_KEY)]);
+}
+
+#[test]
+fn own_settings_come_from_either_file_or_from_both() {
+    let folder = Folder::with(&[
+        ("prometheus.yml", "scrape_configs: [{job_name: a}, {job_name: b}]\nrosterd: {jobs: {a: {scrape: false}}}\n"),
+        ("conf/rosterd.yml", "publish: {file_sd: [{path: 'out/{job}.json'}]}\njobs: {b: {scrape: false}}\n"),
+        ("twice.yml", "jobs: {a: {scrape: true}}"),
+    ]);
+    let config = folder.load(Some("conf/rosterd.yml")).unwrap_or_else(|errors| panic!("{errors}")).config;
+    assert_eq!(config.scrape_configs.iter().map(|job| job.scrape).collect::<Vec<_>>(), [false, false]);
+    assert_eq!(config.rosterd.file_outputs(["a"])[0].path, folder.path("conf/out/a.json"));
+    let errors = folder.load(Some("twice.yml")).unwrap_err();
+    assert_eq!(places(&errors), ["1:20 cfg_conflicting_keys rosterd.jobs.a.scrape"]);
+    assert!(errors.to_string().contains("prometheus.yml:2:"), "{errors}");
+}
+
+#[test]
+fn what_is_shown_hides_secrets_and_reads_back() {
+    let text = "
+global: {scrape_interval: 5s, scrape_timeout: 4s, external_labels: {a: b}}
+scrape_configs:
+  - job_name: a
+    params: {z: ['1'], a: [b]}
+    basic_auth: {username: u, password: hunter2}
+    relabel_configs: [{target_label: x, replacement: y}]
+remote_write:
+  - url: http://u:hunter2@host/w
+    headers: {X-Key: hunter2}
+    sigv4: {access_key: k, secret_key: hunter2}
+";
+    let shown = loaded(text).config.to_yaml();
+    assert!(!shown.contains("hunter2") && shown.contains("password: <secret>"), "{shown}");
+    let keys =
+        ["global:", "runtime:", "scrape_configs:", "job_name:", "basic_auth:", "relabel_configs:", "remote_write:"];
+    let order = keys.map(|key| shown.find(key).unwrap_or_else(|| panic!("{key} in {shown}")));
+    assert!(order.is_sorted(), "{shown}");
+    assert_eq!(loaded(&shown).config.to_yaml(), shown);
+}
+
+#[test]
+fn equal_jobs_are_equal_and_others_are_not() {
+    let text = "scrape_configs: [{job_name: a, basic_auth: {password: p}}, {job_name: b}]";
+    let (one, same) = (loaded(text).config, loaded(&format!("# moved\n{text}")).config);
+    assert_eq!(one.scrape_configs, same.scrape_configs);
+    let other = loaded(&text.replace("password: p", "password: q")).config;
+    assert_ne!(one.job("a"), other.job("a"));
+    assert_eq!(one.job("b"), other.job("b"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told() {
+    let folder = Folder::with(&[]);
+    let errors = folder.load(None).unwrap_err();
+    assert_eq!(errors.problems[0].code, code::UNREADABLE);
+    assert!(errors.to_string().starts_with(&folder.path("prometheus.yml").display().to_string()), "{errors}");
+}
