@@ -1,6 +1,8 @@
 //! `testdata/config`: each `.good.yml` loads, each `.bad.yml` fails with the code that its first line names, and every
 //! section, every mechanism and every code of a failure has its files.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Loading a configuration from outside: inheritance, places, warnings, several files, and what is shown.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
 use std::path::PathBuf;
 
 use rosterd_config::{Config, ConfigErrors, EscapingScheme, LoadOptions, Loaded, ScrapeProtocol, code};
