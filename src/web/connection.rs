@@ -42,8 +42,11 @@ pub(super) async fn serve(
     settings: Arc<Settings>,
     stop: CancellationToken,
 ) {
-    // Small answers leave at once.
+    // Small answers leave at once. A kernel that cannot do either is served all the same.
     stream.set_nodelay(true).ok();
+    // A client that does not take its answer, or is gone without a word, does not hold its connection for ever.
+    let patience = u32::try_from(settings.read_timeout.as_millis()).unwrap_or(u32::MAX);
+    rustix::net::sockopt::set_tcp_user_timeout(&stream, patience).ok();
     let http2 = config.as_ref().is_none_or(|config| config.http2);
     let Some(tls) = config.and_then(|config| config.tls.clone()) else {
         return requests(stream, peer, http2, router, &settings, stop).await;

@@ -337,6 +337,23 @@ fn a_connection_that_rests_is_closed() {
 }
 
 #[test]
+fn a_client_that_does_not_take_its_answer_is_cut() {
+    leak_checked_live(async || {
+        let endless = get(|| async {
+            let piece = || Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[0; 64 * 1024]));
+            axum::body::Body::from_stream(futures_util::stream::repeat_with(piece))
+        });
+        let impatient = Settings { read_timeout: Duration::from_millis(200), ..settings() };
+        let (server, address) = serve(impatient, None, Router::new().route("/", endless)).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        client.read_exact(&mut [0; 12]).await.unwrap();
+        eventually(patience(), "the client is cut", || server.connections().is_empty()).await;
+        stop(server).await;
+    });
+}
+
+#[test]
 fn more_connections_than_allowed_wait_for_their_turn() {
     leak_checked_live(async || {
         let (server, address) = serve(Settings { max_connections: 1, ..settings() }, None, hello()).await;
