@@ -22,7 +22,9 @@ pub mod watch;
 
 pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};
 pub use error::Error;
-pub use manager::{Applied, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Update};
+pub use manager::{
+    Applied, Directory, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Update,
+};
 pub use mechanism::{AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics, Problem};
 pub use polling::{Polling, Schedule};
 pub use registry::{Mechanism, Registry, RegistryError, Validator};

@@ -8,4 +8,4 @@ mod supervisor;
 
 pub use plan::{Plan, Providers};
 pub use provider::{ProviderKey, ProviderStatus, Update};
-pub use supervisor::{Applied, Jobs, Manager, ManagerError};
+pub use supervisor::{Applied, Directory, Jobs, Manager, ManagerError};

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rosterd_model::{Coded, Priority, TargetGroup};
@@ -69,7 +69,31 @@ pub struct Manager {
     metrics: Metrics,
     sink: mpsc::Sender<Update>,
     running: BTreeMap<ProviderKey, Running>,
-    jobs: BTreeMap<Arc<str>, Vec<ProviderKey>>,
+    directory: Directory,
+}
+
+/// The providers that run, for readers beside the manager. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct Directory(Arc<Mutex<Vec<Listed>>>);
+
+#[derive(Debug)]
+struct Listed {
+    key: ProviderKey,
+    jobs: Vec<Arc<str>>,
+    status: StatusHandle,
+}
+
+impl Directory {
+    /// All providers with their state, by key.
+    pub fn list(&self) -> Vec<ProviderStatus> {
+        let listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let statuses = listed.iter().map(|Listed { key, jobs, status }| ProviderStatus {
+            key: key.clone(),
+            jobs: jobs.clone(),
+            status: status.get(),
+        });
+        statuses.collect()
+    }
 }
 
 #[derive(Debug)]
@@ -94,7 +118,7 @@ impl Manager {
                 .map_err(|source| ManagerError::Metrics { part: mechanism.name, source })?;
             mechanism_metrics.insert(mechanism.name, Arc::from(own));
         }
-        Ok(Self { mechanism_metrics, metrics, sink, running: BTreeMap::new(), jobs: BTreeMap::new() })
+        Ok(Self { mechanism_metrics, metrics, sink, running: BTreeMap::new(), directory: Directory::default() })
     }
 
     /// What would be started and stopped for these jobs, and which providers each job has.
@@ -110,10 +134,10 @@ impl Manager {
             applied.stragglers.extend(self.stop(key).await);
             applied.stopped += 1;
         }
-        self.jobs = plan.jobs;
         for (key, config) in plan.start {
             self.start(key, config);
         }
+        self.list(&plan.jobs);
         self.metrics.providers.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
         applied
     }
@@ -130,18 +154,22 @@ impl Manager {
         stragglers
     }
 
-    /// All providers, by key.
-    pub fn providers(&self) -> Vec<ProviderStatus> {
+    /// Where others see the providers.
+    pub fn directory(&self) -> Directory {
+        self.directory.clone()
+    }
+
+    fn list(&self, jobs: &BTreeMap<Arc<str>, Vec<ProviderKey>>) {
         let jobs_of = |key: &ProviderKey| {
-            let jobs = self.jobs.iter().filter(|(_, keys)| keys.contains(key));
-            jobs.map(|(job, _)| Arc::clone(job)).collect()
+            let users = jobs.iter().filter(|(_, keys)| keys.contains(key));
+            users.map(|(job, _)| Arc::clone(job)).collect()
         };
-        let statuses = self.running.iter().map(|(key, running)| ProviderStatus {
+        let listed = self.running.iter().map(|(key, running)| Listed {
             key: key.clone(),
             jobs: jobs_of(key),
-            status: running.status.get(),
+            status: running.status.clone(),
         });
-        statuses.collect()
+        *self.directory.0.lock().unwrap_or_else(PoisonError::into_inner) = listed.collect();
     }
 
     fn start(&mut self, key: ProviderKey, config: Arc<dyn AnyConfig>) {

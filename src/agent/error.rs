@@ -1,0 +1,78 @@
+//! Why an agent cannot start, or ended.
+
+use std::path::PathBuf;
+
+use rosterd_config::ConfigErrors;
+use rosterd_discovery::{ManagerError, RegistryError};
+use rosterd_model::{Coded, Priority, Retry};
+
+use crate::store::StoreError;
+use crate::web;
+
+/// Why an agent cannot start, or ended although nobody asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The configuration is not good.
+    #[error("cannot load the configuration {}", path.display())]
+    Config {
+        /// The main file.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        source: ConfigErrors,
+    },
+    /// Two mechanisms have one name.
+    #[error("cannot list the mechanisms")]
+    Mechanisms(#[from] RegistryError),
+    /// Discovery cannot start.
+    #[error("cannot start discovery")]
+    Discovery(#[from] ManagerError),
+    /// A metric is registered twice.
+    #[error("cannot register the metrics of {part}")]
+    Metrics {
+        /// Whose metrics.
+        part: &'static str,
+        /// Why.
+        source: prometheus::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The HTTP server cannot start.
+    #[error("cannot serve HTTP")]
+    Web(#[from] web::Error),
+    /// The task that owns the roster ended.
+    #[error("the roster ended unexpectedly: {message}")]
+    RosterEnded {
+        /// What it said last.
+        message: String,
+    },
+    /// Some tasks had to be aborted.
+    #[error("these tasks did not end in time and were aborted: {}", names.join(", "))]
+    Stragglers {
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
+impl Coded for AgentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Config { source, .. } => source.code(),
+            Self::Mechanisms(_) => "agent_mechanisms",
+            Self::Discovery(source) => source.code(),
+            Self::Metrics { .. } => "agent_metrics",
+            Self::Store(source) => source.code(),
+            Self::Web(source) => source.code(),
+            Self::RosterEnded { .. } => "agent_roster_ended",
+            Self::Stragglers { .. } => "agent_stragglers",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}

@@ -1,0 +1,89 @@
+//! The configuration's jobs as discovery, the roster and the publications want them. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rosterd_config::{Config, OutputFormat, ScrapeConfig};
+use rosterd_discovery::{Jobs, ProviderKey};
+use rosterd_model::labels::{JOB, METRICS_PATH, PARAM_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
+
+use crate::publish::file_sd::{Format, Output};
+use crate::roster::target::{
+    ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HISTOGRAMS, SCRAPE_NATIVE_HISTOGRAMS,
+};
+use crate::roster::{JobSpec, Limits};
+
+/// What discovery needs.
+pub(super) fn discovery(config: &Config) -> Jobs {
+    config.scrape_configs.iter().map(|job| (job.job_name().into(), job.discovery.clone())).collect()
+}
+
+/// What the roster needs; `providers` are those that the manager gives to each job.
+pub(super) fn roster(config: &Config, providers: &BTreeMap<Arc<str>, Vec<ProviderKey>>) -> Vec<JobSpec> {
+    let of = |job: &ScrapeConfig| providers.get(job.job_name()).cloned().unwrap_or_default();
+    config.scrape_configs.iter().map(|job| spec(job, of(job))).collect()
+}
+
+/// What the file_sd publication needs.
+pub(super) fn outputs(config: &Config) -> Arc<[Output]> {
+    let outputs = config.rosterd.file_outputs(config.scrape_configs.iter().map(ScrapeConfig::job_name));
+    let outputs = outputs.into_iter().map(|output| Output {
+        path: output.path,
+        format: match output.format {
+            OutputFormat::Json => Format::Json,
+            OutputFormat::Yaml => Format::Yaml,
+        },
+        jobs: output.jobs.into_iter().map(Arc::from).collect(),
+    });
+    outputs.collect()
+}
+
+fn spec(job: &ScrapeConfig, providers: Vec<ProviderKey>) -> JobSpec {
+    let settings = &job.settings;
+    let (interval, timeout) = (settings.scrape_interval.to_string(), settings.scrape_timeout.to_string());
+    JobSpec {
+        name: job.job_name().into(),
+        rules: job.relabel.clone(),
+        defaults: defaults(job, &interval, &timeout),
+        params: settings.params.clone(),
+        limits: Limits {
+            targets: limit(settings.target_limit),
+            labels: limit(settings.label_limit),
+            label_name_length: limit(settings.label_name_length_limit),
+            label_value_length: limit(settings.label_value_length_limit),
+            keep_dropped: limit(settings.keep_dropped_targets),
+        },
+        interval,
+        timeout,
+        providers,
+    }
+}
+
+/// The labels that Prometheus gives to every discovered target (`PopulateDiscoveredLabels` in `scrape/target.go`).
+fn defaults(job: &ScrapeConfig, interval: &str, timeout: &str) -> Vec<(String, String)> {
+    let settings = &job.settings;
+    let fixed = [
+        (JOB, job.job_name()),
+        (SCRAPE_INTERVAL, interval),
+        (SCRAPE_TIMEOUT, timeout),
+        (METRICS_PATH, &settings.metrics_path),
+        (SCHEME, &settings.scheme),
+        (CONVERT_CLASSIC_HISTOGRAMS, boolean(job.convert_classic_histograms_to_nhcb())),
+        (ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, boolean(job.always_scrape_classic_histograms())),
+        (SCRAPE_NATIVE_HISTOGRAMS, boolean(job.scrape_native_histograms())),
+    ];
+    let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let params = settings.params.iter().filter_map(|(name, values)| {
+        let first = values.first()?;
+        Some((format!("{PARAM_PREFIX}{name}"), first.clone()))
+    });
+    fixed.chain(params).collect()
+}
+
+fn boolean(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+fn limit(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,335 @@
+//! Start, run, reload, shut down.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rosterd_config::{Config, LoadOptions, Loaded};
+use rosterd_discovery::stopper::{Stopper, Task};
+use rosterd_discovery::{Manager, Registry};
+use rosterd_model::{Coded, Report};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::metrics::Metrics;
+use super::reload::{Reloads, Wish};
+use super::{AgentError, jobs};
+use crate::api::{self, ConfigView, Lifecycle, ReloadRequest};
+use crate::publish::file_sd::{self, FileSd, FileSdWorker, Outputs};
+use crate::reconcile::{Reconciler, Worker, WorkerId};
+use crate::roster::{Roster, RosterHandle};
+use crate::store::{EmbeddedStore, MemoryStore, Store};
+use crate::{reconcile, roster, web};
+
+/// What an agent is told besides its configuration.
+#[derive(Debug)]
+pub struct Options {
+    /// `--config.file`.
+    pub config_file: PathBuf,
+    /// `--rosterd.config.file`.
+    pub rosterd_config_file: Option<PathBuf>,
+    /// `--storage.path`; without it nothing outlives the process.
+    pub storage_path: Option<PathBuf>,
+    /// `--config.auto-reload`: how often to look at the files besides their events; `None` never looks.
+    pub auto_reload: Option<Duration>,
+    /// `--enable-exec-sd`.
+    pub allow_exec: bool,
+    /// Variables for external labels.
+    pub environment: BTreeMap<String, String>,
+    /// The mechanisms.
+    pub mechanisms: Registry,
+    /// All flags with their values, for the API.
+    pub flags: BTreeMap<String, String>,
+    /// How long tasks and connections may take to end.
+    pub shutdown_timeout: Duration,
+    /// The HTTP face.
+    pub web: Web,
+}
+
+/// What the HTTP face is told.
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// Listeners and their limits.
+    pub settings: web::Settings,
+    /// `--web.config.file`.
+    pub config_file: Option<PathBuf>,
+    /// `--web.external-url`.
+    pub external_url: Option<String>,
+    /// `--web.route-prefix`.
+    pub route_prefix: Option<String>,
+    /// `--web.enable-lifecycle`.
+    pub enable_lifecycle: bool,
+    /// The name of this machine, for the external URL.
+    pub hostname: String,
+}
+
+/// An agent at work.
+#[derive(Debug)]
+pub struct Agent {
+    options: Options,
+    metrics: Metrics,
+    manager: Manager,
+    roster: RosterHandle,
+    roster_task: Task<()>,
+    outputs: watch::Sender<Outputs>,
+    view: watch::Sender<Arc<ConfigView>>,
+    checksum: u64,
+    refused: Option<u64>,
+    reloads: Reloads,
+    reload_requests: mpsc::Sender<ReloadRequest>,
+    server: web::Server,
+    quit: CancellationToken,
+    stopping: CancellationToken,
+    /// The store's own tasks: they end last.
+    storage: Stopper,
+    /// Roster and reconciler.
+    work: Stopper,
+}
+
+impl Agent {
+    /// Starts an agent: loads the configuration, restores the roster, starts discovery, and serves HTTP.
+    ///
+    /// Fails when the configuration is not good, the store is taken, or an address cannot be listened on; then nothing
+    /// of it is left running.
+    pub async fn start(options: Options) -> Result<Self, AgentError> {
+        let loaded = load(&options)?;
+        let live = options.web.config_file.as_deref().map(web::Live::open).transpose()?.map(Arc::new);
+        let server = web::Server::bind(options.web.settings.clone(), live).await?;
+        let storage = Stopper::new();
+        let started = async {
+            let store: Arc<dyn Store> = match &options.storage_path {
+                Some(path) => Arc::new(EmbeddedStore::open(path, &storage).await?),
+                None => Arc::new(MemoryStore::new()),
+            };
+            Self::assemble(options, server, store, storage.clone())
+        };
+        let mut agent = match started.await {
+            Ok(agent) => agent,
+            Err(error) => {
+                storage.stop(Duration::from_secs(1)).await;
+                return Err(error);
+            }
+        };
+        agent.take(loaded).await;
+        Ok(agent)
+    }
+
+    fn assemble(
+        options: Options,
+        server: web::Server,
+        store: Arc<dyn Store>,
+        storage: Stopper,
+    ) -> Result<Self, AgentError> {
+        let registry = prometheus::Registry::new();
+        let failed = |part| move |source| AgentError::Metrics { part, source };
+        let metrics = Metrics::register(&registry).map_err(failed("agent"))?;
+        let roster_metrics = roster::metrics::Metrics::register(&registry).map_err(failed("roster"))?;
+        let reconcile_metrics = reconcile::metrics::Metrics::register(&registry).map_err(failed("reconciler"))?;
+        let http_metrics = api::HttpMetrics::register(&registry).map_err(failed("http"))?;
+
+        let port = server.addresses().first().map_or(0, SocketAddr::port);
+        let external_url =
+            web::ExternalUrl::parse(options.web.external_url.as_deref(), &options.web.hostname, port)?;
+        let route_prefix = web::route_prefix(options.web.route_prefix.as_deref(), &external_url);
+
+        let work = Stopper::new();
+        let (updates, received) = mpsc::channel(1);
+        let manager = Manager::new(&options.mechanisms, &registry, updates)?;
+        let (roster, roster_task) = Roster::start(&work, Arc::clone(&store), roster_metrics, received);
+        let (outputs, _) = watch::channel(None);
+        start_publishing(&work, store, &roster, &outputs, reconcile_metrics);
+
+        let none = ConfigView { yaml: String::new(), loaded: SystemTime::now(), refused: None };
+        let (view, config) = watch::channel(Arc::new(none));
+        let (reload_requests, requests) = mpsc::channel(1);
+        let (quit, stopping) = (CancellationToken::new(), CancellationToken::new());
+        let reloads = Reloads::new(requests, options.auto_reload);
+        let directory = manager.directory();
+        let state = api::State {
+            build: api::Build::this(),
+            flags: options.flags.clone(),
+            external_url,
+            route_prefix,
+            registry,
+            metrics: http_metrics,
+            started: SystemTime::now(),
+            directory: std::env::current_dir().unwrap_or_default(),
+            config,
+            lifecycle: Lifecycle {
+                enabled: options.web.enable_lifecycle,
+                reload: reload_requests.clone(),
+                quit: quit.clone(),
+                stopping: stopping.clone(),
+            },
+            roster: roster.clone(),
+            providers: api::Providers::new(move || directory.list()),
+            listen_port: port,
+            ready_at: Instant::now(),
+        };
+        let mut agent = Self {
+            options,
+            metrics,
+            manager,
+            roster,
+            roster_task,
+            outputs,
+            view,
+            checksum: 0,
+            refused: None,
+            reloads,
+            reload_requests,
+            server,
+            quit,
+            stopping,
+            storage,
+            work,
+        };
+        agent.server.serve(api::router(Arc::new(state)));
+        Ok(agent)
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    /// The roster, for whoever embeds the agent.
+    pub fn roster(&self) -> RosterHandle {
+        self.roster.clone()
+    }
+
+    /// How to ask for a reload; the answer says whether the configuration is in use.
+    pub fn reload_requests(&self) -> mpsc::Sender<ReloadRequest> {
+        self.reload_requests.clone()
+    }
+
+    /// Reloads when asked to, until `stop` fires or somebody quits it over HTTP; then shuts down.
+    ///
+    /// Fails when tasks had to be aborted, or when the roster's task ended.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), AgentError> {
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break None,
+                () = self.quit.cancelled() => break None,
+                ended = &mut self.roster_task => break Some(ended),
+                wish = self.reloads.next() => self.fulfil(wish).await,
+            }
+        };
+        let stragglers = self.shutdown().await;
+        match ended {
+            Some(ended) => {
+                let message = match ended {
+                    Some(Err(panicked)) => panicked.to_string(),
+                    Some(Ok(())) | None => "it returned".to_owned(),
+                };
+                Err(AgentError::RosterEnded { message })
+            }
+            None if !stragglers.is_empty() => Err(AgentError::Stragglers { names: stragglers }),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops in order: no new requests, no discovery, no work, and the store last.
+    async fn shutdown(self) -> Vec<String> {
+        info!("shutting down");
+        self.stopping.cancel();
+        let deadline = self.options.shutdown_timeout;
+        let mut stragglers = self.server.shutdown(deadline).await;
+        stragglers.extend(self.manager.shutdown().await);
+        stragglers.extend(self.work.stop(deadline).await);
+        stragglers.extend(self.storage.stop(deadline).await);
+        stragglers.iter().map(|name| name.to_string()).collect()
+    }
+
+    async fn fulfil(&mut self, wish: Wish) {
+        match wish {
+            Wish::Asked(answer) => {
+                let result = self.reload(true).await;
+                // Whoever asked may have gone away.
+                answer.send(result).ok();
+            }
+            // The result is in the log, the metrics and the API.
+            Wish::Look => drop(self.reload(false).await),
+        }
+    }
+
+    /// Reads the configuration and takes it into use if it is good, and new or `forced`.
+    async fn reload(&mut self, forced: bool) -> Result<(), Report> {
+        let options = &self.options;
+        match load(options) {
+            Ok(loaded) if !forced && loaded.checksum == self.checksum && self.refused.is_none() => Ok(()),
+            Ok(loaded) => {
+                info!(file = %options.config_file.display(), "configuration changed, taking it into use");
+                self.take(loaded).await;
+                Ok(())
+            }
+            Err(error) => {
+                let report = Report::of(&error);
+                // A file that stays bad is told once, not at every look.
+                let seen = xxhash_rust::xxh3::xxh3_64(report.to_string().as_bytes());
+                if forced || self.refused != Some(seen) {
+                    let code = error.code();
+                    error!(error = %report, code, "configuration refused, the one before stays in use");
+                    self.metrics.refused();
+                    let refused = Some(report.clone());
+                    self.view.send_modify(|view| {
+                        *view = Arc::new(ConfigView { refused, ..ConfigView::clone(view) });
+                    });
+                    self.refused = Some(seen);
+                }
+                Err(report)
+            }
+        }
+    }
+
+    /// Takes a good configuration into use: the roster first, so that it knows whose updates come.
+    async fn take(&mut self, loaded: Loaded) {
+        for warning in &loaded.warnings {
+            warn!(code = warning.code, "{warning}");
+        }
+        let config = &loaded.config;
+        let plan = self.manager.plan(&jobs::discovery(config));
+        self.roster.set_jobs(jobs::roster(config, &plan.jobs)).await;
+        self.outputs.send_replace(Some(jobs::outputs(config)));
+        let applied = self.manager.apply(plan).await;
+        let watched: Vec<_> = loaded.files.iter().chain(&loaded.folders).cloned().collect();
+        self.reloads.watch(&watched);
+        self.checksum = loaded.checksum;
+        self.refused = None;
+        self.metrics.loaded();
+        self.view.send_replace(Arc::new(ConfigView {
+            yaml: config.to_yaml(),
+            loaded: SystemTime::now(),
+            refused: None,
+        }));
+        let (started, stopped) = (applied.started, applied.stopped);
+        info!(jobs = config.scrape_configs.len(), started, stopped, "configuration in use");
+    }
+}
+
+fn load(options: &Options) -> Result<Loaded, AgentError> {
+    let env = |name: &str| options.environment.get(name).cloned();
+    let load = LoadOptions { allow_exec: options.allow_exec, env: &env };
+    Config::load(&options.config_file, options.rosterd_config_file.as_deref(), &options.mechanisms, &load)
+        .map_err(|source| AgentError::Config { path: options.config_file.clone(), source })
+}
+
+/// The reconciler with its workers, and what keeps their desired state.
+fn start_publishing(
+    work: &Stopper,
+    store: Arc<dyn Store>,
+    roster: &RosterHandle,
+    outputs: &watch::Sender<Outputs>,
+    metrics: reconcile::metrics::Metrics,
+) {
+    let (desired, wanted) = watch::channel(None);
+    let (configured, views, stop) = (outputs.subscribe(), roster.watch(), work.token().clone());
+    work.spawn("file_sd", file_sd::desired(configured, views, |spec: FileSd| spec, desired, stop));
+    let make = |_: &WorkerId, _: &FileSd| -> Box<dyn Worker<FileSd>> { Box::new(FileSdWorker::new()) };
+    Reconciler::start(store, make, wanted, metrics, work);
+}
