@@ -1,6 +1,7 @@
 //! rosterd finds out what runs where, keeps one agreed roster of it, and keeps everything that depends on that roster
 //! in step. This library is the whole agent; the binary is a thin face of it.
 
+pub mod agent;
 pub mod api;
 pub mod publish;
 pub mod reconcile;

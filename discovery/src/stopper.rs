@@ -5,7 +5,9 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -32,14 +34,15 @@ struct Tasks {
 #[error("{0}")]
 pub struct Panicked(pub String);
 
-/// The end of a task: waits for its result. Dropping it changes nothing for the task.
+/// The end of a task: a future of its result, `None` when it was aborted. Dropping it changes nothing for the task.
 #[derive(Debug)]
 pub struct Task<T>(oneshot::Receiver<Result<T, Panicked>>);
 
-impl<T> Task<T> {
-    /// What the task returned, `None` when it was aborted.
-    pub async fn join(self) -> Option<Result<T, Panicked>> {
-        self.0.await.ok()
+impl<T> Future for Task<T> {
+    type Output = Option<Result<T, Panicked>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(Result::ok)
     }
 }
 
@@ -173,7 +176,7 @@ mod tests {
             });
             assert_eq!(stopper.running(), [Arc::from("listener")]);
             assert!(stopper.stop(Duration::from_secs(1)).await.is_empty());
-            assert_eq!(task.join().await, Some(Ok(7)));
+            assert_eq!(task.await, Some(Ok(7)));
             assert!(stopper.running().is_empty());
         });
     }
@@ -184,7 +187,7 @@ mod tests {
             let stopper = Stopper::new();
             let task = stopper.spawn("deaf", std::future::pending::<()>());
             assert_eq!(stopper.stop(Duration::from_secs(1)).await, [Arc::from("deaf")]);
-            assert_eq!(task.join().await, None);
+            assert_eq!(task.await, None);
         });
     }
 
@@ -193,7 +196,7 @@ mod tests {
         leak_checked(|| async {
             let stopper = Stopper::new();
             let task = stopper.spawn("clumsy", async { panic!("oops") });
-            assert_eq!(task.join().await, Some(Err::<(), _>(Panicked("oops".to_owned()))));
+            assert_eq!(task.await, Some(Err::<(), _>(Panicked("oops".to_owned()))));
             assert!(stopper.stop(Duration::from_secs(1)).await.is_empty());
         });
     }

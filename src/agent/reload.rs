@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use rosterd_discovery::watch::Watcher;
 use tokio::sync::mpsc;
-use tracing::warn;
 
 use crate::api::ReloadRequest;
 
@@ -42,13 +41,7 @@ impl Reloads {
         let Some(files) = &mut self.files else { return };
         match &mut files.watcher {
             Some(watcher) => watcher.set(paths),
-            None => match Watcher::new(paths) {
-                Ok(watcher) => files.watcher = Some(watcher),
-                Err(error) => {
-                    let interval = files.interval;
-                    warn!(%error, ?interval, "cannot watch the configuration, looking at it at the interval only");
-                }
-            },
+            None => files.watcher = Some(Watcher::new(paths)),
         }
     }
 

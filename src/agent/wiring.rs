@@ -132,8 +132,7 @@ impl Agent {
         let http_metrics = api::HttpMetrics::register(&registry).map_err(failed("http"))?;
 
         let port = server.addresses().first().map_or(0, SocketAddr::port);
-        let external_url =
-            web::ExternalUrl::parse(options.web.external_url.as_deref(), &options.web.hostname, port)?;
+        let external_url = web::ExternalUrl::parse(options.web.external_url.as_deref(), &options.web.hostname, port)?;
         let route_prefix = web::route_prefix(options.web.route_prefix.as_deref(), &external_url);
 
         let work = Stopper::new();

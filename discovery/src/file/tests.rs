@@ -107,7 +107,7 @@ impl Running {
 
     async fn end(self) -> Folder {
         self.stop.cancel();
-        assert!(self.task.join().await.unwrap().unwrap().is_ok());
+        assert!(self.task.await.unwrap().unwrap().is_ok());
         assert_eq!(self.stopper.stop(DEADLINE).await, Vec::<std::sync::Arc<str>>::new());
         self.folder
     }

@@ -277,7 +277,7 @@ impl Provider {
                 }
             }
         }
-        let ended = task.join().await;
+        let ended = task.await;
         if stop.is_cancelled() {
             return None;
         }

@@ -54,7 +54,7 @@ mod tests {
             tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
             assert!(updates.try_recv().is_err() && !stopper.running().is_empty());
             stop.cancel();
-            assert!(task.join().await.unwrap().unwrap().is_ok());
+            assert!(task.await.unwrap().unwrap().is_ok());
             assert_eq!(updates.recv().await, None);
             assert!(cx.status.get().last_error.is_none());
             stopper.stop(std::time::Duration::from_secs(1)).await;

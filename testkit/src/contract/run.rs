@@ -112,7 +112,7 @@ impl Run {
         if !stragglers.is_empty() {
             return Err(format!("the run did not end within {SOON:?} after it was stopped"));
         }
-        match self.task.join().await {
+        match self.task.await {
             Some(Ok(result)) => Ok(result),
             Some(Err(panicked)) => Err(format!("the run panicked: {panicked}")),
             None => Err("the run was aborted".to_owned()),

@@ -1,0 +1,234 @@
+//! The manager, driven by fake mechanisms: what is shared, what runs on, what is forwarded, and what ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd_discovery::{AnyConfig, Jobs, Manager, Mechanism, Presence, Registry, Update};
+use rosterd_model::{Retry, TargetGroup};
+use rosterd_testkit::fake::{self, Probe};
+use rosterd_testkit::{addresses, advance_until, group, groups, leak_checked};
+use tokio::sync::mpsc;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct Setup {
+    manager: Manager,
+    updates: mpsc::Receiver<Update>,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).unwrap();
+        let (sink, updates) = mpsc::channel(1);
+        let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), sink).unwrap();
+        Self { manager, updates }
+    }
+
+    async fn apply(&mut self, jobs: &[(&str, &[&fake::Config])]) -> rosterd_discovery::Applied {
+        let jobs: Jobs = jobs
+            .iter()
+            .map(|(job, configs)| {
+                let configs = configs.iter().map(|config| Arc::new((*config).clone()) as Arc<dyn AnyConfig>);
+                (Arc::from(*job), configs.collect())
+            })
+            .collect();
+        let plan = self.manager.plan(&jobs);
+        self.manager.apply(plan).await
+    }
+
+    async fn next(&mut self) -> Update {
+        self.updates.recv().await.expect("the manager keeps its sink")
+    }
+
+    async fn end(self) {
+        assert!(self.manager.shutdown().await.is_empty());
+    }
+}
+
+fn sources(update: &Update) -> Vec<&str> {
+    update.groups.iter().map(|group| &*group.source).collect()
+}
+
+fn provider(setup: &Setup, index: usize) -> rosterd_discovery::ProviderStatus {
+    setup.manager.directory().list().swap_remove(index)
+}
+
+async fn failed_then_rebuilt(probe: &Probe, fail: impl AsyncFnOnce()) {
+    probe.wait_runs(1).await;
+    fail().await;
+    advance_until(MINUTE, || probe.builds() == 2).await;
+}
+
+#[test]
+fn equal_configurations_share_a_provider() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        let applied = setup.apply(&[("one", &[&config, &config]), ("two", &[&config])]).await;
+        assert_eq!(applied.started, 1);
+        probe.wait_runs(1).await;
+        let status = provider(&setup, 0);
+        assert_eq!(status.jobs, [Arc::from("one"), Arc::from("two")]);
+        assert_eq!((probe.builds(), status.status.presence), (1, Presence::Unsynced));
+        setup.end().await;
+        assert!(probe.has_ended());
+    });
+}
+
+#[test]
+fn a_reload_touches_only_what_it_changes() {
+    leak_checked(|| async {
+        let (kept, kept_config) = fake::mechanism("kept");
+        let (gone, gone_config) = fake::mechanism("gone");
+        let (new, new_config) = fake::mechanism("new");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&kept_config, &gone_config])]).await;
+        kept.wait_runs(1).await;
+        gone.wait_runs(1).await;
+        let applied = setup.apply(&[("one", &[&kept_config]), ("two", &[&new_config])]).await;
+        assert_eq!((applied.started, applied.stopped, applied.stragglers.len()), (1, 1, 0));
+        assert!(gone.has_ended(), "a stopped discoverer has ended when apply returns");
+        new.wait_runs(1).await;
+        assert_eq!((kept.builds(), kept.is_running()), (1, true));
+        setup.end().await;
+    });
+}
+
+#[test]
+fn the_first_send_is_whole_and_later_ones_are_news() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.send(groups(3)).await;
+        let first = setup.next().await;
+        assert_eq!((first.whole, first.groups.len()), (true, 3));
+        probe.send(groups(3)).await;
+        probe.send(vec![group("other", &["h:1"])]).await;
+        let second = setup.next().await;
+        assert_eq!((second.whole, sources(&second)), (false, vec!["other"]), "equal groups are no news");
+        let status = provider(&setup, 0).status;
+        assert_eq!((status.presence, status.groups), (Presence::Synced, 4));
+        setup.end().await;
+    });
+}
+
+#[test]
+fn an_empty_first_send_is_forwarded() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.send(vec![]).await;
+        let update = setup.next().await;
+        assert!(update.whole && update.groups.is_empty());
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_storm_is_coalesced_and_loses_nothing() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        // Nobody reads: the first update fills the channel, the others wait as one.
+        probe.send(vec![]).await;
+        for number in 0..50 {
+            probe.send(vec![group("s", &[&format!("h:{number}")]), group(&format!("s{number}"), &["h:1"])]).await;
+        }
+        let mut received = Vec::new();
+        let mut known = std::collections::BTreeMap::new();
+        while known.len() < 51 {
+            let update = setup.next().await;
+            received.push(update.groups.len());
+            known.extend(update.groups.into_iter().map(|group| (group.source.clone(), group)));
+        }
+        let newest: Vec<TargetGroup> = known.into_values().filter(|group| &*group.source == "s").collect();
+        assert_eq!(addresses(&newest), ["h:49".to_owned()].into());
+        assert!(received.len() < 50, "{} updates for a storm of 50", received.len());
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_failure_keeps_the_groups_and_builds_again() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.send(groups(2)).await;
+        setup.next().await;
+        failed_then_rebuilt(&probe, async || probe.fail(Retry::Backoff).await).await;
+        let status = provider(&setup, 0).status;
+        assert_eq!((status.presence, status.groups), (Presence::Synced, 2));
+        assert!(status.last_error.is_some(), "the failure is told until the next success");
+        assert!(setup.updates.try_recv().is_err(), "a failure changes no group");
+        probe.wait_runs(2).await;
+        probe.send(groups(1)).await;
+        let update = setup.next().await;
+        assert_eq!((update.whole, update.groups.len()), (true, 1));
+        setup.end().await;
+    });
+}
+
+#[test]
+fn the_error_decides_when_to_build_again() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.wait_runs(1).await;
+        let wait = Duration::from_secs(1800);
+        probe.fail(Retry::After(wait)).await;
+        let waited = advance_until(2 * wait, || probe.builds() == 2).await;
+        assert!(waited >= wait - Duration::from_secs(1), "built again after {waited:?}");
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_discoverer_that_panics_or_returns_is_built_again() {
+    leak_checked(|| async {
+        for panics in [true, false] {
+            let (probe, config) = fake::mechanism("a");
+            let mut setup = Setup::new();
+            setup.apply(&[("one", &[&config])]).await;
+            let end = async || if panics { probe.panic().await } else { probe.end().await };
+            failed_then_rebuilt(&probe, end).await;
+            let code = provider(&setup, 0).status.last_error.map(|failure| failure.report.code);
+            assert_eq!(code.as_deref(), Some(if panics { "sd_panicked" } else { "sd_ended_unasked" }));
+            setup.end().await;
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_built_is_tried_again() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        probe.refuse_builds(Some(Retry::Backoff));
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        advance_until(MINUTE, || probe.builds() >= 2).await;
+        assert_eq!(provider(&setup, 0).status.presence, Presence::Unsynced);
+        probe.refuse_builds(None);
+        advance_until(2 * MINUTE, || probe.runs() == 1).await;
+        setup.end().await;
+    });
+}
+
+#[test]
+fn who_ignores_the_stop_is_named_and_aborted() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.wait_runs(1).await;
+        probe.ignore_stop();
+        let applied = setup.apply(&[]).await;
+        assert_eq!((applied.stopped, applied.stragglers.is_empty()), (1, false));
+        assert!(setup.manager.directory().list().is_empty());
+        setup.end().await;
+    });
+}
