@@ -105,16 +105,19 @@ impl Agent {
                 Some(path) => Arc::new(EmbeddedStore::open(path, &storage).await?),
                 None => Arc::new(MemoryStore::new()),
             };
-            Self::assemble(options, server, store, storage.clone())
+            let grace = loaded.config.rosterd.ready_grace_period.as_std();
+            Self::assemble(options, server, store, storage.clone(), grace)
         };
-        let mut agent = match started.await {
-            Ok(agent) => agent,
+        let (mut agent, router) = match started.await {
+            Ok(assembled) => assembled,
             Err(error) => {
                 storage.stop(Duration::from_secs(1)).await;
                 return Err(error);
             }
         };
         agent.take(loaded).await;
+        // A roster without jobs has nothing to wait for and would say that it is ready.
+        agent.server.serve(router);
         Ok(agent)
     }
 
@@ -123,7 +126,8 @@ impl Agent {
         server: web::Server,
         store: Arc<dyn Store>,
         storage: Stopper,
-    ) -> Result<Self, AgentError> {
+        grace: Duration,
+    ) -> Result<(Self, axum::Router), AgentError> {
         let registry = prometheus::Registry::new();
         let failed = |part| move |source| AgentError::Metrics { part, source };
         let metrics = Metrics::register(&registry).map_err(failed("agent"))?;
@@ -167,9 +171,9 @@ impl Agent {
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
             listen_port: port,
-            ready_at: Instant::now(),
+            ready_at: Instant::now() + grace,
         };
-        let mut agent = Self {
+        let agent = Self {
             options,
             metrics,
             manager,
@@ -187,8 +191,7 @@ impl Agent {
             storage,
             work,
         };
-        agent.server.serve(api::router(Arc::new(state)));
-        Ok(agent)
+        Ok((agent, api::router(Arc::new(state))))
     }
 
     /// The addresses that are listened on.
