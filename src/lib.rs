@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod cli;
 pub mod publish;
 pub mod reconcile;
 pub mod roster;

@@ -1,7 +1,7 @@
 //! What can be wrong with a configuration: every code, and problems with their place in the file.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rosterd_model::{Coded, Priority, Retry};
 use serde::Serialize;
@@ -101,6 +101,20 @@ pub struct Problem {
     pub path: String,
     /// What is wrong and what to do.
     pub message: String,
+}
+
+impl Problem {
+    /// A file that cannot be read.
+    pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+        Self {
+            code: code::UNREADABLE,
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message: format!("cannot read the file: {error}"),
+        }
+    }
 }
 
 /// `file:line:column: message (code)`.

@@ -15,4 +15,4 @@ pub use file::{
     ProtobufMessage, Publish, QueueConfig, RemoteWrite, Rosterd, Runtime, ScrapeConfig, ScrapeProtocol, ScrapeSettings,
     SigV4,
 };
-pub use load::{LoadOptions, Loaded};
+pub use load::{LoadOptions, Loaded, load_rules};

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 
+use rosterd_model::{Coded, Priority, Retry};
+
 use crate::mechanism::{AnyConfig, CheckContext, MechanismConfig, MechanismMetrics, Problem};
 
 type Decode = fn(&mut dyn erased_serde::Deserializer<'_>) -> Result<Box<dyn AnyConfig>, erased_serde::Error>;
@@ -87,6 +89,20 @@ macro_rules! register {
 pub struct RegistryError {
     /// The name.
     pub name: &'static str,
+}
+
+impl Coded for RegistryError {
+    fn code(&self) -> &'static str {
+        "sd_duplicate_mechanism"
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
 }
 
 /// The mechanisms of one agent, by name.

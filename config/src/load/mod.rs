@@ -5,6 +5,7 @@ mod document; // the sections of the main file
 mod environment; // ${VARIABLES} of external labels
 mod jobs; // scrape_configs, wherever they stand
 mod own; // rosterd's own settings, from one or two files
+mod rules; // relabelling rules in a file of their own
 mod section; // one value with its problems
 
 use std::collections::HashMap;
@@ -13,9 +14,11 @@ use std::path::{Path, PathBuf};
 use rosterd_discovery::{CheckContext, Registry};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::error::{ConfigErrors, Problem, code};
+use crate::error::{ConfigErrors, Problem};
 use crate::file::Config;
 use crate::yaml::{Id, Tree};
+
+pub use rules::load_rules;
 
 /// What loading depends on besides the files.
 #[derive(Clone, Copy)]
@@ -102,14 +105,7 @@ impl Loader<'_> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.problems.push(Problem {
-                    code: code::UNREADABLE,
-                    file: path.to_owned(),
-                    line: 0,
-                    column: 0,
-                    path: String::new(),
-                    message: format!("cannot read the file: {error}"),
-                });
+                self.problems.push(Problem::unreadable(path, &error));
                 return None;
             }
         };

@@ -1,0 +1,111 @@
+//! `rosterd check`: tells all that is wrong with configuration files, without using them.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rosterd_config::{Config, LoadOptions};
+use rosterd_discovery::{Problem, Registry};
+use rosterd_model::Report;
+
+use super::exit::{Failure, tell};
+use super::flags::environment;
+use crate::web;
+
+/// Check configuration files.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Check {
+    Config(ConfigArgs),
+    WebConfig(WebConfigArgs),
+}
+
+/// Check configurations, such as prometheus.yml, with all files that they include.
+///
+/// Tells all problems at once, each with file, line, column and code. Exits with 1 when there is one.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigArgs {
+    /// The configuration files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A file with rosterd's own settings, to be checked along with each of them
+    #[arg(long = "rosterd.config.file", value_name = "FILE")]
+    rosterd_config_file: Option<PathBuf>,
+    /// Take warnings for problems
+    #[arg(long)]
+    fatal_warnings: bool,
+    /// Allow exec_sd_configs, as `rosterd run` does with this flag
+    #[arg(long)]
+    enable_exec_sd: bool,
+}
+
+/// Check files for --web.config.file, with the certificates that they name.
+#[derive(Debug, clap::Args)]
+pub(super) struct WebConfigArgs {
+    /// The web configuration files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn run(what: Check) -> Result<(), Failure> {
+    let all_good = match what {
+        Check::Config(args) => {
+            let registry = Registry::linked()?;
+            all(&args.files, |file| config(file, &args, &registry))?
+        }
+        Check::WebConfig(args) => all(&args.files, web_config)?,
+    };
+    if all_good { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// Checks all files, whatever the first one is like.
+fn all(files: &[PathBuf], check: impl Fn(&Path) -> Result<bool, Failure>) -> Result<bool, Failure> {
+    files.iter().try_fold(true, |good, file| Ok(check(file)? && good))
+}
+
+fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, Failure> {
+    let options = LoadOptions { allow_exec: args.enable_exec_sd, env: &environment };
+    let (problems, jobs) = match Config::load(file, args.rosterd_config_file.as_deref(), registry, &options) {
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));
+            let fatal = if args.fatal_warnings { loaded.warnings.len() } else { 0 };
+            (fatal, loaded.config.scrape_configs.len())
+        }
+        Err(refused) => {
+            refused.problems.iter().for_each(|problem| tell(problem));
+            (refused.problems.len(), 0)
+        }
+    };
+    conclude(file, problems, &format!("{jobs} {}", if jobs == 1 { "job" } else { "jobs" }))
+}
+
+/// Whether the file is good.
+fn conclude(file: &Path, problems: usize, content: &str) -> Result<bool, Failure> {
+    let file = file.display();
+    match problems {
+        0 => return say(&format!("{file}: good, {content}")),
+        1 => tell(format_args!("{file}: 1 problem")),
+        count => tell(format_args!("{file}: {count} problems")),
+    }
+    Ok(false)
+}
+
+fn say(line: &str) -> Result<bool, Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(Failure::of_output)?;
+    Ok(true)
+}
+
+fn web_config(file: &Path) -> Result<bool, Failure> {
+    let name = file.display();
+    match web::load(file) {
+        Ok(loaded) => return say(&format!("{name}: good, {} TLS", if loaded.has_tls() { "with" } else { "without" })),
+        Err(web::Error::Invalid { problems, .. }) => {
+            for Problem { path, message, code } in &problems {
+                tell(format_args!("{name}: {path}: {message} ({code})"));
+            }
+        }
+        Err(error) => {
+            let report = Report::of(&error);
+            tell(format_args!("{report} ({})", report.code));
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,86 @@
+//! What can go wrong on the command line, and nowhere else.
+
+use std::io;
+use std::path::PathBuf;
+
+use rosterd_model::{Coded, Priority, Retry};
+
+/// Errors of the subcommands.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Standard output, or a file to write, does not take what it gets.
+    #[error("cannot write the output")]
+    Output {
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Standard input cannot be read.
+    #[error("cannot read line {line} of the input")]
+    Input {
+        /// The line, counted from 1.
+        line: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of the input is no label set.
+    #[error("line {line} of the input, column {column}: {reason}")]
+    MalformedLine {
+        /// The line, counted from 1.
+        line: u64,
+        /// The column in bytes, counted from 1.
+        column: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of HTTP client settings cannot be used.
+    #[error("cannot use {}: {reason}", path.display())]
+    ClientSettings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A URL of the command line is none.
+    #[error("{url:?} is not a URL that can be asked: {reason}")]
+    InvalidUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The part of the system that runs everything else cannot be started.
+    #[error("cannot start the runtime")]
+    Runtime {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Output { .. } | Self::Write { .. } => "cli_output_failed",
+            Self::Input { .. } => "cli_input_unreadable",
+            Self::MalformedLine { .. } => "cli_malformed_line",
+            Self::ClientSettings { .. } => "cli_client_settings_invalid",
+            Self::InvalidUrl { .. } => "cli_invalid_url",
+            Self::Runtime { .. } => "cli_runtime_failed",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}

@@ -1,0 +1,71 @@
+//! The command line, one file a subcommand. All flags stand in docs/cli.md.
+
+mod check;
+mod completions;
+mod error;
+pub mod exit;
+mod flags;
+mod health;
+mod man;
+mod relabel;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+pub use error::Error;
+use exit::Failure;
+
+/// Service discovery and target sync from your own prometheus.yml.
+#[derive(Debug, Parser)]
+#[command(name = "rosterd", max_term_width = 100, propagate_version = true, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    #[command(subcommand)]
+    Check(check::Check),
+    Relabel(relabel::Args),
+    Health(health::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The whole of the command line: subcommands, flags, help. What the documentation is checked against.
+pub fn command() -> Command {
+    let command = Cli::command().version(env!("CARGO_PKG_VERSION")).long_version(version::long());
+    // Every subcommand takes --help; one more that prints the same is one more to document.
+    command.disable_help_subcommand(true).mut_subcommand("check", |check| check.disable_help_subcommand(true))
+}
+
+/// Runs the command line of this process, with all mechanisms that are linked in.
+pub fn main() -> ExitCode {
+    match parse(std::env::args_os()) {
+        Ok((cli, matches)) => exit::report(run(cli, &matches)),
+        Err(refused) => exit::refused(&refused),
+    }
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, ArgMatches), clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok((cli, matches))
+}
+
+fn run(cli: Cli, _matches: &ArgMatches) -> Result<(), Failure> {
+    match cli.command {
+        Subcommands::Check(what) => check::run(what),
+        Subcommands::Relabel(args) => relabel::run(&args),
+        Subcommands::Health(args) => health::run(&args),
+        Subcommands::Completions(args) => completions::run(&args),
+        Subcommands::Man(args) => man::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests;

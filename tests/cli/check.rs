@@ -1,0 +1,47 @@
+//! `rosterd check`.
+
+use rosterd_testkit::assert_golden;
+
+use super::{Ended, run};
+
+#[test]
+fn all_problems_of_a_configuration_are_told_with_their_places() {
+    let ended = run(&["check", "config", "check/bad.yml"]);
+    assert_eq!((ended.status, ended.output.as_str()), (Some(1), ""));
+    assert_golden("cli/check/bad.golden.txt", &ended.errors);
+}
+
+#[test]
+fn a_bad_file_does_not_hide_a_good_one() {
+    let ended = run(&["check", "config", "check/no-such-file.yml", "check/warned.yml"]);
+    assert_eq!((ended.status, ended.output.as_str()), (Some(1), "check/warned.yml: good, 1 job\n"));
+    assert!(ended.errors.contains("check/no-such-file.yml: cannot read the file: "), "{}", ended.errors);
+}
+
+#[test]
+fn warnings_are_fatal_only_when_that_is_asked_for() {
+    let ended = run(&["check", "config", "check/warned.yml"]);
+    assert_eq!(ended.status, Some(0));
+    assert!(ended.errors.starts_with("warning: check/warned.yml:1:1: rule_files "), "{}", ended.errors);
+    let ended = run(&["check", "config", "--fatal-warnings", "check/warned.yml"]);
+    assert_eq!((ended.status, ended.output.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn web_configurations_are_checked() {
+    let ended = run(&["check", "web-config", "check/web-bad.yml", "check/web-good.yml"]);
+    assert_eq!((ended.status, ended.output.as_str()), (Some(1), "check/web-good.yml: good, without TLS\n"));
+    assert_golden("cli/check/web-bad.golden.txt", &ended.errors);
+    let output = "check/web-good.yml: good, without TLS\n".to_owned();
+    let good = Ended { status: Some(0), output, errors: String::new() };
+    assert_eq!(run(&["check", "web-config", "check/web-good.yml"]), good);
+}
+
+#[test]
+fn a_command_line_that_cannot_be_meant_has_a_status_of_its_own() {
+    for arguments in [&["check", "config"][..], &["check", "config", "--no-such-flag", "x"], &["chekc"], &[]] {
+        let ended = run(arguments);
+        assert_eq!((ended.status, ended.output.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(ended.errors.contains("Usage: rosterd"), "{}", ended.errors);
+    }
+}
