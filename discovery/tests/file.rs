@@ -15,7 +15,7 @@ struct OneFile {
 impl Driver for OneFile {
     fn config(&self) -> Box<dyn AnyConfig> {
         let files = vec![self.folder.path("*.yml")];
-        Box::new(file::Config { files, refresh_interval: "100ms".parse().unwrap() })
+        Box::new(file::Config { files, refresh_interval: "100ms".parse().expect("it is a duration") })
     }
 
     async fn set(&mut self, groups: &[(&str, &[&str])]) {

@@ -18,9 +18,9 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).unwrap();
+        let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).expect("one mechanism has one name");
         let (sink, updates) = mpsc::channel(1);
-        let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), sink).unwrap();
+        let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), sink).expect("the registry is empty");
         Self { manager, updates }
     }
 

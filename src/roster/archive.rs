@@ -170,11 +170,10 @@ impl Archive {
         }
         let mut writer = BlockWriter::default();
         let mut target = None;
-        if let Some((id, block)) = self.open.and_then(|id| Some((id, self.blocks.get(&id)?.clone()))) {
-            if !block.is_full() {
-                block.unpack().groups().for_each(|group| writer.push(group));
-                target = Some(id);
-            }
+        let open = self.open.and_then(|id| Some((id, self.blocks.get(&id)?)));
+        if let Some((id, block)) = open.filter(|(_, block)| !block.is_full()) {
+            block.unpack().groups().for_each(|group| writer.push(group));
+            target = Some(id);
         }
         for range in new {
             writer.push(RawGroup::read(&edits.text[range.clone()]).expect("a group is read as it was written"));

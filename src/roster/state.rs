@@ -51,10 +51,13 @@ struct Provider {
     knowledge: Knowledge,
 }
 
+/// A block and what became of its entries.
+type Worked = (Arc<Block>, Arc<[Entry]>);
+
 #[derive(Debug)]
 struct Job {
     spec: Arc<JobSpec>,
-    blocks: BTreeMap<(ProviderKey, BlockId), (Arc<Block>, Arc<[Entry]>)>,
+    blocks: BTreeMap<(ProviderKey, BlockId), Worked>,
     pages: Pages,
     counts: Counts,
     names: Names,
