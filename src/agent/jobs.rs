@@ -12,12 +12,12 @@ use crate::roster::target::{ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HI
 use crate::roster::{JobSpec, Limits};
 
 /// What discovery needs.
-pub(super) fn discovery(config: &Config) -> Jobs {
+pub(crate) fn discovery(config: &Config) -> Jobs {
     config.scrape_configs.iter().map(|job| (job.job_name().into(), job.discovery.clone())).collect()
 }
 
 /// What the roster needs; `providers` are those that the manager gives to each job.
-pub(super) fn roster(config: &Config, providers: &BTreeMap<Arc<str>, Vec<ProviderKey>>) -> Vec<JobSpec> {
+pub(crate) fn roster(config: &Config, providers: &BTreeMap<Arc<str>, Vec<ProviderKey>>) -> Vec<JobSpec> {
     let of = |job: &ScrapeConfig| providers.get(job.job_name()).cloned().unwrap_or_default();
     config.scrape_configs.iter().map(|job| spec(job, of(job))).collect()
 }

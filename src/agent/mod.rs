@@ -1,7 +1,7 @@
 //! The agent: wires configuration, discovery, roster, store, publications and the HTTP face together, and reloads.
 
 mod error;
-mod jobs; // the configuration's jobs to the roster's; pure
+pub(crate) mod jobs; // the configuration's jobs to the roster's; pure
 mod metrics;
 mod reload; // when to read the configuration again
 mod wiring; // start, run, shut down

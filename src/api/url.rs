@@ -32,7 +32,7 @@ enum Part {
 
 /// Writes the URL by which the target is scraped. `params` are those of the job: the labels of the target replace the
 /// first value of each.
-pub(super) fn scrape_url(target: Target<'_>, params: &BTreeMap<String, Vec<String>>, out: &mut String) {
+pub(crate) fn scrape_url(target: Target<'_>, params: &BTreeMap<String, Vec<String>>, out: &mut String) {
     let (scheme, _, _) = target.url_parts();
     write_url(scheme, target.address(), target, params, out);
 }

@@ -70,7 +70,7 @@ fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, F
             (fatal, loaded.config.scrape_configs.len())
         }
         Err(refused) => {
-            refused.problems.iter().for_each(|problem| tell(problem));
+            refused.problems.iter().for_each(tell);
             (refused.problems.len(), 0)
         }
     };

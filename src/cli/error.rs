@@ -56,12 +56,24 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A job of the command line is none of the configuration.
+    #[error("there is no job {job:?} in the configuration{}", hint(.nearest))]
+    UnknownJob {
+        /// What was given.
+        job: String,
+        /// The job that may have been meant.
+        nearest: Option<String>,
+    },
     /// The part of the system that runs everything else cannot be started.
     #[error("cannot start the runtime")]
     Runtime {
         /// Why.
         source: io::Error,
     },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }
 
 impl Coded for Error {
@@ -71,6 +83,7 @@ impl Coded for Error {
             Self::Input { .. } => "cli_input_unreadable",
             Self::MalformedLine { .. } => "cli_malformed_line",
             Self::ClientSettings { .. } => "cli_client_settings_invalid",
+            Self::UnknownJob { .. } => "cli_unknown_job",
             Self::InvalidUrl { .. } => "cli_invalid_url",
             Self::Runtime { .. } => "cli_runtime_failed",
         }

@@ -9,7 +9,8 @@ use url::Url;
 
 use super::Error;
 use super::exit::{Failure, tell};
-use super::flags::{DEFAULT_PORT, duration};
+use super::flags::duration;
+use crate::web::DEFAULT_PORT;
 
 /// What is read of an answer at most, to be shown.
 const LONGEST_ANSWER: u64 = 64 * 1024;

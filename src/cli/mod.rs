@@ -2,14 +2,19 @@
 
 mod check;
 mod completions;
+mod discover;
 mod error;
 pub mod exit;
 mod flags;
 mod health;
+mod log;
 mod man;
 mod relabel;
+mod run;
+mod signals;
 mod version;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -27,8 +32,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
+    Run(run::Args),
     #[command(subcommand)]
     Check(check::Check),
+    Discover(discover::Args),
     Relabel(relabel::Args),
     Health(health::Args),
     Completions(completions::Args),
@@ -57,14 +64,23 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, ArgMatch
     Ok((cli, matches))
 }
 
-fn run(cli: Cli, _matches: &ArgMatches) -> Result<(), Failure> {
+fn run(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
     match cli.command {
+        Subcommands::Run(args) => run::run(args, flags(matches)),
         Subcommands::Check(what) => check::run(what),
+        Subcommands::Discover(args) => discover::run(&args),
         Subcommands::Relabel(args) => relabel::run(&args),
         Subcommands::Health(args) => health::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),
     }
+}
+
+/// The flags of the subcommand that was given.
+fn flags(matches: &ArgMatches) -> BTreeMap<String, String> {
+    let command = command();
+    let given = matches.subcommand().and_then(|(name, own)| Some((command.find_subcommand(name)?, own)));
+    given.map(|(subcommand, own)| run::flags_of(subcommand, own)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Worker {
     /// Appends the result for one line.
     fn line(&mut self, number: u64, line: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
         self.labels.clear();
-        read(line, &mut self.labels).map_err(|error| malformed(number, &error))?;
+        read(line.trim_ascii_end(), &mut self.labels).map_err(|error| malformed(number, &error))?;
         // Rules see labels by name, whatever the order of the input.
         self.labels.sort();
         if self.explain {
@@ -244,7 +244,7 @@ mod tests {
             ("[]", "column 0: invalid type: sequence, expected a label set: an object of strings"),
             ("{\"a\":\"1\"} x", "column 11: trailing characters"),
             ("{\"\":\"1\"}", "column 8: a label cannot be without a name"),
-            ("{\"a\":", "column 6: EOF while parsing a value"),
+            ("{\"a\":", "column 5: EOF while parsing a value"),
         ] {
             let (output, end) = relabelled("[]", false, &format!("{{\"a\":\"1\"}}\n{line}\n{{}}\n"));
             assert_eq!(output, "{\"a\":\"1\"}\n", "{line}");

@@ -21,4 +21,4 @@ pub use file::{Loaded, load};
 use guard::guard;
 pub use live::Live;
 pub(crate) use section::nearest;
-pub use server::{Server, Settings};
+pub use server::{DEFAULT_LISTEN_ADDRESS, DEFAULT_PORT, Server, Settings};

@@ -15,6 +15,12 @@ use tracing::{info, warn};
 use super::{Error, Live, connection, guard};
 use crate::api::problem;
 
+/// Where rosterd listens unless told otherwise. Not 9090, because rosterd often runs beside a Prometheus; and not between
+/// 9100 and 9999, where each port is allocated to an exporter.
+pub const DEFAULT_PORT: u16 = 8395;
+/// All interfaces, as in Prometheus.
+pub const DEFAULT_LISTEN_ADDRESS: &str = "0.0.0.0:8395";
+
 /// How the server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -32,7 +38,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen_addresses: vec!["0.0.0.0:9090".to_owned()],
+            listen_addresses: vec![DEFAULT_LISTEN_ADDRESS.to_owned()],
             max_connections: 512,
             read_timeout: Duration::from_secs(300),
             header_timeout: Duration::from_secs(75),

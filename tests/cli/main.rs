@@ -1,9 +1,11 @@
 //! The real binary, from outside: what it prints, and how it ends.
 
 mod check;
+mod discover;
 mod health;
 mod pages;
 mod relabel;
+mod run;
 
 use std::fs::File;
 use std::process::{Command, Stdio};

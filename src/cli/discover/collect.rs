@@ -1,0 +1,114 @@
+//! Providers at work, until all of them have reported, the time is over, or somebody interrupts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd_config::Config;
+use rosterd_discovery::stopper::Stopper;
+use rosterd_discovery::{Directory, Manager, Plan, ProviderKey, ProviderStatus, Registry, Update};
+use rosterd_model::TargetGroup;
+use tokio::sync::mpsc;
+
+use super::progress::Progress;
+use crate::agent::{AgentError, jobs};
+use crate::roster::Roster;
+use crate::roster::metrics::Metrics;
+use crate::roster::view::RosterView;
+use crate::store::MemoryStore;
+
+/// How long the roster may take to end.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The groups of each provider, by source.
+pub(super) type Groups = BTreeMap<ProviderKey, BTreeMap<Box<str>, TargetGroup>>;
+
+/// Target groups as the providers report them.
+pub(super) async fn groups(
+    config: &Config,
+    registry: &Registry,
+    timeout: Duration,
+) -> Result<(Groups, Vec<ProviderStatus>), AgentError> {
+    let (updates, mut received) = mpsc::channel(1);
+    let mut manager = Manager::new(registry, &prometheus::Registry::new(), updates)?;
+    let plan = manager.plan(&jobs::discovery(config));
+    let mut waiting = keys(&plan);
+    manager.apply(plan).await;
+    let mut groups = Groups::new();
+    let all_reported = async {
+        while !waiting.is_empty() {
+            let Some(update) = received.recv().await else { return };
+            waiting.remove(&update.provider);
+            take(&mut groups, update);
+        }
+    };
+    let providers = wait(manager.directory(), all_reported, timeout).await;
+    drop(received);
+    manager.shutdown().await;
+    Ok((groups, providers))
+}
+
+fn keys(plan: &Plan) -> BTreeSet<ProviderKey> {
+    plan.start.keys().cloned().collect()
+}
+
+fn take(groups: &mut Groups, update: Update) {
+    let known = groups.entry(update.provider).or_default();
+    if update.whole {
+        known.clear();
+    }
+    for group in update.groups {
+        if group.targets.is_empty() {
+            known.remove(&group.source);
+        } else {
+            known.insert(group.source.clone(), group);
+        }
+    }
+}
+
+/// Targets after relabelling, as an agent without a past would have them.
+pub(super) async fn targets(
+    config: &Config,
+    registry: &Registry,
+    timeout: Duration,
+) -> Result<(Arc<RosterView>, Vec<ProviderStatus>), AgentError> {
+    let metrics = prometheus::Registry::new();
+    let roster_metrics =
+        Metrics::register(&metrics).map_err(|source| AgentError::Metrics { part: "roster", source })?;
+    let (updates, received) = mpsc::channel(1);
+    let mut manager = Manager::new(registry, &metrics, updates)?;
+    let work = Stopper::new();
+    let (roster, _) = Roster::start(&work, Arc::new(MemoryStore::new()), roster_metrics, received);
+    let plan = manager.plan(&jobs::discovery(config));
+    roster.set_jobs(jobs::roster(config, &plan.jobs)).await;
+    manager.apply(plan).await;
+    let mut views = roster.watch();
+    // When the roster's task is gone, waiting is over too.
+    let all_reported = async { drop(views.wait_for(|view| view.waiting_for().is_empty()).await) };
+    let providers = wait(manager.directory(), all_reported, timeout).await;
+    let view = roster.view();
+    manager.shutdown().await;
+    work.stop(STOP_DEADLINE).await;
+    Ok((view, providers))
+}
+
+/// Waits, shows progress meanwhile, and tells the state of the providers at the end.
+async fn wait(directory: Directory, all_reported: impl Future<Output = ()>, timeout: Duration) -> Vec<ProviderStatus> {
+    let mut progress = Progress::on_terminal();
+    let mut all_reported = pin!(all_reported);
+    let mut over = pin!(tokio::time::sleep(timeout));
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut all_reported => break,
+            () = &mut over => break,
+            _ = &mut interrupted => break,
+            () = progress.due() => progress.show(&directory.list()),
+        }
+    }
+    progress.end();
+    directory.list()
+}

@@ -1,0 +1,106 @@
+//! `rosterd discover`: runs discovery once, until all of it has reported, and prints what was found.
+
+mod collect; // providers at work, until they have reported
+mod print; // JSON and tables
+mod progress; // how far it is, on a terminal
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rosterd_config::Config;
+use rosterd_discovery::{Presence, ProviderStatus, Registry};
+
+use super::exit::{Failure, tell};
+use super::flags::{ConfigFiles, duration, multi_thread};
+use super::{Error, log};
+use crate::web::nearest;
+
+/// Run the discovery of one or all jobs once, and print what it finds.
+///
+/// Returns as soon as all providers have reported. One that has not when the time is over is named with its last error;
+/// what the others reported is printed all the same, and the exit status is 1.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFiles,
+    /// Only this job; may be repeated
+    #[arg(long = "job", value_name = "NAME")]
+    jobs: Vec<String>,
+    /// How long to wait for providers
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    timeout: Duration,
+    /// How to print
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Json)]
+    output: Output,
+    /// Print target groups as they were discovered, instead of targets after relabelling
+    #[arg(long)]
+    groups: bool,
+    /// What to log
+    #[arg(long = "log.level", value_enum, value_name = "LEVEL", default_value_t = log::Level::Error)]
+    log_level: log::Level,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A list with an object a line
+    Json,
+    /// Columns
+    Table,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    log::start(args.log_level, log::Format::Logfmt);
+    let registry = Registry::linked()?;
+    let mut config = args.config.load(&registry)?.config;
+    select(&mut config, &args.jobs)?;
+    let runtime = multi_thread()?;
+    let missing = if args.groups {
+        let (groups, providers) = runtime.block_on(collect::groups(&config, &registry, args.timeout))?;
+        print::groups(&groups, &providers, args.output)?;
+        missing(&providers, args.timeout)
+    } else {
+        let (view, providers) = runtime.block_on(collect::targets(&config, &registry, args.timeout))?;
+        print::targets(&view, args.output)?;
+        missing(&providers, args.timeout) | over_limit(&view)
+    };
+    if missing { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// Leaves only these jobs in the configuration, if there are any.
+fn select(config: &mut Config, jobs: &[String]) -> Result<(), Error> {
+    let known: Vec<_> = config.scrape_configs.iter().map(|job| job.job_name()).collect();
+    if let Some(job) = jobs.iter().find(|job| !known.contains(&job.as_str())) {
+        let nearest = nearest(job, known.into_iter()).map(str::to_owned);
+        return Err(Error::UnknownJob { job: job.clone(), nearest });
+    }
+    if !jobs.is_empty() {
+        config.scrape_configs.retain(|job| jobs.iter().any(|wanted| wanted == job.job_name()));
+    }
+    Ok(())
+}
+
+/// Names the providers that have not reported, and says whether there are any.
+fn missing(providers: &[ProviderStatus], timeout: Duration) -> bool {
+    let mut any = false;
+    for provider in providers.iter().filter(|provider| provider.status.presence == Presence::Unsynced) {
+        any = true;
+        let why = match &provider.status.last_error {
+            Some(failure) => format!("{} ({})", failure.report, failure.report.code),
+            None => "no error either".to_owned(),
+        };
+        let jobs = provider.jobs.join(", ");
+        let time = rosterd_model::Duration::from(timeout);
+        tell(format_args!("error: {} of {jobs} has not reported within {time}: {why}", provider.key));
+    }
+    any
+}
+
+/// Names the jobs with more targets than they may have, and says whether there are any.
+fn over_limit(view: &crate::roster::view::RosterView) -> bool {
+    let mut any = false;
+    for error in view.jobs().filter_map(|job| job.within_limit().err()) {
+        any = true;
+        tell(format_args!("error: {error}"));
+    }
+    any
+}

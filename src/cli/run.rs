@@ -1,0 +1,158 @@
+//! `rosterd run`: the agent, until a signal or a request over HTTP ends it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{ArgMatches, Command};
+use rosterd_discovery::Registry;
+use rosterd_discovery::stopper::Stopper;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::Failure;
+use super::flags::{ConfigFiles, duration, multi_thread, variables};
+use super::log::LogArgs;
+use super::signals::Signals;
+use crate::agent::{Agent, AgentError, Options, Web};
+use crate::web::{DEFAULT_LISTEN_ADDRESS, Settings};
+
+/// How long what is left on threads of its own may hold up the end of the process.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Run the agent.
+///
+/// The first SIGTERM or SIGINT ends it in order, the second at once. SIGHUP reads the configuration again.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFiles,
+    /// Read the configuration again when one of its files changes
+    #[arg(long = "config.auto-reload")]
+    auto_reload: bool,
+    /// How often --config.auto-reload looks at the files, besides being told of changes by the system
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    auto_reload_interval: Duration,
+    /// The folder of what outlives the process; empty for nothing
+    #[arg(long = "storage.path", value_name = "DIR", default_value = "data/", value_parser = path)]
+    storage_path: PathBuf,
+    /// Where to listen: host:port, or :port for all interfaces; may be repeated
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = DEFAULT_LISTEN_ADDRESS)]
+    listen_address: Vec<String>,
+    /// A file with TLS, users and headers, in the format of Prometheus' exporter toolkit
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
+    /// Allow to reload and to quit over HTTP
+    #[arg(long = "web.enable-lifecycle")]
+    enable_lifecycle: bool,
+    /// The URL under which rosterd is reached from outside; its path is the prefix of all routes
+    #[arg(long = "web.external-url", value_name = "URL")]
+    external_url: Option<String>,
+    /// The prefix of all routes, if not the path of --web.external-url
+    #[arg(long = "web.route-prefix", value_name = "PATH")]
+    route_prefix: Option<String>,
+    /// How many connections there may be at once
+    #[arg(long = "web.max-connections", value_name = "COUNT", default_value = "512", value_parser = at_least_one)]
+    max_connections: usize,
+    /// How long a connection may rest
+    #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    read_timeout: Duration,
+    /// How long each part of the agent may take to end, before it is aborted
+    #[arg(long = "shutdown.timeout", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    shutdown_timeout: Duration,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(text.into())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("without connections nobody would be answered".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+impl Args {
+    fn options(self, flags: BTreeMap<String, String>) -> Result<Options, Failure> {
+        Ok(Options {
+            config_file: self.config.config_file,
+            rosterd_config_file: self.config.rosterd_config_file,
+            storage_path: Some(self.storage_path).filter(|path| !path.as_os_str().is_empty()),
+            auto_reload: self.auto_reload.then_some(self.auto_reload_interval),
+            allow_exec: self.config.enable_exec_sd,
+            environment: variables(),
+            mechanisms: Registry::linked()?,
+            flags,
+            shutdown_timeout: self.shutdown_timeout,
+            web: Web {
+                settings: Settings {
+                    listen_addresses: self.listen_address,
+                    max_connections: self.max_connections,
+                    read_timeout: self.read_timeout,
+                    ..Settings::default()
+                },
+                config_file: self.web_config_file,
+                external_url: self.external_url,
+                route_prefix: self.route_prefix,
+                enable_lifecycle: self.enable_lifecycle,
+                hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            },
+        })
+    }
+}
+
+pub(super) fn run(args: Args, flags: BTreeMap<String, String>) -> Result<(), Failure> {
+    args.log.start();
+    let options = args.options(flags)?;
+    let runtime = multi_thread()?;
+    let end = runtime.block_on(attended(options));
+    runtime.shutdown_timeout(LAST_WAIT);
+    end
+}
+
+/// Runs the agent, and does what signals ask for.
+async fn attended(options: Options) -> Result<(), Failure> {
+    let (stop, hangups) = (CancellationToken::new(), Arc::new(Notify::new()));
+    let attendant = Stopper::new();
+    // A task of its own: it answers the second signal whatever the agent is busy with.
+    let signals = Signals::listen()?;
+    attendant.spawn("signals", signals.attend(stop.clone(), Arc::clone(&hangups), attendant.token().clone()));
+    let end = agent(options, stop, &hangups).await;
+    attendant.stop(LAST_WAIT).await;
+    end.map_err(|error| match error {
+        // Its problems have places and codes of their own.
+        AgentError::Config { source, .. } => source.into(),
+        error => error.into(),
+    })
+}
+
+async fn agent(options: Options, stop: CancellationToken, hangups: &Notify) -> Result<(), AgentError> {
+    let agent = Agent::start(options).await?;
+    let reloads = agent.reload_requests();
+    let mut run = pin!(agent.run(stop));
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut run => return ended,
+            // When a wish is waiting already, one more changes nothing. The log tells how it went.
+            () = hangups.notified() => drop(reloads.try_send(oneshot::channel().0)),
+        }
+    }
+}
+
+/// All flags of a subcommand and their values, as the API shows them.
+pub(super) fn flags_of(command: &Command, matches: &ArgMatches) -> BTreeMap<String, String> {
+    let value = |id: &str| {
+        let values = matches.try_get_raw(id).ok().flatten().into_iter().flatten();
+        values.map(|value| value.to_string_lossy().into_owned()).collect::<Vec<_>>().join(",")
+    };
+    let flags = command.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument.get_id().as_str())));
+    flags.filter(|(long, _)| *long != "help").map(|(long, id)| (long.to_owned(), value(id))).collect()
+}

@@ -1,0 +1,64 @@
+//! `rosterd discover`.
+
+use rosterd_testkit::{assert_golden, free_loopback_listener};
+
+use super::{ended, rosterd, run};
+
+const DISCOVER: [&str; 3] = ["discover", "--config.file", "discover/prometheus.yml"];
+
+fn discovered(arguments: &[&str]) -> String {
+    let ended = run(&[&DISCOVER[..], arguments].concat());
+    assert_eq!((ended.status, ended.errors.as_str()), (Some(0), ""));
+    ended.output
+}
+
+#[test]
+fn targets_are_printed_once_all_providers_have_reported() {
+    assert_golden("cli/discover/targets.golden.json", &discovered(&[]));
+    serde_json::from_str::<serde_json::Value>(&discovered(&[])).expect("it is JSON");
+    assert_golden("cli/discover/targets.golden.txt", &discovered(&["--output=table"]));
+}
+
+#[test]
+fn groups_are_printed_as_they_were_discovered() {
+    let folder = rosterd_testkit::testdata("cli");
+    let folder = folder.to_str().expect("the folder has a plain name");
+    // Columns are as wide as the absolute paths in them.
+    let words = |line: &str| line.replace(folder, "").split_whitespace().collect::<Vec<_>>().join(" ") + "\n";
+    let json = discovered(&["--groups", "--job", "files"]);
+    let groups: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(groups.as_array().map(Vec::len), Some(1), "{json}");
+    assert_eq!(groups[0]["jobs"], serde_json::json!(["files"]));
+    assert_eq!(groups[0]["targets"][0], serde_json::json!({"__address__": "web-1:9100"}));
+    assert_golden(
+        "cli/discover/groups.golden.txt",
+        &discovered(&["--groups", "--output=table"]).lines().map(words).collect::<String>(),
+    );
+}
+
+#[test]
+fn only_the_wanted_jobs_are_discovered() {
+    let output = discovered(&["--job=files"]);
+    assert!(output.contains("\"job\":\"files\"") && !output.contains("\"job\":\"static\""), "{output}");
+    let ended = run(&[&DISCOVER[..], &["--job=file"]].concat());
+    assert_eq!((ended.status, ended.output.as_str()), (Some(2), ""));
+    assert!(ended.errors.contains("did you mean \"files\"?"), "{}", ended.errors);
+}
+
+#[test]
+fn who_does_not_report_in_time_is_named_and_the_others_are_printed() {
+    let folder = rosterd_testkit::Folder::new();
+    let nobody = free_loopback_listener().local_addr().expect("it is bound");
+    folder.write(
+        "prometheus.yml",
+        format!(
+            "scrape_configs:\n- {{job_name: good, static_configs: [{{targets: ['a:1']}}]}}\n\
+             - {{job_name: bad, http_sd_configs: [{{url: 'http://{nobody}/'}}]}}\n"
+        ),
+    );
+    let ended = ended(rosterd(&["discover", "--timeout=3s"]).current_dir(folder.root()));
+    assert_eq!(ended.status, Some(1), "{}", ended.errors);
+    assert!(ended.output.contains("\"scrapeUrl\":\"http://a:1/metrics\""), "{}", ended.output);
+    let told = ended.errors.contains(" of bad has not reported within 3s: ") && ended.errors.contains("(http_connect)");
+    assert!(told, "{}", ended.errors);
+}

@@ -1,0 +1,180 @@
+//! `rosterd run`: start, signals, and what keeps it from starting.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+
+use rosterd_testkit::{Folder, Process, free_loopback_listener, get, leak_checked_live};
+use rustix::process::Signal;
+
+use super::{ended, rosterd};
+
+const CONFIG: &str = "scrape_configs: [{job_name: a, static_configs: [{targets: ['a:1']}]}]";
+
+/// An agent with its configuration and its store in a folder of its own.
+struct Agent {
+    folder: Folder,
+    process: Process,
+}
+
+fn command(folder: &Folder, arguments: &[&str]) -> Command {
+    let mut command = rosterd(&["run", "--web.listen-address=127.0.0.1:0"]);
+    command.args(arguments).current_dir(folder.root());
+    command
+}
+
+impl Agent {
+    async fn start(arguments: &[&str]) -> Self {
+        let folder = Folder::new();
+        folder.write("prometheus.yml", CONFIG);
+        let mut process = Process::start("rosterd run", &mut command(&folder, arguments));
+        process.wait_log("configuration in use").await;
+        process.wait_log("listening").await;
+        Self { folder, process }
+    }
+
+    fn address(&self) -> String {
+        let log = self.process.log();
+        let line = log.lines().find(|line| line.contains("msg=listening")).expect("it was waited for");
+        let address = line.split_once(" address=").expect("the line tells the address").1;
+        address.split(' ').next().unwrap_or(address).to_owned()
+    }
+}
+
+#[test]
+fn sigterm_ends_it_in_order() {
+    leak_checked_live(async || {
+        for signal in [Signal::TERM, Signal::INT] {
+            let mut agent = Agent::start(&[]).await;
+            agent.process.wait_http(&format!("http://{}/-/ready", agent.address())).await;
+            agent.process.signal(signal);
+            assert_eq!(agent.process.wait().await.code(), Some(0), "{}", agent.process.log());
+        }
+    });
+}
+
+#[test]
+fn the_second_signal_does_not_wait() {
+    leak_checked_live(async || {
+        let mut agent = Agent::start(&["--shutdown.timeout=1h"]).await;
+        // The orderly end waits for the rest of this request.
+        let mut stream = TcpStream::connect(agent.address()).expect("it listens");
+        stream.write_all(b"POST /-/reload HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n").expect("it reads");
+        agent.process.wait_http(&format!("http://{}/-/healthy", agent.address())).await;
+        agent.process.signal(Signal::TERM);
+        agent.process.wait_log("ending in order").await;
+        agent.process.signal(Signal::TERM);
+        assert_eq!(agent.process.wait().await.code(), Some(143), "{}", agent.process.log());
+    });
+}
+
+#[test]
+fn sighup_reads_the_configuration_again() {
+    leak_checked_live(async || {
+        let mut agent = Agent::start(&[]).await;
+        agent.folder.replace("prometheus.yml", CONFIG.replace("job_name: a", "job_name: b"));
+        agent.process.signal(Signal::HUP);
+        agent.process.wait_http(&format!("http://{}/sd/b", agent.address())).await;
+        agent.folder.replace("prometheus.yml", "scrape_config: []");
+        agent.process.signal(Signal::HUP);
+        agent.process.wait_log("cfg_unknown_key").await;
+        agent.process.wait_http(&format!("http://{}/sd/b", agent.address())).await;
+        assert!(agent.process.stop().await.success());
+    });
+}
+
+#[test]
+fn the_api_shows_all_flags() {
+    leak_checked_live(async || {
+        let mut agent = Agent::start(&["--web.listen-address", "127.0.0.1:0", "--web.enable-lifecycle"]).await;
+        let (_, body) = get(&format!("http://{}/api/v1/status/flags", agent.address())).await.expect("it answers");
+        let answer: serde_json::Value = serde_json::from_str(&body).expect("it answers in JSON");
+        for (flag, value) in [
+            ("config.file", "prometheus.yml"),
+            ("web.listen-address", "127.0.0.1:0,127.0.0.1:0"),
+            ("web.enable-lifecycle", "true"),
+            ("config.auto-reload", "false"),
+            ("storage.path", "data/"),
+            ("web.external-url", ""),
+            ("log.level", "info"),
+        ] {
+            assert_eq!(answer["data"][flag], value, "{flag} in {body}");
+        }
+        assert!(agent.process.stop().await.success());
+    });
+}
+
+#[test]
+fn the_log_can_be_json() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        folder.write("prometheus.yml", CONFIG);
+        let mut process = Process::start("rosterd run", &mut command(&folder, &["--log.format=json"]));
+        process.wait_log("configuration in use").await;
+        assert!(process.stop().await.success());
+        for line in process.log().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert!(line["level"].is_string() && line["msg"].is_string(), "{line}");
+        }
+    });
+}
+
+#[test]
+fn nothing_needs_to_outlive_the_process() {
+    leak_checked_live(async || {
+        let mut agent = Agent::start(&["--storage.path="]).await;
+        assert!(agent.process.stop().await.success());
+        let files: Vec<_> = std::fs::read_dir(agent.folder.root()).expect("the folder is there").collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+    });
+}
+
+#[test]
+fn an_address_in_use_is_told_in_one_line() {
+    let folder = Folder::new();
+    folder.write("prometheus.yml", CONFIG);
+    let listener = free_loopback_listener();
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let ended = ended(rosterd(&["run", "--web.listen-address", &address]).current_dir(folder.root()));
+    assert_eq!((ended.status, ended.output.as_str()), (Some(1), ""), "{}", ended.errors);
+    let told: Vec<_> = ended.errors.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(told.len(), 1, "{}", ended.errors);
+    assert!(told[0].contains(&address) && told[0].ends_with("(web_address_taken)"), "{}", told[0]);
+}
+
+#[test]
+fn a_store_in_use_is_told() {
+    leak_checked_live(async || {
+        let mut agent = Agent::start(&[]).await;
+        let second = ended(&mut command(&agent.folder, &[]));
+        assert_eq!(second.status, Some(1), "{}", second.errors);
+        assert!(second.errors.ends_with("(store_in_use)\n"), "{}", second.errors);
+        assert!(agent.process.stop().await.success());
+    });
+}
+
+#[test]
+fn all_problems_of_the_configuration_are_told() {
+    let folder = Folder::new();
+    folder.write("prometheus.yml", "global: {scrape_intervall: 1s}\nscrape_configs: [{job_nam: a}]\n");
+    let ended = ended(&mut command(&folder, &[]));
+    assert_eq!(ended.status, Some(1));
+    let places = ["prometheus.yml:1:10: ", "prometheus.yml:2:19: "];
+    assert!(places.iter().all(|place| ended.errors.lines().any(|line| line.starts_with(place))), "{}", ended.errors);
+}
+
+#[test]
+fn values_that_flags_do_not_take_are_mistakes_on_the_command_line() {
+    let folder = Folder::new();
+    folder.write("prometheus.yml", CONFIG);
+    for flag in [
+        "--web.listen-address=x",
+        "--web.external-url=x",
+        "--log.level=loud",
+        "--web.read-timeout=5",
+        "--web.max-connections=0",
+    ] {
+        let ended = ended(rosterd(&["run", "--web.listen-address=127.0.0.1:0", flag]).current_dir(folder.root()));
+        assert_eq!(ended.status, Some(2), "{flag}: {}", ended.errors);
+    }
+}
