@@ -31,8 +31,8 @@ pub fn load_rules(path: &Path, scheme: NameScheme) -> Result<Rules, ConfigErrors
     let rules = compile(&decoded.value.unwrap_or_default(), scheme, "", &mut found);
     for problem in found {
         let (at, _) = tree.find(root, &problem.path, &decoded.left_out);
-        // What follows from a value that was refused before is not told again.
-        if !decoded.left_out.contains(&at) {
+        // What follows from a value that was refused before, or from an empty entry, is not told again.
+        if !decoded.left_out.contains(&at) && !tree.is_null(at) {
             problems.push(tree.problem(at, join_path("", &problem.path), problem.code, problem.message));
         }
     }
@@ -68,7 +68,7 @@ mod tests {
             "- {regexp: x, target_label: y}\n- {action: hashmod, target_label: a}\n-\n- {regex: '(', target_label: b}",
         )
         .unwrap_err();
-        let starts = ["1:4: ", "2:3: ", "3:", "4:4: "];
+        let starts = ["1:4: ", "2:3: ", "3:2: ", "4:11: "];
         assert_eq!(problems.len(), starts.len(), "{problems:#?}");
         for (problem, start) in problems.iter().zip(starts) {
             assert!(problem.starts_with(start), "{problem} does not start with {start}");
