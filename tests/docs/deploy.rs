@@ -1,0 +1,150 @@
+//! What is shipped to run rosterd uses flags that exist, in files that parse.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use rosterd_testkit::need;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::sources::{files, read, root};
+
+/// The flags of `rosterd run`.
+fn flags() -> BTreeSet<String> {
+    let command = rosterd::cli::command();
+    let run = command.find_subcommand("run").expect("rosterd run exists");
+    run.get_arguments().filter_map(|argument| argument.get_long()).map(str::to_owned).collect()
+}
+
+/// The flags of rosterd that a text names, wherever in it.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '[' | ']' | '`'));
+    let flags = words.filter_map(|word| word.strip_prefix("--"));
+    let own = flags.filter(|flag| flag.contains('.')).filter_map(|flag| flag.split('=').next());
+    own.map(str::to_owned).collect()
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let documents = serde_yaml::Deserializer::from_str(text);
+    documents.map(|document| Value::deserialize(document).expect("each document is YAML")).collect()
+}
+
+fn manifests() -> Vec<(String, Value)> {
+    let all = files("deploy/kubernetes", ".yml").into_iter().flat_map(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        documents(&std::fs::read_to_string(path).unwrap()).into_iter().map(move |document| (name.clone(), document))
+    });
+    all.collect()
+}
+
+#[test]
+fn what_is_shipped_uses_flags_that_exist() {
+    let known = flags();
+    let mut pages: Vec<_> =
+        ["README.md", "Dockerfile", "deploy/systemd/rosterd.service"].map(|page| root().join(page)).into();
+    pages.extend(files("deploy/kubernetes", ".yml"));
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        // A container that is not rosterd has flags of its own.
+        let text: String =
+            text.lines().filter(|line| !line.contains("/etc/prometheus/consumer")).collect::<Vec<_>>().join("\n");
+        let unknown: Vec<_> = named(&text).into_iter().filter(|flag| !known.contains(flag)).collect();
+        assert!(unknown.is_empty(), "{} uses flags that rosterd run does not have: {unknown:?}", page.display());
+    }
+}
+
+/// Every container that is rosterd.
+fn containers() -> Vec<(String, Value, Value)> {
+    let mut found = Vec::new();
+    for (name, manifest) in manifests() {
+        let pod = match manifest["kind"].as_str().expect("a manifest has a kind") {
+            "Deployment" => manifest["spec"]["template"]["spec"].clone(),
+            "Pod" => manifest["spec"].clone(),
+            _ => continue,
+        };
+        for container in pod["containers"].as_array().expect("a pod has containers") {
+            if container["name"] == "rosterd" {
+                found.push((name.clone(), pod.clone(), container.clone()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn containers_run_with_no_rights_that_they_do_not_need() {
+    let containers = containers();
+    assert_eq!(containers.len(), 2, "the sidecar and the deployment");
+    for (name, pod, container) in containers {
+        let own = &container["securityContext"];
+        assert_eq!(own["readOnlyRootFilesystem"], true, "{name}");
+        assert_eq!(own["allowPrivilegeEscalation"], false, "{name}");
+        assert_eq!(own["capabilities"]["drop"], serde_json::json!(["ALL"]), "{name}");
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], false, "{name}: no mechanism asks the API of Kubernetes");
+    }
+    let kinds: Vec<_> = manifests().iter().map(|(_, manifest)| manifest["kind"].clone()).collect();
+    assert!(!kinds.iter().any(|kind| kind == "Role" || kind == "ClusterRole"), "no rights are needed: {kinds:?}");
+}
+
+#[test]
+fn volumes_that_are_mounted_are_there_and_probes_ask_ports_that_are_open() {
+    for (name, pod, container) in containers() {
+        let names = |list: &Value| -> BTreeSet<String> {
+            let list = list.as_array().cloned().unwrap_or_default();
+            list.iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let (mounted, volumes) = (names(&container["volumeMounts"]), names(&pod["volumes"]));
+        assert!(mounted.is_subset(&volumes), "{name}: {mounted:?} of {volumes:?}");
+        for (probe, path) in [("livenessProbe", "/-/healthy"), ("readinessProbe", "/-/ready")] {
+            let get = &container[probe]["httpGet"];
+            assert_eq!(get["path"], path, "{name}");
+            assert!(names(&container["ports"]).contains(get["port"].as_str().unwrap()), "{name}: {probe}");
+        }
+    }
+}
+
+/// The metrics that an expression asks for.
+fn metrics(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("rosterd_")).collect()
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_exist() {
+    let documented = read("docs/metrics.md");
+    let rules = documents(&read("deploy/alerts/rosterd.yml")).remove(0);
+    let rules = rules["groups"][0]["rules"].as_array().unwrap().clone();
+    assert!(!rules.is_empty());
+    for rule in rules {
+        let asked = metrics(rule["expr"].as_str().unwrap()).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert!(!asked.is_empty(), "{rule}");
+        for metric in asked {
+            assert!(documented.contains(&format!("`{metric}`")), "{metric} does not exist");
+        }
+    }
+}
+
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn promtool_takes_the_alerts() {
+    succeeds(
+        Command::new(need("promtool", "prometheus"))
+            .arg("check")
+            .arg("rules")
+            .arg(root().join("deploy/alerts/rosterd.yml")),
+    );
+}
+
+#[test]
+fn systemd_calls_the_unit_safe() {
+    let mut command = Command::new(need("systemd-analyze", "systemd"));
+    // From 0, nothing is exposed, to 10.
+    command.args(["security", "--offline=true", "--threshold=20"]).arg(root().join("deploy/systemd/rosterd.service"));
+    succeeds(&mut command);
+}
