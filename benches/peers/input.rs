@@ -56,7 +56,7 @@ impl Input {
         let size = self.targets / self.files;
         let mut json = String::with_capacity(size * 320);
         for number in file * size..(file + 1) * size {
-            let changed = if round > 0 && (number - file * size) % size.div_ceil(9) == 0 { round } else { 0 };
+            let changed = if round > 0 && (number - file * size).is_multiple_of(size.div_ceil(9)) { round } else { 0 };
             self.target(number, changed, &mut json);
         }
         for number in 0..more {
