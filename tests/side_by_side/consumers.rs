@@ -149,8 +149,8 @@ fn file(address: &str) -> String {
 #[test]
 fn consumers_scrape_what_they_would_have_discovered_themselves() {
     leak_checked_live(|| async {
-        let unwanted = r#", {"targets": ["127.0.0.1:9"], "labels": {"name": "unwanted"}}]"#;
-        let stage = Stage::start(|address| groups(address, 3).replace(']', unwanted)).await;
+        let unwanted = r#"[{"targets": ["127.0.0.1:9"], "labels": {"name": "unwanted"}}, "#;
+        let stage = Stage::start(|address| groups(address, 3).replacen('[', unwanted, 1)).await;
         let direct = prometheus("prometheus", &stage.folder.path("prometheus.yml"), Wrapper::default()).await;
         stage.settle(3 + 5 + 2).await;
         let end = Instant::now() + patience();

@@ -15,10 +15,10 @@ use super::targets::Targets;
 type Expected = BTreeMap<&'static str, (usize, u64)>;
 
 /// Waits until both have all targets, and compares them.
-async fn agree(ours: &Server, theirs: &Server, expected: &Expected) {
+async fn agree(ours: &Server, theirs: &Server, bare: &Server, expected: &Expected) {
     let end = Instant::now() + patience();
     loop {
-        let (one, other) = (Targets::of(ours).await, Targets::of_2_42(theirs).await);
+        let (one, other) = (Targets::of(ours).await, Targets::of_2_42(theirs, bare).await);
         if counts(&other) == count_strings(expected) && one == other {
             return;
         }
@@ -39,6 +39,15 @@ fn counts(targets: &Targets) -> BTreeMap<String, (usize, u64)> {
 
 fn count_strings(expected: &Expected) -> BTreeMap<String, (usize, u64)> {
     expected.iter().map(|(pool, counts)| ((*pool).to_owned(), *counts)).collect()
+}
+
+fn without_relabelling(config: &str) -> String {
+    let mut config: serde_yaml::Value = serde_yaml::from_str(config).expect("the configuration is YAML");
+    let jobs = config["scrape_configs"].as_sequence_mut().expect("there are jobs");
+    for job in jobs {
+        job.as_mapping_mut().expect("a job is a mapping").remove("relabel_configs");
+    }
+    serde_yaml::to_string(&config).expect("what was read can be written")
 }
 
 const RECORDS: &str = "
@@ -74,10 +83,12 @@ fn the_same_configuration_gives_the_same_targets() {
         folder.write("files/d.json", "this is no JSON");
         folder.write("actions.json", fixture("side_by_side/actions.json"));
         let config = fixture("side_by_side/equality.yml").replace("{source}", &source.url(""));
+        let bare = folder.write("bare.yml", without_relabelling(&config));
         let config = folder.write("prometheus.yml", config);
 
         let ours = rosterd(&config, names.wrapper(), &[]).await;
         let theirs = prometheus("prometheus", &config, names.wrapper()).await;
+        let bare = prometheus("prometheus without relabelling", &bare, names.wrapper()).await;
         let expected = Expected::from([
             ("plain", (3, 0)),
             ("ports", (6, 0)),
@@ -95,7 +106,7 @@ fn the_same_configuration_gives_the_same_targets() {
             ("empty", (0, 0)),
             ("secured", (1, 0)),
         ]);
-        agree(&ours, &theirs, &expected).await;
+        agree(&ours, &theirs, &bare, &expected).await;
     });
 }
 

@@ -53,7 +53,7 @@ impl Names {
         let mut passing = JoinSet::new();
         passing.spawn(pass_on(socket, (Ipv4Addr::LOCALHOST, port).into()));
         let mut names = Self { folder, process, _passing: passing, serial: 1 };
-        names.process.wait_log(": running").await;
+        names.process.wait_log("all zones loaded").await;
         names
     }
 
@@ -62,7 +62,7 @@ impl Names {
         self.serial += 1;
         self.folder.replace(ZONE, zone(self.serial, records));
         self.process.signal(Signal::HUP);
-        let loaded = format!("zone example.test/IN: loaded serial {}\n", self.serial);
+        let loaded = format!("zone example.test/IN: loaded serial {}", self.serial);
         self.process.wait_log(&loaded).await;
     }
 

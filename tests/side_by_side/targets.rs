@@ -54,11 +54,12 @@ impl Targets {
         }
     }
 
-    /// Asks a Prometheus 2.42 and translates what it says into what Prometheus 3 would say.
-    pub(crate) async fn of_2_42(server: &Server) -> Self {
-        let mut targets = Self::of(server).await;
+    /// Asks a Prometheus 2.42 and translates what it says into what Prometheus 3 would say. `bare` runs the same
+    /// configuration without relabelling.
+    pub(crate) async fn of_2_42(server: &Server, bare: &Server) -> Self {
+        let (mut targets, bare) = (Self::of(server).await, Self::of(bare).await);
         for (_why, translate) in DIFFERENCES {
-            translate(&mut targets);
+            translate(&mut targets, &bare);
         }
         targets
     }
@@ -121,25 +122,11 @@ fn labels(value: &Value) -> Labels {
 }
 
 /// In what Prometheus 3.14 differs from 2.42. Where they differ, 3 is right.
-const DIFFERENCES: &[(&str, fn(&mut Targets))] = &[
-    (
-        "since 3.13 the switches for histograms are discovered labels (scrape/target.go, PopulateDiscoveredLabels)",
-        |targets| {
-            targets.each_discovered(|labels| {
-                for name in [
-                    "convert_classic_histograms_to_nhcb",
-                    "always_scrape_classic_histograms",
-                    "scrape_native_histograms",
-                ] {
-                    labels.insert(format!("__{name}__"), "false".to_owned());
-                }
-            });
-        },
-    ),
+const DIFFERENCES: &[(&str, fn(&mut Targets, &Targets))] = &[
     (
         "3.0 leaves addresses alone. 2.42 adds the port of the scheme; with the feature no-default-scrape-port, which is \
               the default in 3.0 by the migration guide, it adds none but removes one that is there",
-        |targets| {
+        |targets, _| {
             targets.each_active(|target| {
                 let (Some(address), Some(instance)) =
                     (target.discovered.get("__address__"), target.labels.get("instance"))
@@ -159,25 +146,68 @@ const DIFFERENCES: &[(&str, fn(&mut Targets))] = &[
             });
         },
     ),
-    ("2.42 does not name the job of a dropped target; it stands in the label `job`", |targets| {
+    ("2.42 does not name the job of a dropped target; it stands in the label `job`", |targets, _| {
         let dropped = std::mem::take(&mut targets.dropped);
         let job = |labels: &Labels| labels.get("job").cloned().unwrap_or_default();
         targets.dropped = dropped.into_iter().map(|(_, labels)| (job(&labels), labels)).collect();
     }),
-    ("2.42 does not count dropped targets", |targets| {
+    (
+        "2.42 relabels some targets in place and shows a mixture as their discovered labels. Address and meta labels stay \
+         as they were; and all do without relabelling",
+        |targets, bare| {
+            let mut known = BTreeMap::<_, BTreeSet<_>>::new();
+            for target in &bare.active {
+                let key = (target.pool.clone(), lasting(&target.discovered));
+                known.entry(key).or_default().insert(target.discovered.clone());
+            }
+            let restore = |pool: &String, labels: &mut Labels| {
+                let known = known.get(&(pool.clone(), lasting(labels))).filter(|known| known.len() == 1);
+                if let Some(known) = known.and_then(BTreeSet::first) {
+                    labels.clone_from(known);
+                }
+            };
+            targets.each_active(|target| restore(&target.pool, &mut target.discovered));
+            let dropped = std::mem::take(&mut targets.dropped).into_iter().map(|(pool, mut labels)| {
+                restore(&pool, &mut labels);
+                (pool, labels)
+            });
+            targets.dropped = dropped.collect();
+        },
+    ),
+    ("2.42 does not count dropped targets", |targets, _| {
         targets.dropped_counts = targets.pools.iter().map(|pool| (pool.clone(), 0)).collect();
         for (pool, _) in &targets.dropped {
             *targets.dropped_counts.entry(pool.clone()).or_default() += 1;
         }
     }),
-    ("since 3.0 the dot of a regular expression matches a line break (migration guide)", |targets| {
+    ("since 3.0 the dot of a regular expression matches a line break (migration guide)", |targets, _| {
         targets.each_active(|target| {
             if target.labels.get("lines").is_some_and(|lines| lines.contains('\n')) {
                 target.labels.insert("dot_all".to_owned(), "yes".to_owned());
             }
         });
     }),
+    (
+        "since 3.13 the switches for histograms are discovered labels (scrape/target.go, PopulateDiscoveredLabels)",
+        |targets, _| {
+            targets.each_discovered(|labels| {
+                for name in [
+                    "convert_classic_histograms_to_nhcb",
+                    "always_scrape_classic_histograms",
+                    "scrape_native_histograms",
+                ] {
+                    labels.insert(format!("__{name}__"), "false".to_owned());
+                }
+            });
+        },
+    ),
 ];
+
+/// The discovered labels that 2.42 leaves alone.
+fn lasting(labels: &Labels) -> Labels {
+    let kept = labels.iter().filter(|(name, _)| *name == "__address__" || name.starts_with("__meta_"));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
 
 impl Targets {
     fn each_active(&mut self, mut change: impl FnMut(&mut Target)) {
