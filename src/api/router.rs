@@ -33,7 +33,8 @@ pub fn routes() -> Vec<Route> {
     vec![
         read("/", get(overview::overview)),
         read("/sd", get(sd::all)),
-        read("/sd/{job}", get(sd::job)),
+        // The name of a job may hold slashes, which some clients (vmagent) do not escape whatever they are told.
+        read("/sd/{*job}", get(sd::job)),
         read("/-/healthy", get(lifecycle::healthy)),
         read("/-/ready", get(ready::ready)),
         act("/-/reload", post(lifecycle::reload).put(lifecycle::reload)),

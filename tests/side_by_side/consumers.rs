@@ -18,12 +18,13 @@ const JOBS: [&str; 3] = ["http", "files", "a/job with \"quotes\" & more"];
 /// Longer than Prometheus 2.42 takes from a refresh, of which there is one a second, to its targets.
 const REFRESHES: f64 = 8.0;
 
-/// What a consumer knows of a target, as far as all consumers tell it: its job, labels and URL.
-type Seen = BTreeSet<(String, Labels, String)>;
+/// What a consumer knows of a target, as far as all consumers tell it: its labels and URL. What vmagent calls the pool is
+/// the label `job`.
+type Seen = BTreeSet<(Labels, String)>;
 
 async fn seen(server: &Server) -> Seen {
     let active = active(&server.data("/api/v1/targets").await);
-    active.into_iter().map(|target| (target.pool, target.labels, in_order(&target.url))).collect()
+    active.into_iter().map(|target| (target.labels, in_order(&target.url))).collect()
 }
 
 /// The URL with its parameters sorted: each consumer has its own order.
