@@ -121,8 +121,11 @@ fn labels(value: &Value) -> Labels {
     value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
+/// Changes what 2.42 says; the second argument is what it says without relabelling.
+type Translate = fn(&mut Targets, &Targets);
+
 /// In what Prometheus 3.14 differs from 2.42. Where they differ, 3 is right.
-const DIFFERENCES: &[(&str, fn(&mut Targets, &Targets))] = &[
+const DIFFERENCES: &[(&str, Translate)] = &[
     (
         "3.0 leaves addresses alone. 2.42 adds the port of the scheme; with the feature no-default-scrape-port, which is \
               the default in 3.0 by the migration guide, it adds none but removes one that is there",
