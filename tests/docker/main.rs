@@ -1,6 +1,8 @@
 //! The container image: its last stage is built by a real Docker daemon, of this very binary, and run as the page of operations
 //! says: read-only, and as nobody.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
 mod daemon;
 
 use std::path::Path;

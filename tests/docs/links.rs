@@ -32,7 +32,8 @@ fn every_link_leads_somewhere() {
             let target = if path.is_empty() { page.clone() } else { page.parent().unwrap_or(Path::new("")).join(path) };
             let found =
                 std::fs::read_to_string(&target).is_ok_and(|text| anchor.is_empty() || has_anchor(&text, anchor));
-            if !found && !(anchor.is_empty() && target.is_dir()) {
+            let folder = anchor.is_empty() && target.is_dir();
+            if !found && !folder {
                 broken.push(format!("{} -> {link}", page.display()));
             }
         }
