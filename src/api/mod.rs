@@ -1,6 +1,7 @@
 //! The HTTP face: what is served under which path. How requests arrive is the business of [`crate::web`].
 
 mod envelope;
+mod failed;
 mod lifecycle;
 mod metrics;
 mod overview;

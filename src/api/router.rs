@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::problem::Error;
-use super::{Problem, State, lifecycle, metrics, overview, pools, providers, ready, sd, status, targets};
+use super::{Problem, State, failed, lifecycle, metrics, overview, pools, providers, ready, sd, status, targets};
 use crate::web::nearest;
 
 /// One path of the API.
@@ -41,6 +41,7 @@ pub fn routes() -> Vec<Route> {
         act("/-/quit", post(lifecycle::quit).put(lifecycle::quit)),
         read("/metrics", get(metrics::expose)),
         read("/api/v1/targets", get(targets::targets)),
+        read("/api/v1/targets/failed", get(failed::failed)),
         read("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
         read("/api/v1/scrape_pools", get(pools::scrape_pools)),
         read("/api/v1/providers", get(providers::providers)),

@@ -301,7 +301,7 @@ impl Writer {
         let unsplit = global_url(target, params, &self.outside, &mut self.url).err();
         string(&self.url, out);
         out.extend_from_slice(b",\"lastError\":");
-        string(&last_error(job, unsplit), out);
+        string(&last_error(job, target, unsplit), out);
         // Nothing is scraped yet: the zero time of Go.
         out.extend_from_slice(
             b",\"lastScrape\":\"0001-01-01T00:00:00Z\",\"lastScrapeDuration\":0,\"health\":\"unknown\"",
@@ -314,13 +314,17 @@ impl Writer {
     }
 }
 
-fn last_error(job: &JobView, unsplit: Option<String>) -> String {
-    let (targets, limit) = (job.counts().targets, job.spec().limits.targets);
-    let exceeded = match limit > 0 && targets > limit {
-        true => format!("target_limit exceeded (number of targets: {targets}, limit: {limit})"),
-        false => String::new(),
+fn last_error(job: &JobView, target: Target<'_>, unsplit: Option<String>) -> String {
+    let limits = &job.spec().limits;
+    let targets = job.counts().targets;
+    let exceeded = match limits.targets > 0 && targets > limits.targets {
+        true => Some(format!("target_limit exceeded (number of targets: {targets}, limit: {})", limits.targets)),
+        false => limits.exceeded_by(target),
     };
-    unsplit.map_or(exceeded.clone(), |unsplit| format!("{exceeded}: {unsplit}"))
+    match (exceeded, unsplit) {
+        (exceeded, None) => exceeded.unwrap_or_default(),
+        (exceeded, Some(unsplit)) => format!("{}: {unsplit}", exceeded.unwrap_or_default()),
+    }
 }
 
 fn labels<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, out: &mut Vec<u8>) {

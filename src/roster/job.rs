@@ -7,6 +7,8 @@ use rosterd_discovery::ProviderKey;
 use rosterd_model::Builder;
 use rosterd_model::relabel::Rules;
 
+use super::target::Target;
+
 /// A job as the roster sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSpec {
@@ -41,6 +43,29 @@ pub struct Limits {
     pub label_value_length: usize,
     /// How many dropped targets are listed.
     pub keep_dropped: usize,
+}
+
+impl Limits {
+    /// Which limit on labels the target's own labels exceed, in the words of Prometheus: each of its samples would be
+    /// refused.
+    pub fn exceeded_by(&self, target: Target<'_>) -> Option<String> {
+        let Self { labels, label_name_length: longest_name, label_value_length: longest_value, .. } = *self;
+        if labels + longest_name + longest_value == 0 {
+            return None;
+        }
+        let count = target.public().count();
+        if labels > 0 && count > labels {
+            return Some(format!("label_limit exceeded (number of labels: {count}, limit: {labels})"));
+        }
+        target.public().find_map(|(name, value)| {
+            let exceeded = |what: &str, length: usize, limit: usize| {
+                let told = || format!("{what} exceeded (label name: {name}, length: {length}, limit: {limit})");
+                (limit > 0 && length > limit).then(told)
+            };
+            exceeded("label_name_length_limit", name.len(), longest_name)
+                .or_else(|| exceeded("label_value_length_limit", value.len(), longest_value))
+        })
+    }
 }
 
 impl JobSpec {

@@ -60,7 +60,7 @@ impl Metrics {
     /// Follows one event.
     pub(super) fn observe(&self, effect: &Effect, view: &RosterView, seconds: f64) {
         self.duration.observe(seconds);
-        self.relabelled.inc_by(effect.relabelled);
+        self.relabelled.inc_by(effect.tally.relabelled);
         for (name, delta) in &effect.jobs {
             let Some(job) = view.job(name) else {
                 self.forget(name);

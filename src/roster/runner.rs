@@ -203,6 +203,13 @@ impl Owner {
                 info!(job = &**job, added = delta.added, removed = delta.removed, targets, "targets changed");
             }
         }
+        for (job, failure) in &effect.tally.failures {
+            warn!(job = &**job, error = %failure, "discovered target cannot be used");
+        }
+        let untold = effect.tally.failed - effect.tally.failures.len() as u64;
+        if untold > 0 {
+            warn!(count = untold, "more discovered targets cannot be used, see /api/v1/targets/failed");
+        }
         let Effect { jobs, blocks, synced, forgotten, .. } = effect;
         if !jobs.is_empty() {
             self.views.send_replace(view);

@@ -11,7 +11,7 @@ use super::archive::{Archive, BlockChange};
 use super::block::{Block, BlockId};
 use super::job::JobSpec;
 use super::pages::Pages;
-use super::target::{Entry, Workbench, populate};
+use super::target::{Entry, Failure, Workbench, populate};
 use super::view::{BlockView, Counts, JobView, Knowledge, RosterView};
 
 /// What an event did to the roster.
@@ -25,9 +25,23 @@ pub(super) struct Effect {
     pub(super) synced: Vec<ProviderKey>,
     /// Providers that no job uses any more.
     pub(super) forgotten: Vec<ProviderKey>,
+    /// What relabelling had to do.
+    pub(super) tally: Tally,
+}
+
+/// What relabelling had to do for an event.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
     /// How many entries were relabelled.
     pub(super) relabelled: u64,
+    /// How many of them cannot be targets.
+    pub(super) failed: u64,
+    /// The first of these, for the log.
+    pub(super) failures: Vec<(Arc<str>, Arc<Failure>)>,
 }
+
+/// How many failures of an event are told one by one.
+const TOLD: usize = 5;
 
 /// What changed in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,7 +105,7 @@ impl State {
                 replaced => (Job::new(spec), replaced),
             };
             if !unchanged {
-                let mut delta = job.follow_providers(&self.providers, &mut self.bench, &mut effect.relabelled);
+                let mut delta = job.follow_providers(&self.providers, &mut self.bench, &mut effect.tally);
                 if let Some(old) = replaced {
                     delta = job.compare(&old);
                 }
@@ -145,7 +159,7 @@ impl State {
             return;
         }
         for (name, job) in self.jobs.iter_mut().filter(|(_, job)| job.spec.providers.contains(key)) {
-            let delta = job.change(key, changes, &mut self.bench, &mut effect.relabelled);
+            let delta = job.change(key, changes, &mut self.bench, &mut effect.tally);
             effect.jobs.insert(Arc::clone(name), delta);
         }
         self.refresh_view(effect);
@@ -177,19 +191,19 @@ impl Job {
         &mut self,
         providers: &BTreeMap<ProviderKey, Provider>,
         bench: &mut Workbench,
-        relabelled: &mut u64,
+        tally: &mut Tally,
     ) -> Delta {
         let mut total = Delta::default();
         let left: BTreeSet<_> = self.blocks.keys().map(|(key, _)| key.clone()).collect();
         let spec = Arc::clone(&self.spec);
         for key in left.iter().filter(|key| !spec.providers.contains(*key)) {
             let gone: Vec<_> = self.blocks_of(key).map(|id| BlockChange { id, after: None }).collect();
-            total += self.change(key, &gone, bench, relabelled);
+            total += self.change(key, &gone, bench, tally);
         }
         for key in spec.providers.iter().filter(|key| !left.contains(*key)) {
             let blocks = providers.get(key).map(|provider| provider.archive.blocks());
             let new: Vec<_> = blocks.into_iter().flatten().map(|(id, block)| new(*id, block)).collect();
-            total += self.change(key, &new, bench, relabelled);
+            total += self.change(key, &new, bench, tally);
         }
         total
     }
@@ -215,13 +229,13 @@ impl Job {
         provider: &ProviderKey,
         changes: &[BlockChange],
         bench: &mut Workbench,
-        relabelled: &mut u64,
+        tally: &mut Tally,
     ) -> Delta {
         let mut delta = Delta::default();
         let mut leftover = self.take_old(provider, changes);
         for change in changes {
             let Some(block) = &change.after else { continue };
-            let entries = self.entries(block, &mut leftover, bench, &mut delta, relabelled);
+            let entries = self.entries(block, &mut leftover, bench, &mut delta, tally);
             self.blocks.insert((provider.clone(), change.id), (Arc::clone(block), entries));
         }
         for entry in leftover.into_values().flatten() {
@@ -249,7 +263,7 @@ impl Job {
         old: &mut HashMap<u64, Vec<Entry>>,
         bench: &mut Workbench,
         delta: &mut Delta,
-        relabelled: &mut u64,
+        tally: &mut Tally,
     ) -> Arc<[Entry]> {
         let mut kept: Vec<Option<Entry>> =
             block.entries().iter().map(|hash| old.get_mut(hash).and_then(Vec::pop)).collect();
@@ -259,7 +273,13 @@ impl Job {
             for (slot, raw) in kept.iter_mut().zip(raw).filter(|(slot, _)| slot.is_none()) {
                 raw.load(&mut bench.labels);
                 let entry = populate(bench, &self.spec, &mut self.names);
-                *relabelled += 1;
+                tally.relabelled += 1;
+                if let Entry::Failed(failure) = &entry {
+                    tally.failed += 1;
+                    if tally.failures.len() < TOLD {
+                        tally.failures.push((Arc::clone(&self.spec.name), Arc::clone(failure)));
+                    }
+                }
                 *slot = Some(self.count_in(entry, delta));
             }
         }

@@ -83,11 +83,11 @@ fn only_changed_targets_are_relabelled() {
     state.set_jobs(vec![job("a", &["p/1"], "[]")]);
     let many: Vec<_> = (0..1000).map(|number| format!("h:{number}")).collect();
     let mut addresses: Vec<_> = many.iter().map(String::as_str).collect();
-    assert_eq!(state.update(update("p/1", vec![group("s", &addresses)], true)).relabelled, 1000);
+    assert_eq!(state.update(update("p/1", vec![group("s", &addresses)], true)).tally.relabelled, 1000);
     addresses[3] = "new:1";
     addresses.rotate_left(10);
     let effect = state.update(update("p/1", vec![group("s", &addresses)], false));
-    assert_eq!(effect.relabelled, 1);
+    assert_eq!(effect.tally.relabelled, 1);
     assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 1, removed: 1 });
 }
 
@@ -124,9 +124,11 @@ fn dropped_and_impossible_targets_are_told_apart() {
     let mut state = State::default();
     let yaml = "[{source_labels: [__address__], regex: 'h:1', action: drop}]";
     state.set_jobs(vec![job("a", &["p/1"], yaml)]);
-    state.update(update("p/1", vec![group("s", &["h:1", "h:2", "http://h:3/x"])], true));
+    let effect = state.update(update("p/1", vec![group("s", &["h:1", "h:2", "http://h:3/x"])], true));
     let counts = state.view().job("a").expect("the job exists").counts();
     assert_eq!((counts.targets, counts.dropped, counts.failed), (1, 1, 1));
+    let failures: Vec<_> = effect.tally.failures.iter().map(|(job, failure)| format!("{job}: {failure}")).collect();
+    assert_eq!(failures, [r#"a: "http://h:3/x" is not a valid hostname"#]);
 }
 
 #[test]
@@ -136,7 +138,7 @@ fn other_rules_relabel_and_equal_ones_do_not() {
     state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true));
     let keep = "[{source_labels: [__address__], regex: 'h:1', action: keep}]";
     let effect = state.set_jobs(vec![job("a", &["p/1"], keep), job("b", &["p/1"], "[]")]);
-    assert_eq!(effect.relabelled, 2);
+    assert_eq!(effect.tally.relabelled, 2);
     assert_eq!(effect.jobs.keys().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
     assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 0, removed: 1 });
     assert_eq!((instances(&state, "a").len(), instances(&state, "b").len()), (1, 2));
@@ -171,7 +173,7 @@ fn restored_targets_work_until_the_provider_speaks() {
     assert_eq!(restored.revision(), before.view().job("a").expect("the job exists").revision());
 
     let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true));
-    assert_eq!((effect.relabelled, effect.jobs[&Arc::from("a")]), (0, Delta { added: 0, removed: 1 }));
+    assert_eq!((effect.tally.relabelled, effect.jobs[&Arc::from("a")]), (0, Delta { added: 0, removed: 1 }));
     assert!(state.view().job("a").expect("the job exists").restored().is_empty());
 }
 
@@ -185,6 +187,22 @@ fn above_its_target_limit_a_job_is_not_served() {
     let refused = state.view().job("a").expect("the job exists").servable();
     assert_eq!(refused, Err(NotServable::TargetLimit { job: "a".into(), targets: 2, limit: 1 }));
     spec.limits.targets = 2;
-    assert_eq!(state.set_jobs(vec![spec]).relabelled, 0, "a limit needs no relabelling");
+    assert_eq!(state.set_jobs(vec![spec]).tally.relabelled, 0, "a limit needs no relabelling");
     assert_eq!(state.view().job("a").expect("the job exists").servable(), Ok(()));
+}
+
+#[test]
+fn labels_above_the_limits_of_the_job_are_told() {
+    let labels: rosterd_model::Labels =
+        [("__address__", "h:1"), ("a", "12345"), ("long_name", "1")].into_iter().collect();
+    let exceeded = |limits: Limits| limits.exceeded_by(crate::roster::target::Target(&labels));
+    assert_eq!(exceeded(Limits::default()), None);
+    assert_eq!(exceeded(Limits { labels: 2, label_name_length: 9, label_value_length: 5, ..Limits::default() }), None);
+    let told = [
+        exceeded(Limits { labels: 1, ..Limits::default() }),
+        exceeded(Limits { label_name_length: 8, ..Limits::default() }),
+        exceeded(Limits { label_value_length: 4, ..Limits::default() }),
+    ];
+    let told = told.map(|told| told.expect("the limit is exceeded").split(' ').next().unwrap_or_default().to_owned());
+    assert_eq!(told, ["label_limit", "label_name_length_limit", "label_value_length_limit"]);
 }
