@@ -202,7 +202,7 @@ impl<E: Coded> From<E> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// An answer without a body: [`render`] writes it, because it knows the path.
+    /// An answer without a body: the middleware of the server writes it, because it knows the path.
     fn into_response(self) -> Response {
         let mut response = status_of(&self.0.report).into_response();
         response.headers_mut().extend(self.0.headers.clone());

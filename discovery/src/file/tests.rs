@@ -210,10 +210,12 @@ fn a_file_that_cannot_be_read_is_tried_again_soon() {
         let folder = Folder::new();
         // A link to nothing exists and cannot be read. What it points to is not in a watched place until it is there.
         symlink("elsewhere/deep/x.json", folder.path("a.json")).unwrap();
-        let mut running = Running::start(folder, &["a.json"], NEVER).await;
+        // Nothing but bad files would be no picture to begin with.
+        folder.write("b.json", json(&["b:1"]));
+        let mut running = Running::start(folder, &["a.json", "b.json"], NEVER).await;
         running.shows(Some("sd_file_read")).await;
         running.folder.write("elsewhere/deep/x.json", json(&["a:1"]));
-        running.becomes(&["a.json:0=a:1"]).await;
+        running.becomes(&["a.json:0=a:1", "b.json:0=b:1"]).await;
         running.shows(None).await;
         running.end().await;
     });
