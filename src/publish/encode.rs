@@ -6,10 +6,10 @@
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
-use rosterd_model::Labels;
 use rosterd_model::labels::{
-    ADDRESS, METRICS_PATH, PARAM_PREFIX, RESERVED_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT,
+    ADDRESS, METRICS_PATH, PARAM_PREFIX, RESERVED_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT, is_valid_name,
 };
+use rosterd_model::{Labels, NameScheme};
 
 use crate::roster::target::{BOOLEANS, UNIX_SOCKET};
 use crate::roster::view::JobView;
@@ -25,14 +25,15 @@ pub struct Fragment {
 /// The labels of a target that a consumer needs to scrape it equally, sorted by name; `__address__` goes elsewhere.
 ///
 /// These are the labels that do not begin with `__`, and `__scheme__`, `__metrics_path__`, `__param_*`, interval and
-/// timeout. The switches for histograms are left out where all are off, which is what a consumer takes for granted.
+/// timeout. A parameter like `match[]` makes no label that a Prometheus before 3 takes, which would refuse the whole list
+/// for it: whoever needs it sets it in the consumer's `params`. The switches for histograms are left out where all are off, which is what a consumer takes for granted.
 pub fn published(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
     let reserved = || labels.iter().filter(|(name, _)| name.starts_with(RESERVED_PREFIX));
     let switched = reserved().any(|(name, value)| BOOLEANS.contains(&name) && value != "false");
     labels.iter().filter(move |(name, _)| {
         !name.starts_with(RESERVED_PREFIX)
             || matches!(*name, SCHEME | METRICS_PATH | SCRAPE_INTERVAL | SCRAPE_TIMEOUT | UNIX_SOCKET)
-            || name.starts_with(PARAM_PREFIX)
+            || (name.starts_with(PARAM_PREFIX) && is_valid_name(name, NameScheme::Legacy))
             || (switched && BOOLEANS.contains(name))
     })
 }
@@ -246,5 +247,36 @@ fn yaml_target(labels: &Labels, text: &mut Vec<u8>) {
         text.extend_from_slice(b": ");
         string(value, text);
         text.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_old_consumer_would_refuse_the_list_for_is_left_out() {
+        let labels: Labels = [
+            ("__address__", "h:1"),
+            ("__meta_x", "1"),
+            ("__tmp", "1"),
+            ("__param_match[]", "up"),
+            ("__param_module", "http"),
+            ("__scheme__", "https"),
+            ("job", "a"),
+        ]
+        .into_iter()
+        .collect();
+        let names: Vec<_> = published(&labels).map(|(name, _)| name).collect();
+        assert_eq!(names, ["__param_module", "__scheme__", "job"]);
+    }
+
+    #[test]
+    fn strings_are_escaped_as_json_wants_them() {
+        for text in ["", "plain", "q\"uote", "back\\slash", "new\nline", "\u{1}", "ünïcode"] {
+            let mut json = Vec::new();
+            string(text, &mut json);
+            assert_eq!(serde_json::from_slice::<String>(&json).expect("it is a JSON string"), text);
+        }
     }
 }
