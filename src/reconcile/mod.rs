@@ -12,6 +12,7 @@ mod plan; // desired and actual to steps; pure
 mod reconciler; // the loop
 mod status; // what is known of each worker
 mod table; // the workers of the loop; no I/O
+pub mod testing; // three ways to run workers in tests
 mod worker; // the contract of a worker
 
 pub use desired::{Desired, DesiredSet, WorkerId};
