@@ -6,6 +6,7 @@
 //! - [`fake`] is a mechanism that a test drives through a [`fake::Probe`].
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
 //! - [`assert_golden`] compares with a file below `testdata/`.
+//! - Workers are run inline, by hand or live by `rosterd::reconcile::testing`, which stands beside their contract.
 //! - [`eventually`], [`advance_until`], [`Folder`] and [`Process`] wait for conditions, and hold files and programs.
 //!
 //! A discoverer, start to end:
