@@ -154,5 +154,30 @@ pub(super) fn flags_of(command: &Command, matches: &ArgMatches) -> BTreeMap<Stri
         values.map(|value| value.to_string_lossy().into_owned()).collect::<Vec<_>>().join(",")
     };
     let flags = command.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument.get_id().as_str())));
-    flags.filter(|(long, _)| *long != "help").map(|(long, id)| (long.to_owned(), value(id))).collect()
+    flags.filter(|(long, _)| *long != "help").map(|(long, id)| (long.to_owned(), without_password(value(id)))).collect()
+}
+
+/// The value of a flag as it may be shown: the password of a URL is not.
+fn without_password(value: String) -> String {
+    match url::Url::parse(&value) {
+        Ok(mut url) if url.password().is_some() => {
+            url.set_password(Some("xxxxx")).expect("a URL with a password can have another one");
+            url.into()
+        }
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_a_url_is_not_shown() {
+        let shown = |value: &str| without_password(value.to_owned());
+        assert_eq!(shown("https://me:secret@h/x"), "https://me:xxxxx@h/x");
+        for plain in ["https://h/x", "localhost:8395", "data/", ""] {
+            assert_eq!(shown(plain), plain);
+        }
+    }
 }
