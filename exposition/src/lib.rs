@@ -1,0 +1,23 @@
+//! Expositions: what a scraped target answers, read in place. Pure: no I/O, no clock, no tokio.
+//!
+//! Every format has a parser that hands out [`Entry`] after [`Entry`] and allocates nothing for a sample of the text
+//! formats. The formats are those of the [Prometheus documentation] and of [OpenMetrics].
+//!
+//! [Prometheus documentation]: https://prometheus.io/docs/instrumenting/exposition_formats/
+//! [OpenMetrics]: https://prometheus.io/docs/specs/om/open_metrics_spec/
+
+mod entry;
+mod error;
+mod histogram;
+mod metadata;
+
+pub use entry::{Entry, Exemplar, Label, Sample};
+pub use error::ParseError;
+pub use histogram::{Histogram, Span};
+pub use metadata::{Metadata, MetricKind};
+
+/// Reads one exposition, entry by entry.
+pub trait Parse {
+    /// The next entry; `None` at the end. After an error the parser is not to be used again.
+    fn next(&mut self) -> Result<Option<Entry<'_>>, ParseError>;
+}

@@ -1,0 +1,1 @@
+//! The scrape workers: schedule, fetch, parse, limits, staleness.
