@@ -1,9 +1,11 @@
 //! What a parser hands out.
 
+use std::fmt;
+
 use crate::{Histogram, MetricKind};
 
 /// One piece of an exposition. It borrows from the body or from the parser, until the next one is asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Entry<'a> {
     /// The type of a metric family.
     Type {
@@ -39,36 +41,94 @@ pub struct Sample<'a> {
     /// the series in the same way: in the text formats the series as it stands in the body. Only good for hashing and
     /// comparing.
     pub identity: &'a [u8],
-    /// The metric name, without quotes and escapes. Empty when the series has none.
+    /// The metric name, without quotes and escapes.
     pub name: &'a str,
     /// The labels besides the name, in the order of the exposition. Values may be empty, names may repeat.
-    pub labels: &'a [Label<'a>],
+    pub labels: Labels<'a>,
     /// The value.
     pub value: f64,
     /// The explicit timestamp, in milliseconds since 1970.
     pub timestamp_ms: Option<i64>,
     /// When the counter, histogram or summary was created, in milliseconds since 1970.
     pub created_ms: Option<i64>,
-    /// The exemplars: at most one for a float sample.
-    pub exemplars: &'a [Exemplar<'a>],
-}
-
-/// A label of a sample, without quotes and escapes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Label<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its value.
-    pub value: &'a str,
+    /// The exemplar.
+    pub exemplar: Option<Exemplar<'a>>,
 }
 
 /// An exemplar.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exemplar<'a> {
     /// Its labels.
-    pub labels: &'a [Label<'a>],
+    pub labels: Labels<'a>,
     /// Its value.
     pub value: f64,
     /// Its timestamp, in milliseconds since 1970.
     pub timestamp_ms: Option<i64>,
+}
+
+/// The labels of a sample, without quotes and escapes, as pieces of the body. Costs nothing to make or to copy.
+#[derive(Clone, Copy)]
+pub struct Labels<'a> {
+    pub(crate) text: Text<'a>,
+    pub(crate) pieces: &'a [(Piece, Piece)],
+}
+
+impl<'a> Labels<'a> {
+    /// How many labels there are.
+    pub fn len(self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Names and values, in the order of the exposition.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone {
+        self.pieces.iter().map(move |(name, value)| (self.text.get(*name), self.text.get(*value)))
+    }
+
+    /// The value of the first label with this name.
+    pub fn get(self, name: &str) -> Option<&'a str> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for Labels<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+/// What pieces are pieces of: the body, and what had escapes in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<'a> {
+    pub(crate) body: &'a str,
+    pub(crate) unescaped: &'a str,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn get(self, piece: Piece) -> &'a str {
+        let (start, end) = ((piece.start & !Piece::UNESCAPED) as usize, piece.end as usize);
+        let text = if piece.start & Piece::UNESCAPED == 0 { self.body } else { self.unescaped };
+        &text[start..end]
+    }
+}
+
+/// Where a text stands: in the body or, with the highest bit of `start`, among what had escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Piece {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Piece {
+    pub(crate) const UNESCAPED: u32 = 1 << 31;
 }

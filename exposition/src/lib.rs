@@ -10,14 +10,31 @@ mod entry;
 mod error;
 mod histogram;
 mod metadata;
+mod number;
+mod text;
 
-pub use entry::{Entry, Exemplar, Label, Sample};
+pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::ParseError;
 pub use histogram::{Histogram, Span};
 pub use metadata::{Metadata, MetricKind};
+pub use number::{format_open_metrics, format_value};
+pub use text::{Dialect, TextParser};
 
 /// Reads one exposition, entry by entry.
 pub trait Parse {
     /// The next entry; `None` at the end. After an error the parser is not to be used again.
     fn next(&mut self) -> Result<Option<Entry<'_>>, ParseError>;
+}
+
+/// Reads a body to its end or its first fault, as both text formats. For fuzzing.
+#[doc(hidden)]
+pub fn text_all(body: &[u8]) {
+    for dialect in [Dialect::Prometheus, Dialect::OpenMetrics] {
+        let Ok(mut parser) = TextParser::new(body, dialect) else { continue };
+        while let Ok(Some(entry)) = parser.next() {
+            if let Entry::Sample(sample) = entry {
+                std::hint::black_box(sample.labels.iter().count());
+            }
+        }
+    }
 }

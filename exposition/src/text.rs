@@ -1,0 +1,531 @@
+//! The text formats: Prometheus 0.0.4 and 1.0, OpenMetrics 0.0.1 and 1.0. Read in place; a sample allocates nothing.
+//!
+//! The grammars are those of Prometheus (`model/textparse` there), which is laxer than the specification of its own format
+//! and nearly as strict as that of OpenMetrics.
+
+mod scan;
+
+use scan::{is_name_start, name_end};
+
+use crate::entry::{Piece, Text};
+use crate::number::{format_open_metrics, is_normal, parse_float};
+use crate::{Entry, Exemplar, Labels, MetricKind, Parse, ParseError, Sample};
+
+/// Which text format a body is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// The text format of Prometheus.
+    Prometheus,
+    /// OpenMetrics.
+    OpenMetrics,
+}
+
+/// Reads a body in one of the text formats.
+#[derive(Debug)]
+pub struct TextParser<'b> {
+    body: &'b str,
+    dialect: Dialect,
+    at: usize,
+    /// Where the entry begins that is being read.
+    start: usize,
+    kind: MetricKind,
+    labels: Vec<(Piece, Piece)>,
+    exemplar_labels: Vec<(Piece, Piece)>,
+    unescaped: String,
+    ended: bool,
+}
+
+type Result<T> = std::result::Result<T, ParseError>;
+
+/// The parts of a sample that are found before it can be handed out.
+struct Found {
+    series_end: usize,
+    name: Piece,
+    value: f64,
+    timestamp_ms: Option<i64>,
+    exemplar: Option<(f64, Option<i64>)>,
+}
+
+impl<'b> TextParser<'b> {
+    /// Begins to read a body. Fails when it is not UTF-8 or has 2 GiB or more.
+    pub fn new(body: &'b [u8], dialect: Dialect) -> Result<Self> {
+        let text = std::str::from_utf8(body).map_err(|error| {
+            let good = std::str::from_utf8(&body[..error.valid_up_to()]).unwrap_or_default();
+            fault(good, good.len(), "invalid UTF-8".to_owned())
+        })?;
+        if text.len() >= Piece::UNESCAPED as usize {
+            return Err(fault("", 0, "the body has 2 GiB or more".to_owned()));
+        }
+        Ok(Self {
+            body: text,
+            dialect,
+            at: 0,
+            start: 0,
+            kind: MetricKind::Unknown,
+            labels: Vec::with_capacity(16),
+            exemplar_labels: Vec::new(),
+            unescaped: String::new(),
+            ended: false,
+        })
+    }
+
+    fn bytes(&self) -> &'b [u8] {
+        self.body.as_bytes()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes().get(self.at).copied()
+    }
+
+    fn lax(&self) -> bool {
+        self.dialect == Dialect::Prometheus
+    }
+
+    /// Spaces and tabs, where the format lets them be.
+    fn blanks(&mut self) {
+        if self.lax() {
+            while matches!(self.peek(), Some(b' ' | b'\t')) {
+                self.at += 1;
+            }
+        }
+    }
+
+    fn fault<T>(&self, message: impl Into<String>) -> Result<T> {
+        Err(fault(self.body, self.at, message.into()))
+    }
+
+    fn fault_at<T>(&self, at: usize, message: impl Into<String>) -> Result<T> {
+        Err(fault(self.body, at, message.into()))
+    }
+
+    fn expected<T>(&self, what: &str) -> Result<T> {
+        let found = self.body[self.at..].chars().next();
+        self.fault(match found {
+            None => format!("expected {what}, found the end"),
+            Some('\n') => format!("expected {what}, found the end of the line"),
+            Some(found) => format!("expected {what}, found {found:?}"),
+        })
+    }
+
+    fn piece(&self, start: usize, end: usize) -> Piece {
+        // The body is below 2 GiB.
+        Piece { start: start as u32, end: end as u32 }
+    }
+
+    /// The piece without its escapes. Unknown ones stay as they are.
+    fn unescape(&mut self, start: usize, end: usize, quotes: bool) -> Piece {
+        let from = self.unescaped.len();
+        let mut rest = &self.body[start..end];
+        while let Some(index) = memchr::memchr(b'\\', rest.as_bytes()) {
+            self.unescaped.push_str(&rest[..index]);
+            let (plain, taken) = match rest.as_bytes().get(index + 1) {
+                Some(b'n') => ("\n", 2),
+                Some(b'\\') => ("\\", 2),
+                Some(b'"') if quotes => ("\"", 2),
+                _ => ("\\", 1),
+            };
+            self.unescaped.push_str(plain);
+            rest = &rest[index + taken..];
+        }
+        self.unescaped.push_str(rest);
+        self.buffered(from)
+    }
+
+    fn buffered(&self, from: usize) -> Piece {
+        // What had escapes is shorter than the body.
+        Piece { start: from as u32 | Piece::UNESCAPED, end: self.unescaped.len() as u32 }
+    }
+
+    /// A quoted string; the place is at its opening quote, and afterwards behind the closing one.
+    fn quoted(&mut self, newlines: bool) -> Result<Piece> {
+        let open = self.at;
+        let bytes = self.bytes();
+        let mut at = open + 1;
+        let mut escaped = false;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(index) = memchr::memchr2(b'"', b'\\', rest) else {
+                return self.fault_at(open, "this string has no end");
+            };
+            if rest[index] == b'"' {
+                at += index;
+                break;
+            }
+            escaped = true;
+            at += index + 2;
+        }
+        if !newlines && memchr::memchr(b'\n', &bytes[open..at]).is_some() {
+            return self.fault_at(open, "this string has no end on its line");
+        }
+        self.at = at + 1;
+        Ok(if escaped { self.unescape(open + 1, at, true) } else { self.piece(open + 1, at) })
+    }
+
+    /// Labels up to the closing brace; the place is behind the opening one. Returns the name if it stands among them.
+    fn label_list(&mut self, exemplar: bool, mut name: Option<Piece>) -> Result<Option<Piece>> {
+        let newlines = self.lax();
+        loop {
+            self.blanks();
+            let label = match self.peek() {
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(name);
+                }
+                Some(b'"') => {
+                    let text = self.quoted(true)?;
+                    self.blanks();
+                    if let Some(next @ (b',' | b'}')) = self.peek()
+                        && !exemplar
+                    {
+                        if name.is_some() {
+                            return self.fault("the metric name is there already");
+                        }
+                        name = Some(text);
+                        if next == b',' {
+                            self.at += 1;
+                        }
+                        continue;
+                    }
+                    text
+                }
+                Some(byte) if is_name_start(byte) && byte != b':' => {
+                    let start = self.at;
+                    self.at = name_end(self.bytes(), start);
+                    if let Some(colon) = memchr::memchr(b':', &self.bytes()[start..self.at]) {
+                        self.at = start + colon;
+                    }
+                    let label = self.piece(start, self.at);
+                    self.blanks();
+                    label
+                }
+                _ => return self.expected("a label name or }"),
+            };
+            if self.peek() != Some(b'=') {
+                return self.expected("=");
+            }
+            self.at += 1;
+            self.blanks();
+            if self.peek() != Some(b'"') {
+                return self.expected("a label value in quotes");
+            }
+            let value = self.quoted(newlines)?;
+            let value = if exemplar { value } else { self.normal_bound(label, value) };
+            if exemplar { &mut self.exemplar_labels } else { &mut self.labels }.push((label, value));
+            self.blanks();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {}
+                // Prometheus takes labels without a comma between them in its own format.
+                _ if self.lax() => {}
+                _ => return self.expected(", or }"),
+            }
+        }
+    }
+
+    /// Bounds of buckets and quantiles are written in one way, whatever the target writes: `1` as `1.0`.
+    fn normal_bound(&mut self, label: Piece, value: Piece) -> Piece {
+        let bound = match self.kind {
+            MetricKind::Histogram => "le",
+            MetricKind::Summary => "quantile",
+            _ => return value,
+        };
+        let text = Text { body: self.body, unescaped: &self.unescaped };
+        if text.get(label) != bound || is_normal(text.get(value)) {
+            return value;
+        }
+        let Some(number) = parse_float(text.get(value)) else { return value };
+        let from = self.unescaped.len();
+        format_open_metrics(number, &mut self.unescaped);
+        self.buffered(from)
+    }
+
+    /// A word up to the next blank or the end of the line.
+    fn word(&mut self) -> &'b str {
+        let start = self.at;
+        let tabs = self.lax();
+        let rest = &self.bytes()[start..];
+        let end = rest.iter().position(|&byte| byte == b'\n' || byte == b' ' || byte == b'\t' && tabs);
+        self.at += end.unwrap_or(rest.len());
+        &self.body[start..self.at]
+    }
+
+    /// What stands between a series and its value, or between a value and its timestamp. Says whether there is more.
+    fn gap(&mut self) -> bool {
+        if self.lax() {
+            self.blanks();
+        } else if self.peek() == Some(b' ') {
+            self.at += 1;
+        }
+        !matches!(self.peek(), None | Some(b'\n'))
+    }
+
+    fn line_end(&mut self) -> Result<()> {
+        match self.peek() {
+            Some(b'\n') => {
+                self.at += 1;
+                Ok(())
+            }
+            None if self.lax() => Ok(()),
+            None => self.fault("data does not end with # EOF"),
+            _ => self.expected("the end of the line"),
+        }
+    }
+
+    fn number(&mut self, what: &str) -> Result<f64> {
+        if matches!(self.peek(), None | Some(b'\n')) {
+            return self.expected(what);
+        }
+        let at = self.at;
+        let word = self.word();
+        match parse_float(word) {
+            Some(value) => Ok(value),
+            None => self.fault_at(at, format!("expected {what}, found {word:?}")),
+        }
+    }
+
+    /// OpenMetrics has timestamps in seconds.
+    fn seconds(&mut self) -> Result<i64> {
+        let at = self.at;
+        let seconds = self.number("a timestamp in seconds")?;
+        if !seconds.is_finite() {
+            return self.fault_at(at, "this timestamp is not finite");
+        }
+        Ok((seconds * 1000.0) as i64)
+    }
+
+    fn milliseconds(&mut self) -> Result<i64> {
+        let at = self.at;
+        let word = self.word();
+        let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+        match word.parse().ok().filter(|_| digits) {
+            Some(timestamp) => Ok(timestamp),
+            None => self.fault_at(at, format!("expected a timestamp in milliseconds, found {word:?}")),
+        }
+    }
+
+    /// A line with a sample; the place is at its first byte.
+    fn sample(&mut self) -> Result<Found> {
+        self.labels.clear();
+        let mut name = None;
+        if self.peek() != Some(b'{') {
+            let end = name_end(self.bytes(), self.at);
+            name = Some(self.piece(self.at, end));
+            self.at = end;
+        }
+        let mut series_end = self.at;
+        self.blanks();
+        if self.peek() == Some(b'{') {
+            self.at += 1;
+            name = self.label_list(false, name)?;
+            series_end = self.at;
+        }
+        let Some(name) = name else { return self.fault("this series has no name") };
+        if !self.lax() && self.peek() != Some(b' ') {
+            return self.expected("a space and a value");
+        }
+        self.gap();
+        let value = self.number("a value")?;
+        let (mut timestamp_ms, mut exemplar) = (None, None);
+        let mut more = self.gap();
+        if more && (self.lax() || !self.at_exemplar()) {
+            timestamp_ms = Some(if self.lax() { self.milliseconds()? } else { self.seconds()? });
+            more = self.gap();
+        }
+        if more && !self.lax() && self.at_exemplar() {
+            exemplar = Some(self.exemplar()?);
+        }
+        self.line_end()?;
+        Ok(Found { series_end, name, value, timestamp_ms, exemplar })
+    }
+
+    fn at_exemplar(&self) -> bool {
+        self.bytes()[self.at..].starts_with(b"# {")
+    }
+
+    fn exemplar(&mut self) -> Result<(f64, Option<i64>)> {
+        self.at += "# {".len();
+        self.exemplar_labels.clear();
+        self.label_list(true, None)?;
+        if !self.gap() {
+            return self.expected("the value of the exemplar");
+        }
+        let value = self.number("the value of the exemplar")?;
+        let timestamp = if self.gap() { Some(self.seconds()?) } else { None };
+        Ok((value, timestamp))
+    }
+
+    /// A line that begins with `#`; the place is there. `None` for a comment.
+    fn meta(&mut self) -> Result<Option<Meta>> {
+        let line = self.at;
+        let rest = &self.bytes()[line + 1..];
+        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let end = line + 1 + length;
+        self.at = line + 1;
+        let tabs = self.lax();
+        let blank = |byte: Option<&u8>| byte == Some(&b' ') || tabs && byte == Some(&b'\t');
+        if !blank(self.bytes().get(self.at)) {
+            return self.comment(end);
+        }
+        self.at += 1;
+        self.blanks();
+        if !self.lax() && &self.body[self.at..end] == "EOF" {
+            self.ended = true;
+            self.at = (end + 1).min(self.body.len());
+            if self.at < self.body.len() {
+                return self.fault("there is more after # EOF");
+            }
+            return Ok(None);
+        }
+        let word = match self.body[self.at..end].as_bytes().get(..5) {
+            Some([word @ .., separator]) if blank(Some(separator)) => word,
+            _ => return self.comment(end),
+        };
+        let meta = match word {
+            b"HELP" => MetaKind::Help,
+            b"TYPE" => MetaKind::Type,
+            b"UNIT" if !self.lax() => MetaKind::Unit,
+            _ => return self.comment(end),
+        };
+        self.at += 5;
+        self.blanks();
+        self.meta_line(meta, end).map(Some)
+    }
+
+    fn comment(&mut self, end: usize) -> Result<Option<Meta>> {
+        if !self.lax() {
+            return self.expected("HELP, TYPE, UNIT or EOF: OpenMetrics has no other comments");
+        }
+        self.at = (end + 1).min(self.body.len());
+        Ok(None)
+    }
+
+    fn meta_line(&mut self, meta: MetaKind, end: usize) -> Result<Meta> {
+        let family = match self.peek() {
+            Some(b'"') => self.quoted(true)?,
+            Some(byte) if is_name_start(byte) => {
+                let start = self.at;
+                self.at = name_end(self.bytes(), start);
+                self.piece(start, self.at)
+            }
+            _ => return self.expected("a metric name"),
+        };
+        let end = if self.at > end { self.at } else { end };
+        if !self.lax() && (end == self.body.len() || self.at < end && self.peek() != Some(b' ')) {
+            return self.expected("a space, a text and the end of the line");
+        }
+        let start = self.body[self.at..end].chars().next().map_or(self.at, |separator| self.at + separator.len_utf8());
+        let text_at = start;
+        let text = if meta == MetaKind::Help && memchr::memchr(b'\\', &self.bytes()[start..end]).is_some() {
+            let quotes = !self.lax();
+            self.unescape(start, end, quotes)
+        } else {
+            self.piece(start, end)
+        };
+        self.at = (end + 1).min(self.body.len());
+        if meta == MetaKind::Type {
+            let word = &self.body[start..end];
+            self.kind = match kind(word, self.dialect) {
+                Some(kind) => kind,
+                None => return self.fault_at(text_at, format!("invalid metric type {word:?}")),
+            };
+        }
+        if meta == MetaKind::Unit {
+            let pieces = Text { body: self.body, unescaped: &self.unescaped };
+            let (name, unit) = (pieces.get(family), pieces.get(text));
+            let fits = name.strip_suffix(unit).is_some_and(|name| name.ends_with('_'));
+            if !unit.is_empty() && !fits {
+                return self.fault_at(text_at, format!("unit {unit:?} is not a suffix of metric {name:?}"));
+            }
+        }
+        Ok(Meta { meta, family, text })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MetaKind {
+    Help,
+    Type,
+    Unit,
+}
+
+struct Meta {
+    meta: MetaKind,
+    family: Piece,
+    text: Piece,
+}
+
+impl Parse for TextParser<'_> {
+    fn next(&mut self) -> Result<Option<Entry<'_>>> {
+        if !self.unescaped.is_empty() {
+            self.unescaped.clear();
+        }
+        loop {
+            self.blanks();
+            self.start = self.at;
+            match self.peek() {
+                None if self.lax() || self.ended => return Ok(None),
+                None => return self.fault("data does not end with # EOF"),
+                Some(0) if self.lax() => return Ok(None),
+                Some(b'\n') if self.lax() => self.at += 1,
+                Some(b'#') => {
+                    if let Some(found) = self.meta()? {
+                        let text = Text { body: self.body, unescaped: &self.unescaped };
+                        let (family, said) = (text.get(found.family), text.get(found.text));
+                        return Ok(Some(match found.meta {
+                            MetaKind::Help => Entry::Help { family, help: said },
+                            MetaKind::Type => Entry::Type { family, kind: self.kind },
+                            MetaKind::Unit => Entry::Unit { family, unit: said },
+                        }));
+                    }
+                }
+                Some(byte) if byte == b'{' || is_name_start(byte) => {
+                    let found = self.sample()?;
+                    let text = Text { body: self.body, unescaped: &self.unescaped };
+                    let exemplar = found.exemplar.map(|(value, timestamp_ms)| Exemplar {
+                        labels: Labels { text, pieces: &self.exemplar_labels },
+                        value,
+                        timestamp_ms,
+                    });
+                    return Ok(Some(Entry::Sample(Sample {
+                        identity: &self.bytes()[self.start..found.series_end],
+                        name: text.get(found.name),
+                        labels: Labels { text, pieces: &self.labels },
+                        value: found.value,
+                        timestamp_ms: found.timestamp_ms,
+                        created_ms: None,
+                        exemplar,
+                    })));
+                }
+                _ => return self.expected("a metric name, { or #"),
+            }
+        }
+    }
+}
+
+fn kind(word: &str, dialect: Dialect) -> Option<MetricKind> {
+    let prometheus = dialect == Dialect::Prometheus;
+    Some(match word {
+        "counter" => MetricKind::Counter,
+        "gauge" => MetricKind::Gauge,
+        "histogram" => MetricKind::Histogram,
+        "summary" => MetricKind::Summary,
+        "untyped" if prometheus => MetricKind::Unknown,
+        "unknown" if !prometheus => MetricKind::Unknown,
+        "gaugehistogram" if !prometheus => MetricKind::GaugeHistogram,
+        "info" if !prometheus => MetricKind::Info,
+        "stateset" if !prometheus => MetricKind::StateSet,
+        _ => return None,
+    })
+}
+
+/// Lines and columns are counted from 1, columns in characters.
+fn fault(body: &str, at: usize, message: String) -> ParseError {
+    let before = &body[..at.min(body.len())];
+    let line_start = before.rfind('\n').map_or(0, |index| index + 1);
+    let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
+    let column = before[line_start..].chars().count() + 1;
+    ParseError { place: format!("line {line}, column {column}"), message }
+}
+
+#[cfg(test)]
+mod tests;

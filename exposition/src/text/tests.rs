@@ -1,0 +1,186 @@
+//! Both text formats, case by case, and what no input may do.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// All entries as lines, or the fault.
+fn read(body: &str, dialect: Dialect) -> std::result::Result<Vec<String>, String> {
+    let mut parser = TextParser::new(body.as_bytes(), dialect).map_err(|error| error.to_string())?;
+    let mut lines = Vec::new();
+    while let Some(entry) = parser.next().map_err(|error| error.to_string())? {
+        lines.push(match entry {
+            Entry::Type { family, kind } => format!("type {family} {}", kind.as_str()),
+            Entry::Help { family, help } => format!("help {family} {help:?}"),
+            Entry::Unit { family, unit } => format!("unit {family} {unit}"),
+            Entry::Sample(sample) => {
+                let exemplar = sample.exemplar.map_or(String::new(), |found| {
+                    format!(" # {:?} {} {:?}", found.labels, found.value, found.timestamp_ms)
+                });
+                let identity = String::from_utf8_lossy(sample.identity).into_owned();
+                assert!(body.contains(&identity));
+                format!("{}{:?} {} {:?}{exemplar}", sample.name, sample.labels, sample.value, sample.timestamp_ms)
+            }
+            Entry::Histogram(..) => unreachable!("the text formats have none"),
+        });
+    }
+    Ok(lines)
+}
+
+fn good(body: &str, dialect: Dialect, expected: &[&str]) {
+    assert_eq!(
+        read(body, dialect).as_deref(),
+        Ok(expected.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>().as_slice())
+    );
+}
+
+fn bad(body: &str, dialect: Dialect, expected: &str) {
+    let found = read(body, dialect).expect_err(body);
+    assert_eq!(found, expected, "{body}");
+}
+
+use Dialect::{OpenMetrics, Prometheus};
+
+#[test]
+fn a_body_of_the_prometheus_format() {
+    good(
+        "# HELP up Is it\\nup \\\\ \\\"?\n# TYPE up gauge\n\n# a comment\nup 1\n  up { a = \"b\" , } 2.5 1700000000000\nup{a=\"x\\\"y\\n\\\\\\z\"} NaN\nlast -Inf",
+        Prometheus,
+        &[
+            r#"help up "Is it\nup \\ \\\"?""#,
+            "type up gauge",
+            "up{} 1 None",
+            r#"up{"a": "b"} 2.5 Some(1700000000000)"#,
+            r#"up{"a": "x\"y\n\\\\z"} NaN None"#,
+            "last{} -inf None",
+        ],
+    );
+}
+
+#[test]
+fn quoted_names() {
+    let expected = &[r#"my.metric{"l.a": "x", "b": "y"} 3 None"#, r#"qu"ote{} 1 None"#];
+    good("{\"my.metric\",\"l.a\"=\"x\",b=\"y\"} 3\n{\"qu\\\"ote\"} 1\n", Prometheus, expected);
+    good("{\"my.metric\",\"l.a\"=\"x\",b=\"y\"} 3\n{\"qu\\\"ote\"} 1\n# EOF\n", OpenMetrics, expected);
+    good("# TYPE \"my.metric\" counter\n", Prometheus, &["type my.metric counter"]);
+}
+
+#[test]
+fn bounds_are_written_in_one_way() {
+    good(
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"0.50\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_bucket{le=\"1000000\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n",
+        Prometheus,
+        &[
+            "type h histogram",
+            r#"h_bucket{"le": "1.0"} 1 None"#,
+            r#"h_bucket{"le": "0.5"} 1 None"#,
+            r#"h_bucket{"le": "+Inf"} 1 None"#,
+            r#"h_bucket{"le": "1e+06"} 1 None"#,
+            "type g gauge",
+            r#"g{"le": "1"} 1 None"#,
+        ],
+    );
+}
+
+#[test]
+fn a_body_of_openmetrics() {
+    good(
+        "# HELP a_seconds Say \\\"hi\\\"\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\na_seconds_total{b=\"c\"} 1 1.5 # {id=\"7\"} 0.5 2.25\na_seconds_total 2 # {} 3\na_seconds_created 1e9\n# EOF",
+        OpenMetrics,
+        &[
+            r#"help a_seconds "Say \"hi\"""#,
+            "type a_seconds counter",
+            "unit a_seconds seconds",
+            r#"a_seconds_total{"b": "c"} 1 Some(1500) # {"id": "7"} 0.5 Some(2250)"#,
+            "a_seconds_total{} 2 None # {} 3 None",
+            "a_seconds_created{} 1000000000 None",
+        ],
+    );
+}
+
+#[test]
+fn faults_of_the_prometheus_format_say_where() {
+    for (body, expected) in [
+        ("a 1\nb x\n", "line 2, column 3: expected a value, found \"x\""),
+        ("a\n", "line 1, column 2: expected a value, found the end of the line"),
+        ("a{b=\"c} 1\n", "line 1, column 5: this string has no end"),
+        ("a{b=c} 1\n", "line 1, column 5: expected a label value in quotes, found 'c'"),
+        ("a{,} 1\n", "line 1, column 3: expected a label name or }, found ','"),
+        ("a{b:c=\"d\"} 1\n", "line 1, column 4: expected =, found ':'"),
+        ("{a=\"b\"} 1\n", "line 1, column 8: this series has no name"),
+        ("a{\"b\"} 1\n", "line 1, column 6: the metric name is there already"),
+        ("a 1 -5\n", "line 1, column 5: expected a timestamp in milliseconds, found \"-5\""),
+        ("a 1 5 6\n", "line 1, column 7: expected the end of the line, found '6'"),
+        ("# TYPE a thing\n", "line 1, column 10: invalid metric type \"thing\""),
+        ("# HELP 1 x\n", "line 1, column 8: expected a metric name, found '1'"),
+        ("é 1\n", "line 1, column 1: expected a metric name, { or #, found 'é'"),
+        ("a 1e999\n", "line 1, column 3: expected a value, found \"1e999\""),
+    ] {
+        bad(body, Prometheus, expected);
+    }
+    let fault = TextParser::new(b"a 1\nb{c=\"\xff\"} 1\n", Prometheus).expect_err("it is not UTF-8");
+    assert_eq!(fault.to_string(), "line 2, column 6: invalid UTF-8");
+}
+
+#[test]
+fn faults_of_openmetrics_say_where() {
+    for (body, expected) in [
+        ("a 1\n", "line 2, column 1: data does not end with # EOF"),
+        ("a 1", "line 1, column 4: data does not end with # EOF"),
+        ("", "line 1, column 1: data does not end with # EOF"),
+        ("# EOF\na 1\n", "line 2, column 1: there is more after # EOF"),
+        ("\n# EOF\n", "line 1, column 1: expected a metric name, { or #, found the end of the line"),
+        ("a  1\n# EOF\n", "line 1, column 3: expected a value, found \"\""),
+        ("a{b=\"c\" ,d=\"e\"} 1\n# EOF\n", "line 1, column 8: expected , or }, found ' '"),
+        ("# UNIT a seconds\n# EOF\n", "line 1, column 10: unit \"seconds\" is not a suffix of metric \"a\""),
+        ("# TYPE a untyped\n# EOF\n", "line 1, column 10: invalid metric type \"untyped\""),
+        ("a 1 NaN\n# EOF\n", "line 1, column 5: this timestamp is not finite"),
+        ("a{b=\"c\nd\"} 1\n# EOF\n", "line 1, column 5: this string has no end on its line"),
+    ] {
+        bad(body, OpenMetrics, expected);
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn series() -> impl Strategy<Value = (String, Vec<(String, String)>, f64)> {
+    let name = "[a-zA-Z_:][a-zA-Z0-9_:]{0,8}";
+    let label = ("[a-zA-Z_][a-zA-Z0-9_]{0,5}", any::<String>());
+    (name, prop::collection::vec(label, 0..4), any::<f64>().prop_filter("finite", |value| value.is_finite()))
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(all in prop::collection::vec(series(), 0..8)) {
+        let mut body = String::new();
+        for (name, labels, value) in &all {
+            let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+            body.push_str(&format!("{name}{{{}}} {value}\n", labels.join(",")));
+        }
+        for dialect in [Prometheus, OpenMetrics] {
+            if dialect == OpenMetrics {
+                body.push_str("# EOF\n");
+            }
+            let mut parser = TextParser::new(body.as_bytes(), dialect).expect("it is UTF-8");
+            for (name, labels, value) in &all {
+                let Some(Entry::Sample(sample)) = parser.next().expect("it is good") else { panic!("a sample is missing") };
+                prop_assert_eq!((sample.name, sample.value), (name.as_str(), *value));
+                let found: Vec<_> = sample.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                prop_assert_eq!(&found, labels);
+            }
+            prop_assert_eq!(parser.next(), Ok(None));
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        crate::text_all(&body);
+    }
+
+    #[test]
+    fn nothing_that_looks_like_an_exposition_panics(body in r#"([a-c]|é|\{|\}|"|\\|=|,| |\t|\n|#|# (HELP|TYPE|UNIT|EOF)|1|\.|le|counter){0,60}"#) {
+        crate::text_all(body.as_bytes());
+    }
+}
