@@ -376,7 +376,7 @@ impl<'b> TextParser<'b> {
             }
             return Ok(None);
         }
-        let word = match self.body[self.at..end].as_bytes().get(..5) {
+        let word = match self.bytes()[self.at..end].get(..5) {
             Some([word @ .., separator]) if blank(Some(separator)) => word,
             _ => return self.comment(end),
         };

@@ -1,0 +1,257 @@
+//! From the blocks of scrapes to the body of a request.
+
+use rosterd_exposition::Metadata;
+use rosterd_model::Builder;
+use rosterd_model::relabel::{Rules, Scratch};
+
+use super::Message;
+use super::field::{bytes_key, put_bytes, put_double, put_number, put_varint, varint_len};
+use super::metadata::kind_number;
+use super::series::{Damaged, Series, each_series, is_exemplar, is_histogram, sample_len};
+use super::symbols::Symbols;
+use crate::{Block, Counts, Extra};
+
+/// What an endpoint is sent besides float samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sends {
+    /// `send_exemplars`.
+    pub exemplars: bool,
+    /// `send_native_histograms`.
+    pub native_histograms: bool,
+}
+
+/// What a body holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// How much is in it.
+    pub counts: Counts,
+    /// The oldest timestamp, in milliseconds since 1970.
+    pub oldest_ms: i64,
+    /// The newest timestamp, in milliseconds since 1970.
+    pub newest_ms: i64,
+}
+
+/// Puts bodies together. Used again and again, it soon allocates nothing.
+#[derive(Debug)]
+pub struct Assembler {
+    message: Message,
+    rules: Rules,
+    sends: Sends,
+    head: Head,
+    /// The series, as fields of the request.
+    series: Vec<u8>,
+    symbols: Symbols,
+    /// References of the series before: the next one has nearly the same labels.
+    last: Vec<u32>,
+    refs: Vec<u32>,
+    builder: Builder,
+    scratch: Scratch,
+    buffer: Vec<u8>,
+    message_buffer: Vec<u8>,
+}
+
+impl Assembler {
+    /// An assembler for an endpoint; `rules` are its `write_relabel_configs`.
+    pub fn new(message: Message, rules: Rules, sends: Sends) -> Self {
+        Self {
+            message,
+            rules,
+            sends,
+            head: Head::default(),
+            series: Vec::new(),
+            symbols: Symbols::default(),
+            last: Vec::new(),
+            refs: Vec::new(),
+            builder: Builder::new(),
+            scratch: Scratch::default(),
+            buffer: Vec::new(),
+            message_buffer: Vec::new(),
+        }
+    }
+
+    /// The version of the bodies.
+    pub fn message(&self) -> Message {
+        self.message
+    }
+
+    /// Changes the version. Only good while nothing is in it.
+    pub fn set_message(&mut self, message: Message) {
+        debug_assert!(self.is_empty(), "a body has one version");
+        self.message = message;
+    }
+
+    /// How much is in the body by now.
+    pub fn counts(&self) -> Counts {
+        self.head.counts
+    }
+
+    /// Whether the body is empty.
+    pub fn is_empty(&self) -> bool {
+        self.head.counts.series == 0
+    }
+
+    /// Adds the series of a block. Returns what relabelling dropped.
+    pub fn push(&mut self, block: &Block) -> Result<Counts, Damaged> {
+        if block.counts.series == 0 {
+            return Ok(Counts::default());
+        }
+        let all_wanted = (self.sends.exemplars || block.counts.exemplars == 0)
+            && (self.sends.native_histograms || block.counts.histograms == 0);
+        if self.message == Message::V1 && self.rules.is_empty() && all_wanted {
+            self.series.extend_from_slice(&block.series);
+            self.add(block.counts, block);
+            return Ok(Counts::default());
+        }
+        let mut kept = Counts::default();
+        let mut index = 0;
+        let mut extras = block.extras.iter();
+        each_series(&block.series, |series| {
+            let extra = extras.next().copied().unwrap_or(Extra { created_ms: 0, metadata: Extra::NO_METADATA });
+            let metadata = block.metadata.as_ref().and_then(|all| all.get(extra.metadata as usize));
+            let [samples, histograms, exemplars] = self.push_series(series, extra.created_ms, metadata);
+            kept.series += u32::from(samples + histograms + exemplars > 0);
+            kept.samples += samples;
+            kept.histograms += histograms;
+            kept.exemplars += exemplars;
+            index += 1;
+        })?;
+        self.add(kept, block);
+        Ok(Counts {
+            series: index - kept.series.min(index),
+            samples: block.counts.samples.saturating_sub(kept.samples),
+            // What is not asked for is not dropped.
+            histograms: 0,
+            exemplars: 0,
+        })
+    }
+
+    fn add(&mut self, counts: Counts, block: &Block) {
+        if counts.series == 0 {
+            return;
+        }
+        let head = &mut self.head;
+        if head.counts.series == 0 {
+            (head.oldest_ms, head.newest_ms) = (block.oldest_ms, block.newest_ms);
+        }
+        head.oldest_ms = head.oldest_ms.min(block.oldest_ms);
+        head.newest_ms = head.newest_ms.max(block.newest_ms);
+        head.counts.series += counts.series;
+        head.counts.samples += counts.samples;
+        head.counts.histograms += counts.histograms;
+        head.counts.exemplars += counts.exemplars;
+    }
+
+    fn push_series(&mut self, series: Series<'_>, created_ms: i64, metadata: Option<&Metadata>) -> [u32; 3] {
+        let mut relabelled = false;
+        if !self.rules.is_empty() {
+            self.builder.reset(series.labels());
+            if !self.rules.apply(&mut self.builder, &mut self.scratch) || self.builder.is_empty() {
+                return [0; 3];
+            }
+            self.builder.sort();
+            relabelled = true;
+        }
+        match self.message {
+            Message::V1 => {
+                let sends = self.sends;
+                let keep = |number: u32, _: &[u8]| {
+                    (sends.exemplars || !is_exemplar(number)) && (sends.native_histograms || !is_histogram(number))
+                };
+                let labels = relabelled.then(|| self.builder.iter());
+                series.copy(labels, keep, &mut self.buffer, &mut self.series)
+            }
+            Message::V2 if relabelled => {
+                let builder = std::mem::take(&mut self.builder);
+                let kept = self.push_v2(series, builder.iter(), created_ms, metadata);
+                self.builder = builder;
+                kept
+            }
+            Message::V2 => self.push_v2(series, series.labels(), created_ms, metadata),
+        }
+    }
+
+    fn push_v2<'l>(
+        &mut self,
+        series: Series<'_>,
+        labels: impl Iterator<Item = (&'l str, &'l str)>,
+        created_ms: i64,
+        metadata: Option<&Metadata>,
+    ) -> [u32; 3] {
+        self.refs.clear();
+        for text in labels.flat_map(|(name, value)| [name, value]) {
+            let same = self.last.get(self.refs.len()).copied().filter(|&number| self.symbols.is(number, text));
+            let number = same.unwrap_or_else(|| self.symbols.number(text));
+            self.refs.push(number);
+        }
+        self.buffer.clear();
+        put_refs(&self.refs, &mut self.buffer);
+        std::mem::swap(&mut self.last, &mut self.refs);
+        let mut kept = [0; 3];
+        for (value, timestamp_ms) in series.samples() {
+            kept[0] += 1;
+            let start = if created_ms == 0 { 0 } else { 1 + varint_len(created_ms as u64) };
+            self.buffer.push(bytes_key(2));
+            put_varint((sample_len(timestamp_ms) + start) as u64, &mut self.buffer);
+            self.buffer.push(super::field::fixed_key(1));
+            self.buffer.extend_from_slice(&value.to_le_bytes());
+            self.buffer.push(super::field::varint_key(2));
+            put_varint(timestamp_ms as u64, &mut self.buffer);
+            put_number(3, created_ms as u64, &mut self.buffer);
+        }
+        if self.sends.native_histograms {
+            for histogram in series.histograms() {
+                kept[1] += 1;
+                self.message_buffer.clear();
+                self.message_buffer.extend_from_slice(histogram);
+                put_number(17, created_ms as u64, &mut self.message_buffer);
+                put_bytes(3, &self.message_buffer, &mut self.buffer);
+            }
+        }
+        if self.sends.exemplars {
+            for (labels, value, timestamp_ms) in series.exemplars() {
+                kept[2] += 1;
+                self.refs.clear();
+                for text in labels.flat_map(|(name, value)| [name, value]) {
+                    let number = self.symbols.number(text);
+                    self.refs.push(number);
+                }
+                self.message_buffer.clear();
+                put_refs(&self.refs, &mut self.message_buffer);
+                put_double(2, value, &mut self.message_buffer);
+                put_number(3, timestamp_ms as u64, &mut self.message_buffer);
+                put_bytes(4, &self.message_buffer, &mut self.buffer);
+            }
+        }
+        if kept == [0; 3] {
+            return kept;
+        }
+        if let Some(metadata) = metadata {
+            self.message_buffer.clear();
+            put_number(1, kind_number(metadata.kind), &mut self.message_buffer);
+            put_number(3, u64::from(self.symbols.number(&metadata.help)), &mut self.message_buffer);
+            put_number(4, u64::from(self.symbols.number(&metadata.unit)), &mut self.message_buffer);
+            put_bytes(5, &self.message_buffer, &mut self.buffer);
+        }
+        put_bytes(5, &self.buffer, &mut self.series);
+        kept
+    }
+
+    /// Appends the body to `out` and begins a new one.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Head {
+        if self.message == Message::V2 {
+            self.symbols.take(out);
+            self.last.clear();
+        }
+        out.extend_from_slice(&self.series);
+        self.series.clear();
+        std::mem::take(&mut self.head)
+    }
+}
+
+/// `labels_refs`, packed.
+fn put_refs(refs: &[u32], out: &mut Vec<u8>) {
+    let length: usize = refs.iter().map(|&number| varint_len(u64::from(number))).sum();
+    out.push(bytes_key(1));
+    put_varint(length as u64, out);
+    refs.iter().for_each(|&number| put_varint(u64::from(number), out));
+}
