@@ -1,1 +1,3 @@
 //! The scrape workers: schedule, fetch, parse, limits, staleness.
+
+pub mod ingest;

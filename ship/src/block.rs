@@ -19,7 +19,7 @@ pub struct Block {
     pub oldest_ms: i64,
     /// The newest timestamp, in milliseconds since 1970.
     pub newest_ms: i64,
-    /// One for each series, in order; or none at all.
+    /// One for each series, in order. Those at the end may be missing: nothing more is known of them.
     pub extras: Vec<Extra>,
     /// What [`Extra::metadata`] points into.
     pub metadata: Option<Arc<[Metadata]>>,

@@ -1,0 +1,73 @@
+//! Why a whole scrape is refused.
+
+use rosterd_exposition::ParseError;
+use rosterd_model::{Coded, Priority, Retry};
+
+/// Why nothing of a scrape is taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// The exposition has a fault.
+    #[error("the exposition has a fault")]
+    Parse(#[from] ParseError),
+    /// More samples than `sample_limit`.
+    #[error("sample limit exceeded: the scrape has more than {limit} samples")]
+    SampleLimit {
+        /// The limit.
+        limit: usize,
+    },
+    /// A series exceeds one of the limits on labels.
+    #[error("{limit} exceeded (metric: {metric:?}, {what}, limit: {most})")]
+    LabelLimit {
+        /// The key of the limit.
+        limit: &'static str,
+        /// The metric.
+        metric: String,
+        /// What there is too much of.
+        what: String,
+        /// The limit.
+        most: usize,
+    },
+    /// Relabelling, or the exposition, left a series without name.
+    #[error("missing metric name (__name__ label)")]
+    NoName,
+    /// A name is not valid in the name validation scheme of the job.
+    #[error("invalid metric name or label name {name:?} of metric {metric:?}")]
+    BadName {
+        /// The metric.
+        metric: String,
+        /// The name.
+        name: String,
+    },
+    /// A series has a label twice.
+    #[error("label name {label:?} of metric {metric:?} is not unique")]
+    DuplicateLabel {
+        /// The metric.
+        metric: String,
+        /// The label.
+        label: String,
+    },
+}
+
+impl Coded for IngestError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Parse(_) => "scrape_exposition_invalid",
+            Self::SampleLimit { .. } => "scrape_sample_limit",
+            Self::LabelLimit { .. } => "scrape_label_limit",
+            Self::NoName => "scrape_name_missing",
+            Self::BadName { .. } => "scrape_name_invalid",
+            Self::DuplicateLabel { .. } => "scrape_label_duplicate",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Self::SampleLimit { .. } | Self::LabelLimit { .. } => Priority::Operator,
+            _ => Priority::Remote,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Interval
+    }
+}

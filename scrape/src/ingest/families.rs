@@ -1,0 +1,88 @@
+//! Metadata: equal lists are kept once, however many targets have them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rosterd_exposition::{Entry, Metadata, MetricKind};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// The metadata of all targets, each distinct list once. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct Families(Arc<Mutex<HashMap<u64, Weak<[Metadata]>>>>);
+
+impl Families {
+    /// The list with this hash, made by `make` if no target has it.
+    pub(super) fn intern(&self, hash: u64, make: impl FnOnce() -> Vec<Metadata>) -> Arc<[Metadata]> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&hash).and_then(Weak::upgrade) {
+            return found;
+        }
+        let made: Arc<[Metadata]> = make().into();
+        known.retain(|_, list| list.strong_count() > 0);
+        known.insert(hash, Arc::downgrade(&made));
+        made
+    }
+}
+
+/// What is said about families in the course of one scrape: a running hash, from which it is told whether anything is new.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) hash: u64,
+    /// The family that was spoken of last.
+    current: String,
+    /// How many families there were, the current one included.
+    count: u32,
+}
+
+impl Said {
+    pub(super) fn clear(&mut self) {
+        self.hash = 0;
+        self.current.clear();
+        self.count = 0;
+    }
+
+    /// Takes note of a metadata entry.
+    pub(super) fn note(&mut self, entry: &Entry<'_>) {
+        let (family, salt, text) = match *entry {
+            Entry::Type { family, kind } => (family, 1, kind.as_str()),
+            Entry::Help { family, help } => (family, 2, help),
+            Entry::Unit { family, unit } => (family, 3, unit),
+            Entry::Sample(_) | Entry::Histogram(..) => return,
+        };
+        if family != self.current || self.count == 0 {
+            self.current.clear();
+            self.current.push_str(family);
+            self.count += 1;
+            self.hash = xxh3_64_with_seed(family.as_bytes(), self.hash);
+        }
+        self.hash = xxh3_64_with_seed(text.as_bytes(), self.hash.wrapping_add(salt));
+    }
+
+    /// The index of the family that a series belongs to: the current one, if the name fits.
+    pub(super) fn of(&self, metric: &str) -> Option<u32> {
+        let suffix = metric.strip_prefix(self.current.as_str()).filter(|_| self.count > 0)?;
+        let fits = matches!(
+            suffix,
+            "" | "_total" | "_bucket" | "_sum" | "_count" | "_created" | "_info" | "_gsum" | "_gcount"
+        );
+        fits.then(|| self.count - 1)
+    }
+}
+
+/// Adds a metadata entry to the list.
+pub(super) fn collect(entry: &Entry<'_>, list: &mut Vec<Metadata>) {
+    let family = match *entry {
+        Entry::Type { family, .. } | Entry::Help { family, .. } | Entry::Unit { family, .. } => family,
+        Entry::Sample(_) | Entry::Histogram(..) => return,
+    };
+    if list.last().is_none_or(|last| &*last.family != family) {
+        list.push(Metadata { family: family.into(), kind: MetricKind::Unknown, ..Metadata::default() });
+    }
+    let last = list.last_mut().expect("one was pushed");
+    match *entry {
+        Entry::Type { kind, .. } => last.kind = kind,
+        Entry::Help { help, .. } => last.help = help.into(),
+        Entry::Unit { unit, .. } => last.unit = unit.into(),
+        Entry::Sample(_) | Entry::Histogram(..) => {}
+    }
+}
