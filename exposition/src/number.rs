@@ -37,6 +37,20 @@ fn short_integer(bytes: &[u8]) -> Option<f64> {
     Some(number as f64)
 }
 
+/// A whole number times a power of ten, if one rounding suffices: both are floats, and so one operation gives the nearest.
+#[inline]
+pub(crate) fn exact(mantissa: u64, exponent: i32) -> Option<f64> {
+    const TENS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+        1e20, 1e21, 1e22,
+    ];
+    if mantissa > 1 << 53 {
+        return None;
+    }
+    let power = TENS.get(exponent.unsigned_abs() as usize)?;
+    Some(if exponent < 0 { mantissa as f64 / power } else { mantissa as f64 * power })
+}
+
 /// A float as OpenMetrics writes it in `le` and `quantile`: always with a point or an exponent.
 pub fn format_open_metrics(value: f64, out: &mut String) {
     let start = out.len();

@@ -3,6 +3,7 @@
 //! The grammars are those of Prometheus (`model/textparse` there), which is laxer than the specification of its own format
 //! and nearly as strict as that of OpenMetrics.
 
+mod plain;
 mod scan;
 
 use scan::{is_name_start, name_end};
@@ -30,6 +31,10 @@ pub struct TextParser<'b> {
     start: usize,
     kind: MetricKind,
     labels: Vec<(Piece, Piece)>,
+    /// The name of a line before.
+    known_name: Piece,
+    /// How many labels have names without quotes, and are those of the line before.
+    plain_labels: usize,
     exemplar_labels: Vec<(Piece, Piece)>,
     unescaped: String,
     ended: bool,
@@ -63,6 +68,8 @@ impl<'b> TextParser<'b> {
             start: 0,
             kind: MetricKind::Unknown,
             labels: Vec::with_capacity(16),
+            known_name: Piece::default(),
+            plain_labels: 0,
             exemplar_labels: Vec::new(),
             unescaped: String::new(),
             ended: false,
@@ -223,6 +230,7 @@ impl<'b> TextParser<'b> {
     }
 
     /// Bounds of buckets and quantiles are written in one way, whatever the target writes: `1` as `1.0`.
+    #[inline]
     fn normal_bound(&mut self, label: Piece, value: Piece) -> Piece {
         let bound = match self.kind {
             MetricKind::Histogram => "le",
@@ -306,6 +314,7 @@ impl<'b> TextParser<'b> {
     /// A line with a sample; the place is at its first byte.
     fn sample(&mut self) -> Result<Found> {
         self.labels.clear();
+        self.plain_labels = 0;
         let mut name = None;
         if self.peek() != Some(b'{') {
             let end = name_end(self.bytes(), self.at);
@@ -468,7 +477,11 @@ impl Parse for TextParser<'_> {
                 Some(0) if self.lax() => return Ok(None),
                 Some(b'\n') if self.lax() => self.at += 1,
                 Some(b'#') => {
-                    if let Some(found) = self.meta()? {
+                    let found = match self.plain_meta() {
+                        Some(found) => Some(found),
+                        None => self.meta()?,
+                    };
+                    if let Some(found) = found {
                         let text = Text { body: self.body, unescaped: &self.unescaped };
                         let (family, said) = (text.get(found.family), text.get(found.text));
                         return Ok(Some(match found.meta {
@@ -479,7 +492,10 @@ impl Parse for TextParser<'_> {
                     }
                 }
                 Some(byte) if byte == b'{' || is_name_start(byte) => {
-                    let found = self.sample()?;
+                    let found = match self.plain_sample()? {
+                        Some(found) => found,
+                        None => self.sample()?,
+                    };
                     let text = Text { body: self.body, unescaped: &self.unescaped };
                     let exemplar = found.exemplar.map(|(value, timestamp_ms)| Exemplar {
                         labels: Labels { text, pieces: &self.exemplar_labels },

@@ -1,5 +1,7 @@
 //! Both text formats, case by case, and what no input may do.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -151,6 +153,11 @@ fn series() -> impl Strategy<Value = (String, Vec<(String, String)>, f64)> {
     (name, prop::collection::vec(label, 0..4), any::<f64>().prop_filter("finite", |value| value.is_finite()))
 }
 
+/// A value, good or bad, and perhaps a timestamp.
+fn number() -> impl Strategy<Value = String> {
+    "[+-]?[0-9]{0,20}(\\.[0-9]{0,20})?([eE][+-]?[0-9]{0,3})?( [0-9]{1,19})?|NaN|[+-]Inf"
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(all in prop::collection::vec(series(), 0..8)) {
@@ -172,6 +179,20 @@ proptest! {
             }
             prop_assert_eq!(parser.next(), Ok(None));
         }
+    }
+
+    /// A tab ends the short way through a line, and means the same as a space.
+    #[test]
+    fn the_short_way_reads_what_the_grammar_reads(all in prop::collection::vec((series(), number()), 0..8)) {
+        let (mut short, mut long) = (String::from("# TYPE a histogram\n"), String::from("#\tTYPE a histogram\n"));
+        for ((name, labels, _), value) in &all {
+            let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            writeln!(short, "{name}{labels} {value}").expect("memory takes it");
+            writeln!(long, "{name}{labels}\t{value}").expect("memory takes it");
+        }
+        let (short, long) = (read(&short, Prometheus), read(&long, Prometheus));
+        prop_assert_eq!(short.map_err(|_| ()), long.map_err(|_| ()));
     }
 
     #[test]
