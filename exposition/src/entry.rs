@@ -67,7 +67,7 @@ pub struct Exemplar<'a> {
 }
 
 /// The labels of a sample, without quotes and escapes, as pieces of the body. Costs nothing to make or to copy.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Labels<'a> {
     pub(crate) text: Text<'a>,
     pub(crate) pieces: &'a [(Piece, Piece)],
@@ -108,7 +108,7 @@ impl PartialEq for Labels<'_> {
 }
 
 /// What pieces are pieces of: the body, and what had escapes in it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Text<'a> {
     pub(crate) body: &'a str,
     pub(crate) unescaped: &'a str,

@@ -40,6 +40,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Standard input cannot be read to its end.
+    #[error("cannot read the input")]
+    Body {
+        /// Why.
+        source: io::Error,
+    },
+    /// The input is no exposition in the format that it is said to have.
+    #[error("{place} of the input: {reason}")]
+    MalformedExposition {
+        /// Where the fault is.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file of HTTP client settings cannot be used.
     #[error("cannot use {}: {reason}", path.display())]
     ClientSettings {
@@ -80,8 +94,9 @@ impl Coded for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Output { .. } | Self::Write { .. } => "cli_output_failed",
-            Self::Input { .. } => "cli_input_unreadable",
+            Self::Input { .. } | Self::Body { .. } => "cli_input_unreadable",
             Self::MalformedLine { .. } => "cli_malformed_line",
+            Self::MalformedExposition { .. } => "cli_malformed_exposition",
             Self::ClientSettings { .. } => "cli_client_settings_invalid",
             Self::UnknownJob { .. } => "cli_unknown_job",
             Self::InvalidUrl { .. } => "cli_invalid_url",

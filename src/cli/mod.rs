@@ -9,6 +9,7 @@ mod flags;
 mod health;
 mod log;
 mod man;
+mod parse;
 mod relabel;
 mod run;
 mod signals;
@@ -37,6 +38,7 @@ enum Subcommands {
     Check(check::Check),
     Discover(discover::Args),
     Relabel(relabel::Args),
+    Parse(parse::Args),
     Health(health::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -70,6 +72,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
         Subcommands::Check(what) => check::run(what),
         Subcommands::Discover(args) => discover::run(&args),
         Subcommands::Relabel(args) => relabel::run(&args),
+        Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),

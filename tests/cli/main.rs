@@ -4,6 +4,7 @@ mod check;
 mod discover;
 mod health;
 mod pages;
+mod parse;
 mod relabel;
 mod run;
 
