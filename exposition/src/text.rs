@@ -143,6 +143,16 @@ impl<'b> TextParser<'b> {
         Piece { start: from as u32 | Piece::UNESCAPED, end: self.unescaped.len() as u32 }
     }
 
+    /// A name in quotes.
+    fn quoted_name(&mut self) -> Result<Piece> {
+        let open = self.at;
+        let name = self.quoted(true)?;
+        match memchr::memchr(0, &self.bytes()[open..self.at]) {
+            Some(index) => self.fault_at(open + index, "this name has a NUL"),
+            None => Ok(name),
+        }
+    }
+
     /// A quoted string; the place is at its opening quote, and afterwards behind the closing one.
     fn quoted(&mut self, newlines: bool) -> Result<Piece> {
         let open = self.at;
@@ -179,7 +189,7 @@ impl<'b> TextParser<'b> {
                     return Ok(name);
                 }
                 Some(b'"') => {
-                    let text = self.quoted(true)?;
+                    let text = self.quoted_name()?;
                     self.blanks();
                     if let Some(next @ (b',' | b'}')) = self.peek()
                         && !exemplar
@@ -262,7 +272,9 @@ impl<'b> TextParser<'b> {
         if self.lax() {
             self.blanks();
         } else if self.peek() == Some(b' ') {
+            // Something has to follow a space.
             self.at += 1;
+            return true;
         }
         !matches!(self.peek(), None | Some(b'\n'))
     }
@@ -340,7 +352,10 @@ impl<'b> TextParser<'b> {
             timestamp_ms = Some(if self.lax() { self.milliseconds()? } else { self.seconds()? });
             more = self.gap();
         }
-        if more && !self.lax() && self.at_exemplar() {
+        if more && !self.lax() {
+            if !self.at_exemplar() {
+                return self.expected("an exemplar");
+            }
             exemplar = Some(self.exemplar()?);
         }
         self.line_end()?;
@@ -355,21 +370,25 @@ impl<'b> TextParser<'b> {
         self.at += "# {".len();
         self.exemplar_labels.clear();
         self.label_list(true, None)?;
-        if !self.gap() {
-            return self.expected("the value of the exemplar");
+        if self.peek() != Some(b' ') {
+            return self.expected("a space and the value of the exemplar");
         }
+        self.at += 1;
         let value = self.number("the value of the exemplar")?;
-        let timestamp = if self.gap() { Some(self.seconds()?) } else { None };
+        let timestamp = if self.peek() == Some(b' ') {
+            self.at += 1;
+            Some(self.seconds()?)
+        } else {
+            None
+        };
         Ok((value, timestamp))
     }
 
     /// A line that begins with `#`; the place is there. `None` for a comment.
     fn meta(&mut self) -> Result<Option<Meta>> {
         let line = self.at;
-        let rest = &self.bytes()[line + 1..];
-        let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let end = line + 1 + length;
         self.at = line + 1;
+        let end = self.rest_of_line();
         let tabs = self.lax();
         let blank = |byte: Option<&u8>| byte == Some(&b' ') || tabs && byte == Some(&b'\t');
         if !blank(self.bytes().get(self.at)) {
@@ -408,9 +427,14 @@ impl<'b> TextParser<'b> {
         Ok(None)
     }
 
+    /// Where the line ends.
+    fn rest_of_line(&self) -> usize {
+        memchr::memchr(b'\n', &self.bytes()[self.at..]).map_or(self.body.len(), |length| self.at + length)
+    }
+
     fn meta_line(&mut self, meta: MetaKind, end: usize) -> Result<Meta> {
         let family = match self.peek() {
-            Some(b'"') => self.quoted(true)?,
+            Some(b'"') => self.quoted_name()?,
             Some(byte) if is_name_start(byte) => {
                 let start = self.at;
                 self.at = name_end(self.bytes(), start);
@@ -418,8 +442,9 @@ impl<'b> TextParser<'b> {
             }
             _ => return self.expected("a metric name"),
         };
-        let end = if self.at > end { self.at } else { end };
-        if !self.lax() && (end == self.body.len() || self.at < end && self.peek() != Some(b' ')) {
+        // A name in quotes may have line breaks.
+        let end = if self.at > end { self.rest_of_line() } else { end };
+        if !self.lax() && (end == self.body.len() || self.peek() != Some(b' ')) {
             return self.expected("a space, a text and the end of the line");
         }
         let start = self.body[self.at..end].chars().next().map_or(self.at, |separator| self.at + separator.len_utf8());

@@ -64,6 +64,7 @@ fn quoted_names() {
     let expected = &[r#"my.metric{"l.a": "x", "b": "y"} 3 None"#, r#"qu"ote{} 1 None"#];
     good("{\"my.metric\",\"l.a\"=\"x\",b=\"y\"} 3\n{\"qu\\\"ote\"} 1\n", Prometheus, expected);
     good("{\"my.metric\",\"l.a\"=\"x\",b=\"y\"} 3\n{\"qu\\\"ote\"} 1\n# EOF\n", OpenMetrics, expected);
+    good("# HELP \"a\nb\" c\n", Prometheus, &["help a\nb \"c\""]);
     good("# TYPE \"my.metric\" counter\n", Prometheus, &["type my.metric counter"]);
 }
 
@@ -136,6 +137,15 @@ fn faults_of_openmetrics_say_where() {
         ("a{b=\"c\" ,d=\"e\"} 1\n# EOF\n", "line 1, column 8: expected , or }, found ' '"),
         ("# UNIT a seconds\n# EOF\n", "line 1, column 10: unit \"seconds\" is not a suffix of metric \"a\""),
         ("# TYPE a untyped\n# EOF\n", "line 1, column 10: invalid metric type \"untyped\""),
+        ("a 1 \n# EOF\n", "line 1, column 5: expected a timestamp in seconds, found the end of the line"),
+        ("a 1 2 \n# EOF\n", "line 1, column 7: expected an exemplar, found the end of the line"),
+        ("a 1 # {} 2 \n# EOF\n", "line 1, column 12: expected a timestamp in seconds, found the end of the line"),
+        ("a 1 # {}2\n# EOF\n", "line 1, column 9: expected a space and the value of the exemplar, found '2'"),
+        (
+            "# HELP a\n# EOF\n",
+            "line 1, column 9: expected a space, a text and the end of the line, found the end of the line",
+        ),
+        ("{\"a\0b\"} 1\n# EOF\n", "line 1, column 4: this name has a NUL"),
         ("a 1 NaN\n# EOF\n", "line 1, column 5: this timestamp is not finite"),
         ("a{b=\"c\nd\"} 1\n# EOF\n", "line 1, column 5: this string has no end on its line"),
     ] {
