@@ -163,6 +163,39 @@ fn series() -> impl Strategy<Value = (String, Vec<(String, String)>, f64)> {
     (name, prop::collection::vec(label, 0..4), any::<f64>().prop_filter("finite", |value| value.is_finite()))
 }
 
+fn all_ways(body: &[u8]) {
+    for dialect in [Prometheus, OpenMetrics] {
+        crate::read_all(body, dialect);
+    }
+}
+
+/// What fuzzing begins with.
+const CORPUS: [(&str, Dialect, usize); 2] = [
+    (include_str!("../../../testdata/exposition/plain.txt"), Prometheus, 11),
+    (include_str!("../../../testdata/exposition/openmetrics.txt"), OpenMetrics, 12),
+];
+
+#[test]
+fn the_corpus_is_well_formed() {
+    for (body, dialect, entries) in CORPUS {
+        assert_eq!(read(body, dialect).map(|lines| lines.len()), Ok(entries), "{body}");
+    }
+}
+
+#[test]
+fn no_prefix_and_no_changed_byte_of_the_corpus_panics() {
+    for (body, ..) in CORPUS {
+        for at in 0..body.len() {
+            all_ways(&body.as_bytes()[..at]);
+            for byte in *b"\0\n \"\\{}=,#1a\xff" {
+                let mut changed = body.as_bytes().to_vec();
+                changed[at] = byte;
+                all_ways(&changed);
+            }
+        }
+    }
+}
+
 /// A value, good or bad, and perhaps a timestamp.
 fn number() -> impl Strategy<Value = String> {
     "[+-]?[0-9]{0,20}(\\.[0-9]{0,20})?([eE][+-]?[0-9]{0,3})?( [0-9]{1,19})?|NaN|[+-]Inf"
@@ -207,11 +240,11 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        crate::text_all(&body);
+        all_ways(&body);
     }
 
     #[test]
     fn nothing_that_looks_like_an_exposition_panics(body in r#"([a-c]|é|\{|\}|"|\\|=|,| |\t|\n|#|# (HELP|TYPE|UNIT|EOF)|1|\.|le|counter){0,60}"#) {
-        crate::text_all(body.as_bytes());
+        all_ways(body.as_bytes());
     }
 }

@@ -1,0 +1,6 @@
+//! Any bytes as OpenMetrics.
+#![no_main]
+
+use rosterd_exposition::{Dialect, read_all};
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| read_all(body, Dialect::OpenMetrics));
