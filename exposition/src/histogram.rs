@@ -222,7 +222,8 @@ impl Histogram {
                 if count == 0.0 {
                     continue;
                 }
-                while let Some(next) = builder.next.filter(|next| *next < index && index - builder.seen <= i64::from(keep) + 1)
+                while let Some(next) =
+                    builder.next.filter(|next| *next < index && index - builder.seen <= i64::from(keep) + 1)
                 {
                     builder.add(next, 0.0);
                 }

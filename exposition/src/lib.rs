@@ -6,18 +6,23 @@
 //! [Prometheus documentation]: https://prometheus.io/docs/instrumenting/exposition_formats/
 //! [OpenMetrics]: https://prometheus.io/docs/specs/om/open_metrics_spec/
 
+mod convert;
 mod entry;
 mod error;
 mod histogram;
 mod metadata;
+mod negotiate;
 mod number;
+mod protobuf;
 mod text;
 
 pub use entry::{Entry, Exemplar, Labels, Sample};
 pub use error::ParseError;
-pub use histogram::{Histogram, Span};
+pub use histogram::{Histogram, HistogramError, HistogramLimits, Span};
 pub use metadata::{Metadata, MetricKind};
+pub use negotiate::{ContentTypeError, Escaping, Format, Negotiated, Protocol, accept, negotiate};
 pub use number::{format_open_metrics, format_value};
+pub use protobuf::{HistogramOptions, ProtobufParser};
 pub use text::{Dialect, TextParser};
 
 /// Reads one exposition, entry by entry.

@@ -291,7 +291,9 @@ mod tests {
         for content_type in ["", "text/html", "text/plain; version"] {
             let chosen = negotiate(content_type, Some(Protocol::OpenMetricsText0_0_1)).unwrap();
             assert_eq!(chosen.format, Format::OpenMetricsText);
-            assert!(chosen.fallback.unwrap().to_string().ends_with("using fallback_scrape_protocol OpenMetricsText0.0.1"));
+            assert!(
+                chosen.fallback.unwrap().to_string().ends_with("using fallback_scrape_protocol OpenMetricsText0.0.1")
+            );
         }
     }
 }

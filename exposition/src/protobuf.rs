@@ -31,6 +31,8 @@ pub struct ProtobufParser<'b> {
     options: HistogramOptions,
     family: Option<Family<'b>>,
     step: Step,
+    /// Where the metric begins.
+    at: usize,
     metric: Metric,
     series: Series,
     exemplar: ExemplarText,
@@ -76,6 +78,7 @@ impl<'b> ProtobufParser<'b> {
             options,
             family: None,
             step: Step::Family,
+            at: 0,
             metric: Metric::default(),
             series: Series::default(),
             exemplar: ExemplarText::default(),
@@ -116,6 +119,7 @@ impl<'b> ProtobufParser<'b> {
                         self.step = Step::Family;
                         continue;
                     };
+                    self.at = metric.at;
                     self.series.start();
                     let (series, kind) = (&mut self.series, family.kind);
                     self.metric.read(metric, kind, |label| series.read_label(label))?;
@@ -123,8 +127,8 @@ impl<'b> ProtobufParser<'b> {
                     self.step = self.first_step(kind);
                 }
                 _ => {
-                    let (name, kind, at) = (family.name, family.kind, family.rest.at);
-                    if let Some(found) = self.series(name, kind, at)? {
+                    let (name, kind) = (family.name, family.kind);
+                    if let Some(found) = self.series(name, kind)? {
                         return Ok(Some(found));
                     }
                 }
@@ -149,7 +153,7 @@ impl<'b> ProtobufParser<'b> {
     }
 
     /// The next series of the metric; `None` if there is none at this step.
-    fn series(&mut self, name: &'b str, kind: MetricKind, at: usize) -> Result<Option<Found>> {
+    fn series(&mut self, name: &'b str, kind: MetricKind) -> Result<Option<Found>> {
         self.exemplar.clear();
         let value = match self.step {
             Step::Value => {
@@ -164,13 +168,13 @@ impl<'b> ProtobufParser<'b> {
                     false => Step::Metric,
                 };
                 self.series.name(name, "");
-                self.native(name, kind, at)?;
+                self.native(name, kind)?;
                 return Ok(Some(Found::Histogram));
             }
             Step::Converted => {
                 self.step = Step::Metric;
                 self.series.name(name, "");
-                self.converted(name, kind, at)?;
+                self.converted(name, kind)?;
                 return Ok(Some(Found::Histogram));
             }
             Step::Count => {
@@ -204,7 +208,8 @@ impl<'b> ProtobufParser<'b> {
             }
             None => &infinite,
         };
-        self.step = if !is_summary && part.bound == f64::INFINITY { self.after_classic() } else { Step::Part(index + 1) };
+        self.step =
+            if !is_summary && part.bound == f64::INFINITY { self.after_classic() } else { Step::Part(index + 1) };
         let (suffix, label) = if is_summary { ("", "quantile") } else { ("_bucket", "le") };
         self.series.name(name, suffix);
         self.series.label(label, bound_text(&mut self.bounds, index, part.bound));
@@ -217,7 +222,7 @@ impl<'b> ProtobufParser<'b> {
         if is_classic && self.options.convert_classic { Step::Converted } else { Step::Metric }
     }
 
-    fn native(&mut self, name: &str, kind: MetricKind, at: usize) -> Result<()> {
+    fn native(&mut self, name: &str, kind: MetricKind) -> Result<()> {
         let (metric, histogram) = (&self.metric, &mut self.histogram);
         let (native, is_float) = (&metric.native, metric.is_float());
         histogram.is_float = is_float;
@@ -239,7 +244,7 @@ impl<'b> ProtobufParser<'b> {
             if needed != buckets.len() as u64 {
                 let message =
                     format!("histogram {name:?}: the {of} spans need {needed} buckets, there are {}", buckets.len());
-                return Err(fault(at, message));
+                return Err(fault(self.at, message));
             }
         }
         histogram.compact(0);
@@ -261,7 +266,7 @@ impl<'b> ProtobufParser<'b> {
         Ok(())
     }
 
-    fn converted(&mut self, name: &str, kind: MetricKind, at: usize) -> Result<()> {
+    fn converted(&mut self, name: &str, kind: MetricKind) -> Result<()> {
         let mut classic = ClassicHistogram::default();
         classic.set_count(self.metric.count);
         classic.set_sum(self.metric.sum);
@@ -270,9 +275,10 @@ impl<'b> ProtobufParser<'b> {
         }
         classic
             .convert(&mut self.histogram)
-            .map_err(|error| fault(at, format!("histogram {name:?} cannot be converted: {error}")))?;
+            .map_err(|error| fault(self.at, format!("histogram {name:?} cannot be converted: {error}")))?;
         self.histogram.is_gauge = kind == MetricKind::GaugeHistogram;
-        for exemplar in self.metric.native.exemplars.iter().chain(self.metric.parts.iter().flat_map(|part| &part.exemplar))
+        for exemplar in
+            self.metric.native.exemplars.iter().chain(self.metric.parts.iter().flat_map(|part| &part.exemplar))
         {
             self.exemplar.read_timed(self.body, exemplar)?;
         }

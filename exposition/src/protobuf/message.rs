@@ -19,8 +19,7 @@ pub(super) struct Family<'b> {
 impl<'b> Family<'b> {
     /// `None` if it has no metrics.
     pub(super) fn read(message: Cursor<'b>) -> Result<Option<Self>> {
-        let mut family =
-            Self { name: "", help: "", unit: "", kind: MetricKind::Counter, rest: message };
+        let mut family = Self { name: "", help: "", unit: "", kind: MetricKind::Counter, rest: message };
         let (mut fields, mut metrics) = (message, 0usize);
         while let Some(field) = fields.field()? {
             match field.number {
@@ -28,8 +27,8 @@ impl<'b> Family<'b> {
                 2 => family.help = field.text()?,
                 3 => {
                     let kind = field.integer()?;
-                    family.kind = kind_of(kind)
-                        .ok_or_else(|| fault(message.at, format!("metric type {kind} is not known")))?;
+                    family.kind =
+                        kind_of(kind).ok_or_else(|| fault(message.at, format!("metric type {kind} is not known")))?;
                 }
                 4 => {
                     field.message()?;

@@ -121,7 +121,12 @@ fn a_summary_becomes_count_sum_and_quantiles() {
     let body = family("latency", 2, &[bytes(4, summary)]);
     assert_eq!(
         series(&body, NATIVE),
-        ["latency_count{} 3", "latency_sum{} 4.5", r#"latency{"quantile": "0.5"} 1"#, r#"latency{"quantile": "1.0"} 2"#]
+        [
+            "latency_count{} 3",
+            "latency_sum{} 4.5",
+            r#"latency{"quantile": "0.5"} 1"#,
+            r#"latency{"quantile": "1.0"} 2"#
+        ]
     );
 }
 
@@ -183,7 +188,7 @@ fn faults_tell_their_byte() {
         (vec![5, 1], "byte 0", "a length of 5 bytes where only 1 are left"),
         (family("", 1, &[vec![]]), "byte 1", "without name"),
         (family("a", 9, &[vec![]]), "byte 1", "metric type 9"),
-        (family("a", 4, &[bytes(7, bytes(12, number(2, 2)))]), "byte 23", "need 2 buckets"),
+        (family("a", 4, &[bytes(7, bytes(12, number(2, 2)))]), "byte 20", "need 2 buckets"),
         (bad_text, "byte 27", "not UTF-8"),
     ] {
         let mut parser = ProtobufParser::new(&body, NATIVE);
@@ -193,10 +198,7 @@ fn faults_tell_their_byte() {
             }
         };
         assert!(error.message.contains(message), "{error}");
-        assert!(error.place.starts_with("byte "), "{error}");
-        if body.len() < 10 {
-            assert_eq!(error.place, place);
-        }
+        assert_eq!(error.place, place, "{error}");
     }
 }
 
@@ -205,7 +207,8 @@ fn read_all(body: &[u8]) {
         let mut parser = ProtobufParser::new(body, options);
         while let Ok(Some(entry)) = parser.next() {
             if let Entry::Histogram(_, histogram) = entry {
-                let _ = crate::HistogramLimits { buckets: 2, max_schema: 3 }.apply(histogram).is_ok();
+                let limited = crate::HistogramLimits { buckets: 2, max_schema: 3 }.apply(histogram);
+                assert!(limited.is_err() || limited.is_ok_and(|histogram| histogram.validate().is_ok()));
             }
         }
     }
