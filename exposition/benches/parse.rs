@@ -103,18 +103,19 @@ fn read(body: &str, dialect: Dialect) -> usize {
     let mut samples = 0;
     loop {
         // An entry is looked at where it is: it is large to move.
-        match &parser.next().expect("it is well-formed") {
-            Some(Entry::Sample(sample)) => {
+        match &parser.next() {
+            Ok(Some(Entry::Sample(sample))) => {
                 samples += 1;
                 black_box((sample.identity, sample.name, sample.value, sample.timestamp_ms));
                 sample.labels.iter().for_each(|label| {
                     black_box(label);
                 });
             }
-            Some(other) => {
+            Ok(Some(other)) => {
                 black_box(other);
             }
-            None => return samples,
+            Ok(None) => return samples,
+            Err(fault) => panic!("it is well-formed: {fault}"),
         }
     }
 }
