@@ -9,6 +9,7 @@ pub mod relabel;
 mod secret;
 pub mod selector;
 mod size;
+pub mod target;
 mod text;
 
 pub use duration::{Duration, DurationError};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rosterd_config::{Config, OutputFormat, ScrapeConfig};
 use rosterd_discovery::{Jobs, ProviderKey};
 use rosterd_model::labels::{JOB, METRICS_PATH, PARAM_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
+use rosterd_model::target::{ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HISTOGRAMS, SCRAPE_NATIVE_HISTOGRAMS};
 
 use crate::publish::file_sd::{Format, Output};
-use crate::roster::target::{ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HISTOGRAMS, SCRAPE_NATIVE_HISTOGRAMS};
 use crate::roster::{JobSpec, Limits};
 
 /// What discovery needs.

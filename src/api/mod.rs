@@ -26,4 +26,3 @@ pub use problem::Problem;
 pub use router::{Route, router, routes};
 pub use sd::RosterError;
 pub use state::{Build, ConfigView, Lifecycle, Providers, ReloadRequest, State};
-pub(crate) use url::scrape_url;

@@ -13,14 +13,15 @@ use bytes::Bytes;
 use http::Uri;
 use http::header::CONTENT_TYPE;
 use rosterd_model::Builder;
+use rosterd_model::target::{Target, scrape_url};
 
 use super::problem::Error;
 use super::query::Query;
-use super::url::{Outside, global_url, scrape_url};
+use super::url::{Outside, global_url};
 use super::{Problem, State};
 use crate::publish::encode::string;
 use crate::roster::block::Walk;
-use crate::roster::target::{Entry, Target};
+use crate::roster::target::Entry;
 use crate::roster::view::{BlockView, JobView};
 
 /// A piece of the answer is sent when it has this size.

@@ -9,9 +9,9 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use rosterd_model::labels::{
     ADDRESS, METRICS_PATH, PARAM_PREFIX, RESERVED_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT, is_valid_name,
 };
+use rosterd_model::target::{BOOLEANS, UNIX_SOCKET};
 use rosterd_model::{Labels, NameScheme};
 
-use crate::roster::target::{BOOLEANS, UNIX_SOCKET};
 use crate::roster::view::JobView;
 
 /// Part of a list, compressed.

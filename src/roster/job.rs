@@ -6,8 +6,7 @@ use std::sync::Arc;
 use rosterd_discovery::ProviderKey;
 use rosterd_model::Builder;
 use rosterd_model::relabel::Rules;
-
-use super::target::Target;
+use rosterd_model::target::Target;
 
 /// A job as the roster sees it.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,14 +4,13 @@ use std::io::{BufWriter, Write, stdout};
 
 use rosterd_discovery::ProviderStatus;
 use rosterd_model::labels::ADDRESS;
+use rosterd_model::target::{Target, scrape_url};
 use rosterd_model::{Labels, TargetGroup};
 use serde::Serialize;
 
 use super::Output;
 use super::collect::Groups;
-use crate::api::scrape_url;
 use crate::cli::exit::Failure;
-use crate::roster::target::Target;
 use crate::roster::view::RosterView;
 
 /// A target after relabelling.

@@ -195,7 +195,7 @@ fn above_its_target_limit_a_job_is_not_served() {
 fn labels_above_the_limits_of_the_job_are_told() {
     let labels: rosterd_model::Labels =
         [("__address__", "h:1"), ("a", "12345"), ("long_name", "1")].into_iter().collect();
-    let exceeded = |limits: Limits| limits.exceeded_by(crate::roster::target::Target(&labels));
+    let exceeded = |limits: Limits| limits.exceeded_by(rosterd_model::target::Target(&labels));
     assert_eq!(exceeded(Limits::default()), None);
     assert_eq!(exceeded(Limits { labels: 2, label_name_length: 9, label_value_length: 5, ..Limits::default() }), None);
     let told = [
