@@ -1,6 +1,21 @@
 //! The scrape workers: schedule, fetch, parse, limits, staleness.
 
+mod engine;
+mod error;
+mod failure_log;
+mod inflate;
 pub mod ingest;
+mod job;
+mod metrics;
+mod schedule;
+mod sink;
 mod status;
 
+pub use engine::{Change, Clock, Engine, Settings};
+pub use error::ScrapeError;
+pub use failure_log::FailureLog;
+pub use job::{DEFAULT_BODY_LIMIT, Job, headers};
+pub use metrics::{JobMetrics, Metrics};
+pub use schedule::Seed;
+pub use sink::Sink;
 pub use status::{Health, Statuses, TargetStatus};

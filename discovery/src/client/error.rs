@@ -11,6 +11,9 @@ use url::Url;
 /// The longest wait that a server may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// What lies below an error: of the library that sends.
+type Cause = Box<dyn StdError + Send + Sync>;
+
 /// Why there is no reply, or not the wanted one.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -28,7 +31,7 @@ pub enum ClientError {
         /// What was asked for.
         url: String,
         /// What happened.
-        source: reqwest::Error,
+        source: Cause,
     },
     /// One side does not accept the certificate or the TLS version of the other.
     #[error("no secure connection to {url}")]
@@ -36,7 +39,7 @@ pub enum ClientError {
         /// What was asked for.
         url: String,
         /// What happened.
-        source: reqwest::Error,
+        source: Cause,
     },
     /// The connection broke, or what came is not HTTP.
     #[error("no usable reply of {url}")]
@@ -44,7 +47,7 @@ pub enum ClientError {
         /// What was asked for.
         url: String,
         /// What happened.
-        source: reqwest::Error,
+        source: Cause,
     },
     /// 401 or 403.
     #[error("server returned HTTP status {status} for {url}: check the credentials")]
@@ -135,9 +138,11 @@ impl ClientError {
 
     pub(super) fn of_reqwest(url: &Url, error: reqwest::Error) -> Self {
         let (url, source) = (shown(url), error.without_url());
+        let connecting = source.is_connect();
+        let source = source.into();
         match () {
             () if is_tls(&source) => Self::Tls { url, source },
-            () if source.is_connect() => Self::Connect { url, source },
+            () if connecting => Self::Connect { url, source },
             () => Self::Broken { url, source },
         }
     }
@@ -218,8 +223,8 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
+fn is_tls(error: &Cause) -> bool {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(&**error);
     while let Some(error) = next {
         if error.is::<rustls::Error>() {
             return true;

@@ -6,6 +6,8 @@ mod check; // which settings go together
 mod config; // what the user writes
 mod embed; // the settings as keys of a larger section
 mod error;
+mod exchange; // one exchange over a connection
+mod fetch; // bodies as they are sent, over connections that the caller keeps
 mod headers; // `http_headers`
 mod message; // requests and replies
 mod oauth2; // tokens: fetched once, kept until they expire or are refused
@@ -22,6 +24,7 @@ pub use config::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, Saf
 #[doc(hidden)]
 pub use embed::unset;
 pub use error::ClientError;
+pub use fetch::{Connection, Fetch, Fetched};
 pub use message::{Request, Response};
 pub use rosterd_model::Secret;
 pub use send::{Client, Options};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::auth::{Credentials, of_url};
@@ -47,14 +47,14 @@ impl Default for Options {
 
 /// Sends requests as an [`HttpClientConfig`] says. Clones share connections and tokens.
 #[derive(Clone)]
-pub struct Client(Arc<Shared>);
+pub struct Client(pub(super) Arc<Shared>);
 
-struct Shared {
-    transport: Transport,
-    credentials: Credentials,
+pub(super) struct Shared {
+    pub(super) transport: Transport,
+    pub(super) credentials: Credentials,
     headers: ExtraHeaders,
     user_agent: HeaderValue,
-    follow_redirects: bool,
+    pub(super) follow_redirects: bool,
     timeout: Duration,
     name: String,
 }
@@ -87,16 +87,22 @@ impl Client {
     pub async fn send(&self, request: Request) -> Result<Response, ClientError> {
         let time = Time::from_now(request.timeout.unwrap_or(self.0.timeout));
         let url = request.url.clone();
-        time.limit(&url, self.0.follow(request, time)).await
+        time.limit(&url, self.0.follow(request, true, redirect::MOST, time)).await
     }
 }
 
 impl Shared {
-    /// Sends the request, and again where redirects say so. Once the host was left, credentials stay away for good.
-    async fn follow(&self, mut request: Request, time: Time) -> Result<Response, ClientError> {
+    /// Sends the request, and again where redirects say so, up to `most` times. Once the host was left (`same_host` is
+    /// false), credentials stay away for good.
+    pub(super) async fn follow(
+        &self,
+        mut request: Request,
+        mut same_host: bool,
+        most: usize,
+        time: Time,
+    ) -> Result<Response, ClientError> {
         let first = request.url.clone();
-        let mut same_host = true;
-        for _ in 0..=redirect::MOST {
+        for _ in 0..=most {
             let response = self.exchange(&request, same_host, time).await?;
             if !self.follow_redirects {
                 return Ok(response);
@@ -125,6 +131,23 @@ impl Shared {
         Ok(Response { inner, url: request.url.clone(), time })
     }
 
+    /// Adds what the configuration says to the headers of a request. Returns the token that is among them.
+    pub(super) async fn complete(
+        &self,
+        headers: &mut HeaderMap,
+        same_host: bool,
+        time: Time,
+    ) -> Result<Option<Token>, ClientError> {
+        self.headers.add_to(headers, same_host)?;
+        headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        if !same_host || headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        let Some(proof) = self.credentials.prove(time).await? else { return Ok(None) };
+        headers.insert(header::AUTHORIZATION, proof.header);
+        Ok(proof.token)
+    }
+
     async fn prepare(
         &self,
         request: &Request,
@@ -132,17 +155,10 @@ impl Shared {
         time: Time,
     ) -> Result<(reqwest::Request, Option<Token>), ClientError> {
         let mut headers = request.headers.clone();
-        let mut token = None;
-        self.headers.add_to(&mut headers, same_host)?;
-        headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
-        if !headers.contains_key(header::AUTHORIZATION) {
-            if let Some(value) = of_url(&request.url) {
-                headers.insert(header::AUTHORIZATION, value);
-            } else if same_host && let Some(proof) = self.credentials.prove(time).await? {
-                headers.insert(header::AUTHORIZATION, proof.header);
-                token = proof.token;
-            }
+        if let Some(value) = of_url(&request.url) {
+            headers.entry(header::AUTHORIZATION).or_insert(value);
         }
+        let token = self.complete(&mut headers, same_host, time).await?;
         let url = Url::parse(&shown(&request.url)).expect("a URL without its user is a URL");
         let mut prepared = reqwest::Request::new(request.method.clone(), url);
         *prepared.headers_mut() = headers;

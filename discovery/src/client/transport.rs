@@ -40,6 +40,11 @@ impl Transport {
         Ok(transport)
     }
 
+    /// Whether all URLs without TLS are reached without a proxy.
+    pub(super) fn is_direct(&self) -> bool {
+        self.proxies.is_empty()
+    }
+
     /// The connections for a URL. When changed files are of no use, that is an error, and those made before are kept.
     pub(super) fn client_for(&self, url: &Url) -> Result<reqwest::Client, ClientError> {
         if url.scheme() == "https" || self.proxies.need_tls() { self.secure() } else { Ok(self.plain.clone()) }

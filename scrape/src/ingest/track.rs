@@ -45,6 +45,11 @@ impl Track {
         self.families.as_deref().unwrap_or_default()
     }
 
+    /// The same, shared with all targets that say the same.
+    pub fn families(&self) -> Option<&Arc<[Metadata]>> {
+        self.families.as_ref()
+    }
+
     /// The memory behind it, in bytes, without what targets share.
     pub fn size(&self) -> usize {
         self.hashes.len() * 8 + self.dropped.len() * 8 + self.packed.len()

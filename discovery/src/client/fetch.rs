@@ -1,0 +1,296 @@
+//! Bodies as they are sent, over a connection that the caller keeps from one time to the next: for many servers that are
+//! asked again and again, where a shared pool would cost more than the exchange.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::Empty;
+use tokio::net::{TcpStream, UnixStream};
+use url::Url;
+
+use super::error::shown;
+use super::exchange::{Answer, Failed, Socket, exchange};
+use super::message::Time;
+use super::send::Shared;
+use super::{Client, ClientError, Request, redirect};
+
+/// A `GET` whose body is wanted as it is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetch<'a> {
+    /// The URL. It is sent as it is spelt.
+    pub url: &'a str,
+    /// The unix socket to connect to in place of the URL's host; empty for none.
+    pub unix_socket: &'a str,
+    /// The headers, besides those of the configuration.
+    pub headers: &'a HeaderMap,
+    /// The time for the whole exchange.
+    pub timeout: Duration,
+    /// The largest body, in bytes as sent.
+    pub limit: u64,
+}
+
+/// What came back besides the body.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// What was asked for at last, if there were redirects.
+    pub redirected: Option<Url>,
+}
+
+impl Fetched {
+    /// The error that a caller returns who has no use for the status.
+    pub fn status_error(&self, url: &str) -> ClientError {
+        match self.redirected.clone().map_or_else(|| Url::parse(url), Ok) {
+            Ok(url) => ClientError::of_status(&url, self.status, &self.headers),
+            Err(error) => ClientError::settings_because(format!("the URL {url:?}"), error),
+        }
+    }
+}
+
+/// A connection to one server, kept between requests. Without one, as at the beginning, the next request makes it.
+#[derive(Debug, Default)]
+pub struct Connection {
+    socket: Option<Box<Socket>>,
+    /// How large the last reply was.
+    expected: u32,
+}
+
+impl Connection {
+    /// Whether it is connected at the moment.
+    pub fn is_open(&self) -> bool {
+        self.socket.is_some()
+    }
+}
+
+impl Client {
+    /// Fetches a body and appends it to `body`, as it is sent: what `Accept-Encoding` allows is left packed.
+    ///
+    /// Plain HTTP without a proxy, and unix sockets, go over `connection`, which is made where it is missing; everything
+    /// else goes over the connections that all requests of this client share. A kept connection that turns out to be
+    /// closed is made anew once. Redirects are followed as in [`send`](Self::send).
+    ///
+    /// Whatever the status of the reply, it is a reply. Fails when there is none within the timeout, or when the body is
+    /// larger than the limit.
+    pub async fn fetch(
+        &self,
+        fetch: &Fetch<'_>,
+        connection: &mut Connection,
+        body: &mut Vec<u8>,
+    ) -> Result<Fetched, ClientError> {
+        let time = Time::from_now(fetch.timeout);
+        let work = self.0.fetch(fetch, connection, body, time);
+        match tokio::time::timeout_at(time.deadline, work).await {
+            Ok(result) => result,
+            Err(_) => Err(ClientError::Timeout { url: without_user(fetch.url), after: fetch.timeout }),
+        }
+    }
+}
+
+impl Shared {
+    async fn fetch(
+        &self,
+        fetch: &Fetch<'_>,
+        connection: &mut Connection,
+        body: &mut Vec<u8>,
+        time: Time,
+    ) -> Result<Fetched, ClientError> {
+        let direct = Place::of(fetch.url).filter(|_| !fetch.unix_socket.is_empty() || self.transport.is_direct());
+        let Some(place) = direct else {
+            if !fetch.unix_socket.is_empty() {
+                return Err(ClientError::settings("a unix socket with a URL that is not plain HTTP"));
+            }
+            let request = Request { headers: fetch.headers.clone(), ..Request::get(parse(fetch.url)?) };
+            return self.read(request, true, redirect::MOST, fetch.limit, body, time).await;
+        };
+        let start = body.len();
+        let answer = self.direct(fetch, place, connection, body, time).await?;
+        let Answer { status, headers, .. } = answer;
+        if self.follow_redirects && status.is_redirection() {
+            let from = parse(fetch.url)?;
+            match redirect::target(&from, status, &headers) {
+                None => {}
+                Some(Err(reason)) => return Err(ClientError::Redirect { url: shown(&from), reason }),
+                Some(Ok(to)) => {
+                    body.truncate(start);
+                    let same_host = redirect::keeps_credentials(&from, &to);
+                    let mut request = Request { headers: fetch.headers.clone(), ..Request::get(from) };
+                    redirect::follow(&mut request, status, to, same_host);
+                    return self.read(request, same_host, redirect::MOST - 1, fetch.limit, body, time).await;
+                }
+            }
+        }
+        Ok(Fetched { status, headers, redirected: None })
+    }
+
+    /// Over the connections that are shared.
+    async fn read(
+        &self,
+        request: Request,
+        same_host: bool,
+        most: usize,
+        limit: u64,
+        body: &mut Vec<u8>,
+        time: Time,
+    ) -> Result<Fetched, ClientError> {
+        let mut response = self.follow(request, same_host, most, time).await?;
+        response.read_into(body, Some(limit)).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Fetched { status, headers, redirected: Some(response.url().clone()) })
+    }
+
+    async fn direct(
+        &self,
+        fetch: &Fetch<'_>,
+        place: Place<'_>,
+        connection: &mut Connection,
+        body: &mut Vec<u8>,
+        time: Time,
+    ) -> Result<Answer, ClientError> {
+        let start = body.len();
+        loop {
+            let (socket, kept) = match connection.socket.take() {
+                Some(socket) => (*socket, true),
+                None => (place.connect(fetch).await?, false),
+            };
+            let mut headers = fetch.headers.clone();
+            let token = self.complete(&mut headers, true, time).await?;
+            let request = place.request(fetch.url, headers)?;
+            match exchange(socket, request, body, fetch.limit, connection.expected as usize).await {
+                Ok(mut answer) => {
+                    connection.socket = answer.socket.take().map(Box::new);
+                    // A little more than the last time, for the head and for what grows.
+                    connection.expected = u32::try_from(body.len() - start + 1024).unwrap_or(u32::MAX);
+                    if let Some(token) = token.filter(|_| answer.status == StatusCode::UNAUTHORIZED) {
+                        self.credentials.refused(&token).await;
+                    }
+                    return Ok(answer);
+                }
+                // The server closed it, which it may at any time.
+                Err(Failed::Unanswered(_)) if kept => body.truncate(start),
+                Err(Failed::Unanswered(source) | Failed::Broken(source)) => {
+                    return Err(ClientError::Broken { url: without_user(fetch.url), source: source.into() });
+                }
+                Err(Failed::TooLarge) => {
+                    return Err(ClientError::TooLarge { url: without_user(fetch.url), limit: fetch.limit });
+                }
+            }
+        }
+    }
+}
+
+/// The parts of a URL of plain HTTP, as it is spelt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place<'a> {
+    /// Host and port: the `Host` header.
+    authority: &'a str,
+    /// What is asked for, if it is not `/`.
+    path: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// `None` for what has to be understood more thoroughly than here.
+    fn of(url: &'a str) -> Option<Self> {
+        let rest = url.strip_prefix("http://")?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        let usual = !authority.is_empty() && authority.bytes().all(plain) && !path.contains('#');
+        usual.then_some(Self { authority, path })
+    }
+
+    fn request(self, url: &str, headers: HeaderMap) -> Result<http::Request<Empty<Bytes>>, ClientError> {
+        let unusable = |error: http::Error| ClientError::settings_because(format!("the URL {url:?}"), error);
+        let path = match self.path.chars().next() {
+            None => "/",
+            Some('?') => &format!("/{}", self.path),
+            Some(_) => self.path,
+        };
+        let mut request = http::Request::get(path).body(Empty::new()).map_err(unusable)?;
+        let host = HeaderValue::from_str(self.authority).map_err(|error| unusable(error.into()))?;
+        *request.headers_mut() = headers;
+        request.headers_mut().entry(header::HOST).or_insert(host);
+        Ok(request)
+    }
+
+    async fn connect(self, fetch: &Fetch<'_>) -> Result<Socket, ClientError> {
+        let failed =
+            |error: std::io::Error| ClientError::Connect { url: without_user(fetch.url), source: error.into() };
+        if !fetch.unix_socket.is_empty() {
+            return UnixStream::connect(Path::new(fetch.unix_socket)).await.map(Socket::Unix).map_err(failed);
+        }
+        let stream = match (self.authority.parse::<SocketAddr>(), self.host_and_port()) {
+            (Ok(address), _) => TcpStream::connect(address).await,
+            (Err(_), Some((host, port))) => TcpStream::connect((host, port)).await,
+            (Err(_), None) => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is no host and port")),
+        };
+        let stream = stream.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        Ok(Socket::Tcp(stream))
+    }
+
+    fn host_and_port(self) -> Option<(&'a str, u16)> {
+        const DEFAULT: u16 = 80;
+        if let Some(inside) = self.authority.strip_prefix('[') {
+            let (host, rest) = inside.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            let port = match rest.strip_prefix(':') {
+                None if rest.is_empty() => DEFAULT,
+                None => return None,
+                Some("") => DEFAULT,
+                Some(port) => port.parse().ok()?,
+            };
+            return Some((host, port));
+        }
+        match self.authority.split_once(':') {
+            None => Some((self.authority, DEFAULT)),
+            Some((host, "")) => Some((host, DEFAULT)),
+            Some((host, port)) => Some((host, port.parse().ok()?)),
+        }
+    }
+}
+
+fn parse(url: &str) -> Result<Url, ClientError> {
+    Url::parse(url).map_err(|error| ClientError::settings_because(format!("the URL {url:?}"), error))
+}
+
+fn without_user(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => shown(&parsed),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_urls_are_split_as_they_are_spelt() {
+        let place = |url| Place::of(url).map(|place| (place.authority, place.path));
+        assert_eq!(place("http://h:1/a%20b?c=d+e"), Some(("h:1", "/a%20b?c=d+e")));
+        assert_eq!(place("http://[::1]:9"), Some(("[::1]:9", "")));
+        assert_eq!(place("http://h?x=1"), Some(("h", "?x=1")));
+        for url in ["https://h/", "http://u:p@h/", "http:///x", "http://ü/", "http://h/#x"] {
+            assert_eq!(place(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_missing_port_is_that_of_http() {
+        let place = |authority| Place { authority, path: "" }.host_and_port();
+        assert_eq!(place("h"), Some(("h", 80)));
+        assert_eq!(place("h:"), Some(("h", 80)));
+        assert_eq!(place("h:9100"), Some(("h", 9100)));
+        assert_eq!(place("[::1]"), Some(("::1", 80)));
+        assert_eq!(place("[::1]:7"), Some(("::1", 7)));
+        for bad in ["h:x", "h:70000", "[h]:1", "[::1]7", "a:b:1"] {
+            assert_eq!(place(bad), None, "{bad}");
+        }
+    }
+}

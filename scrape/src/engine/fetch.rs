@@ -1,0 +1,85 @@
+//! A scrape under way: the request, and what came back.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode, header};
+use rosterd_discovery::client::{ClientError, Connection, Fetch, Fetched};
+use rosterd_model::Labels;
+use rosterd_model::target::{Target, UNIX_SOCKET, scrape_url};
+use tokio::time::Instant;
+
+use super::entry::Entry;
+use crate::error::ScrapeError;
+use crate::job::{Job, TIMEOUT_HEADER};
+
+/// Which scrape it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    /// The place of the target in the list.
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+    pub(super) started: Instant,
+    /// When it started, in nanoseconds since 1970.
+    pub(super) wall: u64,
+}
+
+/// A body and what it is.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    pub(super) content_type: String,
+    pub(super) gzip: bool,
+}
+
+/// A scrape that ended, before its body was looked at.
+pub(super) struct Fetching {
+    pub(super) ticket: Ticket,
+    pub(super) connection: Connection,
+    pub(super) result: Result<Body, ScrapeError>,
+}
+
+/// The URL of a target.
+pub(super) fn url(job: &Job, labels: &Labels) -> String {
+    let mut url = String::with_capacity(64);
+    scrape_url(Target(labels), &job.params, &mut url);
+    url
+}
+
+/// Begins the scrape of a target.
+pub(super) fn begin(entry: &mut Entry, ticket: Ticket) -> impl Future<Output = Fetching> + Send + use<> {
+    let connection = entry.connection.take().unwrap_or_default();
+    scrape(Arc::clone(&entry.job), entry.labels.clone(), entry.timeout, connection, ticket)
+}
+
+async fn scrape(
+    job: Arc<Job>,
+    labels: Labels,
+    timeout: std::time::Duration,
+    mut connection: Connection,
+    ticket: Ticket,
+) -> Fetching {
+    let url = url(&job, &labels);
+    let mut headers = job.headers.clone();
+    let seconds = HeaderValue::try_from(timeout.as_secs_f64().to_string()).expect("a number is ASCII");
+    headers.insert(TIMEOUT_HEADER, seconds);
+    let unix_socket = labels.get(UNIX_SOCKET).unwrap_or_default();
+    let fetch = Fetch { url: &url, unix_socket, headers: &headers, timeout, limit: job.body_limit };
+    let mut bytes = Vec::new();
+    let fetched = job.client.fetch(&fetch, &mut connection, &mut bytes).await;
+    let result = match fetched {
+        Ok(fetched) if fetched.status == StatusCode::OK => body(bytes, fetched, job.body_limit),
+        Ok(fetched) => Err(fetched.status_error(&url).into()),
+        Err(ClientError::TooLarge { .. }) => Err(ScrapeError::BodySize { limit: job.body_limit }),
+        Err(error) => Err(error.into()),
+    };
+    Fetching { ticket, connection, result }
+}
+
+fn body(bytes: Vec<u8>, fetched: Fetched, limit: u64) -> Result<Body, ScrapeError> {
+    let text = |name| fetched.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let gzip = text(header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip");
+    if !gzip && bytes.len() as u64 >= limit {
+        return Err(ScrapeError::BodySize { limit });
+    }
+    Ok(Body { content_type: text(header::CONTENT_TYPE).to_owned(), bytes, gzip })
+}

@@ -1,0 +1,138 @@
+//! From a body to samples: unpack, choose the parser, ingest, report.
+
+use rosterd_exposition::{Dialect, Format, HistogramOptions, ProtobufParser, TextParser, negotiate};
+use rosterd_model::target::Target;
+use rosterd_ship::Block;
+use tracing::debug;
+
+use super::entry::Entry;
+use super::fetch::Body;
+use crate::error::ScrapeError;
+use crate::inflate::{InflateError, Inflater};
+use crate::ingest::{Bench, Families, Ingested, Report};
+use crate::job::Job;
+
+/// Memory for what bodies become, shared by all targets of a shard.
+#[derive(Default)]
+pub(super) struct Intake {
+    inflater: Inflater,
+    bench: Bench,
+}
+
+/// What a scrape came to.
+pub(super) struct Taken {
+    pub(super) error: Option<ScrapeError>,
+    pub(super) report: Report,
+}
+
+impl Intake {
+    pub(super) fn new(families: Families) -> Self {
+        Self { inflater: Inflater::default(), bench: Bench::new(families) }
+    }
+
+    /// What the last scrape hands over.
+    pub(super) fn block(&self) -> &Block {
+        &self.bench.block
+    }
+
+    /// Turns what came back into samples, with the automatic series and stale markers. `seconds` tells how long it all took,
+    /// asked for at the end.
+    pub(super) fn take(
+        &mut self,
+        entry: &mut Entry,
+        fetched: Result<Body, ScrapeError>,
+        at_ms: i64,
+        seconds: impl FnOnce() -> f64,
+    ) -> Taken {
+        self.bench.begin();
+        let (job, labels) = (entry.job.clone(), entry.labels.clone());
+        let target: Vec<_> = Target(&labels).public().collect();
+        let (ingested, body_bytes, error) = match fetched {
+            Ok(body) => self.ingest(entry, &job, &body, &target, at_ms),
+            Err(error) => {
+                self.bench.failed(&mut entry.track, at_ms);
+                let body_bytes = if matches!(error, ScrapeError::BodySize { .. }) { -1 } else { 0 };
+                (Ingested::default(), body_bytes, Some(error))
+            }
+        };
+        let timeout_seconds = entry.timeout.as_secs_f64();
+        let report = Report { up: error.is_none(), seconds: seconds(), ingested, timeout_seconds, body_bytes };
+        self.bench.report(&mut entry.track, &job.rules, &target, &report, at_ms);
+        self.inflater.shrink();
+        Taken { error, report }
+    }
+
+    fn ingest(
+        &mut self,
+        entry: &mut Entry,
+        job: &Job,
+        body: &Body,
+        target: &[(&str, &str)],
+        at_ms: i64,
+    ) -> (Ingested, i64, Option<ScrapeError>) {
+        let unpacked = match body.gzip {
+            true => self.inflater.gzip(&body.bytes, job.body_limit),
+            false => Ok(body.bytes.as_slice()),
+        };
+        let unpacked = match unpacked {
+            Ok(unpacked) => unpacked,
+            Err(why) => {
+                self.bench.failed(&mut entry.track, at_ms);
+                let (error, bytes) = match why {
+                    InflateError::TooLarge => (ScrapeError::BodySize { limit: job.body_limit }, -1),
+                    InflateError::Damaged => (ScrapeError::Gzip, 0),
+                };
+                return (Ingested::default(), bytes, Some(error));
+            }
+        };
+        let bytes = unpacked.len() as i64;
+        let format = match negotiate(&body.content_type, job.fallback) {
+            Ok(negotiated) => {
+                if let Some(reason) = negotiated.fallback {
+                    debug!(job = &*job.name, error = %reason, "unclear content type");
+                }
+                negotiated.format
+            }
+            Err(error) => {
+                self.bench.failed(&mut entry.track, at_ms);
+                return (Ingested::default(), bytes, Some(error.into()));
+            }
+        };
+        let options = entry.histograms();
+        match ingest(&mut self.bench, format, options, unpacked, entry, job, target, at_ms) {
+            Ok(ingested) => (ingested, bytes, None),
+            Err((error, ingested)) => (ingested, bytes, Some(error.into())),
+        }
+    }
+
+    /// Marks everything that the target ever had as stale: it is gone.
+    pub(super) fn end(&mut self, entry: &mut Entry, at_ms: i64) {
+        self.bench.begin();
+        let (job, labels) = (entry.job.clone(), entry.labels.clone());
+        let target: Vec<_> = Target(&labels).public().collect();
+        self.bench.end(&mut entry.track, &job.rules, &target, at_ms);
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "it is the place where everything comes together, three times alike")]
+fn ingest(
+    bench: &mut Bench,
+    format: Format,
+    options: HistogramOptions,
+    body: &[u8],
+    entry: &mut Entry,
+    job: &Job,
+    target: &[(&str, &str)],
+    at_ms: i64,
+) -> Result<Ingested, (crate::ingest::IngestError, Ingested)> {
+    let (track, rules) = (&mut entry.track, &job.rules);
+    match format {
+        Format::PrometheusText => {
+            bench.ingest(|| TextParser::new(body, Dialect::Prometheus), track, rules, target, at_ms)
+        }
+        Format::OpenMetricsText => {
+            bench.ingest(|| TextParser::new(body, Dialect::OpenMetrics), track, rules, target, at_ms)
+        }
+        Format::Protobuf => bench.ingest(|| Ok(ProtobufParser::new(body, options)), track, rules, target, at_ms),
+    }
+}

@@ -1,0 +1,77 @@
+//! Why a scrape failed.
+
+use std::sync::Arc;
+
+use rosterd_discovery::client::ClientError;
+use rosterd_exposition::ContentTypeError;
+use rosterd_model::{Coded, Priority, Retry};
+
+use crate::ingest::IngestError;
+
+/// Why a scrape failed: the target is down, misconfigured, or says what cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ScrapeError {
+    /// There is no reply, or not the wanted one.
+    #[error(transparent)]
+    Fetch(#[from] ClientError),
+    /// The body is larger than `body_size_limit`, or than what is taken without one, as sent or once unpacked.
+    #[error("body size limit exceeded: the body has {limit} bytes or more")]
+    BodySize {
+        /// The limit.
+        limit: u64,
+    },
+    /// The body is not what its `Content-Encoding` says.
+    #[error("the body is damaged: it cannot be unpacked as gzip")]
+    Gzip,
+    /// Nothing says what format the body has.
+    #[error(transparent)]
+    ContentType(#[from] ContentTypeError),
+    /// The body is not taken.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// The job has more targets than it may have: none of them is scraped.
+    #[error("target_limit exceeded (number of targets: {targets}, limit: {limit})")]
+    TargetLimit {
+        /// How many it has.
+        targets: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// The target asked to be left alone for a while, and is.
+    #[error("left alone until it may be asked again")]
+    Snoozing(#[source] Arc<ScrapeError>),
+}
+
+impl Coded for ScrapeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.code(),
+            Self::BodySize { .. } => "scrape_body_size_limit",
+            Self::Gzip => "scrape_gzip",
+            Self::ContentType(_) => "scrape_content_type",
+            Self::Ingest(error) => error.code(),
+            Self::TargetLimit { .. } => "scrape_target_limit",
+            Self::Snoozing(_) => "scrape_snoozing",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Self::Fetch(error) => error.priority(),
+            Self::Gzip => Priority::Remote,
+            Self::Ingest(error) => error.priority(),
+            Self::BodySize { .. } | Self::ContentType(_) | Self::TargetLimit { .. } => Priority::Operator,
+            Self::Snoozing(_) => Priority::Retry,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Fetch(error) => match error.retry() {
+                after @ Retry::After(_) => after,
+                _ => Retry::Interval,
+            },
+            _ => Retry::Interval,
+        }
+    }
+}
