@@ -48,17 +48,19 @@ pub mod code {
     pub const INVALID_RULE: &str = "cfg_invalid_rule";
     /// A job of `rosterd:` that is none of the `scrape_configs`.
     pub const UNKNOWN_JOB: &str = "cfg_unknown_job";
+    /// An endpoint of `rosterd:` that is none of `remote_write`.
+    pub const UNKNOWN_ENDPOINT: &str = "cfg_unknown_endpoint";
     /// Two outputs that would write the same file.
     pub const OUTPUT_COLLISION: &str = "cfg_output_collision";
     /// A warning: a section that is read and has no effect.
     pub const SECTION_IGNORED: &str = "cfg_section_ignored";
-    /// A warning: settings of scraping or remote write, which this version does not do.
+    /// A warning: settings of scraping, and nothing is scraped.
     pub const NOT_SCRAPED: &str = "cfg_not_scraped";
     /// A warning: an external label that names an empty environment variable.
     pub const UNDEFINED_VARIABLE: &str = "cfg_undefined_variable";
 
     /// All of them.
-    pub const ALL: [&str; 24] = [
+    pub const ALL: [&str; 25] = [
         INVALID_CONFIG,
         UNREADABLE,
         SYNTAX,
@@ -79,6 +81,7 @@ pub mod code {
         INVALID_LABEL,
         INVALID_RULE,
         UNKNOWN_JOB,
+        UNKNOWN_ENDPOINT,
         OUTPUT_COLLISION,
         SECTION_IGNORED,
         NOT_SCRAPED,

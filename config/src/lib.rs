@@ -10,9 +10,9 @@ mod yaml; // text -> values with places
 
 pub use error::{ConfigErrors, Problem, code};
 pub use file::{
-    AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, Config,
-    DestinationUrl, EscapingScheme, FileOutput, FileSd, Global, GoogleIam, JobSettings, MetadataConfig, OutputFormat,
-    ProtobufMessage, Publish, QueueConfig, RemoteWrite, Rosterd, Runtime, ScrapeConfig, ScrapeProtocol, ScrapeSettings,
-    SigV4,
+    AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, Compression, Config,
+    DestinationUrl, DiskQueue, EndpointSettings, EscapingScheme, FileOutput, FileSd, Global, GoogleIam, JobSettings,
+    MetadataConfig, OutputFormat, ProtobufMessage, Publish, QueueConfig, RemoteWrite, Rosterd, Runtime, ScrapeConfig,
+    ScrapeProtocol, ScrapeSettings, SigV4,
 };
 pub use load::{LoadOptions, Loaded, load_rules};

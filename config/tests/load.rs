@@ -167,7 +167,6 @@ rule_files: [a.rules, b.rules]
 alerting: {alertmanagers: [{static_configs: [{targets: [a]}], kubernetes_sd_configs: [{role: pod}]}]}
 storage: {tsdb: {out_of_order_time_window: 5m}}
 remote_read: [{url: 'http://a'}]
-remote_write: [{url: 'http://a'}, {url: 'http://b'}]
 scrape_configs: [{job_name: a, sample_limit: 5, honor_labels: true}]
 ",
     )

@@ -1,6 +1,7 @@
 //! `scrape_failure_log_file`: a line of JSON for each scrape that failed.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -8,7 +9,7 @@ use prometheus::IntCounter;
 use rosterd_discovery::stopper::Stopper;
 use rosterd_model::Report;
 use serde::Serialize;
-use tokio::fs::OpenOptions;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -37,17 +38,17 @@ struct Line<'a> {
 }
 
 impl FailureLog {
-    /// Opens the file, which is made if it is not there and appended to if it is. Fails when the system refuses.
-    pub async fn open(path: &Path, metrics: &Metrics, stopper: &Stopper) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path).await?;
+    /// A log in this file, which is made if it is not there, appended to if it is, and made anew when it was moved away. A
+    /// file that cannot be written is told in rosterd's own log, once.
+    pub fn new(path: &Path, metrics: &Metrics, stopper: &Stopper) -> Self {
         let (lines, received) = mpsc::channel(WAITING);
-        stopper.spawn("scrape failure log", write(file, path.to_owned(), received, stopper.clone()));
-        Ok(Self { lines, dropped: metrics.log_dropped.clone() })
+        stopper.spawn("scrape failure log", write(path.to_owned(), received, stopper.clone()));
+        Self { lines, dropped: metrics.log_dropped.clone() }
     }
 
     /// Writes a failure down.
     pub(crate) fn note(&self, at: SystemTime, job: &str, url: &str, error: &Report) {
-        let time = humantime(at);
+        let time = jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.3}"));
         let line = Line { time, level: "ERROR", msg: error.to_string(), job_name: job, target: url, code: &error.code };
         let mut text = serde_json::to_vec(&line).expect("strings are JSON");
         text.push(b'\n');
@@ -57,12 +58,9 @@ impl FailureLog {
     }
 }
 
-fn humantime(at: SystemTime) -> String {
-    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.3}"))
-}
-
-async fn write(mut file: tokio::fs::File, path: PathBuf, mut lines: mpsc::Receiver<Vec<u8>>, stopper: Stopper) {
+async fn write(path: PathBuf, mut lines: mpsc::Receiver<Vec<u8>>, stopper: Stopper) {
     let stop = stopper.token().clone();
+    let mut file = None;
     let mut broken = false;
     loop {
         let mut batch = Vec::new();
@@ -71,15 +69,70 @@ async fn write(mut file: tokio::fs::File, path: PathBuf, mut lines: mpsc::Receiv
             count = lines.recv_many(&mut batch, WAITING) => if count == 0 { return },
             () = stop.cancelled() => return,
         }
-        let mut written = file.write_all(&batch.concat()).await;
-        if written.is_ok() {
-            written = file.flush().await;
-        }
+        let written = append(&path, &mut file, &batch.concat()).await;
         if let Err(error) = &written
             && !broken
         {
             warn!(%error, file = %path.display(), "cannot write failed scrapes down");
         }
         broken = written.is_err();
+    }
+}
+
+async fn append(path: &Path, file: &mut Option<File>, text: &[u8]) -> io::Result<()> {
+    if let Some(open) = file.as_ref() {
+        let (open, there) = (open.metadata().await?, tokio::fs::metadata(path).await);
+        if !there.is_ok_and(|there| (there.dev(), there.ino()) == (open.dev(), open.ino())) {
+            *file = None;
+        }
+    }
+    let file = match file {
+        Some(file) => file,
+        None => file.insert(OpenOptions::new().create(true).append(true).open(path).await?),
+    };
+    file.write_all(text).await?;
+    file.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rosterd_model::{Priority, Retry};
+    use rosterd_testkit::{Folder, eventually, leak_checked_live, patience};
+
+    use super::*;
+
+    #[test]
+    fn failures_are_written_down_also_after_the_file_was_moved_away() {
+        leak_checked_live(|| async {
+            let (folder, stopper) = (Folder::new(), Stopper::new());
+            let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+            let path = folder.path("failures.log");
+            let log = FailureLog::new(&path, &metrics, &stopper);
+            let error = Report {
+                code: "http_timeout".to_owned(),
+                message: "no reply".to_owned(),
+                priority: Priority::Retry,
+                retry: Retry::Interval,
+                causes: Vec::new(),
+            };
+            let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+            log.note(SystemTime::UNIX_EPOCH, "j", "http://h/metrics", &error);
+            eventually(patience(), "the failure is in the file", || read(&path).ends_with('\n')).await;
+            let line: serde_json::Value = serde_json::from_str(&read(&path)).unwrap();
+            assert_eq!(
+                line,
+                serde_json::json!({
+                    "time": "1970-01-01T00:00:00.000Z", "level": "ERROR", "msg": "no reply", "job_name": "j",
+                    "target": "http://h/metrics", "code": "http_timeout",
+                })
+            );
+            std::fs::rename(&path, folder.path("failures.old")).unwrap();
+            log.note(SystemTime::UNIX_EPOCH, "j", "http://h/other", &error);
+            eventually(patience(), "the new file has it", || read(&path).contains("/other")).await;
+            drop(log);
+            assert!(stopper.stop(Duration::from_secs(5)).await.is_empty());
+        });
     }
 }

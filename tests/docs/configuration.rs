@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use rosterd_config::{FileSd, Global, JobSettings, Publish, Rosterd, ScrapeSettings};
+use rosterd_config::{
+    DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Publish, QueueConfig, RemoteWrite,
+    Rosterd, ScrapeSettings, SigV4,
+};
 use rosterd_discovery::Registry;
 use rosterd_discovery::client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_model::relabel::RuleConfig;
@@ -67,6 +70,10 @@ fn the_keys_of_prometheus_are_there() {
     assert_documented("## `global`", keys_of::<Global>());
     assert_documented("## `scrape_configs`", own(keys_of::<ScrapeSettings>()));
     assert_documented("## `relabel_configs`", keys_of::<RuleConfig>());
+    assert_documented("## `remote_write`", {
+        let inner = [keys_of::<QueueConfig>(), keys_of::<MetadataConfig>(), keys_of::<SigV4>()];
+        own(keys_of::<RemoteWrite>()).into_iter().chain(inner.into_iter().flatten())
+    });
 }
 
 #[test]
@@ -81,7 +88,13 @@ fn the_keys_of_the_http_client_are_there() {
 #[test]
 fn the_keys_of_rosterd_are_there() {
     assert_documented("## `rosterd`", {
-        let inner = [keys_of::<JobSettings>(), keys_of::<Publish>(), keys_of::<FileSd>()];
+        let inner = [
+            keys_of::<JobSettings>(),
+            keys_of::<Publish>(),
+            keys_of::<FileSd>(),
+            keys_of::<DiskQueue>(),
+            keys_of::<EndpointSettings>(),
+        ];
         keys_of::<Rosterd>().into_iter().chain(inner.into_iter().flatten())
     });
 }

@@ -27,6 +27,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether rosterd scrapes at all: by default when there is somebody to send to.
+    pub fn scrapes(&self) -> bool {
+        self.rosterd.scrape.unwrap_or(!self.remote_write.is_empty())
+    }
+
     /// A job by its name.
     pub fn job(&self, name: &str) -> Option<&ScrapeConfig> {
         self.scrape_configs.iter().find(|job| job.job_name() == name)

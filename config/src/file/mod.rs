@@ -19,7 +19,9 @@ pub use config::Config;
 pub use global::{Global, Runtime};
 pub(crate) use ignored::{Alerting, Alertmanager, Otlp, RemoteRead, Storage, Tracing};
 pub use remote_write::{MetadataConfig, QueueConfig, RemoteWrite};
-pub use rosterd::{FileOutput, FileSd, JobSettings, OutputFormat, Publish, Rosterd};
+pub use rosterd::{
+    Compression, DiskQueue, EndpointSettings, FileOutput, FileSd, JobSettings, OutputFormat, Publish, Rosterd,
+};
 pub(crate) use rules::compile;
 pub use scalars::{EscapingScheme, ProtobufMessage, ScrapeProtocol};
 pub(crate) use scrape::ONLY_FOR_SCRAPING;

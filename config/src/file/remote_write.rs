@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rosterd_discovery::client::{Secret, unset};
 use rosterd_discovery::{Problem, with_http_client};
-use rosterd_model::relabel::RuleConfig;
+use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Duration, NameScheme};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,16 @@ with_http_client! {
 }
 
 impl RemoteWrite {
+    /// Whether this is its name or its URL.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.url.as_ref().is_some_and(|url| url.expose().as_str() == name)
+    }
+
+    /// `write_relabel_configs`, compiled; they were checked with the configuration.
+    pub fn rules(&self, scheme: NameScheme) -> Rules {
+        Rules::compile(&self.write_relabel_configs, scheme).unwrap_or_default()
+    }
+
     /// Finds what is wrong.
     pub(crate) fn check(&self, scheme: NameScheme) -> Vec<Problem> {
         let mut problems = self.client.check();
@@ -79,6 +89,12 @@ impl RemoteWrite {
         problems.extend(self.queue_config.check());
         problems.extend(self.sigv4.as_ref().and_then(SigV4::check));
         problems.extend(self.azuread.iter().flat_map(AzureAd::check));
+        for (key, set) in [("azuread", self.azuread.is_some()), ("google_iam", self.google_iam.is_some())] {
+            if set {
+                let message = "rosterd does not get such tokens: use authorization with credentials_file, or oauth2";
+                problems.push(Problem::new(key, code::UNSUPPORTED, message));
+            }
+        }
         let ways = [
             ("basic_auth", self.client.basic_auth.is_some()),
             ("authorization", self.client.authorization.is_some()),

@@ -6,10 +6,11 @@ use std::path::{Component, Path, PathBuf};
 
 use rosterd_discovery::Problem;
 use rosterd_discovery::client::unset;
-use rosterd_model::Duration;
+use rosterd_model::{Duration, Size};
 use serde::{Deserialize, Serialize};
 
 use super::global::join;
+use super::remote_write::RemoteWrite;
 use crate::error::code;
 use crate::yaml::did_you_mean;
 
@@ -17,9 +18,20 @@ use crate::yaml::did_you_mean;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rosterd {
+    /// Whether targets are scraped, or only published; by default when there is a `remote_write`.
+    #[serde(skip_serializing_if = "unset")]
+    pub scrape: Option<bool>,
+    /// Whether all series are marked as stale when rosterd ends in order.
+    pub stale_markers_on_shutdown: bool,
     /// Settings of jobs, by the name of the job.
     #[serde(skip_serializing_if = "unset")]
     pub jobs: BTreeMap<String, JobSettings>,
+    /// The queue on disk of each endpoint of `remote_write` that does not say otherwise.
+    #[serde(skip_serializing_if = "unset")]
+    pub queue: DiskQueue,
+    /// Settings of endpoints, by the `name` of the entry of `remote_write`, or its URL.
+    #[serde(skip_serializing_if = "unset")]
+    pub remote_write: BTreeMap<String, EndpointSettings>,
     /// Where the roster goes, besides the HTTP API.
     #[serde(skip_serializing_if = "unset")]
     pub publish: Publish,
@@ -29,7 +41,15 @@ pub struct Rosterd {
 
 impl Default for Rosterd {
     fn default() -> Self {
-        Self { jobs: BTreeMap::new(), publish: Publish::default(), ready_grace_period: Duration::from_secs(300) }
+        Self {
+            scrape: None,
+            stale_markers_on_shutdown: true,
+            jobs: BTreeMap::new(),
+            queue: DiskQueue::default(),
+            remote_write: BTreeMap::new(),
+            publish: Publish::default(),
+            ready_grace_period: Duration::from_secs(300),
+        }
     }
 }
 
@@ -45,6 +65,44 @@ impl Default for JobSettings {
     fn default() -> Self {
         Self { scrape: true }
     }
+}
+
+/// How much of what an endpoint does not take is kept on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiskQueue {
+    /// The size; above it the oldest is dropped.
+    pub max_size: Size,
+    /// The age of samples; what is older is dropped. 0 keeps all.
+    pub max_age: Duration,
+}
+
+impl Default for DiskQueue {
+    fn default() -> Self {
+        Self { max_size: Size::from_bytes(8 << 30), max_age: Duration::ZERO }
+    }
+}
+
+/// Settings of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointSettings {
+    /// How requests are compressed.
+    pub compression: Compression,
+    /// Its queue on disk, if not that of all.
+    #[serde(skip_serializing_if = "unset")]
+    pub queue: Option<DiskQueue>,
+}
+
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As every receiver takes it.
+    #[default]
+    Snappy,
+    /// Smaller, for receivers that take it, such as VictoriaMetrics.
+    Zstd,
 }
 
 /// Where the roster goes.
@@ -104,8 +162,15 @@ impl Rosterd {
         self.publish.file_sd.iter().flat_map(|file| file.outputs(&all)).collect()
     }
 
+    /// The settings of an endpoint: its own, or those of all.
+    pub fn endpoint(&self, endpoint: &RemoteWrite) -> (Compression, DiskQueue) {
+        let found = self.remote_write.iter().find(|(key, _)| endpoint.is_called(key)).map(|(_, settings)| *settings);
+        let settings = found.unwrap_or_default();
+        (settings.compression, settings.queue.unwrap_or(self.queue))
+    }
+
     /// Finds what is wrong; `jobs` are the names of all jobs.
-    pub(crate) fn check(&self, jobs: &[&str]) -> Vec<Problem> {
+    pub(crate) fn check(&self, jobs: &[&str], remote_write: &[RemoteWrite]) -> Vec<Problem> {
         let unknown = |name: &str, path: String| {
             let hint = did_you_mean(name, jobs.iter().copied());
             Problem::new(path, code::UNKNOWN_JOB, format!("there is no job {name:?} in the scrape_configs{hint}"))
@@ -113,6 +178,12 @@ impl Rosterd {
         let is_unknown = |name: &&String| !jobs.contains(&name.as_str());
         let mut problems: Vec<_> =
             self.jobs.keys().filter(is_unknown).map(|name| unknown(name, format!("jobs.{name}"))).collect();
+        for key in self.remote_write.keys().filter(|key| !remote_write.iter().any(|endpoint| endpoint.is_called(key))) {
+            let known = remote_write.iter().map(|endpoint| endpoint.name.as_str()).filter(|name| !name.is_empty());
+            let message =
+                format!("there is no remote_write with the name or the url {key:?}{}", did_you_mean(key, known));
+            problems.push(Problem::new(format!("remote_write.{key}"), code::UNKNOWN_ENDPOINT, message));
+        }
         let mut written: HashMap<PathBuf, usize> = HashMap::new();
         for (index, file) in self.publish.file_sd.iter().enumerate() {
             let path = format!("publish.file_sd[{index}]");
@@ -208,7 +279,7 @@ mod tests {
         let outputs = own.file_outputs(["a/x", "b", "..c"]);
         let shown: Vec<_> = outputs.iter().map(|o| format!("{} {}", o.path.display(), o.jobs.join(","))).collect();
         assert_eq!(shown, ["out/a_x.json a/x", "out/b.json b", "out/_.c.json ..c", "all.yml b"]);
-        assert_eq!(own.check(&["a/x", "b", "..c"]), []);
+        assert_eq!(own.check(&["a/x", "b", "..c"], &[]), []);
     }
 
     #[test]
@@ -224,11 +295,11 @@ mod tests {
                 "publish.file_sd[1].path",
             ),
         ] {
-            let problems = settings(text).check(&["node"]);
+            let problems = settings(text).check(&["node"], &[]);
             let found: Vec<_> = problems.iter().map(|problem| (problem.code, problem.path.as_str())).collect();
             assert_eq!(found, [(code, path)], "{text}");
         }
-        let hint = settings("jobs: {nodes: {}}").check(&["node"])[0].message.clone();
+        let hint = settings("jobs: {nodes: {}}").check(&["node"], &[])[0].message.clone();
         assert!(hint.ends_with("did you mean `node`?"), "{hint}");
     }
 }

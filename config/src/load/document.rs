@@ -53,10 +53,13 @@ impl Loader<'_> {
         }
         let remote_write = self.remote_write(root, &global);
         self.ignored_sections(root, &global);
-        self.warn_of_scraping(root);
         let main = self.tree.get(root, "rosterd");
-        let rosterd = self.own(main, own, &mut scrape_configs);
-        Config { global, runtime, rule_files, scrape_config_files, scrape_configs, remote_write, rosterd }
+        let rosterd = self.own(main, own, &mut scrape_configs, &remote_write);
+        let config = Config { global, runtime, rule_files, scrape_config_files, scrape_configs, remote_write, rosterd };
+        if !config.scrapes() {
+            self.warn_of_scraping(root, &config);
+        }
+        config
     }
 
     /// A section without surprises; nothing, if it is not there or empty.

@@ -8,7 +8,7 @@ use rosterd_discovery::AnyConfig;
 
 use super::Loader;
 use crate::error::code;
-use crate::file::{Global, ONLY_FOR_SCRAPING, ScrapeConfig, ScrapeSettings};
+use crate::file::{Config, Global, ONLY_FOR_SCRAPING, ScrapeConfig, ScrapeSettings};
 use crate::yaml::Id;
 
 impl Loader<'_> {
@@ -60,7 +60,6 @@ impl Loader<'_> {
                 let known = [String::from("scrape_configs")];
                 if self.section::<Nothing>(root, "", &known).is_some() {
                     jobs.extend(self.jobs(root, global, false));
-                    self.warn_of_scraping(root);
                 }
             }
         }
@@ -69,12 +68,17 @@ impl Loader<'_> {
         jobs
     }
 
-    /// One warning for a file whose settings need somebody who scrapes.
-    pub(super) fn warn_of_scraping(&mut self, root: Id) {
+    /// A warning for a main file whose settings need somebody who scrapes, when nothing is scraped.
+    pub(super) fn warn_of_scraping(&mut self, root: Id, config: &Config) {
         let Some(at) = self.first_for_scraping(root) else { return };
         let path = self.tree.path_below(root, at).unwrap_or_default();
-        let message = "this version discovers and publishes targets; settings of scraping and remote_write are checked, \
-                       and take effect with whoever scrapes";
+        let message = match config.remote_write.is_empty() {
+            true => {
+                "nothing is scraped, because there is no remote_write: targets are discovered and published, and settings \
+                     of scraping take effect with whoever scrapes"
+            }
+            false => "nothing is scraped and sent, because rosterd.scrape is false",
+        };
         self.warn(at, path, code::NOT_SCRAPED, message);
     }
 

@@ -4,12 +4,18 @@ use std::path::PathBuf;
 
 use super::Loader;
 use crate::error::code;
-use crate::file::{Rosterd, ScrapeConfig};
+use crate::file::{RemoteWrite, Rosterd, ScrapeConfig};
 use crate::yaml::Id;
 
 impl Loader<'_> {
     /// The settings, put into effect in `jobs`.
-    pub(super) fn own(&mut self, main: Option<Id>, file: Option<Id>, jobs: &mut [ScrapeConfig]) -> Rosterd {
+    pub(super) fn own(
+        &mut self,
+        main: Option<Id>,
+        file: Option<Id>,
+        jobs: &mut [ScrapeConfig],
+        remote_write: &[RemoteWrite],
+    ) -> Rosterd {
         // The second file may hold the settings themselves, or the key that they have in the main file.
         let file = file.map(|root| match self.tree.get(root, "rosterd") {
             Some(inner) if self.tree.entries(root).count() == 1 => (inner, "rosterd"),
@@ -26,7 +32,7 @@ impl Loader<'_> {
             self.refuse_empty_entries(publish, &format!("{path}.publish"), &["file_sd"]);
         }
         let names: Vec<&str> = jobs.iter().map(ScrapeConfig::job_name).collect();
-        let found = section.value.check(&names);
+        let found = section.value.check(&names, remote_write);
         self.found(&section, found);
         let entries = self.tree.get(at, "publish").and_then(|publish| self.tree.get(publish, "file_sd"));
         let entries = entries.map_or_else(Vec::new, |list| self.tree.items(list).to_vec());

@@ -68,6 +68,19 @@ impl fmt::Debug for Client {
 impl Client {
     /// Makes a client. Fails when certificates cannot be read or used; other files are read with each request.
     pub fn new(config: &HttpClientConfig, options: Options) -> Result<Self, ClientError> {
+        let client = Self::unchecked(config, options)?;
+        client.check()?;
+        Ok(client)
+    }
+
+    /// Whether certificates can be read and used at the moment.
+    pub fn check(&self) -> Result<(), ClientError> {
+        self.0.transport.check()
+    }
+
+    /// Makes a client whose requests fail as long as certificates cannot be read or used. Fails when the settings
+    /// themselves are of no use.
+    pub fn unchecked(config: &HttpClientConfig, options: Options) -> Result<Self, ClientError> {
         let tls = Tls::new(&config.tls_config, config.enable_http2, options.roots.clone())?;
         let proxies = Proxies::new(config.proxy(), |name| std::env::var(name).ok())?;
         let user_agent = HeaderValue::from_str(&options.user_agent)

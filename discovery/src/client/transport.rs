@@ -28,16 +28,17 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// Fails when configured certificates cannot be used.
+    /// Certificates are read with the first request that needs them.
     pub(super) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Result<Self, ClientError> {
         let proxies = Arc::new(proxies);
         let plain = build(tls.build_unused()?, &proxies, http2, options.gzip)?;
         let (name, gzip) = (options.name.clone(), options.gzip);
-        let transport = Self { tls, proxies, http2, name, gzip, plain, secure: Mutex::new(None) };
-        if transport.tls.has_material() {
-            transport.secure()?;
-        }
-        Ok(transport)
+        Ok(Self { tls, proxies, http2, name, gzip, plain, secure: Mutex::new(None) })
+    }
+
+    /// Fails when configured certificates cannot be used.
+    pub(super) fn check(&self) -> Result<(), ClientError> {
+        if self.tls.has_material() { self.secure().map(drop) } else { Ok(()) }
     }
 
     /// Whether all URLs without TLS are reached without a proxy.
