@@ -2,7 +2,7 @@
 //!
 //! The rules are those of Prometheus (`scrapeLoop.append` in `scrape/scrape.go`). What is different is how: labels are never
 //! built, unless there are metric relabelling rules. The final order of a series' labels depends on their names alone,
-//! and neighbours have the same names; so that order is worked out once for each list of names (a [`shape`]), and a
+//! and neighbours have the same names; so that order is worked out once for each list of names (a shape), and a
 //! sample costs the copying of its values.
 
 mod error;
