@@ -51,8 +51,8 @@ pub struct Sample<'a> {
     pub timestamp_ms: Option<i64>,
     /// When the counter, histogram or summary was created, in milliseconds since 1970.
     pub created_ms: Option<i64>,
-    /// The exemplar.
-    pub exemplar: Option<Exemplar<'a>>,
+    /// The exemplars: one at most, but for a native histogram.
+    pub exemplars: Exemplars<'a>,
 }
 
 /// An exemplar.
@@ -64,6 +64,79 @@ pub struct Exemplar<'a> {
     pub value: f64,
     /// Its timestamp, in milliseconds since 1970.
     pub timestamp_ms: Option<i64>,
+}
+
+/// The exemplars of a sample. Costs nothing to make or to copy.
+#[derive(Clone, Copy)]
+pub struct Exemplars<'a> {
+    pub(crate) text: Text<'a>,
+    pub(crate) list: &'a ExemplarList,
+}
+
+impl<'a> Exemplars<'a> {
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.list.heads.is_empty()
+    }
+
+    /// One after the other, in the order of the exposition.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = Exemplar<'a>> + Clone {
+        let mut start = 0;
+        self.list.heads.iter().map(move |head| {
+            let pieces = &self.list.pieces[start..head.labels_end];
+            start = head.labels_end;
+            Exemplar { labels: Labels { text: self.text, pieces }, value: head.value, timestamp_ms: head.timestamp_ms }
+        })
+    }
+}
+
+impl Default for Exemplars<'_> {
+    fn default() -> Self {
+        static NONE: ExemplarList = ExemplarList { pieces: Vec::new(), heads: Vec::new() };
+        Self { text: Text::default(), list: &NONE }
+    }
+}
+
+impl fmt::Debug for Exemplars<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for Exemplars<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+/// Where a parser keeps exemplars.
+#[derive(Debug, Default)]
+pub(crate) struct ExemplarList {
+    /// The labels of all of them.
+    pub(crate) pieces: Vec<(Piece, Piece)>,
+    heads: Vec<Head>,
+}
+
+#[derive(Debug)]
+struct Head {
+    labels_end: usize,
+    value: f64,
+    timestamp_ms: Option<i64>,
+}
+
+impl ExemplarList {
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        if !self.heads.is_empty() || !self.pieces.is_empty() {
+            self.pieces.clear();
+            self.heads.clear();
+        }
+    }
+
+    /// Ends an exemplar whose labels were pushed.
+    pub(crate) fn end(&mut self, value: f64, timestamp_ms: Option<i64>) {
+        self.heads.push(Head { labels_end: self.pieces.len(), value, timestamp_ms });
+    }
 }
 
 /// The labels of a sample, without quotes and escapes, as pieces of the body. Costs nothing to make or to copy.

@@ -16,7 +16,7 @@ mod number;
 mod protobuf;
 mod text;
 
-pub use entry::{Entry, Exemplar, Labels, Sample};
+pub use entry::{Entry, Exemplar, Exemplars, Labels, Sample};
 pub use error::ParseError;
 pub use histogram::{Histogram, HistogramError, HistogramLimits, Span};
 pub use metadata::{Metadata, MetricKind};
@@ -38,7 +38,7 @@ pub fn read_all(body: &[u8], dialect: Dialect) {
     while let Ok(Some(entry)) = parser.next() {
         if let Entry::Sample(sample) = entry {
             std::hint::black_box(sample.labels.iter().count());
-            std::hint::black_box(sample.exemplar.map(|exemplar| exemplar.labels.iter().count()));
+            std::hint::black_box(sample.exemplars.iter().map(|exemplar| exemplar.labels.iter().count()).sum::<usize>());
         }
     }
 }

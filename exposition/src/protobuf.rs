@@ -8,8 +8,8 @@ use message::{Family, Metric, Part, Side, timestamp_ms};
 use wire::{Cursor, Result, fault};
 
 use crate::convert::ClassicHistogram;
-use crate::entry::{Piece, Text};
-use crate::{Entry, Exemplar, Histogram, Labels, MetricKind, Parse, ParseError, Sample, format_open_metrics};
+use crate::entry::{ExemplarList, Exemplars, Piece, Text};
+use crate::{Entry, Histogram, Labels, MetricKind, Parse, ParseError, Sample, format_open_metrics};
 
 /// What becomes of histograms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,7 +35,7 @@ pub struct ProtobufParser<'b> {
     at: usize,
     metric: Metric,
     series: Series,
-    exemplar: ExemplarText,
+    exemplars: ExemplarText,
     histogram: Histogram,
     /// The texts of the last bounds at each position: all metrics of a family tend to have the same.
     bounds: Vec<(u64, String)>,
@@ -81,7 +81,7 @@ impl<'b> ProtobufParser<'b> {
             at: 0,
             metric: Metric::default(),
             series: Series::default(),
-            exemplar: ExemplarText::default(),
+            exemplars: ExemplarText::default(),
             histogram: Histogram::default(),
             bounds: Vec::new(),
         }
@@ -154,12 +154,12 @@ impl<'b> ProtobufParser<'b> {
 
     /// The next series of the metric; `None` if there is none at this step.
     fn series(&mut self, name: &'b str, kind: MetricKind) -> Result<Option<Found>> {
-        self.exemplar.clear();
+        self.exemplars.clear();
         let value = match self.step {
             Step::Value => {
                 self.step = Step::Metric;
                 self.series.name(name, "");
-                self.exemplar.read(self.body, self.metric.exemplar.as_ref())?;
+                self.exemplars.read(self.body, self.metric.exemplar.as_ref(), false)?;
                 self.metric.value
             }
             Step::Native => {
@@ -213,7 +213,7 @@ impl<'b> ProtobufParser<'b> {
         let (suffix, label) = if is_summary { ("", "quantile") } else { ("_bucket", "le") };
         self.series.name(name, suffix);
         self.series.label(label, bound_text(&mut self.bounds, index, part.bound));
-        self.exemplar.read(self.body, part.exemplar.as_ref())?;
+        self.exemplars.read(self.body, part.exemplar.as_ref(), false)?;
         Ok(Some(part.value))
     }
 
@@ -248,19 +248,19 @@ impl<'b> ProtobufParser<'b> {
             }
         }
         histogram.compact(0);
-        self.native_exemplar()
+        self.native_exemplars()
     }
 
     /// Native histograms have exemplars of their own or those of their buckets, and only with a timestamp.
-    fn native_exemplar(&mut self) -> Result<()> {
+    fn native_exemplars(&mut self) -> Result<()> {
         let own = &self.metric.native.exemplars;
         if own.is_empty() {
-            for exemplar in self.metric.parts.iter().filter_map(|part| part.exemplar.as_ref()) {
-                self.exemplar.read_timed(self.body, exemplar)?;
+            for part in &self.metric.parts {
+                self.exemplars.read(self.body, part.exemplar.as_ref(), true)?;
             }
         } else {
             for exemplar in own {
-                self.exemplar.read_timed(self.body, exemplar)?;
+                self.exemplars.read(self.body, Some(exemplar), true)?;
             }
         }
         Ok(())
@@ -277,12 +277,7 @@ impl<'b> ProtobufParser<'b> {
             .convert(&mut self.histogram)
             .map_err(|error| fault(self.at, format!("histogram {name:?} cannot be converted: {error}")))?;
         self.histogram.is_gauge = kind == MetricKind::GaugeHistogram;
-        for exemplar in
-            self.metric.native.exemplars.iter().chain(self.metric.parts.iter().flat_map(|part| &part.exemplar))
-        {
-            self.exemplar.read_timed(self.body, exemplar)?;
-        }
-        Ok(())
+        self.native_exemplars()
     }
 
     fn sample(&self, value: f64) -> Sample<'_> {
@@ -295,7 +290,7 @@ impl<'b> ProtobufParser<'b> {
             value,
             timestamp_ms: Some(metric.timestamp_ms).filter(|at_ms| *at_ms != 0),
             created_ms: Some(metric.created_ms).filter(|at_ms| *at_ms != 0),
-            exemplar: self.exemplar.get(),
+            exemplars: self.exemplars.get(),
         }
     }
 }
@@ -406,60 +401,45 @@ fn read_label<'b>(mut fields: Cursor<'b>) -> Result<(&'b str, &'b str)> {
     Ok((name, value))
 }
 
-/// The exemplar of a series.
+/// The exemplars of a series.
 #[derive(Debug, Default)]
 struct ExemplarText {
     text: String,
-    pieces: Vec<(Piece, Piece)>,
-    value: f64,
-    timestamp_ms: Option<i64>,
-    is_there: bool,
+    list: ExemplarList,
 }
 
 impl ExemplarText {
     fn clear(&mut self) {
-        self.is_there = false;
+        self.text.clear();
+        self.list.clear();
     }
 
-    fn read(&mut self, body: &[u8], range: Option<&std::ops::Range<usize>>) -> Result<()> {
+    fn read(&mut self, body: &[u8], range: Option<&std::ops::Range<usize>>, only_timed: bool) -> Result<()> {
         let Some(range) = range else { return Ok(()) };
         let mut fields = Cursor::part(body, range);
-        self.text.clear();
-        self.pieces.clear();
-        (self.value, self.timestamp_ms, self.is_there) = (0.0, None, true);
+        let start = self.list.pieces.len();
+        let (mut value, mut at_ms) = (0.0, None);
         while let Some(field) = fields.field()? {
             match field.number {
                 1 => {
                     let (name, value) = read_label(field.message()?)?;
-                    self.pieces.push((put(name, &mut self.text), put(value, &mut self.text)));
+                    self.list.pieces.push((put(name, &mut self.text), put(value, &mut self.text)));
                 }
-                2 => self.value = field.double()?,
-                3 => self.timestamp_ms = Some(timestamp_ms(field.message()?)?),
+                2 => value = field.double()?,
+                3 => at_ms = Some(timestamp_ms(field.message()?)?),
                 _ => {}
             }
+        }
+        if only_timed && at_ms.is_none() {
+            self.list.pieces.truncate(start);
+        } else {
+            self.list.end(value, at_ms);
         }
         Ok(())
     }
 
-    /// Reads it if it has a timestamp, and one that is newer than that of the exemplar which is there.
-    fn read_timed(&mut self, body: &[u8], range: &std::ops::Range<usize>) -> Result<()> {
-        let mut fields = Cursor::part(body, range);
-        let mut at_ms = None;
-        while let Some(field) = fields.field()? {
-            if field.number == 3 {
-                at_ms = Some(timestamp_ms(field.message()?)?);
-            }
-        }
-        let newest = if self.is_there { self.timestamp_ms } else { None };
-        if at_ms.is_some() && at_ms > newest { self.read(body, Some(range)) } else { Ok(()) }
-    }
-
-    fn get(&self) -> Option<Exemplar<'_>> {
-        self.is_there.then(|| Exemplar {
-            labels: Labels { text: Text { body: &self.text, unescaped: "" }, pieces: &self.pieces },
-            value: self.value,
-            timestamp_ms: self.timestamp_ms,
-        })
+    fn get(&self) -> Exemplars<'_> {
+        Exemplars { text: Text { body: &self.text, unescaped: "" }, list: &self.list }
     }
 }
 

@@ -8,9 +8,9 @@ mod scan;
 
 use scan::{is_name_start, name_end};
 
-use crate::entry::{Piece, Text};
+use crate::entry::{ExemplarList, Exemplars, Piece, Text};
 use crate::number::{format_open_metrics, is_normal, parse_float};
-use crate::{Entry, Exemplar, Labels, MetricKind, Parse, ParseError, Sample};
+use crate::{Entry, Labels, MetricKind, Parse, ParseError, Sample};
 
 /// Which text format a body is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct TextParser<'b> {
     known_name: Piece,
     /// How many labels have names without quotes, and are those of the line before.
     plain_labels: usize,
-    exemplar_labels: Vec<(Piece, Piece)>,
+    exemplars: ExemplarList,
     unescaped: String,
     ended: bool,
 }
@@ -48,7 +48,6 @@ struct Found {
     name: Piece,
     value: f64,
     timestamp_ms: Option<i64>,
-    exemplar: Option<(f64, Option<i64>)>,
 }
 
 impl<'b> TextParser<'b> {
@@ -70,7 +69,7 @@ impl<'b> TextParser<'b> {
             labels: Vec::with_capacity(16),
             known_name: Piece::default(),
             plain_labels: 0,
-            exemplar_labels: Vec::new(),
+            exemplars: ExemplarList::default(),
             unescaped: String::new(),
             ended: false,
         })
@@ -227,7 +226,7 @@ impl<'b> TextParser<'b> {
             }
             let value = self.quoted(newlines)?;
             let value = if exemplar { value } else { self.normal_bound(label, value) };
-            if exemplar { &mut self.exemplar_labels } else { &mut self.labels }.push((label, value));
+            if exemplar { &mut self.exemplars.pieces } else { &mut self.labels }.push((label, value));
             self.blanks();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -346,7 +345,7 @@ impl<'b> TextParser<'b> {
         }
         self.gap();
         let value = self.number("a value")?;
-        let (mut timestamp_ms, mut exemplar) = (None, None);
+        let mut timestamp_ms = None;
         let mut more = self.gap();
         if more && (self.lax() || !self.at_exemplar()) {
             timestamp_ms = Some(if self.lax() { self.milliseconds()? } else { self.seconds()? });
@@ -356,19 +355,19 @@ impl<'b> TextParser<'b> {
             if !self.at_exemplar() {
                 return self.expected("an exemplar");
             }
-            exemplar = Some(self.exemplar()?);
+            self.exemplar()?;
         }
         self.line_end()?;
-        Ok(Found { series_end, name, value, timestamp_ms, exemplar })
+        Ok(Found { series_end, name, value, timestamp_ms })
     }
 
     fn at_exemplar(&self) -> bool {
         self.bytes()[self.at..].starts_with(b"# {")
     }
 
-    fn exemplar(&mut self) -> Result<(f64, Option<i64>)> {
+    fn exemplar(&mut self) -> Result<()> {
         self.at += "# {".len();
-        self.exemplar_labels.clear();
+        self.exemplars.clear();
         self.label_list(true, None)?;
         if self.peek() != Some(b' ') {
             return self.expected("a space and the value of the exemplar");
@@ -381,7 +380,8 @@ impl<'b> TextParser<'b> {
         } else {
             None
         };
-        Ok((value, timestamp))
+        self.exemplars.end(value, timestamp);
+        Ok(())
     }
 
     /// A line that begins with `#`; the place is there. `None` for a comment.
@@ -493,6 +493,7 @@ impl Parse for TextParser<'_> {
         if !self.unescaped.is_empty() {
             self.unescaped.clear();
         }
+        self.exemplars.clear();
         loop {
             self.blanks();
             self.start = self.at;
@@ -522,11 +523,6 @@ impl Parse for TextParser<'_> {
                         None => self.sample()?,
                     };
                     let text = Text { body: self.body, unescaped: &self.unescaped };
-                    let exemplar = found.exemplar.map(|(value, timestamp_ms)| Exemplar {
-                        labels: Labels { text, pieces: &self.exemplar_labels },
-                        value,
-                        timestamp_ms,
-                    });
                     return Ok(Some(Entry::Sample(Sample {
                         identity: &self.bytes()[self.start..found.series_end],
                         name: text.get(found.name),
@@ -534,7 +530,7 @@ impl Parse for TextParser<'_> {
                         value: found.value,
                         timestamp_ms: found.timestamp_ms,
                         created_ms: None,
-                        exemplar,
+                        exemplars: Exemplars { text, list: &self.exemplars },
                     })));
                 }
                 _ => return self.expected("a metric name, { or #"),

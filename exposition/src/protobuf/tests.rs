@@ -110,7 +110,7 @@ fn a_counter_keeps_its_name_and_has_metadata_timestamp_and_exemplar() {
     }
     let Some(Entry::Sample(sample)) = parser.next().unwrap() else { panic!("a sample is due") };
     assert_eq!((sample.timestamp_ms, sample.created_ms), (Some(1234), Some(9000)));
-    let exemplar = sample.exemplar.unwrap();
+    let exemplar = sample.exemplars.iter().next().unwrap();
     assert_eq!((exemplar.value, exemplar.timestamp_ms, exemplar.labels.get("id")), (0.5, Some(3000), Some("a")));
 }
 

@@ -22,11 +22,11 @@ impl<'b> TextParser<'b> {
             return Ok(None);
         }
         let Some((value, mut end)) = number(body, series_end + 1) else { return Ok(None) };
-        let (mut timestamp_ms, mut exemplar) = (None, None);
+        let mut timestamp_ms = None;
         if bytes.get(end) == Some(&b' ') {
             if self.dialect == Dialect::OpenMetrics && bytes[end + 1..].starts_with(b"# {") {
                 self.at = end + 1;
-                exemplar = Some(self.exemplar()?);
+                self.exemplar()?;
                 end = self.at;
             } else {
                 let Some((timestamp, after)) = self.plain_timestamp(end + 1) else { return Ok(None) };
@@ -39,7 +39,7 @@ impl<'b> TextParser<'b> {
             return Ok(None);
         }
         self.at = end + 1;
-        Ok(Some(Found { series_end, name, value, timestamp_ms, exemplar }))
+        Ok(Some(Found { series_end, name, value, timestamp_ms }))
     }
 
     /// The name and where the series ends.

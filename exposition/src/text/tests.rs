@@ -16,7 +16,7 @@ fn read(body: &str, dialect: Dialect) -> std::result::Result<Vec<String>, String
             Entry::Help { family, help } => format!("help {family} {help:?}"),
             Entry::Unit { family, unit } => format!("unit {family} {unit}"),
             Entry::Sample(sample) => {
-                let exemplar = sample.exemplar.map_or(String::new(), |found| {
+                let exemplar = sample.exemplars.iter().next().map_or(String::new(), |found| {
                     format!(" # {:?} {} {:?}", found.labels, found.value, found.timestamp_ms)
                 });
                 let identity = String::from_utf8_lossy(sample.identity).into_owned();
