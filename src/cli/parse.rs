@@ -166,7 +166,13 @@ mod tests {
             }
             let mut text = TextParser::new(b"h 0 5\n", Dialect::Prometheus)?;
             let Some(Entry::Sample(sample)) = text.next()? else { unreachable!("there is a sample") };
-            let sample = Sample { name: "h", identity: b"h", labels: Default::default(), exemplars: Default::default(), ..sample };
+            let sample = Sample {
+                name: "h",
+                identity: b"h",
+                labels: Default::default(),
+                exemplars: Default::default(),
+                ..sample
+            };
             Ok(self.0.as_ref().map(|histogram| Entry::Histogram(sample, histogram)))
         }
     }

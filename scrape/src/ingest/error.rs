@@ -1,10 +1,10 @@
 //! Why a whole scrape is refused.
 
-use rosterd_exposition::ParseError;
+use rosterd_exposition::{HistogramError, ParseError};
 use rosterd_model::{Coded, Priority, Retry};
 
 /// Why nothing of a scrape is taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum IngestError {
     /// The exposition has a fault.
     #[error("the exposition has a fault")]
@@ -15,6 +15,22 @@ pub enum IngestError {
         /// The limit.
         limit: usize,
     },
+    /// A native histogram has more buckets than `native_histogram_bucket_limit`, at any resolution.
+    #[error("histogram bucket limit exceeded: {metric:?} has more than {limit} buckets at any resolution")]
+    BucketLimit {
+        /// The first of these metrics.
+        metric: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// A native histogram contradicts itself.
+    #[error("native histogram {metric:?} is not valid")]
+    Histogram {
+        /// The metric.
+        metric: String,
+        /// What is wrong.
+        source: HistogramError,
+    },
     /// A series exceeds one of the limits on labels.
     #[error("{limit} exceeded (metric: {metric:?}, {what}, limit: {most})")]
     LabelLimit {
@@ -23,7 +39,7 @@ pub enum IngestError {
         /// The metric.
         metric: String,
         /// What there is too much of.
-        what: String,
+        what: Box<str>,
         /// The limit.
         most: usize,
     },
@@ -53,6 +69,8 @@ impl Coded for IngestError {
         match self {
             Self::Parse(_) => "scrape_exposition_invalid",
             Self::SampleLimit { .. } => "scrape_sample_limit",
+            Self::BucketLimit { .. } => "scrape_bucket_limit",
+            Self::Histogram { .. } => "scrape_histogram_invalid",
             Self::LabelLimit { .. } => "scrape_label_limit",
             Self::NoName => "scrape_name_missing",
             Self::BadName { .. } => "scrape_name_invalid",
@@ -62,7 +80,7 @@ impl Coded for IngestError {
 
     fn priority(&self) -> Priority {
         match self {
-            Self::SampleLimit { .. } | Self::LabelLimit { .. } => Priority::Operator,
+            Self::SampleLimit { .. } | Self::BucketLimit { .. } | Self::LabelLimit { .. } => Priority::Operator,
             _ => Priority::Remote,
         }
     }

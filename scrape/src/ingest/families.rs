@@ -30,6 +30,8 @@ pub(super) struct Said {
     pub(super) hash: u64,
     /// The family that was spoken of last.
     current: String,
+    /// Its type.
+    kind: MetricKind,
     /// How many families there were, the current one included.
     count: u32,
 }
@@ -38,7 +40,13 @@ impl Said {
     pub(super) fn clear(&mut self) {
         self.hash = 0;
         self.current.clear();
+        self.kind = MetricKind::Unknown;
         self.count = 0;
+    }
+
+    /// Whether nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// Takes note of a metadata entry.
@@ -53,19 +61,30 @@ impl Said {
             self.current.clear();
             self.current.push_str(family);
             self.count += 1;
+            self.kind = MetricKind::Unknown;
             self.hash = xxh3_64_with_seed(family.as_bytes(), self.hash);
+        }
+        if let Entry::Type { kind, .. } = *entry {
+            self.kind = kind;
         }
         self.hash = xxh3_64_with_seed(text.as_bytes(), self.hash.wrapping_add(salt));
     }
 
-    /// The index of the family that a series belongs to: the current one, if the name fits.
+    /// The index of the family that a series belongs to: the current one, if the name fits its type.
     pub(super) fn of(&self, metric: &str) -> Option<u32> {
-        let suffix = metric.strip_prefix(self.current.as_str()).filter(|_| self.count > 0)?;
-        let fits = matches!(
-            suffix,
-            "" | "_total" | "_bucket" | "_sum" | "_count" | "_created" | "_info" | "_gsum" | "_gcount"
-        );
-        fits.then(|| self.count - 1)
+        if self.count == 0 {
+            return None;
+        }
+        let suffixes: &[&str] = match self.kind {
+            MetricKind::Counter => &["_total"],
+            MetricKind::Histogram => &["_bucket", "_sum", "_count"],
+            MetricKind::GaugeHistogram => &["_bucket", "_gsum", "_gcount"],
+            MetricKind::Summary => &["_sum", "_count"],
+            MetricKind::Info => &["_info"],
+            MetricKind::Gauge | MetricKind::StateSet | MetricKind::Unknown => &[],
+        };
+        let suffix = metric.strip_prefix(self.current.as_str())?;
+        (suffix.is_empty() || suffixes.contains(&suffix)).then(|| self.count - 1)
     }
 }
 

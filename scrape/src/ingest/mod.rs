@@ -6,14 +6,19 @@
 //! sample costs the copying of its values.
 
 mod error;
+mod exemplars;
 mod families;
+mod labels;
+mod other;
 mod pass;
 mod report;
 mod rules;
+mod settle;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod track;
+mod write;
 
 pub use error::IngestError;
 pub use families::Families;

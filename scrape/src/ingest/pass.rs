@@ -1,48 +1,22 @@
 //! One pass over an exposition.
 
-use std::collections::HashSet;
-use std::hash::BuildHasherDefault;
-
-use rosterd_exposition::{Entry, Parse, Sample};
+use rosterd_exposition::{Entry, Histogram, HistogramError, Parse, ParseError, Sample};
 use rosterd_model::Builder;
-use rosterd_model::labels::is_valid_name;
 use rosterd_model::relabel::Scratch;
-use rosterd_ship::wire::{STALE, encode_histogram, field, put_exemplar, put_sample};
+use rosterd_ship::wire::STALE;
 use rosterd_ship::{Block, Extra};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::exemplars::Sieve;
 use super::families::{Families, Said, collect};
-use super::report::{count, put};
-use super::shape::{NAME, Shape, encode_labels, labels_length};
+use super::labels::Final;
+use super::other::Other;
+use super::shape::Shape;
+use super::track::{flag, set_bit};
 use super::{IngestError, Rules, Track};
 
 /// Samples this far in the future are refused, as by Prometheus.
 const AHEAD_MS: i64 = 10 * 60 * 1000;
-/// More shapes than this are not kept.
-const SHAPES: usize = 16;
-
-/// The bit of a hash that says that the series never gets a stale marker.
-const UNTRACKED: u64 = 1;
-
-type Set = HashSet<u64, BuildHasherDefault<Identity>>;
-
-/// Hashes are hashed already.
-#[derive(Debug, Default, Clone, Copy)]
-struct Identity(u64);
-
-impl std::hash::Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only hashes are hashed");
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
 
 /// What a scrape held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,12 +25,16 @@ pub struct Ingested {
     pub scraped: usize,
     /// Samples that metric relabelling kept.
     pub kept: usize,
-    /// Series that the scrape before did not have.
+    /// Series that scrapes before did not have.
     pub added: usize,
     /// Samples that were left out because their series was there already.
     pub duplicates: usize,
+    /// Samples that were left out because their series had a newer one.
+    pub out_of_order: usize,
     /// Samples that were left out because their timestamp is too far in the future.
     pub out_of_bounds: usize,
+    /// Exemplars that were left out because all of their sample are older than one before.
+    pub exemplars_out_of_order: usize,
 }
 
 /// Memory that scrapes share: one for each thread that ingests, used again and again.
@@ -64,33 +42,71 @@ pub struct Ingested {
 pub struct Bench {
     /// What the scrape hands over.
     pub block: Block,
-    families: Families,
-    shapes: Vec<Shape>,
+    pub(super) families: Families,
+    pub(super) shapes: Vec<Shape>,
     /// The shape that fitted last.
-    recent: usize,
-    hashes: Vec<u64>,
-    /// Where the final labels of each series stand in the block; empty ranges for those that cannot become stale.
-    labels: Vec<(u32, u32)>,
-    dropped: Vec<u64>,
-    seen: Set,
-    said: Said,
-    builder: Builder,
-    scratch: Scratch,
-    merged: Builder,
-    buffer: Vec<u8>,
+    pub(super) recent: usize,
+    pub(super) hashes: Vec<u64>,
+    /// The final labels of each series; nowhere for those that cannot become stale.
+    pub(super) labels: Vec<Span>,
+    /// Final labels of series that are not in the block.
+    pub(super) aside: Vec<u8>,
+    pub(super) dropped: Vec<u64>,
+    /// The newest timestamp of each series that carries its own.
+    pub(super) times: Vec<i64>,
+    pub(super) said: Said,
+    pub(super) sieve: Sieve,
+    pub(super) other: Other,
+    pub(super) scratch: Scratch,
+    pub(super) merged: Builder,
+    pub(super) encoded: Vec<u8>,
+    pub(super) message: Vec<u8>,
+}
+
+/// Where labels stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Span {
+    #[default]
+    Nowhere,
+    Block(u32, u32),
+    Aside(u32, u32),
 }
 
 /// What is known in the course of a pass.
-struct Pass<'a> {
-    rules: &'a Rules,
-    target: &'a [(&'a str, &'a str)],
-    at_ms: i64,
-    ingested: Ingested,
+pub(super) struct Pass<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) target: &'a [(&'a str, &'a str)],
+    pub(super) at_ms: i64,
+    pub(super) ingested: Ingested,
     /// Whether all series until here are those of the scrape before.
-    same: bool,
+    pub(super) same: bool,
+    /// Whether a series came twice.
+    pub(super) irregular: bool,
     appended: usize,
-    /// Final label sets that are there already; only relabelling can make two series equal.
-    finals: Set,
+    /// The first series that is beyond `sample_limit`.
+    pub(super) cut: Option<usize>,
+    /// A histogram exceeded the limit on buckets, and this many series came before it.
+    buckets: Option<(IngestError, usize)>,
+}
+
+/// A sample whose series is kept.
+#[derive(Clone, Copy)]
+pub(super) struct Kept<'s> {
+    pub(super) sample: &'s Sample<'s>,
+    pub(super) histogram: Option<&'s Histogram>,
+    pub(super) labels: Final,
+    pub(super) hash: u64,
+    pub(super) at_ms: i64,
+}
+
+/// What becomes of it.
+enum Verdict {
+    Take,
+    /// The receiver has it.
+    Repeated,
+    /// The series has another sample in this scrape.
+    Duplicate,
+    Refuse,
 }
 
 impl Bench {
@@ -111,45 +127,73 @@ impl Bench {
 
     /// Adds the samples of an exposition, and stale markers of series that are gone.
     ///
-    /// After an error the block holds stale markers of all series, as after [`failed`](Self::failed); what was counted
-    /// until then is with the error.
+    /// After an error the block holds no samples, only stale markers of what did not come before the fault. What was
+    /// counted until then is with the error. An exposition without anything is like a scrape that failed.
     pub fn ingest<P: Parse>(
         &mut self,
-        make: impl Fn() -> Result<P, rosterd_exposition::ParseError>,
+        make: impl Fn() -> Result<P, ParseError>,
         track: &mut Track,
         rules: &Rules,
         target: &[(&str, &str)],
         at_ms: i64,
     ) -> Result<Ingested, (IngestError, Ingested)> {
+        self.clear();
+        let mut pass = Pass {
+            rules,
+            target,
+            at_ms,
+            ingested: Ingested::default(),
+            same: true,
+            irregular: false,
+            appended: 0,
+            cut: None,
+            buckets: None,
+        };
+        if track.irregular || track.outdated {
+            self.diverge(track, &mut pass);
+        }
+        let result = self.all(&make, track, &mut pass).and_then(|()| pass.exceeded());
+        let counted = pass.buckets.as_ref().map_or(usize::MAX, |(_, counted)| *counted);
+        let result = match result {
+            Ok(()) if pass.ingested.scraped == 0 && self.said.is_empty() => {
+                self.failed(track, at_ms);
+                return Ok(pass.ingested);
+            }
+            Err(error) if self.hashes.is_empty() || pass.cut == Some(0) => {
+                self.begin();
+                self.failed(track, at_ms);
+                Err(error)
+            }
+            result => {
+                self.settle(track, &mut pass, result.is_ok(), counted);
+                result
+            }
+        };
+        match result {
+            Ok(()) => {
+                self.sieve.settle(track);
+                self.note_families(&make, track);
+                Ok(pass.ingested)
+            }
+            Err(error) => Err((error, pass.ingested)),
+        }
+    }
+
+    fn clear(&mut self) {
         self.shapes.clear();
         self.recent = 0;
         self.hashes.clear();
         self.labels.clear();
+        self.aside.clear();
         self.dropped.clear();
-        self.seen.clear();
+        self.times.clear();
         self.said.clear();
-        let same = !track.irregular;
-        let mut pass =
-            Pass { rules, target, at_ms, ingested: Ingested::default(), same, appended: 0, finals: Set::default() };
-        let result = self.all(&make, track, &mut pass);
-        let mut ingested = pass.ingested;
-        if let Err(error) = result {
-            self.begin();
-            self.failed(track, at_ms);
-            return Err((error, ingested));
-        }
-        if pass.same && self.hashes.len() == track.hashes.len() {
-            track.stale = false;
-        } else {
-            ingested.added = self.settle(track, rules, at_ms);
-        }
-        self.note_families(&make, track);
-        Ok(ingested)
+        self.sieve.clear();
     }
 
     fn all<P: Parse>(
         &mut self,
-        make: &impl Fn() -> Result<P, rosterd_exposition::ParseError>,
+        make: &impl Fn() -> Result<P, ParseError>,
         track: &Track,
         pass: &mut Pass<'_>,
     ) -> Result<(), IngestError> {
@@ -161,318 +205,171 @@ impl Bench {
                 _ => self.said.note(&entry),
             }
         }
-        let limit = pass.rules.sample_limit;
-        if limit > 0 && pass.appended > limit { Err(IngestError::SampleLimit { limit }) } else { Ok(()) }
+        Ok(())
     }
 
     fn sample(
         &mut self,
         sample: &Sample<'_>,
-        histogram: Option<&rosterd_exposition::Histogram>,
+        histogram: Option<&Histogram>,
         track: &Track,
         pass: &mut Pass<'_>,
     ) -> Result<(), IngestError> {
-        let index = self.hashes.len();
         pass.ingested.scraped += 1;
+        let index = self.hashes.len();
         let timestamp = sample.timestamp_ms.filter(|_| pass.rules.honor_timestamps);
-        let tracked = timestamp.is_none() || pass.rules.track_timestamps_staleness;
         // A series that begins to carry timestamps is another one for staleness.
-        let hash = xxh3_64(sample.identity) & !UNTRACKED | if tracked { 0 } else { UNTRACKED };
+        let hash = xxh3_64(sample.identity) & !flag::ALL | pass.rules.flags(timestamp.is_some());
         if pass.same && track.hashes.get(index) != Some(&hash) {
-            pass.same = false;
-            self.seen.extend(self.hashes.iter().copied());
+            self.diverge(track, pass);
         }
-        let repeated = !pass.same && !self.seen.insert(hash);
+        let repeated = !pass.same && !self.other.seen.insert(hash & !flag::ALL);
+        pass.irregular |= repeated;
         let known_dropped = pass.same && track.is_dropped(index);
-        self.hashes.push(hash);
-        let labels = if known_dropped {
-            None
-        } else if pass.rules.relabel.is_empty() {
-            Some(self.plain(sample, pass)?)
-        } else {
-            self.relabelled(sample, pass)?
-        };
+        let labels = if known_dropped { None } else { self.final_labels(sample, pass)? };
         let Some(labels) = labels else {
-            self.mark_dropped(index);
-            self.labels.push((0, 0));
+            set_bit(&mut self.dropped, index);
+            self.add(hash, Span::Nowhere, i64::MIN);
             return Ok(());
         };
         pass.ingested.kept += 1;
-        let at_ms = timestamp.unwrap_or(pass.at_ms);
-        let twice = (repeated || matches!(labels, Final::Relabelled { twice: true, .. })) && timestamp.is_none();
-        let ahead = at_ms > pass.at_ms + AHEAD_MS;
-        if twice || ahead {
-            pass.ingested.duplicates += usize::from(twice);
-            pass.ingested.out_of_bounds += usize::from(ahead && !twice);
-            self.labels.push((0, 0));
-            return Ok(());
+        let duplicate = repeated && timestamp.is_none();
+        let mut reduced = None;
+        let mut verdict = if duplicate { Verdict::Duplicate } else { Verdict::Take };
+        if let Some(histogram) = histogram.filter(|_| !duplicate) {
+            match pass.rules.histograms.apply(histogram) {
+                Ok(histogram) => reduced = Some(histogram),
+                Err(HistogramError::BucketLimit { limit }) => {
+                    let error = || IngestError::BucketLimit { metric: sample.name.to_owned(), limit };
+                    pass.buckets.get_or_insert_with(|| (error(), index));
+                    verdict = Verdict::Refuse;
+                }
+                Err(source) => return Err(IngestError::Histogram { metric: sample.name.to_owned(), source }),
+            }
         }
-        pass.appended += 1;
-        if pass.rules.sample_limit > 0 && pass.appended > pass.rules.sample_limit {
+        let value = reduced.as_ref().map_or(sample.value, |histogram| histogram.sum);
+        if matches!(verdict, Verdict::Take) && !(value.to_bits() == STALE.to_bits() && self.is_known(hash, pass)) {
+            pass.appended += 1;
+            if pass.rules.sample_limit > 0 && pass.appended > pass.rules.sample_limit {
+                pass.cut.get_or_insert(index);
+            }
+        }
+        if pass.cut.is_some() {
             // Counted to the end all the same: the report tells by how much.
-            self.labels.push((0, 0));
+            self.add(hash, Span::Nowhere, i64::MIN);
             return Ok(());
         }
-        let span = self.write(&labels, sample, histogram, at_ms, pass);
-        self.labels.push(if tracked { span } else { (0, 0) });
+        let at_ms = timestamp.unwrap_or(pass.at_ms);
+        if matches!(verdict, Verdict::Take) {
+            verdict = self.judge(hash, at_ms, track, pass);
+        }
+        let kept = Kept { sample, histogram: reduced.as_deref(), labels, hash, at_ms };
+        self.take(kept, verdict, track, pass);
         Ok(())
     }
 
-    fn mark_dropped(&mut self, index: usize) {
-        if self.dropped.len() <= index / 64 {
-            self.dropped.resize(index / 64 + 1, 0);
-        }
-        self.dropped[index / 64] |= 1 << (index % 64);
-    }
-
-    /// The labels of a series that no relabelling touches.
+    /// Whether a sample comes at the right time.
     #[inline]
-    fn plain(&mut self, sample: &Sample<'_>, pass: &Pass<'_>) -> Result<Final, IngestError> {
-        let labels = sample.labels;
-        // A label without value is no label, except that it takes the target's away under `honor_labels`.
-        if pass.rules.limits_labels() || labels.iter().any(|(_, value)| value.is_empty()) {
-            self.merge(sample, pass)?;
-            return Ok(Final::Merged);
+    fn judge(&self, hash: u64, at_ms: i64, track: &Track, pass: &mut Pass<'_>) -> Verdict {
+        if hash & flag::TIMED == 0 {
+            return Verdict::Take;
         }
-        if self.shapes.get(self.recent).is_some_and(|shape| shape.fits(labels.iter().map(|(name, _)| name))) {
-            return Ok(Final::Shape(self.recent));
+        if at_ms > pass.at_ms.saturating_add(AHEAD_MS) {
+            pass.ingested.out_of_bounds += 1;
+            return Verdict::Refuse;
         }
-        let found = self.shapes.iter().position(|shape| shape.fits(labels.iter().map(|(name, _)| name)));
-        let index = match found {
-            Some(index) => index,
-            None => {
-                if self.shapes.len() == SHAPES {
-                    self.shapes.clear();
-                }
-                let names = labels.iter().map(|(name, _)| name);
-                self.shapes.push(Shape::new(names, pass.target, pass.rules, sample.name)?);
-                self.shapes.len() - 1
+        match at_ms.cmp(&self.newest(hash, track, pass)) {
+            std::cmp::Ordering::Less => {
+                pass.ingested.out_of_order += 1;
+                Verdict::Refuse
             }
-        };
-        if pass.rules.scheme != rosterd_model::NameScheme::Utf8 {
-            check_metric(sample.name, pass.rules)?;
+            std::cmp::Ordering::Equal => Verdict::Repeated,
+            std::cmp::Ordering::Greater => Verdict::Take,
         }
-        self.recent = index;
-        Ok(Final::Shape(index))
     }
 
-    /// Puts the final labels into `merged`, without the external ones.
-    fn merge(&mut self, sample: &Sample<'_>, pass: &Pass<'_>) -> Result<(), IngestError> {
-        self.merge_unchecked(sample, pass)?;
-        self.check(sample.name, pass.rules)?;
-        self.add_external(pass.rules);
-        Ok(())
-    }
-
-    fn merge_unchecked(&mut self, sample: &Sample<'_>, pass: &Pass<'_>) -> Result<(), IngestError> {
-        let merged = &mut self.merged;
-        merged.clear();
-        merged.set(NAME, sample.name);
-        for (name, value) in sample.labels.iter() {
-            if merged.contains(name) {
-                return Err(IngestError::DuplicateLabel { metric: sample.name.to_owned(), label: name.to_owned() });
-            }
-            merged.set(name, value);
-        }
-        let mut conflicts: Vec<(&str, &str)> = Vec::new();
-        for (name, value) in pass.target {
-            let exposed = sample.labels.get(name);
-            if pass.rules.honor_labels {
-                if exposed.is_none() {
-                    merged.set(name, value);
-                }
-                continue;
-            }
-            if let Some(exposed) = exposed.filter(|exposed| !exposed.is_empty()) {
-                conflicts.push((name, exposed));
-            }
-            merged.set(name, value);
-        }
-        conflicts.sort_by_key(|(name, _)| name.len());
-        for (name, value) in conflicts {
-            let mut name = format!("exported_{name}");
-            while merged.contains(&name) {
-                name.insert_str(0, "exported_");
-            }
-            merged.set(&name, value);
-        }
-        Ok(())
-    }
-
-    fn add_external(&mut self, rules: &Rules) {
-        for (name, value) in &rules.external {
-            self.merged.set_default(name, value);
-        }
-        self.merged.sort();
-    }
-
-    /// Names and limits of the labels in `merged`.
-    fn check(&self, metric: &str, rules: &Rules) -> Result<(), IngestError> {
-        let name = self.merged.get(NAME);
-        if name.is_empty() {
-            return Err(IngestError::NoName);
-        }
-        check_metric(name, rules)?;
-        let metric = || metric.chars().take(50).collect::<String>();
-        let exceeded = |limit, what, most| Err(IngestError::LabelLimit { limit, metric: metric(), what, most });
-        if rules.label_limit > 0 && self.merged.len() > rules.label_limit {
-            let what = format!("number of labels: {}", self.merged.len());
-            return exceeded("label_limit", what, rules.label_limit);
-        }
-        let (longest_name, longest_value) = (rules.label_name_length_limit, rules.label_value_length_limit);
-        for (name, value) in self.merged.iter() {
-            if !is_valid_name(name, rules.scheme) {
-                return Err(IngestError::BadName { metric: metric(), name: name.to_owned() });
-            }
-            if longest_name > 0 && name.len() > longest_name {
-                let what = format!("label name: {name:.50}, length: {}", name.len());
-                return exceeded("label_name_length_limit", what, longest_name);
-            }
-            if longest_value > 0 && value.len() > longest_value {
-                let what = format!("label name: {name:.50}, value: {value:.50}, length: {}", value.len());
-                return exceeded("label_value_length_limit", what, longest_value);
-            }
-        }
-        Ok(())
-    }
-
-    /// The labels of a series after `metric_relabel_configs`; `None` when they drop it.
-    fn relabelled(&mut self, sample: &Sample<'_>, pass: &mut Pass<'_>) -> Result<Option<Final>, IngestError> {
-        self.merge_unchecked(sample, pass)?;
-        self.merged.sort();
-        std::mem::swap(&mut self.builder, &mut self.merged);
-        let kept = pass.rules.relabel.apply(&mut self.builder, &mut self.scratch) && !self.builder.is_empty();
-        std::mem::swap(&mut self.builder, &mut self.merged);
-        if !kept {
-            return Ok(None);
-        }
-        self.check(sample.name, pass.rules)?;
-        self.add_external(pass.rules);
-        self.buffer.clear();
-        encode_labels(self.merged.iter(), &mut self.buffer);
-        let twice = !pass.finals.insert(xxh3_64(&self.buffer));
-        Ok(Some(Final::Relabelled { twice }))
-    }
-
-    /// Writes a series to the block. Returns where its labels stand.
+    /// Does what the verdict says, and remembers the series.
     #[inline]
-    fn write(
-        &mut self,
-        labels: &Final,
-        sample: &Sample<'_>,
-        histogram: Option<&rosterd_exposition::Histogram>,
-        at_ms: i64,
-        pass: &Pass<'_>,
-    ) -> (u32, u32) {
-        let wants = pass.rules.wants;
-        if wants.extras {
-            let metadata = self.said.of(sample.name).unwrap_or(Extra::NO_METADATA);
-            self.block.extras.push(Extra { created_ms: sample.created_ms.unwrap_or(0), metadata });
+    fn take(&mut self, mut kept: Kept<'_>, verdict: Verdict, track: &Track, pass: &mut Pass<'_>) {
+        let mut newest = kept.at_ms;
+        if kept.hash & flag::TIMED != 0 {
+            newest = newest.max(self.newest(kept.hash, track, pass));
         }
-        let exemplar = sample.exemplar.filter(|_| wants.exemplars);
-        let mut span = (0, 0);
-        let Self { block, shapes, merged, buffer, .. } = self;
-        let mut values = [""; 32];
-        let mut many = Vec::new();
-        let values: &[&str] = if sample.labels.len() <= values.len() {
-            for (slot, (_, value)) in values.iter_mut().zip(sample.labels.iter()) {
-                *slot = value;
-            }
-            &values[..sample.labels.len()]
-        } else {
-            many.extend(sample.labels.iter().map(|(_, value)| value));
-            &many
-        };
-        let length = match labels {
-            Final::Shape(index) => shapes[*index].length(sample.name, values),
-            Final::Merged => labels_length(merged.iter()),
-            Final::Relabelled { .. } => buffer.len(),
-        };
-        let mut encode = |out: &mut Vec<u8>| {
-            let start = out.len();
-            match labels {
-                Final::Shape(index) => shapes[*index].encode(sample.name, values, out),
-                Final::Merged => encode_labels(merged.iter(), out),
-                Final::Relabelled { .. } => out.extend_from_slice(buffer),
-            }
-            debug_assert_eq!(out.len() - start, length, "the length was told before");
-            span = (start as u32, out.len() as u32);
-        };
-        if histogram.is_none() && exemplar.is_none() {
-            put(block, length, &mut encode, sample.value, at_ms);
-            return span;
-        }
-        let mut message = Vec::with_capacity(length + 128);
-        if let Some(histogram) = histogram {
-            let mut encoded = Vec::new();
-            encode_histogram(histogram, at_ms, &mut encoded);
-            field::put_bytes(4, &encoded, &mut message);
-            block.counts.histograms += 1;
-        } else {
-            put_sample(sample.value, at_ms, &mut message);
-            block.counts.samples += 1;
-        }
-        if let Some(exemplar) = exemplar {
-            let at_ms = exemplar.timestamp_ms.unwrap_or(at_ms);
-            put_exemplar(exemplar.labels.iter(), exemplar.value, at_ms, &mut message);
-            block.counts.exemplars += 1;
-        }
-        block.series.push(field::bytes_key(1));
-        field::put_varint((length + message.len()) as u64, &mut block.series);
-        encode(&mut block.series);
-        block.series.extend_from_slice(&message);
-        count(block, at_ms);
-        span
-    }
-
-    /// The set of series is another one: adds stale markers of what is gone and remembers what is there. Returns how many
-    /// series are new.
-    fn settle(&mut self, track: &mut Track, rules: &Rules, at_ms: i64) -> usize {
-        let old: Set = track.hashes.iter().copied().collect();
-        let new: Set = self.hashes.iter().copied().collect();
-        let listed = |index: usize| self.labels[index] != (0, 0);
-        let mut counted = Set::default();
-        let known: Set = old.iter().map(|hash| hash & !UNTRACKED).collect();
-        let added = (0..self.hashes.len())
-            .filter(|&index| {
-                let hash = self.hashes[index] & !UNTRACKED;
-                let dropped = self.dropped.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1);
-                !known.contains(&hash) && !dropped && counted.insert(hash)
-            })
-            .count();
-        let irregular = new.len() != self.hashes.len();
-        let mut spans: Vec<&[u8]> = Vec::with_capacity(self.labels.len());
-        for index in 0..self.labels.len() {
-            let (start, end) = self.labels[index];
-            spans.push(if listed(index) { &self.block.series[start as usize..end as usize] } else { &[] });
-        }
-        let mut gone: Vec<Vec<u8>> = Vec::new();
-        if !track.stale && old.iter().any(|hash| !new.contains(hash)) {
-            // The same series, written in another way, is not gone.
-            let finals: Set = spans.iter().map(|labels| xxh3_64(labels)).collect();
-            track.each(|index, labels| {
-                if !new.contains(&track.hashes[index]) && !finals.contains(&xxh3_64(labels)) {
-                    gone.push(labels.to_vec());
+        let span = match verdict {
+            Verdict::Refuse => {
+                newest = self.newest(kept.hash, track, pass);
+                if pass.same {
+                    self.diverge(track, pass);
                 }
-            });
+                kept.hash |= flag::UNTRACKED | if self.is_known(kept.hash, pass) { 0 } else { flag::REFUSED };
+                Span::Nowhere
+            }
+            Verdict::Duplicate => {
+                pass.ingested.duplicates += 1;
+                Span::Nowhere
+            }
+            _ if !pass.rules.wants.samples => Span::Nowhere,
+            Verdict::Repeated => self.lay_aside(kept),
+            Verdict::Take if pass.same => self.put(kept, track, pass),
+            Verdict::Take => self.put_if_new(kept, track, pass),
+        };
+        self.add(kept.hash, span, newest);
+        if !pass.same && kept.hash & flag::TIMED != 0 {
+            self.other.times.insert(kept.hash & !flag::ALL, newest);
         }
-        let packing = spans.into_iter();
-        let mut scratch = std::mem::take(&mut self.buffer);
-        track.remember(packing, &mut scratch);
-        self.buffer = scratch;
-        track.hashes = self.hashes.as_slice().into();
-        track.dropped = if rules.relabel.is_empty() { Box::default() } else { self.dropped.as_slice().into() };
-        track.irregular = irregular;
-        track.stale = false;
-        gone.iter().for_each(|labels| self.stale(labels, at_ms));
-        added
     }
 
-    fn note_families<P: Parse>(
-        &mut self,
-        make: &impl Fn() -> Result<P, rosterd_exposition::ParseError>,
-        track: &mut Track,
-    ) {
+    /// Puts a series into the block, unless another one with the same labels and the same time is there.
+    fn put_if_new(&mut self, mut kept: Kept<'_>, track: &Track, pass: &mut Pass<'_>) -> Span {
+        self.encode(kept.labels, kept.sample);
+        kept.labels = Final::Encoded;
+        if self.other.written.insert(xxh3_64_with_seed(&self.encoded, kept.at_ms as u64)) {
+            return self.put(kept, track, pass);
+        }
+        pass.ingested.duplicates += 1;
+        pass.irregular = true;
+        Span::Nowhere
+    }
+
+    #[inline]
+    fn put(&mut self, kept: Kept<'_>, track: &Track, pass: &mut Pass<'_>) -> Span {
+        if kept.histogram.is_some() && !pass.rules.wants.native_histograms {
+            self.lay_aside(kept)
+        } else {
+            self.write(kept, track, pass)
+        }
+    }
+
+    /// Remembers a series. `newest` matters if it carries timestamps of its own.
+    #[inline]
+    fn add(&mut self, hash: u64, span: Span, newest: i64) {
+        self.hashes.push(hash);
+        self.labels.push(span);
+        if hash & flag::TIMED != 0 {
+            self.times.push(newest);
+        }
+    }
+
+    /// Keeps the labels of a series that may become stale, although the block does not have it.
+    fn lay_aside(&mut self, kept: Kept<'_>) -> Span {
+        if kept.hash & flag::UNTRACKED != 0 {
+            return Span::Nowhere;
+        }
+        self.encode(kept.labels, kept.sample);
+        let start = self.aside.len() as u32;
+        self.aside.extend_from_slice(&self.encoded);
+        Span::Aside(start, self.aside.len() as u32)
+    }
+
+    pub(super) fn labels_at(&self, span: Span) -> &[u8] {
+        match span {
+            Span::Nowhere => &[],
+            Span::Block(start, end) => &self.block.series[start as usize..end as usize],
+            Span::Aside(start, end) => &self.aside[start as usize..end as usize],
+        }
+    }
+
+    fn note_families<P: Parse>(&mut self, make: &impl Fn() -> Result<P, ParseError>, track: &mut Track) {
         if self.said.hash != track.families_hash || track.families.is_none() {
             track.families_hash = self.said.hash;
             track.families = Some(self.families.intern(self.said.hash, || {
@@ -491,41 +388,22 @@ impl Bench {
         }
     }
 
-    /// Adds stale markers of all series: the scrape failed.
-    pub fn failed(&mut self, track: &mut Track, at_ms: i64) {
-        if std::mem::replace(&mut track.stale, true) || track.is_empty() {
-            return;
-        }
-        track.each(|_, labels| self.stale(labels, at_ms));
-    }
-
-    fn stale(&mut self, labels: &[u8], at_ms: i64) {
-        put(&mut self.block, labels.len(), |out| out.extend_from_slice(labels), STALE, at_ms);
+    /// What remote write 2.0 says about the series.
+    pub(super) fn extra(&self, sample: &Sample<'_>) -> Extra {
+        let metadata = self.said.of(sample.name).unwrap_or(Extra::NO_METADATA);
+        Extra { created_ms: sample.created_ms.unwrap_or(0), metadata }
     }
 }
 
-/// Where the final labels of a series come from.
-enum Final {
-    /// The shape at this index.
-    Shape(usize),
-    /// They stand in `merged`.
-    Merged,
-    /// They stand encoded in `buffer`.
-    Relabelled {
-        /// Whether another series came out the same.
-        twice: bool,
-    },
-}
-
-fn check_metric(name: &str, rules: &Rules) -> Result<(), IngestError> {
-    // Colons are for metric names alone.
-    let valid = match rules.scheme {
-        rosterd_model::NameScheme::Utf8 => !name.is_empty(),
-        scheme => {
-            name.split(':').all(|part| part.is_empty() || is_valid_name(&format!("_{part}"), scheme))
-                && !name.starts_with(|first: char| first.is_ascii_digit())
+impl Pass<'_> {
+    /// Whether a limit was exceeded that is looked at when all is read.
+    fn exceeded(&mut self) -> Result<(), IngestError> {
+        if self.cut.is_some() {
+            return Err(IngestError::SampleLimit { limit: self.rules.sample_limit });
         }
-    };
-    let bad = || IngestError::BadName { metric: name.chars().take(50).collect(), name: name.to_owned() };
-    if valid { Ok(()) } else { Err(bad()) }
+        match &self.buckets {
+            Some((error, _)) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! What a job says about its samples.
 
+use rosterd_exposition::HistogramLimits;
 use rosterd_model::{NameScheme, relabel};
 use rosterd_ship::Wants;
+
+use super::track::flag;
 
 /// What a job says about its samples. Limits of 0 are none.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +25,8 @@ pub struct Rules {
     pub label_name_length_limit: usize,
     /// The longest value of a label, in bytes.
     pub label_value_length_limit: usize,
+    /// `native_histogram_bucket_limit` and `native_histogram_min_bucket_factor`.
+    pub histograms: HistogramLimits,
     /// Which names are valid.
     pub scheme: NameScheme,
     /// Labels that a series gets unless it has them, sorted by name: `external_labels`.
@@ -43,6 +48,7 @@ impl Default for Rules {
             label_limit: 0,
             label_name_length_limit: 0,
             label_value_length_limit: 0,
+            histograms: HistogramLimits::default(),
             scheme: NameScheme::Utf8,
             external: Vec::new(),
             extra_metrics: false,
@@ -52,7 +58,18 @@ impl Default for Rules {
 }
 
 impl Rules {
-    pub(super) fn limits_labels(&self) -> bool {
+    /// What the hash of a series says, whose sample has a timestamp of its own or not.
+    pub(super) fn flags(&self, timed: bool) -> u64 {
+        match (timed, self.track_timestamps_staleness) {
+            (false, _) => 0,
+            (true, true) => flag::TIMED,
+            (true, false) => flag::TIMED | flag::UNTRACKED,
+        }
+    }
+
+    /// Whether each series has to be looked at, not only the names of its labels.
+    pub(super) fn checks_each(&self) -> bool {
         self.label_limit + self.label_name_length_limit + self.label_value_length_limit > 0
+            || self.scheme != NameScheme::Utf8
     }
 }

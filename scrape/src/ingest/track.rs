@@ -5,6 +5,20 @@ use std::sync::Arc;
 use rosterd_exposition::Metadata;
 use rosterd_ship::wire::field::{put_varint, take_varint};
 
+use super::exemplars::Newest;
+
+/// The bits of a hash that are not of the series, but of what became of it.
+pub(super) mod flag {
+    /// The series never gets a stale marker.
+    pub(in super::super) const UNTRACKED: u64 = 1;
+    /// It carries timestamps of its own.
+    pub(in super::super) const TIMED: u64 = 2;
+    /// None of its samples was ever taken.
+    pub(in super::super) const REFUSED: u64 = 4;
+    /// All of them.
+    pub(in super::super) const ALL: u64 = 7;
+}
+
 /// What is remembered of a target's series: some 16 bytes each.
 #[derive(Debug, Clone, Default)]
 pub struct Track {
@@ -16,10 +30,18 @@ pub struct Track {
     packed: Box<[u8]>,
     /// How long `packed` is when it is unpacked.
     unpacked: u32,
+    /// The newest timestamp of each series that carries its own, in the order of `hashes`.
+    pub(super) times: Box<[i64]>,
+    /// Series that are not among `hashes` because scrapes failed before they came: no news when they come again. Sorted.
+    pub(super) known: Box<[u64]>,
+    /// The newest exemplar of each series that has some, by the hash of the series.
+    pub(super) exemplars: Box<[Newest]>,
     /// Whether the series have been marked as stale since.
     pub(super) stale: bool,
     /// Whether the last scrape had series twice, so that the short way is no good.
     pub(super) irregular: bool,
+    /// Whether final labels were made by other rules than those of the next scrape.
+    pub(super) outdated: bool,
     /// Whether anything, the automatic series included, was ever sent.
     pub(super) reported: bool,
     pub(super) families_hash: u64,
@@ -52,17 +74,20 @@ impl Track {
 
     /// The memory behind it, in bytes, without what targets share.
     pub fn size(&self) -> usize {
-        self.hashes.len() * 8 + self.dropped.len() * 8 + self.packed.len()
+        let words = self.hashes.len() + self.dropped.len() + self.times.len() + self.known.len();
+        words * 8 + self.packed.len() + size_of_val(&*self.exemplars)
     }
 
-    /// Has to be called when relabelling rules have changed: what they dropped has to be asked again.
+    /// Has to be called when the rules are other ones than at the last scrape, or the labels of the target. The next scrape
+    /// works out all final labels anew, and marks as stale what has others than before.
     pub fn rules_changed(&mut self) {
-        self.irregular = true;
+        self.outdated = true;
         self.dropped = Box::default();
+        self.known = Box::default();
     }
 
     pub(super) fn is_dropped(&self, index: usize) -> bool {
-        self.dropped.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+        bit(&self.dropped, index)
     }
 
     /// Remembers the final labels of all series; an empty one has no stale marker to come.
@@ -79,6 +104,9 @@ impl Track {
 
     /// Hands out the index and the final labels of each series that can become stale.
     pub(super) fn each(&self, mut see: impl FnMut(usize, &[u8])) {
+        if self.unpacked == 0 {
+            return;
+        }
         let unpacked = zstd::bulk::decompress(&self.packed, self.unpacked as usize).expect("it was packed here");
         let mut rest = unpacked.as_slice();
         let mut index = 0;
@@ -91,4 +119,17 @@ impl Track {
             index += 1;
         }
     }
+}
+
+/// Whether the bit at this index is set; those behind the end are not.
+pub(super) fn bit(words: &[u64], index: usize) -> bool {
+    words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+}
+
+/// Sets the bit at this index.
+pub(super) fn set_bit(words: &mut Vec<u64>, index: usize) {
+    if words.len() <= index / 64 {
+        words.resize(index / 64 + 1, 0);
+    }
+    words[index / 64] |= 1 << (index % 64);
 }

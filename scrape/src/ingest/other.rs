@@ -1,0 +1,96 @@
+//! What has to be known of a scrape whose series are not those of the one before: the long way.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::Track;
+use super::pass::{Bench, Pass, Span};
+use super::track::flag;
+
+pub(super) type Set = HashSet<u64, BuildHasherDefault<Identity>>;
+pub(super) type Map = HashMap<u64, i64, BuildHasherDefault<Identity>>;
+
+/// Hashes are hashed already, but for the bits that are flags.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Identity(u64);
+
+impl std::hash::Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only hashes are hashed");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash.rotate_right(flag::ALL.count_ones());
+    }
+}
+
+/// What has to be known of a scrape whose series are not those of the one before.
+#[derive(Debug, Default)]
+pub(super) struct Other {
+    /// The series until here.
+    pub(super) seen: Set,
+    /// The series that are no news.
+    pub(super) known: Set,
+    /// Their newest timestamps.
+    pub(super) times: Map,
+    /// Final labels and times of what was written. Two series may end with the same labels.
+    pub(super) written: Set,
+}
+
+impl Other {
+    pub(super) fn know(&mut self, track: &Track) {
+        self.known.clear();
+        if !track.outdated {
+            let old = track.hashes.iter().filter(|hash| **hash & flag::REFUSED == 0);
+            self.known.extend(old.chain(&track.known).map(|hash| hash & !flag::ALL));
+        }
+    }
+}
+
+impl Bench {
+    /// The newest timestamp of the series that is due.
+    pub(super) fn newest(&self, hash: u64, track: &Track, pass: &Pass<'_>) -> i64 {
+        if pass.same {
+            track.times.get(self.times.len()).copied().unwrap_or(i64::MIN)
+        } else {
+            self.other.times.get(&(hash & !flag::ALL)).copied().unwrap_or(i64::MIN)
+        }
+    }
+
+    pub(super) fn is_known(&self, hash: u64, pass: &Pass<'_>) -> bool {
+        pass.same || self.other.known.contains(&(hash & !flag::ALL))
+    }
+
+    /// From here on the series are not those of the scrape before.
+    #[cold]
+    pub(super) fn diverge(&mut self, track: &Track, pass: &mut Pass<'_>) {
+        pass.same = false;
+        let mut other = std::mem::take(&mut self.other);
+        other.seen.clear();
+        other.seen.extend(self.hashes.iter().map(|hash| hash & !flag::ALL));
+        other.know(track);
+        other.times.clear();
+        let timed = |hashes: &[u64]| {
+            hashes.iter().filter(|hash| **hash & flag::TIMED != 0).map(|hash| hash & !flag::ALL).collect()
+        };
+        let old: Vec<u64> = timed(&track.hashes);
+        other.times.extend(old.into_iter().zip(track.times.iter().copied()));
+        let new: Vec<u64> = timed(&self.hashes);
+        other.times.extend(new.into_iter().zip(self.times.iter().copied()));
+        other.written.clear();
+        let mut times = self.times.iter();
+        for (hash, span) in self.hashes.iter().zip(&self.labels) {
+            let at_ms = if hash & flag::TIMED != 0 { times.next().copied() } else { None };
+            if *span != Span::Nowhere {
+                other.written.insert(xxh3_64_with_seed(self.labels_at(*span), at_ms.unwrap_or(pass.at_ms) as u64));
+            }
+        }
+        self.other = other;
+    }
+}

@@ -1,0 +1,125 @@
+//! What a scrape changes: which series are new, which are gone, and what is remembered for the next one.
+
+use rosterd_ship::wire::STALE;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Track;
+use super::other::Set;
+use super::pass::{Bench, Pass, Span};
+use super::report::put;
+use super::track::{bit, flag};
+
+/// Scrapes that fail may leave so many series behind, and twice those of the last good one.
+const LEFT_BEHIND: usize = 1000;
+
+impl Bench {
+    /// Compares the series with those before, adds stale markers of what is gone, and remembers what is there. Of a scrape
+    /// that failed nothing but stale markers stays in the block, and only the series up to the fault are looked at, as
+    /// Prometheus does. The first `counted` of them count as new ones.
+    pub(super) fn settle(&mut self, track: &mut Track, pass: &mut Pass<'_>, good: bool, counted: usize) {
+        let end = pass.cut.unwrap_or(self.hashes.len());
+        if pass.same && end == track.hashes.len() {
+            track.stale = false;
+            if good {
+                track.known = Box::default();
+                track.times.copy_from_slice(&self.times);
+            } else {
+                // Nothing was sent: what comes next is taken, even if it is not newer.
+                track.times.fill(i64::MIN);
+                self.begin();
+            }
+            return;
+        }
+        if pass.same {
+            self.other.know(track);
+        }
+        pass.ingested.added = self.added(end.min(counted));
+        let gone = if track.stale { Vec::new() } else { self.gone(track, end) };
+        self.remember(track, pass, good, end);
+        if !good {
+            self.begin();
+        }
+        gone.iter().for_each(|labels| self.stale(labels, pass.at_ms));
+    }
+
+    /// How many of the first `counted` series are new.
+    fn added(&self, counted: usize) -> usize {
+        let mut news = Set::default();
+        for (index, hash) in self.hashes[..counted].iter().enumerate() {
+            if hash & flag::REFUSED == 0
+                && !bit(&self.dropped, index)
+                && !self.other.known.contains(&(hash & !flag::ALL))
+            {
+                news.insert(hash & !flag::ALL);
+            }
+        }
+        news.len()
+    }
+
+    /// The final labels of series that are not there any more.
+    fn gone(&self, track: &Track, end: usize) -> Vec<Vec<u8>> {
+        let mut gone = Vec::new();
+        let tracked = |hash: &&u64| **hash & flag::UNTRACKED == 0;
+        let new: Set = self.hashes[..end].iter().filter(tracked).map(|hash| hash & !flag::ALL).collect();
+        let stays = |hash: &u64| !track.outdated && new.contains(&(hash & !flag::ALL));
+        if track.hashes.iter().filter(tracked).all(stays) {
+            return gone;
+        }
+        // The same series, written in another way, is not gone.
+        let finals: Set = self.tracked(end).map(xxh3_64).collect();
+        track.each(|index, labels| {
+            if !stays(&track.hashes[index]) && !finals.contains(&xxh3_64(labels)) {
+                gone.push(labels.to_vec());
+            }
+        });
+        gone
+    }
+
+    /// The final labels of the first `end` series; none for those that cannot become stale.
+    fn tracked(&self, end: usize) -> impl Iterator<Item = &[u8]> {
+        let spans = self.hashes[..end].iter().zip(&self.labels);
+        spans.map(|(hash, span)| self.labels_at(if hash & flag::UNTRACKED == 0 { *span } else { Span::Nowhere }))
+    }
+
+    fn remember(&mut self, track: &mut Track, pass: &Pass<'_>, good: bool, end: usize) {
+        track.known = if good { Box::default() } else { self.left_behind(track, end) };
+        let mut scratch = std::mem::take(&mut self.message);
+        track.remember(self.tracked(end), &mut scratch);
+        self.message = scratch;
+        self.hashes.truncate(end);
+        track.hashes = self.hashes.as_slice().into();
+        track.dropped = if pass.rules.relabel.is_empty() { Box::default() } else { self.dropped.as_slice().into() };
+        let timed = self.hashes.iter().filter(|hash| **hash & flag::TIMED != 0).count();
+        self.times.truncate(timed);
+        if !good {
+            self.times.fill(i64::MIN);
+        }
+        track.times = self.times.as_slice().into();
+        track.irregular = pass.irregular;
+        track.outdated = false;
+        track.stale = false;
+    }
+
+    /// Series that were there before the scrape that failed now.
+    fn left_behind(&self, track: &Track, end: usize) -> Box<[u64]> {
+        let new: Set = self.hashes[..end].iter().map(|hash| hash & !flag::ALL).collect();
+        let mut left: Vec<u64> = self.other.known.difference(&new).copied().collect();
+        if left.len() > 2 * track.hashes.len() + LEFT_BEHIND {
+            left.clear();
+        }
+        left.sort_unstable();
+        left.into()
+    }
+
+    /// Adds stale markers of all series: the scrape failed.
+    pub fn failed(&mut self, track: &mut Track, at_ms: i64) {
+        if std::mem::replace(&mut track.stale, true) || track.is_empty() {
+            return;
+        }
+        track.each(|_, labels| self.stale(labels, at_ms));
+    }
+
+    fn stale(&mut self, labels: &[u8], at_ms: i64) {
+        put(&mut self.block, labels.len(), |out| out.extend_from_slice(labels), STALE, at_ms);
+    }
+}
