@@ -31,6 +31,8 @@ pub const PARAM_PREFIX: &str = "__param_";
 pub const META_PREFIX: &str = "__meta_";
 /// The prefix of labels that are not part of a target's series.
 pub const RESERVED_PREFIX: &str = "__";
+/// The label that holds the name of a series' metric.
+pub const METRIC_NAME: &str = "__name__";
 /// The label that names the job.
 pub const JOB: &str = "job";
 /// The label that names the instance.

@@ -2,6 +2,7 @@
 //!
 //! A selector is written as in PromQL, `{job="a",env=~"x|y"}`, and composed with `and`, `or`, `not` and parentheses. It is
 //! a value: the same one comes from the API, the command line and the pages, and is executed once, where the data is.
+//! [`Selector::series`] reads what PromQL itself calls a series selector, and nothing else.
 
 mod matcher; // one label compared with one value
 mod page; // offset and limit
@@ -73,14 +74,25 @@ impl Selector {
         }
     }
 
+    /// Reads a series selector of PromQL: `up`, `up{job="a"}`, `{"up",job="a"}`, `{job="a"}`. The name of the metric is the
+    /// label `__name__`. Without modifiers; and, or and not are no part of it.
+    pub fn series(text: &str) -> Result<Self, SelectorError> {
+        parse::series(text)
+    }
+
     /// Whether this label set is meant. A label that is not there counts as empty.
     pub fn matches(&self, labels: &Labels) -> bool {
+        self.matches_by(&|name| labels.get(name))
+    }
+
+    /// Whether a label set is meant of which `value` tells the labels: for those that show only a part of theirs.
+    pub fn matches_by<'a>(&self, value: &dyn Fn(&str) -> Option<&'a str>) -> bool {
         match self {
             Self::All => true,
-            Self::Matcher(matcher) => matcher.is_match(labels.get(matcher.name()).unwrap_or_default()),
-            Self::And(all) => all.iter().all(|selector| selector.matches(labels)),
-            Self::Or(any) => any.iter().any(|selector| selector.matches(labels)),
-            Self::Not(inner) => !inner.matches(labels),
+            Self::Matcher(matcher) => matcher.is_match(value(matcher.name()).unwrap_or_default()),
+            Self::And(all) => all.iter().all(|selector| selector.matches_by(value)),
+            Self::Or(any) => any.iter().any(|selector| selector.matches_by(value)),
+            Self::Not(inner) => !inner.matches_by(value),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::str::CharIndices;
 
 use super::{Matcher, Op, Selector, SelectorError};
+use crate::labels::METRIC_NAME;
 
 /// How deep parentheses and negations may nest.
 const MAX_DEPTH: usize = 100;
@@ -12,6 +13,24 @@ pub(super) fn selector(text: &str) -> Result<Selector, SelectorError> {
     let selector = reader.disjunction()?;
     reader.skip_space();
     if reader.at < text.len() { Err(reader.unexpected("`and`, `or` or the end")) } else { Ok(selector) }
+}
+
+/// A series selector of PromQL (`vector_selector` in `promql/parser/generated_parser.y`).
+pub(super) fn series(text: &str) -> Result<Selector, SelectorError> {
+    let mut reader = Reader { text, at: 0, depth: 0 };
+    reader.skip_space();
+    let metric = reader.metric_name();
+    let mut all = Vec::new();
+    if !metric.is_empty() {
+        all.push(Selector::Matcher(Matcher::new(METRIC_NAME, Op::Eq, metric)?));
+    }
+    if reader.eat("{") {
+        all.push(reader.matchers(true)?);
+    } else if all.is_empty() {
+        return Err(reader.unexpected("the name of a metric or `{`"));
+    }
+    reader.skip_space();
+    if reader.at < text.len() { Err(reader.unexpected("the end")) } else { Ok(Selector::and(all)) }
 }
 
 struct Reader<'a> {
@@ -51,14 +70,15 @@ impl<'a> Reader<'a> {
             inner
         } else {
             self.expect("{", "`{`, `(` or `not`")?;
-            self.matchers()?
+            self.matchers(false)?
         };
         self.depth -= 1;
         Ok(operand)
     }
 
-    /// What follows an opening brace. A comma may stand after the last matcher.
-    fn matchers(&mut self) -> Result<Selector, SelectorError> {
+    /// What follows an opening brace. A comma may stand after the last matcher. In a series selector, a string alone is
+    /// the name of a metric.
+    fn matchers(&mut self, series: bool) -> Result<Selector, SelectorError> {
         let mut all = Vec::new();
         while !self.eat("}") {
             if !all.is_empty() {
@@ -67,16 +87,21 @@ impl<'a> Reader<'a> {
                     break;
                 }
             }
-            all.push(Selector::Matcher(self.matcher()?));
+            all.push(Selector::Matcher(self.matcher(series)?));
         }
         Ok(Selector::and(all))
     }
 
-    fn matcher(&mut self) -> Result<Matcher, SelectorError> {
+    fn matcher(&mut self, series: bool) -> Result<Matcher, SelectorError> {
         self.skip_space();
-        let name = if self.rest().starts_with(['"', '\'', '`']) { self.string()? } else { self.word().to_owned() };
+        let quoted = self.rest().starts_with(['"', '\'', '`']);
+        let name = if quoted { self.string()? } else { self.word().to_owned() };
         if name.is_empty() {
             return Err(self.unexpected("a label name"));
+        }
+        self.skip_space();
+        if series && quoted && self.rest().starts_with([',', '}']) {
+            return Matcher::new(METRIC_NAME, Op::Eq, &name);
         }
         let ops = [("=~", Op::Re), ("!~", Op::Nre), ("!=", Op::Ne), ("=", Op::Eq)];
         let (_, op) =
@@ -92,12 +117,21 @@ impl<'a> Reader<'a> {
 
     /// An identifier; empty, if there is none.
     fn word(&mut self) -> &'a str {
+        self.name_of(|char| char == '_')
+    }
+
+    /// The name of a metric; empty, if there is none.
+    fn metric_name(&mut self) -> &'a str {
+        self.name_of(|char| char == '_' || char == ':')
+    }
+
+    /// A name of ASCII letters, digits and these characters, which does not begin with a digit.
+    fn name_of(&mut self, extra: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
-        let in_word = |char: char| char == '_' || char.is_ascii_alphanumeric();
-        let length = rest.find(|char| !in_word(char)).unwrap_or(rest.len());
-        let word = if rest.starts_with(|char: char| char.is_ascii_digit()) { "" } else { &rest[..length] };
-        self.at += word.len();
-        word
+        let length = rest.find(|char: char| !extra(char) && !char.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let name = if rest.starts_with(|char: char| char.is_ascii_digit()) { "" } else { &rest[..length] };
+        self.at += name.len();
+        name
     }
 
     /// A string as in PromQL: in double or single quotes with escapes, or in backquotes without.
@@ -107,16 +141,17 @@ impl<'a> Reader<'a> {
         let quote = self.rest().chars().next().filter(|char| ['"', '\'', '`'].contains(char));
         let quote = quote.ok_or_else(|| self.unexpected("a quoted string"))?;
         let mut chars = self.rest()[1..].char_indices();
-        let mut content = String::new();
+        let mut content = Vec::new();
+        let mut utf8 = [0; 4];
         while let Some((offset, char)) = chars.next() {
             match char {
                 _ if char == quote => {
                     self.at = start + 1 + offset + 1;
-                    return Ok(content);
+                    return String::from_utf8(content).map_err(|_| malformed());
                 }
-                '\\' if quote != '`' => content.push(escape(&mut chars, quote).ok_or_else(malformed)?),
+                '\\' if quote != '`' => escape(&mut chars, quote, &mut content).ok_or_else(malformed)?,
                 '\n' if quote != '`' => return Err(malformed()),
-                _ => content.push(char),
+                _ => content.extend_from_slice(char.encode_utf8(&mut utf8).as_bytes()),
             }
         }
         Err(malformed())
@@ -158,27 +193,32 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What follows a backslash. A byte above the ASCII range is no character of its own.
-fn escape(chars: &mut CharIndices<'_>, quote: char) -> Option<char> {
-    Some(match chars.next()?.1 {
-        'a' => '\x07',
-        'b' => '\x08',
-        'f' => '\x0c',
-        'n' => '\n',
-        'r' => '\r',
-        't' => '\t',
-        'v' => '\x0b',
-        '\\' => '\\',
-        'x' => code(chars, 2).filter(char::is_ascii)?,
-        'u' => code(chars, 4)?,
-        'U' => code(chars, 8)?,
-        char if char == quote => char,
+/// What follows a backslash, as in Go: numbers of two or three digits are bytes, the others characters.
+fn escape(chars: &mut CharIndices<'_>, quote: char, content: &mut Vec<u8>) -> Option<()> {
+    let byte = match chars.next()?.1 {
+        'a' => 0x07,
+        'b' => 0x08,
+        'f' => 0x0c,
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'v' => 0x0b,
+        '\\' => b'\\',
+        'x' => u8::try_from(number(chars, 0, 2, 16)?).ok()?,
+        first @ '0'..='7' => u8::try_from(number(chars, first.to_digit(8)?, 2, 8)?).ok()?,
+        kind @ ('u' | 'U') => {
+            let char = char::from_u32(number(chars, 0, if kind == 'u' { 4 } else { 8 }, 16)?)?;
+            content.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            return Some(());
+        }
+        char if char == quote => u8::try_from(char).ok()?,
         _ => return None,
-    })
+    };
+    content.push(byte);
+    Some(())
 }
 
-fn code(chars: &mut CharIndices<'_>, digits: usize) -> Option<char> {
-    let text: String = chars.by_ref().take(digits).map(|(_, char)| char).collect();
-    let plain = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u32::from_str_radix(&text, 16).ok().filter(|_| plain).and_then(char::from_u32)
+/// The number that begins with a digit and goes on with that many more.
+fn number(chars: &mut CharIndices<'_>, first: u32, digits: usize, radix: u32) -> Option<u32> {
+    (0..digits).try_fold(first, |number, _| number.checked_mul(radix)?.checked_add(chars.next()?.1.to_digit(radix)?))
 }

@@ -24,6 +24,7 @@ fn a_selector_means_what_it_says() {
         (r#"{missing=~".+"}"#, false),
         (r#"{"a.b"="x\"y"}"#, true),
         (r#"{"a.b"='x\u0022\x79'}"#, true),
+        (r#"{"a.b"="x\042\U00000079"}"#, true),
         (r#"not {job="api"}"#, false),
         (r#"not not {job="api"}"#, true),
         (r#"{job="x"} or {env="prod"} and {job="api"}"#, true),
@@ -32,6 +33,47 @@ fn a_selector_means_what_it_says() {
     ] {
         assert_eq!(parsed(text).matches(&api), expected, "{text}");
     }
+}
+
+#[test]
+fn a_series_selector_is_that_of_promql() {
+    let up = labels(&[("__name__", "a:up"), ("job", "api"), ("name", "ü")]);
+    for (text, expected) in [
+        ("a:up", true),
+        ("up", false),
+        (r#" a:up { job = "api" , } "#, true),
+        (r#"a:up{job="x"}"#, false),
+        (r#"{"a:up"}"#, true),
+        (r#"{"a:up", job='api'}"#, true),
+        (r#"{job=~`a.*`,"up"}"#, false),
+        (r#"not {job="api"}"#, false),
+        ("{}", true),
+        (r#"{name="\xc3\xbc"}"#, true),
+        (r#"{name="\303\274"}"#, true),
+    ] {
+        assert_eq!(Selector::series(text).map(|selector| selector.matches(&up)), Ok(expected), "{text}");
+    }
+    for (text, message) in [
+        ("", "expected the name of a metric or `{` at byte 0 of the selector"),
+        ("1up", "expected the name of a metric or `{` at byte 0 of the selector"),
+        ("up or down", "expected the end at byte 3 of the selector"),
+        (r#"{} and {job="a"}"#, "expected the end at byte 3 of the selector"),
+        ("up[5m]", "expected the end at byte 2 of the selector"),
+        ("{job}", "expected `=`, `!=`, `=~` or `!~` at byte 4 of the selector"),
+        (r#"{"up""#, "expected `=`, `!=`, `=~` or `!~` at byte 5 of the selector"),
+        (r#"{a="\400"}"#, "malformed string at byte 3 of the selector"),
+        (r#"{a="\xc3"}"#, "malformed string at byte 3 of the selector"),
+    ] {
+        assert_eq!(Selector::series(text).unwrap_err().to_string(), message, "{text}");
+    }
+}
+
+#[test]
+fn a_selector_can_be_asked_of_some_labels_only() {
+    let selector = parsed(r#"{job="api",hidden=""}"#);
+    let target = labels(&[("job", "api"), ("hidden", "x")]);
+    assert!(!selector.matches(&target));
+    assert!(selector.matches_by(&|name| target.get(name).filter(|_| name != "hidden")));
 }
 
 #[test]
@@ -107,5 +149,6 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "[a{}()=~!\"'`\\\\ué,ornt ]{0,24}") {
         drop(text.parse::<Selector>());
+        drop(Selector::series(&text));
     }
 }
