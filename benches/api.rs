@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd::api::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, State, router};
+use rosterd::api::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, RemoteWrites, State, router};
 use rosterd::roster::{JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::store::MemoryStore;
 use rosterd::web::{ExternalUrl, Server, Settings};
@@ -74,6 +74,8 @@ fn state(roster: RosterHandle, registry: prometheus::Registry) -> State {
         lifecycle: Lifecycle { enabled: false, reload, quit, stopping },
         roster,
         providers: Providers::new(Vec::new),
+        scrapes: Default::default(),
+        remote_writes: RemoteWrites::new(Vec::new),
         listen_port: 9090,
         ready_at: Instant::now(),
     }

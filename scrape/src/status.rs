@@ -114,3 +114,14 @@ impl Statuses {
         self.0[fingerprint as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Statuses as they are told, by job and final labels: for those who read them and have nobody who scrapes.
+impl FromIterator<(Arc<str>, Labels, TargetStatus)> for Statuses {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Labels, TargetStatus)>>(told: I) -> Self {
+        let statuses = Self::default();
+        for (job, labels, status) in told {
+            statuses.update(&job, labels.fingerprint(), |known| *known = status);
+        }
+        statuses
+    }
+}

@@ -170,6 +170,8 @@ impl Agent {
             },
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
+            scrapes: Default::default(),
+            remote_writes: api::RemoteWrites::new(Vec::new),
             listen_port: port,
             ready_at: Instant::now() + grace,
         };

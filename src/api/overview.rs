@@ -8,9 +8,11 @@ use axum::extract::State as Extract;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use rosterd_discovery::{Presence, ProviderStatus};
+use rosterd_scrape::Statuses;
 
 use super::status::rfc3339;
-use super::{State, routes};
+use super::words::{Tally, bytes, coarse};
+use super::{RemoteWriteState, RemoteWriteStatus, State, routes};
 use crate::roster::view::{Counts, JobView};
 
 #[derive(Template)]
@@ -22,6 +24,7 @@ struct Overview {
     refused: Option<String>,
     prefix: String,
     jobs: Vec<Job>,
+    endpoints: Vec<Endpoint>,
     providers: Vec<Provider>,
     paths: Vec<&'static str>,
     docs: &'static str,
@@ -30,7 +33,18 @@ struct Overview {
 struct Job {
     name: Arc<str>,
     counts: Counts,
+    tally: Tally,
     state: String,
+}
+
+struct Endpoint {
+    name: String,
+    url: String,
+    state: &'static str,
+    /// Follows the word for the state.
+    detail: String,
+    pending: u64,
+    disk: String,
 }
 
 struct Provider {
@@ -46,18 +60,24 @@ struct Provider {
 pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
     let config = Arc::clone(&state.config.borrow());
     let links = |route: &super::Route| route.methods == ["GET"] && route.path != "/" && !route.path.contains('{');
-    let page = Overview {
+    let now = SystemTime::now();
+    page(&Overview {
         version: state.build.version.clone(),
         uptime: uptime(state.started),
         loaded: rfc3339(config.loaded),
         refused: config.refused.as_ref().map(ToString::to_string),
         prefix: state.external_url.path().to_owned(),
-        jobs: state.roster.view().jobs().map(|job| Job::from(&**job)).collect(),
+        jobs: state.roster.view().jobs().map(|job| Job::of(job, &state.scrapes)).collect(),
+        endpoints: state.remote_writes.list().into_iter().map(|status| Endpoint::of(status, now)).collect(),
         providers: state.providers.list().into_iter().map(Provider::from).collect(),
         paths: routes().iter().filter(|route| links(route)).map(|route| route.path).collect(),
         docs: concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs"),
-    };
-    match page.render() {
+    })
+}
+
+/// A page as an answer.
+pub(super) fn page(template: &impl Template) -> Response {
+    match template.render() {
         Ok(page) => Html(page).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -68,15 +88,36 @@ fn uptime(started: SystemTime) -> String {
     rosterd_model::Duration::from(std::time::Duration::from_secs(up)).to_string()
 }
 
-impl From<&JobView> for Job {
-    fn from(job: &JobView) -> Self {
+impl Job {
+    fn of(job: &JobView, statuses: &Statuses) -> Self {
         let restored = job.restored();
         let state = match job.servable() {
             Err(error) => error.to_string(),
             Ok(()) if restored.is_empty() => "synced".to_owned(),
             Ok(()) => format!("restored, waiting for {} of {} providers", restored.len(), job.providers().len()),
         };
-        Self { name: Arc::clone(&job.spec().name), counts: job.counts(), state }
+        let tally = Tally::of(job, statuses);
+        Self { name: Arc::clone(&job.spec().name), counts: job.counts(), tally, state }
+    }
+}
+
+impl Endpoint {
+    fn of(status: RemoteWriteStatus, now: SystemTime) -> Self {
+        let state = status.state(now);
+        let waiting = status.oldest_pending.and_then(|oldest| now.duration_since(oldest).ok()).map(coarse);
+        let detail = match (state, &status.last_error, waiting) {
+            (RemoteWriteState::Down, Some(error), _) => format!(": {error}"),
+            (RemoteWriteState::Behind, _, Some(waiting)) => format!(" by {waiting}"),
+            _ => String::new(),
+        };
+        Self {
+            name: status.name,
+            url: status.url,
+            state: state.as_str(),
+            detail,
+            pending: status.pending_samples,
+            disk: bytes(status.bytes_on_disk),
+        }
     }
 }
 

@@ -8,11 +8,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use rosterd_model::selector::SelectorError;
 use rosterd_model::{Coded, Priority, Report, Retry};
 use serde_json::{Map, Value, json};
 
 /// Where codes are explained; the code follows as the fragment.
-const TYPES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors.md");
+pub(super) const TYPES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors.md");
 
 /// What can be wrong with a request itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +27,20 @@ pub enum Error {
         value: String,
         /// What is expected.
         expected: &'static str,
+    },
+    /// A parameter of the query has to be a number and is none.
+    #[error("{name} must be a number")]
+    NotANumber {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A parameter of the query is no selector.
+    #[error("invalid parameter {name:?}")]
+    InvalidParameter {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: SelectorError,
     },
     /// A parameter of the query is missing.
     #[error("the parameter {name} is missing: {expected}")]
@@ -71,7 +86,7 @@ pub enum Error {
 impl Coded for Error {
     fn code(&self) -> &'static str {
         match self {
-            Self::BadParameter { .. } => "web_bad_parameter",
+            Self::BadParameter { .. } | Self::NotANumber { .. } | Self::InvalidParameter { .. } => "web_bad_parameter",
             Self::MissingParameter { .. } => "web_missing_parameter",
             Self::Unauthorized => "web_unauthorized",
             Self::LifecycleDisabled => "web_lifecycle_disabled",

@@ -36,6 +36,11 @@ impl Query {
         self.get(name).map(parse).transpose()
     }
 
+    /// A number as Go reads it, where Prometheus asks for one; what it refuses is refused in its words.
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<i64>, Error> {
+        self.get(name).map(|value| value.parse().map_err(|_| Error::NotANumber { name })).transpose()
+    }
+
     /// A duration, `1m30s` or a number of seconds.
     pub(super) fn duration(&self, name: &'static str) -> Result<Option<Duration>, Error> {
         let parse = |value: &str| {

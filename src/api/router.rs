@@ -10,7 +10,10 @@ use axum::routing::{MethodRouter, get, post};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::problem::Error;
-use super::{Problem, State, failed, lifecycle, metrics, overview, pools, providers, ready, sd, status, targets};
+use super::{
+    Problem, State, failed, lifecycle, metadata, metrics, overview, pools, providers, ready, remote_write, sd, status,
+    targets, targets_page,
+};
 use crate::web::nearest;
 
 /// One path of the API.
@@ -32,6 +35,7 @@ pub fn routes() -> Vec<Route> {
     let act = |path, handler| Route { methods: ACT, path, handler };
     vec![
         read("/", get(overview::overview)),
+        read("/targets", get(targets_page::targets)),
         read("/sd", get(sd::all)),
         // The name of a job may hold slashes, which some clients (vmagent) do not escape whatever they are told.
         read("/sd/{*job}", get(sd::job)),
@@ -42,9 +46,12 @@ pub fn routes() -> Vec<Route> {
         read("/metrics", get(metrics::expose)),
         read("/api/v1/targets", get(targets::targets)),
         read("/api/v1/targets/failed", get(failed::failed)),
+        read("/api/v1/targets/metadata", get(metadata::of_targets)),
         read("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
         read("/api/v1/scrape_pools", get(pools::scrape_pools)),
         read("/api/v1/providers", get(providers::providers)),
+        read("/api/v1/metadata", get(metadata::of_families)),
+        read("/api/v1/remote_write", get(remote_write::remote_write)),
         read("/api/v1/status/config", get(status::config)),
         read("/api/v1/status/flags", get(status::flags)),
         read("/api/v1/status/buildinfo", get(status::build)),

@@ -8,12 +8,13 @@ use std::time::SystemTime;
 
 use rosterd_discovery::ProviderStatus;
 use rosterd_model::Report;
+use rosterd_scrape::Statuses;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::HttpMetrics;
+use super::{HttpMetrics, RemoteWriteStatus};
 use crate::roster::RosterHandle;
 use crate::web::ExternalUrl;
 
@@ -44,6 +45,10 @@ pub struct State {
     pub roster: RosterHandle,
     /// Discovery.
     pub providers: Providers,
+    /// How the targets are.
+    pub scrapes: Statuses,
+    /// Where samples go.
+    pub remote_writes: RemoteWrites,
     /// The port that is listened on first.
     pub listen_port: u16,
     /// When the agent counts as ready although some providers have not reported.
@@ -69,6 +74,28 @@ impl Providers {
 impl fmt::Debug for Providers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Providers")
+    }
+}
+
+/// Lists the endpoints of remote write as they are at the moment.
+#[derive(Clone)]
+pub struct RemoteWrites(Arc<dyn Fn() -> Vec<RemoteWriteStatus> + Send + Sync>);
+
+impl RemoteWrites {
+    /// Wraps what knows the endpoints; it must not block.
+    pub fn new(list: impl Fn() -> Vec<RemoteWriteStatus> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(list))
+    }
+
+    /// All endpoints, in the order of the configuration.
+    pub fn list(&self) -> Vec<RemoteWriteStatus> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for RemoteWrites {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RemoteWrites")
     }
 }
 

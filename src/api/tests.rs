@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, ReloadRequest, State, router, routes};
+use super::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, ReloadRequest, RemoteWrites, State, router, routes};
 use crate::roster::{JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryStore;
 use crate::web::{ExternalUrl, Server, Settings};
@@ -60,6 +60,8 @@ impl Face {
         let mut state = State {
             roster: handle.clone(),
             providers: Providers::new(Vec::new),
+        scrapes: Default::default(),
+        remote_writes: RemoteWrites::new(Vec::new),
             listen_port: 9090,
             ready_at: Instant::now() + Duration::from_secs(3600),
             build: Build::this(),

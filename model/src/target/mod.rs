@@ -48,6 +48,11 @@ impl<'a> Target<'a> {
         self.0.iter().filter(|(name, _)| !name.starts_with(RESERVED_PREFIX))
     }
 
+    /// The value of such a label.
+    pub fn public_label(self, name: &str) -> Option<&'a str> {
+        self.0.get(name).filter(|_| !name.starts_with(RESERVED_PREFIX))
+    }
+
     /// Scheme, path and the parameters set by labels: what its URL is made of besides the address.
     pub fn url_parts(self) -> (&'a str, &'a str, impl Iterator<Item = (&'a str, &'a str)> + Clone) {
         let params = self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(PARAM_PREFIX)?, value)));

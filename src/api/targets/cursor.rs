@@ -1,0 +1,59 @@
+//! Where a page of targets begins: text for clients, a place in the roster for us.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::scan::{Kind, Place};
+use crate::api::problem::Error;
+use crate::roster::view::JobView;
+
+/// Where the next page begins. Opaque to clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::api) struct Cursor {
+    pub(super) kind: Kind,
+    pub(super) block: u32,
+    pub(super) entry: usize,
+    pub(super) provider: String,
+    pub(super) job: String,
+}
+
+impl Cursor {
+    /// At an entry that exists.
+    pub(super) fn at(kind: Kind, job: &JobView, place: Place) -> Self {
+        let block = &job.blocks()[place.block];
+        Self {
+            kind,
+            block: block.id(),
+            entry: place.entry,
+            provider: block.provider().as_str().to_owned(),
+            job: job.spec().name.to_string(),
+        }
+    }
+
+    /// The text that clients hand back.
+    pub(in crate::api) fn encode(&self) -> String {
+        let kind = match self.kind {
+            Kind::Active => 'a',
+            Kind::Dropped => 'd',
+        };
+        URL_SAFE_NO_PAD.encode(format!("{kind}\n{}\n{}\n{}\n{}", self.block, self.entry, self.provider, self.job))
+    }
+
+    /// Reads such a text.
+    pub(in crate::api) fn decode(text: &str) -> Result<Self, Error> {
+        let expected = "the nextCursor of the page before";
+        Self::parse(text).ok_or_else(|| Error::BadParameter { name: "cursor", value: text.to_owned(), expected })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let mut parts = text.splitn(5, '\n');
+        let kind = match parts.next()? {
+            "d" => Kind::Dropped,
+            "a" => Kind::Active,
+            _ => return None,
+        };
+        let (block, entry) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { kind, block, entry, provider: parts.next()?.to_owned(), job: parts.next()?.to_owned() })
+    }
+}

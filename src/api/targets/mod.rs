@@ -1,0 +1,274 @@
+//! `/api/v1/targets`: all targets in Prometheus' form, written while they are sent. What a request needs in memory is a
+//! piece of the answer and one unpacked block of discovered labels.
+
+mod cursor; // where a page begins
+mod scan; // through the entries, in short steps
+mod write; // one target as JSON
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::extract::State as Extract;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use http::Uri;
+use http::header::CONTENT_TYPE;
+use rosterd_model::Builder;
+use rosterd_scrape::{Health, Statuses, TargetStatus};
+
+use super::problem::Error;
+use super::query::Query;
+use super::url::Outside;
+use super::{Problem, State};
+use crate::publish::encode::string;
+use crate::roster::block::Walk;
+use crate::roster::target::Entry;
+use crate::roster::view::JobView;
+
+pub(super) use cursor::Cursor;
+pub(super) use scan::{Kind, Scan};
+pub(super) use write::{labels, last_error};
+
+/// A piece of the answer is sent when it has this size.
+pub(super) const PIECE: usize = 64 * 1024;
+/// So many entries are looked at before others may use the thread.
+pub(super) const LOOKS: usize = 8 * 1024;
+
+/// The targets.
+pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let limit = query.count("limit")?;
+    let start = query.get("cursor").map(Cursor::decode).transpose()?;
+    let health = health(&query)?;
+    let state_wanted = query.get("state").unwrap_or("any").to_lowercase();
+    let view = state.roster.view();
+    let all: Vec<_> = view.jobs().cloned().collect();
+    let wanted = query.get("scrapePool");
+    let jobs = all.iter().filter(|job| wanted.is_none_or(|wanted| &*job.spec().name == wanted)).cloned().collect();
+    let writer = Writer {
+        all,
+        scan: Scan::new(jobs),
+        statuses: state.scrapes.clone(),
+        now: SystemTime::now(),
+        outside: Outside::new(&state.external_url, state.listen_port),
+        active: matches!(state_wanted.as_str(), "any" | "active"),
+        // What was dropped has no health.
+        dropped: matches!(state_wanted.as_str(), "any" | "dropped") && health.is_none(),
+        health,
+        left: limit,
+        section: Section::Start,
+        comma: false,
+        walk: None,
+        next: None,
+        labels: Builder::new(),
+        url: String::new(),
+    };
+    Ok(json(writer.starting_at(start)))
+}
+
+/// The health that is asked for.
+pub(super) fn health(query: &Query) -> Result<Option<Health>, Error> {
+    let parse = |value: &str| {
+        let known = [Health::Up, Health::Down, Health::Unknown];
+        let found = known.into_iter().find(|health| health.as_str() == value);
+        found.ok_or_else(|| Error::BadParameter {
+            name: "health",
+            value: value.to_owned(),
+            expected: "up, down or unknown",
+        })
+    };
+    query.get("health").map(parse).transpose()
+}
+
+/// An answer that is written while it is sent. After each piece, empty ones included, others may use the thread.
+pub(super) fn json(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Response {
+    ([(CONTENT_TYPE, "application/json")], Body::from_stream(unhurried(pieces))).into_response()
+}
+
+fn unhurried(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    futures_util::stream::iter(pieces).filter_map(async |piece| {
+        tokio::task::yield_now().await;
+        (!piece.is_empty()).then_some(Ok(piece))
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Start,
+    List(Kind),
+    End,
+    Done,
+}
+
+struct Writer {
+    all: Vec<Arc<JobView>>,
+    scan: Scan,
+    statuses: Statuses,
+    now: SystemTime,
+    outside: Outside,
+    active: bool,
+    dropped: bool,
+    health: Option<Health>,
+    /// How many targets may still be written.
+    left: Option<usize>,
+    section: Section,
+    /// Whether something stands before the next target.
+    comma: bool,
+    /// The entries of the block that was read last.
+    walk: Option<Unpacked>,
+    next: Option<Cursor>,
+    labels: Builder,
+    url: String,
+}
+
+/// A block, and how many of its entries were read.
+struct Unpacked {
+    place: scan::Place,
+    walk: Walk,
+    read: usize,
+}
+
+impl Iterator for Writer {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.section == Section::Done {
+            return None;
+        }
+        let (mut out, mut looked) = (Vec::new(), 0);
+        while out.len() < PIECE && looked < LOOKS && self.section != Section::Done {
+            self.step(&mut out);
+            looked += self.scan.looked();
+        }
+        Some(out.into())
+    }
+}
+
+impl Writer {
+    /// Goes to where the page before ended.
+    fn starting_at(mut self, cursor: Option<Cursor>) -> Self {
+        if let Some(cursor) = cursor {
+            self.active &= cursor.kind == Kind::Active;
+            self.scan.resume(&cursor);
+        }
+        self
+    }
+
+    fn step(&mut self, out: &mut Vec<u8>) {
+        match self.section {
+            Section::Start => {
+                out.extend_from_slice(b"{\"status\":\"success\",\"data\":{\"activeTargets\":[");
+                self.section = Section::List(Kind::Active);
+                if !self.active {
+                    self.begin_dropped(out);
+                }
+            }
+            Section::List(Kind::Dropped) if !self.dropped => self.end_lists(out),
+            Section::List(kind) if !self.scan.is_over() && self.next.is_none() => self.entry(kind, out),
+            Section::List(Kind::Active) => {
+                self.scan.rewind();
+                self.begin_dropped(out);
+            }
+            Section::List(Kind::Dropped) => self.end_lists(out),
+            Section::End => {
+                if let Some(cursor) = &self.next {
+                    out.extend_from_slice(b",\"nextCursor\":");
+                    string(&cursor.encode(), out);
+                }
+                out.extend_from_slice(b"}}");
+                self.section = Section::Done;
+            }
+            Section::Done => {}
+        }
+    }
+
+    fn begin_dropped(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"],\"droppedTargets\":[");
+        self.section = Section::List(Kind::Dropped);
+        self.comma = false;
+    }
+
+    fn end_lists(&mut self, out: &mut Vec<u8>) {
+        self.section = Section::End;
+        out.extend_from_slice(b"],\"droppedTargetCounts\":");
+        self.counts(out);
+    }
+
+    /// As in Prometheus the counts are those of all jobs, and null where dropped targets are not asked for.
+    fn counts(&self, out: &mut Vec<u8>) {
+        if !self.dropped {
+            out.extend_from_slice(b"null");
+            return;
+        }
+        out.push(b'{');
+        for (index, job) in self.all.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            string(&job.spec().name, out);
+            out.extend_from_slice(format!(":{}", job.counts().dropped).as_bytes());
+        }
+        out.push(b'}');
+    }
+
+    /// Looks for the next entry and writes it.
+    fn entry(&mut self, kind: Kind, out: &mut Vec<u8>) {
+        let mut status = None;
+        let (statuses, health) = (&self.statuses, self.health);
+        let found = self.scan.step(kind, |job, labels| {
+            status = statuses.get(&job.spec().name, labels);
+            health.is_none_or(|wanted| status.as_ref().map_or(Health::Unknown, |status| status.health) == wanted)
+        });
+        let Some(place) = found else { return };
+        if self.left == Some(0) {
+            self.next = Some(self.scan.cursor(kind, place));
+            return;
+        }
+        self.left = self.left.map(|left| left - 1);
+        let job = Arc::clone(self.scan.job(place));
+        self.load(&job, place);
+        if std::mem::replace(&mut self.comma, true) {
+            out.push(b',');
+        }
+        self.write(&job, place, status.unwrap_or_default(), out);
+    }
+
+    /// Loads the discovered labels of an entry.
+    fn load(&mut self, job: &JobView, place: scan::Place) {
+        let block = &job.blocks()[place.block];
+        let unpacked = match self.walk.take() {
+            Some(unpacked) if unpacked.place.same_block(place) && unpacked.read <= place.entry => unpacked,
+            _ => Unpacked { place, walk: block.walk(), read: 0 },
+        };
+        let unpacked = self.walk.insert(unpacked);
+        while unpacked.read < place.entry {
+            unpacked.walk.next_entry();
+            unpacked.read += 1;
+        }
+        if let Some(entry) = unpacked.walk.next_entry() {
+            unpacked.read += 1;
+            entry.load(&mut self.labels);
+        }
+        job.spec().add_defaults(&mut self.labels);
+        self.labels.sort();
+    }
+
+    fn write(&mut self, job: &JobView, place: scan::Place, status: TargetStatus, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"discoveredLabels\":");
+        labels(self.labels.iter(), out);
+        match &job.blocks()[place.block].entries()[place.entry] {
+            Entry::Active(found) => {
+                let outside = &self.outside;
+                write::Active { job, labels: found, status: &status, outside, now: self.now }.write(&mut self.url, out);
+            }
+            _ => {
+                out.extend_from_slice(b",\"scrapePool\":");
+                string(&job.spec().name, out);
+            }
+        }
+        out.push(b'}');
+    }
+}

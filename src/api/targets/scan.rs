@@ -1,0 +1,176 @@
+//! Goes through the entries of jobs in the order of discovery, in steps that are short, from any place on.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rosterd_model::Labels;
+
+use super::cursor::Cursor;
+use crate::roster::target::Entry;
+use crate::roster::view::{BlockView, JobView};
+
+/// So many entries are looked at in one step: a block can be large, and others wait for the thread.
+const STEP: usize = 512;
+
+/// Which entries are gone through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Kind {
+    /// Targets, each once.
+    Active,
+    /// What relabelling dropped, as far as the job keeps it.
+    Dropped,
+}
+
+/// An entry of a block of a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::api) struct Place {
+    pub(super) job: usize,
+    pub(super) block: usize,
+    pub(super) entry: usize,
+}
+
+impl Place {
+    pub(super) fn same_block(self, other: Self) -> bool {
+        (self.job, self.block) == (other.job, other.block)
+    }
+}
+
+/// The jobs, and how far they were gone through.
+pub(in crate::api) struct Scan {
+    jobs: Vec<Arc<JobView>>,
+    place: Place,
+    /// Targets of the job with several origins that were passed.
+    seen: HashSet<u64>,
+    /// Dropped entries of the job that were passed.
+    listed: usize,
+    /// How many entries were looked at.
+    looked: usize,
+}
+
+impl Scan {
+    /// From the first entry on.
+    pub(in crate::api) fn new(jobs: Vec<Arc<JobView>>) -> Self {
+        Self { jobs, place: Place::default(), seen: HashSet::new(), listed: 0, looked: 0 }
+    }
+
+    /// From the first entry on again.
+    pub(in crate::api) fn rewind(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.jobs));
+    }
+
+    /// Goes to where the page before ended.
+    pub(in crate::api) fn resume(&mut self, cursor: &Cursor) {
+        let found = self.jobs.iter().position(|job| *job.spec().name >= *cursor.job);
+        self.place.job = found.unwrap_or(self.jobs.len());
+        let Some(job) = self.jobs.get(self.place.job).filter(|job| *job.spec().name == *cursor.job).cloned() else {
+            return;
+        };
+        let rank = |name: &str| job.providers().iter().position(|(key, _)| key.as_str() == name);
+        let wanted = (rank(&cursor.provider), cursor.block);
+        let reached = |block: &BlockView| (rank(block.provider().as_str()), block.id()) >= wanted;
+        self.place.block = job.blocks().iter().position(reached).unwrap_or(job.blocks().len());
+        let same = job
+            .blocks()
+            .get(self.place.block)
+            .is_some_and(|block| block.id() == cursor.block && block.provider().as_str() == cursor.provider);
+        self.place.entry = if same { cursor.entry } else { 0 };
+        self.remember_passed(&job);
+    }
+
+    /// Notes what the pages before have shown of a job.
+    fn remember_passed(&mut self, job: &JobView) {
+        let several = |labels| job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1);
+        for (index, block) in job.blocks().iter().enumerate().take(self.place.block + 1) {
+            let until = if index == self.place.block { self.place.entry } else { usize::MAX };
+            for entry in block.entries().iter().take(until) {
+                match entry {
+                    Entry::Active(labels) if several(labels) => {
+                        self.seen.insert(labels.fingerprint());
+                    }
+                    Entry::Dropped => self.listed += 1,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Whether everything was gone through.
+    pub(in crate::api) fn is_over(&self) -> bool {
+        self.place.job >= self.jobs.len()
+    }
+
+    /// How many entries were looked at since this was asked last.
+    pub(in crate::api) fn looked(&mut self) -> usize {
+        std::mem::take(&mut self.looked)
+    }
+
+    /// The final labels of the target at a place.
+    pub(in crate::api) fn labels(&self, place: Place) -> Option<&Labels> {
+        match self.job(place).blocks().get(place.block)?.entries().get(place.entry)? {
+            Entry::Active(labels) => Some(labels),
+            _ => None,
+        }
+    }
+
+    /// The job of a place.
+    pub(in crate::api) fn job(&self, place: Place) -> &Arc<JobView> {
+        &self.jobs[place.job]
+    }
+
+    /// Where a page begins whose first entry is at this place.
+    pub(in crate::api) fn cursor(&self, kind: Kind, place: Place) -> Cursor {
+        Cursor::at(kind, self.job(place), place)
+    }
+
+    /// Takes one step: the next entry of this kind, if there is one that near. Of targets only those that `keep`
+    /// wants; it has to answer equally for equal ones.
+    pub(in crate::api) fn step(
+        &mut self,
+        kind: Kind,
+        mut keep: impl FnMut(&JobView, &Labels) -> bool,
+    ) -> Option<Place> {
+        let job = Arc::clone(self.jobs.get(self.place.job)?);
+        self.looked += 1;
+        let Some(block) = job.blocks().get(self.place.block) else {
+            self.place = Place { job: self.place.job + 1, ..Place::default() };
+            self.seen.clear();
+            self.listed = 0;
+            return None;
+        };
+        let rest = block.entries().get(self.place.entry..).unwrap_or_default();
+        let part = &rest[..rest.len().min(STEP)];
+        if let Some(skipped) = part.iter().position(|entry| self.shows(kind, &job, entry, &mut keep)) {
+            let found = Place { entry: self.place.entry + skipped, ..self.place };
+            self.place.entry = found.entry + 1;
+            self.looked += skipped;
+            return Some(found);
+        }
+        self.looked += part.len();
+        self.place = match part.len() < rest.len() {
+            true => Place { entry: self.place.entry + part.len(), ..self.place },
+            false => Place { block: self.place.block + 1, entry: 0, ..self.place },
+        };
+        None
+    }
+
+    fn shows(
+        &mut self,
+        kind: Kind,
+        job: &JobView,
+        entry: &Entry,
+        keep: &mut impl FnMut(&JobView, &Labels) -> bool,
+    ) -> bool {
+        match (kind, entry) {
+            (Kind::Active, Entry::Active(labels)) if keep(job, labels) => {
+                let several = job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1);
+                !several || self.seen.insert(labels.fingerprint())
+            }
+            (Kind::Dropped, Entry::Dropped) => {
+                let kept = job.spec().limits.keep_dropped;
+                self.listed += 1;
+                kept == 0 || self.listed <= kept
+            }
+            _ => false,
+        }
+    }
+}

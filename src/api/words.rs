@@ -1,0 +1,108 @@
+//! How the pages put times and counts into words. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use rosterd_scrape::Statuses;
+
+use crate::roster::view::JobView;
+
+/// How many targets of a job are how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) up: usize,
+    pub(super) down: usize,
+    pub(super) unknown: usize,
+}
+
+impl Tally {
+    /// Who has no status counts as unknown.
+    pub(super) fn of(job: &JobView, statuses: &Statuses) -> Self {
+        let [up, down, _] = statuses.counts(&job.spec().name);
+        Self { up, down, unknown: job.counts().targets.saturating_sub(up + down) }
+    }
+}
+
+/// A time for people, and for programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub(super) words: String,
+    pub(super) rfc3339: String,
+}
+
+impl Moment {
+    /// `5m ago`, `in 30s`.
+    pub(super) fn of(time: SystemTime, now: SystemTime) -> Self {
+        let words = match now.duration_since(time) {
+            Ok(past) => format!("{} ago", coarse(past)),
+            Err(ahead) => format!("in {}", coarse(ahead.duration())),
+        };
+        Self { words, rfc3339: super::status::rfc3339(time) }
+    }
+}
+
+/// The largest unit and the next one: `59s`, `4m10s`, `2d3h`.
+pub(super) fn coarse(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let seconds = duration.as_secs();
+    let largest = UNITS.iter().position(|(size, _)| seconds >= *size).unwrap_or(UNITS.len() - 1);
+    let (size, unit) = UNITS[largest];
+    let mut words = format!("{}{unit}", seconds / size);
+    if let Some((next, unit)) = UNITS.get(largest + 1)
+        && seconds % size >= *next
+    {
+        words.push_str(&format!("{}{unit}", seconds % size / next));
+    }
+    words
+}
+
+/// `870µs`, `12.3ms`, `1.52s`.
+pub(super) fn fine(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        0.0..0.001 => format!("{}µs", duration.as_micros()),
+        0.001..1.0 => format!("{:.1}ms", seconds * 1e3),
+        _ => format!("{seconds:.2}s"),
+    }
+}
+
+/// `1.5 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (bytes as f64, 0);
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_two_units_at_most() {
+        for (seconds, words) in
+            [(0, "0s"), (59, "59s"), (60, "1m"), (250, "4m10s"), (3_605, "1h"), (90_000, "1d1h"), (864_000, "10d")]
+        {
+            assert_eq!(coarse(Duration::from_secs(seconds)), words);
+        }
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        assert_eq!(Moment::of(SystemTime::UNIX_EPOCH, now).words, "1m40s ago");
+        assert_eq!(Moment::of(now + Duration::from_secs(30), now).words, "in 30s");
+    }
+
+    #[test]
+    fn short_durations_keep_their_digits() {
+        for (micros, words) in [(0, "0µs"), (870, "870µs"), (12_345, "12.3ms"), (1_524_000, "1.52s")] {
+            assert_eq!(fine(Duration::from_micros(micros)), words);
+        }
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_suits_them() {
+        for (size, words) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB")] {
+            assert_eq!(bytes(size), words);
+        }
+    }
+}
