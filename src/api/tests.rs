@@ -60,8 +60,8 @@ impl Face {
         let mut state = State {
             roster: handle.clone(),
             providers: Providers::new(Vec::new),
-        scrapes: Default::default(),
-        remote_writes: RemoteWrites::new(Vec::new),
+            scrapes: Default::default(),
+            remote_writes: RemoteWrites::new(Vec::new),
             listen_port: 9090,
             ready_at: Instant::now() + Duration::from_secs(3600),
             build: Build::this(),
