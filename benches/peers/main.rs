@@ -3,18 +3,16 @@
 //! `cargo bench --bench peers -- SCENARIO... [--idle=SECONDS] [--only=rosterd,prometheus,vmagent]`; `docs/benchmarks.md`
 //! tells what the scenarios are. All targets are on the loopback interface, and scraped once a day.
 
-mod http;
 mod input;
-mod program;
 mod scenario;
-mod table;
-mod usage;
+#[path = "../shared/mod.rs"]
+mod shared;
 
 use std::time::Duration;
 
-use program::Kind;
 use scenario::{Options, Scenario};
-use table::Table;
+use shared::program::Kind;
+use shared::table::Table;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {

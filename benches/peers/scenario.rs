@@ -7,7 +7,8 @@ use rosterd_testkit::Folder;
 use tokio::time::{Instant, sleep};
 
 use super::input::{Input, JOB};
-use super::program::{Kind, Program};
+use super::shared::program::{Kind, Place, Program};
+use super::shared::table::{Row, mebibytes, row, seconds};
 
 /// What may be set on the command line.
 pub(super) struct Options {
@@ -16,9 +17,6 @@ pub(super) struct Options {
     /// The programs to measure.
     pub(super) kinds: Vec<Kind>,
 }
-
-/// A figure and its name.
-type Row = (String, String);
 
 /// A kind of measurement and its number of targets.
 pub(super) struct Scenario {
@@ -63,14 +61,14 @@ impl Scenario {
         let (folder, input) = (Folder::new(), Input::one_file(self.targets));
         input.write(&folder);
         let empty = baseline(kind).await;
-        let mut program = Program::start(kind, &folder);
+        let mut program = start(kind, &folder);
         let took = program.wait_targets(input.active(), program.started()).await;
-        let cpu = program.cpu();
+        let cpu = program.cpu().total();
         // Whatever is left to do is no idling.
         sleep(Duration::from_secs(10)).await;
-        let (settled, cpu_settled) = (Instant::now(), program.cpu());
+        let (settled, cpu_settled) = (Instant::now(), program.cpu().total());
         sleep(options.idle).await;
-        let idle = (program.cpu() - cpu_settled) * 60.0 / settled.elapsed().as_secs_f64();
+        let idle = (program.cpu().total() - cpu_settled) * 60.0 / settled.elapsed().as_secs_f64();
         let (resident, peak) = program.resident();
         vec![
             row("time until all are there", seconds(took)),
@@ -89,17 +87,17 @@ impl Scenario {
         for (files, where_) in [(1, "in one big file"), (1000, "in one of 1000 files")] {
             let (folder, input) = (Folder::new(), Input { files, ..Input::one_file(self.targets) });
             input.write(&folder);
-            let mut program = Program::start(kind, &folder);
+            let mut program = start(kind, &folder);
             program.wait_targets(input.active(), program.started()).await;
             sleep(Duration::from_secs(10)).await;
             for round in 1..=3 {
-                let before = program.cpu();
+                let before = program.cpu().total();
                 // The time to write the file is part of it for nobody: it is renamed into place.
                 input.change(&folder, round);
                 let changed = Instant::now();
                 let took = program.wait_targets(input.active() + round, changed).await;
                 sleep(Duration::from_secs(2)).await;
-                let cpu = program.cpu() - before;
+                let cpu = program.cpu().total() - before;
                 rows.push(row(format!("10 targets {where_}, round {round}: time"), seconds(took)));
                 rows.push(row(format!("10 targets {where_}, round {round}: CPU"), format!("{cpu:.2} s")));
             }
@@ -111,9 +109,9 @@ impl Scenario {
         let (folder, input) = (Folder::new(), Input { kept: 100, ..Input::one_file(self.targets) });
         input.write(&folder);
         let empty = baseline(kind).await;
-        let mut program = Program::start(kind, &folder);
+        let mut program = start(kind, &folder);
         let took = program.wait_targets(input.active(), program.started()).await;
-        let cpu = program.cpu();
+        let cpu = program.cpu().total();
         sleep(Duration::from_secs(15)).await;
         let (resident, peak) = program.resident();
         vec![
@@ -128,7 +126,7 @@ impl Scenario {
     async fn http(&self, kind: Kind) -> Vec<Row> {
         let (folder, input) = (Folder::new(), Input::one_file(self.targets));
         input.write(&folder);
-        let mut program = Program::start(kind, &folder);
+        let mut program = start(kind, &folder);
         program.wait_targets(input.active(), program.started()).await;
         sleep(Duration::from_secs(10)).await;
         let mut rows = Vec::new();
@@ -137,11 +135,14 @@ impl Scenario {
             if kind == Kind::Rosterd { &[(list.as_str(), "gzip"), (list.as_str(), "identity")][..] } else { &[] };
         for &(path, encoding) in [("/api/v1/targets", "identity"), ("/api/v1/targets", "gzip")].iter().chain(lists) {
             for request in ["first", "second", "third"] {
-                let before = program.cpu();
-                let answer = program.get(path, encoding).await;
-                let cpu = program.cpu() - before;
+                let before = program.cpu().total();
+                let asked = Instant::now();
+                let answer = program.get(path, encoding).await.expect("a program that has its targets answers");
+                let took = asked.elapsed();
+                assert_eq!(answer.status, 200, "{}{path}: {}", kind.name(), String::from_utf8_lossy(&answer.body));
+                let cpu = program.cpu().total() - before;
                 let size = answer.body.len() as f64 / 1e6;
-                let value = format!("{} / {cpu:.2} s", seconds(answer.took));
+                let value = format!("{} / {cpu:.2} s", seconds(took));
                 rows.push(row(format!("{path} {encoding}, {request}: time / CPU"), value));
                 if request == "first" {
                     rows.push(row(format!("{path} {encoding}: size"), format!("{size:.1} MB")));
@@ -157,23 +158,21 @@ impl Scenario {
 async fn baseline(kind: Kind) -> u64 {
     let folder = Folder::new();
     Input::one_file(0).write(&folder);
-    let mut program = Program::start(kind, &folder);
+    let mut program = start(kind, &folder);
     program.wait_started().await;
     sleep(Duration::from_secs(2)).await;
     program.resident().0
 }
 
-fn row(name: impl Into<String>, value: String) -> Row {
-    (name.into(), value)
-}
-
-fn seconds(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    if seconds < 1.0 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.2} s") }
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / 1024.0 / 1024.0)
+/// Starts a program on the configuration in the folder, with an empty store.
+fn start(kind: Kind, folder: &Folder) -> Program {
+    let place = Place::in_folder(folder, "http://127.0.0.1:9/");
+    if place.data.exists() {
+        let (data, is_folder) = (&place.data, place.data.is_dir());
+        let removed = if is_folder { std::fs::remove_dir_all(data) } else { std::fs::remove_file(data) };
+        removed.expect("the store of the program before can be removed");
+    }
+    Program::start(kind, &place)
 }
 
 impl fmt::Display for Scenario {

@@ -1,29 +1,30 @@
 //! The programs, pinned to the first core.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use rosterd_testkit::{Folder, Process, free_loopback_listener, need};
 use tokio::time::{Instant, sleep};
 
-use super::http;
-use super::usage;
+use super::http::{self, Answer};
+use super::usage::{self, Cpu};
 
 /// Nobody is given up before.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Rosterd,
     Prometheus,
     Vmagent,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Rosterd, Self::Prometheus, Self::Vmagent];
+    pub(crate) const ALL: [Self; 3] = [Self::Rosterd, Self::Prometheus, Self::Vmagent];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rosterd => "rosterd",
             Self::Prometheus => "prometheus",
@@ -31,7 +32,7 @@ impl Kind {
         }
     }
 
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
         found.unwrap_or_else(|| panic!("{name} is none of rosterd, prometheus, vmagent"))
     }
@@ -52,11 +53,11 @@ impl Kind {
         shortest.max(since / 50)
     }
 
-    fn command(self, folder: &Folder, port: u16) -> Command {
+    /// The whole command.
+    pub(crate) fn command(self, place: &Place) -> Command {
         let mut command = Command::new(need("taskset", "util-linux"));
         command.args(["-c", "0"]);
-        let (config, data) = (folder.path("prometheus.yml"), folder.path("data"));
-        let (config, data) = (config.display(), data.display());
+        let (config, data, port) = (place.config.display(), place.data.display(), place.port);
         match self {
             Self::Rosterd => command
                 .args([env!("CARGO_BIN_EXE_rosterd"), "run"])
@@ -69,60 +70,69 @@ impl Kind {
             Self::Vmagent => command
                 .arg(need("vmagent", "victoria-metrics"))
                 .args([format!("-promscrape.config={config}"), format!("-remoteWrite.tmpDataPath={data}")])
-                .args([format!("-httpListenAddr=127.0.0.1:{port}"), "-remoteWrite.url=http://127.0.0.1:9/".to_owned()])
+                .args([format!("-httpListenAddr=127.0.0.1:{port}"), format!("-remoteWrite.url={}", place.receiver)])
                 .arg("-promscrape.suppressScrapeErrors"),
         };
         command
     }
 }
 
+/// Where a program finds its configuration, keeps its store, listens, and sends samples to (which the others read in
+/// the configuration).
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) config: PathBuf,
+    pub(crate) data: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) receiver: String,
+}
+
+impl Place {
+    /// A place in a folder, with a port that is free now.
+    pub(crate) fn in_folder(folder: &Folder, receiver: impl Into<String>) -> Self {
+        let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+        Self { config: folder.path("prometheus.yml"), data: folder.path("data"), port, receiver: receiver.into() }
+    }
+}
+
 /// A running program.
-pub(super) struct Program {
+pub(crate) struct Program {
     kind: Kind,
-    process: Process,
+    pub(crate) process: Process,
     port: u16,
     started: Instant,
 }
 
 impl Program {
-    /// Starts it on the configuration in the folder, with an empty store.
-    pub(super) fn start(kind: Kind, folder: &Folder) -> Self {
-        let data = folder.path("data");
-        if data.exists() {
-            let removed = if data.is_dir() { std::fs::remove_dir_all(&data) } else { std::fs::remove_file(&data) };
-            removed.expect("the store of the program before can be removed");
-        }
-        let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+    /// Starts it on the configuration and the store at this place.
+    pub(crate) fn start(kind: Kind, place: &Place) -> Self {
         let started = Instant::now();
-        let process = Process::start(kind.name(), &mut kind.command(folder, port));
-        Self { kind, process, port, started }
+        let process = Process::start(kind.name(), &mut kind.command(place));
+        Self { kind, process, port: place.port, started }
     }
 
     /// When it was started.
-    pub(super) fn started(&self) -> Instant {
+    pub(crate) fn started(&self) -> Instant {
         self.started
     }
 
-    /// CPU seconds so far.
-    pub(super) fn cpu(&self) -> f64 {
-        usage::cpu_seconds(self.process.id())
+    /// What it has used so far.
+    pub(crate) fn cpu(&self) -> Cpu {
+        usage::cpu(self.process.id())
     }
 
     /// Resident bytes, now and at the peak.
-    pub(super) fn resident(&self) -> (u64, u64) {
+    pub(crate) fn resident(&self) -> (u64, u64) {
         usage::resident(self.process.id())
     }
 
     /// Asks it for a page.
-    pub(super) async fn get(&self, path: &str, encoding: &str) -> http::Answer {
-        let answer = http::get(self.port, path, encoding).await;
-        let answer = answer.unwrap_or_else(|error| panic!("{} does not answer {path}: {error}", self.kind.name()));
-        assert_eq!(answer.status, 200, "{}{path}: {}", self.kind.name(), String::from_utf8_lossy(&answer.body));
-        answer
+    pub(crate) async fn get(&self, path: &str, encoding: &str) -> std::io::Result<Answer> {
+        http::get(self.port, path, encoding).await
     }
 
     /// Waits until it has so many targets, and returns the time since `since`.
-    pub(super) async fn wait_targets(&mut self, count: usize, since: Instant) -> Duration {
+    pub(crate) async fn wait_targets(&mut self, count: usize, since: Instant) -> Duration {
         loop {
             if self.targets().await == Some(count) {
                 return since.elapsed();
@@ -134,15 +144,15 @@ impl Program {
     }
 
     /// Waits until it serves metrics.
-    pub(super) async fn wait_started(&mut self) {
-        while http::get(self.port, "/metrics", "identity").await.is_err() {
+    pub(crate) async fn wait_started(&mut self) {
+        while self.get("/metrics", "identity").await.is_err() {
             assert!(self.process.exited().is_none(), "{} ended:\n{}", self.kind.name(), self.process.log());
             sleep(Duration::from_millis(20)).await;
         }
     }
 
     async fn targets(&self) -> Option<usize> {
-        let answer = http::get(self.port, "/metrics", "identity").await.ok()?;
+        let answer = self.get("/metrics", "identity").await.ok()?;
         let text = String::from_utf8_lossy(&answer.body);
         let series = text.lines().filter(|line| line.starts_with(self.kind.targets()));
         let values = series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
