@@ -44,6 +44,7 @@ async fn measure(scenarios: &[Scenario], options: &Options) -> ExitCode {
     for &scenario in scenarios {
         let mut table = Table::new(&options.kinds);
         for &kind in &options.kinds {
+            eprintln!("{}: {}", kind.name(), scenario.title(options));
             let outcome = scenario.run(kind, options).await;
             for (row, value) in outcome.rows {
                 table.add(row, kind, value);

@@ -188,6 +188,7 @@ impl Run {
             row("of them missing", figures.missing.to_string()),
             row("doubled", figures.doubled.to_string()),
             row("targets with other samples", figures.different.to_string()),
+            row("targets with values read inexactly", figures.inexact.to_string()),
             row("samples of nobody", figures.unknown.to_string()),
             row("scrapes out of order", figures.disordered.to_string()),
             row("scrapes that failed", down.to_string()),

@@ -56,10 +56,11 @@ pub(crate) struct Figures {
     pub(crate) down: u64,
     pub(crate) disordered: u64,
     /// Samples of `up` and of targets that were served and have not arrived, or more often than they were served, and
-    /// targets of which as many samples arrived as were served, but others.
+    /// targets of which as many samples arrived as were served, but others, or not exactly the same.
     pub(crate) missing: u64,
     pub(crate) doubled: u64,
     pub(crate) different: u64,
+    pub(crate) inexact: u64,
 }
 
 impl Account {
@@ -122,8 +123,10 @@ impl Account {
                 figures.missing += served.saturating_sub(arrived);
                 figures.doubled += arrived.saturating_sub(served);
             }
-            let as_many = target.served.count == target.arrived.count;
-            figures.different += u64::from(as_many && target.served != target.arrived);
+            let (served, arrived) = (target.served, target.arrived);
+            let different = served.count == arrived.count && served.rough != arrived.rough;
+            figures.different += u64::from(different);
+            figures.inexact += u64::from(!different && served.count == arrived.count && served.exact != arrived.exact);
         }
         figures
     }

@@ -2,26 +2,37 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// So many samples. Two tallies are equal when the same samples were added, in any order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// So many samples. Two tallies have equal sums when the same samples were added, in any order.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
     pub(super) count: u64,
-    sum: u64,
+    /// Of all bits.
+    pub(super) exact: u64,
+    /// Of values as far as single precision tells them apart: some programs read numbers nearly right.
+    pub(super) rough: u64,
 }
 
 impl Tally {
     /// Adds a sample of a series.
     pub(super) fn add(&mut self, series: u64, value: f64) {
         self.count += 1;
-        let mixed = (series ^ value.to_bits().rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.sum = self.sum.wrapping_add(mixed ^ (mixed >> 29));
+        let bits = value.to_bits();
+        self.exact = self.exact.wrapping_add(mixed(series, bits));
+        // The odd number keeps round values away from where the next one begins.
+        self.rough = self.rough.wrapping_add(mixed(series, bits.wrapping_add(0x0a5a_5a5a) >> 29));
     }
 
     /// Adds all samples of another one.
     pub(super) fn extend(&mut self, other: Self) {
         self.count += other.count;
-        self.sum = self.sum.wrapping_add(other.sum);
+        self.exact = self.exact.wrapping_add(other.exact);
+        self.rough = self.rough.wrapping_add(other.rough);
     }
+}
+
+fn mixed(series: u64, value: u64) -> u64 {
+    let mixed = (series ^ value.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 29)
 }
 
 /// The identity of a series, from its labels in any order.
