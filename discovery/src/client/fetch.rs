@@ -116,6 +116,10 @@ impl Shared {
             match redirect::target(&from, status, &headers) {
                 None => {}
                 Some(Err(reason)) => return Err(ClientError::Redirect { url: shown(&from), reason }),
+                Some(Ok(_)) if !fetch.unix_socket.is_empty() => {
+                    let reason = "those of a unix socket are not followed".to_owned();
+                    return Err(ClientError::Redirect { url: shown(&from), reason });
+                }
                 Some(Ok(to)) => {
                     body.truncate(start);
                     let same_host = redirect::keeps_credentials(&from, &to);

@@ -1,1 +1,325 @@
+//! The engine against servers on the loopback interface.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prometheus::Registry;
+use rosterd_discovery::client::{Client, HttpClientConfig, Options};
+use rosterd_discovery::stopper::Stopper;
+use rosterd_exposition::{Escaping, Protocol};
+use rosterd_model::Labels;
+use rosterd_ship::wire::{STALE, each_series};
+use rosterd_ship::{Block, Wants};
+use rosterd_testkit::{ScriptedServer, Step, eventually, leak_checked_live, patience};
+
+use super::{Change, Clock, Engine, Settings};
+use crate::job::{Job, headers};
+use crate::schedule::Seed;
+use crate::status::Health;
+use crate::{Metrics, Sink, ingest};
+
+/// Remembers what it is handed, as lines: name, value, the labels that are not those of every target.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Sink for Notes {
+    fn wants(&self) -> Wants {
+        Wants { samples: true, ..Wants::default() }
+    }
+
+    fn push(&self, _: u64, block: &Block) {
+        let mut lines = self.0.lock().unwrap();
+        each_series(&block.series, |series| {
+            let name = series.labels().find(|(name, _)| *name == "__name__").unwrap().1;
+            for (value, _) in series.samples() {
+                let stale = value.to_bits() == STALE.to_bits();
+                lines.push(format!("{name} {}", if stale { "stale".to_owned() } else { value.to_string() }));
+            }
+        })
+        .unwrap();
+    }
+}
+
+impl Notes {
+    /// Takes what came of these series, and forgets the rest.
+    fn of(&self, names: &[&str]) -> Vec<String> {
+        let lines = std::mem::take(&mut *self.0.lock().unwrap());
+        lines.into_iter().filter(|line| names.iter().any(|name| line.starts_with(&format!("{name} ")))).collect()
+    }
+
+    fn has(&self, line: &str) -> bool {
+        self.0.lock().unwrap().iter().any(|known| known == line)
+    }
+}
+
+/// An engine, and what it needs.
+struct Scene {
+    engine: Engine,
+    notes: Arc<Notes>,
+    metrics: Metrics,
+    registry: Registry,
+    stopper: Stopper,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (notes, registry, stopper) = (Arc::<Notes>::default(), Registry::new(), Stopper::new());
+        let metrics = Metrics::register(&registry).unwrap();
+        let sink: Arc<dyn Sink> = notes.clone();
+        let settings = Settings { shards: 2, clock: Clock::system() };
+        let engine = Engine::start(&settings, &sink, &metrics, &stopper);
+        Self { engine, notes, metrics, registry, stopper }
+    }
+
+    fn job(&self, change: impl FnOnce(&mut Job)) -> Arc<Job> {
+        let options = Options { gzip: false, ..Options::default() };
+        let mut job = Job {
+            name: "j".into(),
+            client: Client::new(&HttpClientConfig::default(), options).unwrap(),
+            params: Default::default(),
+            headers: headers(&[Protocol::PrometheusText0_0_4], Escaping::AllowUtf8, true),
+            fallback: None,
+            body_limit: 1 << 20,
+            seed: Seed::default(),
+            rules: ingest::Rules::default(),
+            failure_log: None,
+            metrics: self.metrics.job("j"),
+        };
+        change(&mut job);
+        Arc::new(job)
+    }
+
+    async fn targets(&self, job: &Arc<Job>, added: &[Labels], removed: &[Labels]) {
+        let change = Change { job: Arc::clone(job), too_many: None, removed: removed.to_vec(), added: added.to_vec() };
+        self.engine.change(change).await;
+    }
+
+    async fn wait(&self, line: &str) {
+        eventually(patience(), &format!("{line:?} was handed over"), || self.notes.has(line)).await;
+    }
+
+    async fn wait_health(&self, target: &Labels, health: Health) {
+        let statuses = self.engine.statuses();
+        let is = || statuses.get("j", target).is_some_and(|status| status.health == health);
+        eventually(patience(), &format!("the target is {health:?}"), is).await;
+    }
+
+    async fn end(self) {
+        assert!(self.stopper.stop(Duration::from_secs(5)).await.is_empty());
+    }
+}
+
+/// A target with an interval that makes tests short.
+fn target(server: &ScriptedServer, path: &str, interval: &str) -> Labels {
+    [
+        ("__address__", server.address().to_string().as_str()),
+        ("__metrics_path__", path),
+        ("__scheme__", "http"),
+        ("__scrape_interval__", interval),
+        ("__scrape_timeout__", interval),
+        ("instance", "i"),
+        ("job", "j"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}
+
+fn text(step: Step, body: &str) -> Step {
+    step.reply_header("content-type", "text/plain; version=0.0.4").body(body.to_owned())
+}
+
+#[test]
+fn targets_are_scraped_again_and_again_until_they_are_gone() {
+    leak_checked_live(|| async {
+        let expected = Step::get("/metrics")
+            .with_header("accept", "text/plain;version=0.0.4;q=0.6,*/*;q=0.5")
+            .with_header("accept-encoding", "gzip")
+            .with_header("x-prometheus-scrape-timeout-seconds", "0.1");
+        let server = ScriptedServer::start([
+            text(expected, "a 1\nb 2\n"),
+            text(Step::get("/metrics"), "a 3\n"),
+            text(Step::get("/metrics").any_times(), "a 4\n"),
+        ])
+        .await;
+        let scene = Scene::new();
+        let (job, target) = (scene.job(|_| {}), target(&server, "/metrics", "100ms"));
+        scene.targets(&job, std::slice::from_ref(&target), &[]).await;
+        scene.wait("a 4").await;
+        let lines = scene.notes.of(&["a", "b", "up", "scrape_series_added"]);
+        let first: Vec<_> = lines.iter().take(9).map(String::as_str).collect();
+        // The route answers whenever no step is left; steps are called first.
+        assert!(first.contains(&"up 1"), "{lines:?}");
+        scene.wait_health(&target, Health::Up).await;
+        assert_eq!(scene.engine.statuses().counts("j"), [1, 0, 0]);
+        scene.targets(&job, &[], std::slice::from_ref(&target)).await;
+        scene.wait("a stale").await;
+        scene.wait("up stale").await;
+        assert!(scene.engine.statuses().get("j", &target).is_none());
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
+fn a_target_that_fails_is_down_and_its_series_are_stale() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([
+            text(Step::get("/metrics"), "a 1\n"),
+            Step::get("/metrics").status(500),
+            text(Step::get("/metrics"), "a 1\na{\n"),
+            Step::get("/metrics").body("no type"),
+        ])
+        .await;
+        let scene = Scene::new();
+        let (job, target) = (scene.job(|_| {}), target(&server, "/metrics", "250ms"));
+        scene.targets(&job, std::slice::from_ref(&target), &[]).await;
+        scene.wait("a stale").await;
+        server.wait_steps().await;
+        let error = |code: &'static str| {
+            let statuses = scene.engine.statuses().clone();
+            let target = target.clone();
+            move || statuses.get("j", &target).and_then(|status| status.error).is_some_and(|error| error.code == code)
+        };
+        eventually(patience(), "the content type is missed", error("scrape_content_type")).await;
+        scene.targets(&job, &[], std::slice::from_ref(&target)).await;
+        scene.wait("up stale").await;
+        let lines = scene.notes.of(&["a", "up"]);
+        // What stood before the fault was seen, and is stale once it is not seen any more: as in Prometheus.
+        assert_eq!(lines[..7], ["a 1", "up 1", "a stale", "up 0", "up 0", "a stale", "up 0"], "{lines:?}");
+        let results: Vec<String> = scene
+            .registry
+            .gather()
+            .iter()
+            .filter(|family| family.name() == "rosterd_scrapes_total")
+            .flat_map(|family| family.get_metric())
+            .map(|metric| metric.get_label()[1].value().to_owned())
+            .collect();
+        assert_eq!(results, ["http_status", "scrape_content_type", "scrape_exposition_invalid", "success"]);
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
+fn a_target_that_asks_for_time_is_left_alone_and_counts_as_down() {
+    leak_checked_live(|| async {
+        let busy = Step::get("/metrics").status(503).reply_header("retry-after", "3600");
+        let server = ScriptedServer::start([busy]).await;
+        let scene = Scene::new();
+        let (job, target) = (scene.job(|_| {}), target(&server, "/metrics", "50ms"));
+        scene.targets(&job, std::slice::from_ref(&target), &[]).await;
+        scene.wait_health(&target, Health::Down).await;
+        let ups = || scene.notes.0.lock().unwrap().iter().filter(|line| *line == "up 0").count();
+        eventually(patience(), "up is told at each interval", || ups() >= 3).await;
+        let status = scene.engine.statuses().get("j", &target).unwrap();
+        assert!(status.snoozed_until.is_some());
+        assert_eq!(status.error.unwrap().code, "scrape_snoozing");
+        // A second request would be a complaint.
+        server.finish().await;
+        scene.end().await;
+    });
+}
+
+#[test]
+fn a_slow_target_delays_nobody() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([
+            Step::get("/slow").any_times().stall(),
+            text(Step::get("/quick").any_times(), "quick 1\n"),
+        ])
+        .await;
+        let scene = Scene::new();
+        let job = scene.job(|_| {});
+        let slow: Vec<Labels> = (0..50)
+            .map(|number: usize| {
+                let labels = target(&server, "/slow", "100ms");
+                let labels = labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+                labels.chain([("number".to_owned(), number.to_string())]).collect()
+            })
+            .collect();
+        scene.targets(&job, &slow, &[]).await;
+        server.wait_requests(slow.len()).await;
+        scene.targets(&job, &[target(&server, "/quick", "50ms")], &[]).await;
+        scene.wait("quick 1").await;
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
+fn a_target_with_another_interval_goes_on_with_its_series() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([text(Step::get("/metrics").any_times(), "a 1\n")]).await;
+        let scene = Scene::new();
+        let job = scene.job(|_| {});
+        let (before, now) = (target(&server, "/metrics", "50ms"), target(&server, "/metrics", "60ms"));
+        scene.targets(&job, std::slice::from_ref(&before), &[]).await;
+        scene.wait("a 1").await;
+        scene.targets(&job, std::slice::from_ref(&now), std::slice::from_ref(&before)).await;
+        scene.wait_health(&now, Health::Up).await;
+        scene.notes.of(&[]);
+        scene.wait("scrape_series_added 0").await;
+        let lines = scene.notes.of(&["a", "scrape_series_added"]);
+        assert!(!lines.iter().any(|line| line == "a stale" || line == "scrape_series_added 1"), "{lines:?}");
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
+fn other_rules_hold_from_the_next_scrape_on_and_mark_what_they_leave_out() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([text(Step::get("/metrics").any_times(), "a 1\nb 2\n")]).await;
+        let scene = Scene::new();
+        let job = scene.job(|_| {});
+        let target = target(&server, "/metrics", "50ms");
+        scene.targets(&job, std::slice::from_ref(&target), &[]).await;
+        scene.wait("b 2").await;
+        let rules = "[{source_labels: [__name__], regex: b, action: drop}]";
+        let rules: Vec<_> = serde_yaml::from_str(rules).unwrap();
+        let rules = rosterd_model::relabel::Rules::compile(&rules, Default::default()).unwrap();
+        let job = scene.job(|job| job.rules.relabel = rules);
+        scene.targets(&job, &[], &[]).await;
+        scene.wait("b stale").await;
+        scene.notes.of(&[]);
+        scene.wait("a 1").await;
+        scene.wait("scrape_samples_post_metric_relabeling 1").await;
+        scene.engine.remove_job(&job).await;
+        scene.wait("a stale").await;
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
+fn too_many_targets_are_all_down_without_being_asked() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([]).await;
+        let scene = Scene::new();
+        let (job, target) = (scene.job(|_| {}), target(&server, "/metrics", "50ms"));
+        let added = vec![target.clone()];
+        scene.engine.change(Change { job, too_many: Some((2, 1)), removed: Vec::new(), added }).await;
+        scene.wait("up 0").await;
+        scene.wait_health(&target, Health::Down).await;
+        let error = scene.engine.statuses().get("j", &target).unwrap().error.unwrap();
+        assert_eq!(error.message, "target_limit exceeded (number of targets: 2, limit: 1)");
+        server.finish().await;
+        scene.end().await;
+    });
+}
+
+#[test]
+fn the_end_marks_everything_as_stale_if_it_is_asked_to() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([text(Step::get("/metrics").any_times(), "a 1\n")]).await;
+        for stale in [true, false] {
+            let scene = Scene::new();
+            scene.targets(&scene.job(|_| {}), &[target(&server, "/metrics", "50ms")], &[]).await;
+            scene.wait("a 1").await;
+            scene.engine.end(stale).await;
+            assert_eq!((scene.notes.has("a stale"), scene.notes.has("up stale")), (stale, stale));
+            scene.end().await;
+        }
+    });
+}

@@ -1,6 +1,7 @@
 //! The client against servers on the loopback interface.
 
 mod auth;
+mod fetch;
 mod oauth2;
 mod plain;
 mod tls;

@@ -1,0 +1,173 @@
+//! Bodies as they are sent, over connections that the caller keeps.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use rosterd_testkit::{Folder, ScriptedServer, Step, leak_checked_live};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::super::{Connection, Fetch, Fetched};
+use super::{Client, ClientError, client};
+
+async fn fetch(
+    client: &Client,
+    url: &str,
+    connection: &mut Connection,
+    limit: u64,
+) -> Result<(Fetched, String), ClientError> {
+    let headers = HeaderMap::from_iter([(http::header::ACCEPT, HeaderValue::from_static("text/plain"))]);
+    let fetch = Fetch { url, unix_socket: "", headers: &headers, timeout: Duration::from_secs(20), limit };
+    let mut body = Vec::new();
+    let fetched = client.fetch(&fetch, connection, &mut body).await?;
+    Ok((fetched, String::from_utf8(body).expect("tests reply with text")))
+}
+
+/// Serves replies one after the other, each on the connection that is open, or on a new one where it is closed.
+async fn serve(listener: TcpListener, replies: Vec<(&'static str, bool)>) -> usize {
+    let (mut connections, mut open) = (0, None);
+    for (reply, close) in replies {
+        let mut stream = match open.take() {
+            Some(stream) => stream,
+            None => {
+                connections += 1;
+                listener.accept().await.expect("it listens").0
+            }
+        };
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).await.expect("a request comes");
+            request.extend_from_slice(&byte);
+        }
+        stream.write_all(reply.as_bytes()).await.expect("the client reads");
+        open = (!close).then_some(stream);
+    }
+    connections
+}
+
+#[test]
+fn a_connection_serves_as_long_as_the_server_leaves_it_open() {
+    leak_checked_live(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/metrics?x=%2F+y", listener.local_addr().unwrap());
+        let replies = vec![
+            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none", false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\ntw\r\n1\r\no\r\n0\r\n\r\n", false),
+            // Closed without a word: the next request finds out and connects anew.
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nthree", true),
+            ("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\nfour", true),
+            ("HTTP/1.0 200 OK\r\n\r\nfive", true),
+        ];
+        let (client, mut connection) = (client("{}"), Connection::default());
+        let asking = async {
+            let mut bodies = Vec::new();
+            // Whether the third is found to be closed at once is a matter of luck.
+            for open in [Some(true), Some(true), None, Some(false), Some(false)] {
+                bodies.push(fetch(&client, &url, &mut connection, 100).await.unwrap().1);
+                assert!(open.is_none_or(|open| connection.is_open() == open), "{bodies:?}");
+            }
+            bodies
+        };
+        let (connections, bodies) = tokio::join!(serve(listener, replies), asking);
+        assert_eq!(bodies, ["one", "two", "three", "four", "five"]);
+        assert_eq!(connections, 3);
+    });
+}
+
+#[test]
+fn a_reply_that_breaks_off_or_is_too_large_is_an_error() {
+    leak_checked_live(|| async {
+        let steps = [Step::get("/cut").body("whole body").truncate(5), Step::get("/large").body("12345")];
+        let server = ScriptedServer::start(steps).await;
+        let (client, mut connection) = (client("{}"), Connection::default());
+        let error = fetch(&client, &server.url("/cut"), &mut connection, 100).await.unwrap_err();
+        assert!(matches!(error, ClientError::Broken { .. }), "{error:?}");
+        let error = fetch(&client, &server.url("/large"), &mut connection, 4).await.unwrap_err();
+        assert!(matches!(error, ClientError::TooLarge { limit: 4, .. }), "{error:?}");
+        assert!(!connection.is_open());
+        server.finish().await;
+        let error = fetch(&client, &server_url_of_nobody(), &mut connection, 4).await.unwrap_err();
+        assert!(matches!(error, ClientError::Connect { .. }), "{error:?}");
+    });
+}
+
+/// An address that nobody listens on.
+fn server_url_of_nobody() -> String {
+    let listener = rosterd_testkit::free_loopback_listener();
+    format!("http://{}/", listener.local_addr().expect("a bound listener has an address"))
+}
+
+#[test]
+fn credentials_are_sent_and_stay_with_their_host() {
+    leak_checked_live(|| async {
+        let other = ScriptedServer::start([Step::get("/there").without_header("authorization").body("there")]).await;
+        let elsewhere = format!("http://localhost:{}/there", other.address().port());
+        let server = ScriptedServer::start([
+            Step::get("/a")
+                .with_header("authorization", "Bearer hunter2")
+                .with_header("accept", "text/plain")
+                .body("a"),
+            Step::get("/b")
+                .with_header("authorization", "Bearer hunter2")
+                .status(302)
+                .reply_header("location", &elsewhere),
+            Step::get("/c").status(404).body("no"),
+        ])
+        .await;
+        let (client, mut connection) = (client("{authorization: {credentials: hunter2}}"), Connection::default());
+        assert_eq!(fetch(&client, &server.url("/a"), &mut connection, 100).await.unwrap().1, "a");
+        let (fetched, body) = fetch(&client, &server.url("/b"), &mut connection, 100).await.unwrap();
+        assert_eq!((fetched.redirected.map(String::from), body.as_str()), (Some(elsewhere), "there"));
+        let (fetched, _) = fetch(&client, &server.url("/c"), &mut connection, 100).await.unwrap();
+        assert_eq!(fetched.status, StatusCode::NOT_FOUND);
+        let error = fetched.status_error(&server.url("/c")).to_string();
+        assert!(error.contains("404 Not Found") && error.contains("/c"), "{error}");
+        server.finish().await;
+        other.finish().await;
+    });
+}
+
+#[test]
+fn a_target_may_be_behind_a_unix_socket() {
+    leak_checked_live(|| async {
+        let folder = Folder::new();
+        let path = folder.path("metrics.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (client, mut connection, headers) = (client("{}"), Connection::default(), HeaderMap::new());
+        let mut body = Vec::new();
+        let path = path.display().to_string();
+        let fetch = Fetch {
+            url: "http://localhost/metrics",
+            unix_socket: &path,
+            headers: &headers,
+            timeout: Duration::from_secs(20),
+            limit: 100,
+        };
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            assert!(request[..length].starts_with(b"GET /metrics HTTP/1.1\r\n"));
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        };
+        let (fetched, ()) = tokio::join!(client.fetch(&fetch, &mut connection, &mut body), serving);
+        assert_eq!((fetched.unwrap().status, body.as_slice()), (StatusCode::OK, &b"ok"[..]));
+        let tls = Fetch { url: "https://localhost/metrics", ..fetch };
+        assert!(client.fetch(&tls, &mut connection, &mut body).await.is_err());
+    });
+}
+
+#[test]
+fn what_does_not_come_in_time_is_given_up() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([Step::get("/never").stall()]).await;
+        let (client, mut connection, headers) = (client("{}"), Connection::default(), HeaderMap::new());
+        let url = server.url("/never");
+        let timeout = Duration::from_millis(50);
+        let fetch = Fetch { url: &url, unix_socket: "", headers: &headers, timeout, limit: 100 };
+        let error = client.fetch(&fetch, &mut connection, &mut Vec::new()).await.unwrap_err();
+        assert!(matches!(error, ClientError::Timeout { .. }), "{error:?}");
+        server.finish().await;
+    });
+}
