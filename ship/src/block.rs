@@ -38,6 +38,30 @@ pub struct Counts {
     pub exemplars: u32,
 }
 
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            series: self.series.saturating_add(other.series),
+            samples: self.samples.saturating_add(other.samples),
+            histograms: self.histograms.saturating_add(other.histograms),
+            exemplars: self.exemplars.saturating_add(other.exemplars),
+        }
+    }
+
+    /// What is left without the other.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            series: self.series.saturating_sub(other.series),
+            samples: self.samples.saturating_sub(other.samples),
+            histograms: self.histograms.saturating_sub(other.histograms),
+            exemplars: self.exemplars.saturating_sub(other.exemplars),
+        }
+    }
+}
+
 /// What remote write 2.0 says about a series besides labels and samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extra {

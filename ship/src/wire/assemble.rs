@@ -5,9 +5,9 @@ use rosterd_model::Builder;
 use rosterd_model::relabel::{Rules, Scratch};
 
 use super::Message;
-use super::field::{bytes_key, put_bytes, put_double, put_number, put_varint, varint_len};
+use super::field::{Value, bytes_key, put_bytes, put_double, put_number, put_varint, varint_len};
 use super::metadata::kind_number;
-use super::series::{Damaged, Series, each_series, is_exemplar, is_histogram, sample_len};
+use super::series::{Damaged, Fields, SAMPLE, Series, is_exemplar, is_histogram, sample_len};
 use super::symbols::Symbols;
 use crate::{Block, Counts, Extra};
 
@@ -29,6 +29,24 @@ pub struct Head {
     pub oldest_ms: i64,
     /// The newest timestamp, in milliseconds since 1970.
     pub newest_ms: i64,
+}
+
+/// How far a block has been taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    bytes: usize,
+    series: usize,
+}
+
+impl Place {
+    fn end(block: &Block) -> Self {
+        Self { bytes: block.series.len(), series: block.counts.series as usize }
+    }
+
+    /// Whether nothing of the block is left.
+    pub fn is_end(self, block: &Block) -> bool {
+        self.bytes >= block.series.len()
+    }
 }
 
 /// Puts bodies together. Used again and again, it soon allocates nothing.
@@ -92,37 +110,104 @@ impl Assembler {
 
     /// Adds the series of a block. Returns what relabelling dropped.
     pub fn push(&mut self, block: &Block) -> Result<Counts, Damaged> {
-        if block.counts.series == 0 {
+        self.push_part(block, &mut Place::default(), u32::MAX)
+    }
+
+    /// Adds the series of a block from a place on, until the body holds `most` samples and histograms or the block is at
+    /// its end, and moves the place there. Returns what relabelling dropped. After an error the rest of the block is of no
+    /// use; what was added before stays.
+    pub fn push_part(&mut self, block: &Block, place: &mut Place, most: u32) -> Result<Counts, Damaged> {
+        let room = most.saturating_sub(self.weight());
+        if room == 0 || place.is_end(block) {
             return Ok(Counts::default());
         }
         let all_wanted = (self.sends.exemplars || block.counts.exemplars == 0)
             && (self.sends.native_histograms || block.counts.histograms == 0);
         if self.message == Message::V1 && self.rules.is_empty() && all_wanted {
-            self.series.extend_from_slice(&block.series);
-            self.add(block.counts, block);
-            return Ok(Counts::default());
+            return self.copy_part(block, place, room).map(|()| Counts::default());
         }
-        let mut kept = Counts::default();
-        let mut index = 0;
-        let mut extras = block.extras.iter();
-        each_series(&block.series, |series| {
-            let extra = extras.next().copied().unwrap_or(Extra { created_ms: 0, metadata: Extra::NO_METADATA });
+        let (mut kept, mut dropped) = (Counts::default(), Counts::default());
+        let result = self.convert_part(block, place, room, &mut kept, &mut dropped);
+        self.add(kept, block);
+        result.map(|()| dropped)
+    }
+
+    /// How much of a request's limit the body takes up.
+    pub fn weight(&self) -> u32 {
+        self.head.counts.samples + self.head.counts.histograms
+    }
+
+    /// The bytes as they are. Only a block that does not fit is looked into.
+    fn copy_part(&mut self, block: &Block, place: &mut Place, room: u32) -> Result<(), Damaged> {
+        let counts = block.counts;
+        if place.bytes == 0 && counts.samples + counts.histograms <= room {
+            self.series.extend_from_slice(&block.series);
+            self.add(counts, block);
+            *place = Place::end(block);
+            return Ok(());
+        }
+        // Each series has something, so as many samples as series are one each.
+        let one_each = counts.samples == counts.series && counts.histograms == 0 && counts.exemplars == 0;
+        let rest = block.series.get(place.bytes..).unwrap_or_default();
+        let mut fields = Fields(rest);
+        let mut part = Counts::default();
+        while part.samples + part.histograms < room
+            && let Some(field) = fields.next()
+        {
+            let (_, value) = field.inspect_err(|_| *place = Place::end(block))?;
+            part.series += 1;
+            place.series += 1;
+            if one_each {
+                part.samples += 1;
+            } else {
+                count_items(value.bytes(), &mut part);
+            }
+        }
+        let taken = rest.len() - fields.0.len();
+        self.series.extend_from_slice(&rest[..taken]);
+        place.bytes += taken;
+        self.add(part, block);
+        Ok(())
+    }
+
+    fn convert_part(
+        &mut self,
+        block: &Block,
+        place: &mut Place,
+        room: u32,
+        kept: &mut Counts,
+        dropped: &mut Counts,
+    ) -> Result<(), Damaged> {
+        let rest = block.series.get(place.bytes..).unwrap_or_default();
+        let mut fields = Fields(rest);
+        while kept.samples + kept.histograms < room
+            && let Some(field) = fields.next()
+        {
+            let series = match field {
+                Ok((1, Value::Bytes(bytes))) => Series::read(bytes),
+                Ok(_) => continue,
+                Err(damaged) => Err(damaged),
+            };
+            let series = series.inspect_err(|_| *place = Place::end(block))?;
+            let unknown = Extra { created_ms: 0, metadata: Extra::NO_METADATA };
+            let extra = block.extras.get(place.series).copied().unwrap_or(unknown);
+            place.series += 1;
             let metadata = block.metadata.as_ref().and_then(|all| all.get(extra.metadata as usize));
             let [samples, histograms, exemplars] = self.push_series(series, extra.created_ms, metadata);
-            kept.series += u32::from(samples + histograms + exemplars > 0);
+            let any = samples + histograms + exemplars > 0;
+            kept.series += u32::from(any);
             kept.samples += samples;
             kept.histograms += histograms;
             kept.exemplars += exemplars;
-            index += 1;
-        })?;
-        self.add(kept, block);
-        Ok(Counts {
-            series: index - kept.series.min(index),
-            samples: block.counts.samples.saturating_sub(kept.samples),
             // What is not asked for is not dropped.
-            histograms: 0,
-            exemplars: 0,
-        })
+            if !any && !self.rules.is_empty() {
+                dropped.series += 1;
+                dropped.samples += series.samples().count() as u32;
+                dropped.histograms += series.histograms().count() as u32 * u32::from(self.sends.native_histograms);
+            }
+        }
+        place.bytes += rest.len() - fields.0.len();
+        Ok(())
     }
 
     fn add(&mut self, counts: Counts, block: &Block) {
@@ -242,9 +327,25 @@ impl Assembler {
             self.symbols.take(out);
             self.last.clear();
         }
-        out.extend_from_slice(&self.series);
+        if out.is_empty() {
+            std::mem::swap(out, &mut self.series);
+        } else {
+            out.extend_from_slice(&self.series);
+        }
         self.series.clear();
         std::mem::take(&mut self.head)
+    }
+}
+
+/// What a series has, by the numbers of its fields.
+fn count_items(series: &[u8], counts: &mut Counts) {
+    for (number, _) in Fields(series).map_while(Result::ok) {
+        match number {
+            _ if is_histogram(number) => counts.histograms += 1,
+            _ if is_exemplar(number) => counts.exemplars += 1,
+            SAMPLE => counts.samples += 1,
+            _ => {}
+        }
     }
 }
 

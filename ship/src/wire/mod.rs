@@ -21,8 +21,8 @@ mod symbols;
 mod tests;
 
 pub use age::drop_older_than;
-pub use assemble::{Assembler, Head, Sends};
-pub use compress::Compression;
+pub use assemble::{Assembler, Head, Place, Sends};
+pub use compress::{Compression, Packer};
 pub use convert::{v1_to_v2, v2_to_v1};
 pub use histogram::encode_histogram;
 pub use message::{Message, Written};

@@ -31,7 +31,7 @@ impl<'a> Iterator for Fields<'a> {
 pub struct Series<'a>(&'a [u8]);
 
 const LABEL: u32 = 1;
-const SAMPLE: u32 = 2;
+pub(super) const SAMPLE: u32 = 2;
 const EXEMPLAR: u32 = 3;
 const HISTOGRAM: u32 = 4;
 

@@ -1,0 +1,136 @@
+//! What an endpoint is told, as plain values. Nothing here is read from files or the environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rosterd_discovery::client::{HttpClientConfig, Secret};
+use rosterd_model::relabel::Rules;
+use url::Url;
+
+use crate::wire::{Compression, Message, Sends};
+
+/// One receiver. An endpoint whose configuration is equal after a reload goes on as if nothing had happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointConfig {
+    /// Names it in metrics, logs and answers. Unique; with the URL it identifies the queue on disk.
+    pub name: String,
+    /// Where requests go.
+    pub url: Url,
+    /// How to connect and authenticate.
+    pub client: HttpClientConfig,
+    /// Headers for each request.
+    pub headers: BTreeMap<String, Secret>,
+    /// The time for one request and its reply.
+    pub timeout: Duration,
+    /// The version to send, as long as the receiver takes it.
+    pub message: Message,
+    /// The compression to use, as long as the receiver takes it.
+    pub compression: Compression,
+    /// `write_relabel_configs`.
+    pub rules: Rules,
+    /// What to send besides float samples.
+    pub sends: Sends,
+    /// Batches, concurrency, retries.
+    pub queue: QueueConfig,
+    /// Metadata in requests of their own, for version 1.0.
+    pub metadata: MetadataConfig,
+    /// AWS Signature Version 4.
+    pub sigv4: Option<SigV4Config>,
+    /// Whether requests that fail are logged with what they held.
+    pub failed_request_logging: bool,
+    /// How large the queue on disk may become.
+    pub disk: DiskLimits,
+}
+
+/// Batches, concurrency and retries: Prometheus' `queue_config`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueConfig {
+    /// Samples kept in memory for each lane there can be, when there is a queue on disk behind it.
+    pub capacity: u32,
+    /// The most lanes.
+    pub max_shards: u16,
+    /// The least lanes.
+    pub min_shards: u16,
+    /// The most samples and histograms of a request.
+    pub max_samples_per_send: u32,
+    /// How long a sample waits for others.
+    pub batch_send_deadline: Duration,
+    /// The first wait after a failure.
+    pub min_backoff: Duration,
+    /// The longest wait after a failure, unless the receiver asks for more.
+    pub max_backoff: Duration,
+    /// Whether status 429 is tried again even if the receiver does not say when.
+    pub retry_on_http_429: bool,
+    /// Older samples are dropped instead of sent; 0 keeps all.
+    pub sample_age_limit: Duration,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self {
+            capacity: 10_000,
+            max_shards: 50,
+            min_shards: 1,
+            max_samples_per_send: 2000,
+            batch_send_deadline: Duration::from_secs(5),
+            min_backoff: Duration::from_millis(30),
+            max_backoff: Duration::from_secs(5),
+            retry_on_http_429: false,
+            sample_age_limit: Duration::ZERO,
+        }
+    }
+}
+
+/// Metadata in requests of their own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetadataConfig {
+    /// Whether to send them.
+    pub send: bool,
+    /// How often.
+    pub interval: Duration,
+    /// The most families of a request.
+    pub max_samples_per_send: u32,
+}
+
+impl Default for MetadataConfig {
+    fn default() -> Self {
+        Self { send: true, interval: Duration::from_secs(60), max_samples_per_send: 2000 }
+    }
+}
+
+/// How much of a queue is kept on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskLimits {
+    /// Bytes; the oldest go first.
+    pub max_bytes: u64,
+    /// Older samples are dropped; 0 keeps all.
+    pub max_age: Duration,
+}
+
+impl Default for DiskLimits {
+    fn default() -> Self {
+        Self { max_bytes: 4 << 30, max_age: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+/// AWS Signature Version 4: whose key signs requests. Keys stand here or in a file of profiles.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SigV4Config {
+    /// The region.
+    pub region: String,
+    /// The service; `aps` if empty.
+    pub service: String,
+    /// The id of the key; if it is empty, the key comes from the file.
+    pub access_key: String,
+    /// The key.
+    pub secret_key: Secret,
+    /// For temporary keys.
+    pub session_token: Secret,
+    /// The profile in the file; `default` if empty.
+    pub profile: String,
+    /// A file of profiles as the tools of AWS write it. It is read again with each request.
+    pub credentials_file: Option<PathBuf>,
+    /// A role to assume. Not supported: refused when it is set.
+    pub role_arn: String,
+}

@@ -1,0 +1,45 @@
+//! One request and its reply.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use rosterd_discovery::client::{Client, ClientError, Request};
+use rosterd_model::{Coded, Retry};
+
+/// How much of a reply is read, so that its connection can be used again.
+const DRAINED: usize = 64 << 10;
+/// How much of a reply is logged.
+const WORDS: usize = 1024;
+
+/// A reply, read as far as it matters.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// The beginning of the body.
+    pub(super) words: String,
+    /// When to come back, if it says so.
+    pub(super) after: Option<Duration>,
+}
+
+/// Sends a request and reads the reply.
+pub(super) async fn exchange(client: &Client, request: Request) -> Result<Reply, ClientError> {
+    let mut response = client.send(request).await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let url = response.url().clone();
+    let mut body = Vec::new();
+    // The status is known: a body that breaks off changes nothing.
+    while body.len() < DRAINED
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        body.extend_from_slice(&chunk);
+    }
+    body.truncate(WORDS);
+    let words = String::from_utf8_lossy(&body).trim().to_owned();
+    // `Retry-After` means the same for each status that is tried again.
+    let after = match ClientError::of_status(&url, StatusCode::SERVICE_UNAVAILABLE, &headers).retry() {
+        Retry::After(wait) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Some(wait),
+        _ => None,
+    };
+    Ok(Reply { status, headers, words, after })
+}

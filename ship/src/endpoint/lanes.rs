@@ -1,0 +1,217 @@
+//! From blocks to batches: series of one key go through one lane, in order.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::error;
+
+use super::protocol::Protocol;
+use crate::config::EndpointConfig;
+use crate::limiter::Limiter;
+use crate::log::Record;
+use crate::metrics::{EndpointMetrics, Reason};
+use crate::queue::{Queue, now_ms};
+use crate::wire::{Assembler, Packer, Place, Sends};
+use crate::{Block, Counts};
+
+/// The lanes of an endpoint, and what they feed.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    current: RwLock<Generation>,
+    /// One for all lanes: it also gives batches their place in the queue.
+    packing: Mutex<Packing>,
+    queue: Arc<Queue>,
+    protocol: Arc<Protocol>,
+    rules: rosterd_model::relabel::Rules,
+    sends: Sends,
+    most: u32,
+    deadline: Duration,
+    metrics: EndpointMetrics,
+    name: String,
+    damaged: Limiter,
+    /// Samples and histograms that went into batches.
+    samples_in: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Generation {
+    epoch: u32,
+    lanes: Box<[Mutex<Lane>]>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    assembler: Assembler,
+    /// When the first series came in.
+    since: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Packing {
+    packer: Packer,
+    raw: Vec<u8>,
+}
+
+/// The lane of a key. The high bits decide after mixing, because keys that one process is given may have low ones in common.
+fn choose(key: u64, lanes: usize) -> usize {
+    let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    ((mixed * lanes as u64) >> 32) as usize
+}
+
+impl Lanes {
+    pub(super) fn new(
+        config: &EndpointConfig,
+        queue: &Arc<Queue>,
+        protocol: &Arc<Protocol>,
+        metrics: &EndpointMetrics,
+    ) -> Self {
+        let lanes = Self {
+            current: RwLock::new(Generation { epoch: 0, lanes: Box::default() }),
+            packing: Mutex::default(),
+            queue: Arc::clone(queue),
+            protocol: Arc::clone(protocol),
+            rules: config.rules.clone(),
+            sends: config.sends,
+            most: config.queue.max_samples_per_send.max(1),
+            deadline: config.queue.batch_send_deadline,
+            metrics: metrics.clone(),
+            name: config.name.clone(),
+            damaged: Limiter::default(),
+            samples_in: AtomicU64::new(0),
+        };
+        lanes.resize(config.queue.min_shards.max(1));
+        lanes
+    }
+
+    /// Adds the series of a block, and finishes what batches that fills.
+    pub(super) fn push(&self, key: u64, block: &Block) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let index = choose(key, current.lanes.len());
+        let mut lane = current.lanes[index].lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut place, mut relabelled) = (Place::default(), Counts::default());
+        while !place.is_end(block) {
+            match lane.assembler.push_part(block, &mut place, self.most) {
+                Ok(dropped) => relabelled = relabelled.plus(dropped),
+                Err(_) => self.refuse(block),
+            }
+            if lane.assembler.weight() >= self.most {
+                self.finish(&mut lane, current.epoch, index);
+            }
+        }
+        if lane.since.is_none() && !lane.assembler.is_empty() {
+            lane.since = Some(Instant::now());
+        }
+        drop(lane);
+        drop(current);
+        self.metrics.dropped(Reason::Relabelled, relabelled);
+    }
+
+    fn refuse(&self, block: &Block) {
+        self.metrics.dropped(Reason::Invalid, block.counts);
+        if self.damaged.allows() {
+            error!(
+                endpoint = &*self.name,
+                code = "ship_damaged_block",
+                "the series of a scrape are no series, dropped"
+            );
+        }
+    }
+
+    fn finish(&self, lane: &mut Lane, epoch: u32, index: usize) {
+        lane.since = None;
+        if !lane.assembler.is_empty() {
+            let mut packing = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
+            let Packing { packer, raw } = &mut *packing;
+            raw.clear();
+            let head = lane.assembler.finish(raw);
+            let (message, compression) = (lane.assembler.message(), self.protocol.now(now_ms()).1);
+            let samples = u64::from(head.counts.samples) + u64::from(head.counts.histograms);
+            self.samples_in.fetch_add(samples, Ordering::Relaxed);
+            self.queue.append(Record {
+                seq: 0,
+                epoch,
+                lane: index as u16,
+                message,
+                compression,
+                head,
+                raw_len: raw.len() as u32,
+                body: packer.pack(compression, raw),
+            });
+        }
+        lane.assembler.set_message(self.protocol.now(now_ms()).0);
+    }
+
+    /// Finishes batches whose oldest sample has waited long enough. Returns when the next one will have.
+    pub(super) fn flush_due(&self) -> Instant {
+        let now = Instant::now();
+        let mut next = now + self.deadline.max(Duration::from_millis(1));
+        self.each(|lanes, lane, epoch, index| {
+            if let Some(due) = lane.since.map(|since| since + lanes.deadline) {
+                if due <= now {
+                    lanes.finish(lane, epoch, index);
+                } else {
+                    next = next.min(due);
+                }
+            }
+        });
+        next
+    }
+
+    /// Finishes all batches.
+    pub(super) fn flush(&self) {
+        self.each(Self::finish_of);
+    }
+
+    fn finish_of(&self, lane: &mut Lane, epoch: u32, index: usize) {
+        self.finish(lane, epoch, index);
+    }
+
+    fn each(&self, mut see: impl FnMut(&Self, &mut Lane, u32, usize)) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        for (index, lane) in current.lanes.iter().enumerate() {
+            let mut lane: MutexGuard<'_, Lane> = lane.lock().unwrap_or_else(PoisonError::into_inner);
+            see(self, &mut lane, current.epoch, index);
+        }
+    }
+
+    /// Begins a new generation: its batches are sent after all of this one.
+    pub(super) fn resize(&self, lanes: u16) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let epoch = current.epoch;
+        for (index, lane) in current.lanes.iter_mut().enumerate() {
+            self.finish(lane.get_mut().unwrap_or_else(PoisonError::into_inner), epoch, index);
+        }
+        let lane = |_| {
+            let message = self.protocol.now(now_ms()).0;
+            let assembler = Assembler::new(message, self.rules.clone(), self.sends);
+            Mutex::new(Lane { assembler, since: None })
+        };
+        *current = Generation { epoch: epoch + 1, lanes: (0..lanes).map(lane).collect() };
+        drop(current);
+        self.metrics.lanes.set(i64::from(lanes));
+    }
+
+    pub(super) fn count(&self) -> u16 {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).lanes.len() as u16
+    }
+
+    /// Samples that went into batches since it was last asked.
+    pub(super) fn take_samples_in(&self) -> u64 {
+        self.samples_in.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spread_even_if_they_have_a_remainder_in_common() {
+        let mut counts = [0; 8];
+        (0..8000u64).for_each(|number| counts[choose(number * 16 + 3, 8)] += 1);
+        assert!(counts.iter().all(|count| (500..1500).contains(count)), "{counts:?}");
+        assert_eq!(choose(u64::MAX, 1), 0);
+    }
+}

@@ -1,0 +1,84 @@
+//! Metadata in requests of their own, which version 1.0 has. They are not queued: the next time there are new ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd_exposition::Metadata;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::exchange::exchange;
+use super::request::request;
+use super::sender::Sender;
+use crate::config::MetadataConfig;
+use crate::queue::now_ms;
+use crate::wire::{Message, Packer, metadata_request};
+
+/// Gives all metadata that are known at the moment.
+pub(crate) type Source = Arc<dyn Fn() -> Vec<Metadata> + Send + Sync>;
+
+/// Sends metadata at each interval until stopped. `source` is asked each time where they come from.
+pub(super) async fn run(
+    sender: Arc<Sender>,
+    config: MetadataConfig,
+    source: impl Fn() -> Option<Source> + Send,
+    stop: CancellationToken,
+) {
+    // 0 would be all the time.
+    let interval = config.interval.max(Duration::from_millis(100));
+    loop {
+        let next = Instant::now() + interval;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(next) => {}
+        }
+        // Version 2.0 has them beside each series.
+        let (message, compression) = sender.protocol.now(now_ms());
+        let Some(source) = source().filter(|_| message == Message::V1) else { continue };
+        let all = source();
+        let mut packer = Packer::default();
+        for part in all.chunks(config.max_samples_per_send.max(1) as usize) {
+            let body = packer.pack(compression, &metadata_request(part));
+            let until = next + interval;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                sent = tokio::time::timeout_at(until, send(&sender, compression, body)) => {
+                    if sent == Ok(true) {
+                        sender.metrics.metadata.inc_by(part.len() as u64);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Tries again until there is an answer that is final. Returns whether it is a good one.
+async fn send(sender: &Sender, compression: crate::wire::Compression, body: bytes::Bytes) -> bool {
+    let (mut wait, mut attempts) = (sender.config.min_backoff.max(Duration::from_millis(1)), 0);
+    loop {
+        let mut request = request(&sender.url, &sender.headers, Message::V1, compression, attempts, body.clone());
+        let signed = sender.signer.as_ref().map_or(Ok(()), |signer| signer.sign(&mut request));
+        let endpoint = &*sender.name;
+        let mut pause = wait;
+        match (signed, exchange(&sender.client, request).await) {
+            (Ok(()), Ok(reply)) if reply.status.is_success() => return true,
+            (Ok(()), Ok(reply)) => {
+                debug!(endpoint, status = reply.status.as_u16(), words = reply.words, "metadata were not taken");
+                let throttled =
+                    reply.status.as_u16() == 429 && (sender.config.retry_on_http_429 || reply.after.is_some());
+                if !reply.status.is_server_error() && !throttled {
+                    return false;
+                }
+                pause = reply.after.unwrap_or(wait);
+            }
+            (Ok(()), Err(error)) => debug!(endpoint, %error, "metadata were not sent"),
+            (Err(reason), _) => debug!(endpoint, reason, "metadata were not signed"),
+        }
+        tokio::time::sleep(pause).await;
+        wait = (wait * 2).min(sender.config.max_backoff.max(wait));
+        attempts += 1;
+    }
+}

@@ -1,0 +1,288 @@
+//! One receiver: its lanes, its queue, and the tasks that send.
+
+mod exchange; // one request and its reply
+mod lanes; // blocks -> batches
+mod load; // how many lanes; pure
+mod metadata; // metadata in requests of their own
+mod pace; // how fast to send after failures; pure
+mod protocol; // what the receiver takes
+mod request; // the form of requests; pure
+mod sender; // the task that sends
+mod sigv4; // signatures of requests
+mod verdict; // what a reply means; pure
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rosterd_discovery::client::{Client, Options};
+use rosterd_discovery::stopper::Stopper;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use self::lanes::Lanes;
+use self::load::{Load, Seen};
+use self::protocol::Protocol;
+use self::sender::{Health, Sender, Work};
+use self::sigv4::Signer;
+use crate::config::EndpointConfig;
+use crate::error::ShipError;
+use crate::limiter::Limiter;
+use crate::log::{LogError, Record};
+use crate::metrics::Metrics;
+use crate::queue::{Limits, Place, Queue};
+use crate::status::EndpointStatus;
+use crate::wire::Message;
+use crate::{Block, Wants};
+
+pub(crate) use metadata::Source;
+
+/// The memory for bodies, with a queue on disk behind it and without.
+const MEMORY: usize = 16 << 20;
+const MEMORY_ALONE: usize = 64 << 20;
+/// How long tasks have to end: they listen everywhere.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running endpoint. Until [`start`](Self::start) it only takes blocks.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) config: EndpointConfig,
+    lanes: Arc<Lanes>,
+    queue: Arc<Queue>,
+    sender: Arc<Sender>,
+    protocol: Arc<Protocol>,
+    place: Option<Place>,
+    stopper: Stopper,
+    metrics: Metrics,
+    /// It is not as it was asked for.
+    degraded: AtomicBool,
+}
+
+impl Endpoint {
+    /// Makes an endpoint, or says which of its settings are of no use.
+    pub(crate) fn new(
+        config: EndpointConfig,
+        folder: Option<PathBuf>,
+        metrics: &Metrics,
+        stopper: Stopper,
+    ) -> Result<Self, ShipError> {
+        let settings = |reason| ShipError::Settings { endpoint: config.name.clone(), reason };
+        let headers = request::user_headers(&config.headers).map_err(settings)?;
+        let signer = config.sigv4.as_ref().map(Signer::new).transpose().map_err(settings)?;
+        let options = Options { timeout: config.timeout, name: config.name.clone(), gzip: false, ..Options::default() };
+        let client = Client::new(&config.client, options)
+            .map_err(|source| ShipError::Client { endpoint: config.name.clone(), source })?;
+        let handles = metrics.endpoint(&config.name);
+        handles.lanes_min.set(i64::from(config.queue.min_shards));
+        handles.lanes_max.set(i64::from(config.queue.max_shards));
+        let queue = Arc::new(Queue::new(&config.name, limits(&config, folder.is_some()), handles.clone()));
+        let protocol = Arc::new(Protocol::new(config.message, config.compression, folder.as_ref()));
+        let lanes = Arc::new(Lanes::new(&config, &queue, &protocol, &handles));
+        let sender = Arc::new(Sender {
+            name: config.name.clone(),
+            url: config.url.clone(),
+            shown: shown(&config),
+            client,
+            headers,
+            signer,
+            config: config.queue.clone(),
+            log_failed: config.failed_request_logging,
+            queue: Arc::clone(&queue),
+            protocol: Arc::clone(&protocol),
+            metrics: handles,
+            health: std::sync::Mutex::new(Health::default()),
+            work: Work::default(),
+            progress: Notify::new(),
+            limiter: Limiter::default(),
+        });
+        let place = folder.map(|folder| Place { folder, max_bytes: config.disk.max_bytes });
+        let (metrics, degraded) = (metrics.clone(), AtomicBool::new(false));
+        Ok(Self { config, lanes, queue, sender, protocol, place, stopper, metrics, degraded })
+    }
+
+    /// Takes the series of a block. Never waits for the disk or the network.
+    pub(crate) fn push(&self, key: u64, block: &Block) {
+        self.lanes.push(key, block);
+    }
+
+    /// Opens the queue and starts to send. `rest` is what an endpoint before this one has left in memory; `remembered` says
+    /// whether what was learnt about the receiver holds. When the queue on disk cannot be opened, it works in memory.
+    pub(crate) async fn start(
+        &self,
+        rest: Vec<Record>,
+        remembered: bool,
+        source: impl Fn() -> Option<Source> + Send + 'static,
+    ) -> Result<(), ShipError> {
+        if remembered {
+            self.protocol.recall().await;
+        }
+        if !rest.is_empty() {
+            self.queue.prepend(rest);
+        }
+        let opened = match &self.place {
+            Some(place) => self.queue.open(place.clone()).await,
+            None => {
+                self.queue.open_in_memory();
+                Ok(())
+            }
+        };
+        let token = || self.stopper.token().clone();
+        let name = |what: &str| format!("remote write {}: {what}", self.config.name);
+        self.stopper.spawn(name("sender"), sender::run(Arc::clone(&self.sender), token()));
+        self.stopper.spawn(name("batches"), flush(Arc::clone(&self.lanes), token()));
+        let load = adapt(self.config.clone(), Arc::clone(&self.lanes), Arc::clone(&self.sender), token());
+        self.stopper.spawn(name("lanes"), load);
+        if self.config.metadata.send {
+            let metadata = metadata::run(Arc::clone(&self.sender), self.config.metadata.clone(), source, token());
+            self.stopper.spawn(name("metadata"), metadata);
+        }
+        opened.map_err(|error| {
+            self.degraded.store(true, Ordering::Relaxed);
+            let endpoint = self.config.name.clone();
+            match error {
+                LogError::InUse { .. } => ShipError::QueueInUse { endpoint, source: Box::new(error) },
+                LogError::Io { .. } => ShipError::Queue { endpoint, source: Box::new(error) },
+            }
+        })
+    }
+
+    /// Whether it runs with this configuration, and as well as it can.
+    pub(crate) fn is(&self, config: &EndpointConfig) -> bool {
+        self.config == *config && !self.degraded.load(Ordering::Relaxed)
+    }
+
+    /// Finishes all batches and waits until they are sent or it is no use to wait.
+    pub(crate) async fn drain(&self, deadline: Instant) {
+        self.lanes.flush();
+        while !self.queue.is_empty() {
+            if self.place.is_some() && self.sender.health().failing_since.is_some() {
+                debug!(endpoint = self.config.name, "endpoint is down, the rest stays in its queue");
+                return;
+            }
+            let progress = self.sender.progress.notified();
+            if tokio::time::timeout_at(deadline.min(Instant::now() + Duration::from_millis(100)), progress)
+                .await
+                .is_err()
+                && Instant::now() >= deadline
+            {
+                return;
+            }
+        }
+    }
+
+    /// Stops sending, and hands to disk what is left. Returns what there is no disk for.
+    pub(crate) async fn stop(&self) -> Vec<Record> {
+        let stragglers = self.stopper.stop(PATIENCE).await;
+        debug_assert!(stragglers.is_empty(), "its tasks listen: {stragglers:?}");
+        self.lanes.flush();
+        self.queue.close().await
+    }
+
+    /// Counts what nobody will send.
+    pub(crate) fn give_up(&self, rest: &[Record]) {
+        for record in rest {
+            self.sender.metrics.dropped(crate::metrics::Reason::Shutdown, record.head.counts);
+        }
+    }
+
+    /// Removes its metrics.
+    pub(crate) fn forget(&self) {
+        self.metrics.forget(&self.config.name);
+    }
+
+    /// What it can make use of.
+    pub(crate) fn wants(&self) -> Wants {
+        Wants {
+            samples: true,
+            exemplars: self.config.sends.exemplars,
+            native_histograms: self.config.sends.native_histograms,
+            extras: self.config.message == Message::V2,
+        }
+    }
+
+    /// How it is.
+    pub(crate) fn status(&self) -> EndpointStatus {
+        let held = self.queue.held();
+        let health = self.sender.health().clone();
+        let (message, compression) = self.protocol.now(crate::queue::now_ms());
+        EndpointStatus {
+            name: self.config.name.clone(),
+            url: self.sender.shown.clone(),
+            message,
+            compression,
+            pending: held.pending,
+            bytes_in_memory: held.bytes_in_memory as u64,
+            bytes_on_disk: held.bytes_on_disk,
+            oldest_pending_ms: held.oldest_ms,
+            lanes: self.lanes.count(),
+            healthy: health.failing_since.is_none(),
+            last_error: health.last_error,
+            last_success: health.last_success,
+        }
+    }
+}
+
+fn limits(config: &EndpointConfig, on_disk: bool) -> Limits {
+    let queue = &config.queue;
+    let samples = u64::from(queue.capacity) * u64::from(queue.max_shards);
+    let records = samples / u64::from(queue.max_samples_per_send.max(1));
+    Limits {
+        window_bytes: if on_disk { MEMORY } else { MEMORY_ALONE },
+        window_records: if on_disk { records.clamp(64, crate::log::REACH) as usize } else { usize::MAX },
+        unwritten_bytes: MEMORY,
+        max_age_ms: i64::try_from(config.disk.max_age.as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+fn shown(config: &EndpointConfig) -> String {
+    let mut url = config.url.clone();
+    // Both fail only for URLs that cannot have them.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url.into()
+}
+
+/// Finishes batches at their deadline.
+async fn flush(lanes: Arc<Lanes>, stop: CancellationToken) {
+    loop {
+        let next = lanes.flush_due();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(next) => {}
+        }
+    }
+}
+
+/// Adapts the number of lanes to the load.
+async fn adapt(config: EndpointConfig, lanes: Arc<Lanes>, sender: Arc<Sender>, stop: CancellationToken) {
+    let mut load = Load::new(config.queue.min_shards, config.queue.max_shards);
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(load::INTERVAL) => {}
+        }
+        let now = Instant::now();
+        let pending = sender.queue.held().pending;
+        let seen = Seen {
+            samples_in: lanes.take_samples_in(),
+            samples_out: sender.work.samples.swap(0, Ordering::Relaxed),
+            busy: Duration::from_micros(sender.work.busy_us.swap(0, Ordering::Relaxed)),
+            pending: u64::from(pending.samples) + u64::from(pending.histograms),
+            down: sender.health().failing_since.map(|since| now.duration_since(since)),
+        };
+        let before = lanes.count();
+        let (desired, wanted) = load.decide(seen, now - last, before);
+        last = now;
+        sender.metrics.lanes_desired.set(desired);
+        if wanted != before {
+            debug!(endpoint = config.name, before, lanes = wanted, "number of lanes follows the load");
+            lanes.resize(wanted);
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The task that sends what is in the queue: as many requests at once as there are lanes and the pace allows.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::HeaderMap;
+use rosterd_discovery::client::Client;
+use rosterd_model::{Coded, Report};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use url::Url;
+
+use super::exchange::{Reply, exchange};
+use super::pace::Pace;
+use super::protocol::{Protocol, Refusal};
+use super::request::{Fit, fit, request};
+use super::sigv4::Signer;
+use super::verdict::{Sent, Verdict, judge};
+use crate::Counts;
+use crate::config::QueueConfig;
+use crate::error::SendError;
+use crate::limiter::Limiter;
+use crate::metrics::{EndpointMetrics, Reason};
+use crate::queue::{Flight, Queue, Take, now_ms};
+
+/// What requests of an endpoint are made with.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) name: String,
+    pub(super) url: Url,
+    /// The URL without user and password.
+    pub(super) shown: String,
+    pub(super) client: Client,
+    pub(super) headers: HeaderMap,
+    pub(super) signer: Option<Signer>,
+    pub(super) config: QueueConfig,
+    pub(super) log_failed: bool,
+    pub(super) queue: Arc<Queue>,
+    pub(super) protocol: Arc<Protocol>,
+    pub(super) metrics: EndpointMetrics,
+    pub(super) health: Mutex<Health>,
+    pub(super) work: Work,
+    /// Fires whenever a record is done.
+    pub(super) progress: Notify,
+    pub(super) limiter: Limiter,
+}
+
+/// How the endpoint has been lately.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Health {
+    pub(super) last_error: Option<Report>,
+    pub(super) last_success: Option<SystemTime>,
+    /// Since when nothing has succeeded.
+    pub(super) failing_since: Option<Instant>,
+}
+
+/// What was done since it was last asked.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) samples: AtomicU64,
+    pub(super) busy_us: AtomicU64,
+}
+
+/// A record, and what came of sending it.
+struct Landed {
+    flight: Flight,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// There was nothing to send.
+    Gone(Reason, Counts),
+    Replied(Reply, Duration),
+    Failed(SendError, Duration),
+}
+
+/// Sends until stopped. What is under way then is in the queue still.
+pub(super) async fn run(sender: Arc<Sender>, stop: CancellationToken) {
+    let mut pace = Pace::new(sender.config.min_backoff, sender.config.max_backoff);
+    let mut flights = FuturesUnordered::new();
+    let most = usize::from(sender.config.max_shards.max(1));
+    loop {
+        let mut wake = None;
+        while flights.len() < pace.allowed().min(most) {
+            wake = pace.blocked(Instant::now());
+            if wake.is_some() {
+                break;
+            }
+            match sender.queue.take() {
+                Take::Flight(flight) => flights.push(sender.fly(flight)),
+                Take::Wait(until) => {
+                    wake = Some(until);
+                    break;
+                }
+                Take::Nothing => break,
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            Some(landed) = flights.next() => sender.land(landed, &mut pace).await,
+            () = sender.queue.ready() => {}
+            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+        }
+    }
+}
+
+impl Sender {
+    async fn fly(&self, mut flight: Flight) -> Landed {
+        let (message, compression) = self.protocol.now(now_ms());
+        let limit = i64::try_from(self.config.sample_age_limit.as_millis()).unwrap_or(i64::MAX);
+        let oldest_ms = if limit == 0 { i64::MIN } else { now_ms() - limit };
+        let outcome = match fit(&mut flight.record, message, compression, oldest_ms) {
+            Fit::Nothing(dropped) => Outcome::Gone(Reason::TooOld, dropped),
+            Fit::Damaged => Outcome::Gone(Reason::Invalid, flight.record.head.counts),
+            Fit::Changed(dropped) => {
+                self.metrics.dropped(Reason::TooOld, dropped);
+                self.queue.replace(&flight.record);
+                self.send(&flight).await
+            }
+            Fit::Same => self.send(&flight).await,
+        };
+        Landed { flight, outcome }
+    }
+
+    async fn send(&self, flight: &Flight) -> Outcome {
+        let record = &flight.record;
+        let body = record.body.clone();
+        let mut request = request(&self.url, &self.headers, record.message, record.compression, flight.attempts, body);
+        let started = Instant::now();
+        if let Some(Err(reason)) = self.signer.as_ref().map(|signer| signer.sign(&mut request)) {
+            return Outcome::Failed(SendError::Unsigned { reason }, started.elapsed());
+        }
+        match exchange(&self.client, request).await {
+            Ok(reply) => Outcome::Replied(reply, started.elapsed()),
+            Err(source) => Outcome::Failed(SendError::NoReply { source }, started.elapsed()),
+        }
+    }
+
+    async fn land(&self, landed: Landed, pace: &mut Pace) {
+        let Landed { flight, outcome } = landed;
+        match outcome {
+            Outcome::Gone(reason, counts) => {
+                self.metrics.dropped(reason, counts);
+                self.done(&flight);
+            }
+            Outcome::Replied(reply, took) => {
+                self.metrics.requested(Some(reply.status.as_u16()));
+                self.metrics.duration.observe(took.as_secs_f64());
+                self.replied(flight, reply, took, pace).await;
+            }
+            Outcome::Failed(error, took) => {
+                self.metrics.requested(None);
+                self.metrics.duration.observe(took.as_secs_f64());
+                // A request that was too slow or broke off says little about others.
+                let alone = matches!(error.code(), "http_timeout" | "http_broken");
+                self.again(&flight, &error, !alone, None, pace);
+            }
+        }
+    }
+
+    async fn replied(&self, flight: Flight, reply: Reply, took: Duration, pace: &mut Pace) {
+        let record = &flight.record;
+        let sent = Sent { message: record.message, compression: record.compression, counts: record.head.counts };
+        let Reply { status, headers, words, after } = reply;
+        let url = self.shown.clone();
+        let verdict = judge(sent, status, &headers, &words, after, self.config.retry_on_http_429);
+        let status = status.as_u16();
+        match verdict {
+            Verdict::Sent => self.succeeded(&flight, sent.counts, took, pace),
+            Verdict::Partial(missing) => {
+                let [samples, histograms, exemplars] = missing;
+                let error = SendError::Partial { url, samples, histograms, exemplars };
+                self.lost(sent.counts, missing, &error);
+                self.succeeded(&flight, sent.counts.minus(counts(missing)), took, pace);
+            }
+            Verdict::Rejected(written) => {
+                let missing = written.missing(sent.counts);
+                self.lost(sent.counts, missing, &SendError::Rejected { url, status, words });
+                // It was an answer: the receiver works.
+                self.succeeded(&flight, sent.counts.minus(counts(missing)), took, pace);
+            }
+            Verdict::Refused(refusal) => self.fall_back(&flight, refusal).await,
+            Verdict::Again { all, after } => {
+                let error = match status {
+                    429 => SendError::Throttled { url, status, words, after },
+                    _ => SendError::Failed { url, status, words },
+                };
+                self.again(&flight, &error, all, after, pace);
+            }
+        }
+    }
+
+    fn succeeded(&self, flight: &Flight, written: Counts, took: Duration, pace: &mut Pace) {
+        let record = &flight.record;
+        pace.succeeded();
+        self.metrics.sent(written, record.head.newest_ms);
+        self.metrics.sent_bytes.inc_by(record.body.len() as u64);
+        let samples = u64::from(record.head.counts.samples) + u64::from(record.head.counts.histograms);
+        self.work.samples.fetch_add(samples, Ordering::Relaxed);
+        self.work.busy_us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        {
+            let mut health = self.health();
+            health.last_success = Some(SystemTime::now());
+            if let Some(since) = health.failing_since.take() {
+                info!(endpoint = &*self.name, down_for = ?since.elapsed(), "remote write works again");
+            }
+        }
+        self.queue.hurry(false);
+        self.done(flight);
+    }
+
+    fn done(&self, flight: &Flight) {
+        self.queue.done(flight.record.seq);
+        self.progress.notify_one();
+    }
+
+    /// Part of a request was not written, and will not be.
+    fn lost(&self, sent: Counts, missing: [u64; 3], error: &SendError) {
+        let missing = counts(missing);
+        if missing != sent {
+            self.metrics.partial.inc();
+        }
+        self.metrics.dropped(Reason::Rejected, missing);
+        self.health().last_error = Some(Report::of(error));
+        if self.limiter.allows() {
+            warn!(endpoint = &*self.name, %error, code = error.code(), samples = missing.samples, "samples dropped");
+        }
+        self.log_failed_request(sent, error);
+    }
+
+    fn again(&self, flight: &Flight, error: &SendError, all: bool, after: Option<Duration>, pace: &mut Pace) {
+        let now = Instant::now();
+        let not_before = if all {
+            pace.failed(now, after);
+            None
+        } else {
+            Some(pace.failed_alone(now, flight.attempts, after))
+        };
+        self.metrics.retried(flight.record.head.counts);
+        let report = Report::of(error);
+        if self.limiter.allows() {
+            warn!(endpoint = &*self.name, error = %report, code = error.code(), "request failed, trying again");
+        }
+        self.log_failed_request(flight.record.head.counts, error);
+        {
+            let mut health = self.health();
+            health.last_error = Some(report);
+            health.failing_since.get_or_insert(now);
+        }
+        self.queue.hurry(true);
+        self.queue.again(flight.record.seq, not_before, true);
+    }
+
+    async fn fall_back(&self, flight: &Flight, refusal: Refusal) {
+        let (what, to) = match refusal {
+            Refusal::Message => ("remote write 2.0", "1.0"),
+            Refusal::Compression => ("zstd", "snappy"),
+        };
+        let error = SendError::FallBack { url: self.shown.clone(), what, to };
+        let before = self.protocol.now(now_ms());
+        // Of requests that were under way together, the first tells.
+        self.protocol.refuse(refusal, now_ms()).await;
+        if before != self.protocol.now(now_ms()) {
+            self.metrics.fallbacks.inc();
+            warn!(endpoint = &*self.name, %error, code = error.code(), "receiver takes less than configured");
+        }
+        self.health().last_error = Some(Report::of(&error));
+        self.queue.again(flight.record.seq, None, false);
+    }
+
+    fn log_failed_request(&self, counts: Counts, error: &SendError) {
+        if self.log_failed {
+            let Counts { series, samples, histograms, exemplars } = counts;
+            let (endpoint, error) = (&*self.name, Report::of(error));
+            debug!(endpoint, %error, series, samples, histograms, exemplars, "remote write request failed");
+        }
+    }
+
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn counts([samples, histograms, exemplars]: [u64; 3]) -> Counts {
+    Counts { series: 0, samples: samples as u32, histograms: histograms as u32, exemplars: exemplars as u32 }
+}

@@ -1,0 +1,18 @@
+//! The queue on disk: a log of records in segments, and the position up to which they were sent.
+//!
+//! A folder holds `<number>.segment` files, a `position` and a `lock`. Records are appended, read in their order and
+//! acknowledged; what is acknowledged is deleted a segment at a time. Whatever a killed process, a full disk or a failing one
+//! leaves behind, [`Log::open`] finds every whole record. Everything here blocks: it is for a thread of its own.
+
+#[cfg(test)]
+mod crash;
+mod position; // up to where records were acknowledged
+mod record; // a record and its bytes
+mod segment; // one file
+mod store; // the log
+#[cfg(test)]
+mod tests;
+
+pub(crate) use position::REACH;
+pub(crate) use record::Record;
+pub(crate) use store::{Fault, Log, LogError, Settings, is_free};

@@ -1,0 +1,100 @@
+//! Up to where records were acknowledged: two slots, written in turn, so that one of them is always whole.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// How far ahead of the first record that is not acknowledged others can be.
+pub(crate) const REACH: u64 = 4096;
+
+const MAGIC: [u8; 4] = *b"rpos";
+const VERSION: u16 = 1;
+const BITS: usize = REACH as usize / 8;
+const SLOT: usize = 4 + 2 + 2 + 8 + 8 + BITS + 4;
+
+/// All records below `base` are acknowledged, and those at `base + i` for each bit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Position {
+    generation: u64,
+    pub(super) base: u64,
+    bits: Box<[u8]>,
+}
+
+impl Position {
+    pub(super) fn at(base: u64) -> Self {
+        Self { generation: 0, base, bits: vec![0; BITS].into() }
+    }
+
+    pub(super) fn is_acknowledged(&self, seq: u64) -> bool {
+        let Some(ahead) = seq.checked_sub(self.base) else { return true };
+        ahead < REACH && self.bits[ahead as usize / 8] >> (ahead % 8) & 1 == 1
+    }
+
+    /// Moves on; what is acknowledged stays so. Records out of reach are not remembered: they would be sent twice after a
+    /// crash.
+    pub(super) fn set(&mut self, base: u64, beyond: impl Iterator<Item = u64>) {
+        let base = base.max(self.base);
+        let before: Vec<u64> = if self.bits.iter().all(|bits| *bits == 0) {
+            Vec::new()
+        } else {
+            (self.base..self.base + REACH).filter(|seq| self.is_acknowledged(*seq)).collect()
+        };
+        self.generation += 1;
+        self.base = base;
+        self.bits.fill(0);
+        let all = before.into_iter().chain(beyond);
+        for ahead in all.filter_map(|seq| seq.checked_sub(base)).filter(|ahead| *ahead < REACH) {
+            self.bits[ahead as usize / 8] |= 1 << (ahead % 8);
+        }
+    }
+
+    pub(super) fn write(&self, file: &File) -> io::Result<()> {
+        let mut slot = Vec::with_capacity(SLOT);
+        slot.extend(MAGIC);
+        slot.extend(VERSION.to_le_bytes());
+        slot.extend([0; 2]);
+        slot.extend(self.generation.to_le_bytes());
+        slot.extend(self.base.to_le_bytes());
+        slot.extend(&*self.bits);
+        slot.extend(crc32fast::hash(&slot).to_le_bytes());
+        file.write_all_at(&slot, self.generation % 2 * SLOT as u64)
+    }
+
+    /// The newest whole slot.
+    pub(super) fn read(path: &Path) -> io::Result<Read> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Nothing),
+            Err(error) => return Err(error),
+        };
+        let slots = bytes.chunks(SLOT).filter(|slot| slot.len() == SLOT && slot[..4] == MAGIC);
+        if slots.clone().any(|slot| u16::from_le_bytes([slot[4], slot[5]]) > VERSION) {
+            return Ok(Read::Newer);
+        }
+        let newest = slots.filter_map(decode).max_by_key(|position| position.generation);
+        Ok(match newest {
+            Some(position) => Read::Position(position),
+            None if bytes.is_empty() => Read::Nothing,
+            None => Read::Damaged,
+        })
+    }
+}
+
+/// What a position file holds.
+#[derive(Debug)]
+pub(super) enum Read {
+    Nothing,
+    Position(Position),
+    Damaged,
+    Newer,
+}
+
+fn decode(slot: &[u8]) -> Option<Position> {
+    let (content, checksum) = slot.split_at(SLOT - 4);
+    if crc32fast::hash(content).to_le_bytes() != checksum {
+        return None;
+    }
+    let number = |at: usize| Some(u64::from_le_bytes(content.get(at..at + 8)?.try_into().ok()?));
+    Some(Position { generation: number(8)?, base: number(16)?, bits: content[24..].into() })
+}

@@ -1,0 +1,356 @@
+//! The log as a whole: which segments there are, where reading is, and what to delete.
+
+use std::collections::VecDeque;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Record;
+use super::position::{Position, Read};
+use super::segment::{Opened, START, Segment};
+use crate::Counts;
+
+/// How a log is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// When a segment is complete.
+    pub(crate) segment_bytes: u64,
+}
+
+/// A log in a folder, locked for this process as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Log {
+    folder: PathBuf,
+    settings: Settings,
+    segments: VecDeque<Segment>,
+    /// Whether the last segment takes records. Those of a process before this one do not.
+    writable: bool,
+    position: Position,
+    position_file: File,
+    reader: Reader,
+    _lock: File,
+}
+
+/// Where reading goes on: at an offset of the segment that begins with a record.
+#[derive(Debug, Default, Clone, Copy)]
+struct Reader {
+    segment: u64,
+    offset: u64,
+    seq: u64,
+}
+
+/// What a log held when it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// No record has this number or a higher one.
+    pub(crate) next_seq: u64,
+    /// The highest generation of lanes.
+    pub(crate) epoch: u32,
+    /// What is not acknowledged.
+    pub(crate) left: Counts,
+    /// How many records that is.
+    pub(crate) records: u64,
+    /// What was wrong.
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// Something on disk was not as it was written. It was dealt with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Where.
+    pub(crate) path: PathBuf,
+    /// What was wrong and what was done.
+    pub(crate) what: &'static str,
+    /// What was lost, as far as that is known.
+    pub(crate) lost: Counts,
+    /// How many bytes were of no use.
+    pub(crate) bytes: u64,
+}
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogError {
+    /// Another process has it.
+    #[error("the queue {} is in use by another process", folder.display())]
+    InUse {
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// The file system does not let us.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> LogError {
+    move |source| LogError::Io { path: path.to_owned(), source }
+}
+
+/// Takes the lock of a folder, which is made if need be.
+fn lock(folder: &Path) -> Result<File, LogError> {
+    std::fs::create_dir_all(folder).map_err(io_error(folder))?;
+    let path = folder.join("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(LogError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(LogError::Io { path, source }),
+    }
+}
+
+/// Whether no process has the log of a folder open.
+pub(crate) fn is_free(folder: &Path) -> bool {
+    lock(folder).is_ok()
+}
+
+impl Log {
+    /// Opens a log, or begins one. Damage is no error: whatever is whole is used.
+    pub(crate) fn open(folder: &Path, settings: Settings) -> Result<(Self, Found), LogError> {
+        let lock = lock(folder)?;
+        let mut found = Found::default();
+        let path = folder.join("position");
+        let position = open_position(&path, &mut found).map_err(io_error(&path))?;
+        let position_file = File::options().create(true).truncate(false).write(true).open(&path);
+        let mut log = Self {
+            folder: folder.to_owned(),
+            settings,
+            segments: VecDeque::new(),
+            writable: false,
+            position,
+            position_file: position_file.map_err(io_error(&path))?,
+            reader: Reader::default(),
+            _lock: lock,
+        };
+        log.find_segments(&mut found)?;
+        found.next_seq = log.segments.back().map_or(0, |last| last.last + 1).max(log.position.base).max(1);
+        Ok((log, found))
+    }
+
+    fn find_segments(&mut self, found: &mut Found) -> Result<(), LogError> {
+        let listed = std::fs::read_dir(&self.folder).and_then(|all| {
+            all.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>() //
+        });
+        let mut paths = listed.map_err(io_error(&self.folder))?;
+        paths.retain(|path| Segment::is_name(path));
+        // Names are numbers of equal length.
+        paths.sort();
+        let count = paths.len();
+        for (index, path) in paths.into_iter().enumerate() {
+            // Only the last one was being written.
+            self.find_segment(&path, index + 1 == count, found).map_err(io_error(&path))?;
+        }
+        Ok(())
+    }
+
+    fn find_segment(&mut self, path: &Path, last: bool, found: &mut Found) -> io::Result<()> {
+        let (mut left, mut records) = (Counts::default(), 0);
+        let position = &self.position;
+        let opened = Segment::open(path, last, |header| {
+            if !position.is_acknowledged(header.seq) {
+                left = left.plus(header.head.counts);
+                records += 1;
+            }
+        })?;
+        let fault =
+            |what: &'static str, bytes: u64| Fault { path: path.to_owned(), what, lost: Counts::default(), bytes };
+        match opened {
+            Opened::Empty => std::fs::remove_file(path)?,
+            Opened::Damaged => {
+                found.faults.push(fault("nothing in it can be read, moved aside", path.metadata()?.len()));
+                std::fs::rename(path, aside(path, "damaged"))?;
+            }
+            Opened::Newer => {
+                found.faults.push(fault("written by a newer version, moved aside", path.metadata()?.len()));
+                std::fs::rename(path, aside(path, "newer"))?;
+            }
+            Opened::Segment(segment, useless) => {
+                if useless > 0 {
+                    found.faults.push(fault("its end is damaged, cut off", useless));
+                    segment.truncate()?;
+                }
+                if segment.last < self.position.base {
+                    return std::fs::remove_file(path);
+                }
+                found.epoch = found.epoch.max(segment.epoch);
+                found.left = found.left.plus(left);
+                found.records += records;
+                self.segments.push_back(segment);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a record with a number above all others, or fails and changes nothing.
+    pub(crate) fn append(&mut self, record: &Record) -> io::Result<()> {
+        let full = |segment: &Segment, size: u64| {
+            segment.length > START && segment.length + size > self.settings.segment_bytes //
+        };
+        let last = self.segments.back().filter(|_| self.writable);
+        if last.is_none_or(|last| full(last, record.size())) {
+            if let Some(last) = last {
+                last.sync()?;
+            }
+            let segment = Segment::create(&self.folder, record)?;
+            self.segments.push_back(segment);
+            self.writable = true;
+            self.sync_folder();
+        }
+        let last = self.segments.back_mut().expect("one was just made");
+        let appended = last.append(record);
+        if appended.is_err() && last.length == START {
+            // A segment without a record has no place among the others.
+            std::fs::remove_file(&last.path).ok();
+            self.segments.pop_back();
+            self.writable = false;
+        }
+        appended
+    }
+
+    /// Reads records that are not acknowledged, from this number on, until they have so many bytes. Returns how far it
+    /// came: all records below were read, acknowledged or damaged; `u64::MAX` at the end.
+    pub(crate) fn read(
+        &mut self,
+        from: u64,
+        bytes: usize,
+        out: &mut Vec<Record>,
+        faults: &mut Vec<Fault>,
+    ) -> io::Result<u64> {
+        let mut next = from;
+        let mut left = bytes as u64;
+        loop {
+            let Some(segment) = self.segments.iter().find(|segment| segment.last >= next) else {
+                return Ok(u64::MAX);
+            };
+            let same = self.reader.segment == segment.first && self.reader.seq <= next;
+            let mut offset = if same { self.reader.offset } else { START };
+            while offset < segment.length {
+                let header = match segment.header_at(offset) {
+                    Ok(Some(header)) => header,
+                    Ok(None) => {
+                        let bytes = segment.length - offset;
+                        faults.push(Fault {
+                            path: segment.path.clone(),
+                            what: "its middle is damaged, the rest is skipped",
+                            lost: Counts::default(),
+                            bytes,
+                        });
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                };
+                if header.seq >= next && !self.position.is_acknowledged(header.seq) {
+                    match segment.body(offset, &header)? {
+                        Some(body) => out.push(header.with(body)),
+                        None => faults.push(Fault {
+                            path: segment.path.clone(),
+                            what: "a record is damaged, skipped",
+                            lost: header.head.counts,
+                            bytes: header.size(),
+                        }),
+                    }
+                    left = left.saturating_sub(header.size());
+                }
+                offset += header.size();
+                next = next.max(header.seq + 1);
+                self.reader = Reader { segment: segment.first, offset, seq: next };
+                if left == 0 {
+                    return Ok(next);
+                }
+            }
+            next = next.max(segment.last + 1);
+        }
+    }
+
+    /// All records below `base` and these others need not be sent again.
+    pub(crate) fn acknowledge(&mut self, base: u64, beyond: impl Iterator<Item = u64>) -> io::Result<()> {
+        self.position.set(base, beyond);
+        self.position.write(&self.position_file)?;
+        while let Some(first) = self.segments.front().filter(|first| first.last < base) {
+            // A small one is kept for the records to come.
+            let small = first.length < self.settings.segment_bytes / 4;
+            if self.segments.len() == 1 && self.writable && small {
+                break;
+            }
+            self.remove_first()?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest segment. Returns the number of its last record, and what records from `cursor` on come to.
+    pub(crate) fn drop_oldest(&mut self, cursor: u64) -> io::Result<Option<(u64, Counts)>> {
+        let Some(first) = self.segments.front() else { return Ok(None) };
+        let (last, mut lost, mut offset) = (first.last, Counts::default(), START);
+        while last >= cursor
+            && offset < first.length
+            && let Some(header) = first.header_at(offset)?
+        {
+            offset += header.size();
+            if header.seq >= cursor && !self.position.is_acknowledged(header.seq) {
+                lost = lost.plus(header.head.counts);
+            }
+        }
+        self.remove_first()?;
+        Ok(Some((last, lost)))
+    }
+
+    fn remove_first(&mut self) -> io::Result<()> {
+        if let Some(first) = self.segments.front() {
+            std::fs::remove_file(&first.path)?;
+            self.segments.pop_front();
+            self.writable &= !self.segments.is_empty();
+        }
+        Ok(())
+    }
+
+    /// How many bytes the segments have.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.length).sum()
+    }
+
+    /// Oldest and newest timestamp of the oldest segment, in milliseconds.
+    pub(crate) fn oldest(&self) -> Option<(i64, i64)> {
+        self.segments.front().map(|first| (first.oldest_ms, first.newest_ms))
+    }
+
+    /// Makes everything outlive the machine too, and deletes what is no longer needed.
+    pub(crate) fn close(mut self) -> io::Result<()> {
+        while self.segments.front().is_some_and(|first| first.last < self.position.base) {
+            self.remove_first()?;
+        }
+        self.segments.iter().try_for_each(Segment::sync)?;
+        self.position_file.sync_data()?;
+        self.sync_folder();
+        Ok(())
+    }
+
+    /// Some file systems cannot, and need not.
+    fn sync_folder(&self) {
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).ok();
+    }
+}
+
+fn open_position(path: &Path, found: &mut Found) -> io::Result<Position> {
+    let fault = |what: &'static str| Fault { path: path.to_owned(), what, lost: Counts::default(), bytes: 0 };
+    match Position::read(path)? {
+        Read::Position(position) => return Ok(position),
+        Read::Nothing => {}
+        Read::Damaged => found.faults.push(fault("the position is damaged: what is there is sent again")),
+        Read::Newer => {
+            found.faults.push(fault("written by a newer version, moved aside"));
+            std::fs::rename(path, aside(path, "newer"))?;
+        }
+    }
+    Ok(Position::at(0))
+}
+
+/// A name that does not exist, beside the old one.
+fn aside(path: &Path, why: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names = (0u32..).map(|n| if n == 0 { format!("{name}.{why}") } else { format!("{name}.{why}-{n}") });
+    let mut paths = names.map(|name| path.with_file_name(name));
+    paths.find(|path| !path.exists()).expect("there are more numbers than files")
+}

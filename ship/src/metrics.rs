@@ -1,0 +1,269 @@
+//! The metrics of remote write.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use crate::Counts;
+
+/// The metrics of all endpoints, registered once for an agent.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    queued: IntCounterVec,
+    sent: IntCounterVec,
+    retried: IntCounterVec,
+    dropped: IntCounterVec,
+    pending: IntGaugeVec,
+    sent_bytes: IntCounterVec,
+    disk_bytes: IntGaugeVec,
+    memory_bytes: IntGaugeVec,
+    lanes: IntGaugeVec,
+    lanes_desired: GaugeVec,
+    lanes_min: IntGaugeVec,
+    lanes_max: IntGaugeVec,
+    highest: GaugeVec,
+    highest_sent: GaugeVec,
+    duration: HistogramVec,
+    requests: IntCounterVec,
+    partial: IntCounterVec,
+    fallbacks: IntCounterVec,
+    corruptions: IntCounterVec,
+    write_failures: IntCounterVec,
+}
+
+const ENDPOINT: &[&str] = &["endpoint"];
+const KINDS: [&str; 3] = ["samples", "histograms", "exemplars"];
+const METADATA: &str = "metadata";
+const STATUSES: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "none"];
+
+/// Why something is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Older than `sample_age_limit`.
+    TooOld,
+    /// Longer in the queue than it may be.
+    Expired,
+    /// The queue has no room.
+    QueueFull,
+    /// `write_relabel_configs`.
+    Relabelled,
+    /// The receiver does not want it.
+    Rejected,
+    /// Damaged in memory or on disk.
+    Invalid,
+    /// There was no time at the end, and no disk.
+    Shutdown,
+}
+
+const REASONS: [(Reason, &str); 7] = [
+    (Reason::TooOld, "too_old"),
+    (Reason::Expired, "expired"),
+    (Reason::QueueFull, "queue_full"),
+    (Reason::Relabelled, "relabelled"),
+    (Reason::Rejected, "rejected"),
+    (Reason::Invalid, "invalid"),
+    (Reason::Shutdown, "shutdown"),
+];
+
+impl Metrics {
+    /// Registers the metrics. Fails when one of the names is taken.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let name = |name: &str| format!("rosterd_remote_write_{name}");
+        let opts = |what: &str, help: &str| Opts::new(name(what), help);
+        let counter = |what: &str, help: &str, labels: &[&str]| IntCounterVec::new(opts(what, help), labels);
+        let gauge = |what: &str, help: &str| IntGaugeVec::new(opts(what, help), ENDPOINT);
+        let float = |what: &str, help: &str| GaugeVec::new(opts(what, help), ENDPOINT);
+        let by_kind = &["endpoint", "kind"];
+        let buckets = vec![0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        let duration =
+            HistogramOpts::new(name("request_duration_seconds"), "How long requests took, whatever came of them.");
+        let metrics = Self {
+            queued: counter("queued_items_total", "What was put into the queue, after relabelling.", by_kind)?,
+            sent: counter("sent_items_total", "What a receiver has taken.", by_kind)?,
+            retried: counter("retried_items_total", "What was sent again after a failure.", by_kind)?,
+            dropped: counter("dropped_items_total", "What is not sent, by reason.", &["endpoint", "kind", "reason"])?,
+            pending: gauge("pending_samples", "Samples and histograms in the queue, in memory and on disk.")?,
+            sent_bytes: counter("sent_bytes_total", "Bytes of bodies that were taken, compressed.", ENDPOINT)?,
+            disk_bytes: gauge("queue_disk_bytes", "Bytes of the queue on disk.")?,
+            memory_bytes: gauge("queue_memory_bytes", "Bytes of finished bodies in memory.")?,
+            lanes: gauge("lanes", "Lanes: requests that can be under way at once.")?,
+            lanes_desired: float("lanes_desired", "Lanes that the load would need, before limits.")?,
+            lanes_min: gauge("lanes_min", "The least lanes, from the configuration.")?,
+            lanes_max: gauge("lanes_max", "The most lanes, from the configuration.")?,
+            highest: float("highest_timestamp_seconds", "The newest timestamp that was put into the queue.")?,
+            highest_sent: float("highest_sent_timestamp_seconds", "The newest timestamp that a receiver has taken.")?,
+            duration: HistogramVec::new(duration.buckets(buckets), ENDPOINT)?,
+            requests: counter(
+                "requests_total",
+                "Requests by the class of their status; none if there was no reply.",
+                &["endpoint", "status"],
+            )?,
+            partial: counter(
+                "partial_writes_total",
+                "Requests of which a receiver says it wrote only a part.",
+                ENDPOINT,
+            )?,
+            fallbacks: counter(
+                "fallbacks_total",
+                "Times a receiver did not take a message version or a compression, and got another.",
+                ENDPOINT,
+            )?,
+            corruptions: counter("queue_corruptions_total", "Damaged places of the queue on disk.", ENDPOINT)?,
+            write_failures: counter(
+                "queue_write_failures_total",
+                "Writes to the queue on disk that failed.",
+                ENDPOINT,
+            )?,
+        };
+        for collector in metrics.collectors() {
+            registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// The handles of one endpoint; made at its start, so that zeros are visible.
+    pub(crate) fn endpoint(&self, name: &str) -> EndpointMetrics {
+        let of = |all: &IntCounterVec| all.with_label_values(&[name]);
+        let kinds = |all: &IntCounterVec| KINDS.map(|kind| all.with_label_values(&[name, kind]));
+        let gauge = |all: &IntGaugeVec| all.with_label_values(&[name]);
+        let float = |all: &GaugeVec| all.with_label_values(&[name]);
+        EndpointMetrics {
+            queued: kinds(&self.queued),
+            sent: kinds(&self.sent),
+            metadata: self.sent.with_label_values(&[name, METADATA]),
+            retried: kinds(&self.retried),
+            dropped: REASONS.map(|(_, reason)| KINDS.map(|kind| self.dropped.with_label_values(&[name, kind, reason]))),
+            pending: gauge(&self.pending),
+            sent_bytes: of(&self.sent_bytes),
+            disk_bytes: gauge(&self.disk_bytes),
+            memory_bytes: gauge(&self.memory_bytes),
+            lanes: gauge(&self.lanes),
+            lanes_desired: float(&self.lanes_desired),
+            lanes_min: gauge(&self.lanes_min),
+            lanes_max: gauge(&self.lanes_max),
+            highest: float(&self.highest),
+            highest_sent: float(&self.highest_sent),
+            duration: self.duration.with_label_values(&[name]),
+            requests: STATUSES.map(|status| self.requests.with_label_values(&[name, status])),
+            partial: of(&self.partial),
+            fallbacks: of(&self.fallbacks),
+            corruptions: of(&self.corruptions),
+            write_failures: of(&self.write_failures),
+        }
+    }
+
+    /// Removes the metrics of an endpoint that has ended. One that never had any is no error.
+    pub(crate) fn forget(&self, name: &str) {
+        for all in [&self.queued, &self.sent, &self.retried] {
+            KINDS.iter().chain([&METADATA]).for_each(|kind| drop(all.remove_label_values(&[name, kind])));
+        }
+        for (_, reason) in REASONS {
+            KINDS.iter().for_each(|kind| drop(self.dropped.remove_label_values(&[name, kind, reason])));
+        }
+        STATUSES.iter().for_each(|status| drop(self.requests.remove_label_values(&[name, status])));
+        for all in [&self.sent_bytes, &self.partial, &self.fallbacks, &self.corruptions, &self.write_failures] {
+            all.remove_label_values(&[name]).ok();
+        }
+        let gauges =
+            [&self.pending, &self.disk_bytes, &self.memory_bytes, &self.lanes, &self.lanes_min, &self.lanes_max];
+        gauges.into_iter().for_each(|all| drop(all.remove_label_values(&[name])));
+        for all in [&self.lanes_desired, &self.highest, &self.highest_sent] {
+            all.remove_label_values(&[name]).ok();
+        }
+        self.duration.remove_label_values(&[name]).ok();
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        fn boxed(collector: &(impl Collector + Clone + 'static)) -> Box<dyn Collector> {
+            Box::new(collector.clone())
+        }
+        let counters = [
+            &self.queued,
+            &self.sent,
+            &self.retried,
+            &self.dropped,
+            &self.sent_bytes,
+            &self.requests,
+            &self.partial,
+            &self.fallbacks,
+            &self.corruptions,
+            &self.write_failures,
+        ];
+        let gauges =
+            [&self.pending, &self.disk_bytes, &self.memory_bytes, &self.lanes, &self.lanes_min, &self.lanes_max];
+        let floats = [&self.lanes_desired, &self.highest, &self.highest_sent];
+        let all = counters.into_iter().map(boxed).chain(gauges.into_iter().map(boxed));
+        all.chain(floats.into_iter().map(boxed)).chain([boxed(&self.duration)]).collect()
+    }
+}
+
+/// The metrics of one endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct EndpointMetrics {
+    queued: [IntCounter; 3],
+    sent: [IntCounter; 3],
+    pub(crate) metadata: IntCounter,
+    retried: [IntCounter; 3],
+    dropped: [[IntCounter; 3]; 7],
+    pub(crate) pending: IntGauge,
+    pub(crate) sent_bytes: IntCounter,
+    pub(crate) disk_bytes: IntGauge,
+    pub(crate) memory_bytes: IntGauge,
+    pub(crate) lanes: IntGauge,
+    pub(crate) lanes_desired: Gauge,
+    pub(crate) lanes_min: IntGauge,
+    pub(crate) lanes_max: IntGauge,
+    highest: Gauge,
+    highest_sent: Gauge,
+    pub(crate) duration: Histogram,
+    requests: [IntCounter; 5],
+    pub(crate) partial: IntCounter,
+    pub(crate) fallbacks: IntCounter,
+    pub(crate) corruptions: IntCounter,
+    pub(crate) write_failures: IntCounter,
+}
+
+impl EndpointMetrics {
+    pub(crate) fn queued(&self, counts: Counts, newest_ms: i64) {
+        add(&self.queued, counts);
+        raise(&self.highest, newest_ms);
+    }
+
+    pub(crate) fn sent(&self, counts: Counts, newest_ms: i64) {
+        add(&self.sent, counts);
+        raise(&self.highest_sent, newest_ms);
+    }
+
+    pub(crate) fn retried(&self, counts: Counts) {
+        add(&self.retried, counts);
+    }
+
+    pub(crate) fn dropped(&self, reason: Reason, counts: Counts) {
+        if counts != Counts::default() {
+            let index = REASONS.iter().position(|(known, _)| *known == reason).expect("the list has all reasons");
+            add(&self.dropped[index], counts);
+        }
+    }
+
+    /// A request that ended, with its status if there was a reply.
+    pub(crate) fn requested(&self, status: Option<u16>) {
+        let index = status.map_or(4, |status| usize::from(status / 100).clamp(2, 5) - 2);
+        self.requests[index].inc();
+    }
+}
+
+fn add(counters: &[IntCounter; 3], counts: Counts) {
+    for (counter, count) in counters.iter().zip([counts.samples, counts.histograms, counts.exemplars]) {
+        counter.inc_by(u64::from(count));
+    }
+}
+
+/// Several tasks may raise it at once, and then one of both wins until the next.
+fn raise(gauge: &Gauge, ms: i64) {
+    let seconds = ms as f64 / 1000.0;
+    if seconds > gauge.get() {
+        gauge.set(seconds);
+    }
+}

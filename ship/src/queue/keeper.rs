@@ -1,0 +1,217 @@
+//! The thread that owns the log of a queue: writes, reads ahead, acknowledges, deletes.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::{GRACE, Place, Shared, now_ms};
+use crate::limiter::Limiter;
+use crate::log::{Fault, Log, LogError, Record, Settings};
+use crate::metrics::Reason;
+
+/// How often what is too old is looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// How soon a disk that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// Records that are written in one go, between two looks at what else there is to do.
+const AT_ONCE: usize = 64;
+
+/// What to do next.
+#[derive(Debug, Default)]
+struct Job {
+    write: Vec<Record>,
+    read: Option<(u64, usize)>,
+    /// Up to where records are done, if that is news.
+    position: Option<(u64, Vec<u64>)>,
+    housekeeping: bool,
+    end: bool,
+}
+
+/// Runs until the queue is closed and all is written.
+pub(super) fn run(shared: &Shared, place: &Place, opened: oneshot::Sender<Result<(), LogError>>) {
+    let segment_bytes = (place.max_bytes / 8).clamp(64 << 10, 4 << 20);
+    let (log, found) = match Log::open(&place.folder, Settings { segment_bytes }) {
+        Ok(opened) => opened,
+        Err(failed) => {
+            shared.lock().gave_up();
+            shared.ready.notify_one();
+            opened.send(Err(failed)).ok();
+            return;
+        }
+    };
+    report(shared, &found.faults);
+    if found.records > 0 {
+        let (endpoint, samples) = (&*shared.name, found.left.samples);
+        info!(endpoint, batches = found.records, samples, "queue on disk is resumed");
+    }
+    let mut keeper = Keeper {
+        shared,
+        place,
+        log,
+        acknowledged: 0,
+        failing: None,
+        housekept: Instant::now(),
+        limiter: Limiter::default(),
+    };
+    let mut state = shared.lock();
+    state.opened(found.next_seq, found.epoch, found.left);
+    keeper.show(&mut state);
+    drop(state);
+    // The queue may have been given up meanwhile.
+    opened.send(Ok(())).ok();
+    shared.ready.notify_one();
+    while keeper.step() {}
+    if let Err(error) = keeper.log.close() {
+        warn!(endpoint = &*shared.name, %error, "queue on disk could not be synced");
+    }
+}
+
+struct Keeper<'a> {
+    shared: &'a Shared,
+    place: &'a Place,
+    log: Log,
+    /// The position that was written last.
+    acknowledged: u64,
+    /// When the disk last failed.
+    failing: Option<Instant>,
+    housekept: Instant,
+    limiter: Limiter,
+}
+
+impl Keeper<'_> {
+    /// Waits for something to do, and does it. Returns whether to go on.
+    fn step(&mut self) -> bool {
+        let job = self.wait();
+        if let Err(error) = self.work(&job) {
+            self.failing = Some(Instant::now());
+            self.shared.metrics.write_failures.inc();
+            if self.limiter.allows() {
+                let endpoint = &*self.shared.name;
+                error!(endpoint, %error, code = "ship_queue_io", "queue on disk failed, going on in memory");
+            }
+            return !job.end;
+        }
+        if !job.write.is_empty() && self.failing.take().is_some() {
+            info!(endpoint = &*self.shared.name, "queue on disk works again");
+        }
+        // At the end there may be more than was written in one go.
+        !job.end || self.shared.lock().waits_since().is_some()
+    }
+
+    fn wait(&mut self) -> Job {
+        let mut state = self.shared.lock();
+        loop {
+            let now = Instant::now();
+            let closing = self.shared.closing.load(Ordering::Relaxed);
+            let housekeeping = now.duration_since(self.housekept) >= HOUSEKEEPING;
+            let blocked = self.failing.is_some_and(|failed| now.duration_since(failed) < RETRY) && !closing;
+            let mut job = Job { end: closing, housekeeping, ..Job::default() };
+            if !blocked {
+                let at_once = closing || state.has_backlog() || self.shared.hurry.load(Ordering::Relaxed);
+                job.write = state.to_write(if at_once { now } else { now.checked_sub(GRACE).unwrap_or(now) }, AT_ONCE);
+                job.read = state.wanted().filter(|_| !closing);
+                let position = state.position();
+                if state.bytes_on_disk > 0 && (position.0 > self.acknowledged || !position.1.is_empty()) {
+                    job.position = Some(position);
+                }
+            }
+            // Out of order alone is no news that is worth a wake-up.
+            let news = job.position.as_ref().is_some_and(|(base, _)| *base > self.acknowledged);
+            if closing || housekeeping || news || !job.write.is_empty() || job.read.is_some() {
+                return job;
+            }
+            let mut pause = HOUSEKEEPING.saturating_sub(now.duration_since(self.housekept));
+            if blocked {
+                pause = pause.min(RETRY);
+            } else if let Some(since) = state.waits_since() {
+                pause = pause.min((since + GRACE).saturating_duration_since(now));
+            }
+            let pause = pause.max(Duration::from_millis(1));
+            state = match self.shared.work.wait_timeout(state, pause) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    fn work(&mut self, job: &Job) -> io::Result<()> {
+        if let Some((base, beyond)) = &job.position {
+            self.log.acknowledge(*base, beyond.iter().copied())?;
+            self.acknowledged = *base;
+        }
+        for record in &job.write {
+            self.make_room(record.size())?;
+            self.log.append(record)?;
+            let mut state = self.shared.lock();
+            state.written(record.seq);
+            self.show(&mut state);
+        }
+        if let Some((from, bytes)) = job.read {
+            self.read(from, bytes)?;
+        }
+        if job.housekeeping {
+            self.housekept = Instant::now();
+            self.expire()?;
+        }
+        self.show(&mut self.shared.lock());
+        Ok(())
+    }
+
+    fn read(&mut self, from: u64, bytes: usize) -> io::Result<()> {
+        let (mut records, mut faults) = (Vec::new(), Vec::new());
+        let next = self.log.read(from, bytes, &mut records, &mut faults)?;
+        report(self.shared, &faults);
+        let mut state = self.shared.lock();
+        state.loaded(records, next);
+        self.show(&mut state);
+        drop(state);
+        self.shared.ready.notify_one();
+        Ok(())
+    }
+
+    fn make_room(&mut self, size: u64) -> io::Result<()> {
+        while self.log.bytes() + size > self.place.max_bytes && self.drop_oldest(Reason::QueueFull)? {}
+        Ok(())
+    }
+
+    fn expire(&mut self) -> io::Result<()> {
+        let max_age_ms = self.shared.lock().limits.max_age_ms;
+        let limit = now_ms() - max_age_ms;
+        while max_age_ms > 0
+            && self.log.oldest().is_some_and(|(_, newest_ms)| newest_ms < limit)
+            && self.drop_oldest(Reason::Expired)?
+        {}
+        Ok(())
+    }
+
+    fn drop_oldest(&mut self, reason: Reason) -> io::Result<bool> {
+        let cursor = self.shared.lock().cursor();
+        let Some((last, lost)) = self.log.drop_oldest(cursor)? else { return Ok(false) };
+        let mut state = self.shared.lock();
+        let dropped = state.dropped(last, lost);
+        self.show(&mut state);
+        drop(state);
+        self.shared.dropped(reason, dropped);
+        Ok(true)
+    }
+
+    fn show(&self, state: &mut super::State) {
+        state.bytes_on_disk = self.log.bytes();
+        state.oldest_on_disk_ms = self.log.oldest().map(|(oldest_ms, _)| oldest_ms).filter(|_| state.has_backlog());
+        self.shared.show(state);
+    }
+}
+
+/// What was damaged is counted and told, once for each place.
+fn report(shared: &Shared, faults: &[Fault]) {
+    for fault in faults {
+        shared.metrics.corruptions.inc();
+        shared.metrics.dropped(Reason::Invalid, fault.lost);
+        let (endpoint, path, bytes) = (&*shared.name, fault.path.display(), fault.bytes);
+        error!(endpoint, %path, bytes, lost_samples = fault.lost.samples, code = "ship_queue_damaged", "{}", fault.what);
+    }
+}

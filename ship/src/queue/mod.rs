@@ -1,0 +1,262 @@
+//! The queue of an endpoint: one order of all its records, in memory at the front and on disk behind it.
+//!
+//! Whoever appends never waits for the disk: a thread of the queue writes what has not been sent within [`GRACE`], so that a
+//! healthy endpoint costs no I/O. What the disk has not taken yet is bounded; when that bound is reached because the disk is
+//! slow or full, the oldest goes first and is counted as `queue_full`.
+
+mod keeper; // the thread that owns the log
+mod state; // what is where; pure
+#[cfg(test)]
+mod tests;
+mod window; // what may be sent next; pure
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use tracing::warn;
+
+use self::state::State;
+use crate::Counts;
+use crate::limiter::Limiter;
+use crate::log::{LogError, Record};
+use crate::metrics::{EndpointMetrics, Reason};
+
+pub(crate) use state::{Disk, Limits};
+pub(crate) use window::{Flight, Take};
+
+/// How long a record may wait for its reply before it is written to disk. A record of an endpoint that fails is written at
+/// once.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+/// Where a queue is kept on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    pub(crate) max_bytes: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    shared: Arc<Shared>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    state: Mutex<State>,
+    /// Wakes the thread.
+    work: Condvar,
+    /// Wakes the sender.
+    ready: Notify,
+    /// Records are written at once.
+    hurry: AtomicBool,
+    closing: AtomicBool,
+    metrics: EndpointMetrics,
+    full: Limiter,
+}
+
+/// What a queue holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) pending: Counts,
+    pub(crate) bytes_in_memory: usize,
+    pub(crate) bytes_on_disk: u64,
+    pub(crate) oldest_ms: Option<i64>,
+    /// More than what is in memory.
+    pub(crate) backlog: bool,
+}
+
+impl Queue {
+    /// A queue. Nothing is handed out before [`open`](Self::open) or [`open_in_memory`](Self::open_in_memory).
+    pub(crate) fn new(name: &str, limits: Limits, metrics: EndpointMetrics) -> Self {
+        let shared = Shared {
+            name: name.to_owned(),
+            state: Mutex::new(State::new(limits)),
+            work: Condvar::new(),
+            ready: Notify::new(),
+            hurry: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            metrics,
+            full: Limiter::default(),
+        };
+        Self { shared: Arc::new(shared), ended: Mutex::new(None) }
+    }
+
+    /// Takes what a queue before this one has left. Only good before it is open.
+    pub(crate) fn prepend(&self, rest: Vec<Record>) {
+        self.shared.lock().prepend(rest, Instant::now());
+    }
+
+    /// There is no log.
+    pub(crate) fn open_in_memory(&self) {
+        self.shared.lock().gave_up();
+        self.shared.ready.notify_one();
+    }
+
+    /// Opens the log and starts the thread. When that fails the queue is in memory only.
+    pub(crate) async fn open(&self, place: Place) -> Result<(), LogError> {
+        let (opened, result) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        let folder = place.folder.clone();
+        let run = move || {
+            keeper::run(&shared, &place, opened);
+            // Nobody may wait any more.
+            end.send(()).ok();
+        };
+        let started = std::thread::Builder::new().name("rosterd-queue".to_owned()).spawn(run);
+        if let Err(source) = started {
+            self.shared.lock().gave_up();
+            return Err(LogError::Io { path: folder, source });
+        }
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+        result.await.unwrap_or_else(|_| {
+            self.shared.lock().gave_up();
+            Err(LogError::Io { path: folder, source: std::io::Error::other("the thread of the queue panicked") })
+        })
+    }
+
+    /// Adds a record, whose number is given by the queue. Never waits for the disk or the network.
+    pub(crate) fn append(&self, record: Record) {
+        let shared = &self.shared;
+        shared.metrics.queued(record.head.counts, record.head.newest_ms);
+        let mut state = shared.lock();
+        let dropped = state.append(record, Instant::now());
+        let first = state.waits_since().is_some();
+        shared.show(&state);
+        drop(state);
+        shared.dropped(Reason::QueueFull, dropped);
+        shared.ready.notify_one();
+        if first {
+            shared.work.notify_one();
+        }
+    }
+
+    /// What is sent next.
+    pub(crate) fn take(&self) -> Take {
+        let mut state = self.shared.lock();
+        let (take, expired) = state.take(Instant::now(), now_ms());
+        self.shared.show(&state);
+        drop(state);
+        self.shared.dropped(Reason::Expired, expired);
+        take
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn ready(&self) {
+        self.shared.ready.notified().await;
+    }
+
+    /// A record need not be sent again.
+    pub(crate) fn done(&self, seq: u64) {
+        let mut state = self.shared.lock();
+        state.done(seq);
+        self.shared.show(&state);
+        let on_disk = state.bytes_on_disk > 0;
+        drop(state);
+        if on_disk {
+            self.shared.work.notify_one();
+        }
+    }
+
+    /// A record is to be sent again; see [`Window::again`](window::Window::again).
+    pub(crate) fn again(&self, seq: u64, not_before: Option<Instant>, tried: bool) {
+        self.shared.lock().window.again(seq, not_before, tried);
+    }
+
+    /// A record was changed before it is sent.
+    pub(crate) fn replace(&self, record: &Record) {
+        self.shared.lock().replace(record);
+    }
+
+    /// Whether the endpoint fails, so that what comes is written to disk at once.
+    pub(crate) fn hurry(&self, hurry: bool) {
+        if self.shared.hurry.swap(hurry, Ordering::Relaxed) != hurry && hurry {
+            self.shared.work.notify_one();
+        }
+    }
+
+    /// What it holds.
+    pub(crate) fn held(&self) -> Held {
+        let state = self.shared.lock();
+        Held {
+            pending: state.pending(),
+            bytes_in_memory: state.bytes_in_memory(),
+            bytes_on_disk: state.bytes_on_disk,
+            oldest_ms: state.oldest_ms(),
+            backlog: state.has_backlog(),
+        }
+    }
+
+    /// Whether all was sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shared.lock().is_empty()
+    }
+
+    /// Writes to disk what is left, and waits until that is done. Without a disk the rest is returned.
+    pub(crate) async fn close(&self) -> Vec<Record> {
+        self.shared.close();
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ended) = ended {
+            // An error means that the thread is gone, too.
+            ended.await.ok();
+        }
+        let state = self.shared.lock();
+        if state.disk == Disk::Absent {
+            return state.rest();
+        }
+        let lost = state.unwritten();
+        drop(state);
+        self.shared.dropped(Reason::Shutdown, lost);
+        Vec::new()
+    }
+}
+
+/// The thread ends with its queue.
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        // Under the lock, so that the thread cannot miss it on its way to sleep.
+        let _state = self.lock();
+        self.work.notify_one();
+    }
+
+    fn show(&self, state: &State) {
+        let pending = state.pending();
+        self.metrics.pending.set(i64::from(pending.samples) + i64::from(pending.histograms));
+        self.metrics.memory_bytes.set(state.bytes_in_memory() as i64);
+        self.metrics.disk_bytes.set(state.bytes_on_disk as i64);
+    }
+
+    fn dropped(&self, reason: Reason, counts: Counts) {
+        if counts == Counts::default() {
+            return;
+        }
+        self.metrics.dropped(reason, counts);
+        if self.full.allows() {
+            let endpoint = &*self.name;
+            warn!(endpoint, ?reason, samples = counts.samples, "queue dropped its oldest samples");
+        }
+    }
+}
+
+/// Now, in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

@@ -1,0 +1,181 @@
+//! All endpoints together.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rosterd_discovery::stopper::Stopper;
+use rosterd_exposition::Metadata;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::config::EndpointConfig;
+use crate::endpoint::{Endpoint, Source};
+use crate::error::ShipError;
+use crate::log::Record;
+use crate::metrics::Metrics;
+use crate::status::EndpointStatus;
+use crate::{Block, Wants, folder};
+
+/// Sends what was scraped to all endpoints. Clones share them.
+#[derive(Clone)]
+pub struct Shipper(Arc<Shared>);
+
+struct Shared {
+    folder: Option<PathBuf>,
+    metrics: Metrics,
+    stopper: Stopper,
+    endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
+    source: Arc<RwLock<Option<Source>>>,
+    /// One change at a time.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl fmt::Debug for Shipper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shipper").field("endpoints", &self.endpoints().len()).finish_non_exhaustive()
+    }
+}
+
+impl Shipper {
+    /// A shipper without endpoints. Queues are kept below `folder`, or in memory only. Tasks end with those of the stopper;
+    /// [`shutdown`](Self::shutdown) comes before that, or what is in memory is lost.
+    pub fn new(folder: Option<PathBuf>, metrics: Metrics, stopper: &Stopper) -> Self {
+        Self(Arc::new(Shared {
+            folder,
+            metrics,
+            stopper: stopper.child(),
+            endpoints: RwLock::new(Arc::from([])),
+            source: Arc::default(),
+            changing: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// Makes the endpoints those of the list. Equal ones go on; others are stopped after they have handed what they hold to
+    /// their queue on disk, from where an endpoint with the same name and URL goes on. What is pushed meanwhile reaches the
+    /// new ones.
+    ///
+    /// With an error about settings nothing was changed. With one about a queue on disk all endpoints run, that one with a
+    /// queue in memory; configuring again tries again.
+    pub async fn configure(&self, endpoints: Vec<EndpointConfig>) -> Result<(), ShipError> {
+        let _changing = self.0.changing.lock().await;
+        let mut names = BTreeSet::new();
+        if let Some(twice) = endpoints.iter().find(|config| !names.insert(&*config.name)) {
+            return Err(ShipError::DuplicateName { name: twice.name.clone() });
+        }
+        let before = self.endpoints();
+        let (mut after, mut started) = (Vec::new(), Vec::new());
+        for config in endpoints {
+            if let Some(same) = before.iter().find(|endpoint| endpoint.is(&config)) {
+                after.push(Arc::clone(same));
+                continue;
+            }
+            let folder = self.0.folder.as_ref().map(|folder| folder::of(folder, &config));
+            let endpoint = Arc::new(Endpoint::new(config, folder, &self.0.metrics, self.0.stopper.child())?);
+            started.push(Arc::clone(&endpoint));
+            after.push(endpoint);
+        }
+        let kept = |endpoint: &Arc<Endpoint>| after.iter().any(|other| Arc::ptr_eq(endpoint, other));
+        let stopped: Vec<_> = before.iter().filter(|endpoint| !kept(endpoint)).cloned().collect();
+        *self.0.endpoints.write().unwrap_or_else(PoisonError::into_inner) = after.iter().cloned().collect();
+        // Their folders must be free before others use them.
+        let rests = join_all(stopped.iter().map(|endpoint| endpoint.stop())).await;
+        self.start(&after, &started, stopped, rests).await
+    }
+
+    async fn start(
+        &self,
+        after: &[Arc<Endpoint>],
+        started: &[Arc<Endpoint>],
+        stopped: Vec<Arc<Endpoint>>,
+        mut rests: Vec<Vec<Record>>,
+    ) -> Result<(), ShipError> {
+        if let Some(folder) = &self.0.folder {
+            folder::tidy(folder, after.iter().map(|endpoint| endpoint.config.clone()).collect()).await;
+        }
+        let starting = started.iter().map(|endpoint| {
+            let same = |old: &Arc<Endpoint>| {
+                old.config.name == endpoint.config.name && old.config.url == endpoint.config.url //
+            };
+            let before = stopped.iter().position(same);
+            let rest = before.map(|index| std::mem::take(&mut rests[index])).unwrap_or_default();
+            let source = Arc::clone(&self.0.source);
+            let source = move || source.read().unwrap_or_else(PoisonError::into_inner).clone();
+            info!(endpoint = endpoint.config.name, url = endpoint.status().url, "remote write starts");
+            endpoint.start(rest, before.is_none(), source)
+        });
+        let results = join_all(starting.collect::<Vec<_>>()).await;
+        for (endpoint, rest) in stopped.iter().zip(&rests) {
+            if !rest.is_empty() {
+                warn!(
+                    endpoint = endpoint.config.name,
+                    batches = rest.len(),
+                    "endpoint is gone with what it had in memory"
+                );
+            }
+            if !after.iter().any(|other| other.config.name == endpoint.config.name) {
+                endpoint.forget();
+            }
+        }
+        results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+    }
+
+    /// What any endpoint can make use of.
+    pub fn wants(&self) -> Wants {
+        self.endpoints().iter().map(|endpoint| endpoint.wants()).fold(Wants::default(), |all, one| Wants {
+            samples: all.samples | one.samples,
+            exemplars: all.exemplars | one.exemplars,
+            native_histograms: all.native_histograms | one.native_histograms,
+            extras: all.extras | one.extras,
+        })
+    }
+
+    /// Hands the series of a block to all endpoints. Series of one key stay in order. Copies them and returns; when a batch
+    /// is full it is compressed here. Never waits for the disk or the network: when an endpoint has no room, its oldest
+    /// samples go, and are counted.
+    pub fn push(&self, key: u64, block: &Block) {
+        for endpoint in self.endpoints().iter() {
+            endpoint.push(key, block);
+        }
+    }
+
+    /// Where metadata come from: all families that are known at the moment. They are asked for at each interval of an
+    /// endpoint that sends them.
+    pub fn set_metadata_source(&self, source: Arc<dyn Fn() -> Vec<Metadata> + Send + Sync>) {
+        *self.0.source.write().unwrap_or_else(PoisonError::into_inner) = Some(source);
+    }
+
+    /// How the endpoints are, in the order of the configuration.
+    pub fn status(&self) -> Vec<EndpointStatus> {
+        self.endpoints().iter().map(|endpoint| endpoint.status()).collect()
+    }
+
+    /// Sends what it can within the deadline; the rest stays in the queues on disk. Endpoints that are down are not waited
+    /// for if they have one. Afterwards there are no endpoints.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let _changing = self.0.changing.lock().await;
+        let end = Instant::now() + deadline;
+        let endpoints = self.endpoints();
+        join_all(endpoints.iter().map(|endpoint| endpoint.drain(end))).await;
+        *self.0.endpoints.write().unwrap_or_else(PoisonError::into_inner) = Arc::from([]);
+        let rests = join_all(endpoints.iter().map(|endpoint| endpoint.stop())).await;
+        for (endpoint, rest) in endpoints.iter().zip(&rests) {
+            endpoint.give_up(rest);
+            if !rest.is_empty() {
+                warn!(
+                    endpoint = endpoint.config.name,
+                    batches = rest.len(),
+                    "samples in memory could not be sent in time"
+                );
+            }
+        }
+        self.0.stopper.stop(Duration::ZERO).await;
+    }
+
+    fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
+        Arc::clone(&self.0.endpoints.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

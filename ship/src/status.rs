@@ -1,0 +1,37 @@
+//! How an endpoint is, for the API and the pages.
+
+use std::time::SystemTime;
+
+use rosterd_model::Report;
+
+use crate::Counts;
+use crate::wire::{Compression, Message};
+
+/// How an endpoint is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it is, without user and password.
+    pub url: String,
+    /// The version that is sent now.
+    pub message: Message,
+    /// The compression that is used now.
+    pub compression: Compression,
+    /// What is in the queue.
+    pub pending: Counts,
+    /// Bytes of finished bodies in memory.
+    pub bytes_in_memory: u64,
+    /// Bytes of the queue on disk.
+    pub bytes_on_disk: u64,
+    /// The timestamp of the oldest sample in the queue, in milliseconds since 1970.
+    pub oldest_pending_ms: Option<i64>,
+    /// How many requests may be under way at once.
+    pub lanes: u16,
+    /// Whether the last request got through, or there was none yet.
+    pub healthy: bool,
+    /// What went wrong last, even if all is well since.
+    pub last_error: Option<Report>,
+    /// When a receiver last took something.
+    pub last_success: Option<SystemTime>,
+}

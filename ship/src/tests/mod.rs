@@ -1,0 +1,1 @@
+//! Endpoints against a receiver.
