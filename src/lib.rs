@@ -7,5 +7,6 @@ pub mod cli;
 pub mod publish;
 pub mod reconcile;
 pub mod roster;
+pub mod scrape;
 pub mod store;
 pub mod web;

@@ -88,6 +88,19 @@ impl Statuses {
         counts
     }
 
+    /// What targets say about their metric families, each list once however many say it.
+    pub fn metadata(&self) -> Vec<Arc<[Metadata]>> {
+        let mut lists = HashMap::new();
+        for part in self.0.iter() {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let statuses = part.values().flat_map(HashMap::values);
+            for list in statuses.filter_map(|status| status.metadata.as_ref()) {
+                lists.entry(Arc::as_ptr(list).cast::<()>()).or_insert_with(|| Arc::clone(list));
+            }
+        }
+        lists.into_values().collect()
+    }
+
     /// Changes the status of a target, which is made if it is not there.
     pub(crate) fn update(&self, job: &Arc<str>, fingerprint: u64, change: impl FnOnce(&mut TargetStatus)) {
         let mut part = self.part(fingerprint);

@@ -247,6 +247,17 @@ impl EndpointMetrics {
         }
     }
 
+    /// How many samples a receiver took.
+    pub(crate) fn samples_sent(&self) -> u64 {
+        self.sent[0].get()
+    }
+
+    /// How many samples were dropped for such reasons.
+    pub(crate) fn samples_dropped(&self, wanted: impl Fn(Reason) -> bool) -> u64 {
+        let counted = REASONS.iter().zip(&self.dropped).filter(|((reason, _), _)| wanted(*reason));
+        counted.map(|(_, counters)| counters[0].get()).sum()
+    }
+
     /// A request that ended, with its status if there was a reply.
     pub(crate) fn requested(&self, status: Option<u16>) {
         let index = status.map_or(4, |status| usize::from(status / 100).clamp(2, 5) - 2);

@@ -34,4 +34,10 @@ pub struct EndpointStatus {
     pub last_error: Option<Report>,
     /// When a receiver last took something.
     pub last_success: Option<SystemTime>,
+    /// Samples that a receiver took, since the start.
+    pub samples_sent: u64,
+    /// Samples that a receiver refused for good.
+    pub samples_rejected: u64,
+    /// Samples that were given up before: too old, or too many. Those that relabelling dropped do not count.
+    pub samples_dropped: u64,
 }

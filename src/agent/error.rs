@@ -40,6 +40,9 @@ pub enum AgentError {
     /// The HTTP server cannot start.
     #[error("cannot serve HTTP")]
     Web(#[from] web::Error),
+    /// What the configuration says of scraping or remote write cannot be used.
+    #[error(transparent)]
+    Scrape(#[from] crate::scrape::Error),
     /// The task that owns the roster ended.
     #[error("the roster ended unexpectedly: {message}")]
     RosterEnded {
@@ -63,6 +66,7 @@ impl Coded for AgentError {
             Self::Metrics { .. } => "agent_metrics",
             Self::Store(source) => source.code(),
             Self::Web(source) => source.code(),
+            Self::Scrape(source) => source.code(),
             Self::RosterEnded { .. } => "agent_roster_ended",
             Self::Stragglers { .. } => "agent_stragglers",
         }

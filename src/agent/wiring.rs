@@ -22,6 +22,7 @@ use crate::api::{self, ConfigView, Lifecycle, ReloadRequest};
 use crate::publish::file_sd::{self, FileSd, FileSdWorker, Outputs};
 use crate::reconcile::{Reconciler, Worker, WorkerId};
 use crate::roster::{Roster, RosterHandle};
+use crate::scrape::{self, Scraping};
 use crate::store::{EmbeddedStore, MemoryStore, Store};
 use crate::{reconcile, roster, web};
 
@@ -75,6 +76,7 @@ pub struct Agent {
     manager: Manager,
     roster: RosterHandle,
     roster_task: Task<()>,
+    scraping: Scraping,
     outputs: watch::Sender<Outputs>,
     view: watch::Sender<Arc<ConfigView>>,
     checksum: u64,
@@ -106,7 +108,8 @@ impl Agent {
                 None => Arc::new(MemoryStore::new()),
             };
             let grace = loaded.config.rosterd.ready_grace_period.as_std();
-            Self::assemble(options, server, store, storage.clone(), grace)
+            let queues = options.storage_path.as_ref().map(|path| path.join("remote_write"));
+            Self::assemble(options, server, store, queues, storage.clone(), grace)
         };
         let (mut agent, router) = match started.await {
             Ok(assembled) => assembled,
@@ -115,7 +118,14 @@ impl Agent {
                 return Err(error);
             }
         };
-        agent.take(loaded).await;
+        let started = agent.scraping.prepare(&loaded.config).await;
+        match started {
+            Ok(clients) => agent.take(loaded, clients).await,
+            Err(error) => {
+                agent.shutdown().await;
+                return Err(error.into());
+            }
+        }
         // A roster without jobs has nothing to wait for and would say that it is ready.
         agent.server.serve(router);
         Ok(agent)
@@ -125,6 +135,7 @@ impl Agent {
         options: Options,
         server: web::Server,
         store: Arc<dyn Store>,
+        queues: Option<PathBuf>,
         storage: Stopper,
         grace: Duration,
     ) -> Result<(Self, axum::Router), AgentError> {
@@ -145,6 +156,14 @@ impl Agent {
         let (roster, roster_task) = Roster::start(&work, Arc::clone(&store), roster_metrics, received);
         let (outputs, _) = watch::channel(None);
         start_publishing(&work, store, &roster, &outputs, reconcile_metrics);
+
+        let surroundings = scrape::Surroundings {
+            queues,
+            hostname: options.web.hostname.clone(),
+            environment: options.environment.clone(),
+            threads: tokio::runtime::Handle::current().metrics().num_workers(),
+        };
+        let scraping = Scraping::start(surroundings, &registry, &roster, &work).map_err(failed("scraping"))?;
 
         let none = ConfigView { yaml: String::new(), loaded: SystemTime::now(), refused: None };
         let (view, config) = watch::channel(Arc::new(none));
@@ -170,8 +189,8 @@ impl Agent {
             },
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
-            scrapes: Default::default(),
-            remote_writes: api::RemoteWrites::new(Vec::new),
+            scrapes: scraping.statuses(),
+            remote_writes: scraping.remote_writes(),
             listen_port: port,
             ready_at: Instant::now() + grace,
         };
@@ -181,6 +200,7 @@ impl Agent {
             manager,
             roster,
             roster_task,
+            scraping,
             outputs,
             view,
             checksum: 0,
@@ -238,13 +258,14 @@ impl Agent {
         }
     }
 
-    /// Stops in order: no new requests, no discovery, no work, and the store last.
+    /// Stops in order: no new requests, no discovery, no scrapes, nothing to send, no work, and the store last.
     async fn shutdown(self) -> Vec<String> {
         info!("shutting down");
         self.stopping.cancel();
         let deadline = self.options.shutdown_timeout;
         let mut stragglers = self.server.shutdown(deadline).await;
         stragglers.extend(self.manager.shutdown().await);
+        self.scraping.end(deadline).await;
         stragglers.extend(self.work.stop(deadline).await);
         stragglers.extend(self.storage.stop(deadline).await);
         stragglers.iter().map(|name| name.to_string()).collect()
@@ -269,36 +290,45 @@ impl Agent {
             Ok(loaded) if !forced && loaded.checksum == self.checksum && self.refused.is_none() => Ok(()),
             Ok(loaded) => {
                 info!(file = %options.config_file.display(), "configuration changed, taking it into use");
-                self.take(loaded).await;
-                Ok(())
-            }
-            Err(error) => {
-                let report = Report::of(&error);
-                // A file that stays bad is told once, not at every look.
-                let seen = xxhash_rust::xxh3::xxh3_64(report.to_string().as_bytes());
-                if forced || self.refused != Some(seen) {
-                    let code = error.code();
-                    error!(error = %report, code, "configuration refused, the one before stays in use");
-                    self.metrics.refused();
-                    let refused = Some(report.clone());
-                    self.view.send_modify(|view| {
-                        *view = Arc::new(ConfigView { refused, ..ConfigView::clone(view) });
-                    });
-                    self.refused = Some(seen);
+                match self.scraping.prepare(&loaded.config).await {
+                    Ok(clients) => {
+                        self.take(loaded, clients).await;
+                        Ok(())
+                    }
+                    Err(error) => Err(self.refuse(&error.into(), forced)),
                 }
-                Err(report)
             }
+            Err(error) => Err(self.refuse(&error, forced)),
         }
     }
 
+    /// Tells that a configuration is not taken into use, and goes on with the one before.
+    fn refuse(&mut self, error: &AgentError, forced: bool) -> Report {
+        let report = Report::of(error);
+        // A file that stays bad is told once, not at every look.
+        let seen = xxhash_rust::xxh3::xxh3_64(report.to_string().as_bytes());
+        if forced || self.refused != Some(seen) {
+            let code = error.code();
+            error!(error = %report, code, "configuration refused, the one before stays in use");
+            self.metrics.refused();
+            let refused = Some(report.clone());
+            self.view.send_modify(|view| {
+                *view = Arc::new(ConfigView { refused, ..ConfigView::clone(view) });
+            });
+            self.refused = Some(seen);
+        }
+        report
+    }
+
     /// Takes a good configuration into use: the roster first, so that it knows whose updates come.
-    async fn take(&mut self, loaded: Loaded) {
+    async fn take(&mut self, loaded: Loaded, clients: scrape::Clients) {
         for warning in &loaded.warnings {
             warn!(code = warning.code, "{warning}");
         }
         let config = &loaded.config;
         let plan = self.manager.plan(&jobs::discovery(config));
         self.roster.set_jobs(jobs::roster(config, &plan.jobs)).await;
+        self.scraping.take(config, clients);
         self.outputs.send_replace(Some(jobs::outputs(config)));
         let applied = self.manager.apply(plan).await;
         let watched: Vec<_> = loaded.files.iter().chain(&loaded.folders).cloned().collect();

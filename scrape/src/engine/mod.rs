@@ -22,6 +22,7 @@ use rosterd_model::target::Target;
 use tokio::sync::{mpsc, oneshot};
 use xxhash_rust::xxh3::Xxh3Default;
 
+use crate::ingest::Families;
 use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::sink::Sink;
@@ -98,11 +99,17 @@ const WAITING: usize = 16;
 impl Engine {
     /// Starts an engine without targets. Its tasks end with the stopper.
     pub fn start(settings: &Settings, sink: &Arc<dyn Sink>, metrics: &Metrics, stopper: &Stopper) -> Self {
-        let statuses = Statuses::default();
+        let (statuses, families) = (Statuses::default(), Families::default());
         let shards = (0..settings.shards.max(1)).map(|number| {
             let (commands, received) = mpsc::channel(WAITING);
-            let shard =
-                Shard::new(settings.clock.clone(), Arc::clone(sink), metrics.clone(), statuses.clone(), received);
+            let shard = Shard::new(
+                settings.clock.clone(),
+                Arc::clone(sink),
+                metrics.clone(),
+                statuses.clone(),
+                families.clone(),
+                received,
+            );
             stopper.spawn(format!("scrapes {number}"), shard.run(stopper.token().clone()));
             commands
         });

@@ -62,6 +62,7 @@ impl Shard {
         sink: Arc<dyn Sink>,
         metrics: Metrics,
         statuses: Statuses,
+        families: Families,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
@@ -75,7 +76,7 @@ impl Shard {
             jobs: HashMap::new(),
             due: BinaryHeap::new(),
             generation: 0,
-            intake: Intake::new(Families::default()),
+            intake: Intake::new(families),
         }
     }
 

@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use rosterd_discovery::client::{Client, Options};
 use rosterd_discovery::stopper::Stopper;
+use rosterd_model::{Coded, Report};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use self::lanes::Lanes;
 use self::load::{Load, Seen};
@@ -32,7 +33,7 @@ use crate::config::EndpointConfig;
 use crate::error::ShipError;
 use crate::limiter::Limiter;
 use crate::log::{LogError, Record};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Reason};
 use crate::queue::{Limits, Place, Queue};
 use crate::status::EndpointStatus;
 use crate::wire::Message;
@@ -73,8 +74,12 @@ impl Endpoint {
         let headers = request::user_headers(&config.headers).map_err(settings)?;
         let signer = config.sigv4.as_ref().map(Signer::new).transpose().map_err(settings)?;
         let options = Options { timeout: config.timeout, name: config.name.clone(), gzip: false, ..Options::default() };
-        let client = Client::new(&config.client, options)
+        let client = Client::unchecked(&config.client, options)
             .map_err(|source| ShipError::Client { endpoint: config.name.clone(), source })?;
+        if let Err(error) = client.check() {
+            let report = Report::of(&error);
+            warn!(endpoint = config.name, error = %report, code = error.code(), "nothing can be sent as long as this is so");
+        }
         let handles = metrics.endpoint(&config.name);
         handles.lanes_min.set(i64::from(config.queue.min_shards));
         handles.lanes_max.set(i64::from(config.queue.max_shards));
@@ -221,6 +226,12 @@ impl Endpoint {
             healthy: health.failing_since.is_none(),
             last_error: health.last_error,
             last_success: health.last_success,
+            samples_sent: self.sender.metrics.samples_sent(),
+            samples_rejected: self.sender.metrics.samples_dropped(|reason| reason == Reason::Rejected),
+            samples_dropped: self
+                .sender
+                .metrics
+                .samples_dropped(|reason| !matches!(reason, Reason::Rejected | Reason::Relabelled)),
         }
     }
 }

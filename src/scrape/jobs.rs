@@ -1,0 +1,261 @@
+//! From the configuration to jobs of the engine and endpoints of remote write.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rosterd_config::{
+    Config, EscapingScheme, ProtobufMessage, RemoteWrite, ScrapeConfig, ScrapeProtocol, ScrapeSettings, SigV4,
+};
+use rosterd_discovery::client::{Client, ClientError, Options, Secret};
+use rosterd_discovery::stopper::Stopper;
+use rosterd_exposition::{Escaping, HistogramLimits, Protocol};
+use rosterd_model::relabel::Rules;
+use rosterd_model::{Coded, Report};
+use rosterd_scrape::{DEFAULT_BODY_LIMIT, FailureLog, Job, Metrics, Seed, headers, ingest};
+use rosterd_ship::wire::{Compression, Message, Sends};
+use rosterd_ship::{DiskLimits, EndpointConfig, MetadataConfig, QueueConfig, SigV4Config, Wants};
+use tracing::warn;
+
+/// Makes jobs, and keeps those that a reload does not change.
+#[derive(Debug)]
+pub(crate) struct Makers {
+    metrics: Metrics,
+    stopper: Stopper,
+    hostname: String,
+    made: BTreeMap<Arc<str>, Made>,
+    logs: BTreeMap<PathBuf, FailureLog>,
+}
+
+/// A job and all it was made of.
+#[derive(Debug)]
+struct Made {
+    from: From,
+    job: Arc<Job>,
+}
+
+#[derive(Debug, PartialEq)]
+struct From {
+    settings: ScrapeSettings,
+    relabel: Rules,
+    external: Vec<(String, String)>,
+    wants: Wants,
+}
+
+/// How the targets of each job are connected to.
+pub(crate) type Clients = BTreeMap<String, Client>;
+
+impl Makers {
+    pub(crate) fn new(metrics: Metrics, stopper: Stopper, hostname: String) -> Self {
+        Self { metrics, stopper, hostname, made: BTreeMap::new(), logs: BTreeMap::new() }
+    }
+
+    /// Clients for the jobs that are scraped. Fails when the settings of one are of no use; certificates that cannot be
+    /// read are told, and may still come.
+    pub(crate) fn clients(config: &Config) -> Result<Clients, (String, ClientError)> {
+        let mut clients = Clients::new();
+        for job in scraped(config) {
+            let name = job.job_name().to_owned();
+            let options = Options { name: name.clone(), gzip: false, ..Options::default() };
+            let client = Client::unchecked(job.client(), options).map_err(|error| (name.clone(), error))?;
+            if let Err(error) = client.check() {
+                let report = Report::of(&error);
+                warn!(job = name, error = %report, code = error.code(), "scrapes will fail as long as this is so");
+            }
+            clients.insert(name, client);
+        }
+        Ok(clients)
+    }
+
+    /// The jobs of a configuration, for endpoints that make use of `wants`.
+    pub(crate) fn jobs(&mut self, config: &Config, mut clients: Clients, wants: Wants) -> BTreeMap<Arc<str>, Arc<Job>> {
+        let external: Vec<_> = config.global.external_labels.clone().into_iter().collect();
+        let pairs = external.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let seed = Seed::new(&self.hostname, pairs);
+        let mut before = std::mem::take(&mut self.made);
+        let logs = std::mem::take(&mut self.logs);
+        for job in scraped(config) {
+            let log = self.log(&job.settings.scrape_failure_log_file, &logs);
+            let Some(client) = clients.remove(job.job_name()) else { continue };
+            // Which targets there are does not matter here.
+            let settings = ScrapeSettings { relabel_configs: Vec::new(), ..job.settings.clone() };
+            let from = From { settings, relabel: job.metric_relabel.clone(), external: external.clone(), wants };
+            let name: Arc<str> = job.job_name().into();
+            let made = match before.remove(&name) {
+                Some(made) if made.from == from => made,
+                _ => Made { job: Arc::new(self.make(job, client, seed, &from, log)), from },
+            };
+            self.made.insert(name, made);
+        }
+        self.made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.job))).collect()
+    }
+
+    fn log(&mut self, path: &Path, before: &BTreeMap<PathBuf, FailureLog>) -> Option<FailureLog> {
+        if path.as_os_str().is_empty() {
+            return None;
+        }
+        let open = || before.get(path).cloned().unwrap_or_else(|| FailureLog::new(path, &self.metrics, &self.stopper));
+        Some(self.logs.entry(path.to_owned()).or_insert_with(open).clone())
+    }
+
+    fn make(&self, job: &ScrapeConfig, client: Client, seed: Seed, from: &From, log: Option<FailureLog>) -> Job {
+        let settings = &job.settings;
+        let protocols: Vec<_> = settings.scrape_protocols.iter().flatten().map(|protocol| format(*protocol)).collect();
+        let escaping = escaping(settings.metric_name_escaping_scheme.unwrap_or(EscapingScheme::AllowUtf8));
+        let body_limit = settings.body_size_limit.bytes();
+        Job {
+            name: job.job_name().into(),
+            client,
+            params: settings.params.clone(),
+            headers: headers(&protocols, escaping, settings.enable_compression),
+            fallback: settings.fallback_scrape_protocol.map(format),
+            body_limit: if body_limit == 0 { DEFAULT_BODY_LIMIT } else { body_limit },
+            seed,
+            rules: rules(job, from),
+            failure_log: log,
+            metrics: self.metrics.job(job.job_name()),
+        }
+    }
+}
+
+fn scraped(config: &Config) -> impl Iterator<Item = &ScrapeConfig> {
+    config.scrape_configs.iter().filter(|job| config.scrapes() && job.scrape)
+}
+
+fn rules(job: &ScrapeConfig, from: &From) -> ingest::Rules {
+    let settings = &job.settings;
+    let limit = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    ingest::Rules {
+        honor_labels: settings.honor_labels,
+        honor_timestamps: settings.honor_timestamps,
+        track_timestamps_staleness: settings.track_timestamps_staleness,
+        relabel: job.metric_relabel.clone(),
+        sample_limit: limit(settings.sample_limit),
+        label_limit: limit(settings.label_limit),
+        label_name_length_limit: limit(settings.label_name_length_limit),
+        label_value_length_limit: limit(settings.label_value_length_limit),
+        histograms: HistogramLimits::new(
+            limit(settings.native_histogram_bucket_limit),
+            settings.native_histogram_min_bucket_factor,
+        ),
+        scheme: job.name_scheme(),
+        external: from.external.clone(),
+        extra_metrics: settings.extra_scrape_metrics.unwrap_or_default(),
+        wants: from.wants,
+    }
+}
+
+fn format(protocol: ScrapeProtocol) -> Protocol {
+    match protocol {
+        ScrapeProtocol::PrometheusProto => Protocol::PrometheusProto,
+        ScrapeProtocol::PrometheusText0_0_4 => Protocol::PrometheusText0_0_4,
+        ScrapeProtocol::PrometheusText1_0_0 => Protocol::PrometheusText1_0_0,
+        ScrapeProtocol::OpenMetricsText0_0_1 => Protocol::OpenMetricsText0_0_1,
+        ScrapeProtocol::OpenMetricsText1_0_0 => Protocol::OpenMetricsText1_0_0,
+    }
+}
+
+fn escaping(scheme: EscapingScheme) -> Escaping {
+    match scheme {
+        EscapingScheme::AllowUtf8 => Escaping::AllowUtf8,
+        EscapingScheme::Underscores => Escaping::Underscores,
+        EscapingScheme::Dots => Escaping::Dots,
+        EscapingScheme::Values => Escaping::Values,
+    }
+}
+
+/// The endpoints of a configuration; `environment` tells where the keys of AWS are.
+pub(crate) fn endpoints(config: &Config, environment: &BTreeMap<String, String>) -> Vec<EndpointConfig> {
+    let mut endpoints: Vec<EndpointConfig> = Vec::new();
+    for written in config.remote_write.iter().filter(|_| config.scrapes()) {
+        if let Some(mut endpoint) = endpoint(config, written, environment) {
+            let taken = |name: &str| endpoints.iter().any(|other| other.name == name);
+            if written.name.is_empty() && taken(&endpoint.name) {
+                // The same URL again, for other series: the order in the file tells them apart.
+                let number = (2..).find(|number| !taken(&format!("{}-{number}", endpoint.name)));
+                endpoint.name = format!("{}-{}", endpoint.name, number.unwrap_or_default());
+            }
+            endpoints.push(endpoint);
+        }
+    }
+    endpoints
+}
+
+fn endpoint(config: &Config, written: &RemoteWrite, environment: &BTreeMap<String, String>) -> Option<EndpointConfig> {
+    let url = written.url.as_ref()?.expose().clone();
+    let (compression, disk) = config.rosterd.endpoint(written);
+    let (queue, metadata) = (&written.queue_config, &written.metadata_config);
+    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    let lanes = |number: i64| u16::try_from(number).unwrap_or(u16::MAX);
+    Some(EndpointConfig {
+        name: match written.name.as_str() {
+            // Host, port and path: what tells endpoints apart, and nothing that is secret.
+            "" => format!("{}{}", url.authority().rsplit('@').next().unwrap_or_default(), url.path()),
+            name => name.to_owned(),
+        },
+        client: written.client.clone(),
+        headers: written.headers.clone(),
+        timeout: written.remote_timeout.as_std(),
+        message: match written.protobuf_message {
+            ProtobufMessage::V1 => Message::V1,
+            ProtobufMessage::V2 => Message::V2,
+        },
+        compression: match compression {
+            rosterd_config::Compression::Snappy => Compression::Snappy,
+            rosterd_config::Compression::Zstd => Compression::Zstd,
+        },
+        rules: written.rules(config.global.name_scheme()),
+        sends: Sends { exemplars: written.send_exemplars, native_histograms: written.send_native_histograms },
+        queue: QueueConfig {
+            capacity: count(queue.capacity),
+            max_shards: lanes(queue.max_shards),
+            min_shards: lanes(queue.min_shards),
+            max_samples_per_send: count(queue.max_samples_per_send),
+            batch_send_deadline: queue.batch_send_deadline.as_std(),
+            min_backoff: queue.min_backoff.as_std(),
+            max_backoff: queue.max_backoff.as_std(),
+            retry_on_http_429: queue.retry_on_http_429,
+            sample_age_limit: queue.sample_age_limit.as_std(),
+        },
+        metadata: MetadataConfig {
+            send: metadata.send,
+            interval: metadata.send_interval.as_std(),
+            max_samples_per_send: count(metadata.max_samples_per_send),
+        },
+        sigv4: written.sigv4.as_ref().map(|sigv4| signature(sigv4, environment)),
+        failed_request_logging: written.failed_request_logging,
+        disk: DiskLimits { max_bytes: disk.max_size.bytes(), max_age: disk.max_age.as_std() },
+        url,
+    })
+}
+
+/// As the tools of AWS do: what is not written comes from the environment, and then from the file of profiles.
+fn signature(written: &SigV4, environment: &BTreeMap<String, String>) -> SigV4Config {
+    let from_environment = written.access_key.is_empty() && written.profile.is_empty();
+    let secret = |name: &str| environment.get(name).filter(|_| from_environment).cloned().unwrap_or_default();
+    let key = first(&written.access_key, environment, if from_environment { &["AWS_ACCESS_KEY_ID"] } else { &[] });
+    SigV4Config {
+        region: first(&written.region, environment, &["AWS_REGION", "AWS_DEFAULT_REGION"]),
+        service: written.service_name.clone(),
+        secret_key: match written.access_key.is_empty() {
+            true => Secret::new(secret("AWS_SECRET_ACCESS_KEY")),
+            false => written.secret_key.clone(),
+        },
+        access_key: key,
+        session_token: Secret::new(secret("AWS_SESSION_TOKEN")),
+        profile: first(&written.profile, environment, &["AWS_PROFILE"]),
+        role_arn: written.role_arn.clone(),
+        credentials_file: credentials_file(environment),
+    }
+}
+
+fn first(written: &str, environment: &BTreeMap<String, String>, variables: &[&str]) -> String {
+    let told = || variables.iter().find_map(|name| environment.get(*name).filter(|value| !value.is_empty())).cloned();
+    if written.is_empty() { told().unwrap_or_default() } else { written.to_owned() }
+}
+
+/// Where the tools of AWS keep keys.
+fn credentials_file(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let told = environment.get("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from);
+    told.or_else(|| environment.get("HOME").map(|home| Path::new(home).join(".aws/credentials")))
+}

@@ -1,0 +1,172 @@
+//! Scraping in the agent: what the configuration says becomes jobs of the engine and endpoints of remote write, and the
+//! engine follows the roster.
+
+mod diff; // what changed between two lists of targets; pure
+mod follow; // brings the engine in step
+mod jobs; // from the configuration; pure but for the making of clients
+mod status; // for the API
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd_config::Config;
+use rosterd_discovery::client::ClientError;
+use rosterd_discovery::stopper::Stopper;
+use rosterd_exposition::Metadata;
+use rosterd_model::{Coded, Priority, Report, Retry};
+use rosterd_scrape::{Clock, Engine, Settings, Sink, Statuses};
+use rosterd_ship::{Block, ShipError, Shipper, Wants};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::api::RemoteWrites;
+use crate::roster::RosterHandle;
+use follow::{Wanted, follow};
+pub(crate) use jobs::Clients;
+use jobs::{Makers, endpoints};
+
+/// Why a configuration cannot be put into effect. What ran before goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings of a job's HTTP client are of no use.
+    #[error("cannot use the HTTP client settings of job {job:?}")]
+    Client {
+        /// The job.
+        job: String,
+        /// Why not.
+        source: ClientError,
+    },
+    /// An endpoint of remote write cannot be used.
+    #[error(transparent)]
+    RemoteWrite(#[from] ShipError),
+}
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Client { .. } => "scrape_client",
+            Self::RemoteWrite(error) => error.code(),
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+/// What scraping needs of the machine.
+pub(crate) struct Surroundings {
+    /// Where queues are kept; without it they are in memory.
+    pub(crate) queues: Option<PathBuf>,
+    /// The name of the machine, from which schedules follow.
+    pub(crate) hostname: String,
+    /// Where keys of AWS may be told.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// How many threads there are.
+    pub(crate) threads: usize,
+}
+
+/// Workers that scrape and send.
+#[derive(Debug)]
+pub(crate) struct Scraping {
+    engine: Engine,
+    shipper: Shipper,
+    makers: Makers,
+    wanted: watch::Sender<Wanted>,
+    /// Ends the following of the roster, before the workers end.
+    following: CancellationToken,
+    environment: BTreeMap<String, String>,
+    stale_on_shutdown: bool,
+}
+
+/// Samples go from scrapes to remote write.
+struct ToShipper(Shipper);
+
+impl Sink for ToShipper {
+    fn wants(&self) -> Wants {
+        self.0.wants()
+    }
+
+    fn push(&self, key: u64, block: &Block) {
+        self.0.push(key, block);
+    }
+}
+
+impl Scraping {
+    /// Starts without jobs. Fails when a metric is registered already.
+    pub(crate) fn start(
+        surroundings: Surroundings,
+        registry: &prometheus::Registry,
+        roster: &RosterHandle,
+        work: &Stopper,
+    ) -> Result<Self, prometheus::Error> {
+        let Surroundings { queues, hostname, environment, threads } = surroundings;
+        let metrics = rosterd_scrape::Metrics::register(registry)?;
+        let shipper = Shipper::new(queues, rosterd_ship::Metrics::register(registry)?, work);
+        let sink: Arc<dyn Sink> = Arc::new(ToShipper(shipper.clone()));
+        let engine = Engine::start(&Settings { shards: threads, clock: Clock::system() }, &sink, &metrics, work);
+        let statuses = engine.statuses().clone();
+        shipper.set_metadata_source(Arc::new(move || families(&statuses)));
+        let (wanted, wishes) = watch::channel(None);
+        let following = work.token().child_token();
+        work.spawn("scrape", follow(engine.clone(), wishes, roster.watch(), following.clone()));
+        let makers = Makers::new(metrics, work.clone(), hostname);
+        Ok(Self { engine, shipper, makers, wanted, following, environment, stale_on_shutdown: true })
+    }
+
+    /// What is known of each target.
+    pub(crate) fn statuses(&self) -> Statuses {
+        self.engine.statuses().clone()
+    }
+
+    /// How remote write goes.
+    pub(crate) fn remote_writes(&self) -> RemoteWrites {
+        let shipper = self.shipper.clone();
+        RemoteWrites::new(move || shipper.status().into_iter().map(status::of).collect())
+    }
+
+    /// Brings remote write to what a configuration says, and makes clients for its jobs. Fails when that cannot be; then
+    /// everything is as it was.
+    pub(crate) async fn prepare(&self, config: &Config) -> Result<Clients, Error> {
+        let clients = Makers::clients(config).map_err(|(job, source)| Error::Client { job, source })?;
+        match self.shipper.configure(endpoints(config, &self.environment)).await {
+            Ok(()) => Ok(clients),
+            Err(error @ (ShipError::Queue { .. } | ShipError::QueueInUse { .. })) => {
+                let report = Report::of(&error);
+                warn!(error = %report, code = error.code(), "samples are queued in memory alone until the next reload");
+                Ok(clients)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Scrapes as the configuration says from now on.
+    pub(crate) fn take(&mut self, config: &Config, clients: Clients) {
+        let jobs = self.makers.jobs(config, clients, self.shipper.wants());
+        self.stale_on_shutdown = config.rosterd.stale_markers_on_shutdown;
+        self.wanted.send_replace(Some(Arc::new(jobs)));
+    }
+
+    /// Ends all scrapes, and sends what there is within the deadline. What is left waits in the queues on disk.
+    pub(crate) async fn end(&self, deadline: Duration) {
+        self.following.cancel();
+        self.engine.end(self.stale_on_shutdown).await;
+        self.shipper.shutdown(deadline).await;
+    }
+}
+
+/// All that targets say about their metric families, each thing once.
+fn families(statuses: &Statuses) -> Vec<Metadata> {
+    let lists = statuses.metadata();
+    let mut seen = BTreeSet::new();
+    let all = lists.iter().flat_map(|list| list.iter());
+    // As in Prometheus: of several that tell different things of one family, one is sent.
+    all.filter(|metadata| seen.insert(metadata.family.clone())).cloned().collect()
+}
