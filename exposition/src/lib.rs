@@ -7,6 +7,7 @@
 //! [OpenMetrics]: https://prometheus.io/docs/specs/om/open_metrics_spec/
 
 mod convert;
+mod converting;
 mod entry;
 mod error;
 mod histogram;
@@ -14,8 +15,10 @@ mod metadata;
 mod negotiate;
 mod number;
 mod protobuf;
+mod series;
 mod text;
 
+pub use converting::ConvertingParser;
 pub use entry::{Entry, Exemplar, Exemplars, Labels, Sample};
 pub use error::ParseError;
 pub use histogram::{Histogram, HistogramError, HistogramLimits, Span};

@@ -8,8 +8,8 @@ use message::{Family, Metric, Part, Side, timestamp_ms};
 use wire::{Cursor, Result, fault};
 
 use crate::convert::ClassicHistogram;
-use crate::entry::{ExemplarList, Exemplars, Piece, Text};
-use crate::{Entry, Histogram, Labels, MetricKind, Parse, ParseError, Sample, format_open_metrics};
+use crate::series::{ExemplarText, Series, put};
+use crate::{Entry, Histogram, MetricKind, Parse, ParseError, Sample, format_open_metrics};
 
 /// What becomes of histograms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,7 +122,11 @@ impl<'b> ProtobufParser<'b> {
                     self.at = metric.at;
                     self.series.start();
                     let (series, kind) = (&mut self.series, family.kind);
-                    self.metric.read(metric, kind, |label| series.read_label(label))?;
+                    self.metric.read(metric, kind, |label| {
+                        let (name, value) = read_label(label)?;
+                        series.label(name, value);
+                        Ok(())
+                    })?;
                     self.series.end_labels();
                     self.step = self.first_step(kind);
                 }
@@ -159,7 +163,7 @@ impl<'b> ProtobufParser<'b> {
             Step::Value => {
                 self.step = Step::Metric;
                 self.series.name(name, "");
-                self.exemplars.read(self.body, self.metric.exemplar.as_ref(), false)?;
+                read_exemplar(&mut self.exemplars, self.body, self.metric.exemplar.as_ref(), false)?;
                 self.metric.value
             }
             Step::Native => {
@@ -213,7 +217,7 @@ impl<'b> ProtobufParser<'b> {
         let (suffix, label) = if is_summary { ("", "quantile") } else { ("_bucket", "le") };
         self.series.name(name, suffix);
         self.series.label(label, bound_text(&mut self.bounds, index, part.bound));
-        self.exemplars.read(self.body, part.exemplar.as_ref(), false)?;
+        read_exemplar(&mut self.exemplars, self.body, part.exemplar.as_ref(), false)?;
         Ok(Some(part.value))
     }
 
@@ -256,11 +260,11 @@ impl<'b> ProtobufParser<'b> {
         let own = &self.metric.native.exemplars;
         if own.is_empty() {
             for part in &self.metric.parts {
-                self.exemplars.read(self.body, part.exemplar.as_ref(), true)?;
+                read_exemplar(&mut self.exemplars, self.body, part.exemplar.as_ref(), true)?;
             }
         } else {
             for exemplar in own {
-                self.exemplars.read(self.body, Some(exemplar), true)?;
+                read_exemplar(&mut self.exemplars, self.body, Some(exemplar), true)?;
             }
         }
         Ok(())
@@ -282,15 +286,11 @@ impl<'b> ProtobufParser<'b> {
 
     fn sample(&self, value: f64) -> Sample<'_> {
         let metric = &self.metric;
-        let series = &self.series;
         Sample {
-            identity: series.text.as_bytes(),
-            name: &series.text[series.name.start as usize..series.name.end as usize],
-            labels: Labels { text: Text { body: &series.text, unescaped: "" }, pieces: &series.pieces },
-            value,
             timestamp_ms: Some(metric.timestamp_ms).filter(|at_ms| *at_ms != 0),
             created_ms: Some(metric.created_ms).filter(|at_ms| *at_ms != 0),
             exemplars: self.exemplars.get(),
+            ..self.series.sample(value)
         }
     }
 }
@@ -326,65 +326,6 @@ fn bound_text(known: &mut Vec<(u64, String)>, index: usize, bound: f64) -> &str 
     text
 }
 
-/// The series of a metric. The text is made of the labels, each name and value after its length, then the name and one
-/// more label: so it serves as the identity of the series too.
-#[derive(Debug, Default)]
-struct Series {
-    text: String,
-    pieces: Vec<(Piece, Piece)>,
-    name: Piece,
-    /// Where the labels of the metric end: in the text, and in the pieces.
-    labels: (usize, usize),
-}
-
-impl Series {
-    fn start(&mut self) {
-        self.text.clear();
-        self.pieces.clear();
-    }
-
-    fn read_label(&mut self, fields: Cursor<'_>) -> Result<()> {
-        let (name, value) = read_label(fields)?;
-        self.label(name, value);
-        Ok(())
-    }
-
-    fn end_labels(&mut self) {
-        put_length(self.pieces.len(), &mut self.text);
-        self.labels = (self.text.len(), self.pieces.len());
-    }
-
-    fn name(&mut self, name: &str, suffix: &str) {
-        self.text.truncate(self.labels.0);
-        self.pieces.truncate(self.labels.1);
-        put_length(name.len() + suffix.len(), &mut self.text);
-        let start = self.text.len() as u32;
-        self.text.push_str(name);
-        self.text.push_str(suffix);
-        self.name = Piece { start, end: self.text.len() as u32 };
-    }
-
-    fn label(&mut self, name: &str, value: &str) {
-        self.pieces.push((put(name, &mut self.text), put(value, &mut self.text)));
-    }
-}
-
-fn put(part: &str, text: &mut String) -> Piece {
-    put_length(part.len(), text);
-    let start = text.len() as u32;
-    text.push_str(part);
-    Piece { start, end: text.len() as u32 }
-}
-
-/// A number in ASCII, six bits a character; the last one has another beginning.
-fn put_length(mut length: usize, text: &mut String) {
-    while length >= 64 {
-        text.push((length % 64 + 64) as u8 as char);
-        length /= 64;
-    }
-    text.push(length as u8 as char);
-}
-
 fn read_label<'b>(mut fields: Cursor<'b>) -> Result<(&'b str, &'b str)> {
     let at = fields.at;
     let (mut name, mut value) = ("", "");
@@ -401,46 +342,34 @@ fn read_label<'b>(mut fields: Cursor<'b>) -> Result<(&'b str, &'b str)> {
     Ok((name, value))
 }
 
-/// The exemplars of a series.
-#[derive(Debug, Default)]
-struct ExemplarText {
-    text: String,
-    list: ExemplarList,
-}
-
-impl ExemplarText {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.list.clear();
-    }
-
-    fn read(&mut self, body: &[u8], range: Option<&std::ops::Range<usize>>, only_timed: bool) -> Result<()> {
-        let Some(range) = range else { return Ok(()) };
-        let mut fields = Cursor::part(body, range);
-        let start = self.list.pieces.len();
-        let (mut value, mut at_ms) = (0.0, None);
-        while let Some(field) = fields.field()? {
-            match field.number {
-                1 => {
-                    let (name, value) = read_label(field.message()?)?;
-                    self.list.pieces.push((put(name, &mut self.text), put(value, &mut self.text)));
-                }
-                2 => value = field.double()?,
-                3 => at_ms = Some(timestamp_ms(field.message()?)?),
-                _ => {}
+/// Adds an exemplar of the body to the list.
+fn read_exemplar(
+    exemplars: &mut ExemplarText,
+    body: &[u8],
+    range: Option<&std::ops::Range<usize>>,
+    only_timed: bool,
+) -> Result<()> {
+    let Some(range) = range else { return Ok(()) };
+    let mut fields = Cursor::part(body, range);
+    let start = exemplars.list.pieces.len();
+    let (mut value, mut at_ms) = (0.0, None);
+    while let Some(field) = fields.field()? {
+        match field.number {
+            1 => {
+                let (name, value) = read_label(field.message()?)?;
+                exemplars.list.pieces.push((put(name, &mut exemplars.text), put(value, &mut exemplars.text)));
             }
+            2 => value = field.double()?,
+            3 => at_ms = Some(timestamp_ms(field.message()?)?),
+            _ => {}
         }
-        if only_timed && at_ms.is_none() {
-            self.list.pieces.truncate(start);
-        } else {
-            self.list.end(value, at_ms);
-        }
-        Ok(())
     }
-
-    fn get(&self) -> Exemplars<'_> {
-        Exemplars { text: Text { body: &self.text, unescaped: "" }, list: &self.list }
+    if only_timed && at_ms.is_none() {
+        exemplars.list.pieces.truncate(start);
+    } else {
+        exemplars.list.end(value, at_ms);
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 //! The grammars are those of Prometheus (`model/textparse` there), which is laxer than the specification of its own format
 //! and nearly as strict as that of OpenMetrics.
 
+mod meta;
 mod plain;
 mod scan;
 
+use meta::{Meta, MetaKind};
 use scan::{is_name_start, name_end};
 
 use crate::entry::{ExemplarList, Exemplars, Piece, Text};
@@ -43,7 +45,8 @@ pub struct TextParser<'b> {
 type Result<T> = std::result::Result<T, ParseError>;
 
 /// The parts of a sample that are found before it can be handed out.
-struct Found {
+#[derive(Debug)]
+pub(crate) struct Found {
     series_end: usize,
     name: Piece,
     value: f64,
@@ -383,113 +386,26 @@ impl<'b> TextParser<'b> {
         self.exemplars.end(value, timestamp);
         Ok(())
     }
-
-    /// A line that begins with `#`; the place is there. `None` for a comment.
-    fn meta(&mut self) -> Result<Option<Meta>> {
-        let line = self.at;
-        self.at = line + 1;
-        let end = self.rest_of_line();
-        let tabs = self.lax();
-        let blank = |byte: Option<&u8>| byte == Some(&b' ') || tabs && byte == Some(&b'\t');
-        if !blank(self.bytes().get(self.at)) {
-            return self.comment(end);
-        }
-        self.at += 1;
-        self.blanks();
-        if !self.lax() && &self.body[self.at..end] == "EOF" {
-            self.ended = true;
-            self.at = (end + 1).min(self.body.len());
-            if self.at < self.body.len() {
-                return self.fault("there is more after # EOF");
-            }
-            return Ok(None);
-        }
-        let word = match self.bytes()[self.at..end].get(..5) {
-            Some([word @ .., separator]) if blank(Some(separator)) => word,
-            _ => return self.comment(end),
-        };
-        let meta = match word {
-            b"HELP" => MetaKind::Help,
-            b"TYPE" => MetaKind::Type,
-            b"UNIT" if !self.lax() => MetaKind::Unit,
-            _ => return self.comment(end),
-        };
-        self.at += 5;
-        self.blanks();
-        self.meta_line(meta, end).map(Some)
-    }
-
-    fn comment(&mut self, end: usize) -> Result<Option<Meta>> {
-        if !self.lax() {
-            return self.expected("HELP, TYPE, UNIT or EOF: OpenMetrics has no other comments");
-        }
-        self.at = (end + 1).min(self.body.len());
-        Ok(None)
-    }
-
-    /// Where the line ends.
-    fn rest_of_line(&self) -> usize {
-        memchr::memchr(b'\n', &self.bytes()[self.at..]).map_or(self.body.len(), |length| self.at + length)
-    }
-
-    fn meta_line(&mut self, meta: MetaKind, end: usize) -> Result<Meta> {
-        let family = match self.peek() {
-            Some(b'"') => self.quoted_name()?,
-            Some(byte) if is_name_start(byte) => {
-                let start = self.at;
-                self.at = name_end(self.bytes(), start);
-                self.piece(start, self.at)
-            }
-            _ => return self.expected("a metric name"),
-        };
-        // A name in quotes may have line breaks.
-        let end = if self.at > end { self.rest_of_line() } else { end };
-        if !self.lax() && (end == self.body.len() || self.peek() != Some(b' ')) {
-            return self.expected("a space, a text and the end of the line");
-        }
-        let start = self.body[self.at..end].chars().next().map_or(self.at, |separator| self.at + separator.len_utf8());
-        let text_at = start;
-        let text = if meta == MetaKind::Help && memchr::memchr(b'\\', &self.bytes()[start..end]).is_some() {
-            let quotes = !self.lax();
-            self.unescape(start, end, quotes)
-        } else {
-            self.piece(start, end)
-        };
-        self.at = (end + 1).min(self.body.len());
-        if meta == MetaKind::Type {
-            let word = &self.body[start..end];
-            self.kind = match kind(word, self.dialect) {
-                Some(kind) => kind,
-                None => return self.fault_at(text_at, format!("invalid metric type {word:?}")),
-            };
-        }
-        if meta == MetaKind::Unit {
-            let pieces = Text { body: self.body, unescaped: &self.unescaped };
-            let (name, unit) = (pieces.get(family), pieces.get(text));
-            let fits = name.strip_suffix(unit).is_some_and(|name| name.ends_with('_'));
-            if !unit.is_empty() && !fits {
-                return self.fault_at(text_at, format!("unit {unit:?} is not a suffix of metric {name:?}"));
-            }
-        }
-        Ok(Meta { meta, family, text })
-    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MetaKind {
-    Help,
-    Type,
-    Unit,
-}
-
-struct Meta {
-    meta: MetaKind,
-    family: Piece,
-    text: Piece,
+/// What was read, as places in the body and the parser.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Sample(Found),
+    Meta(Meta),
 }
 
 impl Parse for TextParser<'_> {
+    #[inline]
     fn next(&mut self) -> Result<Option<Entry<'_>>> {
+        Ok(self.advance()?.map(|step| self.entry(&step)))
+    }
+}
+
+impl TextParser<'_> {
+    /// Reads on to the next entry.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Result<Option<Step>> {
         if !self.unescaped.is_empty() {
             self.unescaped.clear();
         }
@@ -508,13 +424,7 @@ impl Parse for TextParser<'_> {
                         None => self.meta()?,
                     };
                     if let Some(found) = found {
-                        let text = Text { body: self.body, unescaped: &self.unescaped };
-                        let (family, said) = (text.get(found.family), text.get(found.text));
-                        return Ok(Some(match found.meta {
-                            MetaKind::Help => Entry::Help { family, help: said },
-                            MetaKind::Type => Entry::Type { family, kind: self.kind },
-                            MetaKind::Unit => Entry::Unit { family, unit: said },
-                        }));
+                        return Ok(Some(Step::Meta(found)));
                     }
                 }
                 Some(byte) if byte == b'{' || is_name_start(byte) => {
@@ -522,37 +432,37 @@ impl Parse for TextParser<'_> {
                         Some(found) => found,
                         None => self.sample()?,
                     };
-                    let text = Text { body: self.body, unescaped: &self.unescaped };
-                    return Ok(Some(Entry::Sample(Sample {
-                        identity: &self.bytes()[self.start..found.series_end],
-                        name: text.get(found.name),
-                        labels: Labels { text, pieces: &self.labels },
-                        value: found.value,
-                        timestamp_ms: found.timestamp_ms,
-                        created_ms: None,
-                        exemplars: Exemplars { text, list: &self.exemplars },
-                    })));
+                    return Ok(Some(Step::Sample(found)));
                 }
                 _ => return self.expected("a metric name, { or #"),
             }
         }
     }
-}
 
-fn kind(word: &str, dialect: Dialect) -> Option<MetricKind> {
-    let prometheus = dialect == Dialect::Prometheus;
-    Some(match word {
-        "counter" => MetricKind::Counter,
-        "gauge" => MetricKind::Gauge,
-        "histogram" => MetricKind::Histogram,
-        "summary" => MetricKind::Summary,
-        "untyped" if prometheus => MetricKind::Unknown,
-        "unknown" if !prometheus => MetricKind::Unknown,
-        "gaugehistogram" if !prometheus => MetricKind::GaugeHistogram,
-        "info" if !prometheus => MetricKind::Info,
-        "stateset" if !prometheus => MetricKind::StateSet,
-        _ => return None,
-    })
+    /// The entry that was read last.
+    #[inline]
+    pub(crate) fn entry(&self, step: &Step) -> Entry<'_> {
+        let text = Text { body: self.body, unescaped: &self.unescaped };
+        match step {
+            Step::Sample(found) => Entry::Sample(Sample {
+                identity: &self.bytes()[self.start..found.series_end],
+                name: text.get(found.name),
+                labels: Labels { text, pieces: &self.labels },
+                value: found.value,
+                timestamp_ms: found.timestamp_ms,
+                created_ms: None,
+                exemplars: Exemplars { text, list: &self.exemplars },
+            }),
+            Step::Meta(found) => {
+                let (family, said) = (text.get(found.family), text.get(found.text));
+                match found.meta {
+                    MetaKind::Help => Entry::Help { family, help: said },
+                    MetaKind::Type => Entry::Type { family, kind: self.kind },
+                    MetaKind::Unit => Entry::Unit { family, unit: said },
+                }
+            }
+        }
+    }
 }
 
 /// Lines and columns are counted from 1, columns in characters.

@@ -5,8 +5,9 @@
 
 use memchr::{memchr, memchr2};
 
+use super::meta::{Meta, MetaKind, kind};
 use super::scan::{is_name_start, leading_digits, load, name_end, plain_string_end, same};
-use super::{Dialect, Found, Meta, MetaKind, Result, TextParser, kind};
+use super::{Dialect, Found, Result, TextParser};
 use crate::entry::Piece;
 use crate::number::{exact, parse_float};
 
