@@ -83,7 +83,11 @@ impl TextParser<'_> {
         if !self.lax() && (end == self.body.len() || self.peek() != Some(b' ')) {
             return self.expected("a space, a text and the end of the line");
         }
-        let start = self.body[self.at..end].chars().next().map_or(self.at, |separator| self.at + separator.len_utf8());
+        // One byte separates the name from the text, whatever it is.
+        let start = end.min(self.at + 1);
+        if !self.body.is_char_boundary(start) {
+            return self.expected("a space and a text");
+        }
         let text_at = start;
         let text = if meta == MetaKind::Help && memchr::memchr(b'\\', &self.bytes()[start..end]).is_some() {
             let quotes = !self.lax();

@@ -116,6 +116,7 @@ fn faults_of_the_prometheus_format_say_where() {
         ("a 1 5 6\n", "line 1, column 7: expected the end of the line, found '6'"),
         ("# TYPE a thing\n", "line 1, column 10: invalid metric type \"thing\""),
         ("# HELP 1 x\n", "line 1, column 8: expected a metric name, found '1'"),
+        ("# HELP aé\n", "line 1, column 9: expected a space and a text, found 'é'"),
         ("é 1\n", "line 1, column 1: expected a metric name, { or #, found 'é'"),
         ("a 1e999\n", "line 1, column 3: expected a value, found \"1e999\""),
     ] {
