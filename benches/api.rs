@@ -1,4 +1,5 @@
-//! The large answers of the HTTP face, over a loopback socket: `/api/v1/targets` and `/sd/{job}`.
+//! The large answers of the HTTP face, over a loopback socket: `/api/v1/targets` and `/sd/{job}`; and what has to search
+//! through all targets: those of one health, and the pages for people.
 //!
 //! `cargo bench --bench api [-- TARGETS]` prints wall time, bytes and the peak of resident memory for each request, once
 //! with every target in a group of its own and once with all of them in one.
@@ -14,7 +15,8 @@ use rosterd::web::{ExternalUrl, Server, Settings};
 use rosterd_discovery::stopper::Stopper;
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::relabel::Rules;
-use rosterd_model::{Labels, TargetGroup};
+use rosterd_model::{Labels, Priority, Report, Retry, TargetGroup};
+use rosterd_scrape::{Health, Statuses, TargetStatus};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -51,13 +53,30 @@ fn job(name: &str) -> JobSpec {
     }
 }
 
+/// Every target was scraped, and one of a thousand is down.
+fn scraped(roster: &RosterHandle) -> Statuses {
+    let up = TargetStatus { health: Health::Up, last_scrape: Some(SystemTime::now()), ..TargetStatus::default() };
+    let report = Report {
+        code: "scrape_unreachable".to_owned(),
+        message: "cannot reach the target".to_owned(),
+        priority: Priority::Remote,
+        retry: Retry::Interval,
+        causes: vec!["connection refused".to_owned()],
+    };
+    let down = TargetStatus { health: Health::Down, error: Some(Arc::new(report)), ..up.clone() };
+    let view = roster.view();
+    let targets = view.jobs().flat_map(|job| job.targets().map(|slot| (job.spec().name.clone(), slot.labels.clone())));
+    let status = |number: usize| if number.is_multiple_of(1000) { down.clone() } else { up.clone() };
+    targets.enumerate().map(|(number, (job, labels))| (job, labels, status(number))).collect()
+}
+
 fn resident_mib(key: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap_or_default() / 1024
 }
 
-fn state(roster: RosterHandle, registry: prometheus::Registry) -> State {
+fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses) -> State {
     let view = ConfigView { yaml: String::new(), loaded: SystemTime::now(), refused: None };
     let (reload, _) = mpsc::channel(1);
     let (stopping, quit) = (CancellationToken::new(), CancellationToken::new());
@@ -74,7 +93,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry) -> State {
         lifecycle: Lifecycle { enabled: false, reload, quit, stopping },
         roster,
         providers: Providers::new(Vec::new),
-        scrapes: Default::default(),
+        scrapes,
         remote_writes: RemoteWrites::new(Vec::new),
         listen_port: 9090,
         ready_at: Instant::now(),
@@ -98,7 +117,7 @@ async fn ask(address: std::net::SocketAddr, path: &str, encoding: &str) {
     }
     let took = start.elapsed();
     let peak = if reset { resident_mib("VmHWM:").saturating_sub(before) } else { 0 };
-    println!("{path:<32} {encoding:<9} {took:>10.1?}  {bytes:>11} bytes  peak +{peak} MiB");
+    println!("{path:<48} {encoding:<9} {took:>10.1?}  {bytes:>11} bytes  peak +{peak} MiB");
 }
 
 #[tokio::main]
@@ -129,11 +148,16 @@ async fn main() {
     let settings = Settings { listen_addresses: vec!["127.0.0.1:0".to_owned()], ..Settings::default() };
     let mut server = Server::bind(settings, None).await.expect("there are free ports");
     let address = server.addresses()[0];
-    server.serve(router(Arc::new(state(roster, registry))));
+    let scrapes = scraped(&roster);
+    server.serve(router(Arc::new(state(roster, registry, scrapes))));
     println!("{targets} targets in groups of one (many), and as many in one group (one)");
     for name in ["many", "one"] {
         for _ in 0..2 {
             ask(address, &format!("/api/v1/targets?scrapePool={name}"), "identity").await;
+        }
+        ask(address, &format!("/api/v1/targets?scrapePool={name}&health=down"), "identity").await;
+        for search in ["", "no+such+target"] {
+            ask(address, &format!("/targets?job={name}&search={search}"), "identity").await;
         }
         for encoding in ["identity", "gzip", "gzip", "zstd", "zstd"] {
             ask(address, &format!("/sd/{name}"), encoding).await;

@@ -10,8 +10,7 @@ use http::StatusCode;
 use rosterd_discovery::{Presence, ProviderStatus};
 use rosterd_scrape::Statuses;
 
-use super::status::rfc3339;
-use super::words::{Tally, bytes, coarse};
+use super::words::{Moment, Tally, bytes, coarse, grouped};
 use super::{RemoteWriteState, RemoteWriteStatus, State, routes};
 use crate::roster::view::{Counts, JobView};
 
@@ -20,7 +19,7 @@ use crate::roster::view::{Counts, JobView};
 struct Overview {
     version: String,
     uptime: String,
-    loaded: String,
+    loaded: Moment,
     refused: Option<String>,
     prefix: String,
     jobs: Vec<Job>,
@@ -43,7 +42,7 @@ struct Endpoint {
     state: &'static str,
     /// Follows the word for the state.
     detail: String,
-    pending: u64,
+    pending: String,
     disk: String,
 }
 
@@ -59,12 +58,14 @@ struct Provider {
 /// The page.
 pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
     let config = Arc::clone(&state.config.borrow());
-    let links = |route: &super::Route| route.methods == ["GET"] && route.path != "/" && !route.path.contains('{');
+    let links = |route: &super::Route| {
+        route.methods == ["GET"] && !matches!(route.path, "/" | "/targets") && !route.path.contains('{')
+    };
     let now = SystemTime::now();
     page(&Overview {
         version: state.build.version.clone(),
         uptime: uptime(state.started),
-        loaded: rfc3339(config.loaded),
+        loaded: Moment::of(config.loaded, now),
         refused: config.refused.as_ref().map(ToString::to_string),
         prefix: state.external_url.path().to_owned(),
         jobs: state.roster.view().jobs().map(|job| Job::of(job, &state.scrapes)).collect(),
@@ -115,7 +116,7 @@ impl Endpoint {
             url: status.url,
             state: state.as_str(),
             detail,
-            pending: status.pending_samples,
+            pending: grouped(status.pending_samples),
             disk: bytes(status.bytes_on_disk),
         }
     }

@@ -352,13 +352,13 @@ fn the_targets_page_shows_health_in_words_and_escapes_what_it_is_told() {
         for text in [
             ">up</span>",
             ">down: misconfigured</span>",
-            "left alone",
+            "next try <time",
             ">unknown</span>",
             "took 12.5ms",
             "datetime=\"2023-11-14T22:13:20.25Z\"",
             "cannot scrape &#60;a&#62;: connection refused",
             "#scrape_unreachable",
-            "<td role=\"cell\">never</td>",
+            "class=\"scrape\">never</td>",
             "1 up,",
             "4 targets on this page.",
         ] {

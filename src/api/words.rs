@@ -76,6 +76,19 @@ pub(super) fn bytes(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// Digits by threes, with narrow spaces that do not break: `12 345`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut words = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            words.push('\u{202f}');
+        }
+        words.push(digit);
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +109,13 @@ mod tests {
     fn short_durations_keep_their_digits() {
         for (micros, words) in [(0, "0µs"), (870, "870µs"), (12_345, "12.3ms"), (1_524_000, "1.52s")] {
             assert_eq!(fine(Duration::from_micros(micros)), words);
+        }
+    }
+
+    #[test]
+    fn digits_stand_by_threes() {
+        for (number, words) in [(0, "0"), (999, "999"), (1000, "1 000"), (12_345_678, "12 345 678")] {
+            assert_eq!(grouped(number).replace('\u{202f}', " "), words);
         }
     }
 
