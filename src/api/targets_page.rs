@@ -10,7 +10,7 @@ use axum::response::Response;
 use http::Uri;
 use rosterd_model::target::{Target, scrape_url};
 use rosterd_model::{Labels, Priority};
-use rosterd_scrape::{Health, TargetStatus};
+use rosterd_scrape::{Health, Statuses, TargetStatus};
 
 use super::overview::page;
 use super::problem::TYPES;
@@ -119,6 +119,18 @@ struct Found {
     next: Option<Cursor>,
 }
 
+impl Found {
+    fn push(&mut self, job: &JobView, row: Row, statuses: &Statuses) {
+        match self.groups.last_mut() {
+            Some(group) if group.job == job.spec().name => group.rows.push(row),
+            _ => {
+                let (name, tally) = (Arc::clone(&job.spec().name), Tally::of(job, statuses));
+                self.groups.push(Group { job: name, tally, rows: vec![row] });
+            }
+        }
+    }
+}
+
 /// The targets of a page, and where the next one begins.
 async fn find(
     state: &State,
@@ -150,12 +162,9 @@ async fn find(
             }
             rows += 1;
             let job = scan.job(place);
-            if found.groups.last().is_none_or(|group| group.job != job.spec().name) {
-                let tally = Tally::of(job, &state.scrapes);
-                found.groups.push(Group { job: Arc::clone(&job.spec().name), tally, rows: Vec::new() });
-            }
-            if let (Some(group), Some(labels)) = (found.groups.last_mut(), scan.labels(place)) {
-                group.rows.push(Row::of(job, labels, &status.unwrap_or_default(), &outside, now));
+            if let Some(labels) = scan.labels(place) {
+                let row = Row::of(job, labels, &status.unwrap_or_default(), &outside, now);
+                found.push(job, row, &state.scrapes);
             }
         }
         looked += scan.looked();

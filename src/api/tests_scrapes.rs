@@ -122,7 +122,7 @@ fn an_error_in_advance_gives_way_to_what_a_scrape_came_to() {
 fn targets_are_filtered_by_health_page_by_page() {
     leak_checked_live(async || {
         let names: Vec<_> = (0..40).map(|n| format!("h{n}")).collect();
-        let status = |n: usize| if n % 4 == 0 { down(Priority::Remote) } else { up() };
+        let status = |n: usize| if n.is_multiple_of(4) { down(Priority::Remote) } else { up() };
         let targets: Vec<_> = names.iter().enumerate().map(|(n, name)| (name.as_str(), status(n))).collect();
         let face = face(&targets).await;
         let expected: Vec<_> = names.iter().step_by(4).map(String::as_str).collect();
@@ -386,7 +386,7 @@ fn only_urls_that_a_browser_fetches_are_links() {
 fn the_targets_page_filters_and_leads_through_all_targets() {
     leak_checked_live(async || {
         let names: Vec<_> = (0..9).map(|n| format!("host-{n}")).collect();
-        let status = |n: usize| if n % 2 == 0 { down(Priority::Remote) } else { up() };
+        let status = |n: usize| if n.is_multiple_of(2) { down(Priority::Remote) } else { up() };
         let targets: Vec<_> = names.iter().enumerate().map(|(n, name)| (name.as_str(), status(n))).collect();
         let face = face(&targets).await;
         let shown = |page: &str| -> Vec<String> {
