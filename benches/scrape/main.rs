@@ -58,7 +58,7 @@ async fn measure(scenarios: &[Scenario], options: &Options) -> ExitCode {
     if incomplete.is_empty() {
         return ExitCode::SUCCESS;
     }
-    println!("not complete: {}", incomplete.join(", "));
+    println!("not complete, or not in order: {}", incomplete.join(", "));
     ExitCode::FAILURE
 }
 

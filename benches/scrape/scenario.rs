@@ -89,6 +89,19 @@ impl Scenario {
     }
 }
 
+fn unix_milliseconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs_f64() * 1000.0
+}
+
+/// The time after `started` at which this share of all is there.
+fn quantile(times: &[f64], started: f64, share: f64) -> String {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    let index = ((times.len() as f64 * share).ceil() as usize).saturating_sub(1);
+    let after = times.get(index).map(|time| Duration::from_secs_f64((time - started).max(0.0) / 1000.0));
+    after.map_or_else(|| "never".to_owned(), seconds)
+}
+
 impl Run {
     /// Scrapes and ships for a while.
     async fn steady(&self, scenario: Scenario, options: &Options) -> Outcome {
@@ -107,37 +120,36 @@ impl Run {
         Outcome { rows, ..outcome }
     }
 
-    /// Starts once to fill the store, and once more.
+    /// Starts with an empty store, and once more with what the first one has left there.
     async fn start(&self, options: &Options) -> Outcome {
-        let count = self.shape.targets;
-        self.write(count, options);
-        let mut program = self.program(self.kind);
-        self.backend.wait(PATIENCE, |figures| figures.seen == count).await;
-        // What is kept of the last of them has reached the store.
-        sleep(self.shape.interval).await;
-        program.process.stop().await;
-        self.backend.tell("/reset").await;
-        let started =
-            SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs_f64() * 1000.0;
-        let program = self.program(self.kind);
-        let (figures, _) = self.backend.wait(PATIENCE, |figures| figures.seen == count).await;
-        let (cpu, (_, peak)) = (program.cpu(), program.resident());
-        let mut firsts = self.backend.firsts().await;
-        firsts.sort_by(f64::total_cmp);
-        let at = |share: f64| {
-            let index = ((firsts.len() as f64 * share).ceil() as usize).clamp(1, firsts.len()) - 1;
-            seconds(Duration::from_secs_f64((firsts[index] - started).max(0.0) / 1000.0))
-        };
-        let rows = vec![
-            row("time until the first target is scraped", at(0.0)),
-            row("until half of them are", at(0.5)),
-            row("until 99 of 100 are", at(0.99)),
-            row("until all are", at(1.0)),
-            row("CPU until then", format!("{:.2} s", cpu.total())),
-            row("scrapes until then", figures.scrapes.to_string()),
-            row("memory at the peak", mebibytes(peak)),
-        ];
-        Outcome { rows, complete: figures.seen == count }
+        self.write(self.shape.targets, options);
+        let (mut rows, mut complete) = (Vec::new(), true);
+        for what in ["with an empty store", "restored"] {
+            self.backend.tell("/reset").await;
+            let started = unix_milliseconds();
+            let mut program = self.program(self.kind);
+            let all = self.shape.targets;
+            let (figures, _) = self.backend.wait(PATIENCE, |figures| figures.seen == all).await;
+            let (cpu, (_, peak)) = (program.cpu(), program.resident());
+            let firsts = self.backend.firsts().await;
+            complete &= figures.seen == all;
+            rows.extend(
+                [
+                    ("the first target is scraped", 0.0),
+                    ("half of them are", 0.5),
+                    ("99 of 100 are", 0.99),
+                    ("all are", 1.0),
+                ]
+                .map(|(until, share)| row(format!("{what}: time until {until}"), quantile(&firsts, started, share))),
+            );
+            rows.push(row(format!("{what}: CPU until then"), format!("{:.2} s", cpu.total())));
+            rows.push(row(format!("{what}: scrapes until then"), figures.scrapes.to_string()));
+            rows.push(row(format!("{what}: memory at the peak until then"), mebibytes(peak)));
+            // What is kept of the last of them has reached the store.
+            sleep(self.shape.interval).await;
+            program.process.stop().await;
+        }
+        Outcome { rows, complete }
     }
 
     /// Takes the receiver away for a while.
