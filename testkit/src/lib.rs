@@ -5,6 +5,7 @@
 //! - [`contract`] checks what every discoverer promises. `examples/check_a_discoverer.rs` is a whole mechanism under it.
 //! - [`fake`] is a mechanism that a test drives through a [`fake::Probe`].
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
+//! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`assert_golden`] compares with a file below `testdata/`.
 //! - Workers are run inline, by hand or live by `rosterd::reconcile::testing`, which stands beside their contract.
 //! - [`eventually`], [`advance_until`], [`Folder`] and [`Process`] wait for conditions, and hold files and programs.
@@ -32,6 +33,7 @@ mod groups;
 mod http;
 mod leak;
 mod process;
+mod remote_write;
 mod time;
 
 pub use files::{Folder, fixture, testdata};
@@ -40,4 +42,5 @@ pub use groups::{addresses, group, groups};
 pub use http::{Received, ScriptedServer, Step, get};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
 pub use process::{Process, need};
+pub use remote_write::{ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use time::{advance_until, eventually, free_loopback_listener, patience};

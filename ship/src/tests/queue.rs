@@ -1,0 +1,160 @@
+//! What survives what.
+
+use std::time::Duration;
+
+use rosterd_testkit::{RemoteWriteReceiver, WriteAnswer, free_loopback_listener, leak_checked_live};
+
+use super::*;
+use crate::ShipError;
+
+#[test]
+fn a_receiver_that_comes_back_gets_everything_in_order() {
+    leak_checked_live(|| async {
+        for on_disk in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = on_disk.then_some(folder.path());
+            let address = free_loopback_listener().local_addr().unwrap();
+            let mut config = endpoint("a", &format!("http://{address}/api/v1/write"));
+            config.queue.min_shards = 4;
+            config.queue.max_samples_per_send = 3;
+            let ship = Ship::of(folder, vec![config]).await;
+            let names: Vec<_> = (0..20).map(|key| format!("m{key}")).collect();
+            for number in 0..50 {
+                for (key, name) in names.iter().enumerate() {
+                    ship.shipper.push(key as u64, &block(&[name], number as f64, now(number)));
+                }
+            }
+            let down =
+                || ship.shipper.status()[0].last_error.as_ref().is_some_and(|error| error.code == "http_connect");
+            eventually(patience(), "it is down", down).await;
+            let receiver = RemoteWriteReceiver::start_at(address).await;
+            receiver.wait_samples(1000).await;
+            for name in &names {
+                assert_eq!(values(&receiver, name), (0..50).map(f64::from).collect::<Vec<_>>(), "{name}");
+            }
+            ship.wait_empty().await;
+            ship.end().await;
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_down_does_not_slow_another() {
+    leak_checked_live(|| async {
+        let receiver = RemoteWriteReceiver::start().await;
+        let down = endpoint("down", "http://127.0.0.1:1/write");
+        let ship = Ship::of(None, vec![down, endpoint("up", &receiver.url())]).await;
+        for number in 0..100 {
+            ship.shipper.push(1, &block(&["up"], f64::from(number), now(number as usize)));
+        }
+        receiver.wait_samples(100).await;
+        let status = ship.shipper.status();
+        assert_eq!(status[0].pending.samples, 100);
+        ship.shipper.shutdown(Duration::from_millis(10)).await;
+        assert_eq!(ship.metric("dropped_items_total", &["down", "samples", "shutdown"]), 100.0);
+        assert!(ship.stopper.stop(Duration::ZERO).await.is_empty());
+    });
+}
+
+#[test]
+fn a_restart_resumes_where_it_stopped() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_loopback_listener().local_addr().unwrap();
+        let config = endpoint("a", &format!("http://{address}/api/v1/write"));
+        for process in 0..3 {
+            let ship = Ship::of(Some(folder.path()), vec![config.clone()]).await;
+            for number in 0..10 {
+                ship.shipper.push(1, &block(&["m"], f64::from(process * 10 + number), now(0)));
+            }
+            ship.end().await;
+        }
+        let receiver = RemoteWriteReceiver::start_at(address).await;
+        let ship = Ship::of(Some(folder.path()), vec![config]).await;
+        receiver.wait_samples(30).await;
+        assert_eq!(values(&receiver, "m"), (0..30).map(f64::from).collect::<Vec<_>>());
+        ship.wait_empty().await;
+        ship.end().await;
+    });
+}
+
+#[test]
+fn a_shutdown_sends_what_waits_for_its_batch() {
+    leak_checked_live(|| async {
+        let receiver = RemoteWriteReceiver::start().await;
+        let mut config = endpoint("a", &receiver.url());
+        config.queue.batch_send_deadline = Duration::from_secs(3600);
+        let ship = Ship::of(None, vec![config]).await;
+        ship.shipper.push(1, &block(&["m"], 1.0, now(0)));
+        ship.end().await;
+        assert_eq!(values(&receiver, "m"), [1.0]);
+    });
+}
+
+#[test]
+fn a_reload_keeps_what_is_equal_and_loses_nothing_of_the_rest() {
+    leak_checked_live(|| async {
+        for on_disk in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let folder = on_disk.then_some(folder.path());
+            let receiver = RemoteWriteReceiver::start().await;
+            receiver.rule(|_| WriteAnswer::status(500));
+            let config = endpoint("a", &receiver.url());
+            let ship = Ship::of(folder, vec![config.clone()]).await;
+            ship.shipper.push(1, &block(&["m"], 0.0, now(0)));
+            ship.shipper.configure(vec![config.clone()]).await.unwrap();
+            receiver.wait_requests(2).await;
+            let mut changed = config;
+            for number in 1..5u16 {
+                changed.queue.min_shards = number + 1;
+                ship.shipper.configure(vec![changed.clone()]).await.unwrap();
+                ship.shipper.push(1, &block(&["m"], f64::from(number), now(number.into())));
+            }
+            receiver.rule(|_| WriteAnswer::default());
+            receiver.wait_samples(5).await;
+            assert_eq!(values(&receiver, "m"), [0.0, 1.0, 2.0, 3.0, 4.0]);
+            ship.end().await;
+        }
+    });
+}
+
+#[test]
+fn a_second_process_is_told_and_works_in_memory() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let receiver = RemoteWriteReceiver::start().await;
+        let config = endpoint("a", &receiver.url());
+        let first = Ship::of(Some(folder.path()), vec![config.clone()]).await;
+        let second = Ship::new(Some(folder.path()));
+        let failed = second.shipper.configure(vec![config.clone()]).await;
+        assert!(matches!(failed, Err(ShipError::QueueInUse { .. })), "{failed:?}");
+        second.shipper.push(1, &block(&["m"], 1.0, now(0)));
+        receiver.wait_samples(1).await;
+        first.end().await;
+        second.shipper.configure(vec![config]).await.unwrap();
+        second.end().await;
+    });
+}
+
+#[test]
+fn a_queue_on_disk_keeps_its_limit() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = endpoint("a", "http://127.0.0.1:1/write");
+        config.disk.max_bytes = 1 << 20;
+        config.queue.max_samples_per_send = 500;
+        let ship = Ship::of(Some(folder.path()), vec![config]).await;
+        let names: Vec<_> = (0..500).map(|number| format!("{:032x}", number * 0x9e37_79b9_7f4a_7c15u128)).collect();
+        let names: Vec<_> = names.iter().map(|name| &**name).collect();
+        for number in 0..300 {
+            ship.shipper.push(1, &block(&names, 1.0, now(number)));
+        }
+        let dropped = || ship.metric("dropped_items_total", &["samples", "queue_full"]);
+        let full = || dropped() > 0.0 && ship.metric("queue_disk_bytes", &[]) > 0.0;
+        eventually(patience(), "the queue is full", full).await;
+        let settled = || f64::from(ship.shipper.status()[0].pending.samples) + dropped() == 150_000.0;
+        eventually(patience(), "what is not dropped is pending", settled).await;
+        eventually(patience(), "all is written", || ship.shipper.status()[0].bytes_on_disk <= 1 << 20).await;
+        ship.end().await;
+    });
+}

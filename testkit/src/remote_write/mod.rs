@@ -1,0 +1,278 @@
+//! A receiver of remote write for tests: it decodes what it is sent, and answers as it is told.
+
+mod proto; // the messages
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use prost::Message as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::{eventually, patience};
+
+/// A sample as it came in. Native histograms come without a value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedSample {
+    /// Names and values, in the order of the request.
+    pub labels: Vec<(String, String)>,
+    /// Milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// The value.
+    pub value: Option<f64>,
+}
+
+impl ReceivedSample {
+    /// The value of a label.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.iter().find(|(found, _)| found == name).map(|(_, value)| &**value)
+    }
+}
+
+/// A request as it came in.
+#[derive(Debug, Clone)]
+pub struct WriteRequest {
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Samples and histograms, in order.
+    pub samples: Vec<ReceivedSample>,
+    /// Names of the families that metadata came for in version 1.0.
+    pub metadata: Vec<String>,
+    /// How it was answered.
+    pub status: u16,
+}
+
+impl WriteRequest {
+    /// A header, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether it is a message of version 2.0.
+    pub fn is_v2(&self) -> bool {
+        self.header("content-type").is_some_and(|value| value.contains("io.prometheus.write.v2.Request"))
+    }
+}
+
+/// An answer. By default 204, with the written counts that version 2.0 asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteAnswer {
+    /// The status.
+    pub status: u16,
+    /// More headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: &'static str,
+    /// Whether requests of version 2.0 are answered with what was written.
+    pub written: bool,
+    /// The time before the answer.
+    pub delay: Duration,
+}
+
+impl Default for WriteAnswer {
+    fn default() -> Self {
+        Self { status: 204, headers: Vec::new(), body: "", written: true, delay: Duration::ZERO }
+    }
+}
+
+impl WriteAnswer {
+    /// An answer with this status and nothing written.
+    pub fn status(status: u16) -> Self {
+        Self { status, written: false, ..Self::default() }
+    }
+}
+
+type Rule = Box<dyn Fn(&WriteRequest) -> WriteAnswer + Send>;
+
+#[derive(Default)]
+struct State {
+    received: Vec<WriteRequest>,
+    next: VecDeque<WriteAnswer>,
+    rule: Option<Rule>,
+}
+
+/// A receiver on the loopback interface. Dropping it closes all its connections.
+///
+/// ```
+/// use rosterd_testkit::{RemoteWriteReceiver, WriteAnswer, leak_checked_live};
+///
+/// leak_checked_live(|| async {
+///     let receiver = RemoteWriteReceiver::start().await;
+///     receiver.then(WriteAnswer::status(500));
+///     assert!(receiver.requests().is_empty() && receiver.url().ends_with("/api/v1/write"));
+/// });
+/// ```
+pub struct RemoteWriteReceiver {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    _tasks: JoinSet<Infallible>,
+}
+
+impl std::fmt::Debug for RemoteWriteReceiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteWriteReceiver").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl RemoteWriteReceiver {
+    /// Listens on a free port.
+    pub async fn start() -> Self {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    /// Listens on an address, where another one may have been before.
+    ///
+    /// # Panics
+    ///
+    /// When the address is taken.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the address is free");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let state = Arc::<Mutex<State>>::default();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, Arc::clone(&state)));
+        Self { address, state, _tasks: tasks }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL to write to.
+    pub fn url(&self) -> String {
+        format!("http://{}/api/v1/write", self.address)
+    }
+
+    /// Answers one request like this; several are used in order, before the [rule](Self::rule).
+    pub fn then(&self, answer: WriteAnswer) {
+        self.state().next.push_back(answer);
+    }
+
+    /// Answers all other requests like this. The status of the request is 0 by then.
+    pub fn rule(&self, rule: impl Fn(&WriteRequest) -> WriteAnswer + Send + 'static) {
+        self.state().rule = Some(Box::new(rule));
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<WriteRequest> {
+        self.state().received.clone()
+    }
+
+    /// The samples of all requests that were answered by 2xx, in order.
+    pub fn samples(&self) -> Vec<ReceivedSample> {
+        let state = self.state();
+        let taken = state.received.iter().filter(|request| (200..300).contains(&request.status));
+        taken.flat_map(|request| request.samples.iter().cloned()).collect()
+    }
+
+    /// Waits until so many requests have come.
+    pub async fn wait_requests(&self, count: usize) {
+        let what = format!("{count} requests came to the receiver");
+        eventually(patience(), &what, || self.state().received.len() >= count).await;
+    }
+
+    /// Waits until so many samples have been taken.
+    pub async fn wait_samples(&self, count: usize) {
+        let what = format!("{count} samples came to the receiver");
+        eventually(patience(), &what, || self.samples().len() >= count).await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) -> Infallible {
+    let mut connections = JoinSet::new();
+    loop {
+        // A connection that was given up before it was accepted is nobody's problem.
+        if let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(connection(stream, Arc::clone(&state)));
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(stream: TcpStream, state: Arc<Mutex<State>>) {
+    let service = service_fn(|request| answer(request, &state));
+    // Senders break off as they like.
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
+}
+
+async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> io::Result<Response<Full<Bytes>>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let mut received = decode(head.headers, &body)?;
+    let (reply, index) = {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = state.next.pop_front();
+        let reply = next.or_else(|| state.rule.as_ref().map(|rule| rule(&received))).unwrap_or_default();
+        received.status = if reply.delay.is_zero() { reply.status } else { 0 };
+        state.received.push(received.clone());
+        (reply, state.received.len() - 1)
+    };
+    if !reply.delay.is_zero() {
+        tokio::time::sleep(reply.delay).await;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.received[index].status = reply.status;
+    }
+    let mut response = Response::new(Full::from(reply.body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).map_err(io::Error::other)?;
+    let headers = response.headers_mut();
+    if reply.written && received.is_v2() {
+        let floats = received.samples.iter().filter(|sample| sample.value.is_some()).count();
+        headers.insert("x-prometheus-remote-write-samples-written", floats.into());
+        headers.insert("x-prometheus-remote-write-histograms-written", (received.samples.len() - floats).into());
+    }
+    for (name, value) in reply.headers {
+        headers.insert(name, value.parse().map_err(io::Error::other)?);
+    }
+    Ok(response)
+}
+
+fn decode(headers: HeaderMap, body: &[u8]) -> io::Result<WriteRequest> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let raw = match &*text("content-encoding") {
+        "snappy" => snap::raw::Decoder::new().decompress_vec(body).map_err(io::Error::other)?,
+        "zstd" => zstd::decode_all(body)?,
+        other => return Err(io::Error::other(format!("unexpected encoding {other:?}"))),
+    };
+    let mut request = WriteRequest { headers, samples: Vec::new(), metadata: Vec::new(), status: 0 };
+    if request.is_v2() {
+        let message = proto::RequestV2::decode(&*raw).map_err(io::Error::other)?;
+        let symbol = |number: u32| message.symbols.get(number as usize).cloned().unwrap_or_default();
+        for series in &message.timeseries {
+            let pairs = series.labels.chunks_exact(2).map(|pair| (symbol(pair[0]), symbol(pair[1])));
+            request.add(&pairs.collect::<Vec<_>>(), &series.samples, &series.histograms);
+        }
+    } else {
+        let message = proto::WriteRequest::decode(&*raw).map_err(io::Error::other)?;
+        for series in message.timeseries {
+            let pairs = series.labels.into_iter().map(|label| (label.name, label.value));
+            request.add(&pairs.collect::<Vec<_>>(), &series.samples, &series.histograms);
+        }
+        request.metadata = message.metadata.into_iter().map(|metadata| metadata.family).collect();
+    }
+    Ok(request)
+}
+
+impl WriteRequest {
+    fn add(&mut self, labels: &[(String, String)], samples: &[proto::Sample], histograms: &[proto::Histogram]) {
+        let floats = samples.iter().map(|sample| (sample.timestamp, Some(sample.value)));
+        for (timestamp_ms, value) in floats.chain(histograms.iter().map(|histogram| (histogram.timestamp, None))) {
+            self.samples.push(ReceivedSample { labels: labels.to_vec(), timestamp_ms, value });
+        }
+    }
+}
