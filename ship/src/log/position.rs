@@ -31,6 +31,12 @@ impl Position {
         ahead < REACH && self.bits[ahead as usize / 8] >> (ahead % 8) & 1 == 1
     }
 
+    /// No record from this number on is acknowledged.
+    pub(super) fn end(&self) -> u64 {
+        let last = (self.base..self.base + REACH).rev().find(|seq| self.is_acknowledged(*seq));
+        last.map_or(self.base, |last| last + 1)
+    }
+
     /// Moves on; what is acknowledged stays so. Records out of reach are not remembered: they would be sent twice after a
     /// crash.
     pub(super) fn set(&mut self, base: u64, beyond: impl Iterator<Item = u64>) {

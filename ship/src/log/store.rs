@@ -126,7 +126,8 @@ impl Log {
             _lock: lock,
         };
         log.find_segments(&mut found)?;
-        found.next_seq = log.segments.back().map_or(0, |last| last.last + 1).max(log.position.base).max(1);
+        // The end of the log may be damaged, and records that were there acknowledged.
+        found.next_seq = log.segments.back().map_or(0, |last| last.last + 1).max(log.position.end()).max(1);
         Ok((log, found))
     }
 

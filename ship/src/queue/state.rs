@@ -195,7 +195,7 @@ impl State {
         let half =
             self.window.bytes() < self.limits.window_bytes / 2 && self.window.len() < self.limits.window_records / 2;
         let wanted = self.disk == Disk::Open && self.cursor < self.stored && half;
-        wanted.then(|| (self.cursor, self.limits.window_bytes / 2))
+        wanted.then_some((self.cursor, self.limits.window_bytes / 2))
     }
 
     /// Takes what was read. Records below `next` that are not among them are acknowledged or damaged.

@@ -1,1 +1,231 @@
+//! Whatever happens to a queue, each lane keeps its order, and generations do not mix.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::state::State;
+use super::window::Window;
+use super::*;
+use crate::wire::{Compression, Head, Message};
+
+fn record(seq: u64, epoch: u32, lane: u16, size: usize) -> Record {
+    Record {
+        seq,
+        epoch,
+        lane,
+        message: Message::V1,
+        compression: Compression::Snappy,
+        head: Head { counts: Counts { series: 1, samples: 1, ..Counts::default() }, oldest_ms: 5, newest_ms: 10 },
+        raw_len: 0,
+        body: vec![0; size].into(),
+    }
+}
+
+fn flight(take: Take) -> Option<u64> {
+    if let Take::Flight(flight) = take { Some(flight.record.seq) } else { None }
+}
+
+#[test]
+fn a_lane_has_one_request_and_a_generation_waits_for_the_one_before() {
+    let mut window = Window::default();
+    for (seq, epoch, lane) in [(1, 1, 0), (2, 1, 0), (3, 1, 1), (4, 2, 2)] {
+        window.push(record(seq, epoch, lane, 1));
+    }
+    let now = Instant::now();
+    assert_eq!([(); 3].map(|()| flight(window.take(now))), [Some(1), Some(3), None]);
+    window.done(3);
+    assert_eq!(flight(window.take(now)), None);
+    let later = now + Duration::from_secs(1);
+    window.again(1, Some(later), true);
+    assert_eq!(window.take(now), Take::Wait(later));
+    let Take::Flight(again) = window.take(later) else { panic!("its time has come") };
+    assert_eq!((again.record.seq, again.attempts), (1, 1));
+    window.done(1);
+    assert_eq!(flight(window.take(now)), Some(2));
+    window.done(2);
+    assert_eq!(flight(window.take(now)), Some(4));
+}
+
+const LIMITS: Limits = Limits { window_bytes: 100, window_records: 8, unwritten_bytes: 200, max_age_ms: 0 };
+
+#[test]
+fn without_a_disk_the_oldest_makes_room() {
+    let mut state = State::new(LIMITS);
+    state.gave_up();
+    let now = Instant::now();
+    let dropped: u32 = (0..6).map(|_| state.append(record(0, 1, 0, 40), now).samples).sum();
+    assert_eq!((dropped, state.pending().samples), (3, 3));
+    assert_eq!(flight(state.take(now, 0).0), Some(4));
+    // What is under way stays.
+    state.append(record(0, 1, 0, 40), now);
+    state.append(record(0, 1, 0, 90), now);
+    state.done(4);
+    assert_eq!(flight(state.take(now, 0).0), Some(7));
+}
+
+#[test]
+fn what_is_too_old_for_the_queue_is_dropped() {
+    let mut state = State::new(Limits { max_age_ms: 1000, ..LIMITS });
+    state.gave_up();
+    state.append(record(0, 1, 0, 1), Instant::now());
+    assert_eq!(
+        state.take(Instant::now(), 1011),
+        (Take::Nothing, Counts { series: 1, samples: 1, ..Counts::default() })
+    );
+    assert!(state.is_empty());
+}
+
+#[test]
+fn what_was_left_comes_before_what_came_meanwhile() {
+    let mut state = State::new(LIMITS);
+    let now = Instant::now();
+    state.append(record(0, 1, 3, 1), now);
+    state.prepend(vec![record(8, 4, 0, 1), record(9, 5, 1, 1)], now);
+    state.append(record(0, 1, 2, 1), now);
+    state.gave_up();
+    let mut order = Vec::new();
+    while let Take::Flight(flight) = state.take(now, 0).0 {
+        order.push((flight.record.epoch, flight.record.lane));
+        state.done(flight.record.seq);
+    }
+    assert_eq!(order, [(4, 0), (5, 1), (6, 3), (6, 2)]);
+    assert_eq!(state.pending(), Counts::default());
+}
+
+/// What happens to a queue.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Append(u16, usize),
+    Resize,
+    Take,
+    /// Of those under way.
+    Done(usize),
+    Again(usize),
+    Write(usize),
+    Read,
+    /// The process ends, and the next one opens the queue.
+    Restart,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        6 => (0..4u16, 1..60usize).prop_map(|(lane, size)| Event::Append(lane, size)),
+        1 => Just(Event::Resize),
+        6 => Just(Event::Take),
+        4 => (0..4usize).prop_map(Event::Done),
+        2 => (0..4usize).prop_map(Event::Again),
+        4 => (1..5usize).prop_map(Event::Write),
+        3 => Just(Event::Read),
+        1 => Just(Event::Restart),
+    ];
+    prop::collection::vec(event, 0..150)
+}
+
+const PATIENT: Limits = Limits { unwritten_bytes: usize::MAX, ..LIMITS };
+
+/// A queue with a log that is a map, and what should come of it.
+struct Model {
+    state: State,
+    log: BTreeMap<u64, Record>,
+    flying: Vec<Record>,
+    /// The epochs that this process counts.
+    epoch: u32,
+    now: Instant,
+}
+
+impl Model {
+    fn write(&mut self, most: usize) {
+        for record in self.state.to_write(self.now, most) {
+            self.log.insert(record.seq, record.clone());
+            self.state.written(record.seq);
+        }
+    }
+
+    fn read(&mut self) {
+        if let Some((from, _)) = self.state.wanted() {
+            let found: Vec<_> = self.log.range(from..).take(3).map(|(_, record)| record.clone()).collect();
+            let next = if found.len() < 3 { u64::MAX } else { found[2].seq + 1 };
+            self.state.loaded(found, next);
+        }
+    }
+
+    /// As a process that is ended in order.
+    fn restart(&mut self) {
+        self.write(usize::MAX);
+        let (base, beyond) = self.state.position();
+        self.log.retain(|seq, _| *seq >= base && !beyond.contains(seq));
+        let next = self.log.last_key_value().map_or(base, |(seq, _)| (*seq + 1).max(base));
+        let epoch = self.log.values().map(|record| record.epoch).max().unwrap_or(0);
+        let counts = self.log.values().fold(Counts::default(), |all, record| all.plus(record.head.counts));
+        self.state = State::new(PATIENT);
+        self.state.opened(next.max(1), epoch, counts);
+        self.flying.clear();
+        self.epoch = 1;
+    }
+}
+
+proptest! {
+    #[test]
+    fn each_lane_keeps_its_order(events in events()) {
+        let mut state = State::new(PATIENT);
+        state.opened(1, 0, Counts::default());
+        let mut model =
+            Model { state, log: BTreeMap::new(), flying: Vec::new(), epoch: 1, now: Instant::now() };
+        // The identity of a record is its raw length. For each: which generation of which process, and which lane.
+        let (mut generation, mut appended, mut done) = (0, Vec::new(), BTreeSet::new());
+        let drained = [Event::Take, Event::Done(0), Event::Write(9), Event::Read].repeat(250);
+        for event in events.into_iter().chain(drained) {
+            match event {
+                Event::Append(lane, size) => {
+                    let record = Record { raw_len: appended.len() as u32, ..record(0, model.epoch, lane, size) };
+                    appended.push((generation, lane));
+                    prop_assert_eq!(model.state.append(record, model.now), Counts::default());
+                }
+                Event::Resize => {
+                    model.epoch += 1;
+                    generation += 1;
+                }
+                Event::Take => {
+                    if let Take::Flight(flight) = model.state.take(model.now, 0).0 {
+                        let new = flight.record;
+                        let number = new.raw_len as usize;
+                        for before in (0..number).filter(|number| !done.contains(number)) {
+                            let (generation, lane) = appended[before];
+                            prop_assert!(generation == appended[number].0 && lane != appended[number].1);
+                        }
+                        model.flying.push(new);
+                    }
+                }
+                Event::Done(index) if index < model.flying.len() => {
+                    let record = model.flying.remove(index);
+                    model.state.done(record.seq);
+                    done.insert(record.raw_len as usize);
+                }
+                Event::Again(index) if index < model.flying.len() => {
+                    let record = model.flying.remove(index);
+                    model.state.again(record.seq);
+                }
+                Event::Done(_) | Event::Again(_) => {}
+                Event::Write(most) => model.write(most),
+                Event::Read => model.read(),
+                Event::Restart => {
+                    model.restart();
+                    generation += 1;
+                }
+            }
+            let pending = appended.len() - done.len();
+            prop_assert_eq!(model.state.pending().samples as usize, pending);
+        }
+        prop_assert!(model.state.is_empty() && model.flying.is_empty());
+        prop_assert_eq!(done.len(), appended.len());
+    }
+}
+
+impl State {
+    fn again(&mut self, seq: u64) {
+        self.window.again(seq, None, true);
+    }
+}
