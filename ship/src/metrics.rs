@@ -70,49 +70,47 @@ const REASONS: [(Reason, &str); 7] = [
 impl Metrics {
     /// Registers the metrics. Fails when one of the names is taken.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let name = |name: &str| format!("rosterd_remote_write_{name}");
-        let opts = |what: &str, help: &str| Opts::new(name(what), help);
-        let counter = |what: &str, help: &str, labels: &[&str]| IntCounterVec::new(opts(what, help), labels);
-        let gauge = |what: &str, help: &str| IntGaugeVec::new(opts(what, help), ENDPOINT);
-        let float = |what: &str, help: &str| GaugeVec::new(opts(what, help), ENDPOINT);
+        let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), ENDPOINT);
+        let float = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), ENDPOINT);
         let by_kind = &["endpoint", "kind"];
         let buckets = vec![0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
         let duration =
-            HistogramOpts::new(name("request_duration_seconds"), "How long requests took, whatever came of them.");
+            HistogramOpts::new("rosterd_remote_write_request_duration_seconds", "How long requests took, whatever came of them.");
         let metrics = Self {
-            queued: counter("queued_items_total", "What was put into the queue, after relabelling.", by_kind)?,
-            sent: counter("sent_items_total", "What a receiver has taken.", by_kind)?,
-            retried: counter("retried_items_total", "What was sent again after a failure.", by_kind)?,
-            dropped: counter("dropped_items_total", "What is not sent, by reason.", &["endpoint", "kind", "reason"])?,
-            pending: gauge("pending_samples", "Samples and histograms in the queue, in memory and on disk.")?,
-            sent_bytes: counter("sent_bytes_total", "Bytes of bodies that were taken, compressed.", ENDPOINT)?,
-            disk_bytes: gauge("queue_disk_bytes", "Bytes of the queue on disk.")?,
-            memory_bytes: gauge("queue_memory_bytes", "Bytes of finished bodies in memory.")?,
-            lanes: gauge("lanes", "Lanes: requests that can be under way at once.")?,
-            lanes_desired: float("lanes_desired", "Lanes that the load would need, before limits.")?,
-            lanes_min: gauge("lanes_min", "The least lanes, from the configuration.")?,
-            lanes_max: gauge("lanes_max", "The most lanes, from the configuration.")?,
-            highest: float("highest_timestamp_seconds", "The newest timestamp that was put into the queue.")?,
-            highest_sent: float("highest_sent_timestamp_seconds", "The newest timestamp that a receiver has taken.")?,
+            queued: counter("rosterd_remote_write_queued_items_total", "What was put into the queue, after relabelling.", by_kind)?,
+            sent: counter("rosterd_remote_write_sent_items_total", "What a receiver has taken.", by_kind)?,
+            retried: counter("rosterd_remote_write_retried_items_total", "What was sent again after a failure.", by_kind)?,
+            dropped: counter("rosterd_remote_write_dropped_items_total", "What is not sent, by reason.", &["endpoint", "kind", "reason"])?,
+            pending: gauge("rosterd_remote_write_pending_samples", "Samples and histograms in the queue, in memory and on disk.")?,
+            sent_bytes: counter("rosterd_remote_write_sent_bytes_total", "Bytes of bodies that were taken, compressed.", ENDPOINT)?,
+            disk_bytes: gauge("rosterd_remote_write_queue_disk_bytes", "Bytes of the queue on disk.")?,
+            memory_bytes: gauge("rosterd_remote_write_queue_memory_bytes", "Bytes of finished bodies in memory.")?,
+            lanes: gauge("rosterd_remote_write_lanes", "Lanes: requests that can be under way at once.")?,
+            lanes_desired: float("rosterd_remote_write_lanes_desired", "Lanes that the load would need, before limits.")?,
+            lanes_min: gauge("rosterd_remote_write_lanes_min", "The least lanes, from the configuration.")?,
+            lanes_max: gauge("rosterd_remote_write_lanes_max", "The most lanes, from the configuration.")?,
+            highest: float("rosterd_remote_write_highest_timestamp_seconds", "The newest timestamp that was put into the queue.")?,
+            highest_sent: float("rosterd_remote_write_highest_sent_timestamp_seconds", "The newest timestamp that a receiver has taken.")?,
             duration: HistogramVec::new(duration.buckets(buckets), ENDPOINT)?,
             requests: counter(
-                "requests_total",
+                "rosterd_remote_write_requests_total",
                 "Requests by the class of their status; none if there was no reply.",
                 &["endpoint", "status"],
             )?,
             partial: counter(
-                "partial_writes_total",
+                "rosterd_remote_write_partial_writes_total",
                 "Requests of which a receiver says it wrote only a part.",
                 ENDPOINT,
             )?,
             fallbacks: counter(
-                "fallbacks_total",
+                "rosterd_remote_write_fallbacks_total",
                 "Times a receiver did not take a message version or a compression, and got another.",
                 ENDPOINT,
             )?,
-            corruptions: counter("queue_corruptions_total", "Damaged places of the queue on disk.", ENDPOINT)?,
+            corruptions: counter("rosterd_remote_write_queue_corruptions_total", "Damaged places of the queue on disk.", ENDPOINT)?,
             write_failures: counter(
-                "queue_write_failures_total",
+                "rosterd_remote_write_queue_write_failures_total",
                 "Writes to the queue on disk that failed.",
                 ENDPOINT,
             )?,
