@@ -75,23 +75,53 @@ impl Metrics {
         let float = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), ENDPOINT);
         let by_kind = &["endpoint", "kind"];
         let buckets = vec![0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-        let duration =
-            HistogramOpts::new("rosterd_remote_write_request_duration_seconds", "How long requests took, whatever came of them.");
+        let duration = HistogramOpts::new(
+            "rosterd_remote_write_request_duration_seconds",
+            "How long requests took, whatever came of them.",
+        );
         let metrics = Self {
-            queued: counter("rosterd_remote_write_queued_items_total", "What was put into the queue, after relabelling.", by_kind)?,
+            queued: counter(
+                "rosterd_remote_write_queued_items_total",
+                "What was put into the queue, after relabelling.",
+                by_kind,
+            )?,
             sent: counter("rosterd_remote_write_sent_items_total", "What a receiver has taken.", by_kind)?,
-            retried: counter("rosterd_remote_write_retried_items_total", "What was sent again after a failure.", by_kind)?,
-            dropped: counter("rosterd_remote_write_dropped_items_total", "What is not sent, by reason.", &["endpoint", "kind", "reason"])?,
-            pending: gauge("rosterd_remote_write_pending_samples", "Samples and histograms in the queue, in memory and on disk.")?,
-            sent_bytes: counter("rosterd_remote_write_sent_bytes_total", "Bytes of bodies that were taken, compressed.", ENDPOINT)?,
+            retried: counter(
+                "rosterd_remote_write_retried_items_total",
+                "What was sent again after a failure.",
+                by_kind,
+            )?,
+            dropped: counter(
+                "rosterd_remote_write_dropped_items_total",
+                "What is not sent, by reason.",
+                &["endpoint", "kind", "reason"],
+            )?,
+            pending: gauge(
+                "rosterd_remote_write_pending_samples",
+                "Samples and histograms in the queue, in memory and on disk.",
+            )?,
+            sent_bytes: counter(
+                "rosterd_remote_write_sent_bytes_total",
+                "Bytes of bodies that were taken, compressed.",
+                ENDPOINT,
+            )?,
             disk_bytes: gauge("rosterd_remote_write_queue_disk_bytes", "Bytes of the queue on disk.")?,
             memory_bytes: gauge("rosterd_remote_write_queue_memory_bytes", "Bytes of finished bodies in memory.")?,
             lanes: gauge("rosterd_remote_write_lanes", "Lanes: requests that can be under way at once.")?,
-            lanes_desired: float("rosterd_remote_write_lanes_desired", "Lanes that the load would need, before limits.")?,
+            lanes_desired: float(
+                "rosterd_remote_write_lanes_desired",
+                "Lanes that the load would need, before limits.",
+            )?,
             lanes_min: gauge("rosterd_remote_write_lanes_min", "The least lanes, from the configuration.")?,
             lanes_max: gauge("rosterd_remote_write_lanes_max", "The most lanes, from the configuration.")?,
-            highest: float("rosterd_remote_write_highest_timestamp_seconds", "The newest timestamp that was put into the queue.")?,
-            highest_sent: float("rosterd_remote_write_highest_sent_timestamp_seconds", "The newest timestamp that a receiver has taken.")?,
+            highest: float(
+                "rosterd_remote_write_highest_timestamp_seconds",
+                "The newest timestamp that was put into the queue.",
+            )?,
+            highest_sent: float(
+                "rosterd_remote_write_highest_sent_timestamp_seconds",
+                "The newest timestamp that a receiver has taken.",
+            )?,
             duration: HistogramVec::new(duration.buckets(buckets), ENDPOINT)?,
             requests: counter(
                 "rosterd_remote_write_requests_total",
@@ -108,7 +138,11 @@ impl Metrics {
                 "Times a receiver did not take a message version or a compression, and got another.",
                 ENDPOINT,
             )?,
-            corruptions: counter("rosterd_remote_write_queue_corruptions_total", "Damaged places of the queue on disk.", ENDPOINT)?,
+            corruptions: counter(
+                "rosterd_remote_write_queue_corruptions_total",
+                "Damaged places of the queue on disk.",
+                ENDPOINT,
+            )?,
             write_failures: counter(
                 "rosterd_remote_write_queue_write_failures_total",
                 "Writes to the queue on disk that failed.",

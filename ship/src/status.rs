@@ -28,7 +28,7 @@ pub struct EndpointStatus {
     pub oldest_pending_ms: Option<i64>,
     /// How many requests may be under way at once.
     pub lanes: u16,
-    /// Whether the last request got through, or there was none yet.
+    /// Whether the last request was answered and something of it taken, or there was none yet.
     pub healthy: bool,
     /// What went wrong last, even if all is well since.
     pub last_error: Option<Report>,

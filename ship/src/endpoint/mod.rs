@@ -223,7 +223,7 @@ impl Endpoint {
             bytes_on_disk: held.bytes_on_disk,
             oldest_pending_ms: held.oldest_ms,
             lanes: self.lanes.count(),
-            healthy: health.failing_since.is_none(),
+            healthy: health.failing_since.is_none() && !health.rejecting,
             last_error: health.last_error,
             last_success: health.last_success,
             samples_sent: self.sender.metrics.samples_sent(),

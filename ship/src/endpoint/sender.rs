@@ -12,7 +12,7 @@ use rosterd_model::{Coded, Report};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use url::Url;
 
 use super::exchange::{Reply, exchange};
@@ -27,6 +27,9 @@ use crate::error::SendError;
 use crate::limiter::Limiter;
 use crate::metrics::{EndpointMetrics, Reason};
 use crate::queue::{Flight, Queue, Take, now_ms};
+
+/// How long requests that are under way at the end are waited for.
+const LAST: Duration = Duration::from_secs(1);
 
 /// What requests of an endpoint are made with.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub(super) struct Sender {
 pub(super) struct Health {
     pub(super) last_error: Option<Report>,
     pub(super) last_success: Option<SystemTime>,
+    /// The last answer was that nothing is wanted.
+    pub(super) rejecting: bool,
     /// Since when nothing has succeeded.
     pub(super) failing_since: Option<Instant>,
 }
@@ -102,12 +107,19 @@ pub(super) async fn run(sender: Arc<Sender>, stop: CancellationToken) {
         }
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             Some(landed) = flights.next() => sender.land(landed, &mut pace).await,
             () = sender.queue.ready() => {}
             () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
         }
     }
+    // What is given up now may have been taken all the same, and would come twice.
+    let last = async {
+        while let Some(landed) = flights.next().await {
+            sender.land(landed, &mut pace).await;
+        }
+    };
+    tokio::time::timeout(LAST, last).await.ok();
 }
 
 impl Sender {
@@ -147,6 +159,9 @@ impl Sender {
         match outcome {
             Outcome::Gone(reason, counts) => {
                 self.metrics.dropped(reason, counts);
+                if reason == Reason::Invalid {
+                    error!(endpoint = &*self.name, code = "ship_queue_damaged", "a batch cannot be read, dropped");
+                }
                 self.done(&flight);
             }
             Outcome::Replied(reply, took) => {
@@ -206,7 +221,10 @@ impl Sender {
         self.work.busy_us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
         {
             let mut health = self.health();
-            health.last_success = Some(SystemTime::now());
+            health.rejecting = written.minus(Counts { series: u32::MAX, ..Counts::default() }) == Counts::default();
+            if !health.rejecting {
+                health.last_success = Some(SystemTime::now());
+            }
             if let Some(since) = health.failing_since.take() {
                 info!(endpoint = &*self.name, down_for = ?since.elapsed(), "remote write works again");
             }

@@ -25,7 +25,6 @@ pub(super) struct Segment {
     pub(super) length: u64,
     pub(super) oldest_ms: i64,
     pub(super) newest_ms: i64,
-    file: File,
 }
 
 /// What a file turned out to be.
@@ -52,31 +51,30 @@ impl Segment {
     }
 
     /// A new file for records from this one on.
-    pub(super) fn create(folder: &Path, record: &Record) -> io::Result<Self> {
+    pub(super) fn create(folder: &Path, record: &Record) -> io::Result<(Self, File)> {
         let path = Self::path_in(folder, record.seq);
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
         let mut start = Vec::from(MAGIC);
         start.extend(VERSION.to_le_bytes());
         start.extend(record.seq.to_le_bytes());
-        let written = file.write_all_at(&start, 0);
-        if written.is_err() {
+        if let Err(error) = file.write_all_at(&start, 0) {
             // It would be found empty.
             std::fs::remove_file(&path).ok();
+            return Err(error);
         }
-        written?;
         let (first, head) = (record.seq, record.head);
         let (oldest_ms, newest_ms) = (head.oldest_ms, head.newest_ms);
-        Ok(Self { path, first, last: first, epoch: record.epoch, length: START, oldest_ms, newest_ms, file })
+        Ok((Self { path, first, last: first, epoch: record.epoch, length: START, oldest_ms, newest_ms }, file))
     }
 
-    /// Appends a record, or changes nothing.
-    pub(super) fn append(&mut self, record: &Record) -> io::Result<()> {
-        let written = self.file.write_all_at(&record.header(), self.length).and_then(|()| {
-            self.file.write_all_at(&record.body, self.length + HEADER as u64) //
-        });
+    /// Appends a record to its file, or changes nothing.
+    pub(super) fn append(&mut self, file: &File, record: &Record) -> io::Result<()> {
+        let body = self.length + HEADER as u64;
+        let written =
+            file.write_all_at(&record.header(), self.length).and_then(|()| file.write_all_at(&record.body, body));
         if written.is_err() {
             // Gives the space back. If that fails, the next record is written over it.
-            self.file.set_len(self.length).ok();
+            file.set_len(self.length).ok();
             return written;
         }
         self.length += record.size();
@@ -110,11 +108,10 @@ impl Segment {
             length: START,
             oldest_ms: i64::MAX,
             newest_ms: i64::MIN,
-            file,
         };
-        while let Some(header) = segment.header_at(segment.length)? {
+        while let Some(header) = header_at(&file, segment.length)? {
             let whole = segment.length + header.size() <= size && header.seq > segment.last;
-            if !whole || (thorough && segment.body(segment.length, &header)?.is_none()) {
+            if !whole || (thorough && body_at(&file, segment.length, &header)?.is_none()) {
                 break;
             }
             if segment.first == 0 {
@@ -135,31 +132,32 @@ impl Segment {
         })
     }
 
-    /// The header of the record at an offset; `None` at the end and where there is no header.
-    pub(super) fn header_at(&self, offset: u64) -> io::Result<Option<RecordHeader>> {
-        let mut bytes = [0; HEADER];
-        match self.file.read_exact_at(&mut bytes, offset) {
-            Ok(()) => Ok(RecordHeader::read(&bytes)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The body of the record at an offset, unless it is damaged.
-    pub(super) fn body(&self, offset: u64, header: &RecordHeader) -> io::Result<Option<Vec<u8>>> {
-        let mut body = vec![0; header.length as usize];
-        match self.file.read_exact_at(&mut body, offset + HEADER as u64) {
-            Ok(()) => Ok(header.fits(&body).then_some(body)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
+    /// Cuts off what is behind the last record.
     pub(super) fn truncate(&self) -> io::Result<()> {
-        self.file.set_len(self.length)
+        File::options().write(true).open(&self.path)?.set_len(self.length)
     }
+}
 
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+/// The header of the record at an offset; `None` at the end and where there is no header.
+pub(super) fn header_at(file: &File, offset: u64) -> io::Result<Option<RecordHeader>> {
+    let mut bytes = [0; HEADER];
+    let read = whole(file.read_exact_at(&mut bytes, offset))?;
+    Ok(read.and_then(|()| RecordHeader::read(&bytes)))
+}
+
+/// The body of the record at an offset, unless it is damaged.
+pub(super) fn body_at(file: &File, offset: u64, header: &RecordHeader) -> io::Result<Option<Vec<u8>>> {
+    let mut body = vec![0; header.length as usize];
+    let read = whole(file.read_exact_at(&mut body, offset + HEADER as u64))?;
+    Ok(read.filter(|()| header.fits(&body)).map(|()| body))
+}
+
+/// What is not there, or on a part of the disk that cannot be read, is damage.
+fn whole(read: io::Result<()>) -> io::Result<Option<()>> {
+    const EIO: i32 = 5;
+    match read {
+        Ok(()) => Ok(Some(())),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(EIO) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Record;
 use super::position::{Position, Read};
-use super::segment::{Opened, START, Segment};
+use super::segment::{Opened, START, Segment, body_at, header_at};
 use crate::Counts;
 
 /// How a log is kept.
@@ -23,20 +23,21 @@ pub(crate) struct Log {
     folder: PathBuf,
     settings: Settings,
     segments: VecDeque<Segment>,
-    /// Whether the last segment takes records. Those of a process before this one do not.
-    writable: bool,
+    /// The file of the last segment, if it takes records. Those of a process before this one do not.
+    active: Option<File>,
     position: Position,
     position_file: File,
     reader: Reader,
     _lock: File,
 }
 
-/// Where reading goes on: at an offset of the segment that begins with a record.
-#[derive(Debug, Default, Clone, Copy)]
+/// Where reading goes on: at an offset of the segment that begins with a record. Only that file is open.
+#[derive(Debug, Default)]
 struct Reader {
     segment: u64,
     offset: u64,
     seq: u64,
+    file: Option<File>,
 }
 
 /// What a log held when it was opened.
@@ -119,7 +120,7 @@ impl Log {
             folder: folder.to_owned(),
             settings,
             segments: VecDeque::new(),
-            writable: false,
+            active: None,
             position,
             position_file: position_file.map_err(io_error(&path))?,
             reader: Reader::default(),
@@ -187,26 +188,30 @@ impl Log {
 
     /// Appends a record with a number above all others, or fails and changes nothing.
     pub(crate) fn append(&mut self, record: &Record) -> io::Result<()> {
-        let full = |segment: &Segment, size: u64| {
-            segment.length > START && segment.length + size > self.settings.segment_bytes //
+        let full = |segment: &Segment| {
+            segment.length > START && segment.length + record.size() > self.settings.segment_bytes //
         };
-        let last = self.segments.back().filter(|_| self.writable);
-        if last.is_none_or(|last| full(last, record.size())) {
-            if let Some(last) = last {
-                last.sync()?;
-            }
-            let segment = Segment::create(&self.folder, record)?;
+        if self.segments.back().is_some_and(full)
+            && let Some(complete) = &self.active
+        {
+            complete.sync_data()?;
+            self.active = None;
+        }
+        if self.active.is_none() {
+            let (segment, file) = Segment::create(&self.folder, record)?;
             self.segments.push_back(segment);
-            self.writable = true;
+            self.active = Some(file);
             self.sync_folder();
         }
-        let last = self.segments.back_mut().expect("one was just made");
-        let appended = last.append(record);
+        let (Some(last), Some(file)) = (self.segments.back_mut(), &self.active) else {
+            return Err(io::Error::other("a segment was made and is not there"));
+        };
+        let appended = last.append(file, record);
         if appended.is_err() && last.length == START {
             // A segment without a record has no place among the others.
             std::fs::remove_file(&last.path).ok();
             self.segments.pop_back();
-            self.writable = false;
+            self.active = None;
         }
         appended
     }
@@ -222,72 +227,69 @@ impl Log {
     ) -> io::Result<u64> {
         let mut next = from;
         let mut left = bytes as u64;
-        loop {
+        while left > 0 {
             let Some(segment) = self.segments.iter().find(|segment| segment.last >= next) else {
+                self.reader = Reader::default();
                 return Ok(u64::MAX);
             };
-            let same = self.reader.segment == segment.first && self.reader.seq <= next;
-            let mut offset = if same { self.reader.offset } else { START };
-            while offset < segment.length {
-                let header = match segment.header_at(offset) {
-                    Ok(Some(header)) => header,
-                    Ok(None) => {
-                        let bytes = segment.length - offset;
-                        faults.push(Fault {
-                            path: segment.path.clone(),
-                            what: "its middle is damaged, the rest is skipped",
-                            lost: Counts::default(),
-                            bytes,
-                        });
-                        break;
-                    }
-                    Err(error) => return Err(error),
+            if self.reader.segment != segment.first || self.reader.seq > next || self.reader.file.is_none() {
+                let file = Some(File::open(&segment.path)?);
+                self.reader = Reader { segment: segment.first, offset: START, seq: 0, file };
+            }
+            let reader = &mut self.reader;
+            let file = reader.file.as_ref().expect("it was just opened");
+            let fault = |what: &'static str, lost: Counts, bytes: u64| {
+                Fault { path: segment.path.clone(), what, lost, bytes } //
+            };
+            while left > 0 && reader.offset < segment.length {
+                let Some(header) = header_at(file, reader.offset)? else {
+                    let bytes = segment.length - reader.offset;
+                    faults.push(fault("its middle is damaged, the rest is skipped", Counts::default(), bytes));
+                    reader.offset = segment.length;
+                    break;
                 };
                 if header.seq >= next && !self.position.is_acknowledged(header.seq) {
-                    match segment.body(offset, &header)? {
+                    match body_at(file, reader.offset, &header)? {
                         Some(body) => out.push(header.with(body)),
-                        None => faults.push(Fault {
-                            path: segment.path.clone(),
-                            what: "a record is damaged, skipped",
-                            lost: header.head.counts,
-                            bytes: header.size(),
-                        }),
+                        None => faults.push(fault("a record is damaged, skipped", header.head.counts, header.size())),
                     }
                     left = left.saturating_sub(header.size());
                 }
-                offset += header.size();
+                reader.offset += header.size();
                 next = next.max(header.seq + 1);
-                self.reader = Reader { segment: segment.first, offset, seq: next };
-                if left == 0 {
-                    return Ok(next);
-                }
+                reader.seq = next;
             }
-            next = next.max(segment.last + 1);
+            if reader.offset >= segment.length {
+                next = next.max(segment.last + 1);
+            }
         }
+        Ok(next)
     }
 
     /// All records below `base` and these others need not be sent again.
     pub(crate) fn acknowledge(&mut self, base: u64, beyond: impl Iterator<Item = u64>) -> io::Result<()> {
         self.position.set(base, beyond);
-        self.position.write(&self.position_file)?;
+        // A disk that is too full for this has to get room by what follows.
+        let written = self.position.write(&self.position_file);
         while let Some(first) = self.segments.front().filter(|first| first.last < base) {
             // A small one is kept for the records to come.
             let small = first.length < self.settings.segment_bytes / 4;
-            if self.segments.len() == 1 && self.writable && small {
+            if self.segments.len() == 1 && self.active.is_some() && small {
                 break;
             }
             self.remove_first()?;
         }
-        Ok(())
+        written
     }
 
     /// Deletes the oldest segment. Returns the number of its last record, and what records from `cursor` on come to.
     pub(crate) fn drop_oldest(&mut self, cursor: u64) -> io::Result<Option<(u64, Counts)>> {
         let Some(first) = self.segments.front() else { return Ok(None) };
         let (last, mut lost, mut offset) = (first.last, Counts::default(), START);
+        let file = File::open(&first.path)?;
         while last >= cursor
             && offset < first.length
-            && let Some(header) = first.header_at(offset)?
+            && let Some(header) = header_at(&file, offset)?
         {
             offset += header.size();
             if header.seq >= cursor && !self.position.is_acknowledged(header.seq) {
@@ -302,7 +304,9 @@ impl Log {
         if let Some(first) = self.segments.front() {
             std::fs::remove_file(&first.path)?;
             self.segments.pop_front();
-            self.writable &= !self.segments.is_empty();
+            if self.segments.is_empty() {
+                self.active = None;
+            }
         }
         Ok(())
     }
@@ -322,7 +326,8 @@ impl Log {
         while self.segments.front().is_some_and(|first| first.last < self.position.base) {
             self.remove_first()?;
         }
-        self.segments.iter().try_for_each(Segment::sync)?;
+        // Those before were synced when they were complete.
+        self.active.as_ref().map_or(Ok(()), File::sync_data)?;
         self.position_file.sync_data()?;
         self.sync_folder();
         Ok(())

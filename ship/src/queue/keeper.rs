@@ -54,6 +54,7 @@ pub(super) fn run(shared: &Shared, place: &Place, opened: oneshot::Sender<Result
         log,
         acknowledged: 0,
         failing: None,
+        unreadable: None,
         housekept: Instant::now(),
         limiter: Limiter::default(),
     };
@@ -76,8 +77,10 @@ struct Keeper<'a> {
     log: Log,
     /// The position that was written last.
     acknowledged: u64,
-    /// When the disk last failed.
+    /// When the disk last failed to take something.
     failing: Option<Instant>,
+    /// When it last failed to give something back.
+    unreadable: Option<Instant>,
     housekept: Instant,
     limiter: Limiter,
 }
@@ -86,20 +89,42 @@ impl Keeper<'_> {
     /// Waits for something to do, and does it. Returns whether to go on.
     fn step(&mut self) -> bool {
         let job = self.wait();
-        if let Err(error) = self.work(&job) {
-            self.failing = Some(Instant::now());
-            self.shared.metrics.write_failures.inc();
-            if self.limiter.allows() {
-                let endpoint = &*self.shared.name;
-                error!(endpoint, %error, code = "ship_queue_io", "queue on disk failed, going on in memory");
-            }
-            return !job.end;
+        // Room comes before what needs room.
+        if let Some((base, beyond)) = &job.position {
+            self.acknowledged = *base;
+            let acknowledged = self.log.acknowledge(*base, beyond.iter().copied());
+            self.failed(acknowledged, "position");
         }
-        if !job.write.is_empty() && self.failing.take().is_some() {
+        if job.housekeeping {
+            self.housekept = Instant::now();
+            let expired = self.expire();
+            self.failed(expired, "expiry");
+        }
+        if let Some((from, bytes)) = job.read {
+            let read = self.read(from, bytes);
+            self.unreadable = self.failed(read, "reading").then(Instant::now);
+        }
+        let written = self.write(&job.write);
+        let failed = self.failed(written, "writing");
+        if failed {
+            self.failing = Some(Instant::now());
+        } else if !job.write.is_empty() && self.failing.take().is_some() {
             info!(endpoint = &*self.shared.name, "queue on disk works again");
         }
+        self.show(&mut self.shared.lock());
         // At the end there may be more than was written in one go.
-        !job.end || self.shared.lock().waits_since().is_some()
+        !job.end || (!failed && self.shared.lock().waits_since().is_some())
+    }
+
+    /// Counts and tells a failure. Returns whether it is one.
+    fn failed(&self, result: io::Result<()>, doing: &str) -> bool {
+        let Err(error) = result else { return false };
+        self.shared.metrics.write_failures.inc();
+        if self.limiter.allows() {
+            let endpoint = &*self.shared.name;
+            error!(endpoint, doing, %error, code = "ship_queue_io", "queue on disk failed, going on in memory");
+        }
+        true
     }
 
     fn wait(&mut self) -> Job {
@@ -108,16 +133,17 @@ impl Keeper<'_> {
             let now = Instant::now();
             let closing = self.shared.closing.load(Ordering::Relaxed);
             let housekeeping = now.duration_since(self.housekept) >= HOUSEKEEPING;
-            let blocked = self.failing.is_some_and(|failed| now.duration_since(failed) < RETRY) && !closing;
+            let recent = |failed: Option<Instant>| failed.is_some_and(|failed| now.duration_since(failed) < RETRY);
+            let (blocked, unreadable) = (recent(self.failing) && !closing, recent(self.unreadable));
             let mut job = Job { end: closing, housekeeping, ..Job::default() };
             if !blocked {
                 let at_once = closing || state.has_backlog() || self.shared.hurry.load(Ordering::Relaxed);
                 job.write = state.to_write(if at_once { now } else { now.checked_sub(GRACE).unwrap_or(now) }, AT_ONCE);
-                job.read = state.wanted().filter(|_| !closing);
-                let position = state.position();
-                if state.bytes_on_disk > 0 && (position.0 > self.acknowledged || !position.1.is_empty()) {
-                    job.position = Some(position);
-                }
+            }
+            job.read = state.wanted().filter(|_| !closing && !unreadable);
+            let position = state.position();
+            if state.bytes_on_disk > 0 && (position.0 > self.acknowledged || !position.1.is_empty()) {
+                job.position = Some(position);
             }
             // Out of order alone is no news that is worth a wake-up.
             let news = job.position.as_ref().is_some_and(|(base, _)| *base > self.acknowledged);
@@ -125,9 +151,10 @@ impl Keeper<'_> {
                 return job;
             }
             let mut pause = HOUSEKEEPING.saturating_sub(now.duration_since(self.housekept));
-            if blocked {
+            if blocked || unreadable {
                 pause = pause.min(RETRY);
-            } else if let Some(since) = state.waits_since() {
+            }
+            if !blocked && let Some(since) = state.waits_since() {
                 pause = pause.min((since + GRACE).saturating_duration_since(now));
             }
             let pause = pause.max(Duration::from_millis(1));
@@ -138,26 +165,14 @@ impl Keeper<'_> {
         }
     }
 
-    fn work(&mut self, job: &Job) -> io::Result<()> {
-        if let Some((base, beyond)) = &job.position {
-            self.log.acknowledge(*base, beyond.iter().copied())?;
-            self.acknowledged = *base;
-        }
-        for record in &job.write {
+    fn write(&mut self, records: &[Record]) -> io::Result<()> {
+        for record in records {
             self.make_room(record.size())?;
             self.log.append(record)?;
             let mut state = self.shared.lock();
             state.written(record.seq);
             self.show(&mut state);
         }
-        if let Some((from, bytes)) = job.read {
-            self.read(from, bytes)?;
-        }
-        if job.housekeeping {
-            self.housekept = Instant::now();
-            self.expire()?;
-        }
-        self.show(&mut self.shared.lock());
         Ok(())
     }
 
