@@ -6,15 +6,20 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::record::{HEADER, Record, RecordHeader};
+use crate::Counts;
+use crate::wire::Head;
 
 const MAGIC: [u8; 6] = *b"rqueue";
 const VERSION: u16 = 1;
 /// Magic, version and the number of the first record.
 pub(super) const START: u64 = 16;
 const SUFFIX: &str = "segment";
+/// What a complete segment ends with: its totals, so that opening a long queue does not read all of it.
+const TRAILER: usize = 72;
+const TRAILER_MAGIC: [u8; 4] = *b"rend";
 
 /// A file, and what its records come to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) path: PathBuf,
     /// The numbers of the first and of the last record.
@@ -25,6 +30,19 @@ pub(super) struct Segment {
     pub(super) length: u64,
     pub(super) oldest_ms: i64,
     pub(super) newest_ms: i64,
+    pub(super) records: u32,
+    pub(super) counts: Counts,
+}
+
+/// How much of a segment is looked at when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scan {
+    /// Its totals, if it has them, or else the headers.
+    Totals,
+    /// The headers of its records.
+    Headers,
+    /// The bodies too.
+    Bodies,
 }
 
 /// What a file turned out to be.
@@ -46,6 +64,11 @@ impl Segment {
         folder.join(format!("{first:020}.{SUFFIX}"))
     }
 
+    /// The number of the first record, from the name.
+    pub(super) fn first_of(path: &Path) -> Option<u64> {
+        path.file_stem()?.to_str()?.parse().ok()
+    }
+
     pub(super) fn is_name(path: &Path) -> bool {
         path.extension().is_some_and(|extension| extension == SUFFIX)
     }
@@ -62,9 +85,22 @@ impl Segment {
             std::fs::remove_file(&path).ok();
             return Err(error);
         }
-        let (first, head) = (record.seq, record.head);
-        let (oldest_ms, newest_ms) = (head.oldest_ms, head.newest_ms);
-        Ok((Self { path, first, last: first, epoch: record.epoch, length: START, oldest_ms, newest_ms }, file))
+        Ok((Self::empty(path, record.seq), file))
+    }
+
+    fn empty(path: PathBuf, first: u64) -> Self {
+        let (oldest_ms, newest_ms, counts) = (i64::MAX, i64::MIN, Counts::default());
+        Self { path, first, last: first, epoch: 0, length: START, oldest_ms, newest_ms, records: 0, counts }
+    }
+
+    fn add(&mut self, seq: u64, epoch: u32, head: Head, size: u64) {
+        self.length += size;
+        self.last = seq;
+        self.epoch = self.epoch.max(epoch);
+        self.oldest_ms = self.oldest_ms.min(head.oldest_ms);
+        self.newest_ms = self.newest_ms.max(head.newest_ms);
+        self.records += 1;
+        self.counts = self.counts.plus(head.counts);
     }
 
     /// Appends a record to its file, or changes nothing.
@@ -77,17 +113,62 @@ impl Segment {
             file.set_len(self.length).ok();
             return written;
         }
-        self.length += record.size();
-        self.last = record.seq;
-        self.epoch = self.epoch.max(record.epoch);
-        self.oldest_ms = self.oldest_ms.min(record.head.oldest_ms);
-        self.newest_ms = self.newest_ms.max(record.head.newest_ms);
+        self.add(record.seq, record.epoch, record.head, record.size());
         Ok(())
     }
 
-    /// Reads what a process before this one left. With `thorough` every body is checked, not only the headers.
-    pub(super) fn open(path: &Path, thorough: bool, mut see: impl FnMut(&RecordHeader)) -> io::Result<Opened> {
-        let file = File::options().read(true).write(true).open(path)?;
+    /// Nothing is appended any more.
+    pub(super) fn complete(&self, file: &File) -> io::Result<()> {
+        file.write_all_at(&self.trailer(), self.length)?;
+        file.sync_data()
+    }
+
+    fn trailer(&self) -> [u8; TRAILER] {
+        let mut out = Vec::with_capacity(TRAILER);
+        out.extend(TRAILER_MAGIC);
+        for number in [self.length, self.first, self.last, self.oldest_ms as u64, self.newest_ms as u64] {
+            out.extend(number.to_le_bytes());
+        }
+        let Counts { series, samples, histograms, exemplars } = self.counts;
+        for number in [self.epoch, self.records, series, samples, histograms, exemplars] {
+            out.extend(number.to_le_bytes());
+        }
+        out.extend(crc32fast::hash(&out).to_le_bytes());
+        out.try_into().expect("the fields add up to the trailer")
+    }
+
+    /// The totals at the end of a file of this size.
+    fn of_trailer(path: &Path, file: &File, size: u64) -> io::Result<Option<Self>> {
+        let Some(length) = size.checked_sub(TRAILER as u64) else { return Ok(None) };
+        let mut bytes = [0; TRAILER];
+        if whole(file.read_exact_at(&mut bytes, length))?.is_none() {
+            return Ok(None);
+        }
+        let long = |index: usize| {
+            let bytes = bytes[4 + 8 * index..].first_chunk().expect("there are five of them");
+            u64::from_le_bytes(*bytes)
+        };
+        let short = |index: usize| {
+            let bytes = bytes[44 + 4 * index..].first_chunk().expect("there are six of them");
+            u32::from_le_bytes(*bytes)
+        };
+        let segment = Self {
+            path: path.to_owned(),
+            first: long(1),
+            last: long(2),
+            epoch: short(0),
+            length,
+            oldest_ms: long(3) as i64,
+            newest_ms: long(4) as i64,
+            records: short(1),
+            counts: Counts { series: short(2), samples: short(3), histograms: short(4), exemplars: short(5) },
+        };
+        Ok(Some(segment).filter(|segment| segment.trailer() == bytes))
+    }
+
+    /// Reads what a process before this one left, and hands out the headers unless the totals are enough.
+    pub(super) fn open(path: &Path, scan: Scan, mut see: impl FnMut(&RecordHeader)) -> io::Result<Opened> {
+        let file = File::open(path)?;
         let size = file.metadata()?.len();
         if size < START {
             return Ok(Opened::Empty);
@@ -100,32 +181,25 @@ impl Segment {
         if u16::from_le_bytes([start[6], start[7]]) > VERSION {
             return Ok(Opened::Newer);
         }
-        let mut segment = Self {
-            path: path.to_owned(),
-            first: 0,
-            last: 0,
-            epoch: 0,
-            length: START,
-            oldest_ms: i64::MAX,
-            newest_ms: i64::MIN,
-        };
+        let complete = Self::of_trailer(path, &file, size)?;
+        if let Some(segment) = complete.as_ref().filter(|_| scan == Scan::Totals) {
+            return Ok(Opened::Segment(segment.clone(), 0));
+        }
+        let end = complete.map_or(size, |segment| segment.length);
+        let mut segment = Self::empty(path.to_owned(), 0);
         while let Some(header) = header_at(&file, segment.length)? {
-            let whole = segment.length + header.size() <= size && header.seq > segment.last;
-            if !whole || (thorough && body_at(&file, segment.length, &header)?.is_none()) {
+            let whole = segment.length + header.size() <= end && header.seq > segment.last;
+            if !whole || (scan == Scan::Bodies && body_at(&file, segment.length, &header)?.is_none()) {
                 break;
             }
-            if segment.first == 0 {
+            if segment.records == 0 {
                 segment.first = header.seq;
             }
-            segment.last = header.seq;
-            segment.length += header.size();
-            segment.epoch = segment.epoch.max(header.epoch);
-            segment.oldest_ms = segment.oldest_ms.min(header.head.oldest_ms);
-            segment.newest_ms = segment.newest_ms.max(header.head.newest_ms);
+            segment.add(header.seq, header.epoch, header.head, header.size());
             see(&header);
         }
-        let useless = size - segment.length;
-        Ok(match (segment.first, useless) {
+        let useless = end - segment.length;
+        Ok(match (segment.records, useless) {
             (0, 0) => Opened::Empty,
             (0, _) => Opened::Damaged,
             _ => Opened::Segment(segment, useless),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Record;
 use super::position::{Position, Read};
-use super::segment::{Opened, START, Segment, body_at, header_at};
+use super::segment::{Opened, START, Scan, Segment, body_at, header_at};
 use crate::Counts;
 
 /// How a log is kept.
@@ -28,7 +28,7 @@ pub(crate) struct Log {
     position: Position,
     position_file: File,
     reader: Reader,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Where reading goes on: at an offset of the segment that begins with a record. Only that file is open.
@@ -37,6 +37,8 @@ struct Reader {
     segment: u64,
     offset: u64,
     seq: u64,
+    /// What the records before that come to.
+    passed: Counts,
     file: Option<File>,
 }
 
@@ -91,13 +93,24 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> LogError {
     move |source| LogError::Io { path: path.to_owned(), source }
 }
 
+/// A locked file. It is unlocked and not only closed: a command that another thread starts just now has it too for a moment.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing does it, too, only perhaps later.
+        self.0.unlock().ok();
+    }
+}
+
 /// Takes the lock of a folder, which is made if need be.
-fn lock(folder: &Path) -> Result<File, LogError> {
+fn lock(folder: &Path) -> Result<Lock, LogError> {
     std::fs::create_dir_all(folder).map_err(io_error(folder))?;
     let path = folder.join("lock");
     let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(LogError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(LogError::Io { path, source }),
     }
@@ -142,7 +155,6 @@ impl Log {
         paths.sort();
         let count = paths.len();
         for (index, path) in paths.into_iter().enumerate() {
-            // Only the last one was being written.
             self.find_segment(&path, index + 1 == count, found).map_err(io_error(&path))?;
         }
         Ok(())
@@ -151,7 +163,13 @@ impl Log {
     fn find_segment(&mut self, path: &Path, last: bool, found: &mut Found) -> io::Result<()> {
         let (mut left, mut records) = (Counts::default(), 0);
         let position = &self.position;
-        let opened = Segment::open(path, last, |header| {
+        let scan = match Segment::first_of(path) {
+            // Only the last one was being written.
+            _ if last => Scan::Bodies,
+            Some(first) if first >= position.end() => Scan::Totals,
+            _ => Scan::Headers,
+        };
+        let opened = Segment::open(path, scan, |header| {
             if !position.is_acknowledged(header.seq) {
                 left = left.plus(header.head.counts);
                 records += 1;
@@ -178,8 +196,11 @@ impl Log {
                     return std::fs::remove_file(path);
                 }
                 found.epoch = found.epoch.max(segment.epoch);
+                if scan == Scan::Totals {
+                    (left, records) = (segment.counts, segment.records);
+                }
                 found.left = found.left.plus(left);
-                found.records += records;
+                found.records += u64::from(records);
                 self.segments.push_back(segment);
             }
         }
@@ -192,9 +213,9 @@ impl Log {
             segment.length > START && segment.length + record.size() > self.settings.segment_bytes //
         };
         if self.segments.back().is_some_and(full)
-            && let Some(complete) = &self.active
+            && let (Some(last), Some(file)) = (self.segments.back(), &self.active)
         {
-            complete.sync_data()?;
+            last.complete(file)?;
             self.active = None;
         }
         if self.active.is_none() {
@@ -234,7 +255,7 @@ impl Log {
             };
             if self.reader.segment != segment.first || self.reader.seq > next || self.reader.file.is_none() {
                 let file = Some(File::open(&segment.path)?);
-                self.reader = Reader { segment: segment.first, offset: START, seq: 0, file };
+                self.reader = Reader { segment: segment.first, offset: START, file, ..Reader::default() };
             }
             let reader = &mut self.reader;
             let file = reader.file.as_ref().expect("it was just opened");
@@ -244,7 +265,8 @@ impl Log {
             while left > 0 && reader.offset < segment.length {
                 let Some(header) = header_at(file, reader.offset)? else {
                     let bytes = segment.length - reader.offset;
-                    faults.push(fault("its middle is damaged, the rest is skipped", Counts::default(), bytes));
+                    let lost = segment.counts.minus(reader.passed);
+                    faults.push(fault("its middle is damaged, the rest is skipped", lost, bytes));
                     reader.offset = segment.length;
                     break;
                 };
@@ -256,6 +278,7 @@ impl Log {
                     left = left.saturating_sub(header.size());
                 }
                 reader.offset += header.size();
+                reader.passed = reader.passed.plus(header.head.counts);
                 next = next.max(header.seq + 1);
                 reader.seq = next;
             }
