@@ -1,6 +1,6 @@
 //! From a body to samples: unpack, choose the parser, ingest, report.
 
-use rosterd_exposition::{Dialect, Format, HistogramOptions, ProtobufParser, TextParser, negotiate};
+use rosterd_exposition::{ConvertingParser, Dialect, Format, HistogramOptions, ProtobufParser, TextParser, negotiate};
 use rosterd_model::target::Target;
 use rosterd_ship::Block;
 use tracing::debug;
@@ -126,13 +126,18 @@ fn ingest(
     at_ms: i64,
 ) -> Result<Ingested, (crate::ingest::IngestError, Ingested)> {
     let (track, rules) = (&mut entry.track, &job.rules);
-    match format {
-        Format::PrometheusText => {
-            bench.ingest(|| TextParser::new(body, Dialect::Prometheus), track, rules, target, at_ms)
+    let dialect = match format {
+        Format::PrometheusText => Dialect::Prometheus,
+        Format::OpenMetricsText => Dialect::OpenMetrics,
+        Format::Protobuf => {
+            return bench.ingest(|| Ok(ProtobufParser::new(body, options)), track, rules, target, at_ms);
         }
-        Format::OpenMetricsText => {
-            bench.ingest(|| TextParser::new(body, Dialect::OpenMetrics), track, rules, target, at_ms)
-        }
-        Format::Protobuf => bench.ingest(|| Ok(ProtobufParser::new(body, options)), track, rules, target, at_ms),
+    };
+    let text = || TextParser::new(body, dialect);
+    if options.convert_classic {
+        let convert = || text().map(|text| ConvertingParser::new(text, options.always_classic));
+        bench.ingest(convert, track, rules, target, at_ms)
+    } else {
+        bench.ingest(text, track, rules, target, at_ms)
     }
 }
