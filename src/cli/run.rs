@@ -10,8 +10,10 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 use rosterd_discovery::Registry;
 use rosterd_discovery::stopper::Stopper;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::exit::Failure;
 use super::flags::{ConfigFiles, duration, multi_thread, variables};
@@ -111,10 +113,23 @@ impl Args {
 pub(super) fn run(args: Args, flags: BTreeMap<String, String>) -> Result<(), Failure> {
     args.log.start();
     let options = args.options(flags)?;
+    raise_open_files();
     let runtime = multi_thread()?;
     let end = runtime.block_on(attended(options));
     runtime.shutdown_timeout(LAST_WAIT);
     end
+}
+
+/// Each target keeps a connection: as many files may be open as the system lets this process have, not only as many as
+/// shells begin with.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        warn!(%error, limit = limit.current, "cannot raise the limit of open files: many targets will not be reached");
+    }
 }
 
 /// Runs the agent, and does what signals ask for.

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rosterd_model::{Coded, Labels, Report, Retry};
 use tokio::sync::mpsc;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -82,6 +83,7 @@ impl Shard {
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut running = FuturesUnordered::new();
+        // Without the budget that tokio gives a task: once it is used up, all futures under way would be polled in vain.
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             let wake = self.due.peek().map(|Reverse((at, ..))| *at);
@@ -90,7 +92,7 @@ impl Shard {
                 () = stop.cancelled() => Event::Stop,
                 Some(command) = self.commands.recv() => Event::Command(command),
                 () = until(wake, timer.as_mut()) => Event::Due,
-                Some(fetched) = running.next(), if !running.is_empty() => Event::Fetched(fetched),
+                Some(fetched) = unconstrained(running.next()), if !running.is_empty() => Event::Fetched(fetched),
             };
             match event {
                 Event::Stop => return,
