@@ -34,14 +34,5 @@ pub trait Parse {
     fn next(&mut self) -> Result<Option<Entry<'_>>, ParseError>;
 }
 
-/// Reads a body of a text format to its end or its first fault. What fuzzing runs.
 #[doc(hidden)]
-pub fn read_all(body: &[u8], dialect: Dialect) {
-    let Ok(mut parser) = TextParser::new(body, dialect) else { return };
-    while let Ok(Some(entry)) = parser.next() {
-        if let Entry::Sample(sample) = entry {
-            std::hint::black_box(sample.labels.iter().count());
-            std::hint::black_box(sample.exemplars.iter().map(|exemplar| exemplar.labels.iter().count()).sum::<usize>());
-        }
-    }
-}
+pub mod fuzzing;

@@ -1,6 +1,6 @@
 //! Any bytes as OpenMetrics.
 #![no_main]
 
-use rosterd_exposition::{Dialect, read_all};
+use rosterd_exposition::{Dialect, fuzzing};
 
-libfuzzer_sys::fuzz_target!(|body: &[u8]| read_all(body, Dialect::OpenMetrics));
+libfuzzer_sys::fuzz_target!(|body: &[u8]| fuzzing::text(body, Dialect::OpenMetrics));

@@ -3,7 +3,10 @@
 use std::io::{Read, Write};
 
 use clap::ValueEnum;
-use rosterd_exposition::{Dialect, Entry, Histogram, Parse, ParseError, Sample, Span, TextParser, format_value};
+use rosterd_exposition::{
+    Dialect, Entry, Histogram, HistogramOptions, Parse, ParseError, ProtobufParser, Sample, Span, TextParser,
+    format_value,
+};
 use serde::{Serialize, Serializer};
 
 use super::Error;
@@ -16,7 +19,8 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// Reads the answer of a target from standard input and writes a line for each sample, a JSON object: the labels sorted by
 /// name, the metric name among them as __name__; the value as Prometheus prints it; and the timestamp in milliseconds, or
-/// null when the exposition has none. A fault ends the run with an error that says where it is; the samples before it have
+/// null when the exposition has none. A native histogram has no value but its buckets, beside the series of a classic one if
+/// both are there. A fault ends the run with an error that says where it is; the samples before it have
 /// been written.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -32,7 +36,12 @@ enum Format {
     /// The text format of OpenMetrics
     #[value(name = "openmetrics")]
     OpenMetrics,
+    /// Length-delimited protocol buffers
+    Protobuf,
 }
+
+/// Everything in the exposition, though a scrape may do with less.
+const HISTOGRAMS: HistogramOptions = HistogramOptions { native: true, always_classic: true, convert_classic: false };
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut body = Vec::new();
@@ -45,6 +54,7 @@ fn print(body: &[u8], format: Format, output: impl Write) -> Result<(), Failure>
     match format {
         Format::Text => stream(text(Dialect::Prometheus)?, output),
         Format::OpenMetrics => stream(text(Dialect::OpenMetrics)?, output),
+        Format::Protobuf => stream(ProtobufParser::new(body, HISTOGRAMS), output),
     }
 }
 

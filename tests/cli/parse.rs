@@ -38,6 +38,19 @@ fn samples_of_openmetrics_come_out_as_json() {
     );
 }
 
+/// A gauge with the value 2, all in ASCII.
+const PROTOBUF: &str = "\x1a\x0a\x01g\x18\x01\x22\x13\x0a\x06\x0a\x01k\x12\x01v\x12\x09\x09\0\0\0\0\0\0\0\x40";
+
+#[test]
+fn samples_of_protocol_buffers_come_out_as_json() {
+    let line = "{\"labels\":{\"__name__\":\"g\",\"k\":\"v\"},\"value\":\"2\",\"timestamp_ms\":null}\n";
+    assert_eq!(read("protobuf", PROTOBUF), good(line));
+    let ended = read("protobuf", &[PROTOBUF, &PROTOBUF[..20]].concat());
+    assert_eq!((ended.status, ended.output.as_str()), (Some(1), line));
+    let place = "error: byte 27 of the input: a length of 26 bytes where only 19 are left (cli_malformed_exposition)\n";
+    assert_eq!(ended.errors, place);
+}
+
 #[test]
 fn a_fault_is_named_after_the_samples_before_it() {
     let ended = read("text", "a 1\nb{c=d} 2\n");

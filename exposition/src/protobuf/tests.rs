@@ -202,22 +202,48 @@ fn faults_tell_their_byte() {
     }
 }
 
-fn read_all(body: &[u8]) {
-    for options in [NATIVE, HistogramOptions { native: false, always_classic: true, convert_classic: true }] {
-        let mut parser = ProtobufParser::new(body, options);
-        while let Ok(Some(entry)) = parser.next() {
-            if let Entry::Histogram(_, histogram) = entry {
-                let limited = crate::HistogramLimits { buckets: 2, max_schema: 3 }.apply(histogram);
-                assert!(limited.is_err() || limited.is_ok_and(|histogram| histogram.validate().is_ok()));
-            }
+/// What fuzzing begins with: every type, native histograms and classic ones, exemplars.
+const CORPUS: &[u8] = include_bytes!("../../../testdata/exposition/protobuf.bin");
+
+#[test]
+fn the_corpus_is_well_formed() {
+    let of = |native, always_classic, convert_classic| {
+        read(CORPUS, HistogramOptions { native, always_classic, convert_classic }).len()
+    };
+    assert_eq!(
+        [of(true, false, false), of(true, true, false), of(false, false, false), of(true, true, true)],
+        [26, 31, 32, 32]
+    );
+}
+
+#[test]
+fn no_prefix_and_no_changed_byte_of_the_corpus_panics() {
+    for at in 0..CORPUS.len() {
+        crate::fuzzing::protobuf(&CORPUS[..at]);
+        for byte in [0, 1, 0x7f, 0x80, 0xff, CORPUS[at] ^ 1, CORPUS[at] ^ 7] {
+            let mut changed = CORPUS.to_vec();
+            changed[at] = byte;
+            crate::fuzzing::protobuf(&changed);
         }
+    }
+}
+
+/// Lengths far beyond the body and groups within groups cost neither memory nor stack.
+#[test]
+fn bombs_are_small() {
+    let long = [vec![0xff, 0xff, 0xff, 0xff, 0x0f], bytes(4, [0u8; 8])].concat();
+    let deep = [bytes(1, "a"), vec![0x53; 1 << 20]].concat();
+    let wide = family("h", 4, &[bytes(7, bytes(12, [number(1, 1), number(2, u64::from(u32::MAX))].concat()))]);
+    for body in [long, bytes(4, deep), wide] {
+        crate::fuzzing::protobuf(&body);
+        assert!(matches!(ProtobufParser::new(&body, NATIVE).next(), Err(_) | Ok(Some(_))));
     }
 }
 
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-        read_all(&body);
+        crate::fuzzing::protobuf(&body);
     }
 
     #[test]
@@ -225,8 +251,8 @@ proptest! {
         let mut body = family("size", 4, &[[label("a", "b"), bytes(7, [classic(), native()].concat())].concat()]);
         let at = at % body.len();
         body[at] = byte;
-        read_all(&body);
+        crate::fuzzing::protobuf(&body);
         body.truncate(cut);
-        read_all(&body);
+        crate::fuzzing::protobuf(&body);
     }
 }

@@ -166,7 +166,7 @@ fn series() -> impl Strategy<Value = (String, Vec<(String, String)>, f64)> {
 
 fn all_ways(body: &[u8]) {
     for dialect in [Prometheus, OpenMetrics] {
-        crate::read_all(body, dialect);
+        crate::fuzzing::text(body, dialect);
     }
 }
 

@@ -135,8 +135,8 @@ fn ingest(
     };
     let text = || TextParser::new(body, dialect);
     if options.convert_classic {
-        let convert = || text().map(|text| ConvertingParser::new(text, options.always_classic));
-        bench.ingest(convert, track, rules, target, at_ms)
+        let converting = || Ok(ConvertingParser::new(text()?, options.always_classic));
+        bench.ingest(converting, track, rules, target, at_ms)
     } else {
         bench.ingest(text, track, rules, target, at_ms)
     }

@@ -34,6 +34,8 @@ pub(super) struct Said {
     kind: MetricKind,
     /// How many families there were, the current one included.
     count: u32,
+    /// Changes with the last type, if bounds are read in another way: the same text may be another series.
+    pub(super) bounds: u64,
 }
 
 impl Said {
@@ -42,6 +44,7 @@ impl Said {
         self.current.clear();
         self.kind = MetricKind::Unknown;
         self.count = 0;
+        self.bounds = 0;
     }
 
     /// Whether nothing was said.
@@ -66,6 +69,11 @@ impl Said {
         }
         if let Entry::Type { kind, .. } = *entry {
             self.kind = kind;
+            self.bounds = match kind {
+                MetricKind::Histogram => 1,
+                MetricKind::Summary => 2,
+                _ => 0,
+            };
         }
         self.hash = xxh3_64_with_seed(text.as_bytes(), self.hash.wrapping_add(salt));
     }

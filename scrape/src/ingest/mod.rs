@@ -8,6 +8,8 @@
 mod error;
 mod exemplars;
 mod families;
+#[doc(hidden)]
+pub mod fuzzing;
 mod labels;
 mod other;
 mod pass;

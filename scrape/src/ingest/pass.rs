@@ -5,7 +5,7 @@ use rosterd_model::Builder;
 use rosterd_model::relabel::Scratch;
 use rosterd_ship::wire::STALE;
 use rosterd_ship::{Block, Extra};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::exemplars::Sieve;
 use super::families::{Families, Said, collect};
@@ -16,7 +16,7 @@ use super::track::{flag, set_bit};
 use super::{IngestError, Rules, Track};
 
 /// Samples this far in the future are refused, as by Prometheus.
-const AHEAD_MS: i64 = 10 * 60 * 1000;
+pub(super) const AHEAD_MS: i64 = 10 * 60 * 1000;
 
 /// What a scrape held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -219,7 +219,8 @@ impl Bench {
         let index = self.hashes.len();
         let timestamp = sample.timestamp_ms.filter(|_| pass.rules.honor_timestamps);
         // A series that begins to carry timestamps is another one for staleness.
-        let hash = xxh3_64(sample.identity) & !flag::ALL | pass.rules.flags(timestamp.is_some());
+        let hash = xxh3_64_with_seed(sample.identity, self.said.bounds);
+        let hash = hash & !flag::ALL | pass.rules.flags(timestamp.is_some());
         if pass.same && track.hashes.get(index) != Some(&hash) {
             self.diverge(track, pass);
         }
@@ -306,6 +307,7 @@ impl Bench {
             }
             Verdict::Duplicate => {
                 pass.ingested.duplicates += 1;
+                kept.hash |= flag::UNTRACKED;
                 Span::Nowhere
             }
             _ if !pass.rules.wants.samples => Span::Nowhere,

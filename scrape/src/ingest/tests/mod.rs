@@ -1,5 +1,6 @@
 //! What comes out of expositions, series by series.
 
+mod damaged;
 mod histograms;
 mod labels;
 mod limits;
