@@ -12,7 +12,7 @@ use super::families::{Families, Said, collect};
 use super::labels::Final;
 use super::other::Other;
 use super::shape::Shape;
-use super::track::{flag, set_bit};
+use super::track::{Packer, flag, set_bit};
 use super::{IngestError, Rules, Track};
 
 /// Samples this far in the future are refused, as by Prometheus.
@@ -61,6 +61,7 @@ pub struct Bench {
     pub(super) merged: Builder,
     pub(super) encoded: Vec<u8>,
     pub(super) message: Vec<u8>,
+    pub(super) packer: Packer,
 }
 
 /// Where labels stand.

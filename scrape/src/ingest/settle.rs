@@ -1,5 +1,6 @@
 //! What a scrape changes: which series are new, which are gone, and what is remembered for the next one.
 
+use rosterd_ship::Block;
 use rosterd_ship::wire::STALE;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -39,7 +40,7 @@ impl Bench {
         if !good {
             self.begin();
         }
-        gone.iter().for_each(|labels| self.stale(labels, pass.at_ms));
+        gone.iter().for_each(|labels| stale(&mut self.block, labels, pass.at_ms));
     }
 
     /// How many of the first `counted` series are new.
@@ -57,7 +58,7 @@ impl Bench {
     }
 
     /// The final labels of series that are not there any more.
-    fn gone(&self, track: &Track, end: usize) -> Vec<Vec<u8>> {
+    fn gone(&mut self, track: &Track, end: usize) -> Vec<Vec<u8>> {
         let mut gone = Vec::new();
         let tracked = |hash: &&u64| **hash & flag::UNTRACKED == 0;
         let new: Set = self.hashes[..end].iter().filter(tracked).map(|hash| hash & !flag::ALL).collect();
@@ -67,7 +68,7 @@ impl Bench {
         }
         // The same series, written in another way, is not gone.
         let finals: Set = self.tracked(end).map(xxh3_64).collect();
-        track.each(|index, labels| {
+        track.each(&mut self.packer, |index, labels| {
             if !stays(&track.hashes[index]) && !finals.contains(&xxh3_64(labels)) {
                 gone.push(labels.to_vec());
             }
@@ -83,9 +84,9 @@ impl Bench {
 
     fn remember(&mut self, track: &mut Track, pass: &Pass<'_>, good: bool, end: usize) {
         track.known = if good { Box::default() } else { self.left_behind(track, end) };
-        let mut scratch = std::mem::take(&mut self.message);
-        track.remember(self.tracked(end), &mut scratch);
-        self.message = scratch;
+        let mut packer = std::mem::take(&mut self.packer);
+        track.remember(self.tracked(end), &mut packer);
+        self.packer = packer;
         self.hashes.truncate(end);
         track.hashes = self.hashes.as_slice().into();
         track.dropped = if pass.rules.relabel.is_empty() { Box::default() } else { self.dropped.as_slice().into() };
@@ -116,10 +117,11 @@ impl Bench {
         if std::mem::replace(&mut track.stale, true) || track.is_empty() {
             return;
         }
-        track.each(|_, labels| self.stale(labels, at_ms));
+        let Self { packer, block, .. } = self;
+        track.each(packer, |_, labels| stale(block, labels, at_ms));
     }
+}
 
-    fn stale(&mut self, labels: &[u8], at_ms: i64) {
-        put(&mut self.block, labels.len(), |out| out.extend_from_slice(labels), STALE, at_ms);
-    }
+fn stale(block: &mut Block, labels: &[u8], at_ms: i64) {
+    put(block, labels.len(), |out| out.extend_from_slice(labels), STALE, at_ms);
 }

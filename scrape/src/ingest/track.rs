@@ -1,9 +1,11 @@
 //! What is remembered of a target's series from one scrape to the next: a hash of each, and their labels, packed.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rosterd_exposition::Metadata;
 use rosterd_ship::wire::field::{put_varint, take_varint};
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::exemplars::Newest;
 
@@ -91,24 +93,20 @@ impl Track {
     }
 
     /// Remembers the final labels of all series; an empty one has no stale marker to come.
-    pub(super) fn remember<'l>(&mut self, labels: impl Iterator<Item = &'l [u8]>, scratch: &mut Vec<u8>) {
-        scratch.clear();
+    pub(super) fn remember<'l>(&mut self, labels: impl Iterator<Item = &'l [u8]>, packer: &mut Packer) {
+        let plain = &mut packer.plain;
+        plain.clear();
         for labels in labels {
-            put_varint(labels.len() as u64, scratch);
-            scratch.extend_from_slice(labels);
+            put_varint(labels.len() as u64, plain);
+            plain.extend_from_slice(labels);
         }
-        self.unpacked = scratch.len() as u32;
-        let packed = zstd::bulk::compress(scratch, LEVEL).expect("the level exists and the buffer is large enough");
-        self.packed = packed.into_boxed_slice();
+        self.unpacked = plain.len() as u32;
+        self.packed = packer.pack();
     }
 
     /// Hands out the index and the final labels of each series that can become stale.
-    pub(super) fn each(&self, mut see: impl FnMut(usize, &[u8])) {
-        if self.unpacked == 0 {
-            return;
-        }
-        let unpacked = zstd::bulk::decompress(&self.packed, self.unpacked as usize).expect("it was packed here");
-        let mut rest = unpacked.as_slice();
+    pub(super) fn each(&self, packer: &mut Packer, mut see: impl FnMut(usize, &[u8])) {
+        let mut rest = packer.unpack(&self.packed, self.unpacked as usize);
         let mut index = 0;
         while let Some(length) = take_varint(&mut rest) {
             let (labels, behind) = rest.split_at(length as usize);
@@ -118,6 +116,41 @@ impl Track {
             rest = behind;
             index += 1;
         }
+    }
+}
+
+/// Memory for packing and unpacking, which is large and soon the same for all.
+#[derive(Default)]
+pub(super) struct Packer {
+    plain: Vec<u8>,
+    packed: Vec<u8>,
+    compressor: Option<Compressor<'static>>,
+    decompressor: Option<Decompressor<'static>>,
+}
+
+impl Packer {
+    fn pack(&mut self) -> Box<[u8]> {
+        let compressor = self.compressor.get_or_insert_with(|| Compressor::new(LEVEL).expect("the level exists"));
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(self.plain.len()));
+        compressor.compress_to_buffer(&self.plain, &mut self.packed).expect("the buffer is large enough");
+        self.packed.as_slice().into()
+    }
+
+    fn unpack(&mut self, packed: &[u8], length: usize) -> &[u8] {
+        self.plain.clear();
+        if length > 0 {
+            let decompressor = self.decompressor.get_or_insert_with(|| Decompressor::new().expect("there is memory"));
+            self.plain.reserve(length);
+            decompressor.decompress_to_buffer(packed, &mut self.plain).expect("it was packed here");
+        }
+        &self.plain
+    }
+}
+
+impl fmt::Debug for Packer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packer").finish_non_exhaustive()
     }
 }
 
