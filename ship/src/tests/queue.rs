@@ -158,3 +158,108 @@ fn a_queue_on_disk_keeps_its_limit() {
         ship.end().await;
     });
 }
+
+#[test]
+fn a_disk_that_fails_costs_nothing_while_memory_lasts() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_loopback_listener().local_addr().unwrap();
+        let config = endpoint("a", &format!("http://{address}/api/v1/write"));
+        let own = crate::folder::of(folder.path(), &config);
+        let ship = Ship::of(Some(folder.path()), vec![config]).await;
+        // As on a full disk: the first segment cannot be written.
+        std::os::unix::fs::symlink("/dev/full", own.join(format!("{:020}.segment", 1))).unwrap();
+        for number in 0..10 {
+            ship.shipper.push(1, &block(&["m"], f64::from(number), now(0)));
+            let batched = || ship.shipper.status()[0].pending.samples as i32 == number + 1;
+            eventually(patience(), "a batch of its own", batched).await;
+        }
+        let failed = || ship.metric("queue_write_failures_total", &[]) > 0.0;
+        eventually(patience(), "a write has failed", failed).await;
+        // There is room again.
+        eventually(patience(), "it is written after all", || ship.shipper.status()[0].bytes_on_disk > 0).await;
+        let receiver = RemoteWriteReceiver::start_at(address).await;
+        receiver.wait_samples(10).await;
+        assert_eq!(values(&receiver, "m"), (0..10).map(f64::from).collect::<Vec<_>>());
+        ship.end().await;
+    });
+}
+
+#[test]
+fn the_queue_of_an_endpoint_that_is_gone_is_kept_for_its_return() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_loopback_listener().local_addr().unwrap();
+        let gone = endpoint("gone", &format!("http://user:secret@{address}/api/v1/write"));
+        let ship = Ship::of(Some(folder.path()), vec![gone.clone()]).await;
+        ship.shipper.push(1, &block(&["m"], 7.0, now(0)));
+        let down = || ship.shipper.status()[0].last_error.is_some();
+        eventually(patience(), "it is down", down).await;
+        ship.shipper.configure(Vec::new()).await.unwrap();
+        assert!(ship.shipper.status().is_empty() && !ship.shipper.wants().samples);
+        let families = ship.registry.gather();
+        assert!(families.iter().all(|family| family.get_metric().is_empty()), "{families:?}");
+
+        let receiver = RemoteWriteReceiver::start_at(address).await;
+        // Another password is the same queue.
+        let back = endpoint("gone", &format!("http://user:other@{address}/api/v1/write"));
+        ship.shipper.configure(vec![back]).await.unwrap();
+        receiver.wait_samples(1).await;
+        assert_eq!(header(&receiver.requests()[0], "authorization"), "Basic dXNlcjpvdGhlcg==");
+        assert_eq!(ship.shipper.status()[0].url, format!("http://{address}/api/v1/write"));
+        ship.end().await;
+    });
+}
+
+#[test]
+fn the_queue_of_an_endpoint_that_is_gone_for_long_is_deleted() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gone = endpoint("gone", "http://127.0.0.1:1/write");
+        gone.disk.max_age = Duration::from_secs(3600);
+        let own = crate::folder::of(folder.path(), &gone);
+        let ship = Ship::of(Some(folder.path()), vec![gone]).await;
+        ship.shipper.configure(Vec::new()).await.unwrap();
+        assert!(own.exists());
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(7200);
+        for entry in std::fs::read_dir(&own).unwrap() {
+            let file = std::fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        ship.shipper.configure(Vec::new()).await.unwrap();
+        assert!(!own.exists());
+        ship.end().await;
+    });
+}
+
+#[test]
+fn a_long_queue_is_drained_through_memory() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_loopback_listener().local_addr().unwrap();
+        let mut config = endpoint("a", &format!("http://{address}/api/v1/write"));
+        // 64 batches in memory, of 1000.
+        config.queue.capacity = 1;
+        config.queue.max_samples_per_send = 5;
+        config.queue.min_shards = 3;
+        let ship = Ship::of(Some(folder.path()), vec![config.clone()]).await;
+        let names: Vec<_> = (0..5).map(|key| format!("m{key}")).collect();
+        for number in 0..1000 {
+            let name = &*names[number % 5];
+            ship.shipper.push(number as u64 % 5, &block(&[name; 5], number as f64, now(number)));
+        }
+        let on_disk = || ship.shipper.status()[0].bytes_on_disk > 100_000;
+        eventually(patience(), "most of it is on disk only", on_disk).await;
+        ship.end().await;
+        let receiver = RemoteWriteReceiver::start_at(address).await;
+        let ship = Ship::of(Some(folder.path()), vec![config]).await;
+        receiver.wait_samples(5000).await;
+        for (key, name) in names.iter().enumerate() {
+            let expected = (0..1000).filter(|number| number % 5 == key).flat_map(|number| [number as f64; 5]);
+            assert_eq!(values(&receiver, name), expected.collect::<Vec<_>>(), "{name}");
+        }
+        ship.wait_empty().await;
+        assert_eq!(ship.metric("dropped_items_total", &[]), 0.0);
+        ship.end().await;
+    });
+}
