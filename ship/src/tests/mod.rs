@@ -1,5 +1,6 @@
 //! Endpoints against a receiver.
 
+mod crash; // what a kill leaves
 mod protocol; // versions, compression, statuses
 mod queue; // what survives what
 
