@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// How often the number of lanes is reconsidered.
-pub(super) const INTERVAL: Duration = Duration::from_secs(10);
+/// How often the number of lanes is reconsidered. Often, because what came through too few lanes is sent through too few.
+pub(super) const INTERVAL: Duration = Duration::from_secs(2);
+/// So many times in a row fewer lanes must do before there are fewer.
+const PATIENCE: u32 = 5;
 
 /// The weight of the newest observation.
 const WEIGHT: f64 = 0.3;
@@ -37,12 +39,14 @@ pub(super) struct Load {
     least: u16,
     most: u16,
     rates: Option<[f64; 3]>,
+    /// How many times in a row fewer lanes would have done.
+    fewer: u32,
 }
 
 impl Load {
     pub(super) fn new(least: u16, most: u16) -> Self {
         let least = least.max(1);
-        Self { least, most: most.max(least), rates: None }
+        Self { least, most: most.max(least), rates: None, fewer: 0 }
     }
 
     /// The lanes that would be needed, before limits, and the lanes to have from now on.
@@ -64,12 +68,15 @@ impl Load {
         (desired, self.within(desired, seen.pending as f64 > 10.0 * rate_in, lanes))
     }
 
-    fn within(&self, desired: f64, behind: bool, lanes: u16) -> u16 {
+    fn within(&mut self, desired: f64, behind: bool, lanes: u16) -> u16 {
         let wanted = desired.ceil();
         let near = (wanted - f64::from(lanes)).abs() <= f64::from(lanes) * TOLERANCE;
-        if near || (behind && wanted < f64::from(lanes)) {
+        let fewer = wanted < f64::from(lanes);
+        self.fewer = if fewer && !near && !behind { self.fewer + 1 } else { 0 };
+        if near || (fewer && self.fewer < PATIENCE) {
             return lanes;
         }
+        self.fewer = 0;
         (wanted as u16).clamp(self.least, self.most)
     }
 }
@@ -87,26 +94,34 @@ mod tests {
         let mut load = Load::new(1, 50);
         assert_eq!(load.decide(seen(100_000, 100_000, 1, 0), INTERVAL, 1).1, 1);
         let mut load = Load::new(1, 50);
-        // 100 seconds of requests in ten: ten at once.
-        assert_eq!(load.decide(seen(100_000, 100_000, 100, 0), INTERVAL, 1).1, 10);
+        // Twenty seconds of requests in two: ten at once.
+        assert_eq!(load.decide(seen(100_000, 100_000, 20, 0), INTERVAL, 1).1, 10);
         let mut load = Load::new(1, 4);
-        assert_eq!(load.decide(seen(100_000, 100_000, 100, 0), INTERVAL, 1), (10.0, 4));
+        assert_eq!(load.decide(seen(100_000, 100_000, 20, 0), INTERVAL, 1), (10.0, 4));
     }
 
     #[test]
     fn a_backlog_asks_for_more_and_keeps_what_is_there() {
         let mut load = Load::new(1, 50);
-        // A second of requests for each ten; half a million wait.
-        let (desired, lanes) = load.decide(seen(100_000, 100_000, 10, 500_000), INTERVAL, 2);
+        // Always one request; three seconds' worth of samples wait for each that comes in one.
+        let (desired, lanes) = load.decide(seen(20_000, 20_000, 2, 600_000), INTERVAL, 1);
         assert_eq!((desired.round(), lanes), (4.0, 4));
-        let (_, lanes) = load.decide(seen(100_000, 100_000, 1, 200_000), INTERVAL, 8);
-        assert_eq!(lanes, 8);
+        for _ in 0..20 {
+            assert_eq!(load.decide(seen(20_000, 20_000, 0, 200_000), INTERVAL, 8).1, 8);
+        }
+    }
+
+    #[test]
+    fn fewer_lanes_are_not_taken_at_once() {
+        let mut load = Load::new(1, 50);
+        let lanes: Vec<_> = (0..6).map(|_| load.decide(seen(1000, 1000, 1, 0), INTERVAL, 8).1).collect();
+        assert_eq!(lanes, [8, 8, 8, 8, 1, 8]);
     }
 
     #[test]
     fn small_changes_are_not_worth_it() {
         let mut load = Load::new(1, 50);
-        assert_eq!(load.decide(seen(1000, 1000, 110, 0), INTERVAL, 10).1, 10);
+        assert_eq!(load.decide(seen(1000, 1000, 22, 0), INTERVAL, 10).1, 10);
     }
 
     #[test]
