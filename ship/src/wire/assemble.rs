@@ -5,9 +5,11 @@ use rosterd_model::Builder;
 use rosterd_model::relabel::{Rules, Scratch};
 
 use super::Message;
-use super::field::{Value, bytes_key, put_bytes, put_double, put_number, put_varint, varint_len};
+use super::field::{
+    Value, bytes_key, fixed_key, put_bytes, put_double, put_number, put_varint, take_field, varint_key, varint_len,
+};
 use super::metadata::kind_number;
-use super::series::{Damaged, Fields, SAMPLE, Series, is_exemplar, is_histogram, sample_len};
+use super::series::{Damaged, Fields, LABEL, SAMPLE, Series, is_exemplar, is_histogram, sample_len};
 use super::symbols::Symbols;
 use crate::{Block, Counts, Extra};
 
@@ -62,6 +64,8 @@ pub struct Assembler {
     /// References of the series before: the next one has nearly the same labels.
     last: Vec<u32>,
     refs: Vec<u32>,
+    /// The family that the series before belongs to, by its place in the block, and the numbers of its texts.
+    family: Option<(u32, [u32; 2])>,
     builder: Builder,
     scratch: Scratch,
     buffer: Vec<u8>,
@@ -80,6 +84,7 @@ impl Assembler {
             symbols: Symbols::default(),
             last: Vec::new(),
             refs: Vec::new(),
+            family: None,
             builder: Builder::new(),
             scratch: Scratch::default(),
             buffer: Vec::new(),
@@ -180,20 +185,28 @@ impl Assembler {
     ) -> Result<(), Damaged> {
         let rest = block.series.get(place.bytes..).unwrap_or_default();
         let mut fields = Fields(rest);
+        let plain = self.message == Message::V2 && self.rules.is_empty();
+        self.family = None;
         while kept.samples + kept.histograms < room
             && let Some(field) = fields.next()
         {
-            let series = match field {
-                Ok((1, Value::Bytes(bytes))) => Series::read(bytes),
+            let bytes = match field {
+                Ok((1, Value::Bytes(bytes))) => Ok(bytes),
                 Ok(_) => continue,
                 Err(damaged) => Err(damaged),
             };
-            let series = series.inspect_err(|_| *place = Place::end(block))?;
+            let bytes = bytes.inspect_err(|_| *place = Place::end(block))?;
             let unknown = Extra { created_ms: 0, metadata: Extra::NO_METADATA };
             let extra = block.extras.get(place.series).copied().unwrap_or(unknown);
             place.series += 1;
             let metadata = block.metadata.as_ref().and_then(|all| all.get(extra.metadata as usize));
-            let [samples, histograms, exemplars] = self.push_series(series, extra.created_ms, metadata);
+            if plain && let Some(samples) = self.push_plain(bytes, extra, metadata) {
+                kept.series += 1;
+                kept.samples += samples;
+                continue;
+            }
+            let series = Series::read(bytes).inspect_err(|_| *place = Place::end(block))?;
+            let [samples, histograms, exemplars] = self.push_series(series, extra, metadata);
             let any = samples + histograms + exemplars > 0;
             kept.series += u32::from(any);
             kept.samples += samples;
@@ -208,6 +221,71 @@ impl Assembler {
         }
         place.bytes += rest.len() - fields.0.len();
         Ok(())
+    }
+
+    /// The short way of most series into a body of version 2.0: labels and float samples, and nothing else, read once.
+    /// Returns how many samples it has, or nothing if it has to go the long way. As for version 1.0, the scrape is trusted
+    /// that labels are UTF-8.
+    fn push_plain(&mut self, mut bytes: &[u8], extra: Extra, metadata: Option<&Metadata>) -> Option<u32> {
+        self.refs.clear();
+        self.message_buffer.clear();
+        let mut samples = 0;
+        while !bytes.is_empty() {
+            match take_field(&mut bytes)? {
+                (LABEL, Value::Bytes(mut label)) => {
+                    let (1, Value::Bytes(name)) = take_field(&mut label)? else { return None };
+                    let (2, Value::Bytes(value)) = take_field(&mut label)? else { return None };
+                    if !label.is_empty() {
+                        return None;
+                    }
+                    self.push_ref(name);
+                    self.push_ref(value);
+                }
+                (SAMPLE, Value::Bytes(mut sample)) => {
+                    let (1, Value::Fixed(bits)) = take_field(&mut sample)? else { return None };
+                    let (2, Value::Number(timestamp_ms)) = take_field(&mut sample)? else { return None };
+                    put_sample_v2(
+                        f64::from_bits(bits),
+                        timestamp_ms as i64,
+                        extra.created_ms,
+                        &mut self.message_buffer,
+                    );
+                    samples += 1;
+                }
+                _ => return None,
+            }
+        }
+        if samples == 0 {
+            return None;
+        }
+        self.buffer.clear();
+        put_refs(&self.refs, &mut self.buffer);
+        std::mem::swap(&mut self.last, &mut self.refs);
+        self.buffer.extend_from_slice(&self.message_buffer);
+        self.put_metadata(extra, metadata);
+        put_bytes(5, &self.buffer, &mut self.series);
+        Some(samples)
+    }
+
+    /// Adds the number of the next string of a series.
+    fn push_ref(&mut self, text: &[u8]) {
+        let same = self.last.get(self.refs.len()).copied().filter(|&number| self.symbols.is(number, text));
+        let number = same.unwrap_or_else(|| self.symbols.number(text));
+        self.refs.push(number);
+    }
+
+    fn put_metadata(&mut self, extra: Extra, metadata: Option<&Metadata>) {
+        let Some(metadata) = metadata else { return };
+        let [help, unit] = match self.family {
+            Some((family, numbers)) if family == extra.metadata => numbers,
+            _ => [&metadata.help, &metadata.unit].map(|text| self.symbols.number(text.as_bytes())),
+        };
+        self.family = Some((extra.metadata, [help, unit]));
+        self.message_buffer.clear();
+        put_number(1, kind_number(metadata.kind), &mut self.message_buffer);
+        put_number(3, u64::from(help), &mut self.message_buffer);
+        put_number(4, u64::from(unit), &mut self.message_buffer);
+        put_bytes(5, &self.message_buffer, &mut self.buffer);
     }
 
     fn add(&mut self, counts: Counts, block: &Block) {
@@ -226,7 +304,7 @@ impl Assembler {
         head.counts.exemplars += counts.exemplars;
     }
 
-    fn push_series(&mut self, series: Series<'_>, created_ms: i64, metadata: Option<&Metadata>) -> [u32; 3] {
+    fn push_series(&mut self, series: Series<'_>, extra: Extra, metadata: Option<&Metadata>) -> [u32; 3] {
         let mut relabelled = false;
         if !self.rules.is_empty() {
             self.builder.reset(series.labels());
@@ -247,11 +325,11 @@ impl Assembler {
             }
             Message::V2 if relabelled => {
                 let builder = std::mem::take(&mut self.builder);
-                let kept = self.push_v2(series, builder.iter(), created_ms, metadata);
+                let kept = self.push_v2(series, builder.iter(), extra, metadata);
                 self.builder = builder;
                 kept
             }
-            Message::V2 => self.push_v2(series, series.labels(), created_ms, metadata),
+            Message::V2 => self.push_v2(series, series.labels(), extra, metadata),
         }
     }
 
@@ -259,29 +337,19 @@ impl Assembler {
         &mut self,
         series: Series<'_>,
         labels: impl Iterator<Item = (&'l str, &'l str)>,
-        created_ms: i64,
+        extra: Extra,
         metadata: Option<&Metadata>,
     ) -> [u32; 3] {
+        let created_ms = extra.created_ms;
         self.refs.clear();
-        for text in labels.flat_map(|(name, value)| [name, value]) {
-            let same = self.last.get(self.refs.len()).copied().filter(|&number| self.symbols.is(number, text));
-            let number = same.unwrap_or_else(|| self.symbols.number(text));
-            self.refs.push(number);
-        }
+        labels.flat_map(|(name, value)| [name, value]).for_each(|text| self.push_ref(text.as_bytes()));
         self.buffer.clear();
         put_refs(&self.refs, &mut self.buffer);
         std::mem::swap(&mut self.last, &mut self.refs);
         let mut kept = [0; 3];
         for (value, timestamp_ms) in series.samples() {
             kept[0] += 1;
-            let start = if created_ms == 0 { 0 } else { 1 + varint_len(created_ms as u64) };
-            self.buffer.push(bytes_key(2));
-            put_varint((sample_len(timestamp_ms) + start) as u64, &mut self.buffer);
-            self.buffer.push(super::field::fixed_key(1));
-            self.buffer.extend_from_slice(&value.to_le_bytes());
-            self.buffer.push(super::field::varint_key(2));
-            put_varint(timestamp_ms as u64, &mut self.buffer);
-            put_number(3, created_ms as u64, &mut self.buffer);
+            put_sample_v2(value, timestamp_ms, created_ms, &mut self.buffer);
         }
         if self.sends.native_histograms {
             for histogram in series.histograms() {
@@ -297,7 +365,7 @@ impl Assembler {
                 kept[2] += 1;
                 self.refs.clear();
                 for text in labels.flat_map(|(name, value)| [name, value]) {
-                    let number = self.symbols.number(text);
+                    let number = self.symbols.number(text.as_bytes());
                     self.refs.push(number);
                 }
                 self.message_buffer.clear();
@@ -310,13 +378,7 @@ impl Assembler {
         if kept == [0; 3] {
             return kept;
         }
-        if let Some(metadata) = metadata {
-            self.message_buffer.clear();
-            put_number(1, kind_number(metadata.kind), &mut self.message_buffer);
-            put_number(3, u64::from(self.symbols.number(&metadata.help)), &mut self.message_buffer);
-            put_number(4, u64::from(self.symbols.number(&metadata.unit)), &mut self.message_buffer);
-            put_bytes(5, &self.message_buffer, &mut self.buffer);
-        }
+        self.put_metadata(extra, metadata);
         put_bytes(5, &self.buffer, &mut self.series);
         kept
     }
@@ -347,6 +409,18 @@ fn count_items(series: &[u8], counts: &mut Counts) {
             _ => {}
         }
     }
+}
+
+/// A sample as a field of a series.
+fn put_sample_v2(value: f64, timestamp_ms: i64, created_ms: i64, out: &mut Vec<u8>) {
+    let start = if created_ms == 0 { 0 } else { 1 + varint_len(created_ms as u64) };
+    out.push(bytes_key(2));
+    put_varint((sample_len(timestamp_ms) + start) as u64, out);
+    out.push(fixed_key(1));
+    out.extend_from_slice(&value.to_le_bytes());
+    out.push(varint_key(2));
+    put_varint(timestamp_ms as u64, out);
+    put_number(3, created_ms as u64, out);
 }
 
 /// `labels_refs`, packed.

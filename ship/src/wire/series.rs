@@ -30,7 +30,7 @@ impl<'a> Iterator for Fields<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Series<'a>(&'a [u8]);
 
-const LABEL: u32 = 1;
+pub(super) const LABEL: u32 = 1;
 pub(super) const SAMPLE: u32 = 2;
 const EXEMPLAR: u32 = 3;
 const HISTOGRAM: u32 = 4;

@@ -17,34 +17,33 @@ pub(super) struct Symbols {
 
 impl Symbols {
     /// The number of a string.
-    pub(super) fn number(&mut self, text: &str) -> u32 {
+    pub(super) fn number(&mut self, text: &[u8]) -> u32 {
         if self.spans.is_empty() {
-            self.insert("");
+            self.insert(b"");
         }
-        let hash = xxh3_64(text.as_bytes());
+        let hash = xxh3_64(text);
         let (fields, spans) = (&self.fields, &self.spans);
-        let found = self.index.find(hash, |&number| get(fields, spans[number as usize]) == text.as_bytes());
+        let found = self.index.find(hash, |&number| get(fields, spans[number as usize]) == text);
         match found {
             Some(number) => *number,
             None => self.insert(text),
         }
     }
 
-    fn insert(&mut self, text: &str) -> u32 {
-        put_bytes(4, text.as_bytes(), &mut self.fields);
+    fn insert(&mut self, text: &[u8]) -> u32 {
+        put_bytes(4, text, &mut self.fields);
         let end = self.fields.len();
         // A request stays far below 4 GiB.
         let number = self.spans.len() as u32;
         self.spans.push(((end - text.len()) as u32, end as u32));
         let (fields, spans) = (&self.fields, &self.spans);
-        self.index
-            .insert_unique(xxh3_64(text.as_bytes()), number, |&number| xxh3_64(get(fields, spans[number as usize])));
+        self.index.insert_unique(xxh3_64(text), number, |&number| xxh3_64(get(fields, spans[number as usize])));
         number
     }
 
     /// Whether this number stands for this text.
-    pub(super) fn is(&self, number: u32, text: &str) -> bool {
-        self.spans.get(number as usize).is_some_and(|&span| get(&self.fields, span) == text.as_bytes())
+    pub(super) fn is(&self, number: u32, text: &[u8]) -> bool {
+        self.spans.get(number as usize).is_some_and(|&span| get(&self.fields, span) == text)
     }
 
     /// The fields of the request; the table is empty afterwards.
