@@ -259,3 +259,122 @@ fn credentials_file(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
     let told = environment.get("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from);
     told.or_else(|| environment.get("HOME").map(|home| Path::new(home).join(".aws/credentials")))
 }
+
+#[cfg(test)]
+mod tests {
+    use rosterd_config::LoadOptions;
+    use rosterd_discovery::Registry;
+    use rosterd_testkit::{Folder, leak_checked};
+
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        let folder = Folder::new();
+        let file = folder.write("prometheus.yml", text);
+        let options = LoadOptions { allow_exec: false, env: &|_| None };
+        Config::load(&file, None, &Registry::linked().unwrap(), &options).unwrap().config
+    }
+
+    fn makers() -> Makers {
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        Makers::new(metrics, Stopper::new(), "host".to_owned())
+    }
+
+    fn jobs(makers: &mut Makers, text: &str) -> BTreeMap<Arc<str>, Arc<Job>> {
+        let config = config(text);
+        makers.jobs(&config, Makers::clients(&config).unwrap(), Wants::default())
+    }
+
+    const RECEIVER: &str = "remote_write: [{url: 'http://r/w'}]\n";
+
+    #[test]
+    fn a_reload_keeps_the_jobs_that_it_does_not_change() {
+        leak_checked(|| async {
+            let mut makers = makers();
+            let text = |a: &str, b: &str| {
+                format!("{RECEIVER}scrape_configs: [{{job_name: a, sample_limit: {a}}}, {{job_name: b{b}}}]")
+            };
+            let before = jobs(&mut makers, &text("1", ""));
+            let after = jobs(&mut makers, &text("2", ", relabel_configs: [{target_label: x, replacement: y}]"));
+            assert!(!Arc::ptr_eq(&before["a"], &after["a"]));
+            assert!(Arc::ptr_eq(&before["b"], &after["b"]), "its rules for targets are not those of its scrapes");
+            assert_eq!(after["a"].rules.sample_limit, 2);
+            let gone = jobs(&mut makers, &format!("{RECEIVER}scrape_configs: [{{job_name: b}}]"));
+            assert_eq!(gone.keys().map(|name| &**name).collect::<Vec<_>>(), ["b"]);
+        });
+    }
+
+    #[test]
+    fn what_is_scraped_is_what_is_asked_for() {
+        leak_checked(|| async {
+            let names =
+                |text: &str| jobs(&mut makers(), text).into_keys().map(|name| name.to_string()).collect::<Vec<_>>();
+            let two = "scrape_configs: [{job_name: a}, {job_name: b}]\n";
+            assert!(names(two).is_empty(), "without remote_write nobody waits for samples");
+            assert_eq!(names(&format!("{RECEIVER}{two}")), ["a", "b"]);
+            assert_eq!(names(&format!("{RECEIVER}{two}rosterd: {{jobs: {{a: {{scrape: false}}}}}}")), ["b"]);
+            assert_eq!(names(&format!("{two}rosterd: {{scrape: true}}")), ["a", "b"]);
+            let off = format!("{RECEIVER}{two}rosterd: {{scrape: false}}");
+            assert!(names(&off).is_empty() && endpoints(&config(&off), &BTreeMap::new()).is_empty());
+        });
+    }
+
+    #[test]
+    fn certificates_may_come_later_and_settings_of_no_use_are_refused() {
+        let job = |tls: &str| format!("{RECEIVER}scrape_configs: [{{job_name: a, tls_config: {{{tls}}}}}]");
+        assert!(Makers::clients(&config(&job("ca_file: /not/there.pem"))).is_ok());
+        let (name, error) = Makers::clients(&config(&job("ca: nonsense"))).err().unwrap_or_else(|| {
+            // Inline certificates are read with the first request, as those in files are.
+            ("a".to_owned(), Makers::clients(&config(&job("ca: nonsense"))).unwrap()["a"].check().unwrap_err())
+        });
+        assert_eq!((name.as_str(), error.code()), ("a", "http_settings"));
+    }
+
+    #[test]
+    fn endpoints_have_names_of_their_own() {
+        let text = "
+remote_write:
+  - {url: 'https://user:hunter2@h:9/w?x=1', write_relabel_configs: [{action: drop, source_labels: [a]}]}
+  - {url: 'https://h:9/w'}
+  - {url: 'http://v/w', name: v, protobuf_message: io.prometheus.write.v2.Request}
+rosterd: {queue: {max_size: 1MB}, remote_write: {v: {compression: zstd, queue: {max_age: 1h}}}}
+";
+        let endpoints = endpoints(&config(text), &BTreeMap::new());
+        let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        assert_eq!(names, ["h:9/w", "h:9/w-2", "v"]);
+        let of =
+            |index: usize| (endpoints[index].message, endpoints[index].compression, endpoints[index].disk.max_bytes);
+        assert_eq!(of(0), (Message::V1, Compression::Snappy, 1 << 20));
+        assert_eq!(of(2), (Message::V2, Compression::Zstd, 8 << 30));
+        assert_eq!(endpoints[2].disk.max_age.as_secs(), 3600);
+        assert_eq!(endpoints[0].rules.len(), 1);
+    }
+
+    #[test]
+    fn keys_of_aws_come_from_the_configuration_or_the_environment() {
+        let environment: BTreeMap<String, String> = [
+            ("AWS_ACCESS_KEY_ID", "env"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_REGION", "eu-west-1"),
+            ("HOME", "/home/me"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let signed = |sigv4: &str| {
+            let text = format!("remote_write: [{{url: 'http://r/w', sigv4: {{{sigv4}}}}}]");
+            endpoints(&config(&text), &environment).remove(0).sigv4.unwrap()
+        };
+        let found = signed("");
+        assert_eq!(
+            (found.access_key.as_str(), found.secret_key.expose(), found.region.as_str()),
+            ("env", "secret", "eu-west-1")
+        );
+        assert_eq!(found.credentials_file, Some("/home/me/.aws/credentials".into()));
+        let written = signed("region: us-east-2, access_key: mine, secret_key: own");
+        assert_eq!(
+            (written.access_key.as_str(), written.secret_key.expose(), written.region.as_str()),
+            ("mine", "own", "us-east-2")
+        );
+        assert!(signed("profile: p").access_key.is_empty());
+    }
+}
