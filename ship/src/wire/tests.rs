@@ -298,6 +298,56 @@ fn exemplars_histograms_and_metadata_travel() {
 }
 
 #[test]
+fn plain_series_have_their_metadata_and_start_too() {
+    let all = [plain("up", "a", 1.0, 1000), plain("up", "b", 2.0, 1000), plain("x", "b", 3.0, 1000)];
+    let mut block = block(&all);
+    let family = |name: &str, help: &str| Metadata {
+        family: name.into(),
+        kind: MetricKind::Gauge,
+        help: help.into(),
+        unit: "".into(),
+    };
+    block.metadata = Some(Arc::from([family("up", "Whether."), family("x", "What.")]));
+    let extra = |created_ms, metadata| Extra { created_ms, metadata };
+    block.extras = vec![extra(5, 0), extra(0, 0), extra(0, 1)];
+    let (body, ..) = assembled(Message::V2, "[]", &[block.clone(), block]);
+    let request = proto::Request::decode(body.as_slice()).expect("it is a request");
+    let symbol = |number: u32| request.symbols[number as usize].as_str();
+    let found = request.timeseries.iter().map(|series| {
+        let help = series.metadata.as_ref().map(|metadata| symbol(metadata.help));
+        (series.samples[0].value, series.samples[0].start, help)
+    });
+    let once = [(1.0, 5, Some("Whether.")), (2.0, 0, Some("Whether.")), (3.0, 0, Some("What."))];
+    assert_eq!(found.collect::<Vec<_>>(), [once, once].concat());
+    let helps = request.symbols.iter().filter(|symbol| symbol.ends_with('.')).count();
+    assert_eq!(helps, 2);
+}
+
+#[test]
+fn a_block_is_taken_in_parts() {
+    let all: Vec<_> = (0..10).map(|number| plain("m", "a", f64::from(number), 1)).collect();
+    let block = block(&all);
+    for (message, rules) in
+        [(Message::V1, "[]"), (Message::V2, "[]"), (Message::V1, "[{regex: none, action: labeldrop}]")]
+    {
+        let rules: Vec<_> = serde_yaml::from_str(rules).expect("they are rules");
+        let rules = Rules::compile(&rules, NameScheme::Utf8).expect("they are good");
+        let mut assembler = Assembler::new(message, rules, Sends::default());
+        let (mut place, mut values) = (Place::default(), Vec::new());
+        let mut sizes = Vec::new();
+        while !place.is_end(&block) {
+            assembler.push_part(&block, &mut place, 4).expect("the block is good");
+            let mut body = Vec::new();
+            sizes.push(assembler.finish(&mut body).counts.samples);
+            let read = if message == Message::V1 { read_v1(&body) } else { read_v2(&body) };
+            values.extend(read.into_iter().map(|(_, value, _)| value));
+        }
+        assert_eq!(sizes, [4, 4, 2]);
+        assert_eq!(values, (0..10).map(f64::from).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn what_is_too_old_is_dropped() {
     let all = [plain("a", "x", 1.0, 10), plain("b", "x", 2.0, 20)];
     for message in [Message::V1, Message::V2] {
