@@ -93,6 +93,7 @@ fn endpoint(url: &str) -> EndpointConfig {
         sends: Sends::default(),
         queue: QueueConfig::default(),
         metadata: MetadataConfig::default(),
+        round_robin_dns: false,
         sigv4: None,
         failed_request_logging: false,
         disk: DiskLimits::default(),

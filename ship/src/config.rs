@@ -35,6 +35,8 @@ pub struct EndpointConfig {
     pub queue: QueueConfig,
     /// Metadata in requests of their own, for version 1.0.
     pub metadata: MetadataConfig,
+    /// Whether new connections go to the addresses of the host by turns.
+    pub round_robin_dns: bool,
     /// AWS Signature Version 4.
     pub sigv4: Option<SigV4Config>,
     /// Whether requests that fail are logged with what they held.

@@ -223,6 +223,7 @@ fn endpoint(config: &Config, written: &RemoteWrite, environment: &BTreeMap<Strin
             max_samples_per_send: count(metadata.max_samples_per_send),
         },
         sigv4: written.sigv4.as_ref().map(|sigv4| signature(sigv4, environment)),
+        round_robin_dns: written.round_robin_dns,
         failed_request_logging: written.failed_request_logging,
         disk: DiskLimits { max_bytes: disk.max_size.bytes(), max_age: disk.max_age.as_std() },
         url,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::Empty;
 use tokio::net::{TcpStream, UnixStream};
 use url::Url;
@@ -113,7 +113,7 @@ impl Shared {
         let Answer { status, headers, .. } = answer;
         if self.follow_redirects && status.is_redirection() {
             let from = parse(fetch.url)?;
-            match redirect::target(&from, status, &headers) {
+            match redirect::target(&Method::GET, &from, status, &headers) {
                 None => {}
                 Some(Err(reason)) => return Err(ClientError::Redirect { url: shown(&from), reason }),
                 Some(Ok(_)) if !fetch.unix_socket.is_empty() => {
@@ -124,7 +124,7 @@ impl Shared {
                     body.truncate(start);
                     let same_host = redirect::keeps_credentials(&from, &to);
                     let mut request = Request { headers: fetch.headers.clone(), ..Request::get(from) };
-                    redirect::follow(&mut request, status, to, same_host);
+                    redirect::follow(&mut request, to, same_host);
                     return self.read(request, same_host, redirect::MOST - 1, fetch.limit, body, time).await;
                 }
             }

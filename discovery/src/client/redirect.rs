@@ -16,9 +16,20 @@ pub(super) fn is_sensitive(name: &HeaderName) -> bool {
     SENSITIVE.contains(name)
 }
 
-/// Where the reply points to, if it is a redirect.
-pub(super) fn target(from: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Result<Url, String>> {
-    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+/// Where the reply points to, if it is a redirect that can be followed. One that would turn a `POST` into a `GET` is not: what
+/// was to be sent would not arrive, and nobody would notice.
+pub(super) fn target(
+    method: &Method,
+    from: &Url,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Option<Result<Url, String>> {
+    let followed = match status.as_u16() {
+        301..=303 => matches!(*method, Method::GET | Method::HEAD),
+        307 | 308 => true,
+        _ => false,
+    };
+    if !followed {
         return None;
     }
     let location = headers.get(header::LOCATION)?;
@@ -35,17 +46,8 @@ pub(super) fn keeps_credentials(from: &Url, to: &Url) -> bool {
     from.host() == to.host() && !(from.scheme() == "https" && to.scheme() == "http")
 }
 
-/// Turns a request into the one that follows the redirect. Only 307 and 308 repeat method and body.
-pub(super) fn follow(request: &mut Request, status: StatusCode, to: Url, same_host: bool) {
-    if !matches!(status.as_u16(), 307 | 308) && request.method != Method::HEAD {
-        if request.method != Method::GET {
-            request.method = Method::GET;
-        }
-        request.body = bytes::Bytes::new();
-        for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
-            request.headers.remove(name);
-        }
-    }
+/// Turns a request into the one that follows the redirect.
+pub(super) fn follow(request: &mut Request, to: Url, same_host: bool) {
     if !same_host {
         for name in &SENSITIVE {
             request.headers.remove(name);
@@ -80,7 +82,7 @@ mod tests {
     fn a_location_may_be_relative_but_must_be_http() {
         let to = |status: u16, location: &str| {
             let headers = HeaderMap::from_iter([(header::LOCATION, location.parse().expect("a value"))]);
-            target(&url("http://a/b/c"), StatusCode::from_u16(status).expect("a status"), &headers)
+            target(&Method::GET, &url("http://a/b/c"), StatusCode::from_u16(status).expect("a status"), &headers)
         };
         assert_eq!(to(302, "d"), Some(Ok(url("http://a/b/d"))));
         assert_eq!(to(308, "//e/f"), Some(Ok(url("http://e/f"))));
@@ -89,15 +91,19 @@ mod tests {
     }
 
     #[test]
-    fn the_method_survives_where_the_status_says_so() {
-        for (status, method, body) in [(301, Method::GET, ""), (303, Method::GET, ""), (307, Method::POST, "b")] {
-            let mut request = Request::get(url("http://a/"));
-            request.method = Method::POST;
-            request.body = "b".into();
-            request.headers.insert(header::COOKIE, "c".parse().expect("a value"));
-            follow(&mut request, StatusCode::from_u16(status).expect("a status"), url("http://b/"), false);
-            assert_eq!((request.method, &*request.body), (method, body.as_bytes()), "{status}");
-            assert!(request.headers.is_empty());
+    fn what_is_posted_is_posted_again_or_not_at_all() {
+        let headers = HeaderMap::from_iter([(header::LOCATION, "http://b/".parse().expect("a value"))]);
+        for (status, get, post) in
+            [(301, true, false), (302, true, false), (303, true, false), (307, true, true), (308, true, true)]
+        {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let followed = |method| target(&method, &url("http://a/"), status, &headers).is_some();
+            assert_eq!((followed(Method::GET), followed(Method::POST)), (get, post), "{status}");
         }
+        let mut request = Request::post(url("http://a/"), "b");
+        request.headers.insert(header::COOKIE, "c".parse().expect("a value"));
+        follow(&mut request, url("http://b/"), false);
+        assert_eq!((&request.method, &*request.body), (&Method::POST, &b"b"[..]));
+        assert!(request.headers.is_empty());
     }
 }

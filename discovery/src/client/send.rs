@@ -29,6 +29,8 @@ pub struct Options {
     pub name: String,
     /// Whether replies may come packed by gzip. They are unpacked while they are read.
     pub gzip: bool,
+    /// Whether new connections go to the addresses of a host by turns, instead of to the first one that answers.
+    pub by_turns: bool,
     /// The certificates to trust when the configuration names none.
     pub roots: SystemRoots,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             user_agent: concat!("rosterd/", env!("CARGO_PKG_VERSION")).to_owned(),
             name: String::new(),
             gzip: true,
+            by_turns: false,
             roots: SystemRoots::default(),
         }
     }
@@ -120,12 +123,12 @@ impl Shared {
             if !self.follow_redirects {
                 return Ok(response);
             }
-            match redirect::target(&request.url, response.status(), response.headers()) {
+            match redirect::target(&request.method, &request.url, response.status(), response.headers()) {
                 None => return Ok(response),
                 Some(Err(reason)) => return Err(ClientError::Redirect { url: shown(&request.url), reason }),
                 Some(Ok(to)) => {
                     same_host &= redirect::keeps_credentials(&request.url, &to);
-                    redirect::follow(&mut request, response.status(), to, same_host);
+                    redirect::follow(&mut request, to, same_host);
                 }
             }
         }

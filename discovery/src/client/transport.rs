@@ -1,8 +1,11 @@
 //! Connections: pools that are kept until certificates change.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tracing::info;
 use url::Url;
 
@@ -15,6 +18,23 @@ const IDLE: Duration = Duration::from_secs(300);
 /// After so long without news on an HTTP/2 connection, the other side is asked whether it is still there.
 const PING: Duration = Duration::from_secs(60);
 
+/// Looks hosts up as usual, and begins with another of their addresses each time.
+#[derive(Debug, Default)]
+struct Turns(Arc<AtomicUsize>);
+
+impl Resolve for Turns {
+    fn resolve(&self, name: Name) -> Resolving {
+        let turn = Arc::clone(&self.0);
+        Box::pin(async move {
+            let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            addresses.sort();
+            let first = turn.fetch_add(1, Ordering::Relaxed) % addresses.len().max(1);
+            addresses.rotate_left(first);
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
 /// What requests are sent over.
 pub(super) struct Transport {
     tls: Tls,
@@ -22,6 +42,7 @@ pub(super) struct Transport {
     http2: bool,
     name: String,
     gzip: bool,
+    by_turns: bool,
     /// For URLs without TLS, so that these cost no certificates.
     plain: reqwest::Client,
     secure: Mutex<Option<(Material, reqwest::Client)>>,
@@ -31,9 +52,9 @@ impl Transport {
     /// Certificates are read with the first request that needs them.
     pub(super) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Result<Self, ClientError> {
         let proxies = Arc::new(proxies);
-        let plain = build(tls.build_unused()?, &proxies, http2, options.gzip)?;
-        let (name, gzip) = (options.name.clone(), options.gzip);
-        Ok(Self { tls, proxies, http2, name, gzip, plain, secure: Mutex::new(None) })
+        let (name, gzip, by_turns) = (options.name.clone(), options.gzip, options.by_turns);
+        let plain = build(tls.build_unused()?, &proxies, http2, gzip, by_turns)?;
+        Ok(Self { tls, proxies, http2, name, gzip, by_turns, plain, secure: Mutex::new(None) })
     }
 
     /// Fails when configured certificates cannot be used.
@@ -57,7 +78,7 @@ impl Transport {
         if let Some((_, client)) = secure.as_ref().filter(|(used, _)| *used == material) {
             return Ok(client.clone());
         }
-        let client = build(self.tls.build(&material)?, &self.proxies, self.http2, self.gzip)?;
+        let client = build(self.tls.build(&material)?, &self.proxies, self.http2, self.gzip, self.by_turns)?;
         if secure.replace((material, client.clone())).is_some() {
             info!(client = self.name, "certificates changed, connecting anew");
         }
@@ -70,6 +91,7 @@ fn build(
     proxies: &Arc<Proxies>,
     http2: bool,
     gzip: bool,
+    by_turns: bool,
 ) -> Result<reqwest::Client, ClientError> {
     // Redirects and timeouts are ours: they decide about credentials, and span the reading of the body.
     let mut builder = reqwest::Client::builder()
@@ -79,6 +101,9 @@ fn build(
         .no_proxy()
         .gzip(gzip)
         .pool_idle_timeout(IDLE);
+    if by_turns {
+        builder = builder.dns_resolver(Arc::new(Turns::default()));
+    }
     if http2 {
         builder = builder.http2_keep_alive_interval(PING).http2_keep_alive_while_idle(true);
     } else {
@@ -93,4 +118,23 @@ fn build(
         builder = builder.proxy(proxy_of("http")).proxy(proxy_of("https").headers(proxies.connect_header.clone()));
     }
     builder.build().map_err(|error| ClientError::settings_because("the HTTP client settings", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_testkit::leak_checked_live;
+
+    use super::*;
+
+    #[test]
+    fn each_look_up_begins_with_another_address() {
+        leak_checked_live(|| async {
+            let turns = Turns::default();
+            let all = || async { turns.resolve("localhost".parse().unwrap()).await.unwrap().collect::<Vec<_>>() };
+            let (first, second) = (all().await, all().await);
+            let mut rotated = first.clone();
+            rotated.rotate_left(1 % first.len());
+            assert_eq!(second, rotated);
+        });
+    }
 }

@@ -73,7 +73,13 @@ impl Endpoint {
         let settings = |reason| ShipError::Settings { endpoint: config.name.clone(), reason };
         let headers = request::user_headers(&config.headers).map_err(settings)?;
         let signer = config.sigv4.as_ref().map(Signer::new).transpose().map_err(settings)?;
-        let options = Options { timeout: config.timeout, name: config.name.clone(), gzip: false, ..Options::default() };
+        let options = Options {
+            timeout: config.timeout,
+            name: config.name.clone(),
+            gzip: false,
+            by_turns: config.round_robin_dns,
+            ..Options::default()
+        };
         let client = Client::unchecked(&config.client, options)
             .map_err(|source| ShipError::Client { endpoint: config.name.clone(), source })?;
         if let Err(error) = client.check() {

@@ -84,6 +84,7 @@ fn endpoint(name: &str, url: &str) -> EndpointConfig {
             ..QueueConfig::default()
         },
         metadata: crate::MetadataConfig { send: false, ..Default::default() },
+        round_robin_dns: false,
         sigv4: None,
         failed_request_logging: false,
         disk: DiskLimits::default(),
