@@ -38,7 +38,14 @@ impl Parse for ConvertingParser<'_> {
             };
             match self.collector.look(&self.text.entry(&step)) {
                 Next::Skip => {}
-                Next::HandOut => return Ok(Some(self.text.entry(&step))),
+                Next::HandOut => {
+                    let mut entry = self.text.entry(&step);
+                    if let Entry::Sample(sample) = &mut entry {
+                        // The line before may not have been handed out.
+                        sample.labels.names_stay = false;
+                    }
+                    return Ok(Some(entry));
+                }
                 Next::Convert => {
                     self.pending = Some(step);
                     return Ok(Some(self.collector.entry()));

@@ -85,7 +85,11 @@ impl<'a> Exemplars<'a> {
         self.list.heads.iter().map(move |head| {
             let pieces = &self.list.pieces[start..head.labels_end];
             start = head.labels_end;
-            Exemplar { labels: Labels { text: self.text, pieces }, value: head.value, timestamp_ms: head.timestamp_ms }
+            Exemplar {
+                labels: Labels { text: self.text, pieces, names_stay: false },
+                value: head.value,
+                timestamp_ms: head.timestamp_ms,
+            }
         })
     }
 }
@@ -144,6 +148,7 @@ impl ExemplarList {
 pub struct Labels<'a> {
     pub(crate) text: Text<'a>,
     pub(crate) pieces: &'a [(Piece, Piece)],
+    pub(crate) names_stay: bool,
 }
 
 impl<'a> Labels<'a> {
@@ -155,6 +160,24 @@ impl<'a> Labels<'a> {
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self.pieces.is_empty()
+    }
+
+    /// Whether it is known at a glance that their names are those of the sample before, in the same order.
+    #[inline]
+    pub fn names_stay(self) -> bool {
+        self.names_stay
+    }
+
+    /// Whether a value is empty.
+    #[inline]
+    pub fn has_empty(self) -> bool {
+        self.pieces.iter().any(|(_, value)| value.is_empty())
+    }
+
+    /// The value of the label at this index.
+    #[inline]
+    pub fn value(self, index: usize) -> &'a str {
+        self.text.get(self.pieces[index].1)
     }
 
     /// Names and values, in the order of the exposition.
@@ -188,6 +211,7 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    #[inline]
     pub(crate) fn get(self, piece: Piece) -> &'a str {
         let (start, end) = ((piece.start & !Piece::UNESCAPED) as usize, piece.end as usize);
         let text = if piece.start & Piece::UNESCAPED == 0 { self.body } else { self.unescaped };
@@ -204,4 +228,9 @@ pub(crate) struct Piece {
 
 impl Piece {
     pub(crate) const UNESCAPED: u32 = 1 << 31;
+
+    #[inline]
+    fn is_empty(self) -> bool {
+        self.start & !Self::UNESCAPED == self.end
+    }
 }

@@ -40,7 +40,7 @@ impl Series {
         Sample {
             identity: self.text.as_bytes(),
             name: &self.text[self.name.start as usize..self.name.end as usize],
-            labels: Labels { text: Text { body: &self.text, unescaped: "" }, pieces: &self.pieces },
+            labels: Labels { text: Text { body: &self.text, unescaped: "" }, pieces: &self.pieces, names_stay: false },
             value,
             timestamp_ms: None,
             created_ms: None,

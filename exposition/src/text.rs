@@ -37,6 +37,10 @@ pub struct TextParser<'b> {
     known_name: Piece,
     /// How many labels have names without quotes, and are those of the line before.
     plain_labels: usize,
+    /// Whether the last sample was read in the short way.
+    was_plain: bool,
+    /// Whether the names of the labels are those of the sample before.
+    names_stay: bool,
     exemplars: ExemplarList,
     unescaped: String,
     ended: bool,
@@ -72,6 +76,8 @@ impl<'b> TextParser<'b> {
             labels: Vec::with_capacity(16),
             known_name: Piece::default(),
             plain_labels: 0,
+            was_plain: false,
+            names_stay: false,
             exemplars: ExemplarList::default(),
             unescaped: String::new(),
             ended: false,
@@ -329,6 +335,7 @@ impl<'b> TextParser<'b> {
     fn sample(&mut self) -> Result<Found> {
         self.labels.clear();
         self.plain_labels = 0;
+        (self.was_plain, self.names_stay) = (false, false);
         let mut name = None;
         if self.peek() != Some(b'{') {
             let end = name_end(self.bytes(), self.at);
@@ -447,7 +454,7 @@ impl TextParser<'_> {
             Step::Sample(found) => Entry::Sample(Sample {
                 identity: &self.bytes()[self.start..found.series_end],
                 name: text.get(found.name),
-                labels: Labels { text, pieces: &self.labels },
+                labels: Labels { text, pieces: &self.labels, names_stay: self.names_stay },
                 value: found.value,
                 timestamp_ms: found.timestamp_ms,
                 created_ms: None,

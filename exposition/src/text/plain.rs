@@ -50,10 +50,12 @@ impl<'b> TextParser<'b> {
         let name = self.plain_name(self.at)?;
         let mut at = name.end as usize;
         let mut count = 0;
+        let mut names_stay = true;
         if bytes.get(at) == Some(&b'{') {
             loop {
                 at += 1;
-                let label = self.plain_label(at, count)?;
+                let (label, stays) = self.plain_label(at, count)?;
+                names_stay &= stays;
                 let equals = label.end as usize;
                 if bytes.get(equals..equals + 2) != Some(b"=\"") {
                     return None;
@@ -76,6 +78,8 @@ impl<'b> TextParser<'b> {
             at += 1;
         }
         self.labels.truncate(count);
+        self.names_stay = names_stay && count == self.plain_labels && self.was_plain;
+        self.was_plain = true;
         self.plain_labels = count;
         Some((name, at))
     }
@@ -97,15 +101,15 @@ impl<'b> TextParser<'b> {
         Some(self.known_name)
     }
 
-    /// The name of the label with this index. Most lines have the labels of the line before.
+    /// The name of the label with this index, and whether it is that of the line before, as most are.
     #[inline]
-    fn plain_label(&self, at: usize, index: usize) -> Option<Piece> {
+    fn plain_label(&self, at: usize, index: usize) -> Option<(Piece, bool)> {
         let bytes = self.body.as_bytes();
         if index < self.plain_labels {
             let known = self.labels[index].0;
             let length = (known.end - known.start) as usize;
             if same(bytes, known.start as usize, at, length) && bytes.get(at + length) == Some(&b'=') {
-                return Some(self.piece(at, at + length));
+                return Some((self.piece(at, at + length), true));
             }
         }
         if !is_name_start(*bytes.get(at)?) {
@@ -113,7 +117,7 @@ impl<'b> TextParser<'b> {
         }
         let end = name_end(bytes, at);
         // The characters are those of metric names, which may have colons.
-        memchr(b':', &bytes[at..end]).is_none().then(|| self.piece(at, end))
+        memchr(b':', &bytes[at..end]).is_none().then(|| (self.piece(at, end), false))
     }
 
     fn plain_timestamp(&self, at: usize) -> Option<(i64, usize)> {

@@ -154,6 +154,26 @@ fn faults_of_openmetrics_say_where() {
     }
 }
 
+#[test]
+fn names_that_stay_are_told() {
+    let stay = |body: &str, keep: bool| {
+        let text = TextParser::new(body.as_bytes(), Prometheus).unwrap();
+        let mut parser = crate::ConvertingParser::new(text, true);
+        let mut plain = TextParser::new(body.as_bytes(), Prometheus).unwrap();
+        let mut told = Vec::new();
+        while let Some(entry) = if keep { parser.next() } else { plain.next() }.unwrap() {
+            if let Entry::Sample(sample) = entry {
+                told.push(sample.labels.names_stay());
+            }
+        }
+        told
+    };
+    let body = "a{b=\"1\"} 1\n# HELP c d\nc{b=\"2\"} 1\nc{b=\"2\",d=\"3\"} 1\nc{b=\"4\"} 1\nd  1\ne 1\ne 1\ne{ b=\"1\"} 1\ne 1\nlonger than eight bytes 1\n";
+    let body = body.replace("longer than eight bytes", "longer_than_eight_bytes");
+    assert_eq!(stay(&body, false), [false, true, false, false, false, false, true, false, false, true]);
+    assert!(!stay(&body, true).contains(&true), "lines between may be left out");
+}
+
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

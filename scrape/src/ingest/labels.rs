@@ -35,28 +35,29 @@ impl Bench {
         let labels = sample.labels;
         // A label without value is no label, except that it takes the target's away under `honor_labels`. What was there at
         // the last scrape was checked then.
-        if labels.iter().any(|(_, value)| value.is_empty()) || !pass.same && pass.rules.checks_each() {
+        if labels.has_empty() || !pass.same && pass.rules.checks_each() {
+            self.recent = None;
             self.merge(sample, pass)?;
             check(&self.merged, sample.name, pass.rules)?;
             self.add_external(pass.rules);
             return Ok(Final::Merged);
         }
-        if self.shapes.get(self.recent).is_some_and(|shape| shape.fits(labels.iter().map(|(name, _)| name))) {
-            return Ok(Final::Shape(self.recent));
+        if let Some(recent) = self.recent
+            && (labels.names_stay() || self.shapes[recent].fits(labels))
+        {
+            return Ok(Final::Shape(recent));
         }
-        let found = self.shapes.iter().position(|shape| shape.fits(labels.iter().map(|(name, _)| name)));
-        let index = match found {
+        let index = match self.shapes.iter().position(|shape| shape.fits(labels)) {
             Some(index) => index,
             None => {
                 if self.shapes.len() == SHAPES {
                     self.shapes.clear();
                 }
-                let names = labels.iter().map(|(name, _)| name);
-                self.shapes.push(Shape::new(names, pass.target, pass.rules, sample.name)?);
+                self.shapes.push(Shape::new(labels, pass.target, pass.rules, sample.name)?);
                 self.shapes.len() - 1
             }
         };
-        self.recent = index;
+        self.recent = Some(index);
         Ok(Final::Shape(index))
     }
 
@@ -121,8 +122,7 @@ impl Bench {
         match labels {
             Final::Shape(index) => {
                 self.encoded.clear();
-                let values: Vec<&str> = sample.labels.iter().map(|(_, value)| value).collect();
-                self.shapes[index].encode(sample.name, &values, &mut self.encoded);
+                self.shapes[index].encode(sample.name, sample.labels, &mut self.encoded);
             }
             Final::Merged => {
                 self.encoded.clear();

@@ -44,8 +44,8 @@ pub struct Bench {
     pub block: Block,
     pub(super) families: Families,
     pub(super) shapes: Vec<Shape>,
-    /// The shape that fitted last.
-    pub(super) recent: usize,
+    /// The shape of the sample before, if it had one.
+    pub(super) recent: Option<usize>,
     pub(super) hashes: Vec<u64>,
     /// The final labels of each series; nowhere for those that cannot become stale.
     pub(super) labels: Vec<Span>,
@@ -182,7 +182,7 @@ impl Bench {
 
     fn clear(&mut self) {
         self.shapes.clear();
-        self.recent = 0;
+        self.recent = None;
         self.hashes.clear();
         self.labels.clear();
         self.aside.clear();

@@ -1,5 +1,6 @@
 //! Shapes: how the labels of a series become final labels, worked out once for all series with the same label names.
 
+use rosterd_exposition::Labels;
 use rosterd_model::labels::is_valid_name;
 use rosterd_ship::wire::{field, label_len, put_label};
 
@@ -8,14 +9,16 @@ use super::{IngestError, Rules};
 /// The label that holds the metric name.
 pub(super) const NAME: &str = "__name__";
 
-/// One final label.
+/// A label whose value comes from the series, and what stands before it.
 #[derive(Debug)]
-enum Step {
-    /// Labels that are the same for every series of the shape, encoded.
-    Fixed { start: u32, end: u32 },
-    /// A label whose value comes from the series: the metric name for `None`, or the label at that index. Its name stands
-    /// encoded in `bytes`, up to the key of the value.
-    Value { from: Option<u32>, start: u32, end: u32 },
+struct Step {
+    /// The label at that index, or the metric name for `None`.
+    from: Option<u32>,
+    /// Where in `bytes` its beginning ends: labels that are the same for every series of the shape, then this one up to the
+    /// length of the value.
+    end: u32,
+    /// How many of these bytes belong to this label, from behind the length of the label on.
+    own: u32,
 }
 
 /// How series with these label names are encoded.
@@ -24,9 +27,9 @@ pub(super) struct Shape {
     /// The names of the labels in the exposition, in order.
     names: Vec<Box<str>>,
     steps: Vec<Step>,
+    /// What all series of the shape have in common: the beginnings of the steps, then the labels behind the last one. Where
+    /// a length is missing, there is a byte for it: most lengths have one.
     bytes: Vec<u8>,
-    /// How many bytes the fixed labels have.
-    fixed: usize,
 }
 
 /// Where the value of a final label comes from, while a shape is made.
@@ -40,11 +43,12 @@ enum Source<'a> {
 impl Shape {
     /// Works out the shape of series of a target with these labels.
     pub(super) fn new<'a>(
-        names: impl ExactSizeIterator<Item = &'a str> + Clone,
+        labels: Labels<'a>,
         target: &[(&'a str, &'a str)],
         rules: &'a Rules,
         metric: &str,
     ) -> Result<Self, IngestError> {
+        let names = labels.iter().map(|(name, _)| name);
         let mut sources: Vec<(String, Source<'a>)> = vec![(NAME.to_owned(), Source::Name)];
         for (index, name) in names.clone().enumerate() {
             let bad = || (metric.to_owned(), name.to_owned());
@@ -65,70 +69,59 @@ impl Shape {
             }
         }
         sources.sort_by(|left, right| left.0.cmp(&right.0));
-        let mut shape = Self { names: names.map(Into::into).collect(), steps: Vec::new(), bytes: Vec::new(), fixed: 0 };
+        let mut shape = Self { names: names.map(Into::into).collect(), steps: Vec::new(), bytes: Vec::new() };
         sources.iter().for_each(|(name, source)| shape.add(name, *source));
         Ok(shape)
     }
 
     fn add(&mut self, name: &str, source: Source<'_>) {
-        let start = self.bytes.len() as u32;
         let from = match source {
-            Source::Fixed(value) => {
-                put_label(name.as_bytes(), value.as_bytes(), &mut self.bytes);
-                let end = self.bytes.len() as u32;
-                self.fixed += (end - start) as usize;
-                match self.steps.last_mut() {
-                    Some(Step::Fixed { end: last, .. }) if *last == start => *last = end,
-                    _ => self.steps.push(Step::Fixed { start, end }),
-                }
-                return;
-            }
+            Source::Fixed(value) => return put_label(name.as_bytes(), value.as_bytes(), &mut self.bytes),
             Source::Name => None,
             Source::Label(index) => Some(index),
         };
+        self.bytes.extend_from_slice(&[field::bytes_key(1), 0]);
+        let start = self.bytes.len();
         field::put_bytes(1, name.as_bytes(), &mut self.bytes);
-        self.bytes.push(field::bytes_key(2));
-        self.steps.push(Step::Value { from, start, end: self.bytes.len() as u32 });
+        self.bytes.extend_from_slice(&[field::bytes_key(2), 0]);
+        let end = self.bytes.len();
+        self.steps.push(Step { from, end: end as u32, own: (end - start) as u32 });
     }
 
     /// Whether series with these label names have this shape.
     #[inline]
-    pub(super) fn fits<'l>(&self, mut names: impl ExactSizeIterator<Item = &'l str>) -> bool {
-        names.len() == self.names.len() && self.names.iter().all(|known| names.next() == Some(known))
+    pub(super) fn fits(&self, labels: Labels<'_>) -> bool {
+        labels.len() == self.names.len()
+            && self.names.iter().map(|name| &**name).eq(labels.iter().map(|(name, _)| name))
     }
 
     /// Appends the final labels of a series.
     #[inline]
-    pub(super) fn encode(&self, metric: &str, values: &[&str], out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, metric: &str, labels: Labels<'_>, out: &mut Vec<u8>) {
+        let mut start = 0;
         for step in &self.steps {
-            match *step {
-                Step::Fixed { start, end } => out.extend_from_slice(&self.bytes[start as usize..end as usize]),
-                Step::Value { from, start, end } => {
-                    let name = &self.bytes[start as usize..end as usize];
-                    let value = from.map_or(metric, |index| values[index as usize]);
-                    let length = field::varint_len(value.len() as u64);
-                    out.push(field::bytes_key(1));
-                    field::put_varint((name.len() + length + value.len()) as u64, out);
-                    out.extend_from_slice(name);
-                    field::put_varint(value.len() as u64, out);
-                    out.extend_from_slice(value.as_bytes());
-                }
+            let value = step.from.map_or(metric, |index| labels.value(index as usize)).as_bytes();
+            let (end, own) = (step.end as usize, step.own as usize);
+            let beginning = &self.bytes[start..end];
+            start = end;
+            let length = own + value.len();
+            if length < 0x80 {
+                out.extend_from_slice(beginning);
+                let written = out.len();
+                out[written - 1] = value.len() as u8;
+                out[written - own - 1] = length as u8;
+            } else {
+                // The byte for the length of the value is there already.
+                let length = length - 1 + field::varint_len(value.len() as u64);
+                let (before, beginning) = beginning.split_at(beginning.len() - own);
+                out.extend_from_slice(&before[..before.len() - 1]);
+                field::put_varint(length as u64, out);
+                out.extend_from_slice(&beginning[..own - 1]);
+                field::put_varint(value.len() as u64, out);
             }
+            out.extend_from_slice(value);
         }
-    }
-
-    /// How many bytes [`encode`](Self::encode) appends.
-    #[inline]
-    pub(super) fn length(&self, metric: &str, values: &[&str]) -> usize {
-        let mut length = self.fixed;
-        for step in &self.steps {
-            if let Step::Value { from, start, end } = *step {
-                let value = from.map_or(metric, |index| values[index as usize]).len();
-                let label = (end - start) as usize + field::varint_len(value as u64) + value;
-                length += 1 + field::varint_len(label as u64) + label;
-            }
-        }
-        length
+        out.extend_from_slice(&self.bytes[start..]);
     }
 }
 

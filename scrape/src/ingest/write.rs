@@ -5,11 +5,8 @@ use rosterd_ship::wire::{encode_histogram, field, put_sample};
 use super::Track;
 use super::labels::Final;
 use super::pass::{Bench, Kept, Pass, Span};
-use super::report::{count, put};
-use super::shape::{encode_labels, labels_length};
-
-/// Most series have no more labels than this.
-const FEW: usize = 16;
+use super::report::count;
+use super::shape::encode_labels;
 
 impl Bench {
     /// Writes a series to the block. Returns where its labels stand.
@@ -25,47 +22,27 @@ impl Bench {
         if histogram.is_some() || exemplars {
             self.fill_message(kept, track, pass);
         }
-        let mut values = [""; FEW];
-        let mut many = Vec::new();
-        let values = match labels {
-            Final::Shape(_) if sample.labels.len() <= FEW => {
-                let count = sample.labels.len();
-                values.iter_mut().zip(sample.labels.iter()).for_each(|(slot, (_, value))| *slot = value);
-                &values[..count]
-            }
-            Final::Shape(_) => {
-                many.extend(sample.labels.iter().map(|(_, value)| value));
-                &many[..]
-            }
-            _ => &[],
-        };
         let Self { block, shapes, merged, encoded, message, .. } = self;
-        let length = match labels {
-            Final::Shape(index) => shapes[index].length(sample.name, values),
-            Final::Merged => labels_length(merged.iter()),
-            Final::Encoded => encoded.len(),
-        };
-        let mut span = Span::Nowhere;
-        let mut encode = |out: &mut Vec<u8>| {
-            let start = out.len();
-            match labels {
-                Final::Shape(index) => shapes[index].encode(sample.name, values, out),
-                Final::Merged => encode_labels(merged.iter(), out),
-                Final::Encoded => out.extend_from_slice(encoded),
-            }
-            debug_assert_eq!(out.len() - start, length, "the length was told before");
-            span = Span::Block(start as u32, out.len() as u32);
-        };
-        if histogram.is_none() && !exemplars {
-            put(block, length, &mut encode, sample.value, at_ms);
-            return span;
+        let out = &mut block.series;
+        let start = out.len();
+        // Most series need two bytes for their length.
+        out.extend_from_slice(&[field::bytes_key(1), 0, 0]);
+        match labels {
+            Final::Shape(index) => shapes[index].encode(sample.name, sample.labels, out),
+            Final::Merged => encode_labels(merged.iter(), out),
+            Final::Encoded => out.extend_from_slice(encoded),
         }
-        block.series.push(field::bytes_key(1));
-        field::put_varint((length + message.len()) as u64, &mut block.series);
-        encode(&mut block.series);
-        block.series.extend_from_slice(message);
+        let end = out.len();
+        if histogram.is_none() && !exemplars {
+            put_sample(sample.value, at_ms, out);
+            block.counts.samples += 1;
+        } else {
+            out.extend_from_slice(message);
+        }
+        let moved = put_length(start + 1, out);
         count(block, at_ms);
-        span
+        let place = |at: usize| (at as i64 + moved) as u32;
+        Span::Block(place(start + 3), place(end))
     }
 
     /// Encodes what is not a plain sample: a native histogram, exemplars.
@@ -87,4 +64,21 @@ impl Bench {
             pass.ingested.exemplars_out_of_order += found.out_of_order;
         }
     }
+}
+
+/// Writes the length of a series into the two bytes that were kept for it at `at`. Returns by how much what follows had to be
+/// moved for that.
+#[inline]
+fn put_length(at: usize, out: &mut Vec<u8>) -> i64 {
+    let length = out.len() - at - 2;
+    if (0x80..0x4000).contains(&length) {
+        out[at] = length as u8 | 0x80;
+        out[at + 1] = (length >> 7) as u8;
+        return 0;
+    }
+    let mut bytes = Vec::new();
+    field::put_varint(length as u64, &mut bytes);
+    let moved = bytes.len() as i64 - 2;
+    out.splice(at..at + 2, bytes);
+    moved
 }
