@@ -11,7 +11,7 @@ use super::options::Options;
 use super::scenario::Scenario;
 use super::shared::program::Place;
 
-/// Starts it, prints how to run each program against it, and tells every ten seconds what arrived, until Ctrl-C.
+/// Starts it, prints how to run each program against it, and tells every ten seconds what arrived. It does not end by itself.
 pub(super) async fn serve(scenario: Scenario, options: &Options) {
     let shape = scenario.shape(options);
     let backend = Backend::start(shape).await;
@@ -35,10 +35,7 @@ pub(super) async fn serve(scenario: Scenario, options: &Options) {
         backend.url("/targets/off"),
         backend.url("/targets/on")
     );
-    tokio::select! {
-        () = report(&backend) => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    report(&backend).await;
 }
 
 async fn report(backend: &Backend) {

@@ -19,9 +19,20 @@ use std::process::ExitCode;
 use options::Options;
 use scenario::Scenario;
 use shared::table::Table;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    // Whoever ends this ends the programs it has started: what holds them is dropped.
+    let mut terminated = signal(SignalKind::terminate()).expect("a signal can be waited for");
+    tokio::select! {
+        code = run() => code,
+        _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+        _ = terminated.recv() => ExitCode::FAILURE,
+    }
+}
+
+async fn run() -> ExitCode {
     simulator::raise_descriptors();
     let (options, words) = Options::read(std::env::args().skip(1));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -19,7 +19,7 @@ use account::Account;
 use exposition::Bodies;
 use receiver::Receiver;
 use rosterd_testkit::free_loopback_listener;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use tokio::net::TcpListener;
 
 pub(crate) use account::Figures;
@@ -48,8 +48,9 @@ pub(crate) fn raise_descriptors() {
     }
 }
 
-/// Serves until the process is killed. Prints its ports first: those of the targets, the receiver, and the face.
+/// Serves until the process is killed, or the one that has started it ends. Prints its ports first: those of the targets, the receiver, and the face.
 pub(crate) async fn serve(targets: usize, series: usize) {
+    set_parent_process_death_signal(Some(Signal::KILL)).expect("the signal exists");
     let account = Arc::new(Mutex::new(Account::new(targets)));
     let bodies = Bodies::new(series);
     let all = TcpListener::bind("0.0.0.0:0").await.expect("there is a free port");
