@@ -8,7 +8,7 @@
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`assert_golden`] compares with a file below `testdata/`.
 //! - Workers are run inline, by hand or live by `rosterd::reconcile::testing`, which stands beside their contract.
-//! - [`eventually`], [`advance_until`], [`Folder`] and [`Process`] wait for conditions, and hold files and programs.
+//! - [`eventually`], [`advance_until`], [`Folder`], [`Process`] and [`Server`] wait for conditions, and hold files and programs.
 //!
 //! A discoverer, start to end:
 //!
@@ -34,6 +34,7 @@ mod http;
 mod leak;
 mod process;
 mod remote_write;
+mod server;
 mod time;
 
 pub use files::{Folder, fixture, testdata};
@@ -43,4 +44,5 @@ pub use http::{Received, ScriptedServer, Step, get};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
 pub use process::{Process, need};
 pub use remote_write::{ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
+pub use server::Server;
 pub use time::{advance_until, eventually, free_loopback_listener, patience};

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, leak_checked_live, patience};
+use rosterd_testkit::{Folder, Server, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
 use super::names::Names;
-use super::programs::{Server, Wrapper, rosterd};
+use super::programs::{Wrapper, rosterd};
 use super::source::Source;
 use super::targets::{Target, Targets};
 

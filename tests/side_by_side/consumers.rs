@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, fixture, leak_checked_live, patience};
+use rosterd_testkit::{Folder, Server, fixture, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::programs::{Server, Wrapper, prometheus, rosterd, vmagent};
+use super::programs::{Wrapper, prometheus, rosterd, vmagent};
 use super::source::Source;
 use super::targets::{Labels, Targets, active, only_one};
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, fixture, leak_checked_live, patience};
+use rosterd_testkit::{Folder, Server, fixture, leak_checked_live, patience};
 use tokio::time::{Instant, sleep};
 
 use super::names::Names;
-use super::programs::{Server, Wrapper, prometheus, rosterd};
+use super::programs::{Wrapper, prometheus, rosterd};
 use super::source::Source;
 use super::targets::Targets;
 

@@ -1,12 +1,16 @@
-//! rosterd beside real programs: the same configuration in a real Prometheus, and real consumers of what it publishes.
+//! rosterd beside real programs: the same configuration in a real Prometheus, real consumers of what it publishes, and real
+//! receivers of what it scrapes.
 //!
-//! Needs Debian's packages `prometheus`, `victoria-metrics` and `bind9`, and root for the tests of DNS: every program there
-//! sees a `/etc/resolv.conf` of its own.
+//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics` and `bind9`, and root for the tests of DNS:
+//! every program there sees a `/etc/resolv.conf` of its own.
 
 mod changes;
 mod consumers;
 mod equality;
+mod exporter;
 mod names;
 mod programs;
+mod scrapes;
+mod series;
 mod source;
 mod targets;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use rosterd_testkit::Server;
 use serde_json::Value;
-
-use super::programs::Server;
 
 /// Labels by name.
 pub(crate) type Labels = BTreeMap<String, String>;
