@@ -43,6 +43,6 @@ pub use groups::{addresses, group, groups};
 pub use http::{Received, ScriptedServer, Step, get};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
 pub use process::{Process, need};
-pub use remote_write::{ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
+pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use server::Server;
 pub use time::{advance_until, eventually, free_loopback_listener, patience};

@@ -10,6 +10,7 @@ mod equality;
 mod exporter;
 mod names;
 mod programs;
+mod receivers;
 mod scrapes;
 mod series;
 mod source;

@@ -62,6 +62,20 @@ impl Stage {
         [events(ours, is_stable), theirs]
     }
 
+    /// Waits until both got the same exemplars, and metadata of the same families.
+    async fn agree_on_the_rest(&self) {
+        let both = || self.receivers.each_ref().map(|receiver| (exemplars(receiver), families(receiver)));
+        let end = Instant::now() + patience();
+        loop {
+            let [ours, theirs] = both();
+            if ours == theirs && !ours.0.is_empty() && ours.1.contains("node_memory_MemTotal_bytes") {
+                return;
+            }
+            assert!(Instant::now() < end, "{ours:#?}\n{theirs:#?}");
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// Waits until both got the same, and what `wanted` says.
     async fn agree(&self, wanted: impl Fn(&Events) -> bool) {
         let end = Instant::now() + patience();
@@ -93,21 +107,37 @@ fn files(exporter: &Exporter, count: usize) -> String {
     (0..count).map(group).collect()
 }
 
+/// The exemplars that a receiver got, each with its series. When they were scraped does not matter.
+fn exemplars(receiver: &RemoteWriteReceiver) -> BTreeSet<(Labels, Labels, String)> {
+    let labels = |pairs: Vec<(String, String)>| pairs.into_iter().collect::<Labels>();
+    let all = receiver.requests().into_iter().flat_map(|request| request.exemplars);
+    all.map(|exemplar| (float_labels(labels(exemplar.series)), labels(exemplar.labels), exemplar.value.to_string()))
+        .collect()
+}
+
+/// The families that a receiver got metadata of.
+fn families(receiver: &RemoteWriteReceiver) -> BTreeSet<String> {
+    receiver.requests().into_iter().flat_map(|request| request.metadata).collect()
+}
+
+/// Since 3.0 the labels `le` and `quantile` are written as floats (migration guide).
+fn float_labels(mut labels: Labels) -> Labels {
+    for name in ["le", "quantile"] {
+        if let Some(value) = labels.get_mut(name).filter(|value| value.parse::<i64>().is_ok()) {
+            value.push_str(".0");
+        }
+    }
+    labels
+}
+
 /// Changes what 2.42 sent into what Prometheus 3 sends.
 type Translate = fn(&mut Events);
 
 /// In what Prometheus 3.14 differs from 2.42. Where they differ, 3 is right.
 const DIFFERENCES: &[(&str, Translate)] = &[
     ("since 3.0 the labels `le` and `quantile` are written as floats (migration guide)", |events| {
-        let translated = std::mem::take(events).into_iter().map(|(mut labels, events)| {
-            for name in ["le", "quantile"] {
-                if let Some(value) = labels.get_mut(name).filter(|value| value.parse::<i64>().is_ok()) {
-                    value.push_str(".0");
-                }
-            }
-            (labels, events)
-        });
-        *events = translated.collect();
+        let all = std::mem::take(events).into_iter();
+        *events = all.map(|(labels, events)| (float_labels(labels), events)).collect();
     }),
     ("series beyond `sample_limit` were never sent, and yet it marks them as stale", |events| {
         events.retain(|_, events| events != &["stale"]);
@@ -306,5 +336,8 @@ fn the_same_configuration_sends_the_same_series() {
 
         stage.reload("{source_labels: [__name__], regex: later, action: drop}");
         stage.agree(|events| has(events, "later", &[], &["1", "stale"])).await;
+        stage.change(first(start_ms + 3000)).await;
+        stage.agree(|events| has(events, "up", &[("job", "relabelled")], &["1"])).await;
+        stage.agree_on_the_rest().await;
     });
 }

@@ -40,6 +40,19 @@ impl ReceivedSample {
     }
 }
 
+/// An exemplar as it came in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedExemplar {
+    /// Names and values of its series.
+    pub series: Vec<(String, String)>,
+    /// Names and values of its own.
+    pub labels: Vec<(String, String)>,
+    /// Milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// The value.
+    pub value: f64,
+}
+
 /// A request as it came in.
 #[derive(Debug, Clone)]
 pub struct WriteRequest {
@@ -47,6 +60,8 @@ pub struct WriteRequest {
     pub headers: HeaderMap,
     /// Samples and histograms, in order.
     pub samples: Vec<ReceivedSample>,
+    /// Exemplars, in order.
+    pub exemplars: Vec<ReceivedExemplar>,
     /// Names of the families that metadata came for in version 1.0.
     pub metadata: Vec<String>,
     /// How it was answered.
@@ -249,24 +264,39 @@ fn decode(headers: HeaderMap, body: &[u8]) -> io::Result<WriteRequest> {
         "zstd" => zstd::decode_all(body)?,
         other => return Err(io::Error::other(format!("unexpected encoding {other:?}"))),
     };
-    let mut request = WriteRequest { headers, samples: Vec::new(), metadata: Vec::new(), status: 0 };
+    let (samples, exemplars) = (Vec::new(), Vec::new());
+    let mut request = WriteRequest { headers, samples, exemplars, metadata: Vec::new(), status: 0 };
     if request.is_v2() {
         let message = proto::RequestV2::decode(&*raw).map_err(io::Error::other)?;
         let symbol = |number: u32| message.symbols.get(number as usize).cloned().unwrap_or_default();
+        let pairs = |labels: &[u32]| -> Labels {
+            labels.chunks_exact(2).map(|pair| (symbol(pair[0]), symbol(pair[1]))).collect()
+        };
         for series in &message.timeseries {
-            let pairs = series.labels.chunks_exact(2).map(|pair| (symbol(pair[0]), symbol(pair[1])));
-            request.add(&pairs.collect::<Vec<_>>(), &series.samples, &series.histograms);
+            let labels = pairs(&series.labels);
+            request.add(&labels, &series.samples, &series.histograms);
+            let exemplars = series.exemplars.iter();
+            let exemplars = exemplars.map(|exemplar| (pairs(&exemplar.labels), exemplar.value, exemplar.timestamp));
+            request.add_exemplars(&labels, exemplars);
         }
     } else {
         let message = proto::WriteRequest::decode(&*raw).map_err(io::Error::other)?;
+        let pairs = |labels: Vec<proto::Label>| -> Labels {
+            labels.into_iter().map(|label| (label.name, label.value)).collect()
+        };
         for series in message.timeseries {
-            let pairs = series.labels.into_iter().map(|label| (label.name, label.value));
-            request.add(&pairs.collect::<Vec<_>>(), &series.samples, &series.histograms);
+            let labels = pairs(series.labels);
+            request.add(&labels, &series.samples, &series.histograms);
+            let exemplars = series.exemplars.into_iter();
+            let exemplars = exemplars.map(|exemplar| (pairs(exemplar.labels), exemplar.value, exemplar.timestamp));
+            request.add_exemplars(&labels, exemplars);
         }
         request.metadata = message.metadata.into_iter().map(|metadata| metadata.family).collect();
     }
     Ok(request)
 }
+
+type Labels = Vec<(String, String)>;
 
 impl WriteRequest {
     fn add(&mut self, labels: &[(String, String)], samples: &[proto::Sample], histograms: &[proto::Histogram]) {
@@ -274,5 +304,15 @@ impl WriteRequest {
         for (timestamp_ms, value) in floats.chain(histograms.iter().map(|histogram| (histogram.timestamp, None))) {
             self.samples.push(ReceivedSample { labels: labels.to_vec(), timestamp_ms, value });
         }
+    }
+
+    fn add_exemplars(&mut self, series: &[(String, String)], exemplars: impl Iterator<Item = (Labels, f64, i64)>) {
+        let received = exemplars.map(|(labels, value, timestamp_ms)| ReceivedExemplar {
+            series: series.to_vec(),
+            labels,
+            timestamp_ms,
+            value,
+        });
+        self.exemplars.extend(received);
     }
 }

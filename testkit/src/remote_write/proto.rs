@@ -20,8 +20,20 @@ pub(super) struct TimeSeries {
     pub(super) labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     pub(super) samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) exemplars: Vec<Exemplar>,
     #[prost(message, repeated, tag = "4")]
     pub(super) histograms: Vec<Histogram>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Exemplar {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) labels: Vec<Label>,
+    #[prost(double, tag = "2")]
+    pub(super) value: f64,
+    #[prost(int64, tag = "3")]
+    pub(super) timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -64,4 +76,16 @@ pub(super) struct TimeSeriesV2 {
     pub(super) samples: Vec<Sample>,
     #[prost(message, repeated, tag = "3")]
     pub(super) histograms: Vec<Histogram>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) exemplars: Vec<ExemplarV2>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ExemplarV2 {
+    #[prost(uint32, repeated, tag = "1")]
+    pub(super) labels: Vec<u32>,
+    #[prost(double, tag = "2")]
+    pub(super) value: f64,
+    #[prost(int64, tag = "3")]
+    pub(super) timestamp: i64,
 }
