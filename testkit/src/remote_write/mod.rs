@@ -131,7 +131,7 @@ struct State {
 pub struct RemoteWriteReceiver {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
-    _tasks: JoinSet<Infallible>,
+    tasks: JoinSet<Infallible>,
 }
 
 impl std::fmt::Debug for RemoteWriteReceiver {
@@ -157,7 +157,22 @@ impl RemoteWriteReceiver {
         let state = Arc::<Mutex<State>>::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, Arc::clone(&state)));
-        Self { address, state, _tasks: tasks }
+        Self { address, state, tasks }
+    }
+
+    /// Closes all connections and refuses others until [`on`](Self::on). What came stays.
+    pub async fn off(&mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    /// Listens again, where it did before.
+    ///
+    /// # Panics
+    ///
+    /// When the address is taken.
+    pub async fn on(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("the address is free");
+        self.tasks.spawn(serve(listener, Arc::clone(&self.state)));
     }
 
     /// Where it listens.
