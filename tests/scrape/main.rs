@@ -4,6 +4,8 @@
 mod arrivals;
 mod counter;
 mod outages;
+mod targets;
+mod tls_target;
 
 use std::path::Path;
 use std::process::Command;
