@@ -57,7 +57,7 @@ impl Page {
 }
 
 /// Pages by path.
-pub(crate) type Pages = BTreeMap<&'static str, Page>;
+pub(crate) type Pages = BTreeMap<String, Page>;
 
 #[derive(Default)]
 struct State {
@@ -97,13 +97,14 @@ impl Exporter {
 
     /// Waits until each of the programs has asked for each page so many times since they were changed.
     pub(crate) async fn wait_seen(&self, programs: &[&str], count: usize) {
-        let missing = || {
+        let all_seen = || {
             let state = self.state();
-            let all = state.pages.keys().flat_map(|path| programs.iter().map(move |program| (*program, *path)));
             let seen = |program: &str, path: &str| state.seen.get(&(program.to_owned(), path.to_owned())).copied();
-            all.filter(|(program, path)| seen(program, path).unwrap_or_default() < count).collect::<Vec<_>>()
+            let enough =
+                |path: &str| programs.iter().all(|program| seen(program, path).is_some_and(|seen| seen >= count));
+            state.pages.keys().all(|path| enough(path))
         };
-        eventually(patience(), &format!("{programs:?} saw each page {count} times"), || missing().is_empty()).await;
+        eventually(patience(), &format!("{programs:?} saw each page {count} times"), all_seen).await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

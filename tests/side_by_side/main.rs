@@ -9,6 +9,7 @@ mod consumers;
 mod equality;
 mod exporter;
 mod names;
+mod odd;
 mod programs;
 mod receivers;
 mod scrapes;

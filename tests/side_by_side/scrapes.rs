@@ -214,11 +214,16 @@ sizes_bytes_count 2
 # EOF
 "#;
 
+/// Pages by path.
+fn pages<const N: usize>(pages: [(&str, Page); N]) -> Pages {
+    pages.into_iter().map(|(path, page)| (path.to_owned(), page)).collect()
+}
+
 /// Everything is as it should be.
 fn first(start_ms: i64) -> Pages {
     let timestamps =
         format!("timed_a 1 {start_ms}\ntimed_b 1 {start_ms}\ntimed_ahead 1 {}\nwithout 1\n", start_ms + 3_600_000);
-    Pages::from([
+    pages([
         ("/text", Page::text(FIRST_TEXT)),
         ("/openmetrics", Page::open_metrics(FIRST_OPEN_METRICS)),
         ("/timestamps", Page::text(timestamps)),
@@ -245,7 +250,7 @@ fn first(start_ms: i64) -> Pages {
 fn second(start_ms: i64) -> Pages {
     let text = FIRST_TEXT.replace("going{number=\"1\"} 1\n", "").replace("code=\"500\"} 2", "code=\"500\"} 3");
     let timestamps = format!("timed_a 2 {}\ntimed_b 2 {}\nwithout 2\n", start_ms + 1000, start_ms - 1000);
-    Pages::from([
+    pages([
         ("/text", Page::text(text)),
         // The end is missing.
         ("/openmetrics", Page::open_metrics(FIRST_OPEN_METRICS.replace("# EOF\n", ""))),

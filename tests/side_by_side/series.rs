@@ -63,7 +63,8 @@ fn event(sample: &ReceivedSample, is_stable: bool) -> String {
     let timed = sample.label("__name__").is_some_and(|name| name.starts_with("timed"));
     match sample.value {
         Some(value) if timed => format!("{value} at {}", sample.timestamp_ms),
-        Some(value) if is_stable => value.to_string(),
+        // Prometheus sends -0 as 0.
+        Some(value) if is_stable => (value + 0.0).to_string(),
         _ => "any".to_owned(),
     }
 }

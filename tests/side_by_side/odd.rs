@@ -1,0 +1,204 @@
+//! Odd expositions, taken or refused alike by rosterd and by a real Prometheus in agent mode. What 2.42 reads in another way
+//! than 3 is left out: labels of buckets and quantiles that are no canonical floats, series that are there twice, leading
+//! spaces, commas at the end of labels in OpenMetrics and exemplars of gauges.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rosterd_testkit::{Folder, RemoteWriteReceiver, leak_checked_live, patience};
+use tokio::time::{Instant, sleep};
+
+use super::exporter::{Exporter, Page, Pages};
+use super::programs::{Wrapper, prometheus_agent, rosterd};
+use super::series::{Events, difference, events};
+
+/// Expositions in Prometheus' text format.
+const TEXT: &[&str] = &[
+    "a 1",
+    "a 1\n",
+    "\n\na 1\n\n",
+    "a 1\r\n",
+    "a\t1\t\n",
+    " # HELP a x\na 1\n",
+    "a{} 1\n",
+    "a{,} 1\n",
+    "a{x=\"1\",} 1\n",
+    "a{x=\"1\",,} 1\n",
+    "a{x=\"1\" y=\"2\"} 1\n",
+    "a{ x = \"1\" , y = \"2\" } 1\n",
+    "a {x=\"1\"} 1\n",
+    "a{x=\"1\"}1\n",
+    "a{x=\"1\"\n,y=\"2\"} 1\n",
+    "a{x=\"1\",x=\"1\"} 1\n",
+    "a{x=\"1\",x=\"2\"} 1\n",
+    "a{y=\"2\",x=\"1\"} 1\na{x=\"1\",y=\"2\"} 1\n",
+    "a{x='1'} 1\n",
+    "a{x=1} 1\n",
+    "a{x=\"1} 1\n",
+    "a{x=\"\\q\"} 1\n",
+    "a{x=\"\\\\\\\"\\n\"} 1\n",
+    "a{x=\"a\nb\"} 1\n",
+    "a{x=\"\"} 1\n",
+    "a{x=\" \"} 1\n",
+    "a{__name__=\"b\"} 1\n",
+    "a{__x=\"1\"} 1\n",
+    "a{job=\"\",instance=\"\"} 1\n",
+    "a{1x=\"1\"} 1\n",
+    "a{x:y=\"1\"} 1\n",
+    "1a 1\n",
+    "a:b 1\n",
+    ":a 1\n",
+    "_a 1\n",
+    "a-b 1\n",
+    "a.b 1\n",
+    "{x=\"1\"} 1\n",
+    "a\n",
+    "a \n",
+    "a{x=\"1\"}\n",
+    "a 1 \n",
+    "a 1 2 3\n",
+    "a 1 x\n",
+    "a 1 1.5\n",
+    "a 1 # comment\n",
+    "a 1 # {x=\"1\"} 1\n",
+    "a +Inf\nb -Inf\nc NaN\nd inf\ne nan\nf +inf\ng Infinity\nh -infinity\n",
+    "a -NaN\n",
+    "a +NaN\n",
+    "a 1e3\nb 1E3\nc +1\nd -0\ne .5\nf 5.\ng 1e-400\n",
+    "a 1e400\n",
+    "a -1e400\n",
+    "a 0x1\n",
+    "a 0x1p2\n",
+    "a 0b1\n",
+    "a 1_000\n",
+    "a 1,5\n",
+    "a 1e\n",
+    "a ,\n",
+    "a +\n",
+    "a 123456789012345678901234567890\n",
+    "a 0.1000000000000000055511151231257827\n",
+    "a 4.9e-324\nb 2.2250738585072011e-308\n",
+    "# TYPE a counter\n# TYPE a gauge\na 1\n",
+    "# TYPE a nonsense\na 1\n",
+    "# TYPE a\na 1\n",
+    "# TYPE\na 1\n",
+    "# HELP a\na 1\n",
+    "# HELP a \\q \\n \\\\\na 1\n",
+    "# HELP\na 1\n",
+    "# UNIT a s\na 1\n",
+    "# EOF\na 1\n",
+    "#a\na 1\n",
+    "#\na 1\n",
+    "# TYPE 1a counter\na 1\n",
+    "# TYPE a counter x\na 1\n",
+    "a_bucket{le=\"5\"} 1\n",
+    "a{le=\"5\",quantile=\"1\"} 1\n",
+    "a{x=\"\u{0}\"} 1\n",
+    "a{x=\"Grüße \u{1F600}\"} 1\n",
+    "ü 1\n",
+    "a 1\n\u{0}",
+    "\u{feff}a 1\n",
+    "a 1\nb",
+];
+
+/// Expositions as OpenMetrics.
+const OPEN_METRICS: &[&str] = &[
+    "a 1\n# EOF\n",
+    "a 1\n# EOF",
+    "a 1\n",
+    "# EOF\n",
+    "a 1\n# EOF\n\n",
+    "a 1\n# EOF\nb 1\n",
+    "\na 1\n# EOF\n",
+    " a 1\n# EOF\n",
+    "a  1\n# EOF\n",
+    "a\t1\n# EOF\n",
+    "a 1 \n# EOF\n",
+    "a 1\r\n# EOF\n",
+    "a{} 1\n# EOF\n",
+    "a{ x=\"1\"} 1\n# EOF\n",
+    "a{x=\"1\", y=\"2\"} 1\n# EOF\n",
+    "a +Inf\nb NaN\nc -0\n# EOF\n",
+    "# a comment\na 1\n# EOF\n",
+    "# TYPE a counter\na 1\n# EOF\n",
+    "# TYPE a counter\na_total 1\na_created 5\n# EOF\n",
+    "# TYPE a counter\na_total 1 # {}\n# EOF\n",
+    "# TYPE a counter\na_total 1 # {} 1\n# EOF\n",
+    "# TYPE a counter\na_total 1 # {x=\"1\"} 1 1.5\n# EOF\n",
+    "# TYPE a counter\na_total 1 # {x=\"1\"} 1 1.5 3\n# EOF\n",
+    "# TYPE a gaugehistogram\na_bucket{le=\"1\"} 1\na_gcount 1\na_gsum 1\n# EOF\n",
+    "# TYPE a stateset\na{a=\"x\"} 1\n# EOF\n",
+    "# TYPE a info\na_info{x=\"1\"} 1\n# EOF\n",
+    "# TYPE a unknown\na 1\n# EOF\n",
+    "# TYPE a untyped\na 1\n# EOF\n",
+    "# UNIT a_seconds seconds\na_seconds 1\n# EOF\n",
+    "# UNIT a seconds\na 1\n# EOF\n",
+    "# UNIT a \na 1\n# EOF\n",
+    "# HELP a\na 1\n# EOF\n",
+    "# HELP a x\\n\\\"y\na 1\n# EOF\n",
+    "#TYPE a gauge\na 1\n# EOF\n",
+    "#  TYPE a gauge\na 1\n# EOF\n",
+];
+
+fn pages() -> Pages {
+    let text = TEXT.iter().enumerate().map(|(number, body)| (format!("/text/{number}"), Page::text(*body)));
+    let open = OPEN_METRICS.iter().enumerate();
+    let open = open.map(|(number, body)| (format!("/open_metrics/{number}"), Page::open_metrics(*body)));
+    text.chain(open).collect()
+}
+
+fn configuration(exporter: &Exporter, receiver: &RemoteWriteReceiver) -> String {
+    let target = |path: &String| {
+        format!("  - targets: ['{}']\n    labels: {{page: '{path}', __metrics_path__: '{path}'}}\n", exporter.address())
+    };
+    let targets: String = pages().keys().map(target).collect();
+    format!(
+        "global: {{scrape_interval: 2s, scrape_timeout: 2s}}\n\
+         remote_write: [{{url: '{}', send_exemplars: true, queue_config: {{batch_send_deadline: 100ms}}}}]\n\
+         scrape_configs:\n- job_name: odd\n  static_configs:\n{targets}",
+        receiver.url()
+    )
+}
+
+/// What was said of each page.
+fn by_page(receiver: &RemoteWriteReceiver) -> BTreeMap<String, Events> {
+    let mut pages = BTreeMap::<_, Events>::new();
+    for (labels, events) in events(receiver, |labels| labels["__name__"] != "scrape_duration_seconds") {
+        pages.entry(labels["page"].clone()).or_default().insert(labels, events);
+    }
+    pages
+}
+
+#[test]
+fn odd_expositions_are_taken_or_refused_alike() {
+    leak_checked_live(|| async {
+        let (folder, exporter) = (Folder::new(), Exporter::start(pages()).await);
+        let receivers = [RemoteWriteReceiver::start().await, RemoteWriteReceiver::start().await];
+        let config = |number: usize| configuration(&exporter, &receivers[number]);
+        let _rosterd = rosterd(&folder.write("rosterd.yml", config(0)), Wrapper::default(), &[]).await;
+        let _prometheus = prometheus_agent(&folder.write("prometheus.yml", config(1))).await;
+        exporter.wait_seen(&["rosterd", "Prometheus"], 2).await;
+        let end = Instant::now() + patience();
+        loop {
+            let [ours, theirs] = receivers.each_ref().map(by_page);
+            let pages = pages();
+            let differences = pages.keys().filter_map(|page| {
+                let [ours, theirs] = [&ours, &theirs].map(|all| all.get(page).cloned().unwrap_or_default());
+                let difference = difference(&ours, &theirs, ["rosterd", "Prometheus"]);
+                (ours != theirs).then(|| format!("{page}: {:?}\n{difference}", page_body(page)))
+            });
+            let differences: Vec<_> = differences.collect();
+            if differences.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "{}", differences.concat());
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+}
+
+fn page_body(page: &str) -> &'static str {
+    let (list, number) = page.trim_start_matches('/').split_once('/').expect("a page has a list and a number");
+    let list = if list == "text" { TEXT } else { OPEN_METRICS };
+    list[number.parse::<usize>().expect("it is a number")]
+}
