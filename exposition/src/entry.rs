@@ -174,10 +174,10 @@ impl<'a> Labels<'a> {
         self.pieces.iter().any(|(_, value)| value.is_empty())
     }
 
-    /// The value of the label at this index.
+    /// The value of the label at this index, in UTF-8.
     #[inline]
-    pub fn value(self, index: usize) -> &'a str {
-        self.text.get(self.pieces[index].1)
+    pub fn value_bytes(self, index: usize) -> &'a [u8] {
+        self.text.bytes(self.pieces[index].1)
     }
 
     /// Names and values, in the order of the exposition.
@@ -216,6 +216,13 @@ impl<'a> Text<'a> {
         let (start, end) = ((piece.start & !Piece::UNESCAPED) as usize, piece.end as usize);
         let text = if piece.start & Piece::UNESCAPED == 0 { self.body } else { self.unescaped };
         &text[start..end]
+    }
+
+    /// The same without looking whether it begins and ends between characters, as it does.
+    #[inline]
+    fn bytes(self, piece: Piece) -> &'a [u8] {
+        let text = if piece.start & Piece::UNESCAPED == 0 { self.body } else { self.unescaped };
+        &text.as_bytes()[(piece.start & !Piece::UNESCAPED) as usize..piece.end as usize]
     }
 }
 

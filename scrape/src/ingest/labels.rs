@@ -6,7 +6,7 @@ use rosterd_model::labels::is_valid_name;
 
 use super::pass::{Bench, Pass};
 use super::shape::{NAME, Shape, encode_labels, labels_length};
-use super::{IngestError, Rules};
+use super::{IngestError, Rules, Track};
 
 /// More shapes than this are not kept.
 const SHAPES: usize = 16;
@@ -20,13 +20,33 @@ pub(super) enum Final {
     Merged,
     /// They stand encoded in `encoded`.
     Encoded,
+    /// They are those of the scrape before, and stand there in what was unpacked.
+    Remembered(u32, u32),
 }
 
 impl Bench {
     /// The labels of a series; `None` when relabelling drops it.
     #[inline]
-    pub(super) fn final_labels(&mut self, sample: &Sample<'_>, pass: &Pass<'_>) -> Result<Option<Final>, IngestError> {
-        if pass.rules.relabel.is_empty() { self.plain(sample, pass).map(Some) } else { self.relabelled(sample, pass) }
+    pub(super) fn final_labels(
+        &mut self,
+        sample: &Sample<'_>,
+        track: &Track,
+        pass: &Pass<'_>,
+    ) -> Result<Option<Final>, IngestError> {
+        if pass.rules.relabel.is_empty() {
+            return self.plain(sample, pass).map(Some);
+        }
+        if pass.same {
+            // To relabel costs more than to unpack what came of it.
+            let remembered = self.packer.next().filter(|labels| !labels.is_empty());
+            if track.is_dropped(self.hashes.len()) {
+                return Ok(None);
+            }
+            if let Some(labels) = remembered {
+                return Ok(Some(Final::Remembered(labels.start as u32, labels.end as u32)));
+            }
+        }
+        self.relabelled(sample, pass)
     }
 
     /// The labels of a series that no relabelling touches.
@@ -130,6 +150,10 @@ impl Bench {
                 encode_labels(self.merged.iter(), &mut self.encoded);
             }
             Final::Encoded => {}
+            Final::Remembered(start, end) => {
+                self.encoded.clear();
+                self.encoded.extend_from_slice(&self.packer.plain[start as usize..end as usize]);
+            }
         }
     }
 }

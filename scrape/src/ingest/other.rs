@@ -87,7 +87,7 @@ impl Bench {
         let mut times = self.times.iter();
         for (hash, span) in self.hashes.iter().zip(&self.labels) {
             let at_ms = if hash & flag::TIMED != 0 { times.next().copied() } else { None };
-            if *span != Span::Nowhere {
+            if *span != Span::NOWHERE {
                 other.written.insert(xxh3_64_with_seed(self.labels_at(*span), at_ms.unwrap_or(pass.at_ms) as u64));
             }
         }

@@ -61,16 +61,30 @@ pub struct Bench {
     pub(super) merged: Builder,
     pub(super) encoded: Vec<u8>,
     pub(super) message: Vec<u8>,
+    /// The sample field of this scrape, but for the value.
+    pub(super) tail: Vec<u8>,
     pub(super) packer: Packer,
 }
 
-/// Where labels stand.
+/// Where labels stand: in the block or aside. One word, because it is written for each sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Span {
-    #[default]
-    Nowhere,
-    Block(u32, u32),
-    Aside(u32, u32),
+pub(super) struct Span(u64);
+
+impl Span {
+    pub(super) const NOWHERE: Self = Self(0);
+    const ASIDE: u64 = 1 << 63;
+
+    pub(super) fn block(start: usize, end: usize) -> Self {
+        Self((start as u64) << 32 | end as u64)
+    }
+
+    fn aside(start: usize, end: usize) -> Self {
+        Self(Self::ASIDE | Self::block(start, end).0)
+    }
+
+    fn range(self) -> std::ops::Range<usize> {
+        (self.0 >> 32 & 0x7fff_ffff) as usize..self.0 as u32 as usize
+    }
 }
 
 /// What is known in the course of a pass.
@@ -139,6 +153,7 @@ impl Bench {
         at_ms: i64,
     ) -> Result<Ingested, (IngestError, Ingested)> {
         self.clear();
+        self.prepare(at_ms);
         let mut pass = Pass {
             rules,
             target,
@@ -152,6 +167,8 @@ impl Bench {
         };
         if track.irregular || track.outdated {
             self.diverge(track, &mut pass);
+        } else if !rules.relabel.is_empty() {
+            track.unpack(&mut self.packer);
         }
         let result = self.all(&make, track, &mut pass).and_then(|()| pass.exceeded());
         let counted = pass.buckets.as_ref().map_or(usize::MAX, |(_, counted)| *counted);
@@ -227,11 +244,9 @@ impl Bench {
         }
         let repeated = !pass.same && !self.other.seen.insert(hash & !flag::ALL);
         pass.irregular |= repeated;
-        let known_dropped = pass.same && track.is_dropped(index);
-        let labels = if known_dropped { None } else { self.final_labels(sample, pass)? };
-        let Some(labels) = labels else {
+        let Some(labels) = self.final_labels(sample, track, pass)? else {
             set_bit(&mut self.dropped, index);
-            self.add(hash, Span::Nowhere, i64::MIN);
+            self.add(hash, Span::NOWHERE, i64::MIN);
             return Ok(());
         };
         pass.ingested.kept += 1;
@@ -258,7 +273,7 @@ impl Bench {
         }
         if pass.cut.is_some() {
             // Counted to the end all the same: the report tells by how much.
-            self.add(hash, Span::Nowhere, i64::MIN);
+            self.add(hash, Span::NOWHERE, i64::MIN);
             return Ok(());
         }
         let at_ms = timestamp.unwrap_or(pass.at_ms);
@@ -304,14 +319,14 @@ impl Bench {
                     self.diverge(track, pass);
                 }
                 kept.hash |= flag::UNTRACKED | if self.is_known(kept.hash, pass) { 0 } else { flag::REFUSED };
-                Span::Nowhere
+                Span::NOWHERE
             }
             Verdict::Duplicate => {
                 pass.ingested.duplicates += 1;
                 kept.hash |= flag::UNTRACKED;
-                Span::Nowhere
+                Span::NOWHERE
             }
-            _ if !pass.rules.wants.samples => Span::Nowhere,
+            _ if !pass.rules.wants.samples => Span::NOWHERE,
             Verdict::Repeated => self.lay_aside(kept),
             Verdict::Take if pass.same => self.put(kept, track, pass),
             Verdict::Take => self.put_if_new(kept, track, pass),
@@ -331,7 +346,7 @@ impl Bench {
         }
         pass.ingested.duplicates += 1;
         pass.irregular = true;
-        Span::Nowhere
+        Span::NOWHERE
     }
 
     #[inline]
@@ -356,20 +371,17 @@ impl Bench {
     /// Keeps the labels of a series that may become stale, although the block does not have it.
     fn lay_aside(&mut self, kept: Kept<'_>) -> Span {
         if kept.hash & flag::UNTRACKED != 0 {
-            return Span::Nowhere;
+            return Span::NOWHERE;
         }
         self.encode(kept.labels, kept.sample);
-        let start = self.aside.len() as u32;
+        let start = self.aside.len();
         self.aside.extend_from_slice(&self.encoded);
-        Span::Aside(start, self.aside.len() as u32)
+        Span::aside(start, self.aside.len())
     }
 
     pub(super) fn labels_at(&self, span: Span) -> &[u8] {
-        match span {
-            Span::Nowhere => &[],
-            Span::Block(start, end) => &self.block.series[start as usize..end as usize],
-            Span::Aside(start, end) => &self.aside[start as usize..end as usize],
-        }
+        let text = if span.0 & Span::ASIDE == 0 { &self.block.series } else { &self.aside };
+        &text[span.range()]
     }
 
     fn note_families<P: Parse>(&mut self, make: &impl Fn() -> Result<P, ParseError>, track: &mut Track) {

@@ -79,7 +79,7 @@ impl Bench {
     /// The final labels of the first `end` series; none for those that cannot become stale.
     fn tracked(&self, end: usize) -> impl Iterator<Item = &[u8]> {
         let spans = self.hashes[..end].iter().zip(&self.labels);
-        spans.map(|(hash, span)| self.labels_at(if hash & flag::UNTRACKED == 0 { *span } else { Span::Nowhere }))
+        spans.map(|(hash, span)| self.labels_at(if hash & flag::UNTRACKED == 0 { *span } else { Span::NOWHERE }))
     }
 
     fn remember(&mut self, track: &mut Track, pass: &Pass<'_>, good: bool, end: usize) {

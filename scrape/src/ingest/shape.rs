@@ -100,7 +100,7 @@ impl Shape {
     pub(super) fn encode(&self, metric: &str, labels: Labels<'_>, out: &mut Vec<u8>) {
         let mut start = 0;
         for step in &self.steps {
-            let value = step.from.map_or(metric, |index| labels.value(index as usize)).as_bytes();
+            let value = step.from.map_or(metric.as_bytes(), |index| labels.value_bytes(index as usize));
             let (end, own) = (step.end as usize, step.own as usize);
             let beginning = &self.bytes[start..end];
             start = end;

@@ -1,6 +1,7 @@
 //! What is remembered of a target's series from one scrape to the next: a hash of each, and their labels, packed.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rosterd_exposition::Metadata;
@@ -106,23 +107,28 @@ impl Track {
 
     /// Hands out the index and the final labels of each series that can become stale.
     pub(super) fn each(&self, packer: &mut Packer, mut see: impl FnMut(usize, &[u8])) {
-        let mut rest = packer.unpack(&self.packed, self.unpacked as usize);
+        self.unpack(packer);
         let mut index = 0;
-        while let Some(length) = take_varint(&mut rest) {
-            let (labels, behind) = rest.split_at(length as usize);
+        while let Some(labels) = packer.next() {
             if !labels.is_empty() {
-                see(index, labels);
+                see(index, &packer.plain[labels]);
             }
-            rest = behind;
             index += 1;
         }
+    }
+
+    /// Makes the final labels of all series ready for [`Packer::next`].
+    pub(super) fn unpack(&self, packer: &mut Packer) {
+        packer.unpack(&self.packed, self.unpacked as usize);
     }
 }
 
 /// Memory for packing and unpacking, which is large and soon the same for all.
 #[derive(Default)]
 pub(super) struct Packer {
-    plain: Vec<u8>,
+    pub(super) plain: Vec<u8>,
+    /// How far [`next`](Self::next) came.
+    at: usize,
     packed: Vec<u8>,
     compressor: Option<Compressor<'static>>,
     decompressor: Option<Decompressor<'static>>,
@@ -137,14 +143,24 @@ impl Packer {
         self.packed.as_slice().into()
     }
 
-    fn unpack(&mut self, packed: &[u8], length: usize) -> &[u8] {
+    /// Where the labels of the next series stand in `plain`; nowhere if they are not remembered.
+    pub(super) fn next(&mut self) -> Option<Range<usize>> {
+        let mut rest = self.plain.get(self.at..)?;
+        let before = rest.len();
+        let length = take_varint(&mut rest)? as usize;
+        let start = self.at + before - rest.len();
+        self.at = start + length;
+        Some(start..self.at)
+    }
+
+    fn unpack(&mut self, packed: &[u8], length: usize) {
+        self.at = 0;
         self.plain.clear();
         if length > 0 {
             let decompressor = self.decompressor.get_or_insert_with(|| Decompressor::new().expect("there is memory"));
             self.plain.reserve(length);
             decompressor.decompress_to_buffer(packed, &mut self.plain).expect("it was packed here");
         }
-        &self.plain
     }
 }
 

@@ -8,7 +8,16 @@ use super::pass::{Bench, Kept, Pass, Span};
 use super::report::count;
 use super::shape::encode_labels;
 
+/// Where the value stands in the field of a sample.
+const VALUE: usize = 3;
+
 impl Bench {
+    /// Makes ready for samples without timestamps of their own.
+    pub(super) fn prepare(&mut self, at_ms: i64) {
+        self.tail.clear();
+        put_sample(0.0, at_ms, &mut self.tail);
+    }
+
     /// Writes a series to the block. Returns where its labels stand.
     #[inline]
     pub(super) fn write(&mut self, kept: Kept<'_>, track: &Track, pass: &mut Pass<'_>) -> Span {
@@ -22,7 +31,7 @@ impl Bench {
         if histogram.is_some() || exemplars {
             self.fill_message(kept, track, pass);
         }
-        let Self { block, shapes, merged, encoded, message, .. } = self;
+        let Self { block, shapes, merged, encoded, message, tail, packer, .. } = self;
         let out = &mut block.series;
         let start = out.len();
         // Most series need two bytes for their length.
@@ -31,18 +40,26 @@ impl Bench {
             Final::Shape(index) => shapes[index].encode(sample.name, sample.labels, out),
             Final::Merged => encode_labels(merged.iter(), out),
             Final::Encoded => out.extend_from_slice(encoded),
+            Final::Remembered(start, end) => out.extend_from_slice(&packer.plain[start as usize..end as usize]),
         }
         let end = out.len();
         if histogram.is_none() && !exemplars {
-            put_sample(sample.value, at_ms, out);
+            if at_ms == pass.at_ms {
+                // All but the value is the same for most.
+                let value = out.len() + VALUE;
+                out.extend_from_slice(tail);
+                out[value..value + 8].copy_from_slice(&sample.value.to_le_bytes());
+            } else {
+                put_sample(sample.value, at_ms, out);
+            }
             block.counts.samples += 1;
         } else {
             out.extend_from_slice(message);
         }
         let moved = put_length(start + 1, out);
         count(block, at_ms);
-        let place = |at: usize| (at as i64 + moved) as u32;
-        Span::Block(place(start + 3), place(end))
+        let place = |at: usize| at.wrapping_add_signed(moved);
+        Span::block(place(start + 3), place(end))
     }
 
     /// Encodes what is not a plain sample: a native histogram, exemplars.
@@ -69,7 +86,7 @@ impl Bench {
 /// Writes the length of a series into the two bytes that were kept for it at `at`. Returns by how much what follows had to be
 /// moved for that.
 #[inline]
-fn put_length(at: usize, out: &mut Vec<u8>) -> i64 {
+fn put_length(at: usize, out: &mut Vec<u8>) -> isize {
     let length = out.len() - at - 2;
     if (0x80..0x4000).contains(&length) {
         out[at] = length as u8 | 0x80;
@@ -78,7 +95,7 @@ fn put_length(at: usize, out: &mut Vec<u8>) -> i64 {
     }
     let mut bytes = Vec::new();
     field::put_varint(length as u64, &mut bytes);
-    let moved = bytes.len() as i64 - 2;
+    let moved = bytes.len() as isize - 2;
     out.splice(at..at + 2, bytes);
     moved
 }
