@@ -33,8 +33,15 @@ fn config(folder: &Folder, kind: Kind, backend: &Backend, shape: Shape, options:
     if kind != Kind::Vmagent {
         writeln!(config, "remote_write:\n- url: {}", backend.receiver()).expect("a string takes any text");
     }
-    if kind == Kind::Rosterd && options.message == 2 {
-        config.push_str("  protobuf_message: io.prometheus.write.v2.Request\n");
+    if kind == Kind::Rosterd {
+        let message = if options.message == 2 { "io.prometheus.write.v2.Request" } else { "prometheus.WriteRequest" };
+        let compression = &options.compression;
+        write!(
+            config,
+            "  name: sink\n  protobuf_message: {message}\n\
+             rosterd: {{remote_write: {{sink: {{compression: {compression}}}}}}}\n"
+        )
+        .expect("a string takes any text");
     }
     config
 }

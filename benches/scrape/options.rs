@@ -28,6 +28,8 @@ pub(super) struct Options {
     pub(super) kinds: Vec<Kind>,
     /// The version of remote write that rosterd is told to use.
     pub(super) message: u8,
+    /// And how to compress its requests.
+    pub(super) compression: String,
     /// In place of those of the scenario.
     targets: Option<usize>,
     series: Option<usize>,
@@ -43,6 +45,7 @@ impl Default for Options {
             outage: Duration::from_secs(60),
             kinds: Kind::ALL.to_vec(),
             message: 1,
+            compression: "snappy".to_owned(),
             targets: None,
             series: None,
             interval: None,
@@ -62,6 +65,7 @@ impl Options {
                 Some(("--outage", value)) => options.outage = seconds(value),
                 Some(("--only", names)) => options.kinds = names.split(',').map(Kind::named).collect(),
                 Some(("--message", value)) => options.message = number(value),
+                Some(("--compression", value)) => options.compression = value.to_owned(),
                 Some(("--targets", value)) => options.targets = Some(number(value)),
                 Some(("--series", value)) => options.series = Some(number(value)),
                 Some(("--interval", value)) => options.interval = Some(seconds(value)),
