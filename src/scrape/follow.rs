@@ -1,8 +1,10 @@
 //! Keeps the engine in step with configuration and roster: level-triggered, in proportion to what changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use rosterd_discovery::ProviderKey;
+use rosterd_model::Labels;
 use rosterd_scrape::{Change, Engine, Job};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,10 @@ struct Known {
     job: Arc<Job>,
     pages: Vec<Arc<Page>>,
     too_many: Option<(usize, usize)>,
+    providers: Vec<ProviderKey>,
+    /// Targets of providers that a reload replaced. They are scraped until the new ones have reported: not known yet is
+    /// not gone.
+    held: HashSet<Labels>,
 }
 
 /// Brings the engine to what is wanted, whenever that changes, until stopped.
@@ -39,12 +45,8 @@ pub(crate) async fn follow(
             }
             for (name, job) in jobs.iter() {
                 let Some(view) = view.job(name) else { continue };
-                let before = known.get(name);
-                if let Some(change) = change(before, job, view) {
-                    known.insert(
-                        Arc::clone(name),
-                        Known { job: Arc::clone(job), pages: view.pages().to_vec(), too_many: change.too_many },
-                    );
+                let known = known.entry(Arc::clone(name)).or_insert_with(|| Known::new(job));
+                if let Some(change) = known.follow(job, view) {
                     engine.change(change).await;
                 }
             }
@@ -58,16 +60,44 @@ pub(crate) async fn follow(
     }
 }
 
-/// What the engine has to be told of a job, if anything.
-fn change(known: Option<&Known>, job: &Arc<Job>, view: &JobView) -> Option<Change> {
-    let too_many = match view.within_limit() {
-        Err(NotServable::TargetLimit { targets, limit, .. }) => Some((targets, limit)),
-        Err(NotServable::Unsynced { .. }) | Ok(()) => None,
-    };
-    let Difference { added, removed } = difference(known.map_or(&[], |known| &known.pages), view.pages());
-    let same = known.is_some_and(|known| Arc::ptr_eq(&known.job, job) && known.too_many == too_many);
-    if same && added.is_empty() && removed.is_empty() {
-        return None;
+impl Known {
+    /// Nothing of it is known.
+    fn new(job: &Arc<Job>) -> Self {
+        Self { job: Arc::clone(job), pages: Vec::new(), too_many: None, providers: Vec::new(), held: HashSet::new() }
     }
-    Some(Change { job: Arc::clone(job), too_many, removed, added })
+
+    /// Goes on to what is wanted now; returns what the engine has to be told, if anything.
+    fn follow(&mut self, job: &Arc<Job>, view: &JobView) -> Option<Change> {
+        let too_many = match view.within_limit() {
+            Err(NotServable::TargetLimit { targets, limit, .. }) => Some((targets, limit)),
+            Err(NotServable::Unsynced { .. }) | Ok(()) => None,
+        };
+        let Difference { mut added, mut removed } = difference(&self.pages, view.pages());
+        self.hold(view, &mut added, &mut removed);
+        let same = Arc::ptr_eq(&self.job, job) && self.too_many == too_many;
+        self.job = Arc::clone(job);
+        self.pages = view.pages().to_vec();
+        self.too_many = too_many;
+        let nothing = same && added.is_empty() && removed.is_empty();
+        (!nothing).then(|| Change { job: Arc::clone(job), too_many, removed, added })
+    }
+
+    /// Holds removals back that come with other providers, until these have reported.
+    fn hold(&mut self, view: &JobView, added: &mut Vec<Labels>, removed: &mut Vec<Labels>) {
+        let providers = view.providers().iter().map(|(key, _)| key);
+        let replaced = !self.providers.iter().eq(providers.clone());
+        if replaced {
+            self.providers = providers.cloned().collect();
+        }
+        let unsynced = !view.unsynced().is_empty();
+        if unsynced && replaced {
+            self.held.extend(removed.drain(..));
+        }
+        if !self.held.is_empty() {
+            added.retain(|labels| !self.held.remove(labels));
+            if !unsynced {
+                removed.extend(self.held.drain());
+            }
+        }
+    }
 }

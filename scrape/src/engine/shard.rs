@@ -192,15 +192,16 @@ impl Shard {
             }
             self.free.push(slot);
         }
+        let (now, wall) = (Instant::now(), self.clock.now());
         if !Arc::ptr_eq(&targets.job, &job) {
             for slot in targets.slots.values() {
                 if let Some(entry) = self.entries[*slot as usize].as_mut() {
                     entry.set_job(&job);
+                    replaced(&mut self.intake, &*self.sink, entry, &targets.job, wall);
                 }
             }
             targets.job = Arc::clone(&job);
         }
-        let (now, wall) = (Instant::now(), self.clock.now());
         job.metrics.targets.add(added.len() as i64);
         for labels in added {
             let key = key(&labels);
@@ -212,7 +213,9 @@ impl Shard {
                 job.metrics.targets.dec();
                 let status = self.statuses.remove(&job.name, before.labels.fingerprint());
                 self.statuses.update(&job.name, labels.fingerprint(), |now| *now = status.unwrap_or_default());
+                let before_job = Arc::clone(&before.job);
                 entry.succeed(before);
+                replaced(&mut self.intake, &*self.sink, &entry, &before_job, wall);
             }
             let slot = self.free.pop().unwrap_or_else(|| {
                 self.entries.push(None);
@@ -252,6 +255,15 @@ impl Shard {
         self.free.clear();
         let entries = std::mem::take(&mut self.entries);
         entries.into_iter().flatten().for_each(|entry| self.gone(entry, stale));
+    }
+}
+
+/// Marks automatic series as stale that a target does not have any more, now that its job is another one.
+fn replaced(intake: &mut Intake, sink: &dyn Sink, entry: &Entry, before: &Job, wall: u64) {
+    let (old, new) = (&before.rules, &entry.job.rules);
+    if old.external != new.external || old.extra_metrics != new.extra_metrics {
+        intake.replaced(entry, before, (wall / 1_000_000) as i64);
+        sink.push(entry.key, intake.block());
     }
 }
 

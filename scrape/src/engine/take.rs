@@ -105,6 +105,13 @@ impl Intake {
         }
     }
 
+    /// Marks automatic series as stale that the target has no more by the rules of another job.
+    pub(super) fn replaced(&mut self, entry: &Entry, before: &Job, at_ms: i64) {
+        self.bench.begin();
+        let target: Vec<_> = Target(&entry.labels).public().collect();
+        self.bench.replaced(&entry.track, &before.rules, &entry.job.rules, &target, at_ms);
+    }
+
     /// Marks everything that the target ever had as stale: it is gone.
     pub(super) fn end(&mut self, entry: &mut Entry, at_ms: i64) {
         self.bench.begin();

@@ -48,6 +48,20 @@ impl Bench {
         track.reported = true;
     }
 
+    /// Adds stale markers of automatic series that other rules do not have any more, or have with other labels. To be called
+    /// along with [`Track::rules_changed`].
+    pub fn replaced(&mut self, track: &Track, before: &Rules, now: &Rules, target: &[(&str, &str)], at_ms: i64) {
+        if !track.reported {
+            return;
+        }
+        let report = Report::default();
+        for (name, _) in series(&report, before) {
+            if before.external != now.external || series(&report, now).all(|(kept, _)| kept != name) {
+                self.automatic(before, target, name, STALE, at_ms);
+            }
+        }
+    }
+
     /// Adds stale markers of everything that the target ever had: it is gone.
     pub fn end(&mut self, track: &mut Track, rules: &Rules, target: &[(&str, &str)], at_ms: i64) {
         self.failed(track, at_ms);

@@ -35,7 +35,9 @@ impl Bench {
             self.other.know(track);
         }
         pass.ingested.added = self.added(end.min(counted));
-        let gone = if track.stale { Vec::new() } else { self.gone(track, end) };
+        // Of a scrape that failed by new rules nothing stays: what it left out is no guide to what was sent by the old ones.
+        let stays = if good || !track.outdated { end } else { 0 };
+        let gone = if track.stale { Vec::new() } else { self.gone(track, stays) };
         self.remember(track, pass, good, end);
         if !good {
             self.begin();

@@ -198,6 +198,40 @@ fn other_rules_make_series_stale_whose_labels_they_change() {
 }
 
 #[test]
+fn a_scrape_that_fails_by_other_rules_leaves_nothing_behind() {
+    let mut scraped = Scraped::default();
+    scraped.good("a 1\nb{x=\"1\"} 1\n", 10);
+    scraped.rules.label_limit = 3;
+    scraped.track.rules_changed();
+    scraped.ingest("a 1\nb{x=\"1\"} 1\n", 20).expect_err("the second has too many labels");
+    let stale = ["__name__=a,instance=h:1,job=j stale 20", "__name__=b,instance=h:1,job=j,x=1 stale 20"];
+    assert_eq!(scraped.block(), stale);
+    scraped.ingest("a 1\nb{x=\"1\"} 1\n", 30).expect_err("the second has too many labels");
+    assert!(scraped.block().is_empty());
+    assert_eq!(scraped.good("a 1\n", 40).0, ["__name__=a,instance=h:1,job=j 1 40"]);
+}
+
+#[test]
+fn automatic_series_that_other_rules_do_not_have_become_stale() {
+    let mut scraped = Scraped::with(Rules { extra_metrics: true, ..Rules::default() });
+    let replaced = |scraped: &mut Scraped, now: Rules| {
+        let before = std::mem::replace(&mut scraped.rules, now);
+        scraped.bench.begin();
+        scraped.bench.replaced(&scraped.track, &before, &scraped.rules, &TARGET, 20);
+        scraped.block()
+    };
+    assert!(replaced(&mut scraped, Rules { extra_metrics: true, ..Rules::default() }).is_empty(), "nothing was sent");
+    scraped.bench.begin();
+    scraped.bench.report(&mut scraped.track, &scraped.rules, &TARGET, &Report::default(), 10);
+    let names = ["scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes"];
+    let expected = names.map(|name| format!("__name__={name},instance=h:1,job=j stale 20"));
+    assert_eq!(replaced(&mut scraped, Rules::default()), expected);
+    let external = vec![("cluster".to_owned(), "c".to_owned())];
+    let found = replaced(&mut scraped, Rules { external, ..Rules::default() });
+    assert_eq!((found.len(), found[0].as_str()), (5, "__name__=up,instance=h:1,job=j stale 20"));
+}
+
+#[test]
 fn the_automatic_series_come_and_go_with_the_target() {
     let mut scraped = Scraped::with(Rules { extra_metrics: true, sample_limit: 9, ..Rules::default() });
     let (_, ingested) = scraped.good("a 1\n", 10);
