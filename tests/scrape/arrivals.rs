@@ -11,6 +11,11 @@ use super::counter::SERIES;
 /// The value that says that a series is gone.
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 
+/// Whether a sample says that its series is gone.
+pub(crate) fn is_stale(sample: &ReceivedSample) -> bool {
+    sample.value.is_some_and(|value| value.to_bits() == STALE)
+}
+
 /// Labels as they came.
 type Labels = Vec<(String, String)>;
 

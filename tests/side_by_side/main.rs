@@ -12,6 +12,7 @@ mod names;
 mod odd;
 mod programs;
 mod receivers;
+mod reloads;
 mod scrapes;
 mod series;
 mod source;
