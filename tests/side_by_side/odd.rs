@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use super::exporter::{Exporter, Page, Pages};
 use super::programs::{Wrapper, prometheus_agent, rosterd};
-use super::series::{Events, difference, events};
+use super::series::{Events, Seen, difference};
+use super::targets::Labels;
 
 /// Expositions in Prometheus' text format.
 const TEXT: &[&str] = &[
@@ -161,12 +162,16 @@ fn configuration(exporter: &Exporter, receiver: &RemoteWriteReceiver) -> String 
 }
 
 /// What was said of each page.
-fn by_page(receiver: &RemoteWriteReceiver) -> BTreeMap<String, Events> {
+fn by_page(seen: &Seen) -> BTreeMap<String, Events> {
     let mut pages = BTreeMap::<_, Events>::new();
-    for (labels, events) in events(receiver, |labels| labels["__name__"] != "scrape_duration_seconds") {
-        pages.entry(labels["page"].clone()).or_default().insert(labels, events);
+    for (labels, events) in &seen.events {
+        pages.entry(labels["page"].clone()).or_default().insert(labels.clone(), events.clone());
     }
     pages
+}
+
+fn is_stable(labels: &Labels) -> bool {
+    labels["__name__"] != "scrape_duration_seconds"
 }
 
 #[test]
@@ -179,8 +184,12 @@ fn odd_expositions_are_taken_or_refused_alike() {
         let _prometheus = prometheus_agent(&folder.write("prometheus.yml", config(1))).await;
         exporter.wait_seen(&["rosterd", "Prometheus"], 2).await;
         let end = Instant::now() + patience();
+        let mut seen = [Seen::new(is_stable), Seen::new(is_stable)];
         loop {
-            let [ours, theirs] = receivers.each_ref().map(by_page);
+            for (seen, receiver) in seen.iter_mut().zip(&receivers) {
+                seen.take(receiver);
+            }
+            let [ours, theirs] = seen.each_ref().map(by_page);
             let pages = pages();
             let differences = pages.keys().filter_map(|page| {
                 let [ours, theirs] = [&ours, &theirs].map(|all| all.get(page).cloned().unwrap_or_default());

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::exporter::{Exporter, Page, Pages};
 use super::programs::{Wrapper, prometheus_agent, rosterd};
-use super::series::{Events, difference, events};
+use super::series::{Events, Seen, difference};
 use super::targets::Labels;
 
 const PROGRAMS: [&str; 2] = ["rosterd", "Prometheus"];
@@ -33,12 +33,14 @@ fn lives(events: &Events, job: &str, name: &str) -> bool {
 /// What a receiver got, without what is as it is on purpose: 2.42 forgets more than it has to, and counts what it forgot as
 /// added. Its agent never sends a series that came first in a scrape that it refused. And with a new `sample_limit` it leaves
 /// series alone that stand before the first one too many, though it does not send them any more; rosterd marks them as stale.
-fn seen(receiver: &RemoteWriteReceiver) -> Events {
-    let is_stable =
-        |labels: &Labels| !["scrape_duration_seconds", "scrape_series_added"].contains(&labels["__name__"].as_str());
-    let mut events = events(receiver, is_stable);
+fn told(events: &Events) -> Events {
+    let mut events = events.clone();
     events.retain(|labels, _| labels["__name__"] != "a" || !labels["job"].starts_with("sample limit"));
     events
+}
+
+fn is_stable(labels: &Labels) -> bool {
+    !["scrape_duration_seconds", "scrape_series_added"].contains(&labels["__name__"].as_str())
 }
 
 /// Any Prometheus leaves the series of a job that is gone as they were; rosterd marks them as stale.
@@ -48,10 +50,18 @@ fn end_removed_jobs(events: &mut Events) {
 }
 
 /// Waits until both got the same, and what `wanted` says.
-async fn agree(receivers: &[RemoteWriteReceiver; 2], reloaded: bool, wanted: impl Fn(&Events) -> bool) {
+async fn agree(
+    receivers: &[RemoteWriteReceiver; 2],
+    seen: &mut [Seen; 2],
+    reloaded: bool,
+    wanted: impl Fn(&Events) -> bool,
+) {
     let end = Instant::now() + patience();
     loop {
-        let [ours, mut theirs] = receivers.each_ref().map(seen);
+        for (seen, receiver) in seen.iter_mut().zip(receivers) {
+            seen.take(receiver);
+        }
+        let [ours, mut theirs] = seen.each_ref().map(|seen| told(&seen.events));
         if reloaded {
             end_removed_jobs(&mut theirs);
         }
@@ -69,6 +79,7 @@ fn a_reload_ends_and_begins_the_same_series() {
     leak_checked_live(|| async {
         let (folder, exporter) = (Folder::new(), Exporter::start(pages(1)).await);
         let receivers = [RemoteWriteReceiver::start().await, RemoteWriteReceiver::start().await];
+        let mut seen = [Seen::new(is_stable), Seen::new(is_stable)];
         let names = ["rosterd.yml", "prometheus.yml"];
         let write = |which: &str| {
             for (name, receiver) in names.into_iter().zip(&receivers) {
@@ -80,14 +91,14 @@ fn a_reload_ends_and_begins_the_same_series() {
         let ours = rosterd(&folder.path(names[0]), Wrapper::default(), &[]).await;
         let theirs = prometheus_agent(&folder.path(names[1])).await;
         let begun = |events: &Events| lives(events, "untouched", "a") && lives(events, "other mechanism", "a");
-        agree(&receivers, false, begun).await;
+        agree(&receivers, &mut seen, false, begun).await;
 
         write("reload_after");
         for program in [&ours, &theirs] {
             program.signal(Signal::HUP);
         }
         let reloaded = |events: &Events| lives(events, "named after", "a") && !lives(events, "removed", "a");
-        agree(&receivers, true, reloaded).await;
+        agree(&receivers, &mut seen, true, reloaded).await;
 
         // And all that should goes on.
         exporter.change(pages(2));
@@ -101,6 +112,6 @@ fn a_reload_ends_and_begins_the_same_series() {
                 .into_iter()
                 .all(of_job)
         };
-        agree(&receivers, true, goes_on).await;
+        agree(&receivers, &mut seen, true, goes_on).await;
     });
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::exporter::{Exporter, Page, Pages};
 use super::programs::{Wrapper, node_exporter, prometheus_agent, rosterd};
-use super::series::{Events, difference, events};
+use super::series::{Events, Seen, difference};
 use super::targets::{Labels, only_one};
 
 /// As they call themselves.
@@ -23,6 +23,7 @@ struct Stage {
     node: Server,
     exporter: Exporter,
     receivers: [RemoteWriteReceiver; 2],
+    seen: [Seen; 2],
     folder: Folder,
 }
 
@@ -34,7 +35,14 @@ impl Stage {
         let of = |number: usize| configuration(&exporter, &node, &receivers[number], "{}");
         let ours = rosterd(&folder.write("rosterd.yml", of(0)), Wrapper::default(), &[]).await;
         let theirs = prometheus_agent(&folder.write("prometheus.yml", of(1))).await;
-        Self { programs: [ours, theirs], node, exporter, receivers, folder }
+        Self {
+            programs: [ours, theirs],
+            node,
+            exporter,
+            receivers,
+            seen: [Seen::new(is_stable), Seen::new(is_stable)],
+            folder,
+        }
     }
 
     /// Has other pages, and waits until both have seen each of them twice: what the first of a program's requests gave
@@ -53,31 +61,19 @@ impl Stage {
     }
 
     /// What both receivers got.
-    fn events(&self) -> [Events; 2] {
-        let [ours, theirs] = &self.receivers;
-        let mut theirs = events(theirs, is_stable);
+    fn events(&mut self) -> [Events; 2] {
+        for (seen, receiver) in self.seen.iter_mut().zip(&self.receivers) {
+            seen.take(receiver);
+        }
+        let [ours, mut theirs] = self.seen.each_ref().map(|seen| seen.events.clone());
         for (_why, translate) in DIFFERENCES {
             translate(&mut theirs);
         }
-        [events(ours, is_stable), theirs]
-    }
-
-    /// Waits until both got the same exemplars, and metadata of the same families.
-    async fn agree_on_the_rest(&self) {
-        let both = || self.receivers.each_ref().map(|receiver| (exemplars(receiver), families(receiver)));
-        let end = Instant::now() + patience();
-        loop {
-            let [ours, theirs] = both();
-            if ours == theirs && !ours.0.is_empty() && ours.1.contains("node_memory_MemTotal_bytes") {
-                return;
-            }
-            assert!(Instant::now() < end, "{ours:#?}\n{theirs:#?}");
-            sleep(Duration::from_millis(200)).await;
-        }
+        [ours, theirs]
     }
 
     /// Waits until both got the same, and what `wanted` says.
-    async fn agree(&self, wanted: impl Fn(&Events) -> bool) {
+    async fn agree(&mut self, wanted: impl Fn(&Events) -> bool) {
         let end = Instant::now() + patience();
         loop {
             let [ours, theirs] = self.events();
@@ -89,6 +85,25 @@ impl Stage {
                 assert!(difference.is_empty(), "rosterd and Prometheus do not agree:\n{difference}");
                 panic!("they agree, but not on what was to come:\n{ours:#?}");
             }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Waits until both got the same exemplars, and metadata of the same families.
+    async fn agree_on_the_rest(&mut self) {
+        let end = Instant::now() + patience();
+        loop {
+            self.events();
+            let [(ours, our_families), (theirs, their_families)] =
+                self.seen.each_ref().map(|seen| (seen.exemplars.clone(), seen.families.clone()));
+            let theirs = theirs.into_iter().map(|(series, labels, value)| (float_labels(series), labels, value));
+            let theirs: BTreeSet<_> = theirs.collect();
+            let complete = !ours.is_empty() && our_families.contains("node_memory_MemTotal_bytes");
+            if complete && ours == theirs && our_families == their_families {
+                return;
+            }
+            let families = only_one(&our_families, &their_families, PROGRAMS);
+            assert!(Instant::now() < end, "{}{families}", only_one(&ours, &theirs, PROGRAMS));
             sleep(Duration::from_millis(200)).await;
         }
     }
@@ -105,19 +120,6 @@ fn configuration(exporter: &Exporter, node: &Server, receiver: &RemoteWriteRecei
 fn files(exporter: &Exporter, count: usize) -> String {
     let group = |number| format!("- targets: ['{}']\n  labels: {{number: '{number}'}}\n", exporter.address());
     (0..count).map(group).collect()
-}
-
-/// The exemplars that a receiver got, each with its series. When they were scraped does not matter.
-fn exemplars(receiver: &RemoteWriteReceiver) -> BTreeSet<(Labels, Labels, String)> {
-    let labels = |pairs: Vec<(String, String)>| pairs.into_iter().collect::<Labels>();
-    let all = receiver.requests().into_iter().flat_map(|request| request.exemplars);
-    all.map(|exemplar| (float_labels(labels(exemplar.series)), labels(exemplar.labels), exemplar.value.to_string()))
-        .collect()
-}
-
-/// The families that a receiver got metadata of.
-fn families(receiver: &RemoteWriteReceiver) -> BTreeSet<String> {
-    receiver.requests().into_iter().flat_map(|request| request.metadata).collect()
 }
 
 /// Since 3.0 the labels `le` and `quantile` are written as floats (migration guide).
@@ -323,7 +325,7 @@ fn the_same_configuration_sends_the_same_series() {
     leak_checked_live(|| async {
         // Prometheus sends nothing from before its start.
         let start_ms = now_ms() + 120_000;
-        let stage = Stage::start(first(start_ms)).await;
+        let mut stage = Stage::start(first(start_ms)).await;
         stage.exporter.wait_seen(&PROGRAMS, 2).await;
         tell_the_same(&stage, metadata, |ours, theirs| only_one(&ours, &theirs, PROGRAMS)).await;
         stage.agree(|events| has(events, "up", &[("job", "dead")], &["0"])).await;

@@ -113,6 +113,8 @@ type Rule = Box<dyn Fn(&WriteRequest) -> WriteAnswer + Send>;
 #[derive(Default)]
 struct State {
     received: Vec<WriteRequest>,
+    /// How many were taken before.
+    taken: usize,
     next: VecDeque<WriteAnswer>,
     rule: Option<Rule>,
 }
@@ -200,6 +202,15 @@ impl RemoteWriteReceiver {
         self.state().received.clone()
     }
 
+    /// All requests so far, which are forgotten: for tests that would otherwise look at the same ones over and over. Those
+    /// that wait for their answer stay.
+    pub fn take_requests(&self) -> Vec<WriteRequest> {
+        let mut state = self.state();
+        let end = state.received.iter().position(|request| request.status == 0).unwrap_or(state.received.len());
+        state.taken += end;
+        state.received.drain(..end).collect()
+    }
+
     /// The samples of all requests that were answered by 2xx, in order.
     pub fn samples(&self) -> Vec<ReceivedSample> {
         let state = self.state();
@@ -251,11 +262,12 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> io::Result<
         let reply = next.or_else(|| state.rule.as_ref().map(|rule| rule(&received))).unwrap_or_default();
         received.status = if reply.delay.is_zero() { reply.status } else { 0 };
         state.received.push(received.clone());
-        (reply, state.received.len() - 1)
+        (reply, state.taken + state.received.len() - 1)
     };
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = index - state.taken;
         state.received[index].status = reply.status;
     }
     let mut response = Response::new(Full::from(reply.body));
