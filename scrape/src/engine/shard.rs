@@ -108,7 +108,8 @@ impl Shard {
                 Event::Due => {
                     while let Some(ticket) = self.next_due() {
                         let Some(entry) = self.entry(ticket) else { continue };
-                        running.push(begin(entry, ticket));
+                        // In a box: the socket remembers whom to wake, and with it all of a future that stands in the set itself.
+                        running.push(Box::pin(begin(entry, ticket)));
                         self.metrics.running.inc();
                     }
                 }
