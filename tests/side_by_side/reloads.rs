@@ -43,6 +43,18 @@ fn is_stable(labels: &Labels) -> bool {
     !["scrape_duration_seconds", "scrape_series_added"].contains(&labels["__name__"].as_str())
 }
 
+/// A target that is scraped at another time after the reload may be marked as stale by any Prometheus although it goes on: the
+/// marker has the time of a scrape that would have been. rosterd does not.
+fn forget_gaps(events: &mut Events) {
+    let moved = ["interval", "timeout", "path", "parameters", "other mechanism"];
+    for (_, events) in events.iter_mut().filter(|(labels, _)| moved.contains(&labels["job"].as_str())) {
+        let goes_on = events.iter().rposition(|event| event != "stale").unwrap_or_default();
+        let kept: Vec<_> = events.drain(..goes_on).filter(|event| event != "stale").collect();
+        events.splice(0..0, kept);
+        events.dedup();
+    }
+}
+
 /// Any Prometheus leaves the series of a job that is gone as they were; rosterd marks them as stale.
 fn end_removed_jobs(events: &mut Events) {
     let removed = events.iter_mut().filter(|(labels, _)| ["removed", "named before"].contains(&labels["job"].as_str()));
@@ -64,6 +76,7 @@ async fn agree(
         let [ours, mut theirs] = seen.each_ref().map(|seen| told(&seen.events));
         if reloaded {
             end_removed_jobs(&mut theirs);
+            forget_gaps(&mut theirs);
         }
         if ours == theirs && wanted(&ours) {
             return;
