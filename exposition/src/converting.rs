@@ -31,7 +31,7 @@ impl Parse for ConvertingParser<'_> {
         loop {
             let step = match self.pending.take() {
                 Some(step) => Some(step),
-                None => self.text.advance()?,
+                None => self.text.advance(0, |_| false)?,
             };
             let Some(step) = step else {
                 return Ok(if self.collector.finish() { Some(self.collector.entry()) } else { None });

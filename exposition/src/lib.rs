@@ -32,6 +32,17 @@ pub use text::{Dialect, TextParser};
 pub trait Parse {
     /// The next entry; `None` at the end. After an error the parser is not to be used again.
     fn next(&mut self) -> Result<Option<Entry<'_>>, ParseError>;
+
+    /// The next entry, for those who know which series is due and how many bytes its identity has. If these bytes stand
+    /// there and `is_due` says that they are that series, its name and labels are not looked at and left empty. A parser may
+    /// do without asking.
+    fn next_due(&mut self, length: usize, is_due: impl FnMut(&[u8]) -> bool) -> Result<Option<Entry<'_>>, ParseError>
+    where
+        Self: Sized,
+    {
+        let _ = (length, is_due);
+        self.next()
+    }
 }
 
 #[doc(hidden)]

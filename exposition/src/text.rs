@@ -405,14 +405,19 @@ pub(crate) enum Step {
 impl Parse for TextParser<'_> {
     #[inline]
     fn next(&mut self) -> Result<Option<Entry<'_>>> {
-        Ok(self.advance()?.map(|step| self.entry(&step)))
+        self.next_due(0, |_| false)
+    }
+
+    #[inline]
+    fn next_due(&mut self, length: usize, is_due: impl FnMut(&[u8]) -> bool) -> Result<Option<Entry<'_>>> {
+        Ok(self.advance(length, is_due)?.map(|step| self.entry(&step)))
     }
 }
 
 impl TextParser<'_> {
-    /// Reads on to the next entry.
+    /// Reads on to the next entry; the arguments are those of [`Parse::next_due`].
     #[inline]
-    pub(crate) fn advance(&mut self) -> Result<Option<Step>> {
+    pub(crate) fn advance(&mut self, length: usize, mut is_due: impl FnMut(&[u8]) -> bool) -> Result<Option<Step>> {
         if !self.unescaped.is_empty() {
             self.unescaped.clear();
         }
@@ -435,9 +440,12 @@ impl TextParser<'_> {
                     }
                 }
                 Some(byte) if byte == b'{' || is_name_start(byte) => {
-                    let found = match self.plain_sample()? {
+                    let found = match self.due_sample(length, &mut is_due)? {
                         Some(found) => found,
-                        None => self.sample()?,
+                        None => match self.plain_sample()? {
+                            Some(found) => found,
+                            None => self.sample()?,
+                        },
                     };
                     return Ok(Some(Step::Sample(found)));
                 }

@@ -12,27 +12,59 @@ use crate::entry::Piece;
 use crate::number::{exact, parse_float};
 
 impl<'b> TextParser<'b> {
+    /// A line with the series that is due, and without timestamp.
+    #[inline]
+    pub(super) fn due_sample(
+        &mut self,
+        length: usize,
+        is_due: &mut impl FnMut(&[u8]) -> bool,
+    ) -> Result<Option<Found>> {
+        let bytes = self.body.as_bytes();
+        let series_end = self.at + length;
+        if length == 0 || bytes.get(series_end) != Some(&b' ') {
+            return Ok(None);
+        }
+        let Some((value, end)) = number(self.body, series_end + 1) else { return Ok(None) };
+        let has_timestamp = bytes[end] == b' ' && !self.exemplar_follows(end);
+        if has_timestamp || !is_due(&bytes[self.at..series_end]) {
+            return Ok(None);
+        }
+        self.labels.clear();
+        self.plain_labels = 0;
+        (self.was_plain, self.names_stay) = (false, false);
+        self.plain_end(Found { series_end, name: self.piece(self.at, self.at), value, timestamp_ms: None }, end)
+    }
+
     /// A line with a sample, such as `name{label="value"} 1.5`. The place is at its first byte, and stays there if it is
     /// another kind of line.
     #[inline]
     pub(super) fn plain_sample(&mut self) -> Result<Option<Found>> {
         let Some((name, series_end)) = self.plain_series() else { return Ok(None) };
-        let body = self.body;
-        let bytes = body.as_bytes();
-        if bytes.get(series_end) != Some(&b' ') {
+        if self.body.as_bytes().get(series_end) != Some(&b' ') {
             return Ok(None);
         }
-        let Some((value, mut end)) = number(body, series_end + 1) else { return Ok(None) };
+        let Some((value, mut end)) = number(self.body, series_end + 1) else { return Ok(None) };
         let mut timestamp_ms = None;
-        if bytes.get(end) == Some(&b' ') {
-            if self.dialect == Dialect::OpenMetrics && bytes[end + 1..].starts_with(b"# {") {
-                self.at = end + 1;
-                self.exemplar()?;
-                end = self.at;
-            } else {
-                let Some((timestamp, after)) = self.plain_timestamp(end + 1) else { return Ok(None) };
-                (timestamp_ms, end) = (Some(timestamp), after);
-            }
+        if self.body.as_bytes()[end] == b' ' && !self.exemplar_follows(end) {
+            let Some((timestamp, after)) = self.plain_timestamp(end + 1) else { return Ok(None) };
+            (timestamp_ms, end) = (Some(timestamp), after);
+        }
+        self.plain_end(Found { series_end, name, value, timestamp_ms }, end)
+    }
+
+    #[inline]
+    fn exemplar_follows(&self, space: usize) -> bool {
+        self.dialect == Dialect::OpenMetrics && self.body.as_bytes()[space + 1..].starts_with(b"# {")
+    }
+
+    /// The end of a line with a sample, perhaps with an exemplar before it.
+    #[inline]
+    fn plain_end(&mut self, found: Found, mut end: usize) -> Result<Option<Found>> {
+        let bytes = self.body.as_bytes();
+        if bytes.get(end) == Some(&b' ') && found.timestamp_ms.is_none() && self.exemplar_follows(end) {
+            self.at = end + 1;
+            self.exemplar()?;
+            end = self.at;
         }
         if bytes.get(end) != Some(&b'\n') {
             // The exemplar has moved the place.
@@ -40,7 +72,7 @@ impl<'b> TextParser<'b> {
             return Ok(None);
         }
         self.at = end + 1;
-        Ok(Some(Found { series_end, name, value, timestamp_ms }))
+        Ok(Some(found))
     }
 
     /// The name and where the series ends.

@@ -155,6 +155,31 @@ fn faults_of_openmetrics_say_where() {
 }
 
 #[test]
+fn a_series_that_is_due_is_not_looked_at() {
+    let mut asked = Vec::new();
+    let mut read = |body: &str, dialect, length| {
+        let mut parser = TextParser::new(body.as_bytes(), dialect).unwrap();
+        let entry = parser.next_due(length, |series| {
+            asked.push(String::from_utf8(series.to_vec()).unwrap());
+            series.starts_with(b"a{b")
+        });
+        match entry.unwrap() {
+            Some(Entry::Sample(sample)) => {
+                format!("{:?} {} {}", sample.name, sample.value, sample.exemplars.iter().count())
+            }
+            other => panic!("a sample is due, and not {other:?}"),
+        }
+    };
+    assert_eq!(read("a{b=\"c\"} 1\n", Prometheus, 8), "\"\" 1 0");
+    assert_eq!(read("a{b=\"c\"} 1 5\n", Prometheus, 8), "\"a\" 1 0", "it has a timestamp");
+    assert_eq!(read("a{b=\"c\"} 1 # {} 2\n# EOF\n", OpenMetrics, 8), "\"\" 1 1");
+    assert_eq!(read("a{b=\"c 1\"} 1\n", Prometheus, 6), "\"a\" 1 0", "no number follows");
+    assert_eq!(read("bc 1\n", Prometheus, 2), "\"bc\" 1 0");
+    assert_eq!(read("bc 1\n", Prometheus, 200), "\"bc\" 1 0");
+    assert_eq!(asked, ["a{b=\"c\"}", "a{b=\"c\"}", "bc"]);
+}
+
+#[test]
 fn names_that_stay_are_told() {
     let stay = |body: &str, keep: bool| {
         let text = TextParser::new(body.as_bytes(), Prometheus).unwrap();

@@ -6,7 +6,7 @@ use rosterd_model::labels::is_valid_name;
 
 use super::pass::{Bench, Pass};
 use super::shape::{NAME, Shape, encode_labels, labels_length};
-use super::{IngestError, Rules, Track};
+use super::{IngestError, Rules};
 
 /// More shapes than this are not kept.
 const SHAPES: usize = 16;
@@ -27,24 +27,16 @@ pub(super) enum Final {
 impl Bench {
     /// The labels of a series; `None` when relabelling drops it.
     #[inline]
-    pub(super) fn final_labels(
-        &mut self,
-        sample: &Sample<'_>,
-        track: &Track,
-        pass: &Pass<'_>,
-    ) -> Result<Option<Final>, IngestError> {
+    pub(super) fn final_labels(&mut self, sample: &Sample<'_>, pass: &Pass<'_>) -> Result<Option<Final>, IngestError> {
         if pass.rules.relabel.is_empty() {
             return self.plain(sample, pass).map(Some);
         }
-        if pass.same {
-            // To relabel costs more than to unpack what came of it.
-            let remembered = self.packer.next().filter(|labels| !labels.is_empty());
-            if track.is_dropped(self.hashes.len()) {
-                return Ok(None);
-            }
-            if let Some(labels) = remembered {
-                return Ok(Some(Final::Remembered(labels.start as u32, labels.end as u32)));
-            }
+        // To relabel costs more than to unpack what came of it.
+        if pass.same && self.due.dropped {
+            return Ok(None);
+        }
+        if pass.same && !self.due.labels.is_empty() {
+            return Ok(Some(Final::Remembered(self.due.labels.start as u32, self.due.labels.end as u32)));
         }
         self.relabelled(sample, pass)
     }

@@ -5,6 +5,7 @@
 //! and neighbours have the same names; so that order is worked out once for each list of names (a shape), and a
 //! sample costs the copying of its values.
 
+mod due;
 mod error;
 mod exemplars;
 mod families;

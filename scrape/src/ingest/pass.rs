@@ -7,6 +7,7 @@ use rosterd_ship::wire::STALE;
 use rosterd_ship::{Block, Extra};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::due::Due;
 use super::exemplars::Sieve;
 use super::families::{Families, Said, collect};
 use super::labels::Final;
@@ -46,7 +47,10 @@ pub struct Bench {
     pub(super) shapes: Vec<Shape>,
     /// The shape of the sample before, if it had one.
     pub(super) recent: Option<usize>,
+    pub(super) due: Due,
     pub(super) hashes: Vec<u64>,
+    /// How many bytes the identity of each series has.
+    pub(super) lengths: Vec<u32>,
     /// The final labels of each series; nowhere for those that cannot become stale.
     pub(super) labels: Vec<Span>,
     /// Final labels of series that are not in the block.
@@ -167,7 +171,7 @@ impl Bench {
         };
         if track.irregular || track.outdated {
             self.diverge(track, &mut pass);
-        } else if !rules.relabel.is_empty() {
+        } else {
             track.unpack(&mut self.packer);
         }
         let result = self.all(&make, track, &mut pass).and_then(|()| pass.exceeded());
@@ -201,6 +205,7 @@ impl Bench {
         self.shapes.clear();
         self.recent = None;
         self.hashes.clear();
+        self.lengths.clear();
         self.labels.clear();
         self.aside.clear();
         self.dropped.clear();
@@ -216,14 +221,27 @@ impl Bench {
         pass: &mut Pass<'_>,
     ) -> Result<(), IngestError> {
         let mut parser = make()?;
-        while let Some(entry) = parser.next()? {
+        self.expect(track, pass);
+        loop {
+            let (seed, mut is_due) = (self.said.bounds, false);
+            // The name of a series in quotes is not found at a glance.
+            let quoted = pass.rules.wants.extras;
+            let entry = parser.next_due(self.due.length, |identity| {
+                is_due = self.due.is(identity, seed) && !(quoted && identity[0] == b'{');
+                is_due
+            })?;
             match &entry {
-                Entry::Sample(sample) => self.sample(sample, None, track, pass)?,
-                Entry::Histogram(sample, histogram) => self.sample(sample, Some(histogram), track, pass)?,
-                _ => self.said.note(&entry),
+                Some(Entry::Sample(sample)) if is_due => self.due(sample, track, pass),
+                Some(Entry::Sample(sample)) => self.sample(sample, None, track, pass)?,
+                Some(Entry::Histogram(sample, histogram)) => self.sample(sample, Some(histogram), track, pass)?,
+                Some(said) => {
+                    self.said.note(said);
+                    continue;
+                }
+                None => return Ok(()),
             }
+            self.expect(track, pass);
         }
-        Ok(())
     }
 
     fn sample(
@@ -244,9 +262,9 @@ impl Bench {
         }
         let repeated = !pass.same && !self.other.seen.insert(hash & !flag::ALL);
         pass.irregular |= repeated;
-        let Some(labels) = self.final_labels(sample, track, pass)? else {
+        let Some(labels) = self.final_labels(sample, pass)? else {
             set_bit(&mut self.dropped, index);
-            self.add(hash, Span::NOWHERE, i64::MIN);
+            self.add(hash, sample.identity.len(), Span::NOWHERE, i64::MIN);
             return Ok(());
         };
         pass.ingested.kept += 1;
@@ -266,14 +284,11 @@ impl Bench {
         }
         let value = reduced.as_ref().map_or(sample.value, |histogram| histogram.sum);
         if matches!(verdict, Verdict::Take) && !(value.to_bits() == STALE.to_bits() && self.is_known(hash, pass)) {
-            pass.appended += 1;
-            if pass.rules.sample_limit > 0 && pass.appended > pass.rules.sample_limit {
-                pass.cut.get_or_insert(index);
-            }
+            pass.append(index);
         }
         if pass.cut.is_some() {
             // Counted to the end all the same: the report tells by how much.
-            self.add(hash, Span::NOWHERE, i64::MIN);
+            self.add(hash, sample.identity.len(), Span::NOWHERE, i64::MIN);
             return Ok(());
         }
         let at_ms = timestamp.unwrap_or(pass.at_ms);
@@ -317,6 +332,7 @@ impl Bench {
                 newest = self.newest(kept.hash, track, pass);
                 if pass.same {
                     self.diverge(track, pass);
+                    self.other.seen.insert(kept.hash & !flag::ALL);
                 }
                 kept.hash |= flag::UNTRACKED | if self.is_known(kept.hash, pass) { 0 } else { flag::REFUSED };
                 Span::NOWHERE
@@ -331,7 +347,7 @@ impl Bench {
             Verdict::Take if pass.same => self.put(kept, track, pass),
             Verdict::Take => self.put_if_new(kept, track, pass),
         };
-        self.add(kept.hash, span, newest);
+        self.add(kept.hash, kept.sample.identity.len(), span, newest);
         if !pass.same && kept.hash & flag::TIMED != 0 {
             self.other.times.insert(kept.hash & !flag::ALL, newest);
         }
@@ -360,8 +376,9 @@ impl Bench {
 
     /// Remembers a series. `newest` matters if it carries timestamps of its own.
     #[inline]
-    fn add(&mut self, hash: u64, span: Span, newest: i64) {
+    pub(super) fn add(&mut self, hash: u64, length: usize, span: Span, newest: i64) {
         self.hashes.push(hash);
+        self.lengths.push(length as u32);
         self.labels.push(span);
         if hash & flag::TIMED != 0 {
             self.times.push(newest);
@@ -411,6 +428,15 @@ impl Bench {
 }
 
 impl Pass<'_> {
+    /// Counts a sample against the limit.
+    #[inline]
+    pub(super) fn append(&mut self, index: usize) {
+        self.appended += 1;
+        if self.rules.sample_limit > 0 && self.appended > self.rules.sample_limit {
+            self.cut.get_or_insert(index);
+        }
+    }
+
     /// Whether a limit was exceeded that is looked at when all is read.
     fn exceeded(&mut self) -> Result<(), IngestError> {
         if self.cut.is_some() {

@@ -69,7 +69,7 @@ impl Bench {
             return gone;
         }
         // The same series, written in another way, is not gone.
-        let finals: Set = self.tracked(end).map(xxh3_64).collect();
+        let finals: Set = self.tracked(end).map(|(_, labels)| xxh3_64(labels)).collect();
         track.each(&mut self.packer, |index, labels| {
             if !stays(&track.hashes[index]) && !finals.contains(&xxh3_64(labels)) {
                 gone.push(labels.to_vec());
@@ -78,10 +78,13 @@ impl Bench {
         gone
     }
 
-    /// The final labels of the first `end` series; none for those that cannot become stale.
-    fn tracked(&self, end: usize) -> impl Iterator<Item = &[u8]> {
-        let spans = self.hashes[..end].iter().zip(&self.labels);
-        spans.map(|(hash, span)| self.labels_at(if hash & flag::UNTRACKED == 0 { *span } else { Span::NOWHERE }))
+    /// How long the identities of the first `end` series are, and their final labels; none for those that cannot become
+    /// stale.
+    fn tracked(&self, end: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        self.hashes[..end].iter().zip(&self.lengths).zip(&self.labels).map(|((hash, length), span)| {
+            let span = if hash & flag::UNTRACKED == 0 { *span } else { Span::NOWHERE };
+            (*length as usize, self.labels_at(span))
+        })
     }
 
     fn remember(&mut self, track: &mut Track, pass: &Pass<'_>, good: bool, end: usize) {

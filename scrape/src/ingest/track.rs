@@ -29,7 +29,7 @@ pub struct Track {
     pub(super) hashes: Box<[u64]>,
     /// Which of them relabelling dropped, a bit each; empty without rules.
     pub(super) dropped: Box<[u64]>,
-    /// Their final labels, for stale markers. Packed anew only when the set of series changes.
+    /// Their final labels, and how long they are as the target wrote them. Packed anew only when the set of series changes.
     packed: Box<[u8]>,
     /// How long `packed` is when it is unpacked.
     unpacked: u32,
@@ -93,11 +93,12 @@ impl Track {
         bit(&self.dropped, index)
     }
 
-    /// Remembers the final labels of all series; an empty one has no stale marker to come.
-    pub(super) fn remember<'l>(&mut self, labels: impl Iterator<Item = &'l [u8]>, packer: &mut Packer) {
+    /// Remembers how long the identities of all series are, and their final labels; empty ones have no stale marker to come.
+    pub(super) fn remember<'l>(&mut self, series: impl Iterator<Item = (usize, &'l [u8])>, packer: &mut Packer) {
         let plain = &mut packer.plain;
         plain.clear();
-        for labels in labels {
+        for (length, labels) in series {
+            put_varint(length as u64, plain);
             put_varint(labels.len() as u64, plain);
             plain.extend_from_slice(labels);
         }
@@ -109,7 +110,7 @@ impl Track {
     pub(super) fn each(&self, packer: &mut Packer, mut see: impl FnMut(usize, &[u8])) {
         self.unpack(packer);
         let mut index = 0;
-        while let Some(labels) = packer.next() {
+        while let Some((_, labels)) = packer.next() {
             if !labels.is_empty() {
                 see(index, &packer.plain[labels]);
             }
@@ -143,14 +144,16 @@ impl Packer {
         self.packed.as_slice().into()
     }
 
-    /// Where the labels of the next series stand in `plain`; nowhere if they are not remembered.
-    pub(super) fn next(&mut self) -> Option<Range<usize>> {
+    /// How long the identity of the next series is, and where its labels stand in `plain`; empty if they are not remembered.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<(usize, Range<usize>)> {
         let mut rest = self.plain.get(self.at..)?;
         let before = rest.len();
-        let length = take_varint(&mut rest)? as usize;
+        let identity = take_varint(&mut rest)? as usize;
+        let labels = take_varint(&mut rest)? as usize;
         let start = self.at + before - rest.len();
-        self.at = start + length;
-        Some(start..self.at)
+        self.at = start + labels;
+        Some((identity, start..self.at))
     }
 
     fn unpack(&mut self, packed: &[u8], length: usize) {

@@ -9,8 +9,8 @@ mod timestamps;
 
 use rosterd_exposition::{Dialect, Parse, ParseError, TextParser};
 use rosterd_model::{NameScheme, relabel};
-use rosterd_ship::Wants;
 use rosterd_ship::wire::{STALE, each_series};
+use rosterd_ship::{Extra, Wants};
 
 use super::*;
 
@@ -263,14 +263,18 @@ fn the_automatic_series_come_and_go_with_the_target() {
 #[test]
 fn metadata_are_shared_between_targets() {
     let families = Families::default();
-    let body = "# HELP a Help.\n# TYPE a counter\na_total 1\n# TYPE b gauge\nb 1\n";
+    let body = "# HELP a Help.\n# TYPE a counter\na_total 1\na_sum 2\n# TYPE b gauge\nb 1\n# TYPE \"c.d\" gauge\n{\"c.d\"} 1\n";
     let mut tracks = [Track::default(), Track::default()];
     for track in &mut tracks {
         let mut bench = Bench::new(families.clone());
         let make = || TextParser::new(body.as_bytes(), Dialect::Prometheus);
         let rules = Rules { wants: Wants { samples: true, extras: true, ..Wants::default() }, ..Rules::default() };
-        bench.ingest(make, track, &rules, &TARGET, 1).expect("the scrape is good");
-        assert_eq!(bench.block.extras.iter().map(|extra| extra.metadata).collect::<Vec<_>>(), [0, 1]);
+        for at_ms in 1..4 {
+            bench.begin();
+            bench.ingest(make, track, &rules, &TARGET, at_ms).expect("the scrape is good");
+            let found: Vec<_> = bench.block.extras.iter().map(|extra| extra.metadata).collect();
+            assert_eq!(found, [0, Extra::NO_METADATA, 1, 2]);
+        }
         assert_eq!(bench.block.metadata.as_deref(), Some(track.metadata()));
     }
     let [first, second] = tracks.map(|track| track.families.expect("there are some"));

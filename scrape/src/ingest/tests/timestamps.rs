@@ -86,3 +86,34 @@ fn a_series_that_begins_to_carry_timestamps_becomes_stale() {
 fn a_timestamp_of_zero_is_one() {
     assert_eq!(Scraped::default().good("a 1 0\n", 10).0, ["__name__=a,instance=h:1,job=j 1 0"]);
 }
+
+#[test]
+fn a_series_that_was_refused_twice_is_not_sent_twice_later() {
+    let mut scraped = Scraped::default();
+    scraped.good("a 1 4\n", 1000);
+    assert_eq!(scraped.good("a 1 3\na 1 3\n", 2000).1.out_of_order, 2);
+    assert!(scraped.good("a 1 4\na 1 4\n", 3000).0.is_empty());
+    assert_eq!(scraped.good("a 1 5\na 1 5\n", 4000).0.len(), 1);
+}
+
+#[test]
+fn a_series_that_is_due_may_come_in_another_way() {
+    let mut scraped = Scraped::default();
+    let of = |value: &str| format!("__name__=a,b=c d,instance=h:1,job=j {value}");
+    for (line, expected) in [
+        ("a{b=\"c d\"} 1\n", vec![of("1 10")]),
+        ("a{b=\"c d\"} 2\n", vec![of("2 10")]),
+        ("a{b=\"c d\"}  3\n", vec![of("3 10")]),
+        ("a{b=\"c d\"}\t4\n", vec![of("4 10")]),
+        ("a{b=\"c d\"} 5", vec![of("5 10")]),
+        ("a{b=\"c d\"} 0x", vec![of("stale 10")]),
+        ("a{b=\"c d\"} 6 7\n", vec![of("6 7"), of("stale 10")]),
+        ("a{b=\"c d\"} 8\n", vec![of("8 10")]),
+        ("a{b=\"c d\"} 9 # {} 1\n", vec![of("stale 10")]),
+        ("a{b=\"c 1 \"} 9\n", vec!["__name__=a,b=c 1 ,instance=h:1,job=j 9 10".into()]),
+    ] {
+        let good = scraped.ingest(line, 10).is_ok();
+        assert_eq!(good, expected != [of("stale 10")], "{line}");
+        assert_eq!(scraped.block(), expected, "{line}");
+    }
+}
