@@ -107,7 +107,7 @@ fn a_series_that_is_due_may_come_in_another_way() {
         ("a{b=\"c d\"}\t4\n", vec![of("4 10")]),
         ("a{b=\"c d\"} 5", vec![of("5 10")]),
         ("a{b=\"c d\"} 0x", vec![of("stale 10")]),
-        ("a{b=\"c d\"} 6 7\n", vec![of("6 7"), of("stale 10")]),
+        ("a{b=\"c d\"} 6 7\n", vec![of("6 7")]),
         ("a{b=\"c d\"} 8\n", vec![of("8 10")]),
         ("a{b=\"c d\"} 9 # {} 1\n", vec![of("stale 10")]),
         ("a{b=\"c 1 \"} 9\n", vec!["__name__=a,b=c 1 ,instance=h:1,job=j 9 10".into()]),
