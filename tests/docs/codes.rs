@@ -7,8 +7,22 @@ use rosterd_testkit::fixture;
 use crate::pages::{Page, rows};
 use crate::sources::{is_word, literals, sources};
 
-/// What begins as a code does and is none: keys of configurations, and a variable of the environment.
-const NO_CODES: [&str; 3] = ["http_headers", "http_proxy", "http_server_config"];
+/// What begins as a code does and is none: keys of configurations, a variable of the environment, and automatic series.
+const NO_CODES: [&str; 13] = [
+    "http_headers",
+    "http_proxy",
+    "http_server_config",
+    "scrape_body_size_bytes",
+    "scrape_config_files",
+    "scrape_duration_seconds",
+    "scrape_failure_log_file",
+    "scrape_protocols",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_samples_scraped",
+    "scrape_series_added",
+    "scrape_timeout",
+    "scrape_timeout_seconds",
+];
 
 fn listed() -> Vec<String> {
     fixture("error_codes.txt").lines().map(str::to_owned).collect()
