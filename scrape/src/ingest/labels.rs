@@ -45,6 +45,9 @@ impl Bench {
     #[inline]
     fn plain(&mut self, sample: &Sample<'_>, pass: &Pass<'_>) -> Result<Final, IngestError> {
         let labels = sample.labels;
+        if sample.name.is_empty() {
+            return Err(IngestError::NoName);
+        }
         // A label without value is no label, except that it takes the target's away under `honor_labels`. What was there at
         // the last scrape was checked then.
         if labels.has_empty() || !pass.same && pass.rules.checks_each() {

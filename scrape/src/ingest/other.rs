@@ -1,9 +1,10 @@
 //! What has to be known of a scrape whose series are not those of the one before: the long way.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::Track;
 use super::pass::{Bench, Pass, Span};
@@ -39,11 +40,38 @@ pub(super) struct Other {
     pub(super) known: Set,
     /// Their newest timestamps.
     pub(super) times: Map,
-    /// Final labels and times of what was written. Two series may end with the same labels.
-    pub(super) written: Set,
+    /// The hashes of final labels, and the first time at which they came: two series may end with the same labels.
+    came: Map,
+    /// Hashes of labels that came again, with their times.
+    came_again: Set,
+}
+
+/// How often a sample with these labels came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    First,
+    /// At other times.
+    Before,
+    /// At the same time.
+    Again,
 }
 
 impl Other {
+    /// Notes that a sample came; what is not sent has no time: `i64::MIN`.
+    pub(super) fn come(&mut self, labels: &[u8], at_ms: i64) -> Times {
+        let hash = xxh3_64(labels);
+        match self.came.entry(hash) {
+            Entry::Vacant(first) => {
+                first.insert(at_ms);
+                Times::First
+            }
+            Entry::Occupied(first) => {
+                let is_new = *first.get() != at_ms && self.came_again.insert(xxh3_64_with_seed(labels, at_ms as u64));
+                if is_new || at_ms == i64::MIN { Times::Before } else { Times::Again }
+            }
+        }
+    }
+
     pub(super) fn know(&mut self, track: &Track) {
         self.known.clear();
         if !track.outdated {
@@ -83,12 +111,14 @@ impl Bench {
         other.times.extend(old.into_iter().zip(track.times.iter().copied()));
         let new: Vec<u64> = timed(&self.hashes);
         other.times.extend(new.into_iter().zip(self.times.iter().copied()));
-        other.written.clear();
+        other.came.clear();
+        other.came_again.clear();
         let mut times = self.times.iter();
         for (hash, span) in self.hashes.iter().zip(&self.labels) {
             let at_ms = if hash & flag::TIMED != 0 { times.next().copied() } else { None };
             if *span != Span::NOWHERE {
-                other.written.insert(xxh3_64_with_seed(self.labels_at(*span), at_ms.unwrap_or(pass.at_ms) as u64));
+                let at_ms = if span.is_aside() { i64::MIN } else { at_ms.unwrap_or(pass.at_ms) };
+                other.come(self.labels_at(*span), at_ms);
             }
         }
         self.other = other;

@@ -11,7 +11,7 @@ use super::due::Due;
 use super::exemplars::Sieve;
 use super::families::{Families, Said, collect};
 use super::labels::Final;
-use super::other::Other;
+use super::other::{Other, Times};
 use super::shape::Shape;
 use super::track::{Packer, flag, set_bit};
 use super::{IngestError, Rules, Track};
@@ -84,6 +84,10 @@ impl Span {
 
     fn aside(start: usize, end: usize) -> Self {
         Self(Self::ASIDE | Self::block(start, end).0)
+    }
+
+    pub(super) fn is_aside(self) -> bool {
+        self.0 & Self::ASIDE != 0
     }
 
     fn range(self) -> std::ops::Range<usize> {
@@ -335,7 +339,7 @@ impl Bench {
                     self.other.seen.insert(kept.hash & !flag::ALL);
                 }
                 kept.hash |= flag::UNTRACKED | if self.is_known(kept.hash, pass) { 0 } else { flag::REFUSED };
-                Span::NOWHERE
+                self.lay_aside(kept, pass)
             }
             Verdict::Duplicate => {
                 pass.ingested.duplicates += 1;
@@ -343,7 +347,7 @@ impl Bench {
                 Span::NOWHERE
             }
             _ if !pass.rules.wants.samples => Span::NOWHERE,
-            Verdict::Repeated => self.lay_aside(kept),
+            Verdict::Repeated => self.lay_aside(kept, pass),
             Verdict::Take if pass.same => self.put(kept, track, pass),
             Verdict::Take => self.put_if_new(kept, track, pass),
         };
@@ -357,21 +361,38 @@ impl Bench {
     fn put_if_new(&mut self, mut kept: Kept<'_>, track: &Track, pass: &mut Pass<'_>) -> Span {
         self.encode(kept.labels, kept.sample);
         kept.labels = Final::Encoded;
-        if self.other.written.insert(xxh3_64_with_seed(&self.encoded, kept.at_ms as u64)) {
-            return self.put(kept, track, pass);
+        let times = self.other.come(&self.encoded, kept.at_ms);
+        pass.irregular |= times != Times::First;
+        if times == Times::Again {
+            pass.ingested.duplicates += 1;
+            return Span::NOWHERE;
         }
-        pass.ingested.duplicates += 1;
-        pass.irregular = true;
-        Span::NOWHERE
+        self.put(kept, track, pass)
     }
 
     #[inline]
     fn put(&mut self, kept: Kept<'_>, track: &Track, pass: &mut Pass<'_>) -> Span {
         if kept.histogram.is_some() && !pass.rules.wants.native_histograms {
-            self.lay_aside(kept)
+            self.keep_aside(kept)
         } else {
             self.write(kept, track, pass)
         }
+    }
+
+    /// Keeps the labels of a series of which the block gets nothing.
+    fn lay_aside(&mut self, kept: Kept<'_>, pass: &mut Pass<'_>) -> Span {
+        let span = self.keep_aside(kept);
+        if !pass.same {
+            pass.irregular |= self.other.come(&self.encoded, i64::MIN) != Times::First;
+        }
+        span
+    }
+
+    fn keep_aside(&mut self, kept: Kept<'_>) -> Span {
+        self.encode(kept.labels, kept.sample);
+        let start = self.aside.len();
+        self.aside.extend_from_slice(&self.encoded);
+        Span::aside(start, self.aside.len())
     }
 
     /// Remembers a series. `newest` matters if it carries timestamps of its own.
@@ -385,19 +406,8 @@ impl Bench {
         }
     }
 
-    /// Keeps the labels of a series that may become stale, although the block does not have it.
-    fn lay_aside(&mut self, kept: Kept<'_>) -> Span {
-        if kept.hash & flag::UNTRACKED != 0 {
-            return Span::NOWHERE;
-        }
-        self.encode(kept.labels, kept.sample);
-        let start = self.aside.len();
-        self.aside.extend_from_slice(&self.encoded);
-        Span::aside(start, self.aside.len())
-    }
-
     pub(super) fn labels_at(&self, span: Span) -> &[u8] {
-        let text = if span.0 & Span::ASIDE == 0 { &self.block.series } else { &self.aside };
+        let text = if span.is_aside() { &self.aside } else { &self.block.series };
         &text[span.range()]
     }
 

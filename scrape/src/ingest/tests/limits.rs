@@ -87,3 +87,12 @@ fn each_metric_name_is_checked() {
 fn a_label_that_is_the_metric_name_is_refused() {
     assert!(Scraped::default().ingest("a{__name__=\"b\"} 1\n", 10).is_err());
 }
+
+#[test]
+fn a_name_without_characters_is_refused() {
+    for body in ["{\"\"} 1\n", "{\"\",a=\"\"} 1\n"] {
+        let error = Scraped::default().ingest(body, 10).expect_err("it has no name").0;
+        assert_eq!(error, IngestError::NoName, "{body}");
+    }
+    assert!(Scraped::default().ingest("a{\"\"=\"b\"} 1\n", 10).is_err());
+}

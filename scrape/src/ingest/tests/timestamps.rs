@@ -117,3 +117,16 @@ fn a_series_that_is_due_may_come_in_another_way() {
         assert_eq!(scraped.block(), expected, "{line}");
     }
 }
+
+#[test]
+fn series_that_end_with_the_same_labels_at_other_times_are_told_apart_later() {
+    let [one, other] = ["a{b=\"1\",c=\"2\"} 1", "a{c=\"2\",b=\"1\"} 1"];
+    for first in [format!("{one} 5\n{other} 6\n"), format!("{one} 5\n"), format!("{one} 4\n")] {
+        let mut scraped = Scraped::default();
+        scraped.good(&format!("{one} 5\n"), 1000);
+        scraped.good(&first, 2000);
+        scraped.good(&format!("{one} 5\n{other} 6\n"), 3000);
+        let (found, ingested) = scraped.good(&format!("{one} 7\n{other} 7\n"), 4000);
+        assert_eq!((found.len(), ingested.duplicates), (1, 1), "{first}");
+    }
+}
