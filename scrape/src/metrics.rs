@@ -30,11 +30,12 @@ pub struct JobMetrics {
     pub(crate) relabelled: IntCounter,
     pub(crate) duplicates: IntCounter,
     pub(crate) out_of_bounds: IntCounter,
+    pub(crate) out_of_order: IntCounter,
     pub(crate) bytes: IntCounter,
 }
 
 /// The reasons for which samples are left out.
-const REASONS: [&str; 3] = ["relabelled", "duplicate", "out_of_bounds"];
+const REASONS: [&str; 4] = ["relabelled", "duplicate", "out_of_bounds", "out_of_order"];
 
 impl Metrics {
     /// Registers the metrics. Fails when one of the names is taken.
@@ -96,6 +97,7 @@ impl Metrics {
             relabelled: left_out(REASONS[0]),
             duplicates: left_out(REASONS[1]),
             out_of_bounds: left_out(REASONS[2]),
+            out_of_order: left_out(REASONS[3]),
             bytes: self.bytes.with_label_values(&[job]),
             all: self.clone(),
             job: job.to_owned(),

@@ -297,10 +297,12 @@ fn note(entry: &Entry, taken: &Taken, ticket: Ticket, statuses: &Statuses) {
     metrics.duration.observe(report.seconds);
     let ingested = report.ingested;
     if report.up {
-        metrics.samples.inc_by((ingested.kept - ingested.duplicates - ingested.out_of_bounds) as u64);
+        let left_out = ingested.duplicates + ingested.out_of_bounds + ingested.out_of_order;
+        metrics.samples.inc_by(ingested.kept.saturating_sub(left_out) as u64);
         metrics.relabelled.inc_by((ingested.scraped - ingested.kept) as u64);
         metrics.duplicates.inc_by(ingested.duplicates as u64);
         metrics.out_of_bounds.inc_by(ingested.out_of_bounds as u64);
+        metrics.out_of_order.inc_by(ingested.out_of_order as u64);
     }
     metrics.bytes.inc_by(u64::try_from(report.body_bytes).unwrap_or_default());
     let snoozed_until = match &error {
