@@ -281,7 +281,7 @@ async fn until(at: Option<Instant>, mut timer: Pin<&mut Sleep>) {
 fn note(entry: &Entry, taken: &Taken, ticket: Ticket, statuses: &Statuses) {
     let Taken { error, report } = taken;
     let metrics = &entry.job.metrics;
-    let error = error.as_ref().map(|error| Arc::new(report_of(error)));
+    let error = error.as_ref().map(|error| Arc::new(Report::of(error)));
     let wall = SystemTime::UNIX_EPOCH + Duration::from_nanos(ticket.wall);
     match &error {
         None => metrics.succeeded.inc(),
@@ -327,9 +327,4 @@ fn note(entry: &Entry, taken: &Taken, ticket: Ticket, statuses: &Statuses) {
             status.metadata = families.cloned();
         }
     });
-}
-
-/// What is told of an error. One that snoozes tells why.
-fn report_of(error: &ScrapeError) -> Report {
-    Report::of(error as &dyn Coded)
 }
