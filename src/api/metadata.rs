@@ -17,9 +17,9 @@ use serde::Serialize;
 use super::envelope::success;
 use super::problem::Error;
 use super::query::Query;
-use super::targets::{LOOKS, PIECE, json, labels};
+use super::targets::{LOOKS, PIECE, json};
 use super::{Problem, State};
-use crate::publish::encode::string;
+use crate::publish::encode::{object, string};
 use crate::roster::view::JobView;
 
 /// What each target says: all families, or one.
@@ -107,7 +107,7 @@ impl Writer {
                     self.statuses.get(&job.spec().name, &slot.labels).and_then(|status| status.metadata)
             {
                 self.target.clear();
-                labels(target.public(), &mut self.target);
+                object(target.public(), &mut self.target);
                 self.write(&families, out);
             }
         }

@@ -46,17 +46,24 @@ pub fn json<'a>(targets: impl Iterator<Item = &'a Labels>, text: &mut Vec<u8>) {
         }
         text.extend_from_slice(b"{\"targets\":[");
         string(labels.get(ADDRESS).unwrap_or_default(), text);
-        text.extend_from_slice(b"],\"labels\":{");
-        for (index, (name, value)) in published(labels).enumerate() {
-            if index > 0 {
-                text.push(b',');
-            }
-            string(name, text);
-            text.push(b':');
-            string(value, text);
-        }
-        text.extend_from_slice(b"}}");
+        text.extend_from_slice(b"],\"labels\":");
+        object(published(labels), text);
+        text.push(b'}');
     }
+}
+
+/// Appends labels as a JSON object.
+pub fn object<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, text: &mut Vec<u8>) {
+    text.push(b'{');
+    for (index, (name, value)) in labels.enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        string(name, text);
+        text.push(b':');
+        string(value, text);
+    }
+    text.push(b'}');
 }
 
 /// Appends a JSON string.

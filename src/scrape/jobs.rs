@@ -225,7 +225,13 @@ fn endpoint(config: &Config, written: &RemoteWrite, environment: &BTreeMap<Strin
         sigv4: written.sigv4.as_ref().map(|sigv4| signature(sigv4, environment)),
         round_robin_dns: written.round_robin_dns,
         failed_request_logging: written.failed_request_logging,
-        disk: DiskLimits { max_bytes: disk.max_size.bytes(), max_age: disk.max_age.as_std() },
+        disk: DiskLimits {
+            max_bytes: match disk.max_size.bytes() {
+                0 => u64::MAX,
+                bytes => bytes,
+            },
+            max_age: disk.max_age.as_std(),
+        },
         url,
     })
 }
@@ -329,6 +335,12 @@ mod tests {
             ("a".to_owned(), Makers::clients(&config(&job("ca: nonsense"))).unwrap()["a"].check().unwrap_err())
         });
         assert_eq!((name.as_str(), error.code()), ("a", "http_settings"));
+    }
+
+    #[test]
+    fn a_queue_of_size_0_has_no_limit() {
+        let text = "remote_write: [{url: 'http://r/w'}]\nrosterd: {queue: {max_size: 0}}";
+        assert_eq!(endpoints(&config(text), &BTreeMap::new())[0].disk.max_bytes, u64::MAX);
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Default for JobSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DiskQueue {
-    /// The size; above it the oldest is dropped.
+    /// The size; above it the oldest is dropped. 0 is no limit.
     pub max_size: Size,
     /// The age of samples; what is older is dropped. 0 keeps all.
     pub max_age: Duration,

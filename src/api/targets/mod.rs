@@ -23,14 +23,14 @@ use super::problem::Error;
 use super::query::Query;
 use super::url::Outside;
 use super::{Problem, State};
-use crate::publish::encode::string;
+use crate::publish::encode::{object, string};
 use crate::roster::block::Walk;
 use crate::roster::target::Entry;
 use crate::roster::view::JobView;
 
 pub(super) use cursor::Cursor;
 pub(super) use scan::{Kind, Scan};
-pub(super) use write::{labels, last_error};
+pub(super) use write::last_error;
 
 /// A piece of the answer is sent when it has this size.
 pub(super) const PIECE: usize = 64 * 1024;
@@ -258,7 +258,7 @@ impl Writer {
 
     fn write(&mut self, job: &JobView, place: scan::Place, status: TargetStatus, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"discoveredLabels\":");
-        labels(self.labels.iter(), out);
+        object(self.labels.iter(), out);
         match &job.blocks()[place.block].entries()[place.entry] {
             Entry::Active(found) => {
                 let outside = &self.outside;

@@ -8,7 +8,7 @@ use rosterd_scrape::{Health, TargetStatus};
 
 use crate::api::status::rfc3339;
 use crate::api::url::{Outside, global_url};
-use crate::publish::encode::string;
+use crate::publish::encode::{object, string};
 use crate::roster::view::JobView;
 
 /// What is told of a target besides its discovered labels.
@@ -26,7 +26,7 @@ impl Active<'_> {
         let target = Target(self.labels);
         let params = &self.job.spec().params;
         out.extend_from_slice(b",\"labels\":");
-        labels(target.public(), out);
+        object(target.public(), out);
         member("scrapePool", &self.job.spec().name, out);
         url.clear();
         scrape_url(target, params, url);
@@ -83,20 +83,6 @@ pub(in crate::api) fn last_error(job: &JobView, target: Target<'_>, status: &Tar
         }
         (None, Health::Up | Health::Down) => String::new(),
     }
-}
-
-/// Appends a JSON object.
-pub(in crate::api) fn labels<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (index, (name, value)) in labels.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        string(name, out);
-        out.push(b':');
-        string(value, out);
-    }
-    out.push(b'}');
 }
 
 /// Appends a member after another one.
