@@ -91,12 +91,22 @@ fn endpoint(url: &str) -> EndpointConfig {
         compression: Compression::Snappy,
         rules: Rules::default(),
         sends: Sends::default(),
-        queue: QueueConfig::default(),
-        metadata: MetadataConfig::default(),
+        queue: QueueConfig {
+            capacity: 10_000,
+            max_shards: 50,
+            min_shards: 1,
+            max_samples_per_send: 2000,
+            batch_send_deadline: Duration::from_secs(5),
+            min_backoff: Duration::from_millis(30),
+            max_backoff: Duration::from_secs(5),
+            retry_on_http_429: false,
+            sample_age_limit: Duration::ZERO,
+        },
+        metadata: MetadataConfig { send: true, interval: Duration::from_secs(60), max_samples_per_send: 2000 },
         round_robin_dns: false,
         sigv4: None,
         failed_request_logging: false,
-        disk: DiskLimits::default(),
+        disk: DiskLimits { max_bytes: 4 << 30, max_age: Duration::ZERO },
     }
 }
 

@@ -68,22 +68,6 @@ pub struct QueueConfig {
     pub sample_age_limit: Duration,
 }
 
-impl Default for QueueConfig {
-    fn default() -> Self {
-        Self {
-            capacity: 10_000,
-            max_shards: 50,
-            min_shards: 1,
-            max_samples_per_send: 2000,
-            batch_send_deadline: Duration::from_secs(5),
-            min_backoff: Duration::from_millis(30),
-            max_backoff: Duration::from_secs(5),
-            retry_on_http_429: false,
-            sample_age_limit: Duration::ZERO,
-        }
-    }
-}
-
 /// Metadata in requests of their own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetadataConfig {
@@ -95,12 +79,6 @@ pub struct MetadataConfig {
     pub max_samples_per_send: u32,
 }
 
-impl Default for MetadataConfig {
-    fn default() -> Self {
-        Self { send: true, interval: Duration::from_secs(60), max_samples_per_send: 2000 }
-    }
-}
-
 /// How much of a queue is kept on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskLimits {
@@ -108,12 +86,6 @@ pub struct DiskLimits {
     pub max_bytes: u64,
     /// Older samples are dropped; 0 keeps all.
     pub max_age: Duration,
-}
-
-impl Default for DiskLimits {
-    fn default() -> Self {
-        Self { max_bytes: 4 << 30, max_age: Duration::from_secs(7 * 24 * 3600) }
-    }
 }
 
 /// AWS Signature Version 4: whose key signs requests. Keys stand here or in a file of profiles.

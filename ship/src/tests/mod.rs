@@ -78,16 +78,21 @@ fn endpoint(name: &str, url: &str) -> EndpointConfig {
         rules: Rules::default(),
         sends: Sends::default(),
         queue: QueueConfig {
+            capacity: 10_000,
+            max_shards: 50,
+            min_shards: 1,
+            max_samples_per_send: 2000,
             batch_send_deadline: Duration::from_millis(5),
             min_backoff: Duration::from_millis(1),
             max_backoff: Duration::from_millis(20),
-            ..QueueConfig::default()
+            retry_on_http_429: false,
+            sample_age_limit: Duration::ZERO,
         },
-        metadata: crate::MetadataConfig { send: false, ..Default::default() },
+        metadata: crate::MetadataConfig { send: false, interval: Duration::from_secs(60), max_samples_per_send: 2000 },
         round_robin_dns: false,
         sigv4: None,
         failed_request_logging: false,
-        disk: DiskLimits::default(),
+        disk: DiskLimits { max_bytes: 4 << 30, max_age: Duration::from_secs(7 * 24 * 3600) },
     }
 }
 
