@@ -12,11 +12,11 @@ use rosterd::api::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, RemoteW
 use rosterd::roster::{JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::store::MemoryStore;
 use rosterd::web::{ExternalUrl, Server, Settings};
-use rosterd_discovery::stopper::Stopper;
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::relabel::Rules;
 use rosterd_model::{Labels, Priority, Report, Retry, TargetGroup};
 use rosterd_scrape::{Health, Statuses, TargetStatus};
+use rosterd_tasks::stopper::Stopper;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -131,8 +131,8 @@ async fn main() {
     roster.set_jobs(vec![job("many"), job("one")]).await;
     let group = |number: usize, targets| TargetGroup {
         source: format!("bench:{number}").into(),
-        labels: Labels::empty(),
         targets,
+        ..TargetGroup::default()
     };
     let many = (0..targets).map(|number| group(number, vec![target(number)])).collect();
     let one = vec![group(0, (0..targets).map(target).collect())];

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use rosterd::publish::encode::{Encoding, list};
 use rosterd::roster::{JobSpec, Limits, Roster, metrics};
 use rosterd::store::MemoryStore;
-use rosterd_discovery::stopper::Stopper;
 use rosterd_discovery::{ProviderKey, Update, decode};
 use rosterd_model::relabel::{RuleConfig, Rules};
+use rosterd_tasks::stopper::Stopper;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 

@@ -90,7 +90,12 @@ impl<'a, S: Fn(usize) -> String> Decoder<'a, S> {
 
     fn group(&mut self, index: usize, targets: Vec<Labels>) -> TargetGroup {
         self.labels.extend(self.extra.iter().copied());
-        TargetGroup { source: (self.source)(index).into(), labels: self.labels.build(&mut self.names), targets }
+        TargetGroup {
+            source: (self.source)(index).into(),
+            key: "".into(),
+            labels: self.labels.build(&mut self.names),
+            targets,
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Discovery: the contract of a discoverer, the registry of mechanisms, the manager that runs them, and the mechanisms
 //! that rosterd ships, a folder each.
 
-pub mod client;
 mod contract;
 pub mod decode;
 pub mod dns;
@@ -17,16 +16,14 @@ mod polling;
 mod registry;
 pub mod static_;
 mod status;
-pub mod stopper;
-pub mod watch;
 
 pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};
 pub use error::Error;
 pub use manager::{
     Applied, Directory, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Update,
 };
-pub use mechanism::{AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics, Problem};
-pub use polling::{Polling, Schedule};
+pub use mechanism::{AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics};
+pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use status::{Failure, Presence, Status, StatusHandle};
 

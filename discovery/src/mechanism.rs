@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
 
+use rosterd_model::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -64,24 +65,6 @@ impl MechanismMetrics for () {
 pub struct CheckContext {
     /// Whether configured commands may be run (`--enable-exec-sd`).
     pub allow_exec: bool,
-}
-
-/// Something wrong in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Where, from the entry down: `tls_config.ca_file`, `files[2]`. Empty for the entry itself.
-    pub path: String,
-    /// A stable code, `cfg_...`.
-    pub code: &'static str,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Problem {
-    /// A problem at a path below the entry.
-    pub fn new(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { path: path.into(), code, message: message.into() }
-    }
 }
 
 /// A [`MechanismConfig`] of any mechanism.

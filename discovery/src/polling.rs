@@ -4,56 +4,13 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use rosterd_model::{Retry, TargetGroup};
+use rosterd_model::TargetGroup;
+use rosterd_tasks::Schedule;
 use tokio::time::Instant;
 use tracing::{debug, warn};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{Context, Discoverer, Error, Refresh, Updates};
-
-/// The longest wait after a failure, unless the other side asked for more or the interval is longer.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-
-/// When a polling discoverer reads its source. Pure: it is told what happened and answers how long to wait.
-#[derive(Debug, Clone)]
-pub struct Schedule {
-    interval: Duration,
-    seed: u64,
-    failures: u32,
-}
-
-impl Schedule {
-    /// A schedule; `name` spreads discoverers with equal intervals.
-    pub fn new(interval: Duration, name: &str) -> Self {
-        Self { interval, seed: xxh3_64(name.as_bytes()), failures: 0 }
-    }
-
-    /// The wait after a read that succeeded: the interval, give or take up to 5 %.
-    pub fn succeeded(&mut self) -> Duration {
-        self.failures = 0;
-        self.seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
-        self.interval.mul_f64(0.95 + 0.1 * self.fraction())
-    }
-
-    /// The wait after a failure: doubling from a second up to the interval (a minute at most), or what the error asks.
-    pub fn failed(&mut self, retry: Retry) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        self.seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
-        let ceiling = self.interval.clamp(FIRST_BACKOFF, LONGEST_BACKOFF);
-        let doubled = FIRST_BACKOFF.saturating_mul(1 << (self.failures - 1).min(16)).min(ceiling);
-        match retry {
-            Retry::Backoff => doubled.mul_f64(0.75 + 0.25 * self.fraction()),
-            Retry::After(wait) => wait.max(doubled),
-            Retry::Interval | Retry::Never => self.interval.max(doubled),
-        }
-    }
-
-    /// Between 0 and 1.
-    fn fraction(&self) -> f64 {
-        (self.seed >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
 
 /// A [`Discoverer`] made of something that can [`Refresh`].
 #[derive(Debug)]
@@ -155,33 +112,6 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn the_interval_is_jittered_by_at_most_a_twentieth() {
-        let mut schedule = Schedule::new(MINUTE, "dns/1");
-        let waits: Vec<_> = (0..100).map(|_| schedule.succeeded()).collect();
-        assert!(waits.iter().all(|wait| (57.0..=63.0).contains(&wait.as_secs_f64())), "{waits:?}");
-        assert!(waits.windows(2).any(|pair| pair[0] != pair[1]), "no jitter at all");
-    }
-
-    #[test]
-    fn the_first_failure_does_not_cost_an_interval() {
-        let mut schedule = Schedule::new(MINUTE, "dns/1");
-        assert!(schedule.failed(Retry::Backoff) <= Duration::from_secs(1));
-        let last = (0..20).map(|_| schedule.failed(Retry::Backoff)).last().expect("twenty waits");
-        assert!((45.0..=60.0).contains(&last.as_secs_f64()), "{last:?}");
-        schedule.succeeded();
-        assert!(schedule.failed(Retry::Backoff) <= Duration::from_secs(1));
-    }
-
-    #[test]
-    fn the_error_decides_when_it_knows_better() {
-        let mut schedule = Schedule::new(MINUTE, "http/1");
-        assert_eq!(schedule.failed(Retry::After(Duration::from_secs(300))), Duration::from_secs(300));
-        assert_eq!(schedule.failed(Retry::Interval), MINUTE);
-    }
 
     #[test]
     fn a_vanished_source_is_told_once() {

@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 
-use rosterd_model::{Coded, Priority, Retry};
+use rosterd_model::{Coded, Priority, Problem, Retry};
 
-use crate::mechanism::{AnyConfig, CheckContext, MechanismConfig, MechanismMetrics, Problem};
+use crate::mechanism::{AnyConfig, CheckContext, MechanismConfig, MechanismMetrics};
 
 type Decode = fn(&mut dyn erased_serde::Deserializer<'_>) -> Result<Box<dyn AnyConfig>, erased_serde::Error>;
 type RegisterMetrics = fn(&prometheus::Registry) -> Result<Box<dyn Any + Send + Sync>, prometheus::Error>;

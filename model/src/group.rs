@@ -1,18 +1,19 @@
 //! Target groups: what a discoverer reports.
 
 use serde::Serialize;
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::Labels;
 
 /// Targets that a source reports together, with the labels they share.
 ///
-/// A group is identified by its provider and its `source`, and is replaced whole. A group without targets says that the
-/// source has none any more.
+/// A group belongs to one source, is identified by its provider, `source` and `key`, and is replaced whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct TargetGroup {
-    /// What the group was read from, unique within its provider.
+    /// What the group was read from, in one piece: a name, a file, a URL, an object.
     pub source: Box<str>,
+    /// Tells the groups of one source apart; empty where a source is one group.
+    pub key: Box<str>,
     /// Labels that all targets of the group have, unless a target says otherwise.
     pub labels: Labels,
     /// Each target's own labels, `__address__` among them.
@@ -20,9 +21,14 @@ pub struct TargetGroup {
 }
 
 impl TargetGroup {
-    /// The group that says that its source has no targets any more.
+    /// A group without targets: where a source is told, it says that it has none (any more).
     pub fn gone(source: impl Into<Box<str>>) -> Self {
-        Self { source: source.into(), labels: Labels::empty(), targets: Vec::new() }
+        Self { source: source.into(), ..Self::default() }
+    }
+
+    /// The hashes by which the group is known within its provider.
+    pub fn id(&self) -> GroupId {
+        GroupId::of(&self.source, &self.key)
     }
 
     /// A hash of labels and targets, but not of the source: equal for equal content in every process.
@@ -36,6 +42,33 @@ impl TargetGroup {
     }
 }
 
+/// A group within its provider: hashes of its source and its key, equal in every process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId {
+    /// The source it belongs to.
+    pub source: SourceId,
+    /// Which of its groups.
+    pub key: u64,
+}
+
+impl GroupId {
+    /// The group of this source and key.
+    pub fn of(source: &str, key: &str) -> Self {
+        Self { source: SourceId::of(source), key: xxh3_64(key.as_bytes()) }
+    }
+}
+
+/// A source within its provider: the hash of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u64);
+
+impl SourceId {
+    /// The source of this name.
+    pub fn of(source: &str) -> Self {
+        Self(xxh3_64(source.as_bytes()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +76,7 @@ mod tests {
     fn group(labels: &[(&str, &str)], targets: &[&str]) -> TargetGroup {
         TargetGroup {
             source: "s".into(),
+            key: "".into(),
             labels: labels.iter().copied().collect(),
             targets: targets.iter().map(|address| [("__address__", *address)].into_iter().collect()).collect(),
         }

@@ -5,6 +5,7 @@ mod duration;
 pub mod error;
 mod group;
 pub mod labels;
+mod problem;
 pub mod relabel;
 mod secret;
 pub mod selector;
@@ -14,8 +15,9 @@ mod text;
 
 pub use duration::{Duration, DurationError};
 pub use error::{Coded, Priority, Report, Retry};
-pub use group::TargetGroup;
+pub use group::{GroupId, SourceId, TargetGroup};
 pub use labels::{Builder, Labels, NameScheme, Names};
+pub use problem::Problem;
 pub use secret::{HIDDEN, Secret};
 pub use selector::{Page, Selector};
 pub use size::{Size, SizeError};

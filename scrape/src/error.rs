@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rosterd_discovery::client::ClientError;
+use rosterd_client::ClientError;
 use rosterd_exposition::ContentTypeError;
 use rosterd_model::{Coded, Priority, Retry};
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use prometheus::IntCounter;
-use rosterd_discovery::stopper::Stopper;
 use rosterd_model::Report;
+use rosterd_tasks::stopper::Stopper;
 use serde::Serialize;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;

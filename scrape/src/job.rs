@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
-use rosterd_discovery::client::Client;
+use rosterd_client::Client;
 use rosterd_exposition::{Escaping, Protocol, accept};
 
 use crate::failure_log::FailureLog;

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use prometheus::Registry;
-use rosterd_discovery::stopper::Stopper;
 use rosterd_model::relabel::Rules;
 use rosterd_ship::wire::{Compression, Message, Sends, field::put_bytes, put_label, put_sample};
 use rosterd_ship::{Block, Counts, DiskLimits, EndpointConfig, MetadataConfig, Metrics, QueueConfig, Shipper};
+use rosterd_tasks::stopper::Stopper;
 
 const SERIES: u32 = 500;
 const TARGETS: u64 = 1000;

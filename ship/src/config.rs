@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rosterd_discovery::client::{HttpClientConfig, Secret};
+use rosterd_client::{HttpClientConfig, Secret};
 use rosterd_model::relabel::Rules;
 use url::Url;
 

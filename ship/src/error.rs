@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use rosterd_discovery::client::ClientError;
+use rosterd_client::ClientError;
 use rosterd_model::{Coded, Priority, Retry};
 
 /// Why endpoints are not as they were asked for.

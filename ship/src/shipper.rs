@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rosterd_discovery::stopper::Stopper;
 use rosterd_exposition::Metadata;
+use rosterd_tasks::stopper::Stopper;
 use tokio::time::Instant;
 use tracing::{info, warn};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rosterd_discovery::watch::Watcher;
+use rosterd_tasks::watch::Watcher;
 use tokio::sync::mpsc;
 
 use crate::api::ReloadRequest;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd_config::{Config, LoadOptions, Loaded};
-use rosterd_discovery::stopper::{Stopper, Task};
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
+use rosterd_tasks::stopper::{Stopper, Task};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::{Client, Method, Response, StatusCode};
-use rosterd_discovery::stopper::Stopper;
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Priority, Report, Retry, TargetGroup};
+use rosterd_tasks::stopper::Stopper;
 use rosterd_testkit::{leak_checked_live, patience};
 use rustls::crypto::ring;
 use serde_json::{Value, json};
@@ -136,6 +136,7 @@ pub(super) fn group(source: &str, addresses: &[&str]) -> TargetGroup {
     let target = |address: &&str| [("__address__", *address)].into_iter().collect();
     TargetGroup {
         source: source.into(),
+        key: "".into(),
         labels: [("__meta_zone", "z")].into_iter().collect(),
         targets: addresses.iter().map(target).collect(),
     }

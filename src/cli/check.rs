@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use rosterd_config::{Config, LoadOptions};
-use rosterd_discovery::{Problem, Registry};
+use rosterd_discovery::Registry;
+use rosterd_model::Problem;
 use rosterd_model::Report;
 
 use super::exit::{Failure, tell};

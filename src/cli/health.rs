@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rosterd_discovery::client::{Client, HttpClientConfig, Options, Request};
+use rosterd_client::{Client, HttpClientConfig, Options, Request};
 use url::Url;
 
 use super::Error;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 use rosterd_discovery::Registry;
-use rosterd_discovery::stopper::Stopper;
+use rosterd_tasks::stopper::Stopper;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;

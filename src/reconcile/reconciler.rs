@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rosterd_discovery::Schedule;
-use rosterd_discovery::stopper::Stopper;
 use rosterd_model::{Coded, Priority, Report};
+use rosterd_tasks::Schedule;
+use rosterd_tasks::stopper::Stopper;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use rosterd_discovery::Schedule;
 use rosterd_model::Report;
+use rosterd_tasks::Schedule;
 use tokio::time::Instant;
 
 use super::{Actual, Aim, DesiredSet, Outcome, Phase, Plan, Spec, Step, Work, Worker, WorkerId, WorkerStatus};

@@ -412,7 +412,7 @@ mod tests {
 
     fn group(source: &str, shared: &[(&str, &str)], addresses: &[&str]) -> TargetGroup {
         let targets = addresses.iter().map(|address| labels(&[("__address__", address)])).collect();
-        TargetGroup { source: source.into(), labels: labels(shared), targets }
+        TargetGroup { source: source.into(), labels: labels(shared), targets, ..TargetGroup::default() }
     }
 
     fn block(groups: &[TargetGroup]) -> Block {

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rosterd_discovery::{ProviderKey, Schedule};
+use rosterd_discovery::ProviderKey;
 use rosterd_model::{Coded, Report};
+use rosterd_tasks::Schedule;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};

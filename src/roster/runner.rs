@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rosterd_discovery::stopper::{Stopper, Task};
 use rosterd_discovery::{ProviderKey, Update};
+use rosterd_tasks::stopper::{Stopper, Task};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rosterd_client::{Client, ClientError, Options, Secret};
 use rosterd_config::{
     Config, EscapingScheme, ProtobufMessage, RemoteWrite, ScrapeConfig, ScrapeProtocol, ScrapeSettings, SigV4,
 };
-use rosterd_discovery::client::{Client, ClientError, Options, Secret};
-use rosterd_discovery::stopper::Stopper;
 use rosterd_exposition::{Escaping, HistogramLimits, Protocol};
 use rosterd_model::relabel::Rules;
 use rosterd_model::{Coded, Report};
 use rosterd_scrape::{DEFAULT_BODY_LIMIT, FailureLog, Job, Metrics, Seed, headers, ingest};
 use rosterd_ship::wire::{Compression, Message, Sends};
 use rosterd_ship::{DiskLimits, EndpointConfig, MetadataConfig, QueueConfig, SigV4Config, Wants};
+use rosterd_tasks::stopper::Stopper;
 use tracing::warn;
 
 /// Makes jobs, and keeps those that a reload does not change.

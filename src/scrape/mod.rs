@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rosterd_client::ClientError;
 use rosterd_config::Config;
-use rosterd_discovery::client::ClientError;
-use rosterd_discovery::stopper::Stopper;
 use rosterd_exposition::Metadata;
 use rosterd_model::{Coded, Priority, Report, Retry};
 use rosterd_scrape::{Clock, Engine, Settings, Sink, Statuses};
 use rosterd_ship::{Block, ShipError, Shipper, Wants};
+use rosterd_tasks::stopper::Stopper;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rosterd_discovery::Problem;
+use rosterd_model::Problem;
 use rosterd_model::{Coded, Priority, Retry};
 
 /// What keeps the server from being started, or a changed configuration file from being used.

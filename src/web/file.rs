@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use rosterd_discovery::Problem;
+use rosterd_model::Problem;
 use rustls::ServerConfig;
 use serde_yaml::Value;
 

@@ -1,6 +1,6 @@
 //! Reads sections of a YAML document and notes everything that is wrong, each with the path of its key.
 
-use rosterd_discovery::Problem;
+use rosterd_model::Problem;
 use serde_yaml::{Mapping, Value};
 
 /// The code of a key that nobody knows.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use rosterd_discovery::{
-    AnyConfig, Build, CheckContext, Discoverer, Error, MechanismConfig, Polling, Problem, Refresh, register,
+    AnyConfig, Build, CheckContext, Discoverer, Error, MechanismConfig, Polling, Refresh, register,
 };
+use rosterd_model::Problem;
 use rosterd_model::{Coded, Duration, Priority, TargetGroup};
 use rosterd_testkit::{Folder, contract, group, leak_checked_live};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rosterd_model::labels::ADDRESS;
-use rosterd_model::{Labels, TargetGroup};
+use rosterd_model::TargetGroup;
 
 /// A group of targets that have nothing but an address.
 ///
@@ -13,7 +13,7 @@ use rosterd_model::{Labels, TargetGroup};
 /// ```
 pub fn group(source: &str, addresses: &[&str]) -> TargetGroup {
     let targets = addresses.iter().map(|address| [(ADDRESS, *address)].into_iter().collect()).collect();
-    TargetGroup { source: source.into(), labels: Labels::empty(), targets }
+    TargetGroup { source: source.into(), targets, ..TargetGroup::default() }
 }
 
 /// `count` groups of one target each: source `0` with `target-0:9100`, and so on.

@@ -55,7 +55,7 @@ fn every_async_test_is_leak_checked() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
     sources(workspace, &mut files);
-    assert!(files.iter().any(|file| file.ends_with("discovery/src/stopper.rs")), "the sources are not where they were");
+    assert!(files.iter().any(|file| file.ends_with("tasks/src/stopper.rs")), "the sources are not where they were");
     let mut found = Vec::new();
     for file in files {
         let name = file.strip_prefix(workspace).unwrap();

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
     DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Publish, QueueConfig, RemoteWrite,
     Rosterd, ScrapeSettings, SigV4,
 };
 use rosterd_discovery::Registry;
-use rosterd_discovery::client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_model::relabel::RuleConfig;
 
 use crate::keys::{keys_by, keys_of};

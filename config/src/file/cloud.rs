@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rosterd_discovery::Problem;
-use rosterd_discovery::client::unset;
+use rosterd_client::unset;
+use rosterd_model::Problem;
 use rosterd_model::Secret;
 use serde::{Deserialize, Serialize};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rosterd_discovery::Problem;
-use rosterd_discovery::client::unset;
+use rosterd_client::unset;
+use rosterd_model::Problem;
 use rosterd_model::{Duration, NameScheme, Size};
 use serde::{Deserialize, Serialize};
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rosterd_discovery::client::{Secret, unset};
-use rosterd_discovery::{Problem, with_http_client};
+use rosterd_client::with_http_client;
+use rosterd_client::{Secret, unset};
+use rosterd_model::Problem;
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Duration, NameScheme};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Headers that `headers` may not set: they belong to the connection, to the protocol, or to other settings.
 
-use rosterd_discovery::Problem;
+use rosterd_model::Problem;
 
 use crate::error::code;
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
-use rosterd_discovery::Problem;
-use rosterd_discovery::client::unset;
+use rosterd_client::unset;
+use rosterd_model::Problem;
 use rosterd_model::{Duration, Size};
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use rosterd_discovery::Problem;
 use rosterd_model::NameScheme;
+use rosterd_model::Problem;
 use rosterd_model::relabel::{RelabelError, RuleConfig, Rules};
 
 use crate::error::code;

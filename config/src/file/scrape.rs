@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rosterd_discovery::client::{HttpClientConfig, unset};
-use rosterd_discovery::{AnyConfig, Problem, with_http_client};
+use rosterd_client::with_http_client;
+use rosterd_client::{HttpClientConfig, unset};
+use rosterd_discovery::AnyConfig;
+use rosterd_model::Problem;
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Duration, NameScheme, Size};
 use serde::ser::SerializeMap;

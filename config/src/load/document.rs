@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rosterd_discovery::Problem as Found;
+use rosterd_model::Problem as Found;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rosterd_discovery::Problem as Found;
+use rosterd_model::Problem as Found;
 use serde::de::DeserializeOwned;
 
 use super::Loader;

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::discoverer::Dns;
 use super::metrics::DnsMetrics;
 use super::resolv_conf::Source;
-use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling, Problem};
+use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling};
+use rosterd_model::Problem;
 
 /// One entry of `dns_sd_configs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ pub(super) fn group(name: &str, port: u16, answers: &[Record], names: &mut Names
         answers.iter().filter_map(|record| target(name, port, record, &mut builder, names)).collect();
     targets.sort_unstable();
     targets.dedup();
-    TargetGroup { source: name.into(), labels: Labels::empty(), targets }
+    TargetGroup { source: name.into(), targets, ..TargetGroup::default() }
 }
 
 fn target(name: &str, port: u16, record: &Record, builder: &mut Builder, names: &mut Names) -> Option<Labels> {

@@ -8,7 +8,8 @@ use rosterd_model::{Duration, Secret, Size};
 use serde::{Deserialize, Serialize};
 
 use super::discoverer::Exec;
-use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling, Problem};
+use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling};
+use rosterd_model::Problem;
 
 /// The timeout where none is set, unless the interval is shorter.
 const LONGEST_DEFAULT_TIMEOUT: StdDuration = StdDuration::from_secs(30);

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::FileMetrics;
 use super::discoverer::Files;
-use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig, Problem};
+use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig};
+use rosterd_model::Problem;
 
 /// One entry of `file_sd_configs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,9 @@ use tracing::warn;
 
 use super::FileMetrics;
 use super::state::{Found, Look, State};
-use crate::watch::{Changes, Watcher};
-use crate::{Context, Discoverer, Error, Schedule, Updates};
+use crate::{Context, Discoverer, Error, Updates};
+use rosterd_tasks::Schedule;
+use rosterd_tasks::watch::{Changes, Watcher};
 
 /// Watches files that hold target groups.
 #[derive(Debug)]

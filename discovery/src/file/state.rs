@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::FileError;
 use super::metrics::{FileMetrics, Mtime};
 use super::read::{self, Stamp};
-use crate::watch;
+use rosterd_tasks::watch;
 
 /// The first wait before a file that failed is tried again,
 const FIRST_RETRY: Duration = Duration::from_millis(100);

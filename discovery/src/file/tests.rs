@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Config, FileMetrics};
 use crate::metrics::ProviderMetrics;
-use crate::stopper::{Stopper, Task};
 use crate::{Build, Context, Error, MechanismConfig, MechanismMetrics, StatusHandle, Updates};
+use rosterd_tasks::stopper::{Stopper, Task};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const NEVER: &str = "1d";

@@ -6,13 +6,14 @@ use std::time::Duration as StdDuration;
 use rosterd_model::{Duration, Size};
 
 use super::discoverer::Http;
-use crate::client::{Client, Options, SafeUrl};
-use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling, Problem};
+use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling};
+use rosterd_client::{Client, Options, SafeUrl};
+use rosterd_model::Problem;
 
 /// Some million targets. A reply beyond it is more likely a mistake of the server than a list.
 const LARGEST_BODY: Size = Size::from_bytes(512 << 20);
 
-crate::with_http_client! {
+rosterd_client::with_http_client! {
     /// One entry of `http_sd_configs`.
     #[derive(Debug, Clone, PartialEq)]
     pub struct HttpConfig {

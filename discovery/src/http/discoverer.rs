@@ -7,9 +7,9 @@ use url::Url;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{HttpConfig, HttpError};
-use crate::client::{Client, ClientError, Request, Response};
 use crate::decode::json_groups;
 use crate::{Error, Refresh};
+use rosterd_client::{Client, ClientError, Request, Response};
 
 /// The label that holds the URL that a group was read from.
 const URL_LABEL: &str = "__meta_url";

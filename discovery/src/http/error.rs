@@ -4,7 +4,7 @@ use rosterd_model::{Coded, Priority, Retry};
 
 use crate::decode::DecodeError;
 
-/// The reply cannot be used. Everything before it is a [`ClientError`](crate::client::ClientError).
+/// The reply cannot be used. Everything before it is a [`ClientError`](rosterd_client::ClientError).
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Not `application/json`.

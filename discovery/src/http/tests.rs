@@ -5,8 +5,8 @@ use rosterd_testkit::{ScriptedServer, Step, leak_checked_live};
 
 use super::HttpConfig;
 use super::discoverer::Http;
-use crate::client::{Client, Options};
 use crate::{Error, Refresh};
+use rosterd_client::{Client, Options};
 
 const ONE: &str = r#"[{"targets": ["10.0.0.1:9100"], "labels": {"env": "prod"}}]"#;
 

@@ -15,8 +15,9 @@ use super::plan::{Plan, Providers};
 use super::provider::{ProviderKey, ProviderStatus, Update};
 use crate::error::RunError;
 use crate::metrics::{Metrics, ProviderMetrics};
-use crate::stopper::Stopper;
-use crate::{AnyConfig, Context, Error, Presence, Registry, Schedule, StatusHandle, Updates};
+use crate::{AnyConfig, Context, Error, Presence, Registry, StatusHandle, Updates};
+use rosterd_tasks::Schedule;
+use rosterd_tasks::stopper::Stopper;
 
 /// How long a discoverer may take to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);

@@ -8,7 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::discoverer::Static;
-use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig, Problem};
+use crate::{Build, CheckContext, Discoverer, Error, MechanismConfig};
+use rosterd_model::Problem;
 
 /// The whole list of `static_configs`: unlike other mechanisms, all entries of a job are one configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,6 +65,7 @@ impl Config {
         let (mut names, mut builder) = (Names::new(), Builder::new());
         let group = |(index, group): (usize, &Group)| TargetGroup {
             source: index.to_string().into(),
+            key: "".into(),
             labels: labels(&mut builder, &mut names, group.labels.iter().map(|(name, value)| (&**name, &**value))),
             targets: group.targets.iter().map(|at| labels(&mut builder, &mut names, [(ADDRESS, &**at)])).collect(),
         };

@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::ProviderMetrics;
-    use crate::stopper::Stopper;
+    use rosterd_tasks::stopper::Stopper;
 
     #[test]
     fn it_sends_once_and_waits_to_be_stopped() {

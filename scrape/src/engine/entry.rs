@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_discovery::client::Connection;
+use rosterd_client::Connection;
 use rosterd_exposition::HistogramOptions;
 use rosterd_model::Labels;
 use rosterd_model::labels::{ADDRESS, SCHEME};

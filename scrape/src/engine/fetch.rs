@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
-use rosterd_discovery::client::{ClientError, Connection, Fetch, Fetched};
+use rosterd_client::{ClientError, Connection, Fetch, Fetched};
 use rosterd_model::Labels;
 use rosterd_model::target::{Target, UNIX_SOCKET, scrape_url};
 use tokio::time::Instant;

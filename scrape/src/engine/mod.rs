@@ -16,9 +16,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rosterd_discovery::stopper::Stopper;
 use rosterd_model::Labels;
 use rosterd_model::target::Target;
+use rosterd_tasks::stopper::Stopper;
 use tokio::sync::{mpsc, oneshot};
 use xxhash_rust::xxh3::Xxh3Default;
 

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
-use rosterd_discovery::client::{Client, HttpClientConfig, Options};
-use rosterd_discovery::stopper::Stopper;
+use rosterd_client::{Client, HttpClientConfig, Options};
 use rosterd_exposition::{Escaping, Protocol};
 use rosterd_model::Labels;
 use rosterd_ship::wire::{STALE, each_series};
 use rosterd_ship::{Block, Wants};
+use rosterd_tasks::stopper::Stopper;
 use rosterd_testkit::{ScriptedServer, Step, eventually, leak_checked_live, patience};
 
 use super::{Change, Clock, Engine, Settings};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use rosterd_discovery::client::{Client, ClientError, Request};
+use rosterd_client::{Client, ClientError, Request};
 use rosterd_model::{Coded, Retry};
 
 /// How much of a reply is read, so that its connection can be used again.

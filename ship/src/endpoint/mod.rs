@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rosterd_discovery::client::{Client, Options};
-use rosterd_discovery::stopper::Stopper;
+use rosterd_client::{Client, Options};
 use rosterd_model::{Coded, Report};
+use rosterd_tasks::stopper::Stopper;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

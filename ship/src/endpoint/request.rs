@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use rosterd_discovery::client::{Request, Secret};
+use rosterd_client::{Request, Secret};
 use url::Url;
 
 use crate::Counts;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::HeaderMap;
-use rosterd_discovery::client::Client;
+use rosterd_client::Client;
 use rosterd_model::{Coded, Report};
 use tokio::sync::Notify;
 use tokio::time::Instant;

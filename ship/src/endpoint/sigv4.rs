@@ -9,7 +9,7 @@ use std::path::Path;
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use ring::{digest, hmac};
-use rosterd_discovery::client::{Request, Secret};
+use rosterd_client::{Request, Secret};
 use url::Url;
 
 use crate::config::SigV4Config;

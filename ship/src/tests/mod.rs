@@ -9,9 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use prometheus::Registry;
-use rosterd_discovery::client::HttpClientConfig;
-use rosterd_discovery::stopper::Stopper;
+use rosterd_client::HttpClientConfig;
 use rosterd_model::relabel::Rules;
+use rosterd_tasks::stopper::Stopper;
 use rosterd_testkit::{RemoteWriteReceiver, WriteRequest, eventually, patience};
 
 use crate::wire::field::put_bytes;

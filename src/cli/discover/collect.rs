@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd_config::Config;
-use rosterd_discovery::stopper::Stopper;
 use rosterd_discovery::{Directory, Manager, Plan, ProviderKey, ProviderStatus, Registry, Update};
 use rosterd_model::TargetGroup;
+use rosterd_tasks::stopper::Stopper;
 use tokio::sync::mpsc;
 
 use super::progress::Progress;

@@ -3,10 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rosterd_discovery::stopper::Stopper;
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::TargetGroup;
 use rosterd_model::relabel::Rules;
+use rosterd_tasks::stopper::Stopper;
 use rosterd_testkit::{Folder, leak_checked};
 use tokio::sync::mpsc;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rosterd_discovery::metrics::ProviderMetrics;
-use rosterd_discovery::stopper::{Stopper, Task};
 use rosterd_discovery::{AnyConfig, Context, Discoverer, Error, Registry, Status, StatusHandle, Updates};
 use rosterd_model::TargetGroup;
+use rosterd_tasks::stopper::{Stopper, Task};
 use tokio::sync::mpsc;
 
 use crate::patience;

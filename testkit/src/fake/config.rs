@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig, Problem};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig};
+use rosterd_model::Problem;
 use serde::{Deserialize, Serialize};
 
 use super::Probe;

@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs an async test on a current-thread runtime with a paused clock and fails it when something outlives it.
 ///
-/// Checked are tasks (named when a [`Stopper`](rosterd_discovery::stopper::Stopper) spawned them), stoppers that were
+/// Checked are tasks (named when a [`Stopper`](rosterd_tasks::stopper::Stopper) spawned them), stoppers that were
 /// dropped while their tasks ran, and, when the test runs alone in its process, descriptors.
 ///
 /// The runtime has no I/O: a paused clock jumps ahead whenever a socket is idle, so a test on sockets needs

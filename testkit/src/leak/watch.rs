@@ -10,7 +10,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 /// Where a stopper lives, also when it is compiled into a test of its own crate.
-const STOPPER: &str = "rosterd_discovery::stopper";
+const STOPPER: &str = "rosterd_tasks::stopper";
 
 /// The traces of one test. Cloning shares them.
 #[derive(Debug, Clone, Default)]

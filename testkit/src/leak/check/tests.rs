@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rosterd_discovery::stopper::Stopper;
+use rosterd_tasks::stopper::Stopper;
 use tokio::task::JoinSet;
 
 use super::*;

@@ -6,15 +6,15 @@ use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::headers::secret_value;
-use super::message::Time;
-use super::oauth2::{Token, Tokens};
-use super::source::{self, Source};
-use super::{ClientError, HttpClientConfig, Options};
+use crate::headers::secret_value;
+use crate::message::Time;
+use crate::oauth2::{Token, Tokens};
+use crate::source::{self, Source};
+use crate::{ClientError, HttpClientConfig, Options};
 
 /// How requests prove who sends them.
 #[derive(Debug)]
-pub(super) enum Credentials {
+pub(crate) enum Credentials {
     None,
     Basic { username: Option<Source>, password: Option<Source> },
     Header { kind: String, credentials: Option<Source> },
@@ -22,13 +22,13 @@ pub(super) enum Credentials {
 }
 
 /// A header, and the token in it, which has to be dropped when it is refused.
-pub(super) struct Proof {
-    pub(super) header: HeaderValue,
-    pub(super) token: Option<Token>,
+pub(crate) struct Proof {
+    pub(crate) header: HeaderValue,
+    pub(crate) token: Option<Token>,
 }
 
 impl Credentials {
-    pub(super) fn new(config: &HttpClientConfig, options: &Options) -> Result<Self, ClientError> {
+    pub(crate) fn new(config: &HttpClientConfig, options: &Options) -> Result<Self, ClientError> {
         if let Some(auth) = &config.basic_auth {
             return Ok(Self::Basic {
                 username: Source::of(&auth.username, &auth.username_file),
@@ -53,7 +53,7 @@ impl Credentials {
     }
 
     /// The header for a request, if there is one.
-    pub(super) async fn prove(&self, time: Time) -> Result<Option<Proof>, ClientError> {
+    pub(crate) async fn prove(&self, time: Time) -> Result<Option<Proof>, ClientError> {
         let header = match self {
             Self::None => return Ok(None),
             Self::Basic { username, password } => {
@@ -73,7 +73,7 @@ impl Credentials {
     }
 
     /// The server refused this token.
-    pub(super) async fn refused(&self, token: &Token) {
+    pub(crate) async fn refused(&self, token: &Token) {
         if let Self::OAuth2(tokens) = self {
             tokens.drop_token(token).await;
         }
@@ -81,7 +81,7 @@ impl Credentials {
 }
 
 /// The header for a user and a password.
-pub(super) fn basic(username: &str, password: &str) -> HeaderValue {
+pub(crate) fn basic(username: &str, password: &str) -> HeaderValue {
     let text = format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
     let mut value = HeaderValue::from_str(&text).expect("base64 has only characters that a header may have");
     value.set_sensitive(true);
@@ -89,7 +89,7 @@ pub(super) fn basic(username: &str, password: &str) -> HeaderValue {
 }
 
 /// The header for the user and the password in a URL.
-pub(super) fn of_url(url: &Url) -> Option<HeaderValue> {
+pub(crate) fn of_url(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }

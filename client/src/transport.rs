@@ -9,9 +9,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tracing::info;
 use url::Url;
 
-use super::proxy::Proxies;
-use super::tls::{Material, Tls};
-use super::{ClientError, Options};
+use crate::proxy::Proxies;
+use crate::tls::{Material, Tls};
+use crate::{ClientError, Options};
 
 /// Longer than any sane scrape interval, so that connections survive between two scrapes.
 const IDLE: Duration = Duration::from_secs(300);
@@ -36,7 +36,7 @@ impl Resolve for Turns {
 }
 
 /// What requests are sent over.
-pub(super) struct Transport {
+pub(crate) struct Transport {
     tls: Tls,
     proxies: Arc<Proxies>,
     http2: bool,
@@ -50,7 +50,7 @@ pub(super) struct Transport {
 
 impl Transport {
     /// Certificates are read with the first request that needs them.
-    pub(super) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Result<Self, ClientError> {
+    pub(crate) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Result<Self, ClientError> {
         let proxies = Arc::new(proxies);
         let (name, gzip, by_turns) = (options.name.clone(), options.gzip, options.by_turns);
         let plain = build(tls.build_unused()?, &proxies, http2, gzip, by_turns)?;
@@ -58,17 +58,17 @@ impl Transport {
     }
 
     /// Fails when configured certificates cannot be used.
-    pub(super) fn check(&self) -> Result<(), ClientError> {
+    pub(crate) fn check(&self) -> Result<(), ClientError> {
         if self.tls.has_material() { self.secure().map(drop) } else { Ok(()) }
     }
 
     /// Whether all URLs without TLS are reached without a proxy.
-    pub(super) fn is_direct(&self) -> bool {
+    pub(crate) fn is_direct(&self) -> bool {
         self.proxies.is_empty()
     }
 
     /// The connections for a URL. When changed files are of no use, that is an error, and those made before are kept.
-    pub(super) fn client_for(&self, url: &Url) -> Result<reqwest::Client, ClientError> {
+    pub(crate) fn client_for(&self, url: &Url) -> Result<reqwest::Client, ClientError> {
         if url.scheme() == "https" || self.proxies.need_tls() { self.secure() } else { Ok(self.plain.clone()) }
     }
 

@@ -5,19 +5,19 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use url::{Host, Url};
 
-use super::ClientError;
-use super::config::ProxySettings;
-use super::headers::secret_headers;
+use crate::ClientError;
+use crate::config::ProxySettings;
+use crate::headers::secret_headers;
 
 /// The proxies, and what is reached without them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Proxies {
+pub(crate) struct Proxies {
     http: Option<Url>,
     https: Option<Url>,
     /// Set when there are exceptions at all; then this machine is one, too.
     exceptions: Option<Vec<Exception>>,
     /// For the `CONNECT` of a proxy.
-    pub(super) connect_header: HeaderMap,
+    pub(crate) connect_header: HeaderMap,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,7 @@ enum Exception {
 }
 
 impl Proxies {
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: ProxySettings<'_>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ClientError> {
@@ -57,19 +57,19 @@ impl Proxies {
     }
 
     /// The proxy for a URL.
-    pub(super) fn of(&self, url: &Url) -> Option<&Url> {
+    pub(crate) fn of(&self, url: &Url) -> Option<&Url> {
         let proxy = if url.scheme() == "https" { self.https.as_ref()? } else { self.http.as_ref()? };
         let direct = self.exceptions.as_ref().is_some_and(|exceptions| is_exception(exceptions, url));
         (!direct).then_some(proxy)
     }
 
     /// Whether there is any proxy.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.http.is_none() && self.https.is_none()
     }
 
     /// Whether a proxy is itself reached by TLS.
-    pub(super) fn need_tls(&self) -> bool {
+    pub(crate) fn need_tls(&self) -> bool {
         [&self.http, &self.https].into_iter().flatten().any(|url| url.scheme() == "https")
     }
 }

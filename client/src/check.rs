@@ -6,9 +6,9 @@ use std::path::Path;
 use http::{HeaderName, HeaderValue};
 use rosterd_model::Secret;
 
-use super::config::ProxySettings;
-use super::{HttpClientConfig, OAuth2, TlsConfig, TlsVersion};
-use crate::Problem;
+use crate::config::ProxySettings;
+use crate::{HttpClientConfig, OAuth2, TlsConfig, TlsVersion};
+use rosterd_model::Problem;
 
 const CONFLICT: &str = "cfg_conflicting_keys";
 const MISSING: &str = "cfg_missing_key";

@@ -7,16 +7,16 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 
-use super::auth::{Credentials, of_url};
-use super::error::shown;
-use super::headers::ExtraHeaders;
-use super::message::Time;
-use super::oauth2::Token;
-use super::proxy::Proxies;
-use super::redirect;
-use super::tls::Tls;
-use super::transport::Transport;
-use super::{ClientError, HttpClientConfig, Request, Response, SystemRoots};
+use crate::auth::{Credentials, of_url};
+use crate::error::shown;
+use crate::headers::ExtraHeaders;
+use crate::message::Time;
+use crate::oauth2::Token;
+use crate::proxy::Proxies;
+use crate::redirect;
+use crate::tls::Tls;
+use crate::transport::Transport;
+use crate::{ClientError, HttpClientConfig, Request, Response, SystemRoots};
 
 /// What is not for the user to configure here.
 #[derive(Debug, Clone)]
@@ -50,14 +50,14 @@ impl Default for Options {
 
 /// Sends requests as an [`HttpClientConfig`] says. Clones share connections and tokens.
 #[derive(Clone)]
-pub struct Client(pub(super) Arc<Shared>);
+pub struct Client(pub(crate) Arc<Shared>);
 
-pub(super) struct Shared {
-    pub(super) transport: Transport,
-    pub(super) credentials: Credentials,
+pub(crate) struct Shared {
+    pub(crate) transport: Transport,
+    pub(crate) credentials: Credentials,
     headers: ExtraHeaders,
     user_agent: HeaderValue,
-    pub(super) follow_redirects: bool,
+    pub(crate) follow_redirects: bool,
     timeout: Duration,
     name: String,
 }
@@ -110,7 +110,7 @@ impl Client {
 impl Shared {
     /// Sends the request, and again where redirects say so, up to `most` times. Once the host was left (`same_host` is
     /// false), credentials stay away for good.
-    pub(super) async fn follow(
+    pub(crate) async fn follow(
         &self,
         mut request: Request,
         mut same_host: bool,
@@ -148,7 +148,7 @@ impl Shared {
     }
 
     /// Adds what the configuration says to the headers of a request. Returns the token that is among them.
-    pub(super) async fn complete(
+    pub(crate) async fn complete(
         &self,
         headers: &mut HeaderMap,
         same_host: bool,

@@ -6,13 +6,13 @@ use std::path::Path;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rosterd_model::Secret;
 
-use super::redirect::is_sensitive;
-use super::source::Source;
-use super::{ClientError, Header};
+use crate::redirect::is_sensitive;
+use crate::source::Source;
+use crate::{ClientError, Header};
 
 /// `http_headers`, ready to use.
 #[derive(Debug)]
-pub(super) struct ExtraHeaders(Vec<ExtraHeader>);
+pub(crate) struct ExtraHeaders(Vec<ExtraHeader>);
 
 #[derive(Debug)]
 struct ExtraHeader {
@@ -22,7 +22,7 @@ struct ExtraHeader {
 }
 
 impl ExtraHeaders {
-    pub(super) fn new(config: &BTreeMap<String, Header>) -> Result<Self, ClientError> {
+    pub(crate) fn new(config: &BTreeMap<String, Header>) -> Result<Self, ClientError> {
         let extra = |(name, header): (&String, &Header)| {
             let secrets = header.secrets.iter().filter_map(|secret| Source::of_secret(secret, Path::new("")));
             let files = header.files.iter().filter_map(|file| Source::of("", file));
@@ -36,7 +36,7 @@ impl ExtraHeaders {
     }
 
     /// Adds the headers. What is secret, by its kind or by its header, does not go to another host than the one asked.
-    pub(super) fn add_to(&self, headers: &mut HeaderMap, same_host: bool) -> Result<(), ClientError> {
+    pub(crate) fn add_to(&self, headers: &mut HeaderMap, same_host: bool) -> Result<(), ClientError> {
         for extra in &self.0 {
             if !same_host && is_sensitive(&extra.name) {
                 continue;
@@ -54,7 +54,7 @@ impl ExtraHeaders {
 }
 
 /// The headers for the proxy.
-pub(super) fn secret_headers(config: &BTreeMap<String, Vec<Secret>>) -> Result<HeaderMap, ClientError> {
+pub(crate) fn secret_headers(config: &BTreeMap<String, Vec<Secret>>) -> Result<HeaderMap, ClientError> {
     let mut headers = HeaderMap::new();
     for (name, values) in config {
         for value in values {
@@ -65,7 +65,7 @@ pub(super) fn secret_headers(config: &BTreeMap<String, Vec<Secret>>) -> Result<H
 }
 
 /// A value that is not shown when headers are; `what` names it in the error.
-pub(super) fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
+pub(crate) fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
     let mut value = header_value(what, text)?;
     value.set_sensitive(true);
     Ok(value)

@@ -7,8 +7,8 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
-use super::ClientError;
-use super::error::shown;
+use crate::ClientError;
+use crate::error::shown;
 
 /// A request. Headers of the configuration are added to these, credentials unless `Authorization` is among them.
 #[derive(Debug, Clone)]
@@ -40,20 +40,20 @@ impl Request {
 /// A reply, whatever its status. Its body has not been read yet, and has to be read within the time of the request.
 #[derive(Debug)]
 pub struct Response {
-    pub(super) inner: reqwest::Response,
-    pub(super) url: Url,
-    pub(super) time: Time,
+    pub(crate) inner: reqwest::Response,
+    pub(crate) url: Url,
+    pub(crate) time: Time,
 }
 
 /// The time that an exchange has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Time {
-    pub(super) deadline: Instant,
-    pub(super) total: Duration,
+pub(crate) struct Time {
+    pub(crate) deadline: Instant,
+    pub(crate) total: Duration,
 }
 
 impl Time {
-    pub(super) fn from_now(total: Duration) -> Self {
+    pub(crate) fn from_now(total: Duration) -> Self {
         let now = Instant::now();
         // Too far to be a point in time is as good as a day.
         let deadline = now.checked_add(total).unwrap_or(now + Duration::from_secs(86_400));
@@ -61,7 +61,7 @@ impl Time {
     }
 
     /// Waits for the future, but not for longer than there is time.
-    pub(super) async fn limit<T>(
+    pub(crate) async fn limit<T>(
         self,
         url: &Url,
         future: impl Future<Output = Result<T, ClientError>>,

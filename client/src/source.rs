@@ -8,20 +8,20 @@ use std::time::{Duration, SystemTime};
 
 use rosterd_model::Secret;
 
-use super::ClientError;
+use crate::ClientError;
 
 /// A file that changed more recently than this before it was read may change again without looking different.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Where a string comes from.
-pub(super) enum Source {
+pub(crate) enum Source {
     Inline(Arc<str>),
     File(WatchedFile),
 }
 
 impl Source {
     /// The one of both that is set.
-    pub(super) fn of(inline: &str, file: &Path) -> Option<Self> {
+    pub(crate) fn of(inline: &str, file: &Path) -> Option<Self> {
         if !inline.is_empty() {
             return Some(Self::Inline(inline.into()));
         }
@@ -29,12 +29,12 @@ impl Source {
     }
 
     /// The same for a secret.
-    pub(super) fn of_secret(inline: &Secret, file: &Path) -> Option<Self> {
+    pub(crate) fn of_secret(inline: &Secret, file: &Path) -> Option<Self> {
         Self::of(inline.expose(), file)
     }
 
     /// The string as it is now, for a file without the white space around it.
-    pub(super) fn read(&self) -> Result<Arc<str>, ClientError> {
+    pub(crate) fn read(&self) -> Result<Arc<str>, ClientError> {
         match self {
             Self::Inline(text) => Ok(Arc::clone(text)),
             Self::File(file) => file.read(),
@@ -42,7 +42,7 @@ impl Source {
     }
 
     /// For messages: the key, and the file if there is one.
-    pub(super) fn describe(&self, key: &str) -> String {
+    pub(crate) fn describe(&self, key: &str) -> String {
         match self {
             Self::Inline(_) => key.to_owned(),
             Self::File(file) => format!("{key}_file {}", file.path.display()),
@@ -51,7 +51,7 @@ impl Source {
 }
 
 /// Reads what may not be there.
-pub(super) fn read(source: Option<&Source>) -> Result<Option<Arc<str>>, ClientError> {
+pub(crate) fn read(source: Option<&Source>) -> Result<Option<Arc<str>>, ClientError> {
     source.map(Source::read).transpose()
 }
 
@@ -65,7 +65,7 @@ impl fmt::Debug for Source {
 }
 
 /// A file, with what it held when it was last read.
-pub(super) struct WatchedFile {
+pub(crate) struct WatchedFile {
     path: PathBuf,
     last: Mutex<Option<Snapshot>>,
 }

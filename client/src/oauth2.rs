@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use url::form_urlencoded::{self, Serializer};
 use url::{Url, form_urlencoded::byte_serialize};
 
-use super::auth::basic;
-use super::error::shown;
-use super::headers::secret_value;
-use super::message::Time;
-use super::source::{self, Source};
-use super::{Client, ClientError, HttpClientConfig, OAuth2, Options, Request};
+use crate::auth::basic;
+use crate::error::shown;
+use crate::headers::secret_value;
+use crate::message::Time;
+use crate::source::{self, Source};
+use crate::{Client, ClientError, HttpClientConfig, OAuth2, Options, Request};
 
 /// A token is not used in its last seconds, because it has to arrive before it expires.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 const LARGEST_REPLY: u64 = 1 << 20;
 
 /// Where tokens come from, with the last one.
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     client: Client,
     url: Url,
     client_id: String,
@@ -53,14 +53,14 @@ enum Style {
 
 /// A token.
 #[derive(Clone, PartialEq)]
-pub(super) struct Token {
+pub(crate) struct Token {
     kind: String,
     secret: Secret,
     expires: Option<Instant>,
 }
 
 impl Token {
-    pub(super) fn header(&self) -> Result<HeaderValue, ClientError> {
+    pub(crate) fn header(&self) -> Result<HeaderValue, ClientError> {
         secret_value("the OAuth 2.0 token", &format!("{} {}", self.kind, self.secret.expose()))
     }
 }
@@ -72,7 +72,7 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(config: &OAuth2, options: &Options) -> Result<Self, ClientError> {
+    pub(crate) fn new(config: &OAuth2, options: &Options) -> Result<Self, ClientError> {
         let proxy = config.proxy();
         let settings = HttpClientConfig {
             tls_config: config.tls_config.clone(),
@@ -96,7 +96,7 @@ impl Tokens {
     }
 
     /// The token, fetched if there is none that can be used. Whoever comes meanwhile waits for that one request.
-    pub(super) async fn get(&self, time: Time) -> Result<Token, ClientError> {
+    pub(crate) async fn get(&self, time: Time) -> Result<Token, ClientError> {
         let mut state = self.state.lock().await;
         let secret = source::read(self.client_secret.as_ref())?.unwrap_or_default();
         let fresh = |token: &&Token| token.expires.is_none_or(|at| Instant::now() < at);
@@ -114,7 +114,7 @@ impl Tokens {
     }
 
     /// Forgets this token, unless another one has taken its place.
-    pub(super) async fn drop_token(&self, token: &Token) {
+    pub(crate) async fn drop_token(&self, token: &Token) {
         let mut state = self.state.lock().await;
         if state.token.as_ref() == Some(token) {
             state.token = None;

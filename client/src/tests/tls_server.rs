@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::stopper::Stopper;
+use rosterd_tasks::stopper::Stopper;
 
 /// An authority that signs certificates.
 pub(super) struct Authority {

@@ -18,14 +18,14 @@ const READS: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
 
 /// A connected socket.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 /// Why an exchange failed.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// Before anything of the reply came: another connection may do better.
     Unanswered(hyper::Error),
     /// In the middle of the reply.
@@ -36,16 +36,16 @@ pub(super) enum Failed {
 
 /// What came back besides the body.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     /// The socket, if it can carry another exchange.
-    pub(super) socket: Option<Socket>,
+    pub(crate) socket: Option<Socket>,
 }
 
 /// Sends a request and appends the body of the reply to `body`, which may grow by `limit` bytes. `expected` is how large
 /// the reply may be, as a hint.
-pub(super) async fn exchange(
+pub(crate) async fn exchange(
     socket: Socket,
     request: http::Request<Empty<Bytes>>,
     body: &mut Vec<u8>,

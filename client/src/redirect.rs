@@ -3,22 +3,22 @@
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use url::Url;
 
-use super::Request;
+use crate::Request;
 
 /// Headers that belong to a host. They are not sent to another one.
 const SENSITIVE: [HeaderName; 4] =
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::WWW_AUTHENTICATE];
 
 /// How many redirects are followed for one request.
-pub(super) const MOST: usize = 10;
+pub(crate) const MOST: usize = 10;
 
-pub(super) fn is_sensitive(name: &HeaderName) -> bool {
+pub(crate) fn is_sensitive(name: &HeaderName) -> bool {
     SENSITIVE.contains(name)
 }
 
 /// Where the reply points to, if it is a redirect that can be followed. One that would turn a `POST` into a `GET` is not: what
 /// was to be sent would not arrive, and nobody would notice.
-pub(super) fn target(
+pub(crate) fn target(
     method: &Method,
     from: &Url,
     status: StatusCode,
@@ -42,12 +42,12 @@ pub(super) fn target(
 }
 
 /// Whether credentials for one URL may be sent to the other: the host is the same, and TLS is not given up.
-pub(super) fn keeps_credentials(from: &Url, to: &Url) -> bool {
+pub(crate) fn keeps_credentials(from: &Url, to: &Url) -> bool {
     from.host() == to.host() && !(from.scheme() == "https" && to.scheme() == "http")
 }
 
 /// Turns a request into the one that follows the redirect.
-pub(super) fn follow(request: &mut Request, to: Url, same_host: bool) {
+pub(crate) fn follow(request: &mut Request, to: Url, same_host: bool) {
     if !same_host {
         for name in &SENSITIVE {
             request.headers.remove(name);

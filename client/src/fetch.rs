@@ -11,11 +11,11 @@ use http_body_util::Empty;
 use tokio::net::{TcpStream, UnixStream};
 use url::Url;
 
-use super::error::shown;
-use super::exchange::{Answer, Failed, Socket, exchange};
-use super::message::Time;
-use super::send::Shared;
-use super::{Client, ClientError, Request, redirect};
+use crate::error::shown;
+use crate::exchange::{Answer, Failed, Socket, exchange};
+use crate::message::Time;
+use crate::send::Shared;
+use crate::{Client, ClientError, Request, redirect};
 
 /// A `GET` whose body is wanted as it is sent.
 #[derive(Debug, Clone, Copy)]

@@ -136,7 +136,7 @@ impl ClientError {
         }
     }
 
-    pub(super) fn of_reqwest(url: &Url, error: reqwest::Error) -> Self {
+    pub(crate) fn of_reqwest(url: &Url, error: reqwest::Error) -> Self {
         let (url, source) = (shown(url), error.without_url());
         let connecting = source.is_connect();
         let source = source.into();
@@ -147,11 +147,11 @@ impl ClientError {
         }
     }
 
-    pub(super) fn settings(what: impl Into<String>) -> Self {
+    pub(crate) fn settings(what: impl Into<String>) -> Self {
         Self::Settings { what: what.into(), source: None }
     }
 
-    pub(super) fn settings_because(
+    pub(crate) fn settings_because(
         what: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
@@ -205,7 +205,7 @@ impl Coded for ClientError {
 }
 
 /// A URL without user and password.
-pub(super) fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Both fail only for URLs that cannot have them.
     url.set_username("").ok();

@@ -10,8 +10,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use super::source::{self, Source};
-use super::{ClientError, TlsConfig, TlsVersion};
+use crate::source::{self, Source};
+use crate::{ClientError, TlsConfig, TlsVersion};
 
 /// The certificates that the system trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 ///
@@ -36,7 +36,7 @@ impl SystemRoots {
 }
 
 /// `tls_config`, ready to make connections.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     versions: Vec<&'static SupportedProtocolVersion>,
     ca: Option<Source>,
@@ -50,14 +50,14 @@ pub(super) struct Tls {
 
 /// The contents of all files of [`Tls`]. When they change, connections have to be made anew.
 #[derive(Clone, PartialEq)]
-pub(super) struct Material {
+pub(crate) struct Material {
     ca: Option<Arc<str>>,
     cert: Option<Arc<str>>,
     key: Option<Arc<str>>,
 }
 
 impl Tls {
-    pub(super) fn new(config: &TlsConfig, http2: bool, roots: SystemRoots) -> Result<Self, ClientError> {
+    pub(crate) fn new(config: &TlsConfig, http2: bool, roots: SystemRoots) -> Result<Self, ClientError> {
         let server_name = match config.server_name.as_str() {
             "" => None,
             name => Some(
@@ -79,12 +79,12 @@ impl Tls {
     }
 
     /// Whether certificates are configured at all.
-    pub(super) fn has_material(&self) -> bool {
+    pub(crate) fn has_material(&self) -> bool {
         self.ca.is_some() || self.cert.is_some() || self.key.is_some()
     }
 
     /// Reads the files, as far as they changed.
-    pub(super) fn material(&self) -> Result<Material, ClientError> {
+    pub(crate) fn material(&self) -> Result<Material, ClientError> {
         Ok(Material {
             ca: source::read(self.ca.as_ref())?,
             cert: source::read(self.cert.as_ref())?,
@@ -93,7 +93,7 @@ impl Tls {
     }
 
     /// The settings of connections that use this material.
-    pub(super) fn build(&self, material: &Material) -> Result<ClientConfig, ClientError> {
+    pub(crate) fn build(&self, material: &Material) -> Result<ClientConfig, ClientError> {
         let builder = self.builder()?;
         let roots = match (&material.ca, self.verify) {
             (_, false) => Arc::new(RootCertStore::empty()),
@@ -116,7 +116,7 @@ impl Tls {
     }
 
     /// The settings of a client that makes no TLS connections, at no cost.
-    pub(super) fn build_unused(&self) -> Result<ClientConfig, ClientError> {
+    pub(crate) fn build_unused(&self) -> Result<ClientConfig, ClientError> {
         let builder = self.builder()?.with_root_certificates(RootCertStore::empty());
         Ok(self.with_protocols(builder.with_no_client_auth()))
     }

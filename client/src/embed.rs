@@ -13,7 +13,7 @@ pub fn unset<T: Default + PartialEq>(value: &T) -> bool {
 /// Each field states its default; docs come before serde attributes. The struct must be `Clone`; the crate needs `serde`.
 ///
 /// ```
-/// rosterd_discovery::with_http_client! {
+/// rosterd_client::with_http_client! {
 ///     /// Where to read from.
 ///     #[derive(Debug, Clone, PartialEq)]
 ///     pub struct Config {
@@ -45,7 +45,7 @@ macro_rules! with_http_client {
         $vis struct $name {
             $( $(#[doc = $doc])* $field_vis $field: $type, )*
             /// How the HTTP client authenticates and connects; its keys stand beside the others.
-            $vis client: $crate::client::HttpClientConfig,
+            $vis client: $crate::HttpClientConfig,
         }
 
         impl ::core::default::Default for $name {
@@ -56,37 +56,37 @@ macro_rules! with_http_client {
 
         const _: () = {
             #[allow(unused_imports)]
-            use $crate::client::unset as client_key_unset;
+            use $crate::unset as client_key_unset;
 
             #[derive(::serde::Serialize, ::serde::Deserialize)]
             #[serde(default, deny_unknown_fields, expecting = "a map of keys and values")]
             struct Flat {
                 $( $(#[serde($($serde)*)])* $field: $type, )*
                 #[serde(skip_serializing_if = "client_key_unset")]
-                basic_auth: ::core::option::Option<$crate::client::BasicAuth>,
+                basic_auth: ::core::option::Option<$crate::BasicAuth>,
                 #[serde(skip_serializing_if = "client_key_unset")]
-                authorization: ::core::option::Option<$crate::client::Authorization>,
+                authorization: ::core::option::Option<$crate::Authorization>,
                 #[serde(skip_serializing_if = "client_key_unset")]
-                oauth2: ::core::option::Option<$crate::client::OAuth2>,
+                oauth2: ::core::option::Option<$crate::OAuth2>,
                 #[serde(skip_serializing_if = "client_key_unset")]
-                bearer_token: $crate::client::Secret,
+                bearer_token: $crate::Secret,
                 #[serde(skip_serializing_if = "client_key_unset")]
                 bearer_token_file: ::std::path::PathBuf,
                 #[serde(skip_serializing_if = "client_key_unset")]
-                tls_config: $crate::client::TlsConfig,
+                tls_config: $crate::TlsConfig,
                 follow_redirects: bool,
                 enable_http2: bool,
                 #[serde(skip_serializing_if = "client_key_unset")]
-                proxy_url: $crate::client::SafeUrl,
+                proxy_url: $crate::SafeUrl,
                 #[serde(skip_serializing_if = "client_key_unset")]
                 no_proxy: ::std::string::String,
                 #[serde(skip_serializing_if = "client_key_unset")]
                 proxy_from_environment: bool,
                 #[serde(skip_serializing_if = "client_key_unset")]
                 proxy_connect_header:
-                    ::std::collections::BTreeMap<::std::string::String, ::std::vec::Vec<$crate::client::Secret>>,
+                    ::std::collections::BTreeMap<::std::string::String, ::std::vec::Vec<$crate::Secret>>,
                 #[serde(skip_serializing_if = "client_key_unset")]
-                http_headers: ::std::collections::BTreeMap<::std::string::String, $crate::client::Header>,
+                http_headers: ::std::collections::BTreeMap<::std::string::String, $crate::Header>,
             }
 
             impl ::core::default::Default for Flat {
@@ -98,7 +98,7 @@ macro_rules! with_http_client {
             impl ::core::convert::From<$name> for Flat {
                 fn from(config: $name) -> Self {
                     let $name { $( $field, )* client } = config;
-                    let $crate::client::HttpClientConfig {
+                    let $crate::HttpClientConfig {
                         basic_auth,
                         authorization,
                         oauth2,
@@ -136,7 +136,7 @@ macro_rules! with_http_client {
                 fn from(flat: Flat) -> Self {
                     Self {
                         $( $field: flat.$field, )*
-                        client: $crate::client::HttpClientConfig {
+                        client: $crate::HttpClientConfig {
                             basic_auth: flat.basic_auth,
                             authorization: flat.authorization,
                             oauth2: flat.oauth2,

@@ -8,7 +8,7 @@ use rosterd_model::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
-use super::embed::unset;
+use crate::embed::unset;
 
 /// How an HTTP client authenticates and connects.
 ///
@@ -95,7 +95,7 @@ impl HttpClientConfig {
         self.http_headers.values_mut().flat_map(|header| &mut header.files).for_each(|file| join(base, file));
     }
 
-    pub(super) fn proxy(&self) -> ProxySettings<'_> {
+    pub(crate) fn proxy(&self) -> ProxySettings<'_> {
         ProxySettings {
             url: &self.proxy_url,
             no_proxy: &self.no_proxy,
@@ -211,7 +211,7 @@ pub struct OAuth2 {
 }
 
 impl OAuth2 {
-    pub(super) fn proxy(&self) -> ProxySettings<'_> {
+    pub(crate) fn proxy(&self) -> ProxySettings<'_> {
         ProxySettings {
             url: &self.proxy_url,
             no_proxy: &self.no_proxy,
@@ -344,11 +344,11 @@ impl Serialize for SafeUrl {
 
 /// The proxy settings, wherever they were written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ProxySettings<'a> {
-    pub(super) url: &'a SafeUrl,
-    pub(super) no_proxy: &'a str,
-    pub(super) from_environment: bool,
-    pub(super) connect_header: &'a BTreeMap<String, Vec<Secret>>,
+pub(crate) struct ProxySettings<'a> {
+    pub(crate) url: &'a SafeUrl,
+    pub(crate) no_proxy: &'a str,
+    pub(crate) from_environment: bool,
+    pub(crate) connect_header: &'a BTreeMap<String, Vec<Secret>>,
 }
 
 fn join(base: &Path, path: &mut PathBuf) {

@@ -1,0 +1,11 @@
+//! What every part of rosterd that runs needs: tasks that have an owner, schedules with backoff, and files that are
+//! noticed when they change. Below all others that run; knows nothing of discovery, scrapes or HTTP.
+
+mod blocking;
+mod schedule;
+pub mod stopper;
+pub mod watch;
+
+pub use blocking::blocking;
+pub use schedule::Schedule;
+pub use stopper::{Panicked, Stopper, Task};
