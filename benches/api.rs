@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd::api::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, RemoteWrites, State, router};
+use rosterd::api::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, State, router};
 use rosterd::roster::{JobSpec, Limits, Roster, RosterHandle, metrics};
+use rosterd::scrape::RemoteWrites;
 use rosterd::store::MemoryStore;
-use rosterd::web::{ExternalUrl, Server, Settings};
+use rosterd::web::{Server, Settings};
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::relabel::Rules;
 use rosterd_model::{Labels, Priority, Report, Retry, TargetGroup};

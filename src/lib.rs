@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod api;
 pub mod cli;
+pub mod problem;
 pub mod publish;
 pub mod reconcile;
 pub mod roster;

@@ -6,6 +6,7 @@ use rosterd_config::ConfigErrors;
 use rosterd_discovery::{ManagerError, RegistryError};
 use rosterd_model::{Coded, Priority, Retry};
 
+use crate::api;
 use crate::store::StoreError;
 use crate::web;
 
@@ -40,6 +41,9 @@ pub enum AgentError {
     /// The HTTP server cannot start.
     #[error("cannot serve HTTP")]
     Web(#[from] web::Error),
+    /// `--web.external-url` cannot be used.
+    #[error(transparent)]
+    ExternalUrl(#[from] api::ExternalUrlError),
     /// What the configuration says of scraping or remote write cannot be used.
     #[error(transparent)]
     Scrape(#[from] crate::scrape::Error),
@@ -66,6 +70,7 @@ impl Coded for AgentError {
             Self::Metrics { .. } => "agent_metrics",
             Self::Store(source) => source.code(),
             Self::Web(source) => source.code(),
+            Self::ExternalUrl(source) => source.code(),
             Self::Scrape(source) => source.code(),
             Self::RosterEnded { .. } => "agent_roster_ended",
             Self::Stragglers { .. } => "agent_stragglers",

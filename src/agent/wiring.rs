@@ -147,8 +147,8 @@ impl Agent {
         let http_metrics = api::HttpMetrics::register(&registry).map_err(failed("http"))?;
 
         let port = server.addresses().first().map_or(0, SocketAddr::port);
-        let external_url = web::ExternalUrl::parse(options.web.external_url.as_deref(), &options.web.hostname, port)?;
-        let route_prefix = web::route_prefix(options.web.route_prefix.as_deref(), &external_url);
+        let external_url = api::ExternalUrl::parse(options.web.external_url.as_deref(), &options.web.hostname, port)?;
+        let route_prefix = api::route_prefix(options.web.route_prefix.as_deref(), &external_url);
 
         let work = Stopper::new();
         let (updates, received) = mpsc::channel(1);

@@ -8,10 +8,11 @@ use http::Uri;
 use rosterd_model::{Builder, Labels, Names};
 use serde::Serialize;
 
+use super::State;
 use super::envelope::success;
 use super::query::Query;
 use super::sd::{RosterError, unknown_job};
-use super::{Problem, State};
+use crate::problem::Problem;
 use crate::roster::target::{Entry, Failure};
 use crate::roster::view::JobView;
 

@@ -6,8 +6,9 @@ use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
-use super::problem::Error;
-use super::{Problem, State};
+use super::Error;
+use super::State;
+use crate::problem::Problem;
 
 /// Alive: the process answers.
 pub(super) async fn healthy() -> &'static str {

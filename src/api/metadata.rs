@@ -14,11 +14,12 @@ use rosterd_model::target::Target;
 use rosterd_scrape::Statuses;
 use serde::Serialize;
 
+use super::Error;
+use super::State;
 use super::envelope::success;
-use super::problem::Error;
 use super::query::Query;
 use super::targets::{LOOKS, PIECE, json};
-use super::{Problem, State};
+use crate::problem::Problem;
 use crate::publish::encode::{object, string};
 use crate::roster::view::JobView;
 

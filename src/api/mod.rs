@@ -1,13 +1,14 @@
-//! The HTTP face: what is served under which path. How requests arrive is the business of [`crate::web`].
+//! The HTTP face: what is served under which path. How requests arrive is the business of others.
 
 mod envelope;
+mod error;
+mod external;
 mod failed;
 mod lifecycle;
 mod metadata;
 mod metrics;
 mod overview;
 mod pools;
-pub mod problem;
 mod providers;
 mod query;
 mod ready;
@@ -28,9 +29,9 @@ mod tests_scrapes;
 mod url;
 mod words;
 
+pub use error::Error;
+pub use external::{ExternalUrl, ExternalUrlError, route_prefix};
 pub use metrics::HttpMetrics;
-pub use problem::Problem;
-pub use remote_write::{RemoteWriteState, RemoteWriteStatus};
 pub use router::{Route, router, routes};
 pub use sd::RosterError;
-pub use state::{Build, ConfigView, Lifecycle, Providers, ReloadRequest, RemoteWrites, State};
+pub use state::{Build, ConfigView, Lifecycle, Providers, ReloadRequest, State};

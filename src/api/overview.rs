@@ -11,8 +11,9 @@ use rosterd_discovery::{Presence, ProviderStatus};
 use rosterd_scrape::Statuses;
 
 use super::words::{Moment, Tally, bytes, coarse, grouped};
-use super::{RemoteWriteState, RemoteWriteStatus, State, routes};
+use super::{State, routes};
 use crate::roster::view::{Counts, JobView};
+use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
 
 #[derive(Template)]
 #[template(path = "overview.html")]

@@ -9,11 +9,12 @@ use rosterd_model::Labels;
 use rosterd_model::relabel::Step;
 use serde::Serialize;
 
+use super::Error;
+use super::State;
 use super::envelope::success;
-use super::problem::Error;
 use super::query::Query;
 use super::sd::{RosterError, unknown_job};
-use super::{Problem, State};
+use crate::problem::Problem;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

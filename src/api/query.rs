@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use super::problem::Error;
+use super::Error;
 
 /// The query of a URL, decoded. Of a parameter that is given twice, the first counts, as in Go.
 #[derive(Debug)]

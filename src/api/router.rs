@@ -7,14 +7,15 @@ use axum::extract::{Request, State as Extract};
 use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::{MethodRouter, get, post};
+use rosterd_model::nearest;
 use tower_http::compression::{CompressionLayer, CompressionLevel};
 
-use super::problem::Error;
+use super::Error;
 use super::{
-    Problem, State, failed, lifecycle, metadata, metrics, overview, pools, providers, ready, remote_write, sd, status,
-    targets, targets_page,
+    State, failed, lifecycle, metadata, metrics, overview, pools, providers, ready, remote_write, sd, status, targets,
+    targets_page,
 };
-use crate::web::nearest;
+use crate::problem::Problem;
 
 /// One path of the API.
 #[derive(Debug)]

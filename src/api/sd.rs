@@ -11,15 +11,15 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use rosterd_model::{Coded, Priority, Retry};
+use rosterd_model::{Coded, Priority, Retry, nearest};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::State;
 use super::query::Query;
-use super::{Problem, State};
+use crate::problem::Problem;
 use crate::publish::encode::{self, Encoding};
 use crate::roster::view::{JobView, NotServable, RosterView};
-use crate::web::nearest;
 
 /// How long a request may wait for news, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);

@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{HttpMetrics, RemoteWriteStatus};
+use super::ExternalUrl;
+use super::HttpMetrics;
 use crate::roster::RosterHandle;
-use crate::web::ExternalUrl;
+use crate::scrape::RemoteWrites;
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -74,28 +75,6 @@ impl Providers {
 impl fmt::Debug for Providers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Providers")
-    }
-}
-
-/// Lists the endpoints of remote write as they are at the moment.
-#[derive(Clone)]
-pub struct RemoteWrites(Arc<dyn Fn() -> Vec<RemoteWriteStatus> + Send + Sync>);
-
-impl RemoteWrites {
-    /// Wraps what knows the endpoints; it must not block.
-    pub fn new(list: impl Fn() -> Vec<RemoteWriteStatus> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(list))
-    }
-
-    /// All endpoints, in the order of the configuration.
-    pub fn list(&self) -> Vec<RemoteWriteStatus> {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for RemoteWrites {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RemoteWrites")
     }
 }
 

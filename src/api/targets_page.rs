@@ -12,14 +12,15 @@ use rosterd_model::target::{Target, scrape_url};
 use rosterd_model::{Labels, Priority};
 use rosterd_scrape::{Health, Statuses, TargetStatus};
 
+use super::State;
 use super::overview::page;
-use super::problem::TYPES;
 use super::query::Query;
 use super::search::Search;
 use super::targets::{Cursor, Kind, LOOKS, Scan, health, last_error};
 use super::url::{Outside, global_url};
 use super::words::{Moment, Tally, fine};
-use super::{Problem, State};
+use crate::problem::Problem;
+use crate::problem::TYPES;
 use crate::roster::view::JobView;
 
 /// The targets of a page unless the request says otherwise, and at most.

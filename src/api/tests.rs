@@ -17,10 +17,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Build, ConfigView, HttpMetrics, Lifecycle, Providers, ReloadRequest, RemoteWrites, State, router, routes};
+use super::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, ReloadRequest, State, router, routes};
 use crate::roster::{JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryStore;
-use crate::web::{ExternalUrl, Server, Settings};
+use crate::web::{Server, Settings};
 
 /// A served agent's face, and what stands behind it.
 pub(super) struct Face {
@@ -61,7 +61,7 @@ impl Face {
             roster: handle.clone(),
             providers: Providers::new(Vec::new),
             scrapes: Default::default(),
-            remote_writes: RemoteWrites::new(Vec::new),
+            remote_writes: crate::scrape::RemoteWrites::new(Vec::new),
             listen_port: 9090,
             ready_at: Instant::now() + Duration::from_secs(3600),
             build: Build::this(),

@@ -11,7 +11,7 @@ use rosterd_testkit::leak_checked_live;
 use serde_json::{Value, json};
 
 use super::tests::{Face, group, job, json_of};
-use super::{RemoteWriteState, RemoteWriteStatus, RemoteWrites};
+use crate::scrape::{RemoteWriteState, RemoteWriteStatus, RemoteWrites};
 
 fn report(code: &str, priority: Priority) -> Report {
     Report {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rosterd_model::target::{Target, write_url};
 
-use crate::web::ExternalUrl;
+use super::ExternalUrl;
 
 /// How this agent is reached from outside and from its own host.
 #[derive(Debug, Clone)]

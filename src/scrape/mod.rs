@@ -4,7 +4,7 @@
 mod diff; // what changed between two lists of targets; pure
 mod follow; // brings the engine in step
 mod jobs; // from the configuration; pure but for the making of clients
-mod status; // for the API
+mod status; // what others are told of remote write
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,11 +22,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::api::RemoteWrites;
 use crate::roster::RosterHandle;
 use follow::{Wanted, follow};
 pub(crate) use jobs::Clients;
 use jobs::{Makers, endpoints};
+pub use status::{RemoteWriteState, RemoteWriteStatus, RemoteWrites};
 
 /// Why a configuration cannot be put into effect. What ran before goes on.
 #[derive(Debug, thiserror::Error)]

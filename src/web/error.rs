@@ -54,14 +54,6 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// `--web.external-url` is no URL that could be meant.
-    #[error("{url:?} cannot be the external URL: {reason}")]
-    ExternalUrl {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 fn list(problems: &[Problem]) -> String {
@@ -81,7 +73,6 @@ impl Coded for Error {
             Self::Switched { .. } => "web_config_needs_restart",
             Self::Address { .. } => "web_address_invalid",
             Self::Listen { .. } => "web_address_taken",
-            Self::ExternalUrl { .. } => "web_external_url_invalid",
         }
     }
 

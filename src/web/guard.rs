@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 
-use super::Live;
 use super::file::Loaded;
-use crate::api::{Problem, problem};
+use super::{Live, Refusal};
+use crate::problem::Problem;
 
 /// A middleware in front of all routes. Without a web configuration everybody may come in.
 pub(super) async fn guard(State(live): State<Option<Arc<Live>>>, request: Request, next: Next) -> Response {
@@ -28,11 +28,11 @@ pub(super) async fn guard(State(live): State<Option<Arc<Live>>>, request: Reques
 
 async fn refusal(config: &Loaded, authorization: Option<HeaderValue>) -> Option<Problem> {
     if let Some(wait) = config.rate.as_ref().and_then(|bucket| bucket.take().err()) {
-        return Some(problem::Error::RateLimited { wait }.into());
+        return Some(Refusal::RateLimited { wait }.into());
     }
     if config.users.is_empty() || config.users.admit(authorization.as_ref()).await {
         return None;
     }
-    let problem = Problem::from(problem::Error::Unauthorized);
+    let problem = Problem::from(Refusal::Unauthorized);
     Some(problem.with_header(WWW_AUTHENTICATE, "Basic realm=\"rosterd\", charset=\"UTF-8\""))
 }

@@ -1,6 +1,5 @@
-//! The HTTP server: listeners, TLS, who may come in. What it serves is handed to it, see [`crate::api`].
+//! The HTTP server: listeners, TLS, who may come in. What it serves is handed to it.
 
-mod address;
 mod clients;
 mod connection;
 mod error;
@@ -8,6 +7,7 @@ mod file;
 mod guard;
 mod live;
 mod rate;
+mod refusal;
 mod section;
 mod server;
 #[cfg(test)]
@@ -15,10 +15,9 @@ mod tests;
 mod tls;
 mod users;
 
-pub use address::{ExternalUrl, route_prefix};
 pub use error::Error;
 pub use file::{Loaded, load};
 use guard::guard;
 pub use live::Live;
-pub(crate) use section::nearest;
+pub use refusal::Refusal;
 pub use server::{DEFAULT_LISTEN_ADDRESS, DEFAULT_PORT, Server, Settings};

@@ -1,6 +1,6 @@
 //! Reads sections of a YAML document and notes everything that is wrong, each with the path of its key.
 
-use rosterd_model::Problem;
+use rosterd_model::{Problem, nearest};
 use serde_yaml::{Mapping, Value};
 
 /// The code of a key that nobody knows.
@@ -121,13 +121,4 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
         Value::Bool(value) => Some(value.to_string()),
         _ => None,
     }
-}
-
-/// The candidate that a word was most likely meant to be.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, candidate)| candidate)
 }

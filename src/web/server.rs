@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{info, warn};
 
 use super::{Error, Live, connection, guard};
-use crate::api::problem;
+use crate::problem;
 
 /// Where rosterd listens unless told otherwise. Not 9090, because rosterd often runs beside a Prometheus; and not between
 /// 9100 and 9999, where each port is allocated to an exporter.

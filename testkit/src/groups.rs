@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rosterd_model::labels::ADDRESS;
 use rosterd_model::TargetGroup;
+use rosterd_model::labels::ADDRESS;
 
 /// A group of targets that have nothing but an address.
 ///

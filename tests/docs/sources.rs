@@ -34,7 +34,17 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
 
 /// The sources of the crates that make up rosterd, without tests and comments, by path.
 pub(crate) fn sources() -> BTreeMap<PathBuf, String> {
-    let folders = ["model/src", "tasks/src", "client/src", "discovery/src", "config/src", "exposition/src", "ship/src", "scrape/src", "src"];
+    let folders = [
+        "model/src",
+        "tasks/src",
+        "client/src",
+        "discovery/src",
+        "config/src",
+        "exposition/src",
+        "ship/src",
+        "scrape/src",
+        "src",
+    ];
     let paths = folders.iter().flat_map(|folder| files(folder, ".rs"));
     let paths = paths.filter(|path| !path.iter().any(|part| part.to_str().unwrap().starts_with("tests")));
     paths.map(|path| (path.clone(), without_tests(&read(&path)))).collect()

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::global::join;
 use super::remote_write::RemoteWrite;
 use crate::error::code;
-use crate::yaml::did_you_mean;
+use rosterd_model::did_you_mean;
 
 /// rosterd's own settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,11 +10,11 @@ use serde::forward_to_deserialize_any;
 
 use super::access::{Elements, Fields};
 use super::fault::Fault;
-use super::nearest::did_you_mean;
 use super::scalar::Meaning;
 use super::tree::{Content, Id, Tree, join_path};
 use crate::Problem;
 use crate::error::code;
+use rosterd_model::did_you_mean;
 
 /// What came of decoding a value.
 #[derive(Debug)]

@@ -5,12 +5,10 @@ mod access; // maps, lists and enums for the decoder
 mod build; // parser events -> tree
 mod decode; // tree -> types
 mod fault; // why a value was refused
-mod nearest; // the known key that was meant
 mod scalar; // what a scalar means
 mod tree; // values and their places
 
 pub(crate) use decode::decode;
-pub(crate) use nearest::did_you_mean;
 pub(crate) use tree::{Id, Tree, join_path};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::scan::{Kind, Place};
-use crate::api::problem::Error;
+use crate::api::Error;
 use crate::roster::view::JobView;
 
 /// Where the next page begins. Opaque to clients.

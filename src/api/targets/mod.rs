@@ -19,10 +19,11 @@ use http::header::CONTENT_TYPE;
 use rosterd_model::Builder;
 use rosterd_scrape::{Health, Statuses, TargetStatus};
 
-use super::problem::Error;
+use super::Error;
+use super::State;
 use super::query::Query;
 use super::url::Outside;
-use super::{Problem, State};
+use crate::problem::Problem;
 use crate::publish::encode::{object, string};
 use crate::roster::block::Walk;
 use crate::roster::target::Entry;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use clap::ValueEnum;
 use rosterd_config::Config;
 use rosterd_discovery::{Presence, ProviderStatus, Registry};
+use rosterd_model::nearest;
 
 use super::exit::{Failure, tell};
 use super::flags::{ConfigFiles, duration, multi_thread};
 use super::{Error, log};
-use crate::web::nearest;
 
 /// Run the discovery of one or all jobs once, and print what it finds.
 ///

@@ -1,8 +1,31 @@
-//! Where the server is seen from outside: the external URL and the prefix of all routes, as in Prometheus.
+//! Where rosterd is seen from outside: the external URL and the prefix of all routes, as in Prometheus.
 
+use rosterd_model::{Coded, Priority, Retry};
 use url::Url;
 
-use super::Error;
+/// `--web.external-url` is no URL that could be meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{url:?} cannot be the external URL: {reason}")]
+pub struct ExternalUrlError {
+    /// What was given.
+    url: String,
+    /// What is wrong with it.
+    reason: String,
+}
+
+impl Coded for ExternalUrlError {
+    fn code(&self) -> &'static str {
+        "web_external_url_invalid"
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
 
 /// The URL under which people and programs reach this rosterd. Its path has no slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +38,7 @@ impl ExternalUrl {
     /// Reads what `--web.external-url` says; without it, the URL is made of the host's name and the port.
     ///
     /// Fails on what is no `http` or `https` URL with a host, and on quotes that a shell should have removed.
-    pub fn parse(given: Option<&str>, hostname: &str, port: u16) -> Result<Self, Error> {
+    pub fn parse(given: Option<&str>, hostname: &str, port: u16) -> Result<Self, ExternalUrlError> {
         let made;
         let text = match given {
             Some(text) if !text.is_empty() => text,
@@ -24,7 +47,7 @@ impl ExternalUrl {
                 &made
             }
         };
-        let wrong = |reason: &str| Error::ExternalUrl { url: text.to_owned(), reason: reason.to_owned() };
+        let wrong = |reason: &str| ExternalUrlError { url: text.to_owned(), reason: reason.to_owned() };
         if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
             return Err(wrong("it begins or ends with a quote"));
         }

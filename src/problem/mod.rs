@@ -1,6 +1,5 @@
 //! Errors as answers: problem JSON (RFC 9457) with the members of a [`Report`], readable by clients of Prometheus too.
-
-use std::time::Duration;
+//! Whoever answers requests uses it, and need not know who else does.
 
 use axum::Json;
 use axum::extract::Request;
@@ -8,111 +7,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use rosterd_model::selector::SelectorError;
 use rosterd_model::{Coded, Priority, Report, Retry};
 use serde_json::{Map, Value, json};
 
 /// Where codes are explained; the code follows as the fragment.
-pub(super) const TYPES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors.md");
-
-/// What can be wrong with a request itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// A parameter of the query cannot be used.
-    #[error("the parameter {name} cannot be {value:?}: {expected}")]
-    BadParameter {
-        /// Its name.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// What is expected.
-        expected: &'static str,
-    },
-    /// A parameter of the query has to be a number and is none.
-    #[error("{name} must be a number")]
-    NotANumber {
-        /// Its name.
-        name: &'static str,
-    },
-    /// A parameter of the query is no selector.
-    #[error("invalid parameter {name:?}")]
-    InvalidParameter {
-        /// Its name.
-        name: &'static str,
-        /// Why.
-        source: SelectorError,
-    },
-    /// A parameter of the query is missing.
-    #[error("the parameter {name} is missing: {expected}")]
-    MissingParameter {
-        /// Its name.
-        name: &'static str,
-        /// What is expected.
-        expected: &'static str,
-    },
-    /// No user, or not with his password.
-    #[error("a user name and the right password are needed")]
-    Unauthorized,
-    /// Reload and quit over HTTP are off.
-    #[error("Lifecycle API is not enabled: start rosterd with --web.enable-lifecycle to reload or stop it over HTTP")]
-    LifecycleDisabled,
-    /// There is nothing at this path.
-    #[error("there is nothing at {path}{}", nearest.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
-    NotFound {
-        /// The path that was asked for.
-        path: String,
-        /// The route that was most likely meant.
-        nearest: Option<&'static str>,
-    },
-    /// The path exists, but not with this method.
-    #[error("{path} does not answer to {method}")]
-    MethodNotAllowed {
-        /// The path.
-        path: String,
-        /// The method.
-        method: String,
-    },
-    /// More requests than the rate limit of the web configuration lets through.
-    #[error("too many requests")]
-    RateLimited {
-        /// How long until one may pass.
-        wait: Duration,
-    },
-    /// The agent is on its way out.
-    #[error("rosterd is stopping")]
-    Stopping,
-}
-
-impl Coded for Error {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::BadParameter { .. } | Self::NotANumber { .. } | Self::InvalidParameter { .. } => "web_bad_parameter",
-            Self::MissingParameter { .. } => "web_missing_parameter",
-            Self::Unauthorized => "web_unauthorized",
-            Self::LifecycleDisabled => "web_lifecycle_disabled",
-            Self::NotFound { .. } => "web_not_found",
-            Self::MethodNotAllowed { .. } => "web_method_not_allowed",
-            Self::RateLimited { .. } => "web_rate_limited",
-            Self::Stopping => "web_stopping",
-        }
-    }
-
-    fn priority(&self) -> Priority {
-        match self {
-            Self::LifecycleDisabled => Priority::Operator,
-            Self::RateLimited { .. } | Self::Stopping => Priority::Retry,
-            _ => Priority::Remote,
-        }
-    }
-
-    fn retry(&self) -> Retry {
-        match self {
-            Self::RateLimited { wait } => Retry::After(*wait),
-            Self::Stopping => Retry::Backoff,
-            _ => Retry::Never,
-        }
-    }
-}
+pub const TYPES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors.md");
 
 /// The status that goes with a code, for those that say more than their priority.
 const STATUSES: [(&str, StatusCode); 11] = [
@@ -240,11 +139,18 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn report(priority: Priority) -> Report {
+        Report { code: "other".to_owned(), message: String::new(), priority, retry: Retry::Backoff, causes: Vec::new() }
+    }
 
     #[test]
     fn a_report_comes_back_whole_from_the_body() {
-        let problem = Problem::from(Error::RateLimited { wait: Duration::from_millis(1500) });
+        let problem =
+            Problem::new(Report { retry: Retry::After(Duration::from_millis(1500)), ..report(Priority::Retry) });
         assert_eq!(problem.0.headers[RETRY_AFTER], "2");
         for compatible in [false, true] {
             let body = problem.body("/x", compatible);
@@ -254,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_body_is_that_of_prometheus_where_its_clients_look() {
-        let problem = Problem::from(Error::MissingParameter { name: "a", expected: "a letter" });
+        let problem = Problem::new(Report { code: "web_missing_parameter".to_owned(), ..report(Priority::Remote) });
         let body = problem.body("/api/v1/x", true);
         assert_eq!((&body["status"], &body["errorType"]), (&json!("error"), &json!("bad_data")));
         assert_eq!(body["error"], body["detail"]);
@@ -263,13 +169,6 @@ mod tests {
 
     #[test]
     fn an_unknown_code_gets_its_status_from_the_priority() {
-        let report = |priority| Report {
-            code: "other".to_owned(),
-            message: String::new(),
-            priority,
-            retry: Retry::Backoff,
-            causes: Vec::new(),
-        };
         assert_eq!(status_of(&report(Priority::Retry)), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(status_of(&report(Priority::Remote)), StatusCode::BAD_GATEWAY);
         assert_eq!(status_of(&report(Priority::Operator)), StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,0 +1,91 @@
+//! What can be wrong with a request.
+
+use rosterd_model::selector::SelectorError;
+use rosterd_model::{Coded, Priority, Retry};
+
+/// What can be wrong with a request itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A parameter of the query cannot be used.
+    #[error("the parameter {name} cannot be {value:?}: {expected}")]
+    BadParameter {
+        /// Its name.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// A parameter of the query has to be a number and is none.
+    #[error("{name} must be a number")]
+    NotANumber {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A parameter of the query is no selector.
+    #[error("invalid parameter {name:?}")]
+    InvalidParameter {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: SelectorError,
+    },
+    /// A parameter of the query is missing.
+    #[error("the parameter {name} is missing: {expected}")]
+    MissingParameter {
+        /// Its name.
+        name: &'static str,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// Reload and quit over HTTP are off.
+    #[error("Lifecycle API is not enabled: start rosterd with --web.enable-lifecycle to reload or stop it over HTTP")]
+    LifecycleDisabled,
+    /// There is nothing at this path.
+    #[error("there is nothing at {path}{}", nearest.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    NotFound {
+        /// The path that was asked for.
+        path: String,
+        /// The route that was most likely meant.
+        nearest: Option<&'static str>,
+    },
+    /// The path exists, but not with this method.
+    #[error("{path} does not answer to {method}")]
+    MethodNotAllowed {
+        /// The path.
+        path: String,
+        /// The method.
+        method: String,
+    },
+    /// The agent is on its way out.
+    #[error("rosterd is stopping")]
+    Stopping,
+}
+
+impl Coded for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::BadParameter { .. } | Self::NotANumber { .. } | Self::InvalidParameter { .. } => "web_bad_parameter",
+            Self::MissingParameter { .. } => "web_missing_parameter",
+            Self::LifecycleDisabled => "web_lifecycle_disabled",
+            Self::NotFound { .. } => "web_not_found",
+            Self::MethodNotAllowed { .. } => "web_method_not_allowed",
+            Self::Stopping => "web_stopping",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Self::LifecycleDisabled => Priority::Operator,
+            Self::Stopping => Priority::Retry,
+            _ => Priority::Remote,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Stopping => Retry::Backoff,
+            _ => Retry::Never,
+        }
+    }
+}
