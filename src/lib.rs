@@ -1,6 +1,11 @@
 //! rosterd finds out what runs where, keeps one agreed roster of it, and keeps everything that depends on that roster
 //! in step. This library is the whole agent; the binary is a thin face of it.
 
+/// Keeps the mechanisms of this build linked in, for the registry to find.
+mod mechanisms {
+    include!(concat!(env!("OUT_DIR"), "/mechanisms.rs"));
+}
+
 pub mod agent;
 pub mod api;
 pub mod cli;

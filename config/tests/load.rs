@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use rosterd_config::{Config, ConfigErrors, EscapingScheme, LoadOptions, Loaded, ScrapeProtocol, code};
 use rosterd_discovery::Registry;
+// The mechanisms that the files here use.
+use rosterd_discovery_http as _;
+use rosterd_discovery_static as _;
 use rosterd_model::{Coded, Duration, NameScheme};
 
 struct Folder(tempfile::TempDir);

@@ -1,20 +1,14 @@
-//! Discovery: the contract of a discoverer, the registry of mechanisms, the manager that runs them, and the mechanisms
-//! that rosterd ships, a folder each.
+//! Discovery: the contract of a discoverer, the registry of mechanisms, and the manager that runs them. The mechanisms that
+//! rosterd ships are crates of their own, a folder each beside this one.
 
 mod contract;
 pub mod decode;
-pub mod dns;
 mod error;
-#[cfg(feature = "exec")]
-pub mod exec;
-pub mod file;
-pub mod http;
 mod manager;
 mod mechanism;
 pub mod metrics;
 mod polling;
 mod registry;
-pub mod static_;
 mod status;
 
 pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};

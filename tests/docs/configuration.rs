@@ -55,7 +55,7 @@ fn every_mechanism_lists_the_labels_that_it_sets() {
     let page = Page::read("configuration.md");
     let sources = sources();
     for mechanism in Registry::linked().unwrap().iter() {
-        let folder = format!("/discovery/src/{}{}/", mechanism.name, if mechanism.name == "static" { "_" } else { "" });
+        let folder = format!("/discovery/{}/src/", mechanism.name);
         let code = sources.iter().filter(|(path, _)| path.display().to_string().contains(&folder));
         let labels = code.flat_map(|(_, text)| literals(text)).filter(|literal| literal.starts_with("__meta_"));
         let labels: BTreeSet<_> = labels.map(str::to_owned).collect();

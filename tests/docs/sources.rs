@@ -9,7 +9,7 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// All files below a folder whose name ends so, sorted.
-pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -34,20 +34,18 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
 
 /// The sources of the crates that make up rosterd, without tests and comments, by path.
 pub(crate) fn sources() -> BTreeMap<PathBuf, String> {
-    let folders = [
-        "model/src",
-        "tasks/src",
-        "client/src",
-        "discovery/src",
-        "config/src",
-        "exposition/src",
-        "ship/src",
-        "scrape/src",
-        "src",
-    ];
-    let paths = folders.iter().flat_map(|folder| files(folder, ".rs"));
+    let crates = ["model", "tasks", "client", "config", "exposition", "ship", "scrape", ""];
+    let folders = crates.iter().map(|name| Path::new(name).join("src")).chain(discovery());
+    let paths = folders.flat_map(|folder| files(folder, ".rs"));
     let paths = paths.filter(|path| !path.iter().any(|part| part.to_str().unwrap().starts_with("tests")));
     paths.map(|path| (path.clone(), without_tests(&read(&path)))).collect()
+}
+
+/// The sources of discovery itself and of each mechanism.
+fn discovery() -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(root().join("discovery")).expect("discovery has a folder");
+    let mechanisms = entries.map(|entry| entry.unwrap().path().join("src")).filter(|sources| sources.is_dir());
+    mechanisms.chain([PathBuf::from("discovery/src")])
 }
 
 /// Tests stand at the end of a file.

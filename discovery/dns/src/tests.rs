@@ -1,0 +1,358 @@
+//! DNS discovery against a real nameserver: BIND, on a free port of the loopback interface.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::rr::RecordType;
+use rosterd_model::TargetGroup;
+use rosterd_model::labels::ADDRESS;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use rosterd_testkit::leak_checked_live;
+
+use super::config::{DnsConfig, RecordKind};
+use super::discoverer::Dns;
+use super::error::LookupError;
+use super::metrics::DnsMetrics;
+use super::resolv_conf::{Settings, Source};
+use super::resolver::lookup;
+use rosterd_discovery::metrics::ProviderMetrics;
+use rosterd_discovery::{Context, Error, MechanismMetrics, Polling, Refresh, StatusHandle, Updates};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+const NAMED: &str = "/usr/sbin/named";
+
+const ZONE: &str = "
+ns      A     192.0.2.53
+web     A     192.0.2.1
+web     A     192.0.2.2
+web     AAAA  2001:db8::1
+www     CNAME chain
+chain   CNAME web
+mail    MX    10 mx1
+mail    MX    20 mx2.other.test.
+sub     NS    ns
+_http._tcp SRV 10 5 8080 web
+_http._tcp SRV 10 5 8081 www
+";
+
+/// A nameserver for `example.test` and `second.test` that refuses all other questions. It ends when it is dropped.
+struct Named {
+    process: Child,
+    folder: TempDir,
+    address: SocketAddr,
+}
+
+impl Named {
+    async fn start(zone: &str) -> Self {
+        assert!(Path::new(NAMED).exists(), "{NAMED} is missing: apt-get install bind9");
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(named) = Self::try_start(zone).await {
+                return named;
+            }
+            assert!(Instant::now() < deadline, "named did not start");
+        }
+    }
+
+    /// `None` when somebody else took the port meanwhile.
+    async fn try_start(zone: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        std::fs::write(folder.path().join("named.conf"), configuration(folder.path(), address)).unwrap();
+        // Without it, named would look for the root servers on the Internet.
+        std::fs::write(folder.path().join("hint"), ". 60 NS ns.invalid.\nns.invalid. 60 A 127.0.0.1\n").unwrap();
+        write_zone(folder.path(), 1, zone);
+        let process = Command::new(NAMED)
+            .args(["-g", "-n", "1", "-c"])
+            .arg(folder.path().join("named.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut named = Self { process, folder, address };
+        let deadline = Instant::now() + DEADLINE;
+        while Instant::now() < deadline {
+            let log = std::fs::read_to_string(named.folder.path().join("log")).unwrap();
+            if named.process.try_wait().unwrap().is_some() || log.contains("address in use") {
+                assert!(log.contains("address in use"), "named failed:\n{log}");
+                return None;
+            }
+            if log.contains("all zones loaded") && log.contains(" running") {
+                return Some(named);
+            }
+            sleep(PAUSE).await;
+        }
+        panic!("named did not start:\n{}", std::fs::read_to_string(named.folder.path().join("log")).unwrap());
+    }
+
+    /// Replaces the zone; the server may take a moment.
+    fn reload(&self, serial: u32, zone: &str) {
+        write_zone(self.folder.path(), serial, zone);
+        let id = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(id, rustix::process::Signal::HUP).unwrap();
+    }
+
+    fn settings(&self) -> Settings {
+        settings(&[self.address])
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn configuration(folder: &Path, address: SocketAddr) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    let folder = folder.display();
+    let zone = |name: &str| format!("zone \"{name}\" {{ type primary; file \"{folder}/zone\"; }};\n");
+    format!(
+        "options {{ directory \"{folder}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }};\n\
+         pid-file none; session-keyfile none; recursion no; dnssec-validation no; minimal-responses yes; notify no;\n\
+         max-records-per-type 0; }};\n\
+         controls {{}};\nzone \".\" {{ type hint; file \"{folder}/hint\"; }};\n{}{}",
+        zone("example.test"),
+        zone("second.test"),
+    )
+}
+
+fn write_zone(folder: &Path, serial: u32, zone: &str) {
+    let head = format!("$TTL 60\n@ SOA ns admin {serial} 3600 600 86400 60\n@ NS ns\n");
+    std::fs::write(folder.join("zone.new"), head + zone).unwrap();
+    std::fs::rename(folder.join("zone.new"), folder.join("zone")).unwrap();
+}
+
+/// An address that was free for UDP and TCP a moment ago.
+fn free_address() -> SocketAddr {
+    loop {
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = tcp.local_addr().unwrap();
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+fn settings(servers: &[SocketAddr]) -> Settings {
+    Settings { servers: servers.to_vec(), search: Vec::new(), ndots: 1 }
+}
+
+fn discoverer(settings: Settings, kind: RecordKind, names: &[&str]) -> (Dns, DnsMetrics) {
+    let metrics = DnsMetrics::register(&prometheus::Registry::new()).unwrap();
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let config = DnsConfig { names, kind, port: 80, ..DnsConfig::default() };
+    (Dns::new(&config, Source::Fixed(settings), metrics.clone()), metrics)
+}
+
+async fn groups(settings: Settings, kind: RecordKind, names: &[&str]) -> Result<Vec<TargetGroup>, Error> {
+    let (mut dns, _) = discoverer(settings, kind, names);
+    let groups = dns.refresh().await?.expect("a first read is always news");
+    assert!(dns.stale().is_none(), "nothing failed");
+    Ok(groups)
+}
+
+fn addresses(group: &TargetGroup) -> Vec<&str> {
+    group.targets.iter().map(|target| target.get(ADDRESS).unwrap()).collect()
+}
+
+/// Asks until the answer is as wanted.
+async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let wait = async {
+        while !holds().await {
+            sleep(PAUSE).await;
+        }
+    };
+    timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+#[test]
+fn every_type_of_record_becomes_targets() {
+    leak_checked_live(|| async {
+        let named = Named::start(ZONE).await;
+        for (kind, name, expected) in [
+            (RecordKind::A, "web.example.test", &["192.0.2.1:80", "192.0.2.2:80"][..]),
+            (RecordKind::A, "www.example.test.", &["192.0.2.1:80", "192.0.2.2:80"]),
+            (RecordKind::Aaaa, "web.example.test", &["[2001:db8::1]:80"]),
+            (RecordKind::Mx, "mail.example.test", &["mx1.example.test:80", "mx2.other.test:80"]),
+            (RecordKind::Ns, "example.test", &["ns.example.test:80"]),
+            (RecordKind::Srv, "_http._tcp.example.test", &["web.example.test:8080", "www.example.test:8081"]),
+            (RecordKind::Mx, "web.example.test", &[]),
+            (RecordKind::A, "missing.example.test", &[]),
+        ] {
+            let groups = groups(named.settings(), kind, &[name]).await.unwrap();
+            assert_eq!(groups.len(), 1);
+            assert_eq!((&*groups[0].source, addresses(&groups[0])), (name, expected.to_vec()), "{kind} of {name}");
+        }
+    });
+}
+
+#[test]
+fn names_are_groups_and_metrics_count_them() {
+    leak_checked_live(|| async {
+        let named = Named::start(ZONE).await;
+        let (mut dns, metrics) =
+            discoverer(named.settings(), RecordKind::A, &["web.example.test", "gone.example.test", "web.example.test"]);
+        let groups = dns.refresh().await.unwrap().unwrap();
+        let sizes: Vec<_> = groups.iter().map(|group| (&*group.source, group.targets.len())).collect();
+        assert_eq!(sizes, [("web.example.test", 2), ("gone.example.test", 0)]);
+        assert_eq!(dns.refresh().await.unwrap(), None, "nothing has changed");
+        assert_eq!((metrics.lookups.get(), metrics.lookup_failures.get()), (4, 0));
+    });
+}
+
+#[test]
+fn search_domains_complete_a_name() {
+    leak_checked_live(|| async {
+        let named = Named::start(ZONE).await;
+        let search = |domains: &[&str]| Settings {
+            search: domains.iter().map(|domain| (*domain).to_owned()).collect(),
+            ndots: 2,
+            ..named.settings()
+        };
+        let found = groups(search(&["nowhere.example.test", "example.test"]), RecordKind::A, &["web"]).await.unwrap();
+        assert_eq!((&*found[0].source, found[0].targets.len()), ("web", 2));
+        // A domain that cannot be asked for does no harm as long as another one has the name ...
+        let found = groups(search(&["refused.test", "second.test"]), RecordKind::A, &["web"]).await.unwrap();
+        assert_eq!(found[0].targets.len(), 2);
+        // ... but where none has it, it might exist in the one that did not answer.
+        let error = groups(search(&["refused.test", "second.test"]), RecordKind::A, &["missing"]).await.unwrap_err();
+        assert_eq!(error.code(), "sd_dns_lookup_failed");
+    });
+}
+
+#[test]
+fn answers_that_do_not_fit_come_over_tcp() {
+    leak_checked_live(|| async {
+        let mut zone = ZONE.to_owned();
+        for index in 0..500 {
+            writeln!(zone, "_many._tcp SRV 0 0 {} host-with-a-long-name-{index}", 9000 + index).unwrap();
+        }
+        let named = Named::start(&zone).await;
+        let groups = groups(named.settings(), RecordKind::Srv, &["_many._tcp.example.test"]).await.unwrap();
+        assert_eq!(groups[0].targets.len(), 500);
+    });
+}
+
+#[test]
+fn the_next_server_is_asked_when_one_is_dead_or_refuses() {
+    leak_checked_live(|| async {
+        let named = Named::start(ZONE).await;
+        let other = Named::start(ZONE).await;
+        let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let servers = [free_address(), silent.local_addr().unwrap(), named.address];
+        let found = groups(settings(&servers), RecordKind::A, &["web.example.test"]).await.unwrap();
+        assert_eq!(found[0].targets.len(), 2);
+
+        let zone = "elsewhere.test";
+        let conf = format!(
+            "{}zone \"{zone}\" {{ type primary; file \"{}/zone\"; }};\n",
+            configuration(other.folder.path(), other.address),
+            other.folder.path().display()
+        );
+        std::fs::write(other.folder.path().join("named.conf"), conf).unwrap();
+        other.reload(2, ZONE);
+        let servers = settings(&[named.address, other.address]);
+        until("the second server has the zone", || async {
+            groups(servers.clone(), RecordKind::A, &["web.elsewhere.test"])
+                .await
+                .is_ok_and(|groups| groups[0].targets.len() == 2)
+        })
+        .await;
+        let refused = lookup(&named.settings(), "web.elsewhere.test", RecordType::A).await.unwrap_err();
+        assert!(refused_by(&refused), "{refused:?}");
+    });
+}
+
+fn refused_by(error: &LookupError) -> bool {
+    use super::error::ServerError::Code;
+    matches!(error, LookupError::NoAnswer { source: Code { code: hickory_proto::op::ResponseCode::Refused, .. }, .. })
+}
+
+#[test]
+fn when_all_servers_are_dead_nothing_is_reported() {
+    leak_checked_live(|| async {
+        let dead = [free_address(), free_address()];
+        let (mut dns, metrics) = discoverer(settings(&dead), RecordKind::A, &["a.test", "b.test"]);
+        let error = dns.refresh().await.unwrap_err();
+        assert_eq!(error.code(), "sd_dns_lookup_failed");
+        assert!(
+            error.to_string().starts_with("cannot look up \"a.test\" and one other name: none of 2 nameservers"),
+            "{error}"
+        );
+        assert_eq!((metrics.lookups.get(), metrics.lookup_failures.get()), (2, 2));
+    });
+}
+
+#[test]
+fn a_name_that_cannot_be_is_the_operators_business() {
+    leak_checked_live(|| async {
+        let error = groups(settings(&[free_address()]), RecordKind::A, &["a..b"]).await.unwrap_err();
+        assert_eq!((error.code(), error.priority()), ("sd_dns_bad_name", rosterd_model::Priority::Operator));
+    });
+}
+
+#[test]
+fn an_unknown_name_is_not_read_as_empty() {
+    leak_checked_live(|| async {
+        let named = Named::start(ZONE).await;
+        let (mut dns, _) = discoverer(named.settings(), RecordKind::A, &["web.example.test", "web.refused.test"]);
+        assert_eq!(dns.refresh().await.unwrap_err().code(), "sd_dns_lookup_failed");
+    });
+}
+
+/// Runs the whole discoverer: a record changes, then one of two names cannot be looked up any more.
+#[test]
+fn a_failed_name_keeps_its_targets_while_the_others_change() {
+    leak_checked_live(|| async {
+        let first = Named::start(ZONE).await;
+        let (dns, _) = discoverer(first.settings(), RecordKind::A, &["web.example.test", "web.second.test"]);
+        let stop = CancellationToken::new();
+        let (up, mut news) = Updates::channel(stop.clone());
+        let status = StatusHandle::default();
+        let cx = Context {
+            stop: stop.clone(),
+            provider: Arc::from("dns/test"),
+            metrics: ProviderMetrics::detached(),
+            status: status.clone(),
+        };
+        let metrics = cx.metrics.clone();
+        let run = Polling::boxed(dns, PAUSE).run(cx, up);
+        let script = async {
+            let whole = news.recv().await.unwrap();
+            assert_eq!(whole.iter().map(|group| group.targets.len()).collect::<Vec<_>>(), [2, 2]);
+
+            // The other zone is no longer served: its name is refused from now on.
+            let conf = configuration(first.folder.path(), first.address).replace("second.test", "third.test");
+            std::fs::write(first.folder.path().join("named.conf"), conf).unwrap();
+            first.reload(2, &ZONE.replace("192.0.2.2", "192.0.2.9"));
+            let changed = loop {
+                let groups = news.recv().await.unwrap();
+                if addresses(&groups[0]) == ["192.0.2.1:80", "192.0.2.9:80"] {
+                    break groups;
+                }
+            };
+            assert_eq!(changed[1].targets.len(), 2, "the refused name keeps its targets");
+            until("the failure is shown", || async { status.get().last_error.is_some() }).await;
+            let failure = status.get().last_error.unwrap();
+            assert_eq!(failure.report.code, "sd_dns_lookup_failed");
+            assert!(failure.report.message.contains("web.second.test"), "{}", failure.report);
+            assert!(metrics.refresh_failures.get() > 0);
+            stop.cancel();
+        };
+        let (ended, ()) = timeout(DEADLINE, async { tokio::join!(run, script) }).await.unwrap();
+        ended.unwrap();
+    });
+}

@@ -1,0 +1,72 @@
+//! What can be wrong with a file.
+
+use std::io;
+use std::path::PathBuf;
+
+use rosterd_model::{Coded, Priority, Retry};
+
+use rosterd_discovery::decode::DecodeError;
+
+/// A file could not be used; what was read from it before is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The directory, or one above it, could not be looked into: its files may or may not exist.
+    #[error("cannot list {}", path.display())]
+    List {
+        /// What could not be looked into.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A directory, a pipe or a device.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// What is not a file.
+        path: PathBuf,
+    },
+    /// The file does not hold target groups, or is being written.
+    #[error("{} does not hold target groups", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        source: DecodeError,
+    },
+}
+
+impl FileError {
+    /// Whether the same bytes fail again, so that only a change can help.
+    pub(super) fn is_of_content(&self) -> bool {
+        matches!(self, Self::Malformed { .. })
+    }
+}
+
+impl Coded for FileError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "sd_file_list",
+            Self::Read { .. } => "sd_file_read",
+            Self::NotAFile { .. } => "sd_file_not_a_file",
+            Self::Malformed { .. } => "sd_file_malformed",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Self::List { .. } | Self::Read { .. } | Self::NotAFile { .. } => Priority::Operator,
+            Self::Malformed { .. } => Priority::Remote,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Backoff
+    }
+}

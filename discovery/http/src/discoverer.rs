@@ -1,0 +1,140 @@
+//! Reads target groups from one URL.
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use rosterd_model::TargetGroup;
+use url::Url;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{HttpConfig, HttpError};
+use rosterd_client::{Client, ClientError, Request, Response};
+use rosterd_discovery::decode::json_groups;
+use rosterd_discovery::{Error, Refresh};
+
+/// The label that holds the URL that a group was read from.
+const URL_LABEL: &str = "__meta_url";
+const INTERVAL_HEADER: HeaderName = HeaderName::from_static("x-prometheus-refresh-interval-seconds");
+
+pub(super) struct Http {
+    client: Client,
+    url: Url,
+    /// As it was written, but without user and password: it goes into labels.
+    shown: String,
+    headers: HeaderMap,
+    limit: Option<u64>,
+    last: Option<Read>,
+}
+
+/// What is remembered of the last list.
+struct Read {
+    hash: u128,
+    /// What makes the server answer 304 if it has not changed.
+    conditions: HeaderMap,
+}
+
+impl Http {
+    pub(super) fn new(config: &HttpConfig, client: Client) -> Result<Self, ClientError> {
+        let unusable = |error| ClientError::Settings { what: "url".to_owned(), source: Some(Box::new(error)) };
+        let url = config.url.parse().unwrap_or(Err(url::ParseError::EmptyHost)).map_err(unusable)?;
+        let seconds = config.refresh_interval.as_secs_f64().to_string();
+        let seconds = HeaderValue::from_str(&seconds).expect("a number has only digits and a point");
+        let json = HeaderValue::from_static("application/json");
+        Ok(Self {
+            client,
+            shown: without_user(&url).unwrap_or_else(|| config.url.to_string()),
+            url,
+            headers: HeaderMap::from_iter([(header::ACCEPT, json), (INTERVAL_HEADER, seconds)]),
+            limit: Some(config.body_size_limit.bytes()).filter(|limit| *limit > 0),
+            last: None,
+        })
+    }
+
+    /// The reply, or `None` if the server says that the list is still the last one.
+    async fn ask(&self) -> Result<Option<Response>, Error> {
+        let mut request = Request::get(self.url.clone());
+        request.headers = self.headers.clone();
+        request.headers.extend(self.last.iter().flat_map(|last| last.conditions.clone()));
+        let response = self.client.send(request).await?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_MODIFIED if self.last.is_some() => return Ok(None),
+            _ => return Err(response.status_error().into()),
+        }
+        let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let kind = String::from_utf8_lossy(kind);
+        if !is_json(&kind) {
+            return Err(HttpError::ContentType { url: self.shown.clone(), got: kind.into_owned() }.into());
+        }
+        Ok(Some(response))
+    }
+}
+
+#[async_trait]
+impl Refresh for Http {
+    async fn refresh(&mut self) -> Result<Option<Vec<TargetGroup>>, Error> {
+        let Some(response) = self.ask().await? else {
+            return Ok(None);
+        };
+        let conditions = conditions(response.headers());
+        let body = response.body(self.limit).await?;
+        let hash = xxh3_128(&body);
+        let unchanged = self.last.as_ref().is_some_and(|last| last.hash == hash);
+        let groups = if unchanged { None } else { Some(decode(&self.shown, &body)?) };
+        self.last = Some(Read { hash, conditions });
+        Ok(groups)
+    }
+}
+
+fn decode(url: &str, body: &[u8]) -> Result<Vec<TargetGroup>, HttpError> {
+    json_groups(body, |index| format!("{url}:{index}"), &[(URL_LABEL, url)])
+        .map_err(|source| HttpError::Malformed { url: url.to_owned(), source })
+}
+
+/// The headers with which to ask whether a reply with these headers is still current.
+fn conditions(headers: &HeaderMap) -> HeaderMap {
+    let pairs = [(header::ETAG, header::IF_NONE_MATCH), (header::LAST_MODIFIED, header::IF_MODIFIED_SINCE)];
+    pairs.into_iter().filter_map(|(from, to)| Some((to, headers.get(from)?.clone()))).collect()
+}
+
+/// Whether this is the content type of a list, which must be in UTF-8.
+fn is_json(content_type: &str) -> bool {
+    let kind = content_type.trim().to_ascii_lowercase();
+    let Some(parameter) = kind.strip_prefix("application/json") else {
+        return false;
+    };
+    let charset = parameter.strip_prefix(';').map(|parameter| parameter.trim_ascii_start());
+    parameter.is_empty() || matches!(charset, Some("charset=utf-8" | "charset=\"utf-8\""))
+}
+
+/// The URL without user and password, if it has them.
+fn without_user(url: &Url) -> Option<String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut url = url.clone();
+    // A URL that has a user can do without.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    Some(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_in_utf8_is_a_list() {
+        for kind in [
+            "application/json",
+            " Application/JSON ",
+            "application/json;charset=utf-8",
+            "application/json; charset=UTF-8",
+            "application/json;  charset=\"utf-8\"",
+        ] {
+            assert!(is_json(kind), "{kind}");
+        }
+        for kind in ["", "text/json", "application/jsonp", "application/json; charset=latin1", "application/json;"] {
+            assert!(!is_json(kind), "{kind}");
+        }
+    }
+}
