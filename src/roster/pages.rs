@@ -18,8 +18,30 @@ pub struct Slot {
     pub labels: Labels,
     /// How many entries came out as these labels; more than one is a duplicate.
     pub origins: u32,
+    /// How many of these are held.
+    held: u32,
     /// The hash of the labels, here so that a search does not follow a pointer at each step.
     fingerprint: u64,
+}
+
+impl Slot {
+    /// Whether the target is held: no source says now that it should be there.
+    pub fn is_held(&self) -> bool {
+        self.held == self.origins
+    }
+}
+
+/// What became of a target when one of its entries came, went, or was held or released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It is held from now on.
+    Held,
+    /// It is held no longer.
+    Released,
 }
 
 /// Some targets of a job, sorted by the hash of their labels.
@@ -93,12 +115,13 @@ pub struct Pages {
     pages: Vec<Arc<Page>>,
     targets: usize,
     duplicates: usize,
+    held: usize,
     revision: u128,
 }
 
 impl Default for Pages {
     fn default() -> Self {
-        Self { pages: vec![Arc::default()], targets: 0, duplicates: 0, revision: 0 }
+        Self { pages: vec![Arc::default()], targets: 0, duplicates: 0, held: 0, revision: 0 }
     }
 }
 
@@ -118,6 +141,11 @@ impl Pages {
         self.duplicates
     }
 
+    /// How many targets are held.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
     /// A hash of all targets, whatever their order and history: equal lists have equal revisions, also after a restart.
     pub fn revision(&self) -> u128 {
         self.revision
@@ -133,46 +161,75 @@ impl Pages {
         find(&self.pages, labels)
     }
 
-    /// Adds an entry that came out as `labels`. Returns the labels that all entries of this target share, and whether
-    /// the target is new.
-    pub fn add(&mut self, labels: Labels) -> (Labels, bool) {
+    /// Adds an entry that came out as `labels`. Returns the labels that all entries of this target share, and what became
+    /// of the target.
+    pub fn add(&mut self, labels: Labels, held: bool) -> (Labels, Option<Turn>) {
         let at = page_of(self.pages.len(), &labels);
-        let found = self.pages[at].find(&labels);
-        let page = self.page_mut(at);
-        match found {
+        match self.pages[at].find(&labels) {
             Ok(index) => {
-                page.slots[index].origins += 1;
-                let shared = page.slots[index].labels.clone();
                 self.duplicates += 1;
-                (shared, false)
+                let turn = self.count(at, index, |slot| {
+                    slot.origins += 1;
+                    slot.held += u32::from(held);
+                });
+                (self.pages[at].slots[index].labels.clone(), turn)
             }
             Err(index) => {
-                page.slots
-                    .insert(index, Slot { fingerprint: labels.fingerprint(), labels: labels.clone(), origins: 1 });
+                let fingerprint = labels.fingerprint();
+                let slot = Slot { fingerprint, labels: labels.clone(), origins: 1, held: u32::from(held) };
+                self.page_mut(at).slots.insert(index, slot);
                 self.targets += 1;
+                self.held += usize::from(held);
                 self.revision = self.revision.wrapping_add(digest(&labels));
                 if self.targets > self.pages.len() * TARGETS_PER_PAGE {
                     self.split();
                 }
-                (labels, true)
+                (labels, Some(Turn::Added))
             }
         }
     }
 
-    /// Takes one entry of a target away. Returns whether it was the last one.
-    pub fn remove(&mut self, labels: &Labels) -> bool {
+    /// Takes one entry of a target away, which was held or not. Returns what became of the target.
+    pub fn remove(&mut self, labels: &Labels, held: bool) -> Option<Turn> {
         let at = page_of(self.pages.len(), labels);
-        let Ok(index) = self.pages[at].find(labels) else { return false };
-        let page = self.page_mut(at);
-        page.slots[index].origins -= 1;
-        if page.slots[index].origins > 0 {
+        let index = self.pages[at].find(labels).ok()?;
+        if self.pages[at].slots[index].origins > 1 {
             self.duplicates -= 1;
-            return false;
+            return self.count(at, index, |slot| {
+                slot.origins -= 1;
+                slot.held -= u32::from(held);
+            });
         }
-        page.slots.remove(index);
+        self.page_mut(at).slots.remove(index);
         self.targets -= 1;
+        self.held -= usize::from(held);
         self.revision = self.revision.wrapping_sub(digest(labels));
-        true
+        Some(Turn::Removed)
+    }
+
+    /// Takes one entry of a target as held, or as held no longer. Returns what became of the target.
+    pub fn mark(&mut self, labels: &Labels, held: bool) -> Option<Turn> {
+        let at = page_of(self.pages.len(), labels);
+        let index = self.pages[at].find(labels).ok()?;
+        self.count(at, index, |slot| if held { slot.held += 1 } else { slot.held -= 1 })
+    }
+
+    /// Counts entries of a target.
+    fn count(&mut self, at: usize, index: usize, change: impl FnOnce(&mut Slot)) -> Option<Turn> {
+        let slot = &mut self.page_mut(at).slots[index];
+        let before = slot.is_held();
+        change(slot);
+        match (before, slot.is_held()) {
+            (false, true) => {
+                self.held += 1;
+                Some(Turn::Held)
+            }
+            (true, false) => {
+                self.held -= 1;
+                Some(Turn::Released)
+            }
+            _ => None,
+        }
     }
 
     /// The page, not shared with a snapshot any more and without its encoded form.
@@ -224,12 +281,12 @@ mod tests {
     fn targets_survive_splits_and_are_found() {
         let mut pages = Pages::default();
         for number in 0..5_000 {
-            assert!(pages.add(labels(number)).1);
+            assert_eq!(pages.add(labels(number), false).1, Some(Turn::Added));
         }
         assert!(pages.pages().len() > 10);
         assert!((0..5_000).all(|number| pages.get(&labels(number)).is_some()));
         for number in 0..5_000 {
-            assert!(pages.remove(&labels(number)));
+            assert_eq!(pages.remove(&labels(number), false), Some(Turn::Removed));
         }
         assert_eq!((pages.len(), pages.revision()), (0, 0));
     }
@@ -237,32 +294,50 @@ mod tests {
     #[test]
     fn a_duplicate_is_counted_and_the_last_origin_removes() {
         let mut pages = Pages::default();
-        let (first, new) = pages.add(labels(1));
-        let (second, again) = pages.add(labels(1));
-        assert!((new, again) == (true, false) && first == second);
+        let (first, new) = pages.add(labels(1), false);
+        let (second, again) = pages.add(labels(1), false);
+        assert!((new, again) == (Some(Turn::Added), None) && first == second);
         assert_eq!((pages.len(), pages.duplicates(), pages.get(&first).map(|slot| slot.origins)), (1, 1, Some(2)));
-        assert!(!pages.remove(&labels(1)));
-        assert!(pages.remove(&labels(1)));
-        assert!(!pages.remove(&labels(1)));
+        let removed = [(); 3].map(|()| pages.remove(&labels(1), false));
+        assert_eq!(removed, [None, Some(Turn::Removed), None]);
+    }
+
+    #[test]
+    fn a_target_is_held_while_all_its_entries_are() {
+        let mut pages = Pages::default();
+        let one = labels(1);
+        let turns = [
+            pages.add(one.clone(), true).1,
+            pages.add(one.clone(), true).1,
+            pages.mark(&one, false),
+            pages.mark(&one, true),
+            pages.add(one.clone(), false).1,
+            pages.remove(&one, false),
+            pages.remove(&one, true),
+        ];
+        use Turn::{Added, Held, Released};
+        assert_eq!(turns, [Some(Added), None, Some(Released), Some(Held), Some(Released), Some(Held), None]);
+        assert_eq!((pages.held(), pages.duplicates(), pages.get(&one).map(Slot::is_held)), (1, 0, Some(true)));
+        assert_eq!((pages.remove(&one, true), pages.held()), (Some(Turn::Removed), 0));
     }
 
     #[test]
     fn the_revision_forgets_order_and_history() {
         let mut one = Pages::default();
         let mut two = Pages::default();
-        (0..1000).for_each(|number| drop(one.add(labels(number))));
-        (0..2000).rev().for_each(|number| drop(two.add(labels(number))));
+        (0..1000).for_each(|number| drop(one.add(labels(number), false)));
+        (0..2000).rev().for_each(|number| drop(two.add(labels(number), false)));
         assert_ne!(one.revision(), two.revision());
-        assert!((1000..2000).all(|number| two.remove(&labels(number))));
+        assert!((1000..2000).all(|number| two.remove(&labels(number), false).is_some()));
         assert_eq!(one.revision(), two.revision());
     }
 
     #[test]
     fn a_snapshot_does_not_move_and_shares_what_did_not_change() {
         let mut pages = Pages::default();
-        (0..5_000).for_each(|number| drop(pages.add(labels(number))));
+        (0..5_000).for_each(|number| drop(pages.add(labels(number), false)));
         let snapshot = pages.clone();
-        pages.remove(&labels(7));
+        pages.remove(&labels(7), false);
         assert!(snapshot.get(&labels(7)).is_some() && pages.get(&labels(7)).is_none());
         let shared = snapshot.pages().iter().zip(pages.pages()).filter(|(old, new)| Arc::ptr_eq(old, new));
         assert_eq!(shared.count(), snapshot.pages().len() - 1);

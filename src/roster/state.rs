@@ -10,7 +10,7 @@ use rosterd_model::Names;
 use super::archive::{Archive, BlockChange};
 use super::block::{Block, BlockId};
 use super::job::JobSpec;
-use super::pages::Pages;
+use super::pages::{Pages, Turn};
 use super::target::{Entry, Failure, Workbench, populate};
 use super::view::{BlockView, Counts, JobView, Knowledge, RosterView};
 
@@ -289,8 +289,8 @@ impl Job {
     fn count_in(&mut self, entry: Entry, delta: &mut Delta) -> Entry {
         match entry {
             Entry::Active(labels) => {
-                let (shared, new) = self.pages.add(labels);
-                delta.added += u64::from(new);
+                let (shared, turn) = self.pages.add(labels, false);
+                delta.added += u64::from(turn == Some(Turn::Added));
                 Entry::Active(shared)
             }
             Entry::Dropped => {
@@ -306,7 +306,9 @@ impl Job {
 
     fn count_out(&mut self, entry: &Entry, delta: &mut Delta) {
         match entry {
-            Entry::Active(labels) => delta.removed += u64::from(self.pages.remove(labels)),
+            Entry::Active(labels) => {
+                delta.removed += u64::from(self.pages.remove(labels, false) == Some(Turn::Removed));
+            }
             Entry::Dropped => self.counts.dropped -= 1,
             Entry::Failed(_) => self.counts.failed -= 1,
         }

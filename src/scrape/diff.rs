@@ -50,16 +50,16 @@ mod tests {
     fn what_came_and_went_is_told_also_when_pages_are_split() {
         let mut pages = Pages::default();
         let empty = pages.clone();
-        (0..200).for_each(|number| drop(pages.add(labels(number))));
+        (0..200).for_each(|number| drop(pages.add(labels(number), false)));
         let some = pages.clone();
         assert_eq!(difference(empty.pages(), some.pages()).added.len(), 200);
-        (200..5000).for_each(|number| drop(pages.add(labels(number))));
-        pages.remove(&labels(3));
+        (200..5000).for_each(|number| drop(pages.add(labels(number), false)));
+        pages.remove(&labels(3), false);
         let grown = difference(some.pages(), pages.pages());
         assert_eq!((grown.added.len(), grown.removed), (4800, vec![labels(3)]));
         let many = pages.clone();
-        pages.remove(&labels(7));
-        pages.add(labels(9999));
+        pages.remove(&labels(7), false);
+        pages.add(labels(9999), false);
         let found = difference(many.pages(), pages.pages());
         assert_eq!((found.added, found.removed), (vec![labels(9999)], vec![labels(7)]));
         assert_eq!(difference(pages.pages(), pages.pages()), Difference::default());
