@@ -5,10 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rosterd_model::Secret;
+use rosterd_tasks::files::resolve;
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use crate::embed::unset;
+use crate::error::shown_text;
 
 /// How an HTTP client authenticates and connects.
 ///
@@ -79,20 +81,20 @@ impl HttpClientConfig {
     /// Makes relative paths absolute; `base` is the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
         if let Some(auth) = &mut self.basic_auth {
-            join(base, &mut auth.username_file);
-            join(base, &mut auth.password_file);
+            resolve(base, &mut auth.username_file);
+            resolve(base, &mut auth.password_file);
         }
         if let Some(authorization) = &mut self.authorization {
-            join(base, &mut authorization.credentials_file);
+            resolve(base, &mut authorization.credentials_file);
         }
         if let Some(oauth2) = &mut self.oauth2 {
-            join(base, &mut oauth2.client_secret_file);
-            join(base, &mut oauth2.client_certificate_key_file);
+            resolve(base, &mut oauth2.client_secret_file);
+            resolve(base, &mut oauth2.client_certificate_key_file);
             oauth2.tls_config.resolve_paths(base);
         }
-        join(base, &mut self.bearer_token_file);
+        resolve(base, &mut self.bearer_token_file);
         self.tls_config.resolve_paths(base);
-        self.http_headers.values_mut().flat_map(|header| &mut header.files).for_each(|file| join(base, file));
+        self.http_headers.values_mut().flat_map(|header| &mut header.files).for_each(|file| resolve(base, file));
     }
 
     pub(crate) fn proxy(&self) -> ProxySettings<'_> {
@@ -259,9 +261,9 @@ pub struct TlsConfig {
 impl TlsConfig {
     /// Makes relative paths absolute; `base` is the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
-        join(base, &mut self.ca_file);
-        join(base, &mut self.cert_file);
-        join(base, &mut self.key_file);
+        resolve(base, &mut self.ca_file);
+        resolve(base, &mut self.cert_file);
+        resolve(base, &mut self.key_file);
     }
 }
 
@@ -312,6 +314,11 @@ impl SafeUrl {
     pub fn parse(&self) -> Option<Result<Url, url::ParseError>> {
         (!self.0.is_empty()).then(|| Url::parse(&self.0))
     }
+
+    /// The URL as it is spelt, without user and password.
+    pub fn without_user(&self) -> String {
+        if Url::parse(&self.0).is_ok() { shown_text(&self.0) } else { self.to_string() }
+    }
 }
 
 impl fmt::Display for SafeUrl {
@@ -349,12 +356,6 @@ pub(crate) struct ProxySettings<'a> {
     pub(crate) no_proxy: &'a str,
     pub(crate) from_environment: bool,
     pub(crate) connect_header: &'a BTreeMap<String, Vec<Secret>>,
-}
-
-fn join(base: &Path, path: &mut PathBuf) {
-    if !path.as_os_str().is_empty() && path.is_relative() {
-        *path = base.join(&*path);
-    }
 }
 
 #[cfg(test)]

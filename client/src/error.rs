@@ -204,13 +204,25 @@ impl Coded for ClientError {
     }
 }
 
-/// A URL without user and password.
-pub(crate) fn shown(url: &Url) -> String {
+/// The URL without user and password: credentials are shown to nobody, and may change while the place stays the same.
+pub fn without_user(url: &Url) -> Url {
     let mut url = url.clone();
     // Both fail only for URLs that cannot have them.
     url.set_username("").ok();
     url.set_password(None).ok();
-    url.into()
+    url
+}
+
+pub(crate) fn shown(url: &Url) -> String {
+    without_user(url).into()
+}
+
+/// A URL for people: as it is spelt, unless it has a user or a password, which are left out.
+pub(crate) fn shown_text(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => shown(&parsed),
+        _ => url.to_owned(),
+    }
 }
 
 /// The wait that a `Retry-After` asks for, in seconds or until a date; an hour at most.

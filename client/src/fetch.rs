@@ -11,7 +11,7 @@ use http_body_util::Empty;
 use tokio::net::{TcpStream, UnixStream};
 use url::Url;
 
-use crate::error::shown;
+use crate::error::{shown, shown_text};
 use crate::exchange::{Answer, Failed, Socket, exchange};
 use crate::message::Time;
 use crate::send::Shared;
@@ -87,7 +87,7 @@ impl Client {
         let work = self.0.fetch(fetch, connection, body, time);
         match tokio::time::timeout_at(time.deadline, work).await {
             Ok(result) => result,
-            Err(_) => Err(ClientError::Timeout { url: without_user(fetch.url), after: fetch.timeout }),
+            Err(_) => Err(ClientError::Timeout { url: shown_text(fetch.url), after: fetch.timeout }),
         }
     }
 }
@@ -178,10 +178,10 @@ impl Shared {
                 // The server closed it, which it may at any time.
                 Err(Failed::Unanswered(_)) if kept => body.truncate(start),
                 Err(Failed::Unanswered(source) | Failed::Broken(source)) => {
-                    return Err(ClientError::Broken { url: without_user(fetch.url), source: source.into() });
+                    return Err(ClientError::Broken { url: shown_text(fetch.url), source: source.into() });
                 }
                 Err(Failed::TooLarge) => {
-                    return Err(ClientError::TooLarge { url: without_user(fetch.url), limit: fetch.limit });
+                    return Err(ClientError::TooLarge { url: shown_text(fetch.url), limit: fetch.limit });
                 }
             }
         }
@@ -223,8 +223,7 @@ impl<'a> Place<'a> {
     }
 
     async fn connect(self, fetch: &Fetch<'_>) -> Result<Socket, ClientError> {
-        let failed =
-            |error: std::io::Error| ClientError::Connect { url: without_user(fetch.url), source: error.into() };
+        let failed = |error: std::io::Error| ClientError::Connect { url: shown_text(fetch.url), source: error.into() };
         if !fetch.unix_socket.is_empty() {
             return UnixStream::connect(Path::new(fetch.unix_socket)).await.map(Socket::Unix).map_err(failed);
         }
@@ -261,13 +260,6 @@ impl<'a> Place<'a> {
 
 fn parse(url: &str) -> Result<Url, ClientError> {
     Url::parse(url).map_err(|error| ClientError::settings_because(format!("the URL {url:?}"), error))
-}
-
-fn without_user(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => shown(&parsed),
-        _ => url.to_owned(),
-    }
 }
 
 #[cfg(test)]

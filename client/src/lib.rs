@@ -23,7 +23,7 @@ mod transport; // connections, made anew when certificates change
 pub use config::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, SafeUrl, TlsConfig, TlsVersion};
 #[doc(hidden)]
 pub use embed::unset;
-pub use error::ClientError;
+pub use error::{ClientError, without_user};
 pub use fetch::{Connection, Fetch, Fetched};
 pub use message::{Request, Response};
 pub use rosterd_model::Secret;

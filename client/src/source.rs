@@ -1,17 +1,13 @@
 //! Strings that stand in the configuration or in a file. A file is read again when it has changed.
 
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use rosterd_model::Secret;
+use rosterd_tasks::files::Stamp;
 
 use crate::ClientError;
-
-/// A file that changed more recently than this before it was read may change again without looking different.
-const SETTLED: Duration = Duration::from_secs(2);
 
 /// Where a string comes from.
 pub(crate) enum Source {
@@ -72,18 +68,7 @@ pub(crate) struct WatchedFile {
 
 struct Snapshot {
     stamp: Stamp,
-    settled: bool,
     content: Arc<str>,
-}
-
-/// What changes when a file does: by a write, a rename over it, or another target of a symbolic link.
-#[derive(PartialEq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl WatchedFile {
@@ -95,28 +80,18 @@ impl WatchedFile {
     fn read(&self) -> Result<Arc<str>, ClientError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let unreadable = |source| ClientError::FileUnreadable { path: self.path.clone(), source };
-        let now = SystemTime::now();
-        let metadata = std::fs::metadata(&self.path).map_err(unreadable)?;
-        let stamp = Stamp {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        };
-        if let Some(last) = last.as_ref().filter(|last| last.settled && last.stamp == stamp) {
+        let stamp = Stamp::at(&self.path).map_err(unreadable)?;
+        if let Some(last) = last.as_ref().filter(|last| last.stamp.is_settled_at(&stamp)) {
             return Ok(Arc::clone(&last.content));
         }
         let text = std::fs::read_to_string(&self.path).map_err(unreadable)?;
-        let change = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or_default());
-        let settled = now.duration_since(change).is_ok_and(|age| age > SETTLED);
         let content: Arc<str> = text.trim().into();
         // Equal content keeps its pointer, which makes comparing it with what was used before cheap.
         let content = match last.take() {
             Some(last) if last.content == content => last.content,
             _ => content,
         };
-        *last = Some(Snapshot { stamp, settled, content: Arc::clone(&content) });
+        *last = Some(Snapshot { stamp, content: Arc::clone(&content) });
         Ok(content)
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rosterd_client::without_user;
+use rosterd_tasks::blocking;
 use tracing::{info, warn};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -15,11 +17,8 @@ const ABOUT: &str = "endpoint";
 
 /// The folder of an endpoint.
 pub(crate) fn of(folder: &Path, config: &EndpointConfig) -> PathBuf {
-    let mut url = config.url.clone();
-    // Credentials may change. Both fail only for URLs that cannot have them.
-    url.set_username("").ok();
-    url.set_password(None).ok();
-    let identity = format!("{}\0{url}", config.name);
+    // Credentials may change.
+    let identity = format!("{}\0{}", config.name, without_user(&config.url));
     folder.join(format!("{:032x}", xxh3_128(identity.as_bytes())))
 }
 
@@ -27,7 +26,7 @@ pub(crate) fn of(folder: &Path, config: &EndpointConfig) -> PathBuf {
 /// their age limit. Whatever goes wrong here is no reason not to start.
 pub(crate) async fn tidy(folder: &Path, configs: Vec<EndpointConfig>) {
     let folder = folder.to_owned();
-    let tidied = tokio::task::spawn_blocking(move || {
+    let tidied = blocking(move || {
         let mut ours = Vec::new();
         for config in &configs {
             let own = of(&folder, config);
@@ -35,16 +34,15 @@ pub(crate) async fn tidy(folder: &Path, configs: Vec<EndpointConfig>) {
             ours.push(own);
         }
         strangers(&folder, &ours)
-    });
-    if let Ok(Err(error)) = tidied.await {
+    })
+    .await;
+    if let Err(error) = tidied {
         warn!(%error, "cannot look after the folders of remote write queues");
     }
 }
 
 fn label(own: &Path, config: &EndpointConfig) -> io::Result<()> {
-    let mut url = config.url.clone();
-    url.set_username("").ok();
-    url.set_password(None).ok();
+    let url = without_user(&config.url);
     let text = format!("{}\n{url}\n{}\n", config.name.replace('\n', " "), config.disk.max_age.as_secs());
     let path = own.join(ABOUT);
     if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rosterd_config::{Config, LoadOptions};
 use rosterd_discovery::Registry;
-use rosterd_model::Problem;
-use rosterd_model::Report;
+use rosterd_model::{Problem, Report};
 
 use super::exit::{Failure, tell};
 use super::flags::environment;

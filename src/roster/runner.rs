@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rosterd_discovery::{ProviderKey, Update};
+use rosterd_tasks::blocking;
 use rosterd_tasks::stopper::{Stopper, Task};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -176,18 +177,14 @@ impl Owner {
         let started = Instant::now();
         let effect = if large {
             let mut state = std::mem::take(&mut self.state);
-            let work = tokio::task::spawn_blocking(move || {
+            // Half a change must not be served: a panic ends the roster, and so the agent, which starts anew with what is stored.
+            let (state, effect) = blocking(move || {
                 let effect = event(&mut state);
                 (state, effect)
-            });
-            match work.await {
-                Ok((state, effect)) => {
-                    self.state = state;
-                    effect
-                }
-                // Half a change must not be served: the agent ends, and starts anew with what is stored.
-                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-            }
+            })
+            .await;
+            self.state = state;
+            effect
         } else {
             event(&mut self.state)
         };

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use rosterd_model::Problem;
-use rosterd_model::{Coded, Priority, Retry};
+use rosterd_model::{Coded, Priority, Problem, Retry};
 
 /// What keeps the server from being started, or a changed configuration file from being used.
 #[derive(Debug, thiserror::Error)]

@@ -3,18 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use rosterd_model::{Coded, Report};
+use rosterd_tasks::files::Stamp;
 use tracing::{error, info};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::Error;
 use super::file::{Loaded, load};
-
-/// How long files must have rested before their time stamps are trusted: two writes within the resolution of the file
-/// system's clock look the same.
-const SETTLED: Duration = Duration::from_secs(1);
 
 /// A web configuration file that is followed.
 #[derive(Debug)]
@@ -40,8 +36,8 @@ impl Live {
         let loaded = load(path)?;
         let files = files(path, &loaded);
         // The look is not trusted: the files may have changed since they were loaded.
-        let look = Look { settled: false, ..Look::at(&files) };
-        let state = State { content: Some(content(&files)), loaded: Arc::new(loaded), files, look, refused: None };
+        let content = Some(content(&files));
+        let state = State { content, loaded: Arc::new(loaded), files, look: Look::none(), refused: None };
         Ok(Self { path: path.to_owned(), state: Mutex::new(state) })
     }
 
@@ -49,7 +45,7 @@ impl Live {
     pub fn current(&self) -> Arc<Loaded> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let look = Look::at(&state.files);
-        if state.look.settled && look.stamps == state.look.stamps {
+        if state.look.is_settled_at(&look) {
             return Arc::clone(&state.loaded);
         }
         let content = content(&state.files);
@@ -66,7 +62,9 @@ impl Live {
                 info!(file = %self.path.display(), "web configuration read again");
                 let files = files(&self.path, &loaded);
                 // Files that were not looked at before are compared by content the next time.
-                state.look.settled &= files == state.files;
+                if files != state.files {
+                    state.look = Look::none();
+                }
                 state.content = (files == state.files).then_some(content);
                 state.files = files;
                 state.loaded = Arc::new(loaded);
@@ -78,7 +76,7 @@ impl Live {
                     error!(error = %report, code = refused.code(), "web configuration refused, keeping the one before");
                 }
                 // What is missing may be a file that the one before did not name: try again each time.
-                state.look.settled = false;
+                state.look = Look::none();
                 state.content = None;
                 state.refused = Some(report);
             }
@@ -114,35 +112,28 @@ fn content(files: &[PathBuf]) -> u64 {
     hasher.digest()
 }
 
-/// What files looked like from outside.
+/// What files looked like from outside; nothing for those that are not there.
 #[derive(Debug)]
-struct Look {
-    stamps: Vec<Option<Stamp>>,
-    /// Whether equal stamps mean equal files.
-    settled: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: SystemTime,
-    size: u64,
-    inode: u64,
-}
+struct Look(Vec<Option<Stamp>>);
 
 impl Look {
     fn at(files: &[PathBuf]) -> Self {
-        let now = SystemTime::now();
-        let stamps: Vec<_> = files.iter().map(|path| stamp(path)).collect();
-        let rested = |stamp: &Stamp| now.duration_since(stamp.modified).is_ok_and(|age| age > SETTLED);
-        let settled = stamps.iter().flatten().all(rested);
-        Self { stamps, settled }
+        Self(files.iter().map(|path| Stamp::at(path).ok()).collect())
     }
-}
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(path).ok()?;
-    Some(Stamp { modified: metadata.modified().ok()?, size: metadata.len(), inode: metadata.ino() })
+    /// A look that says nothing: whatever is seen next has to be read.
+    fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Whether the files surely hold now what they held then.
+    fn is_settled_at(&self, now: &Self) -> bool {
+        let same = |(then, now): (&Option<Stamp>, &Option<Stamp>)| match (then, now) {
+            (Some(then), Some(now)) => then.is_settled_at(now),
+            (then, now) => then.is_none() && now.is_none(),
+        };
+        self.0.len() == now.0.len() && self.0.iter().zip(&now.0).all(same)
+    }
 }
 
 #[cfg(test)]

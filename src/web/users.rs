@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
+use rosterd_tasks::blocking;
 
 /// Salt and hash, all zeros, that an unknown user's password is compared with, so that he takes as long as a known one.
 const NOBODY: &str = ".....................................................";
@@ -42,9 +43,9 @@ impl Users {
         let hash = known.unwrap_or(&self.nobody).clone();
         let tried = password.clone();
         let turn = self.turn.lock().await;
-        let fits = tokio::task::spawn_blocking(move || bcrypt::verify(&tried, &hash).unwrap_or(false)).await;
+        let fits = blocking(move || bcrypt::verify(&tried, &hash).unwrap_or(false)).await;
         drop(turn);
-        let admitted = known.is_some() && matches!(fits, Ok(true));
+        let admitted = known.is_some() && fits;
         if admitted {
             self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(user, password);
         }

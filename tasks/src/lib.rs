@@ -2,6 +2,7 @@
 //! noticed when they change. Below all others that run; knows nothing of discovery, scrapes or HTTP.
 
 mod blocking;
+pub mod files;
 mod schedule;
 pub mod stopper;
 pub mod watch;

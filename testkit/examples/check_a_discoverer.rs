@@ -10,8 +10,7 @@ use async_trait::async_trait;
 use rosterd_discovery::{
     AnyConfig, Build, CheckContext, Discoverer, Error, MechanismConfig, Polling, Refresh, register,
 };
-use rosterd_model::Problem;
-use rosterd_model::{Coded, Duration, Priority, TargetGroup};
+use rosterd_model::{Coded, Duration, Priority, Problem, TargetGroup};
 use rosterd_testkit::{Folder, contract, group, leak_checked_live};
 use serde::{Deserialize, Serialize};
 

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use rosterd_client::unset;
-use rosterd_model::Problem;
-use rosterd_model::Secret;
+use rosterd_model::{Problem, Secret};
+use rosterd_tasks::files::resolve;
 use serde::{Deserialize, Serialize};
 
-use super::global::join;
 use crate::error::code;
 
 /// AWS Signature Version 4.
@@ -225,6 +224,6 @@ pub struct GoogleIam {
 
 impl GoogleIam {
     pub(super) fn resolve_paths(&mut self, base: &Path) {
-        join(base, &mut self.credentials_file);
+        resolve(base, &mut self.credentials_file);
     }
 }

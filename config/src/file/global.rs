@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rosterd_client::unset;
-use rosterd_model::Problem;
-use rosterd_model::{Duration, NameScheme, Size};
+use rosterd_model::{Duration, NameScheme, Problem, Size};
+use rosterd_tasks::files::resolve;
 use serde::{Deserialize, Serialize};
 
 use super::scalars::{EscapingScheme, ScrapeProtocol, empty_is_none, or_default};
@@ -155,8 +155,8 @@ impl Global {
 
     /// Makes relative paths absolute.
     pub(crate) fn resolve_paths(&mut self, base: &Path) {
-        join(base, &mut self.query_log_file);
-        join(base, &mut self.scrape_failure_log_file);
+        resolve(base, &mut self.query_log_file);
+        resolve(base, &mut self.scrape_failure_log_file);
     }
 }
 
@@ -164,12 +164,6 @@ impl Global {
 pub(super) fn or<T: Default + PartialEq>(value: &mut T, default: T) {
     if unset(value) {
         *value = default;
-    }
-}
-
-pub(super) fn join(base: &Path, path: &mut PathBuf) {
-    if !path.as_os_str().is_empty() && path.is_relative() {
-        *path = base.join(&*path);
     }
 }
 

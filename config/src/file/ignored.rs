@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rosterd_client::with_http_client;
-use rosterd_client::{Secret, TlsConfig};
+use rosterd_client::{Secret, TlsConfig, with_http_client};
 use rosterd_model::Problem;
 use rosterd_model::relabel::RuleConfig;
 use rosterd_model::{Duration, NameScheme, Size};

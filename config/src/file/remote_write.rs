@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rosterd_client::with_http_client;
-use rosterd_client::{Secret, unset};
+use rosterd_client::{Secret, unset, with_http_client};
 use rosterd_model::Problem;
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Duration, NameScheme};

@@ -2,17 +2,16 @@
 //! not know, so whoever gives one file to both puts these settings into the second file.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rosterd_client::unset;
-use rosterd_model::Problem;
-use rosterd_model::{Duration, Size};
+use rosterd_model::{Duration, Problem, Size};
 use serde::{Deserialize, Serialize};
 
-use super::global::join;
 use super::remote_write::RemoteWrite;
 use crate::error::code;
 use rosterd_model::did_you_mean;
+use rosterd_tasks::files::{clean, resolve};
 
 /// rosterd's own settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,7 +191,7 @@ impl Rosterd {
                 problems.push(unknown(name, format!("{path}.jobs[{at}]")));
             }
             for output in file.outputs(jobs) {
-                if let Some(first) = written.insert(plain(&output.path), index) {
+                if let Some(first) = written.insert(clean(&output.path), index) {
                     let message = format!(
                         "publish.file_sd[{first}] writes {} too: give each output a file of its own, or use {{job}}",
                         output.path.display()
@@ -208,7 +207,7 @@ impl Rosterd {
     /// Makes relative paths absolute; `base` knows the folder of each entry of `publish.file_sd`.
     pub(crate) fn resolve_paths(&mut self, base: impl Fn(usize) -> PathBuf) {
         for (index, file) in self.publish.file_sd.iter_mut().enumerate() {
-            join(&base(index), &mut file.path);
+            resolve(&base(index), &mut file.path);
         }
     }
 }
@@ -248,21 +247,6 @@ fn file_name(job: &str) -> String {
     let safe = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.');
     let name: String = job.chars().map(|character| if safe(character) { character } else { '_' }).collect();
     if let Some(rest) = name.strip_prefix('.') { format!("_{rest}") } else { name }
-}
-
-/// The path without `.` and `..`, so that two spellings of one file are one.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if plain.file_name().is_some() => {
-                plain.pop();
-            }
-            component => plain.push(component),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

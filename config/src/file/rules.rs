@@ -2,9 +2,8 @@
 
 use std::error::Error;
 
-use rosterd_model::NameScheme;
-use rosterd_model::Problem;
 use rosterd_model::relabel::{RelabelError, RuleConfig, Rules};
+use rosterd_model::{NameScheme, Problem};
 
 use crate::error::code;
 

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rosterd_client::with_http_client;
-use rosterd_client::{HttpClientConfig, unset};
+use rosterd_client::{HttpClientConfig, unset, with_http_client};
 use rosterd_discovery::AnyConfig;
 use rosterd_model::Problem;
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Duration, NameScheme, Size};
+use rosterd_tasks::files::resolve;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::global::{Global, check_protocols, join, or, timeout_above_interval};
+use super::global::{Global, check_protocols, or, timeout_above_interval};
 use super::rules::compile;
 use super::scalars::{EscapingScheme, ScrapeProtocol, empty_is_none, or_default};
 use crate::error::code;
@@ -203,7 +203,7 @@ impl ScrapeSettings {
     /// Makes relative paths absolute.
     pub(crate) fn resolve_paths(&mut self, base: &Path) {
         self.client.resolve_paths(base);
-        join(base, &mut self.scrape_failure_log_file);
+        resolve(base, &mut self.scrape_failure_log_file);
     }
 }
 

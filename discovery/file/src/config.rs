@@ -1,8 +1,9 @@
 //! What the user writes in `file_sd_configs`.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rosterd_model::Duration;
+use rosterd_tasks::files::clean;
 use serde::{Deserialize, Serialize};
 
 use super::FileMetrics;
@@ -47,6 +48,7 @@ impl MechanismConfig for Config {
 
     fn resolve_paths(&mut self, base: &Path) {
         for file in &mut self.files {
+            // `__meta_filepath` shows the path as Prometheus spells it.
             *file = clean(&base.join(&*file));
         }
     }
@@ -69,19 +71,6 @@ fn is_valid_pattern(file: &Path) -> bool {
         .iter()
         .find_map(|ending| text.strip_suffix(ending).and_then(|rest| rest.strip_suffix('.')));
     stem.is_some_and(|stem| stem.find('*').is_none_or(|star| !stem[star..].contains('/')))
-}
-
-/// Without `.` and `..`, by the text alone: `__meta_filepath` shows the path as Prometheus spells it.
-fn clean(path: &Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for component in path.components() {
-        match (component, cleaned.components().next_back()) {
-            (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
-            (Component::ParentDir, Some(Component::Normal(_))) => drop(cleaned.pop()),
-            _ => cleaned.push(component),
-        }
-    }
-    cleaned
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use tracing::warn;
 use super::FileMetrics;
 use super::state::{Found, Look, State};
 use rosterd_discovery::{Context, Discoverer, Error, Updates};
-use rosterd_tasks::Schedule;
 use rosterd_tasks::watch::{Changes, Watcher};
+use rosterd_tasks::{Schedule, blocking};
 
 /// Watches files that hold target groups.
 #[derive(Debug)]
@@ -85,21 +85,13 @@ impl From<Changes> for Look {
 async fn look_at_files(mut state: State, look: Look, cx: &Context) -> (State, Found) {
     let started = Instant::now();
     let stop = cx.stop.clone();
-    let reading = tokio::task::spawn_blocking(move || {
+    let looked = blocking(move || {
         let found = state.look(look, &stop);
         (state, found)
     });
-    match reading.await {
-        Ok(looked) => {
-            cx.metrics.refresh_duration.observe(started.elapsed().as_secs_f64());
-            looked
-        }
-        Err(failed) => match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // A blocking call is cancelled only when the runtime shuts down, which ends this task too.
-            Err(_) => std::future::pending().await,
-        },
-    }
+    let looked = looked.await;
+    cx.metrics.refresh_duration.observe(started.elapsed().as_secs_f64());
+    looked
 }
 
 /// Logs, counts, and sets the status.

@@ -1,59 +1,17 @@
 //! One file: whether it changed since it was read, and the groups in it. Blocking.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use rosterd_model::TargetGroup;
+use rosterd_tasks::files::Stamp;
 
 use super::FileError;
 use rosterd_discovery::decode::{json_groups, yaml_groups};
 
 /// The label that holds the path of the file.
 const FILEPATH: &str = "__meta_filepath";
-/// Twice changed within this time, a file may look the same: clocks of file systems tick slowly.
-const TICK: Duration = Duration::from_millis(100);
-
-/// What tells one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-    /// The file had just changed, so that another change may not show in the rest.
-    fresh: bool,
-}
-
-impl Stamp {
-    fn of(found: &Metadata) -> Self {
-        let changed = (found.ctime(), found.ctime_nsec());
-        let at = Duration::new(changed.0.try_into().unwrap_or_default(), changed.1.try_into().unwrap_or_default());
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self {
-            device: found.dev(),
-            inode: found.ino(),
-            size: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed,
-            fresh: now < at + TICK,
-        }
-    }
-
-    /// Whether a file read at `self` surely has the same content at `now`.
-    pub(super) fn is_settled_at(&self, now: &Self) -> bool {
-        !self.fresh && Self { fresh: false, ..*now } == *self
-    }
-
-    /// Seconds since 1970.
-    pub(super) fn mtime(&self) -> f64 {
-        self.modified.0 as f64
-    }
-}
-
 /// The state of a regular file, or `None` if nothing of that name exists.
 pub(super) fn stat(path: &Path) -> Result<Option<Stamp>, FileError> {
     let failed = |source| FileError::Read { path: path.to_owned(), source };
@@ -109,21 +67,10 @@ mod tests {
     use rosterd_testkit::Folder;
 
     #[test]
-    fn a_file_that_had_just_changed_is_never_settled() {
-        let folder = Folder::new();
-        let path = folder.write("a.json", "[]");
-        let stamp = stat(&path).unwrap().unwrap();
-        let old = Stamp { fresh: false, ..stamp };
-        assert!(old.is_settled_at(&stamp));
-        assert!(!Stamp { fresh: true, ..stamp }.is_settled_at(&stamp));
-        assert!(!Stamp { size: 3, ..old }.is_settled_at(&stamp));
-    }
-
-    #[test]
     fn what_is_no_file_is_not_opened() {
         let folder = Folder::new();
         assert!(matches!(stat(folder.root()), Err(FileError::NotAFile { .. })));
-        assert_eq!(stat(&folder.path("none.json")).unwrap(), None);
+        assert!(stat(&folder.path("none.json")).unwrap().is_none());
         std::os::unix::fs::symlink("none", folder.path("link.json")).unwrap();
         assert!(matches!(stat(&folder.path("link.json")), Err(FileError::Read { .. })));
     }

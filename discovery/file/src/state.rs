@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::FileError;
 use super::metrics::{FileMetrics, Mtime};
-use super::read::{self, Stamp};
+use super::read;
+use rosterd_tasks::files::Stamp;
 use rosterd_tasks::watch;
 
 /// The first wait before a file that failed is tried again,

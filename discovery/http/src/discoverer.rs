@@ -41,7 +41,7 @@ impl Http {
         let json = HeaderValue::from_static("application/json");
         Ok(Self {
             client,
-            shown: without_user(&url).unwrap_or_else(|| config.url.to_string()),
+            shown: config.url.without_user(),
             url,
             headers: HeaderMap::from_iter([(header::ACCEPT, json), (INTERVAL_HEADER, seconds)]),
             limit: Some(config.body_size_limit.bytes()).filter(|limit| *limit > 0),
@@ -104,18 +104,6 @@ fn is_json(content_type: &str) -> bool {
     };
     let charset = parameter.strip_prefix(';').map(|parameter| parameter.trim_ascii_start());
     parameter.is_empty() || matches!(charset, Some("charset=utf-8" | "charset=\"utf-8\""))
-}
-
-/// The URL without user and password, if it has them.
-fn without_user(url: &Url) -> Option<String> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let mut url = url.clone();
-    // A URL that has a user can do without.
-    url.set_username("").ok();
-    url.set_password(None).ok();
-    Some(url.into())
 }
 
 #[cfg(test)]

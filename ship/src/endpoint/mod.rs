@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rosterd_client::{Client, Options};
+use rosterd_client::{Client, Options, without_user};
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::stopper::Stopper;
 use tokio::sync::Notify;
@@ -255,11 +255,7 @@ fn limits(config: &EndpointConfig, on_disk: bool) -> Limits {
 }
 
 fn shown(config: &EndpointConfig) -> String {
-    let mut url = config.url.clone();
-    // Both fail only for URLs that cannot have them.
-    url.set_username("").ok();
-    url.set_password(None).ok();
-    url.into()
+    without_user(&config.url).into()
 }
 
 /// Finishes batches at their deadline.

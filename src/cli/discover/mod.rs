@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn select(config: &mut Config, jobs: &[String]) -> Result<(), Error> {
     let known: Vec<_> = config.scrape_configs.iter().map(|job| job.job_name()).collect();
     if let Some(job) = jobs.iter().find(|job| !known.contains(&job.as_str())) {
-        let nearest = nearest(job, known.into_iter()).map(str::to_owned);
+        let nearest = nearest(job, known).map(str::to_owned);
         return Err(Error::UnknownJob { job: job.clone(), nearest });
     }
     if !jobs.is_empty() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rosterd_tasks::blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -105,17 +106,12 @@ impl Worker<FileSd> for FileSdWorker {
         }
         let (spec, disk, knows_file) = (spec.clone(), Arc::clone(&self.disk), self.knows_file);
         // It is short and cannot be interrupted: a stop waits for it.
-        let written = tokio::task::spawn_blocking(move || write(&spec, &*disk, knows_file)).await;
-        match written {
-            Ok(Ok(())) => {
+        match blocking(move || write(&spec, &*disk, knows_file)).await {
+            Ok(()) => {
                 self.knows_file = true;
                 Outcome::Done
             }
-            Ok(Err(error)) => Outcome::failed(&error),
-            Err(join) => match join.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Outcome::Snooze(LOOK_AGAIN),
-            },
+            Err(error) => Outcome::failed(&error),
         }
     }
 }

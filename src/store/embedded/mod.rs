@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use rosterd_model::{Coded, Report};
+use rosterd_tasks::blocking;
 use rosterd_tasks::stopper::Stopper;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +73,7 @@ impl EmbeddedStore {
     async fn open_with(folder: &Path, stopper: &Stopper, opener: Opener) -> Result<Self, StoreError> {
         let closing = stopper.token().clone();
         let folder = folder.to_path_buf();
-        let inner = on_blocking_thread(move || Inner::open(&folder, opener, closing)).await?;
+        let inner = blocking(move || Inner::open(&folder, opener, closing)).await?;
         let store = Self(Arc::new(inner));
         stopper.spawn("store sync", store.clone().sync_written());
         Ok(store)
@@ -114,7 +115,7 @@ impl EmbeddedStore {
         read: impl FnOnce(&ReadTransaction) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let inner = Arc::clone(&self.0);
-        on_blocking_thread(move || inner.read(read)).await
+        blocking(move || inner.read(read)).await
     }
 }
 
@@ -225,22 +226,11 @@ fn size_of(transaction: &Transaction) -> usize {
     transaction.operations.iter().map(size).sum()
 }
 
-async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that shuts down cancels blocking work, and it never polls this task again.
-            Err(_) => std::future::pending().await,
-        },
-    }
-}
-
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn apply(&self, transaction: Transaction) -> Result<Vec<Change>, StoreError> {
         let inner = Arc::clone(&self.0);
-        on_blocking_thread(move || inner.apply(transaction)).await
+        blocking(move || inner.apply(transaction)).await
     }
 
     async fn providers(&self) -> Result<Vec<String>, StoreError> {
@@ -267,6 +257,6 @@ impl Store for EmbeddedStore {
 
     async fn flush(&self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.0);
-        on_blocking_thread(move || inner.flush()).await
+        blocking(move || inner.flush()).await
     }
 }
