@@ -96,12 +96,12 @@ impl Writer {
     fn step(&mut self, out: &mut Vec<u8>) -> bool {
         let (job, page, slot) = self.place;
         let Some(job) = self.jobs.get(job).cloned() else { return false };
-        self.place = match job.pages().get(page).map(|page| page.slots().get(slot)) {
+        self.place = match job.pages().nth(page).map(|page| page.slots().get(slot)) {
             None => (self.place.0 + 1, 0, 0),
             Some(None) => (self.place.0, page + 1, 0),
             Some(Some(_)) => (self.place.0, page, slot + 1),
         };
-        if let Some(slot) = job.pages().get(page).and_then(|page| page.slots().get(slot)) {
+        if let Some(slot) = job.pages().nth(page).and_then(|page| page.slots().get(slot)) {
             let target = Target(&slot.labels);
             if self.wanted.matches_by(&|name| target.public_label(name))
                 && let Some(families) =
@@ -176,7 +176,7 @@ async fn lists(state: &State) -> Vec<Arc<[Metadata]>> {
     let view = state.roster.view();
     let mut lists: HashMap<usize, Arc<[Metadata]>> = HashMap::new();
     for job in view.jobs() {
-        for page in job.pages() {
+        for page in job.pages().iter() {
             for slot in page.slots() {
                 if let Some(list) = state.scrapes.get(&job.spec().name, &slot.labels).and_then(|status| status.metadata)
                 {

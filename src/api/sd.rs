@@ -1,17 +1,21 @@
 //! `/sd` and `/sd/{job}`: the relabelled targets for http_sd. Unknown is not empty: without news of every provider the
 //! answer is an error, upon which a consumer keeps what it has.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use rosterd_model::{Coded, Priority, Retry, nearest};
+use rosterd_tasks::blocking;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -23,6 +27,8 @@ use crate::roster::view::{JobView, NotServable, RosterView};
 
 /// How long a request may wait for news, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// So many pieces of a list are made before the first of them is sent: some ten milliseconds where none was kept.
+const BATCH: usize = 16;
 /// Changes with the form of the lists, so that a new release is not taken for unchanged.
 const FORM: u32 = 1;
 
@@ -165,14 +171,22 @@ fn weighed(part: &str) -> (&str, f32) {
 }
 
 fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str) -> Response {
-    let pieces = futures_util::stream::iter(encode::list(jobs, encoding).map(Ok::<_, std::convert::Infallible>));
     let mut response = described(StatusCode::OK, encoding, revision).into_response();
-    *response.body_mut() = Body::from_stream(pieces);
+    *response.body_mut() = Body::from_stream(aside(encode::list(jobs, encoding)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(name) = name(encoding) {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     }
     response
+}
+
+/// The pieces, made some at a time on a thread for such work: nobody has asked for most of a large list before.
+fn aside(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let batches = stream::unfold(pieces, |mut pieces| async {
+        let (batch, rest) = blocking(move || (pieces.by_ref().take(BATCH).collect::<Vec<_>>(), pieces)).await;
+        (!batch.is_empty()).then_some((batch, rest))
+    });
+    batches.flat_map(stream::iter).map(Ok)
 }
 
 fn described(status: StatusCode, encoding: Encoding, revision: &str) -> impl IntoResponse {

@@ -4,6 +4,8 @@
 //! body is one member: its fragments end on a byte boundary and do not refer to each other (RFC 1951), and their
 //! checksums are combined. A zstd body is a sequence of frames (RFC 8878).
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use rosterd_model::labels::{
@@ -12,6 +14,7 @@ use rosterd_model::labels::{
 use rosterd_model::target::{BOOLEANS, UNIX_SOCKET};
 use rosterd_model::{Labels, NameScheme};
 
+use crate::roster::pages::Page;
 use crate::roster::view::JobView;
 
 /// Part of a list, compressed.
@@ -120,6 +123,28 @@ impl Fragment {
     }
 }
 
+/// The compressed forms of a page: each is made by the first who asks, and kept with the page.
+#[derive(Debug, Default)]
+struct Compressed {
+    gzip: OnceLock<Fragment>,
+    zstd: OnceLock<Fragment>,
+}
+
+/// The targets of a page as JSON objects with commas between them.
+fn text(page: &Page) -> Vec<u8> {
+    let mut text = Vec::new();
+    json(page.labels(), &mut text);
+    text
+}
+
+fn deflated(page: &Page) -> Fragment {
+    page.form::<Compressed>().gzip.get_or_init(|| deflate(&text(page))).clone()
+}
+
+fn zstd_frame(page: &Page) -> Fragment {
+    page.form::<Compressed>().zstd.get_or_init(|| zstd(&text(page))).clone()
+}
+
 /// The encodings in which lists are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
@@ -133,25 +158,25 @@ pub enum Encoding {
 
 /// The list of all targets of these jobs, in pieces: encoded and compressed only where a page changed since somebody
 /// asked last. The iterator does the work, a page at a time.
-pub fn list(jobs: &[std::sync::Arc<JobView>], encoding: Encoding) -> Box<dyn Iterator<Item = Bytes> + Send> {
-    let pages: Vec<_> =
-        jobs.iter().flat_map(|job| job.pages().iter().cloned()).filter(|page| !page.slots().is_empty()).collect();
+pub fn list(jobs: &[Arc<JobView>], encoding: Encoding) -> Box<dyn Iterator<Item = Bytes> + Send> {
+    let pages = pages(jobs);
     match encoding {
-        Encoding::Identity => Box::new(between(pages.into_iter().map(|page| {
-            let mut text = Vec::new();
-            page.json(&mut text);
-            text.into()
-        }))),
+        Encoding::Identity => Box::new(between(pages.into_iter().map(|page| text(&page).into()))),
         Encoding::Zstd => {
             let [open, comma, close] = [&b"["[..], b",\n", b"]\n"].map(|text| zstd(text).bytes);
             let pages = pages.into_iter().enumerate().flat_map(move |(index, page)| {
                 let separator = (index > 0).then(|| comma.clone());
-                separator.into_iter().chain([page.zstd().bytes.clone()])
+                separator.into_iter().chain([zstd_frame(&page).bytes])
             });
             Box::new([open].into_iter().chain(pages).chain([close]))
         }
         Encoding::Gzip => Box::new(Gzip::new(pages)),
     }
+}
+
+/// The pages that hold anything.
+fn pages(jobs: &[Arc<JobView>]) -> Vec<Arc<Page>> {
+    jobs.iter().flat_map(|job| job.pages().iter()).filter(|page| !page.slots().is_empty()).cloned().collect()
 }
 
 fn between(pages: impl Iterator<Item = Bytes> + Send + 'static) -> impl Iterator<Item = Bytes> + Send {
@@ -164,7 +189,7 @@ fn between(pages: impl Iterator<Item = Bytes> + Send + 'static) -> impl Iterator
 
 /// The pieces of a gzip body.
 struct Gzip {
-    pages: std::vec::IntoIter<std::sync::Arc<crate::roster::pages::Page>>,
+    pages: std::vec::IntoIter<Arc<Page>>,
     checksum: crc32fast::Hasher,
     length: usize,
     state: State,
@@ -178,7 +203,7 @@ enum State {
 }
 
 impl Gzip {
-    fn new(pages: Vec<std::sync::Arc<crate::roster::pages::Page>>) -> Self {
+    fn new(pages: Vec<Arc<Page>>) -> Self {
         Self { pages: pages.into_iter(), checksum: crc32fast::Hasher::new(), length: 0, state: State::Header }
     }
 
@@ -218,7 +243,7 @@ impl Iterator for Gzip {
                     piece.extend_from_slice(&self.account(&Fragment::stored(b",\n", false)));
                 }
                 self.state = State::Pages;
-                piece.extend_from_slice(&self.account(page.gzip()));
+                piece.extend_from_slice(&self.account(&deflated(&page)));
                 Some(piece.into())
             }
             State::End => None,
@@ -227,16 +252,15 @@ impl Iterator for Gzip {
 }
 
 /// The list as YAML, for files that people read, in pieces: one for each page.
-pub fn yaml(jobs: &[std::sync::Arc<JobView>]) -> Box<dyn Iterator<Item = Bytes> + Send> {
-    let pages: Vec<_> =
-        jobs.iter().flat_map(|job| job.pages().iter().cloned()).filter(|page| !page.slots().is_empty()).collect();
+pub fn yaml(jobs: &[Arc<JobView>]) -> Box<dyn Iterator<Item = Bytes> + Send> {
+    let pages = pages(jobs);
     if pages.is_empty() {
         return Box::new(std::iter::once(Bytes::from_static(b"[]\n")));
     }
     Box::new(pages.into_iter().map(|page| {
         let mut text = Vec::new();
-        for slot in page.slots() {
-            yaml_target(&slot.labels, &mut text);
+        for labels in page.labels() {
+            yaml_target(labels, &mut text);
         }
         text.into()
     }))

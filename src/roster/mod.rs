@@ -10,6 +10,7 @@ mod persist;
 mod runner;
 mod state;
 pub mod target;
+mod tree;
 pub mod view;
 
 pub use job::{JobSpec, Limits};

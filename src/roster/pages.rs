@@ -1,14 +1,17 @@
 //! The targets of one job, deduplicated, in pages by the hash of their labels. A snapshot shares its pages with the
 //! next one, so a change copies the pages it touches and nothing else. Pure.
 
+use std::any::Any;
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rosterd_model::Labels;
 
-use crate::publish::encode::{self, Fragment};
+use super::tree::Tree;
 
-/// A page is split in two, with all others, when pages hold more than this many targets on average.
+/// A page with more targets than this is split in two, and two halves that have no more together are one again. So the
+/// pages follow from the targets, whatever came and went before.
 const TARGETS_PER_PAGE: usize = 256;
 
 /// A target and how many entries of target groups it comes from.
@@ -44,13 +47,21 @@ pub enum Turn {
     Released,
 }
 
-/// Some targets of a job, sorted by the hash of their labels.
-#[derive(Default)]
+/// Some targets of a job, sorted by the hash of their labels: all whose hash begins with the same bits.
+///
+/// A copy shares the forms that readers derived of it, until its labels change: another count of origins, or of held ones,
+/// is no change.
+#[derive(Clone, Default)]
 pub struct Page {
     slots: Vec<Slot>,
-    gzip: OnceLock<Fragment>,
-    zstd: OnceLock<Fragment>,
+    /// How many bits of the hash all its targets have in common.
+    depth: u32,
+    forms: Arc<Forms>,
 }
+
+/// What readers made of the labels of a page, and keep with it.
+#[derive(Default)]
+struct Forms(Mutex<Vec<Arc<dyn Any + Send + Sync>>>);
 
 impl Page {
     /// The targets.
@@ -58,29 +69,29 @@ impl Page {
         &self.slots
     }
 
-    /// Appends its targets as they are published, as JSON objects with commas between them.
-    pub fn json(&self, text: &mut Vec<u8>) {
-        encode::json(self.slots.iter().map(|slot| &slot.labels), text);
+    /// The labels of its targets.
+    pub fn labels(&self) -> impl Iterator<Item = &Labels> {
+        self.slots.iter().map(|slot| &slot.labels)
     }
 
-    /// The same as a piece of a gzip stream; made by the first who asks.
-    pub fn gzip(&self) -> &Fragment {
-        self.gzip.get_or_init(|| encode::deflate(&self.text()))
+    /// What a reader derives of the labels and keeps with the page, such as an encoded form: one value of each type, at
+    /// first its default. All copies of the page have it in common, as long as their labels are equal.
+    pub fn form<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut forms = self.forms.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = forms.iter().find_map(|form| Arc::clone(form).downcast().ok());
+        known.unwrap_or_else(|| {
+            let new = Arc::<T>::default();
+            forms.push(Arc::clone(&new) as _);
+            new
+        })
     }
 
-    /// The same as a zstd frame; made by the first who asks.
-    pub fn zstd(&self) -> &Fragment {
-        self.zstd.get_or_init(|| encode::zstd(&self.text()))
-    }
-
-    fn text(&self) -> Vec<u8> {
-        let mut text = Vec::new();
-        self.json(&mut text);
-        text
-    }
-
-    fn new(slots: Vec<Slot>) -> Self {
-        Self { slots, ..Self::default() }
+    /// Called when the labels changed.
+    fn forget_forms(&mut self) {
+        match Arc::get_mut(&mut self.forms) {
+            Some(forms) => *forms = Forms::default(),
+            None => self.forms = Arc::default(),
+        }
     }
 
     fn find(&self, labels: &Labels) -> Result<usize, usize> {
@@ -94,12 +105,32 @@ impl Page {
         }
         Err(index)
     }
-}
 
-/// A copy starts without encoded forms: it is about to change.
-impl Clone for Page {
-    fn clone(&self) -> Self {
-        Self::new(self.slots.clone())
+    fn insert(&mut self, index: usize, labels: Labels, held: bool) {
+        if self.slots.len() == self.slots.capacity() {
+            // Doubling would leave a quarter of the memory of all pages unused.
+            self.slots.reserve_exact(8 + self.slots.len() / 8);
+        }
+        let slot = Slot { fingerprint: labels.fingerprint(), labels, origins: 1, held: u32::from(held) };
+        self.slots.insert(index, slot);
+        self.forget_forms();
+    }
+
+    fn remove(&mut self, labels: &Labels) {
+        if let Ok(index) = self.find(labels) {
+            self.slots.remove(index);
+            self.forget_forms();
+        }
+    }
+
+    /// Takes the half away whose hashes have a 1 after the common bits.
+    fn split(&mut self, first: u64) -> Self {
+        let at = self.slots.partition_point(|slot| slot.fingerprint < first);
+        let high = self.slots.split_off(at);
+        self.slots.shrink_to_fit();
+        self.depth += 1;
+        self.forget_forms();
+        Self { slots: high, depth: self.depth, forms: Arc::default() }
     }
 }
 
@@ -109,19 +140,29 @@ impl fmt::Debug for Page {
     }
 }
 
-/// The deduplicated targets of a job.
+/// The deduplicated targets of a job. A copy costs a pointer and shares all that does not change in either.
 #[derive(Debug, Clone)]
 pub struct Pages {
-    pages: Vec<Arc<Page>>,
+    /// Each page under the lowest hash that belongs to it; together they cover all hashes.
+    pages: Tree<u64, Arc<Page>>,
     targets: usize,
     duplicates: usize,
     held: usize,
     revision: u128,
 }
 
+/// Targets that came and went.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Targets that were not there.
+    pub added: Vec<Labels>,
+    /// Targets that are not there any more.
+    pub removed: Vec<Labels>,
+}
+
 impl Default for Pages {
     fn default() -> Self {
-        Self { pages: vec![Arc::default()], targets: 0, duplicates: 0, held: 0, revision: 0 }
+        Self { pages: Tree::from_iter([(0, Arc::default())]), targets: 0, duplicates: 0, held: 0, revision: 0 }
     }
 }
 
@@ -152,37 +193,56 @@ impl Pages {
     }
 
     /// The pages, in the order of the hash.
-    pub fn pages(&self) -> &[Arc<Page>] {
-        &self.pages
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Page>> {
+        self.pages.values()
+    }
+
+    /// The page with this many others before it.
+    pub fn nth(&self, index: usize) -> Option<&Arc<Page>> {
+        self.pages.nth(index).map(|(_, page)| page)
     }
 
     /// The slot of a target.
     pub fn get(&self, labels: &Labels) -> Option<&Slot> {
-        find(&self.pages, labels)
+        let (_, page) = self.pages.floor(&labels.fingerprint())?;
+        page.find(labels).ok().map(|index| &page.slots[index])
+    }
+
+    /// What changed since an earlier snapshot. Costs as much as that: what both share is not looked at.
+    pub fn since(&self, earlier: &Self) -> Difference {
+        let unshared = self.pages.unshared(&earlier.pages, Arc::ptr_eq);
+        let labels = |pages: Vec<&'_ (u64, Arc<Page>)>| -> HashSet<Labels> {
+            pages.into_iter().flat_map(|(_, page)| page.labels().cloned()).collect()
+        };
+        let (now, before) = (labels(unshared.here), labels(unshared.there));
+        Difference {
+            added: now.difference(&before).cloned().collect(),
+            removed: before.difference(&now).cloned().collect(),
+        }
     }
 
     /// Adds an entry that came out as `labels`. Returns the labels that all entries of this target share, and what became
     /// of the target.
     pub fn add(&mut self, labels: Labels, held: bool) -> (Labels, Option<Turn>) {
-        let at = page_of(self.pages.len(), &labels);
-        match self.pages[at].find(&labels) {
+        let (&first, page) = self.page_mut(&labels);
+        match page.find(&labels) {
             Ok(index) => {
+                let shared = page.slots[index].labels.clone();
                 self.duplicates += 1;
-                let turn = self.count(at, index, |slot| {
+                let turn = self.count(&shared, |slot| {
                     slot.origins += 1;
                     slot.held += u32::from(held);
                 });
-                (self.pages[at].slots[index].labels.clone(), turn)
+                (shared, turn)
             }
             Err(index) => {
-                let fingerprint = labels.fingerprint();
-                let slot = Slot { fingerprint, labels: labels.clone(), origins: 1, held: u32::from(held) };
-                self.page_mut(at).slots.insert(index, slot);
+                page.insert(index, labels.clone(), held);
+                let large = page.slots.len() > TARGETS_PER_PAGE;
                 self.targets += 1;
                 self.held += usize::from(held);
                 self.revision = self.revision.wrapping_add(digest(&labels));
-                if self.targets > self.pages.len() * TARGETS_PER_PAGE {
-                    self.split();
+                if large {
+                    self.split(first);
                 }
                 (labels, Some(Turn::Added))
             }
@@ -191,32 +251,32 @@ impl Pages {
 
     /// Takes one entry of a target away, which was held or not. Returns what became of the target.
     pub fn remove(&mut self, labels: &Labels, held: bool) -> Option<Turn> {
-        let at = page_of(self.pages.len(), labels);
-        let index = self.pages[at].find(labels).ok()?;
-        if self.pages[at].slots[index].origins > 1 {
+        if self.get(labels)?.origins > 1 {
             self.duplicates -= 1;
-            return self.count(at, index, |slot| {
+            return self.count(labels, |slot| {
                 slot.origins -= 1;
                 slot.held -= u32::from(held);
             });
         }
-        self.page_mut(at).slots.remove(index);
+        let (&first, page) = self.page_mut(labels);
+        page.remove(labels);
         self.targets -= 1;
         self.held -= usize::from(held);
         self.revision = self.revision.wrapping_sub(digest(labels));
+        self.join(first);
         Some(Turn::Removed)
     }
 
     /// Takes one entry of a target as held, or as held no longer. Returns what became of the target.
     pub fn mark(&mut self, labels: &Labels, held: bool) -> Option<Turn> {
-        let at = page_of(self.pages.len(), labels);
-        let index = self.pages[at].find(labels).ok()?;
-        self.count(at, index, |slot| if held { slot.held += 1 } else { slot.held -= 1 })
+        self.count(labels, |slot| if held { slot.held += 1 } else { slot.held -= 1 })
     }
 
     /// Counts entries of a target.
-    fn count(&mut self, at: usize, index: usize, change: impl FnOnce(&mut Slot)) -> Option<Turn> {
-        let slot = &mut self.page_mut(at).slots[index];
+    fn count(&mut self, labels: &Labels, change: impl FnOnce(&mut Slot)) -> Option<Turn> {
+        let (_, page) = self.page_mut(labels);
+        let index = page.find(labels).ok()?;
+        let slot = &mut page.slots[index];
         let before = slot.is_held();
         change(slot);
         match (before, slot.is_held()) {
@@ -232,36 +292,51 @@ impl Pages {
         }
     }
 
-    /// The page, not shared with a snapshot any more and without its encoded form.
-    fn page_mut(&mut self, at: usize) -> &mut Page {
-        let page = Arc::make_mut(&mut self.pages[at]);
-        page.gzip.take();
-        page.zstd.take();
-        page
+    /// The page of a target, not shared with a snapshot any more, and where it begins.
+    fn page_mut(&mut self, labels: &Labels) -> (&u64, &mut Page) {
+        let (first, page) = self.pages.floor_mut(&labels.fingerprint()).expect("the first page begins at 0");
+        (first, Arc::make_mut(page))
     }
 
-    fn split(&mut self) {
-        let middle_bit = 63 - self.pages.len().trailing_zeros();
-        let halves = self.pages.drain(..).flat_map(|page| {
-            let slots = Arc::try_unwrap(page).map_or_else(|shared| shared.slots.clone(), |page| page.slots);
-            let (low, high): (Vec<_>, Vec<_>) =
-                slots.into_iter().partition(|slot| slot.fingerprint >> middle_bit & 1 == 0);
-            [low, high].map(|slots| Arc::new(Page::new(slots)))
-        });
-        self.pages = halves.collect();
+    /// Splits a page until no part of it is too large. Equal hashes stay together.
+    fn split(&mut self, mut first: u64) {
+        loop {
+            let (_, page) = self.pages.floor_mut(&first).expect("the first page begins at 0");
+            let page = Arc::make_mut(page);
+            if page.slots.len() <= TARGETS_PER_PAGE || page.depth == u64::BITS {
+                return;
+            }
+            let middle = first | 1 << (u64::BITS - 1 - page.depth);
+            let high = page.split(middle);
+            let large = high.slots.len() > TARGETS_PER_PAGE;
+            self.pages.insert(middle, Arc::new(high));
+            if large {
+                first = middle;
+            }
+        }
     }
-}
 
-/// The slot of a target among these pages of a job.
-pub(super) fn find<'a>(pages: &'a [Arc<Page>], labels: &Labels) -> Option<&'a Slot> {
-    let page = pages.get(page_of(pages.len(), labels))?;
-    page.find(labels).ok().map(|index| &page.slots[index])
-}
+    /// Puts a page together with its other half as long as both fit into one.
+    fn join(&mut self, mut first: u64) {
+        while let Some((low, high)) = self.halves(first) {
+            let removed = self.pages.remove(&high).expect("both halves are there");
+            let (_, page) = self.pages.floor_mut(&low).expect("the first page begins at 0");
+            let page = Arc::make_mut(page);
+            page.slots.extend(removed.slots.iter().cloned());
+            page.depth -= 1;
+            page.forget_forms();
+            first = low;
+        }
+    }
 
-/// Pages are a power of two; the first bits of the hash choose one.
-fn page_of(pages: usize, labels: &Labels) -> usize {
-    // A shift by all 64 bits, where there is one page, has to give 0.
-    labels.fingerprint().checked_shr(64 - pages.trailing_zeros()).unwrap_or(0) as usize
+    /// Where a page and its other half begin, if one page could hold both.
+    fn halves(&self, first: u64) -> Option<(u64, u64)> {
+        let page = self.pages.get(&first)?;
+        let bit = 1 << (u64::BITS - page.depth.checked_sub(1)? - 1);
+        let other = self.pages.get(&(first ^ bit))?;
+        let fit = other.depth == page.depth && page.slots.len() + other.slots.len() <= TARGETS_PER_PAGE;
+        fit.then_some((first & !bit, first | bit))
+    }
 }
 
 /// A target's share of the revision.
@@ -283,12 +358,12 @@ mod tests {
         for number in 0..5_000 {
             assert_eq!(pages.add(labels(number), false).1, Some(Turn::Added));
         }
-        assert!(pages.pages().len() > 10);
+        assert!(pages.iter().len() > 10);
         assert!((0..5_000).all(|number| pages.get(&labels(number)).is_some()));
         for number in 0..5_000 {
             assert_eq!(pages.remove(&labels(number), false), Some(Turn::Removed));
         }
-        assert_eq!((pages.len(), pages.revision()), (0, 0));
+        assert_eq!((pages.len(), pages.revision(), pages.iter().len()), (0, 0, 1));
     }
 
     #[test]
@@ -339,7 +414,49 @@ mod tests {
         let snapshot = pages.clone();
         pages.remove(&labels(7), false);
         assert!(snapshot.get(&labels(7)).is_some() && pages.get(&labels(7)).is_none());
-        let shared = snapshot.pages().iter().zip(pages.pages()).filter(|(old, new)| Arc::ptr_eq(old, new));
-        assert_eq!(shared.count(), snapshot.pages().len() - 1);
+        let shared = snapshot.iter().filter(|old| pages.iter().any(|new| Arc::ptr_eq(old, new)));
+        assert_eq!(shared.count(), snapshot.iter().len() - 1);
+        assert_eq!(pages.since(&snapshot), Difference { added: Vec::new(), removed: vec![labels(7)] });
+    }
+
+    #[test]
+    fn the_pages_follow_from_the_targets_whatever_came_and_went() {
+        let mut one = Pages::default();
+        let mut two = Pages::default();
+        (0..3000).for_each(|number| drop(one.add(labels(number), false)));
+        (0..20_000).for_each(|number| drop(two.add(labels(number), false)));
+        assert!((3000..20_000).all(|number| two.remove(&labels(number), false).is_some()));
+        let slots = |pages: &Pages| pages.iter().map(|page| page.slots().to_vec()).collect::<Vec<_>>();
+        assert_eq!(slots(&one), slots(&two));
+        assert!(one.iter().all(|page| page.slots().len() <= TARGETS_PER_PAGE));
+    }
+
+    #[test]
+    fn what_came_and_went_is_told_also_when_pages_are_split() {
+        let mut pages = Pages::default();
+        let empty = pages.clone();
+        (0..200).for_each(|number| drop(pages.add(labels(number), false)));
+        let some = pages.clone();
+        assert_eq!(some.since(&empty).added.len(), 200);
+        (200..5000).for_each(|number| drop(pages.add(labels(number), false)));
+        pages.remove(&labels(3), false);
+        let grown = pages.since(&some);
+        assert_eq!((grown.added.len(), grown.removed), (4800, vec![labels(3)]));
+        assert_eq!(pages.since(&pages), Difference::default());
+    }
+
+    #[test]
+    fn a_form_is_kept_until_the_labels_of_its_page_change() {
+        let mut pages = Pages::default();
+        pages.add(labels(1), false);
+        let form = |pages: &Pages| pages.nth(0).expect("there is a page").form::<Mutex<u8>>();
+        let first = form(&pages);
+        let snapshot = pages.clone();
+        pages.add(labels(1), false);
+        assert!(Arc::ptr_eq(&first, &form(&pages)), "another origin is no other list");
+        pages.remove(&labels(1), false);
+        assert!(Arc::ptr_eq(&first, &form(&pages)) && Arc::ptr_eq(&first, &form(&snapshot)));
+        pages.add(labels(2), false);
+        assert!(!Arc::ptr_eq(&first, &form(&pages)));
     }
 }

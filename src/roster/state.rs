@@ -12,7 +12,8 @@ use super::block::{Block, BlockId};
 use super::job::JobSpec;
 use super::pages::{Pages, Turn};
 use super::target::{Entry, Failure, Workbench, populate};
-use super::view::{BlockView, Counts, JobView, Knowledge, RosterView};
+use super::tree::Tree;
+use super::view::{Counts, JobView, Knowledge, RosterView, Worked};
 
 /// What an event did to the roster.
 #[derive(Debug, Default)]
@@ -65,13 +66,11 @@ struct Provider {
     knowledge: Knowledge,
 }
 
-/// A block and what became of its entries.
-type Worked = (Arc<Block>, Arc<[Entry]>);
-
 #[derive(Debug)]
 struct Job {
     spec: Arc<JobSpec>,
-    blocks: BTreeMap<(ProviderKey, BlockId), Worked>,
+    /// The blocks of each of its providers.
+    blocks: BTreeMap<ProviderKey, Tree<BlockId, Worked>>,
     pages: Pages,
     counts: Counts,
     names: Names,
@@ -194,11 +193,12 @@ impl Job {
         tally: &mut Tally,
     ) -> Delta {
         let mut total = Delta::default();
-        let left: BTreeSet<_> = self.blocks.keys().map(|(key, _)| key.clone()).collect();
+        let left: BTreeSet<_> = self.blocks.keys().cloned().collect();
         let spec = Arc::clone(&self.spec);
         for key in left.iter().filter(|key| !spec.providers.contains(*key)) {
-            let gone: Vec<_> = self.blocks_of(key).map(|id| BlockChange { id, after: None }).collect();
+            let gone: Vec<_> = self.blocks[key].iter().map(|(id, _)| BlockChange { id: *id, after: None }).collect();
             total += self.change(key, &gone, bench, tally);
+            self.blocks.remove(key);
         }
         for key in spec.providers.iter().filter(|key| !left.contains(*key)) {
             let blocks = providers.get(key).map(|provider| provider.archive.blocks());
@@ -211,15 +211,10 @@ impl Job {
     /// What changed from an earlier state of the job that was relabelled by other rules.
     fn compare(&self, earlier: &Self) -> Delta {
         let missing = |from: &Self, other: &Self| {
-            let slots = from.pages.pages().iter().flat_map(|page| page.slots());
-            slots.filter(|slot| other.pages.get(&slot.labels).is_none()).count() as u64
+            let labels = from.pages.iter().flat_map(|page| page.labels());
+            labels.filter(|labels| other.pages.get(labels).is_none()).count() as u64
         };
         Delta { added: missing(self, earlier), removed: missing(earlier, self) }
-    }
-
-    fn blocks_of(&self, provider: &ProviderKey) -> impl Iterator<Item = BlockId> {
-        let range = (provider.clone(), 0)..=(provider.clone(), BlockId::MAX);
-        self.blocks.range(range).map(|((_, id), _)| *id)
     }
 
     /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
@@ -232,28 +227,18 @@ impl Job {
         tally: &mut Tally,
     ) -> Delta {
         let mut delta = Delta::default();
-        let mut leftover = self.take_old(provider, changes);
+        let mut blocks = self.blocks.remove(provider).unwrap_or_default();
+        let mut leftover = take_old(&mut blocks, changes);
         for change in changes {
             let Some(block) = &change.after else { continue };
             let entries = self.entries(block, &mut leftover, bench, &mut delta, tally);
-            self.blocks.insert((provider.clone(), change.id), (Arc::clone(block), entries));
+            blocks.insert(change.id, Worked { block: Arc::clone(block), entries });
         }
+        self.blocks.insert(provider.clone(), blocks);
         for entry in leftover.into_values().flatten() {
             self.count_out(&entry, &mut delta);
         }
         delta
-    }
-
-    /// The entries of the blocks as they were, by the hash of their discovered labels.
-    fn take_old(&mut self, provider: &ProviderKey, changes: &[BlockChange]) -> HashMap<u64, Vec<Entry>> {
-        let mut old: HashMap<u64, Vec<Entry>> = HashMap::new();
-        for change in changes {
-            let Some((block, entries)) = self.blocks.remove(&(provider.clone(), change.id)) else { continue };
-            for (hash, entry) in block.entries().iter().zip(entries.iter()) {
-                old.entry(*hash).or_default().push(entry.clone());
-            }
-        }
-        old
     }
 
     /// What becomes of the entries of a block: as before where the discovered labels are as before.
@@ -316,23 +301,27 @@ impl Job {
 
     fn view(&self, providers: &BTreeMap<ProviderKey, Provider>) -> JobView {
         let knowledge = |key: &ProviderKey| providers.get(key).map_or(Knowledge::Unsynced, |it| it.knowledge);
-        let blocks = self.spec.providers.iter().flat_map(|key| {
-            self.blocks.range((key.clone(), 0)..=(key.clone(), BlockId::MAX)).map(
-                |((provider, id), (block, entries))| {
-                    let (provider, block, entries) = (provider.clone(), Arc::clone(block), Arc::clone(entries));
-                    BlockView { provider, id: *id, block, entries }
-                },
-            )
-        });
+        let blocks = self.spec.providers.iter().filter_map(|key| Some((key.clone(), self.blocks.get(key)?.clone())));
         JobView {
             providers: self.spec.providers.iter().map(|key| (key.clone(), knowledge(key))).collect(),
             spec: Arc::clone(&self.spec),
-            pages: self.pages.pages().to_vec(),
+            pages: self.pages.clone(),
             blocks: blocks.collect(),
-            revision: self.pages.revision(),
             counts: Counts { targets: self.pages.len(), duplicates: self.pages.duplicates(), ..self.counts },
         }
     }
+}
+
+/// The entries of the blocks as they were, by the hash of their discovered labels.
+fn take_old(blocks: &mut Tree<BlockId, Worked>, changes: &[BlockChange]) -> HashMap<u64, Vec<Entry>> {
+    let mut old: HashMap<u64, Vec<Entry>> = HashMap::new();
+    for change in changes {
+        let Some(Worked { block, entries }) = blocks.remove(&change.id) else { continue };
+        for (hash, entry) in block.entries().iter().zip(entries.iter()) {
+            old.entry(*hash).or_default().push(entry.clone());
+        }
+    }
+    old
 }
 
 impl std::ops::AddAssign for Delta {

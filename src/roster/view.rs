@@ -1,6 +1,6 @@
 //! What others see of the roster: immutable snapshots, one for each job, replaced whole when the job changed.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::block::{Block, BlockId, Walk};
 use super::job::JobSpec;
-use super::pages::{Page, Slot};
+use super::pages::{Pages, Slot};
 use super::target::Entry;
+use super::tree::Tree;
 
 /// What the roster knows of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -80,32 +81,38 @@ pub struct Counts {
     pub failed: usize,
 }
 
-/// A job at one moment.
+/// A job at one moment. Shares all that did not change with the one before and the one after.
 #[derive(Debug, Clone)]
 pub struct JobView {
     pub(super) spec: Arc<JobSpec>,
     pub(super) providers: Vec<(ProviderKey, Knowledge)>,
-    pub(super) pages: Vec<Arc<Page>>,
-    pub(super) blocks: Vec<BlockView>,
-    pub(super) revision: u128,
+    pub(super) pages: Pages,
+    /// The blocks of each provider, in the order of the configuration.
+    pub(super) blocks: Vec<(ProviderKey, Tree<BlockId, Worked>)>,
     pub(super) counts: Counts,
 }
 
 /// A block of discovered groups and what became of its entries in a job.
 #[derive(Debug, Clone)]
-pub struct BlockView {
-    pub(super) provider: ProviderKey,
-    pub(super) id: BlockId,
+pub(super) struct Worked {
     pub(super) block: Arc<Block>,
     pub(super) entries: Arc<[Entry]>,
 }
 
-impl BlockView {
+/// A block of discovered groups and what became of its entries in a job.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockView<'a> {
+    provider: &'a ProviderKey,
+    id: BlockId,
+    worked: &'a Worked,
+}
+
+impl<'a> BlockView<'a> {
     /// Calls `see` for each entry with its source, its labels before relabelling (the job's defaults included, as
     /// Prometheus shows them), and what became of it.
-    pub fn each(&self, spec: &JobSpec, labels: &mut Builder, mut see: impl FnMut(&str, &mut Builder, &Entry)) {
-        let unpacked = self.block.unpack();
-        let mut entries = self.entries.iter();
+    pub fn each(self, spec: &JobSpec, labels: &mut Builder, mut see: impl FnMut(&str, &mut Builder, &Entry)) {
+        let unpacked = self.worked.block.unpack();
+        let mut entries = self.entries().iter();
         for group in unpacked.groups() {
             for (raw, entry) in group.entries().zip(&mut entries) {
                 raw.load(labels);
@@ -117,23 +124,23 @@ impl BlockView {
 
     /// The discovered labels of its entries, in order, for reading with pauses in between. The job's defaults are not
     /// among them.
-    pub fn walk(&self) -> Walk {
-        self.block.walk()
+    pub fn walk(self) -> Walk {
+        self.worked.block.walk()
     }
 
     /// Where the groups come from.
-    pub fn provider(&self) -> &ProviderKey {
-        &self.provider
+    pub fn provider(self) -> &'a ProviderKey {
+        self.provider
     }
 
     /// Its number within the provider: the order of discovery, which paging follows.
-    pub fn id(&self) -> BlockId {
+    pub fn id(self) -> BlockId {
         self.id
     }
 
     /// What became of its entries, in order.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn entries(self) -> &'a [Entry] {
+        &self.worked.entries
     }
 }
 
@@ -184,7 +191,7 @@ impl JobView {
 
     /// A hash of all targets: equal lists have equal revisions, also after a restart.
     pub fn revision(&self) -> u128 {
-        self.revision
+        self.pages.revision()
     }
 
     /// How many entries became what.
@@ -193,7 +200,7 @@ impl JobView {
     }
 
     /// The distinct targets, in pages.
-    pub fn pages(&self) -> &[Arc<Page>] {
+    pub fn pages(&self) -> &Pages {
         &self.pages
     }
 
@@ -204,19 +211,40 @@ impl JobView {
 
     /// The slot of a target: how many origins it has.
     pub fn slot(&self, labels: &Labels) -> Option<&Slot> {
-        super::pages::find(&self.pages, labels)
+        self.pages.get(labels)
     }
 
     /// Discovered groups and what became of their entries, in the order of discovery.
-    pub fn blocks(&self) -> &[BlockView] {
-        &self.blocks
+    pub fn blocks(&self) -> impl Iterator<Item = BlockView<'_>> {
+        self.blocks
+            .iter()
+            .flat_map(|(provider, blocks)| blocks.iter().map(|(id, worked)| BlockView { provider, id: *id, worked }))
+    }
+
+    /// The block with this many others before it.
+    pub fn block(&self, mut index: usize) -> Option<BlockView<'_>> {
+        for (provider, blocks) in &self.blocks {
+            if let Some((id, worked)) = blocks.nth(index) {
+                return Some(BlockView { provider, id: *id, worked });
+            }
+            index -= blocks.len();
+        }
+        None
+    }
+
+    /// How many blocks come before this one of a provider, whether it is there or not. None do, if the job does not have
+    /// the provider.
+    pub fn blocks_before(&self, provider: &str, id: BlockId) -> usize {
+        let Some(at) = self.blocks.iter().position(|(key, _)| key.as_str() == provider) else { return 0 };
+        let (before, of) = (&self.blocks[..at], &self.blocks[at].1);
+        before.iter().map(|(_, blocks)| blocks.len()).sum::<usize>() + of.rank(&id)
     }
 }
 
-/// All jobs at one moment.
+/// All jobs at one moment. A copy costs a pointer.
 #[derive(Debug, Clone, Default)]
 pub struct RosterView {
-    pub(super) jobs: BTreeMap<Arc<str>, Arc<JobView>>,
+    pub(super) jobs: Tree<Arc<str>, Arc<JobView>>,
 }
 
 impl RosterView {
@@ -230,9 +258,15 @@ impl RosterView {
         self.jobs.values()
     }
 
+    /// The names of jobs that came, went or changed since an earlier view, in order. Costs as much as that.
+    pub fn changed_since(&self, earlier: &Self) -> BTreeSet<Arc<str>> {
+        let unshared = self.jobs.unshared(&earlier.jobs, Arc::ptr_eq);
+        unshared.here.into_iter().chain(unshared.there).map(|(name, _)| Arc::clone(name)).collect()
+    }
+
     /// Providers of any job of which nothing was heard since this process started, restored or not.
     pub fn waiting_for(&self) -> Vec<ProviderKey> {
-        let providers = self.jobs.values().flat_map(|job| job.providers.iter());
+        let providers = self.jobs().flat_map(|job| job.providers.iter());
         let mut missing: Vec<_> =
             providers.filter(|(_, knowledge)| *knowledge != Knowledge::Synced).map(|(key, _)| key.clone()).collect();
         missing.sort();

@@ -9,8 +9,7 @@ use rosterd_scrape::{Change, Engine, Job};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::diff::{Difference, difference};
-use crate::roster::pages::Page;
+use crate::roster::pages::{Difference, Pages};
 use crate::roster::view::{JobView, NotServable, RosterView};
 
 /// The jobs to scrape, by name; `None` as long as the configuration is not known.
@@ -19,7 +18,7 @@ pub(crate) type Wanted = Option<Arc<BTreeMap<Arc<str>, Arc<Job>>>>;
 /// A job as the engine knows it.
 struct Known {
     job: Arc<Job>,
-    pages: Vec<Arc<Page>>,
+    pages: Pages,
     too_many: Option<(usize, usize)>,
     providers: Vec<ProviderKey>,
     /// Targets of providers that a reload replaced. They are scraped until the new ones have reported: not known yet is
@@ -63,7 +62,13 @@ pub(crate) async fn follow(
 impl Known {
     /// Nothing of it is known.
     fn new(job: &Arc<Job>) -> Self {
-        Self { job: Arc::clone(job), pages: Vec::new(), too_many: None, providers: Vec::new(), held: HashSet::new() }
+        Self {
+            job: Arc::clone(job),
+            pages: Pages::default(),
+            too_many: None,
+            providers: Vec::new(),
+            held: HashSet::new(),
+        }
     }
 
     /// Goes on to what is wanted now; returns what the engine has to be told, if anything.
@@ -72,11 +77,11 @@ impl Known {
             Err(NotServable::TargetLimit { targets, limit, .. }) => Some((targets, limit)),
             Err(NotServable::Unsynced { .. }) | Ok(()) => None,
         };
-        let Difference { mut added, mut removed } = difference(&self.pages, view.pages());
+        let Difference { mut added, mut removed } = view.pages().since(&self.pages);
         self.hold(view, &mut added, &mut removed);
         let same = Arc::ptr_eq(&self.job, job) && self.too_many == too_many;
         self.job = Arc::clone(job);
-        self.pages = view.pages().to_vec();
+        self.pages = view.pages().clone();
         self.too_many = too_many;
         let nothing = same && added.is_empty() && removed.is_empty();
         (!nothing).then(|| Change { job: Arc::clone(job), too_many, removed, added })

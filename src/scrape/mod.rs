@@ -1,7 +1,6 @@
 //! Scraping in the agent: what the configuration says becomes jobs of the engine and endpoints of remote write, and the
 //! engine follows the roster.
 
-mod diff; // what changed between two lists of targets; pure
 mod follow; // brings the engine in step
 mod jobs; // from the configuration; pure but for the making of clients
 mod status; // what others are told of remote write

@@ -20,7 +20,7 @@ pub(in crate::api) struct Cursor {
 impl Cursor {
     /// At an entry that exists.
     pub(super) fn at(kind: Kind, job: &JobView, place: Place) -> Self {
-        let block = &job.blocks()[place.block];
+        let block = job.block(place.block).expect("the scan found an entry in it");
         Self {
             kind,
             block: block.id(),

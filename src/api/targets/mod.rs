@@ -239,7 +239,7 @@ impl Writer {
 
     /// Loads the discovered labels of an entry.
     fn load(&mut self, job: &JobView, place: scan::Place) {
-        let block = &job.blocks()[place.block];
+        let block = job.block(place.block).expect("the scan found an entry in it");
         let unpacked = match self.walk.take() {
             Some(unpacked) if unpacked.place.same_block(place) && unpacked.read <= place.entry => unpacked,
             _ => Unpacked { place, walk: block.walk(), read: 0 },
@@ -260,7 +260,8 @@ impl Writer {
     fn write(&mut self, job: &JobView, place: scan::Place, status: TargetStatus, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"discoveredLabels\":");
         object(self.labels.iter(), out);
-        match &job.blocks()[place.block].entries()[place.entry] {
+        let block = job.block(place.block).expect("the scan found an entry in it");
+        match &block.entries()[place.entry] {
             Entry::Active(found) => {
                 let outside = &self.outside;
                 write::Active { job, labels: found, status: &status, outside, now: self.now }.write(&mut self.url, out);

@@ -7,7 +7,7 @@ use rosterd_model::Labels;
 
 use super::cursor::Cursor;
 use crate::roster::target::Entry;
-use crate::roster::view::{BlockView, JobView};
+use crate::roster::view::JobView;
 
 /// So many entries are looked at in one step: a block can be large, and others wait for the thread.
 const STEP: usize = 512;
@@ -65,13 +65,9 @@ impl Scan {
         let Some(job) = self.jobs.get(self.place.job).filter(|job| *job.spec().name == *cursor.job).cloned() else {
             return;
         };
-        let rank = |name: &str| job.providers().iter().position(|(key, _)| key.as_str() == name);
-        let wanted = (rank(&cursor.provider), cursor.block);
-        let reached = |block: &BlockView| (rank(block.provider().as_str()), block.id()) >= wanted;
-        self.place.block = job.blocks().iter().position(reached).unwrap_or(job.blocks().len());
+        self.place.block = job.blocks_before(&cursor.provider, cursor.block);
         let same = job
-            .blocks()
-            .get(self.place.block)
+            .block(self.place.block)
             .is_some_and(|block| block.id() == cursor.block && block.provider().as_str() == cursor.provider);
         self.place.entry = if same { cursor.entry } else { 0 };
         self.remember_passed(&job);
@@ -80,7 +76,7 @@ impl Scan {
     /// Notes what the pages before have shown of a job.
     fn remember_passed(&mut self, job: &JobView) {
         let several = |labels| job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1);
-        for (index, block) in job.blocks().iter().enumerate().take(self.place.block + 1) {
+        for (index, block) in job.blocks().enumerate().take(self.place.block + 1) {
             let until = if index == self.place.block { self.place.entry } else { usize::MAX };
             for entry in block.entries().iter().take(until) {
                 match entry {
@@ -106,7 +102,7 @@ impl Scan {
 
     /// The final labels of the target at a place.
     pub(in crate::api) fn labels(&self, place: Place) -> Option<&Labels> {
-        match self.job(place).blocks().get(place.block)?.entries().get(place.entry)? {
+        match self.job(place).block(place.block)?.entries().get(place.entry)? {
             Entry::Active(labels) => Some(labels),
             _ => None,
         }
@@ -131,7 +127,7 @@ impl Scan {
     ) -> Option<Place> {
         let job = Arc::clone(self.jobs.get(self.place.job)?);
         self.looked += 1;
-        let Some(block) = job.blocks().get(self.place.block) else {
+        let Some(block) = job.block(self.place.block) else {
             self.place = Place { job: self.place.job + 1, ..Place::default() };
             self.seen.clear();
             self.listed = 0;
