@@ -138,7 +138,7 @@ async fn main() {
     let many = (0..targets).map(|number| group(number, vec![target(number)])).collect();
     let one = vec![group(0, (0..targets).map(target).collect())];
     for (name, groups) in [("many", many), ("one", one)] {
-        let update = Update { provider: ProviderKey::new(format!("bench/{name}")), groups, whole: true };
+        let update = Update::everything(ProviderKey::new(format!("bench/{name}")), groups);
         updates.send(update).await.expect("the roster runs");
         let mut views = roster.watch();
         let complete = |view: &Arc<rosterd::roster::view::RosterView>| {

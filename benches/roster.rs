@@ -95,7 +95,7 @@ async fn main() {
     println!("decode           {:>10.3} s for {} MB", started.elapsed().as_secs_f64(), json.len() >> 20);
 
     let started = Instant::now();
-    let update = Update { provider: provider.clone(), groups: groups_read, whole: true };
+    let update = Update::everything(provider.clone(), groups_read);
     updates.send(update).await.expect("the roster runs");
     views.changed().await.expect("the roster runs");
     println!("relabel and keep {:>10.3} s", started.elapsed().as_secs_f64());
@@ -105,7 +105,7 @@ async fn main() {
         group.source = format!("bench:{}", number * (targets / 10)).into();
     }
     let started = Instant::now();
-    updates.send(Update { provider, groups: changed, whole: false }).await.expect("the roster runs");
+    updates.send(Update::changed(provider, changed, Vec::new())).await.expect("the roster runs");
     views.changed().await.expect("the roster runs");
     println!("change of ten    {:>10.6} s", started.elapsed().as_secs_f64());
 

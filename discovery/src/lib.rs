@@ -14,7 +14,8 @@ mod status;
 pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};
 pub use error::Error;
 pub use manager::{
-    Applied, Directory, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Update,
+    Applied, Directory, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Unread,
+    UnreadSources, Update,
 };
 pub use mechanism::{AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics};
 pub use polling::Polling;

@@ -167,7 +167,7 @@ fn a_failure_keeps_the_groups_and_builds_again() {
         probe.wait_runs(2).await;
         probe.send(groups(1)).await;
         let update = setup.next().await;
-        assert_eq!((update.whole, update.groups.len()), (true, 1));
+        assert_eq!((update.whole, update.groups.len(), update.gone), (false, 0, vec![groups(2)[1].id()]));
         setup.end().await;
     });
 }

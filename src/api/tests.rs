@@ -104,7 +104,7 @@ impl Face {
     pub(super) async fn report(&self, provider: &str, groups: Vec<TargetGroup>) {
         let mut views = self.handle.watch();
         views.borrow_and_update();
-        let update = Update { provider: ProviderKey::new(provider), groups, whole: true };
+        let update = Update::everything(ProviderKey::new(provider), groups);
         self.updates.send(update).await.unwrap();
         tokio::time::timeout(patience(), views.changed()).await.unwrap().unwrap();
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use rosterd_model::TargetGroup;
+use rosterd_model::{GroupId, SourceId, TargetGroup};
 
-use super::block::{Block, BlockId, BlockWriter, RawGroup, encode, source_hash};
+use super::block::{Block, BlockId, BlockWriter, RawGroup, encode};
 
 /// A block after a change.
 #[derive(Debug, Clone)]
@@ -22,14 +22,33 @@ pub(super) struct BlockChange {
 #[derive(Debug)]
 pub(super) struct Archive {
     blocks: BTreeMap<BlockId, Arc<Block>>,
-    index: HashMap<SourceKey, BlockId>,
+    index: HashMap<GroupId, BlockId>,
     /// The block that new groups are appended to.
     open: Option<BlockId>,
     next: BlockId,
 }
 
-/// The hash of a source, split so that an entry of the index takes 24 bytes and not 32.
-type SourceKey = [u64; 2];
+/// Changes to the groups of a provider.
+#[derive(Debug, Default)]
+pub(super) struct Edit {
+    /// Groups that are new or changed, each with targets and named once.
+    pub(super) groups: Vec<TargetGroup>,
+    /// Groups that are gone.
+    pub(super) gone: Vec<GroupId>,
+    /// Whether all other groups are gone too,
+    pub(super) whole: bool,
+    /// except those of these sources.
+    pub(super) unread: HashSet<SourceId>,
+    /// Sources of which all other groups are gone in any case.
+    pub(super) replaced: HashSet<SourceId>,
+}
+
+impl Edit {
+    /// Whether a group that is not named is gone.
+    fn drops(&self, id: GroupId) -> bool {
+        (self.whole && !self.unread.contains(&id.source)) || self.replaced.contains(&id.source)
+    }
+}
 
 impl Default for Archive {
     fn default() -> Self {
@@ -42,7 +61,7 @@ impl Archive {
     pub(super) fn restore(blocks: BTreeMap<BlockId, Arc<Block>>) -> Self {
         let mut index = HashMap::with_capacity(blocks.values().map(|block| block.groups().len()).sum());
         for (id, block) in &blocks {
-            index.extend(block.groups().iter().map(|head| (key(head.source), *id)));
+            index.extend(block.groups().iter().map(|head| (head.id, *id)));
         }
         let open = blocks.keys().next_back().copied();
         Self { index, open, next: open.unwrap_or(0) + 1, blocks }
@@ -53,76 +72,58 @@ impl Archive {
         &self.blocks
     }
 
-    /// Takes groups that replace those with the same source; `whole` says that there are no others. Returns the blocks
-    /// that changed: none if the groups are as they were.
-    pub(super) fn apply(&mut self, groups: Vec<TargetGroup>, whole: bool) -> Vec<BlockChange> {
-        let edits = self.edits(groups, whole);
+    /// Applies changes. Returns the blocks that changed: none if the groups are as they were.
+    pub(super) fn apply(&mut self, edit: &Edit) -> Vec<BlockChange> {
+        let edits = self.edits(edit);
         let mut changes = Vec::new();
-        for (id, sources) in &edits.blocks {
-            self.rewrite(*id, sources, &edits.text, &mut changes);
+        for (id, groups) in &edits.blocks {
+            self.rewrite(*id, groups, &edits.text, &mut changes);
         }
         self.append(&edits, &mut changes);
         coalesce(changes)
     }
 
     /// What has to be done to which block.
-    fn edits(&self, groups: Vec<TargetGroup>, whole: bool) -> Edits {
+    fn edits(&self, edit: &Edit) -> Edits {
         let mut edits = Edits::default();
-        // The groups that stay; only needed to tell those that vanished.
-        let mut kept: HashSet<u128> = HashSet::new();
-        // Of two groups with one source the later counts.
-        let mut new: HashMap<u128, usize> = HashMap::new();
-        for group in groups {
-            let source = source_hash(&group.source);
-            let id = self.index.get(&key(source)).copied();
-            if group.targets.is_empty() {
-                if let Some(at) = new.remove(&source) {
-                    edits.new[at] = 0..0;
-                }
-                if let Some(id) = id {
-                    edits.blocks.entry(id).or_default().insert(source, None);
-                }
-                continue;
+        // The groups that are named; only needed to tell those that vanished.
+        let drops_others = edit.whole || !edit.replaced.is_empty();
+        let mut named: HashSet<GroupId> = HashSet::new();
+        for id in &edit.gone {
+            if let Some(block) = self.index.get(id) {
+                edits.blocks.entry(*block).or_default().insert(*id, None);
             }
-            if whole {
-                kept.insert(source);
+        }
+        for group in &edit.groups {
+            let id = group.id();
+            if drops_others {
+                named.insert(id);
             }
             let start = edits.text.len();
-            encode(&group, &mut edits.text);
+            encode(group, &mut edits.text);
             let range = start..edits.text.len();
-            match id {
-                Some(id) if self.holds(id, source, &edits.text[range.clone()]) => {
-                    edits.text.truncate(start);
-                    if let Some(sources) = edits.blocks.get_mut(&id) {
-                        sources.remove(&source);
-                    }
-                }
-                Some(id) => drop(edits.blocks.entry(id).or_default().insert(source, Some(range))),
-                None => match new.get(&source) {
-                    Some(&at) => edits.new[at] = range,
-                    None => {
-                        new.insert(source, edits.new.len());
-                        edits.new.push(range);
-                    }
-                },
+            match self.index.get(&id) {
+                Some(block) if self.holds(*block, id, &edits.text[range.clone()]) => edits.text.truncate(start),
+                Some(block) => drop(edits.blocks.entry(*block).or_default().insert(id, Some(range))),
+                None => edits.new.push(range),
             }
         }
-        if whole {
-            for (id, block) in &self.blocks {
-                for head in block.groups().iter().filter(|head| !kept.contains(&head.source)) {
-                    edits.blocks.entry(*id).or_default().insert(head.source, None);
+        if drops_others {
+            for (block, content) in &self.blocks {
+                let dropped = content.groups().iter().map(|head| head.id).filter(|id| edit.drops(*id));
+                for id in dropped.filter(|id| !named.contains(id)) {
+                    edits.blocks.entry(*block).or_default().insert(id, None);
                 }
             }
         }
-        edits.blocks.retain(|_, sources| !sources.is_empty());
         edits
     }
 
     /// Whether the block holds this very group.
-    fn holds(&self, id: BlockId, source: u128, text: &[u8]) -> bool {
+    fn holds(&self, block: BlockId, id: GroupId, text: &[u8]) -> bool {
         let fingerprint = RawGroup::read(text).map(RawGroup::fingerprint);
-        let heads = self.blocks.get(&id).map_or(&[][..], |block| block.groups());
-        let head = heads.iter().find(|head| head.source == source);
+        let heads = self.blocks.get(&block).map_or(&[][..], |block| block.groups());
+        let head = heads.iter().find(|head| head.id == id);
         head.map(|head| head.fingerprint) == fingerprint
     }
 
@@ -130,7 +131,7 @@ impl Archive {
     fn rewrite(
         &mut self,
         id: BlockId,
-        sources: &HashMap<u128, Option<Range<usize>>>,
+        groups: &HashMap<GroupId, Option<Range<usize>>>,
         text: &[u8],
         changes: &mut Vec<BlockChange>,
     ) {
@@ -139,11 +140,11 @@ impl Archive {
         let mut writer = BlockWriter::default();
         let mut target = Some(id);
         for (group, head) in unpacked.groups().zip(before.groups()) {
-            let group = match sources.get(&head.source) {
+            let group = match groups.get(&head.id) {
                 None => group,
                 Some(Some(range)) => RawGroup::read(&text[range.clone()]).expect("a group is read as it was written"),
                 Some(None) => {
-                    self.index.remove(&key(head.source));
+                    self.index.remove(&head.id);
                     continue;
                 }
             };
@@ -164,8 +165,7 @@ impl Archive {
 
     /// Appends new groups to the open block, then to new ones.
     fn append(&mut self, edits: &Edits, changes: &mut Vec<BlockChange>) {
-        let mut new = edits.new.iter().filter(|range| !range.is_empty()).peekable();
-        if new.peek().is_none() {
+        if edits.new.is_empty() {
             return;
         }
         let mut writer = BlockWriter::default();
@@ -175,7 +175,7 @@ impl Archive {
             block.unpack().groups().for_each(|group| writer.push(group));
             target = Some(id);
         }
-        for range in new {
+        for range in &edits.new {
             writer.push(RawGroup::read(&edits.text[range.clone()]).expect("a group is read as it was written"));
             if writer.is_full() {
                 let id = target.take().unwrap_or_else(|| self.number());
@@ -195,7 +195,7 @@ impl Archive {
     }
 
     fn put(&mut self, id: BlockId, block: Block, changes: &mut Vec<BlockChange>) {
-        self.index.extend(block.groups().iter().map(|head| (key(head.source), id)));
+        self.index.extend(block.groups().iter().map(|head| (head.id, id)));
         let block = Arc::new(block);
         self.blocks.insert(id, Arc::clone(&block));
         changes.push(BlockChange { id, after: Some(block) });
@@ -206,9 +206,9 @@ impl Archive {
 struct Edits {
     /// Encoded groups.
     text: Vec<u8>,
-    /// For each block the sources whose group is replaced or, with `None`, removed.
-    blocks: BTreeMap<BlockId, HashMap<u128, Option<Range<usize>>>>,
-    /// Groups of sources that were not known.
+    /// For each block the groups that are replaced or, with `None`, removed.
+    blocks: BTreeMap<BlockId, HashMap<GroupId, Option<Range<usize>>>>,
+    /// Groups that were not known.
     new: Vec<Range<usize>>,
 }
 
@@ -224,10 +224,6 @@ fn coalesce(changes: Vec<BlockChange>) -> Vec<BlockChange> {
     by_id.into_values().collect()
 }
 
-fn key(source: u128) -> SourceKey {
-    [(source >> 64) as u64, source as u64]
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -236,7 +232,19 @@ mod tests {
 
     fn group(source: usize, content: u8) -> TargetGroup {
         let targets = (0..content).map(|number| [("__address__", format!("h{source}:{number}"))].into_iter().collect());
-        TargetGroup { source: format!("s{source}").into(), targets: targets.collect(), ..TargetGroup::default() }
+        TargetGroup { source: name(source).into(), targets: targets.collect(), ..TargetGroup::default() }
+    }
+
+    fn name(source: usize) -> String {
+        format!("s{source}")
+    }
+
+    fn all(groups: impl IntoIterator<Item = TargetGroup>) -> Edit {
+        Edit { groups: groups.into_iter().collect(), whole: true, ..Edit::default() }
+    }
+
+    fn some(groups: impl IntoIterator<Item = TargetGroup>) -> Edit {
+        Edit { groups: groups.into_iter().collect(), ..Edit::default() }
     }
 
     /// Source to number of targets, read back from the blocks; fails if a source is in two of them.
@@ -245,7 +253,7 @@ mod tests {
         for (id, block) in archive.blocks() {
             for group in block.unpack().groups() {
                 assert!(content.insert(group.source().to_owned(), group.len()).is_none(), "{} twice", group.source());
-                assert_eq!(archive.index.get(&key(source_hash(group.source()))), Some(id));
+                assert_eq!(archive.index.get(&GroupId::of(group.source(), group.key())), Some(id));
             }
         }
         assert_eq!(archive.index.len(), content.len());
@@ -255,48 +263,72 @@ mod tests {
     #[test]
     fn equal_groups_change_no_block() {
         let mut archive = Archive::default();
-        let groups: Vec<_> = (0..1000).map(|source| group(source, 2)).collect();
-        assert!(!archive.apply(groups.clone(), true).is_empty());
-        assert!(archive.apply(groups.clone(), true).is_empty());
-        assert!(archive.apply(groups[..10].to_vec(), false).is_empty());
+        let groups = || (0..1000).map(|source| group(source, 2));
+        assert!(!archive.apply(&all(groups())).is_empty());
+        assert!(archive.apply(&all(groups())).is_empty());
+        assert!(archive.apply(&some(groups().take(10))).is_empty());
     }
 
     #[test]
     fn a_small_change_touches_one_block_of_many() {
         let mut archive = Archive::default();
-        archive.apply((0..10_000).map(|source| group(source, 2)).collect(), true);
+        archive.apply(&all((0..10_000).map(|source| group(source, 2))));
         assert!(archive.blocks().len() > 4);
-        assert_eq!(archive.apply(vec![group(5_000, 3)], false).len(), 1);
+        assert_eq!(archive.apply(&some([group(5_000, 1)])).len(), 1);
     }
 
     #[test]
     fn a_restored_archive_knows_what_it_held() {
         let mut archive = Archive::default();
-        archive.apply((0..5_000).map(|source| group(source, 1)).collect(), true);
+        archive.apply(&all((0..5_000).map(|source| group(source, 1))));
         let mut restored = Archive::restore(archive.blocks().clone());
         assert_eq!(content(&restored), content(&archive));
-        assert!(restored.apply((0..5_000).map(|source| group(source, 1)).collect(), true).is_empty());
-        restored.apply(vec![group(9_999, 1)], false);
+        assert!(restored.apply(&all((0..5_000).map(|source| group(source, 1)))).is_empty());
+        restored.apply(&some([group(9_999, 1)]));
         assert_eq!(content(&restored).len(), 5_001);
+    }
+
+    #[test]
+    fn a_source_that_is_replaced_loses_what_is_not_named() {
+        let keyed = |key: &str| TargetGroup { key: key.into(), ..group(1, 1) };
+        let mut archive = Archive::default();
+        archive.apply(&all([keyed("a"), keyed("b"), group(2, 1)]));
+        archive.apply(&Edit { replaced: [SourceId::of("s1")].into(), ..some([keyed("b"), keyed("c")]) });
+        let mut ids: Vec<_> = archive.index.keys().copied().collect();
+        let mut wanted = [GroupId::of("s1", "b"), GroupId::of("s1", "c"), GroupId::of("s2", "")];
+        ids.sort();
+        wanted.sort();
+        assert_eq!(ids, wanted);
+    }
+
+    type Content = BTreeMap<usize, u8>;
+
+    /// New groups, those that are gone, whether that is all, and sources that could not be read.
+    fn edits() -> impl Strategy<Value = Vec<(Content, Vec<usize>, bool, Vec<usize>)>> {
+        let sources = || prop::collection::vec(0usize..40, 0..6);
+        let groups = prop::collection::btree_map(0usize..40, 1u8..4, 0..30);
+        prop::collection::vec((groups, sources(), any::<bool>(), sources()), 1..12)
     }
 
     proptest! {
         #[test]
-        fn an_archive_holds_what_a_map_would(
-            updates in prop::collection::vec((prop::collection::vec((0usize..40, 0u8..4), 0..30), any::<bool>()), 1..12),
-        ) {
+        fn an_archive_holds_what_a_map_would(edits in edits()) {
             let mut archive = Archive::default();
             let mut expected: BTreeMap<String, usize> = BTreeMap::new();
-            for (groups, whole) in updates {
-                if whole {
-                    expected.clear();
-                }
-                for (source, content) in &groups {
-                    expected.insert(format!("s{source}"), usize::from(*content));
-                }
-                expected.retain(|_, targets| *targets > 0);
+            for (groups, gone, whole, unread) in edits {
+                let gone: Vec<_> = gone.into_iter().filter(|source| !groups.contains_key(source)).map(name).collect();
+                let unread: Vec<_> = unread.into_iter().map(name).collect();
+                expected.retain(|source, _| !gone.contains(source) && (!whole || unread.contains(source)));
+                expected.extend(groups.iter().map(|(source, content)| (name(*source), usize::from(*content))));
+                let edit = Edit {
+                    groups: groups.iter().map(|(source, content)| group(*source, *content)).collect(),
+                    gone: gone.iter().map(|source| GroupId::of(source, "")).collect(),
+                    whole,
+                    unread: unread.iter().map(|source| SourceId::of(source)).collect(),
+                    replaced: HashSet::new(),
+                };
                 let mut replayed = archive.blocks().clone();
-                let changes = archive.apply(groups.iter().map(|(source, content)| group(*source, *content)).collect(), whole);
+                let changes = archive.apply(&edit);
                 prop_assert_eq!(content(&archive), expected.clone());
                 for change in changes {
                     match change.after {

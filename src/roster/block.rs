@@ -3,13 +3,15 @@
 
 use std::ops::Range;
 
-use rosterd_model::{Builder, Coded, Priority, Retry, TargetGroup};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
+use rosterd_model::{Builder, Coded, GroupId, Priority, Retry, TargetGroup};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// A block is closed when its unpacked groups reach this size; a larger group has a block of its own.
 pub const FULL: usize = 64 * 1024;
 const LEVEL: i32 = 1;
-const VERSION: u8 = 1;
+/// Since version 2 a group has a key beside its source; before, its key was empty.
+const VERSION: u8 = 2;
+const KEYLESS: u8 = 1;
 /// What a block may unpack to: a bound against damaged input, far above any real group.
 const LARGEST: usize = 4 << 30;
 
@@ -28,8 +30,8 @@ pub struct Block {
 /// What is known of a group without unpacking its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupHead {
-    /// A hash of its source.
-    pub source: u128,
+    /// The hashes of its source and key.
+    pub id: GroupId,
     /// A hash of its content.
     pub fingerprint: u64,
     /// The index of its first entry within the block.
@@ -84,7 +86,7 @@ impl Block {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BlockError> {
         let damaged = |what| BlockError::Damaged { what };
         let (&version, rest) = bytes.split_first().ok_or(damaged("it is empty"))?;
-        if version != VERSION {
+        if !matches!(version, KEYLESS | VERSION) {
             return Err(BlockError::Version { found: version });
         }
         let (size, packed) = rest.split_first_chunk::<8>().ok_or(damaged("it is cut short"))?;
@@ -93,13 +95,15 @@ impl Block {
             return Err(damaged("its size cannot be true"));
         }
         let text = unpack(packed, size).ok_or(damaged("it does not decompress"))?;
+        let keyed =
+            if version == KEYLESS { Some(with_keys(&text).ok_or(damaged("a group is cut short"))?) } else { None };
         let mut writer = BlockWriter::default();
-        let mut reader = Reader(&text);
+        let mut reader = Reader(keyed.as_ref().unwrap_or(&text));
         while !reader.0.is_empty() {
             let raw = reader.group().ok_or(damaged("a group is cut short"))?;
             writer.push(raw);
         }
-        Ok(writer.head(packed.into(), text.len()))
+        Ok(if keyed.is_some() { writer.finish() } else { writer.head(packed.into(), text.len()) })
     }
 
     /// The heads of its groups, in order.
@@ -175,6 +179,7 @@ pub struct RawGroup<'a> {
     /// All of it, to be copied into another block.
     bytes: &'a [u8],
     source: &'a str,
+    key: &'a str,
     labels: &'a [u8],
     targets: &'a [u8],
     count: usize,
@@ -184,6 +189,11 @@ impl<'a> RawGroup<'a> {
     /// Where the group was read from.
     pub fn source(self) -> &'a str {
         self.source
+    }
+
+    /// Which of the groups of its source it is.
+    pub fn key(self) -> &'a str {
+        self.key
     }
 
     /// How many entries it has.
@@ -201,7 +211,7 @@ impl<'a> RawGroup<'a> {
         Reader(bytes).group()
     }
 
-    /// A hash of its content, without the source.
+    /// A hash of its content, without source and key.
     pub fn fingerprint(self) -> u64 {
         xxh3_64_with_seed(self.targets, xxh3_64(self.labels))
     }
@@ -249,6 +259,7 @@ impl Walk {
     pub fn next_entry(&mut self) -> Option<RawEntry<'_>> {
         let mut reader = Reader(&self.text[self.at..]);
         while self.left == 0 {
+            reader.str()?;
             reader.str()?;
             let labels = reader.label_list()?.len();
             let end = self.text.len() - reader.0.len();
@@ -305,13 +316,15 @@ impl BlockWriter {
         let first = u32::try_from(self.entries.len()).expect("a block holds far fewer than 2^32 entries");
         let shared = xxh3_64(group.labels);
         self.entries.extend(group.entries().map(|entry| entry.fingerprint(shared)));
-        self.groups.push(GroupHead { source: source_hash(group.source), fingerprint: group.fingerprint(), first });
+        let id = GroupId::of(group.source, group.key);
+        self.groups.push(GroupHead { id, fingerprint: group.fingerprint(), first });
     }
 }
 
 /// Appends a group in the form that blocks hold.
 pub fn encode(group: &TargetGroup, text: &mut Vec<u8>) {
     push_str(text, &group.source);
+    push_str(text, &group.key);
     push_labels(text, group.labels.iter());
     push_length(text, group.targets.len());
     for target in &group.targets {
@@ -319,9 +332,21 @@ pub fn encode(group: &TargetGroup, text: &mut Vec<u8>) {
     }
 }
 
-/// The hash by which a source is known.
-pub fn source_hash(source: &str) -> u128 {
-    xxh3_128(source.as_bytes())
+/// Groups of a block without keys, each with an empty one.
+fn with_keys(text: &[u8]) -> Option<Vec<u8>> {
+    let mut keyed = Vec::with_capacity(text.len() + text.len() / 8);
+    let mut reader = Reader(text);
+    while !reader.0.is_empty() {
+        push_str(&mut keyed, reader.str()?);
+        push_str(&mut keyed, "");
+        let rest = reader.0;
+        reader.label_list()?;
+        for _ in 0..reader.length()? {
+            reader.label_list()?;
+        }
+        keyed.extend_from_slice(&rest[..rest.len() - reader.0.len()]);
+    }
+    Some(keyed)
 }
 
 fn push_length(text: &mut Vec<u8>, mut length: usize) {
@@ -356,6 +381,7 @@ impl<'a> Reader<'a> {
     fn group(&mut self) -> Option<RawGroup<'a>> {
         let start = self.0;
         let source = self.str()?;
+        let key = self.str()?;
         let labels = self.label_list()?;
         let count = self.length()?;
         let targets = self.0;
@@ -363,7 +389,7 @@ impl<'a> Reader<'a> {
             self.label_list()?;
         }
         let used = |rest: &[u8], whole: &'a [u8]| &whole[..whole.len() - rest.len()];
-        Some(RawGroup { bytes: used(self.0, start), source, labels, targets: used(self.0, targets), count })
+        Some(RawGroup { bytes: used(self.0, start), source, key, labels, targets: used(self.0, targets), count })
     }
 
     fn labels(mut self) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -455,6 +481,27 @@ mod tests {
     fn the_stored_form_comes_back_whole() {
         let block = block(&[group("a", &[("x", "1")], &["h:1"]), group("b", &[("x", "2")], &["h:2", "h:3"])]);
         assert_eq!(Block::from_bytes(&block.to_bytes()), Ok(block));
+    }
+
+    #[test]
+    fn a_block_of_the_first_version_has_groups_with_empty_keys() {
+        // Written by rosterd 0.1: `a` with x="1" and two targets, `b` with one.
+        let text = b"\x01a\x04\x01x\x011\x02\x10\x0b__address__\x03h:1\x10\x0b__address__\x03h:2\x01b\x00\x01\x10\x0b__address__\x03h:3";
+        let mut bytes = vec![1];
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend(zstd::bulk::compress(text, LEVEL).expect("zstd compresses any bytes"));
+        let read = Block::from_bytes(&bytes).expect("version 1 is read");
+        assert_eq!(read, block(&[group("a", &[("x", "1")], &["h:1", "h:2"]), group("b", &[], &["h:3"])]));
+        assert_eq!(read.to_bytes()[0], VERSION);
+    }
+
+    #[test]
+    fn groups_of_one_source_are_told_apart_by_their_keys() {
+        let keyed = |key: &str| TargetGroup { key: key.into(), ..group("a", &[], &["h:1"]) };
+        let block = block(&[keyed("1"), keyed("2")]);
+        let ids: Vec<_> = block.groups().iter().map(|head| head.id).collect();
+        assert_eq!(ids, [GroupId::of("a", "1"), GroupId::of("a", "2")]);
+        assert_eq!(block.unpack().groups().map(|group| group.key().to_owned()).collect::<Vec<_>>(), ["1", "2"]);
     }
 
     #[test]

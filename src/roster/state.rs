@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rosterd_discovery::{ProviderKey, Update};
-use rosterd_model::Names;
+use rosterd_discovery::{ProviderKey, UnreadSources, Update};
+use rosterd_model::{Names, SourceId};
 
-use super::archive::{Archive, BlockChange};
+use super::archive::{Archive, BlockChange, Edit};
 use super::block::{Block, BlockId};
 use super::job::JobSpec;
 use super::pages::{Pages, Turn};
@@ -64,6 +64,8 @@ pub(super) struct State {
 struct Provider {
     archive: Archive,
     knowledge: Knowledge,
+    /// Sources that it could not read lately, as it told last.
+    unread: Arc<UnreadSources>,
 }
 
 #[derive(Debug)]
@@ -88,8 +90,7 @@ impl State {
         let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
         effect.forgotten = self.providers.keys().filter(|key| !used.contains(*key)).cloned().collect();
         for key in used {
-            let unknown = || Provider { archive: Archive::default(), knowledge: Knowledge::Unsynced };
-            self.providers.entry(key).or_insert_with(unknown);
+            self.providers.entry(key).or_insert_with(Provider::new);
         }
         let mut before = std::mem::take(&mut self.jobs);
         for spec in specs {
@@ -140,15 +141,15 @@ impl State {
         let mut effect = Effect::default();
         // A provider that was just removed may still have had something to say.
         let Some(provider) = self.providers.get_mut(&update.provider) else { return effect };
-        let first = provider.knowledge != Knowledge::Synced;
-        provider.knowledge = Knowledge::Synced;
-        let changes = provider.archive.apply(update.groups, update.whole);
+        let first = update.whole && provider.knowledge != Knowledge::Synced;
         if first {
+            provider.knowledge = Knowledge::Synced;
             effect.synced.push(update.provider.clone());
         }
-        let written = changes.iter().map(|change| (update.provider.clone(), change.id, change.after.clone()));
-        effect.blocks.extend(written);
-        self.spread(&update.provider, &changes, first, &mut effect);
+        let key = update.provider.clone();
+        let changes = provider.take(update);
+        effect.blocks.extend(changes.iter().map(|change| (key.clone(), change.id, change.after.clone())));
+        self.spread(&key, &changes, first, &mut effect);
         effect
     }
 
@@ -171,6 +172,27 @@ impl State {
                 None => drop(self.view.jobs.remove(name)),
             }
         }
+    }
+}
+
+impl Provider {
+    fn new() -> Self {
+        Self { archive: Archive::default(), knowledge: Knowledge::Unsynced, unread: Arc::default() }
+    }
+
+    /// Takes an update: what is stored of a source that could not be read stays until it can.
+    fn take(&mut self, update: Update) -> Vec<BlockChange> {
+        let was_read = |name: &Arc<str>| update.unread.get(name).is_none_or(|unread| unread.known);
+        let first_read = self.unread.iter().filter(|(name, before)| !before.known && was_read(name));
+        let edit = Edit {
+            replaced: first_read.map(|(name, _)| SourceId::of(name)).collect(),
+            unread: update.unread.keys().map(|name| SourceId::of(name)).collect(),
+            groups: update.groups,
+            gone: update.gone,
+            whole: update.whole,
+        };
+        self.unread = update.unread;
+        self.archive.apply(&edit)
     }
 }
 

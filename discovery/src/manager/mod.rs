@@ -1,11 +1,14 @@
 //! The manager: runs providers, shares equal ones between jobs, keeps those that a reload did not change, and forwards
 //! only what changed.
 
-mod changes;
-mod plan;
-mod provider;
-mod supervisor;
+mod known; // what a provider has reported: hashes
+mod pending; // an update that waits for the roster
+mod plan; // which providers a configuration needs
+mod provider; // the name of a provider, and its state
+mod supervisor; // the tasks
+mod update; // what the roster is told
 
 pub use plan::{Plan, Providers};
-pub use provider::{ProviderKey, ProviderStatus, Update};
+pub use provider::{ProviderKey, ProviderStatus};
 pub use supervisor::{Applied, Directory, Jobs, Manager, ManagerError};
+pub use update::{Unread, UnreadSources, Update};

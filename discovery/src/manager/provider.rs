@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rosterd_model::TargetGroup;
 use serde::{Serialize, Serializer};
 
 use crate::Status;
@@ -45,17 +44,6 @@ impl Serialize for ProviderKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
-}
-
-/// What the manager forwards: groups that are new or changed, or gone (without targets).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Update {
-    /// Who reported.
-    pub provider: ProviderKey,
-    /// The groups.
-    pub groups: Vec<TargetGroup>,
-    /// Whether these are all groups of the provider: a source known from before and not among them is gone.
-    pub whole: bool,
 }
 
 /// A provider as the API shows it.

@@ -10,9 +10,11 @@ use rosterd_model::{Coded, Priority, TargetGroup};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::changes::{Known, merge};
+use super::known::Known;
+use super::pending::Pending;
 use super::plan::{Plan, Providers};
-use super::provider::{ProviderKey, ProviderStatus, Update};
+use super::provider::{ProviderKey, ProviderStatus};
+use super::update::Update;
 use crate::error::RunError;
 use crate::metrics::{Metrics, ProviderMetrics};
 use crate::{AnyConfig, Context, Error, Presence, Registry, StatusHandle, Updates};
@@ -264,17 +266,22 @@ impl Provider {
         let task = self.stopper.spawn(format!("{}/run", self.key), discoverer.run(cx, up));
         let mut first = true;
         while let Some(groups) = updates.recv().await {
-            let mut pending = self.take(groups, std::mem::take(&mut first));
+            let mut pending = self.take(groups, std::mem::take(&mut first)).map(Pending::new);
             // While the roster is busy, later news are merged into what waits.
-            while let Some(update) = pending.take() {
+            while let Some(mut waiting) = pending.take() {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => break,
                     permit = sink.reserve() => match permit {
-                        Ok(permit) => permit.send(update),
+                        Ok(permit) => permit.send(waiting.into_update()),
                         Err(_) => break,
                     },
-                    Some(groups) = updates.recv() => pending = Some(self.merge(update, groups)),
+                    Some(groups) = updates.recv() => {
+                        if let Some(later) = self.take(groups, false) {
+                            waiting.merge(later);
+                        }
+                        pending = Some(waiting);
+                    }
                 }
             }
         }
@@ -293,9 +300,11 @@ impl Provider {
     /// The news in what a discoverer sent, `None` if there are none.
     fn take(&mut self, groups: Vec<TargetGroup>, whole: bool) -> Option<Update> {
         self.metrics.updates_received.inc();
-        let groups = if whole { self.known.whole(groups) } else { self.known.news(groups) };
+        let news = if whole { self.known.picture(groups, |_| false) } else { self.known.changed(groups) };
+        // The first update of a provider is the whole picture, the first word of a discoverer built again a difference.
+        let first = whole && !self.synced;
         self.synced |= whole;
-        self.metrics.groups_changed.inc_by(groups.len() as u64);
+        self.metrics.groups_changed.inc_by(news.len() as u64);
         self.metrics.targets.set(i64::try_from(self.known.targets()).unwrap_or(i64::MAX));
         self.metrics.synced.set(i64::from(self.synced));
         let (known_groups, targets) = (self.known.groups(), self.known.targets());
@@ -308,13 +317,12 @@ impl Provider {
             }
             status.last_success = Some(SystemTime::now());
         });
-        (whole || !groups.is_empty()).then(|| Update { provider: self.key.clone(), groups, whole })
-    }
-
-    fn merge(&mut self, mut waiting: Update, groups: Vec<TargetGroup>) -> Update {
-        if let Some(later) = self.take(groups, false) {
-            merge(&mut waiting.groups, later.groups);
-        }
-        waiting
+        (first || !news.is_empty()).then(|| Update {
+            provider: self.key.clone(),
+            whole: first,
+            groups: news.groups,
+            gone: news.gone,
+            unread: Arc::default(),
+        })
     }
 }

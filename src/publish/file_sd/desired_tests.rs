@@ -49,8 +49,8 @@ impl Running {
     async fn report(&self, provider: &str, addresses: &[&str]) {
         let targets = addresses.iter().map(|it| [("__address__", *it)].into_iter().collect()).collect();
         let group = TargetGroup { source: "s".into(), targets, ..TargetGroup::default() };
-        let update = Update { provider: ProviderKey::new(provider), groups: vec![group], whole: true };
-        self.updates.send(update).await.unwrap();
+        let groups = if addresses.is_empty() { Vec::new() } else { vec![group] };
+        self.updates.send(Update::everything(ProviderKey::new(provider), groups)).await.unwrap();
     }
 
     async fn stop(self) {

@@ -42,7 +42,8 @@ fn group(source: &str, addresses: &[&str]) -> TargetGroup {
 }
 
 fn update(provider: &str, groups: Vec<TargetGroup>, whole: bool) -> Update {
-    Update { provider: key(provider), groups, whole }
+    let (groups, gone): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| !group.targets.is_empty());
+    Update { whole, ..Update::changed(key(provider), groups, gone.iter().map(TargetGroup::id).collect()) }
 }
 
 fn instances(state: &State, job: &str) -> Vec<String> {
@@ -205,4 +206,49 @@ fn labels_above_the_limits_of_the_job_are_told() {
     ];
     let told = told.map(|told| told.expect("the limit is exceeded").split(' ').next().unwrap_or_default().to_owned());
     assert_eq!(told, ["label_limit", "label_name_length_limit", "label_value_length_limit"]);
+}
+
+fn failing(sources: &[(&str, bool)]) -> Arc<rosterd_discovery::UnreadSources> {
+    let report = rosterd_model::Report {
+        code: "sd_test".into(),
+        message: "down".to_owned(),
+        priority: rosterd_model::Priority::Remote,
+        retry: rosterd_model::Retry::Backoff,
+        causes: Vec::new(),
+    };
+    let unread =
+        |known: bool| rosterd_discovery::Unread { since: std::time::UNIX_EPOCH, known, report: report.clone() };
+    Arc::new(sources.iter().map(|(name, known)| (Arc::from(*name), unread(*known))).collect())
+}
+
+/// What was stored of `s` and `t` before a restart, in a new state.
+fn restored() -> State {
+    let mut before = State::default();
+    before.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    let stored = before.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true)).blocks;
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    state.restore(&key("p/1"), stored.into_iter().filter_map(|(_, id, block)| Some((id, block?))).collect());
+    state
+}
+
+#[test]
+fn what_is_stored_of_a_source_stays_until_it_can_be_read() {
+    let mut state = restored();
+    state.update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:3"])], true) });
+    assert_eq!(instances(&state, "a"), ["h:2", "h:3"]);
+    state.update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:4"])], false) });
+    assert_eq!(instances(&state, "a"), ["h:2", "h:4"]);
+    state.update(update("p/1", vec![], false));
+    assert_eq!(instances(&state, "a"), ["h:4"], "it was read, and has nothing any more");
+}
+
+#[test]
+fn a_source_that_was_read_and_fails_again_has_only_what_was_read() {
+    let mut state = restored();
+    state.update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:1"])], true) });
+    // Read and failed again while the update waited.
+    let keyed = TargetGroup { key: "1".into(), ..group("t", &["h:5"]) };
+    state.update(Update { unread: failing(&[("t", true)]), ..update("p/1", vec![keyed], false) });
+    assert_eq!(instances(&state, "a"), ["h:1", "h:5"]);
 }

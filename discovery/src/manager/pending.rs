@@ -1,0 +1,137 @@
+//! An update that waits until the roster is free, and takes in what comes meanwhile. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use rosterd_model::GroupId;
+
+use super::update::Update;
+
+/// An update, and where in it a group is, once somebody has asked.
+#[derive(Debug)]
+pub(super) struct Pending {
+    update: Update,
+    index: Option<Index>,
+}
+
+#[derive(Debug)]
+struct Index {
+    groups: HashMap<GroupId, usize>,
+    gone: HashSet<GroupId>,
+}
+
+impl Pending {
+    pub(super) fn new(update: Update) -> Self {
+        Self { update, index: None }
+    }
+
+    /// Takes in a later update of the same provider, in time that follows the later one: what waits is walked once, by
+    /// the first.
+    pub(super) fn merge(&mut self, later: Update) {
+        // Nothing in a whole picture depends on what came before it.
+        if later.whole {
+            *self = Self::new(later);
+            return;
+        }
+        let waiting = &mut self.update;
+        let index = self.index.get_or_insert_with(|| Index {
+            groups: waiting.groups.iter().enumerate().map(|(at, group)| (group.id(), at)).collect(),
+            gone: waiting.gone.drain(..).collect(),
+        });
+        for id in later.gone {
+            if let Some(at) = index.groups.remove(&id) {
+                waiting.groups.swap_remove(at);
+                if let Some(moved) = waiting.groups.get(at) {
+                    index.groups.insert(moved.id(), at);
+                }
+            }
+            // Named also where the waiting update brought it: the roster may have it from before.
+            index.gone.insert(id);
+        }
+        for group in later.groups {
+            let id = group.id();
+            index.gone.remove(&id);
+            match index.groups.get(&id) {
+                Some(&at) => waiting.groups[at] = group,
+                None => {
+                    index.groups.insert(id, waiting.groups.len());
+                    waiting.groups.push(group);
+                }
+            }
+        }
+        waiting.unread = later.unread;
+    }
+
+    /// The update, to be sent.
+    pub(super) fn into_update(self) -> Update {
+        let mut update = self.update;
+        update.gone.extend(self.index.into_iter().flat_map(|index| index.gone));
+        update
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+    use rosterd_model::TargetGroup;
+
+    use super::*;
+    use crate::ProviderKey;
+
+    fn group(source: u8, content: u8) -> TargetGroup {
+        let targets = vec![[("__address__", format!("h:{content}"))].into_iter().collect()];
+        TargetGroup { source: source.to_string().into(), targets, ..TargetGroup::default() }
+    }
+
+    fn update(changes: &BTreeMap<u8, Option<u8>>) -> Update {
+        let groups = changes.iter().filter_map(|(source, content)| Some(group(*source, (*content)?))).collect();
+        let gone = changes.iter().filter(|(_, content)| content.is_none());
+        let gone = gone.map(|(source, _)| GroupId::of(&source.to_string(), "")).collect();
+        Update::changed(ProviderKey::new("p/1"), groups, gone)
+    }
+
+    /// Applies an update as a roster would.
+    fn apply(picture: &mut BTreeMap<GroupId, TargetGroup>, update: Update) {
+        let mut named = BTreeSet::new();
+        if update.whole {
+            picture.clear();
+        }
+        for id in update.gone {
+            assert!(named.insert(id), "{id:?} is named twice");
+            picture.remove(&id);
+        }
+        for group in update.groups {
+            assert!(named.insert(group.id()), "{:?} is named twice", group.id());
+            picture.insert(group.id(), group);
+        }
+    }
+
+    #[test]
+    fn a_whole_picture_takes_the_place_of_what_waited() {
+        let mut pending = Pending::new(update(&BTreeMap::from([(1, Some(1))])));
+        let whole = Update::everything(ProviderKey::new("p/1"), vec![group(2, 1)]);
+        pending.merge(whole.clone());
+        assert_eq!(pending.into_update(), whole);
+    }
+
+    proptest! {
+        #[test]
+        fn a_merged_update_does_what_its_parts_do(
+            whole in any::<bool>(),
+            parts in prop::collection::vec(prop::collection::btree_map(0u8..6, prop::option::of(0u8..3), 0..5), 1..8),
+        ) {
+            let before: BTreeMap<_, _> = (0..6).map(|source| group(source, 9)).map(|group| (group.id(), group)).collect();
+            let mut parts: Vec<_> = parts.iter().map(update).collect();
+            parts[0].whole = whole;
+            let (mut one_by_one, mut at_once) = (before.clone(), before);
+            let mut pending = Pending::new(parts[0].clone());
+            for part in parts.iter().skip(1).cloned() {
+                pending.merge(part);
+            }
+            parts.into_iter().for_each(|part| apply(&mut one_by_one, part));
+            apply(&mut at_once, pending.into_update());
+            prop_assert_eq!(one_by_one, at_once);
+        }
+    }
+}

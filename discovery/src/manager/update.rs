@@ -1,0 +1,56 @@
+//! What the manager tells the roster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rosterd_model::{GroupId, Report, TargetGroup};
+
+use super::provider::ProviderKey;
+
+/// What changed of a provider. Updates of one provider come in order; none is lost.
+///
+/// The first update of a provider in a process is [`whole`](Self::whole), later ones are differences, also when the
+/// discoverer was built again. No group is named twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// Who reported.
+    pub provider: ProviderKey,
+    /// Whether this is the whole picture: what is neither in `groups` nor of a source in `unread` is gone.
+    pub whole: bool,
+    /// Groups that are new or changed, each with targets.
+    pub groups: Vec<TargetGroup>,
+    /// Groups that are gone.
+    pub gone: Vec<GroupId>,
+    /// All sources of the provider that could not be read lately: the complete list, in every update.
+    ///
+    /// A source that was listed as never read, and now is not listed or is listed as known, was read meanwhile: then
+    /// `groups` holds all that it has, and what is stored of it and not among them is gone.
+    pub unread: Arc<UnreadSources>,
+}
+
+/// Sources that could not be read lately, by name.
+pub type UnreadSources = BTreeMap<Arc<str>, Unread>;
+
+/// What is known of a source that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Since when: its first failure after it was read last.
+    pub since: SystemTime,
+    /// Whether this process read it before: then its groups are stale. Otherwise nothing is known of it.
+    pub known: bool,
+    /// Why, the last time that it was tried.
+    pub report: Report,
+}
+
+impl Update {
+    /// The whole picture, all of which could be read.
+    pub fn everything(provider: ProviderKey, groups: Vec<TargetGroup>) -> Self {
+        Self { provider, whole: true, groups, gone: Vec::new(), unread: Arc::default() }
+    }
+
+    /// A difference, while all sources can be read.
+    pub fn changed(provider: ProviderKey, groups: Vec<TargetGroup>, gone: Vec<GroupId>) -> Self {
+        Self { provider, whole: false, groups, gone, unread: Arc::default() }
+    }
+}
