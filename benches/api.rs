@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use rosterd::api::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, State, router};
 use rosterd::roster::{JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::scrape::RemoteWrites;
-use rosterd::store::MemoryStore;
+use rosterd::store::MemoryBlocks;
 use rosterd::web::{Server, Settings};
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::relabel::Rules;
@@ -128,7 +128,7 @@ async fn main() {
     let registry = prometheus::Registry::new();
     let metrics = metrics::Metrics::register(&registry).expect("the registry is empty");
     let (updates, receiver) = mpsc::channel(1);
-    let (roster, _task) = Roster::start(&stopper, Arc::new(MemoryStore::new()), metrics, receiver);
+    let (roster, _task) = Roster::start(&stopper, Arc::new(MemoryBlocks::new()), metrics, receiver);
     roster.set_jobs(vec![job("many"), job("one")]).await;
     let group = |number: usize, targets| TargetGroup {
         source: format!("bench:{number}").into(),

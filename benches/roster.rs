@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rosterd::publish::encode::{Encoding, list};
 use rosterd::roster::{JobSpec, Limits, Roster, metrics};
-use rosterd::store::MemoryStore;
+use rosterd::store::MemoryBlocks;
 use rosterd_discovery::{ProviderKey, Update, decode};
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_tasks::stopper::Stopper;
@@ -60,7 +60,7 @@ async fn main() {
     let registry = prometheus::Registry::new();
     let metrics = metrics::Metrics::register(&registry).expect("the registry is empty");
     let (updates, receiver) = mpsc::channel(1);
-    let (roster, _task) = Roster::start(&stopper, Arc::new(MemoryStore::default()), metrics, receiver);
+    let (roster, _task) = Roster::start(&stopper, Arc::new(MemoryBlocks::default()), metrics, receiver);
     let rules: Vec<RuleConfig> = serde_yaml::from_str(RULES).expect("the rules are well formed");
     let provider = ProviderKey::new("bench/1");
     let default = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,7 @@ use crate::publish::file_sd::{self, FileSd, FileSdWorker, Outputs};
 use crate::reconcile::{Reconciler, Worker, WorkerId};
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
-use crate::store::{EmbeddedStore, MemoryStore, Store};
+use crate::store::{Blocks, Ledger, MemoryBlocks, MemoryLedger, open_folder};
 use crate::{reconcile, roster, web};
 
 /// What an agent is told besides its configuration.
@@ -86,8 +86,6 @@ pub struct Agent {
     server: web::Server,
     quit: CancellationToken,
     stopping: CancellationToken,
-    /// The store's own tasks: they end last.
-    storage: Stopper,
     /// Roster and reconciler.
     work: Stopper,
 }
@@ -101,23 +99,13 @@ impl Agent {
         let loaded = load(&options)?;
         let live = options.web.config_file.as_deref().map(web::Live::open).transpose()?.map(Arc::new);
         let server = web::Server::bind(options.web.settings.clone(), live).await?;
-        let storage = Stopper::new();
         let started = async {
-            let store: Arc<dyn Store> = match &options.storage_path {
-                Some(path) => Arc::new(EmbeddedStore::open(path, &storage).await?),
-                None => Arc::new(MemoryStore::new()),
-            };
+            let stores = Stores::open(options.storage_path.as_deref()).await?;
             let grace = loaded.config.rosterd.ready_grace_period.as_std();
             let queues = options.storage_path.as_ref().map(|path| path.join("remote_write"));
-            Self::assemble(options, server, store, queues, storage.clone(), grace)
+            Self::assemble(options, server, stores, queues, grace)
         };
-        let (mut agent, router) = match started.await {
-            Ok(assembled) => assembled,
-            Err(error) => {
-                storage.stop(Duration::from_secs(1)).await;
-                return Err(error);
-            }
-        };
+        let (mut agent, router) = started.await?;
         let started = agent.scraping.prepare(&loaded.config).await;
         match started {
             Ok(clients) => agent.take(loaded, clients).await,
@@ -134,9 +122,8 @@ impl Agent {
     fn assemble(
         options: Options,
         server: web::Server,
-        store: Arc<dyn Store>,
+        stores: Stores,
         queues: Option<PathBuf>,
-        storage: Stopper,
         grace: Duration,
     ) -> Result<(Self, axum::Router), AgentError> {
         let registry = prometheus::Registry::new();
@@ -153,9 +140,9 @@ impl Agent {
         let work = Stopper::new();
         let (updates, received) = mpsc::channel(1);
         let manager = Manager::new(&options.mechanisms, &registry, updates)?;
-        let (roster, roster_task) = Roster::start(&work, Arc::clone(&store), roster_metrics, received);
+        let (roster, roster_task) = Roster::start(&work, stores.blocks, roster_metrics, received);
         let (outputs, _) = watch::channel(None);
-        start_publishing(&work, store, &roster, &outputs, reconcile_metrics);
+        start_publishing(&work, stores.ledger, &roster, &outputs, reconcile_metrics);
 
         let surroundings = scrape::Surroundings {
             queues,
@@ -210,7 +197,6 @@ impl Agent {
             server,
             quit,
             stopping,
-            storage,
             work,
         };
         Ok((agent, api::router(Arc::new(state))))
@@ -258,7 +244,7 @@ impl Agent {
         }
     }
 
-    /// Stops in order: no new requests, no discovery, no scrapes, nothing to send, no work, and the store last.
+    /// Stops in order: no new requests, no discovery, no scrapes, nothing to send, no work.
     async fn shutdown(self) -> Vec<String> {
         info!("shutting down");
         self.stopping.cancel();
@@ -267,7 +253,6 @@ impl Agent {
         stragglers.extend(self.manager.shutdown().await);
         self.scraping.end(deadline).await;
         stragglers.extend(self.work.stop(deadline).await);
-        stragglers.extend(self.storage.stop(deadline).await);
         stragglers.iter().map(|name| name.to_string()).collect()
     }
 
@@ -346,6 +331,24 @@ impl Agent {
     }
 }
 
+/// Where state outlives the process, if there is a folder for it.
+struct Stores {
+    blocks: Arc<dyn Blocks>,
+    ledger: Arc<dyn Ledger>,
+}
+
+impl Stores {
+    async fn open(folder: Option<&Path>) -> Result<Self, AgentError> {
+        Ok(match folder {
+            Some(folder) => {
+                let (blocks, ledger) = open_folder(folder).await?;
+                Self { blocks: Arc::new(blocks), ledger: Arc::new(ledger) }
+            }
+            None => Self { blocks: Arc::new(MemoryBlocks::new()), ledger: Arc::new(MemoryLedger::new()) },
+        })
+    }
+}
+
 fn load(options: &Options) -> Result<Loaded, AgentError> {
     let env = |name: &str| options.environment.get(name).cloned();
     let load = LoadOptions { allow_exec: options.allow_exec, env: &env };
@@ -356,7 +359,7 @@ fn load(options: &Options) -> Result<Loaded, AgentError> {
 /// The reconciler with its workers, and what keeps their desired state.
 fn start_publishing(
     work: &Stopper,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Ledger>,
     roster: &RosterHandle,
     outputs: &watch::Sender<Outputs>,
     metrics: reconcile::metrics::Metrics,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, ReloadRequest, State, router, routes};
 use crate::roster::{JobSpec, Limits, Roster, RosterHandle};
-use crate::store::MemoryStore;
+use crate::store::MemoryBlocks;
 use crate::web::{Server, Settings};
 
 /// A served agent's face, and what stands behind it.
@@ -56,7 +56,7 @@ impl Face {
         let (updates, reported) = mpsc::channel(1);
         let roster = Stopper::new();
         let metrics = crate::roster::metrics::Metrics::register(&registry).unwrap();
-        let (handle, _) = Roster::start(&roster, Arc::new(MemoryStore::new()), metrics, reported);
+        let (handle, _) = Roster::start(&roster, Arc::new(MemoryBlocks::new()), metrics, reported);
         let mut state = State {
             roster: handle.clone(),
             providers: Providers::new(Vec::new),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::store::Revision;
+use crate::store::ledger::Revision;
 
 /// Names a worker, unique among all kinds: `file_sd:/etc/targets.json`.
 pub type WorkerId = Arc<str>;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{DesiredSet, WorkerId};
-use crate::store::{Action, Revision};
+use crate::store::ledger::{Action, Revision};
 
 /// What is known of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use tracing::{debug, error, info, warn};
 use super::metrics::Metrics;
 use super::table::{Ended, Run, Table};
 use super::{DesiredSet, MakeWorker, Outcome, Spec, Statuses, Work, WorkerId, plan};
-use crate::store::{Store, StoreError, Transaction};
+use crate::store::StoreError;
+use crate::store::ledger::{Ledger, Member, Transaction};
 
 /// How many workers are at work at the same time.
 const CONCURRENT: usize = 64;
@@ -45,7 +46,7 @@ impl Reconciler {
     /// When the stopper stops, workers that are at work end their run, and the outcome is recorded. Workers are not
     /// stopped by that: the next process finds them in the store and starts them again.
     pub fn start<S: Spec>(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Ledger>,
         make: impl MakeWorker<S>,
         desired: watch::Receiver<Option<Arc<DesiredSet<S>>>>,
         metrics: Metrics,
@@ -75,7 +76,7 @@ impl Reconciler {
 }
 
 struct Loop<S> {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Ledger>,
     make: Arc<dyn MakeWorker<S>>,
     desired: watch::Receiver<Option<Arc<DesiredSet<S>>>>,
     metrics: Metrics,
@@ -157,7 +158,8 @@ impl<S: Spec> Loop<S> {
 
     async fn try_bring_store_up_to_date(&mut self) -> Result<(), StoreError> {
         if !self.loaded {
-            let (states, pending) = (self.store.workers().await?, self.store.pending().await?);
+            let found = self.store.read(&Member::local()).await?;
+            let (states, pending) = (found.workers, found.operations);
             if !pending.is_empty() {
                 info!(operations = pending.len(), "resuming operations that had not ended");
             }
@@ -205,7 +207,7 @@ impl<S: Spec> Loop<S> {
 
     /// A failed precondition says that the store knows something else than the table: all is loaded and planned again.
     async fn apply(&mut self, transaction: Transaction) -> Result<(), StoreError> {
-        if transaction.operations.is_empty() {
+        if transaction.writes.is_empty() {
             return Ok(());
         }
         let result = self.store.apply(transaction).await;

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use proptest::prelude::*;
 use rosterd_model::Retry;
 use rosterd_testkit::{leak_checked, patience};
@@ -14,9 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::reconcile::{Desired, Phase, Worker};
-use crate::store::{
-    Action, Block, Change, MemoryStore, Operation, OperationId, PendingOperation, Revision, WorkerState,
-};
+use crate::store::ledger::{Action, MemoryLedger, Operation, OperationId, Progress, Revision, WorkerState, Write};
+use crate::store::tests::failing::Failing;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fake(u128);
@@ -75,45 +72,20 @@ impl Worker<Fake> for FakeWorker {
     }
 }
 
-/// The memory store, which can be told to fail.
-#[derive(Debug, Default)]
-struct Flaky(MemoryStore, AtomicBool);
+/// The ledger in memory, which can be told to fail.
+type Flaky = Failing<MemoryLedger>;
 
-impl Flaky {
-    fn check(&self) -> Result<(), StoreError> {
-        if self.1.load(Ordering::Relaxed) {
-            let source = std::io::ErrorKind::StorageFull.into();
-            return Err(StoreError::Full { path: "roster.redb".into(), source });
-        }
-        Ok(())
-    }
+async fn workers(ledger: &Flaky) -> Vec<WorkerState> {
+    ledger.backend.read(&Member::local()).await.unwrap().workers
 }
 
-#[async_trait]
-impl Store for Flaky {
-    async fn apply(&self, transaction: Transaction) -> Result<Vec<Change>, StoreError> {
-        self.check()?;
-        self.0.apply(transaction).await
-    }
-    async fn providers(&self) -> Result<Vec<String>, StoreError> {
-        self.0.providers().await
-    }
-    async fn blocks(&self, provider: &str, from: u64, limit: usize) -> Result<Vec<Block>, StoreError> {
-        self.0.blocks(provider, from, limit).await
-    }
-    async fn block(&self, provider: &str, id: u64) -> Result<Option<Bytes>, StoreError> {
-        self.0.block(provider, id).await
-    }
-    async fn pending(&self) -> Result<Vec<PendingOperation>, StoreError> {
-        self.check()?;
-        self.0.pending().await
-    }
-    async fn workers(&self) -> Result<Vec<WorkerState>, StoreError> {
-        self.0.workers().await
-    }
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.0.flush().await
-    }
+async fn pending(ledger: &Flaky) -> Vec<Operation> {
+    ledger.backend.read(&Member::local()).await.unwrap().operations
+}
+
+async fn write(ledger: &Flaky, writes: Vec<Write>) {
+    let transaction = Transaction { member: Member::local(), preconditions: Vec::new(), writes };
+    ledger.backend.apply(transaction).await.unwrap();
 }
 
 /// Waits, without moving the clock by more than a little, until the condition holds.
@@ -146,7 +118,7 @@ impl Running {
             Box::new(FakeWorker { id: id.clone(), runs: 0, script: Arc::clone(&workers) })
         };
         let statuses =
-            Reconciler::start(Arc::clone(&store) as Arc<dyn Store>, make, receiver, metrics.clone(), &stopper);
+            Reconciler::start(Arc::clone(&store) as Arc<dyn Ledger>, make, receiver, metrics.clone(), &stopper);
         Self { store, script, desired, statuses, metrics, stopper }
     }
 
@@ -160,10 +132,9 @@ impl Running {
 
     /// Waits until the store says that everything is as desired and nothing is pending.
     async fn until_reached(&self, wanted: &[(&str, u128)]) {
-        let expected: Vec<_> =
-            wanted.iter().map(|(id, revision)| state(id, Some(*revision), Some(*revision))).collect();
+        let expected: Vec<_> = wanted.iter().map(|(id, revision)| state(id, Some(*revision))).collect();
         advance_until("the store has what is desired", async || {
-            self.store.workers().await.unwrap() == expected && self.store.0.pending().await.unwrap().is_empty()
+            workers(&self.store).await == expected && pending(&self.store).await.is_empty()
         })
         .await;
     }
@@ -178,9 +149,9 @@ fn set(wanted: &[(&str, u128)]) -> DesiredSet<Fake> {
     wanted.iter().map(|(id, revision)| ((*id).into(), desired(*revision))).collect()
 }
 
-fn state(id: &str, desired: Option<u128>, actual: Option<u128>) -> WorkerState {
-    let (desired, actual) = (desired.map(Revision), actual.map(Revision));
-    WorkerState { id: id.to_owned(), kind: "fake".to_owned(), desired, actual }
+fn state(id: &str, revision: Option<u128>) -> WorkerState {
+    let spec = serde_json::Value::Null;
+    WorkerState { id: id.to_owned(), kind: "fake".to_owned(), revision: revision.map(Revision), spec }
 }
 
 fn run(id: &str, before: usize, revision: Option<u128>) -> (String, usize, Option<u128>) {
@@ -227,7 +198,7 @@ fn a_failure_is_shown_and_tried_again() {
         let status = it.statuses.get("a").unwrap();
         assert_eq!(status.last_error.unwrap().code, "test_failed");
         assert!(status.next_try.is_some());
-        assert_eq!(it.store.0.pending().await.unwrap().len(), 1);
+        assert_eq!(pending(&it.store).await.len(), 1);
         it.until_reached(&[("a", 1)]).await;
         assert!(begun.elapsed() >= Duration::from_secs(40), "{:?}", begun.elapsed());
         it.until("it is done", Phase::Done, "a").await;
@@ -248,7 +219,7 @@ fn what_can_never_work_waits_for_another_state() {
         it.until("the other is done", Phase::Done, "b").await;
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(it.script.runs(), [run("a", 0, Some(1)), run("b", 0, Some(1))]);
-        assert_eq!(it.store.workers().await.unwrap()[0], state("a", Some(1), None));
+        assert_eq!(workers(&it.store).await[0], state("a", None));
         it.want(&[("a", 2), ("b", 1)]);
         it.until_reached(&[("a", 2), ("b", 1)]).await;
         it.stop().await;
@@ -280,14 +251,12 @@ fn the_outcome_of_a_superseded_operation_is_not_recorded() {
         it.want(&[("a", 1)]);
         advance_until("the first run began", async || it.script.runs().len() == 1).await;
         it.want(&[("a", 2)]);
-        advance_until("the second operation is recorded", async || {
-            it.store.workers().await.unwrap() == [state("a", Some(2), None)]
-        })
-        .await;
+        advance_until("the second operation is recorded", async || workers(&it.store).await == [state("a", None)])
+            .await;
         assert_eq!(it.script.runs().len(), 1, "one run at a time");
         gate.add_permits(1);
         advance_until("the second run began", async || it.script.runs().len() == 2).await;
-        assert_eq!(it.store.workers().await.unwrap(), [state("a", Some(2), None)]);
+        assert_eq!(workers(&it.store).await, [state("a", None)]);
         gate.add_permits(1);
         it.until_reached(&[("a", 2)]).await;
         it.stop().await;
@@ -308,8 +277,8 @@ fn a_stop_waits_for_the_run_and_records_its_outcome() {
             gate.add_permits(1);
         };
         tokio::join!(it.stop(), release);
-        assert_eq!(store.workers().await.unwrap(), [state("a", Some(1), Some(1))]);
-        assert_eq!(store.0.pending().await.unwrap(), []);
+        assert_eq!(workers(&store).await, [state("a", Some(1))]);
+        assert_eq!(pending(&store).await, []);
     });
 }
 
@@ -317,30 +286,32 @@ fn a_stop_waits_for_the_run_and_records_its_outcome() {
 fn an_operation_that_a_crash_cut_off_is_resumed() {
     leak_checked(|| async {
         let store = Arc::<Flaky>::default();
-        let left = |id, worker: &str, revision: Option<u128>| PendingOperation {
+        let left = |id, worker: &str, revision: Option<u128>| Operation {
             id: OperationId(id),
             worker: worker.to_owned(),
             kind: "fake".to_owned(),
             action: Action::Update,
             revision: revision.map(Revision),
+            spec: serde_json::Value::Null,
+            progress: Progress::default(),
         };
-        let operations = vec![
-            Operation::PutPending(left(7, "a", Some(2))),
-            Operation::PutWorker(state("a", Some(2), Some(1))),
-            Operation::PutPending(left(8, "outdated", Some(1))),
-            Operation::PutPending(left(9, "gone", Some(1))),
-            Operation::PutWorker(state("gone too", Some(1), Some(1))),
+        let writes = vec![
+            Write::PutOperation(left(7, "a", Some(2))),
+            Write::PutWorker(state("a", Some(1))),
+            Write::PutOperation(left(8, "outdated", Some(1))),
+            Write::PutOperation(left(9, "gone", Some(1))),
+            Write::PutWorker(state("gone too", Some(1))),
         ];
-        store.apply(Transaction { preconditions: Vec::new(), operations }).await.unwrap();
+        write(&store, writes).await;
 
         let it = Running::start(Arc::clone(&store));
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert_eq!(store.0.pending().await.unwrap().len(), 3, "as long as nothing is known, nothing is done");
+        assert_eq!(pending(&store).await.len(), 3, "as long as nothing is known, nothing is done");
         let gate = Arc::new(Semaphore::new(0));
         *it.script.gate.lock().unwrap() = Some(Arc::clone(&gate));
         it.want(&[("a", 2), ("outdated", 5)]);
         advance_until("both began", async || it.script.runs().len() == 2).await;
-        let pending = store.0.pending().await.unwrap();
+        let pending = pending(&store).await;
         assert_eq!(pending[0], left(7, "a", Some(2)), "it keeps its number");
         assert!(pending.iter().all(|operation| operation.id != OperationId(8)), "{pending:?}");
         gate.add_permits(2);
@@ -370,11 +341,11 @@ fn nothing_begins_that_is_not_recorded() {
         let it = Running::start(Arc::default());
         it.want(&[("a", 1)]);
         it.until_reached(&[("a", 1)]).await;
-        it.store.1.store(true, Ordering::Relaxed);
+        it.store.fail_writes(true);
         it.want(&[("a", 2)]);
         advance_until("the store failed twice", async || it.metrics.store_failures.get() >= 2).await;
         assert_eq!(it.script.runs().len(), 1);
-        it.store.1.store(false, Ordering::Relaxed);
+        it.store.fail_writes(false);
         it.until_reached(&[("a", 2)]).await;
         it.stop().await;
     });
@@ -386,8 +357,8 @@ fn a_change_by_somebody_else_is_noticed_and_planned_over() {
         let it = Running::start(Arc::default());
         it.want(&[("a", 1)]);
         it.until_reached(&[("a", 1)]).await;
-        let operations = vec![Operation::PutWorker(state("a", Some(77), Some(77)))];
-        it.store.apply(Transaction { preconditions: Vec::new(), operations }).await.unwrap();
+        let writes = vec![Write::PutWorker(state("a", Some(77)))];
+        write(&it.store, writes).await;
         it.want(&[("a", 2)]);
         it.until_reached(&[("a", 2)]).await;
         assert_eq!(it.metrics.store_failures.get(), 1);

@@ -8,7 +8,7 @@ use rosterd_model::Report;
 use serde::Serialize;
 
 use super::WorkerId;
-use crate::store::Revision;
+use crate::store::ledger::Revision;
 
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

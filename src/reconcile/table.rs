@@ -5,10 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use rosterd_model::Report;
 use rosterd_tasks::Schedule;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Actual, Aim, DesiredSet, Outcome, Phase, Plan, Spec, Step, Work, Worker, WorkerId, WorkerStatus};
-use crate::store::{Operation, OperationId, PendingOperation, Precondition, Revision, Transaction, WorkerState};
+use crate::store::ledger::{
+    Member, Operation, OperationId, Precondition, Progress, Revision, Transaction, WorkerState, Write,
+};
 
 /// The longest wait between two tries of one operation.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -42,7 +45,7 @@ struct Entry<S> {
 }
 
 struct Pending<S> {
-    stored: PendingOperation,
+    stored: Operation,
     /// `None` for what an earlier process left, until it is planned again.
     work: Option<Work<S>>,
     schedule: Schedule,
@@ -51,7 +54,7 @@ struct Pending<S> {
 /// A run that can begin.
 pub(super) struct Run<S> {
     pub(super) id: WorkerId,
-    pub(super) operation: PendingOperation,
+    pub(super) operation: Operation,
     pub(super) work: Work<S>,
     /// `None` when it has to be made first.
     pub(super) worker: Option<Box<dyn Worker<S>>>,
@@ -60,7 +63,7 @@ pub(super) struct Run<S> {
 /// A run that ended.
 pub(super) struct Ended<S> {
     pub(super) id: WorkerId,
-    pub(super) operation: PendingOperation,
+    pub(super) operation: Operation,
     pub(super) outcome: Outcome,
     /// `None` when it panicked.
     pub(super) worker: Option<Box<dyn Worker<S>>>,
@@ -73,12 +76,12 @@ impl<S: Spec> Table<S> {
     }
 
     /// Takes over what the store knows. Where each worker is has to be planned again; what runs goes on.
-    pub(super) fn load(&mut self, states: Vec<WorkerState>, pending: Vec<PendingOperation>) {
+    pub(super) fn load(&mut self, states: Vec<WorkerState>, pending: Vec<Operation>) {
         for entry in self.entries.values_mut() {
             (entry.aim, entry.reached, entry.pending) = (Aim::Unknown, None, None);
         }
         for state in states {
-            self.entries.entry(state.id.into()).or_insert_with(|| Entry::new(state.kind)).reached = state.actual;
+            self.entries.entry(state.id.into()).or_insert_with(|| Entry::new(state.kind)).reached = state.revision;
         }
         for stored in pending {
             self.next_operation = self.next_operation.max(stored.id.0 + 1);
@@ -96,7 +99,7 @@ impl<S: Spec> Table<S> {
     }
 
     /// The operations of a plan, each with a number; one that is stored already, and leads to the same, keeps its own.
-    pub(super) fn operations(&mut self, plan: &Plan, desired: &DesiredSet<S>) -> BTreeMap<WorkerId, PendingOperation> {
+    pub(super) fn operations(&mut self, plan: &Plan, desired: &DesiredSet<S>) -> BTreeMap<WorkerId, Operation> {
         let number = |(id, step): (&WorkerId, &Step)| {
             let entry = self.entries.get(id);
             let left = entry.and_then(|entry| entry.pending.as_ref()).filter(|pending| pending.work.is_none());
@@ -108,14 +111,25 @@ impl<S: Spec> Table<S> {
             let kind = desired.get(id).map(|desired| desired.spec.kind().to_owned());
             let kind = kind.or_else(|| entry.map(|entry| entry.kind.clone())).unwrap_or_default();
             let (action, revision) = (step.action(), step.revision());
-            (id.clone(), PendingOperation { id: number, worker: id.to_string(), kind, action, revision })
+            (
+                id.clone(),
+                Operation {
+                    id: number,
+                    worker: id.to_string(),
+                    kind,
+                    action,
+                    revision,
+                    spec: Value::Null,
+                    progress: Progress::default(),
+                },
+            )
         };
         plan.steps.iter().map(number).collect()
     }
 
     /// Records operations before they begin: nobody else changed the workers, and what they replace is gone.
-    pub(super) fn decide(&self, operations: &BTreeMap<WorkerId, PendingOperation>) -> Transaction {
-        let mut transaction = Transaction::default();
+    pub(super) fn decide(&self, operations: &BTreeMap<WorkerId, Operation>) -> Transaction {
+        let mut transaction = Self::transaction();
         for (id, operation) in operations {
             let entry = self.entries.get(id);
             let revision = entry.and_then(|entry| entry.reached);
@@ -124,13 +138,13 @@ impl<S: Spec> Table<S> {
             if stored == Some(operation) {
                 continue;
             }
-            transaction.operations.extend(stored.map(|replaced| Operation::DeletePending(replaced.id)));
-            transaction.operations.push(Operation::PutPending(operation.clone()));
-            transaction.operations.push(Operation::PutWorker(WorkerState {
+            transaction.writes.extend(stored.map(|replaced| Write::DeleteOperation(replaced.id)));
+            transaction.writes.push(Write::PutOperation(operation.clone()));
+            transaction.writes.push(Write::PutWorker(WorkerState {
                 id: id.to_string(),
                 kind: operation.kind.clone(),
-                desired: operation.revision,
-                actual: revision,
+                revision,
+                spec: Value::Null,
             }));
         }
         transaction
@@ -139,7 +153,7 @@ impl<S: Spec> Table<S> {
     /// Takes over operations that were recorded, and makes their workers due.
     pub(super) fn take_over(
         &mut self,
-        operations: BTreeMap<WorkerId, PendingOperation>,
+        operations: BTreeMap<WorkerId, Operation>,
         plan: &Plan,
         desired: &DesiredSet<S>,
         now: Instant,
@@ -207,7 +221,7 @@ impl<S: Spec> Table<S> {
 
     /// Records that operations ended: they are still pending, and will not be.
     pub(super) fn conclude(ended: &[Ended<S>]) -> Transaction {
-        let mut transaction = Transaction::default();
+        let mut transaction = Self::transaction();
         for Ended { operation, outcome, .. } in ended {
             let done = match outcome {
                 Outcome::Done => true,
@@ -215,20 +229,24 @@ impl<S: Spec> Table<S> {
                 Outcome::Retry(_) | Outcome::Snooze(_) => continue,
             };
             transaction.preconditions.push(Precondition::OperationPending(operation.id));
-            transaction.operations.push(Operation::DeletePending(operation.id));
+            transaction.writes.push(Write::DeleteOperation(operation.id));
             match operation.revision {
-                Some(_) if done => transaction.operations.push(Operation::PutWorker(WorkerState {
+                Some(_) if done => transaction.writes.push(Write::PutWorker(WorkerState {
                     id: operation.worker.clone(),
                     kind: operation.kind.clone(),
-                    desired: operation.revision,
-                    actual: operation.revision,
+                    revision: operation.revision,
+                    spec: Value::Null,
                 })),
                 Some(_) => {}
                 // A worker that refuses to stop is gone all the same: nothing would ever try again.
-                None => transaction.operations.push(Operation::DeleteWorker(operation.worker.clone())),
+                None => transaction.writes.push(Write::DeleteWorker(operation.worker.clone())),
             }
         }
         transaction
+    }
+
+    fn transaction() -> Transaction {
+        Transaction { member: Member::local(), preconditions: Vec::new(), writes: Vec::new() }
     }
 
     /// Takes over outcomes that were recorded.

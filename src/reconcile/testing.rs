@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use super::{DesiredSet, MakeWorker, Outcome, Reconciler, Spec, Statuses, Work, Worker, WorkerId};
-use crate::store::{Action, MemoryStore, Revision, Store, StoreError};
+use crate::store::StoreError;
+use crate::store::ledger::{Action, Ledger, Member, MemoryLedger, Revision};
 
 /// Runs a worker once and returns its outcome.
 pub async fn inline<S: Send + Sync>(worker: &mut dyn Worker<S>, work: &Work<S>) -> Outcome {
@@ -99,7 +100,7 @@ impl<S: Spec> Worker<S> for ManualWorker<S> {
 #[derive(Debug)]
 pub struct Live<S> {
     /// Its store.
-    pub store: Arc<MemoryStore>,
+    pub store: Arc<MemoryLedger>,
     /// What it says of its workers.
     pub statuses: Statuses,
     desired: watch::Sender<Option<Arc<DesiredSet<S>>>>,
@@ -109,10 +110,10 @@ pub struct Live<S> {
 impl<S: Spec> Live<S> {
     /// Starts a reconciler that wants nothing yet. It has to be stopped.
     pub fn start(make: impl MakeWorker<S>) -> Self {
-        let (store, stopper) = (Arc::new(MemoryStore::new()), Stopper::new());
+        let (store, stopper) = (Arc::new(MemoryLedger::new()), Stopper::new());
         let (desired, wanted) = watch::channel(None);
         let metrics = Metrics::register(&prometheus::Registry::new()).expect("an empty registry takes all names");
-        let statuses = Reconciler::start(Arc::clone(&store) as Arc<dyn Store>, make, wanted, metrics, &stopper);
+        let statuses = Reconciler::start(Arc::clone(&store) as Arc<dyn Ledger>, make, wanted, metrics, &stopper);
         Self { store, statuses, desired, stopper }
     }
 
@@ -123,7 +124,7 @@ impl<S: Spec> Live<S> {
 
     /// The operations that are enqueued: worker, action, and where it leads. Fails when the store does.
     pub async fn enqueued(&self) -> Result<Vec<(String, Action, Option<Revision>)>, StoreError> {
-        let pending = self.store.pending().await?;
+        let pending = self.store.read(&Member::local()).await?.operations;
         Ok(pending.into_iter().map(|operation| (operation.worker, operation.action, operation.revision)).collect())
     }
 

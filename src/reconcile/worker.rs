@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, WorkerId};
-use crate::store::Revision;
+use crate::store::ledger::Revision;
 
 /// What a worker of some kind is told to do. The kinds that an agent has are an enum that implements it.
 pub trait Spec: Clone + Send + Sync + 'static {

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::block::{Block, BlockId, BlockWriter};
-use crate::store::{self, Operation, Store, StoreError, Transaction};
+use crate::store::{self, Blocks, BlocksChange, StoreError};
 
 /// The id under which an empty block says that the provider has reported. Without it, having no blocks means nothing.
 const REPORTED: u64 = 0;
-/// Blocks of one transaction: bounds its memory.
+/// Blocks of one read: bounds its memory.
 const BATCH: usize = 256;
 /// Writes are at least this far apart.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -53,24 +53,24 @@ impl Changes {
     }
 
     /// What to do, in steps of bounded size. Forgetting comes first: a provider may be forgotten and come back.
-    fn operations(&self) -> Vec<Operation> {
-        let mut operations: Vec<_> = self.forgotten.iter().map(|key| Operation::DeleteProvider(key.shared())).collect();
+    fn in_steps(&self) -> Vec<BlocksChange> {
+        let mut changes: Vec<_> = self.forgotten.iter().map(|key| BlocksChange::DeleteProvider(key.shared())).collect();
         let empty: Bytes = BlockWriter::default().finish().to_bytes().into();
         for key in &self.reported {
             let blocks = vec![store::Block { id: REPORTED, bytes: empty.clone() }];
-            operations.push(Operation::PutBlocks { provider: key.shared(), blocks });
+            changes.push(BlocksChange::Put { provider: key.shared(), blocks });
         }
         for ((key, id), block) in &self.blocks {
             let (provider, id) = (key.shared(), u64::from(*id));
-            operations.push(match block {
+            changes.push(match block {
                 Some(block) => {
                     let blocks = vec![store::Block { id, bytes: block.to_bytes().into() }];
-                    Operation::PutBlocks { provider, blocks }
+                    BlocksChange::Put { provider, blocks }
                 }
-                None => Operation::DeleteBlocks { provider, ids: vec![id] },
+                None => BlocksChange::Delete { provider, ids: vec![id] },
             });
         }
-        operations
+        changes
     }
 }
 
@@ -109,7 +109,7 @@ impl Outbox {
     }
 
     /// Writes whatever is left here until stopped, and what is left then.
-    pub(super) async fn run(&self, store: &dyn Store, stop: CancellationToken) {
+    pub(super) async fn run(&self, store: &dyn Blocks, stop: CancellationToken) {
         let mut schedule = Schedule::new(Duration::from_secs(60), "store");
         loop {
             tokio::select! {
@@ -137,26 +137,23 @@ impl Outbox {
         }
     }
 
-    async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
+    async fn write(&self, store: &dyn Blocks) -> Result<(), StoreError> {
         let changes = self.take();
         if changes.is_empty() {
             return Ok(());
         }
-        // Blocks of a provider belong together: all of it in one transaction.
-        let result = store.apply(Transaction { preconditions: Vec::new(), operations: changes.operations() }).await;
-        match result {
-            Ok(_) => store.flush().await,
-            Err(error) => {
-                self.put_back(changes);
-                Err(error)
-            }
+        // Blocks of a provider belong together: all of it at once.
+        let result = store.apply(changes.in_steps()).await;
+        if result.is_err() {
+            self.put_back(changes);
         }
+        result
     }
 }
 
 /// What is stored of a provider: `None` if it never reported, or if what is stored cannot be read.
 pub(super) async fn load(
-    store: &dyn Store,
+    store: &dyn Blocks,
     key: &ProviderKey,
 ) -> Result<Option<BTreeMap<BlockId, Arc<Block>>>, StoreError> {
     let mut blocks = BTreeMap::new();

@@ -15,7 +15,7 @@ use super::metrics::Metrics;
 use super::persist::{Outbox, load};
 use super::state::{Effect, State};
 use super::view::RosterView;
-use crate::store::Store;
+use crate::store::Blocks;
 
 /// Updates with at least this many targets are worked on aside, so that the runtime stays responsive.
 const LARGE: usize = 500;
@@ -64,7 +64,7 @@ impl Roster {
     /// unasked, the agent has to end too.
     pub fn start(
         stopper: &Stopper,
-        store: Arc<dyn Store>,
+        store: Arc<dyn Blocks>,
         metrics: Metrics,
         updates: mpsc::Receiver<Update>,
     ) -> (RosterHandle, Task<()>) {
@@ -95,7 +95,7 @@ struct Owner {
     metrics: Metrics,
     views: watch::Sender<Arc<RosterView>>,
     outbox: Arc<Outbox>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Blocks>,
 }
 
 impl Owner {

@@ -1,13 +1,13 @@
-//! What can go wrong with the store, and what that means for whoever has to act.
+//! What can go wrong with a store, and what that means for whoever has to act.
 
 use std::io;
 use std::path::PathBuf;
 
 use rosterd_model::{Coded, Priority, Retry};
 
-use super::Precondition;
+use super::ledger::Precondition;
 
-/// A failure of the store.
+/// A failure of a store. Those that tell of a path are of stores in files alone.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A precondition of the transaction does not hold; nothing was changed.
@@ -54,10 +54,10 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A stored record cannot be understood.
-    #[error("{path} holds a record that cannot be read: {table} {key}")]
+    #[error("{store} holds a record that cannot be read: {table} {key}")]
     Record {
-        /// The file.
-        path: PathBuf,
+        /// What the store is called: a file, an address.
+        store: String,
         /// The table of the record.
         table: &'static str,
         /// The key of the record.
@@ -66,10 +66,10 @@ pub enum StoreError {
         source: serde_json::Error,
     },
     /// The backend failed in a way that has no name of its own.
-    #[error("the database {path} failed")]
+    #[error("{store} failed")]
     Backend {
-        /// The file.
-        path: PathBuf,
+        /// What the store is called: a file, an address.
+        store: String,
         /// What the backend said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -1,16 +1,16 @@
-//! The store: group blocks, pending operations and worker states that outlive the process, behind one contract.
+//! The two stores: blocks, where groups outlive the process, and the ledger, where decisions do. Each is a contract with
+//! a backend in memory and one in a file.
 
-mod contract; // what is stored, preconditions, operations, and the promises of a backend
-mod embedded; // the default backend: redb, in a file
+pub mod blocks;
+mod database; // what the files have in common: redb
 mod error;
-mod memory; // the backend for tests, and without files
-#[cfg(test)]
-mod suite; // what every backend has to pass
+mod folder; // both stores in one folder
+pub mod ledger;
 
-pub use contract::{
-    Action, Block, Change, Operation, OperationId, PendingOperation, Precondition, Revision, Store, Transaction,
-    WorkerState,
-};
-pub use embedded::EmbeddedStore;
+pub use blocks::{Block, Blocks, BlocksChange, EmbeddedBlocks, MemoryBlocks};
 pub use error::StoreError;
-pub use memory::MemoryStore;
+pub use folder::open_folder;
+pub use ledger::{EmbeddedLedger, Ledger, MemoryLedger};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -17,7 +17,7 @@ use crate::agent::{AgentError, jobs};
 use crate::roster::Roster;
 use crate::roster::metrics::Metrics;
 use crate::roster::view::RosterView;
-use crate::store::MemoryStore;
+use crate::store::MemoryBlocks;
 
 /// How long the roster may take to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -80,7 +80,7 @@ pub(super) async fn targets(
     let (updates, received) = mpsc::channel(1);
     let mut manager = Manager::new(registry, &metrics, updates)?;
     let work = Stopper::new();
-    let (roster, _) = Roster::start(&work, Arc::new(MemoryStore::new()), roster_metrics, received);
+    let (roster, _) = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, received);
     let plan = manager.plan(&jobs::discovery(config));
     roster.set_jobs(jobs::roster(config, &plan.jobs)).await;
     manager.apply(plan).await;

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::{Content, FileSd, Format, Output};
 use crate::reconcile::{Desired, DesiredSet, WorkerId};
 use crate::roster::view::RosterView;
-use crate::store::Revision;
+use crate::store::ledger::Revision;
 
 /// The configured outputs; `None` as long as the configuration is not known.
 pub type Outputs = Option<Arc<[Output]>>;

@@ -14,7 +14,12 @@ use super::*;
 use crate::publish::file_sd::FileSdWorker;
 use crate::reconcile::{self, MakeWorker, Phase, Reconciler, Statuses, Worker};
 use crate::roster::{self, JobSpec, Limits, Roster, RosterHandle};
-use crate::store::{MemoryStore, Store};
+use crate::store::ledger::Member;
+use crate::store::{Blocks, Ledger, MemoryBlocks, MemoryLedger};
+
+/// What outlives a process.
+#[derive(Default)]
+struct Stores(MemoryBlocks, MemoryLedger);
 
 struct Running {
     stopper: Stopper,
@@ -30,18 +35,19 @@ fn maker() -> impl MakeWorker<FileSd> {
 }
 
 impl Running {
-    async fn start(store: &MemoryStore, outputs: &[Output]) -> Self {
+    async fn start(store: &Stores, outputs: &[Output]) -> Self {
         let (stopper, registry) = (Stopper::new(), prometheus::Registry::new());
-        let store: Arc<dyn Store> = Arc::new(store.clone());
+        let blocks: Arc<dyn Blocks> = Arc::new(store.0.clone());
         let (updates, receiver) = mpsc::channel(1);
         let metrics = roster::metrics::Metrics::register(&registry).unwrap();
-        let (roster, _task) = Roster::start(&stopper, Arc::clone(&store), metrics, receiver);
+        let (roster, _task) = Roster::start(&stopper, blocks, metrics, receiver);
         let (outputs, configured) = watch::channel(Some(outputs.into()));
         let (sender, wanted) = watch::channel(None);
         let stop = stopper.token().clone();
         stopper.spawn("file_sd", desired(configured, roster.watch(), |it| it, sender, stop));
         let metrics = reconcile::metrics::Metrics::register(&registry).unwrap();
-        let statuses = Reconciler::start(store, maker(), wanted.clone(), metrics, &stopper);
+        let statuses =
+            Reconciler::start(Arc::new(store.1.clone()) as Arc<dyn Ledger>, maker(), wanted.clone(), metrics, &stopper);
         roster.set_jobs(vec![job("a", "p/1"), job("b", "p/2")]).await;
         Self { stopper, updates, roster, outputs, desired: wanted, statuses }
     }
@@ -111,7 +117,7 @@ fn files_follow_the_roster_and_unknown_is_not_empty() {
         let folder = Folder::new();
         let (json, yaml) = (folder.path("a.json"), folder.path("sub/both.yml"));
         let outputs = [output(json.clone(), Format::Json, &["a"]), output(yaml.clone(), Format::Yaml, &["a", "b"])];
-        let it = Running::start(&MemoryStore::new(), &outputs).await;
+        let it = Running::start(&Stores::default(), &outputs).await;
         it.report("p/1", &["x:1", "y:1"]).await;
         until("the file of the known job is there", || has(&json, &["x:1", "y:1"])).await;
         let id = format!("file_sd:{}", yaml.display());
@@ -128,7 +134,7 @@ fn files_follow_the_roster_and_unknown_is_not_empty() {
 #[test]
 fn a_restart_neither_empties_nor_touches_a_file() {
     leak_checked(async || {
-        let (folder, store) = (Folder::new(), MemoryStore::new());
+        let (folder, store) = (Folder::new(), Stores::default());
         let path = folder.path("a.yml");
         let outputs = [output(path.clone(), Format::Yaml, &["a"])];
         let it = Running::start(&store, &outputs).await;
@@ -151,14 +157,14 @@ fn a_restart_neither_empties_nor_touches_a_file() {
 #[test]
 fn a_file_stays_when_its_output_is_removed() {
     leak_checked(async || {
-        let (folder, store) = (Folder::new(), MemoryStore::new());
+        let (folder, store) = (Folder::new(), Stores::default());
         let path = folder.path("a.json");
         let it = Running::start(&store, &[output(path.clone(), Format::Json, &["a"])]).await;
         it.report("p/1", &["x:1"]).await;
         until("the file is there", || has(&path, &["x:1"])).await;
         it.outputs.send_replace(Some([].into()));
         until("the worker is gone", || it.statuses.all().is_empty()).await;
-        assert_eq!(store.workers().await.unwrap(), []);
+        assert_eq!(store.1.read(&Member::local()).await.unwrap().workers, []);
         assert!(has(&path, &["x:1"]));
         it.stop().await;
     });
@@ -168,7 +174,7 @@ fn a_file_stays_when_its_output_is_removed() {
 fn a_path_that_is_a_folder_is_refused_until_the_output_changes() {
     leak_checked(async || {
         let folder = Folder::new();
-        let it = Running::start(&MemoryStore::new(), &[output(folder.root().to_owned(), Format::Json, &["a"])]).await;
+        let it = Running::start(&Stores::default(), &[output(folder.root().to_owned(), Format::Json, &["a"])]).await;
         it.report("p/1", &["x:1"]).await;
         until("it is refused", || it.statuses.all().iter().any(|it| it.state == Phase::Cancelled)).await;
         let error = it.statuses.all().remove(0).last_error.expect("it says why");
@@ -185,7 +191,7 @@ fn a_storm_is_coalesced_and_its_end_is_written() {
     leak_checked(async || {
         let folder = Folder::new();
         let path = folder.path("a.json");
-        let it = Running::start(&MemoryStore::new(), &[output(path.clone(), Format::Json, &["a"])]).await;
+        let it = Running::start(&Stores::default(), &[output(path.clone(), Format::Json, &["a"])]).await;
         let (mut wanted, counting) = (it.desired.clone(), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
         let changes = Arc::clone(&counting);
         let stop = it.stopper.token().clone();

@@ -5,11 +5,15 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crate::store::{Precondition, StoreError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::store::StoreError;
+use crate::store::ledger::Precondition;
 
 /// A failure that has yet to be told with the name of the file.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     Precondition(Precondition),
     Newer { found: u64, supported: u64 },
     Record { table: &'static str, key: String, source: serde_json::Error },
@@ -51,12 +55,16 @@ impl Fault {
         match self {
             Self::Precondition(precondition) => StoreError::Precondition(precondition),
             Self::Newer { found, supported } => StoreError::Newer { path, found, supported },
-            Self::Record { table, key, source } => StoreError::Record { path, table, key, source },
+            Self::Record { table, key, source } => {
+                StoreError::Record { store: path.display().to_string(), table, key, source }
+            }
             Self::Panicked(text) => StoreError::Damaged { path, source: text.into() },
             Self::Database(redb::Error::Io(source)) if !damage => io_error(path, source),
             Self::Database(redb::Error::DatabaseAlreadyOpen) => StoreError::InUse { path },
             Self::Database(error) if damage => StoreError::Damaged { path, source: error.into() },
-            Self::Database(error) => StoreError::Backend { path, source: error.into() },
+            Self::Database(error) => {
+                StoreError::Backend { store: format!("the database {}", path.display()), source: error.into() }
+            }
         }
     }
 }
@@ -78,4 +86,18 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fa
 fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// A record as it is stored.
+pub(in crate::store) fn encode(record: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).expect("a record is plain data with text as keys")
+}
+
+/// A stored record; the table and the key are for the error.
+pub(in crate::store) fn decode<T: DeserializeOwned>(
+    table: &'static str,
+    key: &dyn std::fmt::Display,
+    bytes: &[u8],
+) -> Result<T, Fault> {
+    serde_json::from_slice(bytes).map_err(|source| Fault::Record { table, key: key.to_string(), source })
 }

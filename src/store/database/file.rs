@@ -1,0 +1,110 @@
+//! The files of the embedded stores: the lock, the opening, and what happens to a damaged file.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use redb::backends::FileBackend;
+use tracing::error;
+
+use super::fault::{Fault, caught, io_error};
+use super::format::Format;
+use crate::store::StoreError;
+
+/// How a database is opened; the flag asks for a check of every page.
+pub(in crate::store) type Opener = fn(&Path, bool) -> Result<redb::Database, redb::DatabaseError>;
+
+/// Pages that a database keeps in memory. The roster itself is not read from here.
+const CACHE: usize = 8 * 1024 * 1024;
+
+/// Nobody but the agent has to read what was discovered.
+const MODE: u32 = 0o600;
+
+/// A folder that belongs to this process as long as a clone of this lives.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Lock {
+    folder: PathBuf,
+    _file: Arc<File>,
+}
+
+impl Lock {
+    /// Makes the folder if need be, and locks it.
+    pub(in crate::store) fn take(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(|source| io_error(folder, source))?;
+        let path = folder.join("roster.lock");
+        let file = File::options().create(true).truncate(false).write(true).mode(MODE).open(&path);
+        let file = file.map_err(|source| io_error(&path, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_path_buf(), _file: Arc::new(file) }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
+            Err(TryLockError::Error(source)) => Err(io_error(path, source)),
+        }
+    }
+}
+
+/// Where a database is and how it is opened.
+#[derive(Debug)]
+pub(super) struct DatabaseFile {
+    pub(super) path: PathBuf,
+    format: &'static Format,
+    opener: Opener,
+    _lock: Lock,
+}
+
+impl DatabaseFile {
+    pub(super) fn new(lock: &Lock, format: &'static Format, opener: Opener) -> Self {
+        Self { path: lock.folder.join(format.file), format, opener, _lock: lock.clone() }
+    }
+
+    /// Opens the database at start. A damaged one is moved aside, and an empty one takes its place: a store that refuses
+    /// to open would keep the whole agent down.
+    pub(super) fn open_or_replace(&self) -> Result<redb::Database, StoreError> {
+        let damage = match self.try_open(true) {
+            Err(fault) if fault.is_damage() => fault.at(&self.path),
+            result => return result.map_err(|fault| fault.at(&self.path)),
+        };
+        let aside = self.move_aside().map_err(|source| io_error(&self.path, source))?;
+        error!(
+            error = %rosterd_model::Report::of(&damage), code = rosterd_model::Coded::code(&damage),
+            moved_to = %aside.display(),
+            "a damaged store was moved aside and is empty now: {}", self.format.when_lost
+        );
+        self.try_open(true).map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Opens the database again after a failure.
+    pub(super) fn open(&self) -> Result<redb::Database, StoreError> {
+        self.try_open(false).map_err(|fault| fault.at(&self.path))
+    }
+
+    fn try_open(&self, check: bool) -> Result<redb::Database, Fault> {
+        caught(|| {
+            let database = (self.opener)(&self.path, check)?;
+            self.format.prepare(&database)?;
+            Ok(database)
+        })
+    }
+
+    fn move_aside(&self) -> io::Result<PathBuf> {
+        let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let names = (0u32..).map(|n| if n == 0 { time.clone() } else { format!("{time}-{n}") });
+        let paths = names.map(|name| self.path.with_file_name(format!("{}.corrupt-{name}", self.format.file)));
+        for aside in paths {
+            if !aside.try_exists()? {
+                std::fs::rename(&self.path, &aside)?;
+                return Ok(aside);
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AlreadyExists))
+    }
+}
+
+/// Opens a database as the agent does.
+pub(in crate::store) fn open_file(path: &Path, check: bool) -> Result<redb::Database, redb::DatabaseError> {
+    let file = File::options().create(true).truncate(false).read(true).write(true).mode(MODE).open(path)?;
+    let mut builder = redb::Database::builder();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(check).create_with_backend(FileBackend::new(file)?)
+}

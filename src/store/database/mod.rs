@@ -1,0 +1,108 @@
+//! A redb database in a file of its own: opened, migrated, opened again after a failure, moved aside when it is damaged.
+//! Knows neither blocks nor the ledger. Blocking work runs on the blocking threads of the runtime.
+
+mod fault; // failures inside the database
+mod file; // the lock of the folder, opening, damaged files
+mod format; // versions and migrations
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
+use rosterd_tasks::blocking;
+
+use super::StoreError;
+use fault::caught;
+
+pub(super) use fault::{Fault, decode, encode};
+pub(super) use file::{Lock, Opener, open_file};
+pub(super) use format::Format;
+
+/// A database. Cloning shares it.
+#[derive(Debug, Clone)]
+pub(super) struct Database(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    file: file::DatabaseFile,
+    /// Held by whoever writes.
+    writing: Mutex<()>,
+    /// `None` after a failure, until the next use.
+    opened: RwLock<Option<redb::Database>>,
+}
+
+impl Database {
+    /// Opens the database of this name in the locked folder, which stays locked as long as the database lives.
+    pub(super) fn open(lock: &Lock, format: &'static Format, opener: Opener) -> Result<Self, StoreError> {
+        let file = file::DatabaseFile::new(lock, format, opener);
+        let opened = RwLock::new(Some(file.open_or_replace()?));
+        Ok(Self(Arc::new(Inner { file, writing: Mutex::new(()), opened })))
+    }
+
+    /// Reads what is there at one moment.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.with_open(|database| read(&database.begin_read()?))).await
+    }
+
+    /// Writes in one transaction, which is durable when this returns. When `write` fails, nothing has changed.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_and(write, |_| {}).await
+    }
+
+    /// Like [`write`](Self::write); `ended` sees the result before another transaction begins, also when nobody waits
+    /// for it any more.
+    pub(super) async fn write_and<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<T, Fault> + Send + 'static,
+        ended: impl FnOnce(Result<&T, &StoreError>) + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.0);
+        let work = move |database: &redb::Database| {
+            let transaction = database.begin_write()?;
+            let written = write(&transaction)?;
+            transaction.commit()?;
+            Ok(written)
+        };
+        blocking(move || {
+            let _turn = inner.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = inner.with_open(work);
+            ended(result.as_ref());
+            result
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// Runs a use of the database, and closes it when it failed in a way that it does not recover from.
+    fn with_open<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let result = loop {
+            let database = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(database) = &*database {
+                break caught(|| work(database));
+            }
+            drop(database);
+            self.reopen()?;
+        };
+        if result.as_ref().is_err_and(Fault::needs_reopening) {
+            *self.opened.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        result.map_err(|fault| fault.at(&self.file.path))
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.is_none() {
+            *opened = Some(self.file.open()?);
+        }
+        Ok(())
+    }
+}

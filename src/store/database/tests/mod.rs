@@ -1,0 +1,218 @@
+//! Opening, refusing, permissions, migrations and damage.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use redb::{ReadableTable, TableDefinition};
+use rosterd_model::Coded;
+use rosterd_testkit::leak_checked_live;
+
+use super::format::Step;
+use super::*;
+use crate::store::blocks::tests::{self as blocks, block, put};
+use crate::store::ledger::tests::{self as ledger, transaction, worker};
+use crate::store::ledger::{Ledger, Picture, Write};
+use crate::store::tests::block_on;
+use crate::store::{Blocks, open_folder};
+
+#[test]
+fn two_agents_cannot_share_a_folder() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let (blocks, ledger) = open_folder(folder.path()).await.unwrap();
+        for _ in 0..2 {
+            let error = open_folder(folder.path()).await.expect_err("the folder is taken");
+            assert_eq!(error.code(), "store_in_use");
+            assert!(error.to_string().contains("roster.lock"), "{error}");
+        }
+        drop(blocks);
+        open_folder(folder.path()).await.expect_err("the ledger is still in use");
+        drop(ledger);
+        open_folder(folder.path()).await.unwrap();
+    });
+}
+
+#[test]
+fn nobody_else_may_read_the_files() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let _stores = open_folder(folder.path()).await.unwrap();
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+            names.push(entry.file_name().into_string().unwrap());
+        }
+        names.sort();
+        assert_eq!(names, ["ledger.redb", "roster.lock", "roster.redb"]);
+    });
+}
+
+/// The names in the folder that tell of a damaged store.
+fn moved_aside(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.to_string_lossy().contains(".redb.corrupt-")).collect()
+}
+
+#[test]
+fn a_file_that_is_no_database_is_moved_aside() {
+    leak_checked_live(|| async {
+        for garbage in [&b"not a database"[..], &[0; 100_000], &[0xff; 5000]] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("roster.redb"), garbage).unwrap();
+            fs::write(folder.path().join("ledger.redb"), garbage).unwrap();
+            let (store, decided) = open_folder(folder.path()).await.unwrap();
+            assert_eq!(blocks::content(&store).await, []);
+            assert_eq!(ledger::content(&decided).await, Picture::default());
+            store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
+            let aside = moved_aside(folder.path());
+            assert_eq!(aside.len(), 2);
+            assert_eq!(fs::read(&aside[0]).unwrap(), garbage);
+            drop((store, decided));
+            let (store, _) = open_folder(folder.path()).await.unwrap();
+            assert_eq!(store.providers().await.unwrap(), ["p"]);
+            assert_eq!(moved_aside(folder.path()), aside, "the new store is fine");
+        }
+    });
+}
+
+#[test]
+fn a_cut_off_file_is_moved_aside_and_the_other_store_stays() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, decided) = open_folder(folder.path()).await.unwrap();
+        let many = (0..500).map(|id| block(id, &"x".repeat(1000))).collect();
+        store.apply(vec![put("p", many)]).await.unwrap();
+        decided.apply(transaction(vec![Write::PutWorker(worker("w", Some(1)))])).await.unwrap();
+        drop((store, decided));
+        let file = File::options().write(true).open(folder.path().join("roster.redb")).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        drop(file);
+        let (store, decided) = open_folder(folder.path()).await.unwrap();
+        assert_eq!(blocks::content(&store).await, []);
+        assert_eq!(ledger::content(&decided).await.workers, [worker("w", Some(1))]);
+        assert_eq!(moved_aside(folder.path()).len(), 1);
+    });
+}
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+#[test]
+fn the_store_of_a_newer_rosterd_is_refused_and_left_alone() {
+    leak_checked_live(|| async {
+        for name in ["roster.redb", "ledger.redb"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            let database = redb::Database::create(&path).unwrap();
+            let write = database.begin_write().unwrap();
+            write.open_table(META).unwrap().insert("format", 1000).unwrap();
+            write.commit().unwrap();
+            drop(database);
+            let error = open_folder(folder.path()).await.expect_err("it is newer");
+            assert_eq!(error.code(), "store_format_newer");
+            assert!(error.to_string().contains(&format!("{name} has format 1000")), "{error}");
+            assert!(moved_aside(folder.path()).is_empty() && path.exists());
+        }
+    });
+}
+
+/// Writes a file as the first release did.
+fn first_release(path: &Path) {
+    let database = redb::Database::create(path).unwrap();
+    let write = database.begin_write().unwrap();
+    {
+        let mut groups = write.open_table(TableDefinition::<(&str, u64), &[u8]>::new("groups")).unwrap();
+        groups.insert(("dns/0123456789abcdef", 0), &b"x"[..]).unwrap();
+        let mut operations = write.open_table(TableDefinition::<u64, &[u8]>::new("operations")).unwrap();
+        let pending = br#"{"id":1,"worker":"w","kind":"file_sd","action":"start","revision":null}"#;
+        operations.insert(1, &pending[..]).unwrap();
+        let mut workers = write.open_table(TableDefinition::<&str, &[u8]>::new("workers")).unwrap();
+        workers.insert("w", &br#"{"id":"w","kind":"file_sd","desired":null,"actual":null}"#[..]).unwrap();
+        let mut meta = write.open_table(META).unwrap();
+        meta.insert("format", 1).unwrap();
+        meta.insert("sequence", 17).unwrap();
+    }
+    write.commit().unwrap();
+}
+
+#[test]
+fn the_store_of_the_first_release_is_taken_over() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        first_release(&folder.path().join("roster.redb"));
+        for _ in 0..2 {
+            let (store, decided) = open_folder(folder.path()).await.unwrap();
+            assert!(moved_aside(folder.path()).is_empty(), "it is old, not damaged");
+            assert_eq!(store.blocks("dns/0123456789abcdef", 0, 9).await.unwrap(), []);
+            assert_eq!(ledger::content(&decided).await, Picture::default());
+            store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
+        }
+        let (store, _) = open_folder(folder.path()).await.unwrap();
+        assert_eq!(store.providers().await.unwrap(), ["p"], "what came afterwards stays");
+    });
+}
+
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+
+#[test]
+fn an_older_store_migrates_by_each_missing_step_once() {
+    fn make(write: &WriteTransaction) -> Result<(), Fault> {
+        write.open_table(NUMBERS)?;
+        Ok(())
+    }
+    fn add_ten(write: &WriteTransaction) -> Result<(), Fault> {
+        write.open_table(NUMBERS)?.insert("a", 10)?;
+        Ok(())
+    }
+    fn double(write: &WriteTransaction) -> Result<(), Fault> {
+        let mut numbers = write.open_table(NUMBERS)?;
+        let number = numbers.get("a")?.map_or(0, |number| number.value());
+        numbers.insert("a", number * 2)?;
+        Ok(())
+    }
+    const STEPS: [Step; 2] = [add_ten, double];
+    let with = |steps| Format { file: "x.redb", make, steps, when_lost: "" };
+    let folder = tempfile::tempdir().unwrap();
+    let database = redb::Database::create(folder.path().join("x.redb")).unwrap();
+    with(&STEPS[..0]).prepare(&database).unwrap();
+    with(&STEPS[..1]).prepare(&database).unwrap();
+    with(&STEPS).prepare(&database).unwrap();
+    with(&STEPS).prepare(&database).unwrap();
+    let numbers = database.begin_read().unwrap().open_table(NUMBERS).unwrap();
+    assert_eq!(numbers.get("a").unwrap().unwrap().value(), 20);
+    let newer = with(&STEPS[..1]).prepare(&database).expect_err("it was migrated further");
+    assert!(matches!(newer, Fault::Newer { found: 3, supported: 2 }));
+}
+
+/// The store either has everything or is empty, with the damaged file moved aside.
+async fn survives_damage(damage: Vec<(prop::sample::Index, u8)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("roster.redb");
+    let (store, _) = open_folder(folder.path()).await.unwrap();
+    store.apply(vec![put("p", (0..20).map(|id| block(id, &"text".repeat(100))).collect())]).await.unwrap();
+    let whole = blocks::content(&store).await;
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    for (index, mask) in damage {
+        let index = index.index(bytes.len());
+        bytes[index] ^= mask;
+    }
+    fs::write(&path, bytes).unwrap();
+    let (store, _) = open_folder(folder.path()).await.unwrap();
+    let found = blocks::content(&store).await;
+    let replaced = !moved_aside(folder.path()).is_empty();
+    assert!(found == whole && !replaced || found.is_empty(), "{found:?}, replaced: {replaced}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_damage_costs_the_content_but_never_the_start(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), 1..=255u8), 1..20)
+    ) {
+        block_on(survives_damage(damage));
+    }
+}

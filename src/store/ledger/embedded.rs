@@ -1,0 +1,162 @@
+//! The ledger in a file of its own, by redb.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+
+use super::watch::Feed;
+use super::{
+    Change, Ledger, Member, OperationId, Picture, Precondition, Transaction, Version, Watch, WorkerState, Write,
+};
+use crate::store::StoreError;
+use crate::store::database::{Database, Fault, Format, Lock, Opener, decode, encode};
+
+/// Pending operations by member and number.
+const OPERATIONS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("operations");
+/// States of workers by member and id.
+const WORKERS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("workers");
+const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
+
+/// The key of the version among the counters.
+const VERSION: &str = "version";
+
+/// What the file looks like.
+static FORMAT: Format =
+    Format { file: "ledger.redb", make, steps: &[], when_lost: "what has to be done is decided again" };
+
+/// The default of an agent: `ledger.redb` in the folder of the store. Cloning shares it.
+///
+/// A full disk or another failure of the system is an error of the call that met it; the next call opens the database
+/// again.
+#[derive(Debug, Clone)]
+pub struct EmbeddedLedger {
+    database: Database,
+    feed: Arc<Feed>,
+}
+
+impl EmbeddedLedger {
+    /// Opens or makes the file. Blocks the thread.
+    pub(in crate::store) fn open(lock: &Lock, opener: Opener) -> Result<Self, StoreError> {
+        Ok(Self { database: Database::open(lock, &FORMAT, opener)?, feed: Arc::default() })
+    }
+}
+
+#[async_trait]
+impl Ledger for EmbeddedLedger {
+    async fn apply(&self, transaction: Transaction) -> Result<Version, StoreError> {
+        let (feed, member) = (Arc::clone(&self.feed), transaction.member.clone());
+        let write = move |write: &WriteTransaction| apply(write, &transaction);
+        let tell = move |applied: Result<&(Version, Vec<Change>), &StoreError>| match applied {
+            Ok((version, changes)) => feed.changed(&member, *version, changes.clone()),
+            Err(StoreError::Precondition(_)) => {}
+            // It may have happened all the same.
+            Err(_) => feed.missed(),
+        };
+        let (version, _) = self.database.write_and(write, tell).await?;
+        Ok(version)
+    }
+
+    async fn read(&self, member: &Member) -> Result<Picture, StoreError> {
+        let member = member.clone();
+        self.database.read(move |read| picture(read, member.as_str())).await
+    }
+
+    async fn watch(&self, member: &Member) -> Result<Watch, StoreError> {
+        Ok(self.feed.watch(member))
+    }
+}
+
+fn make(write: &WriteTransaction) -> Result<(), Fault> {
+    write.open_table(OPERATIONS)?;
+    write.open_table(WORKERS)?;
+    write.open_table(COUNTERS)?;
+    Ok(())
+}
+
+fn apply(write: &WriteTransaction, transaction: &Transaction) -> Result<(Version, Vec<Change>), Fault> {
+    let mut records = Records {
+        member: transaction.member.as_str(),
+        operations: write.open_table(OPERATIONS)?,
+        workers: write.open_table(WORKERS)?,
+    };
+    for precondition in &transaction.preconditions {
+        if !records.holds(precondition)? {
+            return Err(Fault::Precondition(precondition.clone()));
+        }
+    }
+    let mut changes = Vec::new();
+    for write in &transaction.writes {
+        changes.extend(records.carry_out(write)?);
+    }
+    let mut counters = write.open_table(COUNTERS)?;
+    let before = counters.get(VERSION)?.map_or(0, |version| version.value());
+    let version = before + u64::from(!changes.is_empty());
+    if version > before {
+        counters.insert(VERSION, version)?;
+    }
+    Ok((Version(version), changes))
+}
+
+/// The records of a member, to be written.
+struct Records<'txn> {
+    member: &'txn str,
+    operations: Table<'txn, (&'static str, u64), &'static [u8]>,
+    workers: Table<'txn, (&'static str, &'static str), &'static [u8]>,
+}
+
+impl Records<'_> {
+    fn holds(&self, precondition: &Precondition) -> Result<bool, Fault> {
+        match precondition {
+            Precondition::RevisionIs { worker, revision } => {
+                let state = self.workers.get((self.member, worker.as_str()))?;
+                let state: Option<WorkerState> =
+                    state.map(|state| decode("workers", worker, state.value())).transpose()?;
+                Ok(state.and_then(|state| state.revision) == *revision)
+            }
+            Precondition::OperationPending(id) => Ok(self.operations.get((self.member, id.0))?.is_some()),
+        }
+    }
+
+    fn carry_out(&mut self, write: &Write) -> Result<Option<Change>, Fault> {
+        let member = self.member;
+        Ok(match write {
+            Write::PutOperation(operation) => {
+                let (id, bytes) = (operation.id, encode(operation));
+                let before = self.operations.insert((member, id.0), &*bytes)?;
+                let same = before.is_some_and(|before| before.value() == bytes);
+                (!same).then(|| Change::Operation { id, now: Some(operation.clone()) })
+            }
+            Write::DeleteOperation(id) => {
+                self.operations.remove((member, id.0))?.map(|_| Change::Operation { id: *id, now: None })
+            }
+            Write::PutWorker(state) => {
+                let bytes = encode(state);
+                let before = self.workers.insert((member, state.id.as_str()), &*bytes)?;
+                let same = before.is_some_and(|before| before.value() == bytes);
+                (!same).then(|| Change::Worker { id: state.id.clone(), now: Some(state.clone()) })
+            }
+            Write::DeleteWorker(id) => {
+                self.workers.remove((member, id.as_str()))?.map(|_| Change::Worker { id: id.clone(), now: None })
+            }
+        })
+    }
+}
+
+fn picture(read: &ReadTransaction, member: &str) -> Result<Picture, Fault> {
+    let version = read.open_table(COUNTERS)?.get(VERSION)?.map_or(0, |version| version.value());
+    let mut operations = Vec::new();
+    for entry in read.open_table(OPERATIONS)?.range((member, 0)..=(member, u64::MAX))? {
+        let (key, bytes) = entry?;
+        operations.push(decode("operations", &OperationId(key.value().1), bytes.value())?);
+    }
+    let mut workers = Vec::new();
+    for entry in read.open_table(WORKERS)?.range((member, "")..)? {
+        let (key, bytes) = entry?;
+        if key.value().0 != member {
+            break;
+        }
+        workers.push(decode("workers", &key.value().1, bytes.value())?);
+    }
+    Ok(Picture { version: Version(version), operations, workers })
+}

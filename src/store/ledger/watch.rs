@@ -1,0 +1,79 @@
+//! Who is told of changes.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{Change, Member, Version};
+
+/// How many transactions a reader may be behind. One that is further behind is told that it missed some.
+const BEHIND: usize = 256;
+
+/// What a reader is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A transaction made records different.
+    Changed {
+        /// Its version.
+        version: Version,
+        /// What it changed, in its order.
+        changes: Arc<[Change]>,
+    },
+    /// Some changes cannot be told: read everything again.
+    Missed,
+}
+
+/// Tells of the changes of one member's records, in their order.
+#[derive(Debug)]
+pub struct Watch {
+    member: Member,
+    told: broadcast::Receiver<(Option<Member>, News)>,
+}
+
+impl Watch {
+    /// The next news; `None` when the ledger is gone. Safe to drop at any time.
+    pub async fn next(&mut self) -> Option<News> {
+        loop {
+            match self.told.recv().await {
+                Ok((member, news)) if member.as_ref().is_none_or(|member| *member == self.member) => return Some(news),
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => return Some(News::Missed),
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// A backend's end. It never waits for a reader.
+#[derive(Debug)]
+pub(super) struct Feed(broadcast::Sender<(Option<Member>, News)>);
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(BEHIND))
+    }
+}
+
+impl Feed {
+    pub(super) fn watch(&self, member: &Member) -> Watch {
+        Watch { member: member.clone(), told: self.0.subscribe() }
+    }
+
+    /// Tells of a transaction. To be called in the order of versions.
+    pub(super) fn changed(&self, member: &Member, version: Version, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            self.tell(Some(member.clone()), News::Changed { version, changes: changes.into() });
+        }
+    }
+
+    /// Tells everybody to read again.
+    pub(super) fn missed(&self) {
+        self.tell(None, News::Missed);
+    }
+
+    fn tell(&self, member: Option<Member>, news: News) {
+        // It fails when nobody watches.
+        self.0.send((member, news)).ok();
+    }
+}

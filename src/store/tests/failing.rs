@@ -1,0 +1,69 @@
+//! A backend that fails when it is told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+
+use super::Tested;
+use crate::store::ledger::{Ledger, Member, Picture, Transaction, Version, Watch};
+use crate::store::{Block, Blocks, BlocksChange, StoreError};
+
+/// Stands before a backend. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Failing<S> {
+    pub(crate) backend: S,
+    writes: Arc<AtomicBool>,
+}
+
+impl<S> Failing<S> {
+    /// Whether writes fail from now on.
+    pub(crate) fn fail_writes(&self, fail: bool) {
+        self.writes.store(fail, Ordering::Relaxed);
+    }
+
+    /// For a suite.
+    pub(crate) fn tested(self) -> Tested<Self> {
+        let writes = Arc::clone(&self.writes);
+        Tested { store: self, fail: Box::new(move |fail| writes.store(fail, Ordering::Relaxed)) }
+    }
+}
+
+fn check(told_to_fail: &AtomicBool) -> Result<(), StoreError> {
+    if told_to_fail.load(Ordering::Relaxed) {
+        return Err(StoreError::Backend { store: "the store of a test".to_owned(), source: "it was told to".into() });
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl<S: Blocks> Blocks for Failing<S> {
+    async fn apply(&self, changes: Vec<BlocksChange>) -> Result<(), StoreError> {
+        check(&self.writes)?;
+        self.backend.apply(changes).await
+    }
+
+    async fn providers(&self) -> Result<Vec<String>, StoreError> {
+        self.backend.providers().await
+    }
+
+    async fn blocks(&self, provider: &str, from: u64, limit: usize) -> Result<Vec<Block>, StoreError> {
+        self.backend.blocks(provider, from, limit).await
+    }
+}
+
+#[async_trait]
+impl<S: Ledger> Ledger for Failing<S> {
+    async fn apply(&self, transaction: Transaction) -> Result<Version, StoreError> {
+        check(&self.writes)?;
+        self.backend.apply(transaction).await
+    }
+
+    async fn read(&self, member: &Member) -> Result<Picture, StoreError> {
+        self.backend.read(member).await
+    }
+
+    async fn watch(&self, member: &Member) -> Result<Watch, StoreError> {
+        self.backend.watch(member).await
+    }
+}
