@@ -4,7 +4,7 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::state::Effect;
-use super::view::{Knowledge, RosterView};
+use super::view::RosterView;
 
 /// Registered once for an agent.
 #[derive(Debug, Clone)]
@@ -57,8 +57,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Follows one event.
-    pub(super) fn observe(&self, effect: &Effect, view: &RosterView, seconds: f64) {
+    /// Follows one event. Costs as much as that changed.
+    pub(super) fn observe(&self, effect: &Effect, view: &RosterView, restored: usize, seconds: f64) {
         self.duration.observe(seconds);
         self.relabelled.inc_by(effect.tally.relabelled);
         for (name, delta) in &effect.jobs {
@@ -78,12 +78,7 @@ impl Metrics {
             self.added.with_label_values(&[name]).inc_by(delta.added);
             self.removed.with_label_values(&[name]).inc_by(delta.removed);
         }
-        let providers = view.jobs().flat_map(|job| job.providers());
-        let mut restored: Vec<_> =
-            providers.filter(|(_, known)| *known == Knowledge::Restored).map(|(key, _)| key).collect();
-        restored.sort();
-        restored.dedup();
-        self.restored.set(i64::try_from(restored.len()).unwrap_or(i64::MAX));
+        self.restored.set(i64::try_from(restored).unwrap_or(i64::MAX));
     }
 
     /// Removes the metrics of a job that is gone. A job that never had any is no error.

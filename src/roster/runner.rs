@@ -193,7 +193,7 @@ impl Owner {
 
     fn publish(&mut self, effect: Effect, started: Instant) {
         let view = Arc::new(self.state.view());
-        self.metrics.observe(&effect, &view, started.elapsed().as_secs_f64());
+        self.metrics.observe(&effect, &view, self.state.restored(), started.elapsed().as_secs_f64());
         for (job, delta) in &effect.jobs {
             if delta.added + delta.removed > 0 {
                 let targets = view.job(job).map_or(0, |job| job.counts().targets);

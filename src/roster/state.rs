@@ -55,6 +55,8 @@ pub(super) struct Delta {
 #[derive(Debug, Default)]
 pub(super) struct State {
     providers: BTreeMap<ProviderKey, Provider>,
+    /// How many of them are restored.
+    restored: usize,
     jobs: BTreeMap<Arc<str>, Job>,
     bench: Workbench,
     view: RosterView,
@@ -66,6 +68,8 @@ struct Provider {
     knowledge: Knowledge,
     /// Sources that it could not read lately, as it told last.
     unread: Arc<UnreadSources>,
+    /// The jobs that use it.
+    jobs: Vec<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -84,13 +88,18 @@ impl State {
         self.view.clone()
     }
 
+    /// How many providers are known only from the store.
+    pub(super) fn restored(&self) -> usize {
+        self.restored
+    }
+
     /// Takes the jobs of a configuration in place of those before. A job that relabels as before is not relabelled.
     pub(super) fn set_jobs(&mut self, specs: Vec<JobSpec>) -> Effect {
         let mut effect = Effect::default();
         let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
         effect.forgotten = self.providers.keys().filter(|key| !used.contains(*key)).cloned().collect();
         for key in used {
-            self.providers.entry(key).or_insert_with(Provider::new);
+            self.providers.entry(key).or_insert_with(Provider::new).jobs.clear();
         }
         let mut before = std::mem::take(&mut self.jobs);
         for spec in specs {
@@ -111,13 +120,17 @@ impl State {
                 }
                 effect.jobs.insert(Arc::clone(&name), delta);
             }
+            for key in &job.spec.providers {
+                self.providers.get_mut(key).expect("each provider in use was added").jobs.push(Arc::clone(&name));
+            }
             self.jobs.insert(name, job);
         }
         for (name, job) in before {
             effect.jobs.insert(name, Delta { added: 0, removed: job.pages.len() as u64 });
         }
         for key in &effect.forgotten {
-            self.providers.remove(key);
+            let known = self.providers.remove(key).map(|provider| provider.knowledge);
+            self.restored -= usize::from(known == Some(Knowledge::Restored));
         }
         self.refresh_view(&effect);
         effect
@@ -132,6 +145,7 @@ impl State {
         let changes: Vec<_> = blocks.iter().map(|(id, block)| new(*id, block)).collect();
         provider.archive = Archive::restore(blocks);
         provider.knowledge = Knowledge::Restored;
+        self.restored += 1;
         self.spread(key, &changes, true, &mut effect);
         effect
     }
@@ -143,7 +157,8 @@ impl State {
         let Some(provider) = self.providers.get_mut(&update.provider) else { return effect };
         let first = update.whole && provider.knowledge != Knowledge::Synced;
         if first {
-            provider.knowledge = Knowledge::Synced;
+            let before = std::mem::replace(&mut provider.knowledge, Knowledge::Synced);
+            self.restored -= usize::from(before == Knowledge::Restored);
             effect.synced.push(update.provider.clone());
         }
         let key = update.provider.clone();
@@ -158,7 +173,8 @@ impl State {
         if changes.is_empty() && !news {
             return;
         }
-        for (name, job) in self.jobs.iter_mut().filter(|(_, job)| job.spec.providers.contains(key)) {
+        for name in self.providers.get(key).into_iter().flat_map(|provider| &provider.jobs) {
+            let job = self.jobs.get_mut(name).expect("a provider knows the jobs that use it");
             let delta = job.change(key, changes, &mut self.bench, &mut effect.tally);
             effect.jobs.insert(Arc::clone(name), delta);
         }
@@ -177,7 +193,7 @@ impl State {
 
 impl Provider {
     fn new() -> Self {
-        Self { archive: Archive::default(), knowledge: Knowledge::Unsynced, unread: Arc::default() }
+        Self { archive: Archive::default(), knowledge: Knowledge::Unsynced, unread: Arc::default(), jobs: Vec::new() }
     }
 
     /// Takes an update: what is stored of a source that could not be read stays until it can.

@@ -169,13 +169,36 @@ fn restored_targets_work_until_the_provider_speaks() {
     state.restore(&key("p/1"), blocks);
     let view = state.view();
     let restored = view.job("a").expect("the job exists");
-    assert_eq!((restored.servable(), restored.restored()), (Ok(()), vec![key("p/1")]));
+    assert_eq!((restored.servable(), restored.restored(), state.restored()), (Ok(()), vec![key("p/1")], 1));
     assert_eq!(instances(&state, "a"), ["h:1", "h:2"]);
     assert_eq!(restored.revision(), before.view().job("a").expect("the job exists").revision());
 
     let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true));
     assert_eq!((effect.tally.relabelled, effect.jobs[&Arc::from("a")]), (0, Delta { added: 0, removed: 1 }));
     assert!(state.view().job("a").expect("the job exists").restored().is_empty());
+    assert_eq!(state.restored(), 0);
+}
+
+#[test]
+fn a_restored_provider_that_no_job_uses_counts_no_more() {
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    state.restore(&key("p/1"), BTreeMap::new());
+    assert_eq!(state.restored(), 1);
+    state.set_jobs(vec![job("a", &["p/2"], "[]")]);
+    assert_eq!(state.restored(), 0);
+}
+
+#[test]
+fn a_view_tells_which_jobs_changed_since_another_one() {
+    let mut state = State::default();
+    state.set_jobs(vec![job("a", &["p/1"], "[]"), job("b", &["p/2"], "[]"), job("c", &["p/1"], "[]")]);
+    let before = state.view();
+    state.update(update("p/1", vec![group("s", &["h:1"])], true));
+    assert_eq!(state.view().changed_since(&before), BTreeSet::from(["a".into(), "c".into()]));
+    let before = state.view();
+    state.set_jobs(vec![job("a", &["p/1"], "[]"), job("d", &["p/1"], "[]")]);
+    assert_eq!(state.view().changed_since(&before), BTreeSet::from(["b".into(), "c".into(), "d".into()]));
 }
 
 #[test]
