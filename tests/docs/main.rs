@@ -5,6 +5,7 @@
 
 mod codes;
 mod configuration;
+mod contexts;
 mod dependencies;
 mod deploy;
 mod discoverer;
