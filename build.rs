@@ -1,6 +1,8 @@
 //! Links in the mechanisms: writes an `extern crate` for each `rosterd-discovery-<name>` among the dependencies, for an
 //! optional one if its feature is on. They register themselves, so that nothing else names them.
 
+#![expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by the environment")]
+
 use std::path::Path;
 
 /// What the name of a mechanism's crate begins with.

@@ -15,6 +15,7 @@ mod proxy; // which proxy a URL is reached by; pure
 mod redirect; // where a reply points to, and what may be sent there; pure
 mod send; // the client
 mod source; // strings that stand in the configuration or in a file that may change
+mod system; // what is taken from the machine: its name, environment and certificates
 #[cfg(test)]
 mod tests;
 mod tls; // certificates, versions
@@ -28,4 +29,4 @@ pub use fetch::{Connection, Fetch, Fetched};
 pub use message::{Request, Response};
 pub use rosterd_model::Secret;
 pub use send::{Client, Options};
-pub use tls::SystemRoots;
+pub use system::{Environment, System};

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use url::{Host, Url};
 
-use crate::ClientError;
 use crate::config::ProxySettings;
 use crate::headers::secret_headers;
+use crate::{ClientError, Environment};
 
 /// The proxies, and what is reached without them.
 #[derive(Debug, Clone, Default)]
@@ -34,19 +34,14 @@ enum Exception {
 }
 
 impl Proxies {
-    pub(crate) fn new(
-        settings: ProxySettings<'_>,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ClientError> {
+    pub(crate) fn new(settings: ProxySettings<'_>, environment: &Environment) -> Result<Self, ClientError> {
         let connect_header = secret_headers(settings.connect_header)?;
         if settings.from_environment {
-            let either = |upper: &str, lower: &str| {
-                environment(upper).filter(|value| !value.is_empty()).or_else(|| environment(lower)).unwrap_or_default()
-            };
+            let either = |name: &str| environment.either_case(name).unwrap_or_default();
             return Ok(Self {
-                http: from_environment("HTTP_PROXY", &either("HTTP_PROXY", "http_proxy"))?,
-                https: from_environment("HTTPS_PROXY", &either("HTTPS_PROXY", "https_proxy"))?,
-                exceptions: Some(exceptions(&either("NO_PROXY", "no_proxy"))),
+                http: from_environment("HTTP_PROXY", either("HTTP_PROXY"))?,
+                https: from_environment("HTTPS_PROXY", either("HTTPS_PROXY"))?,
+                exceptions: Some(exceptions(either("NO_PROXY"))),
                 connect_header,
             });
         }
@@ -167,8 +162,8 @@ mod tests {
 
     fn proxies(text: &str, environment: &[(&str, &str)]) -> Proxies {
         let config: HttpClientConfig = serde_yaml::from_str(text).expect(text);
-        let get = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Proxies::new(config.proxy(), get).expect(text)
+        let environment = environment.iter().copied().collect();
+        Proxies::new(config.proxy(), &environment).expect(text)
     }
 
     fn of<'a>(proxies: &'a Proxies, url: &str) -> Option<&'a str> {

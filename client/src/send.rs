@@ -16,7 +16,7 @@ use crate::proxy::Proxies;
 use crate::redirect;
 use crate::tls::Tls;
 use crate::transport::Transport;
-use crate::{ClientError, HttpClientConfig, Request, Response, SystemRoots};
+use crate::{ClientError, HttpClientConfig, Request, Response, System};
 
 /// What is not for the user to configure here.
 #[derive(Debug, Clone)]
@@ -31,8 +31,9 @@ pub struct Options {
     pub gzip: bool,
     /// Whether new connections go to the addresses of a host by turns, instead of to the first one that answers.
     pub by_turns: bool,
-    /// The certificates to trust when the configuration names none.
-    pub roots: SystemRoots,
+    /// The machine: the certificates to trust when the configuration names none, and the environment for
+    /// `proxy_from_environment`.
+    pub system: System,
 }
 
 impl Default for Options {
@@ -43,7 +44,7 @@ impl Default for Options {
             name: String::new(),
             gzip: true,
             by_turns: false,
-            roots: SystemRoots::default(),
+            system: System::default(),
         }
     }
 }
@@ -84,8 +85,8 @@ impl Client {
     /// Makes a client whose requests fail as long as certificates cannot be read or used. Fails when the settings
     /// themselves are of no use.
     pub fn unchecked(config: &HttpClientConfig, options: Options) -> Result<Self, ClientError> {
-        let tls = Tls::new(&config.tls_config, config.enable_http2, options.roots.clone())?;
-        let proxies = Proxies::new(config.proxy(), |name| std::env::var(name).ok())?;
+        let tls = Tls::new(&config.tls_config, config.enable_http2, options.system.clone())?;
+        let proxies = Proxies::new(config.proxy(), options.system.environment())?;
         let user_agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|error| ClientError::settings_because("the user agent", error))?;
         Ok(Self(Arc::new(Shared {

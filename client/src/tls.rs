@@ -1,7 +1,7 @@
 //! TLS as configured: which servers are trusted, who the client is, which versions are spoken.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,29 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::source::{self, Source};
-use crate::{ClientError, TlsConfig, TlsVersion};
-
-/// The certificates that the system trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
-///
-/// They are read when the first connection needs them. Clones share them: give clients that are made together one
-/// value, and they are read and kept once.
-#[derive(Debug, Clone, Default)]
-pub struct SystemRoots(Arc<OnceLock<Arc<RootCertStore>>>);
-
-impl SystemRoots {
-    fn get(&self) -> Arc<RootCertStore> {
-        let load = || {
-            let found = rustls_native_certs::load_native_certs();
-            for error in &found.errors {
-                tracing::warn!(%error, "cannot read some certificates that the system trusts");
-            }
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(found.certs);
-            Arc::new(roots)
-        };
-        Arc::clone(self.0.get_or_init(load))
-    }
-}
+use crate::{ClientError, System, TlsConfig, TlsVersion};
 
 /// `tls_config`, ready to make connections.
 pub(crate) struct Tls {
@@ -45,7 +23,7 @@ pub(crate) struct Tls {
     server_name: Option<ServerName<'static>>,
     verify: bool,
     http2: bool,
-    roots: SystemRoots,
+    system: System,
 }
 
 /// The contents of all files of [`Tls`]. When they change, connections have to be made anew.
@@ -57,7 +35,7 @@ pub(crate) struct Material {
 }
 
 impl Tls {
-    pub(crate) fn new(config: &TlsConfig, http2: bool, roots: SystemRoots) -> Result<Self, ClientError> {
+    pub(crate) fn new(config: &TlsConfig, http2: bool, system: System) -> Result<Self, ClientError> {
         let server_name = match config.server_name.as_str() {
             "" => None,
             name => Some(
@@ -74,7 +52,7 @@ impl Tls {
             server_name,
             verify: !config.insecure_skip_verify,
             http2,
-            roots,
+            system,
         })
     }
 
@@ -98,7 +76,7 @@ impl Tls {
         let roots = match (&material.ca, self.verify) {
             (_, false) => Arc::new(RootCertStore::empty()),
             (Some(ca), true) => Arc::new(self.trust(ca)?),
-            (None, true) => self.roots.get(),
+            (None, true) => self.system.roots(),
         };
         let builder = match self.verifier(&roots)? {
             Some(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),

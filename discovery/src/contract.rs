@@ -1,7 +1,10 @@
 //! What the manager and a mechanism owe each other.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use rosterd_model::TargetGroup;
+use rosterd_tasks::{Machine, Schedule};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -59,10 +62,19 @@ pub struct Context {
     pub stop: CancellationToken,
     /// The name of the provider, for logs: `<mechanism>/<hash>`.
     pub provider: std::sync::Arc<str>,
+    /// The machine, so that others do not read the same source at the same time.
+    pub machine: Machine,
     /// The counters of this provider.
     pub metrics: ProviderMetrics,
     /// Where a discoverer that survives a failure reports it.
     pub status: StatusHandle,
+}
+
+impl Context {
+    /// When to read at this interval: spread over providers, and over machines with the same configuration.
+    pub fn schedule(&self, interval: Duration) -> Schedule {
+        Schedule::new(interval, &self.provider).on(self.machine)
+    }
 }
 
 /// The updates were not taken because the discoverer has to end.

@@ -14,12 +14,13 @@ mod status;
 pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};
 pub use error::Error;
 pub use manager::{
-    Applied, Directory, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Unread,
-    UnreadSources, Update,
+    Applied, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Tools,
+    Unread, UnreadSources, Update,
 };
-pub use mechanism::{AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics};
+pub use mechanism::{AnyBuild, AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics, MechanismShared};
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
+pub use rosterd_client::{Environment, System};
 pub use status::{Failure, Presence, Status, StatusHandle};
 
 #[doc(hidden)]

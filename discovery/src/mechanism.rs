@@ -3,13 +3,16 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rosterd_client::System;
 use rosterd_model::Problem;
+use rosterd_tasks::Stopper;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Discoverer, Error};
+use crate::{Discoverer, Error, Mechanism};
 
 /// The configuration of a mechanism: one entry of its `<name>_sd_configs`.
 ///
@@ -21,6 +24,10 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
 
     /// Metrics of this mechanism beyond those every provider has; `()` if there are none.
     type Metrics: MechanismMetrics;
+
+    /// What all discoverers of this mechanism in one agent have in common: watches, credentials, connections; `()` if
+    /// nothing.
+    type Shared: MechanismShared;
 
     /// All that is wrong with the configuration.
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
@@ -36,16 +43,44 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
     }
 
     /// Makes a discoverer. Fails on what only shows now: an unreadable certificate, say.
-    fn build(&self, cx: Build<'_, Self::Metrics>) -> Result<Box<dyn Discoverer>, Error>;
+    fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error>;
 }
 
 /// What [`MechanismConfig::build`] is given.
 #[derive(Debug)]
-pub struct Build<'a, M> {
+pub struct Build<'a, C: MechanismConfig> {
     /// The mechanism's own metrics, registered once for all its discoverers.
-    pub metrics: &'a M,
+    pub metrics: &'a C::Metrics,
+    /// What all discoverers of the mechanism in this agent have in common.
+    pub shared: &'a Arc<C::Shared>,
     /// The name of the provider, for logs.
     pub provider: &'a str,
+    /// The machine, with the environment as the command line saw it. A mechanism looks at no other.
+    pub system: &'a System,
+}
+
+/// What the discoverers of one mechanism in one agent share. It is made with the first of them, and its owner is stopped
+/// after the last one has ended.
+pub trait MechanismShared: Debug + Send + Sync + Sized + 'static {
+    /// Makes it. What it spawns belongs to `owner`, which lives as long as the agent.
+    fn start(owner: &Stopper, system: &System) -> Self;
+}
+
+impl MechanismShared for () {
+    fn start(_: &Stopper, _: &System) {}
+}
+
+/// [`Build`] for any mechanism: what its [`Mechanism`](crate::Mechanism) made, and the rest.
+#[derive(Debug)]
+pub struct AnyBuild<'a> {
+    /// What the mechanism registered.
+    pub metrics: &'a (dyn Any + Send + Sync),
+    /// What its discoverers share.
+    pub shared: &'a Arc<dyn Any + Send + Sync>,
+    /// The name of the provider, for logs.
+    pub provider: &'a str,
+    /// The machine.
+    pub system: &'a System,
 }
 
 /// Metrics that a mechanism registers once.
@@ -72,6 +107,9 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
     /// The name of the mechanism.
     fn mechanism(&self) -> &'static str;
 
+    /// The mechanism, whether it is registered or not.
+    fn registration(&self) -> Mechanism;
+
     /// The mechanism's own checks.
     fn check(&self, cx: &CheckContext) -> Vec<Problem>;
 
@@ -81,8 +119,8 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
     /// The interval of a polling mechanism.
     fn refresh_interval(&self) -> Option<Duration>;
 
-    /// Makes a discoverer; `metrics` is what the mechanism registered.
-    fn build(&self, metrics: &(dyn Any + Send + Sync), provider: &str) -> Result<Box<dyn Discoverer>, Error>;
+    /// Makes a discoverer.
+    fn build(&self, cx: AnyBuild<'_>) -> Result<Box<dyn Discoverer>, Error>;
 
     /// Whether both are of the same mechanism and equal.
     fn equals(&self, other: &dyn AnyConfig) -> bool;
@@ -102,6 +140,10 @@ impl<C: MechanismConfig> AnyConfig for C {
         C::MECHANISM
     }
 
+    fn registration(&self) -> Mechanism {
+        Mechanism::of::<C>()
+    }
+
     fn check(&self, cx: &CheckContext) -> Vec<Problem> {
         MechanismConfig::check(self, cx)
     }
@@ -114,9 +156,11 @@ impl<C: MechanismConfig> AnyConfig for C {
         MechanismConfig::refresh_interval(self)
     }
 
-    fn build(&self, metrics: &(dyn Any + Send + Sync), provider: &str) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, cx: AnyBuild<'_>) -> Result<Box<dyn Discoverer>, Error> {
+        let AnyBuild { metrics, shared, provider, system } = cx;
         let metrics = metrics.downcast_ref().expect("the registry hands a mechanism its own metrics");
-        MechanismConfig::build(self, Build { metrics, provider })
+        let shared = Arc::clone(shared).downcast().expect("the registry hands a mechanism its own shared state");
+        MechanismConfig::build(self, Build { metrics, shared: &shared, provider, system })
     }
 
     fn equals(&self, other: &dyn AnyConfig) -> bool {

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use rosterd_model::TargetGroup;
-use rosterd_tasks::Schedule;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use xxhash_rust::xxh3::xxh3_128;
@@ -42,7 +41,7 @@ impl<R: Refresh + 'static> Discoverer for Polling<R> {
 
 impl<R: Refresh + 'static> Polling<R> {
     async fn poll(&mut self, cx: &Context, up: &Updates) -> Result<(), Error> {
-        let mut schedule = Schedule::new(self.interval, &cx.provider);
+        let mut schedule = cx.schedule(self.interval);
         let mut sources = Sources::default();
         loop {
             let started = Instant::now();

@@ -2,12 +2,16 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use rosterd_client::System;
 use rosterd_model::{Coded, Priority, Problem, Retry};
+use rosterd_tasks::Stopper;
 
-use crate::mechanism::{AnyConfig, CheckContext, MechanismConfig, MechanismMetrics};
+use crate::mechanism::{AnyConfig, CheckContext, MechanismConfig, MechanismMetrics, MechanismShared};
 
 type Decode = fn(&mut dyn erased_serde::Deserializer<'_>) -> Result<Box<dyn AnyConfig>, erased_serde::Error>;
+type Share = fn(&Stopper, &System) -> Arc<dyn Any + Send + Sync>;
 type RegisterMetrics = fn(&prometheus::Registry) -> Result<Box<dyn Any + Send + Sync>, prometheus::Error>;
 
 /// A mechanism as the registry knows it. Made by [`register!`](crate::register).
@@ -19,6 +23,8 @@ pub struct Mechanism {
     pub decode: Decode,
     /// Registers the mechanism's own metrics.
     pub register_metrics: RegisterMetrics,
+    /// Makes what its discoverers in one agent share.
+    pub share: Share,
 }
 
 impl Mechanism {
@@ -28,6 +34,7 @@ impl Mechanism {
             name: C::MECHANISM,
             decode: |deserializer| Ok(Box::new(erased_serde::deserialize::<C>(deserializer)?)),
             register_metrics: |registry| Ok(Box::new(C::Metrics::register(registry)?)),
+            share: |owner, system| Arc::new(C::Shared::start(owner, system)),
         }
     }
 

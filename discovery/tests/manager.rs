@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_discovery::{AnyConfig, Jobs, Manager, Mechanism, Presence, Registry, Update};
+use rosterd_discovery::{AnyConfig, Jobs, Manager, Mechanism, Presence, Registry, System, Update};
 use rosterd_model::{Retry, TargetGroup};
 use rosterd_testkit::fake::{self, Probe};
 use rosterd_testkit::{addresses, advance_until, group, groups, leak_checked};
@@ -20,7 +20,8 @@ impl Setup {
     fn new() -> Self {
         let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).expect("one mechanism has one name");
         let (sink, updates) = mpsc::channel(1);
-        let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), sink).expect("the registry is empty");
+        let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), System::default(), sink)
+            .expect("the registry is empty");
         Self { manager, updates }
     }
 
@@ -72,6 +73,27 @@ fn equal_configurations_share_a_provider() {
         assert_eq!((probe.builds(), status.status.presence), (1, Presence::Unsynced));
         setup.end().await;
         assert!(probe.has_ended());
+    });
+}
+
+#[test]
+fn what_fakes_share_is_one_for_an_agent_and_ends_after_them() {
+    leak_checked(|| async {
+        let ((one, one_config), (other, other_config)) = (fake::mechanism("one"), fake::mechanism("other"));
+        let (mut setup, mut second) = (Setup::new(), Setup::new());
+        setup.apply(&[("job", &[&one_config])]).await;
+        one.wait_runs(1).await;
+        let shared = one.shared().expect("a discoverer was built");
+        setup.apply(&[("job", &[&other_config])]).await;
+        other.wait_runs(1).await;
+        assert!(one.has_ended() && Arc::ptr_eq(&shared, &other.shared().expect("a discoverer was built")));
+        assert_eq!((shared.users(), shared.ended_with()), (1, None), "it stays through reloads");
+        second.apply(&[("job", &[&one_config])]).await;
+        one.wait_runs(2).await;
+        assert!(!Arc::ptr_eq(&shared, &one.shared().expect("a discoverer was built")), "another agent has its own");
+        setup.end().await;
+        assert_eq!(shared.ended_with(), Some(0), "it ends, and only after all who use it");
+        second.end().await;
     });
 }
 

@@ -31,6 +31,7 @@ fn read(body: &str, dialect: Dialect) -> usize {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "whoever runs the benchmark may name a file")]
 fn parse(criterion: &mut Criterion) {
     let (name, prometheus) = match std::env::var("EXPOSITION") {
         Ok(file) => (file.clone(), std::fs::read_to_string(&file).expect("the file can be read")),

@@ -51,6 +51,7 @@ fn relabelling() -> Rules {
     Rules { relabel: relabel::Rules::compile(&rules, NameScheme::Utf8).expect("rules are good"), ..Rules::default() }
 }
 
+#[expect(clippy::disallowed_methods, reason = "whoever runs the benchmark may name a file")]
 fn ingest(criterion: &mut Criterion) {
     let bodies = match std::env::var("EXPOSITION") {
         Ok(file) => vec![(file.clone(), std::fs::read_to_string(&file).expect("the file can be read"))],

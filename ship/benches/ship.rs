@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use prometheus::Registry;
+use rosterd_client::System;
 use rosterd_model::relabel::Rules;
 use rosterd_ship::wire::{Compression, Message, Sends, field::put_bytes, put_label, put_sample};
 use rosterd_ship::{Block, Counts, DiskLimits, EndpointConfig, MetadataConfig, Metrics, QueueConfig, Shipper};
@@ -44,7 +45,7 @@ async fn measure(message: Message, compression: Compression) {
     let folder = tempfile::tempdir().expect("a folder");
     let (registry, stopper) = (Registry::new(), Stopper::new());
     let metrics = Metrics::register(&registry).expect("an empty registry takes all names");
-    let shipper = Shipper::new(Some(folder.path().to_owned()), metrics, &stopper);
+    let shipper = Shipper::new(Some(folder.path().to_owned()), metrics, &System::default(), &stopper);
     let config = EndpointConfig { message, compression, ..endpoint(&format!("http://{}/write", address.trim())) };
     shipper.configure(vec![config]).await.expect("the configuration is good");
     let mut blocks: Vec<_> = (0..TARGETS).map(block).collect();

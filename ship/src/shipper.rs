@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rosterd_client::System;
 use rosterd_exposition::Metadata;
 use rosterd_tasks::stopper::Stopper;
 use tokio::time::Instant;
@@ -27,6 +28,7 @@ pub struct Shipper(Arc<Shared>);
 struct Shared {
     folder: Option<PathBuf>,
     metrics: Metrics,
+    system: System,
     stopper: Stopper,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
     source: Arc<RwLock<Option<Source>>>,
@@ -41,12 +43,13 @@ impl fmt::Debug for Shipper {
 }
 
 impl Shipper {
-    /// A shipper without endpoints. Queues are kept below `folder`, or in memory only. Tasks end with those of the stopper;
+    /// A shipper without endpoints, whose clients live in this `system`. Queues are kept below `folder`, or in memory only. Tasks end with those of the stopper;
     /// [`shutdown`](Self::shutdown) comes before that, or what is in memory is lost.
-    pub fn new(folder: Option<PathBuf>, metrics: Metrics, stopper: &Stopper) -> Self {
+    pub fn new(folder: Option<PathBuf>, metrics: Metrics, system: &System, stopper: &Stopper) -> Self {
         Self(Arc::new(Shared {
             folder,
             metrics,
+            system: system.clone(),
             stopper: stopper.child(),
             endpoints: RwLock::new(Arc::from([])),
             source: Arc::default(),
@@ -74,7 +77,8 @@ impl Shipper {
                 continue;
             }
             let folder = self.0.folder.as_ref().map(|folder| folder::of(folder, &config));
-            let endpoint = Arc::new(Endpoint::new(config, folder, &self.0.metrics, self.0.stopper.child())?);
+            let endpoint =
+                Arc::new(Endpoint::new(config, folder, &self.0.metrics, &self.0.system, self.0.stopper.child())?);
             started.push(Arc::clone(&endpoint));
             after.push(endpoint);
         }

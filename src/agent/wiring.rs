@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rosterd_client::System;
 use rosterd_config::{Config, LoadOptions, Loaded};
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
@@ -39,8 +40,8 @@ pub struct Options {
     pub auto_reload: Option<Duration>,
     /// `--enable-exec-sd`.
     pub allow_exec: bool,
-    /// Variables for external labels.
-    pub environment: BTreeMap<String, String>,
+    /// The machine, with the environment.
+    pub system: System,
     /// The mechanisms.
     pub mechanisms: Registry,
     /// All flags with their values, for the API.
@@ -64,8 +65,6 @@ pub struct Web {
     pub route_prefix: Option<String>,
     /// `--web.enable-lifecycle`.
     pub enable_lifecycle: bool,
-    /// The name of this machine, for the external URL.
-    pub hostname: String,
 }
 
 /// An agent at work.
@@ -134,20 +133,19 @@ impl Agent {
         let http_metrics = api::HttpMetrics::register(&registry).map_err(failed("http"))?;
 
         let port = server.addresses().first().map_or(0, SocketAddr::port);
-        let external_url = api::ExternalUrl::parse(options.web.external_url.as_deref(), &options.web.hostname, port)?;
+        let external_url = api::ExternalUrl::parse(options.web.external_url.as_deref(), options.system.name(), port)?;
         let route_prefix = api::route_prefix(options.web.route_prefix.as_deref(), &external_url);
 
         let work = Stopper::new();
         let (updates, received) = mpsc::channel(1);
-        let manager = Manager::new(&options.mechanisms, &registry, updates)?;
+        let manager = Manager::new(&options.mechanisms, &registry, options.system.clone(), updates)?;
         let (roster, roster_task) = Roster::start(&work, stores.blocks, roster_metrics, received);
         let (outputs, _) = watch::channel(None);
         start_publishing(&work, stores.ledger, &roster, &outputs, reconcile_metrics);
 
         let surroundings = scrape::Surroundings {
             queues,
-            hostname: options.web.hostname.clone(),
-            environment: options.environment.clone(),
+            system: options.system.clone(),
             threads: tokio::runtime::Handle::current().metrics().num_workers(),
         };
         let scraping = Scraping::start(surroundings, &registry, &roster, &work).map_err(failed("scraping"))?;
@@ -350,7 +348,7 @@ impl Stores {
 }
 
 fn load(options: &Options) -> Result<Loaded, AgentError> {
-    let env = |name: &str| options.environment.get(name).cloned();
+    let env = |name: &str| options.system.environment().get(name).map(str::to_owned);
     let load = LoadOptions { allow_exec: options.allow_exec, env: &env };
     Config::load(&options.config_file, options.rosterd_config_file.as_deref(), &options.mechanisms, &load)
         .map_err(|source| AgentError::Config { path: options.config_file.clone(), source })

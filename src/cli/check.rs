@@ -8,7 +8,7 @@ use rosterd_discovery::Registry;
 use rosterd_model::{Problem, Report};
 
 use super::exit::{Failure, tell};
-use super::flags::environment;
+use super::flags::system;
 use crate::web;
 
 /// Check configuration files.
@@ -62,7 +62,9 @@ fn all(files: &[PathBuf], check: impl Fn(&Path) -> Result<bool, Failure>) -> Res
 }
 
 fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, Failure> {
-    let options = LoadOptions { allow_exec: args.enable_exec_sd, env: &environment };
+    let system = system();
+    let env = |name: &str| system.environment().get(name).map(str::to_owned);
+    let options = LoadOptions { allow_exec: args.enable_exec_sd, env: &env };
     let (problems, jobs) = match Config::load(file, args.rosterd_config_file.as_deref(), registry, &options) {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));

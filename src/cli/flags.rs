@@ -1,9 +1,10 @@
 //! What several subcommands share: the flags that name a configuration, values of flags, what stands in the environment.
 
-use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rosterd_client::System;
 use rosterd_config::{Config, ConfigErrors, LoadOptions, Loaded};
 use rosterd_discovery::Registry;
 use tokio::runtime::{Builder, Runtime};
@@ -27,21 +28,19 @@ pub(super) struct ConfigFiles {
 impl ConfigFiles {
     /// Reads the files.
     pub(super) fn load(&self, registry: &Registry) -> Result<Loaded, ConfigErrors> {
-        let options = LoadOptions { allow_exec: self.enable_exec_sd, env: &environment };
+        let system = system();
+        let env = |name: &str| system.environment().get(name).map(str::to_owned);
+        let options = LoadOptions { allow_exec: self.enable_exec_sd, env: &env };
         Config::load(&self.config_file, self.rosterd_config_file.as_deref(), registry, &options)
     }
 }
 
-/// A variable of the environment.
-pub(super) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// All variables of the environment that are text.
-pub(super) fn variables() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+/// This machine, with all variables of the environment that are text. Nothing below the command line looks for itself.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub(super) fn system() -> System {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let environment = std::env::vars_os().filter_map(text).collect();
+    System::new(rustix::system::uname().nodename().to_string_lossy(), environment)
 }
 
 /// A duration as in the configuration, `1m30s`.

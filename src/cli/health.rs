@@ -9,7 +9,7 @@ use url::Url;
 
 use super::Error;
 use super::exit::{Failure, tell};
-use super::flags::duration;
+use super::flags::{duration, system};
 use crate::web::DEFAULT_PORT;
 
 /// What is read of an answer at most, to be shown.
@@ -75,7 +75,8 @@ fn settings(path: &Path) -> Result<HttpClientConfig, Error> {
 }
 
 async fn ask(url: Url, settings: &HttpClientConfig, timeout: Duration) -> Result<String, Failure> {
-    let client = Client::new(settings, Options { timeout, name: "health".to_owned(), ..Options::default() })?;
+    let client =
+        Client::new(settings, Options { timeout, name: "health".to_owned(), system: system(), ..Options::default() })?;
     let mut response = client.send(Request::get(url)).await?;
     let mut body = Vec::new();
     response.read_into(&mut body, Some(LONGEST_ANSWER)).await?;

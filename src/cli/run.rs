@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::exit::Failure;
-use super::flags::{ConfigFiles, duration, multi_thread, variables};
+use super::flags::{ConfigFiles, duration, multi_thread, system};
 use super::log::LogArgs;
 use super::signals::Signals;
 use crate::agent::{Agent, AgentError, Options, Web};
@@ -89,7 +89,7 @@ impl Args {
             storage_path: Some(self.storage_path).filter(|path| !path.as_os_str().is_empty()),
             auto_reload: self.auto_reload.then_some(self.auto_reload_interval),
             allow_exec: self.config.enable_exec_sd,
-            environment: variables(),
+            system: system(),
             mechanisms: Registry::linked()?,
             flags,
             shutdown_timeout: self.shutdown_timeout,
@@ -104,7 +104,6 @@ impl Args {
                 external_url: self.external_url,
                 route_prefix: self.route_prefix,
                 enable_lifecycle: self.enable_lifecycle,
-                hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             },
         })
     }

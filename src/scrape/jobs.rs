@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rosterd_client::{Client, ClientError, Options, Secret};
+use rosterd_client::{Client, ClientError, Environment, Options, Secret, System};
 use rosterd_config::{
     Config, EscapingScheme, ProtobufMessage, RemoteWrite, ScrapeConfig, ScrapeProtocol, ScrapeSettings, SigV4,
 };
@@ -52,11 +52,11 @@ impl Makers {
 
     /// Clients for the jobs that are scraped. Fails when the settings of one are of no use; certificates that cannot be
     /// read are told, and may still come.
-    pub(crate) fn clients(config: &Config) -> Result<Clients, (String, ClientError)> {
+    pub(crate) fn clients(config: &Config, system: &System) -> Result<Clients, (String, ClientError)> {
         let mut clients = Clients::new();
         for job in scraped(config) {
             let name = job.job_name().to_owned();
-            let options = Options { name: name.clone(), gzip: false, ..Options::default() };
+            let options = Options { name: name.clone(), gzip: false, system: system.clone(), ..Options::default() };
             let client = Client::unchecked(job.client(), options).map_err(|error| (name.clone(), error))?;
             if let Err(error) = client.check() {
                 let report = Report::of(&error);
@@ -165,7 +165,7 @@ fn escaping(scheme: EscapingScheme) -> Escaping {
 }
 
 /// The endpoints of a configuration; `environment` tells where the keys of AWS are.
-pub(crate) fn endpoints(config: &Config, environment: &BTreeMap<String, String>) -> Vec<EndpointConfig> {
+pub(crate) fn endpoints(config: &Config, environment: &Environment) -> Vec<EndpointConfig> {
     let mut endpoints: Vec<EndpointConfig> = Vec::new();
     for written in config.remote_write.iter().filter(|_| config.scrapes()) {
         if let Some(mut endpoint) = endpoint(config, written, environment) {
@@ -181,7 +181,7 @@ pub(crate) fn endpoints(config: &Config, environment: &BTreeMap<String, String>)
     endpoints
 }
 
-fn endpoint(config: &Config, written: &RemoteWrite, environment: &BTreeMap<String, String>) -> Option<EndpointConfig> {
+fn endpoint(config: &Config, written: &RemoteWrite, environment: &Environment) -> Option<EndpointConfig> {
     let url = written.url.as_ref()?.expose().clone();
     let (compression, disk) = config.rosterd.endpoint(written);
     let (queue, metadata) = (&written.queue_config, &written.metadata_config);
@@ -237,9 +237,9 @@ fn endpoint(config: &Config, written: &RemoteWrite, environment: &BTreeMap<Strin
 }
 
 /// As the tools of AWS do: what is not written comes from the environment, and then from the file of profiles.
-fn signature(written: &SigV4, environment: &BTreeMap<String, String>) -> SigV4Config {
+fn signature(written: &SigV4, environment: &Environment) -> SigV4Config {
     let from_environment = written.access_key.is_empty() && written.profile.is_empty();
-    let secret = |name: &str| environment.get(name).filter(|_| from_environment).cloned().unwrap_or_default();
+    let secret = |name: &str| environment.get(name).filter(|_| from_environment).unwrap_or_default();
     let key = first(&written.access_key, environment, if from_environment { &["AWS_ACCESS_KEY_ID"] } else { &[] });
     SigV4Config {
         region: first(&written.region, environment, &["AWS_REGION", "AWS_DEFAULT_REGION"]),
@@ -256,13 +256,13 @@ fn signature(written: &SigV4, environment: &BTreeMap<String, String>) -> SigV4Co
     }
 }
 
-fn first(written: &str, environment: &BTreeMap<String, String>, variables: &[&str]) -> String {
-    let told = || variables.iter().find_map(|name| environment.get(*name).filter(|value| !value.is_empty())).cloned();
-    if written.is_empty() { told().unwrap_or_default() } else { written.to_owned() }
+fn first(written: &str, environment: &Environment, variables: &[&str]) -> String {
+    let told = || variables.iter().find_map(|name| environment.get(name).filter(|value| !value.is_empty()));
+    if written.is_empty() { told().unwrap_or_default() } else { written }.to_owned()
 }
 
 /// Where the tools of AWS keep keys.
-fn credentials_file(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+fn credentials_file(environment: &Environment) -> Option<PathBuf> {
     let told = environment.get("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from);
     told.or_else(|| environment.get("HOME").map(|home| Path::new(home).join(".aws/credentials")))
 }
@@ -289,7 +289,7 @@ mod tests {
 
     fn jobs(makers: &mut Makers, text: &str) -> BTreeMap<Arc<str>, Arc<Job>> {
         let config = config(text);
-        makers.jobs(&config, Makers::clients(&config).unwrap(), Wants::default())
+        makers.jobs(&config, Makers::clients(&config, &System::default()).unwrap(), Wants::default())
     }
 
     const RECEIVER: &str = "remote_write: [{url: 'http://r/w'}]\n";
@@ -322,25 +322,31 @@ mod tests {
             assert_eq!(names(&format!("{RECEIVER}{two}rosterd: {{jobs: {{a: {{scrape: false}}}}}}")), ["b"]);
             assert_eq!(names(&format!("{two}rosterd: {{scrape: true}}")), ["a", "b"]);
             let off = format!("{RECEIVER}{two}rosterd: {{scrape: false}}");
-            assert!(names(&off).is_empty() && endpoints(&config(&off), &BTreeMap::new()).is_empty());
+            assert!(names(&off).is_empty() && endpoints(&config(&off), &Environment::default()).is_empty());
         });
     }
 
     #[test]
     fn certificates_may_come_later_and_settings_of_no_use_are_refused() {
         let job = |tls: &str| format!("{RECEIVER}scrape_configs: [{{job_name: a, tls_config: {{{tls}}}}}]");
-        assert!(Makers::clients(&config(&job("ca_file: /not/there.pem"))).is_ok());
-        let (name, error) = Makers::clients(&config(&job("ca: nonsense"))).err().unwrap_or_else(|| {
-            // Inline certificates are read with the first request, as those in files are.
-            ("a".to_owned(), Makers::clients(&config(&job("ca: nonsense"))).unwrap()["a"].check().unwrap_err())
-        });
+        assert!(Makers::clients(&config(&job("ca_file: /not/there.pem")), &System::default()).is_ok());
+        let (name, error) =
+            Makers::clients(&config(&job("ca: nonsense")), &System::default()).err().unwrap_or_else(|| {
+                // Inline certificates are read with the first request, as those in files are.
+                (
+                    "a".to_owned(),
+                    Makers::clients(&config(&job("ca: nonsense")), &System::default()).unwrap()["a"]
+                        .check()
+                        .unwrap_err(),
+                )
+            });
         assert_eq!((name.as_str(), error.code()), ("a", "http_settings"));
     }
 
     #[test]
     fn a_queue_of_size_0_has_no_limit() {
         let text = "remote_write: [{url: 'http://r/w'}]\nrosterd: {queue: {max_size: 0}}";
-        assert_eq!(endpoints(&config(text), &BTreeMap::new())[0].disk.max_bytes, u64::MAX);
+        assert_eq!(endpoints(&config(text), &Environment::default())[0].disk.max_bytes, u64::MAX);
     }
 
     #[test]
@@ -352,7 +358,7 @@ remote_write:
   - {url: 'http://v/w', name: v, protobuf_message: io.prometheus.write.v2.Request}
 rosterd: {queue: {max_size: 1MB}, remote_write: {v: {compression: zstd, queue: {max_age: 1h}}}}
 ";
-        let endpoints = endpoints(&config(text), &BTreeMap::new());
+        let endpoints = endpoints(&config(text), &Environment::default());
         let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
         assert_eq!(names, ["h:9/w", "h:9/w-2", "v"]);
         let of =
@@ -365,14 +371,14 @@ rosterd: {queue: {max_size: 1MB}, remote_write: {v: {compression: zstd, queue: {
 
     #[test]
     fn keys_of_aws_come_from_the_configuration_or_the_environment() {
-        let environment: BTreeMap<String, String> = [
+        let environment: Environment = [
             ("AWS_ACCESS_KEY_ID", "env"),
             ("AWS_SECRET_ACCESS_KEY", "secret"),
             ("AWS_REGION", "eu-west-1"),
             ("HOME", "/home/me"),
         ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+        .into_iter()
+        .collect();
         let signed = |sigv4: &str| {
             let text = format!("remote_write: [{{url: 'http://r/w', sigv4: {{{sigv4}}}}}]");
             endpoints(&config(&text), &environment).remove(0).sigv4.unwrap()

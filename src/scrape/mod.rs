@@ -5,12 +5,12 @@ mod follow; // brings the engine in step
 mod jobs; // from the configuration; pure but for the making of clients
 mod status; // what others are told of remote write
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_client::ClientError;
+use rosterd_client::{ClientError, System};
 use rosterd_config::Config;
 use rosterd_exposition::Metadata;
 use rosterd_model::{Coded, Priority, Report, Retry};
@@ -64,10 +64,8 @@ impl Coded for Error {
 pub(crate) struct Surroundings {
     /// Where queues are kept; without it they are in memory.
     pub(crate) queues: Option<PathBuf>,
-    /// The name of the machine, from which schedules follow.
-    pub(crate) hostname: String,
-    /// Where keys of AWS may be told.
-    pub(crate) environment: BTreeMap<String, String>,
+    /// The machine: from its name schedules follow, and its environment may tell keys of AWS.
+    pub(crate) system: System,
     /// How many threads there are.
     pub(crate) threads: usize,
 }
@@ -81,7 +79,7 @@ pub(crate) struct Scraping {
     wanted: watch::Sender<Wanted>,
     /// Ends the following of the roster, before the workers end.
     following: CancellationToken,
-    environment: BTreeMap<String, String>,
+    system: System,
     stale_on_shutdown: bool,
 }
 
@@ -106,9 +104,9 @@ impl Scraping {
         roster: &RosterHandle,
         work: &Stopper,
     ) -> Result<Self, prometheus::Error> {
-        let Surroundings { queues, hostname, environment, threads } = surroundings;
+        let Surroundings { queues, system, threads } = surroundings;
         let metrics = rosterd_scrape::Metrics::register(registry)?;
-        let shipper = Shipper::new(queues, rosterd_ship::Metrics::register(registry)?, work);
+        let shipper = Shipper::new(queues, rosterd_ship::Metrics::register(registry)?, &system, work);
         let sink: Arc<dyn Sink> = Arc::new(ToShipper(shipper.clone()));
         let engine = Engine::start(&Settings { shards: threads, clock: Clock::system() }, &sink, &metrics, work);
         let statuses = engine.statuses().clone();
@@ -116,8 +114,8 @@ impl Scraping {
         let (wanted, wishes) = watch::channel(None);
         let following = work.token().child_token();
         work.spawn("scrape", follow(engine.clone(), wishes, roster.watch(), following.clone()));
-        let makers = Makers::new(metrics, work.clone(), hostname);
-        Ok(Self { engine, shipper, makers, wanted, following, environment, stale_on_shutdown: true })
+        let makers = Makers::new(metrics, work.clone(), system.name().to_owned());
+        Ok(Self { engine, shipper, makers, wanted, following, system, stale_on_shutdown: true })
     }
 
     /// What is known of each target.
@@ -134,8 +132,8 @@ impl Scraping {
     /// Brings remote write to what a configuration says, and makes clients for its jobs. Fails when that cannot be; then
     /// everything is as it was.
     pub(crate) async fn prepare(&self, config: &Config) -> Result<Clients, Error> {
-        let clients = Makers::clients(config).map_err(|(job, source)| Error::Client { job, source })?;
-        match self.shipper.configure(endpoints(config, &self.environment)).await {
+        let clients = Makers::clients(config, &self.system).map_err(|(job, source)| Error::Client { job, source })?;
+        match self.shipper.configure(endpoints(config, self.system.environment())).await {
             Ok(()) => Ok(clients),
             Err(error @ (ShipError::Queue { .. } | ShipError::QueueInUse { .. })) => {
                 let report = Report::of(&error);

@@ -8,5 +8,5 @@ pub mod stopper;
 pub mod watch;
 
 pub use blocking::blocking;
-pub use schedule::Schedule;
+pub use schedule::{Machine, Schedule};
 pub use stopper::{Panicked, Stopper, Task};

@@ -9,6 +9,17 @@ use xxhash_rust::xxh3::xxh3_64;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
+/// Which machine this is, so that equal configurations on many machines do not ask one source all at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Machine(u64);
+
+impl Machine {
+    /// The machine with this name.
+    pub fn named(name: &str) -> Self {
+        Self(xxh3_64(name.as_bytes()))
+    }
+}
+
 /// When a polling discoverer reads its source. Pure: it is told what happened and answers how long to wait.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -18,9 +29,16 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule; `name` spreads discoverers with equal intervals.
+    /// A schedule; `name` spreads what has equal intervals on one machine.
     pub fn new(interval: Duration, name: &str) -> Self {
         Self { interval, seed: xxh3_64(name.as_bytes()), failures: 0 }
+    }
+
+    /// The same, spread over machines too.
+    #[must_use]
+    pub fn on(mut self, machine: Machine) -> Self {
+        self.seed ^= machine.0;
+        self
     }
 
     /// The wait after a read that succeeded: the interval, give or take up to 5 %.
@@ -61,6 +79,19 @@ mod tests {
         let waits: Vec<_> = (0..100).map(|_| schedule.succeeded()).collect();
         assert!(waits.iter().all(|wait| (57.0..=63.0).contains(&wait.as_secs_f64())), "{waits:?}");
         assert!(waits.windows(2).any(|pair| pair[0] != pair[1]), "no jitter at all");
+    }
+
+    #[test]
+    fn machines_wait_differently_and_each_always_the_same() {
+        let waits = |machine: &str, name: &str| {
+            let mut schedule = Schedule::new(MINUTE, name).on(Machine::named(machine));
+            [schedule.succeeded(), schedule.failed(Retry::Backoff), schedule.succeeded()]
+        };
+        assert_eq!(waits("a", "dns/1"), waits("a", "dns/1"));
+        for (machine, name) in [("b", "dns/1"), ("a", "dns/2")] {
+            let pairs = waits("a", "dns/1").into_iter().zip(waits(machine, name));
+            assert!(pairs.into_iter().all(|(one, other)| one != other), "{machine} {name}");
+        }
     }
 
     #[test]

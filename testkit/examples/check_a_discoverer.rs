@@ -44,6 +44,7 @@ register!(Config);
 impl MechanismConfig for Config {
     const MECHANISM: &'static str = "lines";
     type Metrics = ();
+    type Shared = ();
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let missing = self.path.as_os_str().is_empty();
@@ -58,7 +59,7 @@ impl MechanismConfig for Config {
         Some(self.refresh_interval.as_std())
     }
 
-    fn build(&self, _: Build<'_, ()>) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         // `Polling` adds timing, backoff, metrics, and the empty groups of sources that vanished.
         Ok(Polling::boxed(Lines { path: self.path.clone() }, self.refresh_interval.as_std()))
     }

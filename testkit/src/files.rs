@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The path of a file below `testdata/` of the workspace (of the package, when it is in none).
+#[expect(clippy::disallowed_methods, reason = "cargo tells tests where they are")]
 pub fn testdata(path: &str) -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let is_workspace = |folder: &&Path| {

@@ -42,10 +42,15 @@ impl Mode {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests says by the environment what they do with goldens"
+)]
 fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !matches!(value.to_str(), Some("" | "0" | "false")))
 }
 
+#[expect(clippy::disallowed_methods, reason = "cargo tells tests where they are")]
 fn compare(file: &Path, actual: &str) -> Result<(), String> {
     let found = std::fs::read_to_string(file);
     if found.as_deref().is_ok_and(|expected| expected == actual) {

@@ -18,6 +18,7 @@ const LOG: &str = "log";
 /// # Panics
 ///
 /// When it is not installed, with the Debian package that has it.
+#[expect(clippy::disallowed_methods, reason = "programs are looked for where a shell would")]
 pub fn need(program: &str, package: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let servers = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);

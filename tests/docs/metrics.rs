@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prometheus::{Registry as Metrics, proto::MetricType};
-use rosterd_discovery::{Manager, Registry};
+use rosterd_discovery::{Manager, Registry, System};
 use rosterd_testkit::assert_golden;
 
 use crate::pages::{Page, rows};
@@ -42,7 +42,7 @@ fn names_types_labels_and_help_stay_as_they_were_published() {
 fn the_documented_types_are_those_that_are_served() {
     let metrics = Metrics::new();
     let (updates, _received) = tokio::sync::mpsc::channel(1);
-    let manager = Manager::new(&Registry::linked().unwrap(), &metrics, updates).unwrap();
+    let manager = Manager::new(&Registry::linked().unwrap(), &metrics, System::default(), updates).unwrap();
     let roster = rosterd::roster::metrics::Metrics::register(&metrics).unwrap();
     let reconciler = rosterd::reconcile::metrics::Metrics::register(&metrics).unwrap();
     let http = rosterd::api::HttpMetrics::register(&metrics).unwrap();

@@ -50,6 +50,7 @@ impl MechanismConfig for DnsConfig {
     const MECHANISM: &'static str = "dns";
 
     type Metrics = DnsMetrics;
+    type Shared = ();
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -71,7 +72,7 @@ impl MechanismConfig for DnsConfig {
         Some(self.refresh_interval.into())
     }
 
-    fn build(&self, cx: Build<'_, DnsMetrics>) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let source = match self.nameservers.as_slice() {
             [] => Source::system(),
             servers => Source::servers(servers.iter().map(|server| server.0).collect()),

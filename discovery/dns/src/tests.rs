@@ -25,6 +25,7 @@ use super::resolv_conf::{Settings, Source};
 use super::resolver::lookup;
 use rosterd_discovery::metrics::ProviderMetrics;
 use rosterd_discovery::{Context, Error, MechanismMetrics, Polling, Refresh, StatusHandle, Updates};
+use rosterd_tasks::Machine;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -325,6 +326,7 @@ fn a_failed_name_keeps_its_targets_while_the_others_change() {
         let cx = Context {
             stop: stop.clone(),
             provider: Arc::from("dns/test"),
+            machine: Machine::default(),
             metrics: ProviderMetrics::detached(),
             status: status.clone(),
         };

@@ -66,6 +66,7 @@ impl MechanismConfig for ExecConfig {
     const MECHANISM: &'static str = "exec";
 
     type Metrics = ();
+    type Shared = ();
 
     fn check(&self, cx: &CheckContext) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -106,7 +107,7 @@ impl MechanismConfig for ExecConfig {
         Some(self.refresh_interval.into())
     }
 
-    fn build(&self, _: Build<'_, ()>) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         Ok(Polling::boxed(Exec::new(self.clone()), self.refresh_interval.into()))
     }
 }

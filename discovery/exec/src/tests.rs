@@ -15,6 +15,7 @@ use super::config::ExecConfig;
 use super::discoverer::Exec;
 use rosterd_discovery::metrics::ProviderMetrics;
 use rosterd_discovery::{Context, Error, Polling, Refresh, StatusHandle, Updates};
+use rosterd_tasks::Machine;
 
 const DEADLINE: StdDuration = StdDuration::from_secs(30);
 const PAUSE: StdDuration = StdDuration::from_millis(10);
@@ -172,6 +173,7 @@ fn a_stop_ends_a_run_with_its_group_before_the_discoverer_ends() {
         let cx = Context {
             stop: stop.clone(),
             provider: Arc::from("exec/test"),
+            machine: Machine::default(),
             metrics: ProviderMetrics::detached(),
             status: StatusHandle::default(),
         };

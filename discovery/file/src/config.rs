@@ -30,6 +30,7 @@ impl Default for Config {
 impl MechanismConfig for Config {
     const MECHANISM: &'static str = "file";
     type Metrics = FileMetrics;
+    type Shared = ();
 
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
         if self.files.is_empty() {
@@ -57,7 +58,7 @@ impl MechanismConfig for Config {
         Some(self.refresh_interval.as_std())
     }
 
-    fn build(&self, cx: Build<'_, FileMetrics>) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         Ok(Box::new(Files::new(self.files.clone(), self.refresh_interval.as_std(), cx.metrics.clone())))
     }
 }

@@ -31,7 +31,7 @@ impl Files {
 #[async_trait]
 impl Discoverer for Files {
     async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
-        let mut schedule = Schedule::new(self.interval, &cx.provider);
+        let mut schedule = cx.schedule(self.interval);
         // Watched before they are read, so that no change falls in between.
         let mut watcher = Watcher::new(&self.patterns);
         let mut state = State::new(self.patterns, self.metrics.clone());

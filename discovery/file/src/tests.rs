@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -14,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Config, FileMetrics};
 use rosterd_discovery::metrics::ProviderMetrics;
-use rosterd_discovery::{Build, Context, Error, MechanismConfig, MechanismMetrics, StatusHandle, Updates};
-use rosterd_tasks::stopper::{Stopper, Task};
+use rosterd_discovery::{Build, Context, Error, MechanismConfig, MechanismMetrics, StatusHandle, System, Updates};
+use rosterd_tasks::{Machine, Stopper, Task};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const NEVER: &str = "1d";
@@ -41,7 +42,9 @@ impl Running {
         config.resolve_paths(folder.root());
         let registry = Registry::new();
         let metrics = FileMetrics::register(&registry).unwrap();
-        let discoverer = config.build(Build { metrics: &metrics, provider: "file/1" }).unwrap();
+        let build =
+            Build { metrics: &metrics, shared: &Arc::default(), provider: "file/1", system: &System::default() };
+        let discoverer = config.build(build).unwrap();
         let stop = CancellationToken::new();
         let (up, updates) = Updates::channel(stop.clone());
         let status = StatusHandle::default();
@@ -49,6 +52,7 @@ impl Running {
         let cx = Context {
             stop: stop.clone(),
             provider: "file/1".into(),
+            machine: Machine::default(),
             metrics: provider.clone(),
             status: status.clone(),
         };

@@ -35,6 +35,7 @@ impl MechanismConfig for HttpConfig {
     const MECHANISM: &'static str = "http";
 
     type Metrics = ();
+    type Shared = ();
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let problem = match self.url.parse() {
@@ -60,9 +61,14 @@ impl MechanismConfig for HttpConfig {
         Some(self.refresh_interval.into())
     }
 
-    fn build(&self, cx: Build<'_, ()>) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let interval = self.refresh_interval.into();
-        let options = Options { timeout: interval, name: cx.provider.to_owned(), ..Options::default() };
+        let options = Options {
+            timeout: interval,
+            name: cx.provider.to_owned(),
+            system: cx.system.clone(),
+            ..Options::default()
+        };
         let client = Client::new(&self.client, options)?;
         Ok(Polling::boxed(Http::new(self, client)?, interval))
     }

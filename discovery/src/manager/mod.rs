@@ -1,6 +1,7 @@
 //! The manager: runs providers, shares equal ones between jobs, keeps those that a reload did not change, and forwards
 //! only what changed.
 
+mod equipment; // what mechanisms have besides configurations
 mod known; // what a provider has reported: hashes
 mod pending; // an update that waits for the roster
 mod plan; // which providers a configuration needs
@@ -8,6 +9,7 @@ mod provider; // the name of a provider, and its state
 mod supervisor; // the tasks
 mod update; // what the roster is told
 
+pub use equipment::{Equipment, Tools};
 pub use plan::{Plan, Providers};
 pub use provider::{ProviderKey, ProviderStatus};
 pub use supervisor::{Applied, Directory, Jobs, Manager, ManagerError};

@@ -1,15 +1,16 @@
 //! The tasks of the manager: one for each provider, which builds its discoverer, runs it, builds it again when it
 //! ends, and forwards its news.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use rosterd_client::System;
 use rosterd_model::{Coded, Priority, TargetGroup};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use super::equipment::{Equipment, Tools};
 use super::known::Known;
 use super::pending::Pending;
 use super::plan::{Plan, Providers};
@@ -18,8 +19,8 @@ use super::update::Update;
 use crate::error::RunError;
 use crate::metrics::{Metrics, ProviderMetrics};
 use crate::{AnyConfig, Context, Error, Presence, Registry, StatusHandle, Updates};
-use rosterd_tasks::Schedule;
 use rosterd_tasks::stopper::Stopper;
+use rosterd_tasks::{Machine, Schedule};
 
 /// How long a discoverer may take to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -68,7 +69,7 @@ pub struct Applied {
 /// It owns their tasks: what it stopped has ended, or is named in [`Applied::stragglers`], before `apply` returns.
 #[derive(Debug)]
 pub struct Manager {
-    mechanism_metrics: BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>,
+    equipment: Equipment,
     metrics: Metrics,
     sink: mpsc::Sender<Update>,
     running: BTreeMap<ProviderKey, Running>,
@@ -107,21 +108,17 @@ struct Running {
 }
 
 impl Manager {
-    /// A manager without providers. News go to `sink`; when it is full, they are coalesced.
+    /// A manager without providers, on this machine. News go to `sink`; when it is full, they are coalesced.
     pub fn new(
         mechanisms: &Registry,
         registry: &prometheus::Registry,
+        system: System,
         sink: mpsc::Sender<Update>,
     ) -> Result<Self, ManagerError> {
         let metrics =
             Metrics::register(registry).map_err(|source| ManagerError::Metrics { part: "discovery", source })?;
-        let mut mechanism_metrics = BTreeMap::new();
-        for mechanism in mechanisms.iter() {
-            let own = (mechanism.register_metrics)(registry)
-                .map_err(|source| ManagerError::Metrics { part: mechanism.name, source })?;
-            mechanism_metrics.insert(mechanism.name, Arc::from(own));
-        }
-        Ok(Self { mechanism_metrics, metrics, sink, running: BTreeMap::new(), directory: Directory::default() })
+        let equipment = Equipment::new(mechanisms, registry, system)?;
+        Ok(Self { equipment, metrics, sink, running: BTreeMap::new(), directory: Directory::default() })
     }
 
     /// What would be started and stopped for these jobs, and which providers each job has.
@@ -145,7 +142,7 @@ impl Manager {
         applied
     }
 
-    /// Stops all providers. Returns the names of tasks that had to be aborted.
+    /// Stops all providers, and then what those of a mechanism share. Returns the names of tasks that had to be aborted.
     pub async fn shutdown(mut self) -> Vec<Arc<str>> {
         for running in self.running.values() {
             running.stopper.token().cancel();
@@ -154,6 +151,7 @@ impl Manager {
         for key in self.running.keys().cloned().collect::<Vec<_>>() {
             stragglers.extend(self.stop(&key).await);
         }
+        stragglers.extend(self.equipment.end(STOP_DEADLINE).await);
         stragglers
     }
 
@@ -176,11 +174,11 @@ impl Manager {
     }
 
     fn start(&mut self, key: ProviderKey, config: Arc<dyn AnyConfig>) {
-        let own = Arc::clone(self.mechanism_metrics.get(config.mechanism()).unwrap_or(&(Arc::new(()) as _)));
         let provider = Provider {
             key: key.clone(),
             config: Arc::clone(&config),
-            own,
+            tools: self.equipment.of(config.mechanism()),
+            machine: self.equipment.system().machine(),
             metrics: self.metrics.provider(config.mechanism(), key.as_str()),
             status: StatusHandle::default(),
             stopper: Stopper::new(),
@@ -211,7 +209,8 @@ impl Manager {
 struct Provider {
     key: ProviderKey,
     config: Arc<dyn AnyConfig>,
-    own: Arc<dyn Any + Send + Sync>,
+    tools: Tools,
+    machine: Machine,
     metrics: ProviderMetrics,
     status: StatusHandle,
     stopper: Stopper,
@@ -224,9 +223,9 @@ impl Provider {
     /// Builds and runs the discoverer until it is stopped, again and again.
     async fn run(mut self) {
         let stop = self.stopper.token().clone();
-        let mut restarts = Schedule::new(LONGEST_RESTART, self.key.as_str());
+        let mut restarts = Schedule::new(LONGEST_RESTART, self.key.as_str()).on(self.machine);
         loop {
-            let error = match self.config.build(&*self.own, self.key.as_str()) {
+            let error = match self.tools.build(&*self.config, self.key.as_str()) {
                 Ok(discoverer) => match self.attend(discoverer).await {
                     None => return,
                     Some((error, sent)) => {
@@ -260,6 +259,7 @@ impl Provider {
         let cx = Context {
             stop: stop.clone(),
             provider: self.key.shared(),
+            machine: self.machine,
             metrics: self.metrics.clone(),
             status: self.status.clone(),
         };

@@ -47,12 +47,13 @@ fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deser
 impl MechanismConfig for Config {
     const MECHANISM: &'static str = "static";
     type Metrics = ();
+    type Shared = ();
 
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
         self.groups.iter().enumerate().flat_map(|(index, group)| group.problems(index)).collect()
     }
 
-    fn build(&self, _cx: Build<'_, ()>) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, _cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         Ok(Box::new(Static::new(self.target_groups())))
     }
 }

@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
     use rosterd_discovery::metrics::ProviderMetrics;
-    use rosterd_tasks::stopper::Stopper;
+    use rosterd_tasks::{Machine, Stopper};
 
     #[test]
     fn it_sends_once_and_waits_to_be_stopped() {
@@ -43,6 +43,7 @@ mod tests {
             let cx = Context {
                 stop: stop.clone(),
                 provider: "static/1".into(),
+                machine: Machine::default(),
                 metrics: ProviderMetrics::detached(),
                 status: Default::default(),
             };

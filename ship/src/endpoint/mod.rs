@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rosterd_client::{Client, Options, without_user};
+use rosterd_client::{Client, Options, System, without_user};
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::stopper::Stopper;
 use tokio::sync::Notify;
@@ -68,6 +68,7 @@ impl Endpoint {
         config: EndpointConfig,
         folder: Option<PathBuf>,
         metrics: &Metrics,
+        system: &System,
         stopper: Stopper,
     ) -> Result<Self, ShipError> {
         let settings = |reason| ShipError::Settings { endpoint: config.name.clone(), reason };
@@ -78,6 +79,7 @@ impl Endpoint {
             name: config.name.clone(),
             gzip: false,
             by_turns: config.round_robin_dns,
+            system: system.clone(),
             ..Options::default()
         };
         let client = Client::unchecked(&config.client, options)

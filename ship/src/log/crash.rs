@@ -20,6 +20,7 @@ fn tell(line: &str) {
 
 #[test]
 #[ignore = "the process that the test below kills"]
+#[expect(clippy::disallowed_methods, reason = "the test tells its child process what to do")]
 fn child_that_writes_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let (mut log, found) = Log::open(Path::new(&folder), SETTINGS).unwrap();

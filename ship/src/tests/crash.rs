@@ -12,6 +12,7 @@ const TASK: &str = "ROSTERD_TEST_SHIP_TASK";
 
 #[test]
 #[ignore = "the process that the test below kills"]
+#[expect(clippy::disallowed_methods, reason = "the test tells its child process what to do")]
 fn child_that_pushes_until_it_is_killed() {
     leak_checked_live(|| async {
         let Ok(task) = std::env::var(TASK) else { return };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use prometheus::Registry;
-use rosterd_client::HttpClientConfig;
+use rosterd_client::{HttpClientConfig, System};
 use rosterd_model::relabel::Rules;
 use rosterd_tasks::stopper::Stopper;
 use rosterd_testkit::{RemoteWriteReceiver, WriteRequest, eventually, patience};
@@ -29,7 +29,11 @@ impl Ship {
     fn new(folder: Option<&Path>) -> Self {
         let (stopper, registry) = (Stopper::new(), Registry::new());
         let metrics = Metrics::register(&registry).unwrap();
-        Self { shipper: Shipper::new(folder.map(Path::to_owned), metrics, &stopper), stopper, registry }
+        Self {
+            shipper: Shipper::new(folder.map(Path::to_owned), metrics, &System::default(), &stopper),
+            stopper,
+            registry,
+        }
     }
 
     async fn of(folder: Option<&Path>, endpoints: Vec<EndpointConfig>) -> Self {

@@ -12,6 +12,7 @@ use rosterd_model::TargetGroup;
 use rosterd_tasks::stopper::Stopper;
 use tokio::sync::mpsc;
 
+use super::super::flags::system;
 use super::progress::Progress;
 use crate::agent::{AgentError, jobs};
 use crate::roster::Roster;
@@ -32,7 +33,7 @@ pub(super) async fn groups(
     timeout: Duration,
 ) -> Result<(Groups, Vec<ProviderStatus>), AgentError> {
     let (updates, mut received) = mpsc::channel(1);
-    let mut manager = Manager::new(registry, &prometheus::Registry::new(), updates)?;
+    let mut manager = Manager::new(registry, &prometheus::Registry::new(), system(), updates)?;
     let plan = manager.plan(&jobs::discovery(config));
     let mut waiting = keys(&plan);
     manager.apply(plan).await;
@@ -78,7 +79,7 @@ pub(super) async fn targets(
     let roster_metrics =
         Metrics::register(&metrics).map_err(|source| AgentError::Metrics { part: "roster", source })?;
     let (updates, received) = mpsc::channel(1);
-    let mut manager = Manager::new(registry, &metrics, updates)?;
+    let mut manager = Manager::new(registry, &metrics, system(), updates)?;
     let work = Stopper::new();
     let (roster, _) = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, received);
     let plan = manager.plan(&jobs::discovery(config));

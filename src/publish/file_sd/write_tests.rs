@@ -111,6 +111,7 @@ impl Disk for Hanging {
 
 #[test]
 #[ignore = "the process that the test below kills"]
+#[expect(clippy::disallowed_methods, reason = "the test tells its child process what to do")]
 fn child_that_hangs_before_the_rename() {
     let Some(path) = std::env::var_os(FILE) else { return };
     replace(&Hanging, Path::new(&path), pieces(&["half", "way"])).unwrap();

@@ -52,6 +52,7 @@ async fn last_decisions(ledger: &impl Ledger) -> u64 {
 
 #[test]
 #[ignore = "the process that the test below kills"]
+#[expect(clippy::disallowed_methods, reason = "the test tells its child process what to do")]
 fn child_that_writes_until_it_is_killed() {
     leak_checked_live(|| async {
         let Some(folder) = std::env::var_os(FOLDER) else { return };

@@ -1,13 +1,14 @@
 //! One run of a discoverer, in the place of the manager.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rosterd_discovery::metrics::ProviderMetrics;
-use rosterd_discovery::{AnyConfig, Context, Discoverer, Error, Registry, Status, StatusHandle, Updates};
+use rosterd_discovery::{
+    AnyConfig, Context, Discoverer, Equipment, Error, Registry, Status, StatusHandle, System, Updates,
+};
 use rosterd_model::TargetGroup;
-use rosterd_tasks::stopper::{Stopper, Task};
+use rosterd_tasks::{Machine, Stopper, Task};
 use tokio::sync::mpsc;
 
 use crate::patience;
@@ -24,14 +25,13 @@ pub struct Run {
     updates: mpsc::Receiver<Vec<TargetGroup>>,
     picture: BTreeMap<Box<str>, TargetGroup>,
     context: Context,
+    equipment: Option<Equipment>,
 }
 
 impl Run {
-    /// Builds a discoverer of a mechanism that is linked in, or has no metrics of its own, and runs it.
+    /// Builds a discoverer and runs it.
     pub fn start(config: &dyn AnyConfig) -> Result<Self, Error> {
-        let metrics = metrics_of(config);
-        let discoverer = config.build(&*metrics, PROVIDER)?;
-        Ok(Self::of(discoverer))
+        Self::with_equipment(config, |_| ())
     }
 
     /// Runs a discoverer.
@@ -41,12 +41,21 @@ impl Run {
 
     /// Runs a discoverer whose channel is full from the start, so that its first send waits for ever.
     pub(super) fn blocked(config: &dyn AnyConfig) -> Result<Self, Error> {
-        let discoverer = config.build(&*metrics_of(config), PROVIDER)?;
-        Ok(Self::begin(discoverer, |up| {
+        Self::with_equipment(config, |up| {
             let filled = std::pin::pin!(up.send(Vec::new()));
             let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(filled.poll(&mut nobody).is_ready(), "a new channel takes one update");
-        }))
+        })
+    }
+
+    /// Builds the discoverer with what its mechanism has in an agent of its own.
+    fn with_equipment(config: &dyn AnyConfig, prepare: impl FnOnce(&Updates)) -> Result<Self, Error> {
+        let mechanisms = Registry::new([config.registration()], []).expect("one mechanism has one name");
+        let metrics = prometheus::Registry::new();
+        let mut equipment =
+            Equipment::new(&mechanisms, &metrics, System::default()).expect("an empty registry takes all names");
+        let discoverer = equipment.of(config.mechanism()).build(config, PROVIDER)?;
+        Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) })
     }
 
     fn begin(discoverer: Box<dyn Discoverer>, prepare: impl FnOnce(&Updates)) -> Self {
@@ -54,13 +63,14 @@ impl Run {
         let context = Context {
             stop: stopper.token().clone(),
             provider: PROVIDER.into(),
+            machine: Machine::default(),
             metrics: ProviderMetrics::detached(),
             status: StatusHandle::default(),
         };
         let (up, updates) = Updates::channel(context.stop.clone());
         prepare(&up);
         let task = stopper.spawn("discoverer under test", discoverer.run(context.clone(), up));
-        Self { stopper, task, updates, picture: BTreeMap::new(), context }
+        Self { stopper, task, updates, picture: BTreeMap::new(), context, equipment: None }
     }
 
     /// The next update; `None` when the run has ended, or none came within [`patience`].
@@ -108,7 +118,10 @@ impl Run {
 
     /// Asks the discoverer to end. Fails, with the reason, when it does not end soon, or has panicked.
     pub async fn stop(self) -> Result<Result<(), Error>, String> {
-        let stragglers = self.stopper.stop(SOON).await;
+        let mut stragglers = self.stopper.stop(SOON).await;
+        if let Some(equipment) = self.equipment {
+            stragglers.extend(equipment.end(SOON).await);
+        }
         if !stragglers.is_empty() {
             return Err(format!("the run did not end within {SOON:?} after it was stopped"));
         }
@@ -117,16 +130,5 @@ impl Run {
             Some(Err(panicked)) => Err(format!("the run panicked: {panicked}")),
             None => Err("the run was aborted".to_owned()),
         }
-    }
-}
-
-/// The metrics of the configuration's mechanism.
-fn metrics_of(config: &dyn AnyConfig) -> Box<dyn Any + Send + Sync> {
-    let registry = Registry::linked().expect("mechanisms have different names");
-    match registry.get(config.mechanism()) {
-        Some(mechanism) => {
-            (mechanism.register_metrics)(&prometheus::Registry::new()).expect("an empty registry takes all names")
-        }
-        None => Box::new(()),
     }
 }

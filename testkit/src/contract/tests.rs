@@ -51,8 +51,9 @@ impl PartialEq for Config {
 impl MechanismConfig for Config {
     const MECHANISM: &'static str = "shelf";
     type Metrics = ();
+    type Shared = ();
 
-    fn build(&self, _: Build<'_, ()>) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         match self.vice {
             Vice::None => Ok(Polling::boxed(self.shelf.clone(), Duration::from_secs(60))),
             _ => Ok(Box::new(self.clone())),

@@ -1,13 +1,14 @@
 //! The configuration of the fake.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig};
 use rosterd_model::Problem;
 use serde::{Deserialize, Serialize};
 
-use super::Probe;
 use super::discoverer::Fake;
+use super::{Probe, Shared};
 use crate::group;
 
 /// One entry of `fake_sd_configs`.
@@ -46,6 +47,7 @@ impl PartialEq for Config {
 impl MechanismConfig for Config {
     const MECHANISM: &'static str = "fake";
     type Metrics = ();
+    type Shared = Shared;
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         self.problem.iter().map(|message| Problem::new("problem", "cfg_fake", message)).collect()
@@ -55,17 +57,21 @@ impl MechanismConfig for Config {
         None
     }
 
-    fn build(&self, _: Build<'_, ()>) -> Result<Box<dyn Discoverer>, Error> {
+    fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let first = self.targets.as_ref().map(|targets| {
             let addresses: Vec<_> = targets.iter().map(String::as_str).collect();
             vec![group(&self.name, &addresses)]
         });
         match &self.probe {
             Some(probe) => {
-                probe.built()?;
-                Ok(Box::new(Fake { first, probe: probe.clone() }))
+                probe.built(cx.shared)?;
+                Ok(Box::new(Fake { first, probe: probe.clone(), shared: Arc::clone(cx.shared) }))
             }
-            None => Ok(Box::new(Fake { first: first.or(Some(Vec::new())), probe: Probe::new() })),
+            None => Ok(Box::new(Fake {
+                first: first.or(Some(Vec::new())),
+                probe: Probe::new(),
+                shared: Arc::clone(cx.shared),
+            })),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The discoverer of the fake: does what its probe says.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rosterd_discovery::{Context, Discoverer, Error, Updates};
 use rosterd_model::{Coded, Priority, Retry, TargetGroup};
 use tokio::sync::oneshot;
 
-use super::Probe;
+use super::{Probe, Shared};
 
 /// The failure that a test ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,12 +45,13 @@ pub(super) enum Order {
 pub(super) struct Fake {
     pub(super) first: Option<Vec<TargetGroup>>,
     pub(super) probe: Probe,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[async_trait]
 impl Discoverer for Fake {
     async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
-        let _running = self.probe.started();
+        let _running = (self.probe.started(), self.shared.used());
         if let Some(groups) = self.first {
             up.send(groups).await?;
         }

@@ -14,10 +14,12 @@
 mod config;
 mod discoverer;
 mod probe;
+mod shared;
 
 pub use config::Config;
 pub use discoverer::FakeError;
 pub use probe::Probe;
+pub use shared::Shared;
 
 /// A probe, and the configuration of the mechanism that it drives. Configurations of two calls are never equal.
 pub fn mechanism(name: &str) -> (Probe, Config) {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use rosterd_model::{Retry, TargetGroup};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::FakeError;
 use super::discoverer::Order;
+use super::{FakeError, Shared};
 use crate::patience;
 
 /// Drives the discoverers that were built from one fake configuration. Cloning shares it.
@@ -15,15 +15,16 @@ use crate::patience;
 /// Orders are carried out one after the other by whichever discoverer runs; each method that gives one waits for it,
 /// also through restarts, and panics when [`patience`](crate::patience) is over.
 #[derive(Debug, Clone)]
-pub struct Probe(Arc<Shared>);
+pub struct Probe(Arc<Inner>);
 
 #[derive(Debug)]
-struct Shared {
+struct Inner {
     orders: mpsc::Sender<Order>,
     pending: Mutex<mpsc::Receiver<Order>>,
     counts: watch::Sender<Counts>,
     ignores_stop: AtomicBool,
     refuses: StdMutex<Option<FakeError>>,
+    shared: StdMutex<Option<Arc<Shared>>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,12 +47,13 @@ impl Drop for Running {
 impl Probe {
     pub(super) fn new() -> Self {
         let (orders, pending) = mpsc::channel(16);
-        Self(Arc::new(Shared {
+        Self(Arc::new(Inner {
             orders,
             pending: Mutex::new(pending),
             counts: watch::Sender::default(),
             ignores_stop: AtomicBool::new(false),
             refuses: StdMutex::default(),
+            shared: StdMutex::default(),
         }))
     }
 
@@ -93,6 +95,11 @@ impl Probe {
     /// How often a discoverer was built, or tried to be.
     pub fn builds(&self) -> usize {
         self.counts().builds
+    }
+
+    /// What the discoverer that was built last shares with the other fakes of its agent.
+    pub fn shared(&self) -> Option<Arc<Shared>> {
+        self.0.shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many runs have begun.
@@ -148,7 +155,8 @@ impl Probe {
         *self.0.counts.borrow()
     }
 
-    pub(super) fn built(&self) -> Result<(), FakeError> {
+    pub(super) fn built(&self, shared: &Arc<Shared>) -> Result<(), FakeError> {
+        *self.0.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(shared));
         self.0.counts.send_modify(|counts| counts.builds += 1);
         match *self.0.refuses.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),

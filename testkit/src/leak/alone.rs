@@ -6,12 +6,14 @@ use std::process::Command;
 const ALONE: &str = "ROSTERD_TESTKIT_ALONE";
 
 /// Whether no other test runs in this process at the same time.
+#[expect(clippy::disallowed_methods, reason = "the checker tells its child process what to do")]
 pub(super) fn is_alone() -> bool {
     // Tests run on the main thread only when they run one after the other; examples and documentation tests, always.
     std::env::var_os(ALONE).is_some() || std::thread::current().name() == Some("main")
 }
 
 /// Lets this process end with the one that started it, however that ended.
+#[expect(clippy::disallowed_methods, reason = "the checker tells its child process what to do")]
 pub(super) fn die_with_parent() {
     if std::env::var_os(ALONE).is_some() {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))

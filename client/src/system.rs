@@ -1,0 +1,169 @@
+//! What rosterd takes from the machine that it runs on, as the command line saw it. Nothing below the command line looks at
+//! the process's own environment, so that a configuration means the same to every agent of a process and in every test.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rosterd_tasks::Machine;
+use rustls::RootCertStore;
+use rustls_native_certs::CertificateResult;
+
+/// Where distributions keep the certificates that they trust: the first file that there is, and every folder. The
+/// places are those of OpenSSL's and Go's.
+const ROOT_FILES: [&str; 7] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+    "/opt/etc/ssl/certs/ca-certificates.crt",
+];
+const ROOT_FOLDERS: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
+
+/// Environment variables, as a value. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct Environment(Arc<BTreeMap<String, String>>);
+
+impl Environment {
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// A variable that may be written in capitals or in small letters; the former wins, an empty one counts as none.
+    pub fn either_case(&self, capitals: &str) -> Option<&str> {
+        let found = self.get(capitals).filter(|value| !value.is_empty());
+        found.or_else(|| self.get(&capitals.to_lowercase())).filter(|value| !value.is_empty())
+    }
+}
+
+/// Only the names: values may be secrets.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+    }
+}
+
+/// The machine of one agent: its name, its environment, and the certificates that it trusts, which are read once for all
+/// clients. Cloning shares it. The default is a machine without a name and with an empty environment.
+#[derive(Debug, Clone, Default)]
+pub struct System(Arc<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    name: String,
+    environment: Environment,
+    roots: OnceLock<Arc<RootCertStore>>,
+}
+
+impl System {
+    /// A machine of this name, with what the command line saw of it.
+    pub fn new(name: impl Into<String>, environment: Environment) -> Self {
+        Self(Arc::new(Seen { name: name.into(), environment, roots: OnceLock::new() }))
+    }
+
+    /// The name of the machine.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What tells its schedules from those of other machines.
+    pub fn machine(&self) -> Machine {
+        Machine::named(&self.0.name)
+    }
+
+    /// The environment.
+    pub fn environment(&self) -> &Environment {
+        &self.0.environment
+    }
+
+    /// The certificates that the system trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. They are read when the first
+    /// connection needs them.
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
+        let load = || {
+            let found = certificates(&self.0.environment);
+            for error in &found.errors {
+                tracing::warn!(%error, "cannot read some certificates that the system trusts");
+            }
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(found.certs);
+            Arc::new(roots)
+        };
+        Arc::clone(self.0.roots.get_or_init(load))
+    }
+}
+
+fn certificates(environment: &Environment) -> CertificateResult {
+    let (file, folders) = places(environment);
+    let mut all = rustls_native_certs::load_certs_from_paths(file.as_deref(), None);
+    for folder in folders {
+        let more = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
+        all.certs.extend(more.certs);
+        all.errors.extend(more.errors);
+    }
+    all.certs.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    all.certs.dedup();
+    all
+}
+
+/// The file and the folders to read.
+fn places(environment: &Environment) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let file = environment.get("SSL_CERT_FILE").map(PathBuf::from);
+    let folders = environment.get("SSL_CERT_DIR").unwrap_or_default().split(':').filter(|path| !path.is_empty());
+    let folders: Vec<_> = folders.map(PathBuf::from).collect();
+    if file.is_some() || !folders.is_empty() {
+        return (file, folders);
+    }
+    let exist = |path: &&str| Path::new(path).exists();
+    let file = ROOT_FILES.iter().copied().find(exist).map(PathBuf::from);
+    (file, ROOT_FOLDERS.iter().copied().filter(exist).map(PathBuf::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pem() -> String {
+        rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem()
+    }
+
+    #[test]
+    fn certificates_come_from_where_the_environment_says_and_are_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, first, second) =
+            (folder.path().join("one.pem"), folder.path().join("first"), folder.path().join("second"));
+        std::fs::write(&file, pem()).unwrap();
+        for folder in [&first, &second] {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join("a.pem"), pem()).unwrap();
+        }
+        let text = |path: &Path| path.display().to_string();
+        let folders = format!("{}::{}", text(&first), text(&second));
+        let environment: Environment =
+            [("SSL_CERT_FILE", text(&file)), ("SSL_CERT_DIR", folders)].into_iter().collect();
+        let system = System::new("host", environment);
+        assert_eq!(system.roots().len(), 3);
+        std::fs::remove_file(&file).unwrap();
+        assert!(Arc::ptr_eq(&system.roots(), &system.clone().roots()), "clones share what was read");
+    }
+
+    #[test]
+    fn a_missing_file_of_the_environment_is_not_replaced_by_that_of_the_system() {
+        let environment: Environment = [("SSL_CERT_FILE", "/none")].into_iter().collect();
+        assert_eq!(System::new("host", environment).roots().len(), 0);
+    }
+
+    #[test]
+    fn values_of_the_environment_are_not_shown() {
+        let environment: Environment = [("TOKEN", "hunter2")].into_iter().collect();
+        assert_eq!(format!("{environment:?}"), r#"["TOKEN"]"#);
+    }
+}
