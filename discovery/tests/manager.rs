@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_discovery::{AnyConfig, Jobs, Manager, Mechanism, Presence, Registry, System, Update};
+use rosterd_discovery::{AnyConfig, Environment, Jobs, Manager, Mechanism, Presence, Registry, System, Update};
 use rosterd_model::{Retry, TargetGroup};
 use rosterd_testkit::fake::{self, Probe};
 use rosterd_testkit::{addresses, advance_until, group, groups, leak_checked};
@@ -18,10 +18,15 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
+        Self::on("host")
+    }
+
+    fn on(machine: &str) -> Self {
+        let system = System::new(machine, Environment::default());
         let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).expect("one mechanism has one name");
         let (sink, updates) = mpsc::channel(1);
-        let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), System::default(), sink)
-            .expect("the registry is empty");
+        let manager =
+            Manager::new(&mechanisms, &prometheus::Registry::new(), system, sink).expect("the registry is empty");
         Self { manager, updates }
     }
 
@@ -206,6 +211,24 @@ fn the_error_decides_when_to_build_again() {
         let waited = advance_until(2 * wait, || probe.builds() == 2).await;
         assert!(waited >= wait - Duration::from_secs(1), "built again after {waited:?}");
         setup.end().await;
+    });
+}
+
+#[test]
+fn machines_with_one_configuration_build_again_at_different_times() {
+    leak_checked(|| async {
+        let mut waits = Vec::new();
+        for machine in ["a", "b", "a"] {
+            let (probe, config) = fake::mechanism("same");
+            let mut setup = Setup::on(machine);
+            setup.apply(&[("one", &[&config])]).await;
+            probe.wait_runs(1).await;
+            probe.fail(Retry::Backoff).await;
+            waits.push(advance_until(Duration::from_secs(2), || probe.builds() == 2).await);
+            setup.end().await;
+        }
+        assert_ne!(waits[0], waits[1]);
+        assert_eq!(waits[0], waits[2], "a machine keeps to its own times");
     });
 }
 

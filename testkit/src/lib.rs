@@ -17,7 +17,7 @@
 //!
 //! leak_checked(|| async {
 //!     let (probe, config) = fake::mechanism("a");
-//!     let mut run = contract::Run::start(&config).expect("the fake can be built");
+//!     let mut run = contract::Run::start(&config).await.expect("the fake can be built");
 //!     let (_, update) = tokio::join!(probe.send(groups(2)), run.next());
 //!     assert_eq!(update, Some(groups(2)));
 //!     run.stop().await.expect("it ends when asked");

@@ -11,8 +11,8 @@ use tracing::warn;
 use super::FileMetrics;
 use super::state::{Found, Look, State};
 use rosterd_discovery::{Context, Discoverer, Error, Updates};
+use rosterd_tasks::blocking;
 use rosterd_tasks::watch::{Changes, Watcher};
-use rosterd_tasks::{Schedule, blocking};
 
 /// Watches files that hold target groups.
 #[derive(Debug)]

@@ -64,7 +64,7 @@ async fn configuration(driver: &mut dyn Driver) -> Kept {
 
 async fn first_send(driver: &mut dyn Driver, groups: &Groups) -> Kept {
     driver.set(groups).await;
-    let mut run = start(&*driver.config())?;
+    let mut run = start(&*driver.config()).await?;
     let kept = match run.next().await {
         Some(first) => same(&addresses(&first), groups, "the first send"),
         None => Err(silent(&run)),
@@ -77,7 +77,7 @@ async fn change(driver: &mut dyn Driver) -> Kept {
         return Ok(());
     }
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config())?;
+    let mut run = start(&*driver.config()).await?;
     let mut kept = shows(&mut run, BOTH).await;
     for groups in [ONE, NOTHING, BOTH] {
         if kept.is_ok() {
@@ -90,7 +90,7 @@ async fn change(driver: &mut dyn Driver) -> Kept {
 
 async fn failed_read(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config())?;
+    let mut run = start(&*driver.config()).await?;
     let mut kept = shows(&mut run, BOTH).await;
     if kept.is_ok() && driver.follows_changes() && driver.break_source().await {
         kept = fails_silently(&mut run, BOTH).await;
@@ -98,7 +98,7 @@ async fn failed_read(driver: &mut dyn Driver) -> Kept {
         driver.set(ONE).await;
         if run.has_ended() {
             stop(run).await?;
-            run = start(&*driver.config())?;
+            run = start(&*driver.config()).await?;
         }
         kept = kept.and(shows(&mut run, ONE).await.map_err(|detail| format!("after the source was healed, {detail}")));
     }
@@ -111,7 +111,7 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
         return Ok(());
     }
     // A source that cannot be read may already keep the discoverer from being built.
-    let broken = start(&*driver.config()).ok();
+    let broken = start(&*driver.config()).await.ok();
     let mut kept = Ok(());
     let mut still_runs = None;
     if let Some(mut run) = broken {
@@ -121,7 +121,7 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
     driver.heal().await;
     let mut run = match still_runs {
         Some(run) => run,
-        None => start(&*driver.config())?,
+        None => start(&*driver.config()).await?,
     };
     kept = kept.and(shows(&mut run, BOTH).await.map_err(|detail| format!("after the source was healed, {detail}")));
     stop(run).await.and(kept)
@@ -130,7 +130,7 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
 async fn blocked(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let config = driver.config();
-    let run = Run::blocked(&*config).map_err(|error| format!("the discoverer cannot be built: {error}"))?;
+    let run = Run::blocked(&*config).await.map_err(|error| format!("the discoverer cannot be built: {error}"))?;
     // Nothing tells when it waits in its send: after a moment, most likely. Wherever it is then, it has to end.
     sleep(Duration::from_millis(200)).await;
     stop(run).await
@@ -140,7 +140,7 @@ async fn outlived(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
-    let mut run = start(&*driver.config())?;
+    let mut run = start(&*driver.config()).await?;
     let kept = shows(&mut run, BOTH).await;
     stop(run).await.and(kept)?;
     let end = Instant::now() + SOON;
@@ -153,8 +153,8 @@ async fn outlived(driver: &mut dyn Driver) -> Kept {
     Ok(())
 }
 
-fn start(config: &dyn AnyConfig) -> Result<Run, String> {
-    Run::start(config).map_err(|error| format!("the discoverer cannot be built: {error}"))
+async fn start(config: &dyn AnyConfig) -> Result<Run, String> {
+    Run::start(config).await.map_err(|error| format!("the discoverer cannot be built: {error}"))
 }
 
 async fn stop(run: Run) -> Kept {

@@ -30,8 +30,8 @@ pub struct Run {
 
 impl Run {
     /// Builds a discoverer and runs it.
-    pub fn start(config: &dyn AnyConfig) -> Result<Self, Error> {
-        Self::with_equipment(config, |_| ())
+    pub async fn start(config: &dyn AnyConfig) -> Result<Self, Error> {
+        Self::with_equipment(config, |_| ()).await
     }
 
     /// Runs a discoverer.
@@ -40,22 +40,28 @@ impl Run {
     }
 
     /// Runs a discoverer whose channel is full from the start, so that its first send waits for ever.
-    pub(super) fn blocked(config: &dyn AnyConfig) -> Result<Self, Error> {
+    pub(super) async fn blocked(config: &dyn AnyConfig) -> Result<Self, Error> {
         Self::with_equipment(config, |up| {
             let filled = std::pin::pin!(up.send(Vec::new()));
             let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(filled.poll(&mut nobody).is_ready(), "a new channel takes one update");
         })
+        .await
     }
 
     /// Builds the discoverer with what its mechanism has in an agent of its own.
-    fn with_equipment(config: &dyn AnyConfig, prepare: impl FnOnce(&Updates)) -> Result<Self, Error> {
+    async fn with_equipment(config: &dyn AnyConfig, prepare: impl FnOnce(&Updates)) -> Result<Self, Error> {
         let mechanisms = Registry::new([config.registration()], []).expect("one mechanism has one name");
         let metrics = prometheus::Registry::new();
         let mut equipment =
             Equipment::new(&mechanisms, &metrics, System::default()).expect("an empty registry takes all names");
-        let discoverer = equipment.of(config.mechanism()).build(config, PROVIDER)?;
-        Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) })
+        match equipment.of(config.mechanism()).build(config, PROVIDER) {
+            Ok(discoverer) => Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) }),
+            Err(error) => {
+                equipment.end(SOON).await;
+                Err(error)
+            }
+        }
     }
 
     fn begin(discoverer: Box<dyn Discoverer>, prepare: impl FnOnce(&Updates)) -> Self {
