@@ -9,6 +9,7 @@ mod error;
 mod exchange; // one exchange over a connection
 mod fetch; // bodies as they are sent, over connections that the caller keeps
 mod headers; // `http_headers`
+mod identity; // what is read, and as whom
 mod message; // requests and replies
 mod oauth2; // tokens: fetched once, kept until they expire or are refused
 mod proxy; // which proxy a URL is reached by; pure
@@ -26,6 +27,7 @@ pub use config::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, Saf
 pub use embed::unset;
 pub use error::{ClientError, without_user};
 pub use fetch::{Connection, Fetch, Fetched};
+pub use identity::Identity;
 pub use message::{Request, Response};
 pub use rosterd_model::Secret;
 pub use send::{Client, Options};

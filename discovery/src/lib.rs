@@ -20,7 +20,7 @@ pub use manager::{
 pub use mechanism::{AnyBuild, AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics, MechanismShared};
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
-pub use rosterd_client::{Environment, System};
+pub use rosterd_client::{Environment, Identity, System};
 pub use status::{Failure, Presence, Status, StatusHandle};
 
 #[doc(hidden)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_client::System;
+use rosterd_client::{Identity, System};
 use rosterd_model::Problem;
 use rosterd_tasks::Stopper;
 use serde::Serialize;
@@ -28,6 +28,11 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
     /// What all discoverers of this mechanism in one agent have in common: watches, credentials, connections; `()` if
     /// nothing.
     type Shared: MechanismShared;
+
+    /// Says what is read, and as whom: two configurations that say the same find the same data, and what one has found may
+    /// be taken for the other's after a restart. Intervals, timeouts, limits and the way to the source do not count. What it
+    /// says of a configuration stays the same for ever.
+    fn identity(&self, id: &mut Identity);
 
     /// All that is wrong with the configuration.
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
@@ -110,6 +115,9 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
     /// The mechanism, whether it is registered or not.
     fn registration(&self) -> Mechanism;
 
+    /// A hash of what is read, and as whom: the same in every version and on every machine.
+    fn data(&self) -> u64;
+
     /// The mechanism's own checks.
     fn check(&self, cx: &CheckContext) -> Vec<Problem>;
 
@@ -142,6 +150,12 @@ impl<C: MechanismConfig> AnyConfig for C {
 
     fn registration(&self) -> Mechanism {
         Mechanism::of::<C>()
+    }
+
+    fn data(&self) -> u64 {
+        let mut identity = Identity::new();
+        self.identity(&mut identity);
+        identity.hash()
     }
 
     fn check(&self, cx: &CheckContext) -> Vec<Problem> {

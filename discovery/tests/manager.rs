@@ -103,6 +103,23 @@ fn what_fakes_share_is_one_for_an_agent_and_ends_after_them() {
 }
 
 #[test]
+fn a_configuration_that_differs_only_in_how_it_reads_is_another_provider_with_the_same_data() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let changed = fake::Config { revision: 1, ..config.clone() };
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.wait_runs(1).await;
+        let before = provider(&setup, 0).key;
+        let applied = setup.apply(&[("one", &[&changed])]).await;
+        assert_eq!((applied.started, applied.stopped), (1, 1));
+        let after = provider(&setup, 0).key;
+        assert_eq!((after.as_str(), after.data()), (&*format!("{before}-2"), before.as_str()));
+        setup.end().await;
+    });
+}
+
+#[test]
 fn a_reload_touches_only_what_it_changes() {
     leak_checked(|| async {
         let (kept, kept_config) = fake::mechanism("kept");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use rosterd_discovery::{
-    AnyConfig, Build, CheckContext, Discoverer, Error, MechanismConfig, Polling, Refresh, register,
+    AnyConfig, Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling, Refresh, register,
 };
 use rosterd_model::{Coded, Duration, Priority, Problem, TargetGroup};
 use rosterd_testkit::{Folder, contract, group, leak_checked_live};
@@ -45,6 +45,11 @@ impl MechanismConfig for Config {
     const MECHANISM: &'static str = "lines";
     type Metrics = ();
     type Shared = ();
+
+    fn identity(&self, id: &mut Identity) {
+        // What is read; how often does not count.
+        id.path("path", &self.path);
+    }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let missing = self.path.as_os_str().is_empty();

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
+mod identities;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

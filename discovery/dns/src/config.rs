@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::discoverer::Dns;
 use super::metrics::DnsMetrics;
 use super::resolv_conf::Source;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling};
 use rosterd_model::Problem;
 
 /// One entry of `dns_sd_configs`.
@@ -51,6 +51,13 @@ impl MechanismConfig for DnsConfig {
 
     type Metrics = DnsMetrics;
     type Shared = ();
+
+    fn identity(&self, id: &mut Identity) {
+        id.set("names", &self.names);
+        id.value("type", &self.kind, &RecordKind::Srv);
+        id.value("port", &self.port, &0);
+        id.set("nameservers", self.nameservers.iter().map(|server| server.0));
+    }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let mut problems = Vec::new();

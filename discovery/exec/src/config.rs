@@ -8,7 +8,7 @@ use rosterd_model::{Duration, Secret, Size};
 use serde::{Deserialize, Serialize};
 
 use super::discoverer::Exec;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling};
 use rosterd_model::Problem;
 
 /// The timeout where none is set, unless the interval is shorter.
@@ -67,6 +67,14 @@ impl MechanismConfig for ExecConfig {
 
     type Metrics = ();
     type Shared = ();
+
+    fn identity(&self, id: &mut Identity) {
+        let program = Path::new(self.program());
+        id.path("program", program);
+        id.list("arguments", self.command.iter().skip(1));
+        self.env.iter().for_each(|(name, value)| id.secret(&format!("env/{name}"), value));
+        id.path("working_directory", self.working_directory.as_deref().unwrap_or(Path::new("")));
+    }
 
     fn check(&self, cx: &CheckContext) -> Vec<Problem> {
         let mut problems = Vec::new();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FileMetrics;
 use super::discoverer::Files;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig};
 use rosterd_model::Problem;
 
 /// One entry of `file_sd_configs`.
@@ -31,6 +31,10 @@ impl MechanismConfig for Config {
     const MECHANISM: &'static str = "file";
     type Metrics = FileMetrics;
     type Shared = ();
+
+    fn identity(&self, id: &mut Identity) {
+        id.set("files", self.files.iter().map(|file| clean(file).display().to_string()));
+    }
 
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
         if self.files.is_empty() {

@@ -7,7 +7,7 @@ use rosterd_model::{Duration, Size};
 
 use super::discoverer::Http;
 use rosterd_client::{Client, Options, SafeUrl};
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling};
 use rosterd_model::Problem;
 
 /// Some million targets. A reply beyond it is more likely a mistake of the server than a list.
@@ -36,6 +36,11 @@ impl MechanismConfig for HttpConfig {
 
     type Metrics = ();
     type Shared = ();
+
+    fn identity(&self, id: &mut Identity) {
+        id.url("url", &self.url);
+        self.client.identity(id);
+    }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let problem = match self.url.parse() {

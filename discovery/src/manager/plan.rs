@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::provider::ProviderKey;
 use super::supervisor::Jobs;
 use crate::AnyConfig;
@@ -45,13 +43,10 @@ impl Plan {
     }
 }
 
-/// The key of a configuration: the one that an equal configuration has already, or a free one made from its text.
-///
-/// The text hides secrets, so configurations that differ only in these get the same hash and are told apart by a
-/// number.
+/// The key of a configuration: the one that an equal configuration has already, or a free one made from what it reads and
+/// as whom. Unequal configurations with the same data are told apart by a number.
 fn key_of(config: &Arc<dyn AnyConfig>, running: &Providers, needed: &Providers) -> ProviderKey {
-    let text = serde_json::to_vec(&**config).unwrap_or_default();
-    let base = format!("{}/{:016x}", config.mechanism(), xxh3_64(&text));
+    let base = format!("{}/{:016x}", config.mechanism(), config.data());
     let mut number = 1;
     loop {
         let key = ProviderKey::new(if number == 1 { base.clone() } else { format!("{base}-{number}") });

@@ -7,8 +7,9 @@ use serde::{Serialize, Serializer};
 
 use crate::Status;
 
-/// The name of a provider: `<mechanism>/<hash of its configuration>`. The same configuration has the same key after a
-/// restart, so that the store can be asked for what the provider reported before.
+/// The name of a provider: `<mechanism>/<what it reads, and as whom>`, and `-2`, `-3` behind it where several unequal
+/// configurations have the same data. The first part is the same after a restart, in every version and on every machine,
+/// so that the store can be asked for what was reported before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProviderKey(Arc<str>);
 
@@ -26,6 +27,14 @@ impl ProviderKey {
     /// The key as shared text.
     pub fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
+    }
+
+    /// What it reads, and as whom: the key without the number. Of providers for which this is the same, one may take over what
+    /// is stored of another.
+    pub fn data(&self) -> &str {
+        let hash = self.0.find('/').map_or(self.0.len(), |slash| slash + 1);
+        let end = self.0[hash..].find('-').map_or(self.0.len(), |dash| hash + dash);
+        &self.0[..end]
     }
 
     /// The name of the mechanism.
@@ -55,4 +64,21 @@ pub struct ProviderStatus {
     pub jobs: Vec<Arc<str>>,
     /// Its state.
     pub status: Status,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_is_no_part_of_the_data() {
+        for (key, data) in [
+            ("dns/0123456789abcdef", "dns/0123456789abcdef"),
+            ("dns/0123456789abcdef-2", "dns/0123456789abcdef"),
+            ("my-own/0123456789abcdef-13", "my-own/0123456789abcdef"),
+            ("odd", "odd"),
+        ] {
+            assert_eq!(ProviderKey::new(key).data(), data);
+        }
+    }
 }

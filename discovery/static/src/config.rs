@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::discoverer::Static;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig};
 use rosterd_model::Problem;
 
 /// The whole list of `static_configs`: unlike other mechanisms, all entries of a job are one configuration.
@@ -48,6 +48,13 @@ impl MechanismConfig for Config {
     const MECHANISM: &'static str = "static";
     type Metrics = ();
     type Shared = ();
+
+    fn identity(&self, id: &mut Identity) {
+        id.parts("groups", &self.groups, |id, group| {
+            id.list("targets", &group.targets);
+            id.part("labels", |id| group.labels.iter().for_each(|(name, value)| id.text(name, value)));
+        });
+    }
 
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
         self.groups.iter().enumerate().flat_map(|(index, group)| group.problems(index)).collect()

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rosterd_discovery::{Build, Context, Discoverer, Error, MechanismConfig, Polling, Refresh, Updates};
+use rosterd_discovery::{Build, Context, Discoverer, Error, Identity, MechanismConfig, Polling, Refresh, Updates};
 use rosterd_model::{Retry, TargetGroup};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,8 @@ impl MechanismConfig for Config {
     const MECHANISM: &'static str = "shelf";
     type Metrics = ();
     type Shared = ();
+
+    fn identity(&self, _: &mut Identity) {}
 
     fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         match self.vice {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, MechanismConfig};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig};
 use rosterd_model::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use crate::group;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Tells fakes apart.
+    /// Tells fakes, and what they read, apart.
     pub name: String,
     /// Addresses that the fake reports as one group before anything else; without them a fake that has a probe reports
     /// nothing by itself.
@@ -48,6 +48,11 @@ impl MechanismConfig for Config {
     const MECHANISM: &'static str = "fake";
     type Metrics = ();
     type Shared = Shared;
+
+    fn identity(&self, id: &mut Identity) {
+        id.text("name", &self.name);
+        id.list("targets", self.targets.iter().flatten());
+    }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         self.problem.iter().map(|message| Problem::new("problem", "cfg_fake", message)).collect()

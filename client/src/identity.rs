@@ -1,0 +1,213 @@
+//! What a configuration reads, and as whom: what makes two configurations give the same data. Apart from this they may differ, in
+//! intervals, timeouts and limits, and what one has found is as good for the other.
+//!
+//! The hash is stored and compared by later versions and on other machines, so that neither the order in which things are
+//! said counts nor how they are spelt, and what is not set leaves no trace: a key of a later version, left at its default,
+//! changes nothing.
+
+mod settings; // what counts of the HTTP client
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use ring::pbkdf2;
+use rosterd_model::Secret;
+use rosterd_tasks::files::clean;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::SafeUrl;
+
+/// The same everywhere, because so are identities.
+const SALT: &[u8] = b"rosterd: whose view it is";
+/// A secret that can be guessed cannot be guessed fast from an identity that somebody saw.
+const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
+
+/// Collects what counts. Each name is given once; the last value of a name wins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    fields: BTreeMap<String, Vec<u8>>,
+}
+
+impl Identity {
+    /// Nothing so far.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A text, unless it is empty.
+    pub fn text(&mut self, name: &str, value: impl Display) {
+        self.put(name, b't', value.to_string().into_bytes());
+    }
+
+    /// A value, unless it is the default.
+    pub fn value<V: PartialEq + Display>(&mut self, name: &str, value: &V, default: &V) {
+        if value != default {
+            self.text(name, value);
+        }
+    }
+
+    /// A path, however it is spelt. Relative paths have to be resolved before.
+    pub fn path(&mut self, name: &str, path: &Path) {
+        if !path.as_os_str().is_empty() {
+            self.text(name, clean(path).display());
+        }
+    }
+
+    /// A URL, however it is spelt; its password counts as a secret. What is no URL counts as it is written.
+    pub fn url(&mut self, name: &str, url: &SafeUrl) {
+        let Some(Ok(mut parsed)) = url.parse() else { return self.text(name, url) };
+        let password = Secret::new(parsed.password().unwrap_or_default());
+        // Only a URL that has no host refuses, and such a URL has none.
+        parsed.set_password(None).ok();
+        self.text(name, parsed);
+        self.secret(&format!("{name}/password"), &password);
+    }
+
+    /// A secret, as a hash that says nothing of it, unless it is empty.
+    pub fn secret(&mut self, name: &str, secret: &Secret) {
+        if !secret.is_empty() {
+            self.put(name, b's', derived(secret));
+        }
+    }
+
+    /// Texts whose order counts, unless there are none.
+    pub fn list<T: Display>(&mut self, name: &str, values: impl IntoIterator<Item = T>) {
+        let mut encoded = Vec::new();
+        values.into_iter().for_each(|value| piece(&mut encoded, value.to_string().as_bytes()));
+        self.put(name, b'l', encoded);
+    }
+
+    /// Texts whose order and number do not count, unless there are none.
+    pub fn set<T: Display>(&mut self, name: &str, values: impl IntoIterator<Item = T>) {
+        let mut values: Vec<_> = values.into_iter().map(|value| value.to_string()).collect();
+        values.sort();
+        values.dedup();
+        self.list(name, values);
+    }
+
+    /// What belongs together under a name, unless nothing is said in it.
+    pub fn part(&mut self, name: &str, say: impl FnOnce(&mut Self)) {
+        let mut part = Self::new();
+        say(&mut part);
+        self.put(name, b'p', part.encoded());
+    }
+
+    /// The same for each of several, whose order counts.
+    pub fn parts<T>(&mut self, name: &str, each: impl IntoIterator<Item = T>, mut say: impl FnMut(&mut Self, T)) {
+        let mut encoded = Vec::new();
+        for item in each {
+            let mut part = Self::new();
+            say(&mut part, item);
+            piece(&mut encoded, &part.encoded());
+        }
+        self.put(name, b'a', encoded);
+    }
+
+    /// The hash.
+    pub fn hash(&self) -> u64 {
+        xxh3_64(&self.encoded())
+    }
+
+    fn put(&mut self, name: &str, kind: u8, value: Vec<u8>) {
+        if value.is_empty() {
+            self.fields.remove(name);
+        } else {
+            self.fields.insert(name.to_owned(), [&[kind], value.as_slice()].concat());
+        }
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        for (name, value) in &self.fields {
+            piece(&mut encoded, name.as_bytes());
+            piece(&mut encoded, value);
+        }
+        encoded
+    }
+}
+
+/// Appends bytes so that what follows cannot be taken for a part of them.
+fn piece(encoded: &mut Vec<u8>, bytes: &[u8]) {
+    encoded.extend((bytes.len() as u64).to_be_bytes());
+    encoded.extend(bytes);
+}
+
+fn derived(secret: &Secret) -> Vec<u8> {
+    let mut derived = vec![0; 32];
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, SALT, secret.expose().as_bytes(), &mut derived);
+    derived
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(say: impl FnOnce(&mut Identity)) -> u64 {
+        let mut identity = Identity::new();
+        say(&mut identity);
+        identity.hash()
+    }
+
+    #[test]
+    fn the_order_of_names_does_not_count_and_that_of_lists_does() {
+        let one = hash(|id| (id.text("a", "1"), id.text("b", "2")).1);
+        assert_eq!(one, hash(|id| (id.text("b", "2"), id.text("a", "1")).1));
+        assert_ne!(one, hash(|id| (id.text("a", "2"), id.text("b", "1")).1));
+        assert_ne!(hash(|id| id.list("a", ["x", "y"])), hash(|id| id.list("a", ["y", "x"])));
+        assert_eq!(hash(|id| id.set("a", ["x", "y", "x"])), hash(|id| id.set("a", ["y", "x"])));
+    }
+
+    #[test]
+    fn what_is_not_set_leaves_no_trace() {
+        let plain = hash(|id| id.text("a", "1"));
+        let more = hash(|id| {
+            id.text("a", "1");
+            id.text("b", "");
+            id.value("c", &7, &7);
+            id.path("d", Path::new(""));
+            id.url("e", &SafeUrl::default());
+            id.secret("f", &Secret::default());
+            id.list("g", [""; 0]);
+            id.part("h", |id| id.text("x", ""));
+            id.parts("i", [0; 0], |_, _| ());
+        });
+        assert_eq!(plain, more);
+    }
+
+    #[test]
+    fn pieces_do_not_run_into_each_other() {
+        let texts = [
+            hash(|id| id.list("a", ["xy"])),
+            hash(|id| id.list("a", ["x", "y"])),
+            hash(|id| id.text("a", "xy")),
+            hash(|id| id.part("a", |id| id.text("x", "y"))),
+            hash(|id| id.parts("a", ["y"], |id, y| id.text("x", y))),
+            hash(|id| id.secret("a", &Secret::new("xy"))),
+        ];
+        let distinct: std::collections::BTreeSet<_> = texts.into_iter().collect();
+        assert_eq!(distinct.len(), texts.len());
+    }
+
+    #[test]
+    fn spelling_does_not_count() {
+        let url = |text: &str| hash(|id| id.url("url", &SafeUrl::new(text)));
+        assert_eq!(url("HTTP://Host:80/a/../b"), url("http://host/b"));
+        assert_ne!(url("http://host/b"), url("https://host/b"));
+        let path = |text: &str| hash(|id| id.path("file", Path::new(text)));
+        assert_eq!(path("/a/./b/../c.yml"), path("/a/c.yml"));
+    }
+
+    #[test]
+    fn secrets_count_and_are_not_kept() {
+        let of = |password: &str| {
+            let mut identity = Identity::new();
+            identity.url("url", &SafeUrl::new(format!("http://u:{password}@host/")));
+            identity
+        };
+        assert_ne!(of("hunter2").hash(), of("hunter3").hash());
+        let bytes = of("hunter2").encoded();
+        assert!(!bytes.windows(7).any(|window| window == b"hunter2"));
+    }
+}
