@@ -128,7 +128,7 @@ async fn main() {
     let registry = prometheus::Registry::new();
     let metrics = metrics::Metrics::register(&registry).expect("the registry is empty");
     let (updates, receiver) = mpsc::channel(1);
-    let (roster, _task) = Roster::start(&stopper, Arc::new(MemoryBlocks::new()), metrics, receiver);
+    let roster = Roster::start(&stopper, Arc::new(MemoryBlocks::new()), metrics, receiver);
     roster.set_jobs(vec![job("many"), job("one")]).await;
     let group = |number: usize, targets| TargetGroup {
         source: format!("bench:{number}").into(),
@@ -147,7 +147,7 @@ async fn main() {
         views.wait_for(complete).await.expect("the roster runs");
     }
     let settings = Settings { listen_addresses: vec!["127.0.0.1:0".to_owned()], ..Settings::default() };
-    let mut server = Server::bind(settings, None).await.expect("there are free ports");
+    let mut server = Server::bind(settings, None, stopper.supervision()).await.expect("there are free ports");
     let address = server.addresses()[0];
     let scrapes = scraped(&roster);
     server.serve(router(Arc::new(state(roster, registry, scrapes))));

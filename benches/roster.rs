@@ -60,7 +60,7 @@ async fn main() {
     let registry = prometheus::Registry::new();
     let metrics = metrics::Metrics::register(&registry).expect("the registry is empty");
     let (updates, receiver) = mpsc::channel(1);
-    let (roster, _task) = Roster::start(&stopper, Arc::new(MemoryBlocks::default()), metrics, receiver);
+    let roster = Roster::start(&stopper, Arc::new(MemoryBlocks::default()), metrics, receiver);
     let rules: Vec<RuleConfig> = serde_yaml::from_str(RULES).expect("the rules are well formed");
     let provider = ProviderKey::new("bench/1");
     let default = |name: &str, value: &str| (name.to_owned(), value.to_owned());

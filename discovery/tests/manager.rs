@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rosterd_discovery::{AnyConfig, Environment, Jobs, Manager, Mechanism, Presence, Registry, System, Update};
 use rosterd_model::{Retry, TargetGroup};
+use rosterd_tasks::Supervision;
 use rosterd_testkit::fake::{self, Probe};
 use rosterd_testkit::{addresses, advance_until, group, groups, leak_checked};
 use tokio::sync::mpsc;
@@ -25,8 +26,8 @@ impl Setup {
         let system = System::new(machine, Environment::default());
         let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).expect("one mechanism has one name");
         let (sink, updates) = mpsc::channel(1);
-        let manager =
-            Manager::new(&mechanisms, &prometheus::Registry::new(), system, sink).expect("the registry is empty");
+        let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), system, sink, &Supervision::default())
+            .expect("the registry is empty");
         Self { manager, updates }
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use prometheus::IntCounter;
@@ -11,7 +12,8 @@ use rosterd_tasks::stopper::Stopper;
 use serde::Serialize;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::metrics::Metrics;
@@ -42,7 +44,9 @@ impl FailureLog {
     /// file that cannot be written is told in rosterd's own log, once.
     pub fn new(path: &Path, metrics: &Metrics, stopper: &Stopper) -> Self {
         let (lines, received) = mpsc::channel(WAITING);
-        stopper.spawn("scrape failure log", write(path.to_owned(), received, stopper.clone()));
+        let (path, received, stop) = (path.to_owned(), Arc::new(Mutex::new(received)), stopper.token().clone());
+        stopper
+            .spawn_restarting("scrape failure log", move || write(path.clone(), Arc::clone(&received), stop.clone()));
         Self { lines, dropped: metrics.log_dropped.clone() }
     }
 
@@ -58,8 +62,8 @@ impl FailureLog {
     }
 }
 
-async fn write(path: PathBuf, mut lines: mpsc::Receiver<Vec<u8>>, stopper: Stopper) {
-    let stop = stopper.token().clone();
+async fn write(path: PathBuf, lines: Arc<Mutex<mpsc::Receiver<Vec<u8>>>>, stop: CancellationToken) {
+    let mut lines = lines.lock().await;
     let mut file = None;
     let mut broken = false;
     loop {

@@ -47,9 +47,11 @@ pub enum AgentError {
     /// What the configuration says of scraping or remote write cannot be used.
     #[error(transparent)]
     Scrape(#[from] crate::scrape::Error),
-    /// The task that owns the roster ended.
-    #[error("the roster ended unexpectedly: {message}")]
-    RosterEnded {
+    /// A task ended without which there is no going on.
+    #[error("the task {task} ended unexpectedly: {message}")]
+    TaskEnded {
+        /// Its kind.
+        task: &'static str,
         /// What it said last.
         message: String,
     },
@@ -72,7 +74,8 @@ impl Coded for AgentError {
             Self::Web(source) => source.code(),
             Self::ExternalUrl(source) => source.code(),
             Self::Scrape(source) => source.code(),
-            Self::RosterEnded { .. } => "agent_roster_ended",
+            Self::TaskEnded { task: "roster", .. } => "agent_roster_ended",
+            Self::TaskEnded { .. } => "agent_task_ended",
             Self::Stragglers { .. } => "agent_stragglers",
         }
     }

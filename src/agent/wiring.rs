@@ -10,7 +10,7 @@ use rosterd_client::System;
 use rosterd_config::{Config, LoadOptions, Loaded};
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
-use rosterd_tasks::stopper::{Stopper, Task};
+use rosterd_tasks::{Fatal, Stopper, Supervision};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,6 @@ pub struct Agent {
     metrics: Metrics,
     manager: Manager,
     roster: RosterHandle,
-    roster_task: Task<()>,
     scraping: Scraping,
     outputs: watch::Sender<Outputs>,
     view: watch::Sender<Arc<ConfigView>>,
@@ -85,6 +84,7 @@ pub struct Agent {
     server: web::Server,
     quit: CancellationToken,
     stopping: CancellationToken,
+    supervision: Supervision,
     /// Roster and reconciler.
     work: Stopper,
 }
@@ -97,12 +97,15 @@ impl Agent {
     pub async fn start(options: Options) -> Result<Self, AgentError> {
         let loaded = load(&options)?;
         let live = options.web.config_file.as_deref().map(web::Live::open).transpose()?.map(Arc::new);
-        let server = web::Server::bind(options.web.settings.clone(), live).await?;
+        let registry = prometheus::Registry::new();
+        let supervision =
+            Supervision::register(&registry).map_err(|source| AgentError::Metrics { part: "supervision", source })?;
+        let server = web::Server::bind(options.web.settings.clone(), live, &supervision).await?;
         let started = async {
             let stores = Stores::open(options.storage_path.as_deref()).await?;
             let grace = loaded.config.rosterd.ready_grace_period.as_std();
             let queues = options.storage_path.as_ref().map(|path| path.join("remote_write"));
-            Self::assemble(options, server, stores, queues, grace)
+            Self::assemble(options, registry, supervision, server, stores, queues, grace)
         };
         let (mut agent, router) = started.await?;
         let started = agent.scraping.prepare(&loaded.config).await;
@@ -120,12 +123,13 @@ impl Agent {
 
     fn assemble(
         options: Options,
+        registry: prometheus::Registry,
+        supervision: Supervision,
         server: web::Server,
         stores: Stores,
         queues: Option<PathBuf>,
         grace: Duration,
     ) -> Result<(Self, axum::Router), AgentError> {
-        let registry = prometheus::Registry::new();
         let failed = |part| move |source| AgentError::Metrics { part, source };
         let metrics = Metrics::register(&registry).map_err(failed("agent"))?;
         let roster_metrics = roster::metrics::Metrics::register(&registry).map_err(failed("roster"))?;
@@ -136,10 +140,10 @@ impl Agent {
         let external_url = api::ExternalUrl::parse(options.web.external_url.as_deref(), options.system.name(), port)?;
         let route_prefix = api::route_prefix(options.web.route_prefix.as_deref(), &external_url);
 
-        let work = Stopper::new();
+        let work = Stopper::under(&supervision);
         let (updates, received) = mpsc::channel(1);
-        let manager = Manager::new(&options.mechanisms, &registry, options.system.clone(), updates)?;
-        let (roster, roster_task) = Roster::start(&work, stores.blocks, roster_metrics, received);
+        let manager = Manager::new(&options.mechanisms, &registry, options.system.clone(), updates, &supervision)?;
+        let roster = Roster::start(&work, stores.blocks, roster_metrics, received);
         let (outputs, _) = watch::channel(None);
         start_publishing(&work, stores.ledger, &roster, &outputs, reconcile_metrics);
 
@@ -184,7 +188,6 @@ impl Agent {
             metrics,
             manager,
             roster,
-            roster_task,
             scraping,
             outputs,
             view,
@@ -195,6 +198,7 @@ impl Agent {
             server,
             quit,
             stopping,
+            supervision,
             work,
         };
         Ok((agent, api::router(Arc::new(state))))
@@ -217,26 +221,20 @@ impl Agent {
 
     /// Reloads when asked to, until `stop` fires or somebody quits it over HTTP; then shuts down.
     ///
-    /// Fails when tasks had to be aborted, or when the roster's task ended.
+    /// Fails when tasks had to be aborted, or when one ended without which there is no going on.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), AgentError> {
         let ended = loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break None,
                 () = self.quit.cancelled() => break None,
-                ended = &mut self.roster_task => break Some(ended),
+                fatal = self.supervision.fatal() => break Some(fatal),
                 wish = self.reloads.next() => self.fulfil(wish).await,
             }
         };
         let stragglers = self.shutdown().await;
         match ended {
-            Some(ended) => {
-                let message = match ended {
-                    Some(Err(panicked)) => panicked.to_string(),
-                    Some(Ok(())) | None => "it returned".to_owned(),
-                };
-                Err(AgentError::RosterEnded { message })
-            }
+            Some(Fatal { task, message }) => Err(AgentError::TaskEnded { task, message }),
             None if !stragglers.is_empty() => Err(AgentError::Stragglers { names: stragglers }),
             None => Ok(()),
         }
@@ -364,7 +362,9 @@ fn start_publishing(
 ) {
     let (desired, wanted) = watch::channel(None);
     let (configured, views, stop) = (outputs.subscribe(), roster.watch(), work.token().clone());
-    work.spawn("file_sd", file_sd::desired(configured, views, |spec: FileSd| spec, desired, stop));
+    work.spawn_restarting("file_sd", move || {
+        file_sd::desired(configured.clone(), views.clone(), |spec: FileSd| spec, desired.clone(), stop.clone())
+    });
     let make = |_: &WorkerId, _: &FileSd| -> Box<dyn Worker<FileSd>> { Box::new(FileSdWorker::new()) };
     Reconciler::start(store, make, wanted, metrics, work);
 }

@@ -56,7 +56,7 @@ impl Face {
         let (updates, reported) = mpsc::channel(1);
         let roster = Stopper::new();
         let metrics = crate::roster::metrics::Metrics::register(&registry).unwrap();
-        let (handle, _) = Roster::start(&roster, Arc::new(MemoryBlocks::new()), metrics, reported);
+        let handle = Roster::start(&roster, Arc::new(MemoryBlocks::new()), metrics, reported);
         let mut state = State {
             roster: handle.clone(),
             providers: Providers::new(Vec::new),
@@ -77,7 +77,7 @@ impl Face {
         };
         change(&mut state);
         let settings = Settings { listen_addresses: vec!["127.0.0.1:0".to_owned()], ..Settings::default() };
-        let mut server = Server::bind(settings, None).await.unwrap();
+        let mut server = Server::bind(settings, None, roster.supervision()).await.unwrap();
         let base = format!("http://{}", server.addresses()[0]);
         server.serve(router(Arc::new(state)));
         Self { server, roster, handle, updates, client: client(), base, reloads, config, quit }

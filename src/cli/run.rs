@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 use rosterd_discovery::Registry;
-use rosterd_tasks::stopper::Stopper;
+use rosterd_tasks::{Stopper, Task};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -137,8 +137,9 @@ async fn attended(options: Options) -> Result<(), Failure> {
     let attendant = Stopper::new();
     // A task of its own: it answers the second signal whatever the agent is busy with.
     let signals = Signals::listen()?;
-    attendant.spawn("signals", signals.attend(stop.clone(), Arc::clone(&hangups), attendant.token().clone()));
-    let end = agent(options, stop, &hangups).await;
+    let attending = signals.attend(stop.clone(), Arc::clone(&hangups), attendant.token().clone());
+    let mut attending = attendant.spawn("signals", attending);
+    let end = agent(options, stop, &hangups, &mut attending).await;
     attendant.stop(LAST_WAIT).await;
     end.map_err(|error| match error {
         // Its problems have places and codes of their own.
@@ -147,14 +148,25 @@ async fn attended(options: Options) -> Result<(), Failure> {
     })
 }
 
-async fn agent(options: Options, stop: CancellationToken, hangups: &Notify) -> Result<(), AgentError> {
+/// Runs the agent, which ends in order when nobody is left who attends to signals.
+async fn agent(
+    options: Options,
+    stop: CancellationToken,
+    hangups: &Notify,
+    attending: &mut Task<()>,
+) -> Result<(), AgentError> {
     let agent = Agent::start(options).await?;
     let reloads = agent.reload_requests();
-    let mut run = pin!(agent.run(stop));
+    let mut run = pin!(agent.run(stop.clone()));
     loop {
         tokio::select! {
             biased;
             ended = &mut run => return ended,
+            Some(Err(panicked)) = &mut *attending => {
+                stop.cancel();
+                run.await?;
+                return Err(AgentError::TaskEnded { task: "signals", message: panicked.0 });
+            }
             // When a wish is waiting already, one more changes nothing. The log tells how it went.
             () = hangups.notified() => drop(reloads.try_send(oneshot::channel().0)),
         }

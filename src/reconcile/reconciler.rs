@@ -1,13 +1,10 @@
 //! The loop: look, plan, record, let the workers work, record what came of it.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use rosterd_model::{Coded, Priority, Report};
-use rosterd_tasks::Schedule;
-use rosterd_tasks::stopper::Stopper;
+use rosterd_tasks::{Guard, Schedule, Stopper};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -69,8 +66,10 @@ impl Reconciler {
             store_schedule: Schedule::new(Duration::from_secs(60), "reconciler"),
             store_retry: None,
             sender,
+            working: stopper.supervision().guard("worker"),
         };
-        stopper.spawn("reconciler", reconciling.run(ended));
+        // Workers go on without it, and must not be begun a second time beside those.
+        stopper.spawn_essential("reconciler", reconciling.run(ended));
         statuses
     }
 }
@@ -93,6 +92,8 @@ struct Loop<S> {
     store_schedule: Schedule,
     store_retry: Option<Instant>,
     sender: mpsc::Sender<Ended<S>>,
+    /// Catches panics of workers.
+    working: Guard,
 }
 
 impl<S: Spec> Loop<S> {
@@ -238,8 +239,9 @@ impl<S: Spec> Loop<S> {
     fn begin(&self, run: Run<S>) {
         let (make, sender, stop) = (Arc::clone(&self.make), self.sender.clone(), self.stopper.token().clone());
         let Run { id, operation, work, worker } = run;
-        self.stopper.spawn(format!("worker {id}"), async move {
-            let working = AssertUnwindSafe(async {
+        let guard = self.working.clone();
+        self.stopper.spawn_expendable(("worker", id.clone()), async move {
+            let working = async {
                 let mut worker = match (worker, &work) {
                     (Some(worker), _) => worker,
                     (None, Work::Reach { spec, .. }) => make.make(&id, spec),
@@ -247,8 +249,8 @@ impl<S: Spec> Loop<S> {
                 };
                 let outcome = worker.run(&work, &stop).await;
                 (outcome, Some(worker))
-            });
-            let result = working.catch_unwind().await;
+            };
+            let result = guard.run(&id, working).await;
             let panicked = |_| (Outcome::failed(&WorkerPanicked(id.clone())), None);
             let (outcome, worker) = result.unwrap_or_else(panicked);
             // The loop waits for every worker that it let begin, unless it was aborted.

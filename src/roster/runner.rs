@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use rosterd_discovery::{ProviderKey, Update};
-use rosterd_tasks::blocking;
-use rosterd_tasks::stopper::{Stopper, Task};
+use rosterd_tasks::{Stopper, blocking};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -60,14 +59,14 @@ pub struct Roster;
 
 impl Roster {
     /// Spawns the tasks of a roster on `stopper`: one that owns it and takes `updates`, one that writes to the store.
-    /// The second ends after the first, with everything written. The task that comes back is the first: when it ends
-    /// unasked, the agent has to end too.
+    /// The second ends after the first, with everything written. Half a change must be neither served nor stored: when one
+    /// of them panics, the agent ends, and starts anew with what is stored.
     pub fn start(
         stopper: &Stopper,
         store: Arc<dyn Blocks>,
         metrics: Metrics,
         updates: mpsc::Receiver<Update>,
-    ) -> (RosterHandle, Task<()>) {
+    ) -> RosterHandle {
         let (commands, receiver) = mpsc::channel(1);
         let (sender, views) = watch::channel(Arc::default());
         let outbox = Arc::new(Outbox::default());
@@ -80,13 +79,13 @@ impl Roster {
             store: Arc::clone(&store),
         };
         let (stop, done) = (stopper.token().clone(), written.clone());
-        let task = stopper.spawn("roster", async move {
+        stopper.spawn_essential("roster", async move {
             // Also when the owner panics.
             let _written = done.drop_guard();
             owner.run(stop, receiver, updates).await;
         });
-        stopper.spawn("roster-store", async move { outbox.run(&*store, written).await });
-        (RosterHandle { commands, views }, task)
+        stopper.spawn_essential("roster store", async move { outbox.run(&*store, written).await });
+        RosterHandle { commands, views }
     }
 }
 

@@ -16,9 +16,8 @@ use rosterd_exposition::Metadata;
 use rosterd_model::{Coded, Priority, Report, Retry};
 use rosterd_scrape::{Clock, Engine, Settings, Sink, Statuses};
 use rosterd_ship::{Block, ShipError, Shipper, Wants};
-use rosterd_tasks::stopper::Stopper;
+use rosterd_tasks::Stopper;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::roster::RosterHandle;
@@ -78,7 +77,7 @@ pub(crate) struct Scraping {
     makers: Makers,
     wanted: watch::Sender<Wanted>,
     /// Ends the following of the roster, before the workers end.
-    following: CancellationToken,
+    following: Stopper,
     system: System,
     stale_on_shutdown: bool,
 }
@@ -112,8 +111,10 @@ impl Scraping {
         let statuses = engine.statuses().clone();
         shipper.set_metadata_source(Arc::new(move || families(&statuses)));
         let (wanted, wishes) = watch::channel(None);
-        let following = work.token().child_token();
-        work.spawn("scrape", follow(engine.clone(), wishes, roster.watch(), following.clone()));
+        let following = work.child();
+        // Which targets the engine has is known to nobody else.
+        let follow = follow(engine.clone(), wishes, roster.watch(), following.token().clone());
+        following.spawn_essential("scrape follower", follow);
         let makers = Makers::new(metrics, work.clone(), system.name().to_owned());
         Ok(Self { engine, shipper, makers, wanted, following, system, stale_on_shutdown: true })
     }
@@ -153,7 +154,7 @@ impl Scraping {
 
     /// Ends all scrapes, and sends what there is within the deadline. What is left waits in the queues on disk.
     pub(crate) async fn end(&self, deadline: Duration) {
-        self.following.cancel();
+        self.following.stop(deadline).await;
         self.engine.end(self.stale_on_shutdown).await;
         self.shipper.shutdown(deadline).await;
     }

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rosterd_tasks::Stopper;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -33,15 +33,16 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a peer of an HTTP/2 connection is asked whether it is still there, and how long it may take to answer.
 const PING: Duration = Duration::from_secs(30);
 
-/// Serves a connection until its end.
+/// Serves a connection until its end, or until the stopper asks for it.
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     config: Option<Arc<Loaded>>,
     router: Router,
     settings: Arc<Settings>,
-    stop: CancellationToken,
+    tasks: Stopper,
 ) {
+    let stop = tasks.token().clone();
     // Small answers leave at once. A kernel that cannot do either is served all the same.
     stream.set_nodelay(true).ok();
     // A client that does not take its answer, or is gone without a word, does not hold its connection for ever.
@@ -49,7 +50,7 @@ pub(super) async fn serve(
     rustix::net::sockopt::set_tcp_user_timeout(&stream, patience).ok();
     let http2 = config.as_ref().is_none_or(|config| config.http2);
     let Some(tls) = config.and_then(|config| config.tls.clone()) else {
-        return requests(stream, peer, http2, router, &settings, stop).await;
+        return requests(stream, peer, http2, router, &settings, tasks).await;
     };
     let limit = HANDSHAKE_TIMEOUT.min(settings.header_timeout);
     let handshake = tokio::select! {
@@ -57,7 +58,7 @@ pub(super) async fn serve(
         handshake = tokio::time::timeout(limit, TlsAcceptor::from(tls).accept(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(stream)) => requests(stream, peer, http2, router, &settings, stop).await,
+        Ok(Ok(stream)) => requests(stream, peer, http2, router, &settings, tasks).await,
         Ok(Err(error)) => debug!(%error, %peer, "handshake failed"),
         Err(_) => debug!(%peer, "handshake took too long"),
     }
@@ -69,10 +70,13 @@ async fn requests<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     http2: bool,
     router: Router,
     settings: &Settings,
-    stop: CancellationToken,
+    tasks: Stopper,
 ) {
-    let streams = Streams::default();
-    let builder = builder(http2, settings, streams.clone());
+    let (stop, end) = (tasks.token().clone(), CancellationToken::new());
+    // Whatever this ends by.
+    let _end = end.clone().drop_guard();
+    let streams = Streams { tasks, peer, end };
+    let builder = builder(http2, settings, streams);
     let activity = Arc::new(Activity::default());
     let service = Counted { inner: TowerToHyperService::new(router), activity: Arc::clone(&activity) };
     let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -92,7 +96,6 @@ async fn requests<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     if let Err(error) = ended {
         debug!(%error, %peer, "connection ended early");
     }
-    streams.joined().await;
 }
 
 fn builder(http2: bool, settings: &Settings, streams: Streams) -> auto::Builder<Streams> {
@@ -114,22 +117,24 @@ fn builder(http2: bool, settings: &Settings, streams: Streams) -> auto::Builder<
 }
 
 /// Runs the requests of one HTTP/2 connection side by side, and not longer than the connection.
-#[derive(Debug, Clone, Default)]
-struct Streams(Arc<Mutex<JoinSet<()>>>);
+#[derive(Debug, Clone)]
+struct Streams {
+    tasks: Stopper,
+    peer: SocketAddr,
+    /// The connection has ended.
+    end: CancellationToken,
+}
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while streams.try_join_next().is_some() {}
-        streams.spawn(stream);
-    }
-}
-
-impl Streams {
-    /// Ends and joins what a connection has left running.
-    async fn joined(&self) {
-        let mut left = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        left.shutdown().await;
+        let end = self.end.clone();
+        self.tasks.spawn_expendable(("http stream", self.peer), async move {
+            tokio::select! {
+                biased;
+                () = end.cancelled() => {}
+                () = stream => {}
+            }
+        });
     }
 }
 

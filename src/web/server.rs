@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use rosterd_tasks::stopper::Stopper;
+use rosterd_tasks::{Stopper, Supervision};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{info, warn};
@@ -59,7 +59,7 @@ pub struct Server {
 
 impl Server {
     /// Binds all addresses. Fails when one cannot be listened on.
-    pub async fn bind(settings: Settings, live: Option<Arc<Live>>) -> Result<Self, Error> {
+    pub async fn bind(settings: Settings, live: Option<Arc<Live>>, supervision: &Supervision) -> Result<Self, Error> {
         let mut listeners = Vec::with_capacity(settings.listen_addresses.len());
         let mut addresses = Vec::with_capacity(settings.listen_addresses.len());
         for address in &settings.listen_addresses {
@@ -68,8 +68,8 @@ impl Server {
             addresses.push(listener.local_addr().map_err(failed)?);
             listeners.push(listener);
         }
-        let settings = Arc::new(settings);
-        Ok(Self { listeners, addresses, settings, live, acceptors: Stopper::new(), connections: Stopper::new() })
+        let (settings, acceptors) = (Arc::new(settings), Stopper::under(supervision));
+        Ok(Self { listeners, addresses, settings, live, acceptors, connections: Stopper::under(supervision) })
     }
 
     /// The addresses that are listened on, in the order of the settings, with the ports that were found for port 0.
@@ -92,7 +92,7 @@ impl Server {
                 connections: self.connections.clone(),
             };
             let stop = self.acceptors.token().clone();
-            self.acceptors.spawn("http listener", async move {
+            self.acceptors.spawn_essential("http listener", async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = acceptor.run() => {}
@@ -141,9 +141,9 @@ impl Acceptor {
 
     fn connect(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         let config = self.live.as_ref().map(|live| live.current());
-        let stop = self.connections.token().clone();
-        let served = connection::serve(stream, peer, config, self.router.clone(), Arc::clone(&self.settings), stop);
-        self.connections.spawn(format!("http connection of {peer}"), async move {
+        let (router, settings) = (self.router.clone(), Arc::clone(&self.settings));
+        let served = connection::serve(stream, peer, config, router, settings, self.connections.clone());
+        self.connections.spawn_expendable(("http connection", peer), async move {
             served.await;
             drop(permit);
         });

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use reqwest::{Client, ClientBuilder, StatusCode};
+use rosterd_tasks::Supervision;
 use rosterd_testkit::{eventually, leak_checked_live, patience};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -85,7 +86,7 @@ fn settings() -> Settings {
 }
 
 async fn serve(settings: Settings, live: Option<Arc<Live>>, router: Router) -> (Server, SocketAddr) {
-    let mut server = Server::bind(settings, live).await.unwrap();
+    let mut server = Server::bind(settings, live, &Supervision::default()).await.unwrap();
     server.serve(router);
     let address = server.addresses()[0];
     (server, address)
@@ -117,10 +118,20 @@ fn an_address_that_cannot_be_listened_on_is_named() {
     leak_checked_live(async || {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        let failed = Server::bind(Settings { listen_addresses: vec![address.clone()], ..settings() }, None).await;
+        let failed = Server::bind(
+            Settings { listen_addresses: vec![address.clone()], ..settings() },
+            None,
+            &Supervision::default(),
+        )
+        .await;
         assert!(matches!(failed, Err(Error::Listen { address: named, .. }) if named == address));
         for wrong in ["9090", "host:", "host:http", ""] {
-            let failed = Server::bind(Settings { listen_addresses: vec![wrong.to_owned()], ..settings() }, None).await;
+            let failed = Server::bind(
+                Settings { listen_addresses: vec![wrong.to_owned()], ..settings() },
+                None,
+                &Supervision::default(),
+            )
+            .await;
             assert!(matches!(failed, Err(Error::Address { .. })), "{wrong}");
         }
     });
@@ -300,7 +311,7 @@ fn a_client_that_hangs_is_cut_at_the_deadline() {
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         begun.notified().await;
         let cut = server.shutdown(Duration::from_millis(50)).await;
-        let name = format!("http connection of {}", client.local_addr().unwrap());
+        let name = format!("http connection {}", client.local_addr().unwrap());
         assert_eq!(cut, [Arc::from(name)]);
     });
 }

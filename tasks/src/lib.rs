@@ -5,8 +5,10 @@ mod blocking;
 pub mod files;
 mod schedule;
 pub mod stopper;
+mod supervision;
 pub mod watch;
 
 pub use blocking::blocking;
 pub use schedule::{Machine, Schedule};
-pub use stopper::{Panicked, Stopper, Task};
+pub use stopper::{Stopper, Task, TaskName};
+pub use supervision::{Fatal, Guard, Panicked, Supervision};

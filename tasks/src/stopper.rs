@@ -1,26 +1,46 @@
-//! The owner of tasks. Whoever spawns joins: every task of rosterd has a name, a token that asks it to end, and a
-//! [`Stopper`] that waits for it.
+//! The owner of tasks. Whoever spawns joins, and says what a panic means: every task of rosterd has a name, a token that
+//! asks it to end, a [`Stopper`] that waits for it, and one of four rules.
+//!
+//! | spawned by | a panic |
+//! | --- | --- |
+//! | [`spawn`](Stopper::spawn) | is told to whoever holds the [`Task`] and waits for its result |
+//! | [`spawn_restarting`](Stopper::spawn_restarting) | begins the task again, after a pause that grows |
+//! | [`spawn_essential`](Stopper::spawn_essential) | ends the agent in order, so that the system starts it again |
+//! | [`spawn_expendable`](Stopper::spawn_expendable) | costs this task, which is one of many |
+//!
+//! Every panic is logged and counted, whatever the rule.
 
-use std::any::Any;
 use std::collections::HashMap;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::fmt::{self, Display};
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use rosterd_model::Retry;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info_span, warn};
+use tracing::{Instrument, info_span, warn};
+
+use crate::Schedule;
+use crate::supervision::{Guard, Panicked, Supervision};
+
+/// A task that keeps panicking is begun again at most once in this time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a task may take to notice that it was aborted. One that holds its thread never does.
+const ABORTED: Duration = Duration::from_millis(100);
 
 /// Owns a set of named tasks and the token that asks them to end. Cloning shares the set.
 #[derive(Debug, Clone)]
 pub struct Stopper {
     tasks: Arc<Mutex<Tasks>>,
+    /// Of several who stop, one at a time waits for the tasks.
+    turn: Arc<tokio::sync::Mutex<()>>,
     token: CancellationToken,
+    supervision: Supervision,
 }
 
 #[derive(Debug, Default)]
@@ -29,19 +49,40 @@ struct Tasks {
     names: HashMap<Id, Arc<str>>,
 }
 
-/// A task that panicked, with what it said.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Panicked(pub String);
+/// What a task is called: its kind, by which its panics are counted, and which of its kind it is, if there are several.
+#[derive(Debug, Clone)]
+pub struct TaskName {
+    kind: &'static str,
+    name: Arc<str>,
+}
 
-/// The end of a task: a future of its result, `None` when it was aborted. Dropping it changes nothing for the task.
+impl From<&'static str> for TaskName {
+    fn from(kind: &'static str) -> Self {
+        Self { kind, name: kind.into() }
+    }
+}
+
+impl<T: Display> From<(&'static str, T)> for TaskName {
+    fn from((kind, which): (&'static str, T)) -> Self {
+        Self { kind, name: format!("{kind} {which}").into() }
+    }
+}
+
+impl Display for TaskName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// The end of a task: a future of its result, `None` when it was aborted. Who holds it hears of a panic.
 #[derive(Debug)]
+#[must_use = "nobody else hears of its panic: await it, or spawn by another rule"]
 pub struct Task<T>(oneshot::Receiver<Result<T, Panicked>>);
 
 impl<T> Future for Task<T> {
     type Output = Option<Result<T, Panicked>>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(cx).map(Result::ok)
     }
 }
@@ -53,18 +94,23 @@ impl Default for Stopper {
 }
 
 impl Stopper {
-    /// An owner without tasks.
+    /// An owner without tasks, under a supervision of its own.
     pub fn new() -> Self {
-        Self::with_token(CancellationToken::new())
+        Self::under(&Supervision::default())
+    }
+
+    /// An owner without tasks that is stopped by itself, and whose panics are counted and told with those of others.
+    pub fn under(supervision: &Supervision) -> Self {
+        Self::with_token(CancellationToken::new(), supervision)
     }
 
     /// An owner whose tasks are asked to end when this one's are. It has to be stopped by itself all the same.
     pub fn child(&self) -> Self {
-        Self::with_token(self.token.child_token())
+        Self::with_token(self.token.child_token(), &self.supervision)
     }
 
-    fn with_token(token: CancellationToken) -> Self {
-        Self { tasks: Arc::default(), token }
+    fn with_token(token: CancellationToken, supervision: &Supervision) -> Self {
+        Self { tasks: Arc::default(), turn: Arc::default(), token, supervision: supervision.clone() }
     }
 
     /// The token that fires when [`stop`](Self::stop) begins.
@@ -72,48 +118,100 @@ impl Stopper {
         &self.token
     }
 
-    /// Runs a future as a named task. A panic is logged at once and ends only this task.
+    /// Where its panics go.
+    pub fn supervision(&self) -> &Supervision {
+        &self.supervision
+    }
+
+    /// Runs a future as a named task, whose result or panic goes to the one who holds what is returned.
     pub fn spawn<T: Send + 'static>(
         &self,
-        name: impl Into<Arc<str>>,
+        name: impl Into<TaskName>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        let name = name.into();
         let (sender, receiver) = oneshot::channel();
-        let span = info_span!("task", name = &*name);
-        let task_name = Arc::clone(&name);
-        let body = async move {
-            let result = AssertUnwindSafe(future).catch_unwind().await.map_err(|panic| {
-                let panicked = Panicked(panic_text(&*panic));
-                error!(task = &*task_name, error = %panicked, "task panicked");
-                panicked
-            });
-            // Nobody has to wait for the result.
-            sender.send(result).ok();
-        };
-        let mut tasks = self.tasks();
-        tasks.reap();
-        let id = tasks.set.spawn(body.instrument(span)).id();
-        tasks.names.insert(id, name);
+        self.own(name.into(), move |name, guard| async move {
+            // Whoever held it may be gone by now.
+            sender.send(guard.run(&name, future).await).ok();
+        });
         Task(receiver)
     }
 
-    /// Asks all tasks to end and waits for them. Returns the names of those that had to be aborted at the deadline.
-    pub async fn stop(&self, deadline: Duration) -> Vec<Arc<str>> {
-        self.token.cancel();
-        let mut owned = std::mem::take(&mut *self.tasks());
-        let end = tokio::time::Instant::now() + deadline;
-        loop {
-            match tokio::time::timeout_at(end, owned.set.join_next_with_id()).await {
-                Ok(Some(Ok((id, ())))) => drop(owned.names.remove(&id)),
-                Ok(Some(Err(failed))) => drop(owned.names.remove(&failed.id())),
-                Ok(None) => return Vec::new(),
-                Err(_) => break,
+    /// Runs a task that can begin anew at any time: `make` is called again after a panic, with pauses that grow while it
+    /// keeps panicking. When the future returns, the task has ended.
+    pub fn spawn_restarting<F: Future<Output = ()> + Send>(
+        &self,
+        name: impl Into<TaskName>,
+        mut make: impl FnMut() -> F + Send + 'static,
+    ) {
+        let stop = self.token.clone();
+        self.own(name.into(), move |name, guard| async move {
+            let (mut pauses, mut pause) = (Schedule::new(LONGEST_PAUSE, &name.name), Duration::ZERO);
+            loop {
+                let begun = Instant::now();
+                if guard.run(&name, async { make().await }).await.is_ok() {
+                    return;
+                }
+                if begun.elapsed() > pause {
+                    pauses.succeeded();
+                }
+                pause = pauses.failed(Retry::Backoff);
+                warn!(task = %name, ?pause, "task begins again");
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
             }
+        });
+    }
+
+    /// Runs a task without which there is no going on: when it panics, or ends before it is asked to, that is
+    /// [`fatal`](Supervision::fatal).
+    pub fn spawn_essential(&self, name: impl Into<TaskName>, future: impl Future<Output = ()> + Send + 'static) {
+        let (stop, supervision) = (self.token.clone(), self.supervision.clone());
+        self.own(name.into(), move |name, guard| async move {
+            match guard.run(&name, future).await {
+                Err(panicked) => supervision.tell(name.kind, panicked.0),
+                Ok(()) if !stop.is_cancelled() => supervision.tell(name.kind, "it returned".to_owned()),
+                Ok(()) => {}
+            }
+        });
+    }
+
+    /// Runs a task that is one of many, and that nobody waits for: a panic costs no more than what it does.
+    pub fn spawn_expendable(&self, name: impl Into<TaskName>, future: impl Future<Output = ()> + Send + 'static) {
+        self.own(name.into(), move |name, guard| async move {
+            // Logged and counted is all that is to be done about it.
+            guard.run(&name, future).await.ok();
+        });
+    }
+
+    fn own<F: Future<Output = ()> + Send + 'static>(&self, name: TaskName, body: impl FnOnce(TaskName, Guard) -> F) {
+        let guard = self.supervision.guard(name.kind);
+        let (text, span) = (Arc::clone(&name.name), info_span!("task", name = &*name.name));
+        let body = body(name, guard).instrument(span);
+        let mut tasks = self.tasks();
+        tasks.reap();
+        let id = tasks.set.spawn(body).id();
+        tasks.names.insert(id, text);
+    }
+
+    /// Asks all tasks to end and waits for them for so long. See [`stop_by`](Self::stop_by).
+    pub async fn stop(&self, patience: Duration) -> Vec<Arc<str>> {
+        self.stop_by(Instant::now() + patience).await
+    }
+
+    /// Asks all tasks to end and waits for them, those included that they spawn meanwhile. Returns the names of those that
+    /// had to be aborted at the deadline. Safe to drop: the tasks stay asked to end, and are waited for by the next call.
+    pub async fn stop_by(&self, deadline: Instant) -> Vec<Arc<str>> {
+        self.token.cancel();
+        if timeout_at(deadline, self.joined()).await.is_ok() {
+            return Vec::new();
         }
-        owned.set.shutdown().await;
-        let mut stragglers: Vec<_> = std::mem::take(&mut owned.names).into_values().collect();
-        stragglers.sort();
+        let stragglers = self.running();
+        self.tasks().set.abort_all();
+        timeout(ABORTED, self.joined()).await.ok();
         stragglers
     }
 
@@ -124,6 +222,11 @@ impl Stopper {
         let mut names: Vec<_> = tasks.names.values().cloned().collect();
         names.sort();
         names
+    }
+
+    async fn joined(&self) {
+        let _turn = self.turn.lock().await;
+        poll_fn(|cx| self.tasks().poll_joined(cx)).await;
     }
 
     fn tasks(&self) -> MutexGuard<'_, Tasks> {
@@ -139,6 +242,15 @@ impl Tasks {
             self.names.remove(&id);
         }
     }
+
+    /// Whether all tasks have ended.
+    fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(ended) = ready!(self.set.poll_join_next_with_id(cx)) {
+            let id = ended.map_or_else(|failed| failed.id(), |(id, ())| id);
+            self.names.remove(&id);
+        }
+        Poll::Ready(())
+    }
 }
 
 /// Whoever drops the last handle instead of stopping aborts the tasks in the middle of whatever they do.
@@ -151,63 +263,5 @@ impl Drop for Tasks {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
-}
-
 #[cfg(test)]
-mod tests {
-    use rosterd_testkit::leak_checked;
-
-    use super::*;
-
-    #[test]
-    fn stop_waits_for_tasks_that_listen() {
-        leak_checked(|| async {
-            let stopper = Stopper::new();
-            let token = stopper.token().clone();
-            let task = stopper.spawn("listener", async move {
-                token.cancelled().await;
-                7
-            });
-            assert_eq!(stopper.running(), [Arc::from("listener")]);
-            assert!(stopper.stop(Duration::from_secs(1)).await.is_empty());
-            assert_eq!(task.await, Some(Ok(7)));
-            assert!(stopper.running().is_empty());
-        });
-    }
-
-    #[test]
-    fn stop_names_and_aborts_who_does_not_listen() {
-        leak_checked(|| async {
-            let stopper = Stopper::new();
-            let task = stopper.spawn("deaf", std::future::pending::<()>());
-            assert_eq!(stopper.stop(Duration::from_secs(1)).await, [Arc::from("deaf")]);
-            assert_eq!(task.await, None);
-        });
-    }
-
-    #[test]
-    fn a_panic_ends_only_its_task() {
-        leak_checked(|| async {
-            let stopper = Stopper::new();
-            let task = stopper.spawn("clumsy", async { panic!("oops") });
-            assert_eq!(task.await, Some(Err::<(), _>(Panicked("oops".to_owned()))));
-            assert!(stopper.stop(Duration::from_secs(1)).await.is_empty());
-        });
-    }
-
-    #[test]
-    fn a_child_is_asked_to_end_with_its_parent() {
-        leak_checked(|| async {
-            let parent = Stopper::new();
-            let child = parent.child();
-            assert!(parent.stop(Duration::from_secs(1)).await.is_empty());
-            assert!(child.token().is_cancelled());
-        });
-    }
-}
+mod tests;

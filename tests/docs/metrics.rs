@@ -41,8 +41,10 @@ fn names_types_labels_and_help_stay_as_they_were_published() {
 #[test]
 fn the_documented_types_are_those_that_are_served() {
     let metrics = Metrics::new();
+    let supervision = rosterd_tasks::Supervision::register(&metrics).unwrap();
     let (updates, _received) = tokio::sync::mpsc::channel(1);
-    let manager = Manager::new(&Registry::linked().unwrap(), &metrics, System::default(), updates).unwrap();
+    let manager =
+        Manager::new(&Registry::linked().unwrap(), &metrics, System::default(), updates, &supervision).unwrap();
     let roster = rosterd::roster::metrics::Metrics::register(&metrics).unwrap();
     let reconciler = rosterd::reconcile::metrics::Metrics::register(&metrics).unwrap();
     let http = rosterd::api::HttpMetrics::register(&metrics).unwrap();

@@ -92,7 +92,7 @@ impl TlsServer {
         let stopper = Stopper::new();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let token = stopper.token().clone();
-        stopper.spawn("TLS server", async move {
+        stopper.spawn_expendable("TLS server", async move {
             token
                 .run_until_cancelled(async {
                     while let Ok((stream, _)) = listener.accept().await {
@@ -100,7 +100,7 @@ impl TlsServer {
                         serve(&acceptor, stream).await.ok();
                     }
                 })
-                .await
+                .await;
         });
         Self { stopper, address }
     }

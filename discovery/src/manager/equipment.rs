@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd_client::System;
-use rosterd_tasks::Stopper;
+use rosterd_tasks::{Stopper, Supervision};
 
 use super::supervisor::ManagerError;
 use crate::{AnyBuild, AnyConfig, Discoverer, Error, Mechanism, Registry};
@@ -16,6 +16,7 @@ use crate::{AnyBuild, AnyConfig, Discoverer, Error, Mechanism, Registry};
 #[derive(Debug)]
 pub struct Equipment {
     system: System,
+    supervision: Supervision,
     mechanisms: BTreeMap<&'static str, Equipped>,
 }
 
@@ -49,14 +50,21 @@ impl Tools {
 }
 
 impl Equipment {
-    /// Registers the metrics of all mechanisms. Fails when one is registered already.
-    pub fn new(mechanisms: &Registry, registry: &prometheus::Registry, system: System) -> Result<Self, ManagerError> {
+    /// Registers the metrics of all mechanisms. What they spawn is under the supervision. Fails when one is registered
+    /// already.
+    pub fn new(
+        mechanisms: &Registry,
+        registry: &prometheus::Registry,
+        system: System,
+        supervision: &Supervision,
+    ) -> Result<Self, ManagerError> {
         let equip = |mechanism: &Mechanism| {
             let metrics = (mechanism.register_metrics)(registry)
                 .map_err(|source| ManagerError::Metrics { part: mechanism.name, source })?;
             Ok((mechanism.name, Equipped { mechanism: *mechanism, metrics: Arc::from(metrics), shared: None }))
         };
-        Ok(Self { system, mechanisms: mechanisms.iter().map(equip).collect::<Result<_, _>>()? })
+        let mechanisms = mechanisms.iter().map(equip).collect::<Result<_, _>>()?;
+        Ok(Self { system, supervision: supervision.clone(), mechanisms })
     }
 
     /// The machine.
@@ -73,7 +81,7 @@ impl Equipment {
         };
         let share = equipped.mechanism.share;
         let shared = equipped.shared.get_or_insert_with(|| {
-            let owner = Stopper::new();
+            let owner = Stopper::under(&self.supervision);
             Owned { state: share(&owner, &system), owner }
         });
         Tools { metrics: Arc::clone(&equipped.metrics), shared: Arc::clone(&shared.state), system }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use rosterd_model::{GroupId, SourceId, TargetGroup};
 
 /// A hash for each group, nothing more.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     sources: HashMap<SourceId, Groups>,
     /// The mark of all groups between two reports. While one is taken, its groups have the other mark.
@@ -14,14 +14,14 @@ pub(super) struct Known {
     tally: Tally,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Tally {
     groups: usize,
     targets: usize,
 }
 
 /// The groups of a source, by key. Most sources have one: it takes no more than it would if there were no keys.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[expect(clippy::box_collection, reason = "a map in place would double the size of the sources with one group")]
 enum Groups {
     One(u64, Group),

@@ -19,8 +19,7 @@ use super::update::Update;
 use crate::error::RunError;
 use crate::metrics::{Metrics, ProviderMetrics};
 use crate::{AnyConfig, Context, Error, Presence, Registry, StatusHandle, Updates};
-use rosterd_tasks::stopper::Stopper;
-use rosterd_tasks::{Machine, Schedule};
+use rosterd_tasks::{Guard, Machine, Schedule, Stopper, Supervision};
 
 /// How long a discoverer may take to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -72,6 +71,7 @@ pub struct Manager {
     equipment: Equipment,
     metrics: Metrics,
     sink: mpsc::Sender<Update>,
+    supervision: Supervision,
     running: BTreeMap<ProviderKey, Running>,
     directory: Directory,
 }
@@ -108,17 +108,20 @@ struct Running {
 }
 
 impl Manager {
-    /// A manager without providers, on this machine. News go to `sink`; when it is full, they are coalesced.
+    /// A manager without providers, on this machine. News go to `sink`; when it is full, they are coalesced. Panics go to
+    /// `supervision`.
     pub fn new(
         mechanisms: &Registry,
         registry: &prometheus::Registry,
         system: System,
         sink: mpsc::Sender<Update>,
+        supervision: &Supervision,
     ) -> Result<Self, ManagerError> {
         let metrics =
             Metrics::register(registry).map_err(|source| ManagerError::Metrics { part: "discovery", source })?;
-        let equipment = Equipment::new(mechanisms, registry, system)?;
-        Ok(Self { equipment, metrics, sink, running: BTreeMap::new(), directory: Directory::default() })
+        let equipment = Equipment::new(mechanisms, registry, system, supervision)?;
+        let (running, directory) = (BTreeMap::new(), Directory::default());
+        Ok(Self { equipment, metrics, sink, supervision: supervision.clone(), running, directory })
     }
 
     /// What would be started and stopped for these jobs, and which providers each job has.
@@ -181,14 +184,16 @@ impl Manager {
             machine: self.equipment.system().machine(),
             metrics: self.metrics.provider(config.mechanism(), key.as_str()),
             status: StatusHandle::default(),
-            stopper: Stopper::new(),
+            stopper: Stopper::under(&self.supervision),
             sink: self.sink.clone(),
+            build: self.supervision.guard("build"),
             known: Known::default(),
             synced: false,
         };
         let running = Running { config, stopper: provider.stopper.clone(), status: provider.status.clone() };
         info!(provider = key.as_str(), "provider started");
-        running.stopper.spawn(key.shared(), provider.run());
+        // One that begins again knows nothing, and tells the whole picture first.
+        running.stopper.spawn_restarting(("provider", key.as_str()), move || provider.clone().run());
         self.running.insert(key, running);
     }
 
@@ -206,6 +211,7 @@ impl Manager {
 }
 
 /// A provider at work.
+#[derive(Clone)]
 struct Provider {
     key: ProviderKey,
     config: Arc<dyn AnyConfig>,
@@ -215,6 +221,7 @@ struct Provider {
     status: StatusHandle,
     stopper: Stopper,
     sink: mpsc::Sender<Update>,
+    build: Guard,
     known: Known,
     synced: bool,
 }
@@ -225,8 +232,9 @@ impl Provider {
         let stop = self.stopper.token().clone();
         let mut restarts = Schedule::new(LONGEST_RESTART, self.key.as_str()).on(self.machine);
         loop {
-            let error = match self.tools.build(&*self.config, self.key.as_str()) {
-                Ok(discoverer) => match self.attend(discoverer).await {
+            let built = self.build.call(&self.key.as_str(), || self.tools.build(&*self.config, self.key.as_str()));
+            let error = match built {
+                Ok(Ok(discoverer)) => match self.attend(discoverer).await {
                     None => return,
                     Some((error, sent)) => {
                         if sent {
@@ -235,7 +243,8 @@ impl Provider {
                         error
                     }
                 },
-                Err(error) => error,
+                Ok(Err(error)) => error,
+                Err(panicked) => RunError::Panicked { message: panicked.0 }.into(),
             };
             self.metrics.restarts.inc();
             let wait = restarts.failed(error.retry());
@@ -253,7 +262,9 @@ impl Provider {
     /// Runs one discoverer and forwards what it sends. `None` when it was stopped, otherwise why it ended and whether
     /// it had sent anything.
     async fn attend(&mut self, discoverer: Box<dyn crate::Discoverer>) -> Option<(Error, bool)> {
-        let stop = self.stopper.token().clone();
+        let stop = self.stopper.token().child_token();
+        // Should this end by a panic, the discoverer is not left behind.
+        let _end = stop.clone().drop_guard();
         let sink = self.sink.clone();
         let (up, mut updates) = Updates::channel(stop.clone());
         let cx = Context {
@@ -263,7 +274,7 @@ impl Provider {
             metrics: self.metrics.clone(),
             status: self.status.clone(),
         };
-        let task = self.stopper.spawn(format!("{}/run", self.key), discoverer.run(cx, up));
+        let task = self.stopper.spawn(("discoverer", &self.key), discoverer.run(cx, up));
         let mut first = true;
         while let Some(groups) = updates.recv().await {
             let mut pending = self.take(groups, std::mem::take(&mut first)).map(Pending::new);

@@ -110,7 +110,8 @@ impl Engine {
                 families.clone(),
                 received,
             );
-            stopper.spawn(format!("scrapes {number}"), shard.run(stopper.token().clone()));
+            // Which targets it has is known to nobody else.
+            stopper.spawn_essential(("scrapes", number), shard.run(stopper.token().clone()));
             commands
         });
         Self { shards: shards.collect(), statuses }

@@ -127,7 +127,7 @@ impl Endpoint {
         &self,
         rest: Vec<Record>,
         remembered: bool,
-        source: impl Fn() -> Option<Source> + Send + 'static,
+        source: impl Fn() -> Option<Source> + Clone + Send + 'static,
     ) -> Result<(), ShipError> {
         if remembered {
             self.protocol.recall().await;
@@ -142,16 +142,7 @@ impl Endpoint {
                 Ok(())
             }
         };
-        let token = || self.stopper.token().clone();
-        let name = |what: &str| format!("remote write {}: {what}", self.config.name);
-        self.stopper.spawn(name("sender"), sender::run(Arc::clone(&self.sender), token()));
-        self.stopper.spawn(name("batches"), flush(Arc::clone(&self.lanes), token()));
-        let load = adapt(self.config.clone(), Arc::clone(&self.lanes), Arc::clone(&self.sender), token());
-        self.stopper.spawn(name("lanes"), load);
-        if self.config.metadata.send {
-            let metadata = metadata::run(Arc::clone(&self.sender), self.config.metadata.clone(), source, token());
-            self.stopper.spawn(name("metadata"), metadata);
-        }
+        self.spawn(source);
         opened.map_err(|error| {
             self.degraded.store(true, Ordering::Relaxed);
             let endpoint = self.config.name.clone();
@@ -160,6 +151,26 @@ impl Endpoint {
                 LogError::Io { .. } => ShipError::Queue { endpoint, source: Box::new(error) },
             }
         })
+    }
+
+    /// Its tasks. One that panics begins again; what it was about is in the queue and in the lanes still.
+    fn spawn(&self, source: impl Fn() -> Option<Source> + Clone + Send + 'static) {
+        let (name, stop) = (&*self.config.name, self.stopper.token());
+        let (sender, token) = (Arc::clone(&self.sender), stop.clone());
+        let send = move || sender::run(Arc::clone(&sender), token.clone());
+        self.stopper.spawn_restarting(("remote write sender", name), send);
+        let (lanes, token) = (Arc::clone(&self.lanes), stop.clone());
+        let batches = move || flush(Arc::clone(&lanes), token.clone());
+        self.stopper.spawn_restarting(("remote write batches", name), batches);
+        let (config, lanes) = (self.config.clone(), Arc::clone(&self.lanes));
+        let (sender, token) = (Arc::clone(&self.sender), stop.clone());
+        let load = move || adapt(config.clone(), Arc::clone(&lanes), Arc::clone(&sender), token.clone());
+        self.stopper.spawn_restarting(("remote write lanes", name), load);
+        if self.config.metadata.send {
+            let (sender, config, token) = (Arc::clone(&self.sender), self.config.metadata.clone(), stop.clone());
+            let metadata = move || metadata::run(Arc::clone(&sender), config.clone(), source.clone(), token.clone());
+            self.stopper.spawn_restarting(("remote write metadata", name), metadata);
+        }
     }
 
     /// Whether it runs with this configuration, and as well as it can.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rosterd_config::Config;
 use rosterd_discovery::{Directory, Manager, Plan, ProviderKey, ProviderStatus, Registry, Update};
 use rosterd_model::TargetGroup;
-use rosterd_tasks::stopper::Stopper;
+use rosterd_tasks::{Stopper, Supervision};
 use tokio::sync::mpsc;
 
 use super::super::flags::system;
@@ -33,7 +33,7 @@ pub(super) async fn groups(
     timeout: Duration,
 ) -> Result<(Groups, Vec<ProviderStatus>), AgentError> {
     let (updates, mut received) = mpsc::channel(1);
-    let mut manager = Manager::new(registry, &prometheus::Registry::new(), system(), updates)?;
+    let mut manager = Manager::new(registry, &prometheus::Registry::new(), system(), updates, &Supervision::default())?;
     let plan = manager.plan(&jobs::discovery(config));
     let mut waiting = keys(&plan);
     manager.apply(plan).await;
@@ -79,9 +79,9 @@ pub(super) async fn targets(
     let roster_metrics =
         Metrics::register(&metrics).map_err(|source| AgentError::Metrics { part: "roster", source })?;
     let (updates, received) = mpsc::channel(1);
-    let mut manager = Manager::new(registry, &metrics, system(), updates)?;
+    let mut manager = Manager::new(registry, &metrics, system(), updates, &Supervision::default())?;
     let work = Stopper::new();
-    let (roster, _) = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, received);
+    let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, received);
     let plan = manager.plan(&jobs::discovery(config));
     roster.set_jobs(jobs::roster(config, &plan.jobs)).await;
     manager.apply(plan).await;

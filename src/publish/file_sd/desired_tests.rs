@@ -40,11 +40,11 @@ impl Running {
         let blocks: Arc<dyn Blocks> = Arc::new(store.0.clone());
         let (updates, receiver) = mpsc::channel(1);
         let metrics = roster::metrics::Metrics::register(&registry).unwrap();
-        let (roster, _task) = Roster::start(&stopper, blocks, metrics, receiver);
+        let roster = Roster::start(&stopper, blocks, metrics, receiver);
         let (outputs, configured) = watch::channel(Some(outputs.into()));
         let (sender, wanted) = watch::channel(None);
         let stop = stopper.token().clone();
-        stopper.spawn("file_sd", desired(configured, roster.watch(), |it| it, sender, stop));
+        stopper.spawn_expendable("file_sd", desired(configured, roster.watch(), |it| it, sender, stop));
         let metrics = reconcile::metrics::Metrics::register(&registry).unwrap();
         let statuses =
             Reconciler::start(Arc::new(store.1.clone()) as Arc<dyn Ledger>, maker(), wanted.clone(), metrics, &stopper);
@@ -195,7 +195,7 @@ fn a_storm_is_coalesced_and_its_end_is_written() {
         let (mut wanted, counting) = (it.desired.clone(), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
         let changes = Arc::clone(&counting);
         let stop = it.stopper.token().clone();
-        it.stopper.spawn("counter", async move {
+        it.stopper.spawn_expendable("counter", async move {
             while let Some(Ok(())) = stop.run_until_cancelled(wanted.changed()).await {
                 changes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }

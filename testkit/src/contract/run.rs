@@ -8,7 +8,7 @@ use rosterd_discovery::{
     AnyConfig, Context, Discoverer, Equipment, Error, Registry, Status, StatusHandle, System, Updates,
 };
 use rosterd_model::TargetGroup;
-use rosterd_tasks::{Machine, Stopper, Task};
+use rosterd_tasks::{Machine, Stopper, Supervision, Task};
 use tokio::sync::mpsc;
 
 use crate::patience;
@@ -53,8 +53,8 @@ impl Run {
     async fn with_equipment(config: &dyn AnyConfig, prepare: impl FnOnce(&Updates)) -> Result<Self, Error> {
         let mechanisms = Registry::new([config.registration()], []).expect("one mechanism has one name");
         let metrics = prometheus::Registry::new();
-        let mut equipment =
-            Equipment::new(&mechanisms, &metrics, System::default()).expect("an empty registry takes all names");
+        let mut equipment = Equipment::new(&mechanisms, &metrics, System::default(), &Supervision::default())
+            .expect("an empty registry takes all names");
         match equipment.of(config.mechanism()).build(config, PROVIDER) {
             Ok(discoverer) => Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) }),
             Err(error) => {

@@ -23,7 +23,7 @@ impl MechanismShared for Shared {
         let users = Arc::new(AtomicUsize::new(0));
         let (end, ended) = watch::channel(None);
         let (stop, counted) = (owner.token().clone(), Arc::clone(&users));
-        owner.spawn("fake/shared", async move {
+        owner.spawn_expendable("fake/shared", async move {
             stop.cancelled().await;
             end.send_replace(Some(counted.load(Ordering::Relaxed)));
         });

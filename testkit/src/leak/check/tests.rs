@@ -20,7 +20,7 @@ fn a_stopped_stopper_is_no_leak() {
     leak_checked(|| async {
         let stopper = Stopper::new();
         let token = stopper.token().clone();
-        stopper.spawn("listener", async move { token.cancelled().await });
+        stopper.spawn_expendable("listener", async move { token.cancelled().await });
         assert!(stopper.stop(SECOND).await.is_empty());
     });
 }
@@ -31,7 +31,7 @@ fn a_running_task_is_named() {
     let report = report(|| {
         leak_checked(|| async {
             let stopper = Stopper::new();
-            stopper.spawn("forgotten one", std::future::pending::<()>());
+            stopper.spawn_expendable("forgotten one", std::future::pending::<()>());
             kept.set(stopper).expect("the cell is empty");
         });
     });
