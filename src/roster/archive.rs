@@ -7,26 +7,35 @@ use std::sync::Arc;
 
 use rosterd_model::{GroupId, SourceId, TargetGroup};
 
-use super::block::{Block, BlockId, BlockWriter, RawGroup, encode};
+use super::block::{Block, BlockId, BlockWriter, FULL, GroupNumber, RawGroup, encode};
 
 /// A block after a change.
 #[derive(Debug, Clone)]
 pub(super) struct BlockChange {
-    /// Its number.
+    /// What it goes by.
     pub(super) id: BlockId,
     /// What it is, `None` if it is gone.
     pub(super) after: Option<Arc<Block>>,
 }
 
-/// The groups of one provider.
+/// The groups of one provider, in the order of their numbers.
+///
+/// New groups go to the end. A block that shrinks is put together with the ones beside it when they fit into one of
+/// moderate size. So all blocks but the last are more than three quarters full on average, whatever came and went; and
+/// what is written for a change is at most a few blocks for each one that it touches.
 #[derive(Debug)]
 pub(super) struct Archive {
     blocks: BTreeMap<BlockId, Arc<Block>>,
     index: HashMap<GroupId, BlockId>,
-    /// The block that new groups are appended to.
-    open: Option<BlockId>,
-    next: BlockId,
+    /// The number of the next new group.
+    next: GroupNumber,
 }
+
+/// Two blocks beside each other, one of which shrank, become one when it is not larger than this.
+const MERGED: usize = FULL + FULL / 2;
+/// A block that grew is split when it is larger than this. Far enough from [`MERGED`] that no group going to and fro has a
+/// block split and merged each time.
+const LARGEST: usize = 2 * FULL;
 
 /// Changes to the groups of a provider.
 #[derive(Debug, Default)]
@@ -52,19 +61,30 @@ impl Edit {
 
 impl Default for Archive {
     fn default() -> Self {
-        Self::restore(BTreeMap::new())
+        Self { blocks: BTreeMap::new(), index: HashMap::new(), next: 1 }
     }
 }
 
 impl Archive {
-    /// An archive of stored blocks.
-    pub(super) fn restore(blocks: BTreeMap<BlockId, Arc<Block>>) -> Self {
-        let mut index = HashMap::with_capacity(blocks.values().map(|block| block.groups().len()).sum());
-        for (id, block) in &blocks {
-            index.extend(block.groups().iter().map(|head| (head.id, *id)));
+    /// An archive of stored blocks, and what has to be stored anew: blocks of rosterd 0.1 were counted, whatever the
+    /// numbers of their groups.
+    pub(super) fn restore(stored: BTreeMap<BlockId, Arc<Block>>) -> (Self, Vec<BlockChange>) {
+        let mut archive = Self::default();
+        archive.index.reserve(stored.values().map(|block| block.groups().len()).sum());
+        let mut moved = Vec::new();
+        for (was, block) in stored {
+            let id = was.max(archive.next);
+            archive.next = id + u64::from(block.last_offset()) + 1;
+            archive.index.extend(block.groups().iter().map(|head| (head.id, id)));
+            if id != was {
+                moved.push((was, id));
+            }
+            archive.blocks.insert(id, block);
         }
-        let open = blocks.keys().next_back().copied();
-        Self { index, open, next: open.unwrap_or(0) + 1, blocks }
+        let gone = moved.iter().map(|(was, _)| BlockChange { id: *was, after: None });
+        let put = moved.iter().map(|(_, id)| BlockChange { id: *id, after: archive.blocks.get(id).cloned() });
+        let changes = coalesce(gone.chain(put).collect());
+        (archive, changes)
     }
 
     /// All blocks, in order.
@@ -76,9 +96,7 @@ impl Archive {
     pub(super) fn apply(&mut self, edit: &Edit) -> Vec<BlockChange> {
         let edits = self.edits(edit);
         let mut changes = Vec::new();
-        for (id, groups) in &edits.blocks {
-            self.rewrite(*id, groups, &edits.text, &mut changes);
-        }
+        self.rewrite(&edits, &mut changes);
         self.append(&edits, &mut changes);
         coalesce(changes)
     }
@@ -127,71 +145,136 @@ impl Archive {
         head.map(|head| head.fingerprint) == fingerprint
     }
 
-    /// Replaces groups of a block. What does not fit any more goes into new blocks.
-    fn rewrite(
+    /// Replaces and removes groups, one block after the other.
+    fn rewrite(&mut self, edits: &Edits, changes: &mut Vec<BlockChange>) {
+        let mut last: Option<Run> = None;
+        for (&id, groups) in &edits.blocks {
+            let run = self.edited(id, groups, &edits.text, changes);
+            last = Some(match last.take() {
+                Some(mut before) if self.blocks.range(before.id..id).next().is_none() && before.takes(&run) => {
+                    before.append(run);
+                    before
+                }
+                Some(before) => {
+                    self.settle(before, id, changes);
+                    run
+                }
+                None => run,
+            });
+        }
+        if let Some(run) = last {
+            self.settle(run, BlockId::MAX, changes);
+        }
+    }
+
+    /// Takes a block away; returns what its groups are now.
+    fn edited(
         &mut self,
         id: BlockId,
         groups: &HashMap<GroupId, Option<Range<usize>>>,
         text: &[u8],
         changes: &mut Vec<BlockChange>,
-    ) {
-        let before = self.blocks.remove(&id).expect("the index names blocks that exist");
+    ) -> Run {
+        let before = self.take(id, changes);
         let unpacked = before.unpack();
-        let mut writer = BlockWriter::default();
-        let mut target = Some(id);
+        let mut run = Run::new(id);
+        let mut size = 0;
         for (group, head) in unpacked.groups().zip(before.groups()) {
-            let group = match groups.get(&head.id) {
-                None => group,
-                Some(Some(range)) => RawGroup::read(&text[range.clone()]).expect("a group is read as it was written"),
-                Some(None) => {
-                    self.index.remove(&head.id);
-                    continue;
-                }
-            };
-            writer.push(group);
-            if writer.is_full() {
-                let id = target.take().unwrap_or_else(|| self.number());
-                self.put(id, writer.finish(), changes);
+            size += group.bytes().len();
+            match groups.get(&head.id) {
+                None => run.push(id + u64::from(head.offset), group.bytes()),
+                Some(Some(range)) => run.push(id + u64::from(head.offset), &text[range.clone()]),
+                Some(None) => drop(self.index.remove(&head.id)),
             }
         }
-        if !writer.is_empty() {
-            let id = target.take().unwrap_or_else(|| self.number());
-            self.put(id, writer.finish(), changes);
-        }
-        if let Some(id) = target {
-            changes.push(BlockChange { id, after: None });
-        }
+        run.shrank = run.text.len() < size;
+        run
     }
 
-    /// Appends new groups to the open block, then to new ones.
-    fn append(&mut self, edits: &Edits, changes: &mut Vec<BlockChange>) {
-        if edits.new.is_empty() {
-            return;
+    /// Makes blocks of a run. If it shrank, the blocks beside it that fit become part of it; those from `until` on are
+    /// about to change and wait for their turn.
+    fn settle(&mut self, mut run: Run, until: BlockId, changes: &mut Vec<BlockChange>) {
+        if run.numbers.is_empty() {
+            // The blocks on both sides are beside each other now.
+            let before = self.blocks.range(..run.id).next_back().map(|(id, block)| (*id, block.unpacked_size()));
+            let after = self.blocks.range(run.id..until).next().map(|(_, block)| block.unpacked_size());
+            let (Some((before, size)), Some(more)) = (before, after) else { return };
+            if size + more > MERGED {
+                return;
+            }
+            run = Run { shrank: true, ..Run::of(before, &self.take(before, changes)) };
         }
-        let mut writer = BlockWriter::default();
-        let mut target = None;
-        let open = self.open.and_then(|id| Some((id, self.blocks.get(&id)?)));
-        if let Some((id, block)) = open.filter(|(_, block)| !block.is_full()) {
-            block.unpack().groups().for_each(|group| writer.push(group));
-            target = Some(id);
+        while let Some((&after, block)) = self.blocks.range(run.id..until).next()
+            && run.shrank
+            && run.fits(after, block)
+        {
+            let block = self.take(after, changes);
+            run.append(Run::of(after, &block));
+        }
+        while let Some((&before, block)) = self.blocks.range(..run.id).next_back()
+            && run.shrank
+            && run.fits(before, block)
+        {
+            let block = self.take(before, changes);
+            let after = std::mem::replace(&mut run, Run::of(before, &block));
+            run.append(after);
+        }
+        self.write(&run, changes);
+    }
+
+    /// Makes one block of a run, or several of equal size where one would be too large.
+    fn write(&mut self, run: &Run, changes: &mut Vec<BlockChange>) {
+        let size = run.text.len();
+        let piece = if size > LARGEST { size / (size / FULL) } else { usize::MAX };
+        let (mut writer, mut id) = (BlockWriter::default(), run.id);
+        let (mut written, mut end) = (0, piece);
+        for (number, group) in run.groups() {
+            if written >= end {
+                self.put(id, writer.finish(), changes);
+                id = number;
+                end += piece;
+            }
+            writer.push(group, offset(id, number).expect("a run is not longer than a block may be"));
+            written += group.bytes().len();
+        }
+        self.put(id, writer.finish(), changes);
+    }
+
+    /// Appends new groups to the last block, then to new ones.
+    fn append(&mut self, edits: &Edits, changes: &mut Vec<BlockChange>) {
+        let last = self.blocks.last_key_value().map(|(id, block)| (*id, block.unpacked_size()));
+        let (mut writer, mut id) = (BlockWriter::default(), self.next);
+        if let Some((last, size)) = last
+            && size < FULL
+            && offset(last, self.next + edits.new.len() as u64).is_some()
+            && !edits.new.is_empty()
+        {
+            let block = self.take(last, changes);
+            for (group, head) in block.unpack().groups().zip(block.groups()) {
+                writer.push(group, head.offset);
+            }
+            id = last;
         }
         for range in &edits.new {
-            writer.push(RawGroup::read(&edits.text[range.clone()]).expect("a group is read as it was written"));
-            if writer.is_full() {
-                let id = target.take().unwrap_or_else(|| self.number());
+            let number = self.next;
+            self.next += 1;
+            if writer.is_empty() {
+                id = number;
+            }
+            let group = RawGroup::read(&edits.text[range.clone()]).expect("a group is read as it was written");
+            writer.push(group, offset(id, number).expect("a block is closed long before"));
+            if writer.size() >= FULL {
                 self.put(id, writer.finish(), changes);
             }
         }
         if !writer.is_empty() {
-            let id = target.take().unwrap_or_else(|| self.number());
             self.put(id, writer.finish(), changes);
-            self.open = Some(id);
         }
     }
 
-    fn number(&mut self) -> BlockId {
-        self.next += 1;
-        self.next - 1
+    fn take(&mut self, id: BlockId, changes: &mut Vec<BlockChange>) -> Arc<Block> {
+        changes.push(BlockChange { id, after: None });
+        self.blocks.remove(&id).expect("a block is taken once")
     }
 
     fn put(&mut self, id: BlockId, block: Block, changes: &mut Vec<BlockChange>) {
@@ -200,6 +283,72 @@ impl Archive {
         self.blocks.insert(id, Arc::clone(&block));
         changes.push(BlockChange { id, after: Some(block) });
     }
+}
+
+/// Groups of blocks beside each other that are about to become one block.
+#[derive(Debug)]
+struct Run {
+    /// The first of the blocks.
+    id: BlockId,
+    /// The numbers of the groups.
+    numbers: Vec<GroupNumber>,
+    /// The groups one after the other.
+    text: Vec<u8>,
+    /// Whether it is smaller than the blocks were.
+    shrank: bool,
+}
+
+impl Run {
+    fn new(id: BlockId) -> Self {
+        Self { id, numbers: Vec::new(), text: Vec::new(), shrank: false }
+    }
+
+    fn of(id: BlockId, block: &Block) -> Self {
+        let mut run = Self::new(id);
+        for (group, head) in block.unpack().groups().zip(block.groups()) {
+            run.push(id + u64::from(head.offset), group.bytes());
+        }
+        run
+    }
+
+    fn push(&mut self, number: GroupNumber, group: &[u8]) {
+        self.numbers.push(number);
+        self.text.extend_from_slice(group);
+    }
+
+    fn groups(&self) -> impl Iterator<Item = (GroupNumber, RawGroup<'_>)> {
+        let mut text = &self.text[..];
+        self.numbers.iter().map(move |number| {
+            let group = RawGroup::read(text).expect("a group is read as it was written");
+            text = &text[group.bytes().len()..];
+            (*number, group)
+        })
+    }
+
+    /// Whether it should become one with the run that follows.
+    fn takes(&self, after: &Self) -> bool {
+        let last = after.numbers.last().copied().unwrap_or(after.id);
+        let fits = self.text.len() + after.text.len() <= MERGED && offset(self.id, last).is_some();
+        (self.shrank || after.shrank) && fits
+    }
+
+    /// Whether a block beside it may become part of it.
+    fn fits(&self, id: BlockId, block: &Block) -> bool {
+        let first = self.id.min(id);
+        let last = self.numbers.last().copied().unwrap_or(self.id).max(id + u64::from(block.last_offset()));
+        self.text.len() + block.unpacked_size() <= MERGED && offset(first, last).is_some()
+    }
+
+    fn append(&mut self, after: Self) {
+        self.numbers.extend(after.numbers);
+        self.text.extend(after.text);
+        self.shrank = true;
+    }
+}
+
+/// A number as a block holds it.
+fn offset(id: BlockId, number: GroupNumber) -> Option<u32> {
+    u32::try_from(number - id).ok().filter(|offset| *offset < u32::MAX)
 }
 
 #[derive(Debug, Default)]
@@ -225,119 +374,4 @@ fn coalesce(changes: Vec<BlockChange>) -> Vec<BlockChange> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn group(source: usize, content: u8) -> TargetGroup {
-        let targets = (0..content).map(|number| [("__address__", format!("h{source}:{number}"))].into_iter().collect());
-        TargetGroup { source: name(source).into(), targets: targets.collect(), ..TargetGroup::default() }
-    }
-
-    fn name(source: usize) -> String {
-        format!("s{source}")
-    }
-
-    fn all(groups: impl IntoIterator<Item = TargetGroup>) -> Edit {
-        Edit { groups: groups.into_iter().collect(), whole: true, ..Edit::default() }
-    }
-
-    fn some(groups: impl IntoIterator<Item = TargetGroup>) -> Edit {
-        Edit { groups: groups.into_iter().collect(), ..Edit::default() }
-    }
-
-    /// Source to number of targets, read back from the blocks; fails if a source is in two of them.
-    fn content(archive: &Archive) -> BTreeMap<String, usize> {
-        let mut content = BTreeMap::new();
-        for (id, block) in archive.blocks() {
-            for group in block.unpack().groups() {
-                assert!(content.insert(group.source().to_owned(), group.len()).is_none(), "{} twice", group.source());
-                assert_eq!(archive.index.get(&GroupId::of(group.source(), group.key())), Some(id));
-            }
-        }
-        assert_eq!(archive.index.len(), content.len());
-        content
-    }
-
-    #[test]
-    fn equal_groups_change_no_block() {
-        let mut archive = Archive::default();
-        let groups = || (0..1000).map(|source| group(source, 2));
-        assert!(!archive.apply(&all(groups())).is_empty());
-        assert!(archive.apply(&all(groups())).is_empty());
-        assert!(archive.apply(&some(groups().take(10))).is_empty());
-    }
-
-    #[test]
-    fn a_small_change_touches_one_block_of_many() {
-        let mut archive = Archive::default();
-        archive.apply(&all((0..10_000).map(|source| group(source, 2))));
-        assert!(archive.blocks().len() > 4);
-        assert_eq!(archive.apply(&some([group(5_000, 1)])).len(), 1);
-    }
-
-    #[test]
-    fn a_restored_archive_knows_what_it_held() {
-        let mut archive = Archive::default();
-        archive.apply(&all((0..5_000).map(|source| group(source, 1))));
-        let mut restored = Archive::restore(archive.blocks().clone());
-        assert_eq!(content(&restored), content(&archive));
-        assert!(restored.apply(&all((0..5_000).map(|source| group(source, 1)))).is_empty());
-        restored.apply(&some([group(9_999, 1)]));
-        assert_eq!(content(&restored).len(), 5_001);
-    }
-
-    #[test]
-    fn a_source_that_is_replaced_loses_what_is_not_named() {
-        let keyed = |key: &str| TargetGroup { key: key.into(), ..group(1, 1) };
-        let mut archive = Archive::default();
-        archive.apply(&all([keyed("a"), keyed("b"), group(2, 1)]));
-        archive.apply(&Edit { replaced: [SourceId::of("s1")].into(), ..some([keyed("b"), keyed("c")]) });
-        let mut ids: Vec<_> = archive.index.keys().copied().collect();
-        let mut wanted = [GroupId::of("s1", "b"), GroupId::of("s1", "c"), GroupId::of("s2", "")];
-        ids.sort();
-        wanted.sort();
-        assert_eq!(ids, wanted);
-    }
-
-    type Content = BTreeMap<usize, u8>;
-
-    /// New groups, those that are gone, whether that is all, and sources that could not be read.
-    fn edits() -> impl Strategy<Value = Vec<(Content, Vec<usize>, bool, Vec<usize>)>> {
-        let sources = || prop::collection::vec(0usize..40, 0..6);
-        let groups = prop::collection::btree_map(0usize..40, 1u8..4, 0..30);
-        prop::collection::vec((groups, sources(), any::<bool>(), sources()), 1..12)
-    }
-
-    proptest! {
-        #[test]
-        fn an_archive_holds_what_a_map_would(edits in edits()) {
-            let mut archive = Archive::default();
-            let mut expected: BTreeMap<String, usize> = BTreeMap::new();
-            for (groups, gone, whole, unread) in edits {
-                let gone: Vec<_> = gone.into_iter().filter(|source| !groups.contains_key(source)).map(name).collect();
-                let unread: Vec<_> = unread.into_iter().map(name).collect();
-                expected.retain(|source, _| !gone.contains(source) && (!whole || unread.contains(source)));
-                expected.extend(groups.iter().map(|(source, content)| (name(*source), usize::from(*content))));
-                let edit = Edit {
-                    groups: groups.iter().map(|(source, content)| group(*source, *content)).collect(),
-                    gone: gone.iter().map(|source| GroupId::of(source, "")).collect(),
-                    whole,
-                    unread: unread.iter().map(|source| SourceId::of(source)).collect(),
-                    replaced: HashSet::new(),
-                };
-                let mut replayed = archive.blocks().clone();
-                let changes = archive.apply(&edit);
-                prop_assert_eq!(content(&archive), expected.clone());
-                for change in changes {
-                    match change.after {
-                        Some(after) => replayed.insert(change.id, after),
-                        None => replayed.remove(&change.id),
-                    };
-                }
-                prop_assert_eq!(&replayed, archive.blocks());
-            }
-        }
-    }
-}
+mod tests;

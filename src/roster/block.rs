@@ -9,14 +9,19 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// A block is closed when its unpacked groups reach this size; a larger group has a block of its own.
 pub const FULL: usize = 64 * 1024;
 const LEVEL: i32 = 1;
-/// Since version 2 a group has a key beside its source; before, its key was empty.
+/// Since version 2 a group has a number, and a key beside its source; before, its key was empty.
 const VERSION: u8 = 2;
 const KEYLESS: u8 = 1;
 /// What a block may unpack to: a bound against damaged input, far above any real group.
 const LARGEST: usize = 4 << 30;
 
-/// The number of a block within its provider, from 1.
-pub type BlockId = u32;
+/// The place of a group in the order in which its provider's groups were discovered, from 1: each group gets the next
+/// number, and keeps it while it changes and moves between blocks.
+pub type GroupNumber = u64;
+
+/// A block goes by the number of a group that was the first in it once: its groups have this number or higher ones, those
+/// of the block before it have lower ones.
+pub type BlockId = GroupNumber;
 
 /// Groups of one provider, compressed. Immutable: a change makes a new block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub struct GroupHead {
     pub fingerprint: u64,
     /// The index of its first entry within the block.
     pub first: u32,
+    /// Its number, less that of the block.
+    pub offset: u32,
 }
 
 /// A stored block is damaged or of another version.
@@ -95,15 +102,15 @@ impl Block {
             return Err(damaged("its size cannot be true"));
         }
         let text = unpack(packed, size).ok_or(damaged("it does not decompress"))?;
-        let keyed =
-            if version == KEYLESS { Some(with_keys(&text).ok_or(damaged("a group is cut short"))?) } else { None };
+        let text = if version == KEYLESS { with_keys(&text).ok_or(damaged("a group is cut short"))? } else { text };
         let mut writer = BlockWriter::default();
-        let mut reader = Reader(keyed.as_ref().unwrap_or(&text));
+        let mut reader = Reader(&text);
         while !reader.0.is_empty() {
-            let raw = reader.group().ok_or(damaged("a group is cut short"))?;
-            writer.push(raw);
+            let (skipped, raw) = reader.numbered().ok_or(damaged("a group is cut short"))?;
+            let offset = writer.next.checked_add(u32::try_from(skipped).unwrap_or(u32::MAX));
+            writer.push(raw, offset.filter(|offset| *offset < u32::MAX).ok_or(damaged("a number cannot be true"))?);
         }
-        Ok(if keyed.is_some() { writer.finish() } else { writer.head(packed.into(), text.len()) })
+        Ok(if version == KEYLESS { writer.finish() } else { writer.head(packed.into(), text.len()) })
     }
 
     /// The heads of its groups, in order.
@@ -132,9 +139,20 @@ impl Block {
         self.groups[group].first as usize..end
     }
 
-    /// Whether new groups should go into another block.
-    pub fn is_full(&self) -> bool {
-        self.unpacked >= FULL
+    /// How many bytes its groups have when they are not packed.
+    pub fn unpacked_size(&self) -> usize {
+        self.unpacked
+    }
+
+    /// The number of its last group, less that of the block.
+    pub fn last_offset(&self) -> u32 {
+        self.groups.last().map_or(0, |head| head.offset)
+    }
+
+    /// The group that an entry belongs to.
+    pub fn group_of(&self, entry: usize) -> Option<&GroupHead> {
+        let after = self.groups.partition_point(|head| head.first as usize <= entry);
+        self.groups.get(after.checked_sub(1)?)
     }
 
     /// The memory it occupies, in bytes.
@@ -169,7 +187,7 @@ impl Unpacked {
     /// Its groups, in order.
     pub fn groups(&self) -> impl Iterator<Item = RawGroup<'_>> {
         let mut reader = Reader(&self.text);
-        std::iter::from_fn(move || reader.group())
+        std::iter::from_fn(move || Some(reader.numbered()?.1))
     }
 }
 
@@ -204,6 +222,11 @@ impl<'a> RawGroup<'a> {
     /// Whether it has no entries.
     pub fn is_empty(self) -> bool {
         self.count == 0
+    }
+
+    /// All of it, as [`encode`] wrote it.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Reads a group that [`encode`] wrote.
@@ -259,6 +282,7 @@ impl Walk {
     pub fn next_entry(&mut self) -> Option<RawEntry<'_>> {
         let mut reader = Reader(&self.text[self.at..]);
         while self.left == 0 {
+            reader.length()?;
             reader.str()?;
             reader.str()?;
             let labels = reader.label_list()?.len();
@@ -279,18 +303,22 @@ pub struct BlockWriter {
     text: Vec<u8>,
     groups: Vec<GroupHead>,
     entries: Vec<u64>,
+    /// The lowest offset of the next group.
+    next: u32,
 }
 
 impl BlockWriter {
-    /// Adds a group.
-    pub fn push(&mut self, group: RawGroup<'_>) {
+    /// Adds a group. `offset` is its number, less that of the block, and above those of the groups before.
+    pub fn push(&mut self, group: RawGroup<'_>, offset: u32) {
+        push_length(&mut self.text, (offset - self.next) as usize);
         self.text.extend_from_slice(group.bytes);
-        self.note(group);
+        self.next = offset + 1;
+        self.note(group, offset);
     }
 
-    /// Whether another group should go into another block.
-    pub fn is_full(&self) -> bool {
-        self.text.len() >= FULL
+    /// How many bytes its groups have until now.
+    pub fn size(&self) -> usize {
+        self.text.len()
     }
 
     /// Whether it has no groups.
@@ -309,15 +337,16 @@ impl BlockWriter {
 
     fn head(&mut self, packed: Box<[u8]>, unpacked: usize) -> Block {
         let groups = std::mem::take(&mut self.groups).into();
+        self.next = 0;
         Block { packed, unpacked, groups, entries: std::mem::take(&mut self.entries).into() }
     }
 
-    fn note(&mut self, group: RawGroup<'_>) {
+    fn note(&mut self, group: RawGroup<'_>, offset: u32) {
         let first = u32::try_from(self.entries.len()).expect("a block holds far fewer than 2^32 entries");
         let shared = xxh3_64(group.labels);
         self.entries.extend(group.entries().map(|entry| entry.fingerprint(shared)));
         let id = GroupId::of(group.source, group.key);
-        self.groups.push(GroupHead { id, fingerprint: group.fingerprint(), first });
+        self.groups.push(GroupHead { id, fingerprint: group.fingerprint(), first, offset });
     }
 }
 
@@ -332,11 +361,12 @@ pub fn encode(group: &TargetGroup, text: &mut Vec<u8>) {
     }
 }
 
-/// Groups of a block without keys, each with an empty one.
+/// Groups of a block without numbers and keys: numbered one after the other, each with an empty key.
 fn with_keys(text: &[u8]) -> Option<Vec<u8>> {
     let mut keyed = Vec::with_capacity(text.len() + text.len() / 8);
     let mut reader = Reader(text);
     while !reader.0.is_empty() {
+        push_length(&mut keyed, 0);
         push_str(&mut keyed, reader.str()?);
         push_str(&mut keyed, "");
         let rest = reader.0;
@@ -378,6 +408,11 @@ fn push_labels<'a>(text: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// A group inside a block, and how many numbers were left out before it.
+    fn numbered(&mut self) -> Option<(usize, RawGroup<'a>)> {
+        Some((self.length()?, self.group()?))
+    }
+
     fn group(&mut self) -> Option<RawGroup<'a>> {
         let start = self.0;
         let source = self.str()?;
@@ -442,11 +477,15 @@ mod tests {
     }
 
     fn block(groups: &[TargetGroup]) -> Block {
+        numbered(groups, &[0, 1, 2])
+    }
+
+    fn numbered(groups: &[TargetGroup], offsets: &[u32]) -> Block {
         let mut writer = BlockWriter::default();
-        for group in groups {
+        for (group, &offset) in groups.iter().zip(offsets) {
             let mut text = Vec::new();
             encode(group, &mut text);
-            writer.push(RawGroup::read(&text).expect("a group is read as it was written"));
+            writer.push(RawGroup::read(&text).expect("a group is read as it was written"), offset);
         }
         writer.finish()
     }
@@ -479,7 +518,9 @@ mod tests {
 
     #[test]
     fn the_stored_form_comes_back_whole() {
-        let block = block(&[group("a", &[("x", "1")], &["h:1"]), group("b", &[("x", "2")], &["h:2", "h:3"])]);
+        let groups = [group("a", &[("x", "1")], &["h:1"]), group("b", &[("x", "2")], &["h:2", "h:3"])];
+        let block = numbered(&groups, &[3, 70_000]);
+        assert_eq!(block.groups().iter().map(|head| head.offset).collect::<Vec<_>>(), [3, 70_000]);
         assert_eq!(Block::from_bytes(&block.to_bytes()), Ok(block));
     }
 
@@ -526,6 +567,10 @@ mod tests {
     fn a_walk_sees_what_reading_at_once_sees() {
         let block = block(&[group("a", &[("g", "1")], &["x", "y"]), group("b", &[], &["z"])]);
         let (mut builder, mut walk, mut walked) = (Builder::new(), block.walk(), Vec::new());
+        assert_eq!(
+            (0..3).map(|entry| block.group_of(entry).map(|head| head.offset)).collect::<Vec<_>>(),
+            [Some(0), Some(0), Some(1)]
+        );
         while let Some(entry) = walk.next_entry() {
             entry.load(&mut builder);
             walked.push(builder.build(&mut Names::new()).to_string());

@@ -61,7 +61,7 @@ impl Changes {
             changes.push(BlocksChange::Put { provider: key.shared(), blocks });
         }
         for ((key, id), block) in &self.blocks {
-            let (provider, id) = (key.shared(), u64::from(*id));
+            let (provider, id) = (key.shared(), *id);
             changes.push(match block {
                 Some(block) => {
                     let blocks = vec![store::Block { id, bytes: block.to_bytes().into() }];
@@ -166,9 +166,8 @@ pub(super) async fn load(
                 reported = true;
                 continue;
             }
-            let Ok(id) = BlockId::try_from(stored.id) else { continue };
             match Block::from_bytes(&stored.bytes) {
-                Ok(block) => drop(blocks.insert(id, Arc::new(block))),
+                Ok(block) => drop(blocks.insert(stored.id, Arc::new(block))),
                 Err(error) => {
                     let (provider, code) = (key.as_str(), error.code());
                     warn!(%error, code, provider, "stored groups cannot be read, waiting for the provider instead");

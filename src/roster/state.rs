@@ -142,8 +142,10 @@ impl State {
         let Some(provider) = self.providers.get_mut(key).filter(|it| it.knowledge == Knowledge::Unsynced) else {
             return effect;
         };
-        let changes: Vec<_> = blocks.iter().map(|(id, block)| new(*id, block)).collect();
-        provider.archive = Archive::restore(blocks);
+        let (archive, moved) = Archive::restore(blocks);
+        effect.blocks.extend(moved.into_iter().map(|change| (key.clone(), change.id, change.after)));
+        let changes: Vec<_> = archive.blocks().iter().map(|(id, block)| new(*id, block)).collect();
+        provider.archive = archive;
         provider.knowledge = Knowledge::Restored;
         self.restored += 1;
         self.spread(key, &changes, true, &mut effect);

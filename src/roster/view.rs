@@ -7,7 +7,7 @@ use rosterd_discovery::ProviderKey;
 use rosterd_model::{Builder, Coded, Labels, Priority};
 use serde::Serialize;
 
-use super::block::{Block, BlockId, Walk};
+use super::block::{Block, BlockId, GroupNumber, Walk};
 use super::job::JobSpec;
 use super::pages::{Pages, Slot};
 use super::target::Entry;
@@ -133,9 +133,11 @@ impl<'a> BlockView<'a> {
         self.provider
     }
 
-    /// Its number within the provider: the order of discovery, which paging follows.
-    pub fn id(self) -> BlockId {
-        self.id
+    /// The number of the group that an entry belongs to, and which of the group's entries it is: where the entry is found
+    /// again, as long as the group does not change, whatever becomes of others and of the block.
+    pub fn group_of(self, entry: usize) -> Option<(GroupNumber, usize)> {
+        let head = self.worked.block.group_of(entry)?;
+        Some((self.id + u64::from(head.offset), entry - head.first as usize))
     }
 
     /// What became of its entries, in order.
@@ -232,12 +234,23 @@ impl JobView {
         None
     }
 
-    /// How many blocks come before this one of a provider, whether it is there or not. None do, if the job does not have
-    /// the provider.
-    pub fn blocks_before(&self, provider: &str, id: BlockId) -> usize {
-        let Some(at) = self.blocks.iter().position(|(key, _)| key.as_str() == provider) else { return 0 };
-        let (before, of) = (&self.blocks[..at], &self.blocks[at].1);
-        before.iter().map(|(_, blocks)| blocks.len()).sum::<usize>() + of.rank(&id)
+    /// Where an entry of a group is: the block, and the entry in it. If the group is not there any more, that is where the
+    /// next one begins; if the job does not have the provider, it is the very beginning.
+    pub fn place_of(&self, provider: &str, group: GroupNumber, entry: usize) -> (usize, usize) {
+        let Some(at) = self.blocks.iter().position(|(key, _)| key.as_str() == provider) else { return (0, 0) };
+        let (before, blocks) = (&self.blocks[..at], &self.blocks[at].1);
+        let before = before.iter().map(|(_, blocks)| blocks.len()).sum::<usize>();
+        let Some((id, worked)) = blocks.floor(&group) else { return (before, 0) };
+        let (here, heads) = (before + blocks.rank(id), worked.block.groups());
+        let index = heads.partition_point(|head| id + u64::from(head.offset) < group);
+        match heads.get(index) {
+            Some(head) if id + u64::from(head.offset) == group => {
+                let entries = worked.block.entries_of(index);
+                (here, (entries.start + entry).min(entries.end))
+            }
+            Some(head) => (here, head.first as usize),
+            None => (here + 1, 0),
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use crate::roster::view::JobView;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::api) struct Cursor {
     pub(super) kind: Kind,
-    pub(super) block: u32,
+    /// The number of a group, and which of its entries: blocks are split and merged, groups stay.
+    pub(super) group: u64,
     pub(super) entry: usize,
     pub(super) provider: String,
     pub(super) job: String,
@@ -21,13 +22,8 @@ impl Cursor {
     /// At an entry that exists.
     pub(super) fn at(kind: Kind, job: &JobView, place: Place) -> Self {
         let block = job.block(place.block).expect("the scan found an entry in it");
-        Self {
-            kind,
-            block: block.id(),
-            entry: place.entry,
-            provider: block.provider().as_str().to_owned(),
-            job: job.spec().name.to_string(),
-        }
+        let (group, entry) = block.group_of(place.entry).expect("each entry belongs to a group");
+        Self { kind, group, entry, provider: block.provider().as_str().to_owned(), job: job.spec().name.to_string() }
     }
 
     /// The text that clients hand back.
@@ -36,7 +32,7 @@ impl Cursor {
             Kind::Active => 'a',
             Kind::Dropped => 'd',
         };
-        URL_SAFE_NO_PAD.encode(format!("{kind}\n{}\n{}\n{}\n{}", self.block, self.entry, self.provider, self.job))
+        URL_SAFE_NO_PAD.encode(format!("{kind}\n{}\n{}\n{}\n{}", self.group, self.entry, self.provider, self.job))
     }
 
     /// Reads such a text.
@@ -53,7 +49,7 @@ impl Cursor {
             "a" => Kind::Active,
             _ => return None,
         };
-        let (block, entry) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { kind, block, entry, provider: parts.next()?.to_owned(), job: parts.next()?.to_owned() })
+        let (group, entry) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { kind, group, entry, provider: parts.next()?.to_owned(), job: parts.next()?.to_owned() })
     }
 }

@@ -65,11 +65,7 @@ impl Scan {
         let Some(job) = self.jobs.get(self.place.job).filter(|job| *job.spec().name == *cursor.job).cloned() else {
             return;
         };
-        self.place.block = job.blocks_before(&cursor.provider, cursor.block);
-        let same = job
-            .block(self.place.block)
-            .is_some_and(|block| block.id() == cursor.block && block.provider().as_str() == cursor.provider);
-        self.place.entry = if same { cursor.entry } else { 0 };
+        (self.place.block, self.place.entry) = job.place_of(&cursor.provider, cursor.group, cursor.entry);
         self.remember_passed(&job);
     }
 
