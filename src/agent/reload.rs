@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rosterd_tasks::watch::Watcher;
+use rosterd_tasks::watch::{Inotify, Watcher};
 use tokio::sync::mpsc;
 
 use crate::api::ReloadRequest;
@@ -37,11 +37,11 @@ impl Reloads {
     }
 
     /// Watches these files and folders from now on.
-    pub(super) fn watch(&mut self, paths: &[PathBuf]) {
+    pub(super) async fn watch(&mut self, paths: &[PathBuf]) {
         let Some(files) = &mut self.files else { return };
         match &mut files.watcher {
-            Some(watcher) => watcher.set(paths),
-            None => files.watcher = Some(Watcher::new(paths)),
+            Some(watcher) => watcher.set(paths).await,
+            None => files.watcher = Some(Watcher::new(&Inotify::default(), paths).await),
         }
     }
 
@@ -60,7 +60,7 @@ impl Reloads {
             () = changed => Wish::Look,
             () = tokio::time::sleep(files.interval) => {
                 if let Some(watcher) = &mut files.watcher {
-                    watcher.rearm();
+                    watcher.rearm().await;
                 }
                 Wish::Look
             }

@@ -313,7 +313,7 @@ impl Agent {
         self.outputs.send_replace(Some(jobs::outputs(config)));
         let applied = self.manager.apply(plan).await;
         let watched: Vec<_> = loaded.files.iter().chain(&loaded.folders).cloned().collect();
-        self.reloads.watch(&watched);
+        self.reloads.watch(&watched).await;
         self.checksum = loaded.checksum;
         self.refused = None;
         self.metrics.loaded();

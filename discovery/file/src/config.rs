@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use rosterd_model::Duration;
+use rosterd_tasks::Stopper;
 use rosterd_tasks::files::clean;
+use rosterd_tasks::watch::Inotify;
 use serde::{Deserialize, Serialize};
 
 use super::FileMetrics;
 use super::discoverer::Files;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, MechanismShared, System};
 use rosterd_model::Problem;
 
 /// One entry of `file_sd_configs`.
@@ -30,7 +32,7 @@ impl Default for Config {
 impl MechanismConfig for Config {
     const MECHANISM: &'static str = "file";
     type Metrics = FileMetrics;
-    type Shared = ();
+    type Shared = Watches;
 
     fn identity(&self, id: &mut Identity) {
         id.set("files", self.files.iter().map(|file| clean(file).display().to_string()));
@@ -63,11 +65,21 @@ impl MechanismConfig for Config {
     }
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
-        Ok(Box::new(Files::new(self.files.clone(), self.refresh_interval.as_std(), cx.metrics.clone())))
+        Ok(Box::new(Files::new(self.files.clone(), self.refresh_interval.as_std(), cx.metrics.clone(), &cx.shared.0)))
     }
 }
 
 rosterd_discovery::register!(Config);
+
+/// One inotify instance for all discoverers of an agent: a user may have 128 of them, and a configuration more lists.
+#[derive(Debug)]
+pub struct Watches(Inotify);
+
+impl MechanismShared for Watches {
+    fn start(_: &Stopper, _: &System) -> Self {
+        Self(Inotify::default())
+    }
+}
 
 /// As Prometheus: after the first `*` no directory, and one of these endings, all in lower or all in upper case.
 fn is_valid_pattern(file: &Path) -> bool {

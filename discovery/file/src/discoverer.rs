@@ -12,7 +12,7 @@ use super::FileMetrics;
 use super::state::{Found, Look, State};
 use rosterd_discovery::{Context, Discoverer, Error, Updates};
 use rosterd_tasks::blocking;
-use rosterd_tasks::watch::{Changes, Watcher};
+use rosterd_tasks::watch::{Changes, Inotify, Watcher};
 
 /// Watches files that hold target groups.
 #[derive(Debug)]
@@ -20,11 +20,12 @@ pub(super) struct Files {
     patterns: Vec<PathBuf>,
     interval: Duration,
     metrics: FileMetrics,
+    inotify: Inotify,
 }
 
 impl Files {
-    pub(super) fn new(patterns: Vec<PathBuf>, interval: Duration, metrics: FileMetrics) -> Self {
-        Self { patterns, interval, metrics }
+    pub(super) fn new(patterns: Vec<PathBuf>, interval: Duration, metrics: FileMetrics, inotify: &Inotify) -> Self {
+        Self { patterns, interval, metrics, inotify: inotify.clone() }
     }
 }
 
@@ -33,7 +34,7 @@ impl Discoverer for Files {
     async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
         let mut schedule = cx.schedule(self.interval);
         // Watched before they are read, so that no change falls in between.
-        let mut watcher = Watcher::new(&self.patterns);
+        let mut watcher = Watcher::new(&self.inotify, &self.patterns).await;
         let mut state = State::new(self.patterns, self.metrics.clone());
         let mut look = Look::Everything;
         let mut next = Instant::now() + schedule.succeeded();
@@ -45,8 +46,9 @@ impl Discoverer for Files {
             if cx.stop.is_cancelled() {
                 return Ok(());
             }
-            self.metrics.watcher_errors.inc_by(watcher.faults() - faults);
-            faults = watcher.faults();
+            let now = watcher.faults().await;
+            self.metrics.watcher_errors.inc_by(now - faults);
+            faults = now;
             report(&found, &state, next, &cx, &self.metrics);
             // Nothing but failures is not an empty picture: it is none yet.
             if !found.groups.is_empty() || (is_first && state.is_known()) {
@@ -61,7 +63,7 @@ impl Discoverer for Files {
                 () = sleep_until(retry) => match Instant::now() >= next {
                     true => {
                         next = Instant::now() + schedule.succeeded();
-                        watcher.rearm();
+                        watcher.rearm().await;
                         Look::Everything
                     }
                     false => Look::These(state.due(Instant::now())),

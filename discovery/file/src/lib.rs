@@ -10,6 +10,6 @@ mod state; // what is known of all files, and what a look at them changes
 #[cfg(test)]
 mod tests;
 
-pub use config::Config;
+pub use config::{Config, Watches};
 pub use error::FileError;
 pub use metrics::FileMetrics;

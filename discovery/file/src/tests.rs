@@ -13,9 +13,11 @@ use rosterd_testkit::{Folder, leak_checked_live};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, FileMetrics};
+use super::{Config, FileMetrics, Watches};
 use rosterd_discovery::metrics::ProviderMetrics;
-use rosterd_discovery::{Build, Context, Error, MechanismConfig, MechanismMetrics, StatusHandle, System, Updates};
+use rosterd_discovery::{
+    Build, Context, Error, MechanismConfig, MechanismMetrics, MechanismShared, StatusHandle, System, Updates,
+};
 use rosterd_tasks::{Machine, Stopper, Task};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -42,8 +44,12 @@ impl Running {
         config.resolve_paths(folder.root());
         let registry = Registry::new();
         let metrics = FileMetrics::register(&registry).unwrap();
-        let build =
-            Build { metrics: &metrics, shared: &Arc::default(), provider: "file/1", system: &System::default() };
+        let build = Build {
+            metrics: &metrics,
+            shared: &Arc::new(Watches::start(&Stopper::new(), &System::default())),
+            provider: "file/1",
+            system: &System::default(),
+        };
         let discoverer = config.build(build).unwrap();
         let stop = CancellationToken::new();
         let (up, updates) = Updates::channel(stop.clone());

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, Event, EventKind, ModifyKind};
 use tokio::sync::Notify;
@@ -40,12 +40,6 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// The receiver of events; called on the thread of the watcher, never blocks.
-    pub(super) fn handler(self: &Arc<Self>) -> impl FnMut(notify::Result<Event>) + Send + 'static {
-        let inbox = Arc::clone(self);
-        move |event| inbox.put(event)
-    }
-
     /// Takes everything out.
     pub(super) fn take(&self) -> Mail {
         std::mem::take(&mut *self.mail())
@@ -56,6 +50,7 @@ impl Inbox {
         self.wake.notified().await;
     }
 
+    /// Takes an event; called on the thread of the watcher, never blocks.
     pub(super) fn put(&self, event: notify::Result<Event>) {
         let event = match event {
             Ok(event) => event,
@@ -105,6 +100,8 @@ fn touch(kind: &EventKind) -> Option<Touch> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use notify::event::{DataChange, MetadataKind};
 

@@ -3,11 +3,15 @@
 
 mod error; // why files cannot be watched
 mod inbox; // events of the operating system, kept until somebody asks; bounded
+mod inotify; // one instance for many watchers
 mod plan; // paths and patterns -> directories to watch, and what an event in one of them means
 #[cfg(test)]
 mod tests;
-mod watcher; // the two put together, with a short debounce
+mod watched; // these put together, with a short debounce; blocking
+mod watcher; // the face of it, which blocks nobody
 
 pub use error::WatchError;
+pub use inotify::Inotify;
 pub use plan::{Expansion, expand};
-pub use watcher::{Changes, Watcher};
+pub use watched::Changes;
+pub use watcher::Watcher;
