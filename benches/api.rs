@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd::api::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, State, router};
-use rosterd::roster::{JobSpec, Limits, Roster, RosterHandle, metrics};
+use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::scrape::RemoteWrites;
 use rosterd::store::MemoryBlocks;
 use rosterd::web::{Server, Settings};
@@ -128,8 +128,8 @@ async fn main() {
     let registry = prometheus::Registry::new();
     let metrics = metrics::Metrics::register(&registry).expect("the registry is empty");
     let (updates, receiver) = mpsc::channel(1);
-    let roster = Roster::start(&stopper, Arc::new(MemoryBlocks::new()), metrics, receiver);
-    roster.set_jobs(vec![job("many"), job("one")]).await;
+    let roster = Roster::start(&stopper, Arc::new(MemoryBlocks::new()), metrics, Clock::system(), receiver);
+    roster.set_jobs(vec![job("many"), job("one")], Duration::from_secs(300)).await;
     let group = |number: usize, targets| TargetGroup {
         source: format!("bench:{number}").into(),
         targets,

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rosterd::publish::encode::{Encoding, list};
-use rosterd::roster::{JobSpec, Limits, Roster, metrics};
+use rosterd::roster::{Clock, JobSpec, Limits, Roster, metrics};
 use rosterd::store::MemoryBlocks;
 use rosterd_discovery::{ProviderKey, Update, decode};
 use rosterd_model::relabel::{RuleConfig, Rules};
@@ -60,7 +61,7 @@ async fn main() {
     let registry = prometheus::Registry::new();
     let metrics = metrics::Metrics::register(&registry).expect("the registry is empty");
     let (updates, receiver) = mpsc::channel(1);
-    let roster = Roster::start(&stopper, Arc::new(MemoryBlocks::default()), metrics, receiver);
+    let roster = Roster::start(&stopper, Arc::new(MemoryBlocks::default()), metrics, Clock::system(), receiver);
     let rules: Vec<RuleConfig> = serde_yaml::from_str(RULES).expect("the rules are well formed");
     let provider = ProviderKey::new("bench/1");
     let default = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -84,7 +85,7 @@ async fn main() {
         limits: Limits::default(),
         providers: vec![provider.clone()],
     };
-    roster.set_jobs(vec![job]).await;
+    roster.set_jobs(vec![job], Duration::from_secs(300)).await;
     let mut views = roster.watch();
     views.mark_unchanged();
 

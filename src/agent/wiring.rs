@@ -143,7 +143,8 @@ impl Agent {
         let work = Stopper::under(&supervision);
         let (updates, received) = mpsc::channel(1);
         let manager = Manager::new(&options.mechanisms, &registry, options.system.clone(), updates, &supervision)?;
-        let roster = Roster::start(&work, stores.blocks, roster_metrics, received);
+        let clock = roster::Clock::system();
+        let roster = Roster::start(&work, stores.blocks, roster_metrics, clock, received);
         let (outputs, _) = watch::channel(None);
         start_publishing(&work, stores.ledger, &roster, &outputs, reconcile_metrics);
 
@@ -308,7 +309,8 @@ impl Agent {
         }
         let config = &loaded.config;
         let plan = self.manager.plan(&jobs::discovery(config));
-        self.roster.set_jobs(jobs::roster(config, &plan.jobs)).await;
+        let grace = config.rosterd.ready_grace_period.as_std();
+        self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
         self.scraping.take(config, clients);
         self.outputs.send_replace(Some(jobs::outputs(config)));
         let applied = self.manager.apply(plan).await;

@@ -7,6 +7,7 @@ mod failed;
 mod lifecycle;
 mod metadata;
 mod metrics;
+mod missing;
 mod overview;
 mod pools;
 mod providers;

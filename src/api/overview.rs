@@ -7,12 +7,14 @@ use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
-use rosterd_discovery::{Presence, ProviderStatus};
+use rosterd_discovery::ProviderStatus;
 use rosterd_scrape::Statuses;
 
+use super::providers::presence;
 use super::words::{Moment, Tally, bytes, coarse, grouped};
 use super::{State, routes};
-use crate::roster::view::{Counts, JobView};
+use crate::roster::hold::Missing;
+use crate::roster::view::{Counts, JobView, RosterView};
 use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
 
 #[derive(Template)]
@@ -62,16 +64,16 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
     let links = |route: &super::Route| {
         route.methods == ["GET"] && !matches!(route.path, "/" | "/targets") && !route.path.contains('{')
     };
-    let now = SystemTime::now();
+    let (now, view) = (SystemTime::now(), state.roster.view());
     page(&Overview {
         version: state.build.version.clone(),
         uptime: uptime(state.started),
         loaded: Moment::of(config.loaded, now),
         refused: config.refused.as_ref().map(ToString::to_string),
         prefix: state.external_url.path().to_owned(),
-        jobs: state.roster.view().jobs().map(|job| Job::of(job, &state.scrapes)).collect(),
+        jobs: view.jobs().map(|job| Job::of(job, &state.scrapes)).collect(),
         endpoints: state.remote_writes.list().into_iter().map(|status| Endpoint::of(status, now)).collect(),
-        providers: state.providers.list().into_iter().map(Provider::from).collect(),
+        providers: state.providers.list().into_iter().map(|provider| Provider::of(provider, &view)).collect(),
         paths: routes().iter().filter(|route| links(route)).map(|route| route.path).collect(),
         docs: concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs"),
     })
@@ -92,15 +94,28 @@ fn uptime(started: SystemTime) -> String {
 
 impl Job {
     fn of(job: &JobView, statuses: &Statuses) -> Self {
-        let restored = job.restored();
-        let state = match job.servable() {
-            Err(error) => error.to_string(),
-            Ok(()) if restored.is_empty() => "synced".to_owned(),
-            Ok(()) => format!("restored, waiting for {} of {} providers", restored.len(), job.providers().len()),
-        };
         let tally = Tally::of(job, statuses);
-        Self { name: Arc::clone(&job.spec().name), counts: job.counts(), tally, state }
+        Self { name: Arc::clone(&job.spec().name), counts: job.counts(), tally, state: state(job) }
     }
+}
+
+/// How a job is, in words.
+fn state(job: &JobView) -> String {
+    let (restored, held) = (job.restored().len(), job.pages().held());
+    let mut words = match job.servable() {
+        Err(error) => error.to_string(),
+        Ok(()) if restored == 0 => "synced".to_owned(),
+        Ok(()) => format!("restored, waiting for {restored} of {} providers", job.providers().len()),
+    };
+    let missing: Vec<_> = job.missing().iter().filter(|missing| missing.overdue).map(Missing::to_string).collect();
+    if job.servable().is_ok() && !missing.is_empty() {
+        words.push_str(&format!(", without {}, which has never reported", missing.join(", ")));
+    }
+    if held > 0 {
+        let targets = if held == 1 { "target is" } else { "targets are" };
+        words.push_str(&format!("; {held} {targets} held"));
+    }
+    words
 }
 
 impl Endpoint {
@@ -123,15 +138,12 @@ impl Endpoint {
     }
 }
 
-impl From<ProviderStatus> for Provider {
-    fn from(ProviderStatus { key, jobs, status }: ProviderStatus) -> Self {
+impl Provider {
+    fn of(ProviderStatus { key, jobs, status }: ProviderStatus, view: &RosterView) -> Self {
         Self {
+            presence: presence(status.presence, view.knowledge(&key, &jobs)),
             name: key.to_string(),
             jobs: jobs.join(", "),
-            presence: match status.presence {
-                Presence::Unsynced => "unsynced",
-                Presence::Synced => "synced",
-            },
             groups: status.groups,
             targets: status.targets,
             error: status.last_error.map(|failure| failure.report.to_string()).unwrap_or_default(),

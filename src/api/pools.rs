@@ -1,5 +1,6 @@
 //! `/api/v1/scrape_pools` and `/api/v1/targets/relabel_steps`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
@@ -12,20 +13,30 @@ use serde::Serialize;
 use super::Error;
 use super::State;
 use super::envelope::success;
+use super::missing::{Causes, MissingSource};
 use super::query::Query;
 use super::sd::{RosterError, unknown_job};
 use crate::problem::Problem;
+use crate::roster::view::JobView;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ScrapePools {
     scrape_pools: Vec<Arc<str>>,
+    /// What is missing of pools, by their names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    missing: BTreeMap<Arc<str>, Vec<MissingSource>>,
 }
 
 /// The names of all jobs.
 pub(super) async fn scrape_pools(Extract(state): Extract<Arc<State>>) -> Response {
-    let scrape_pools = state.roster.view().jobs().map(|job| Arc::clone(&job.spec().name)).collect();
-    success(ScrapePools { scrape_pools })
+    let (view, causes) = (state.roster.view(), Causes::of(&state));
+    let name = |job: &Arc<JobView>| Arc::clone(&job.spec().name);
+    let missing = view.jobs().filter(|job| !job.missing().is_empty());
+    success(ScrapePools {
+        missing: missing.map(|job| (name(job), causes.explain(job.missing()))).collect(),
+        scrape_pools: view.jobs().map(name).collect(),
+    })
 }
 
 #[derive(Serialize)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::State;
 use super::envelope::success;
 use super::status::rfc3339;
+use crate::roster::view::{Knowledge, RosterView};
 
 #[derive(Serialize)]
 struct Providers {
@@ -24,7 +25,7 @@ struct Provider {
     provider: String,
     mechanism: String,
     jobs: Vec<Arc<str>>,
-    presence: Presence,
+    presence: &'static str,
     last_success: Option<String>,
     last_error: Option<LastError>,
     next_try: Option<String>,
@@ -41,19 +42,29 @@ struct LastError {
 
 /// All providers.
 pub(super) async fn providers(Extract(state): Extract<Arc<State>>) -> Response {
-    let providers = state.providers.list().into_iter().map(Provider::from).collect();
+    let view = state.roster.view();
+    let providers = state.providers.list().into_iter().map(|provider| Provider::of(provider, &view)).collect();
     success(Providers { providers })
 }
 
-impl From<ProviderStatus> for Provider {
-    fn from(ProviderStatus { key, jobs, status }: ProviderStatus) -> Self {
+/// The word for a provider's presence. The manager does not know what was stored, the roster does.
+pub(super) fn presence(presence: Presence, knowledge: Option<Knowledge>) -> &'static str {
+    match (presence, knowledge) {
+        (Presence::Synced, _) => "synced",
+        (Presence::Unsynced, Some(Knowledge::Restored)) => "restored",
+        (Presence::Unsynced, _) => "unsynced",
+    }
+}
+
+impl Provider {
+    fn of(ProviderStatus { key, jobs, status }: ProviderStatus, view: &RosterView) -> Self {
         let time = |time: Option<SystemTime>| time.map(rfc3339);
         let last_error = |Failure { report, at }: Failure| LastError { at: rfc3339(at), report };
         Self {
+            presence: presence(status.presence, view.knowledge(&key, &jobs)),
             provider: key.to_string(),
             mechanism: key.mechanism().to_owned(),
             jobs,
-            presence: status.presence,
             last_success: time(status.last_success),
             last_error: status.last_error.map(last_error),
             next_try: time(status.next_try),

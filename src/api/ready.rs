@@ -1,5 +1,6 @@
 //! `/-/ready`: whether the roster can be relied upon.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -8,10 +9,14 @@ use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, StatusCode};
+use rosterd_discovery::ProviderKey;
+use rosterd_model::Report;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::State;
+use super::missing::Causes;
+use crate::roster::view::{Knowledge, RosterView};
 
 /// Prometheus tells a process that ends from one that starts by this header.
 const STOPPING: HeaderName = HeaderName::from_static("x-prometheus-stopping");
@@ -27,10 +32,15 @@ struct Readiness {
 #[derive(Serialize)]
 struct Waiting {
     provider: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Arc<str>>,
     jobs: Vec<Arc<str>>,
+    /// Why it has not reported, if it tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Report>,
 }
 
-/// Ready when every provider has reported, or when the time of grace is over.
+/// Ready when every provider has reported and could read all its sources, or when the time of grace is over.
 pub(super) async fn ready(Extract(state): Extract<Arc<State>>, headers: HeaderMap) -> Response {
     let readiness = readiness(&state);
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -46,17 +56,27 @@ pub(super) async fn ready(Extract(state): Extract<Arc<State>>, headers: HeaderMa
 
 fn readiness(state: &State) -> Readiness {
     let view = state.roster.view();
-    let waiting_for: Vec<_> = view
-        .waiting_for()
-        .into_iter()
-        .map(|key| {
-            let jobs = view.jobs().filter(|job| job.providers().iter().any(|(known, _)| *known == key));
-            Waiting { provider: key.to_string(), jobs: jobs.map(|job| Arc::clone(&job.spec().name)).collect() }
-        })
-        .collect();
+    let waiting_for = waiting_for(&view, &Causes::of(state));
     let stopping = state.lifecycle.stopping.is_cancelled();
     let ready = !stopping && (waiting_for.is_empty() || Instant::now() >= state.ready_at);
     Readiness { ready, stopping, waiting_for }
+}
+
+/// The providers that have not reported, and the sources that could not be read, each with the jobs that wait for it.
+fn waiting_for(view: &RosterView, causes: &Causes) -> Vec<Waiting> {
+    let mut waiting: BTreeMap<(ProviderKey, Option<Arc<str>>), Waiting> = BTreeMap::new();
+    for job in view.jobs() {
+        let unheard = job.providers().iter().filter(|(_, knowledge)| *knowledge != Knowledge::Synced);
+        let unheard = unheard.map(|(provider, _)| (provider.clone(), None, causes.get(provider)));
+        let unread = job.missing().iter().filter(|missing| missing.source.is_some());
+        let unread = unread.map(|it| (it.provider.clone(), it.source.clone(), it.report.clone()));
+        for (provider, source, error) in unheard.chain(unread) {
+            let new = || Waiting { provider: provider.to_string(), source: source.clone(), jobs: Vec::new(), error };
+            let entry = waiting.entry((provider.clone(), source.clone())).or_insert_with(new);
+            entry.jobs.push(Arc::clone(&job.spec().name));
+        }
+    }
+    waiting.into_values().collect()
 }
 
 fn text(readiness: &Readiness) -> String {
@@ -67,7 +87,10 @@ fn text(readiness: &Readiness) -> String {
     };
     for waiting in &readiness.waiting_for {
         let jobs = waiting.jobs.join(", ");
-        writeln!(text, "{} of {jobs} has not reported yet.", waiting.provider).expect("a string takes any text");
+        let source = waiting.source.as_ref().map(|source| format!(" ({source})")).unwrap_or_default();
+        let cause = waiting.error.as_ref().map_or(".".to_owned(), |error| format!(": {error}"));
+        writeln!(text, "{}{source} of {jobs} has not reported yet{cause}", waiting.provider)
+            .expect("a string takes any text");
     }
     text
 }

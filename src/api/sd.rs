@@ -1,5 +1,5 @@
-//! `/sd` and `/sd/{job}`: the relabelled targets for http_sd. Unknown is not empty: without news of every provider the
-//! answer is an error, upon which a consumer keeps what it has.
+//! `/sd` and `/sd/{job}`: the relabelled targets for http_sd. Unknown is not empty: without news of every source the
+//! answer is an error, upon which a consumer keeps what it has. What is missing for long is named beside the rest.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::State;
+use super::missing::{self, Causes};
 use super::query::Query;
 use crate::problem::Problem;
 use crate::publish::encode::{self, Encoding};
@@ -91,7 +92,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
     let mut views = state.roster.watch();
     loop {
         let view = Arc::clone(&views.borrow_and_update());
-        let jobs = select(&view, job)?;
+        let jobs = select(state, &view, job)?;
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
             return Ok(list(&jobs, encoding, &revision));
@@ -103,29 +104,35 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
             () = tokio::time::sleep_until(end) => false,
         };
         if !news || wait.is_zero() {
-            return Ok(described(StatusCode::NOT_MODIFIED, encoding, &revision).into_response());
+            return Ok(
+                (missing::header(&jobs), described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response()
+            );
         }
     }
 }
 
 /// The jobs that are asked for, if all of them may be shown.
-fn select(view: &RosterView, job: Option<&str>) -> Result<Vec<Arc<JobView>>, Problem> {
+fn select(state: &State, view: &RosterView, job: Option<&str>) -> Result<Vec<Arc<JobView>>, Problem> {
     let jobs: Vec<_> = match job {
         Some(name) => vec![Arc::clone(view.job(name).ok_or_else(|| unknown_job(view, name))?)],
         None => view.jobs().cloned().collect(),
     };
     for job in &jobs {
-        job.servable().map_err(not_servable)?;
+        job.servable().map_err(|error| not_servable(state, error))?;
     }
     Ok(jobs)
 }
 
-fn not_servable(error: NotServable) -> Problem {
-    let unsynced: Vec<_> = match &error {
-        NotServable::Unsynced { providers, .. } => providers.iter().map(|key| key.as_str().to_owned()).collect(),
+fn not_servable(state: &State, error: NotServable) -> Problem {
+    let missing = match &error {
+        NotServable::Unsynced { missing, .. } => missing.clone(),
         NotServable::TargetLimit { .. } => return error.into(),
     };
-    Problem::from(error).with("unsynced", unsynced).with_header(RETRY_AFTER, "5")
+    let mut unsynced: Vec<_> = missing.iter().map(|missing| missing.provider.as_str().to_owned()).collect();
+    unsynced.dedup();
+    let missing: Vec<_> =
+        Causes::of(state).explain(&missing).iter().filter_map(|it| serde_json::to_value(it).ok()).collect();
+    Problem::from(error).with("unsynced", unsynced).with("missing", missing).with_header(RETRY_AFTER, "5")
 }
 
 /// Equal for equal lists, also after a restart.
@@ -171,7 +178,7 @@ fn weighed(part: &str) -> (&str, f32) {
 }
 
 fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str) -> Response {
-    let mut response = described(StatusCode::OK, encoding, revision).into_response();
+    let mut response = (missing::header(jobs), described(StatusCode::OK, encoding, revision)).into_response();
     *response.body_mut() = Body::from_stream(aside(encode::list(jobs, encoding)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(name) = name(encoding) {

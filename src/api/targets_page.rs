@@ -21,6 +21,7 @@ use super::url::{Outside, global_url};
 use super::words::{Moment, Tally, fine};
 use crate::problem::Problem;
 use crate::problem::TYPES;
+use crate::roster::hold::HoldReason;
 use crate::roster::view::JobView;
 
 /// The targets of a page unless the request says otherwise, and at most.
@@ -65,6 +66,8 @@ struct Row {
     error: String,
     code: String,
     snoozed: Option<Moment>,
+    /// Why it is there although its source does not say so now, and since when.
+    held: Option<(&'static str, Moment)>,
 }
 
 /// The page.
@@ -164,7 +167,8 @@ async fn find(
             rows += 1;
             let job = scan.job(place);
             if let Some(labels) = scan.labels(place) {
-                let row = Row::of(job, labels, &status.unwrap_or_default(), &outside, now);
+                let mut row = Row::of(job, labels, &status.unwrap_or_default(), &outside, now);
+                row.held = scan.hold(place).map(|hold| (why(hold.reason), Moment::of(hold.since, now)));
                 found.push(job, row, &state.scrapes);
             }
         }
@@ -198,7 +202,17 @@ impl Row {
                 (error, Some(unsplit)) => format!("{error}: {unsplit}"),
             },
             code: down.map(|report| report.code.clone()).unwrap_or_default(),
+            held: None,
             snoozed: status.snoozed_until.filter(|until| *until > now).map(|until| Moment::of(until, now)),
         }
+    }
+}
+
+/// Why a target is held, in words.
+fn why(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::Restored => "known from before the restart, its provider has not reported yet",
+        HoldReason::Unread => "known from before the restart, its source could not be read yet",
+        HoldReason::Replaced => "of the configuration before, the new one has not reported yet",
     }
 }

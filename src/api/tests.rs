@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, ReloadRequest, State, router, routes};
-use crate::roster::{JobSpec, Limits, Roster, RosterHandle};
+use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
 use crate::web::{Server, Settings};
 
@@ -56,7 +56,7 @@ impl Face {
         let (updates, reported) = mpsc::channel(1);
         let roster = Stopper::new();
         let metrics = crate::roster::metrics::Metrics::register(&registry).unwrap();
-        let handle = Roster::start(&roster, Arc::new(MemoryBlocks::new()), metrics, reported);
+        let handle = Roster::start(&roster, Arc::new(MemoryBlocks::new()), metrics, Clock::system(), reported);
         let mut state = State {
             roster: handle.clone(),
             providers: Providers::new(Vec::new),

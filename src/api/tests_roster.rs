@@ -19,7 +19,9 @@ const DROP_B: &str = "[{source_labels: [__address__], regex: 'b.*', action: drop
 /// A face of two jobs: `one` with a target and a dropped one, `two` of which nothing is known.
 async fn two_jobs() -> Face {
     let face = Face::start(|_| {}).await;
-    face.handle.set_jobs(vec![job("one", "static/1", DROP_B), job("two", "dns/2", "[]")]).await;
+    face.handle
+        .set_jobs(vec![job("one", "static/1", DROP_B), job("two", "dns/2", "[]")], Duration::from_secs(300))
+        .await;
     face.report("static/1", vec![group("s", &["a:1", "b:1"])]).await;
     face
 }
@@ -83,7 +85,9 @@ fn pages_of_any_size_make_the_whole_list() {
         let face = Face::start(|_| {}).await;
         let rules = "[{source_labels: [__address__], regex: '(.*)-copy', target_label: __address__}, \
                      {source_labels: [__address__], regex: 'b.*', action: drop}]";
-        face.handle.set_jobs(vec![job("one", "static/1", rules), job("two", "static/1", rules)]).await;
+        face.handle
+            .set_jobs(vec![job("one", "static/1", rules), job("two", "static/1", rules)], Duration::from_secs(300))
+            .await;
         // The third entry of each group comes out like the first one.
         let groups = (0..7).map(|n| {
             let (a, b) = (format!("a{n}"), format!("b{n}"));
@@ -119,7 +123,7 @@ fn pages_of_any_size_make_the_whole_list() {
 fn a_large_list_arrives_whole_in_pieces() {
     leak_checked_live(async || {
         let face = Face::start(|_| {}).await;
-        face.handle.set_jobs(vec![job("one", "static/1", "[]")]).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
         let names: Vec<_> = (0..20_000).map(|n| format!("host-{n}:9100")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         face.report("static/1", vec![group("s", &names)]).await;
@@ -140,7 +144,13 @@ fn a_large_list_arrives_whole_in_pieces() {
 fn pools_and_relabel_steps_are_those_of_prometheus() {
     leak_checked_live(async || {
         let face = two_jobs().await;
-        assert_eq!(face.json("/api/v1/scrape_pools").await["data"], json!({"scrapePools": ["one", "two"]}));
+        assert_eq!(
+            face.json("/api/v1/scrape_pools").await["data"],
+            json!({
+                "scrapePools": ["one", "two"],
+                "missing": {"two": [{"provider": "dns/2", "overdue": false}]},
+            })
+        );
         let labels = "%7B%22__address__%22:%22b:1%22%7D";
         let steps = face.json(&format!("/api/v1/targets/relabel_steps?scrapePool=one&labels={labels}")).await;
         let step = &steps["data"]["steps"][0];
@@ -236,7 +246,7 @@ fn who_waits_is_let_go_when_the_agent_stops() {
         let stopping = CancellationToken::new();
         let token = stopping.clone();
         let face = Face::start(|state| state.lifecycle.stopping = token).await;
-        face.handle.set_jobs(vec![job("one", "static/1", "[]")]).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
         face.report("static/1", Vec::new()).await;
         let tag = face.get("/sd/one").await.headers()["etag"].clone();
         let waiting = face.request("GET", "/sd/one?wait=10m").header("if-none-match", tag).send();
@@ -273,7 +283,7 @@ fn readiness_waits_for_every_provider() {
 fn readiness_comes_with_the_end_of_grace() {
     leak_checked_live(async || {
         let face = Face::start(|state| state.ready_at = Instant::now()).await;
-        face.handle.set_jobs(vec![job("one", "dns/1", "[]")]).await;
+        face.handle.set_jobs(vec![job("one", "dns/1", "[]")], Duration::from_secs(300)).await;
         assert_eq!(face.get("/-/ready").await.status(), StatusCode::OK);
         face.stop().await;
     });
@@ -315,7 +325,7 @@ fn providers_are_told_with_their_last_error() {
 fn the_overview_shows_jobs_and_providers_and_escapes_them() {
     leak_checked_live(async || {
         let face = Face::start(|state| state.providers = Providers::new(|| vec![failing()])).await;
-        face.handle.set_jobs(vec![job("a/b <i>", "static/1", "[]")]).await;
+        face.handle.set_jobs(vec![job("a/b <i>", "static/1", "[]")], Duration::from_secs(300)).await;
         face.report("static/1", vec![group("s", &["a:1"])]).await;
         let page = face.get("/").await;
         assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));

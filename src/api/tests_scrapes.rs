@@ -57,7 +57,10 @@ async fn face(targets: &[(&str, TargetStatus)]) -> Face {
     let scrapes: Statuses = told.collect();
     let face = Face::start(|state| state.scrapes = scrapes).await;
     face.handle
-        .set_jobs(vec![job("one", "static/1", "[{source_labels: [__address__], regex: z, action: drop}]")])
+        .set_jobs(
+            vec![job("one", "static/1", "[{source_labels: [__address__], regex: z, action: drop}]")],
+            Duration::from_secs(300),
+        )
         .await;
     let addresses: Vec<_> = targets.iter().map(|(address, _)| *address).chain(["new", "z"]).collect();
     face.report("static/1", vec![group("s", &addresses)]).await;
@@ -108,7 +111,7 @@ fn an_error_in_advance_gives_way_to_what_a_scrape_came_to() {
         let face = Face::start(|state| state.scrapes = scrapes).await;
         let mut limited = job("one", "static/1", "[]");
         limited.limits.targets = 1;
-        face.handle.set_jobs(vec![limited]).await;
+        face.handle.set_jobs(vec![limited], Duration::from_secs(300)).await;
         face.report("static/1", vec![group("s", &["a", "b", "c"])]).await;
         let answer = face.json("/api/v1/targets").await;
         let errors: Vec<_> = (0..3).map(|n| answer["data"]["activeTargets"][n]["lastError"].clone()).collect();
@@ -374,7 +377,7 @@ fn only_urls_that_a_browser_fetches_are_links() {
     leak_checked_live(async || {
         let face = Face::start(|_| {}).await;
         let rules = "[{target_label: __scheme__, replacement: javascript}]";
-        face.handle.set_jobs(vec![job("one", "static/1", rules)]).await;
+        face.handle.set_jobs(vec![job("one", "static/1", rules)], Duration::from_secs(300)).await;
         face.report("static/1", vec![group("s", &["a"])]).await;
         let page = face.get("/targets").await.text().await.unwrap();
         assert!(page.contains("javascript://a/metrics") && !page.contains("href=\"javascript"), "{page}");

@@ -1,7 +1,7 @@
 //! What a provider has reported, in blocks. Turns changed groups into changed blocks. Pure.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -90,6 +90,16 @@ impl Archive {
     /// All blocks, in order.
     pub(super) fn blocks(&self) -> &BTreeMap<BlockId, Arc<Block>> {
         &self.blocks
+    }
+
+    /// Which of these sources have groups.
+    pub(super) fn which_of(&self, mut sources: BTreeSet<SourceId>) -> BTreeSet<SourceId> {
+        let mut found = BTreeSet::new();
+        let mut heads = self.blocks.values().flat_map(|block| block.groups());
+        while let Some(head) = heads.next().filter(|_| !sources.is_empty()) {
+            found.extend(sources.take(&head.id.source));
+        }
+        found
     }
 
     /// Applies changes. Returns the blocks that changed: none if the groups are as they were.

@@ -160,6 +160,17 @@ impl Block {
         size_of::<Self>() + self.packed.len() + size_of_val(&*self.groups) + size_of_val(&*self.entries)
     }
 
+    /// A block of those of its groups that are wanted, if there are any.
+    pub fn only(&self, wanted: impl Fn(GroupId) -> bool) -> Option<Self> {
+        if !self.groups.iter().any(|head| wanted(head.id)) {
+            return None;
+        }
+        let (unpacked, mut writer) = (self.unpack(), BlockWriter::default());
+        let groups = unpacked.groups().zip(&self.groups).filter(|(_, head)| wanted(head.id));
+        groups.for_each(|(group, head)| writer.push(group, head.offset));
+        Some(writer.finish())
+    }
+
     /// Its entries, for reading with pauses in between.
     pub fn walk(&self) -> Walk {
         Walk { text: self.unpack().text, labels: 0..0, at: 0, left: 0 }

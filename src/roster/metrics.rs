@@ -3,6 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use super::hold::HoldReason;
 use super::state::Effect;
 use super::view::RosterView;
 
@@ -13,6 +14,7 @@ pub struct Metrics {
     duplicates: IntGaugeVec,
     dropped: IntGaugeVec,
     failed: IntGaugeVec,
+    held: IntGaugeVec,
     target_limit_exceeded: IntGaugeVec,
     added: IntCounterVec,
     removed: IntCounterVec,
@@ -35,6 +37,13 @@ impl Metrics {
             )?,
             dropped: gauge("rosterd_roster_dropped_targets", "Discovered targets that relabelling dropped.")?,
             failed: gauge("rosterd_roster_failed_targets", "Discovered targets that cannot be targets.")?,
+            held: IntGaugeVec::new(
+                Opts::new(
+                    "rosterd_roster_held_targets",
+                    "Discovered targets that are kept although their source does not say so now, by reason.",
+                ),
+                &["job", "reason"],
+            )?,
             target_limit_exceeded: gauge(
                 "rosterd_roster_target_limit_exceeded",
                 "1 while the job has more targets than its target_limit.",
@@ -74,6 +83,10 @@ impl Metrics {
             set(&self.duplicates, counts.duplicates);
             set(&self.dropped, counts.dropped);
             set(&self.failed, counts.failed);
+            for reason in HoldReason::ALL {
+                let held = i64::try_from(counts.held.of(reason)).unwrap_or(i64::MAX);
+                self.held.with_label_values(&[&**name, reason.as_str()]).set(held);
+            }
             set(&self.target_limit_exceeded, usize::from(job.within_limit().is_err()));
             self.added.with_label_values(&[name]).inc_by(delta.added);
             self.removed.with_label_values(&[name]).inc_by(delta.removed);
@@ -86,16 +99,20 @@ impl Metrics {
         for gauge in [&self.targets, &self.duplicates, &self.dropped, &self.failed, &self.target_limit_exceeded] {
             gauge.remove_label_values(&[job]).ok();
         }
+        for reason in HoldReason::ALL {
+            self.held.remove_label_values(&[job, reason.as_str()]).ok();
+        }
         self.added.remove_label_values(&[job]).ok();
         self.removed.remove_label_values(&[job]).ok();
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 10] {
+    fn collectors(&self) -> [Box<dyn Collector>; 11] {
         [
             Box::new(self.targets.clone()),
             Box::new(self.duplicates.clone()),
             Box::new(self.dropped.clone()),
             Box::new(self.failed.clone()),
+            Box::new(self.held.clone()),
             Box::new(self.target_limit_exceeded.clone()),
             Box::new(self.added.clone()),
             Box::new(self.removed.clone()),

@@ -1,11 +1,10 @@
 //! Carries changed blocks to the store behind the roster's back: the roster never waits for a disk, and what changed
-//! many times between two writes is written once.
+//! many times between two writes is written once. What waits to be written answers reads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::Schedule;
@@ -13,11 +12,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::block::{Block, BlockId, BlockWriter};
+use super::block::{Block, BlockId};
+use super::head::Head;
+use super::state::{Effect, Stored};
 use crate::store::{self, Blocks, BlocksChange, StoreError};
 
-/// The id under which an empty block says that the provider has reported. Without it, having no blocks means nothing.
-const REPORTED: u64 = 0;
+/// The id under which a provider's head is kept.
+const HEAD: u64 = 0;
 /// Blocks of one read: bounds its memory.
 const BATCH: usize = 256;
 /// Writes are at least this far apart.
@@ -26,38 +27,32 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// What has to be written.
 #[derive(Debug, Default)]
 struct Changes {
-    blocks: BTreeMap<(ProviderKey, BlockId), Option<Arc<Block>>>,
-    reported: BTreeSet<ProviderKey>,
     forgotten: BTreeSet<ProviderKey>,
+    heads: BTreeMap<ProviderKey, Head>,
+    blocks: BTreeMap<(ProviderKey, BlockId), Option<Arc<Block>>>,
 }
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        self.blocks.is_empty() && self.reported.is_empty() && self.forgotten.is_empty()
+        self.blocks.is_empty() && self.heads.is_empty() && self.forgotten.is_empty()
     }
 
-    /// Puts changes that could not be written under those that came since.
-    fn put_back(&mut self, older: Self) {
-        let newer = std::mem::replace(self, older);
-        self.forget(newer.forgotten);
-        self.blocks.extend(newer.blocks);
-        self.reported.extend(newer.reported);
-    }
-
-    fn forget(&mut self, providers: impl IntoIterator<Item = ProviderKey>) {
-        for key in providers {
+    /// Puts later changes over these.
+    fn extend(&mut self, later: Self) {
+        for key in later.forgotten {
             self.blocks.retain(|(provider, _), _| *provider != key);
-            self.reported.remove(&key);
+            self.heads.remove(&key);
             self.forgotten.insert(key);
         }
+        self.blocks.extend(later.blocks);
+        self.heads.extend(later.heads);
     }
 
-    /// What to do, in steps of bounded size. Forgetting comes first: a provider may be forgotten and come back.
-    fn in_steps(&self) -> Vec<BlocksChange> {
+    /// What to do. Forgetting comes first: a provider may be forgotten and come back.
+    fn to_write(&self) -> Vec<BlocksChange> {
         let mut changes: Vec<_> = self.forgotten.iter().map(|key| BlocksChange::DeleteProvider(key.shared())).collect();
-        let empty: Bytes = BlockWriter::default().finish().to_bytes().into();
-        for key in &self.reported {
-            let blocks = vec![store::Block { id: REPORTED, bytes: empty.clone() }];
+        for (key, head) in &self.heads {
+            let blocks = vec![store::Block { id: HEAD, bytes: head.to_bytes().into() }];
             changes.push(BlocksChange::Put { provider: key.shared(), blocks });
         }
         for ((key, id), block) in &self.blocks {
@@ -72,40 +67,67 @@ impl Changes {
         }
         changes
     }
+
+    /// Puts what concerns a provider over what is known to wait for it.
+    fn add_to(&self, key: &ProviderKey, waiting: &mut Waiting) {
+        if self.forgotten.contains(key) {
+            *waiting = Waiting { forgotten: true, ..Waiting::default() };
+        }
+        let range = (key.clone(), 0)..=(key.clone(), BlockId::MAX);
+        waiting.blocks.extend(self.blocks.range(range).map(|((_, id), block)| (*id, block.clone())));
+        if let Some(head) = self.heads.get(key) {
+            waiting.head = Some(head.clone());
+        }
+    }
+}
+
+/// What waits to be written of one provider.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Whether what the store has of it counts no longer.
+    forgotten: bool,
+    head: Option<Head>,
+    blocks: BTreeMap<BlockId, Option<Arc<Block>>>,
 }
 
 /// Where the roster leaves what has to be written.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    changes: Mutex<Changes>,
+    changes: Mutex<Queue>,
     news: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Changes,
+    /// What is on its way: the store may have it or not.
+    writing: Arc<Changes>,
+}
+
 impl Outbox {
-    /// Leaves changes; returns at once.
-    pub(super) fn leave(
-        &self,
-        blocks: Vec<(ProviderKey, BlockId, Option<Arc<Block>>)>,
-        reported: Vec<ProviderKey>,
-        forgotten: Vec<ProviderKey>,
-    ) {
-        if blocks.is_empty() && reported.is_empty() && forgotten.is_empty() {
+    /// Leaves what an event changed; returns at once.
+    pub(super) fn leave(&self, effect: &mut Effect) {
+        let changes = Changes {
+            forgotten: std::mem::take(&mut effect.forgotten).into_iter().collect(),
+            heads: std::mem::take(&mut effect.heads).into_iter().collect(),
+            blocks: effect.blocks.drain(..).map(|(key, id, block)| ((key, id), block)).collect(),
+        };
+        if changes.is_empty() {
             return;
         }
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        changes.forget(forgotten);
-        changes.blocks.extend(blocks.into_iter().map(|(key, id, block)| ((key, id), block)));
-        changes.reported.extend(reported);
-        drop(changes);
+        self.queue().waiting.extend(changes);
         self.news.notify_one();
     }
 
-    fn take(&self) -> Changes {
-        std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put_back(&self, changes: Changes) {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).put_back(changes);
+    fn waiting(&self, key: &ProviderKey) -> Waiting {
+        let (queue, mut waiting) = (self.queue(), Waiting::default());
+        queue.writing.add_to(key, &mut waiting);
+        queue.waiting.add_to(key, &mut waiting);
+        waiting
     }
 
     /// Writes whatever is left here until stopped, and what is left then.
@@ -138,50 +160,99 @@ impl Outbox {
     }
 
     async fn write(&self, store: &dyn Blocks) -> Result<(), StoreError> {
-        let changes = self.take();
+        let changes = {
+            let mut queue = self.queue();
+            queue.writing = Arc::new(std::mem::take(&mut queue.waiting));
+            Arc::clone(&queue.writing)
+        };
         if changes.is_empty() {
             return Ok(());
         }
         // Blocks of a provider belong together: all of it at once.
-        let result = store.apply(changes.in_steps()).await;
+        let result = store.apply(changes.to_write()).await;
+        drop(changes);
+        let mut queue = self.queue();
+        let written = Arc::into_inner(std::mem::take(&mut queue.writing)).expect("reads look at it under the lock");
         if result.is_err() {
-            self.put_back(changes);
+            let later = std::mem::replace(&mut queue.waiting, written);
+            queue.waiting.extend(later);
         }
         result
     }
+
+    /// All providers of which something is stored, or waits to be.
+    pub(super) async fn providers(&self, store: &dyn Blocks) -> Result<BTreeSet<ProviderKey>, StoreError> {
+        let mut known: BTreeSet<_> = {
+            let queue = self.queue();
+            queue.writing.heads.keys().chain(queue.waiting.heads.keys()).cloned().collect()
+        };
+        known.extend(store.providers().await?.into_iter().map(ProviderKey::new));
+        known.retain(|key| {
+            let waiting = self.waiting(key);
+            !waiting.forgotten || waiting.head.is_some()
+        });
+        Ok(known)
+    }
+
+    /// What is stored of a provider beside its blocks, as [`load`](Self::load) tells it.
+    pub(super) async fn head(&self, store: &dyn Blocks, key: &ProviderKey) -> Result<Option<Head>, StoreError> {
+        let waiting = self.waiting(key);
+        if waiting.forgotten || waiting.head.is_some() {
+            return Ok(waiting.head);
+        }
+        let stored = store.blocks(key.as_str(), HEAD, 1).await?;
+        Ok(stored.first().filter(|block| block.id == HEAD).and_then(|block| head(key, &block.bytes)))
+    }
+
+    /// What is stored of a provider: `None` if it never reported, or if what is stored cannot be read.
+    pub(super) async fn load(&self, store: &dyn Blocks, key: &ProviderKey) -> Result<Option<Stored>, StoreError> {
+        // First what waits: what is written meanwhile is in both.
+        let waiting = self.waiting(key);
+        let (mut stored, mut ended) = (Vec::new(), waiting.forgotten);
+        while !ended {
+            let from = stored.last().map_or(HEAD, |block: &store::Block| block.id + 1);
+            let batch = store.blocks(key.as_str(), from, BATCH).await?;
+            ended = batch.len() < BATCH;
+            stored.extend(batch);
+        }
+        let own = key.clone();
+        Ok(rosterd_tasks::blocking(move || put_together(own, stored, waiting)).await)
+    }
 }
 
-/// What is stored of a provider: `None` if it never reported, or if what is stored cannot be read.
-pub(super) async fn load(
-    store: &dyn Blocks,
-    key: &ProviderKey,
-) -> Result<Option<BTreeMap<BlockId, Arc<Block>>>, StoreError> {
-    let mut blocks = BTreeMap::new();
-    let (mut reported, mut from) = (false, 0);
-    loop {
-        let batch = store.blocks(key.as_str(), from, BATCH).await?;
-        for stored in &batch {
-            from = stored.id + 1;
-            if stored.id == REPORTED {
-                reported = true;
-                continue;
-            }
-            match Block::from_bytes(&stored.bytes) {
-                Ok(block) => drop(blocks.insert(stored.id, Arc::new(block))),
-                Err(error) => {
-                    let (provider, code) = (key.as_str(), error.code());
-                    warn!(%error, code, provider, "stored groups cannot be read, waiting for the provider instead");
-                    return Ok(None);
-                }
+/// What is stored with what waits over it.
+fn put_together(key: ProviderKey, stored: Vec<store::Block>, waiting: Waiting) -> Option<Stored> {
+    let (mut found, mut blocks) = (None, BTreeMap::new());
+    for store::Block { id, bytes } in stored {
+        if id == HEAD {
+            found = head(&key, &bytes);
+            continue;
+        }
+        if waiting.blocks.contains_key(&id) {
+            continue;
+        }
+        match Block::from_bytes(&bytes) {
+            Ok(block) => drop(blocks.insert(id, Arc::new(block))),
+            Err(error) => {
+                let (provider, code) = (key.as_str(), error.code());
+                warn!(%error, code, provider, "stored groups cannot be read, waiting for the provider instead");
+                return None;
             }
         }
-        if batch.len() < BATCH {
-            break;
-        }
     }
-    if reported {
-        let targets: usize = blocks.values().map(|block| block.len()).sum();
-        info!(provider = key.as_str(), targets, "restored what the provider reported before");
-    }
-    Ok(reported.then_some(blocks))
+    let head = waiting.head.or(found)?;
+    let newer = waiting.blocks.into_iter().filter_map(|(id, block)| Some((id, block?)));
+    blocks.extend(newer);
+    let targets: usize = blocks.values().map(|block| block.len()).sum();
+    info!(provider = key.as_str(), targets, "restored what the provider reported before");
+    Some(Stored { key, head, blocks })
+}
+
+fn head(key: &ProviderKey, bytes: &[u8]) -> Option<Head> {
+    let read = Head::from_bytes(bytes);
+    read.inspect_err(|error| {
+        let (provider, code) = (key.as_str(), error.code());
+        warn!(%error, code, provider, "what is stored of a provider cannot be read, waiting for the provider instead");
+    })
+    .ok()
 }

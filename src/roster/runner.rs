@@ -1,20 +1,25 @@
 //! The task that owns the roster. Everything that changes it goes through this one, in order; readers get snapshots.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rosterd_discovery::{ProviderKey, Update};
+use rosterd_model::Report;
 use rosterd_tasks::{Stopper, blocking};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::clock::{Clock, Now};
 use super::job::JobSpec;
 use super::metrics::Metrics;
-use super::persist::{Outbox, load};
-use super::state::{Effect, State};
+use super::persist::Outbox;
+use super::state::{Effect, State, Stored, Wanted};
+use super::step::{Lectern, Steps, Teller};
 use super::view::RosterView;
-use crate::store::Blocks;
+use crate::store::{Blocks, StoreError};
 
 /// Updates with at least this many targets are worked on aside, so that the runtime stays responsive.
 const LARGE: usize = 500;
@@ -24,20 +29,22 @@ const LARGE: usize = 500;
 pub struct RosterHandle {
     commands: mpsc::Sender<Command>,
     views: watch::Receiver<Arc<RosterView>>,
+    lectern: Lectern,
 }
 
 #[derive(Debug)]
 enum Command {
-    SetJobs(Vec<JobSpec>, oneshot::Sender<()>),
+    SetJobs { jobs: Vec<JobSpec>, grace: Duration, done: oneshot::Sender<()> },
 }
 
 impl RosterHandle {
     /// Takes the jobs of a configuration. Providers that are new to the roster begin with what the store knows of
-    /// them. Returns once readers see it.
-    pub async fn set_jobs(&self, jobs: Vec<JobSpec>) {
+    /// them. What never reports keeps the rest of its job from consumers for the time of `grace`. Returns once readers
+    /// see it.
+    pub async fn set_jobs(&self, jobs: Vec<JobSpec>, grace: Duration) {
         let (done, wait) = oneshot::channel();
         // When the roster's task is gone, the agent is shutting down and nobody reads any more.
-        if self.commands.send(Command::SetJobs(jobs, done)).await.is_ok() {
+        if self.commands.send(Command::SetJobs { jobs, grace, done }).await.is_ok() {
             wait.await.ok();
         }
     }
@@ -50,6 +57,11 @@ impl RosterHandle {
     /// A receiver that is told of each change; it holds the latest view.
     pub fn watch(&self) -> watch::Receiver<Arc<RosterView>> {
         self.views.clone()
+    }
+
+    /// Follows the roster step by step, from now on.
+    pub fn steps(&self) -> Steps {
+        self.lectern.follow(self.views.clone())
     }
 }
 
@@ -65,15 +77,20 @@ impl Roster {
         stopper: &Stopper,
         store: Arc<dyn Blocks>,
         metrics: Metrics,
+        clock: Clock,
         updates: mpsc::Receiver<Update>,
     ) -> RosterHandle {
         let (commands, receiver) = mpsc::channel(1);
         let (sender, views) = watch::channel(Arc::default());
         let outbox = Arc::new(Outbox::default());
         let written = CancellationToken::new();
+        let teller = Teller::new();
+        let lectern = teller.lectern();
         let owner = Owner {
             state: State::default(),
             metrics,
+            clock,
+            teller,
             views: sender,
             outbox: Arc::clone(&outbox),
             store: Arc::clone(&store),
@@ -85,13 +102,15 @@ impl Roster {
             owner.run(stop, receiver, updates).await;
         });
         stopper.spawn_essential("roster store", async move { outbox.run(&*store, written).await });
-        RosterHandle { commands, views }
+        RosterHandle { commands, views, lectern }
     }
 }
 
 struct Owner {
     state: State,
     metrics: Metrics,
+    clock: Clock,
+    teller: Teller,
     views: watch::Sender<Arc<RosterView>>,
     outbox: Arc<Outbox>,
     store: Arc<dyn Blocks>,
@@ -105,92 +124,98 @@ impl Owner {
         mut updates: mpsc::Receiver<Update>,
     ) {
         loop {
+            let deadline = self.state.deadline();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(Command::SetJobs(jobs, done)) = commands.recv() => {
-                    self.set_jobs(jobs).await;
+                Some(Command::SetJobs { jobs, grace, done }) = commands.recv() => {
+                    self.set_jobs(jobs, grace).await;
                     // Whoever asked may have gone away.
                     done.send(()).ok();
                 }
+                () = until(deadline) => self.step(false, State::pass).await,
                 Some(update) = updates.recv() => self.update(update).await,
                 else => return,
             }
         }
     }
 
-    async fn set_jobs(&mut self, jobs: Vec<JobSpec>) {
-        let before = self.views.borrow().clone();
-        let known = |key: &ProviderKey| before.jobs().flat_map(|job| job.providers()).any(|(known, _)| known == key);
-        let mut new: Vec<_> =
-            jobs.iter().flat_map(|job| job.providers.iter()).filter(|key| !known(key)).cloned().collect();
-        new.sort();
-        new.dedup();
-        let first = before.jobs().len() == 0;
-        let mut restored = Vec::new();
-        for key in new {
-            match load(&*self.store, &key).await {
-                Ok(Some(blocks)) => restored.push((key, blocks)),
-                Ok(None) => {}
-                Err(error) => {
-                    let error = rosterd_model::Report::of(&error);
-                    let provider = key.as_str();
-                    warn!(%error, code = error.code, provider, "cannot read what is stored, waiting for the provider");
-                }
-            }
-        }
-        let used: Vec<_> = jobs.iter().flat_map(|job| job.providers.iter().cloned()).collect();
-        self.step(true, move |state| state.set_jobs(jobs)).await;
-        for (key, blocks) in restored {
-            self.step(true, move |state| state.restore(&key, blocks)).await;
-        }
-        if first {
-            self.forget_unused(&used).await;
-        }
+    async fn set_jobs(&mut self, jobs: Vec<JobSpec>, grace: Duration) {
+        let (stored, unused) = self.stored(&jobs).await;
+        let event = move |state: &mut State, now| {
+            let mut effect = state.set_jobs(Wanted { jobs, grace, stored }, now);
+            effect.forgotten.extend(unused);
+            effect
+        };
+        self.step(true, event).await;
     }
 
-    /// Deletes what the store holds of providers that the configuration lost while rosterd did not run.
-    async fn forget_unused(&self, used: &[ProviderKey]) {
-        match self.store.providers().await {
-            Ok(stored) => {
-                let stored = stored.into_iter().map(ProviderKey::new);
-                self.outbox.leave(Vec::new(), Vec::new(), stored.filter(|key| !used.contains(key)).collect());
-            }
-            Err(error) => {
-                let error = rosterd_model::Report::of(&error);
-                warn!(%error, code = error.code, "cannot list the stored providers");
+    /// What is stored of providers that the roster does not have and these jobs need: those that they use, others with
+    /// the same data, and at the start what they used when rosterd ran before. And which others are stored.
+    async fn stored(&self, jobs: &[JobSpec]) -> (Vec<Stored>, Vec<ProviderKey>) {
+        let used: BTreeSet<_> = jobs.iter().flat_map(|job| &job.providers).filter(|key| !self.state.has(key)).collect();
+        let (mut stored, mut unused) = (Vec::new(), Vec::new());
+        for key in &used {
+            stored.extend(self.told(key, self.outbox.load(&*self.store, key).await).flatten());
+        }
+        if self.views.borrow().jobs().len() > 0 {
+            return (stored, unused);
+        }
+        let listed = self.outbox.providers(&*self.store).await.unwrap_or_else(|error| {
+            let error = Report::of(&error);
+            warn!(%error, code = error.code, "cannot list the stored providers");
+            BTreeSet::new()
+        });
+        for key in listed.into_iter().filter(|key| !used.contains(key)) {
+            let Some(head) = self.told(&key, self.outbox.head(&*self.store, &key).await) else { continue };
+            let held = head.is_some_and(|head| jobs.iter().any(|job| head.jobs.contains(&job.name)));
+            if held || used.iter().any(|used| used.data() == key.data()) {
+                stored.extend(self.told(&key, self.outbox.load(&*self.store, &key).await).flatten());
+            } else {
+                unused.push(key);
             }
         }
+        (stored, unused)
+    }
+
+    /// What was read of the store; a failure is told.
+    fn told<T>(&self, key: &ProviderKey, read: Result<T, StoreError>) -> Option<T> {
+        read.inspect_err(|error| {
+            let (error, provider) = (Report::of(error), key.as_str());
+            warn!(%error, code = error.code, provider, "cannot read what is stored, waiting for the provider");
+        })
+        .ok()
     }
 
     async fn update(&mut self, update: Update) {
         let large = update.groups.iter().map(|group| group.targets.len()).sum::<usize>() >= LARGE;
         let provider = update.provider.clone();
         let (groups, whole) = (update.groups.len(), update.whole);
-        self.step(large, move |state| state.update(update)).await;
+        self.step(large, move |state, now| state.update(update, now)).await;
         debug!(provider = provider.as_str(), groups, whole, "update applied");
     }
 
     /// Applies one event, aside from the runtime when it is large, and makes its effect known.
-    async fn step(&mut self, large: bool, event: impl FnOnce(&mut State) -> Effect + Send + 'static) {
-        let started = Instant::now();
+    async fn step(&mut self, large: bool, event: impl FnOnce(&mut State, Now) -> Effect + Send + 'static) {
+        let (started, now) = (Instant::now(), self.clock.now());
+        self.state.set_telling(self.teller.is_heard());
         let effect = if large {
             let mut state = std::mem::take(&mut self.state);
             // Half a change must not be served: a panic ends the roster, and so the agent, which starts anew with what is stored.
             let (state, effect) = blocking(move || {
-                let effect = event(&mut state);
+                let effect = event(&mut state, now);
                 (state, effect)
             })
             .await;
             self.state = state;
             effect
         } else {
-            event(&mut self.state)
+            event(&mut self.state, now)
         };
         self.publish(effect, started);
     }
 
-    fn publish(&mut self, effect: Effect, started: Instant) {
+    fn publish(&mut self, mut effect: Effect, started: Instant) {
         let view = Arc::new(self.state.view());
         self.metrics.observe(&effect, &view, self.state.restored(), started.elapsed().as_secs_f64());
         for (job, delta) in &effect.jobs {
@@ -206,10 +231,17 @@ impl Owner {
         if untold > 0 {
             warn!(count = untold, "more discovered targets cannot be used, see /api/v1/targets/failed");
         }
-        let Effect { jobs, blocks, synced, forgotten, .. } = effect;
-        if !jobs.is_empty() {
+        self.outbox.leave(&mut effect);
+        if !effect.jobs.is_empty() {
             self.views.send_replace(view);
+            self.teller.tell(effect.step);
         }
-        self.outbox.leave(blocks, synced, forgotten);
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

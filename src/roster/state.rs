@@ -1,33 +1,48 @@
-//! The roster's state and the three things that can happen to it: other jobs, restored groups, an update. No I/O, no
-//! clock, no tasks.
+//! The roster's state and what can happen to it: other jobs, with what is stored of their providers; an update; time that
+//! passes. No I/O, no clock that it was not handed, no tasks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod job;
+mod provider;
+mod turns;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rosterd_discovery::{ProviderKey, UnreadSources, Update};
-use rosterd_model::{Names, SourceId};
+use rosterd_discovery::{ProviderKey, Update};
+use tokio::time::Instant;
 
-use super::archive::{Archive, BlockChange, Edit};
 use super::block::{Block, BlockId};
+use super::clock::Now;
+use super::head::Head;
+use super::hold::{Hold, HoldReason};
 use super::job::JobSpec;
-use super::pages::{Pages, Turn};
-use super::target::{Entry, Failure, Workbench, populate};
-use super::tree::Tree;
-use super::view::{Counts, JobView, Knowledge, RosterView, Worked};
+use super::pages::Pages;
+use super::step::{JobStep, LimitStep, Reason, SourceStep, Step};
+use super::target::{Failure, Workbench};
+use super::view::{JobView, Knowledge, NotServable, RosterView};
+use job::{Former, Job, Providers, Work};
+use provider::Provider;
+pub(super) use provider::Stored;
+pub(super) use turns::Delta;
+use turns::Turns;
 
 /// What an event did to the roster.
 #[derive(Debug, Default)]
 pub(super) struct Effect {
-    /// The jobs whose targets or knowledge changed.
+    /// The jobs whose targets, or what is known of them, changed.
     pub(super) jobs: BTreeMap<Arc<str>, Delta>,
+    /// The step for those who follow, if there are any and there was one.
+    pub(super) step: Option<Step>,
+    /// Providers of which nothing has to be stored any more, or not what is stored. Comes before what follows.
+    pub(super) forgotten: Vec<ProviderKey>,
     /// Blocks to write to the store.
     pub(super) blocks: Vec<(ProviderKey, BlockId, Option<Arc<Block>>)>,
-    /// Providers that reported for the first time.
-    pub(super) synced: Vec<ProviderKey>,
-    /// Providers that no job uses any more.
-    pub(super) forgotten: Vec<ProviderKey>,
+    /// What to write beside the blocks.
+    pub(super) heads: Vec<(ProviderKey, Head)>,
     /// What relabelling had to do.
     pub(super) tally: Tally,
+    sources: BTreeMap<Arc<str>, Vec<SourceStep>>,
 }
 
 /// What relabelling had to do for an event.
@@ -44,42 +59,40 @@ pub(super) struct Tally {
 /// How many failures of an event are told one by one.
 const TOLD: usize = 5;
 
-/// What changed in a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Delta {
-    pub(super) added: u64,
-    pub(super) removed: u64,
+/// The jobs of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) jobs: Vec<JobSpec>,
+    /// How long what never reported keeps the rest of its job from consumers.
+    pub(super) grace: Duration,
+    /// What is stored of their providers, and of those that they used before the process started.
+    pub(super) stored: Vec<Stored>,
 }
 
 /// All providers' groups and all jobs' targets.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    providers: BTreeMap<ProviderKey, Provider>,
-    /// How many of them are restored.
+    providers: Providers,
+    /// How many of them are restored and wanted.
     restored: usize,
     jobs: BTreeMap<Arc<str>, Job>,
+    grace: Duration,
     bench: Workbench,
     view: RosterView,
+    /// Whether somebody follows the steps.
+    telling: bool,
+    /// Providers for which, or for sources of which, the time of grace runs.
+    awaited: BTreeSet<ProviderKey>,
 }
 
-#[derive(Debug)]
-struct Provider {
-    archive: Archive,
-    knowledge: Knowledge,
-    /// Sources that it could not read lately, as it told last.
-    unread: Arc<UnreadSources>,
-    /// The jobs that use it.
-    jobs: Vec<Arc<str>>,
-}
-
-#[derive(Debug)]
-struct Job {
-    spec: Arc<JobSpec>,
-    /// The blocks of each of its providers.
-    blocks: BTreeMap<ProviderKey, Tree<BlockId, Worked>>,
-    pages: Pages,
-    counts: Counts,
-    names: Names,
+impl Effect {
+    fn note(&mut self, job: &Arc<str>, turns: Turns, pages: &Pages) {
+        let (delta, sources) = turns.finish(pages);
+        self.jobs.insert(Arc::clone(job), delta);
+        if !sources.is_empty() {
+            self.sources.insert(Arc::clone(job), sources);
+        }
+    }
 }
 
 impl State {
@@ -88,291 +101,257 @@ impl State {
         self.view.clone()
     }
 
-    /// How many providers are known only from the store.
+    /// How many providers that jobs use are known only from the store.
     pub(super) fn restored(&self) -> usize {
         self.restored
     }
 
+    /// Whether differences are worked out from now on.
+    pub(super) fn set_telling(&mut self, telling: bool) {
+        self.telling = telling;
+    }
+
+    /// Whether it has this provider.
+    pub(super) fn has(&self, key: &ProviderKey) -> bool {
+        self.providers.contains_key(key)
+    }
+
+    /// When time has to be told next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.awaited.iter().filter_map(|key| self.providers.get(key)?.deadline(self.grace)).min()
+    }
+
     /// Takes the jobs of a configuration in place of those before. A job that relabels as before is not relabelled.
-    pub(super) fn set_jobs(&mut self, specs: Vec<JobSpec>) -> Effect {
+    ///
+    /// A provider that comes in place of another with the same data begins with its groups. What another one had in its
+    /// place, a job goes on to hold until it knows what the new one has.
+    pub(super) fn set_jobs(&mut self, wanted: Wanted, now: Now) -> Effect {
         let mut effect = Effect::default();
-        let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
-        effect.forgotten = self.providers.keys().filter(|key| !used.contains(*key)).cloned().collect();
-        for key in used {
-            self.providers.entry(key).or_insert_with(Provider::new).jobs.clear();
-        }
+        let Wanted { jobs: specs, grace, stored } = wanted;
+        self.grace = grace;
+        let mut former = self.replaced(&specs, &stored, now);
+        self.set_providers(&specs, stored, now, &mut effect);
         let mut before = std::mem::take(&mut self.jobs);
         for spec in specs {
             let name = Arc::clone(&spec.name);
-            let kept = before.remove(&name);
-            let unchanged = kept.as_ref().is_some_and(|job| *job.spec == spec);
-            let (mut job, replaced) = match kept {
-                Some(mut job) if job.spec.relabels_like(&spec) => {
-                    job.spec = Arc::new(spec);
-                    (job, None)
-                }
-                replaced => (Job::new(spec), replaced),
-            };
-            if !unchanged {
-                let mut delta = job.follow_providers(&self.providers, &mut self.bench, &mut effect.tally);
-                if let Some(old) = replaced {
-                    delta = job.compare(&old);
-                }
-                effect.jobs.insert(Arc::clone(&name), delta);
-            }
-            for key in &job.spec.providers {
-                self.providers.get_mut(key).expect("each provider in use was added").jobs.push(Arc::clone(&name));
-            }
-            self.jobs.insert(name, job);
+            let former = former.remove(&name).unwrap_or_default();
+            let old = before.remove(&name);
+            self.set_job(spec, old, former, &mut effect);
         }
         for (name, job) in before {
-            effect.jobs.insert(name, Delta { added: 0, removed: job.pages.len() as u64 });
+            let mut turns = Turns::new(&job.pages, self.telling);
+            job.end(&mut turns);
+            effect.note(&name, turns, &Pages::default());
         }
-        for key in &effect.forgotten {
-            let known = self.providers.remove(key).map(|provider| provider.knowledge);
-            self.restored -= usize::from(known == Some(Knowledge::Restored));
-        }
-        self.refresh_view(&effect);
-        effect
-    }
-
-    /// Takes what a provider reported before this process started. Ignored once the provider has reported itself.
-    pub(super) fn restore(&mut self, key: &ProviderKey, blocks: BTreeMap<BlockId, Arc<Block>>) -> Effect {
-        let mut effect = Effect::default();
-        let Some(provider) = self.providers.get_mut(key).filter(|it| it.knowledge == Knowledge::Unsynced) else {
-            return effect;
-        };
-        let (archive, moved) = Archive::restore(blocks);
-        effect.blocks.extend(moved.into_iter().map(|change| (key.clone(), change.id, change.after)));
-        let changes: Vec<_> = archive.blocks().iter().map(|(id, block)| new(*id, block)).collect();
-        provider.archive = archive;
-        provider.knowledge = Knowledge::Restored;
-        self.restored += 1;
-        self.spread(key, &changes, true, &mut effect);
+        self.forget_unused(&mut effect);
+        self.refresh_view(&mut effect);
         effect
     }
 
     /// Takes what a provider reports now.
-    pub(super) fn update(&mut self, update: Update) -> Effect {
+    pub(super) fn update(&mut self, update: Update, now: Now) -> Effect {
         let mut effect = Effect::default();
-        // A provider that was just removed may still have had something to say.
-        let Some(provider) = self.providers.get_mut(&update.provider) else { return effect };
-        let first = update.whole && provider.knowledge != Knowledge::Synced;
-        if first {
-            let before = std::mem::replace(&mut provider.knowledge, Knowledge::Synced);
-            self.restored -= usize::from(before == Knowledge::Restored);
-            effect.synced.push(update.provider.clone());
-        }
         let key = update.provider.clone();
-        let changes = provider.take(update);
-        effect.blocks.extend(changes.iter().map(|change| (key.clone(), change.id, change.after.clone())));
-        self.spread(&key, &changes, first, &mut effect);
+        // A provider that was just removed may still have had something to say. One that comes back begins with a whole
+        // picture: a difference to what it knew before it was removed is of no use.
+        let wanted = |it: &&mut Provider| it.used && (update.whole || it.knowledge == Knowledge::Synced);
+        let Some(provider) = self.providers.get_mut(&key).filter(wanted) else { return effect };
+        if provider.knowledge == Knowledge::Unsynced {
+            // Something may be stored that could not be read.
+            effect.forgotten.push(key.clone());
+        }
+        self.restored -= usize::from(provider.knowledge == Knowledge::Restored);
+        let taken = provider.take(update, now);
+        effect.blocks.extend(taken.changes.iter().map(|change| (key.clone(), change.id, change.after.clone())));
+        if taken.changes.is_empty() && !taken.presence_changed {
+            return effect;
+        }
+        let (provider, mut released) = (&self.providers[&key], false);
+        for name in &provider.users {
+            let Some(job) = self.jobs.get_mut(name) else { continue };
+            let mut turns = Turns::new(&job.pages, self.telling);
+            let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
+            job.update(&key, provider, &taken.changes, taken.held_changed, &mut work, &mut turns);
+            if taken.presence_changed && !job.former.is_empty() {
+                let former = job.held_of(&job.former, &self.providers);
+                if former != job.former {
+                    released = true;
+                    job.former = former;
+                    job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns);
+                }
+            }
+            effect.note(name, turns, &job.pages);
+        }
+        match released {
+            true => self.forget_unused(&mut effect),
+            false => self.settle(&key, &mut effect),
+        }
+        self.refresh_view(&mut effect);
         effect
     }
 
-    /// Brings changed blocks to the jobs that use the provider.
-    fn spread(&mut self, key: &ProviderKey, changes: &[BlockChange], news: bool, effect: &mut Effect) {
-        if changes.is_empty() && !news {
+    /// Takes note of the time: what did not come within its time of grace no longer keeps the rest from consumers.
+    pub(super) fn pass(&mut self, now: Now) -> Effect {
+        let mut effect = Effect::default();
+        for key in self.awaited.clone() {
+            let Some(provider) = self.providers.get_mut(&key) else { continue };
+            if provider.deadline(self.grace).is_some_and(|deadline| deadline <= now.instant) {
+                provider.pass(self.grace, now);
+                effect.jobs.extend(provider.users.iter().map(|name| (Arc::clone(name), Delta::default())));
+                self.settle(&key, &mut effect);
+            }
+        }
+        self.refresh_view(&mut effect);
+        effect
+    }
+
+    /// What each job used or held before, and does not use any more.
+    fn replaced(
+        &self,
+        specs: &[JobSpec],
+        stored: &[Stored],
+        now: Now,
+    ) -> BTreeMap<Arc<str>, BTreeMap<ProviderKey, Former>> {
+        let fresh = Former::all(Hold { reason: HoldReason::Replaced, since: now.wall });
+        let of = |spec: &JobSpec| {
+            let mut former = BTreeMap::new();
+            if let Some(job) = self.jobs.get(&spec.name) {
+                former.extend(job.spec.providers.iter().map(|key| (key.clone(), fresh.clone())));
+                former.extend(job.former.iter().map(|(key, former)| (key.clone(), former.clone())));
+            }
+            let before = stored.iter().filter(|stored| stored.head.jobs.contains(&spec.name));
+            former.extend(before.map(|stored| (stored.key.clone(), fresh.clone())));
+            former.retain(|key, _| !spec.providers.contains(key));
+            former
+        };
+        specs.iter().map(|spec| (Arc::clone(&spec.name), of(spec))).collect()
+    }
+
+    /// Takes the providers of these jobs, each with what is known of it.
+    fn set_providers(&mut self, specs: &[JobSpec], stored: Vec<Stored>, now: Now, effect: &mut Effect) {
+        let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
+        for Stored { key, head, blocks } in stored {
+            let (provider, moved) = Provider::restored(blocks, Some(head), now);
+            effect.blocks.extend(moved.into_iter().map(|change| (key.clone(), change.id, change.after)));
+            self.providers.entry(key).or_insert(provider);
+        }
+        for key in &used {
+            if self.providers.contains_key(key) {
+                continue;
+            }
+            let twin = self
+                .providers
+                .iter()
+                .find(|(other, provider)| other.data() == key.data() && provider.knowledge != Knowledge::Unsynced);
+            let provider = match twin {
+                Some((_, twin)) => {
+                    // What is stored under its own key could not be read.
+                    effect.forgotten.push(key.clone());
+                    let blocks = twin.archive.blocks().clone();
+                    effect.blocks.extend(blocks.iter().map(|(id, block)| (key.clone(), *id, Some(Arc::clone(block)))));
+                    Provider::restored(blocks, None, now).0
+                }
+                None => Provider::unsynced(now),
+            };
+            self.providers.insert(key.clone(), provider);
+        }
+        for (key, provider) in &mut self.providers {
+            provider.set_used(used.contains(key), now);
+        }
+        let restored = |it: &&Provider| it.used && it.knowledge == Knowledge::Restored;
+        self.restored = self.providers.values().filter(restored).count();
+    }
+
+    fn set_job(&mut self, spec: JobSpec, old: Option<Job>, former: BTreeMap<ProviderKey, Former>, effect: &mut Effect) {
+        let name = Arc::clone(&spec.name);
+        let before = old.as_ref().map(|job| job.pages.clone()).unwrap_or_default();
+        let unchanged = old.as_ref().is_some_and(|job| *job.spec == spec);
+        let (mut job, replaced) = match old {
+            Some(mut job) if job.spec.relabels_like(&spec) => {
+                job.spec = Arc::new(spec);
+                (job, None)
+            }
+            replaced => (Job::new(spec), replaced),
+        };
+        let former = job.held_of(&former, &self.providers);
+        if !unchanged || former != job.former {
+            job.former = former;
+            let mut turns = Turns::new(&before, self.telling);
+            let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
+            match replaced {
+                None => job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns),
+                Some(old) => {
+                    job.follow_providers(&self.providers, Reason::Rules, &mut work, &mut Turns::new(&before, false));
+                    job.compare(&old, &mut turns);
+                }
+            }
+            effect.note(&name, turns, &job.pages);
+        }
+        self.jobs.insert(name, job);
+    }
+
+    /// Tells each provider who uses or holds it, and forgets those that no job does.
+    fn forget_unused(&mut self, effect: &mut Effect) {
+        let mut users: BTreeMap<ProviderKey, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for (name, job) in &self.jobs {
+            for key in job.spec.providers.iter().chain(job.former.keys()) {
+                users.entry(key.clone()).or_default().insert(Arc::clone(name));
+            }
+        }
+        for (key, provider) in &mut self.providers {
+            provider.users = users.remove(key).unwrap_or_default();
+        }
+        let unused = self.providers.extract_if(.., |_, provider| provider.users.is_empty());
+        effect.forgotten.extend(unused.map(|(key, _)| key));
+        for key in self.providers.keys().cloned().collect::<Vec<_>>() {
+            self.settle(&key, effect);
+        }
+        self.awaited.retain(|key| self.providers.contains_key(key));
+    }
+
+    /// Notes whether a provider's head has to be stored, and whether time runs for it.
+    fn settle(&mut self, key: &ProviderKey, effect: &mut Effect) {
+        let Some(provider) = self.providers.get_mut(key) else { return };
+        effect.heads.extend(provider.changed_head().map(|head| (key.clone(), head)));
+        match provider.deadline(self.grace) {
+            Some(_) => self.awaited.insert(key.clone()),
+            None => self.awaited.remove(key),
+        };
+    }
+
+    fn refresh_view(&mut self, effect: &mut Effect) {
+        if effect.jobs.is_empty() {
             return;
         }
-        for name in self.providers.get(key).into_iter().flat_map(|provider| &provider.jobs) {
-            let job = self.jobs.get_mut(name).expect("a provider knows the jobs that use it");
-            let delta = job.change(key, changes, &mut self.bench, &mut effect.tally);
-            effect.jobs.insert(Arc::clone(name), delta);
-        }
-        self.refresh_view(effect);
-    }
-
-    fn refresh_view(&mut self, effect: &Effect) {
+        self.view.step += 1;
+        let mut jobs = Vec::new();
         for name in effect.jobs.keys() {
-            match self.jobs.get(name) {
-                Some(job) => drop(self.view.jobs.insert(Arc::clone(name), Arc::new(job.view(&self.providers)))),
-                None => drop(self.view.jobs.remove(name)),
+            let view = self.jobs.get(name).map(|job| Arc::new(job.view(&self.providers)));
+            let before = match &view {
+                Some(view) => self.view.jobs.insert(Arc::clone(name), Arc::clone(view)),
+                None => self.view.jobs.remove(name),
+            };
+            if self.telling {
+                let sources = effect.sources.remove(name).unwrap_or_default();
+                let limit = limit_step(before.as_deref(), view.as_deref());
+                jobs.push(JobStep { name: Arc::clone(name), view, sources, limit });
             }
         }
+        effect.step = self.telling.then_some(Step { number: self.view.step, jobs });
     }
 }
 
-impl Provider {
-    fn new() -> Self {
-        Self { archive: Archive::default(), knowledge: Knowledge::Unsynced, unread: Arc::default(), jobs: Vec::new() }
+/// Whether a job went above its limit or back.
+fn limit_step(before: Option<&JobView>, now: Option<&JobView>) -> Option<LimitStep> {
+    let exceeded = |job: Option<&JobView>| match job?.within_limit() {
+        Err(NotServable::TargetLimit { targets, limit, .. }) => Some(LimitStep::Exceeded { targets, limit }),
+        Err(NotServable::Unsynced { .. }) | Ok(()) => None,
+    };
+    match (exceeded(before), exceeded(Some(now?))) {
+        (None, None) | (Some(_), Some(_)) => None,
+        (None, now @ Some(_)) => now,
+        (Some(_), None) => Some(LimitStep::Kept),
     }
-
-    /// Takes an update: what is stored of a source that could not be read stays until it can.
-    fn take(&mut self, update: Update) -> Vec<BlockChange> {
-        let was_read = |name: &Arc<str>| update.unread.get(name).is_none_or(|unread| unread.known);
-        let first_read = self.unread.iter().filter(|(name, before)| !before.known && was_read(name));
-        let edit = Edit {
-            replaced: first_read.map(|(name, _)| SourceId::of(name)).collect(),
-            unread: update.unread.keys().map(|name| SourceId::of(name)).collect(),
-            groups: update.groups,
-            gone: update.gone,
-            whole: update.whole,
-        };
-        self.unread = update.unread;
-        self.archive.apply(&edit)
-    }
-}
-
-impl Job {
-    fn new(spec: JobSpec) -> Self {
-        Self {
-            spec: Arc::new(spec),
-            blocks: BTreeMap::new(),
-            pages: Pages::default(),
-            counts: Counts::default(),
-            names: Names::new(),
-        }
-    }
-
-    /// Makes the job's blocks those of its providers.
-    fn follow_providers(
-        &mut self,
-        providers: &BTreeMap<ProviderKey, Provider>,
-        bench: &mut Workbench,
-        tally: &mut Tally,
-    ) -> Delta {
-        let mut total = Delta::default();
-        let left: BTreeSet<_> = self.blocks.keys().cloned().collect();
-        let spec = Arc::clone(&self.spec);
-        for key in left.iter().filter(|key| !spec.providers.contains(*key)) {
-            let gone: Vec<_> = self.blocks[key].iter().map(|(id, _)| BlockChange { id: *id, after: None }).collect();
-            total += self.change(key, &gone, bench, tally);
-            self.blocks.remove(key);
-        }
-        for key in spec.providers.iter().filter(|key| !left.contains(*key)) {
-            let blocks = providers.get(key).map(|provider| provider.archive.blocks());
-            let new: Vec<_> = blocks.into_iter().flatten().map(|(id, block)| new(*id, block)).collect();
-            total += self.change(key, &new, bench, tally);
-        }
-        total
-    }
-
-    /// What changed from an earlier state of the job that was relabelled by other rules.
-    fn compare(&self, earlier: &Self) -> Delta {
-        let missing = |from: &Self, other: &Self| {
-            let labels = from.pages.iter().flat_map(|page| page.labels());
-            labels.filter(|labels| other.pages.get(labels).is_none()).count() as u64
-        };
-        Delta { added: missing(self, earlier), removed: missing(earlier, self) }
-    }
-
-    /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
-    /// gone are counted out: a target that only moved is neither added nor removed.
-    fn change(
-        &mut self,
-        provider: &ProviderKey,
-        changes: &[BlockChange],
-        bench: &mut Workbench,
-        tally: &mut Tally,
-    ) -> Delta {
-        let mut delta = Delta::default();
-        let mut blocks = self.blocks.remove(provider).unwrap_or_default();
-        let mut leftover = take_old(&mut blocks, changes);
-        for change in changes {
-            let Some(block) = &change.after else { continue };
-            let entries = self.entries(block, &mut leftover, bench, &mut delta, tally);
-            blocks.insert(change.id, Worked { block: Arc::clone(block), entries });
-        }
-        self.blocks.insert(provider.clone(), blocks);
-        for entry in leftover.into_values().flatten() {
-            self.count_out(&entry, &mut delta);
-        }
-        delta
-    }
-
-    /// What becomes of the entries of a block: as before where the discovered labels are as before.
-    fn entries(
-        &mut self,
-        block: &Block,
-        old: &mut HashMap<u64, Vec<Entry>>,
-        bench: &mut Workbench,
-        delta: &mut Delta,
-        tally: &mut Tally,
-    ) -> Arc<[Entry]> {
-        let mut kept: Vec<Option<Entry>> =
-            block.entries().iter().map(|hash| old.get_mut(hash).and_then(Vec::pop)).collect();
-        if kept.iter().any(Option::is_none) {
-            let unpacked = block.unpack();
-            let raw = unpacked.groups().flat_map(|group| group.entries());
-            for (slot, raw) in kept.iter_mut().zip(raw).filter(|(slot, _)| slot.is_none()) {
-                raw.load(&mut bench.labels);
-                let entry = populate(bench, &self.spec, &mut self.names);
-                tally.relabelled += 1;
-                if let Entry::Failed(failure) = &entry {
-                    tally.failed += 1;
-                    if tally.failures.len() < TOLD {
-                        tally.failures.push((Arc::clone(&self.spec.name), Arc::clone(failure)));
-                    }
-                }
-                *slot = Some(self.count_in(entry, delta));
-            }
-        }
-        kept.into_iter().map(|entry| entry.expect("all that was missing was relabelled")).collect()
-    }
-
-    fn count_in(&mut self, entry: Entry, delta: &mut Delta) -> Entry {
-        match entry {
-            Entry::Active(labels) => {
-                let (shared, turn) = self.pages.add(labels, false);
-                delta.added += u64::from(turn == Some(Turn::Added));
-                Entry::Active(shared)
-            }
-            Entry::Dropped => {
-                self.counts.dropped += 1;
-                entry
-            }
-            Entry::Failed(_) => {
-                self.counts.failed += 1;
-                entry
-            }
-        }
-    }
-
-    fn count_out(&mut self, entry: &Entry, delta: &mut Delta) {
-        match entry {
-            Entry::Active(labels) => {
-                delta.removed += u64::from(self.pages.remove(labels, false) == Some(Turn::Removed));
-            }
-            Entry::Dropped => self.counts.dropped -= 1,
-            Entry::Failed(_) => self.counts.failed -= 1,
-        }
-    }
-
-    fn view(&self, providers: &BTreeMap<ProviderKey, Provider>) -> JobView {
-        let knowledge = |key: &ProviderKey| providers.get(key).map_or(Knowledge::Unsynced, |it| it.knowledge);
-        let blocks = self.spec.providers.iter().filter_map(|key| Some((key.clone(), self.blocks.get(key)?.clone())));
-        JobView {
-            providers: self.spec.providers.iter().map(|key| (key.clone(), knowledge(key))).collect(),
-            spec: Arc::clone(&self.spec),
-            pages: self.pages.clone(),
-            blocks: blocks.collect(),
-            counts: Counts { targets: self.pages.len(), duplicates: self.pages.duplicates(), ..self.counts },
-        }
-    }
-}
-
-/// The entries of the blocks as they were, by the hash of their discovered labels.
-fn take_old(blocks: &mut Tree<BlockId, Worked>, changes: &[BlockChange]) -> HashMap<u64, Vec<Entry>> {
-    let mut old: HashMap<u64, Vec<Entry>> = HashMap::new();
-    for change in changes {
-        let Some(Worked { block, entries }) = blocks.remove(&change.id) else { continue };
-        for (hash, entry) in block.entries().iter().zip(entries.iter()) {
-            old.entry(*hash).or_default().push(entry.clone());
-        }
-    }
-    old
-}
-
-impl std::ops::AddAssign for Delta {
-    fn add_assign(&mut self, other: Self) {
-        self.added += other.added;
-        self.removed += other.removed;
-    }
-}
-
-fn new(id: BlockId, block: &Arc<Block>) -> BlockChange {
-    BlockChange { id, after: Some(Arc::clone(block)) }
 }
 
 #[cfg(test)]

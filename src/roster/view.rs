@@ -1,6 +1,6 @@
 //! What others see of the roster: immutable snapshots, one for each job, replaced whole when the job changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
@@ -8,6 +8,7 @@ use rosterd_model::{Builder, Coded, Labels, Priority};
 use serde::Serialize;
 
 use super::block::{Block, BlockId, GroupNumber, Walk};
+use super::hold::{Held, Hold, HoldReason, Mark, Missing};
 use super::job::JobSpec;
 use super::pages::{Pages, Slot};
 use super::target::Entry;
@@ -28,13 +29,13 @@ pub enum Knowledge {
 /// Why the list of a job must not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotServable {
-    /// Nothing is known of some of its providers yet.
-    #[error("the targets of job {job:?} are not known yet: {} has not reported", list(.providers))]
+    /// Nothing is known of some of its providers or sources yet.
+    #[error("the targets of job {job:?} are not known yet: {} has not reported", list(.missing))]
     Unsynced {
         /// The job.
         job: Arc<str>,
-        /// The providers that are missing.
-        providers: Vec<ProviderKey>,
+        /// What is missing.
+        missing: Vec<Missing>,
     },
     /// It has more targets than its `target_limit`.
     #[error("job {job:?}: target_limit exceeded (number of targets: {targets}, limit: {limit})")]
@@ -48,8 +49,8 @@ pub enum NotServable {
     },
 }
 
-fn list(providers: &[ProviderKey]) -> String {
-    providers.iter().map(ProviderKey::as_str).collect::<Vec<_>>().join(", ")
+fn list(missing: &[Missing]) -> String {
+    missing.iter().map(Missing::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Coded for NotServable {
@@ -79,6 +80,47 @@ pub struct Counts {
     pub dropped: usize,
     /// Entries that cannot be targets.
     pub failed: usize,
+    /// Entries that are held.
+    pub held: HeldCounts,
+}
+
+/// How many entries of target groups that became targets are held, for each reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct HeldCounts {
+    restored: usize,
+    unread: usize,
+    replaced: usize,
+}
+
+impl HeldCounts {
+    /// How many are held for this reason.
+    pub fn of(&self, reason: HoldReason) -> usize {
+        match reason {
+            HoldReason::Restored => self.restored,
+            HoldReason::Unread => self.unread,
+            HoldReason::Replaced => self.replaced,
+        }
+    }
+
+    pub(super) fn count_in(&mut self, reason: Option<HoldReason>) {
+        if let Some(reason) = reason {
+            *self.of_mut(reason) += 1;
+        }
+    }
+
+    pub(super) fn count_out(&mut self, reason: Option<HoldReason>) {
+        if let Some(reason) = reason {
+            *self.of_mut(reason) -= 1;
+        }
+    }
+
+    fn of_mut(&mut self, reason: HoldReason) -> &mut usize {
+        match reason {
+            HoldReason::Restored => &mut self.restored,
+            HoldReason::Unread => &mut self.unread,
+            HoldReason::Replaced => &mut self.replaced,
+        }
+    }
 }
 
 /// A job at one moment. Shares all that did not change with the one before and the one after.
@@ -86,8 +128,13 @@ pub struct Counts {
 pub struct JobView {
     pub(super) spec: Arc<JobSpec>,
     pub(super) providers: Vec<(ProviderKey, Knowledge)>,
+    /// Whether anything is known of it, were it that it has no targets.
+    pub(super) known: bool,
+    pub(super) missing: Vec<Missing>,
+    /// What is held of which provider.
+    pub(super) held: BTreeMap<ProviderKey, Held>,
     pub(super) pages: Pages,
-    /// The blocks of each provider, in the order of the configuration.
+    /// The blocks of each provider, in the order of the configuration, then those of providers that were replaced.
     pub(super) blocks: Vec<(ProviderKey, Tree<BlockId, Worked>)>,
     pub(super) counts: Counts,
 }
@@ -97,6 +144,8 @@ pub struct JobView {
 pub(super) struct Worked {
     pub(super) block: Arc<Block>,
     pub(super) entries: Arc<[Entry]>,
+    /// Which of its groups are held.
+    pub(super) held: Mark,
 }
 
 /// A block of discovered groups and what became of its entries in a job.
@@ -157,29 +206,33 @@ impl JobView {
         &self.providers
     }
 
-    /// Providers of which nothing is known.
-    pub fn unsynced(&self) -> Vec<ProviderKey> {
-        self.with(Knowledge::Unsynced)
-    }
-
     /// Providers of which only what was stored is known.
     pub fn restored(&self) -> Vec<ProviderKey> {
-        self.with(Knowledge::Restored)
-    }
-
-    fn with(&self, wanted: Knowledge) -> Vec<ProviderKey> {
-        let providers = self.providers.iter().filter(|(_, knowledge)| *knowledge == wanted);
+        let providers = self.providers.iter().filter(|(_, knowledge)| *knowledge == Knowledge::Restored);
         providers.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Whether the list of targets may be handed out: unknown is not empty.
+    /// Providers and sources of which nothing is known.
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// Whether the list of targets may be handed out: unknown is not empty. What is missing for longer than its time of
+    /// grace does not keep the rest away; where nothing at all is known there is no rest.
     pub fn servable(&self) -> Result<(), NotServable> {
-        let job = Arc::clone(&self.spec.name);
-        let unsynced = self.unsynced();
-        if !unsynced.is_empty() {
-            return Err(NotServable::Unsynced { job, providers: unsynced });
+        if !self.known || self.missing.iter().any(|missing| !missing.overdue) {
+            return Err(NotServable::Unsynced { job: Arc::clone(&self.spec.name), missing: self.missing.clone() });
         }
         self.within_limit()
+    }
+
+    /// Why the target of an entry is held, if it is: whether all its entries are, and why this one is.
+    pub fn hold(&self, block: BlockView<'_>, entry: usize) -> Option<Hold> {
+        let held = self.held.get(block.provider)?;
+        let Entry::Active(labels) = block.entries().get(entry)? else { return None };
+        let heads = block.worked.block.groups();
+        let group = heads.partition_point(|head| head.first as usize <= entry).checked_sub(1)?;
+        held.of(heads[group].id.source).filter(|_| self.slot(labels).is_some_and(Slot::is_held))
     }
 
     /// Whether the job has no more targets than its `target_limit`.
@@ -257,6 +310,8 @@ impl JobView {
 /// All jobs at one moment. A copy costs a pointer.
 #[derive(Debug, Clone, Default)]
 pub struct RosterView {
+    /// The number of the last step.
+    pub(super) step: u64,
     pub(super) jobs: Tree<Arc<str>, Arc<JobView>>,
 }
 
@@ -275,6 +330,12 @@ impl RosterView {
     pub fn changed_since(&self, earlier: &Self) -> BTreeSet<Arc<str>> {
         let unshared = self.jobs.unshared(&earlier.jobs, Arc::ptr_eq);
         unshared.here.into_iter().chain(unshared.there).map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// What is known of a provider that these jobs use.
+    pub fn knowledge(&self, provider: &ProviderKey, jobs: &[Arc<str>]) -> Option<Knowledge> {
+        let mut providers = jobs.iter().filter_map(|job| self.job(job)).flat_map(|job| job.providers());
+        providers.find(|(key, _)| key == provider).map(|(_, knowledge)| *knowledge)
     }
 
     /// Providers of any job of which nothing was heard since this process started, restored or not.

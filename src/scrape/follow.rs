@@ -1,108 +1,150 @@
-//! Keeps the engine in step with configuration and roster: level-triggered, in proportion to what changed.
+//! Keeps the engine in step with configuration and roster: what a step changed is told to it, and nothing else.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rosterd_discovery::ProviderKey;
 use rosterd_model::Labels;
 use rosterd_scrape::{Change, Engine, Job};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::roster::pages::{Difference, Pages};
+use crate::roster::pages::Pages;
+use crate::roster::step::{Difference, JobStep, News, SourceStep, Steps};
 use crate::roster::view::{JobView, NotServable, RosterView};
 
 /// The jobs to scrape, by name; `None` as long as the configuration is not known.
 pub(crate) type Wanted = Option<Arc<BTreeMap<Arc<str>, Arc<Job>>>>;
 
-/// A job as the engine knows it.
-struct Known {
-    job: Arc<Job>,
-    pages: Pages,
-    too_many: Option<(usize, usize)>,
-    providers: Vec<ProviderKey>,
-    /// Targets of providers that a reload replaced. They are scraped until the new ones have reported: not known yet is
-    /// not gone.
-    held: HashSet<Labels>,
-}
-
 /// Brings the engine to what is wanted, whenever that changes, until stopped.
 pub(crate) async fn follow(
     engine: Engine,
     mut wanted: watch::Receiver<Wanted>,
-    mut roster: watch::Receiver<Arc<RosterView>>,
+    mut steps: Steps,
     stop: CancellationToken,
 ) {
-    let mut known: BTreeMap<Arc<str>, Known> = BTreeMap::new();
+    let mut follower = Follower { engine, jobs: BTreeMap::new(), roster: BTreeMap::new() };
     loop {
-        let jobs = wanted.borrow_and_update().clone();
-        let view = Arc::clone(&roster.borrow_and_update());
-        if let Some(jobs) = jobs {
-            let gone: Vec<_> = known.keys().filter(|name| !jobs.contains_key(*name)).cloned().collect();
-            for known in gone.iter().filter_map(|name| known.remove(name)) {
-                engine.remove_job(&known.job).await;
-            }
-            for (name, job) in jobs.iter() {
-                let Some(view) = view.job(name) else { continue };
-                let known = known.entry(Arc::clone(name)).or_insert_with(|| Known::new(job));
-                if let Some(change) = known.follow(job, view) {
-                    engine.change(change).await;
-                }
-            }
-        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            changed = wanted.changed() => if changed.is_err() { return },
-            changed = roster.changed() => if changed.is_err() { return },
+            changed = wanted.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let jobs = wanted.borrow_and_update().clone();
+                follower.set_jobs(jobs.as_deref().unwrap_or(&BTreeMap::new())).await;
+            }
+            news = steps.next() => match news {
+                Some(News::Picture(view)) => follower.take_picture(&view).await,
+                Some(News::Step(step)) => {
+                    for step in &step.jobs {
+                        follower.take(step).await;
+                    }
+                }
+                None => return,
+            }
         }
     }
+}
+
+struct Follower {
+    engine: Engine,
+    /// The jobs that the engine scrapes, and the targets that it knows of them.
+    jobs: BTreeMap<Arc<str>, Known>,
+    /// The roster as of the last news.
+    roster: BTreeMap<Arc<str>, Arc<JobView>>,
+}
+
+/// A job as the engine knows it.
+struct Known {
+    job: Arc<Job>,
+    targets: Pages,
+    too_many: Option<(usize, usize)>,
+}
+
+impl Follower {
+    async fn set_jobs(&mut self, wanted: &BTreeMap<Arc<str>, Arc<Job>>) {
+        for (_, known) in self.jobs.extract_if(.., |name, _| !wanted.contains_key(name)) {
+            self.engine.remove_job(&known.job).await;
+        }
+        for (name, job) in wanted {
+            let known = self.jobs.entry(Arc::clone(name)).or_insert_with(|| Known::new(job));
+            let other = !Arc::ptr_eq(&known.job, job);
+            known.job = Arc::clone(job);
+            if let Some(view) = self.roster.get(name) {
+                known.compare(&self.engine, view, other).await;
+            }
+        }
+    }
+
+    /// Compares what the engine knows with all there is.
+    async fn take_picture(&mut self, view: &RosterView) {
+        self.roster = view.jobs().map(|job| (Arc::clone(&job.spec().name), Arc::clone(job))).collect();
+        for (name, known) in &mut self.jobs {
+            if let Some(view) = self.roster.get(name) {
+                known.compare(&self.engine, view, false).await;
+            }
+        }
+    }
+
+    /// Passes on what a step changed in a job. A job that is gone from the roster goes with the configuration.
+    async fn take(&mut self, step: &JobStep) {
+        let Some(view) = &step.view else {
+            self.roster.remove(&step.name);
+            return;
+        };
+        let before = self.roster.insert(Arc::clone(&step.name), Arc::clone(view));
+        let Some(known) = self.jobs.get_mut(&step.name) else { return };
+        if before.is_none() {
+            // The engine may still know targets of a job with this name that was there before.
+            known.compare(&self.engine, view, false).await;
+        } else {
+            let (removed, added) = labels(&step.sources);
+            known.tell(&self.engine, view, removed, added, false).await;
+        }
+    }
+}
+
+/// The targets that went, and those that came.
+fn labels(sources: &[SourceStep]) -> (Vec<Labels>, Vec<Labels>) {
+    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    for difference in sources.iter().flat_map(|source| &source.differences) {
+        match difference {
+            Difference::Added(labels) => added.push(labels.clone()),
+            Difference::Removed(labels) => removed.push(labels.clone()),
+            Difference::Changed { from, to } => {
+                removed.push(from.clone());
+                added.push(to.clone());
+            }
+            // Held or not, it is scraped.
+            Difference::Held(_) | Difference::Released(_) => {}
+        }
+    }
+    (removed, added)
 }
 
 impl Known {
     /// Nothing of it is known.
     fn new(job: &Arc<Job>) -> Self {
-        Self {
-            job: Arc::clone(job),
-            pages: Pages::default(),
-            too_many: None,
-            providers: Vec::new(),
-            held: HashSet::new(),
-        }
+        Self { job: Arc::clone(job), targets: Pages::default(), too_many: None }
     }
 
-    /// Goes on to what is wanted now; returns what the engine has to be told, if anything.
-    fn follow(&mut self, job: &Arc<Job>, view: &JobView) -> Option<Change> {
+    /// Tells the engine what differs from a picture.
+    async fn compare(&mut self, engine: &Engine, view: &JobView, other: bool) {
+        let difference = view.pages().since(&self.targets);
+        self.tell(engine, view, difference.removed, difference.added, other).await;
+    }
+
+    /// Tells the engine what changed, if anything did; `other` says that the job did.
+    async fn tell(&mut self, engine: &Engine, view: &JobView, removed: Vec<Labels>, added: Vec<Labels>, other: bool) {
         let too_many = match view.within_limit() {
             Err(NotServable::TargetLimit { targets, limit, .. }) => Some((targets, limit)),
             Err(NotServable::Unsynced { .. }) | Ok(()) => None,
         };
-        let Difference { mut added, mut removed } = view.pages().since(&self.pages);
-        self.hold(view, &mut added, &mut removed);
-        let same = Arc::ptr_eq(&self.job, job) && self.too_many == too_many;
-        self.job = Arc::clone(job);
-        self.pages = view.pages().clone();
-        self.too_many = too_many;
-        let nothing = same && added.is_empty() && removed.is_empty();
-        (!nothing).then(|| Change { job: Arc::clone(job), too_many, removed, added })
-    }
-
-    /// Holds removals back that come with other providers, until these have reported.
-    fn hold(&mut self, view: &JobView, added: &mut Vec<Labels>, removed: &mut Vec<Labels>) {
-        let providers = view.providers().iter().map(|(key, _)| key);
-        let replaced = !self.providers.iter().eq(providers.clone());
-        if replaced {
-            self.providers = providers.cloned().collect();
-        }
-        let unsynced = !view.unsynced().is_empty();
-        if unsynced && replaced {
-            self.held.extend(removed.drain(..));
-        }
-        if !self.held.is_empty() {
-            added.retain(|labels| !self.held.remove(labels));
-            if !unsynced {
-                removed.extend(self.held.drain());
-            }
+        self.targets = view.pages().clone();
+        let same_limit = std::mem::replace(&mut self.too_many, too_many) == too_many;
+        if other || !same_limit || !removed.is_empty() || !added.is_empty() {
+            engine.change(Change { job: Arc::clone(&self.job), too_many, removed, added }).await;
         }
     }
 }

@@ -113,7 +113,7 @@ impl Scraping {
         let (wanted, wishes) = watch::channel(None);
         let following = work.child();
         // Which targets the engine has is known to nobody else.
-        let follow = follow(engine.clone(), wishes, roster.watch(), following.token().clone());
+        let follow = follow(engine.clone(), wishes, roster.steps(), following.token().clone());
         following.spawn_essential("scrape follower", follow);
         let makers = Makers::new(metrics, work.clone(), system.name().to_owned());
         Ok(Self { engine, shipper, makers, wanted, following, system, stale_on_shutdown: true })

@@ -71,6 +71,8 @@ fn a_target_is_scraped_until_its_new_source_has_reported() {
         let from_source = format!("  http_sd_configs: [{{url: '{}', refresh_interval: 1s}}]\n", source.url("/sd"));
         stage.reload("", &from_source);
         source.wait_requests(2).await;
+        let targets = stage.rosterd.data("/api/v1/targets").await;
+        assert_eq!(targets["activeTargets"][0]["held"]["reason"], "replaced", "{targets}");
         let before = stage.receiver.samples().len();
         stage.counter.wait_more(4).await;
         eventually(patience(), "samples go on", || stage.receiver.samples().len() > before + 20).await;
@@ -79,7 +81,11 @@ fn a_target_is_scraped_until_its_new_source_has_reported() {
         let list = format!(r#"[{{"targets": ["{}"]}}]"#, stage.counter.address());
         source.then(Step::get("/sd").any_times().json(list));
         let end = tokio::time::Instant::now() + patience();
-        while stage.rosterd.data("/api/v1/targets").await["activeTargets"].as_array().is_none_or(Vec::is_empty) {
+        let held = |target: &serde_json::Value| target["held"]["reason"] == "replaced";
+        while stage.rosterd.data("/api/v1/targets").await["activeTargets"]
+            .as_array()
+            .is_none_or(|all| all.iter().any(held))
+        {
             assert!(tokio::time::Instant::now() < end, "the source is heard:\n{}", stage.rosterd.log());
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }

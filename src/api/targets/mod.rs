@@ -263,8 +263,9 @@ impl Writer {
         let block = job.block(place.block).expect("the scan found an entry in it");
         match &block.entries()[place.entry] {
             Entry::Active(found) => {
-                let outside = &self.outside;
-                write::Active { job, labels: found, status: &status, outside, now: self.now }.write(&mut self.url, out);
+                let (outside, held) = (&self.outside, job.hold(block, place.entry));
+                write::Active { job, labels: found, status: &status, held, outside, now: self.now }
+                    .write(&mut self.url, out);
             }
             _ => {
                 out.extend_from_slice(b",\"scrapePool\":");

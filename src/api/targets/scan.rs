@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rosterd_model::Labels;
 
 use super::cursor::Cursor;
+use crate::roster::hold::Hold;
 use crate::roster::target::Entry;
 use crate::roster::view::JobView;
 
@@ -102,6 +103,12 @@ impl Scan {
             Entry::Active(labels) => Some(labels),
             _ => None,
         }
+    }
+
+    /// Why the target at a place is held, if it is.
+    pub(in crate::api) fn hold(&self, place: Place) -> Option<Hold> {
+        let job = self.job(place);
+        job.hold(job.block(place.block)?, place.entry)
     }
 
     /// The job of a place.

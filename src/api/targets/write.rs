@@ -9,6 +9,7 @@ use rosterd_scrape::{Health, TargetStatus};
 use crate::api::status::rfc3339;
 use crate::api::url::{Outside, global_url};
 use crate::publish::encode::{object, string};
+use crate::roster::hold::Hold;
 use crate::roster::view::JobView;
 
 /// What is told of a target besides its discovered labels.
@@ -16,6 +17,8 @@ pub(super) struct Active<'a> {
     pub(super) job: &'a JobView,
     pub(super) labels: &'a Labels,
     pub(super) status: &'a TargetStatus,
+    /// Why it is there although its source does not say so now.
+    pub(super) held: Option<Hold>,
     pub(super) outside: &'a Outside,
     pub(super) now: SystemTime,
 }
@@ -48,6 +51,12 @@ impl Active<'_> {
         member("health", self.status.health.as_str(), out);
         member("scrapeInterval", target.interval(), out);
         member("scrapeTimeout", target.timeout(), out);
+        if let Some(hold) = self.held {
+            out.extend_from_slice(b",\"held\":{\"reason\":");
+            string(hold.reason.as_str(), out);
+            member("since", &rfc3339(hold.since), out);
+            out.push(b'}');
+        }
         if self.status.health == Health::Down {
             self.write_down(out);
         }

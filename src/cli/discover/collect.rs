@@ -15,9 +15,9 @@ use tokio::sync::mpsc;
 use super::super::flags::system;
 use super::progress::Progress;
 use crate::agent::{AgentError, jobs};
-use crate::roster::Roster;
 use crate::roster::metrics::Metrics;
 use crate::roster::view::RosterView;
+use crate::roster::{Clock, Roster};
 use crate::store::MemoryBlocks;
 
 /// How long the roster may take to end.
@@ -81,9 +81,9 @@ pub(super) async fn targets(
     let (updates, received) = mpsc::channel(1);
     let mut manager = Manager::new(registry, &metrics, system(), updates, &Supervision::default())?;
     let work = Stopper::new();
-    let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, received);
+    let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, Clock::system(), received);
     let plan = manager.plan(&jobs::discovery(config));
-    roster.set_jobs(jobs::roster(config, &plan.jobs)).await;
+    roster.set_jobs(jobs::roster(config, &plan.jobs), timeout).await;
     manager.apply(plan).await;
     let mut views = roster.watch();
     // When the roster's task is gone, waiting is over too.

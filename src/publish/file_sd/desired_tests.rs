@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::publish::file_sd::FileSdWorker;
 use crate::reconcile::{self, MakeWorker, Phase, Reconciler, Statuses, Worker};
-use crate::roster::{self, JobSpec, Limits, Roster, RosterHandle};
+use crate::roster::{self, Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::ledger::Member;
 use crate::store::{Blocks, Ledger, MemoryBlocks, MemoryLedger};
 
@@ -40,7 +40,7 @@ impl Running {
         let blocks: Arc<dyn Blocks> = Arc::new(store.0.clone());
         let (updates, receiver) = mpsc::channel(1);
         let metrics = roster::metrics::Metrics::register(&registry).unwrap();
-        let roster = Roster::start(&stopper, blocks, metrics, receiver);
+        let roster = Roster::start(&stopper, blocks, metrics, Clock::system(), receiver);
         let (outputs, configured) = watch::channel(Some(outputs.into()));
         let (sender, wanted) = watch::channel(None);
         let stop = stopper.token().clone();
@@ -48,7 +48,7 @@ impl Running {
         let metrics = reconcile::metrics::Metrics::register(&registry).unwrap();
         let statuses =
             Reconciler::start(Arc::new(store.1.clone()) as Arc<dyn Ledger>, maker(), wanted.clone(), metrics, &stopper);
-        roster.set_jobs(vec![job("a", "p/1"), job("b", "p/2")]).await;
+        roster.set_jobs(vec![job("a", "p/1"), job("b", "p/2")], Duration::from_secs(300)).await;
         Self { stopper, updates, roster, outputs, desired: wanted, statuses }
     }
 

@@ -1,10 +1,14 @@
 //! Events in, views out.
 
+mod holds; // what stays although nobody says so now
+mod steps; // what events change, target by target
+
 use rosterd_model::TargetGroup;
 use rosterd_model::relabel::{RuleConfig, Rules};
 
 use super::*;
 use crate::roster::Limits;
+use crate::roster::hold::Missing;
 use crate::roster::view::NotServable;
 
 fn key(name: &str) -> ProviderKey {
@@ -46,6 +50,57 @@ fn update(provider: &str, groups: Vec<TargetGroup>, whole: bool) -> Update {
     Update { whole, ..Update::changed(key(provider), groups, gone.iter().map(TargetGroup::id).collect()) }
 }
 
+const GRACE: Duration = Duration::from_secs(300);
+
+fn missing(provider: &str, source: Option<&str>, overdue: bool) -> Missing {
+    let report = source.map(|_| report());
+    Missing { provider: key(provider), source: source.map(Arc::from), overdue, report }
+}
+
+fn wanted(jobs: Vec<JobSpec>) -> Wanted {
+    Wanted { jobs, grace: GRACE, stored: Vec::new() }
+}
+
+fn now() -> Now {
+    Now { instant: Instant::now(), wall: std::time::UNIX_EPOCH }
+}
+
+/// What the effects of events leave in a store.
+#[derive(Debug, Default)]
+struct Kept(BTreeMap<ProviderKey, KeptProvider>);
+
+type KeptProvider = (Option<Head>, BTreeMap<BlockId, Arc<Block>>);
+
+impl Kept {
+    fn take(&mut self, effect: Effect) {
+        self.0.retain(|key, _| !effect.forgotten.contains(key));
+        for (key, id, block) in effect.blocks {
+            let blocks = &mut self.0.entry(key).or_default().1;
+            match block {
+                Some(block) => drop(blocks.insert(id, block)),
+                None => drop(blocks.remove(&id)),
+            }
+        }
+        for (key, head) in effect.heads {
+            self.0.entry(key).or_default().0 = Some(head);
+        }
+    }
+
+    fn stored(&self) -> Vec<Stored> {
+        let stored = self.0.iter().filter_map(|(key, (head, blocks))| {
+            Some(Stored { key: key.clone(), head: head.clone()?, blocks: blocks.clone() })
+        });
+        stored.collect()
+    }
+
+    /// A state after a restart with these jobs.
+    fn restart(&mut self, jobs: Vec<JobSpec>) -> State {
+        let mut state = State::default();
+        self.take(state.set_jobs(Wanted { stored: self.stored(), ..wanted(jobs) }, now()));
+        state
+    }
+}
+
 fn instances(state: &State, job: &str) -> Vec<String> {
     let view = state.view();
     let targets = view.job(job).expect("the job exists").targets();
@@ -58,12 +113,12 @@ fn instances(state: &State, job: &str) -> Vec<String> {
 #[test]
 fn a_job_has_the_targets_of_all_its_providers() {
     let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1", "p/2"], "[]")]);
-    state.update(update("p/1", vec![group("s", &["h:1"])], true));
+    state.set_jobs(wanted(vec![job("a", &["p/1", "p/2"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
     let view = state.view();
     let waiting = view.job("a").expect("the job exists").servable();
-    assert_eq!(waiting, Err(NotServable::Unsynced { job: "a".into(), providers: vec![key("p/2")] }));
-    state.update(update("p/2", vec![group("s", &["h:2"])], true));
+    assert_eq!(waiting, Err(NotServable::Unsynced { job: "a".into(), missing: vec![missing("p/2", None, false)] }));
+    state.update(update("p/2", vec![group("s", &["h:2"])], true), now());
     assert_eq!(instances(&state, "a"), ["h:1", "h:2"]);
     assert_eq!(state.view().job("a").expect("the job exists").servable(), Ok(()));
 }
@@ -71,9 +126,9 @@ fn a_job_has_the_targets_of_all_its_providers() {
 #[test]
 fn an_empty_first_report_is_known_to_be_empty() {
     let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
-    let effect = state.update(update("p/1", vec![], true));
-    assert_eq!(effect.synced, [key("p/1")]);
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    let effect = state.update(update("p/1", vec![], true), now());
+    assert_eq!(effect.heads, [(key("p/1"), Head { jobs: ["a".into()].into(), ..Head::default() })]);
     assert_eq!(state.view().job("a").expect("the job exists").servable(), Ok(()));
     assert!(state.view().waiting_for().is_empty());
 }
@@ -81,13 +136,13 @@ fn an_empty_first_report_is_known_to_be_empty() {
 #[test]
 fn only_changed_targets_are_relabelled() {
     let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
     let many: Vec<_> = (0..1000).map(|number| format!("h:{number}")).collect();
     let mut addresses: Vec<_> = many.iter().map(String::as_str).collect();
-    assert_eq!(state.update(update("p/1", vec![group("s", &addresses)], true)).tally.relabelled, 1000);
+    assert_eq!(state.update(update("p/1", vec![group("s", &addresses)], true), now()).tally.relabelled, 1000);
     addresses[3] = "new:1";
     addresses.rotate_left(10);
-    let effect = state.update(update("p/1", vec![group("s", &addresses)], false));
+    let effect = state.update(update("p/1", vec![group("s", &addresses)], false), now());
     assert_eq!(effect.tally.relabelled, 1);
     assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 1, removed: 1 });
 }
@@ -95,27 +150,30 @@ fn only_changed_targets_are_relabelled() {
 #[test]
 fn equal_targets_are_one_that_knows_how_many_it_comes_from() {
     let mut state = State::default();
-    state.set_jobs(vec![job(
-        "a",
-        &["p/1"],
-        "[{target_label: instance, replacement: same}, {target_label: __address__, replacement: 'h:1'}]",
-    )]);
-    let effect = state.update(update("p/1", vec![group("s", &["h:1", "h:2"]), group("t", &["h:3"])], true));
+    state.set_jobs(
+        wanted(vec![job(
+            "a",
+            &["p/1"],
+            "[{target_label: instance, replacement: same}, {target_label: __address__, replacement: 'h:1'}]",
+        )]),
+        now(),
+    );
+    let effect = state.update(update("p/1", vec![group("s", &["h:1", "h:2"]), group("t", &["h:3"])], true), now());
     assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 1, removed: 0 });
     let counts = state.view().job("a").expect("the job exists").counts();
     assert_eq!((counts.targets, counts.duplicates), (1, 2));
-    let effect = state.update(update("p/1", vec![TargetGroup::gone("s")], false));
+    let effect = state.update(update("p/1", vec![TargetGroup::gone("s")], false), now());
     assert_eq!(effect.jobs[&Arc::from("a")], Delta::default());
-    let effect = state.update(update("p/1", vec![TargetGroup::gone("t")], false));
+    let effect = state.update(update("p/1", vec![TargetGroup::gone("t")], false), now());
     assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 0, removed: 1 });
 }
 
 #[test]
 fn a_target_that_moves_between_groups_stays() {
     let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
-    state.update(update("p/1", vec![group("s", &["h:1"])], true));
-    let effect = state.update(update("p/1", vec![TargetGroup::gone("s"), group("t", &["h:1"])], false));
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    let effect = state.update(update("p/1", vec![TargetGroup::gone("s"), group("t", &["h:1"])], false), now());
     assert_eq!(effect.jobs[&Arc::from("a")], Delta::default());
     assert_eq!(instances(&state, "a"), ["h:1"]);
 }
@@ -124,8 +182,8 @@ fn a_target_that_moves_between_groups_stays() {
 fn dropped_and_impossible_targets_are_told_apart() {
     let mut state = State::default();
     let yaml = "[{source_labels: [__address__], regex: 'h:1', action: drop}]";
-    state.set_jobs(vec![job("a", &["p/1"], yaml)]);
-    let effect = state.update(update("p/1", vec![group("s", &["h:1", "h:2", "http://h:3/x"])], true));
+    state.set_jobs(wanted(vec![job("a", &["p/1"], yaml)]), now());
+    let effect = state.update(update("p/1", vec![group("s", &["h:1", "h:2", "http://h:3/x"])], true), now());
     let counts = state.view().job("a").expect("the job exists").counts();
     assert_eq!((counts.targets, counts.dropped, counts.failed), (1, 1, 1));
     let failures: Vec<_> = effect.tally.failures.iter().map(|(job, failure)| format!("{job}: {failure}")).collect();
@@ -135,10 +193,10 @@ fn dropped_and_impossible_targets_are_told_apart() {
 #[test]
 fn other_rules_relabel_and_equal_ones_do_not() {
     let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1"], "[]"), job("b", &["p/1"], "[]")]);
-    state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true));
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("b", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true), now());
     let keep = "[{source_labels: [__address__], regex: 'h:1', action: keep}]";
-    let effect = state.set_jobs(vec![job("a", &["p/1"], keep), job("b", &["p/1"], "[]")]);
+    let effect = state.set_jobs(wanted(vec![job("a", &["p/1"], keep), job("b", &["p/1"], "[]")]), now());
     assert_eq!(effect.tally.relabelled, 2);
     assert_eq!(effect.jobs.keys().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
     assert_eq!(effect.jobs[&Arc::from("a")], Delta { added: 0, removed: 1 });
@@ -148,32 +206,28 @@ fn other_rules_relabel_and_equal_ones_do_not() {
 #[test]
 fn a_removed_job_takes_its_provider_along_unless_another_uses_it() {
     let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1", "p/2"], "[]"), job("b", &["p/1"], "[]")]);
-    state.update(update("p/1", vec![group("s", &["h:1"])], true));
-    let effect = state.set_jobs(vec![job("b", &["p/1"], "[]")]);
+    state.set_jobs(wanted(vec![job("a", &["p/1", "p/2"], "[]"), job("b", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    let effect = state.set_jobs(wanted(vec![job("b", &["p/1"], "[]")]), now());
     assert_eq!(effect.forgotten, [key("p/2")]);
     assert!(state.view().job("a").is_none());
     assert_eq!(instances(&state, "b"), ["h:1"]);
-    assert!(state.update(update("p/2", vec![group("s", &["h:9"])], true)).jobs.is_empty());
+    assert!(state.update(update("p/2", vec![group("s", &["h:9"])], true), now()).jobs.is_empty());
 }
 
 #[test]
 fn restored_targets_work_until_the_provider_speaks() {
-    let mut before = State::default();
-    before.set_jobs(vec![job("a", &["p/1"], "[]")]);
-    let stored = before.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true)).blocks;
-    let blocks = stored.into_iter().filter_map(|(_, id, block)| Some((id, block?))).collect();
-
-    let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
-    state.restore(&key("p/1"), blocks);
+    let (mut before, mut kept) = (State::default(), Kept::default());
+    before.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    kept.take(before.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), now()));
+    let mut state = kept.restart(vec![job("a", &["p/1"], "[]")]);
     let view = state.view();
     let restored = view.job("a").expect("the job exists");
     assert_eq!((restored.servable(), restored.restored(), state.restored()), (Ok(()), vec![key("p/1")], 1));
     assert_eq!(instances(&state, "a"), ["h:1", "h:2"]);
     assert_eq!(restored.revision(), before.view().job("a").expect("the job exists").revision());
 
-    let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true));
+    let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
     assert_eq!((effect.tally.relabelled, effect.jobs[&Arc::from("a")]), (0, Delta { added: 0, removed: 1 }));
     assert!(state.view().job("a").expect("the job exists").restored().is_empty());
     assert_eq!(state.restored(), 0);
@@ -181,23 +235,21 @@ fn restored_targets_work_until_the_provider_speaks() {
 
 #[test]
 fn a_restored_provider_that_no_job_uses_counts_no_more() {
-    let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
-    state.restore(&key("p/1"), BTreeMap::new());
+    let mut state = restored();
     assert_eq!(state.restored(), 1);
-    state.set_jobs(vec![job("a", &["p/2"], "[]")]);
+    state.set_jobs(wanted(vec![job("a", &["p/2"], "[]")]), now());
     assert_eq!(state.restored(), 0);
 }
 
 #[test]
 fn a_view_tells_which_jobs_changed_since_another_one() {
     let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1"], "[]"), job("b", &["p/2"], "[]"), job("c", &["p/1"], "[]")]);
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("b", &["p/2"], "[]"), job("c", &["p/1"], "[]")]), now());
     let before = state.view();
-    state.update(update("p/1", vec![group("s", &["h:1"])], true));
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
     assert_eq!(state.view().changed_since(&before), BTreeSet::from(["a".into(), "c".into()]));
     let before = state.view();
-    state.set_jobs(vec![job("a", &["p/1"], "[]"), job("d", &["p/1"], "[]")]);
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("d", &["p/1"], "[]")]), now());
     assert_eq!(state.view().changed_since(&before), BTreeSet::from(["b".into(), "c".into(), "d".into()]));
 }
 
@@ -206,12 +258,12 @@ fn above_its_target_limit_a_job_is_not_served() {
     let mut state = State::default();
     let mut spec = job("a", &["p/1"], "[]");
     spec.limits.targets = 1;
-    state.set_jobs(vec![spec.clone()]);
-    state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true));
+    state.set_jobs(wanted(vec![spec.clone()]), now());
+    state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true), now());
     let refused = state.view().job("a").expect("the job exists").servable();
     assert_eq!(refused, Err(NotServable::TargetLimit { job: "a".into(), targets: 2, limit: 1 }));
     spec.limits.targets = 2;
-    assert_eq!(state.set_jobs(vec![spec]).tally.relabelled, 0, "a limit needs no relabelling");
+    assert_eq!(state.set_jobs(wanted(vec![spec]), now()).tally.relabelled, 0, "a limit needs no relabelling");
     assert_eq!(state.view().job("a").expect("the job exists").servable(), Ok(()));
 }
 
@@ -231,47 +283,47 @@ fn labels_above_the_limits_of_the_job_are_told() {
     assert_eq!(told, ["label_limit", "label_name_length_limit", "label_value_length_limit"]);
 }
 
-fn failing(sources: &[(&str, bool)]) -> Arc<rosterd_discovery::UnreadSources> {
-    let report = rosterd_model::Report {
+fn report() -> rosterd_model::Report {
+    rosterd_model::Report {
         code: "sd_test".into(),
         message: "down".to_owned(),
         priority: rosterd_model::Priority::Remote,
         retry: rosterd_model::Retry::Backoff,
         causes: Vec::new(),
-    };
-    let unread =
-        |known: bool| rosterd_discovery::Unread { since: std::time::UNIX_EPOCH, known, report: report.clone() };
+    }
+}
+
+fn failing(sources: &[(&str, bool)]) -> Arc<rosterd_discovery::UnreadSources> {
+    let unread = |known: bool| rosterd_discovery::Unread { since: std::time::UNIX_EPOCH, known, report: report() };
     Arc::new(sources.iter().map(|(name, known)| (Arc::from(*name), unread(*known))).collect())
 }
 
 /// What was stored of `s` and `t` before a restart, in a new state.
 fn restored() -> State {
-    let mut before = State::default();
-    before.set_jobs(vec![job("a", &["p/1"], "[]")]);
-    let stored = before.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true)).blocks;
-    let mut state = State::default();
-    state.set_jobs(vec![job("a", &["p/1"], "[]")]);
-    state.restore(&key("p/1"), stored.into_iter().filter_map(|(_, id, block)| Some((id, block?))).collect());
-    state
+    let (mut before, mut kept) = (State::default(), Kept::default());
+    before.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    kept.take(before.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), now()));
+    kept.restart(vec![job("a", &["p/1"], "[]")])
 }
 
 #[test]
 fn what_is_stored_of_a_source_stays_until_it_can_be_read() {
     let mut state = restored();
-    state.update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:3"])], true) });
+    state.update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:3"])], true) }, now());
     assert_eq!(instances(&state, "a"), ["h:2", "h:3"]);
-    state.update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:4"])], false) });
+    state
+        .update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:4"])], false) }, now());
     assert_eq!(instances(&state, "a"), ["h:2", "h:4"]);
-    state.update(update("p/1", vec![], false));
+    state.update(update("p/1", vec![], false), now());
     assert_eq!(instances(&state, "a"), ["h:4"], "it was read, and has nothing any more");
 }
 
 #[test]
 fn a_source_that_was_read_and_fails_again_has_only_what_was_read() {
     let mut state = restored();
-    state.update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:1"])], true) });
+    state.update(Update { unread: failing(&[("t", false)]), ..update("p/1", vec![group("s", &["h:1"])], true) }, now());
     // Read and failed again while the update waited.
     let keyed = TargetGroup { key: "1".into(), ..group("t", &["h:5"]) };
-    state.update(Update { unread: failing(&[("t", true)]), ..update("p/1", vec![keyed], false) });
+    state.update(Update { unread: failing(&[("t", true)]), ..update("p/1", vec![keyed], false) }, now());
     assert_eq!(instances(&state, "a"), ["h:1", "h:5"]);
 }

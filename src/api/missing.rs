@@ -1,0 +1,81 @@
+//! What is missing of a job, as the API tells it: with the cause, where somebody knows it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use rosterd_discovery::ProviderKey;
+use rosterd_model::Report;
+use serde::Serialize;
+
+use super::State;
+use crate::roster::hold::Missing;
+use crate::roster::view::JobView;
+
+/// Tells a consumer of a list what it has to do without.
+const HEADER: HeaderName = HeaderName::from_static("x-rosterd-missing");
+/// More than this many make no better answer, but a header that no client takes.
+const NAMED: usize = 32;
+/// What stands for itself neither between commas nor in a header.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b',').add(b'%').add(b'"').add(b';');
+
+/// A provider or a source of which nothing is known.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MissingSource {
+    provider: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Arc<str>>,
+    /// Whether its time of grace is over.
+    overdue: bool,
+    /// Why it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Report>,
+}
+
+/// What the manager knows of failing providers.
+pub(super) struct Causes(BTreeMap<ProviderKey, Report>);
+
+impl Causes {
+    /// As they are now.
+    pub(super) fn of(state: &State) -> Self {
+        let failing = state.providers.list().into_iter();
+        Self(failing.filter_map(|provider| Some((provider.key, provider.status.last_error?.report))).collect())
+    }
+
+    /// Why a provider has not reported.
+    pub(super) fn get(&self, provider: &ProviderKey) -> Option<Report> {
+        self.0.get(provider).cloned()
+    }
+
+    /// With the cause of each.
+    pub(super) fn explain<'a>(&self, missing: impl IntoIterator<Item = &'a Missing>) -> Vec<MissingSource> {
+        let explained = missing.into_iter().map(|missing| MissingSource {
+            provider: missing.provider.to_string(),
+            source: missing.source.clone(),
+            overdue: missing.overdue,
+            error: missing.report.clone().or_else(|| self.get(&missing.provider)),
+        });
+        explained.collect()
+    }
+}
+
+/// The header that names what is missing, if anything is.
+pub(super) fn header(jobs: &[Arc<JobView>]) -> HeaderMap {
+    let mut missing = jobs.iter().flat_map(|job| job.missing());
+    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    let mut names: Vec<_> = missing
+        .by_ref()
+        .take(NAMED)
+        .map(|missing| match &missing.source {
+            None => encode(missing.provider.as_str()),
+            Some(source) => format!("{} {}", encode(missing.provider.as_str()), encode(source)),
+        })
+        .collect();
+    if missing.next().is_some() {
+        names.push("...".to_owned());
+    }
+    let value = HeaderValue::try_from(names.join(", ")).ok().filter(|value| !value.is_empty());
+    value.map(|value| (HEADER, value)).into_iter().collect()
+}

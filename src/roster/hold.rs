@@ -1,0 +1,128 @@
+//! What is held: groups that stay although nobody says now that they should, each with the reason. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rosterd_discovery::ProviderKey;
+use rosterd_model::{Report, SourceId};
+use serde::Serialize;
+
+use super::block::Block;
+
+/// Why groups are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldReason {
+    /// The provider has not reported since this process started: its groups are those from before.
+    Restored,
+    /// The source was not read since this process started, though its provider has reported: its groups are those from
+    /// before.
+    Unread,
+    /// A reload replaced the provider, and the job does not know yet what the new one has in its place.
+    Replaced,
+}
+
+impl HoldReason {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Restored, Self::Unread, Self::Replaced];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::Unread => "unread",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// That something is held, why and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// Why.
+    pub reason: HoldReason,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+/// What of a provider's groups is held in a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Nothing.
+    #[default]
+    None,
+    /// All of them.
+    All(Hold),
+    /// Those of these sources.
+    Sources(Arc<BTreeMap<SourceId, Hold>>),
+}
+
+impl Held {
+    /// Whether and why groups of a source are held.
+    pub(super) fn of(&self, source: SourceId) -> Option<Hold> {
+        match self {
+            Self::None => None,
+            Self::All(hold) => Some(*hold),
+            Self::Sources(sources) => sources.get(&source).copied(),
+        }
+    }
+
+    /// Which groups of a block are held.
+    pub(super) fn mark(&self, block: &Block) -> Mark {
+        match self {
+            Self::None => Mark::default(),
+            Self::All(hold) => Mark::All(hold.reason),
+            Self::Sources(sources) => {
+                let held = block.groups().iter().map(|head| sources.get(&head.id.source).map(|hold| hold.reason));
+                let held: Box<[_]> = held.collect();
+                if held.iter().all(Option::is_none) { Mark::None } else { Mark::Groups(held) }
+            }
+        }
+    }
+}
+
+/// Which groups of a block counted as held when its entries were counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All(HoldReason),
+    /// For each group.
+    Groups(Box<[Option<HoldReason>]>),
+}
+
+impl Mark {
+    /// Whether and why a group is held.
+    pub(super) fn of(&self, group: usize) -> Option<HoldReason> {
+        match self {
+            Self::None => None,
+            Self::All(reason) => Some(*reason),
+            Self::Groups(groups) => groups.get(group).copied().flatten(),
+        }
+    }
+}
+
+/// Something of which a job knows nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The provider.
+    pub provider: ProviderKey,
+    /// The source, when the provider has reported and could not read this one. Otherwise the whole provider is missing.
+    pub source: Option<Arc<str>>,
+    /// Whether its time of grace is over: it no longer keeps the rest of the job from consumers.
+    pub overdue: bool,
+    /// Why the source could not be read; of a whole provider the manager knows.
+    pub report: Option<Report>,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.source {
+            None => write!(f, "{}", self.provider),
+            Some(source) => write!(f, "{} {source}", self.provider),
+        }
+    }
+}

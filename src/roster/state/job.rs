@@ -1,0 +1,477 @@
+//! A job at work: the blocks of its providers, what became of their entries, and what it holds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use rosterd_discovery::ProviderKey;
+use rosterd_model::{Labels, Names, SourceId};
+
+use super::provider::Provider;
+use super::turns::{Place, PlaceId, Turns};
+use super::{TOLD, Tally};
+use crate::roster::archive::BlockChange;
+use crate::roster::block::{Block, BlockId};
+use crate::roster::hold::{Held, Hold, HoldReason, Mark, Missing};
+use crate::roster::job::JobSpec;
+use crate::roster::pages::{Pages, Turn};
+use crate::roster::step::Reason;
+use crate::roster::target::{Entry, Workbench, populate};
+use crate::roster::tree::Tree;
+use crate::roster::view::{Counts, JobView, Knowledge, Worked};
+
+/// The providers, by key.
+pub(super) type Providers = BTreeMap<ProviderKey, Provider>;
+
+/// What all relabelling shares, and notes.
+pub(super) struct Work<'a> {
+    pub(super) bench: &'a mut Workbench,
+    pub(super) tally: &'a mut Tally,
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) spec: Arc<JobSpec>,
+    /// The blocks of each of its providers, those it holds among them.
+    blocks: BTreeMap<ProviderKey, Tree<BlockId, Worked>>,
+    pub(super) pages: Pages,
+    counts: Counts,
+    names: Names,
+    /// Providers that a reload replaced, as far as the new ones have not told what is in their place.
+    pub(super) former: BTreeMap<ProviderKey, Former>,
+}
+
+/// What a job holds of a provider that a reload replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Former {
+    pub(super) hold: Hold,
+    /// These sources alone: the new provider has reported, but could not read them yet.
+    only: Option<BTreeSet<SourceId>>,
+}
+
+/// A block of a job that comes, changes or goes.
+#[derive(Debug)]
+pub(super) struct Piece {
+    provider: ProviderKey,
+    id: BlockId,
+    after: Option<(Arc<Block>, Mark)>,
+    reason: Reason,
+}
+
+/// An entry of a block that was there.
+#[derive(Debug)]
+struct Old {
+    entry: Entry,
+    held: Option<HoldReason>,
+    place: PlaceId,
+}
+
+impl Former {
+    /// All of it.
+    pub(super) fn all(hold: Hold) -> Self {
+        Self { hold, only: None }
+    }
+
+    /// What of a block is held.
+    fn part(&self, block: &Arc<Block>) -> Option<Arc<Block>> {
+        match &self.only {
+            None => Some(Arc::clone(block)),
+            Some(sources) => block.only(|id| sources.contains(&id.source)).map(Arc::new),
+        }
+    }
+}
+
+impl Job {
+    pub(super) fn new(spec: JobSpec) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            blocks: BTreeMap::new(),
+            pages: Pages::default(),
+            counts: Counts::default(),
+            names: Names::new(),
+            former: BTreeMap::new(),
+        }
+    }
+
+    /// What of the given former providers the job has to hold now: all, as long as nothing is known of one that it has;
+    /// otherwise the sources that these could not read yet.
+    pub(super) fn held_of(
+        &self,
+        former: &BTreeMap<ProviderKey, Former>,
+        providers: &Providers,
+    ) -> BTreeMap<ProviderKey, Former> {
+        let own = || self.spec.providers.iter().filter_map(|key| Some((key, providers.get(key)?)));
+        // What has the same data has begun with it.
+        let adopted = |key: &ProviderKey| {
+            own().any(|(own, provider)| own.data() == key.data() && provider.knowledge != Knowledge::Unsynced)
+        };
+        let known = |key: &ProviderKey| {
+            providers.get(key).is_some_and(|provider| provider.knowledge != Knowledge::Unsynced) && !adopted(key)
+        };
+        let former = former.iter().filter(|(key, _)| known(key));
+        if own().any(|(_, provider)| provider.knowledge == Knowledge::Unsynced) {
+            return former.map(|(key, former)| (key.clone(), former.clone())).collect();
+        }
+        let narrowed = former.filter_map(|(key, former)| {
+            let missing = own().filter(|(own, _)| own.mechanism() == key.mechanism());
+            let missing: BTreeSet<_> = missing.flat_map(|(_, provider)| provider.missing.keys().copied()).collect();
+            let only = providers.get(key)?.archive.which_of(missing);
+            (!only.is_empty()).then(|| (key.clone(), Former { only: Some(only), ..former.clone() }))
+        });
+        narrowed.collect()
+    }
+
+    /// What of a provider's groups the job holds.
+    fn held(&self, key: &ProviderKey, provider: &Provider) -> Held {
+        self.former.get(key).map_or_else(|| provider.held(), |former| Held::All(former.hold))
+    }
+
+    /// Makes the job's blocks those of its providers and of what it holds.
+    pub(super) fn follow_providers(
+        &mut self,
+        providers: &Providers,
+        reason: Reason,
+        work: &mut Work<'_>,
+        turns: &mut Turns,
+    ) {
+        let mut pieces = Vec::new();
+        for (key, blocks) in &self.blocks {
+            if !self.spec.providers.contains(key) && !self.former.contains_key(key) {
+                pieces.extend(blocks.iter().map(|(id, _)| Piece::gone(key, *id, reason)));
+            }
+        }
+        let wanted: Vec<_> = self.spec.providers.iter().chain(self.former.keys()).cloned().collect();
+        for key in &wanted {
+            let Some(provider) = providers.get(key) else { continue };
+            let (held, known) = (self.held(key, provider), self.blocks.get(key));
+            for (id, block) in provider.archive.blocks() {
+                let part = match self.former.get(key) {
+                    None => Some(Arc::clone(block)),
+                    Some(former) => former.part(block),
+                };
+                match (known.and_then(|known| known.get(id)), part) {
+                    (None, None) => {}
+                    (Some(worked), Some(part)) if Arc::ptr_eq(&worked.block, &part) || worked.block == part => {}
+                    (_, Some(part)) => pieces.push(Piece::new(key, *id, part, &held, reason)),
+                    (Some(_), None) => pieces.push(Piece::gone(key, *id, reason)),
+                }
+            }
+        }
+        self.change(pieces, work, turns);
+        self.blocks.retain(|key, _| wanted.contains(key));
+        for key in &wanted {
+            let Some(provider) = providers.get(key) else { continue };
+            self.remark(key, &self.held(key, provider), reason, turns);
+        }
+    }
+
+    /// Takes changed blocks of a provider. What is held of those that did not change may be held no longer: `held_changed`.
+    pub(super) fn update(
+        &mut self,
+        key: &ProviderKey,
+        provider: &Provider,
+        changes: &[BlockChange],
+        held_changed: bool,
+        work: &mut Work<'_>,
+        turns: &mut Turns,
+    ) {
+        let held = self.held(key, provider);
+        let former = self.former.get(key);
+        let part = |block: &Arc<Block>| former.map_or_else(|| Some(Arc::clone(block)), |former| former.part(block));
+        let piece = |change: &BlockChange| match change.after.as_ref().and_then(part) {
+            Some(block) => Piece::new(key, change.id, block, &held, Reason::Source),
+            None => Piece::gone(key, change.id, Reason::Source),
+        };
+        let pieces = changes.iter().map(piece).collect();
+        self.change(pieces, work, turns);
+        if held_changed {
+            self.remark(key, &held, Reason::Source, turns);
+        }
+    }
+
+    /// What changed from an earlier state of the job that was relabelled by other rules.
+    pub(super) fn compare(&self, earlier: &Self, turns: &mut Turns) {
+        let reason = |key: &ProviderKey| match self.blocks.contains_key(key) && earlier.blocks.contains_key(key) {
+            true => Reason::Rules,
+            false => Reason::Reload,
+        };
+        self.each_target(reason, turns, |labels, slot_held| {
+            match earlier.pages.get(labels).map(|slot| slot.is_held()) {
+                None => Some(Turn::Added),
+                Some(before) if before == slot_held => None,
+                Some(true) => Some(Turn::Released),
+                Some(false) => Some(Turn::Held),
+            }
+        });
+        earlier.each_target(reason, turns, |labels, _| self.pages.get(labels).is_none().then_some(Turn::Removed));
+    }
+
+    /// That all its targets are gone.
+    pub(super) fn end(&self, turns: &mut Turns) {
+        self.each_target(|_| Reason::Reload, turns, |_, _| Some(Turn::Removed));
+    }
+
+    /// Notes what became of each target, once, where `turn` says that anything did.
+    fn each_target(
+        &self,
+        reason: impl Fn(&ProviderKey) -> Reason,
+        turns: &mut Turns,
+        turn: impl Fn(&Labels, bool) -> Option<Turn>,
+    ) {
+        let mut seen = HashSet::new();
+        for (key, blocks) in &self.blocks {
+            for (_, worked) in blocks.iter() {
+                for (group, head) in worked.block.groups().iter().enumerate() {
+                    let mut place = None;
+                    for entry in &worked.entries[worked.block.entries_of(group)] {
+                        let Entry::Active(labels) = entry else { continue };
+                        let Some(slot) = self.pages.get(labels) else { continue };
+                        let Some(turn) = turn(labels, slot.is_held()) else { continue };
+                        if slot.origins > 1 && !seen.insert(labels.clone()) {
+                            continue;
+                        }
+                        let place = *place.get_or_insert_with(|| {
+                            turns.place(|| Place {
+                                provider: key.clone(),
+                                source: head.id.source,
+                                reason: reason(key),
+                                block: Arc::clone(&worked.block),
+                            })
+                        });
+                        turns.note(Some(turn), labels, place);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
+    /// gone are counted out: a target that only moved is neither added nor removed.
+    fn change(&mut self, pieces: Vec<Piece>, work: &mut Work<'_>, turns: &mut Turns) {
+        let mut leftover = self.take_old(&pieces, turns);
+        for Piece { provider, id, after, reason } in pieces {
+            let Some((block, held)) = after else { continue };
+            let entries = self.entries(&provider, &block, &held, reason, &mut leftover, work, turns);
+            self.blocks.entry(provider).or_default().insert(id, Worked { block, entries, held });
+        }
+        for old in leftover.into_values().flatten() {
+            self.count_out(&old, turns);
+        }
+    }
+
+    /// The entries of the blocks as they were, by the hash of their discovered labels.
+    fn take_old(&mut self, pieces: &[Piece], turns: &mut Turns) -> HashMap<u64, Vec<Old>> {
+        let mut old: HashMap<u64, Vec<Old>> = HashMap::new();
+        for Piece { provider, id, reason, .. } in pieces {
+            let worked = self.blocks.get_mut(provider).and_then(|blocks| blocks.remove(id));
+            let Some(Worked { block, entries, held }) = worked else { continue };
+            for (group, head) in block.groups().iter().enumerate() {
+                let place = turns.place(|| Place {
+                    provider: provider.clone(),
+                    source: head.id.source,
+                    reason: *reason,
+                    block: Arc::clone(&block),
+                });
+                for index in block.entries_of(group) {
+                    let one = Old { entry: entries[index].clone(), held: held.of(group), place };
+                    old.entry(block.entries()[index]).or_default().push(one);
+                }
+            }
+        }
+        old
+    }
+
+    /// What becomes of the entries of a block: as before where the discovered labels are as before.
+    #[expect(clippy::too_many_arguments, reason = "they are what the entries of one block depend on")]
+    fn entries(
+        &mut self,
+        provider: &ProviderKey,
+        block: &Arc<Block>,
+        held: &Mark,
+        reason: Reason,
+        old: &mut HashMap<u64, Vec<Old>>,
+        work: &mut Work<'_>,
+        turns: &mut Turns,
+    ) -> Arc<[Entry]> {
+        let mut kept: Vec<Option<Old>> =
+            block.entries().iter().map(|hash| old.get_mut(hash).and_then(Vec::pop)).collect();
+        let unpacked = kept.iter().any(Option::is_none).then(|| block.unpack());
+        let mut raw = unpacked.iter().flat_map(|unpacked| unpacked.groups());
+        let mut entries = Vec::with_capacity(kept.len());
+        for (group, head) in block.groups().iter().enumerate() {
+            let (held, mut place) = (held.of(group), None);
+            let mut raw = raw.next().map(|group| group.entries());
+            for kept in &mut kept[block.entries_of(group)] {
+                let raw = raw.as_mut().and_then(Iterator::next);
+                if let Some(old) = kept.take_if(|old| old.held == held) {
+                    entries.push(old.entry);
+                    continue;
+                }
+                let place = *place.get_or_insert_with(|| {
+                    turns.place(|| Place {
+                        provider: provider.clone(),
+                        source: head.id.source,
+                        reason,
+                        block: Arc::clone(block),
+                    })
+                });
+                entries.push(match kept.take() {
+                    Some(old) => {
+                        self.mark(&old.entry, old.held, held, place, turns);
+                        old.entry
+                    }
+                    None => {
+                        raw.expect("a block has as many entries as it says").load(&mut work.bench.labels);
+                        let entry = self.relabelled(work);
+                        self.count_in(entry, held, place, turns)
+                    }
+                });
+            }
+        }
+        entries.into()
+    }
+
+    /// What relabelling makes of the labels on the bench.
+    fn relabelled(&mut self, work: &mut Work<'_>) -> Entry {
+        let entry = populate(work.bench, &self.spec, &mut self.names);
+        work.tally.relabelled += 1;
+        if let Entry::Failed(failure) = &entry {
+            work.tally.failed += 1;
+            if work.tally.failures.len() < TOLD {
+                work.tally.failures.push((Arc::clone(&self.spec.name), Arc::clone(failure)));
+            }
+        }
+        entry
+    }
+
+    fn count_in(&mut self, entry: Entry, held: Option<HoldReason>, place: PlaceId, turns: &mut Turns) -> Entry {
+        match entry {
+            Entry::Active(labels) => {
+                let (shared, turn) = self.pages.add(labels, held.is_some());
+                turns.note(turn, &shared, place);
+                self.counts.held.count_in(held);
+                Entry::Active(shared)
+            }
+            Entry::Dropped => {
+                self.counts.dropped += 1;
+                entry
+            }
+            Entry::Failed(_) => {
+                self.counts.failed += 1;
+                entry
+            }
+        }
+    }
+
+    fn count_out(&mut self, old: &Old, turns: &mut Turns) {
+        match &old.entry {
+            Entry::Active(labels) => {
+                turns.note(self.pages.remove(labels, old.held.is_some()), labels, old.place);
+                self.counts.held.count_out(old.held);
+            }
+            Entry::Dropped => self.counts.dropped -= 1,
+            Entry::Failed(_) => self.counts.failed -= 1,
+        }
+    }
+
+    /// Takes note of what else is held of a provider, in blocks that did not change.
+    fn remark(&mut self, key: &ProviderKey, held: &Held, reason: Reason, turns: &mut Turns) {
+        let Some(mut blocks) = self.blocks.remove(key) else { return };
+        let marks = blocks.iter().map(|(id, worked)| (*id, held.mark(&worked.block), &worked.held));
+        let other: Vec<_> = marks.filter(|(_, now, before)| now != *before).map(|(id, now, _)| (id, now)).collect();
+        for (id, now) in other {
+            let Some(worked) = blocks.get(&id).cloned() else { continue };
+            for (group, head) in worked.block.groups().iter().enumerate() {
+                let (before, now) = (worked.held.of(group), now.of(group));
+                if before == now {
+                    continue;
+                }
+                let place = turns.place(|| Place {
+                    provider: key.clone(),
+                    source: head.id.source,
+                    reason,
+                    block: Arc::clone(&worked.block),
+                });
+                for entry in &worked.entries[worked.block.entries_of(group)] {
+                    self.mark(entry, before, now, place, turns);
+                }
+            }
+            blocks.insert(id, Worked { held: now, ..worked });
+        }
+        self.blocks.insert(key.clone(), blocks);
+    }
+
+    /// Takes an entry as held for another reason, or as held no longer.
+    fn mark(
+        &mut self,
+        entry: &Entry,
+        before: Option<HoldReason>,
+        now: Option<HoldReason>,
+        place: PlaceId,
+        turns: &mut Turns,
+    ) {
+        let Entry::Active(labels) = entry else { return };
+        self.counts.held.count_out(before);
+        self.counts.held.count_in(now);
+        if before.is_some() != now.is_some() {
+            turns.note(self.pages.mark(labels, now.is_some()), labels, place);
+        }
+    }
+
+    /// What is missing of the job: providers that did not report, and sources that were never read and are not held.
+    fn missing(&self, providers: &Providers) -> Vec<Missing> {
+        let held = |source: &SourceId| {
+            self.former.values().any(|former| former.only.as_ref().is_some_and(|only| only.contains(source)))
+        };
+        let mut missing = Vec::new();
+        for key in &self.spec.providers {
+            let Some(provider) = providers.get(key) else { continue };
+            if provider.knowledge == Knowledge::Unsynced {
+                let overdue = provider.overdue;
+                missing.push(Missing { provider: key.clone(), source: None, overdue, report: None });
+                continue;
+            }
+            missing.extend(provider.missing.iter().filter(|(source, _)| !held(source)).map(|(_, source)| Missing {
+                provider: key.clone(),
+                source: Some(Arc::clone(&source.name)),
+                overdue: source.overdue,
+                report: source.report.clone(),
+            }));
+        }
+        missing
+    }
+
+    /// The job as others see it.
+    pub(super) fn view(&self, providers: &Providers) -> JobView {
+        let of = |key: &ProviderKey| Some((key.clone(), providers.get(key)?.knowledge));
+        let own = || self.spec.providers.iter().filter_map(|key| Some((key, providers.get(key)?)));
+        let order = self.spec.providers.iter().chain(self.former.keys());
+        let blocks = order.filter_map(|key| Some((key.clone(), self.blocks.get(key)?.clone())));
+        let held = self.spec.providers.iter().chain(self.former.keys());
+        let held = held.filter_map(|key| Some((key.clone(), self.held(key, providers.get(key)?))));
+        let targets = self.pages.len();
+        let held: BTreeMap<_, _> = held.filter(|(_, held)| *held != Held::None).collect();
+        JobView {
+            providers: self.spec.providers.iter().filter_map(of).collect(),
+            known: !self.former.is_empty()
+                || own().any(|(_, provider)| provider.is_known())
+                || self.spec.providers.is_empty(),
+            missing: self.missing(providers),
+            held,
+            spec: Arc::clone(&self.spec),
+            pages: self.pages.clone(),
+            blocks: blocks.collect(),
+            counts: Counts { targets, duplicates: self.pages.duplicates(), ..self.counts },
+        }
+    }
+}
+
+impl Piece {
+    fn new(provider: &ProviderKey, id: BlockId, block: Arc<Block>, held: &Held, reason: Reason) -> Self {
+        let mark = held.mark(&block);
+        Self { provider: provider.clone(), id, after: Some((block, mark)), reason }
+    }
+
+    fn gone(provider: &ProviderKey, id: BlockId, reason: Reason) -> Self {
+        Self { provider: provider.clone(), id, after: None, reason }
+    }
+}

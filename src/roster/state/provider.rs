@@ -1,0 +1,214 @@
+//! A provider as the roster knows it: its groups, its presence, and which of its sources are not simply read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd_discovery::{ProviderKey, UnreadSources, Update};
+use rosterd_model::{Report, SourceId};
+use tokio::time::Instant;
+
+use crate::roster::archive::{Archive, BlockChange, Edit};
+use crate::roster::block::{Block, BlockId};
+use crate::roster::clock::Now;
+use crate::roster::head::Head;
+use crate::roster::hold::{Held, Hold, HoldReason};
+use crate::roster::view::Knowledge;
+
+#[derive(Debug)]
+pub(super) struct Provider {
+    pub(super) archive: Archive,
+    pub(super) knowledge: Knowledge,
+    /// Whether a job of the configuration uses it; otherwise some job holds it.
+    pub(super) used: bool,
+    /// The jobs that use or hold it.
+    pub(super) users: BTreeSet<Arc<str>>,
+    /// When it became wanted: grace counts from there.
+    wanted: Now,
+    /// Whether it did not report within its time of grace.
+    pub(super) overdue: bool,
+    /// Sources that were never read and of which nothing is stored.
+    pub(super) missing: BTreeMap<SourceId, MissingSource>,
+    /// Sources that this process never read and of which groups are stored.
+    unread: Arc<BTreeMap<SourceId, Hold>>,
+    /// All sources that it could not read lately, as it told last.
+    told: Arc<UnreadSources>,
+    /// What is stored beside its blocks.
+    pub(super) head: Option<Head>,
+}
+
+/// A source of which nothing is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MissingSource {
+    pub(super) name: Arc<str>,
+    /// When it became wanted.
+    wanted: Instant,
+    /// Whether it could not be read within its time of grace.
+    pub(super) overdue: bool,
+    /// Why not, the last time.
+    pub(super) report: Option<Report>,
+}
+
+/// What an update did to a provider.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) changes: Vec<BlockChange>,
+    /// Whether something else is held or missing.
+    pub(super) presence_changed: bool,
+    /// Whether groups that are stored are held for another reason, or no longer.
+    pub(super) held_changed: bool,
+}
+
+impl Provider {
+    /// A provider of which nothing is known.
+    pub(super) fn unsynced(now: Now) -> Self {
+        Self {
+            archive: Archive::default(),
+            knowledge: Knowledge::Unsynced,
+            used: true,
+            users: BTreeSet::new(),
+            wanted: now,
+            overdue: false,
+            missing: BTreeMap::new(),
+            unread: Arc::default(),
+            told: Arc::default(),
+            head: None,
+        }
+    }
+
+    /// A provider of which this was stored, and what of it has to be stored anew.
+    pub(super) fn restored(
+        blocks: BTreeMap<BlockId, Arc<Block>>,
+        head: Option<Head>,
+        now: Now,
+    ) -> (Self, Vec<BlockChange>) {
+        let missing = head.iter().flat_map(|head| &head.missing).map(|(name, overdue)| {
+            let source = MissingSource { name: Arc::clone(name), wanted: now.instant, overdue: *overdue, report: None };
+            (SourceId::of(name), source)
+        });
+        let (missing, (archive, moved)) = (missing.collect(), Archive::restore(blocks));
+        (Self { archive, knowledge: Knowledge::Restored, missing, head, ..Self::unsynced(now) }, moved)
+    }
+
+    /// Whether anything is known of its targets, were it that there are none.
+    pub(super) fn is_known(&self) -> bool {
+        match self.knowledge {
+            Knowledge::Unsynced => false,
+            Knowledge::Restored => true,
+            Knowledge::Synced => self.missing.is_empty() || !self.archive.blocks().is_empty(),
+        }
+    }
+
+    /// What of its groups is held.
+    pub(super) fn held(&self) -> Held {
+        match self.knowledge {
+            Knowledge::Restored => Held::All(Hold { reason: HoldReason::Restored, since: self.wanted.wall }),
+            Knowledge::Unsynced | Knowledge::Synced if self.unread.is_empty() => Held::None,
+            Knowledge::Unsynced | Knowledge::Synced => Held::Sources(Arc::clone(&self.unread)),
+        }
+    }
+
+    /// Follows whether it is used. One that is not used reports no more, and begins anew when it is used again.
+    pub(super) fn set_used(&mut self, used: bool, now: Now) {
+        if used == self.used {
+            return;
+        }
+        self.used = used;
+        self.wanted = now;
+        self.overdue = false;
+        self.missing.values_mut().for_each(|source| source.wanted = now.instant);
+        self.told = Arc::default();
+        self.unread = Arc::default();
+        if self.knowledge == Knowledge::Synced {
+            self.knowledge = Knowledge::Restored;
+        }
+    }
+
+    /// Takes what it reports: what is stored of a source that could not be read stays until it can.
+    pub(super) fn take(&mut self, update: Update, now: Now) -> Taken {
+        let first = self.knowledge != Knowledge::Synced;
+        self.knowledge = Knowledge::Synced;
+        let was_read = |name: &Arc<str>| update.unread.get(name).is_none_or(|unread| unread.known);
+        let first_read = self.told.iter().filter(|(name, before)| !before.known && was_read(name));
+        let edit = Edit {
+            replaced: first_read.map(|(name, _)| SourceId::of(name)).collect(),
+            unread: update.unread.keys().map(|name| SourceId::of(name)).collect(),
+            whole: update.whole,
+            groups: update.groups,
+            gone: update.gone,
+        };
+        let changes = self.archive.apply(&edit);
+        let told = std::mem::replace(&mut self.told, update.unread);
+        if !first && told == self.told {
+            return Taken { changes, ..Taken::default() };
+        }
+        let before = (self.missing.clone(), Arc::clone(&self.unread));
+        self.sort_unread(first, now);
+        let held_changed = first || before.1 != self.unread;
+        Taken { changes, presence_changed: held_changed || before.0 != self.missing, held_changed }
+    }
+
+    /// Tells of the sources that this process never read which are held and which are missing.
+    fn sort_unread(&mut self, first: bool, now: Now) {
+        let never = self.told.iter().filter(|(_, unread)| !unread.known);
+        let never: Vec<_> = never.map(|(name, unread)| (SourceId::of(name), name, unread)).collect();
+        // Groups of a source that was never read were there before the first report, or are not there.
+        let stored = match first {
+            true => self.archive.which_of(never.iter().map(|(source, ..)| *source).collect()),
+            false => self.unread.keys().copied().collect(),
+        };
+        let (mut missing, mut unread) = (BTreeMap::new(), BTreeMap::new());
+        for (source, name, told) in never {
+            if stored.contains(&source) {
+                unread.insert(source, Hold { reason: HoldReason::Unread, since: told.since });
+                continue;
+            }
+            let before = self.missing.get(&source);
+            let wanted = if first { self.wanted.instant } else { now.instant };
+            missing.insert(
+                source,
+                MissingSource {
+                    name: Arc::clone(name),
+                    wanted: before.map_or(wanted, |before| before.wanted),
+                    overdue: before.is_some_and(|before| before.overdue),
+                    report: Some(told.report.clone()),
+                },
+            );
+        }
+        self.missing = missing;
+        self.unread = Arc::new(unread);
+    }
+
+    /// When the time of grace of something is over, if anything is waited for.
+    pub(super) fn deadline(&self, grace: Duration) -> Option<Instant> {
+        let own = (self.used && self.knowledge == Knowledge::Unsynced && !self.overdue).then_some(self.wanted.instant);
+        let sources = self.missing.values().filter(|source| self.used && !source.overdue);
+        own.into_iter().chain(sources.map(|source| source.wanted)).min().map(|wanted| wanted + grace)
+    }
+
+    /// Notes what did not come within its time of grace.
+    pub(super) fn pass(&mut self, grace: Duration, now: Now) {
+        self.overdue |= self.knowledge == Knowledge::Unsynced && self.wanted.instant + grace <= now.instant;
+        for source in self.missing.values_mut() {
+            source.overdue |= source.wanted + grace <= now.instant;
+        }
+    }
+
+    /// What has to be stored beside its blocks, if that is not what is stored.
+    pub(super) fn changed_head(&mut self) -> Option<Head> {
+        if self.knowledge == Knowledge::Unsynced {
+            return None;
+        }
+        let missing = self.missing.values().map(|source| (Arc::clone(&source.name), source.overdue)).collect();
+        let head = Head { jobs: self.users.clone(), missing };
+        (self.head.as_ref() != Some(&head)).then(|| self.head.insert(head).clone())
+    }
+}
+
+/// What is stored of a provider.
+#[derive(Debug)]
+pub(in crate::roster) struct Stored {
+    pub(in crate::roster) key: ProviderKey,
+    pub(in crate::roster) head: Head,
+    pub(in crate::roster) blocks: BTreeMap<BlockId, Arc<Block>>,
+}

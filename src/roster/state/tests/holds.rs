@@ -1,0 +1,234 @@
+//! What stays although nobody says so now, what is missing, and what time does to it.
+
+use super::*;
+use crate::roster::hold::HoldReason::{Replaced, Restored, Unread};
+
+/// An update of which some sources could not be read, and never were by this process.
+fn but(update: Update, unread: &[&str]) -> Update {
+    let unread: Vec<_> = unread.iter().map(|name| (*name, false)).collect();
+    Update { unread: failing(&unread), ..update }
+}
+
+fn view(state: &State, job: &str) -> Arc<JobView> {
+    Arc::clone(state.view().job(job).expect("the job exists"))
+}
+
+/// The targets that are held, by instance, as whoever reads entries sees them; fails where counts or slots disagree.
+fn held(state: &State, job: &str) -> Vec<(String, HoldReason)> {
+    let view = view(state, job);
+    let mut held = BTreeMap::new();
+    for block in view.blocks() {
+        for (index, entry) in block.entries().iter().enumerate() {
+            let crate::roster::target::Entry::Active(labels) = entry else { continue };
+            let hold = view.hold(block, index);
+            assert_eq!(hold.is_some(), view.slot(labels).is_some_and(|slot| slot.is_held()));
+            held.extend(hold.map(|hold| (labels.get("instance").unwrap_or_default().to_owned(), hold.reason)));
+        }
+    }
+    assert_eq!(view.pages().held(), held.len());
+    held.into_iter().collect()
+}
+
+fn all_held(instances: &[&str], reason: HoldReason) -> Vec<(String, HoldReason)> {
+    instances.iter().map(|instance| ((*instance).to_owned(), reason)).collect()
+}
+
+fn after(now: Now, seconds: u64) -> Now {
+    Now { instant: now.instant + Duration::from_secs(seconds), ..now }
+}
+
+#[test]
+fn a_source_that_cannot_be_read_after_a_restart_keeps_its_targets_marked() {
+    let mut state = restored();
+    assert_eq!(held(&state, "a"), all_held(&["h:1", "h:2"], Restored));
+    state.update(but(update("p/1", vec![group("s", &["h:1", "h:3"])], true), &["t"]), now());
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (3, all_held(&["h:2"], Unread)));
+    assert_eq!(view(&state, "a").counts().held.of(Unread), 1);
+    assert_eq!((view(&state, "a").servable(), view(&state, "a").missing()), (Ok(()), &[][..]), "it is known");
+    state.update(update("p/1", vec![group("t", &["h:2"])], false), now());
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (3, vec![]));
+}
+
+#[test]
+fn a_source_that_goes_stale_is_not_held() {
+    let mut state = restored();
+    state.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), now());
+    let stale = Update { unread: failing(&[("t", true)]), ..update("p/1", vec![], false) };
+    state.update(stale, now());
+    assert_eq!((instances(&state, "a").len(), held(&state, "a"), view(&state, "a").servable()), (2, vec![], Ok(())));
+}
+
+#[test]
+fn a_source_that_never_answers_keeps_the_others_away_for_the_time_of_grace() {
+    let (mut state, mut kept, start) = (State::default(), Kept::default(), now());
+    let jobs = || vec![job("a", &["p/1"], "[]")];
+    state.set_jobs(wanted(jobs()), start);
+    assert_eq!(state.deadline(), Some(start.instant + GRACE));
+    kept.take(state.update(but(update("p/1", vec![group("s", &["h:1"])], true), &["t"]), after(start, 10)));
+    let told = NotServable::Unsynced { job: "a".into(), missing: vec![missing("p/1", Some("t"), false)] };
+    assert_eq!((view(&state, "a").servable(), instances(&state, "a").len()), (Err(told), 1));
+    assert_eq!(state.deadline(), Some(start.instant + GRACE), "grace runs from when it was wanted");
+    kept.take(state.pass(after(start, 300)));
+    assert_eq!(view(&state, "a").servable(), Ok(()));
+    assert_eq!((view(&state, "a").missing(), state.deadline()), (&[missing("p/1", Some("t"), true)][..], None));
+
+    // After a restart it does not begin again.
+    let mut state = kept.restart(jobs());
+    assert_eq!((view(&state, "a").servable(), instances(&state, "a").len()), (Ok(()), 1));
+    state.update(but(update("p/1", vec![group("s", &["h:1"])], true), &["t"]), now());
+    assert_eq!(view(&state, "a").servable(), Ok(()));
+    state.update(update("p/1", vec![], false), now());
+    assert_eq!((view(&state, "a").servable(), view(&state, "a").missing()), (Ok(()), &[][..]));
+}
+
+#[test]
+fn of_two_providers_one_that_is_always_down_keeps_the_other_away_for_the_time_of_grace() {
+    let (mut state, start) = (State::default(), now());
+    state.set_jobs(wanted(vec![job("a", &["p/1", "p/2"], "[]")]), start);
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), start);
+    assert!(view(&state, "a").servable().is_err());
+    assert!(state.pass(after(start, 299)).jobs.is_empty());
+    let effect = state.pass(after(start, 300));
+    assert_eq!(effect.jobs.keys().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
+    assert_eq!((view(&state, "a").servable(), view(&state, "a").missing().len()), (Ok(()), 1));
+    // A reload that adds another one begins with the grace of that one.
+    state.set_jobs(wanted(vec![job("a", &["p/1", "p/2", "p/3"], "[]")]), after(start, 400));
+    let told = NotServable::Unsynced {
+        job: "a".into(),
+        missing: vec![missing("p/2", None, true), missing("p/3", None, false)],
+    };
+    assert_eq!(
+        (view(&state, "a").servable(), state.deadline()),
+        (Err(told), Some(start.instant + Duration::from_secs(700)))
+    );
+}
+
+#[test]
+fn a_job_of_which_nothing_is_known_is_never_served() {
+    let (mut state, start) = (State::default(), now());
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("b", &["p/2"], "[]")]), start);
+    state.update(but(update("p/2", vec![], true), &["t"]), start);
+    state.pass(after(start, 1000));
+    assert!(["a", "b"].iter().all(|job| view(&state, job).servable().is_err()));
+    state.update(update("p/2", vec![], false), start);
+    assert_eq!(view(&state, "b").servable(), Ok(()), "known to be empty");
+}
+
+#[test]
+fn a_reload_that_adds_a_source_which_never_answers_leaves_the_others() {
+    let (mut state, start) = (State::default(), now());
+    state.set_jobs(wanted(vec![job("a", &["dns/1"], "[]")]), start);
+    state.update(update("dns/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), start);
+    state.set_jobs(wanted(vec![job("a", &["dns/2"], "[]")]), start);
+    assert_eq!(held(&state, "a"), all_held(&["h:1", "h:2"], Replaced));
+    assert!(view(&state, "a").servable().is_err(), "the list stays away, nobody loses targets by it");
+    let effect =
+        state.update(but(update("dns/2", vec![group("s", &["h:1"]), group("t", &["h:3"])], true), &["u"]), start);
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned(), "h:3".to_owned()], vec![]));
+    assert_eq!(effect.forgotten, [key("dns/2"), key("dns/1")]);
+}
+
+#[test]
+fn a_source_that_the_new_provider_cannot_read_is_held_from_the_one_before() {
+    let (mut state, mut kept, start) = (State::default(), Kept::default(), now());
+    let jobs = || vec![job("a", &["dns/2"], "[]")];
+    kept.take(state.set_jobs(wanted(vec![job("a", &["dns/1"], "[]")]), start));
+    kept.take(state.update(update("dns/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), start));
+    kept.take(state.set_jobs(wanted(jobs()), start));
+    kept.take(state.update(but(update("dns/2", vec![group("s", &["h:3"])], true), &["t"]), start));
+    let expected = (vec!["h:2".to_owned(), "h:3".to_owned()], all_held(&["h:2"], Replaced));
+    assert_eq!((instances(&state, "a"), held(&state, "a")), expected);
+    assert_eq!(view(&state, "a").servable(), Ok(()), "what is held is not missing");
+    let mut state = kept.restart(jobs());
+    assert_eq!(instances(&state, "a"), expected.0, "also after a restart");
+    kept.take(state.update(but(update("dns/2", vec![group("s", &["h:3"])], true), &["t"]), now()));
+    assert_eq!((instances(&state, "a"), held(&state, "a")), expected);
+    kept.take(state.update(update("dns/2", vec![group("t", &["h:4"])], false), now()));
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:3".to_owned(), "h:4".to_owned()], vec![]));
+    assert_eq!(kept.0.keys().cloned().collect::<Vec<_>>(), [key("dns/2")]);
+}
+
+#[test]
+fn a_job_holds_what_a_replaced_provider_had_also_over_a_restart_and_no_other_job_does() {
+    let (mut state, mut kept, start) = (State::default(), Kept::default(), now());
+    // A rotated token: other data under another key.
+    let jobs = || vec![job("a", &["http/2"], "[]"), job("b", &["http/2"], "[]")];
+    kept.take(state.set_jobs(wanted(vec![job("a", &["http/1"], "[]")]), start));
+    kept.take(state.update(update("http/1", vec![group("s", &["h:1"])], true), start));
+    kept.take(state.set_jobs(wanted(jobs()), start));
+    let restart = kept.restart(jobs());
+    for mut state in [state, restart] {
+        assert_eq!((held(&state, "a"), instances(&state, "b")), (all_held(&["h:1"], Replaced), vec![]));
+        assert_eq!(view(&state, "a").counts().held.of(Replaced), 1);
+        state.pass(after(now(), 1000));
+        assert_eq!((view(&state, "a").servable(), view(&state, "b").servable().is_err()), (Ok(()), true));
+        // What comes late from the one before is not wanted any more.
+        assert!(state.update(update("http/1", vec![], true), start).jobs.is_empty());
+        let effect = state.update(update("http/2", vec![group("s", &["h:2"])], true), start);
+        assert_eq!((instances(&state, "a"), instances(&state, "b")), (vec!["h:2".to_owned()], vec!["h:2".to_owned()]));
+        assert_eq!((held(&state, "a"), effect.forgotten.contains(&key("http/1"))), (vec![], true));
+    }
+}
+
+#[test]
+fn what_is_held_follows_the_rules_of_the_job_as_they_are() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true), now());
+    let keep = "[{source_labels: [__address__], regex: 'h:1', action: keep}]";
+    state.set_jobs(wanted(vec![job("a", &["p/2"], keep)]), now());
+    assert_eq!(held(&state, "a"), all_held(&["h:1"], Replaced));
+}
+
+#[test]
+fn a_reload_back_takes_what_is_held_as_what_was_known_before() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    state.set_jobs(wanted(vec![job("a", &["p/2"], "[]")]), now());
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    assert_eq!((held(&state, "a"), state.restored()), (all_held(&["h:1"], Restored), 1));
+    assert!(state.update(update("p/1", vec![group("s", &["h:9"])], false), now()).jobs.is_empty(), "a late difference");
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    assert_eq!((held(&state, "a"), instances(&state, "a")), (vec![], vec!["h:1".to_owned()]));
+}
+
+#[test]
+fn a_provider_with_the_same_data_adopts_what_is_known() {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/12"], "[]")]), now()));
+    kept.take(state.update(update("p/12", vec![group("s", &["h:1"])], true), now()));
+    // After a restart with other intervals, and without one.
+    let mut jobs = vec![job("a", &["p/12-2"], "[]"), job("b", &["p/12-2"], "[]")];
+    let restart = kept.restart(jobs.clone());
+    let effect = state.set_jobs(wanted(jobs.split_off(0)), now());
+    assert_eq!((effect.jobs[&Arc::from("a")], effect.tally.relabelled), (Delta::default(), 1), "that of b alone");
+    assert_eq!(effect.forgotten, [key("p/12-2"), key("p/12")]);
+    for state in [state, restart] {
+        assert_eq!(
+            (held(&state, "a"), held(&state, "b")),
+            (all_held(&["h:1"], Restored), all_held(&["h:1"], Restored))
+        );
+        assert_eq!(view(&state, "a").servable(), Ok(()));
+    }
+    assert_eq!(kept.0.keys().cloned().collect::<Vec<_>>(), [key("p/12-2")]);
+}
+
+#[test]
+fn a_target_that_any_source_says_now_is_not_held() {
+    let mut state = restored();
+    state.set_jobs(wanted(vec![job("a", &["p/1", "p/2"], "[]")]), now());
+    state.update(update("p/2", vec![group("x", &["h:1"])], true), now());
+    assert_eq!(held(&state, "a"), all_held(&["h:2"], Restored));
+    assert_eq!(view(&state, "a").counts().held.of(Restored), 2, "entries are counted");
+    state.update(update("p/2", vec![], true), now());
+    assert_eq!(held(&state, "a"), all_held(&["h:1", "h:2"], Restored));
+}
+
+#[test]
+fn what_could_not_be_read_of_the_store_is_not_mixed_with_what_comes() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    assert_eq!((effect.forgotten, effect.blocks.len()), (vec![key("p/1")], 1));
+}

@@ -1,0 +1,216 @@
+//! What events change, target by target.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::roster::step::Difference;
+
+fn telling() -> State {
+    let mut state = State::default();
+    state.set_telling(true);
+    state
+}
+
+/// The differences of a job in words, sorted.
+fn words(effect: &Effect, job: &str) -> Vec<String> {
+    let step = effect.step.as_ref().expect("somebody follows");
+    let sources = step.jobs.iter().find(|step| &*step.name == job).map_or(&[][..], |step| &step.sources);
+    let instance = |labels: &rosterd_model::Labels| labels.get("instance").unwrap_or_default().to_owned();
+    let mut words = Vec::new();
+    for source in sources {
+        let place = format!("{} {} {:?}", source.provider, source.source_name().unwrap_or_default(), source.reason);
+        words.extend(source.differences.iter().map(|difference| match difference {
+            Difference::Added(labels) => format!("{place}: +{}", instance(labels)),
+            Difference::Removed(labels) => format!("{place}: -{}", instance(labels)),
+            Difference::Changed { from, to } => format!("{place}: {} > {}", instance(from), instance(to)),
+            Difference::Held(labels) => format!("{place}: held {}", instance(labels)),
+            Difference::Released(labels) => format!("{place}: released {}", instance(labels)),
+        }));
+    }
+    words.sort();
+    words
+}
+
+fn limits(effect: &Effect) -> Vec<Option<LimitStep>> {
+    effect.step.as_ref().map_or(Vec::new(), |step| step.jobs.iter().map(|job| job.limit).collect())
+}
+
+#[test]
+fn a_step_tells_each_target_with_its_source_and_the_reason() {
+    let mut state = telling();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    let effect = state.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), now());
+    assert_eq!(words(&effect, "a"), ["p/1 s Source: +h:1", "p/1 t Source: +h:2"]);
+    let effect = state.update(update("p/1", vec![group("s", &["h:1", "h:3"]), TargetGroup::gone("t")], false), now());
+    assert_eq!(words(&effect, "a"), ["p/1 s Source: +h:3", "p/1 t Source: -h:2"]);
+    let rules = "[{source_labels: [__address__], regex: 'h:1', action: keep}]";
+    let effect = state.set_jobs(wanted(vec![job("a", &["p/1"], rules)]), now());
+    assert_eq!(words(&effect, "a"), ["p/1 s Rules: -h:3"]);
+    let effect = state.set_jobs(wanted(vec![job("b", &["p/1"], "[]")]), now());
+    assert_eq!((words(&effect, "a"), words(&effect, "b").len()), (vec!["p/1 s Reload: -h:1".to_owned()], 2));
+    let step = effect.step.expect("somebody follows");
+    assert_eq!(
+        step.jobs.iter().map(|job| (&*job.name, job.view.is_some())).collect::<Vec<_>>(),
+        [("a", false), ("b", true)]
+    );
+}
+
+#[test]
+fn a_target_that_takes_the_place_of_one_with_its_address_is_a_change() {
+    let mut state = telling();
+    let rules = "[{source_labels: [__meta_zone, v], target_label: instance, separator: ''}]";
+    state.set_jobs(wanted(vec![job("a", &["p/1"], rules)]), now());
+    let of = |version: &str| {
+        let target = [("__address__", "h:1"), ("v", version)].into_iter().collect();
+        TargetGroup { source: "s".into(), targets: vec![target], ..TargetGroup::default() }
+    };
+    state.update(update("p/1", vec![of("1")], true), now());
+    let effect = state.update(update("p/1", vec![of("2")], false), now());
+    assert_eq!(words(&effect, "a"), ["p/1 s Source: 1 > 2"]);
+    // From another source it is another target.
+    let other = TargetGroup { source: "t".into(), ..of("3") };
+    let effect = state.update(update("p/1", vec![TargetGroup::gone("s"), other], false), now());
+    assert_eq!(words(&effect, "a"), ["p/1 s Source: -2", "p/1 t Source: +3"]);
+}
+
+#[test]
+fn holding_and_releasing_are_told() {
+    let mut state = telling();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true), now());
+    let effect = state.set_jobs(wanted(vec![job("a", &["p/2"], "[]")]), now());
+    assert_eq!(words(&effect, "a"), ["p/1 s Reload: held h:1", "p/1 s Reload: held h:2"]);
+    let effect = state.update(update("p/2", vec![group("x", &["h:1"])], true), now());
+    assert_eq!(words(&effect, "a"), ["p/1 s Reload: -h:2", "p/2 x Source: released h:1"]);
+}
+
+#[test]
+fn passing_the_target_limit_is_told_once_in_each_direction() {
+    let mut state = telling();
+    let mut spec = job("a", &["p/1"], "[]");
+    spec.limits.targets = 1;
+    state.set_jobs(wanted(vec![spec.clone()]), now());
+    let mut report =
+        |addresses: &[&str]| limits(&state.update(update("p/1", vec![group("s", addresses)], true), now()));
+    assert_eq!(report(&["h:1"]), [None]);
+    assert_eq!(report(&["h:1", "h:2"]), [Some(LimitStep::Exceeded { targets: 2, limit: 1 })]);
+    assert_eq!(report(&["h:1", "h:2", "h:3"]), [None]);
+    assert_eq!(report(&["h:1"]), [Some(LimitStep::Kept)]);
+}
+
+#[test]
+fn while_nobody_follows_no_differences_are_worked_out() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    assert!(effect.step.is_none() && effect.sources.is_empty());
+    assert_eq!((effect.jobs.len(), state.view().step), (1, 2), "but it is a step");
+}
+
+/// What a reader of steps knows: whether each target is held.
+type Picture = BTreeMap<String, bool>;
+
+fn follow(picture: &mut BTreeMap<Arc<str>, Picture>, effect: &Effect) {
+    for job in effect.step.iter().flat_map(|step| &step.jobs) {
+        let targets = picture.entry(Arc::clone(&job.name)).or_default();
+        for difference in job.sources.iter().flat_map(|source| &source.differences) {
+            let (gone, come) = match difference {
+                Difference::Added(to) => (None, Some((to, false))),
+                Difference::Removed(from) => (Some(from), None),
+                Difference::Changed { from, to } => (Some(from), Some((to, false))),
+                Difference::Held(labels) => (Some(labels), Some((labels, true))),
+                Difference::Released(labels) => (Some(labels), Some((labels, false))),
+            };
+            if let Some(gone) = gone {
+                assert!(targets.remove(&gone.to_string()).is_some(), "{gone} was not there");
+            }
+            if let Some((labels, held)) = come {
+                assert_eq!(targets.insert(labels.to_string(), held), None, "{labels} was there");
+            }
+        }
+        if job.view.is_none() {
+            assert!(targets.is_empty(), "all targets of a job that is gone are told");
+            picture.remove(&job.name);
+        }
+    }
+}
+
+fn seen(state: &State) -> BTreeMap<Arc<str>, Picture> {
+    let view = state.view();
+    let jobs = view.jobs().map(|job| {
+        let targets = job.targets().map(|slot| (slot.labels.to_string(), slot.is_held()));
+        (Arc::clone(&job.spec().name), targets.collect())
+    });
+    jobs.collect()
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Jobs(Vec<(u8, Vec<u8>, bool)>),
+    Update { provider: u8, groups: Vec<(u8, Vec<u8>)>, whole: bool, unread: Vec<u8> },
+    Restart,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let jobs = prop::collection::vec((0u8..3, prop::collection::vec(0u8..4, 0..3), any::<bool>()), 0..3);
+    let groups = prop::collection::vec((0u8..3, prop::collection::vec(0u8..5, 0..4)), 0..4);
+    let update = (0u8..4, groups, any::<bool>(), prop::collection::vec(0u8..3, 0..2));
+    let update = update.prop_map(|(provider, groups, whole, unread)| Event::Update { provider, groups, whole, unread });
+    prop::collection::vec(prop_oneof![2 => jobs.prop_map(Event::Jobs), 5 => update, 1 => Just(Event::Restart)], 1..20)
+}
+
+/// Jobs `a` to `c` with some of four providers, two of which have the same data.
+fn specs(jobs: &[(u8, Vec<u8>, bool)]) -> Vec<JobSpec> {
+    let by_name: BTreeMap<_, _> = jobs.iter().map(|(name, providers, drops)| (*name, (providers, *drops))).collect();
+    let spec = |(name, (providers, drops)): (u8, (&Vec<u8>, bool))| {
+        let names: BTreeSet<_> =
+            providers.iter().map(|number| ["p/1", "p/1-2", "p/3", "q/4"][usize::from(*number)]).collect();
+        let rules = if drops { "[{source_labels: [__address__], regex: 'h:1', action: drop}]" } else { "[]" };
+        job(["a", "b", "c"][usize::from(name)], &names.into_iter().collect::<Vec<_>>(), rules)
+    };
+    by_name.into_iter().map(spec).collect()
+}
+
+proptest! {
+    #[test]
+    fn whoever_follows_the_steps_knows_what_the_view_shows(events in events()) {
+        let (mut state, mut kept, mut picture, mut jobs) = (telling(), Kept::default(), BTreeMap::new(), Vec::new());
+        for event in events {
+            let effect = match event {
+                Event::Jobs(new) => {
+                    jobs = new;
+                    state.set_jobs(wanted(specs(&jobs)), now())
+                }
+                Event::Update { provider, groups, whole, unread } => {
+                    let provider = ["p/1", "p/1-2", "p/3", "q/4"][usize::from(provider)];
+                    // As the manager sends them: each source once, and none that could not be read.
+                    let groups: BTreeMap<_, _> = groups.into_iter().filter(|(source, _)| !unread.contains(source)).collect();
+                    let groups = groups.into_iter().map(|(source, ports)| {
+                        let addresses: Vec<_> = ports.iter().map(|port| format!("h:{port}")).collect();
+                        group(&format!("s{source}"), &addresses.iter().map(String::as_str).collect::<Vec<_>>())
+                    });
+                    let unread: Vec<_> = unread.iter().map(|source| (format!("s{source}"), false)).collect();
+                    let unread: Vec<_> = unread.iter().map(|(name, known)| (name.as_str(), *known)).collect();
+                    state.update(Update { unread: failing(&unread), ..update(provider, groups.collect(), whole) }, now())
+                }
+                Event::Restart => {
+                    let before = seen(&state);
+                    state = telling();
+                    picture.clear();
+                    let effect = state.set_jobs(Wanted { stored: kept.stored(), ..wanted(specs(&jobs)) }, now());
+                    for (job, targets) in before {
+                        let now = seen(&state).remove(&job).expect("the jobs are the same");
+                        prop_assert!(targets.keys().all(|target| now.contains_key(target)), "a restart loses nothing of {}", job);
+                    }
+                    effect
+                }
+            };
+            follow(&mut picture, &effect);
+            kept.take(effect);
+            prop_assert_eq!(&picture, &seen(&state));
+            let providers: BTreeSet<_> = kept.0.keys().cloned().collect();
+            let held: BTreeSet<_> = state.providers.iter().filter(|(_, it)| it.knowledge != Knowledge::Unsynced).map(|(key, _)| key.clone()).collect();
+            prop_assert_eq!(providers, held, "the store has what is known, and nothing else");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What happens to the targets of a job during an event, and what it comes to in the end. Pure.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rosterd_discovery::ProviderKey;
+use rosterd_model::labels::ADDRESS;
+use rosterd_model::{Labels, SourceId};
+
+use crate::roster::block::Block;
+use crate::roster::pages::{Pages, Turn};
+use crate::roster::step::{Difference, Reason, SourceStep};
+
+/// How many targets came and went in a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::roster) struct Delta {
+    pub(in crate::roster) added: u64,
+    pub(in crate::roster) removed: u64,
+}
+
+/// Where an entry comes from, and why it changes.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) provider: ProviderKey,
+    pub(super) source: SourceId,
+    pub(super) reason: Reason,
+    /// Holds the group.
+    pub(super) block: Arc<Block>,
+}
+
+/// The number of a place among those of an event.
+pub(super) type PlaceId = u32;
+
+/// Notes what happens to the targets of a job: counts, and where somebody wants to know, each of them.
+#[derive(Debug)]
+pub(super) struct Turns {
+    delta: Delta,
+    log: Option<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    before: Pages,
+    places: Vec<Place>,
+    turned: Vec<(Labels, PlaceId)>,
+    first: Option<Turn>,
+    /// Whether different things happened: then a target may be noted twice.
+    mixed: bool,
+}
+
+impl Turns {
+    /// Nothing happened yet to the targets as they are in `before`.
+    pub(super) fn new(before: &Pages, telling: bool) -> Self {
+        let log = || Log { before: before.clone(), places: Vec::new(), turned: Vec::new(), first: None, mixed: false };
+        Self { delta: Delta::default(), log: telling.then(log) }
+    }
+
+    /// Numbers a place.
+    pub(super) fn place(&mut self, place: impl FnOnce() -> Place) -> PlaceId {
+        let Some(log) = &mut self.log else { return 0 };
+        log.places.push(place());
+        PlaceId::try_from(log.places.len() - 1).expect("an event has far fewer than 2^32 groups")
+    }
+
+    /// Notes what became of a target by an entry of a place.
+    pub(super) fn note(&mut self, turn: Option<Turn>, labels: &Labels, place: PlaceId) {
+        let Some(turn) = turn else { return };
+        match turn {
+            Turn::Added => self.delta.added += 1,
+            Turn::Removed => self.delta.removed += 1,
+            Turn::Held | Turn::Released => {}
+        }
+        if let Some(log) = &mut self.log {
+            log.mixed |= log.first.replace(turn).is_some_and(|before| before != turn);
+            log.turned.push((labels.clone(), place));
+        }
+    }
+
+    /// What it comes to: counts, and the differences by source.
+    pub(super) fn finish(self, after: &Pages) -> (Delta, Vec<SourceStep>) {
+        (self.delta, self.log.map(|log| log.finish(after)).unwrap_or_default())
+    }
+}
+
+impl Log {
+    fn finish(self, after: &Pages) -> Vec<SourceStep> {
+        let (mut steps, mut index) = (Vec::new(), HashMap::new());
+        let mut seen = HashSet::new();
+        for (labels, place) in self.turned {
+            if self.mixed && !seen.insert(labels.clone()) {
+                continue;
+            }
+            let held = |pages: &Pages| pages.get(&labels).map(|slot| slot.is_held());
+            let differences: &[fn(Labels) -> Difference] = match (held(&self.before), held(after)) {
+                (None, Some(false)) => &[Difference::Added],
+                (None, Some(true)) => &[Difference::Added, Difference::Held],
+                (Some(_), None) => &[Difference::Removed],
+                (Some(false), Some(true)) => &[Difference::Held],
+                (Some(true), Some(false)) => &[Difference::Released],
+                (None, None) | (Some(_), Some(_)) => continue,
+            };
+            let place = &self.places[place as usize];
+            let at = match index.entry((place.provider.clone(), place.source, place.reason)) {
+                Entry::Occupied(at) => *at.get(),
+                Entry::Vacant(free) => {
+                    steps.push(SourceStep {
+                        provider: place.provider.clone(),
+                        source: place.source,
+                        reason: place.reason,
+                        differences: Vec::new(),
+                        block: Arc::clone(&place.block),
+                    });
+                    *free.insert(steps.len() - 1)
+                }
+            };
+            steps[at].differences.extend(differences.iter().map(|of| of(labels.clone())));
+        }
+        for step in &mut steps {
+            step.differences = paired(std::mem::take(&mut step.differences));
+        }
+        steps
+    }
+}
+
+/// Takes a target that went and one that came with the same address as one that changed.
+fn paired(differences: Vec<Difference>) -> Vec<Difference> {
+    let mut gone: HashMap<String, Vec<Labels>> = HashMap::new();
+    let address = |labels: &Labels| labels.get(ADDRESS).unwrap_or_default().to_owned();
+    if !differences.iter().any(|it| matches!(it, Difference::Added(_))) {
+        return differences;
+    }
+    for difference in &differences {
+        if let Difference::Removed(labels) = difference {
+            gone.entry(address(labels)).or_default().push(labels.clone());
+        }
+    }
+    if gone.is_empty() {
+        return differences;
+    }
+    let mut paired = Vec::with_capacity(differences.len());
+    for difference in differences {
+        match difference {
+            Difference::Removed(_) => {}
+            Difference::Added(to) => match gone.get_mut(&address(&to)).and_then(Vec::pop) {
+                Some(from) => paired.push(Difference::Changed { from, to }),
+                None => paired.push(Difference::Added(to)),
+            },
+            other => paired.push(other),
+        }
+    }
+    paired.extend(gone.into_values().flatten().map(Difference::Removed));
+    paired
+}
