@@ -1,11 +1,12 @@
 //! What is told of the roster, asked over a real socket.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
-use rosterd_discovery::{ProviderKey, ProviderStatus, Status, StatusHandle};
-use rosterd_model::{Priority, Report, Retry};
+use rosterd_discovery::{ProviderKey, ProviderStatus, Status, StatusHandle, Unread, Update};
+use rosterd_model::{Priority, Report, Retry, TargetGroup};
 use rosterd_testkit::{leak_checked_live, patience};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -337,5 +338,128 @@ fn the_overview_shows_jobs_and_providers_and_escapes_them() {
             assert_eq!(face.get(path).await.status(), StatusCode::OK, "{path}");
         }
         tokio::time::timeout(patience(), face.stop()).await.unwrap();
+    });
+}
+
+/// Waits until a path answers with this status.
+async fn until(face: &Face, path: &str, status: StatusCode) -> reqwest::Response {
+    let begun = Instant::now();
+    loop {
+        let response = face.get(path).await;
+        if response.status() == status {
+            return response;
+        }
+        assert!(begun.elapsed() < patience(), "{path} does not answer {status} in time");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// An update of `dns/2`, of which the name `b, c` could not be read.
+fn without_b(groups: Vec<TargetGroup>) -> Update {
+    let report = failing().status.last_error.unwrap().report;
+    let unread = Unread { since: SystemTime::UNIX_EPOCH, known: false, report };
+    let unread = Arc::new(BTreeMap::from([(Arc::from("b, c"), unread)]));
+    Update { unread, ..Update::everything(ProviderKey::new("dns/2"), groups) }
+}
+
+#[test]
+fn what_is_missing_for_long_is_named_beside_the_rest() {
+    leak_checked_live(async || {
+        let face = two_jobs().await;
+        face.updates.send(without_b(vec![group("a", &["c:1"])])).await.unwrap();
+        let mut views = face.handle.watch();
+        views.wait_for(|view| view.job("two").is_some_and(|job| !job.pages().is_empty())).await.unwrap();
+        let refused = face.get("/sd/two").await;
+        assert_eq!(
+            (refused.status(), refused.headers()["retry-after"].as_bytes()),
+            (StatusCode::SERVICE_UNAVAILABLE, &b"5"[..])
+        );
+        let body = json_of(refused).await;
+        let missing = &body["missing"][0];
+        assert_eq!(
+            (&missing["provider"], &missing["source"], &missing["overdue"], &missing["error"]["code"]),
+            (&json!("dns/2"), &json!("b, c"), &json!(false), &json!("sd_unreachable"))
+        );
+        // The end of grace is made by another one.
+        let jobs = || vec![job("one", "static/1", DROP_B), job("two", "dns/2", "[]")];
+        face.handle.set_jobs(jobs(), Duration::ZERO).await;
+        for path in ["/sd/two", "/sd"] {
+            let list = until(&face, path, StatusCode::OK).await;
+            assert_eq!(list.headers()["x-rosterd-missing"], "dns/2 b%2C%20c");
+            let tag = list.headers()["etag"].clone();
+            let again = face.request("GET", path).header("if-none-match", tag).send().await.unwrap();
+            assert_eq!(
+                (again.status(), &again.headers()["x-rosterd-missing"]),
+                (StatusCode::NOT_MODIFIED, &"dns/2 b%2C%20c".parse().unwrap())
+            );
+        }
+        assert!(!face.get("/sd/one").await.headers().contains_key("x-rosterd-missing"));
+        let pools = face.json("/api/v1/scrape_pools").await;
+        assert_eq!(pools["data"]["missing"]["two"][0]["overdue"], json!(true));
+        let ready = face.get("/-/ready").await.text().await.unwrap();
+        assert!(ready.contains("dns/2 (b, c) of two has not reported yet: cannot reach <dns>"), "{ready}");
+        let page = face.get("/").await.text().await.unwrap();
+        assert!(page.contains("synced, without dns/2 b, c, which has never reported"), "{page}");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_job_of_which_nothing_is_known_stays_away_and_the_cause_is_told() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.providers = Providers::new(|| vec![failing()])).await;
+        face.handle.set_jobs(vec![job("two", "dns/2", "[]")], Duration::ZERO).await;
+        let mut views = face.handle.watch();
+        views.wait_for(|view| view.jobs().any(|job| job.missing().iter().any(|it| it.overdue))).await.unwrap();
+        let refused = face.get("/sd/two").await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = json_of(refused).await;
+        assert_eq!(
+            (&body["missing"][0]["overdue"], &body["missing"][0]["error"]["code"]),
+            (&json!(true), &json!("sd_unreachable"))
+        );
+        let ready = face.get("/-/ready").await.text().await.unwrap();
+        assert!(ready.contains("dns/2 of two has not reported yet: cannot reach <dns>"), "{ready}");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn held_targets_are_marked_wherever_targets_are_shown() {
+    leak_checked_live(async || {
+        let face = two_jobs().await;
+        face.report("dns/2", vec![group("s", &["c:1", "c:2"])]).await;
+        let jobs = || vec![job("one", "static/1", DROP_B), job("two", "dns/3", "[]")];
+        face.handle.set_jobs(jobs(), Duration::ZERO).await;
+        let list = until(&face, "/sd/two", StatusCode::OK).await;
+        assert_eq!(list.headers()["x-rosterd-missing"], "dns/3");
+        assert_eq!(json_of(list).await.as_array().unwrap().len(), 2);
+        let answer = face.json("/api/v1/targets").await;
+        let targets = answer["data"]["activeTargets"].as_array().unwrap();
+        let held: Vec<_> = targets.iter().map(|target| target["held"]["reason"].clone()).collect();
+        assert_eq!(held, [Value::Null, json!("replaced"), json!("replaced")]);
+        assert!(targets[1]["held"]["since"].as_str().unwrap().ends_with('Z'));
+        // Pages go on where the one before ended, also among what is held.
+        let mut cursor = String::new();
+        let mut paged = Vec::new();
+        while let Value::String(next) = {
+            let page = face.json(&format!("/api/v1/targets?state=active&limit=1{cursor}")).await;
+            paged.extend(addresses(&page, "activeTargets"));
+            page["data"]["nextCursor"].clone()
+        } {
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(paged, ["a:1", "c:1", "c:2"]);
+        let page = face.get("/targets?job=two").await.text().await.unwrap();
+        assert_eq!(page.matches("of the configuration before, the new one has not reported yet").count(), 2, "{page}");
+        let page = face.get("/").await.text().await.unwrap();
+        assert!(page.contains("; 2 targets are held"), "{page}");
+        face.report("dns/3", vec![group("s", &["c:1"])]).await;
+        let answer = face.json("/api/v1/targets?scrapePool=two").await;
+        assert_eq!(
+            (addresses(&answer, "activeTargets"), answer["data"]["activeTargets"][0].get("held")),
+            (vec!["c:1".to_owned()], None)
+        );
+        face.stop().await;
     });
 }

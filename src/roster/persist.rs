@@ -256,3 +256,6 @@ fn head(key: &ProviderKey, bytes: &[u8]) -> Option<Head> {
     })
     .ok()
 }
+
+#[cfg(test)]
+mod tests;

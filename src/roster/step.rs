@@ -152,6 +152,8 @@ impl Steps {
     }
 
     fn picture(&mut self) -> News {
+        // Steps until now are in the picture: none of them has to be passed over, or kept until then.
+        self.steps = self.steps.as_ref().map(broadcast::Receiver::resubscribe);
         let view = Arc::clone(&self.views.borrow());
         self.known = Some(view.step);
         News::Picture(view)
@@ -192,5 +194,89 @@ impl Lectern {
         // Subscribed before the picture is taken: what comes in between is told twice, and passed over.
         let steps = self.0.upgrade().map(|sender| sender.subscribe());
         Steps { views, steps, known: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_testkit::leak_checked;
+
+    use super::*;
+
+    /// An owner that takes empty steps.
+    struct Owner {
+        teller: Teller,
+        views: watch::Sender<Arc<RosterView>>,
+    }
+
+    impl Owner {
+        fn new() -> Self {
+            Self { teller: Teller::new(), views: watch::Sender::default() }
+        }
+
+        fn follow(&self) -> Steps {
+            self.teller.lectern().follow(self.views.subscribe())
+        }
+
+        fn step(&self, told: bool) {
+            let number = self.views.borrow().step + 1;
+            self.views.send_replace(Arc::new(RosterView { step: number, ..RosterView::default() }));
+            self.teller.tell(told.then_some(Step { number, jobs: Vec::new() }));
+        }
+    }
+
+    async fn next(steps: &mut Steps) -> Option<(&'static str, u64)> {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(60), steps.next()).await;
+        next.expect("there are news").map(|news| match news {
+            News::Picture(view) => ("picture", view.step),
+            News::Step(step) => ("step", step.number),
+        })
+    }
+
+    #[test]
+    fn steps_come_in_order_after_a_picture_until_the_roster_stops() {
+        leak_checked(|| async {
+            let owner = Owner::new();
+            owner.step(true);
+            let mut steps = owner.follow();
+            // Between following and the first news: it is in the picture.
+            owner.step(true);
+            assert_eq!(next(&mut steps).await, Some(("picture", 2)));
+            owner.step(true);
+            owner.step(true);
+            assert_eq!(next(&mut steps).await, Some(("step", 3)));
+            assert_eq!(next(&mut steps).await, Some(("step", 4)));
+            drop(owner);
+            assert_eq!(next(&mut steps).await, None);
+        });
+    }
+
+    #[test]
+    fn a_reader_that_falls_behind_gets_a_picture_and_goes_on_from_there() {
+        leak_checked(|| async {
+            let owner = Owner::new();
+            let mut steps = owner.follow();
+            assert_eq!(next(&mut steps).await, Some(("picture", 0)));
+            (0..3 * BEHIND).for_each(|_| owner.step(true));
+            assert_eq!(next(&mut steps).await, Some(("picture", 3 * BEHIND as u64)));
+            owner.step(true);
+            assert_eq!(next(&mut steps).await, Some(("step", 3 * BEHIND as u64 + 1)));
+        });
+    }
+
+    #[test]
+    fn a_step_whose_differences_were_not_worked_out_comes_as_a_picture() {
+        leak_checked(|| async {
+            let owner = Owner::new();
+            assert!(!owner.teller.is_heard());
+            let mut steps = owner.follow();
+            assert!(owner.teller.is_heard());
+            assert_eq!(next(&mut steps).await, Some(("picture", 0)));
+            owner.step(false);
+            owner.step(true);
+            assert_eq!(next(&mut steps).await, Some(("picture", 2)));
+            owner.step(true);
+            assert_eq!(next(&mut steps).await, Some(("step", 3)));
+        });
     }
 }

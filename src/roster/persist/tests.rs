@@ -1,0 +1,248 @@
+//! What outlives the process, with the real roster and a store that is slow or fails.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use rosterd_discovery::Update;
+use rosterd_model::TargetGroup;
+use rosterd_model::relabel::Rules;
+use rosterd_tasks::Stopper;
+use rosterd_testkit::leak_checked;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+
+use super::*;
+use crate::roster::metrics::Metrics;
+use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
+use crate::store::MemoryBlocks;
+
+const GRACE: Duration = Duration::from_secs(300);
+
+/// Keeps blocks in memory; writes wait for a permit, and fail while it is broken.
+#[derive(Debug)]
+struct Slow {
+    blocks: MemoryBlocks,
+    permits: Semaphore,
+    broken: AtomicBool,
+}
+
+impl Slow {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { blocks: MemoryBlocks::new(), permits: Semaphore::new(0), broken: AtomicBool::new(false) })
+    }
+}
+
+#[async_trait]
+impl Blocks for Slow {
+    async fn apply(&self, changes: Vec<BlocksChange>) -> Result<(), StoreError> {
+        self.permits.acquire().await.expect("it stays open").forget();
+        if self.broken.load(Ordering::Relaxed) {
+            let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(StoreError::Full { path: "x".into(), source });
+        }
+        self.blocks.apply(changes).await
+    }
+
+    async fn providers(&self) -> Result<Vec<String>, StoreError> {
+        self.blocks.providers().await
+    }
+
+    async fn blocks(&self, provider: &str, from: u64, limit: usize) -> Result<Vec<store::Block>, StoreError> {
+        self.blocks.blocks(provider, from, limit).await
+    }
+}
+
+struct Running {
+    stopper: Stopper,
+    updates: mpsc::Sender<Update>,
+    roster: RosterHandle,
+    store: Arc<Slow>,
+}
+
+impl Running {
+    async fn start(store: &Arc<Slow>, jobs: &[(&str, &str)]) -> Self {
+        let stopper = Stopper::new();
+        let metrics = Metrics::register(&prometheus::Registry::new()).expect("the registry is empty");
+        let (updates, received) = mpsc::channel(1);
+        let blocks: Arc<dyn Blocks> = Arc::clone(store) as _;
+        let roster = Roster::start(&stopper, blocks, metrics, Clock::system(), received);
+        let running = Self { stopper, updates, roster, store: Arc::clone(store) };
+        running.set_jobs(jobs).await;
+        running
+    }
+
+    async fn set_jobs(&self, jobs: &[(&str, &str)]) {
+        self.roster.set_jobs(jobs.iter().map(|(name, provider)| job(name, provider)).collect(), GRACE).await;
+    }
+
+    async fn report(&self, provider: &str, addresses: &[&str]) {
+        let mut views = self.roster.watch();
+        views.mark_unchanged();
+        let targets = addresses.iter().map(|it| [("__address__", *it)].into_iter().collect()).collect();
+        let group = TargetGroup { source: "s".into(), targets, ..TargetGroup::default() };
+        let groups = if addresses.is_empty() { Vec::new() } else { vec![group] };
+        self.updates.send(Update::everything(ProviderKey::new(provider), groups)).await.expect("the roster runs");
+        views.changed().await.expect("the roster runs");
+    }
+
+    /// The instances of a job; `None` if they may not be handed out.
+    fn served(&self, job: &str) -> Option<Vec<String>> {
+        let view = self.roster.view();
+        let job = view.job(job).expect("the job exists");
+        job.servable().ok()?;
+        Some(job.targets().map(|slot| slot.labels.get("instance").unwrap_or_default().to_owned()).collect())
+    }
+
+    /// Lets so many writes happen, and waits until the store has what `wanted` says.
+    async fn write(&self, writes: usize, wanted: &[&str]) {
+        self.store.permits.add_permits(writes);
+        let begun = Instant::now();
+        while self.store.providers().await.expect("it can be read") != wanted {
+            assert!(begun.elapsed() < Duration::from_secs(600), "not written in time");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Ends; the last write is let happen.
+    async fn stop(self) {
+        self.store.permits.add_permits(1);
+        assert!(self.stopper.stop(Duration::from_secs(5)).await.is_empty());
+        self.store.permits.forget_permits(usize::MAX >> 4);
+    }
+}
+
+fn job(name: &str, provider: &str) -> JobSpec {
+    JobSpec {
+        name: name.into(),
+        rules: Rules::compile(&[], Default::default()).expect("no rules compile"),
+        defaults: [("job", name), ("__scrape_interval__", "1m"), ("__scrape_timeout__", "10s")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        interval: "1m".to_owned(),
+        timeout: "10s".to_owned(),
+        params: BTreeMap::new(),
+        limits: Limits::default(),
+        providers: vec![ProviderKey::new(provider)],
+    }
+}
+
+fn list(instances: &[&str]) -> Option<Vec<String>> {
+    Some(instances.iter().map(|instance| (*instance).to_owned()).collect())
+}
+
+#[test]
+fn a_provider_that_comes_back_before_its_deletion_was_written_is_not_known_to_be_empty() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        it.report("p/1", &["h:1"]).await;
+        it.write(1, &["p/1"]).await;
+        it.set_jobs(&[]).await;
+        // The deletion waits, on its way to the store.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        it.set_jobs(&[("a", "p/1")]).await;
+        assert_eq!(it.served("a"), None, "it was forgotten");
+        it.write(1, &[]).await;
+        assert_eq!(it.served("a"), None);
+        it.stop().await;
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        assert_eq!(it.served("a"), None, "nor does a restart find it empty");
+        it.stop().await;
+    });
+}
+
+#[test]
+fn what_waits_to_be_written_is_restored_as_what_is_stored() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1"), ("b", "p/1")]).await;
+        it.report("p/1", &["h:1"]).await;
+        let (outbox, key) = (Outbox::default(), ProviderKey::new("p/1"));
+        it.write(1, &["p/1"]).await;
+        let stored = outbox.load(&*store, &key).await.expect("it can be read").expect("it was written");
+        // Over what is stored: another head, without a block.
+        let jobs: BTreeSet<Arc<str>> = ["c".into()].into();
+        let head = Head { jobs: jobs.clone(), ..Head::default() };
+        let gone = stored.blocks.keys().map(|id| (key.clone(), *id, None)).collect();
+        let mut effect = Effect::default();
+        (effect.heads, effect.blocks) = (vec![(key.clone(), head)], gone);
+        outbox.leave(&mut effect);
+        for _ in 0..2 {
+            let found = outbox.load(&*store, &key).await.expect("it can be read").expect("it reported");
+            assert_eq!((&found.head.jobs, found.blocks.len()), (&jobs, 0));
+            assert_eq!(
+                outbox.head(&*store, &key).await.expect("it can be read").map(|head| head.jobs),
+                Some(jobs.clone())
+            );
+            store.permits.add_permits(1);
+            outbox.write(&*store).await.expect("the store takes it");
+        }
+        effect.forgotten.push(key.clone());
+        outbox.leave(&mut effect);
+        assert!(outbox.load(&*store, &key).await.expect("it can be read").is_none());
+        assert!(outbox.providers(&*store).await.expect("it can be read").is_empty());
+        it.stop().await;
+    });
+}
+
+#[test]
+fn a_failure_of_the_store_loses_nothing() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        store.broken.store(true, Ordering::Relaxed);
+        it.report("p/1", &["h:1"]).await;
+        it.write(1, &[]).await;
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        it.report("p/1", &["h:2"]).await;
+        store.broken.store(false, Ordering::Relaxed);
+        it.write(2, &["p/1"]).await;
+        it.stop().await;
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        assert_eq!(it.served("a"), list(&["h:2"]));
+        it.stop().await;
+    });
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_reload_loses_no_target() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        it.report("p/1", &["h:1"]).await;
+        it.write(1, &["p/1"]).await;
+        it.set_jobs(&[("a", "q/2"), ("b", "q/2")]).await;
+        it.stop().await;
+        let it = Running::start(&store, &[("a", "q/2"), ("b", "q/2")]).await;
+        assert_eq!((it.served("a"), it.served("b")), (None, None));
+        // Past its time of grace; the timer is the roster's own.
+        tokio::time::sleep(GRACE + Duration::from_secs(1)).await;
+        assert_eq!((it.served("a"), it.served("b")), (list(&["h:1"]), None));
+        it.report("q/2", &[]).await;
+        assert_eq!((it.served("a"), it.served("b")), (list(&[]), list(&[])));
+        it.write(9, &["q/2"]).await;
+        it.stop().await;
+    });
+}
+
+#[test]
+fn a_configuration_that_changed_over_a_restart_holds_or_adopts_what_its_jobs_used() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1"), ("b", "p/7"), ("c", "p/8")]).await;
+        for (provider, address) in [("p/1", "h:1"), ("p/7", "h:7"), ("p/8", "h:8")] {
+            it.report(provider, &[address]).await;
+        }
+        it.write(3, &["p/1", "p/7", "p/8"]).await;
+        it.stop().await;
+        // Another token; another interval; no such job any more.
+        let it = Running::start(&store, &[("a", "p/2"), ("b", "p/7-2")]).await;
+        assert_eq!((it.served("a"), it.served("b")), (None, list(&["h:7"])));
+        let held = it.roster.view().job("a").expect("the job exists").pages().held();
+        assert_eq!(held, 1);
+        it.write(9, &["p/1", "p/7-2"]).await;
+        it.report("p/2", &["h:2"]).await;
+        it.write(9, &["p/2", "p/7-2"]).await;
+        it.stop().await;
+    });
+}
