@@ -37,6 +37,12 @@ pub enum ScrapeError {
         /// How many it may have.
         limit: usize,
     },
+    /// The scrape panicked: a fault of rosterd, which cost this scrape and what was remembered of the target's series.
+    #[error("the scrape panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
     /// The target asked to be left alone for a while, and is.
     #[error("left alone until it may be asked again")]
     Snoozing(#[source] Arc<ScrapeError>),
@@ -51,6 +57,7 @@ impl Coded for ScrapeError {
             Self::ContentType(_) => "scrape_content_type",
             Self::Ingest(error) => error.code(),
             Self::TargetLimit { .. } => "scrape_target_limit",
+            Self::Panicked { .. } => "scrape_panicked",
             Self::Snoozing(_) => "scrape_snoozing",
         }
     }
@@ -60,7 +67,9 @@ impl Coded for ScrapeError {
             Self::Fetch(error) => error.priority(),
             Self::Gzip => Priority::Remote,
             Self::Ingest(error) => error.priority(),
-            Self::BodySize { .. } | Self::ContentType(_) | Self::TargetLimit { .. } => Priority::Operator,
+            Self::BodySize { .. } | Self::ContentType(_) | Self::TargetLimit { .. } | Self::Panicked { .. } => {
+                Priority::Operator
+            }
             Self::Snoozing(_) => Priority::Retry,
         }
     }

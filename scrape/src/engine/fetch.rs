@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use rosterd_client::{ClientError, Connection, Fetch, Fetched};
 use rosterd_model::Labels;
 use rosterd_model::target::{Target, UNIX_SOCKET, scrape_url};
+use rosterd_tasks::Guard;
 use tokio::time::Instant;
 
 use super::entry::Entry;
@@ -45,10 +46,17 @@ pub(super) fn url(job: &Job, labels: &Labels) -> String {
     url
 }
 
-/// Begins the scrape of a target.
-pub(super) fn begin(entry: &mut Entry, ticket: Ticket) -> impl Future<Output = Fetching> + Send + use<> {
+/// Begins the scrape of a target. A panic in it is a failure of this scrape.
+pub(super) fn begin(entry: &mut Entry, ticket: Ticket, guard: Guard) -> impl Future<Output = Fetching> + Send + use<> {
     let connection = entry.connection.take().unwrap_or_default();
-    scrape(Arc::clone(&entry.job), entry.labels.clone(), entry.timeout, connection, ticket)
+    let scrape = scrape(Arc::clone(&entry.job), entry.labels.clone(), entry.timeout, connection, ticket);
+    async move {
+        guard.run(&"request of a scrape", scrape).await.unwrap_or_else(|panicked| Fetching {
+            ticket,
+            connection: Connection::default(),
+            result: Err(ScrapeError::Panicked { message: panicked.0 }),
+        })
+    }
 }
 
 async fn scrape(

@@ -5,6 +5,7 @@
 //! rest is its labels, its socket and what tells new series from old ones. A slow target is a future that waits and
 //! delays nobody.
 
+mod delivery; // from a scrape that ended to the sink; what a panic costs
 mod entry; // a target at rest
 mod fetch; // a scrape under way
 mod shard; // the loop
@@ -109,6 +110,7 @@ impl Engine {
                 statuses.clone(),
                 families.clone(),
                 received,
+                stopper.supervision().guard("scrape"),
             );
             // Which targets it has is known to nobody else.
             stopper.spawn_essential(("scrapes", number), shard.run(stopper.token().clone()));

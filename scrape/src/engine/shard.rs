@@ -10,15 +10,17 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rosterd_model::{Coded, Labels, Report, Retry};
+use rosterd_tasks::Guard;
 use tokio::sync::mpsc;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::delivery::Delivery;
 use super::entry::Entry;
 use super::fetch::{Body, Fetching, Ticket, begin, url};
-use super::take::{Intake, Taken};
+use super::take::Taken;
 use super::{Change, Clock, Command, key};
 use crate::error::ScrapeError;
 use crate::ingest::Families;
@@ -30,7 +32,6 @@ use crate::status::{Health, Statuses};
 /// The targets of one shard.
 pub(super) struct Shard {
     clock: Clock,
-    sink: Arc<dyn Sink>,
     metrics: Metrics,
     statuses: Statuses,
     commands: mpsc::Receiver<Command>,
@@ -40,7 +41,9 @@ pub(super) struct Shard {
     /// When targets are due: the time, the place and the generation. What is outdated is passed over.
     due: BinaryHeap<Reverse<(Instant, u32, u32)>>,
     generation: u32,
-    intake: Intake,
+    delivery: Delivery,
+    /// Catches panics of scrapes that are under way.
+    guard: Guard,
 }
 
 struct JobTargets {
@@ -65,10 +68,10 @@ impl Shard {
         statuses: Statuses,
         families: Families,
         commands: mpsc::Receiver<Command>,
+        guard: Guard,
     ) -> Self {
         Self {
             clock,
-            sink,
             metrics,
             statuses,
             commands,
@@ -77,7 +80,8 @@ impl Shard {
             jobs: HashMap::new(),
             due: BinaryHeap::new(),
             generation: 0,
-            intake: Intake::new(families),
+            delivery: Delivery::new(families, sink, guard.clone()),
+            guard,
         }
     }
 
@@ -107,9 +111,10 @@ impl Shard {
                 }
                 Event::Due => {
                     while let Some(ticket) = self.next_due() {
+                        let guard = self.guard.clone();
                         let Some(entry) = self.entry(ticket) else { continue };
                         // In a box: the socket remembers whom to wake, and with it all of a future that stands in the set itself.
-                        running.push(Box::pin(begin(entry, ticket)));
+                        running.push(Box::pin(begin(entry, ticket, guard)));
                         self.metrics.running.inc();
                     }
                 }
@@ -164,8 +169,7 @@ impl Shard {
     fn finish(&mut self, ticket: Ticket, result: Result<Body, ScrapeError>) {
         let Some(entry) = self.entries.get_mut(ticket.slot as usize).and_then(Option::as_mut) else { return };
         let at_ms = entry.grid.timestamp(ticket.wall);
-        let taken = self.intake.take(entry, result, at_ms, || ticket.started.elapsed().as_secs_f64());
-        self.sink.push(entry.key, self.intake.block());
+        let taken = self.delivery.scraped(entry, result, at_ms, || ticket.started.elapsed().as_secs_f64());
         note(entry, &taken, ticket, &self.statuses);
         let due = ticket.started + entry.grid.until_next_after(ticket.wall);
         let now = Instant::now();
@@ -198,7 +202,7 @@ impl Shard {
             for slot in targets.slots.values() {
                 if let Some(entry) = self.entries[*slot as usize].as_mut() {
                     entry.set_job(&job);
-                    replaced(&mut self.intake, &*self.sink, entry, &targets.job, wall);
+                    self.delivery.replaced(entry, &targets.job, milliseconds(wall));
                 }
             }
             targets.job = Arc::clone(&job);
@@ -216,7 +220,7 @@ impl Shard {
                 self.statuses.update(&job.name, labels.fingerprint(), |now| *now = status.unwrap_or_default());
                 let before_job = Arc::clone(&before.job);
                 entry.succeed(before);
-                replaced(&mut self.intake, &*self.sink, &entry, &before_job, wall);
+                self.delivery.replaced(&mut entry, &before_job, milliseconds(wall));
             }
             let slot = self.free.pop().unwrap_or_else(|| {
                 self.entries.push(None);
@@ -234,9 +238,7 @@ impl Shard {
         self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
         entry.job.metrics.targets.dec();
         if stale {
-            let at_ms = (self.clock.now() / 1_000_000) as i64;
-            self.intake.end(&mut entry, at_ms);
-            self.sink.push(entry.key, self.intake.block());
+            self.delivery.gone(&mut entry, milliseconds(self.clock.now()));
         }
     }
 
@@ -259,13 +261,9 @@ impl Shard {
     }
 }
 
-/// Marks automatic series as stale that a target does not have any more, now that its job is another one.
-fn replaced(intake: &mut Intake, sink: &dyn Sink, entry: &Entry, before: &Job, wall: u64) {
-    let (old, new) = (&before.rules, &entry.job.rules);
-    if old.external != new.external || old.extra_metrics != new.extra_metrics {
-        intake.replaced(entry, before, (wall / 1_000_000) as i64);
-        sink.push(entry.key, intake.block());
-    }
+/// Nanoseconds in milliseconds.
+fn milliseconds(wall: u64) -> i64 {
+    (wall / 1_000_000) as i64
 }
 
 /// Waits until a moment, by a timer that is set anew only when the moment is another one; for ever without one.

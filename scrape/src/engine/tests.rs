@@ -9,7 +9,7 @@ use rosterd_exposition::{Escaping, Protocol};
 use rosterd_model::Labels;
 use rosterd_ship::wire::{STALE, each_series};
 use rosterd_ship::{Block, Wants};
-use rosterd_tasks::stopper::Stopper;
+use rosterd_tasks::{Stopper, Supervision};
 use rosterd_testkit::{ScriptedServer, Step, eventually, leak_checked_live, patience};
 
 use super::{Change, Clock, Engine, Settings};
@@ -52,6 +52,26 @@ impl Notes {
     }
 }
 
+/// Panics at each series that is called `bad`, and passes on what else there is.
+struct Picky(Arc<Notes>);
+
+impl Sink for Picky {
+    fn wants(&self) -> Wants {
+        self.0.wants()
+    }
+
+    fn push(&self, key: u64, block: &Block) {
+        let mut bad = false;
+        each_series(&block.series, |series| {
+            let is_bad = series.labels().any(|label| label == ("__name__", "bad"));
+            bad |= is_bad && series.samples().any(|(value, _)| value.to_bits() != STALE.to_bits());
+        })
+        .unwrap();
+        assert!(!bad, "a bad series");
+        self.0.push(key, block);
+    }
+}
+
 /// An engine, and what it needs.
 struct Scene {
     engine: Engine,
@@ -63,10 +83,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (notes, registry, stopper) = (Arc::<Notes>::default(), Registry::new(), Stopper::new());
+        Self::with(2, Clock::system(), |notes| notes)
+    }
+
+    fn with<S: Sink>(shards: usize, clock: Clock, sink: impl FnOnce(Arc<Notes>) -> Arc<S>) -> Self {
+        let (notes, registry) = (Arc::<Notes>::default(), Registry::new());
+        let stopper = Stopper::under(&Supervision::register(&registry).unwrap());
         let metrics = Metrics::register(&registry).unwrap();
-        let sink: Arc<dyn Sink> = notes.clone();
-        let settings = Settings { shards: 2, clock: Clock::system() };
+        let sink: Arc<dyn Sink> = sink(notes.clone());
+        let settings = Settings { shards, clock };
         let engine = Engine::start(&settings, &sink, &metrics, &stopper);
         Self { engine, notes, metrics, registry, stopper }
     }
@@ -102,6 +127,14 @@ impl Scene {
         let statuses = self.engine.statuses();
         let is = || statuses.get("j", target).is_some_and(|status| status.health == health);
         eventually(patience(), &format!("the target is {health:?}"), is).await;
+    }
+
+    /// The value of a counter that has one label.
+    fn counter(&self, name: &str, label: &str) -> f64 {
+        let families = self.registry.gather();
+        let metrics = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+        let mut found = metrics.filter(|metric| metric.get_label().last().is_some_and(|last| last.value() == label));
+        found.next().map_or(0.0, |metric| metric.get_counter().get_value())
     }
 
     async fn end(self) {
@@ -321,5 +354,70 @@ fn the_end_marks_everything_as_stale_if_it_is_asked_to() {
             assert_eq!((scene.notes.has("a stale"), scene.notes.has("up stale")), (stale, stale));
             scene.end().await;
         }
+    });
+}
+
+#[test]
+fn a_panic_costs_one_scrape_and_the_target_is_down_until_the_next_good_one() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([
+            text(Step::get("/bad"), "good 1\n"),
+            text(Step::get("/bad"), "good 2\nbad 1\n"),
+            text(Step::get("/bad").any_times(), "good 3\n"),
+            text(Step::get("/neighbour").any_times(), "neighbour 1\n"),
+        ])
+        .await;
+        // One shard: all targets are neighbours.
+        let scene = Scene::with(1, Clock::system(), |notes| Arc::new(Picky(notes)));
+        let job = scene.job(|_| {});
+        let (bad, neighbour) = (target(&server, "/bad", "250ms"), target(&server, "/neighbour", "50ms"));
+        scene.targets(&job, std::slice::from_ref(&bad), &[]).await;
+        scene.wait_health(&bad, Health::Down).await;
+        let error = scene.engine.statuses().get("j", &bad).unwrap().error.unwrap();
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("scrape_panicked", "the scrape panicked: a bad series")
+        );
+        scene.targets(&job, std::slice::from_ref(&neighbour), &[]).await;
+        scene.wait("neighbour 1").await;
+        scene.wait("good 3").await;
+        scene.wait_health(&bad, Health::Up).await;
+        let lines = scene.notes.of(&["good", "bad", "scrape_series_added"]);
+        let good: Vec<_> = lines.iter().filter(|line| line.starts_with("good")).take(3).collect();
+        assert_eq!(good, ["good 1", "good stale", "good 3"], "{lines:?}");
+        assert_eq!(scene.counter("rosterd_task_panics_total", "scrape"), 1.0);
+        assert_eq!(scene.counter("rosterd_scrapes_total", "scrape_panicked"), 1.0);
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
+fn a_target_whose_every_scrape_panics_is_told_down_each_time_and_can_go() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([text(Step::get("/metrics").any_times(), "bad 1\n")]).await;
+        let scene = Scene::with(1, Clock::system(), |notes| Arc::new(Picky(notes)));
+        let (job, target) = (scene.job(|_| {}), target(&server, "/metrics", "50ms"));
+        scene.targets(&job, std::slice::from_ref(&target), &[]).await;
+        let downs = || scene.notes.0.lock().unwrap().iter().filter(|line| *line == "up 0").count();
+        eventually(patience(), "up is told at each interval", || downs() >= 3).await;
+        scene.targets(&job, &[], std::slice::from_ref(&target)).await;
+        eventually(patience(), "the target is gone", || scene.engine.statuses().get("j", &target).is_none()).await;
+        assert!(scene.counter("rosterd_task_panics_total", "scrape") >= 3.0);
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
+fn a_shard_that_dies_is_fatal() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([]).await;
+        let scene = Scene::with(1, Clock::new(|| panic!("no time")), |notes| notes);
+        scene.targets(&scene.job(|_| {}), &[target(&server, "/metrics", "50ms")], &[]).await;
+        let fatal = scene.stopper.supervision().fatal().await;
+        assert_eq!((fatal.task, fatal.message.as_str()), ("scrapes", "no time"));
+        scene.end().await;
+        drop(server);
     });
 }

@@ -15,6 +15,12 @@ pub enum IngestError {
         /// The limit.
         limit: usize,
     },
+    /// The samples with all their labels take more than a block holds.
+    #[error("the samples of the scrape take more than {limit} bytes with their labels")]
+    BlockSize {
+        /// The limit.
+        limit: usize,
+    },
     /// A native histogram has more buckets than `native_histogram_bucket_limit`, at any resolution.
     #[error("histogram bucket limit exceeded: {metric:?} has more than {limit} buckets at any resolution")]
     BucketLimit {
@@ -69,6 +75,7 @@ impl Coded for IngestError {
         match self {
             Self::Parse(_) => "scrape_exposition_invalid",
             Self::SampleLimit { .. } => "scrape_sample_limit",
+            Self::BlockSize { .. } => "scrape_block_size",
             Self::BucketLimit { .. } => "scrape_bucket_limit",
             Self::Histogram { .. } => "scrape_histogram_invalid",
             Self::LabelLimit { .. } => "scrape_label_limit",
@@ -80,7 +87,9 @@ impl Coded for IngestError {
 
     fn priority(&self) -> Priority {
         match self {
-            Self::SampleLimit { .. } | Self::BucketLimit { .. } | Self::LabelLimit { .. } => Priority::Operator,
+            Self::SampleLimit { .. } | Self::BlockSize { .. } | Self::BucketLimit { .. } | Self::LabelLimit { .. } => {
+                Priority::Operator
+            }
             _ => Priority::Remote,
         }
     }

@@ -19,6 +19,17 @@ use super::{IngestError, Rules, Track};
 /// Samples this far in the future are refused, as by Prometheus.
 pub(super) const AHEAD_MS: i64 = 10 * 60 * 1000;
 
+/// How many bytes series and labels of a scrape may take. What stands behind them, such as stale markers of as many series
+/// before, stays within what a [`Span`] can tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room(pub(super) usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(1 << 30)
+    }
+}
+
 /// What a scrape held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ingested {
@@ -68,6 +79,7 @@ pub struct Bench {
     /// The sample field of this scrape, but for the value.
     pub(super) tail: Vec<u8>,
     pub(super) packer: Packer,
+    pub(super) room: Room,
 }
 
 /// Where labels stand: in the block or aside. One word, because it is written for each sample.
@@ -243,6 +255,9 @@ impl Bench {
                     continue;
                 }
                 None => return Ok(()),
+            }
+            if self.block.series.len().max(self.aside.len()) > self.room.0 {
+                return Err(IngestError::BlockSize { limit: self.room.0 });
             }
             self.expect(track, pass);
         }

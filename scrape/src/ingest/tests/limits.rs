@@ -37,6 +37,18 @@ fn limits_refuse_the_whole_scrape() {
 }
 
 #[test]
+fn more_than_a_block_holds_is_refused_before_its_places_cannot_be_told_any_more() {
+    let mut scraped = Scraped::default();
+    scraped.good("a 1\n", 5);
+    scraped.bench.room = Room(1000);
+    let body: String = (0..100).map(|number| format!("series_{number:03} 1\n")).collect();
+    let (error, ingested) = scraped.ingest(&body, 10).expect_err("it takes some 5 KB");
+    assert_eq!(error, IngestError::BlockSize { limit: 1000 });
+    assert!(ingested.scraped < 30, "it was not read to its end: {ingested:?}");
+    assert!(scraped.ingest("a 1\n", 20).is_ok(), "the next scrape is as good as ever");
+}
+
+#[test]
 fn the_sample_limit_counts_what_relabelling_keeps() {
     let relabel = rules("[{source_labels: [__name__], regex: noise, action: drop}]");
     let mut scraped = Scraped::with(Rules { relabel, sample_limit: 2, ..Rules::default() });

@@ -1,0 +1,110 @@
+//! From a scrape that ended to the sink. A panic on the way costs this scrape, and nothing else: memory that is half
+//! written is made anew, and so is what is remembered of the target.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rosterd_model::Labels;
+use rosterd_tasks::{Guard, Panicked};
+
+use super::entry::Entry;
+use super::fetch::{Body, url};
+use super::take::{Intake, Taken};
+use crate::error::ScrapeError;
+use crate::ingest::{Families, Report, Track};
+use crate::job::Job;
+use crate::sink::Sink;
+
+/// Turns what scrapes gave into samples, one scrape after the other, and hands them on.
+pub(super) struct Delivery {
+    intake: Intake,
+    families: Families,
+    sink: Arc<dyn Sink>,
+    guard: Guard,
+}
+
+/// Names a target in the log.
+struct Named(Arc<Job>, Labels);
+
+impl Named {
+    fn of(entry: &Entry) -> Self {
+        Self(Arc::clone(&entry.job), entry.labels.clone())
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "scrape of {}", url(&self.0, &self.1))
+    }
+}
+
+impl Delivery {
+    pub(super) fn new(families: Families, sink: Arc<dyn Sink>, guard: Guard) -> Self {
+        Self { intake: Intake::new(families.clone()), families, sink, guard }
+    }
+
+    /// Hands on what a scrape gave, and says what it came to.
+    pub(super) fn scraped(
+        &mut self,
+        entry: &mut Entry,
+        fetched: Result<Body, ScrapeError>,
+        at_ms: i64,
+        seconds: impl Fn() -> f64,
+    ) -> Taken {
+        let panicked = match self.try_scraped(entry, fetched, at_ms, &seconds) {
+            Ok(taken) => return taken,
+            Err(panicked) => panicked,
+        };
+        let failed = || ScrapeError::Panicked { message: panicked.0.clone() };
+        // The series that are known are stale, unless it is they that cannot be told.
+        let taken = self.try_scraped(entry, Err(failed()), at_ms, &seconds).unwrap_or_else(|_| {
+            let report =
+                Report { seconds: seconds(), timeout_seconds: entry.timeout.as_secs_f64(), ..Report::default() };
+            Taken { error: Some(failed()), report }
+        });
+        entry.track = Track::default();
+        taken
+    }
+
+    fn try_scraped(
+        &mut self,
+        entry: &mut Entry,
+        fetched: Result<Body, ScrapeError>,
+        at_ms: i64,
+        seconds: impl Fn() -> f64,
+    ) -> Result<Taken, Panicked> {
+        self.guarded(entry, |intake, entry| intake.take(entry, fetched, at_ms, seconds))
+    }
+
+    /// Marks automatic series as stale that a target does not have any more, now that its job is another one.
+    pub(super) fn replaced(&mut self, entry: &mut Entry, before: &Job, at_ms: i64) {
+        let (old, new) = (&before.rules, &entry.job.rules);
+        if old.external != new.external || old.extra_metrics != new.extra_metrics {
+            // Logged and counted is all there is to do about a panic, here and below.
+            self.guarded(entry, |intake, entry| intake.replaced(entry, before, at_ms)).ok();
+        }
+    }
+
+    /// Marks everything that a target had as stale: it is gone.
+    pub(super) fn gone(&mut self, entry: &mut Entry, at_ms: i64) {
+        self.guarded(entry, |intake, entry| intake.end(entry, at_ms)).ok();
+    }
+
+    fn guarded<T>(
+        &mut self,
+        entry: &mut Entry,
+        fill: impl FnOnce(&mut Intake, &mut Entry) -> T,
+    ) -> Result<T, Panicked> {
+        let name = Named::of(entry);
+        let Self { intake, sink, .. } = self;
+        let result = self.guard.call(&name, || {
+            let filled = fill(intake, entry);
+            sink.push(entry.key, intake.block());
+            filled
+        });
+        if result.is_err() {
+            self.intake = Intake::new(self.families.clone());
+        }
+        result
+    }
+}
