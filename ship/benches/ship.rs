@@ -62,7 +62,7 @@ async fn measure(message: Message, compression: Compression) {
             }
         }
     }
-    shipper.shutdown(Duration::from_secs(60)).await;
+    shipper.shutdown(tokio::time::Instant::now() + Duration::from_secs(60)).await;
     let (millions, took) = ((ROUNDS * TARGETS * u64::from(SERIES)) as f64 / 1e6, cpu() - before);
     let sum = |name: &str| -> f64 {
         let families = registry.gather();

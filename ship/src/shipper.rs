@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -21,6 +21,11 @@ use crate::metrics::Metrics;
 use crate::status::EndpointStatus;
 use crate::{Block, Wants, folder};
 
+/// How long an endpoint that another configuration takes out has to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The share of the time for a shutdown in which is sent what there is.
+const SENDING: f64 = 0.7;
+
 /// Sends what was scraped to all endpoints. Clones share them.
 #[derive(Clone)]
 pub struct Shipper(Arc<Shared>);
@@ -32,6 +37,8 @@ struct Shared {
     stopper: Stopper,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
     source: Arc<RwLock<Option<Source>>>,
+    /// Endpoints that a change takes out, until they have ended: a change that is dropped leaves them to the shutdown.
+    leaving: Mutex<Vec<Arc<Endpoint>>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -53,6 +60,7 @@ impl Shipper {
             stopper: stopper.child(),
             endpoints: RwLock::new(Arc::from([])),
             source: Arc::default(),
+            leaving: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         }))
     }
@@ -84,9 +92,11 @@ impl Shipper {
         }
         let kept = |endpoint: &Arc<Endpoint>| after.iter().any(|other| Arc::ptr_eq(endpoint, other));
         let stopped: Vec<_> = before.iter().filter(|endpoint| !kept(endpoint)).cloned().collect();
+        self.leaving().extend(stopped.iter().cloned());
         *self.0.endpoints.write().unwrap_or_else(PoisonError::into_inner) = after.iter().cloned().collect();
         // Their folders must be free before others use them.
-        let rests = join_all(stopped.iter().map(|endpoint| endpoint.stop())).await;
+        let deadline = Instant::now() + PATIENCE;
+        let rests = join_all(stopped.iter().map(|endpoint| endpoint.stop(deadline))).await;
         self.start(&after, &started, stopped, rests).await
     }
 
@@ -112,6 +122,7 @@ impl Shipper {
             endpoint.start(rest, before.is_none(), source)
         });
         let results = join_all(starting.collect::<Vec<_>>()).await;
+        self.leaving().clear();
         for (endpoint, rest) in stopped.iter().zip(&rests) {
             if !rest.is_empty() {
                 warn!(
@@ -159,13 +170,17 @@ impl Shipper {
 
     /// Sends what it can within the deadline; the rest stays in the queues on disk. Endpoints that are down are not waited
     /// for if they have one. Afterwards there are no endpoints.
-    pub async fn shutdown(&self, deadline: Duration) {
+    pub async fn shutdown(&self, deadline: Instant) {
         let _changing = self.0.changing.lock().await;
-        let end = Instant::now() + deadline;
         let endpoints = self.endpoints();
-        join_all(endpoints.iter().map(|endpoint| endpoint.drain(end))).await;
+        // What sending leaves is to stop the tasks, and to write to disk what was not sent.
+        let now = Instant::now();
+        let sending = now + deadline.saturating_duration_since(now).mul_f64(SENDING);
+        join_all(endpoints.iter().map(|endpoint| endpoint.drain(sending))).await;
         *self.0.endpoints.write().unwrap_or_else(PoisonError::into_inner) = Arc::from([]);
-        let rests = join_all(endpoints.iter().map(|endpoint| endpoint.stop())).await;
+        let leaving = std::mem::take(&mut *self.leaving());
+        let endpoints: Vec<_> = endpoints.iter().cloned().chain(leaving).collect();
+        let rests = join_all(endpoints.iter().map(|endpoint| endpoint.stop(deadline))).await;
         for (endpoint, rest) in endpoints.iter().zip(&rests) {
             endpoint.give_up(rest);
             if !rest.is_empty() {
@@ -177,6 +192,10 @@ impl Shipper {
             }
         }
         self.0.stopper.stop(Duration::ZERO).await;
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Vec<Arc<Endpoint>>> {
+        self.0.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {

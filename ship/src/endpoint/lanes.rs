@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use rosterd_tasks::{Guard, Panicked};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -31,6 +32,8 @@ pub(super) struct Lanes {
     metrics: EndpointMetrics,
     name: String,
     damaged: Limiter,
+    /// Catches panics of what is done with a lane.
+    guard: Guard,
     /// Samples and histograms that went into batches.
     samples_in: AtomicU64,
 }
@@ -66,6 +69,7 @@ impl Lanes {
         queue: &Arc<Queue>,
         protocol: &Arc<Protocol>,
         metrics: &EndpointMetrics,
+        guard: Guard,
     ) -> Self {
         let lanes = Self {
             current: RwLock::new(Generation { epoch: 0, lanes: Box::default() }),
@@ -79,6 +83,7 @@ impl Lanes {
             metrics: metrics.clone(),
             name: config.name.clone(),
             damaged: Limiter::default(),
+            guard,
             samples_in: AtomicU64::new(0),
         };
         lanes.resize(config.queue.min_shards.max(1));
@@ -90,15 +95,21 @@ impl Lanes {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let index = choose(key, current.lanes.len());
         let mut lane = current.lanes[index].lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut place, mut relabelled) = (Place::default(), Counts::default());
-        while !place.is_end(block) {
-            match lane.assembler.push_part(block, &mut place, self.most) {
-                Ok(dropped) => relabelled = relabelled.plus(dropped),
-                Err(_) => self.refuse(block),
+        let mut relabelled = Counts::default();
+        let filled = self.guarded(&mut lane, |lane| {
+            let mut place = Place::default();
+            while !place.is_end(block) {
+                match lane.assembler.push_part(block, &mut place, self.most) {
+                    Ok(dropped) => relabelled = relabelled.plus(dropped),
+                    Err(_) => self.refuse(block),
+                }
+                if lane.assembler.weight() >= self.most {
+                    self.finish(lane, current.epoch, index);
+                }
             }
-            if lane.assembler.weight() >= self.most {
-                self.finish(&mut lane, current.epoch, index);
-            }
+        });
+        if filled.is_err() {
+            self.metrics.dropped(Reason::Invalid, block.counts);
         }
         if lane.since.is_none() && !lane.assembler.is_empty() {
             lane.since = Some(Instant::now());
@@ -106,6 +117,21 @@ impl Lanes {
         drop(lane);
         drop(current);
         self.metrics.dropped(Reason::Relabelled, relabelled);
+    }
+
+    /// Does something with a lane. A panic costs what the lane holds: whatever is half done is made anew.
+    fn guarded(&self, lane: &mut Lane, work: impl FnOnce(&mut Lane)) -> Result<(), Panicked> {
+        let done = self.guard.call(&self.name, || work(lane));
+        if done.is_err() {
+            *lane = self.lane();
+            *self.packing.lock().unwrap_or_else(PoisonError::into_inner) = Packing::default();
+        }
+        done
+    }
+
+    fn lane(&self) -> Lane {
+        let message = self.protocol.now(now_ms()).0;
+        Lane { assembler: Assembler::new(message, self.rules.clone(), self.sends), since: None }
     }
 
     fn refuse(&self, block: &Block) {
@@ -172,7 +198,8 @@ impl Lanes {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         for (index, lane) in current.lanes.iter().enumerate() {
             let mut lane: MutexGuard<'_, Lane> = lane.lock().unwrap_or_else(PoisonError::into_inner);
-            see(self, &mut lane, current.epoch, index);
+            // What the lane held is lost, as was logged and counted.
+            self.guarded(&mut lane, |lane| see(self, lane, current.epoch, index)).ok();
         }
     }
 
@@ -181,14 +208,11 @@ impl Lanes {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let epoch = current.epoch;
         for (index, lane) in current.lanes.iter_mut().enumerate() {
-            self.finish(lane.get_mut().unwrap_or_else(PoisonError::into_inner), epoch, index);
+            let lane = lane.get_mut().unwrap_or_else(PoisonError::into_inner);
+            self.guarded(lane, |lane| self.finish(lane, epoch, index)).ok();
         }
-        let lane = |_| {
-            let message = self.protocol.now(now_ms()).0;
-            let assembler = Assembler::new(message, self.rules.clone(), self.sends);
-            Mutex::new(Lane { assembler, since: None })
-        };
-        *current = Generation { epoch: epoch + 1, lanes: (0..lanes).map(lane).collect() };
+        let lanes_of_now = (0..lanes).map(|_| Mutex::new(self.lane())).collect();
+        *current = Generation { epoch: epoch + 1, lanes: lanes_of_now };
         drop(current);
         self.metrics.lanes.set(i64::from(lanes));
     }

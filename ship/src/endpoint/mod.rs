@@ -44,8 +44,6 @@ pub(crate) use metadata::Source;
 /// The memory for bodies, with a queue on disk behind it and without.
 const MEMORY: usize = 16 << 20;
 const MEMORY_ALONE: usize = 64 << 20;
-/// How long tasks have to end: they listen everywhere.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running endpoint. Until [`start`](Self::start) it only takes blocks.
 #[derive(Debug)]
@@ -91,9 +89,11 @@ impl Endpoint {
         let handles = metrics.endpoint(&config.name);
         handles.lanes_min.set(i64::from(config.queue.min_shards));
         handles.lanes_max.set(i64::from(config.queue.max_shards));
-        let queue = Arc::new(Queue::new(&config.name, limits(&config, folder.is_some()), handles.clone()));
+        let guard = |task| stopper.supervision().guard(task);
+        let (limits, disk) = (limits(&config, folder.is_some()), guard("remote write disk"));
+        let queue = Arc::new(Queue::new(&config.name, limits, handles.clone(), disk));
         let protocol = Arc::new(Protocol::new(config.message, config.compression, folder.as_ref()));
-        let lanes = Arc::new(Lanes::new(&config, &queue, &protocol, &handles));
+        let lanes = Arc::new(Lanes::new(&config, &queue, &protocol, &handles, guard("remote write lanes")));
         let sender = Arc::new(Sender {
             name: config.name.clone(),
             url: config.url.clone(),
@@ -197,12 +197,14 @@ impl Endpoint {
         }
     }
 
-    /// Stops sending, and hands to disk what is left. Returns what there is no disk for.
-    pub(crate) async fn stop(&self) -> Vec<Record> {
-        let stragglers = self.stopper.stop(PATIENCE).await;
-        debug_assert!(stragglers.is_empty(), "its tasks listen: {stragglers:?}");
+    /// Stops sending, and hands to disk what is left. Returns what there is no disk for. At the deadline tasks are aborted,
+    /// and a disk that is still busy is left to itself.
+    pub(crate) async fn stop(&self, deadline: Instant) -> Vec<Record> {
+        for task in self.stopper.stop_by(deadline).await {
+            warn!(endpoint = self.config.name, task = &*task, "task did not end in time and was aborted");
+        }
         self.lanes.flush();
-        self.queue.close().await
+        self.queue.close(deadline).await
     }
 
     /// Counts what nobody will send.

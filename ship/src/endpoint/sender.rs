@@ -89,6 +89,7 @@ pub(super) async fn run(sender: Arc<Sender>, stop: CancellationToken) {
     let mut pace = Pace::new(sender.config.min_backoff, sender.config.max_backoff);
     let mut flights = FuturesUnordered::new();
     let most = usize::from(sender.config.max_shards.max(1));
+    sender.queue.return_flights();
     loop {
         let mut wake = None;
         while flights.len() < pace.allowed().min(most) {

@@ -65,7 +65,15 @@ pub(super) fn run(shared: &Shared, place: &Place, opened: oneshot::Sender<Result
     // The queue may have been given up meanwhile.
     opened.send(Ok(())).ok();
     shared.ready.notify_one();
-    while keeper.step() {}
+    loop {
+        match shared.guard.call(&shared.name, || keeper.step()) {
+            Ok(true) => {}
+            Ok(false) => break,
+            // As if the disk had failed: the queue goes on in memory, and the disk is tried again after a while.
+            Err(_) if shared.closing.load(Ordering::Relaxed) => break,
+            Err(_) => (keeper.failing, keeper.unreadable) = (Some(Instant::now()), Some(Instant::now())),
+        }
+    }
     if let Err(error) = keeper.log.close() {
         warn!(endpoint = &*shared.name, %error, "queue on disk could not be synced");
     }

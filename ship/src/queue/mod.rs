@@ -19,6 +19,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
 
+use rosterd_tasks::Guard;
+
 use self::state::State;
 use crate::Counts;
 use crate::limiter::Limiter;
@@ -59,6 +61,8 @@ struct Shared {
     closing: AtomicBool,
     metrics: EndpointMetrics,
     full: Limiter,
+    /// Catches panics of the thread.
+    guard: Guard,
 }
 
 /// What a queue holds.
@@ -74,7 +78,7 @@ pub(crate) struct Held {
 
 impl Queue {
     /// A queue. Nothing is handed out before [`open`](Self::open) or [`open_in_memory`](Self::open_in_memory).
-    pub(crate) fn new(name: &str, limits: Limits, metrics: EndpointMetrics) -> Self {
+    pub(crate) fn new(name: &str, limits: Limits, metrics: EndpointMetrics, guard: Guard) -> Self {
         let shared = Shared {
             name: name.to_owned(),
             state: Mutex::new(State::new(limits)),
@@ -84,6 +88,7 @@ impl Queue {
             closing: AtomicBool::new(false),
             metrics,
             full: Limiter::default(),
+            guard,
         };
         Self { shared: Arc::new(shared), ended: Mutex::new(None) }
     }
@@ -106,7 +111,8 @@ impl Queue {
         let shared = Arc::clone(&self.shared);
         let folder = place.folder.clone();
         let run = move || {
-            keeper::run(&shared, &place, opened);
+            // After a panic in opening the log, `opened` says that there is none.
+            shared.guard.call(&shared.name, || keeper::run(&shared, &place, opened)).ok();
             // Nobody may wait any more.
             end.send(()).ok();
         };
@@ -146,6 +152,11 @@ impl Queue {
         drop(state);
         self.shared.dropped(Reason::Expired, expired);
         take
+    }
+
+    /// Somebody begins to send: what another had under way comes again.
+    pub(crate) fn return_flights(&self) {
+        self.shared.lock().window.return_flights();
     }
 
     /// Waits until there may be something to take.
@@ -199,13 +210,16 @@ impl Queue {
         self.shared.lock().is_empty()
     }
 
-    /// Writes to disk what is left, and waits until that is done. Without a disk the rest is returned.
-    pub(crate) async fn close(&self) -> Vec<Record> {
+    /// Writes to disk what is left, and waits until that is done, or until the deadline. Without a disk the rest is returned.
+    pub(crate) async fn close(&self, deadline: Instant) -> Vec<Record> {
         self.shared.close();
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(ended) = ended {
-            // An error means that the thread is gone, too.
-            ended.await.ok();
+            match tokio::time::timeout_at(deadline, ended).await {
+                // An error means that the thread is gone, too.
+                Ok(_) => {}
+                Err(_) => warn!(endpoint = &*self.shared.name, "queue on disk is still busy, its thread goes on"),
+            }
         }
         let state = self.shared.lock();
         if state.disk == Disk::Absent {

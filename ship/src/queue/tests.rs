@@ -49,6 +49,26 @@ fn a_lane_has_one_request_and_a_generation_waits_for_the_one_before() {
     assert_eq!(flight(window.take(now)), Some(4));
 }
 
+#[test]
+fn what_was_under_way_comes_again_in_its_order_for_whoever_begins_to_send() {
+    let mut window = Window::default();
+    for (seq, lane) in [(1, 0), (2, 0), (3, 1), (4, 2)] {
+        window.push(record(seq, 1, lane, 1));
+    }
+    let now = Instant::now();
+    assert_eq!([(); 3].map(|()| flight(window.take(now))), [Some(1), Some(3), Some(4)]);
+    window.done(3);
+    window.again(4, Some(now + Duration::from_secs(1)), true);
+    window.return_flights();
+    let Take::Flight(first) = window.take(now) else { panic!("it is to be sent") };
+    assert_eq!(
+        (first.record.seq, first.attempts),
+        (1, 1),
+        "it may have been taken: a receiver is told that it comes again"
+    );
+    assert_eq!(window.take(now), Take::Wait(now + Duration::from_secs(1)));
+}
+
 const LIMITS: Limits = Limits { window_bytes: 100, window_records: 8, unwritten_bytes: 200, max_age_ms: 0 };
 
 #[test]

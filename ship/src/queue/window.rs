@@ -107,6 +107,16 @@ impl Window {
         }
     }
 
+    /// Whoever sent is gone: what was under way is to be sent again.
+    pub(crate) fn return_flights(&mut self) {
+        for slot in &mut self.slots {
+            if slot.state == State::Flying {
+                slot.state = State::Waiting(None);
+                slot.attempts += 1;
+            }
+        }
+    }
+
     /// Puts what a record has become in its place. Returns what it held before.
     pub(crate) fn replace(&mut self, record: &Record) -> Option<Counts> {
         let slot = self.find(record.seq)?;

@@ -13,6 +13,7 @@ use rosterd_client::{HttpClientConfig, System};
 use rosterd_model::relabel::Rules;
 use rosterd_tasks::stopper::Stopper;
 use rosterd_testkit::{RemoteWriteReceiver, WriteRequest, eventually, patience};
+use tokio::time::Instant;
 
 use crate::wire::field::put_bytes;
 use crate::wire::{Compression, Message, Sends, put_label, put_sample};
@@ -64,7 +65,7 @@ impl Ship {
     }
 
     async fn end(self) {
-        self.shipper.shutdown(patience()).await;
+        self.shipper.shutdown(Instant::now() + patience()).await;
         assert!(self.stopper.stop(Duration::from_secs(1)).await.is_empty());
     }
 }

@@ -195,6 +195,28 @@ fn batches_are_as_large_as_they_may_be() {
 }
 
 #[test]
+fn a_task_of_an_endpoint_that_panics_begins_again_and_costs_nobody_else_anything() {
+    leak_checked_live(|| async {
+        let receiver = RemoteWriteReceiver::start().await;
+        let mut config = endpoint("e", &receiver.url());
+        config.metadata =
+            crate::MetadataConfig { send: true, interval: Duration::from_millis(100), max_samples_per_send: 2000 };
+        let ship = Ship::of(None, vec![config]).await;
+        let asked = std::sync::atomic::AtomicBool::new(false);
+        ship.shipper.set_metadata_source(Arc::new(move || {
+            assert!(asked.swap(true, std::sync::atomic::Ordering::Relaxed), "asked for the first time");
+            vec![Metadata { family: "a".into(), kind: MetricKind::Gauge, help: "".into(), unit: "".into() }]
+        }));
+        ship.shipper.push(1, &block(&["x"], 1.0, 1));
+        ship.wait_empty().await;
+        receiver.wait_requests(2).await;
+        let families: Vec<_> = receiver.requests().into_iter().flat_map(|request| request.metadata).collect();
+        assert_eq!(families[0], "a");
+        ship.end().await;
+    });
+}
+
+#[test]
 fn metadata_come_at_their_interval() {
     leak_checked_live(|| async {
         let receiver = RemoteWriteReceiver::start().await;

@@ -50,7 +50,7 @@ fn an_endpoint_that_is_down_does_not_slow_another() {
         receiver.wait_samples(100).await;
         let status = ship.shipper.status();
         assert_eq!(status[0].pending.samples, 100);
-        ship.shipper.shutdown(Duration::from_millis(10)).await;
+        ship.shipper.shutdown(Instant::now() + Duration::from_millis(10)).await;
         assert_eq!(ship.metric("dropped_items_total", &["down", "samples", "shutdown"]), 100.0);
         assert!(ship.stopper.stop(Duration::ZERO).await.is_empty());
     });
