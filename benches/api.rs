@@ -165,6 +165,6 @@ async fn main() {
         }
     }
     let deadline = Duration::from_secs(10);
-    assert!(server.shutdown(deadline).await.is_empty(), "no connection is left");
+    assert!(server.shutdown(tokio::time::Instant::now() + deadline).await.is_empty(), "no connection is left");
     assert!(stopper.stop(deadline).await.is_empty(), "the roster ends");
 }

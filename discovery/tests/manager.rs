@@ -9,8 +9,11 @@ use rosterd_tasks::Supervision;
 use rosterd_testkit::fake::{self, Probe};
 use rosterd_testkit::{addresses, advance_until, group, groups, leak_checked};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// How long discoverers may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Setup {
     manager: Manager,
@@ -40,7 +43,7 @@ impl Setup {
             })
             .collect();
         let plan = self.manager.plan(&jobs);
-        self.manager.apply(plan).await
+        self.manager.apply(plan, Instant::now() + PATIENCE).await
     }
 
     async fn next(&mut self) -> Update {
@@ -48,7 +51,7 @@ impl Setup {
     }
 
     async fn end(self) {
-        assert!(self.manager.shutdown().await.is_empty());
+        assert!(self.manager.shutdown(Instant::now() + PATIENCE).await.is_empty());
     }
 }
 

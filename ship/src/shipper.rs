@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rosterd_client::System;
 use rosterd_exposition::Metadata;
-use rosterd_tasks::stopper::Stopper;
+use rosterd_tasks::{Stopper, portion};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -174,8 +174,7 @@ impl Shipper {
         let _changing = self.0.changing.lock().await;
         let endpoints = self.endpoints();
         // What sending leaves is to stop the tasks, and to write to disk what was not sent.
-        let now = Instant::now();
-        let sending = now + deadline.saturating_duration_since(now).mul_f64(SENDING);
+        let sending = portion(deadline, SENDING);
         join_all(endpoints.iter().map(|endpoint| endpoint.drain(sending))).await;
         *self.0.endpoints.write().unwrap_or_else(PoisonError::into_inner) = Arc::from([]);
         let leaving = std::mem::take(&mut *self.leaving());

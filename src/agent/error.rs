@@ -21,6 +21,14 @@ pub enum AgentError {
         /// Everything that is wrong with it.
         source: ConfigErrors,
     },
+    /// Reading or checking the configuration panicked.
+    #[error("cannot load the configuration {}: it panicked: {message}", path.display())]
+    ConfigPanicked {
+        /// The main file.
+        path: PathBuf,
+        /// What the panic said.
+        message: String,
+    },
     /// Two mechanisms have one name.
     #[error("cannot list the mechanisms")]
     Mechanisms(#[from] RegistryError),
@@ -67,6 +75,7 @@ impl Coded for AgentError {
     fn code(&self) -> &'static str {
         match self {
             Self::Config { source, .. } => source.code(),
+            Self::ConfigPanicked { .. } => "agent_config_panicked",
             Self::Mechanisms(_) => "agent_mechanisms",
             Self::Discovery(source) => source.code(),
             Self::Metrics { .. } => "agent_metrics",

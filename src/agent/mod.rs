@@ -2,6 +2,7 @@
 
 mod error;
 pub(crate) mod jobs; // the configuration's jobs to the roster's; pure
+mod load; // reads the configuration
 mod metrics;
 mod reload; // when to read the configuration again
 mod wiring; // start, run, shut down

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd_client::System;
-use rosterd_config::{Config, LoadOptions, Loaded};
+use rosterd_config::Loaded;
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
-use rosterd_tasks::{Fatal, Stopper, Supervision};
+use rosterd_tasks::{Fatal, Guard, Stopper, Supervision, blocking, portion};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::load::Loader;
 use super::metrics::Metrics;
 use super::reload::{Reloads, Wish};
 use super::{AgentError, jobs};
@@ -26,6 +28,10 @@ use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
 use crate::store::{Blocks, Ledger, MemoryBlocks, MemoryLedger, open_folder};
 use crate::{reconcile, roster, web};
+
+/// The shares of the time for a shutdown in which discovery has ended, and in which is sent what there is.
+const DISCOVERY: f64 = 0.3;
+const SENDING: f64 = 0.8;
 
 /// What an agent is told besides its configuration.
 #[derive(Debug)]
@@ -85,6 +91,8 @@ pub struct Agent {
     quit: CancellationToken,
     stopping: CancellationToken,
     supervision: Supervision,
+    loader: Loader,
+    reloading: Guard,
     /// Roster and reconciler.
     work: Stopper,
 }
@@ -95,11 +103,11 @@ impl Agent {
     /// Fails when the configuration is not good, the store is taken, or an address cannot be listened on; then nothing
     /// of it is left running.
     pub async fn start(options: Options) -> Result<Self, AgentError> {
-        let loaded = load(&options)?;
-        let live = options.web.config_file.as_deref().map(web::Live::open).transpose()?.map(Arc::new);
         let registry = prometheus::Registry::new();
         let supervision =
             Supervision::register(&registry).map_err(|source| AgentError::Metrics { part: "supervision", source })?;
+        let loaded = Loader::new(&options, &supervision).load().await?;
+        let live = options.web.config_file.as_deref().map(web::Live::open).transpose()?.map(Arc::new);
         let server = web::Server::bind(options.web.settings.clone(), live, &supervision).await?;
         let started = async {
             let stores = Stores::open(options.storage_path.as_deref()).await?;
@@ -108,12 +116,11 @@ impl Agent {
             Self::assemble(options, registry, supervision, server, stores, queues, grace)
         };
         let (mut agent, router) = started.await?;
-        let started = agent.scraping.prepare(&loaded.config).await;
-        match started {
-            Ok(clients) => agent.take(loaded, clients).await,
+        match agent.prepare(loaded).await {
+            Ok((loaded, clients)) => agent.take(loaded, clients).await,
             Err(error) => {
                 agent.shutdown().await;
-                return Err(error.into());
+                return Err(error);
             }
         }
         // A roster without jobs has nothing to wait for and would say that it is ready.
@@ -184,6 +191,7 @@ impl Agent {
             listen_port: port,
             ready_at: Instant::now() + grace,
         };
+        let (loader, reloading) = (Loader::new(&options, &supervision), supervision.guard("reload"));
         let agent = Self {
             options,
             metrics,
@@ -200,6 +208,8 @@ impl Agent {
             quit,
             stopping,
             supervision,
+            loader,
+            reloading,
             work,
         };
         Ok((agent, api::router(Arc::new(state))))
@@ -224,32 +234,54 @@ impl Agent {
     ///
     /// Fails when tasks had to be aborted, or when one ended without which there is no going on.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), AgentError> {
-        let ended = loop {
+        let (quit, supervision) = (self.quit.clone(), self.supervision.clone());
+        let mut ended = pin!(async {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break None,
-                () = self.quit.cancelled() => break None,
-                fatal = self.supervision.fatal() => break Some(fatal),
-                wish = self.reloads.next() => self.fulfil(wish).await,
+                () = stop.cancelled() => None,
+                () = quit.cancelled() => None,
+                fatal = supervision.fatal() => Some(fatal),
+            }
+        });
+        let fatal = loop {
+            let guard = self.reloading.clone();
+            let reload = guard.run(&"reload", async {
+                let wish = self.reloads.next().await;
+                self.fulfil(wish).await;
+            });
+            tokio::select! {
+                biased;
+                // Also in the middle of a reload: what it was about to stop is stopped with the rest.
+                fatal = &mut ended => break fatal,
+                reloaded = reload => if let Err(panicked) = reloaded {
+                    // Half a configuration may be in use.
+                    break Some(Fatal { task: "reload", message: panicked.0 });
+                }
             }
         };
         let stragglers = self.shutdown().await;
-        match ended {
+        match fatal {
             Some(Fatal { task, message }) => Err(AgentError::TaskEnded { task, message }),
             None if !stragglers.is_empty() => Err(AgentError::Stragglers { names: stragglers }),
             None => Ok(()),
         }
     }
 
-    /// Stops in order: no new requests, no discovery, no scrapes, nothing to send, no work.
+    /// Stops within one deadline: no discovery, no scrapes, nothing to send, and requests meanwhile come to their end. Then no
+    /// work, which is left a share of the time in any case: it stores what is known.
     async fn shutdown(self) -> Vec<String> {
         info!("shutting down");
         self.stopping.cancel();
-        let deadline = self.options.shutdown_timeout;
-        let mut stragglers = self.server.shutdown(deadline).await;
-        stragglers.extend(self.manager.shutdown().await);
-        self.scraping.end(deadline).await;
-        stragglers.extend(self.work.stop(deadline).await);
+        let deadline = Instant::now() + self.options.shutdown_timeout;
+        let (discovery, sending) = (portion(deadline, DISCOVERY), portion(deadline, SENDING));
+        let (manager, scraping) = (self.manager, &self.scraping);
+        let sources = async move {
+            let stragglers = manager.shutdown(discovery).await;
+            [stragglers, scraping.end(sending).await].concat()
+        };
+        let (mut stragglers, late) = tokio::join!(self.server.shutdown(sending), sources);
+        stragglers.extend(late);
+        stragglers.extend(self.work.stop_by(deadline).await);
         stragglers.iter().map(|name| name.to_string()).collect()
     }
 
@@ -267,21 +299,33 @@ impl Agent {
 
     /// Reads the configuration and takes it into use if it is good, and new or `forced`.
     async fn reload(&mut self, forced: bool) -> Result<(), Report> {
-        let options = &self.options;
-        match load(options) {
+        match self.loader.load().await {
             Ok(loaded) if !forced && loaded.checksum == self.checksum && self.refused.is_none() => Ok(()),
             Ok(loaded) => {
-                info!(file = %options.config_file.display(), "configuration changed, taking it into use");
-                match self.scraping.prepare(&loaded.config).await {
-                    Ok(clients) => {
+                info!(file = %self.options.config_file.display(), "configuration changed, taking it into use");
+                match self.prepare(loaded).await {
+                    Ok((loaded, clients)) => {
                         self.take(loaded, clients).await;
                         Ok(())
                     }
-                    Err(error) => Err(self.refuse(&error.into(), forced)),
+                    Err(error) => Err(self.refuse(&error, forced)),
                 }
             }
             Err(error) => Err(self.refuse(&error, forced)),
         }
+    }
+
+    /// Does what may still show that a configuration cannot be used; then what runs goes on.
+    async fn prepare(&self, loaded: Loaded) -> Result<(Loaded, scrape::Clients), AgentError> {
+        let system = self.options.system.clone();
+        let (loaded, clients) = blocking(move || {
+            let clients = Scraping::clients(&loaded.config, &system);
+            (loaded, clients)
+        })
+        .await;
+        let clients = clients?;
+        self.scraping.prepare(&loaded.config).await?;
+        Ok((loaded, clients))
     }
 
     /// Tells that a configuration is not taken into use, and goes on with the one before.
@@ -313,7 +357,7 @@ impl Agent {
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
         self.scraping.take(config, clients);
         self.outputs.send_replace(Some(jobs::outputs(config)));
-        let applied = self.manager.apply(plan).await;
+        let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
         let watched: Vec<_> = loaded.files.iter().chain(&loaded.folders).cloned().collect();
         self.reloads.watch(&watched).await;
         self.checksum = loaded.checksum;
@@ -345,13 +389,6 @@ impl Stores {
             None => Self { blocks: Arc::new(MemoryBlocks::new()), ledger: Arc::new(MemoryLedger::new()) },
         })
     }
-}
-
-fn load(options: &Options) -> Result<Loaded, AgentError> {
-    let env = |name: &str| options.system.environment().get(name).map(str::to_owned);
-    let load = LoadOptions { allow_exec: options.allow_exec, env: &env };
-    Config::load(&options.config_file, options.rosterd_config_file.as_deref(), &options.mechanisms, &load)
-        .map_err(|source| AgentError::Config { path: options.config_file.clone(), source })
 }
 
 /// The reconciler with its workers, and what keeps their desired state.

@@ -96,7 +96,7 @@ impl Face {
     }
 
     pub(super) async fn stop(self) {
-        assert_eq!(self.server.shutdown(patience()).await, Vec::<Arc<str>>::new());
+        assert_eq!(self.server.shutdown(Instant::now() + patience()).await, Vec::<Arc<str>>::new());
         assert_eq!(self.roster.stop(patience()).await, Vec::<Arc<str>>::new());
     }
 

@@ -8,7 +8,6 @@ mod status; // what others are told of remote write
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rosterd_client::{ClientError, System};
 use rosterd_config::Config;
@@ -16,8 +15,9 @@ use rosterd_exposition::Metadata;
 use rosterd_model::{Coded, Priority, Report, Retry};
 use rosterd_scrape::{Clock, Engine, Settings, Sink, Statuses};
 use rosterd_ship::{Block, ShipError, Shipper, Wants};
-use rosterd_tasks::Stopper;
+use rosterd_tasks::{Stopper, portion};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::roster::RosterHandle;
@@ -68,6 +68,9 @@ pub(crate) struct Surroundings {
     /// How many threads there are.
     pub(crate) threads: usize,
 }
+
+/// The share of the time for an end that scrapes have; the rest is for sending.
+const SCRAPES: f64 = 0.4;
 
 /// Workers that scrape and send.
 #[derive(Debug)]
@@ -130,16 +133,19 @@ impl Scraping {
         RemoteWrites::new(move || shipper.status().into_iter().map(status::of).collect())
     }
 
-    /// Brings remote write to what a configuration says, and makes clients for its jobs. Fails when that cannot be; then
-    /// everything is as it was.
-    pub(crate) async fn prepare(&self, config: &Config) -> Result<Clients, Error> {
-        let clients = Makers::clients(config, &self.system).map_err(|(job, source)| Error::Client { job, source })?;
+    /// Makes clients for the jobs of a configuration, for which it reads certificates. Fails when settings are of no use.
+    pub(crate) fn clients(config: &Config, system: &System) -> Result<Clients, Error> {
+        Makers::clients(config, system).map_err(|(job, source)| Error::Client { job, source })
+    }
+
+    /// Brings remote write to what a configuration says. Fails when that cannot be; then everything is as it was.
+    pub(crate) async fn prepare(&self, config: &Config) -> Result<(), Error> {
         match self.shipper.configure(endpoints(config, self.system.environment())).await {
-            Ok(()) => Ok(clients),
+            Ok(()) => Ok(()),
             Err(error @ (ShipError::Queue { .. } | ShipError::QueueInUse { .. })) => {
                 let report = Report::of(&error);
                 warn!(error = %report, code = error.code(), "samples are queued in memory alone until the next reload");
-                Ok(clients)
+                Ok(())
             }
             Err(error) => Err(error.into()),
         }
@@ -152,11 +158,15 @@ impl Scraping {
         self.wanted.send_replace(Some(Arc::new(jobs)));
     }
 
-    /// Ends all scrapes, and sends what there is within the deadline. What is left waits in the queues on disk.
-    pub(crate) async fn end(&self, deadline: Duration) {
-        self.following.stop(deadline).await;
-        self.engine.end(self.stale_on_shutdown).await;
+    /// Ends all scrapes, and sends what there is within the deadline. What is left waits in the queues on disk. Returns the
+    /// names of tasks that had to be aborted.
+    pub(crate) async fn end(&self, deadline: Instant) -> Vec<Arc<str>> {
+        let scraping = portion(deadline, SCRAPES);
+        let stragglers = self.following.stop_by(scraping).await;
+        // A shard that does not listen is named when the work is stopped.
+        timeout_at(scraping, self.engine.end(self.stale_on_shutdown)).await.ok();
         self.shipper.shutdown(deadline).await;
+        stragglers
     }
 }
 

@@ -10,6 +10,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use rosterd_tasks::{Stopper, Supervision};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Error, Live, connection, guard};
@@ -108,10 +109,10 @@ impl Server {
 
     /// Accepts no more connections, lets requests that run come to their end, and closes everything at the deadline.
     /// Returns the names of the connections that had to be cut.
-    pub async fn shutdown(&self, deadline: Duration) -> Vec<Arc<str>> {
+    pub async fn shutdown(&self, deadline: Instant) -> Vec<Arc<str>> {
         // One after the other: an acceptor that still ran could start a connection that nobody waits for.
-        let mut cut = self.acceptors.stop(deadline).await;
-        cut.extend(self.connections.stop(deadline).await);
+        let mut cut = self.acceptors.stop_by(deadline).await;
+        cut.extend(self.connections.stop_by(deadline).await);
         cut
     }
 }

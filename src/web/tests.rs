@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::{Error, Live, Server, Settings};
 
@@ -97,7 +98,7 @@ fn hello() -> Router {
 }
 
 async fn stop(server: Server) {
-    assert_eq!(server.shutdown(patience()).await, Vec::<Arc<str>>::new());
+    assert_eq!(server.shutdown(Instant::now() + patience()).await, Vec::<Arc<str>>::new());
 }
 
 #[test]
@@ -310,7 +311,7 @@ fn a_client_that_hangs_is_cut_at_the_deadline() {
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         begun.notified().await;
-        let cut = server.shutdown(Duration::from_millis(50)).await;
+        let cut = server.shutdown(Instant::now() + Duration::from_millis(50)).await;
         let name = format!("http connection {}", client.local_addr().unwrap());
         assert_eq!(cut, [Arc::from(name)]);
     });

@@ -10,5 +10,5 @@ pub mod watch;
 
 pub use blocking::blocking;
 pub use schedule::{Machine, Schedule};
-pub use stopper::{Stopper, Task, TaskName};
+pub use stopper::{Stopper, Task, TaskName, portion};
 pub use supervision::{Fatal, Guard, Panicked, Supervision};

@@ -263,5 +263,12 @@ impl Drop for Tasks {
     }
 }
 
+/// The moment at which this part of the time until a deadline is over: for whoever has one deadline and several things to
+/// stop one after the other.
+pub fn portion(deadline: Instant, part: f64) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now).mul_f64(part)
+}
+
 #[cfg(test)]
 mod tests;

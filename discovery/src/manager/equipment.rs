@@ -4,10 +4,10 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rosterd_client::System;
 use rosterd_tasks::{Stopper, Supervision};
+use tokio::time::Instant;
 
 use super::supervisor::ManagerError;
 use crate::{AnyBuild, AnyConfig, Discoverer, Error, Mechanism, Registry};
@@ -88,10 +88,10 @@ impl Equipment {
     }
 
     /// Ends what is shared, all side by side. Returns the names of tasks that had to be aborted.
-    pub async fn end(self, deadline: Duration) -> Vec<Arc<str>> {
+    pub async fn end(self, deadline: Instant) -> Vec<Arc<str>> {
         let shared = self.mechanisms.into_values().filter_map(|equipped| equipped.shared);
         let ends = shared.map(|Owned { state, owner }| async move {
-            let stragglers = owner.stop(deadline).await;
+            let stragglers = owner.stop_by(deadline).await;
             drop(state);
             stragglers
         });

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use rosterd_client::System;
 use rosterd_model::{Coded, Priority, TargetGroup};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::equipment::{Equipment, Tools};
@@ -19,10 +21,10 @@ use super::update::Update;
 use crate::error::RunError;
 use crate::metrics::{Metrics, ProviderMetrics};
 use crate::{AnyConfig, Context, Error, Presence, Registry, StatusHandle, Updates};
-use rosterd_tasks::{Guard, Machine, Schedule, Stopper, Supervision};
+use rosterd_tasks::{Guard, Machine, Schedule, Stopper, Supervision, portion};
 
-/// How long a discoverer may take to end.
-const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// The share of the time for a shutdown that providers have; the rest is for what they share.
+const PROVIDERS: f64 = 0.8;
 /// A discoverer that keeps ending is built again at most once in this time.
 const LONGEST_RESTART: Duration = Duration::from_secs(60);
 
@@ -73,6 +75,8 @@ pub struct Manager {
     sink: mpsc::Sender<Update>,
     supervision: Supervision,
     running: BTreeMap<ProviderKey, Running>,
+    /// Those that were asked to end, until they have.
+    stopping: Vec<(ProviderKey, Running)>,
     directory: Directory,
 }
 
@@ -120,8 +124,15 @@ impl Manager {
         let metrics =
             Metrics::register(registry).map_err(|source| ManagerError::Metrics { part: "discovery", source })?;
         let equipment = Equipment::new(mechanisms, registry, system, supervision)?;
-        let (running, directory) = (BTreeMap::new(), Directory::default());
-        Ok(Self { equipment, metrics, sink, supervision: supervision.clone(), running, directory })
+        Ok(Self {
+            equipment,
+            metrics,
+            sink,
+            supervision: supervision.clone(),
+            running: BTreeMap::new(),
+            stopping: Vec::new(),
+            directory: Directory::default(),
+        })
     }
 
     /// What would be started and stopped for these jobs, and which providers each job has.
@@ -130,13 +141,13 @@ impl Manager {
         Plan::new(&running, jobs)
     }
 
-    /// Stops and starts providers; those that the plan does not name run on undisturbed.
-    pub async fn apply(&mut self, plan: Plan) -> Applied {
-        let mut applied = Applied { started: plan.start.len(), ..Applied::default() };
-        for key in &plan.stop {
-            applied.stragglers.extend(self.stop(key).await);
-            applied.stopped += 1;
-        }
+    /// Stops providers side by side, and starts others; those that the plan does not name run on undisturbed. What has not
+    /// ended by the deadline is aborted. When it is dropped half-way, nothing more is started, and what was to be stopped is
+    /// left to [`shutdown`](Self::shutdown).
+    pub async fn apply(&mut self, plan: Plan, deadline: Instant) -> Applied {
+        self.stopping.extend(plan.stop.iter().filter_map(|key| self.running.remove_entry(key)));
+        let (started, stopped) = (plan.start.len(), self.stopping.len());
+        let applied = Applied { started, stopped, stragglers: self.stopped(deadline).await };
         for (key, config) in plan.start {
             self.start(key, config);
         }
@@ -145,16 +156,12 @@ impl Manager {
         applied
     }
 
-    /// Stops all providers, and then what those of a mechanism share. Returns the names of tasks that had to be aborted.
-    pub async fn shutdown(mut self) -> Vec<Arc<str>> {
-        for running in self.running.values() {
-            running.stopper.token().cancel();
-        }
-        let mut stragglers = Vec::new();
-        for key in self.running.keys().cloned().collect::<Vec<_>>() {
-            stragglers.extend(self.stop(&key).await);
-        }
-        stragglers.extend(self.equipment.end(STOP_DEADLINE).await);
+    /// Stops all providers side by side, and then what those of a mechanism share, within the deadline. Returns the names of
+    /// tasks that had to be aborted.
+    pub async fn shutdown(mut self, deadline: Instant) -> Vec<Arc<str>> {
+        self.stopping.extend(std::mem::take(&mut self.running));
+        let mut stragglers = self.stopped(portion(deadline, PROVIDERS)).await;
+        stragglers.extend(self.equipment.end(deadline).await);
         stragglers
     }
 
@@ -197,16 +204,18 @@ impl Manager {
         self.running.insert(key, running);
     }
 
-    async fn stop(&mut self, key: &ProviderKey) -> Vec<Arc<str>> {
-        let Some(running) = self.running.remove(key) else { return Vec::new() };
-        let stragglers = running.stopper.stop(STOP_DEADLINE).await;
-        for name in &stragglers {
-            warn!(provider = key.as_str(), task = &**name, "task did not end in time and was aborted");
+    /// Waits until those have ended that are to. Returns the names of tasks that had to be aborted.
+    async fn stopped(&mut self, deadline: Instant) -> Vec<Arc<str>> {
+        let late = join_all(self.stopping.iter().map(|(_, running)| running.stopper.stop_by(deadline))).await;
+        for ((key, running), late) in self.stopping.drain(..).zip(&late) {
+            for name in late {
+                warn!(provider = key.as_str(), task = &**name, "task did not end in time and was aborted");
+            }
+            self.metrics.stragglers.inc_by(late.len() as u64);
+            self.metrics.forget(running.config.mechanism(), key.as_str());
+            info!(provider = key.as_str(), "provider stopped");
         }
-        self.metrics.stragglers.inc_by(stragglers.len() as u64);
-        self.metrics.forget(running.config.mechanism(), key.as_str());
-        info!(provider = key.as_str(), "provider stopped");
-        stragglers
+        late.concat()
     }
 }
 

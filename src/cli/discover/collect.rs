@@ -11,6 +11,7 @@ use rosterd_discovery::{Directory, Manager, Plan, ProviderKey, ProviderStatus, R
 use rosterd_model::TargetGroup;
 use rosterd_tasks::{Stopper, Supervision};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::super::flags::system;
 use super::progress::Progress;
@@ -20,7 +21,7 @@ use crate::roster::view::RosterView;
 use crate::roster::{Clock, Roster};
 use crate::store::MemoryBlocks;
 
-/// How long the roster may take to end.
+/// How long providers and the roster may take to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The groups of each provider, by source.
@@ -36,7 +37,7 @@ pub(super) async fn groups(
     let mut manager = Manager::new(registry, &prometheus::Registry::new(), system(), updates, &Supervision::default())?;
     let plan = manager.plan(&jobs::discovery(config));
     let mut waiting = keys(&plan);
-    manager.apply(plan).await;
+    manager.apply(plan, Instant::now() + STOP_DEADLINE).await;
     let mut groups = Groups::new();
     let all_reported = async {
         while !waiting.is_empty() {
@@ -47,7 +48,7 @@ pub(super) async fn groups(
     };
     let providers = wait(manager.directory(), all_reported, timeout).await;
     drop(received);
-    manager.shutdown().await;
+    manager.shutdown(Instant::now() + STOP_DEADLINE).await;
     Ok((groups, providers))
 }
 
@@ -84,13 +85,13 @@ pub(super) async fn targets(
     let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, Clock::system(), received);
     let plan = manager.plan(&jobs::discovery(config));
     roster.set_jobs(jobs::roster(config, &plan.jobs), timeout).await;
-    manager.apply(plan).await;
+    manager.apply(plan, Instant::now() + STOP_DEADLINE).await;
     let mut views = roster.watch();
     // When the roster's task is gone, waiting is over too.
     let all_reported = async { drop(views.wait_for(|view| view.waiting_for().is_empty()).await) };
     let providers = wait(manager.directory(), all_reported, timeout).await;
     let view = roster.view();
-    manager.shutdown().await;
+    manager.shutdown(Instant::now() + STOP_DEADLINE).await;
     work.stop(STOP_DEADLINE).await;
     Ok((view, providers))
 }

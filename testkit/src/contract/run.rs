@@ -10,6 +10,7 @@ use rosterd_discovery::{
 use rosterd_model::TargetGroup;
 use rosterd_tasks::{Machine, Stopper, Supervision, Task};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::patience;
 
@@ -58,7 +59,7 @@ impl Run {
         match equipment.of(config.mechanism()).build(config, PROVIDER) {
             Ok(discoverer) => Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) }),
             Err(error) => {
-                equipment.end(SOON).await;
+                equipment.end(Instant::now() + SOON).await;
                 Err(error)
             }
         }
@@ -126,7 +127,7 @@ impl Run {
     pub async fn stop(self) -> Result<Result<(), Error>, String> {
         let mut stragglers = self.stopper.stop(SOON).await;
         if let Some(equipment) = self.equipment {
-            stragglers.extend(equipment.end(SOON).await);
+            stragglers.extend(equipment.end(Instant::now() + SOON).await);
         }
         if !stragglers.is_empty() {
             return Err(format!("the run did not end within {SOON:?} after it was stopped"));
