@@ -52,7 +52,7 @@ pub struct Options {
     pub mechanisms: Registry,
     /// All flags with their values, for the API.
     pub flags: BTreeMap<String, String>,
-    /// How long tasks and connections may take to end.
+    /// How long all may take to end, and what a reload stops.
     pub shutdown_timeout: Duration,
     /// The HTTP face.
     pub web: Web,

@@ -62,7 +62,7 @@ pub(super) struct Args {
     /// How long a connection may rest
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m", value_parser = duration)]
     read_timeout: Duration,
-    /// How long each part of the agent may take to end, before it is aborted
+    /// How long the agent may take to end, and a reload to stop what it replaces, before the rest is aborted
     #[arg(long = "shutdown.timeout", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     shutdown_timeout: Duration,
     #[command(flatten)]
