@@ -275,3 +275,6 @@ impl Writer {
         out.push(b'}');
     }
 }
+
+#[cfg(test)]
+mod tests;

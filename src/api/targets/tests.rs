@@ -1,0 +1,56 @@
+//! Pages of targets while the roster changes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rosterd_discovery::{ProviderKey, Update};
+use rosterd_model::{GroupId, TargetGroup};
+use rosterd_testkit::{leak_checked_live, patience};
+
+use crate::api::tests::{Face, group, job};
+
+/// Groups of one target, a few hundred to a block.
+fn groups(numbers: impl Iterator<Item = usize>) -> Vec<TargetGroup> {
+    let labels = [("__meta_text", "x".repeat(200))];
+    let group = |number: usize| TargetGroup {
+        labels: labels.clone().into_iter().collect(),
+        ..group(&format!("s{number}"), &[&format!("h{number}:1")])
+    };
+    numbers.map(group).collect()
+}
+
+#[test]
+fn a_target_that_stays_is_on_one_page_while_blocks_are_merged_and_split() {
+    const GROUPS: usize = 2_000;
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
+        face.report("static/1", groups(0..GROUPS)).await;
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut cursor, mut pages) = (String::new(), 0);
+        loop {
+            let page = face.json(&format!("/api/v1/targets?state=active&limit=100{cursor}")).await;
+            for target in page["data"]["activeTargets"].as_array().unwrap() {
+                *seen.entry(target["labels"]["instance"].as_str().unwrap().to_owned()).or_default() += 1;
+            }
+            let Some(next) = page["data"]["nextCursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+            // Nine of ten go in the end, everywhere between those that stay.
+            let gone = (0..GROUPS).filter(|number| number % 10 > 0 && number % 9 == pages % 9);
+            let gone = gone.map(|number| GroupId::of(&format!("s{number}"), "")).collect();
+            let new = groups((0..50).map(|number| GROUPS + 50 * pages + number));
+            let mut views = face.handle.watch();
+            views.borrow_and_update();
+            face.updates.send(Update::changed(ProviderKey::new("static/1"), new, gone)).await.unwrap();
+            tokio::time::timeout(patience(), views.changed()).await.unwrap().unwrap();
+            pages += 1;
+        }
+        assert!(pages > 3, "there were {pages} pages");
+        let staying = (0..GROUPS).filter(|number| number % 10 == 0).map(|number| format!("h{number}:1"));
+        for target in staying {
+            assert_eq!(seen.get(&target), Some(&1), "{target} is on one page");
+        }
+        assert!(seen.values().all(|times| *times == 1));
+        face.stop().await;
+    });
+}
