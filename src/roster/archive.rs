@@ -102,6 +102,13 @@ impl Archive {
         found
     }
 
+    /// How many entries a group has; none, if it is not known.
+    pub(super) fn entries_of(&self, id: GroupId) -> usize {
+        let Some(block) = self.index.get(&id).and_then(|block| self.blocks.get(block)) else { return 0 };
+        let at = block.groups().iter().position(|head| head.id == id);
+        at.map_or(0, |at| block.entries_of(at).len())
+    }
+
     /// Applies changes. Returns the blocks that changed: none if the groups are as they were.
     pub(super) fn apply(&mut self, edit: &Edit) -> Vec<BlockChange> {
         let edits = self.edits(edit);

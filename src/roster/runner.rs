@@ -21,9 +21,6 @@ use super::step::{Lectern, Steps, Teller};
 use super::view::RosterView;
 use crate::store::{Blocks, StoreError};
 
-/// Updates with at least this many targets are worked on aside, so that the runtime stays responsive.
-const LARGE: usize = 500;
-
 /// How others ask and read the roster. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct RosterHandle {
@@ -188,7 +185,7 @@ impl Owner {
     }
 
     async fn update(&mut self, update: Update) {
-        let large = update.groups.iter().map(|group| group.targets.len()).sum::<usize>() >= LARGE;
+        let large = self.state.is_large(&update);
         let provider = update.provider.clone();
         let (groups, whole) = (update.groups.len(), update.whole);
         self.step(large, move |state, now| state.update(update, now)).await;
@@ -212,10 +209,15 @@ impl Owner {
         } else {
             event(&mut self.state, now)
         };
-        self.publish(effect, started);
+        let replaced = self.publish(effect, started);
+        if large {
+            // Whoever lets go of many targets last frees them one by one.
+            blocking(move || drop(replaced)).await;
+        }
     }
 
-    fn publish(&mut self, mut effect: Effect, started: Instant) {
+    /// Makes an effect known; returns the view that is not shown any more.
+    fn publish(&mut self, mut effect: Effect, started: Instant) -> Option<Arc<RosterView>> {
         let view = Arc::new(self.state.view());
         self.metrics.observe(&effect, &view, self.state.restored(), started.elapsed().as_secs_f64());
         for (job, delta) in &effect.jobs {
@@ -232,10 +234,12 @@ impl Owner {
             warn!(count = untold, "more discovered targets cannot be used, see /api/v1/targets/failed");
         }
         self.outbox.leave(&mut effect);
-        if !effect.jobs.is_empty() {
-            self.views.send_replace(view);
-            self.teller.tell(effect.step);
+        if effect.jobs.is_empty() {
+            return None;
         }
+        let replaced = self.views.send_replace(view);
+        self.teller.tell(effect.step);
+        Some(replaced)
     }
 }
 

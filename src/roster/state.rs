@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd_discovery::{ProviderKey, Update};
+use rosterd_model::TargetGroup;
 use tokio::time::Instant;
 
 use super::block::{Block, BlockId};
@@ -56,6 +57,9 @@ pub(super) struct Tally {
     pub(super) failures: Vec<(Arc<str>, Arc<Failure>)>,
 }
 
+/// An update that adds, replaces and removes at least this many entries is worked on aside, so that the runtime stays
+/// responsive.
+const LARGE: usize = 500;
 /// How many failures of an event are told one by one.
 const TOLD: usize = 5;
 
@@ -146,6 +150,26 @@ impl State {
         self.forget_unused(&mut effect);
         self.refresh_view(&mut effect);
         effect
+    }
+
+    /// Whether an update is too much work for a thread that runs tasks.
+    pub(super) fn is_large(&self, update: &Update) -> bool {
+        let new: usize = update.groups.iter().map(|group| group.targets.len()).sum();
+        if new + update.gone.len() >= LARGE {
+            return true;
+        }
+        let Some(provider) = self.providers.get(&update.provider) else { return false };
+        let holds = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| !job.former.is_empty());
+        if update.whole && provider.users.iter().any(holds) {
+            // What is held goes, when this tells what is in its place.
+            return true;
+        }
+        let named = update.groups.iter().map(TargetGroup::id).chain(update.gone.iter().copied());
+        let known: usize = match update.whole {
+            true => provider.archive.blocks().values().map(|block| block.len()).sum(),
+            false => named.map(|id| provider.archive.entries_of(id)).sum(),
+        };
+        new + known >= LARGE
     }
 
     /// Takes what a provider reports now.

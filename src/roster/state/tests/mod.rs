@@ -3,8 +3,8 @@
 mod holds; // what stays although nobody says so now
 mod steps; // what events change, target by target
 
-use rosterd_model::TargetGroup;
 use rosterd_model::relabel::{RuleConfig, Rules};
+use rosterd_model::{GroupId, TargetGroup};
 
 use super::*;
 use crate::roster::Limits;
@@ -326,4 +326,20 @@ fn a_source_that_was_read_and_fails_again_has_only_what_was_read() {
     let keyed = TargetGroup { key: "1".into(), ..group("t", &["h:5"]) };
     state.update(Update { unread: failing(&[("t", true)]), ..update("p/1", vec![keyed], false) }, now());
     assert_eq!(instances(&state, "a"), ["h:1", "h:5"]);
+}
+
+#[test]
+fn an_update_that_removes_many_targets_is_as_large_as_one_that_brings_them() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    let many: Vec<_> = (0..600).map(|number| format!("h:{number}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let all = update("p/1", vec![group("many", &many), group("few", &["h:1"])], true);
+    assert!(state.is_large(&all));
+    state.update(all, now());
+    let (many, few) = (GroupId::of("many", ""), GroupId::of("few", ""));
+    assert!(state.is_large(&Update::changed(key("p/1"), Vec::new(), vec![many])));
+    assert!(state.is_large(&update("p/1", vec![group("many", &["h:1"])], false)));
+    assert!(state.is_large(&update("p/1", vec![group("few", &["h:1"])], true)), "it removes all others");
+    assert!(!state.is_large(&Update::changed(key("p/1"), vec![group("new", &["h:2"])], vec![few])));
 }
