@@ -189,6 +189,11 @@ impl<'a> BlockView<'a> {
         Some((self.id + u64::from(head.offset), entry - head.first as usize))
     }
 
+    /// The memory that its groups take, in bytes, without what became of them.
+    pub fn size(self) -> usize {
+        self.worked.block.size()
+    }
+
     /// What became of its entries, in order.
     pub fn entries(self) -> &'a [Entry] {
         &self.worked.entries
