@@ -22,10 +22,11 @@ use super::metrics::Metrics;
 use super::reload::{Reloads, Wish};
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, ReloadRequest};
-use crate::publish::file_sd::{self, FileSd, FileSdWorker, Outputs};
-use crate::reconcile::{Reconciler, Worker, WorkerId};
+use crate::publish::file_sd::{self, Output, Publisher};
+use crate::reconcile::{DesiredSet, Reconciler};
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
+use crate::store::ledger::Member;
 use crate::store::{Blocks, Ledger, MemoryBlocks, MemoryLedger, open_folder};
 use crate::{reconcile, roster, web};
 
@@ -81,7 +82,7 @@ pub struct Agent {
     manager: Manager,
     roster: RosterHandle,
     scraping: Scraping,
-    outputs: watch::Sender<Outputs>,
+    outputs: watch::Sender<Option<Arc<DesiredSet<Output>>>>,
     view: watch::Sender<Arc<ConfigView>>,
     checksum: u64,
     refused: Option<u64>,
@@ -152,8 +153,10 @@ impl Agent {
         let manager = Manager::new(&options.mechanisms, &registry, options.system.clone(), updates, &supervision)?;
         let clock = roster::Clock::system();
         let roster = Roster::start(&work, stores.blocks, roster_metrics, clock, received);
-        let (outputs, _) = watch::channel(None);
-        start_publishing(&work, stores.ledger, &roster, &outputs, reconcile_metrics);
+        let (outputs, wanted) = watch::channel(None);
+        let publisher = Publisher::start(roster.watch(), &work);
+        let ledger = (stores.ledger, Member::local());
+        Reconciler::start(ledger, publisher, wanted, reconcile_metrics, &work);
 
         let surroundings = scrape::Surroundings {
             queues,
@@ -356,7 +359,7 @@ impl Agent {
         let grace = config.rosterd.ready_grace_period.as_std();
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
         self.scraping.take(config, clients);
-        self.outputs.send_replace(Some(jobs::outputs(config)));
+        self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
         let watched: Vec<_> = loaded.files.iter().chain(&loaded.folders).cloned().collect();
         self.reloads.watch(&watched).await;
@@ -389,21 +392,4 @@ impl Stores {
             None => Self { blocks: Arc::new(MemoryBlocks::new()), ledger: Arc::new(MemoryLedger::new()) },
         })
     }
-}
-
-/// The reconciler with its workers, and what keeps their desired state.
-fn start_publishing(
-    work: &Stopper,
-    store: Arc<dyn Ledger>,
-    roster: &RosterHandle,
-    outputs: &watch::Sender<Outputs>,
-    metrics: reconcile::metrics::Metrics,
-) {
-    let (desired, wanted) = watch::channel(None);
-    let (configured, views, stop) = (outputs.subscribe(), roster.watch(), work.token().clone());
-    work.spawn_restarting("file_sd", move || {
-        file_sd::desired(configured.clone(), views.clone(), |spec: FileSd| spec, desired.clone(), stop.clone())
-    });
-    let make = |_: &WorkerId, _: &FileSd| -> Box<dyn Worker<FileSd>> { Box::new(FileSdWorker::new()) };
-    Reconciler::start(store, make, wanted, metrics, work);
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use rosterd_model::{Coded, Report, Retry};
+use serde_json::Value;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The state is reached.
+    /// The state is reached, and nothing is left to do for it.
     Done,
+    /// This step is done, and the next one gets what it left behind. Both are in the ledger before that one begins.
+    Next(Value),
     /// It failed and may succeed later; the error decides when.
     Retry(Report),
     /// It can never work: nothing is tried until another state is desired.
@@ -30,6 +33,7 @@ impl Outcome {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::Next(_) => "next",
             Self::Retry(_) => "retry",
             Self::Cancel(_) => "cancel",
             Self::Snooze(_) => "snooze",

@@ -12,6 +12,8 @@ pub struct Actual {
     pub running: bool,
     /// Where it is, or is on the way to.
     pub aim: Aim,
+    /// Whether its operation is at work, or past its first step: nothing else is decided before that is over.
+    pub bound: bool,
 }
 
 /// Where a worker is, or is on the way to.
@@ -67,10 +69,11 @@ pub struct Plan {
     pub steps: BTreeMap<WorkerId, Step>,
 }
 
-/// The steps from what is to what should be: none for workers that are there or on the way.
+/// The steps from what is to what should be: none for workers that are there or on the way, or bound.
 pub fn plan<S>(actual: &BTreeMap<WorkerId, Actual>, desired: &DesiredSet<S>) -> Plan {
     let wanted = desired.iter().filter_map(|(id, desired)| {
         let step = match actual.get(id) {
+            Some(Actual { bound: true, .. }) => return None,
             Some(Actual { aim: Aim::Revision(revision), .. }) if *revision == desired.revision => return None,
             Some(Actual { running: true, .. }) => Step::Update(desired.revision),
             Some(Actual { running: false, .. }) | None => Step::Start(desired.revision),
@@ -79,7 +82,7 @@ pub fn plan<S>(actual: &BTreeMap<WorkerId, Actual>, desired: &DesiredSet<S>) -> 
     });
     let unwanted = actual
         .iter()
-        .filter(|(id, actual)| !desired.contains_key(*id) && actual.aim != Aim::End)
+        .filter(|(id, actual)| !desired.contains_key(*id) && !actual.bound && actual.aim != Aim::End)
         .map(|(id, _)| (id.clone(), Step::Stop));
     Plan { steps: wanted.chain(unwanted).collect() }
 }
@@ -98,7 +101,7 @@ mod tests {
         for (id, step) in &plan.steps {
             match step {
                 Step::Stop => drop(actual.remove(id)),
-                _ => drop(actual.insert(id.clone(), Actual { running: true, aim: step.aim() })),
+                _ => drop(actual.insert(id.clone(), Actual { running: true, aim: step.aim(), bound: false })),
             }
         }
         actual
@@ -114,7 +117,7 @@ mod tests {
             (0..3u128).prop_map(|revision| Aim::Revision(Revision(revision))),
             Just(Aim::End)
         ];
-        let actual = (any::<bool>(), aim).prop_map(|(running, aim)| Actual { running, aim });
+        let actual = (any::<bool>(), aim).prop_map(|(running, aim)| Actual { running, aim, bound: false });
         prop::collection::btree_map(ids(), actual, 0..6)
     }
 
@@ -161,15 +164,24 @@ mod tests {
 
     #[test]
     fn a_worker_known_from_the_store_is_started_not_updated() {
-        let actual = BTreeMap::from([("w".into(), Actual { running: false, aim: Aim::Unknown })]);
+        let actual = BTreeMap::from([("w".into(), Actual { running: false, aim: Aim::Unknown, bound: false })]);
         let desired = DesiredSet::from([("w".into(), Desired { revision: Revision(1), spec: () })]);
         assert_eq!(plan(&actual, &desired).steps, BTreeMap::from([("w".into(), Step::Start(Revision(1)))]));
     }
 
     #[test]
     fn a_worker_that_comes_back_while_it_stops_is_brought_back() {
-        let actual = BTreeMap::from([("w".into(), Actual { running: true, aim: Aim::End })]);
+        let actual = BTreeMap::from([("w".into(), Actual { running: true, aim: Aim::End, bound: false })]);
         let desired = DesiredSet::from([("w".into(), Desired { revision: Revision(1), spec: () })]);
         assert_eq!(plan(&actual, &desired).steps, BTreeMap::from([("w".into(), Step::Update(Revision(1)))]));
+    }
+
+    #[test]
+    fn nothing_else_is_decided_in_the_middle_of_an_operation() {
+        let bound = |aim| Actual { running: true, aim, bound: true };
+        let aims = [("a", Aim::Revision(Revision(1))), ("b", Aim::Revision(Revision(1))), ("c", Aim::End)];
+        let actual = aims.map(|(id, aim)| (id.into(), bound(aim))).into();
+        let desired = ["a", "c"].map(|id| (id.into(), Desired { revision: Revision(2), spec: () })).into();
+        assert_eq!(plan(&actual, &desired), Plan::default());
     }
 }

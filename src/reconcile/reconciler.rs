@@ -1,5 +1,6 @@
-//! The loop: look, plan, record, let the workers work, record what came of it.
+//! The loop: look, plan, record, let the workers work, take over what came of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +11,13 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::metrics::Metrics;
-use super::table::{Ended, Run, Table};
-use super::{DesiredSet, MakeWorker, Outcome, Spec, Statuses, Work, WorkerId, plan};
+use super::run::{Ended, Job, Run};
+use super::table::Table;
+use super::{DesiredSet, MakeWorker, Outcome, Spec, Statuses, WorkerId, plan};
 use crate::store::StoreError;
-use crate::store::ledger::{Ledger, Member, Transaction};
+use crate::store::ledger::{Ledger, Member, News, Version, Watch};
 
-/// How many workers are at work at the same time.
+/// How many workers are at work on operations at the same time.
 const CONCURRENT: usize = 64;
 
 /// A worker panicked. It is made anew for the next try.
@@ -38,33 +40,38 @@ impl Coded for WorkerPanicked {
 pub struct Reconciler;
 
 impl Reconciler {
-    /// Starts the loop on the stopper. It begins once `desired` is known: `None` is not *nothing*.
+    /// Starts the loop on the stopper, with a member's records in the ledger. It begins once `desired` is known: `None`
+    /// is not *nothing*.
     ///
     /// When the stopper stops, workers that are at work end their run, and the outcome is recorded. Workers are not
-    /// stopped by that: the next process finds them in the store and starts them again.
+    /// stopped by that: the next process finds them in the ledger and starts them again.
     pub fn start<S: Spec>(
-        store: Arc<dyn Ledger>,
+        (ledger, member): (Arc<dyn Ledger>, Member),
         make: impl MakeWorker<S>,
         desired: watch::Receiver<Option<Arc<DesiredSet<S>>>>,
         metrics: Metrics,
         stopper: &Stopper,
-    ) -> Statuses {
+    ) -> Statuses<S> {
         let statuses = Statuses::default();
         let (sender, ended) = mpsc::channel(CONCURRENT);
         let reconciling = Loop {
-            store,
+            ledger,
+            member,
             make: Arc::new(make),
             desired,
             metrics,
             statuses: statuses.clone(),
             stopper: stopper.clone(),
             table: Table::new(),
-            loaded: false,
+            watch: None,
+            loaded: Loaded::Never,
             planned: false,
-            unrecorded: Vec::new(),
-            at_work: 0,
-            store_schedule: Schedule::new(Duration::from_secs(60), "reconciler"),
-            store_retry: None,
+            known: Version::default(),
+            own: BTreeSet::new(),
+            operating: 0,
+            keeping: 0,
+            ledger_schedule: Schedule::new(Duration::from_secs(60), "reconciler"),
+            ledger_retry: None,
             sender,
             working: stopper.supervision().guard("worker"),
         };
@@ -74,23 +81,39 @@ impl Reconciler {
     }
 }
 
+/// Whether the table knows what the ledger has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loaded {
+    /// It never did.
+    Never,
+    /// Somebody else has changed something.
+    Outdated,
+    /// It does.
+    Yes,
+}
+
 struct Loop<S> {
-    store: Arc<dyn Ledger>,
+    ledger: Arc<dyn Ledger>,
+    member: Member,
     make: Arc<dyn MakeWorker<S>>,
     desired: watch::Receiver<Option<Arc<DesiredSet<S>>>>,
     metrics: Metrics,
-    statuses: Statuses,
+    statuses: Statuses<S>,
     stopper: Stopper,
     table: Table<S>,
-    /// Whether the table holds what the store does.
-    loaded: bool,
-    /// Whether the latest desired state was planned and recorded.
+    /// `None` as long as the ledger was never read.
+    watch: Option<Watch>,
+    loaded: Loaded,
+    /// Whether the latest desired state was planned.
     planned: bool,
-    /// Outcomes that are not in the store yet.
-    unrecorded: Vec<Ended<S>>,
-    at_work: usize,
-    store_schedule: Schedule,
-    store_retry: Option<Instant>,
+    /// The changes of the ledger up to this one are known, and of the later ones those that are this loop's own.
+    known: Version,
+    own: BTreeSet<Version>,
+    /// How many runs of operations go on, and how many that keep what was reached.
+    operating: usize,
+    keeping: usize,
+    ledger_schedule: Schedule,
+    ledger_retry: Option<Instant>,
     sender: mpsc::Sender<Ended<S>>,
     /// Catches panics of workers.
     working: Guard,
@@ -101,10 +124,8 @@ impl<S: Spec> Loop<S> {
         let stop = self.stopper.token().clone();
         let mut watching = true;
         loop {
-            self.bring_store_up_to_date().await;
-            if self.dispatch() {
-                continue;
-            }
+            self.look().await;
+            self.dispatch();
             let wake = self.wake();
             let mut batch = Vec::new();
             tokio::select! {
@@ -116,138 +137,156 @@ impl<S: Spec> Loop<S> {
                     // Without its owner the desired state stays as it is.
                     watching = changed.is_ok();
                 }
+                news = next(&mut self.watch) => self.take_news(news),
                 () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
-        while self.at_work > 0 {
+        while self.operating + self.keeping > 0 {
             let Some(last) = ended.recv().await else { break };
             self.take_back(vec![last]);
         }
-        if let Err(error) = self.record_outcomes().await {
+        if self.loaded == Loaded::Yes
+            && let Err(error) = self.record().await
+        {
             warn!(error = %Report::of(&error), code = error.code(), "the last outcomes were not recorded: the next start repeats them");
         }
     }
 
     /// When there is something to do, if nothing happens before.
     fn wake(&self) -> Option<Instant> {
-        let due = self.table.next_due().filter(|_| self.at_work < CONCURRENT);
-        due.into_iter().chain(self.store_retry).min()
+        let due = self.table.next_due().filter(|_| self.operating < CONCURRENT);
+        due.into_iter().chain(self.ledger_retry).min()
     }
 
-    /// Loads, records and plans, as far as that is due. Failures of the store are tried again after a while; until then
-    /// nothing new begins, and what was decided goes on.
-    async fn bring_store_up_to_date(&mut self) {
-        if self.store_retry.is_some_and(|at| at > Instant::now()) {
-            return;
+    /// Reads the ledger, plans and records, as far as that is due. When the ledger fails, it is tried again after a while;
+    /// until then nothing new begins that has to be recorded, and everything else goes on.
+    async fn look(&mut self) {
+        let Some(desired) = self.desired.borrow_and_update().clone() else { return };
+        let due = self.ledger_retry.is_none_or(|at| at <= Instant::now());
+        let mut result = Ok(());
+        if due {
+            self.ledger_retry = None;
+            result = self.load().await;
         }
-        self.store_retry = None;
-        let result = self.try_bring_store_up_to_date().await;
+        self.plan(&desired);
+        if due && result.is_ok() {
+            result = self.record().await;
+        }
         let (pending, retrying) = self.table.counts();
         self.metrics.pending.set(pending.try_into().unwrap_or(i64::MAX));
         self.metrics.retrying.set(retrying.try_into().unwrap_or(i64::MAX));
         match result {
-            Ok(()) => drop(self.store_schedule.succeeded()),
+            Ok(()) if due => drop(self.ledger_schedule.succeeded()),
+            Ok(()) => {}
             Err(error) => {
-                let wait = self.store_schedule.failed(error.retry());
+                let wait = self.ledger_schedule.failed(error.retry());
                 let report = Report::of(&error);
-                warn!(error = %report, code = error.code(), retry_in = ?wait, "the store refused, workers stay as they are");
+                warn!(error = %report, code = error.code(), retry_in = ?wait, "the ledger refused, what has to be recorded waits");
                 self.metrics.store_failures.inc();
-                self.store_retry = Some(Instant::now() + wait);
+                self.ledger_retry = Some(Instant::now() + wait);
             }
         }
     }
 
-    async fn try_bring_store_up_to_date(&mut self) -> Result<(), StoreError> {
-        if !self.loaded {
-            let found = self.store.read(&Member::local()).await?;
-            let (states, pending) = (found.workers, found.operations);
-            if !pending.is_empty() {
-                info!(operations = pending.len(), "resuming operations that had not ended");
-            }
-            self.table.load(states, pending);
-            (self.loaded, self.planned) = (true, false);
-        }
-        self.record_outcomes().await?;
-        self.plan_and_record().await
-    }
-
-    async fn record_outcomes(&mut self) -> Result<(), StoreError> {
-        if self.unrecorded.is_empty() {
+    async fn load(&mut self) -> Result<(), StoreError> {
+        if self.loaded == Loaded::Yes {
             return Ok(());
         }
-        let transaction = Table::conclude(&self.unrecorded);
-        self.apply(transaction).await?;
-        let ended = std::mem::take(&mut self.unrecorded);
-        let ids: Vec<_> = ended.iter().map(|ended| ended.id.clone()).collect();
-        self.table.settle(ended, Instant::now());
-        self.show(&ids);
+        if self.watch.is_none() {
+            self.watch = Some(self.ledger.watch(&self.member).await?);
+        }
+        let found = self.ledger.read(&self.member).await?;
+        if self.loaded == Loaded::Never && !found.operations.is_empty() {
+            info!(operations = found.operations.len(), "resuming operations that had not ended");
+        }
+        self.known = found.version;
+        self.table.load(found, self.loaded == Loaded::Never, Instant::now());
+        (self.loaded, self.planned) = (Loaded::Yes, false);
+        for id in self.table.ids() {
+            self.statuses.set(id, self.table.status(id));
+        }
         Ok(())
     }
 
-    async fn plan_and_record(&mut self) -> Result<(), StoreError> {
-        if self.planned {
-            return Ok(());
+    fn plan(&mut self, desired: &DesiredSet<S>) {
+        if std::mem::replace(&mut self.planned, true) {
+            return;
         }
-        let Some(desired) = self.desired.borrow_and_update().clone() else {
-            self.planned = true;
-            return Ok(());
+        let mut plan = plan(&self.table.actual(), desired);
+        if self.loaded == Loaded::Never {
+            // An earlier process may have left them in the middle of an operation.
+            plan.steps.retain(|id, _| desired.get(id).is_none_or(|desired| !desired.spec.needs_record()));
+        }
+        self.table.decide(&plan, desired, Instant::now());
+        for (id, step) in &plan.steps {
+            debug!(worker = &**id, action = step.action().name(), "operation decided");
+            self.statuses.set(id, self.table.status(id));
+        }
+    }
+
+    /// Makes the ledger have what was decided and what came of it. A failed precondition says that it knows something
+    /// else than the table: all is read and planned again.
+    async fn record(&mut self) -> Result<(), StoreError> {
+        let (transaction, recorded) = self.table.to_record(&self.member);
+        if !transaction.writes.is_empty() {
+            match self.ledger.apply(transaction).await {
+                Ok(version) => self.own.extend(version),
+                Err(error) => {
+                    if let StoreError::Precondition(_) = &error {
+                        self.loaded = Loaded::Outdated;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.table.recorded(recorded, Instant::now());
+        Ok(())
+    }
+
+    fn take_news(&mut self, news: News) {
+        let known = match news {
+            News::Changed { version, .. } => {
+                let own = self.own.contains(&version);
+                self.own.retain(|own| *own > version);
+                own || version <= self.known
+            }
+            News::Missed => false,
         };
-        let plan = plan(&self.table.actual(), &desired);
-        let operations = self.table.operations(&plan, &desired);
-        let transaction = self.table.decide(&operations);
-        self.apply(transaction).await?;
-        self.planned = true;
-        for (id, operation) in &operations {
-            debug!(worker = &**id, action = operation.action.name(), "operation decided");
+        if !known && self.loaded == Loaded::Yes {
+            self.loaded = Loaded::Outdated;
         }
-        self.table.take_over(operations, &plan, &desired, Instant::now());
-        let ids: Vec<_> = plan.steps.into_keys().collect();
-        self.show(&ids);
-        Ok(())
     }
 
-    /// A failed precondition says that the store knows something else than the table: all is loaded and planned again.
-    async fn apply(&mut self, transaction: Transaction) -> Result<(), StoreError> {
-        if transaction.writes.is_empty() {
-            return Ok(());
-        }
-        let result = self.store.apply(transaction).await;
-        if let Err(StoreError::Precondition(_)) = &result {
-            self.loaded = false;
-            self.unrecorded.clear();
-        }
-        result.map(drop)
-    }
-
-    /// Lets workers begin that are due. Says whether an outcome is there already.
-    fn dispatch(&mut self) -> bool {
-        while self.at_work < CONCURRENT
-            && let Some(run) = self.table.next_run(Instant::now())
+    /// Lets workers begin that are due.
+    fn dispatch(&mut self) {
+        let stop = self.stopper.token().clone();
+        while self.operating < CONCURRENT
+            && let Some(run) = self.table.next_run(Instant::now(), &stop)
         {
-            self.at_work += 1;
-            if let (Work::End, None) = (&run.work, &run.worker) {
-                // Known from the store alone: nothing of it runs in this process.
-                let Run { id, operation, .. } = run;
-                self.take_back(vec![Ended { id, operation, outcome: Outcome::Done, worker: None }]);
-                return true;
+            match run.job {
+                Job::Operation(..) => self.operating += 1,
+                Job::Keep(_) => self.keeping += 1,
             }
             self.begin(run);
         }
-        false
     }
 
     fn begin(&self, run: Run<S>) {
-        let (make, sender, stop) = (Arc::clone(&self.make), self.sender.clone(), self.stopper.token().clone());
-        let Run { id, operation, work, worker } = run;
+        let (make, sender) = (Arc::clone(&self.make), self.sender.clone());
+        let Run { id, job, worker, stop } = run;
+        let operation = job.operation();
         let guard = self.working.clone();
         self.stopper.spawn_expendable(("worker", id.clone()), async move {
             let working = async {
-                let mut worker = match (worker, &work) {
-                    (Some(worker), _) => worker,
-                    (None, Work::Reach { spec, .. }) => make.make(&id, spec),
-                    (None, Work::End) => return (Outcome::Done, None),
+                let spec = match &job {
+                    Job::Operation(_, work) => &work.spec,
+                    Job::Keep(spec) => spec,
                 };
-                let outcome = worker.run(&work, &stop).await;
+                let mut worker = worker.unwrap_or_else(|| make.make(&id, spec));
+                let outcome = match &job {
+                    Job::Operation(_, work) => worker.run(work, &stop).await,
+                    Job::Keep(spec) => worker.keep(spec, &stop).await,
+                };
                 (outcome, Some(worker))
             };
             let result = guard.run(&id, working).await;
@@ -259,34 +298,55 @@ impl<S: Spec> Loop<S> {
     }
 
     fn take_back(&mut self, batch: Vec<Ended<S>>) {
-        for mut ended in batch {
-            self.at_work -= 1;
-            let (kind, action) = (ended.operation.kind.as_str(), ended.operation.action.name());
-            self.metrics.operations.with_label_values(&[kind, action, ended.outcome.name()]).inc();
-            let worker = &*ended.id;
-            match &ended.outcome {
-                Outcome::Done => debug!(worker, action, "operation done"),
-                Outcome::Snooze(wait) => debug!(worker, action, ?wait, "operation snoozes"),
-                Outcome::Retry(error) => {
-                    warn!(worker, action, %error, code = error.code, "operation failed, trying again")
-                }
-                Outcome::Cancel(error) => {
-                    error!(worker, action, %error, code = error.code, "operation cannot work, waiting for another configuration");
-                }
+        for ended in batch {
+            match ended.operation {
+                Some(_) => self.operating -= 1,
+                None => self.keeping -= 1,
             }
-            if self.table.take_back(&mut ended, Instant::now()) {
-                self.unrecorded.push(ended);
+            self.tell(&ended);
+            let id = ended.id.clone();
+            let free = self.table.take_back(ended, Instant::now());
+            let agrees = || self.desired.borrow().as_ref().is_none_or(|desired| self.table.agrees(&id, desired));
+            if free && !agrees() {
+                self.planned = false;
             }
+            self.statuses.set(&id, self.table.status(&id));
         }
     }
 
-    fn show(&self, ids: &[WorkerId]) {
-        for id in ids {
-            self.statuses.set(id, self.table.status(id));
+    fn tell(&self, ended: &Ended<S>) {
+        let action = ended.operation.map_or("keep", |(_, action)| action.name());
+        let worker = &*ended.id;
+        if let Some(status) = self.table.status(&ended.id) {
+            self.metrics.operations.with_label_values(&[&status.kind, action, ended.outcome.name()]).inc();
+        }
+        match &ended.outcome {
+            Outcome::Done => debug!(worker, action, "done"),
+            Outcome::Next(_) => debug!(worker, action, "step done"),
+            Outcome::Snooze(wait) => debug!(worker, action, ?wait, "snoozes"),
+            Outcome::Retry(error) => warn!(worker, action, %error, code = error.code, "failed, trying again"),
+            Outcome::Cancel(error) if self.table.failed_like(&ended.id, error) => {
+                debug!(worker, action, %error, "still cannot work");
+            }
+            Outcome::Cancel(error) => {
+                error!(worker, action, %error, code = error.code, "cannot work, waiting for another configuration");
+            }
         }
     }
 }
 
+/// The next news of the ledger; none without a watch.
+async fn next(watch: &mut Option<Watch>) -> News {
+    let told = match watch {
+        Some(watch) => watch.next().await,
+        None => None,
+    };
+    match told {
+        Some(news) => news,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
-#[path = "reconciler_tests.rs"]
+#[path = "tests/reconciler.rs"]
 mod tests;

@@ -1,175 +1,120 @@
-//! The workers as the loop knows them, and the transactions that record what happens to them. No I/O, no tasks.
+//! The workers as the loop knows them: what was decided, what came of it, what of it the ledger has, and who is due. No
+//! I/O, no tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use rosterd_model::Report;
-use rosterd_tasks::Schedule;
-use serde_json::Value;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
-use super::{Actual, Aim, DesiredSet, Outcome, Phase, Plan, Spec, Step, Work, Worker, WorkerId, WorkerStatus};
-use crate::store::ledger::{
-    Member, Operation, OperationId, Precondition, Progress, Revision, Transaction, WorkerState, Write,
-};
-
-/// The longest wait between two tries of one operation.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+use super::entry::{Entry, Ongoing};
+use super::recorded::{self, Recorded};
+use super::run::{Ended, Run};
+use super::{Actual, Aim, DesiredSet, Phase, Plan, Spec, WorkerId, WorkerStatus};
+use crate::store::ledger::{Member, OperationId, Picture, Transaction};
 
 /// All workers.
 pub(super) struct Table<S> {
     entries: BTreeMap<WorkerId, Entry<S>>,
-    next_operation: u64,
+    /// Workers of which the ledger may have something else.
+    unrecorded: BTreeSet<WorkerId>,
     /// When workers are due.
     due: BTreeSet<(Instant, WorkerId)>,
-}
-
-/// A worker.
-struct Entry<S> {
-    kind: String,
-    aim: Aim,
-    /// Whether the worker was made in this process.
-    running: bool,
-    /// The worker, unless it is at work.
-    worker: Option<Box<dyn Worker<S>>>,
-    /// The number of the operation whose run goes on.
-    at_work: Option<OperationId>,
-    /// What is stored as its actual revision.
-    reached: Option<Revision>,
-    /// The operation that is recorded and has not ended.
-    pending: Option<Pending<S>>,
-    due: Option<Instant>,
-    phase: Phase,
-    last_error: Option<Report>,
-    next_try: Option<SystemTime>,
-}
-
-struct Pending<S> {
-    stored: Operation,
-    /// `None` for what an earlier process left, until it is planned again.
-    work: Option<Work<S>>,
-    schedule: Schedule,
-}
-
-/// A run that can begin.
-pub(super) struct Run<S> {
-    pub(super) id: WorkerId,
-    pub(super) operation: Operation,
-    pub(super) work: Work<S>,
-    /// `None` when it has to be made first.
-    pub(super) worker: Option<Box<dyn Worker<S>>>,
-}
-
-/// A run that ended.
-pub(super) struct Ended<S> {
-    pub(super) id: WorkerId,
-    pub(super) operation: Operation,
-    pub(super) outcome: Outcome,
-    /// `None` when it panicked.
-    pub(super) worker: Option<Box<dyn Worker<S>>>,
+    last_operation: u64,
 }
 
 impl<S: Spec> Table<S> {
     /// Without any worker.
     pub(super) fn new() -> Self {
-        Self { entries: BTreeMap::new(), next_operation: 1, due: BTreeSet::new() }
+        Self { entries: BTreeMap::new(), unrecorded: BTreeSet::new(), due: BTreeSet::new(), last_operation: 0 }
     }
 
-    /// Takes over what the store knows. Where each worker is has to be planned again; what runs goes on.
-    pub(super) fn load(&mut self, states: Vec<WorkerState>, pending: Vec<Operation>) {
-        for entry in self.entries.values_mut() {
-            (entry.aim, entry.reached, entry.pending) = (Aim::Unknown, None, None);
-        }
-        for state in states {
-            self.entries.entry(state.id.into()).or_insert_with(|| Entry::new(state.kind)).reached = state.revision;
-        }
-        for stored in pending {
-            self.next_operation = self.next_operation.max(stored.id.0 + 1);
-            let schedule = Schedule::new(LONGEST_WAIT, &stored.worker);
-            let entry = self.entries.entry(stored.worker.as_str().into());
-            let entry = entry.or_insert_with(|| Entry::new(stored.kind.clone()));
-            entry.pending = Some(Pending { stored, work: None, schedule });
+    /// Takes over what the ledger has. The `first` time, what was decided without it stays; later, whoever wrote
+    /// something else than this table did is right, and where these workers are has to be planned again.
+    pub(super) fn load(&mut self, found: Picture, first: bool, now: Instant) {
+        let mut found = recorded::by_worker(found);
+        let ids: BTreeSet<_> = self.entries.keys().chain(found.keys()).cloned().collect();
+        for id in ids {
+            let recorded = found.remove(&id).unwrap_or_default();
+            let known = self.entries.contains_key(&id);
+            let kind = recorded.kind().unwrap_or_default();
+            let entry = self.entries.entry(id.clone()).or_insert_with(|| Entry::new(&id, kind));
+            let mine = known && (first || recorded == entry.recorded || recorded == entry.to_record(&id));
+            entry.recorded = recorded;
+            if !mine && let Err(error) = entry.take_recorded(&id) {
+                warn!(worker = &*id, %error, "what the ledger has of a worker is not understood, it is begun anew");
+            }
+            self.unrecorded.insert(id.clone());
+            self.schedule(&id, Some(now));
         }
     }
 
     /// What is known, for the plan.
     pub(super) fn actual(&self) -> BTreeMap<WorkerId, Actual> {
-        let known = |entry: &Entry<S>| Actual { running: entry.running, aim: entry.aim };
-        self.entries.iter().map(|(id, entry)| (id.clone(), known(entry))).collect()
+        let known = |entry: &Entry<S>| Actual { running: entry.running, aim: entry.aim, bound: entry.is_bound() };
+        let here = self.entries.iter().filter(|(_, entry)| !entry.gone);
+        here.map(|(id, entry)| (id.clone(), known(entry))).collect()
     }
 
-    /// The operations of a plan, each with a number; one that is stored already, and leads to the same, keeps its own.
-    pub(super) fn operations(&mut self, plan: &Plan, desired: &DesiredSet<S>) -> BTreeMap<WorkerId, Operation> {
-        let number = |(id, step): (&WorkerId, &Step)| {
-            let entry = self.entries.get(id);
-            let left = entry.and_then(|entry| entry.pending.as_ref()).filter(|pending| pending.work.is_none());
-            if let Some(left) = left.filter(|left| left.stored.revision == step.revision()) {
-                return (id.clone(), left.stored.clone());
+    /// Takes over a plan: each step is an operation that is due.
+    pub(super) fn decide(&mut self, plan: &Plan, desired: &DesiredSet<S>, now: Instant) {
+        for (id, step) in &plan.steps {
+            let number = self.next_operation();
+            let entry = self.entries.entry(id.clone()).or_insert_with(|| Entry::new(id, ""));
+            if let Some(desired) = desired.get(id) {
+                entry.told(&desired.spec);
             }
-            let number = OperationId(self.next_operation);
-            self.next_operation += 1;
-            let kind = desired.get(id).map(|desired| desired.spec.kind().to_owned());
-            let kind = kind.or_else(|| entry.map(|entry| entry.kind.clone())).unwrap_or_default();
-            let (action, revision) = (step.action(), step.revision());
-            (
-                id.clone(),
-                Operation {
-                    id: number,
-                    worker: id.to_string(),
-                    kind,
-                    action,
-                    revision,
-                    spec: Value::Null,
-                    progress: Progress::default(),
-                },
-            )
-        };
-        plan.steps.iter().map(number).collect()
-    }
-
-    /// Records operations before they begin: nobody else changed the workers, and what they replace is gone.
-    pub(super) fn decide(&self, operations: &BTreeMap<WorkerId, Operation>) -> Transaction {
-        let mut transaction = Self::transaction();
-        for (id, operation) in operations {
-            let entry = self.entries.get(id);
-            let revision = entry.and_then(|entry| entry.reached);
-            transaction.preconditions.push(Precondition::RevisionIs { worker: id.to_string(), revision });
-            let stored = entry.and_then(|entry| entry.pending.as_ref()).map(|pending| &pending.stored);
-            if stored == Some(operation) {
-                continue;
+            entry.decide(id, *step, number);
+            if let Some(Ongoing { operation: None, stop }) = &entry.ongoing {
+                stop.cancel();
             }
-            transaction.writes.extend(stored.map(|replaced| Write::DeleteOperation(replaced.id)));
-            transaction.writes.push(Write::PutOperation(operation.clone()));
-            transaction.writes.push(Write::PutWorker(WorkerState {
-                id: id.to_string(),
-                kind: operation.kind.clone(),
-                revision,
-                spec: Value::Null,
-            }));
+            self.unrecorded.insert(id.clone());
+            self.schedule(id, Some(now));
         }
-        transaction
     }
 
-    /// Takes over operations that were recorded, and makes their workers due.
-    pub(super) fn take_over(
-        &mut self,
-        operations: BTreeMap<WorkerId, Operation>,
-        plan: &Plan,
-        desired: &DesiredSet<S>,
-        now: Instant,
-    ) {
-        for (id, operation) in operations {
-            let entry = self.entries.entry(id.clone()).or_insert_with(|| Entry::new(operation.kind.clone()));
-            let work = match desired.get(&id) {
-                Some(desired) => Work::Reach { spec: desired.spec.clone(), revision: desired.revision },
-                None => Work::End,
-            };
-            entry.aim = plan.steps.get(&id).map_or(entry.aim, |step| step.aim());
-            entry.pending =
-                Some(Pending { stored: operation, work: Some(work), schedule: Schedule::new(LONGEST_WAIT, &id) });
-            entry.phase = Phase::Pending;
-            entry.next_try = None;
-            self.schedule(&id, Some(now));
+    /// Microseconds since 1970: greater than all before, also than those of earlier processes, which the ledger may not
+    /// have told yet. A clock that was set back can only repeat the number of an operation that ended long ago.
+    fn next_operation(&mut self) -> OperationId {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        self.last_operation = now.max(self.last_operation + 1);
+        OperationId(self.last_operation)
+    }
+
+    /// Whether the worker is where it should be, or on the way there.
+    pub(super) fn agrees(&self, id: &WorkerId, desired: &DesiredSet<S>) -> bool {
+        let entry = self.entries.get(id).filter(|entry| !entry.gone);
+        match (entry, desired.get(id)) {
+            (Some(entry), Some(desired)) => entry.aim == Aim::Revision(desired.revision),
+            (Some(entry), None) => entry.aim == Aim::End,
+            (None, desired) => desired.is_none(),
+        }
+    }
+
+    /// What brings the ledger up to date, and what it has then of which workers.
+    pub(super) fn to_record(&self, member: &Member) -> (Transaction, Vec<(WorkerId, Recorded)>) {
+        let entries = || self.unrecorded.iter().filter_map(|id| Some((id, self.entries.get(id)?)));
+        let wanted: Vec<_> = entries().map(|(id, entry)| (id.clone(), entry.to_record(id))).collect();
+        let differing = entries().zip(&wanted).filter(|((_, entry), (_, wanted))| entry.recorded != *wanted);
+        let differing = differing.map(|((id, entry), (_, wanted))| (id, &entry.recorded, wanted));
+        (recorded::transaction(member, differing), wanted)
+    }
+
+    /// The ledger has this now. Operations that waited for that are due.
+    pub(super) fn recorded(&mut self, recorded: Vec<(WorkerId, Recorded)>, now: Instant) {
+        self.unrecorded.clear();
+        for (id, recorded) in recorded {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            entry.recorded = recorded;
+            if entry.gone && entry.ongoing.is_none() {
+                self.schedule(&id, None);
+                self.entries.remove(&id);
+            } else if entry.pending.is_some() && entry.due.is_none() {
+                self.schedule(&id, Some(now));
+            }
         }
     }
 
@@ -186,96 +131,52 @@ impl<S: Spec> Table<S> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The next run that is due, if there is one. A worker that is at work comes when its run has ended.
-    pub(super) fn next_run(&mut self, now: Instant) -> Option<Run<S>> {
+    /// The next run that is due, if there is one. A worker that is at work comes when its run has ended, one whose
+    /// operation has to be in the ledger first, when it is.
+    pub(super) fn next_run(&mut self, now: Instant, stop: &CancellationToken) -> Option<Run<S>> {
         while self.next_due().is_some_and(|at| at <= now) {
             let (_, id) = self.due.pop_first()?;
+            let recorded = !self.unrecorded.contains(&id);
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             entry.due = None;
-            if entry.at_work.is_some() {
+            if entry.ongoing.is_some() || entry.gone {
                 continue;
             }
-            let Some(pending) = &entry.pending else { continue };
-            let Some(work) = pending.work.clone() else { continue };
-            entry.at_work = Some(pending.stored.id);
-            let operation = pending.stored.clone();
-            return Some(Run { id, operation, work, worker: entry.worker.take() });
+            let Some(job) = entry.next_job(recorded) else { continue };
+            let (stop, operation) = (stop.child_token(), job.operation().map(|(id, _)| id));
+            entry.ongoing = Some(Ongoing { operation, stop: stop.clone() });
+            return Some(Run { id, job, worker: entry.worker.take(), stop });
         }
         None
     }
 
-    /// Takes a worker back after its run. Says whether the outcome counts; it does not when something else was decided
-    /// meanwhile, and then that is due.
-    pub(super) fn take_back(&mut self, ended: &mut Ended<S>, now: Instant) -> bool {
-        let Some(entry) = self.entries.get_mut(&ended.id) else { return false };
-        entry.at_work = None;
-        let stopped = ended.operation.revision.is_none() && ended.outcome == Outcome::Done;
-        entry.worker = ended.worker.take().filter(|_| !stopped);
+    /// Takes a worker back after its run, and takes over the outcome. Says whether something else may be decided for it
+    /// that had to wait for the run.
+    pub(super) fn take_back(&mut self, ended: Ended<S>, now: Instant) -> bool {
+        let Ended { id, operation, outcome, worker } = ended;
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let interrupted = entry.ongoing.take().is_none_or(|ongoing| ongoing.stop.is_cancelled());
+        entry.worker = worker;
         entry.running = entry.worker.is_some();
-        let counts = entry.pending.as_ref().is_some_and(|pending| pending.stored.id == ended.operation.id);
-        if !counts {
-            self.schedule(&ended.id, Some(now));
-        }
-        counts
-    }
-
-    /// Records that operations ended: they are still pending, and will not be.
-    pub(super) fn conclude(ended: &[Ended<S>]) -> Transaction {
-        let mut transaction = Self::transaction();
-        for Ended { operation, outcome, .. } in ended {
-            let done = match outcome {
-                Outcome::Done => true,
-                Outcome::Cancel(_) => false,
-                Outcome::Retry(_) | Outcome::Snooze(_) => continue,
-            };
-            transaction.preconditions.push(Precondition::OperationPending(operation.id));
-            transaction.writes.push(Write::DeleteOperation(operation.id));
-            match operation.revision {
-                Some(_) if done => transaction.writes.push(Write::PutWorker(WorkerState {
-                    id: operation.worker.clone(),
-                    kind: operation.kind.clone(),
-                    revision: operation.revision,
-                    spec: Value::Null,
-                })),
-                Some(_) => {}
-                // A worker that refuses to stop is gone all the same: nothing would ever try again.
-                None => transaction.writes.push(Write::DeleteWorker(operation.worker.clone())),
+        let wait = match operation {
+            Some((number, _)) if entry.pending.as_ref().is_some_and(|pending| pending.operation.id == number) => {
+                entry.step_ended(outcome)
             }
+            None if !interrupted && entry.pending.is_none() => Some(entry.kept(outcome)),
+            // Something else was decided meanwhile.
+            Some(_) | None => Some(Duration::ZERO),
+        };
+        let free = operation.is_some() && !entry.is_bound();
+        if operation.is_some() {
+            self.unrecorded.insert(id.clone());
         }
-        transaction
+        self.schedule(&id, wait.map(|wait| now + wait));
+        free
     }
 
-    fn transaction() -> Transaction {
-        Transaction { member: Member::local(), preconditions: Vec::new(), writes: Vec::new() }
-    }
-
-    /// Takes over outcomes that were recorded.
-    pub(super) fn settle(&mut self, ended: Vec<Ended<S>>, now: Instant) {
-        for Ended { id, operation, outcome, .. } in ended {
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            let (phase, error, wait) = match outcome {
-                Outcome::Done => (Phase::Done, None, None),
-                Outcome::Cancel(error) => (Phase::Cancelled, Some(error), None),
-                Outcome::Snooze(wait) => (Phase::Snoozing, None, Some(wait)),
-                Outcome::Retry(error) => {
-                    let wait = entry.pending.as_mut().map(|pending| pending.schedule.failed(error.retry));
-                    (Phase::Retrying, Some(error), wait)
-                }
-            };
-            entry.phase = phase;
-            entry.last_error = error;
-            entry.next_try = wait.and_then(|wait| SystemTime::now().checked_add(wait));
-            if wait.is_some() {
-                self.schedule(&id, wait.map(|wait| now + wait));
-            } else if operation.revision.is_none() {
-                self.entries.remove(&id);
-            } else {
-                entry.pending = None;
-                if phase == Phase::Done {
-                    entry.reached = operation.revision;
-                }
-            }
-        }
+    /// Whether the worker failed like this the last time, too.
+    pub(super) fn failed_like(&self, id: &WorkerId, error: &Report) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.failed_like(error))
     }
 
     /// How many operations are pending, and how many workers wait to try again.
@@ -286,38 +187,12 @@ impl<S: Spec> Table<S> {
     }
 
     /// The status of a worker, `None` when it is gone.
-    pub(super) fn status(&self, id: &WorkerId) -> Option<WorkerStatus> {
-        let entry = self.entries.get(id)?;
-        let desired = match entry.aim {
-            Aim::Revision(revision) => Some(revision),
-            Aim::Unknown | Aim::End => None,
-        };
-        Some(WorkerStatus {
-            id: id.clone(),
-            kind: entry.kind.clone(),
-            state: entry.phase,
-            last_error: entry.last_error.clone(),
-            next_try: entry.next_try,
-            revision: entry.reached,
-            desired,
-        })
+    pub(super) fn status(&self, id: &WorkerId) -> Option<WorkerStatus<S>> {
+        self.entries.get(id).filter(|entry| !entry.gone).map(|entry| entry.status(id))
     }
-}
 
-impl<S> Entry<S> {
-    fn new(kind: String) -> Self {
-        Self {
-            kind,
-            aim: Aim::Unknown,
-            running: false,
-            worker: None,
-            at_work: None,
-            reached: None,
-            pending: None,
-            due: None,
-            phase: Phase::Pending,
-            last_error: None,
-            next_try: None,
-        }
+    /// All workers.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &WorkerId> {
+        self.entries.keys()
     }
 }

@@ -1,51 +1,72 @@
 //! What the reconciler and a worker owe each other.
 
 use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, WorkerId};
-use crate::store::ledger::Revision;
+use crate::store::ledger::{Action, Revision};
 
 /// What a worker of some kind is told to do. The kinds that an agent has are an enum that implements it.
-pub trait Spec: Clone + Send + Sync + 'static {
-    /// The name of the kind, as in the store and in metrics: `file_sd`.
+///
+/// It is kept in the ledger. What cannot be kept, as a view of the roster, is named in it and found again by the worker.
+pub trait Spec: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name of the kind, as in the ledger and in metrics: `file_sd`.
     fn kind(&self) -> &'static str;
+
+    /// Whether an operation has to be in the ledger before it begins, since a crash would leave behind what nobody else
+    /// knows of. Without, it goes on while the ledger fails.
+    fn needs_record(&self) -> bool;
 }
 
-/// What a run is for.
+/// The step of an operation that a run is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work<S> {
-    /// Bring things to this state.
-    Reach {
-        /// The state.
-        spec: S,
-        /// Its revision.
-        revision: Revision,
-    },
-    /// End what the worker does. It is dropped afterwards.
-    End,
+pub struct Work<S> {
+    /// What the whole operation does.
+    pub action: Action,
+    /// The specification to reach; of a worker that is stopped, the last one.
+    pub spec: S,
+    /// Where the operation leads; `None` to the end.
+    pub revision: Option<Revision>,
+    /// The number of the step, from 0 on.
+    pub step: u32,
+    /// How many tries of this step failed before.
+    pub attempt: u32,
+    /// What the step before left behind; `Null` before the first.
+    pub left: Value,
 }
 
-/// Does the work for one target or publication.
+/// Does the work for one publication.
 ///
-/// A worker promises: a run may be repeated, also after it was cut off by a crash, without harm; it ends soon after
-/// `stop` fires.
+/// A worker promises: a run may be repeated, also after it was cut off by a crash, without harm, if it is given the same
+/// step; it ends soon after `stop` fires.
 ///
-/// The reconciler promises: one run at a time, on a task of its own; a run for a newer state comes at once, whatever the
-/// last one asked to wait; what a run left behind in `self` is there in the next. A worker that panics is made anew.
+/// The reconciler promises: one run at a time, on a task of its own; a run for a newer state comes as soon as the one at
+/// work has ended, whatever that one asked to wait; an operation that is past its first step is carried to its end, over
+/// restarts and changes of the configuration, before anything else is decided for its worker. What a run left behind in
+/// `self` is there in the next. A worker that panics is made anew.
 #[async_trait]
-pub trait Worker<S>: Send {
-    /// Does the work once.
+pub trait Worker<S: Spec>: Send {
+    /// Does one step of an operation.
     async fn run(&mut self, work: &Work<S>, stop: &CancellationToken) -> Outcome;
+
+    /// Keeps what the last operation reached: waits until something has to be done for it, does that, and returns. Then
+    /// it is called again, and again until another operation comes, which `stop` tells. None of that is in the ledger.
+    ///
+    /// Here, too, an outcome says when to come back: at once, after a backoff, or later. One that can never work is
+    /// looked at again all the same, as somebody else may be the cause.
+    async fn keep(&mut self, spec: &S, stop: &CancellationToken) -> Outcome;
 }
 
 /// Makes the worker for a specification.
-pub trait MakeWorker<S>: Send + Sync + 'static {
+pub trait MakeWorker<S: Spec>: Send + Sync + 'static {
     /// The worker. Nothing has happened yet when it is made.
     fn make(&self, id: &WorkerId, spec: &S) -> Box<dyn Worker<S>>;
 }
 
-impl<S, F: Fn(&WorkerId, &S) -> Box<dyn Worker<S>> + Send + Sync + 'static> MakeWorker<S> for F {
+impl<S: Spec, F: Fn(&WorkerId, &S) -> Box<dyn Worker<S>> + Send + Sync + 'static> MakeWorker<S> for F {
     fn make(&self, id: &WorkerId, spec: &S) -> Box<dyn Worker<S>> {
         self(id, spec)
     }

@@ -1,129 +1,219 @@
 //! The worker of one output.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use rosterd_tasks::blocking;
+use rosterd_tasks::files::Stamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-use super::write::{Disk, RealDisk, is_content, replace};
+use super::content::{Content, content, pieces};
+use super::pace::Pace;
+use super::publisher::{Publisher, Reader};
+use super::write::{Disk, is_content, replace};
 use super::{FileSdError, Format, Output};
-use crate::publish::encode::{self, Encoding};
 use crate::reconcile::{Outcome, Spec, Work, Worker};
 use crate::roster::view::JobView;
+use crate::store::ledger::Action;
 
-/// How long a worker waits that has nothing to write yet. A change of the roster wakes it anyway.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How often a file is looked at that nothing happened to: twice a minute, so that it is put right within one.
+const LOOK: Duration = Duration::from_secs(25);
 
-/// An output and what is to be written.
-#[derive(Debug, Clone)]
-pub struct FileSd {
-    /// The output.
-    pub output: Output,
-    /// Its content.
-    pub content: Content,
-}
-
-/// What is to be written.
-#[derive(Clone)]
-pub enum Content {
-    /// The targets of these jobs.
-    Jobs(Arc<[Arc<JobView>]>),
-    /// Not known yet, or not fit to be handed out: the file is left alone.
-    Unknown,
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Jobs(jobs) => write!(f, "Jobs({} jobs)", jobs.len()),
-            Self::Unknown => f.write_str("Unknown"),
-        }
-    }
-}
-
-impl Spec for FileSd {
+impl Spec for Output {
     fn kind(&self) -> &'static str {
         "file_sd"
     }
-}
 
-impl FileSd {
-    /// The content in pieces, encoded as they are taken.
-    fn pieces(&self) -> Option<Box<dyn Iterator<Item = Bytes> + Send>> {
-        let Content::Jobs(jobs) = &self.content else { return None };
-        Some(match self.output.format {
-            Format::Json => encode::list(jobs, Encoding::Identity),
-            Format::Yaml => encode::yaml(jobs),
-        })
+    /// Each write brings the whole file to where it should be.
+    fn needs_record(&self) -> bool {
+        false
     }
 }
 
 /// Writes the file of one output.
-pub struct FileSdWorker {
-    disk: Arc<dyn Disk>,
-    /// Whether this process has written the file, or found it as it should be. Before, it may be there already.
-    knows_file: bool,
+pub(super) struct FileSdWorker {
+    publisher: Publisher,
+    reader: Option<Reader>,
+    pace: Pace,
+    /// What this process knows of the file; `None` before it has looked.
+    known: Option<Known>,
+    /// What the reconciler shows of it.
+    shown: Shown,
 }
 
-impl fmt::Debug for FileSdWorker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileSdWorker").field("knows_file", &self.knows_file).finish_non_exhaustive()
-    }
+/// The file when it was last written or looked at.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    revision: u128,
+    format: Format,
+    at: Instant,
+    /// `None` when it could not be seen.
+    stamp: Option<Stamp>,
 }
 
-impl Default for FileSdWorker {
-    fn default() -> Self {
-        Self::new()
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Good,
+    Waiting,
+    Failing,
+}
+
+/// What has to be done about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// Write what it does not have yet; before that, look whether it has it already.
+    First,
+    /// Write other content.
+    Change,
+    /// Look whether somebody else touched it.
+    Look,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Written,
+    WasThere,
 }
 
 impl FileSdWorker {
     /// A worker that has not looked at its file yet.
-    pub fn new() -> Self {
-        Self::on(Arc::new(RealDisk))
+    pub(super) fn new(publisher: &Publisher) -> Self {
+        Self { publisher: publisher.clone(), reader: None, pace: Pace::default(), known: None, shown: Shown::Good }
     }
 
-    pub(super) fn on(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, knows_file: false }
+    /// What has to be done about the file, if it should have this content, and after what time.
+    fn task(&self, format: Format, revision: u128, now: Instant) -> (Task, Duration) {
+        let Some(known) = &self.known else { return (Task::First, self.pace.wait(now)) };
+        if (known.revision, known.format) != (revision, format) {
+            return (Task::Change, self.pace.wait(now));
+        }
+        (Task::Look, (known.at + LOOK).saturating_duration_since(now).max(self.pace.wait(now)))
+    }
+
+    /// Does what has to be done. A failure leaves it to be done.
+    async fn carry_out(
+        &mut self,
+        output: &Output,
+        task: Task,
+        revision: u128,
+        jobs: Arc<[Arc<JobView>]>,
+    ) -> Result<Came, FileSdError> {
+        // Only a runtime that shuts down closes it.
+        let _permit = Arc::clone(&self.publisher.writing).acquire_owned().await.ok();
+        let (disk, spec) = (Arc::clone(&self.publisher.disk), output.clone());
+        let stamp = self.known.and_then(|known| known.stamp);
+        let begun = Instant::now();
+        let result = blocking(move || carry_out(&*disk, &spec, task, stamp, &jobs)).await;
+        let now = Instant::now();
+        match result {
+            Ok((came, stamp)) => {
+                self.known = Some(Known { revision, format: output.format, at: now, stamp });
+                if came == Came::Written {
+                    self.pace.wrote(begun, now);
+                    let written = Some(SystemTime::now());
+                    self.publisher.statuses.edit(&output.path, |status| status.last_written = written);
+                }
+                Ok(came)
+            }
+            Err(error) => {
+                self.pace.wrote(begun, now);
+                self.known = None;
+                Err(error)
+            }
+        }
     }
 }
 
 #[async_trait]
-impl Worker<FileSd> for FileSdWorker {
-    async fn run(&mut self, work: &Work<FileSd>, _stop: &CancellationToken) -> Outcome {
-        let Work::Reach { spec, .. } = work else {
-            // The file stays: whoever reads it must not lose targets because a line of configuration went.
-            return Outcome::Done;
-        };
-        if matches!(spec.content, Content::Unknown) {
-            return Outcome::Snooze(LOOK_AGAIN);
+impl Worker<Output> for FileSdWorker {
+    /// Nothing has to be done to begin, nor to end: the file stays, as whoever reads it must not lose targets because a
+    /// line of configuration went.
+    async fn run(&mut self, work: &Work<Output>, _: &CancellationToken) -> Outcome {
+        if work.action == Action::Stop {
+            self.publisher.statuses.remove(&work.spec.path);
         }
-        let (spec, disk, knows_file) = (spec.clone(), Arc::clone(&self.disk), self.knows_file);
-        // It is short and cannot be interrupted: a stop waits for it.
-        match blocking(move || write(&spec, &*disk, knows_file)).await {
-            Ok(()) => {
-                self.knows_file = true;
-                Outcome::Done
+        Outcome::Done
+    }
+
+    async fn keep(&mut self, output: &Output, stop: &CancellationToken) -> Outcome {
+        if self.reader.as_ref().is_none_or(|reader| !reader.reads(&output.jobs)) {
+            self.reader = Some(self.publisher.subscribe(&output.jobs));
+        }
+        loop {
+            let view = Arc::clone(&self.publisher.roster.borrow());
+            let wait = match content(output, &view) {
+                Content::Unknown(missing) => {
+                    self.publisher.statuses.edit(&output.path, |status| status.missing = missing);
+                    if std::mem::replace(&mut self.shown, Shown::Waiting) != Shown::Waiting {
+                        return Outcome::Snooze(Duration::ZERO);
+                    }
+                    None
+                }
+                Content::Jobs { revision, jobs } => {
+                    self.publisher.statuses.edit(&output.path, |status| status.missing.clear());
+                    let (task, wait) = self.task(output.format, revision, Instant::now());
+                    if wait.is_zero() {
+                        let result = self.carry_out(output, task, revision, jobs).await;
+                        let shown = if result.is_ok() { Shown::Good } else { Shown::Failing };
+                        let before = std::mem::replace(&mut self.shown, shown);
+                        match result {
+                            Ok(Came::WasThere) if before == Shown::Good => continue,
+                            Ok(_) => return Outcome::Done,
+                            Err(error) => return Outcome::failed(&error),
+                        }
+                    }
+                    Some((task, wait))
+                }
+            };
+            drop(view);
+            let reader = self.reader.as_ref();
+            let changed = async {
+                match (reader, wait) {
+                    // It is known already that it is another one: only the latest is written.
+                    (Some(reader), None | Some((Task::Look, _))) => reader.changed().await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Outcome::Done,
+                () = changed => {}
+                () = tokio::time::sleep(wait.map_or(LOOK, |(_, wait)| wait)) => {}
             }
-            Err(error) => Outcome::failed(&error),
         }
     }
 }
 
-fn write(spec: &FileSd, disk: &dyn Disk, knows_file: bool) -> Result<(), FileSdError> {
-    let path: &Path = &spec.output.path;
-    let (Some(compared), Some(written)) = (spec.pieces(), spec.pieces()) else { return Ok(()) };
-    if !knows_file && is_content(path, compared) {
+/// Looks at the file and writes it if need be. Returns its stamp.
+fn carry_out(
+    disk: &dyn Disk,
+    output: &Output,
+    task: Task,
+    stamp: Option<Stamp>,
+    jobs: &[Arc<JobView>],
+) -> Result<(Came, Option<Stamp>), FileSdError> {
+    let (path, content): (&Path, _) = (&output.path, || pieces(output.format, jobs));
+    // Before the content is read: a change after it is seen by the next look.
+    let now = Stamp::at(path).ok();
+    let untouched = || stamp.zip(now).is_some_and(|(before, now)| before.is_settled_at(&now));
+    let as_it_should_be = match task {
+        Task::First => is_content(path, content()),
+        Task::Change => false,
+        Task::Look => untouched() || is_content(path, content()),
+    };
+    if as_it_should_be {
         debug!(file = %path.display(), "the file is up to date");
-        return Ok(());
+        return Ok((Came::WasThere, now));
     }
-    replace(disk, path, written)?;
+    if task == Task::Look {
+        warn!(file = %path.display(), "somebody else changed the file, it is written again");
+    }
+    replace(disk, path, content())?;
     info!(file = %path.display(), "file written");
-    Ok(())
+    Ok((Came::Written, Stamp::at(path).ok()))
 }

@@ -98,7 +98,3 @@ fn write_temporary(
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
-
-#[cfg(test)]
-#[path = "write_tests.rs"]
-mod tests;

@@ -17,11 +17,11 @@ use crate::store::StoreError;
 /// A caller promises nothing: any transaction may come at any time, from any task, and from any member.
 #[async_trait]
 pub trait Ledger: Send + Sync + fmt::Debug + 'static {
-    /// Checks all preconditions, then writes all of it in its order, or nothing at all. Returns the version at which
-    /// readers see it, which is the one before where nothing was different.
+    /// Checks all preconditions, then writes all of it in its order, or nothing at all. Returns the version
+    /// that it made; `None` when it found everything as it wanted it.
     ///
     /// Fails with [`StoreError::Precondition`], naming the first that does not hold.
-    async fn apply(&self, transaction: Transaction) -> Result<Version, StoreError>;
+    async fn apply(&self, transaction: Transaction) -> Result<Option<Version>, StoreError>;
 
     /// All records of a member, as they are at one moment.
     async fn read(&self, member: &Member) -> Result<Picture, StoreError>;

@@ -44,17 +44,16 @@ impl EmbeddedLedger {
 
 #[async_trait]
 impl Ledger for EmbeddedLedger {
-    async fn apply(&self, transaction: Transaction) -> Result<Version, StoreError> {
+    async fn apply(&self, transaction: Transaction) -> Result<Option<Version>, StoreError> {
         let (feed, member) = (Arc::clone(&self.feed), transaction.member.clone());
         let write = move |write: &WriteTransaction| apply(write, &transaction);
-        let tell = move |applied: Result<&(Version, Vec<Change>), &StoreError>| match applied {
-            Ok((version, changes)) => feed.changed(&member, *version, changes.clone()),
-            Err(StoreError::Precondition(_)) => {}
+        let tell = move |applied: Result<&Option<(Version, Vec<Change>)>, &StoreError>| match applied {
+            Ok(Some((version, changes))) => feed.changed(&member, *version, changes.clone()),
+            Ok(None) | Err(StoreError::Precondition(_)) => {}
             // It may have happened all the same.
             Err(_) => feed.missed(),
         };
-        let (version, _) = self.database.write_and(write, tell).await?;
-        Ok(version)
+        Ok(self.database.write_and(write, tell).await?.map(|(version, _)| version))
     }
 
     async fn read(&self, member: &Member) -> Result<Picture, StoreError> {
@@ -74,7 +73,7 @@ fn make(write: &WriteTransaction) -> Result<(), Fault> {
     Ok(())
 }
 
-fn apply(write: &WriteTransaction, transaction: &Transaction) -> Result<(Version, Vec<Change>), Fault> {
+fn apply(write: &WriteTransaction, transaction: &Transaction) -> Result<Option<(Version, Vec<Change>)>, Fault> {
     let mut records = Records {
         member: transaction.member.as_str(),
         operations: write.open_table(OPERATIONS)?,
@@ -89,13 +88,13 @@ fn apply(write: &WriteTransaction, transaction: &Transaction) -> Result<(Version
     for write in &transaction.writes {
         changes.extend(records.carry_out(write)?);
     }
-    let mut counters = write.open_table(COUNTERS)?;
-    let before = counters.get(VERSION)?.map_or(0, |version| version.value());
-    let version = before + u64::from(!changes.is_empty());
-    if version > before {
-        counters.insert(VERSION, version)?;
+    if changes.is_empty() {
+        return Ok(None);
     }
-    Ok((Version(version), changes))
+    let mut counters = write.open_table(COUNTERS)?;
+    let version = counters.get(VERSION)?.map_or(0, |version| version.value()) + 1;
+    counters.insert(VERSION, version)?;
+    Ok(Some((Version(version), changes)))
 }
 
 /// The records of a member, to be written.

@@ -75,7 +75,7 @@ impl Records {
 
 #[async_trait]
 impl Ledger for MemoryLedger {
-    async fn apply(&self, transaction: Transaction) -> Result<Version, StoreError> {
+    async fn apply(&self, transaction: Transaction) -> Result<Option<Version>, StoreError> {
         let Transaction { member, preconditions, writes } = transaction;
         let mut kept = self.kept();
         let records = kept.members.entry(member.clone()).or_default();
@@ -83,10 +83,13 @@ impl Ledger for MemoryLedger {
             return Err(StoreError::Precondition(failed));
         }
         let changes: Vec<_> = writes.into_iter().filter_map(|write| records.carry_out(write)).collect();
-        kept.version.0 += u64::from(!changes.is_empty());
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        kept.version.0 += 1;
         // Under the lock: news come in the order of versions.
         self.0.feed.changed(&member, kept.version, changes);
-        Ok(kept.version)
+        Ok(Some(kept.version))
     }
 
     async fn read(&self, member: &Member) -> Result<Picture, StoreError> {

@@ -62,9 +62,7 @@ impl Feed {
 
     /// Tells of a transaction. To be called in the order of versions.
     pub(super) fn changed(&self, member: &Member, version: Version, changes: Vec<Change>) {
-        if !changes.is_empty() {
-            self.tell(Some(member.clone()), News::Changed { version, changes: changes.into() });
-        }
+        self.tell(Some(member.clone()), News::Changed { version, changes: changes.into() });
     }
 
     /// Tells everybody to read again.

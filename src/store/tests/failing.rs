@@ -14,12 +14,18 @@ use crate::store::{Block, Blocks, BlocksChange, StoreError};
 pub(crate) struct Failing<S> {
     pub(crate) backend: S,
     writes: Arc<AtomicBool>,
+    reads: Arc<AtomicBool>,
 }
 
 impl<S> Failing<S> {
     /// Whether writes fail from now on.
     pub(crate) fn fail_writes(&self, fail: bool) {
         self.writes.store(fail, Ordering::Relaxed);
+    }
+
+    /// Whether reads fail from now on.
+    pub(crate) fn fail_reads(&self, fail: bool) {
+        self.reads.store(fail, Ordering::Relaxed);
     }
 
     /// For a suite.
@@ -44,26 +50,30 @@ impl<S: Blocks> Blocks for Failing<S> {
     }
 
     async fn providers(&self) -> Result<Vec<String>, StoreError> {
+        check(&self.reads)?;
         self.backend.providers().await
     }
 
     async fn blocks(&self, provider: &str, from: u64, limit: usize) -> Result<Vec<Block>, StoreError> {
+        check(&self.reads)?;
         self.backend.blocks(provider, from, limit).await
     }
 }
 
 #[async_trait]
 impl<S: Ledger> Ledger for Failing<S> {
-    async fn apply(&self, transaction: Transaction) -> Result<Version, StoreError> {
+    async fn apply(&self, transaction: Transaction) -> Result<Option<Version>, StoreError> {
         check(&self.writes)?;
         self.backend.apply(transaction).await
     }
 
     async fn read(&self, member: &Member) -> Result<Picture, StoreError> {
+        check(&self.reads)?;
         self.backend.read(member).await
     }
 
     async fn watch(&self, member: &Member) -> Result<Watch, StoreError> {
+        check(&self.reads)?;
         self.backend.watch(member).await
     }
 }

@@ -1,13 +1,16 @@
 //! On real folders, with a disk that fails, and with a process that is killed between two steps.
 
-use std::io::{BufRead, BufReader as Lines};
+use std::fs;
+use std::io::{self, BufRead, BufReader as Lines, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use bytes::Bytes;
 use rosterd_model::{Coded, Retry};
 use rosterd_testkit::Folder;
 
-use super::*;
+use crate::publish::file_sd::write::*;
 
 fn pieces(text: &'static [&'static str]) -> impl Iterator<Item = Bytes> {
     text.iter().map(|piece| Bytes::from_static(piece.as_bytes()))

@@ -1,0 +1,128 @@
+//! What all outputs of an agent have in common: the view of the roster, who is woken when a job changed, and how many
+//! files are written at the same time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rosterd_tasks::Stopper;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Output;
+use super::status::FileStatuses;
+use super::worker::FileSdWorker;
+use super::write::{Disk, RealDisk};
+use crate::reconcile::{MakeWorker, Worker, WorkerId};
+use crate::roster::view::RosterView;
+
+/// How many files are written at the same time.
+const CONCURRENT: usize = 8;
+
+/// Makes the workers of outputs. Cloning shares everything.
+#[derive(Clone)]
+pub struct Publisher {
+    pub(super) roster: watch::Receiver<Arc<RosterView>>,
+    pub(super) statuses: FileStatuses,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) writing: Arc<Semaphore>,
+    readers: Arc<Mutex<Readers>>,
+}
+
+/// Who is woken when a job changed.
+type Readers = BTreeMap<Arc<str>, Vec<Arc<Notify>>>;
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("statuses", &self.statuses).finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Follows the roster with a task on the stopper.
+    pub fn start(roster: watch::Receiver<Arc<RosterView>>, stopper: &Stopper) -> Self {
+        Self::on(Arc::new(RealDisk), roster, stopper)
+    }
+
+    pub(super) fn on(disk: Arc<dyn Disk>, roster: watch::Receiver<Arc<RosterView>>, stopper: &Stopper) -> Self {
+        let (statuses, writing) = (FileStatuses::default(), Arc::new(Semaphore::new(CONCURRENT)));
+        let publisher = Self { roster, statuses, disk, writing, readers: Arc::default() };
+        let (mut following, stop) = (publisher.clone(), stopper.token().clone());
+        let seen = Arc::clone(&following.roster.borrow_and_update());
+        stopper.spawn_restarting("file_sd", move || {
+            following.clone().wake_readers(Arc::clone(&seen), stop.clone())
+        });
+        publisher
+    }
+
+    /// What is known of the files.
+    pub fn statuses(&self) -> FileStatuses {
+        self.statuses.clone()
+    }
+
+    /// Wakes whoever reads a job that changed. The work for it grows with what changed, not with what there is.
+    async fn wake_readers(mut self, mut seen: Arc<RosterView>, stop: CancellationToken) {
+        while let Some(Ok(())) = stop.run_until_cancelled(self.roster.changed()).await {
+            let view = Arc::clone(&self.roster.borrow_and_update());
+            let readers = self.readers();
+            for reader in view.changed_since(&seen).iter().filter_map(|job| readers.get(job)).flatten() {
+                reader.notify_one();
+            }
+            drop(readers);
+            seen = view;
+        }
+    }
+
+    /// Wakes the reader whenever one of the jobs changes, until it is dropped.
+    pub(super) fn subscribe(&self, jobs: &[Arc<str>]) -> Reader {
+        let woken = Arc::new(Notify::new());
+        let mut readers = self.readers();
+        for job in jobs {
+            readers.entry(Arc::clone(job)).or_default().push(Arc::clone(&woken));
+        }
+        drop(readers);
+        Reader { publisher: self.clone(), jobs: jobs.to_vec(), woken }
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MakeWorker<Output> for Publisher {
+    fn make(&self, _: &WorkerId, output: &Output) -> Box<dyn Worker<Output>> {
+        self.statuses.edit(&output.path, |_| {});
+        Box::new(FileSdWorker::new(self))
+    }
+}
+
+/// Somebody who is woken when jobs changed.
+pub(super) struct Reader {
+    publisher: Publisher,
+    jobs: Vec<Arc<str>>,
+    woken: Arc<Notify>,
+}
+
+impl Reader {
+    /// Waits for the next change. One that came before this call counts.
+    pub(super) async fn changed(&self) {
+        self.woken.notified().await;
+    }
+
+    /// Whether it is woken by exactly these jobs.
+    pub(super) fn reads(&self, jobs: &[Arc<str>]) -> bool {
+        self.jobs == jobs
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut readers = self.publisher.readers();
+        for job in &self.jobs {
+            let Some(of_job) = readers.get_mut(job) else { continue };
+            of_job.retain(|reader| !Arc::ptr_eq(reader, &self.woken));
+            if of_job.is_empty() {
+                readers.remove(job);
+            }
+        }
+    }
+}

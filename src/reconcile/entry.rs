@@ -1,0 +1,267 @@
+//! One worker of the table: what is known of it, and what follows from an outcome.
+
+use std::time::{Duration, SystemTime};
+
+use rosterd_model::Report;
+use rosterd_tasks::Schedule;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::recorded::Recorded;
+use super::run::Job;
+use super::status::OperationStatus;
+use super::{Aim, Outcome, Phase, Spec, Step, Work, Worker, WorkerId, WorkerStatus};
+use crate::store::ledger::{Action, Operation, OperationId, Progress, Revision, WorkerState};
+
+/// The longest wait between two tries.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A worker.
+pub(super) struct Entry<S> {
+    pub(super) kind: String,
+    /// What it was last told, and as it is in the ledger.
+    pub(super) spec: Option<S>,
+    spec_value: Value,
+    pub(super) aim: Aim,
+    /// The revision it last reached.
+    pub(super) reached: Option<Revision>,
+    /// The operation that has not ended.
+    pub(super) pending: Option<Pending<S>>,
+    /// It has ended, and the ledger may not know it yet.
+    pub(super) gone: bool,
+    /// What the ledger has of it.
+    pub(super) recorded: Recorded,
+    /// Whether the worker was made in this process.
+    pub(super) running: bool,
+    /// The worker, unless it is at work.
+    pub(super) worker: Option<Box<dyn Worker<S>>>,
+    /// The run that goes on.
+    pub(super) ongoing: Option<Ongoing>,
+    pub(super) due: Option<tokio::time::Instant>,
+    /// The backoff of keeping what was reached.
+    keeping: Schedule,
+    pub(super) phase: Phase,
+    last_error: Option<Report>,
+    pub(super) next_try: Option<SystemTime>,
+}
+
+/// An operation that has not ended.
+pub(super) struct Pending<S> {
+    pub(super) operation: Operation,
+    pub(super) spec: S,
+    pub(super) schedule: Schedule,
+}
+
+/// A run that goes on.
+pub(super) struct Ongoing {
+    /// `None` when it keeps what was reached.
+    pub(super) operation: Option<OperationId>,
+    pub(super) stop: CancellationToken,
+}
+
+impl<S: Spec> Entry<S> {
+    pub(super) fn new(id: &WorkerId, kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            spec: None,
+            spec_value: Value::Null,
+            aim: Aim::Unknown,
+            reached: None,
+            pending: None,
+            gone: false,
+            recorded: Recorded::default(),
+            running: false,
+            worker: None,
+            ongoing: None,
+            due: None,
+            keeping: Schedule::new(LONGEST_WAIT, id),
+            phase: Phase::Pending,
+            last_error: None,
+            next_try: None,
+        }
+    }
+
+    /// Whether nothing else may be decided before its operation is further.
+    pub(super) fn is_bound(&self) -> bool {
+        let at_work = self.ongoing.as_ref().is_some_and(|ongoing| ongoing.operation.is_some());
+        at_work || self.pending.as_ref().is_some_and(|pending| pending.operation.progress.step > 0)
+    }
+
+    /// Gives it another specification.
+    pub(super) fn told(&mut self, spec: &S) {
+        self.kind = spec.kind().to_owned();
+        self.spec_value = serde_json::to_value(spec).expect("a specification is plain data with text as keys");
+        self.spec = Some(spec.clone());
+    }
+
+    /// Decides a step, if it is known what the worker is. A pending operation that leads to the same keeps its number
+    /// and its progress.
+    pub(super) fn decide(&mut self, id: &WorkerId, step: Step, number: OperationId) {
+        let left = self.pending.take().filter(|left| left.operation.revision == step.revision());
+        self.aim = step.aim();
+        self.phase = Phase::Pending;
+        self.next_try = None;
+        self.gone = self.spec.is_none();
+        self.pending = self.spec.clone().map(|spec| {
+            let operation = left.map(|left| left.operation).unwrap_or_else(|| Operation {
+                id: number,
+                worker: id.to_string(),
+                kind: self.kind.clone(),
+                action: step.action(),
+                revision: step.revision(),
+                spec: self.spec_value.clone(),
+                progress: Progress::default(),
+            });
+            Pending { operation, spec, schedule: Schedule::new(LONGEST_WAIT, id) }
+        });
+    }
+
+    /// What the ledger should have of it.
+    pub(super) fn to_record(&self, id: &WorkerId) -> Recorded {
+        let state = || WorkerState {
+            id: id.to_string(),
+            kind: self.kind.clone(),
+            revision: self.reached,
+            spec: self.spec_value.clone(),
+        };
+        Recorded {
+            operation: self.pending.as_ref().map(|pending| pending.operation.clone()),
+            state: (!self.gone).then(state),
+        }
+    }
+
+    /// Goes on from what the ledger has. Fails when that is not understood; then the worker counts as never begun.
+    pub(super) fn take_recorded(&mut self, id: &WorkerId) -> Result<(), serde_json::Error> {
+        let Recorded { operation, state } = self.recorded.clone();
+        self.aim = Aim::Unknown;
+        self.pending = None;
+        self.gone = false;
+        self.reached = state.as_ref().and_then(|state| state.revision);
+        let value = operation.as_ref().map(|operation| operation.spec.clone()).or(state.map(|state| state.spec));
+        self.spec_value = value.unwrap_or_default();
+        self.spec = None;
+        if self.spec_value.is_null() {
+            return Ok(());
+        }
+        let spec: S = serde_json::from_value(self.spec_value.clone())?;
+        self.spec = Some(spec.clone());
+        if let Some(operation) = operation {
+            if operation.progress.step > 0 {
+                self.aim = operation.revision.map_or(Aim::End, Aim::Revision);
+            }
+            self.last_error = operation.progress.last_error.clone();
+            self.pending = Some(Pending { operation, spec, schedule: Schedule::new(LONGEST_WAIT, id) });
+        }
+        Ok(())
+    }
+
+    /// What it does next, if it is due. `recorded` says whether the ledger has all of it.
+    pub(super) fn next_job(&self, recorded: bool) -> Option<Job<S>> {
+        let Some(Pending { operation, spec, .. }) = &self.pending else {
+            let here = self.reached.is_some_and(|reached| self.aim == Aim::Revision(reached));
+            return self.spec.clone().filter(|_| here).map(Job::Keep);
+        };
+        if spec.needs_record() && !recorded {
+            return None;
+        }
+        let Progress { step, attempt, left, .. } = operation.progress.clone();
+        let (action, spec, revision) = (operation.action, spec.clone(), operation.revision);
+        Some(Job::Operation(operation.id, Work { action, spec, revision, step, attempt, left }))
+    }
+
+    /// Takes over how a step of the pending operation ended. Returns when it is due again, if it is.
+    pub(super) fn step_ended(&mut self, outcome: Outcome) -> Option<Duration> {
+        let pending = self.pending.as_mut()?;
+        let operation = &mut pending.operation;
+        let (phase, error, wait) = match outcome {
+            Outcome::Done | Outcome::Cancel(_) => return self.operation_ended(outcome),
+            Outcome::Next(left) => {
+                operation.progress = Progress { step: operation.progress.step + 1, left, ..Progress::default() };
+                pending.schedule.succeeded();
+                (Phase::Pending, None, None)
+            }
+            Outcome::Snooze(wait) => (Phase::Snoozing, None, Some(wait)),
+            Outcome::Retry(error) => {
+                operation.progress.attempt = operation.progress.attempt.saturating_add(1);
+                operation.progress.last_error = Some(error.clone());
+                let wait = pending.schedule.failed(error.retry);
+                (Phase::Retrying, Some(error), Some(wait))
+            }
+        };
+        self.show(phase, error, wait);
+        Some(wait.unwrap_or_default())
+    }
+
+    fn operation_ended(&mut self, outcome: Outcome) -> Option<Duration> {
+        let operation = self.pending.take()?.operation;
+        if operation.action == Action::Stop {
+            // A worker that refuses to stop is gone all the same: nothing would ever try again.
+            (self.gone, self.worker, self.running) = (true, None, false);
+            return None;
+        }
+        match outcome {
+            Outcome::Cancel(error) => {
+                self.show(Phase::Cancelled, Some(error), None);
+                None
+            }
+            _ => {
+                self.reached = operation.revision;
+                self.show(Phase::Done, None, None);
+                Some(Duration::ZERO)
+            }
+        }
+    }
+
+    /// Takes over what came of keeping what was reached. Returns when it is due again.
+    pub(super) fn kept(&mut self, outcome: Outcome) -> Duration {
+        let (phase, error, wait) = match outcome {
+            Outcome::Done | Outcome::Next(_) => (Phase::Done, None, None),
+            Outcome::Snooze(wait) => (Phase::Snoozing, None, Some(wait).filter(|wait| !wait.is_zero())),
+            Outcome::Retry(error) => {
+                let wait = self.keeping.failed(error.retry);
+                (Phase::Retrying, Some(error), Some(wait))
+            }
+            Outcome::Cancel(error) => (Phase::Cancelled, Some(error), Some(LONGEST_WAIT)),
+        };
+        if error.is_none() {
+            self.keeping.succeeded();
+        }
+        self.show(phase, error, wait);
+        wait.unwrap_or_default()
+    }
+
+    fn show(&mut self, phase: Phase, error: Option<Report>, wait: Option<Duration>) {
+        self.phase = phase;
+        self.last_error = error;
+        self.next_try = wait.and_then(|wait| SystemTime::now().checked_add(wait));
+    }
+
+    /// Whether it failed like this the last time.
+    pub(super) fn failed_like(&self, error: &Report) -> bool {
+        self.last_error.as_ref() == Some(error)
+    }
+
+    pub(super) fn status(&self, id: &WorkerId) -> WorkerStatus<S> {
+        let operation = self.pending.as_ref().map(|Pending { operation, .. }| OperationStatus {
+            id: operation.id,
+            action: operation.action,
+            step: operation.progress.step,
+            attempt: operation.progress.attempt,
+        });
+        let desired = match self.aim {
+            Aim::Revision(revision) => Some(revision),
+            Aim::Unknown | Aim::End => None,
+        };
+        WorkerStatus {
+            id: id.clone(),
+            kind: self.kind.clone(),
+            spec: self.spec.clone(),
+            state: self.phase,
+            operation,
+            last_error: self.last_error.clone(),
+            next_try: self.next_try,
+            revision: self.reached,
+            desired,
+        }
+    }
+}
