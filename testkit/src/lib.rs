@@ -7,7 +7,6 @@
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`assert_golden`] compares with a file below `testdata/`.
-//! - Workers are run inline, by hand or live by `rosterd::reconcile::testing`, which stands beside their contract.
 //! - [`eventually`], [`advance_until`], [`Folder`], [`Process`] and [`Server`] wait for conditions, and hold files and programs.
 //!
 //! A discoverer, start to end:

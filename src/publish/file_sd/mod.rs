@@ -18,7 +18,6 @@ mod tests;
 mod worker; // the worker of one output
 mod write; // atomic replacement of a file; the I/O
 
-pub use content::Missing;
 pub use desired::desired;
 pub use error::FileSdError;
 pub use publisher::Publisher;

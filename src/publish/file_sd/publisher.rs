@@ -48,9 +48,7 @@ impl Publisher {
         let publisher = Self { roster, statuses, disk, writing, readers: Arc::default() };
         let (mut following, stop) = (publisher.clone(), stopper.token().clone());
         let seen = Arc::clone(&following.roster.borrow_and_update());
-        stopper.spawn_restarting("file_sd", move || {
-            following.clone().wake_readers(Arc::clone(&seen), stop.clone())
-        });
+        stopper.spawn_restarting("file_sd", move || following.clone().wake_readers(Arc::clone(&seen), stop.clone()));
         publisher
     }
 

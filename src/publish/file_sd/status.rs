@@ -5,15 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::content::Missing;
-
 /// What is known of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FileStatus {
     /// When this process wrote it; `None` also when it was there already as it should be.
     pub last_written: Option<SystemTime>,
-    /// The jobs that keep it from being written.
-    pub missing: Vec<Missing>,
 }
 
 /// The states of all files, by path. Cloning shares them.

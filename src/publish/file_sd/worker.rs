@@ -147,15 +147,13 @@ impl Worker<Output> for FileSdWorker {
         loop {
             let view = Arc::clone(&self.publisher.roster.borrow());
             let wait = match content(output, &view) {
-                Content::Unknown(missing) => {
-                    self.publisher.statuses.edit(&output.path, |status| status.missing = missing);
+                Content::Unknown => {
                     if std::mem::replace(&mut self.shown, Shown::Waiting) != Shown::Waiting {
                         return Outcome::Snooze(Duration::ZERO);
                     }
                     None
                 }
                 Content::Jobs { revision, jobs } => {
-                    self.publisher.statuses.edit(&output.path, |status| status.missing.clear());
                     let (task, wait) = self.task(output.format, revision, Instant::now());
                     if wait.is_zero() {
                         let result = self.carry_out(output, task, revision, jobs).await;
