@@ -53,8 +53,14 @@ fn resident_kib() -> usize {
     line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
 }
 
+/// The groups, each a source of its own.
 fn decoded(json: &str) -> Vec<TargetGroup> {
-    decode::json_groups(json.as_bytes(), |index| format!("bench:{index}"), &[]).expect("the groups are well formed")
+    let mut groups = decode::json_groups(json.as_bytes(), "bench", &[]).expect("the groups are well formed");
+    for (number, group) in groups.iter_mut().enumerate() {
+        group.source = format!("bench:{number}").into();
+        group.key = "".into();
+    }
+    groups
 }
 
 /// The same target, or another one with another `salt`, as the only one of a source.

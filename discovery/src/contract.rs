@@ -1,28 +1,59 @@
 //! What the manager and a mechanism owe each other.
+//!
+//! # What a discoverer can say
+//!
+//! A discoverer reads one or several *sources*: a name, a file, a URL, a service, an object. What it finds are target
+//! groups, each of which belongs to a source. What is not known yet must never look like what is not there, and what
+//! cannot be read must hide nothing that can. So a discoverer says which of five things it knows:
+//!
+//! | word | what it means |
+//! | --- | --- |
+//! | [`everything`](Updates::everything) | the whole picture: a source or a group that is not in it is gone |
+//! | [`everything_but`](Updates::everything_but) | the whole picture, except sources that could not be read: of them nothing new |
+//! | [`changed`](Updates::changed) | each source that is named here is replaced whole; all others stay |
+//! | [`unread`](Updates::unread) | these sources could not be read just now; all that is known stays |
+//! | [`unchanged`](Updates::unchanged) | everything was read again, and is as it was said before |
+//!
+//! The first word of a run is one of the first two. Whoever polls needs no other than these and `unchanged`, and keeps no
+//! memory of what it said: the manager finds out what is new. A watch begins with the whole picture, goes on with what
+//! changed, and says the whole picture again when it had to list again; there is no need to end for that.
+//!
+//! A group without targets names its source and holds nothing. In the whole picture that tells a source that was read and
+//! is empty from one that was not looked at; among changes it says that the source has no targets any more.
+//!
+//! A read that fails as a whole says no word: it is told with [`Context::failed`], or ends the run as its error. A
+//! mechanism of several sources that can read none of them says `everything_but` nothing, with all of them unread.
+//!
+//! # What the manager makes of it
+//!
+//! It remembers a hash of each group and the sources that are unread, also while a discoverer is built again, and passes on
+//! only what is new. A source that is unread keeps the groups it had: they are stale. One that this process never read
+//! keeps what the roster has stored of it.
+//!
+//! Success is said by the words themselves, failure of sources by the words that name them, and failure of a whole read by
+//! [`Context::failed`]: each is logged, counted and shown at that one place, so that no mechanism has to, or may differ.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use rosterd_model::TargetGroup;
-use rosterd_tasks::{Machine, Schedule};
+use rosterd_model::{Retry, TargetGroup};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use crate::Error;
-use crate::metrics::ProviderMetrics;
-use crate::status::StatusHandle;
+use crate::{Context, Error};
 
-/// Watches one configured source and reports its targets.
+/// Watches configured sources and reports their targets.
 ///
-/// A mechanism promises: the first send is the whole picture, even if empty; a later group replaces the one with the
-/// same `source`, and a group without targets removes it; a failed read sends nothing; `run` ends soon after `cx.stop`
-/// fires (or on failure, never because there is no news), and what it spawned has ended before it.
+/// A mechanism promises: the first word is the whole picture, even if empty, or all of it but what could not be read; a
+/// group is named by its source and a key that no other group of the source has; a failed read takes nothing away, is told,
+/// and hides no source that can be read; `run` ends soon after `cx.stop` fires (or on failure, never because there is no
+/// news), and what it spawned has ended before it.
 ///
-/// The manager promises: one `run` per value, on a task of its own; a full channel delays `send` and loses nothing; a
-/// `run` that ends unasked is logged, counted, and built again from its configuration with a backoff.
+/// The manager promises: one `run` per value, on a task of its own; a full channel delays a word and loses nothing; a
+/// `run` that ends unasked, and a build that fails or panics, is logged, counted, and built again from its configuration
+/// after pauses that grow until it has run well for longer than the last one.
 #[async_trait]
 pub trait Discoverer: Send {
-    /// Pushes target groups until stopped.
+    /// Says what it knows until stopped.
     ///
     /// `Err` is not the end: the manager keeps the groups it has, and builds the discoverer again after a backoff that
     /// [`Coded::retry`](rosterd_model::Coded::retry) of the error decides.
@@ -30,20 +61,14 @@ pub trait Discoverer: Send {
 }
 
 /// A discoverer that asks again and again. [`Polling`](crate::Polling) makes a [`Discoverer`] of it, and adds the
-/// interval, jitter, backoff, metrics and the empty groups of sources that vanished.
+/// interval, jitter, backoff and metrics.
 #[async_trait]
 pub trait Refresh: Send {
-    /// Reads the whole picture once. `Ok(None)` says that nothing changed since the last read.
+    /// Reads all sources once.
     ///
-    /// A failed refresh returns `Err`, never part of the groups: stale is better than wrong.
-    async fn refresh(&mut self) -> Result<Option<Vec<TargetGroup>>, Error>;
-
-    /// Asked after each refresh that succeeded: why some of its groups are not of now. For a mechanism that reads several
-    /// independent sources: one that cannot be read keeps the groups it had, and its failure, handed over here, is
-    /// counted, shown and retried like that of a whole refresh. A source that was never read fails the refresh.
-    fn stale(&mut self) -> Option<Error> {
-        None
-    }
+    /// `Err` when nothing could be read; a mechanism of several sources rather names those that it could not read, which
+    /// are then tried again as soon as after a failure. Stale is better than wrong: part of a source is no reading of it.
+    async fn refresh(&mut self) -> Result<Reading, Error>;
 
     /// Waits until something hints that a refresh is worth its cost before the interval is over: a changed file, say.
     /// Must be safe to drop at any time. By default there is no such hint.
@@ -55,55 +80,164 @@ pub trait Refresh: Send {
     async fn end(&mut self) {}
 }
 
-/// What a running discoverer is given.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// Fires when the discoverer has to end.
-    pub stop: CancellationToken,
-    /// The name of the provider, for logs: `<mechanism>/<hash>`.
-    pub provider: std::sync::Arc<str>,
-    /// The machine, so that others do not read the same source at the same time.
-    pub machine: Machine,
-    /// The counters of this provider.
-    pub metrics: ProviderMetrics,
-    /// Where a discoverer that survives a failure reports it.
-    pub status: StatusHandle,
+/// What a refresh found, in the words of [`Updates`].
+#[derive(Debug)]
+pub enum Reading {
+    /// The whole picture.
+    Everything(Vec<TargetGroup>),
+    /// The whole picture, except sources that could not be read.
+    EverythingBut(Vec<TargetGroup>, Vec<Unreadable>),
+    /// All is as the last refresh found it.
+    Unchanged,
 }
 
-impl Context {
-    /// When to read at this interval: spread over providers, and over machines with the same configuration.
-    pub fn schedule(&self, interval: Duration) -> Schedule {
-        Schedule::new(interval, &self.provider).on(self.machine)
+/// A source that could not be read, and why.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Its name, as groups carry it in [`TargetGroup::source`].
+    pub source: Arc<str>,
+    /// What went wrong.
+    pub error: Error,
+}
+
+impl Unreadable {
+    /// This source could not be read because of this.
+    pub fn new(source: impl Into<Arc<str>>, error: impl Into<Error>) -> Self {
+        Self { source: source.into(), error: error.into() }
     }
 }
 
-/// The updates were not taken because the discoverer has to end.
+/// What a discoverer said, as the manager hears it. The words are those of [`Updates`].
+#[derive(Debug)]
+pub enum Word {
+    /// The whole picture.
+    Everything(Vec<TargetGroup>),
+    /// The whole picture, except sources that could not be read.
+    EverythingBut(Vec<TargetGroup>, Vec<Unreadable>),
+    /// Sources that are replaced whole.
+    Changed(Vec<TargetGroup>),
+    /// Sources that could not be read.
+    Unread(Vec<Unreadable>),
+    /// Everything was read again and is as it was.
+    Unchanged,
+}
+
+impl Word {
+    /// The groups that were said.
+    pub fn groups(&self) -> &[TargetGroup] {
+        match self {
+            Self::Everything(groups) | Self::EverythingBut(groups, _) | Self::Changed(groups) => groups,
+            Self::Unread(_) | Self::Unchanged => &[],
+        }
+    }
+
+    /// The sources that could not be read.
+    pub fn unread(&self) -> &[Unreadable] {
+        match self {
+            Self::EverythingBut(_, unread) | Self::Unread(unread) => unread,
+            Self::Everything(_) | Self::Changed(_) | Self::Unchanged => &[],
+        }
+    }
+}
+
+impl From<Reading> for Word {
+    fn from(reading: Reading) -> Self {
+        match reading {
+            Reading::Everything(groups) => Self::Everything(groups),
+            Reading::EverythingBut(groups, unread) => Self::EverythingBut(groups, unread),
+            Reading::Unchanged => Self::Unchanged,
+        }
+    }
+}
+
+/// The words were not taken because the discoverer has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the discoverer was stopped")]
 pub struct Stopped;
 
-/// The bounded handle into which a discoverer pushes target groups.
+/// The bounded handle into which a discoverer says what it knows.
 ///
-/// When it is full, [`send`](Self::send) waits; it gives up when the discoverer is stopped.
+/// When the manager is busy, a word waits until it is taken; it gives up when the discoverer is stopped.
 #[derive(Debug)]
 pub struct Updates {
-    sender: mpsc::Sender<Vec<TargetGroup>>,
-    stop: CancellationToken,
+    sender: mpsc::Sender<Word>,
+    cx: Context,
 }
 
 impl Updates {
-    /// A handle and the receiving end, for the manager and for tests.
-    pub fn channel(stop: CancellationToken) -> (Self, mpsc::Receiver<Vec<TargetGroup>>) {
+    /// The handle of the discoverer that has this context, and the end at which its words arrive.
+    pub fn channel(cx: &Context) -> (Self, mpsc::Receiver<Word>) {
         let (sender, receiver) = mpsc::channel(1);
-        (Self { sender, stop }, receiver)
+        (Self { sender, cx: cx.clone() }, receiver)
     }
 
-    /// Reports groups: the whole picture the first time, then all of them or only those that changed.
-    pub async fn send(&self, groups: Vec<TargetGroup>) -> Result<(), Stopped> {
+    /// This is the whole picture: every source and group that is not in it is gone.
+    pub async fn everything(&self, groups: Vec<TargetGroup>) -> Result<(), Stopped> {
+        self.say(Word::Everything(groups)).await
+    }
+
+    /// This is the whole picture except these sources, which could not be read: of them there is nothing new.
+    pub async fn everything_but(&self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>) -> Result<(), Stopped> {
+        self.say(Word::EverythingBut(groups, unread)).await
+    }
+
+    /// Each source that is named here is replaced whole by the groups it has here; others stay as they are.
+    /// [`TargetGroup::gone`] names a source that has none.
+    pub async fn changed(&self, groups: Vec<TargetGroup>) -> Result<(), Stopped> {
+        self.say(Word::Changed(groups)).await
+    }
+
+    /// These sources could not be read now: of them there is nothing new, and all else stays as it is.
+    pub async fn unread(&self, unread: Vec<Unreadable>) -> Result<(), Stopped> {
+        self.say(Word::Unread(unread)).await
+    }
+
+    /// Everything was read again, and all is as it was said before. A source of which nothing was ever said stays unread.
+    pub async fn unchanged(&self) -> Result<(), Stopped> {
+        self.say(Word::Unchanged).await
+    }
+
+    pub(crate) async fn say(&self, word: Word) -> Result<(), Stopped> {
+        let outcome = Outcome::of(&word);
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Stopped),
-            sent = self.sender.send(groups) => sent.map_err(|_| Stopped),
+            () = self.cx.stop.cancelled() => return Err(Stopped),
+            sent = self.sender.send(word) => sent.map_err(|_| Stopped)?,
+        }
+        // Only now, so that what is shown follows the words in their order.
+        self.cx.said(outcome);
+        Ok(())
+    }
+}
+
+/// What a word says about reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All that was read could be.
+    Success,
+    /// The whole was read, but for so many sources.
+    Partial(u64),
+    /// So many sources could not be read.
+    Unread(u64),
+}
+
+impl Outcome {
+    fn of(word: &Word) -> Self {
+        match (word, word.unread().len() as u64) {
+            (Word::Unread(_), count) => Self::Unread(count),
+            (_, 0) => Self::Success,
+            (_, count) => Self::Partial(count),
         }
     }
+}
+
+/// When to try again what could not be read: the soonest of what the errors ask for. `None` if there is nothing.
+pub(crate) fn soonest(unread: &[Unreadable]) -> Option<Retry> {
+    let rank = |retry: &Retry| match retry {
+        Retry::Backoff => (0, None),
+        Retry::After(wait) => (1, Some(*wait)),
+        Retry::Interval => (2, None),
+        Retry::Never => (3, None),
+    };
+    unread.iter().map(|unread| unread.error.retry()).min_by_key(rank)
 }

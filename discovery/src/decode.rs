@@ -4,11 +4,13 @@
 mod yaml;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Builder, Coded, Labels, Names, Priority, TargetGroup};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub use yaml::yaml_groups;
 
@@ -49,14 +51,10 @@ impl Coded for DecodeError {
 
 /// Reads target groups from JSON.
 ///
-/// `source` names each group by its index. `extra` labels are added to every group and win over the group's own.
-/// The rules are those of Prometheus: keys other than `targets` and `labels` are refused, `null` stands for an empty
+/// All groups belong to `source`, and each is named by what it holds: one that is put in front of them leaves the names of
+/// the others as they are. `extra` labels are added to every group and win over the group's own. The rules are those of Prometheus: keys other than `targets` and `labels` are refused, `null` stands for an empty
 /// list, map or string but not for a group, and a label name is any text that is not empty.
-pub fn json_groups(
-    bytes: &[u8],
-    source: impl Fn(usize) -> String,
-    extra: &[(&str, &str)],
-) -> Result<Vec<TargetGroup>, DecodeError> {
+pub fn json_groups(bytes: &[u8], source: &str, extra: &[(&str, &str)]) -> Result<Vec<TargetGroup>, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let mut decoder = Decoder::new(source, extra);
     let groups = List(&mut decoder).deserialize(&mut reader).map_err(|source| match decoder.reading {
@@ -68,18 +66,28 @@ pub fn json_groups(
 }
 
 /// What is shared by all groups of one text.
-struct Decoder<'a, S> {
+struct Decoder<'a> {
     names: Names,
     labels: Builder,
     address: Builder,
-    source: S,
+    source: &'a str,
     extra: &'a [(&'a str, &'a str)],
     reading: Option<usize>,
+    /// How many groups there were of each hash.
+    seen: HashMap<u32, u32>,
 }
 
-impl<'a, S: Fn(usize) -> String> Decoder<'a, S> {
-    fn new(source: S, extra: &'a [(&'a str, &'a str)]) -> Self {
-        Self { names: Names::new(), labels: Builder::new(), address: Builder::new(), source, extra, reading: None }
+impl<'a> Decoder<'a> {
+    fn new(source: &'a str, extra: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            names: Names::new(),
+            labels: Builder::new(),
+            address: Builder::new(),
+            source,
+            extra,
+            reading: None,
+            seen: HashMap::new(),
+        }
     }
 
     fn target(&mut self, address: &str) -> Labels {
@@ -88,21 +96,31 @@ impl<'a, S: Fn(usize) -> String> Decoder<'a, S> {
         self.address.build(&mut self.names)
     }
 
-    fn group(&mut self, index: usize, targets: Vec<Labels>) -> TargetGroup {
+    fn group(&mut self, targets: Vec<Labels>) -> TargetGroup {
         self.labels.extend(self.extra.iter().copied());
-        TargetGroup {
-            source: (self.source)(index).into(),
-            key: "".into(),
-            labels: self.labels.build(&mut self.names),
-            targets,
+        let labels = self.labels.build(&mut self.names);
+        TargetGroup { source: self.source.into(), key: self.key(&labels, &targets), labels, targets }
+    }
+
+    /// Names a group by its labels and its first target, and equal ones by their number. The hash is short because it is
+    /// stored with each group; should two groups share it, they are numbered like equal ones.
+    fn key(&mut self, labels: &Labels, targets: &[Labels]) -> Box<str> {
+        // What holds nothing is not kept.
+        let Some(first) = targets.first() else { return "".into() };
+        let hash = (xxh3_64_with_seed(&first.fingerprint().to_le_bytes(), labels.fingerprint()) >> 32) as u32;
+        let number = self.seen.entry(hash).or_default();
+        *number += 1;
+        match number {
+            1 => format!("{hash:08x}").into(),
+            more => format!("{hash:08x}-{more}").into(),
         }
     }
 }
 
 /// The list of groups.
-struct List<'d, 'a, S>(&'d mut Decoder<'a, S>);
+struct List<'d, 'a>(&'d mut Decoder<'a>);
 
-impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for List<'_, '_, S> {
+impl<'de> DeserializeSeed<'de> for List<'_, '_> {
     type Value = Vec<TargetGroup>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -110,7 +128,7 @@ impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for List<'_, '_, S> {
     }
 }
 
-impl<'de, S: Fn(usize) -> String> Visitor<'de> for List<'_, '_, S> {
+impl<'de> Visitor<'de> for List<'_, '_> {
     type Value = Vec<TargetGroup>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,7 +143,7 @@ impl<'de, S: Fn(usize) -> String> Visitor<'de> for List<'_, '_, S> {
         let mut groups = Vec::with_capacity(list.size_hint().unwrap_or_default());
         loop {
             self.0.reading = Some(groups.len());
-            match list.next_element_seed(Group { decoder: &mut *self.0, index: groups.len() })? {
+            match list.next_element_seed(Group(&mut *self.0))? {
                 Some(group) => groups.push(group),
                 None => break,
             }
@@ -136,12 +154,9 @@ impl<'de, S: Fn(usize) -> String> Visitor<'de> for List<'_, '_, S> {
 }
 
 /// One group.
-struct Group<'d, 'a, S> {
-    decoder: &'d mut Decoder<'a, S>,
-    index: usize,
-}
+struct Group<'d, 'a>(&'d mut Decoder<'a>);
 
-impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for Group<'_, '_, S> {
+impl<'de> DeserializeSeed<'de> for Group<'_, '_> {
     type Value = TargetGroup;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -149,7 +164,7 @@ impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for Group<'_, '_, S> {
     }
 }
 
-impl<'de, S: Fn(usize) -> String> Visitor<'de> for Group<'_, '_, S> {
+impl<'de> Visitor<'de> for Group<'_, '_> {
     type Value = TargetGroup;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,26 +173,26 @@ impl<'de, S: Fn(usize) -> String> Visitor<'de> for Group<'_, '_, S> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TargetGroup, A::Error> {
         let mut targets = Vec::new();
-        self.decoder.labels.clear();
+        self.0.labels.clear();
         while let Some(key) = map.next_key::<Text<'_>>()? {
             // Prometheus ignores the case of these keys, because Go's encoding/json does.
             if key.0.eq_ignore_ascii_case("targets") {
-                targets = map.next_value_seed(Targets(self.decoder))?;
+                targets = map.next_value_seed(Targets(self.0))?;
             } else if key.0.eq_ignore_ascii_case("labels") {
-                map.next_value_seed(GroupLabels(&mut self.decoder.labels))?;
+                map.next_value_seed(GroupLabels(&mut self.0.labels))?;
             } else {
                 map.next_value::<IgnoredAny>()?;
                 return Err(A::Error::unknown_field(&key.0, &["targets", "labels"]));
             }
         }
-        Ok(self.decoder.group(self.index, targets))
+        Ok(self.0.group(targets))
     }
 }
 
 /// The addresses of a group.
-struct Targets<'d, 'a, S>(&'d mut Decoder<'a, S>);
+struct Targets<'d, 'a>(&'d mut Decoder<'a>);
 
-impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for Targets<'_, '_, S> {
+impl<'de> DeserializeSeed<'de> for Targets<'_, '_> {
     type Value = Vec<Labels>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -185,7 +200,7 @@ impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for Targets<'_, '_, S> {
     }
 }
 
-impl<'de, S: Fn(usize) -> String> Visitor<'de> for Targets<'_, '_, S> {
+impl<'de> Visitor<'de> for Targets<'_, '_> {
     type Value = Vec<Labels>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -276,11 +291,11 @@ mod tests {
     use super::*;
 
     fn decode(text: &str) -> Result<Vec<TargetGroup>, DecodeError> {
-        json_groups(text.as_bytes(), |index| format!("s:{index}"), &[])
+        json_groups(text.as_bytes(), "s", &[])
     }
 
     fn shown(text: &str) -> Vec<String> {
-        let show = |group: &TargetGroup| format!("{} {} {:?}", group.source, group.labels, group.targets);
+        let show = |group: &TargetGroup| format!("{} {:?}", group.labels, group.targets);
         decode(text).expect("groups").iter().map(show).collect()
     }
 
@@ -292,14 +307,29 @@ mod tests {
     #[test]
     fn groups_become_labels() {
         let text = r#"[{"targets": ["a:1", "b:2"], "labels": {"env": "pr\u00f6d", "zone": "x"}}, {"targets": []}]"#;
-        let want = [r#"s:0 {env="pröd", zone="x"} [{__address__="a:1"}, {__address__="b:2"}]"#, "s:1 {} []"];
+        let want = [r#"{env="pröd", zone="x"} [{__address__="a:1"}, {__address__="b:2"}]"#, "{} []"];
         assert_eq!(shown(text), want);
+    }
+
+    #[test]
+    fn groups_are_named_by_what_they_hold() {
+        let names = |text: &str| -> Vec<String> {
+            let groups = decode(text).expect("groups");
+            assert!(groups.iter().all(|group| &*group.source == "s"));
+            groups.iter().map(|group| group.key.to_string()).collect()
+        };
+        let (a, b) = (r#"{"targets": ["a:1", "x:1"]}"#, r#"{"targets": ["b:1"], "labels": {"l": "1"}}"#);
+        let before = names(&format!("[{a}, {b}, {a}]"));
+        assert_eq!((before[0].len(), &*before[2]), (8, &*format!("{}-2", before[0])));
+        assert_eq!(names(&format!(r#"[{{"targets": ["new:1"]}}, {a}, {b}, {a}]"#))[1..], before);
+        assert!(!names(r#"[{"targets": ["b:1"], "labels": {"l": "2"}}]"#).contains(&before[1]));
+        assert_eq!(names(r#"[{"targets": ["a:1", "other:1"]}]"#), before[..1], "only the first target counts");
     }
 
     #[test]
     fn extra_labels_win() {
         let text = br#"[{"targets": ["a:1"], "labels": {"__meta_url": "lie", "x": "y"}}]"#;
-        let groups = json_groups(text, |_| String::new(), &[("__meta_url", "http://u")]).expect("groups");
+        let groups = json_groups(text, "", &[("__meta_url", "http://u")]).expect("groups");
         assert_eq!(groups[0].labels.to_string(), r#"{__meta_url="http://u", x="y"}"#);
     }
 
@@ -314,20 +344,20 @@ mod tests {
     #[test]
     fn null_is_empty_except_for_a_group() {
         assert_eq!(shown("null"), [""; 0]);
-        assert_eq!(shown(r#"[{"targets": null, "labels": null}]"#), ["s:0 {} []"]);
-        assert_eq!(shown(r#"[{"targets": [null], "labels": {"a": null}}]"#), ["s:0 {} [{}]"]);
+        assert_eq!(shown(r#"[{"targets": null, "labels": null}]"#), ["{} []"]);
+        assert_eq!(shown(r#"[{"targets": [null], "labels": {"a": null}}]"#), ["{} [{}]"]);
         assert!(refused(r#"[{}, null]"#).starts_with("cannot read target group 1: invalid type: null"));
     }
 
     #[test]
     fn labels_do_not_leak_into_the_next_group() {
-        assert_eq!(shown(r#"[{"labels": {"a": "1"}}, {"targets": []}]"#), [r#"s:0 {a="1"} []"#, "s:1 {} []"]);
+        assert_eq!(shown(r#"[{"labels": {"a": "1"}}, {"targets": []}]"#), [r#"{a="1"} []"#, "{} []"]);
     }
 
     #[test]
     fn the_last_of_equal_keys_wins_and_their_case_does_not_matter() {
         let text = r#"[{"labels": {"a": "1"}, "Labels": {"b": "1", "b": "2"}, "TARGETS": []}]"#;
-        assert_eq!(shown(text), [r#"s:0 {b="2"} []"#]);
+        assert_eq!(shown(text), [r#"{b="2"} []"#]);
     }
 
     #[test]
@@ -353,7 +383,7 @@ mod tests {
 
     #[test]
     fn broken_utf8_is_refused() {
-        let error = json_groups(b"[{\"targets\": [\"\xff\"]}]", |_| String::new(), &[]).expect_err("not UTF-8");
+        let error = json_groups(b"[{\"targets\": [\"\xff\"]}]", "", &[]).expect_err("not UTF-8");
         assert_eq!(error.to_string(), "cannot read target group 0");
         assert_eq!(error.code(), "sd_malformed");
     }

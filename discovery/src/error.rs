@@ -54,20 +54,22 @@ impl Coded for Stopped {
     }
 }
 
-/// The discoverer ended unasked, or panicked.
+/// The discoverer ended unasked, or panicked while it was built or ran.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     #[error("the discoverer ended although nobody stopped it")]
     EndedUnasked,
     #[error("the discoverer panicked: {message}")]
     Panicked { message: String },
+    #[error("the discoverer panicked while it was built: {message}")]
+    BuildPanicked { message: String },
 }
 
 impl Coded for RunError {
     fn code(&self) -> &'static str {
         match self {
             Self::EndedUnasked => "sd_ended_unasked",
-            Self::Panicked { .. } => "sd_panicked",
+            Self::Panicked { .. } | Self::BuildPanicked { .. } => "sd_panicked",
         }
     }
 

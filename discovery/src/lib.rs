@@ -1,6 +1,7 @@
 //! Discovery: the contract of a discoverer, the registry of mechanisms, and the manager that runs them. The mechanisms that
 //! rosterd ships are crates of their own, a folder each beside this one.
 
+mod context;
 mod contract;
 pub mod decode;
 mod error;
@@ -11,7 +12,8 @@ mod polling;
 mod registry;
 mod status;
 
-pub use contract::{Context, Discoverer, Refresh, Stopped, Updates};
+pub use context::Context;
+pub use contract::{Discoverer, Reading, Refresh, Stopped, Unreadable, Updates, Word};
 pub use error::Error;
 pub use manager::{
     Applied, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Tools,
@@ -21,7 +23,7 @@ pub use mechanism::{AnyBuild, AnyConfig, Build, CheckContext, MechanismConfig, M
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use rosterd_client::{Environment, Identity, System};
-pub use status::{Failure, Presence, Status, StatusHandle};
+pub use status::{Failure, Presence, Status};
 
 #[doc(hidden)]
 pub use inventory;

@@ -16,6 +16,7 @@ pub struct Metrics {
     restarts: IntCounterVec,
     synced: IntGaugeVec,
     targets: IntGaugeVec,
+    unread_sources: IntGaugeVec,
     last_success: GaugeVec,
     /// Tasks that did not end in time when they were stopped, and were aborted.
     pub stragglers: IntCounter,
@@ -52,6 +53,10 @@ impl Metrics {
             )?,
             synced: gauge("rosterd_discovery_synced", "1 once the provider has reported, 0 before.")?,
             targets: gauge("rosterd_discovery_targets", "Targets of the provider before relabelling.")?,
+            unread_sources: gauge(
+                "rosterd_discovery_unread_sources",
+                "Sources of the provider that could not be read lately.",
+            )?,
             last_success: GaugeVec::new(
                 Opts::new(
                     "rosterd_discovery_last_success_timestamp_seconds",
@@ -82,6 +87,7 @@ impl Metrics {
             restarts: self.restarts.with_label_values(&labels),
             synced: self.synced.with_label_values(&labels),
             targets: self.targets.with_label_values(&labels),
+            unread_sources: self.unread_sources.with_label_values(&labels),
             last_success: self.last_success.with_label_values(&labels),
         }
     }
@@ -96,10 +102,11 @@ impl Metrics {
         self.restarts.remove_label_values(&labels).ok();
         self.synced.remove_label_values(&labels).ok();
         self.targets.remove_label_values(&labels).ok();
+        self.unread_sources.remove_label_values(&labels).ok();
         self.last_success.remove_label_values(&labels).ok();
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 10] {
+    fn collectors(&self) -> [Box<dyn Collector>; 11] {
         [
             Box::new(self.refresh_failures.clone()),
             Box::new(self.refresh_duration.clone()),
@@ -108,6 +115,7 @@ impl Metrics {
             Box::new(self.restarts.clone()),
             Box::new(self.synced.clone()),
             Box::new(self.targets.clone()),
+            Box::new(self.unread_sources.clone()),
             Box::new(self.last_success.clone()),
             Box::new(self.stragglers.clone()),
             Box::new(self.providers.clone()),
@@ -132,6 +140,8 @@ pub struct ProviderMetrics {
     pub synced: IntGauge,
     /// Targets before relabelling.
     pub targets: IntGauge,
+    /// Sources that could not be read lately.
+    pub unread_sources: IntGauge,
     /// When a read last succeeded.
     pub last_success: Gauge,
 }

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use rosterd_model::Report;
 use serde::Serialize;
 
+use crate::manager::UnreadSources;
+
 /// Whether a provider has ever reported. Never confuse *not known yet* with *empty*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -13,8 +15,21 @@ pub enum Presence {
     /// It has not reported since this process started.
     #[default]
     Unsynced,
-    /// It has reported the whole picture at least once.
+    /// It has reported, and what it reported is of the last read.
     Synced,
+    /// It has reported, but could not read something since: some of what is known of it may have changed.
+    Stale,
+}
+
+impl Presence {
+    /// The presence as a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsynced => "unsynced",
+            Self::Synced => "synced",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 /// A failure and when it happened.
@@ -29,12 +44,14 @@ pub struct Failure {
 /// The state of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
-    /// Whether it has ever reported.
+    /// Whether it has ever reported, and whether that is of now.
     pub presence: Presence,
-    /// When it last read its source without an error.
+    /// When it last read its sources without an error.
     pub last_success: Option<SystemTime>,
-    /// The last failure, gone once a read succeeds.
+    /// The last failure of a read as a whole, gone once one succeeds.
     pub last_error: Option<Failure>,
+    /// The sources that could not be read lately.
+    pub unread: Arc<UnreadSources>,
     /// When it will try next, if it works by trying again.
     pub next_try: Option<SystemTime>,
     /// How many groups with targets it has reported.
@@ -43,35 +60,43 @@ pub struct Status {
     pub targets: usize,
 }
 
+impl Status {
+    /// The failure to show where there is room for one: that of the whole read, otherwise the most important of a source.
+    pub fn worst(&self) -> Option<Failure> {
+        let of_sources = self.unread.values().max_by_key(|unread| unread.report.priority);
+        let of_source = || of_sources.map(|unread| Failure { report: unread.report.clone(), at: unread.since });
+        self.last_error.clone().or_else(of_source)
+    }
+
+    fn is_failing(&self) -> bool {
+        self.last_error.is_some() || !self.unread.is_empty()
+    }
+}
+
 /// A shared [`Status`]. Cloning shares it.
 #[derive(Debug, Clone, Default)]
-pub struct StatusHandle(Arc<Mutex<Status>>);
+pub(crate) struct StatusHandle(Arc<Mutex<Status>>);
 
 impl StatusHandle {
     /// The state as it is now.
-    pub fn get(&self) -> Status {
+    pub(crate) fn get(&self) -> Status {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The source was read without an error.
-    pub fn succeeded(&self, next_try: Option<SystemTime>) {
-        self.update(|status| {
-            status.last_success = Some(SystemTime::now());
-            status.last_error = None;
-            status.next_try = next_try;
-        });
-    }
-
-    /// Reading the source failed.
-    pub fn failed(&self, report: Report, next_try: Option<SystemTime>) {
+    /// A read failed as a whole.
+    pub(crate) fn failed(&self, report: Report, next_try: Option<SystemTime>) {
         self.update(|status| {
             status.last_error = Some(Failure { report, at: SystemTime::now() });
             status.next_try = next_try;
         });
     }
 
-    /// Changes the state; for the manager.
+    /// Changes the state.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut status);
+        if status.presence != Presence::Unsynced {
+            status.presence = if status.is_failing() { Presence::Stale } else { Presence::Synced };
+        }
     }
 }

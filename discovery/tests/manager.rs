@@ -143,16 +143,18 @@ fn a_reload_touches_only_what_it_changes() {
 }
 
 #[test]
-fn the_first_send_is_whole_and_later_ones_are_news() {
+fn the_first_picture_is_whole_and_what_follows_is_news() {
     leak_checked(|| async {
         let (probe, config) = fake::mechanism("a");
         let mut setup = Setup::new();
         setup.apply(&[("one", &[&config])]).await;
-        probe.send(groups(3)).await;
+        probe.everything(groups(3)).await;
         let first = setup.next().await;
         assert_eq!((first.whole, first.groups.len()), (true, 3));
-        probe.send(groups(3)).await;
-        probe.send(vec![group("other", &["h:1"])]).await;
+        probe.everything(groups(3)).await;
+        probe.changed(groups(2)).await;
+        probe.unchanged().await;
+        probe.changed(vec![group("other", &["h:1"])]).await;
         let second = setup.next().await;
         assert_eq!((second.whole, sources(&second)), (false, vec!["other"]), "equal groups are no news");
         let status = provider(&setup, 0).status;
@@ -162,12 +164,12 @@ fn the_first_send_is_whole_and_later_ones_are_news() {
 }
 
 #[test]
-fn an_empty_first_send_is_forwarded() {
+fn an_empty_first_picture_is_forwarded() {
     leak_checked(|| async {
         let (probe, config) = fake::mechanism("a");
         let mut setup = Setup::new();
         setup.apply(&[("one", &[&config])]).await;
-        probe.send(vec![]).await;
+        probe.everything(vec![]).await;
         let update = setup.next().await;
         assert!(update.whole && update.groups.is_empty());
         setup.end().await;
@@ -181,9 +183,9 @@ fn a_storm_is_coalesced_and_loses_nothing() {
         let mut setup = Setup::new();
         setup.apply(&[("one", &[&config])]).await;
         // Nobody reads: the first update fills the channel, the others wait as one.
-        probe.send(vec![]).await;
+        probe.everything(vec![]).await;
         for number in 0..50 {
-            probe.send(vec![group("s", &[&format!("h:{number}")]), group(&format!("s{number}"), &["h:1"])]).await;
+            probe.changed(vec![group("s", &[&format!("h:{number}")]), group(&format!("s{number}"), &["h:1"])]).await;
         }
         let mut received = Vec::new();
         let mut known = std::collections::BTreeMap::new();
@@ -205,15 +207,15 @@ fn a_failure_keeps_the_groups_and_builds_again() {
         let (probe, config) = fake::mechanism("a");
         let mut setup = Setup::new();
         setup.apply(&[("one", &[&config])]).await;
-        probe.send(groups(2)).await;
+        probe.everything(groups(2)).await;
         setup.next().await;
         failed_then_rebuilt(&probe, async || probe.fail(Retry::Backoff).await).await;
         let status = provider(&setup, 0).status;
-        assert_eq!((status.presence, status.groups), (Presence::Synced, 2));
+        assert_eq!((status.presence, status.groups), (Presence::Stale, 2));
         assert!(status.last_error.is_some(), "the failure is told until the next success");
         assert!(setup.updates.try_recv().is_err(), "a failure changes no group");
         probe.wait_runs(2).await;
-        probe.send(groups(1)).await;
+        probe.everything(groups(1)).await;
         let update = setup.next().await;
         assert_eq!((update.whole, update.groups.len(), update.gone), (false, 0, vec![groups(2)[1].id()]));
         setup.end().await;
@@ -266,6 +268,157 @@ fn a_discoverer_that_panics_or_returns_is_built_again() {
             assert_eq!(code.as_deref(), Some(if panics { "sd_panicked" } else { "sd_ended_unasked" }));
             setup.end().await;
         }
+    });
+}
+
+#[test]
+fn pauses_grow_although_each_run_begins_well_until_one_goes_well_for_longer() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        let mut pauses = Vec::new();
+        for run in 1..=10 {
+            probe.wait_runs(run).await;
+            probe.everything(groups(1)).await;
+            probe.fail(Retry::Backoff).await;
+            pauses.push(advance_until(MINUTE, || probe.builds() == run + 1).await);
+        }
+        assert!(pauses[0] <= Duration::from_secs(2) && pauses[9] >= Duration::from_secs(40), "{pauses:?}");
+        probe.wait_runs(11).await;
+        probe.everything(groups(1)).await;
+        tokio::time::sleep(2 * MINUTE).await;
+        probe.fail(Retry::Backoff).await;
+        let short = advance_until(MINUTE, || probe.builds() == 12).await;
+        assert!(short <= Duration::from_secs(2), "after two good minutes it was built again after {short:?}");
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_build_that_panics_costs_that_provider_an_attempt() {
+    leak_checked(|| async {
+        let ((bad, bad_config), (good, good_config)) = (fake::mechanism("bad"), fake::mechanism("good"));
+        bad.panic_on_build(true);
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&bad_config, &good_config])]).await;
+        good.wait_runs(1).await;
+        advance_until(MINUTE, || bad.builds() >= 2).await;
+        let failing = setup.manager.directory().list().into_iter().find_map(|it| it.status.last_error);
+        let report = failing.expect("the panic is told").report;
+        assert_eq!(report.code, "sd_panicked");
+        assert!(report.message.contains("as it was told to"), "{report}");
+        bad.panic_on_build(false);
+        advance_until(2 * MINUTE, || bad.runs() == 1).await;
+        assert!(good.is_running());
+        setup.end().await;
+    });
+}
+
+/// The unread sources of an update, those that were never read in brackets.
+fn unread(update: &Update) -> Vec<String> {
+    let shown = |(name, known): (&Arc<str>, bool)| if known { name.to_string() } else { format!("({name})") };
+    update.unread.iter().map(|(name, unread)| shown((name, unread.known))).collect()
+}
+
+#[test]
+fn a_source_that_cannot_be_read_hides_no_other_and_is_told_until_it_can() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        let (a, b) = (|address| group("a", &[address]), || group("b", &["b:1"]));
+
+        probe.everything_but(vec![a("a:1")], &["b"]).await;
+        let first = setup.next().await;
+        assert_eq!((first.whole, sources(&first), unread(&first)), (true, vec!["a"], vec!["(b)".to_owned()]));
+        let status = provider(&setup, 0).status;
+        assert_eq!((status.presence, &*status.worst().expect("b fails").report.code), (Presence::Stale, "sd_fake"));
+
+        probe.changed(vec![a("a:2")]).await;
+        let changed = setup.next().await;
+        assert_eq!((sources(&changed), unread(&changed)), (vec!["a"], vec!["(b)".to_owned()]));
+
+        probe.changed(vec![b()]).await;
+        let read = setup.next().await;
+        assert_eq!((sources(&read), unread(&read)), (vec!["b"], vec![]));
+        assert_eq!(provider(&setup, 0).status.presence, Presence::Synced);
+
+        probe.unread(&["b"]).await;
+        let stale = setup.next().await;
+        assert_eq!((stale.groups.len(), stale.gone.len(), unread(&stale)), (0, 0, vec!["b".to_owned()]));
+
+        probe.everything_but(vec![], &["b"]).await;
+        let gone = setup.next().await;
+        assert_eq!((gone.gone, gone.unread.len()), (vec![a("a:2").id()], 1));
+        assert_eq!(provider(&setup, 0).status.groups, 1, "what is stale stays");
+
+        probe.unchanged().await;
+        assert_eq!(unread(&setup.next().await), Vec::<String>::new());
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_discoverer_that_is_built_again_knows_what_was_read_before() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.everything_but(groups(2), &["b"]).await;
+        setup.next().await;
+        failed_then_rebuilt(&probe, async || probe.fail(Retry::Backoff).await).await;
+        probe.everything_but(vec![], &["0", "b"]).await;
+        let update = setup.next().await;
+        assert_eq!((update.whole, unread(&update)), (false, vec!["0".to_owned(), "(b)".to_owned()]));
+        assert_eq!(update.gone, [groups(2)[1].id()]);
+        setup.end().await;
+    });
+}
+
+#[test]
+fn nothing_but_failures_is_no_report() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.everything_but(vec![], &["a", "b"]).await;
+        let update = setup.next().await;
+        assert_eq!((update.whole, unread(&update)), (true, vec!["(a)".to_owned(), "(b)".to_owned()]));
+        assert_eq!(provider(&setup, 0).status.presence, Presence::Unsynced);
+        setup.end().await;
+    });
+}
+
+#[test]
+fn of_two_providers_of_a_job_one_that_is_down_hides_nothing_of_the_other() {
+    leak_checked(|| async {
+        let ((up, up_config), (down, down_config)) = (fake::mechanism("up"), fake::mechanism("down"));
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&up_config, &down_config])]).await;
+        down.report_failure(Retry::Backoff).await;
+        up.everything(groups(2)).await;
+        let update = setup.next().await;
+        assert_eq!((update.whole, update.groups.len()), (true, 2));
+        let presences: Vec<_> = setup.manager.directory().list().iter().map(|it| it.status.presence).collect();
+        assert!(presences.contains(&Presence::Synced) && presences.contains(&Presence::Unsynced), "{presences:?}");
+        assert!(setup.updates.try_recv().is_err(), "of the other one nothing is known, and nothing is said");
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_large_picture_is_taken_in_aside_and_whole() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.everything(groups(20_000)).await;
+        assert_eq!(setup.next().await.groups.len(), 20_000);
+        probe.everything(groups(19_999)).await;
+        let update = setup.next().await;
+        assert_eq!((update.groups.len(), update.gone.len()), (0, 1));
+        setup.end().await;
     });
 }
 

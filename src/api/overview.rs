@@ -146,7 +146,7 @@ impl Provider {
             jobs: jobs.join(", "),
             groups: status.groups,
             targets: status.targets,
-            error: status.last_error.map(|failure| failure.report.to_string()).unwrap_or_default(),
+            error: status.worst().map(|failure| failure.report.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -28,9 +28,22 @@ struct Provider {
     presence: &'static str,
     last_success: Option<String>,
     last_error: Option<LastError>,
+    unread: Vec<UnreadSource>,
     next_try: Option<String>,
     groups: usize,
     targets: usize,
+}
+
+/// A source that could not be read lately.
+#[derive(Serialize)]
+struct UnreadSource {
+    source: Arc<str>,
+    /// Since when.
+    since: String,
+    /// Whether this process has read it before, so that its targets are stale; otherwise nothing is known of it.
+    known: bool,
+    #[serde(flatten)]
+    report: Report,
 }
 
 #[derive(Serialize)]
@@ -50,15 +63,20 @@ pub(super) async fn providers(Extract(state): Extract<Arc<State>>) -> Response {
 /// The word for a provider's presence. The manager does not know what was stored, the roster does.
 pub(super) fn presence(presence: Presence, knowledge: Option<Knowledge>) -> &'static str {
     match (presence, knowledge) {
-        (Presence::Synced, _) => "synced",
         (Presence::Unsynced, Some(Knowledge::Restored)) => "restored",
-        (Presence::Unsynced, _) => "unsynced",
+        (presence, _) => presence.as_str(),
     }
 }
 
 impl Provider {
     fn of(ProviderStatus { key, jobs, status }: ProviderStatus, view: &RosterView) -> Self {
         let time = |time: Option<SystemTime>| time.map(rfc3339);
+        let unread = status.unread.iter().map(|(source, unread)| UnreadSource {
+            source: Arc::clone(source),
+            since: rfc3339(unread.since),
+            known: unread.known,
+            report: unread.report.clone(),
+        });
         let last_error = |Failure { report, at }: Failure| LastError { at: rfc3339(at), report };
         Self {
             presence: presence(status.presence, view.knowledge(&key, &jobs)),
@@ -66,7 +84,8 @@ impl Provider {
             mechanism: key.mechanism().to_owned(),
             jobs,
             last_success: time(status.last_success),
-            last_error: status.last_error.map(last_error),
+            last_error: status.worst().map(last_error),
+            unread: unread.collect(),
             next_try: time(status.next_try),
             groups: status.groups,
             targets: status.targets,

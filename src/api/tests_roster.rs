@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::StatusCode;
-use rosterd_discovery::{ProviderKey, ProviderStatus, Status, StatusHandle, Unread, Update};
+use rosterd_discovery::{Failure, Presence, ProviderKey, ProviderStatus, Status, Unread, Update};
 use rosterd_model::{Priority, Report, Retry, TargetGroup};
 use rosterd_testkit::{leak_checked_live, patience};
 use serde_json::{Value, json};
@@ -290,17 +290,47 @@ fn readiness_comes_with_the_end_of_grace() {
     });
 }
 
-fn failing() -> ProviderStatus {
-    let status = StatusHandle::default();
-    let report = Report {
+fn down() -> Report {
+    Report {
         code: "sd_unreachable".to_owned(),
         message: "cannot reach <dns>".to_owned(),
         priority: Priority::Remote,
         retry: Retry::After(Duration::from_secs(3)),
         causes: Vec::new(),
-    };
-    status.failed(report, None);
-    ProviderStatus { key: ProviderKey::new("dns/2"), jobs: vec![Arc::from("two")], status: status.get() }
+    }
+}
+
+fn failing() -> ProviderStatus {
+    let status = Status { last_error: Some(Failure { report: down(), at: UNIX_EPOCH }), ..Status::default() };
+    ProviderStatus { key: ProviderKey::new("dns/2"), jobs: vec![Arc::from("two")], status }
+}
+
+#[test]
+fn providers_are_told_with_the_sources_that_they_cannot_read() {
+    leak_checked_live(async || {
+        let unread = |known| Unread { since: UNIX_EPOCH, known, report: down() };
+        let sources = [(Arc::from("a.test"), unread(true)), (Arc::from("b.test"), unread(false))];
+        let status = Status { presence: Presence::Stale, unread: Arc::new(sources.into()), ..Status::default() };
+        let list = vec![ProviderStatus { key: ProviderKey::new("dns/2"), jobs: Vec::new(), status }];
+        let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
+        let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
+        assert_eq!(provider["presence"], "stale");
+        assert_eq!(
+            (&provider["lastError"]["code"], &provider["lastError"]["at"]),
+            (&json!("sd_unreachable"), &json!("1970-01-01T00:00:00Z"))
+        );
+        let told: Vec<_> =
+            (0..2).map(|at| ["source", "known", "code"].map(|it| provider["unread"][at][it].clone())).collect();
+        assert_eq!(
+            told,
+            [
+                [json!("a.test"), json!(true), json!("sd_unreachable")],
+                [json!("b.test"), json!(false), json!("sd_unreachable")]
+            ]
+        );
+        assert_eq!(provider["unread"][0]["since"], "1970-01-01T00:00:00Z");
+        face.stop().await;
+    });
 }
 
 #[test]

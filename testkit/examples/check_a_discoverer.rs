@@ -1,4 +1,4 @@
-//! A mechanism in one file, checked against the contract: `lines_sd_configs` reads a text file with a source and an
+//! A mechanism in one file, checked against the contract: `lines_sd_configs` reads a text file with a rack and an
 //! address on each line.
 //!
 //! `cargo run -p rosterd-testkit --example check_a_discoverer` checks it; so does `cargo test`.
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use rosterd_discovery::{
-    AnyConfig, Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling, Refresh, register,
+    AnyConfig, Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling, Reading, Refresh, register,
 };
 use rosterd_model::{Coded, Duration, Priority, Problem, TargetGroup};
 use rosterd_testkit::{Folder, contract, group, leak_checked_live};
@@ -65,7 +65,7 @@ impl MechanismConfig for Config {
     }
 
     fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
-        // `Polling` adds timing, backoff, metrics, and the empty groups of sources that vanished.
+        // `Polling` adds timing, backoff and metrics.
         Ok(Polling::boxed(Lines { path: self.path.clone() }, self.refresh_interval.as_std()))
     }
 }
@@ -77,28 +77,31 @@ struct Lines {
 
 #[async_trait]
 impl Refresh for Lines {
-    async fn refresh(&mut self) -> Result<Option<Vec<TargetGroup>>, Error> {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
         let read = tokio::fs::read_to_string(&self.path).await;
         let text = read.map_err(|source| LinesError::Read { path: self.path.clone(), source })?;
-        Ok(Some(parse(&text)?))
+        Ok(Reading::Everything(parse(&self.path, &text)?))
     }
 }
 
-/// The decisions, apart from the I/O: easy to test with a table.
-fn parse(text: &str) -> Result<Vec<TargetGroup>, LinesError> {
+/// The decisions, apart from the I/O: easy to test with a table. The file is the source, since it is read in one piece; its
+/// groups are told apart by the racks.
+fn parse(path: &Path, text: &str) -> Result<Vec<TargetGroup>, LinesError> {
     let mut groups = BTreeMap::<&str, Vec<&str>>::new();
     for (index, line) in text.lines().enumerate() {
-        let (source, address) = line.split_once(' ').ok_or(LinesError::Line { number: index + 1 })?;
-        groups.entry(source).or_default().push(address);
+        let (rack, address) = line.split_once(' ').ok_or(LinesError::Line { number: index + 1 })?;
+        groups.entry(rack).or_default().push(address);
     }
-    Ok(groups.into_iter().map(|(source, addresses)| group(source, &addresses)).collect())
+    let source = path.to_string_lossy();
+    let group = |(rack, addresses): (&str, Vec<&str>)| TargetGroup { key: rack.into(), ..group(&source, &addresses) };
+    Ok(groups.into_iter().map(group).collect())
 }
 
 #[derive(Debug, thiserror::Error)]
 enum LinesError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("line {number} is not a source, a space and an address")]
+    #[error("line {number} is not a rack, a space and an address")]
     Line { number: usize },
 }
 
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named() {
-        let error = super::parse("a x:1\nnonsense\n").expect_err("the second line is bad");
-        assert_eq!(error.to_string(), "line 2 is not a source, a space and an address");
+        let error = super::parse("f".as_ref(), "a x:1\nnonsense\n").expect_err("the second line is bad");
+        assert_eq!(error.to_string(), "line 2 is not a rack, a space and an address");
     }
 }

@@ -17,8 +17,8 @@
 //! leak_checked(|| async {
 //!     let (probe, config) = fake::mechanism("a");
 //!     let mut run = contract::Run::start(&config).await.expect("the fake can be built");
-//!     let (_, update) = tokio::join!(probe.send(groups(2)), run.next());
-//!     assert_eq!(update, Some(groups(2)));
+//!     let (_, word) = tokio::join!(probe.everything(groups(2)), run.next());
+//!     assert_eq!(word.expect("it speaks").groups(), groups(2));
 //!     run.stop().await.expect("it ends when asked");
 //!     assert!(probe.has_ended());
 //! });

@@ -52,7 +52,7 @@ fn the_crate_of_the_page_compiles_and_discovers() {
     program.args(["discover", "--config.file=prometheus.yml"]).current_dir(crate_.root());
     let found: Value = serde_json::from_str(&run(&mut program)).unwrap();
     let text = found.to_string();
-    for expected in ["a:9100", "b:9100", r#""source":"rack-2""#] {
+    for expected in ["a:9100", "b:9100", r#""rack":"rack-2""#] {
         assert!(text.contains(expected), "{expected} in {text}");
     }
 }

@@ -15,16 +15,8 @@ pub(super) enum DnsError {
     ResolvConf { path: PathBuf, source: io::Error },
     #[error("{} names no nameserver: add one, or set nameservers", path.display())]
     NoNameserver { path: PathBuf },
-    #[error("cannot look up {name:?}{}", and_others(*others))]
-    Lookup { name: Box<str>, others: usize, source: LookupError },
-}
-
-fn and_others(others: usize) -> String {
-    match others {
-        0 => String::new(),
-        1 => " and one other name".to_owned(),
-        more => format!(" and {more} other names"),
-    }
+    #[error("cannot look up {name:?}")]
+    Lookup { name: Box<str>, source: LookupError },
 }
 
 impl Coded for DnsError {

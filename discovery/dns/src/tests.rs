@@ -5,7 +5,6 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
@@ -13,7 +12,6 @@ use rosterd_model::TargetGroup;
 use rosterd_model::labels::ADDRESS;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use rosterd_testkit::leak_checked_live;
 
@@ -23,9 +21,7 @@ use super::error::LookupError;
 use super::metrics::DnsMetrics;
 use super::resolv_conf::{Settings, Source};
 use super::resolver::lookup;
-use rosterd_discovery::metrics::ProviderMetrics;
-use rosterd_discovery::{Context, Error, MechanismMetrics, Polling, Refresh, StatusHandle, Updates};
-use rosterd_tasks::Machine;
+use rosterd_discovery::{Context, Error, MechanismMetrics, Polling, Reading, Refresh, Unreadable, Updates, Word};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -158,11 +154,19 @@ fn discoverer(settings: Settings, kind: RecordKind, names: &[&str]) -> (Dns, Dns
     (Dns::new(&config, Source::Fixed(settings), metrics.clone()), metrics)
 }
 
+/// Looks all names up once: the groups of those that were answered, and the others.
+async fn look_up(dns: &mut Dns) -> Result<(Vec<TargetGroup>, Vec<Unreadable>), Error> {
+    match dns.refresh().await? {
+        Reading::EverythingBut(groups, unread) => Ok((groups, unread)),
+        other => panic!("{other:?} says less than every name"),
+    }
+}
+
+/// The groups of the names, or the error of the first that was not answered.
 async fn groups(settings: Settings, kind: RecordKind, names: &[&str]) -> Result<Vec<TargetGroup>, Error> {
     let (mut dns, _) = discoverer(settings, kind, names);
-    let groups = dns.refresh().await?.expect("a first read is always news");
-    assert!(dns.stale().is_none(), "nothing failed");
-    Ok(groups)
+    let (groups, unread) = look_up(&mut dns).await?;
+    unread.into_iter().next().map_or(Ok(groups), |unread| Err(unread.error))
 }
 
 fn addresses(group: &TargetGroup) -> Vec<&str> {
@@ -206,10 +210,11 @@ fn names_are_groups_and_metrics_count_them() {
         let named = Named::start(ZONE).await;
         let (mut dns, metrics) =
             discoverer(named.settings(), RecordKind::A, &["web.example.test", "gone.example.test", "web.example.test"]);
-        let groups = dns.refresh().await.unwrap().unwrap();
+        let (groups, unread) = look_up(&mut dns).await.unwrap();
+        assert!(unread.is_empty());
         let sizes: Vec<_> = groups.iter().map(|group| (&*group.source, group.targets.len())).collect();
         assert_eq!(sizes, [("web.example.test", 2), ("gone.example.test", 0)]);
-        assert_eq!(dns.refresh().await.unwrap(), None, "nothing has changed");
+        assert_eq!(look_up(&mut dns).await.unwrap().0, groups, "the order of an answer is no news");
         assert_eq!((metrics.lookups.get(), metrics.lookup_failures.get()), (4, 0));
     });
 }
@@ -283,16 +288,16 @@ fn refused_by(error: &LookupError) -> bool {
 }
 
 #[test]
-fn when_all_servers_are_dead_nothing_is_reported() {
+fn when_all_servers_are_dead_all_names_are_unread() {
     leak_checked_live(|| async {
         let dead = [free_address(), free_address()];
         let (mut dns, metrics) = discoverer(settings(&dead), RecordKind::A, &["a.test", "b.test"]);
-        let error = dns.refresh().await.unwrap_err();
-        assert_eq!(error.code(), "sd_dns_lookup_failed");
-        assert!(
-            error.to_string().starts_with("cannot look up \"a.test\" and one other name: none of 2 nameservers"),
-            "{error}"
-        );
+        let (groups, unread) = look_up(&mut dns).await.unwrap();
+        assert!(groups.is_empty());
+        let names: Vec<_> = unread.iter().map(|unread| (&*unread.source, unread.error.code())).collect();
+        assert_eq!(names, [("a.test", "sd_dns_lookup_failed"), ("b.test", "sd_dns_lookup_failed")]);
+        let error = &unread[0].error;
+        assert!(error.to_string().starts_with("cannot look up \"a.test\": none of 2 nameservers"), "{error}");
         assert_eq!((metrics.lookups.get(), metrics.lookup_failures.get()), (2, 2));
     });
 }
@@ -306,53 +311,50 @@ fn a_name_that_cannot_be_is_the_operators_business() {
 }
 
 #[test]
-fn an_unknown_name_is_not_read_as_empty() {
+fn names_that_are_never_answered_hide_no_other() {
     leak_checked_live(|| async {
         let named = Named::start(ZONE).await;
-        let (mut dns, _) = discoverer(named.settings(), RecordKind::A, &["web.example.test", "web.refused.test"]);
-        assert_eq!(dns.refresh().await.unwrap_err().code(), "sd_dns_lookup_failed");
+        let names = ["a..x", "web.example.test", "web.refused.test", "missing.example.test"];
+        let (mut dns, _) = discoverer(named.settings(), RecordKind::A, &names);
+        let (groups, unread) = look_up(&mut dns).await.unwrap();
+        let sizes: Vec<_> = groups.iter().map(|group| (&*group.source, group.targets.len())).collect();
+        assert_eq!(sizes, [("web.example.test", 2), ("missing.example.test", 0)]);
+        let codes: Vec<_> = unread.iter().map(|unread| (&*unread.source, unread.error.code())).collect();
+        assert_eq!(codes, [("a..x", "sd_dns_bad_name"), ("web.refused.test", "sd_dns_lookup_failed")]);
     });
 }
 
-/// Runs the whole discoverer: a record changes, then one of two names cannot be looked up any more.
+/// Runs the whole discoverer: a record changes, while one of two names cannot be looked up any more.
 #[test]
-fn a_failed_name_keeps_its_targets_while_the_others_change() {
+fn a_failed_name_is_unread_while_the_others_change() {
     leak_checked_live(|| async {
         let first = Named::start(ZONE).await;
         let (dns, _) = discoverer(first.settings(), RecordKind::A, &["web.example.test", "web.second.test"]);
-        let stop = CancellationToken::new();
-        let (up, mut news) = Updates::channel(stop.clone());
-        let status = StatusHandle::default();
-        let cx = Context {
-            stop: stop.clone(),
-            provider: Arc::from("dns/test"),
-            machine: Machine::default(),
-            metrics: ProviderMetrics::detached(),
-            status: status.clone(),
-        };
-        let metrics = cx.metrics.clone();
-        let run = Polling::boxed(dns, PAUSE).run(cx, up);
+        let cx = Context::detached("dns/test");
+        let (up, mut words) = Updates::channel(&cx);
+        let run = Polling::boxed(dns, PAUSE).run(cx.clone(), up);
         let script = async {
-            let whole = news.recv().await.unwrap();
-            assert_eq!(whole.iter().map(|group| group.targets.len()).collect::<Vec<_>>(), [2, 2]);
+            let whole = words.recv().await.unwrap();
+            assert_eq!(whole.groups().iter().map(|group| group.targets.len()).collect::<Vec<_>>(), [2, 2]);
 
             // The other zone is no longer served: its name is refused from now on.
             let conf = configuration(first.folder.path(), first.address).replace("second.test", "third.test");
             std::fs::write(first.folder.path().join("named.conf"), conf).unwrap();
             first.reload(2, &ZONE.replace("192.0.2.2", "192.0.2.9"));
-            let changed = loop {
-                let groups = news.recv().await.unwrap();
-                if addresses(&groups[0]) == ["192.0.2.1:80", "192.0.2.9:80"] {
-                    break groups;
+            let is_so = |word: &Word| {
+                let changed = word.groups().iter().any(|it| addresses(it) == ["192.0.2.1:80", "192.0.2.9:80"]);
+                changed && !word.unread().is_empty()
+            };
+            let word = loop {
+                let word = words.recv().await.unwrap();
+                if is_so(&word) {
+                    break word;
                 }
             };
-            assert_eq!(changed[1].targets.len(), 2, "the refused name keeps its targets");
-            until("the failure is shown", || async { status.get().last_error.is_some() }).await;
-            let failure = status.get().last_error.unwrap();
-            assert_eq!(failure.report.code, "sd_dns_lookup_failed");
-            assert!(failure.report.message.contains("web.second.test"), "{}", failure.report);
-            assert!(metrics.refresh_failures.get() > 0);
-            stop.cancel();
+            assert!(matches!(&word, Word::EverythingBut(groups, _) if groups.len() == 1));
+            assert_eq!(&*word.unread()[0].source, "web.second.test");
+            assert!(cx.failures() > 0);
+            cx.stop.cancel();
         };
         let (ended, ()) = timeout(DEADLINE, async { tokio::join!(run, script) }).await.unwrap();
         ended.unwrap();

@@ -1,7 +1,6 @@
 //! Runs the command of a configuration and reads what it prints.
 
 use async_trait::async_trait;
-use rosterd_model::TargetGroup;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use xxhash_rust::xxh3::xxh3_128;
@@ -10,7 +9,7 @@ use super::config::ExecConfig;
 use super::error::ExecError;
 use super::process::{Output, Read, Run};
 use rosterd_discovery::decode::json_groups;
-use rosterd_discovery::{Error, Refresh};
+use rosterd_discovery::{Error, Reading, Refresh};
 
 const COMMAND: &str = "__meta_exec_command";
 
@@ -55,7 +54,7 @@ impl Exec {
 
 #[async_trait]
 impl Refresh for Exec {
-    async fn refresh(&mut self) -> Result<Option<Vec<TargetGroup>>, Error> {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
         let output = self.output().await?;
         let command = self.config.program();
         let stderr = output.stderr_tail();
@@ -64,12 +63,12 @@ impl Refresh for Exec {
         }
         let hash = xxh3_128(&output.stdout);
         if self.last == Some(hash) {
-            return Ok(None);
+            return Ok(Reading::Unchanged);
         }
-        let groups = json_groups(&output.stdout, |index| format!("exec:{index}"), &[(COMMAND, command)])
+        let groups = json_groups(&output.stdout, command, &[(COMMAND, command)])
             .map_err(|source| ExecError::Malformed { command: command.into(), source })?;
         self.last = Some(hash);
-        Ok(Some(groups))
+        Ok(Reading::Everything(groups))
     }
 
     async fn end(&mut self) {

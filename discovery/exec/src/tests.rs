@@ -1,7 +1,6 @@
 //! Real commands: shell scripts that print, fail, hang and leave processes behind.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use rosterd_model::{Duration, Size};
@@ -9,13 +8,10 @@ use rosterd_testkit::leak_checked_live;
 use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::config::ExecConfig;
 use super::discoverer::Exec;
-use rosterd_discovery::metrics::ProviderMetrics;
-use rosterd_discovery::{Context, Error, Polling, Refresh, StatusHandle, Updates};
-use rosterd_tasks::Machine;
+use rosterd_discovery::{Context, Error, Polling, Reading, Refresh, Updates};
 
 const DEADLINE: StdDuration = StdDuration::from_secs(30);
 const PAUSE: StdDuration = StdDuration::from_millis(10);
@@ -29,7 +25,7 @@ fn script(script: &str) -> ExecConfig {
 }
 
 async fn run(config: ExecConfig) -> Result<Vec<String>, Error> {
-    let groups = Exec::new(config).refresh().await?.expect("a first read is always news");
+    let Reading::Everything(groups) = Exec::new(config).refresh().await? else { panic!("a first read is always news") };
     Ok(groups.iter().map(|group| format!("{} {} {:?}", group.source, group.labels, group.targets)).collect())
 }
 
@@ -78,8 +74,8 @@ fn what_a_command_prints_becomes_groups() {
         assert_eq!(
             run(script(printed)).await.unwrap(),
             [
-                r#"exec:0 {__meta_exec_command="/bin/sh", x="y"} [{__address__="a:1"}]"#,
-                r#"exec:1 {__meta_exec_command="/bin/sh"} [{__address__="b:2"}, {__address__="c:3"}]"#,
+                r#"/bin/sh {__meta_exec_command="/bin/sh", x="y"} [{__address__="a:1"}]"#,
+                r#"/bin/sh {__meta_exec_command="/bin/sh"} [{__address__="b:2"}, {__address__="c:3"}]"#,
             ]
         );
         assert_eq!(run(script("echo '[]'; echo careful >&2")).await.unwrap(), Vec::<String>::new());
@@ -92,12 +88,12 @@ fn the_same_output_again_is_no_news() {
         let folder = tempfile::tempdir().unwrap();
         let mut exec = Exec::new(in_folder(&folder, script("cat groups")));
         std::fs::write(folder.path().join("groups"), r#"[{"targets": ["a:1"]}]"#).unwrap();
-        assert!(exec.refresh().await.unwrap().is_some());
-        assert!(exec.refresh().await.unwrap().is_none());
+        assert!(matches!(exec.refresh().await, Ok(Reading::Everything(groups)) if groups.len() == 1));
+        assert!(matches!(exec.refresh().await, Ok(Reading::Unchanged)));
         std::fs::write(folder.path().join("groups"), "[").unwrap();
         assert_eq!(exec.refresh().await.unwrap_err().code(), "sd_exec_malformed");
         std::fs::write(folder.path().join("groups"), "[]").unwrap();
-        assert_eq!(exec.refresh().await.unwrap(), Some(Vec::new()));
+        assert!(matches!(exec.refresh().await, Ok(Reading::Everything(groups)) if groups.is_empty()));
     });
 }
 
@@ -168,15 +164,9 @@ fn what_a_command_leaves_behind_is_killed() {
 fn a_stop_ends_a_run_with_its_group_before_the_discoverer_ends() {
     leak_checked_live(async || {
         let folder = tempfile::tempdir().unwrap();
-        let stop = CancellationToken::new();
-        let (up, _news) = Updates::channel(stop.clone());
-        let cx = Context {
-            stop: stop.clone(),
-            provider: Arc::from("exec/test"),
-            machine: Machine::default(),
-            metrics: ProviderMetrics::detached(),
-            status: StatusHandle::default(),
-        };
+        let cx = Context::detached("exec/test");
+        let (up, _words) = Updates::channel(&cx);
+        let stop = cx.stop.clone();
         let discoverer = Polling::boxed(Exec::new(in_folder(&folder, script(STUBBORN))), DEADLINE);
         let parent = async {
             let parent = number(folder.path().join("parent")).await;

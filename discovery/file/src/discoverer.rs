@@ -1,16 +1,14 @@
 //! The discoverer: looks at files when they change, when one has to be tried again, and at the interval.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use rosterd_model::Coded;
 use tokio::time::{Instant, sleep_until};
-use tracing::warn;
 
 use super::FileMetrics;
 use super::state::{Found, Look, State};
-use rosterd_discovery::{Context, Discoverer, Error, Updates};
+use rosterd_discovery::{Context, Discoverer, Error, Stopped, Updates};
 use rosterd_tasks::blocking;
 use rosterd_tasks::watch::{Changes, Inotify, Watcher};
 
@@ -49,13 +47,10 @@ impl Discoverer for Files {
             let now = watcher.faults().await;
             self.metrics.watcher_errors.inc_by(now - faults);
             faults = now;
-            report(&found, &state, next, &cx, &self.metrics);
-            // Nothing but failures is not an empty picture: it is none yet.
-            if !found.groups.is_empty() || (is_first && state.is_known()) {
-                up.send(found.groups).await?;
-                is_first = false;
-            }
+            self.metrics.read_errors.inc_by(found.unread.len() as u64);
+            say(found, &state, std::mem::take(&mut is_first), &up).await?;
             let retry = state.next_retry().unwrap_or(next).min(next);
+            cx.next_try(retry.saturating_duration_since(Instant::now()));
             look = tokio::select! {
                 biased;
                 () = cx.stop.cancelled() => return Ok(()),
@@ -92,27 +87,26 @@ async fn look_at_files(mut state: State, look: Look, cx: &Context) -> (State, Fo
         (state, found)
     });
     let looked = looked.await;
-    cx.metrics.refresh_duration.observe(started.elapsed().as_secs_f64());
+    cx.took(started.elapsed());
     looked
 }
 
-/// Logs, counts, and sets the status.
-fn report(found: &Found, state: &State, next: Instant, cx: &Context, metrics: &FileMetrics) {
-    for error in &found.errors {
-        let report = rosterd_model::Report::of(error);
-        let provider = &*cx.provider;
-        warn!(error = %report, code = error.code(), provider, "cannot use file, keeping what it held before");
+/// Says what a look found: the first time that is everything but what could not be read, then what changed.
+async fn say(found: Found, state: &State, is_first: bool, up: &Updates) -> Result<(), Stopped> {
+    let Found { groups, unread, all } = found;
+    if is_first {
+        return up.everything_but(groups, unread).await;
     }
-    metrics.read_errors.inc_by(found.failures);
-    cx.metrics.refresh_failures.inc_by(found.failures);
-    let now = SystemTime::now();
-    let next = state.next_retry().unwrap_or(next).min(next);
-    let next_try = now.checked_add(next.saturating_duration_since(Instant::now()));
-    match state.worst() {
-        Some(worst) => cx.status.failed(worst.clone(), next_try),
-        None => {
-            cx.metrics.last_success.set(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64());
-            cx.status.succeeded(next_try);
-        }
+    let (any_changed, any_unread) = (!groups.is_empty(), !unread.is_empty());
+    if any_changed {
+        up.changed(groups).await?;
     }
+    if any_unread {
+        up.unread(unread).await?;
+    }
+    // A file that still fails is not read again as long as it does not change.
+    if all && !any_changed && !any_unread && state.is_well() {
+        up.unchanged().await?;
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ use rosterd_discovery::decode::{json_groups, yaml_groups};
 
 /// The label that holds the path of the file.
 const FILEPATH: &str = "__meta_filepath";
+
 /// The state of a regular file, or `None` if nothing of that name exists.
 pub(super) fn stat(path: &Path) -> Result<Option<Stamp>, FileError> {
     let failed = |source| FileError::Read { path: path.to_owned(), source };
@@ -43,18 +44,18 @@ fn bytes(path: &Path) -> io::Result<(Stamp, Vec<u8>)> {
 }
 
 fn groups(path: &Path, bytes: &[u8]) -> Result<Vec<TargetGroup>, rosterd_discovery::decode::DecodeError> {
-    let name = path.display().to_string();
-    let extra = [(FILEPATH, &*name)];
+    let source = source(path);
+    let extra = [(FILEPATH, &*source)];
     let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     match is_json {
-        true => json_groups(bytes, |index| source(path, index), &extra),
-        false => yaml_groups(bytes, |index| source(path, index), &extra),
+        true => json_groups(bytes, &source, &extra),
+        false => yaml_groups(bytes, &source, &extra),
     }
 }
 
-/// The source of a group, as Prometheus names it.
-pub(super) fn source(path: &Path, index: usize) -> String {
-    format!("{}:{index}", path.display())
+/// The name of a file, or of a directory that cannot be listed, as a source.
+pub(super) fn source(path: &Path) -> String {
+    path.display().to_string()
 }
 
 pub(super) fn is_missing(error: &io::Error) -> bool {
@@ -81,7 +82,7 @@ mod tests {
         for (name, text) in [("a.JSON", r#"[{"targets": ["a"]}]"#), ("a.yml", "- targets: [a]"), ("a.YAML", "- {}")] {
             let path = folder.write(name, text);
             let groups = read(&path).1.unwrap();
-            assert_eq!(&*groups[0].source, format!("{}:0", path.display()));
+            assert_eq!(&*groups[0].source, path.display().to_string());
             assert_eq!(groups[0].labels.get(FILEPATH), path.to_str());
         }
         let path = folder.write("b.json", "- targets: [a]");

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rosterd_model::{Report, TargetGroup};
+use rosterd_discovery::Unreadable;
+use rosterd_model::TargetGroup;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -29,21 +30,12 @@ pub(super) enum Look {
 /// What a look found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Groups of files that changed, and empty ones for those that are gone.
+    /// The groups of files that were read, all of each; an empty one for a file that has none or is gone.
     pub(super) groups: Vec<TargetGroup>,
-    /// What fails now and did not fail this way before.
-    pub(super) errors: Vec<FileError>,
-    /// How many reads failed, in whatever way.
-    pub(super) failures: u64,
-}
-
-impl Found {
-    fn note(&mut self, error: FileError, is_known: bool) {
-        self.failures += 1;
-        if !is_known {
-            self.errors.push(error);
-        }
-    }
+    /// Files and directories that could not be read.
+    pub(super) unread: Vec<Unreadable>,
+    /// Whether all files were looked at.
+    pub(super) all: bool,
 }
 
 /// All files of one discoverer.
@@ -53,7 +45,7 @@ pub(super) struct State {
     metrics: FileMetrics,
     files: BTreeMap<PathBuf, Known>,
     /// Directories that could not be listed in the last look at everything.
-    unlisted: Vec<Report>,
+    unlisted: BTreeSet<PathBuf>,
 }
 
 /// A file that exists, or did when it was last looked at.
@@ -61,15 +53,12 @@ pub(super) struct State {
 struct Known {
     /// The state that was read last, whether the content was good or not.
     stamp: Option<Stamp>,
-    /// How many groups it has reported.
-    groups: usize,
     mtime: Option<Mtime>,
     failing: Option<Failing>,
 }
 
 #[derive(Debug)]
 struct Failing {
-    report: Report,
     attempts: u32,
     /// When to try again before the interval is over; never if only a change can help.
     retry: Option<Instant>,
@@ -77,12 +66,12 @@ struct Failing {
 
 impl State {
     pub(super) fn new(patterns: Vec<PathBuf>, metrics: FileMetrics) -> Self {
-        Self { patterns, metrics, files: BTreeMap::new(), unlisted: Vec::new() }
+        Self { patterns, metrics, files: BTreeMap::new(), unlisted: BTreeSet::new() }
     }
 
     /// Looks at files and reads those that changed. Ends early when stopped.
     pub(super) fn look(&mut self, look: Look, stop: &CancellationToken) -> Found {
-        let mut found = Found::default();
+        let mut found = Found { all: matches!(look, Look::Everything), ..Found::default() };
         let paths = match look {
             Look::Everything => self.list(&mut found),
             Look::These(paths) => paths,
@@ -96,15 +85,9 @@ impl State {
         found
     }
 
-    /// Whether a file could be read ever, or there was nothing to read.
-    pub(super) fn is_known(&self) -> bool {
-        self.worst().is_none() || self.files.values().any(|known| known.mtime.is_some())
-    }
-
-    /// The report that is shown for all files: the most important of what fails at the moment.
-    pub(super) fn worst(&self) -> Option<&Report> {
-        let failing = self.files.values().filter_map(|known| known.failing.as_ref().map(|failing| &failing.report));
-        failing.chain(&self.unlisted).max_by_key(|report| report.priority)
+    /// Whether all that exists could be read when it was looked at last.
+    pub(super) fn is_well(&self) -> bool {
+        self.unlisted.is_empty() && self.files.values().all(|known| known.failing.is_none())
     }
 
     /// When the next file has to be tried again.
@@ -129,11 +112,10 @@ impl State {
         paths.extend(self.files.keys().filter(|path| !hidden(path)).cloned());
         let before = std::mem::take(&mut self.unlisted);
         for (path, source) in expansion.unreadable {
-            let error = FileError::List { path, source };
-            let report = Report::of(&error);
-            found.note(error, before.contains(&report));
-            self.unlisted.push(report);
+            found.unread.push(Unreadable::new(read::source(&path), FileError::List { path: path.clone(), source }));
+            self.unlisted.insert(path);
         }
+        found.groups.extend(before.difference(&self.unlisted).map(|path| TargetGroup::gone(read::source(path))));
         paths
     }
 
@@ -164,34 +146,32 @@ impl State {
 
     fn take(&mut self, path: &Path, stamp: Option<Stamp>, groups: Vec<TargetGroup>, found: &mut Found) {
         let known = self.files.entry(path.to_owned()).or_default();
-        found.groups.extend((groups.len()..known.groups).map(|index| TargetGroup::gone(read::source(path, index))));
-        known.groups = groups.len();
         known.failing = None;
         known.stamp = stamp;
         if let Some(stamp) = stamp {
             known.mtime.get_or_insert_with(|| self.metrics.mtime(&path.to_string_lossy())).set(stamp.mtime());
         }
-        match found.groups.is_empty() {
-            true => found.groups = groups,
-            false => found.groups.extend(groups),
+        match (found.groups.is_empty(), groups.is_empty()) {
+            (_, true) => found.groups.push(TargetGroup::gone(read::source(path))),
+            (true, false) => found.groups = groups,
+            (false, false) => found.groups.extend(groups),
         }
     }
 
     fn fail(&mut self, path: &Path, stamp: Option<Stamp>, error: FileError, found: &mut Found) {
         let known = self.files.entry(path.to_owned()).or_default();
-        let (before, attempts) = known.failing.take().map_or((None, 0), |old| (Some(old.report), old.attempts));
+        let attempts = known.failing.take().map_or(0, |old| old.attempts);
         let wait = FIRST_RETRY.saturating_mul(1 << attempts.min(16)).min(LAST_RETRY);
-        let report = Report::of(&error);
         // With its stamp kept, a file of bad content is read again only if it changed since.
         known.stamp = stamp.filter(|_| error.is_of_content());
-        found.note(error, before.as_ref() == Some(&report));
+        found.unread.push(Unreadable::new(read::source(path), error));
         let retry = Some(Instant::now() + wait);
-        known.failing = Some(Failing { report, attempts: attempts.saturating_add(1), retry });
+        known.failing = Some(Failing { attempts: attempts.saturating_add(1), retry });
     }
 
     fn forget(&mut self, path: &Path, found: &mut Found) {
-        if let Some(known) = self.files.remove(path) {
-            found.groups.extend((0..known.groups).map(|index| TargetGroup::gone(read::source(path, index))));
+        if self.files.remove(path).is_some() {
+            found.groups.push(TargetGroup::gone(read::source(path)));
         }
     }
 }

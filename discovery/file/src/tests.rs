@@ -8,36 +8,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
-use rosterd_model::TargetGroup;
+use rosterd_discovery::{
+    Build, Context, Error, MechanismConfig, MechanismMetrics, MechanismShared, System, Updates, Word,
+};
+use rosterd_model::{Report, TargetGroup};
+use rosterd_tasks::{Stopper, Task};
 use rosterd_testkit::{Folder, leak_checked_live};
 use tokio::sync::mpsc::Receiver;
-use tokio_util::sync::CancellationToken;
 
 use super::{Config, FileMetrics, Watches};
-use rosterd_discovery::metrics::ProviderMetrics;
-use rosterd_discovery::{
-    Build, Context, Error, MechanismConfig, MechanismMetrics, MechanismShared, StatusHandle, System, Updates,
-};
-use rosterd_tasks::{Machine, Stopper, Task};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const NEVER: &str = "1d";
 
-/// A running discoverer, and what it has reported so far.
+/// A running discoverer, and what it has said so far.
 struct Running {
     folder: Folder,
-    updates: Receiver<Vec<TargetGroup>>,
-    groups: BTreeMap<String, Vec<String>>,
-    stop: CancellationToken,
+    words: Receiver<Word>,
+    /// The addresses of each group, by the name of the file.
+    files: BTreeMap<String, Vec<String>>,
+    /// Why files and directories cannot be read, by their names.
+    unread: BTreeMap<String, Report>,
+    cx: Context,
     stopper: Stopper,
     task: Task<Result<(), Error>>,
-    status: StatusHandle,
     registry: Registry,
-    provider: ProviderMetrics,
 }
 
 impl Running {
-    /// Starts on files of the folder, and waits for the first send.
+    /// Starts on files of the folder, and waits for the first word.
     async fn start(folder: Folder, files: &[&str], interval: &str) -> Self {
         let files = files.iter().map(PathBuf::from).collect();
         let mut config = Config { files, refresh_interval: interval.parse().unwrap() };
@@ -51,61 +50,69 @@ impl Running {
             system: &System::default(),
         };
         let discoverer = config.build(build).unwrap();
-        let stop = CancellationToken::new();
-        let (up, updates) = Updates::channel(stop.clone());
-        let status = StatusHandle::default();
-        let provider = ProviderMetrics::detached();
-        let cx = Context {
-            stop: stop.clone(),
-            provider: "file/1".into(),
-            machine: Machine::default(),
-            metrics: provider.clone(),
-            status: status.clone(),
-        };
+        let cx = Context::detached("file/1");
+        let (up, words) = Updates::channel(&cx);
         let stopper = Stopper::new();
-        let task = stopper.spawn("file/1", discoverer.run(cx, up));
-        let groups = BTreeMap::new();
-        let mut running = Self { folder, updates, groups, stop, stopper, task, status, registry, provider };
-        running.update().await;
+        let task = stopper.spawn("file/1", discoverer.run(cx.clone(), up));
+        let (files, unread) = (BTreeMap::new(), BTreeMap::new());
+        let mut running = Self { folder, words, files, unread, cx, stopper, task, registry };
+        running.hear().await;
         running
     }
 
-    /// The sources in the next update.
-    async fn update(&mut self) -> BTreeSet<String> {
-        let update = tokio::time::timeout(DEADLINE, self.updates.recv()).await.expect("an update in time").unwrap();
-        let mut sources = BTreeSet::new();
-        for group in update {
-            let source = group.source.strip_prefix(&format!("{}/", self.folder.root().display())).unwrap().to_owned();
-            let addresses: Vec<_> =
-                group.targets.iter().map(|target| target.get("__address__").unwrap().to_owned()).collect();
-            if !addresses.is_empty() {
-                let file = self.folder.path(source.rsplit_once(':').unwrap().0);
-                assert_eq!(group.labels.get("__meta_filepath"), file.to_str());
+    /// Takes the next word. Returns the files that it names.
+    async fn hear(&mut self) -> BTreeSet<String> {
+        let word = tokio::time::timeout(DEADLINE, self.words.recv()).await.expect("a word in time").unwrap();
+        let named: BTreeSet<_> = word.groups().iter().map(|group| self.name(&group.source)).collect();
+        let unread: BTreeMap<_, _> =
+            word.unread().iter().map(|unread| (self.name(&unread.source), unread.error.report())).collect();
+        match word {
+            Word::Everything(_) | Word::EverythingBut(..) => {
+                self.files.retain(|file, _| unread.contains_key(file));
+                self.unread = unread;
             }
-            match addresses.is_empty() {
-                true => self.groups.remove(&source),
-                false => self.groups.insert(source.clone(), addresses),
-            };
-            sources.insert(source);
+            Word::Changed(_) | Word::Unread(_) => {
+                self.files.retain(|file, _| !named.contains(file));
+                self.unread.retain(|file, _| !named.contains(file));
+                self.unread.extend(unread);
+            }
+            Word::Unchanged => self.unread.clear(),
         }
-        sources
+        for group in word.groups().iter().filter(|group| !group.targets.is_empty()) {
+            self.take(group);
+        }
+        named
     }
 
-    /// Takes updates until these are all the groups, as `source=address,address`.
+    fn take(&mut self, group: &TargetGroup) {
+        let name = self.name(&group.source);
+        assert_eq!(group.labels.get("__meta_filepath"), self.folder.path(&name).to_str());
+        let addresses: Vec<_> = group.targets.iter().map(|target| target.get("__address__").unwrap()).collect();
+        self.files.entry(name).or_default().push(addresses.join(","));
+    }
+
+    /// The name within the folder.
+    fn name(&self, source: &str) -> String {
+        source.strip_prefix(&format!("{}/", self.folder.root().display())).unwrap().to_owned()
+    }
+
+    /// Takes words until these are all files with their groups, as `file=address,address;address`.
     async fn becomes(&mut self, wanted: &[&str]) {
-        let shown = |groups: &BTreeMap<String, Vec<String>>| -> Vec<String> {
-            groups.iter().map(|(source, addresses)| format!("{source}={}", addresses.join(","))).collect()
+        let shown = |files: &BTreeMap<String, Vec<String>>| -> Vec<String> {
+            files.iter().map(|(file, groups)| format!("{file}={}", groups.join(";"))).collect()
         };
-        while shown(&self.groups) != wanted {
-            let waited = tokio::time::timeout(DEADLINE, self.update()).await;
-            assert!(waited.is_ok(), "still {:?}, not {wanted:?}", shown(&self.groups));
+        while shown(&self.files) != wanted {
+            let waited = tokio::time::timeout(DEADLINE, self.hear()).await;
+            assert!(waited.is_ok(), "still {:?}, not {wanted:?}", shown(&self.files));
         }
     }
 
-    /// Waits until the status tells this code, or no error.
-    async fn shows(&self, code: Option<&str>) {
-        let is_so = || self.status.get().last_error.map(|failure| failure.report.code).as_deref() == code;
-        rosterd_testkit::eventually(DEADLINE, &format!("status is {code:?}"), is_so).await;
+    /// Takes words until what cannot be read fails with this code, or nothing does.
+    async fn fails_with(&mut self, code: Option<&str>) {
+        while self.unread.values().max_by_key(|report| report.priority).map(|report| &*report.code) != code {
+            let waited = tokio::time::timeout(DEADLINE, self.hear()).await;
+            assert!(waited.is_ok(), "still {:?}, not {code:?}", self.unread);
+        }
     }
 
     fn metric(&self, name: &str) -> f64 {
@@ -116,9 +123,9 @@ impl Running {
     }
 
     async fn end(self) -> Folder {
-        self.stop.cancel();
+        self.cx.stop.cancel();
         assert!(self.task.await.unwrap().unwrap().is_ok());
-        assert_eq!(self.stopper.stop(DEADLINE).await, Vec::<std::sync::Arc<str>>::new());
+        assert_eq!(self.stopper.stop(DEADLINE).await, Vec::<Arc<str>>::new());
         self.folder
     }
 }
@@ -129,15 +136,15 @@ fn json(addresses: &[&str]) -> String {
 }
 
 #[test]
-fn the_first_send_is_the_whole_picture() {
+fn the_first_word_is_the_whole_picture() {
     leak_checked_live(|| async {
         let folder = Folder::new();
         folder.write("a.json", json(&["a:1", "a:2"]));
         folder.write("b.yml", "- targets: [b:1, b:2]\n");
         folder.write("c.txt", "not ours");
         let mut running = Running::start(folder, &["*.json", "*.yml", "none.json"], NEVER).await;
-        running.becomes(&["a.json:0=a:1", "a.json:1=a:2", "b.yml:0=b:1,b:2"]).await;
-        running.shows(None).await;
+        running.becomes(&["a.json=a:1;a:2", "b.yml=b:1,b:2"]).await;
+        running.fails_with(None).await;
         running.end().await;
     });
 }
@@ -146,9 +153,9 @@ fn the_first_send_is_the_whole_picture() {
 fn nothing_at_all_is_a_picture_too() {
     leak_checked_live(|| async {
         let mut running = Running::start(Folder::new(), &["no/such/*.json"], NEVER).await;
-        assert!(running.groups.is_empty());
+        assert!(running.files.is_empty());
         running.folder.write("no/such/a.json", json(&["a:1"]));
-        running.becomes(&["no/such/a.json:0=a:1"]).await;
+        running.becomes(&["no/such/a.json=a:1"]).await;
         running.end().await;
     });
 }
@@ -162,9 +169,9 @@ fn only_the_file_that_changed_is_sent() {
         }
         let mut running = Running::start(folder, &["*.json"], NEVER).await;
         running.folder.replace("7.json", json(&["b:1"]));
-        assert_eq!(running.update().await, BTreeSet::from(["7.json:0".to_owned()]));
+        assert_eq!(running.hear().await, BTreeSet::from(["7.json".to_owned()]));
         running.folder.write("8.json", json(&["c:1"]));
-        assert_eq!(running.update().await, BTreeSet::from(["8.json:0".to_owned()]));
+        assert_eq!(running.hear().await, BTreeSet::from(["8.json".to_owned()]));
         running.end().await;
     });
 }
@@ -177,11 +184,11 @@ fn groups_and_files_that_vanish_are_told() {
         folder.write("b.json", json(&["b:1"]));
         let mut running = Running::start(folder, &["*.json"], NEVER).await;
         running.folder.replace("a.json", json(&["a:1"]));
-        running.becomes(&["a.json:0=a:1", "b.json:0=b:1"]).await;
+        running.becomes(&["a.json=a:1", "b.json=b:1"]).await;
         running.folder.remove("b.json");
-        running.becomes(&["a.json:0=a:1"]).await;
+        running.becomes(&["a.json=a:1"]).await;
         running.folder.write("b.json", json(&["b:2"]));
-        running.becomes(&["a.json:0=a:1", "b.json:0=b:2"]).await;
+        running.becomes(&["a.json=a:1", "b.json=b:2"]).await;
         running.end().await;
     });
 }
@@ -194,22 +201,22 @@ fn a_bad_file_keeps_its_groups_and_no_other_suffers() {
         folder.write("b.json", json(&["b:1"]));
         folder.write("bad.yml", "- target: [x]\n");
         let mut running = Running::start(folder, &["*.json", "*.yml"], NEVER).await;
-        running.becomes(&["a.json:0=a:1", "b.json:0=b:1"]).await;
-        running.shows(Some("sd_file_malformed")).await;
-        let told = running.status.get().last_error.unwrap().report.to_string();
+        running.becomes(&["a.json=a:1", "b.json=b:1"]).await;
+        running.fails_with(Some("sd_file_malformed")).await;
+        let told = running.unread["bad.yml"].to_string();
         assert!(told.contains("bad.yml does not hold") && told.contains("line 1 column 3"), "{told}");
         running.folder.remove("bad.yml");
-        running.shows(None).await;
+        running.fails_with(None).await;
 
         running.folder.replace("a.json", "[{");
         running.folder.replace("b.json", json(&["b:2"]));
-        running.becomes(&["a.json:0=a:1", "b.json:0=b:2"]).await;
-        running.shows(Some("sd_file_malformed")).await;
+        running.becomes(&["a.json=a:1", "b.json=b:2"]).await;
+        running.fails_with(Some("sd_file_malformed")).await;
         assert!(running.metric("rosterd_discovery_file_read_errors_total") >= 2.0);
-        assert!(running.provider.refresh_failures.get() >= 2);
+        assert!(running.cx.failures() >= 2);
         running.folder.replace("a.json", json(&["a:2"]));
-        running.becomes(&["a.json:0=a:2", "b.json:0=b:2"]).await;
-        running.shows(None).await;
+        running.becomes(&["a.json=a:2", "b.json=b:2"]).await;
+        running.fails_with(None).await;
         running.end().await;
     });
 }
@@ -220,13 +227,43 @@ fn a_file_that_cannot_be_read_is_tried_again_soon() {
         let folder = Folder::new();
         // A link to nothing exists and cannot be read. What it points to is not in a watched place until it is there.
         symlink("elsewhere/deep/x.json", folder.path("a.json")).unwrap();
-        // Nothing but bad files would be no picture to begin with.
-        folder.write("b.json", json(&["b:1"]));
-        let mut running = Running::start(folder, &["a.json", "b.json"], NEVER).await;
-        running.shows(Some("sd_file_read")).await;
+        let mut running = Running::start(folder, &["a.json"], NEVER).await;
+        running.fails_with(Some("sd_file_read")).await;
         running.folder.write("elsewhere/deep/x.json", json(&["a:1"]));
-        running.becomes(&["a.json:0=a:1", "b.json:0=b:1"]).await;
-        running.shows(None).await;
+        running.becomes(&["a.json=a:1"]).await;
+        running.fails_with(None).await;
+        running.end().await;
+    });
+}
+
+#[test]
+fn files_that_were_never_read_hide_no_other_and_are_named() {
+    leak_checked_live(|| async {
+        let folder = Folder::new();
+        folder.write("bad.json", "[{");
+        let running = Running::start(folder, &["*.json"], NEVER).await;
+        assert!(running.files.is_empty(), "nothing but failures is no empty picture");
+        assert_eq!(running.unread["bad.json"].code, "sd_file_malformed");
+        let folder = running.end().await;
+        folder.write("good.json", json(&["a:1"]));
+        folder.write("empty.json", "[]");
+        let mut running = Running::start(folder, &["*.json"], NEVER).await;
+        running.becomes(&["good.json=a:1"]).await;
+        assert_eq!(running.unread.keys().collect::<Vec<_>>(), ["bad.json"]);
+        running.folder.remove("bad.json");
+        running.fails_with(None).await;
+        running.end().await;
+    });
+}
+
+#[test]
+fn a_look_that_finds_nothing_new_says_so() {
+    leak_checked_live(|| async {
+        let folder = Folder::new();
+        folder.write("a.json", json(&["a:1"]));
+        let mut running = Running::start(folder, &["*.json"], "100ms").await;
+        while !matches!(running.words.recv().await, Some(Word::Unchanged)) {}
+        assert_eq!(running.cx.status().worst(), None);
         running.end().await;
     });
 }
@@ -241,9 +278,9 @@ fn the_interval_finds_what_no_event_tells() {
         // The directory that is watched is not the one that is renamed.
         fs::rename(running.folder.path("up"), running.folder.path("old")).unwrap();
         fs::rename(running.folder.path("other"), running.folder.path("up")).unwrap();
-        running.becomes(&["up/down/a.json:0=a:2"]).await;
+        running.becomes(&["up/down/a.json=a:2"]).await;
         running.folder.write("up/down/a.json", json(&["a:3"]));
-        running.becomes(&["up/down/a.json:0=a:3"]).await;
+        running.becomes(&["up/down/a.json=a:3"]).await;
         running.end().await;
     });
 }
@@ -256,7 +293,7 @@ fn a_config_map_is_read_after_each_swap() {
         symlink("..1", folder.path("..data")).unwrap();
         symlink("..data/a.json", folder.path("a.json")).unwrap();
         let mut running = Running::start(folder, &["*.json"], NEVER).await;
-        running.becomes(&["a.json:0=a:1"]).await;
+        running.becomes(&["a.json=a:1"]).await;
         for round in 2..5 {
             let (old, new) = (format!("..{}", round - 1), format!("..{round}"));
             let address = format!("a:{round}");
@@ -264,7 +301,7 @@ fn a_config_map_is_read_after_each_swap() {
             symlink(&new, running.folder.path("..data_tmp")).unwrap();
             fs::rename(running.folder.path("..data_tmp"), running.folder.path("..data")).unwrap();
             fs::remove_dir_all(running.folder.path(&old)).unwrap();
-            running.becomes(&[&format!("a.json:0={address}")]).await;
+            running.becomes(&[&format!("a.json={address}")]).await;
         }
         running.end().await;
     });

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::{HttpConfig, HttpError};
 use rosterd_client::{Client, ClientError, Request, Response};
 use rosterd_discovery::decode::json_groups;
-use rosterd_discovery::{Error, Refresh};
+use rosterd_discovery::{Error, Reading, Refresh};
 
 /// The label that holds the URL that a group was read from.
 const URL_LABEL: &str = "__meta_url";
@@ -71,23 +71,22 @@ impl Http {
 
 #[async_trait]
 impl Refresh for Http {
-    async fn refresh(&mut self) -> Result<Option<Vec<TargetGroup>>, Error> {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
         let Some(response) = self.ask().await? else {
-            return Ok(None);
+            return Ok(Reading::Unchanged);
         };
         let conditions = conditions(response.headers());
         let body = response.body(self.limit).await?;
         let hash = xxh3_128(&body);
         let unchanged = self.last.as_ref().is_some_and(|last| last.hash == hash);
-        let groups = if unchanged { None } else { Some(decode(&self.shown, &body)?) };
+        let reading = if unchanged { Reading::Unchanged } else { Reading::Everything(decode(&self.shown, &body)?) };
         self.last = Some(Read { hash, conditions });
-        Ok(groups)
+        Ok(reading)
     }
 }
 
 fn decode(url: &str, body: &[u8]) -> Result<Vec<TargetGroup>, HttpError> {
-    json_groups(body, |index| format!("{url}:{index}"), &[(URL_LABEL, url)])
-        .map_err(|source| HttpError::Malformed { url: url.to_owned(), source })
+    json_groups(body, url, &[(URL_LABEL, url)]).map_err(|source| HttpError::Malformed { url: url.to_owned(), source })
 }
 
 /// The headers with which to ask whether a reply with these headers is still current.

@@ -6,7 +6,7 @@ use rosterd_testkit::{ScriptedServer, Step, leak_checked_live};
 use super::HttpConfig;
 use super::discoverer::Http;
 use rosterd_client::{Client, Options};
-use rosterd_discovery::{Error, Refresh};
+use rosterd_discovery::{Error, Reading, Refresh};
 
 const ONE: &str = r#"[{"targets": ["10.0.0.1:9100"], "labels": {"env": "prod"}}]"#;
 
@@ -22,7 +22,7 @@ fn step() -> Step {
 }
 
 /// Reads once, for every reply.
-async fn read(replies: impl IntoIterator<Item = Step>, more: &str) -> Vec<Result<Option<Vec<TargetGroup>>, Error>> {
+async fn read(replies: impl IntoIterator<Item = Step>, more: &str) -> Vec<Result<Reading, Error>> {
     let replies = Vec::from_iter(replies);
     let count = replies.len();
     let server = ScriptedServer::start(replies).await;
@@ -35,15 +35,24 @@ async fn read(replies: impl IntoIterator<Item = Step>, more: &str) -> Vec<Result
     results
 }
 
+/// The groups of a list that was read.
+fn groups(reading: Result<Reading, Error>) -> Vec<TargetGroup> {
+    match reading {
+        Ok(Reading::Everything(groups)) => groups,
+        other => panic!("{other:?} is no list"),
+    }
+}
+
 /// What was read, shortly: the addresses, `=` for unchanged, or the code of the error.
-fn shortly(results: &[Result<Option<Vec<TargetGroup>>, Error>]) -> Vec<String> {
+fn shortly(results: &[Result<Reading, Error>]) -> Vec<String> {
     let addresses = |groups: &Vec<TargetGroup>| {
         let targets = groups.iter().flat_map(|group| &group.targets);
         targets.filter_map(|target| target.get("__address__")).collect::<Vec<_>>().join(",")
     };
-    let short = |result: &Result<Option<Vec<TargetGroup>>, Error>| match result {
-        Ok(Some(groups)) => addresses(groups),
-        Ok(None) => "=".to_owned(),
+    let short = |result: &Result<Reading, Error>| match result {
+        Ok(Reading::Everything(groups)) => addresses(groups),
+        Ok(Reading::Unchanged) => "=".to_owned(),
+        Ok(other) => panic!("a URL is one source: {other:?}"),
         Err(error) => error.code().to_owned(),
     };
     results.iter().map(short).collect()
@@ -56,8 +65,8 @@ fn groups_carry_their_url_and_requests_their_interval() {
             step().with_header("accept", "application/json").with_header("x-prometheus-refresh-interval-seconds", "90");
         let server = ScriptedServer::start([expected.json(ONE)]).await;
         let url = server.url("/targets");
-        let groups = discoverer(&server, ", refresh_interval: 1m30s").refresh().await.expect("read").expect("groups");
-        assert_eq!(&*groups[0].source, format!("{url}:0"));
+        let groups = groups(discoverer(&server, ", refresh_interval: 1m30s").refresh().await);
+        assert_eq!(&*groups[0].source, url);
         assert_eq!(groups[0].labels.to_string(), format!(r#"{{__meta_url="{url}", env="prod"}}"#));
         assert_eq!(groups[0].targets[0].to_string(), r#"{__address__="10.0.0.1:9100"}"#);
         server.finish().await;
@@ -72,9 +81,9 @@ fn user_and_password_of_the_url_do_not_become_labels() {
         let config: HttpConfig = serde_yaml::from_str(&text).expect("a configuration");
         let client = Client::new(&config.client, Options::default()).expect("a client");
         let mut http = Http::new(&config, client).expect("a discoverer");
-        let groups = http.refresh().await.expect("read").expect("groups");
+        let groups = groups(http.refresh().await);
         assert_eq!(groups[0].labels.get("__meta_url"), Some(&*server.url("/targets")));
-        assert_eq!(&*groups[0].source, format!("{}:0", server.url("/targets")));
+        assert_eq!(&*groups[0].source, server.url("/targets"));
         server.finish().await;
     });
 }

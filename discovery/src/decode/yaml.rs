@@ -16,19 +16,15 @@ const MERGE: &str = "<<";
 /// As [`json_groups`](super::json_groups), but numbers, booleans and dates are taken as they are written where text is
 /// wanted, a key must not be there twice, `<<` merges maps, and only the first document counts. No text at all is no
 /// group.
-pub fn yaml_groups(
-    bytes: &[u8],
-    source: impl Fn(usize) -> String,
-    extra: &[(&str, &str)],
-) -> Result<Vec<TargetGroup>, DecodeError> {
+pub fn yaml_groups(bytes: &[u8], source: &str, extra: &[(&str, &str)]) -> Result<Vec<TargetGroup>, DecodeError> {
     let Some(document) = serde_yaml::Deserializer::from_slice(bytes).next() else { return Ok(Vec::new()) };
     let mut decoder = Decoder::new(source, extra);
     List(&mut decoder).deserialize(document).map_err(|source| DecodeError::Yaml { source })
 }
 
-struct List<'d, 'a, S>(&'d mut Decoder<'a, S>);
+struct List<'d, 'a>(&'d mut Decoder<'a>);
 
-impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for List<'_, '_, S> {
+impl<'de> DeserializeSeed<'de> for List<'_, '_> {
     type Value = Vec<TargetGroup>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -36,7 +32,7 @@ impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for List<'_, '_, S> {
     }
 }
 
-impl<'de, S: Fn(usize) -> String> Visitor<'de> for List<'_, '_, S> {
+impl<'de> Visitor<'de> for List<'_, '_> {
     type Value = Vec<TargetGroup>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +52,7 @@ impl<'de, S: Fn(usize) -> String> Visitor<'de> for List<'_, '_, S> {
         let mut groups = Vec::new();
         while let Some(parts) = list.next_element_seed(Group { decoder: &mut *self.0, merged: false })? {
             self.0.labels = parts.labels.unwrap_or_default();
-            groups.push(self.0.group(groups.len(), parts.targets.unwrap_or_default()));
+            groups.push(self.0.group(parts.targets.unwrap_or_default()));
         }
         Ok(groups)
     }
@@ -76,12 +72,12 @@ impl Parts {
 }
 
 /// A group, or what is merged into one: a map, or a list of maps of which the first that has a key wins.
-struct Group<'d, 'a, S> {
-    decoder: &'d mut Decoder<'a, S>,
+struct Group<'d, 'a> {
+    decoder: &'d mut Decoder<'a>,
     merged: bool,
 }
 
-impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for Group<'_, '_, S> {
+impl<'de> DeserializeSeed<'de> for Group<'_, '_> {
     type Value = Parts;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts, D::Error> {
@@ -89,7 +85,7 @@ impl<'de, S: Fn(usize) -> String> DeserializeSeed<'de> for Group<'_, '_, S> {
     }
 }
 
-impl<'de, S: Fn(usize) -> String> Visitor<'de> for Group<'_, '_, S> {
+impl<'de> Visitor<'de> for Group<'_, '_> {
     type Value = Parts;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,11 +214,11 @@ mod tests {
     use super::*;
 
     fn decode(text: &str) -> Result<Vec<TargetGroup>, DecodeError> {
-        yaml_groups(text.as_bytes(), |index| format!("s:{index}"), &[("__meta_filepath", "f")])
+        yaml_groups(text.as_bytes(), "s", &[("__meta_filepath", "f")])
     }
 
     fn shown(text: &str) -> Vec<String> {
-        let show = |group: &TargetGroup| format!("{} {} {:?}", group.source, group.labels, group.targets);
+        let show = |group: &TargetGroup| format!("{} {:?}", group.labels, group.targets);
         decode(text).expect("groups").iter().map(show).collect()
     }
 
@@ -235,9 +231,9 @@ mod tests {
     fn groups_become_labels() {
         let text = "- targets: [a:1, 'b:2']\n  labels:\n    env: prod\n- targets:\n  - c:3\n- {}\n";
         let want = [
-            r#"s:0 {__meta_filepath="f", env="prod"} [{__address__="a:1"}, {__address__="b:2"}]"#,
-            r#"s:1 {__meta_filepath="f"} [{__address__="c:3"}]"#,
-            r#"s:2 {__meta_filepath="f"} []"#,
+            r#"{__meta_filepath="f", env="prod"} [{__address__="a:1"}, {__address__="b:2"}]"#,
+            r#"{__meta_filepath="f"} [{__address__="c:3"}]"#,
+            r#"{__meta_filepath="f"} []"#,
         ];
         assert_eq!(shown(text), want);
     }
@@ -246,7 +242,7 @@ mod tests {
     fn scalars_are_text_as_written() {
         let text =
             "- targets: [9100, 1.50]\n  labels: {a: 010, b: yes, c: 1e3, d: 2020-01-02, e: ~, f: , 7: '~', g: null}";
-        let want = r#"s:0 {7="~", __meta_filepath="f", a="010", b="yes", c="1e3", d="2020-01-02"} [{__address__="9100"}, {__address__="1.50"}]"#;
+        let want = r#"{7="~", __meta_filepath="f", a="010", b="yes", c="1e3", d="2020-01-02"} [{__address__="9100"}, {__address__="1.50"}]"#;
         assert_eq!(shown(text), [want]);
     }
 
@@ -255,21 +251,21 @@ mod tests {
         for text in ["", "\n", "# only a comment\n", "---\n", "null", "[]"] {
             assert_eq!(shown(text), [""; 0], "{text:?}");
         }
-        assert_eq!(shown("- targets:\n  labels:\n"), [r#"s:0 {__meta_filepath="f"} []"#]);
+        assert_eq!(shown("- targets:\n  labels:\n"), [r#"{__meta_filepath="f"} []"#]);
     }
 
     #[test]
     fn anchors_and_merges_are_followed() {
         let text = "- targets: [a]\n  labels: &l {x: '1', y: '2'}\n- targets: [b]\n  labels: {<<: *l, y: '3'}\n- &g\n  targets: [c]\n  labels: *l\n- <<: *g\n  targets: [d]\n";
         let want = [
-            r#"s:0 {__meta_filepath="f", x="1", y="2"} [{__address__="a"}]"#,
-            r#"s:1 {__meta_filepath="f", x="1", y="3"} [{__address__="b"}]"#,
-            r#"s:2 {__meta_filepath="f", x="1", y="2"} [{__address__="c"}]"#,
-            r#"s:3 {__meta_filepath="f", x="1", y="2"} [{__address__="d"}]"#,
+            r#"{__meta_filepath="f", x="1", y="2"} [{__address__="a"}]"#,
+            r#"{__meta_filepath="f", x="1", y="3"} [{__address__="b"}]"#,
+            r#"{__meta_filepath="f", x="1", y="2"} [{__address__="c"}]"#,
+            r#"{__meta_filepath="f", x="1", y="2"} [{__address__="d"}]"#,
         ];
         assert_eq!(shown(text), want);
         let text = "- labels: &a {x: '1'}\n- labels: &b {x: '2', z: '2'}\n- labels: {<<: [*a, *b]}\n";
-        assert_eq!(shown(text)[2], r#"s:2 {__meta_filepath="f", x="1", z="2"} []"#);
+        assert_eq!(shown(text)[2], r#"{__meta_filepath="f", x="1", z="2"} []"#);
     }
 
     #[test]

@@ -2,11 +2,14 @@
 //! only what changed.
 
 mod equipment; // what mechanisms have besides configurations
-mod known; // what a provider has reported: hashes
+mod known; // the groups that a provider has reported, as hashes
+mod memory; // what a provider has said: a word in, news out
 mod pending; // an update that waits for the roster
 mod plan; // which providers a configuration needs
 mod provider; // the name of a provider, and its state
-mod supervisor; // the tasks
+mod restarts; // how long to wait before a discoverer is built again
+mod supervisor; // starts and stops providers
+mod task; // what a provider does
 mod update; // what the roster is told
 
 pub use equipment::{Equipment, Tools};

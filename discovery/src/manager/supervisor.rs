@@ -1,32 +1,28 @@
-//! The tasks of the manager: one for each provider, which builds its discoverer, runs it, builds it again when it
-//! ends, and forwards its news.
+//! The manager itself: starts and stops the providers that a configuration needs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use rosterd_client::System;
-use rosterd_model::{Coded, Priority, TargetGroup};
+use rosterd_model::{Coded, Priority};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::equipment::{Equipment, Tools};
-use super::known::Known;
-use super::pending::Pending;
+use super::equipment::Equipment;
+use super::memory::Memory;
 use super::plan::{Plan, Providers};
 use super::provider::{ProviderKey, ProviderStatus};
+use super::task::Provider;
 use super::update::Update;
-use crate::error::RunError;
-use crate::metrics::{Metrics, ProviderMetrics};
-use crate::{AnyConfig, Context, Error, Presence, Registry, StatusHandle, Updates};
-use rosterd_tasks::{Guard, Machine, Schedule, Stopper, Supervision, portion};
+use crate::metrics::Metrics;
+use crate::status::StatusHandle;
+use crate::{AnyConfig, Registry};
+use rosterd_tasks::{Stopper, Supervision, portion};
 
 /// The share of the time for a shutdown that providers have; the rest is for what they share.
 const PROVIDERS: f64 = 0.8;
-/// A discoverer that keeps ending is built again at most once in this time.
-const LONGEST_RESTART: Duration = Duration::from_secs(60);
 
 /// The discovery configurations of each job.
 pub type Jobs = BTreeMap<Arc<str>, Vec<Arc<dyn AnyConfig>>>;
@@ -194,8 +190,7 @@ impl Manager {
             stopper: Stopper::under(&self.supervision),
             sink: self.sink.clone(),
             build: self.supervision.guard("build"),
-            known: Known::default(),
-            synced: false,
+            memory: Memory::default(),
         };
         let running = Running { config, stopper: provider.stopper.clone(), status: provider.status.clone() };
         info!(provider = key.as_str(), "provider started");
@@ -216,133 +211,5 @@ impl Manager {
             info!(provider = key.as_str(), "provider stopped");
         }
         late.concat()
-    }
-}
-
-/// A provider at work.
-#[derive(Clone)]
-struct Provider {
-    key: ProviderKey,
-    config: Arc<dyn AnyConfig>,
-    tools: Tools,
-    machine: Machine,
-    metrics: ProviderMetrics,
-    status: StatusHandle,
-    stopper: Stopper,
-    sink: mpsc::Sender<Update>,
-    build: Guard,
-    known: Known,
-    synced: bool,
-}
-
-impl Provider {
-    /// Builds and runs the discoverer until it is stopped, again and again.
-    async fn run(mut self) {
-        let stop = self.stopper.token().clone();
-        let mut restarts = Schedule::new(LONGEST_RESTART, self.key.as_str()).on(self.machine);
-        loop {
-            let built = self.build.call(&self.key.as_str(), || self.tools.build(&*self.config, self.key.as_str()));
-            let error = match built {
-                Ok(Ok(discoverer)) => match self.attend(discoverer).await {
-                    None => return,
-                    Some((error, sent)) => {
-                        if sent {
-                            restarts.succeeded();
-                        }
-                        error
-                    }
-                },
-                Ok(Err(error)) => error,
-                Err(panicked) => RunError::Panicked { message: panicked.0 }.into(),
-            };
-            self.metrics.restarts.inc();
-            let wait = restarts.failed(error.retry());
-            let provider = self.key.as_str();
-            warn!(%error, code = error.code(), provider, retry_in = ?wait, "discoverer ended, keeping its targets");
-            self.status.failed(error.report(), SystemTime::now().checked_add(wait));
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// Runs one discoverer and forwards what it sends. `None` when it was stopped, otherwise why it ended and whether
-    /// it had sent anything.
-    async fn attend(&mut self, discoverer: Box<dyn crate::Discoverer>) -> Option<(Error, bool)> {
-        let stop = self.stopper.token().child_token();
-        // Should this end by a panic, the discoverer is not left behind.
-        let _end = stop.clone().drop_guard();
-        let sink = self.sink.clone();
-        let (up, mut updates) = Updates::channel(stop.clone());
-        let cx = Context {
-            stop: stop.clone(),
-            provider: self.key.shared(),
-            machine: self.machine,
-            metrics: self.metrics.clone(),
-            status: self.status.clone(),
-        };
-        let task = self.stopper.spawn(("discoverer", &self.key), discoverer.run(cx, up));
-        let mut first = true;
-        while let Some(groups) = updates.recv().await {
-            let mut pending = self.take(groups, std::mem::take(&mut first)).map(Pending::new);
-            // While the roster is busy, later news are merged into what waits.
-            while let Some(mut waiting) = pending.take() {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => break,
-                    permit = sink.reserve() => match permit {
-                        Ok(permit) => permit.send(waiting.into_update()),
-                        Err(_) => break,
-                    },
-                    Some(groups) = updates.recv() => {
-                        if let Some(later) = self.take(groups, false) {
-                            waiting.merge(later);
-                        }
-                        pending = Some(waiting);
-                    }
-                }
-            }
-        }
-        let ended = task.await;
-        if stop.is_cancelled() {
-            return None;
-        }
-        let error = match ended {
-            Some(Ok(Err(error))) => error,
-            Some(Ok(Ok(()))) | None => RunError::EndedUnasked.into(),
-            Some(Err(panicked)) => RunError::Panicked { message: panicked.0 }.into(),
-        };
-        Some((error, !first))
-    }
-
-    /// The news in what a discoverer sent, `None` if there are none.
-    fn take(&mut self, groups: Vec<TargetGroup>, whole: bool) -> Option<Update> {
-        self.metrics.updates_received.inc();
-        let news = if whole { self.known.picture(groups, |_| false) } else { self.known.changed(groups) };
-        // The first update of a provider is the whole picture, the first word of a discoverer built again a difference.
-        let first = whole && !self.synced;
-        self.synced |= whole;
-        self.metrics.groups_changed.inc_by(news.len() as u64);
-        self.metrics.targets.set(i64::try_from(self.known.targets()).unwrap_or(i64::MAX));
-        self.metrics.synced.set(i64::from(self.synced));
-        let (known_groups, targets) = (self.known.groups(), self.known.targets());
-        self.status.update(|status| {
-            status.presence = Presence::Synced;
-            status.groups = known_groups;
-            status.targets = targets;
-            if whole {
-                status.last_error = None;
-            }
-            status.last_success = Some(SystemTime::now());
-        });
-        (first || !news.is_empty()).then(|| Update {
-            provider: self.key.clone(),
-            whole: first,
-            groups: news.groups,
-            gone: news.gone,
-            unread: Arc::default(),
-        })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosterd_config::Config;
 use rosterd_discovery::{Directory, Manager, Plan, ProviderKey, ProviderStatus, Registry, Update};
-use rosterd_model::TargetGroup;
+use rosterd_model::{GroupId, TargetGroup};
 use rosterd_tasks::{Stopper, Supervision};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -24,8 +24,8 @@ use crate::store::MemoryBlocks;
 /// How long providers and the roster may take to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The groups of each provider, by source.
-pub(super) type Groups = BTreeMap<ProviderKey, BTreeMap<Box<str>, TargetGroup>>;
+/// The groups of each provider.
+pub(super) type Groups = BTreeMap<ProviderKey, BTreeMap<GroupId, TargetGroup>>;
 
 /// Target groups as the providers report them.
 pub(super) async fn groups(
@@ -42,7 +42,11 @@ pub(super) async fn groups(
     let all_reported = async {
         while !waiting.is_empty() {
             let Some(update) = received.recv().await else { return };
-            waiting.remove(&update.provider);
+            // A source that could not be read is tried again soon.
+            match update.unread.is_empty() {
+                true => waiting.remove(&update.provider),
+                false => waiting.insert(update.provider.clone()),
+            };
             take(&mut groups, update);
         }
     };
@@ -61,13 +65,10 @@ fn take(groups: &mut Groups, update: Update) {
     if update.whole {
         known.clear();
     }
-    for group in update.groups {
-        if group.targets.is_empty() {
-            known.remove(&group.source);
-        } else {
-            known.insert(group.source.clone(), group);
-        }
+    for id in update.gone {
+        known.remove(&id);
     }
+    known.extend(update.groups.into_iter().map(|group| (group.id(), group)));
 }
 
 /// Targets after relabelling, as an agent without a past would have them.

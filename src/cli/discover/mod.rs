@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use rosterd_config::Config;
 use rosterd_discovery::{Presence, ProviderStatus, Registry};
+use rosterd_model::Report;
 use rosterd_model::nearest;
 
 use super::exit::{Failure, tell};
@@ -17,8 +18,8 @@ use super::{Error, log};
 
 /// Run the discovery of one or all jobs once, and print what it finds.
 ///
-/// Returns as soon as all providers have reported. One that has not when the time is over is named with its last error;
-/// what the others reported is printed all the same, and the exit status is 1.
+/// Returns as soon as all providers have reported. One that has not when the time is over, and a source that one could not
+/// read, is named with its last error; what is known is printed all the same, and the exit status is 1.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -79,18 +80,23 @@ fn select(config: &mut Config, jobs: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Names the providers that have not reported, and says whether there are any.
+/// Names the providers that have not reported, and the sources that others could not read. Says whether there are any.
 fn missing(providers: &[ProviderStatus], timeout: Duration) -> bool {
     let mut any = false;
-    for provider in providers.iter().filter(|provider| provider.status.presence == Presence::Unsynced) {
-        any = true;
-        let why = match &provider.status.last_error {
-            Some(failure) => format!("{} ({})", failure.report, failure.report.code),
-            None => "no error either".to_owned(),
-        };
-        let jobs = provider.jobs.join(", ");
-        let time = rosterd_model::Duration::from(timeout);
-        tell(format_args!("error: {} of {jobs} has not reported within {time}: {why}", provider.key));
+    let time = rosterd_model::Duration::from(timeout);
+    let why = |report: &Report| format!("{report} ({})", report.code);
+    for ProviderStatus { key, jobs, status } in providers {
+        let jobs = jobs.join(", ");
+        any |= status.presence == Presence::Unsynced || !status.unread.is_empty();
+        for (source, unread) in status.unread.iter() {
+            let why = why(&unread.report);
+            tell(format_args!("error: {key} of {jobs} could not read {source} within {time}: {why}"));
+        }
+        if status.presence == Presence::Unsynced && status.unread.is_empty() {
+            let error = status.last_error.as_ref().map(|failure| why(&failure.report));
+            let why = error.unwrap_or_else(|| "no error either".to_owned());
+            tell(format_args!("error: {key} of {jobs} has not reported within {time}: {why}"));
+        }
     }
     any
 }

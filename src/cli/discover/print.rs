@@ -55,7 +55,9 @@ pub(super) fn groups(groups: &Groups, providers: &[ProviderStatus], output: Outp
     let found = groups.iter().flat_map(|(key, groups)| {
         let provider = providers.iter().find(|provider| provider.key == *key);
         let jobs: Vec<&str> = provider.into_iter().flat_map(|it| it.jobs.iter().map(|job| &**job)).collect();
-        groups.values().map(move |group| FoundGroup { provider: key.as_str(), jobs: jobs.clone(), group })
+        let mut sorted: Vec<_> = groups.values().collect();
+        sorted.sort_unstable_by_key(|group| (&group.source, &group.key));
+        sorted.into_iter().map(move |group| FoundGroup { provider: key.as_str(), jobs: jobs.clone(), group })
     });
     let rows = |found: FoundGroup<'_>| {
         let row = |target: &Labels| {

@@ -48,7 +48,7 @@ fn draw(text: &str) {
 }
 
 fn line(providers: &[ProviderStatus]) -> String {
-    let waiting: Vec<_> = providers.iter().filter(|it| it.status.presence == Presence::Unsynced).collect();
+    let waiting: Vec<_> = providers.iter().filter(|it| it.status.presence != Presence::Synced).collect();
     let targets: usize = providers.iter().map(|it| it.status.targets).sum();
     let mut line = format!("{} of {} providers, {targets} targets", providers.len() - waiting.len(), providers.len());
     for (index, provider) in waiting.iter().take(NAMED).enumerate() {

@@ -26,7 +26,13 @@ pub trait Driver: Send {
     /// Makes the source impossible to read; `false` when it cannot be broken.
     async fn break_source(&mut self) -> bool;
 
-    /// Undoes [`break_source`](Self::break_source). The source holds what it held before, or what was set since.
+    /// Makes what holds the group of this name impossible to read, and nothing else; `false` where one source holds all
+    /// groups, or none can be broken.
+    async fn break_one(&mut self, _name: &str) -> bool {
+        false
+    }
+
+    /// Undoes [`break_source`](Self::break_source) and [`break_one`](Self::break_one). The source holds what it held before, or what was set since.
     async fn heal(&mut self);
 
     /// Whether a running discoverer notices that the source has changed; otherwise a change is a new configuration.

@@ -16,6 +16,8 @@ type Groups = [(&'static str, &'static [&'static str])];
 
 const NOTHING: &Groups = &[];
 const BOTH: &Groups = &[("one", &["10.0.0.1:9100", "10.0.0.2:9100"]), ("two", &["10.0.1.1:9100"])];
+/// `BOTH` after `one` has changed.
+const ONE_CHANGED: &Groups = &[("one", &["10.0.0.1:9100", "10.0.0.3:9100"]), ("two", &["10.0.1.1:9100"])];
 const ONE: &Groups = &[("one", &["10.0.0.1:9100", "10.0.0.3:9100"])];
 
 /// A promise that was not kept.
@@ -42,12 +44,15 @@ pub async fn violations(driver: &mut dyn Driver) -> Vec<Violation> {
         all.extend(kept.err().map(|detail| Violation { promise, detail }));
     };
     note("a configuration equals its copy and has no problems", configuration(driver).await);
-    note("the first send is the whole picture", first_send(driver, BOTH).await);
-    note("the first send comes even if the source is empty", first_send(driver, NOTHING).await);
-    note("a change arrives, and a vanished source is reported as an empty group", change(driver).await);
-    note("a failed read sends nothing", failed_read(driver).await);
+    note("the first word is the whole picture", first_word(driver, BOTH).await);
+    note("the first word comes even if the source is empty", first_word(driver, NOTHING).await);
+    note("a change arrives, and what vanished is gone", change(driver).await);
+    note("a failed read takes nothing away, and is told", failed_read(driver).await);
     note("a source that cannot be read at first is not an empty source", broken_start(driver).await);
-    note("the run ends soon after stop although nobody takes its updates", blocked(driver).await);
+    note("a source that fails hides no other, keeps what it had, and is named", failed_source(driver).await);
+    note("a source that fails at first hides no other, and is named", broken_source(driver).await);
+    note("words do not contradict themselves, and no group is named twice", words(driver).await);
+    note("the run ends soon after stop although nobody takes its words", blocked(driver).await);
     note("what the discoverer spawned has ended before it", outlived(driver).await);
     all
 }
@@ -62,11 +67,11 @@ async fn configuration(driver: &mut dyn Driver) -> Kept {
     if problems.is_empty() { Ok(()) } else { Err(format!("{problems:?}")) }
 }
 
-async fn first_send(driver: &mut dyn Driver, groups: &Groups) -> Kept {
+async fn first_word(driver: &mut dyn Driver, groups: &Groups) -> Kept {
     driver.set(groups).await;
     let mut run = start(&*driver.config()).await?;
     let kept = match run.next().await {
-        Some(first) => same(&addresses(&first), groups, "the first send"),
+        Some(first) => same(&addresses(first.groups()), groups, "the first word"),
         None => Err(silent(&run)),
     };
     stop(run).await.and(kept)
@@ -100,8 +105,58 @@ async fn failed_read(driver: &mut dyn Driver) -> Kept {
             stop(run).await?;
             run = start(&*driver.config()).await?;
         }
-        kept = kept.and(shows(&mut run, ONE).await.map_err(|detail| format!("after the source was healed, {detail}")));
+        kept = kept.and(shows(&mut run, ONE).await.map_err(healed));
     }
+    stop(run).await.and(kept)
+}
+
+async fn failed_source(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let mut run = start(&*driver.config()).await?;
+    let mut kept = shows(&mut run, BOTH).await;
+    if kept.is_ok() && driver.follows_changes() && driver.break_one("two").await {
+        driver.set(ONE_CHANGED).await;
+        kept = shows(&mut run, ONE_CHANGED).await;
+        kept = kept.and(is_unread(&mut run, true).await);
+        kept = kept.and(same(&addresses(run.picture()), ONE_CHANGED, "the picture while a source fails"));
+        driver.heal().await;
+        kept = kept.and(is_unread(&mut run, false).await.map_err(healed));
+        driver.set(ONE).await;
+        kept = kept.and(shows(&mut run, ONE).await.map_err(healed));
+    }
+    stop(run).await.and(kept)
+}
+
+async fn broken_source(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    if !driver.break_one("two").await {
+        return Ok(());
+    }
+    let mut run = start(&*driver.config()).await?;
+    let mut kept = shows(&mut run, &BOTH[..1]).await;
+    kept = kept.and(is_unread(&mut run, true).await);
+    driver.heal().await;
+    kept = kept.and(shows(&mut run, BOTH).await.map_err(healed));
+    kept = kept.and(is_unread(&mut run, false).await.map_err(healed));
+    stop(run).await.and(kept)
+}
+
+/// Whatever a discoverer says while its source changes, fails and is healed, each word is one that it may say.
+async fn words(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let mut run = start(&*driver.config()).await?;
+    // Whether it says the right things is for others to check.
+    shows(&mut run, BOTH).await.ok();
+    if driver.follows_changes() {
+        driver.set(ONE_CHANGED).await;
+        shows(&mut run, ONE_CHANGED).await.ok();
+        if driver.break_one("two").await {
+            is_unread(&mut run, true).await.ok();
+            driver.heal().await;
+            is_unread(&mut run, false).await.ok();
+        }
+    }
+    let kept = run.fault().map_or(Ok(()), |fault| Err(fault.to_owned()));
     stop(run).await.and(kept)
 }
 
@@ -123,7 +178,7 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
         Some(run) => run,
         None => start(&*driver.config()).await?,
     };
-    kept = kept.and(shows(&mut run, BOTH).await.map_err(|detail| format!("after the source was healed, {detail}")));
+    kept = kept.and(shows(&mut run, BOTH).await.map_err(healed));
     stop(run).await.and(kept)
 }
 
@@ -131,7 +186,7 @@ async fn blocked(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let config = driver.config();
     let run = Run::blocked(&*config).await.map_err(|error| format!("the discoverer cannot be built: {error}"))?;
-    // Nothing tells when it waits in its send: after a moment, most likely. Wherever it is then, it has to end.
+    // Nothing tells when it waits to be heard: after a moment, most likely. Wherever it is then, it has to end.
     sleep(Duration::from_millis(200)).await;
     stop(run).await
 }
@@ -176,21 +231,37 @@ async fn shows(run: &mut Run, groups: &Groups) -> Kept {
     same(&shown, groups, "the picture").map_err(|detail| if run.has_ended() { silent(run) } else { detail })
 }
 
+/// Waits until a source is unread, or until none is.
+async fn is_unread(run: &mut Run, wanted: bool) -> Kept {
+    let is_so = |run: &Run| run.unread().next().is_some() == wanted;
+    let said = async { while !is_so(run) && run.next().await.is_some() {} };
+    timeout(patience(), said).await.ok();
+    match (is_so(run), wanted) {
+        (true, _) => Ok(()),
+        (false, true) => Err("no source is named as unread".to_owned()),
+        (false, false) => Err(format!("{:?} are still unread", run.unread().collect::<Vec<_>>())),
+    }
+}
+
+fn healed(detail: String) -> String {
+    format!("after the source was healed, {detail}")
+}
+
 /// Waits until a failure shows; the picture must not change by it.
 async fn fails_silently(run: &mut Run, before: &Groups) -> Kept {
     let (end, step) = (Instant::now() + patience(), patience() / 10_000);
     loop {
         let failed = run.has_failed();
-        while let Some(update) = run.try_next() {
-            if before.is_empty() {
-                return Err(format!("it sent {update:?} although it could not read the source"));
+        while let Some(word) = run.try_next() {
+            if before.is_empty() && word.unread().is_empty() {
+                return Err(format!("it said {word:?} although it could not read the source"));
             }
         }
         if failed {
             break;
         }
         if Instant::now() >= end {
-            return Err("the failure was neither reported, nor counted, nor returned".to_owned());
+            return Err("the failure was neither told nor returned".to_owned());
         }
         sleep(step).await;
     }
@@ -203,9 +274,9 @@ fn same(shown: &BTreeSet<String>, groups: &Groups, what: &str) -> Kept {
     if *shown == wanted { Ok(()) } else { Err(format!("{what} has {shown:?} and not {wanted:?}")) }
 }
 
-/// Why there was no update.
+/// Why there was no word.
 fn silent(run: &Run) -> String {
-    let error = run.status().last_error.map(|failure| format!("; it reported: {}", failure.report)).unwrap_or_default();
-    let how = if run.has_ended() { "the run ended" } else { "nothing was sent" };
+    let error = run.status().worst().map(|failure| format!("; it reported: {}", failure.report)).unwrap_or_default();
+    let how = if run.has_ended() { "the run ended" } else { "nothing was said" };
     format!("{how} although the source can be read{error}")
 }

@@ -1,14 +1,12 @@
 //! One run of a discoverer, in the place of the manager.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_discovery::metrics::ProviderMetrics;
-use rosterd_discovery::{
-    AnyConfig, Context, Discoverer, Equipment, Error, Registry, Status, StatusHandle, System, Updates,
-};
+use rosterd_discovery::{AnyConfig, Context, Discoverer, Equipment, Error, Registry, Status, System, Updates, Word};
 use rosterd_model::TargetGroup;
-use rosterd_tasks::{Machine, Stopper, Supervision, Task};
+use rosterd_tasks::{Stopper, Supervision, Task};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -18,15 +16,27 @@ use crate::patience;
 pub(super) const SOON: Duration = Duration::from_secs(10);
 const PROVIDER: &str = "test/1";
 
-/// A running discoverer and what it has reported. It has to be [stopped](Self::stop).
+/// A running discoverer and what it has said. It has to be [stopped](Self::stop).
 #[derive(Debug)]
 pub struct Run {
     stopper: Stopper,
     task: Task<Result<(), Error>>,
-    updates: mpsc::Receiver<Vec<TargetGroup>>,
-    picture: BTreeMap<Box<str>, TargetGroup>,
+    words: mpsc::Receiver<Word>,
+    picture: Picture,
     context: Context,
     equipment: Option<Equipment>,
+}
+
+/// What the words amount to, as the manager understands them.
+#[derive(Debug, Default)]
+struct Picture {
+    /// By source and key.
+    groups: BTreeMap<(Box<str>, Box<str>), TargetGroup>,
+    unread: BTreeSet<Arc<str>>,
+    /// Those of them of which nothing was ever said.
+    never_read: BTreeSet<Arc<str>>,
+    has_begun: bool,
+    fault: Option<String>,
 }
 
 impl Run {
@@ -40,12 +50,12 @@ impl Run {
         Self::begin(discoverer, |_| ())
     }
 
-    /// Runs a discoverer whose channel is full from the start, so that its first send waits for ever.
+    /// Runs a discoverer whose channel is full from the start, so that its first word waits for ever.
     pub(super) async fn blocked(config: &dyn AnyConfig) -> Result<Self, Error> {
         Self::with_equipment(config, |up| {
-            let filled = std::pin::pin!(up.send(Vec::new()));
+            let filled = std::pin::pin!(up.unchanged());
             let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
-            assert!(filled.poll(&mut nobody).is_ready(), "a new channel takes one update");
+            assert!(filled.poll(&mut nobody).is_ready(), "a new channel takes one word");
         })
         .await
     }
@@ -66,51 +76,46 @@ impl Run {
     }
 
     fn begin(discoverer: Box<dyn Discoverer>, prepare: impl FnOnce(&Updates)) -> Self {
+        let context = Context::detached(PROVIDER);
         let stopper = Stopper::new();
-        let context = Context {
-            stop: stopper.token().clone(),
-            provider: PROVIDER.into(),
-            machine: Machine::default(),
-            metrics: ProviderMetrics::detached(),
-            status: StatusHandle::default(),
-        };
-        let (up, updates) = Updates::channel(context.stop.clone());
+        let (up, words) = Updates::channel(&context);
         prepare(&up);
         let task = stopper.spawn("discoverer under test", discoverer.run(context.clone(), up));
-        Self { stopper, task, updates, picture: BTreeMap::new(), context, equipment: None }
+        Self { stopper, task, words, picture: Picture::default(), context, equipment: None }
     }
 
-    /// The next update; `None` when the run has ended, or none came within [`patience`].
-    pub async fn next(&mut self) -> Option<Vec<TargetGroup>> {
-        let update = tokio::time::timeout(patience(), self.updates.recv()).await.ok()??;
-        Some(self.apply(update))
+    /// The next word; `None` when the run has ended, or none came within [`patience`].
+    pub async fn next(&mut self) -> Option<Word> {
+        let word = tokio::time::timeout(patience(), self.words.recv()).await.ok()??;
+        self.picture.take(&word);
+        Some(word)
     }
 
-    /// An update that has arrived already.
-    pub fn try_next(&mut self) -> Option<Vec<TargetGroup>> {
-        let update = self.updates.try_recv().ok()?;
-        Some(self.apply(update))
+    /// A word that has arrived already.
+    pub fn try_next(&mut self) -> Option<Word> {
+        let word = self.words.try_recv().ok()?;
+        self.picture.take(&word);
+        Some(word)
     }
 
-    fn apply(&mut self, update: Vec<TargetGroup>) -> Vec<TargetGroup> {
-        for group in &update {
-            if group.targets.is_empty() {
-                self.picture.remove(&group.source);
-            } else {
-                self.picture.insert(group.source.clone(), group.clone());
-            }
-        }
-        update
-    }
-
-    /// All groups that have targets, after all updates so far.
+    /// All groups that have targets, after all words so far.
     pub fn picture(&self) -> impl Iterator<Item = &TargetGroup> {
-        self.picture.values()
+        self.picture.groups.values()
+    }
+
+    /// The sources that could not be read, after all words so far.
+    pub fn unread(&self) -> impl Iterator<Item = &str> {
+        self.picture.unread.iter().map(|source| &**source)
+    }
+
+    /// What was wrong with a word so far, by itself or at its place.
+    pub fn fault(&self) -> Option<&str> {
+        self.picture.fault.as_deref()
     }
 
     /// What the discoverer says about itself.
     pub fn status(&self) -> Status {
-        self.context.status.get()
+        self.context.status()
     }
 
     /// Whether the run has ended by itself.
@@ -118,13 +123,14 @@ impl Run {
         self.stopper.running().is_empty()
     }
 
-    /// Whether the discoverer has counted or reported a failed read, or has ended.
+    /// Whether the discoverer has told of a failed read, or has ended.
     pub fn has_failed(&self) -> bool {
-        self.context.metrics.refresh_failures.get() > 0 || self.status().last_error.is_some() || self.has_ended()
+        self.context.failures() > 0 || self.has_ended()
     }
 
     /// Asks the discoverer to end. Fails, with the reason, when it does not end soon, or has panicked.
     pub async fn stop(self) -> Result<Result<(), Error>, String> {
+        self.context.stop.cancel();
         let mut stragglers = self.stopper.stop(SOON).await;
         if let Some(equipment) = self.equipment {
             stragglers.extend(equipment.end(Instant::now() + SOON).await);
@@ -137,5 +143,51 @@ impl Run {
             Some(Err(panicked)) => Err(format!("the run panicked: {panicked}")),
             None => Err("the run was aborted".to_owned()),
         }
+    }
+}
+
+impl Picture {
+    fn take(&mut self, word: &Word) {
+        if self.fault.is_none() {
+            self.fault = self.fault_of(word);
+        }
+        let named = |source: &str| word.groups().iter().any(|group| *group.source == *source);
+        let unread: BTreeSet<_> = word.unread().iter().map(|unread| Arc::clone(&unread.source)).collect();
+        match word {
+            Word::Everything(_) | Word::EverythingBut(..) => {
+                if !std::mem::replace(&mut self.has_begun, true) {
+                    self.never_read.clone_from(&unread);
+                }
+                self.groups.retain(|(source, _), _| unread.contains(&**source));
+                self.unread = unread;
+            }
+            Word::Changed(_) => {
+                self.groups.retain(|(source, _), _| !named(source));
+                self.unread.retain(|source| !named(source));
+            }
+            Word::Unread(_) => self.unread.extend(unread),
+            Word::Unchanged => self.unread.clone_from(&self.never_read),
+        }
+        self.never_read.retain(|source| self.unread.contains(source));
+        let held = word.groups().iter().filter(|group| !group.targets.is_empty());
+        self.groups.extend(held.map(|group| ((group.source.clone(), group.key.clone()), group.clone())));
+    }
+
+    fn fault_of(&self, word: &Word) -> Option<String> {
+        if !self.has_begun && !matches!(word, Word::Everything(_) | Word::EverythingBut(..)) {
+            return Some(format!("the first word is {word:?} and not the whole picture"));
+        }
+        if let Some(unread) =
+            word.unread().iter().find(|it| word.groups().iter().any(|group| *group.source == *it.source))
+        {
+            return Some(format!("{:?} has groups and is unread in one word", unread.source));
+        }
+        if let (Word::Unchanged, Some(source)) = (word, self.never_read.first()) {
+            return Some(format!("{source:?} was never read, but is said to be unchanged"));
+        }
+        let mut names = BTreeSet::new();
+        let held = word.groups().iter().filter(|group| !group.targets.is_empty());
+        let twice = held.into_iter().find(|group| !names.insert((&group.source, &group.key)));
+        twice.map(|group| format!("two groups have the source {:?} and the key {:?}", group.source, group.key))
     }
 }

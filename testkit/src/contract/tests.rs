@@ -1,9 +1,12 @@
 //! The suite must pass honest discoverers, and name what dishonest ones break.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rosterd_discovery::{Build, Context, Discoverer, Error, Identity, MechanismConfig, Polling, Refresh, Updates};
+use rosterd_discovery::{
+    Build, Context, Discoverer, Error, Identity, MechanismConfig, Polling, Reading, Refresh, Unreadable, Updates, Word,
+};
 use rosterd_model::{Retry, TargetGroup};
 use serde::{Deserialize, Serialize};
 
@@ -12,39 +15,73 @@ use crate::fake::{self, FakeError, Probe};
 use crate::{group, leak_checked};
 
 /// What is wrong with a discoverer of the shelf.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Vice {
-    #[default]
-    None,
-    SendsNothingWhenEmpty,
-    SendsEmptyOnFailure,
-    ForgetsVanishedSources,
+    SaysNothingWhenEmpty,
+    BeginsWithChanges,
+    SaysEmptyOnFailure,
+    ForgetsWhatVanished,
     HidesFailures,
+    HidesOtherSources,
+    LeavesOutWhatFails,
+    NamesAnotherSource,
+    KeepsSourcesUnread,
+    SaysUnchangedOfTheUnread,
+    HasGroupsOfTheUnread,
+    NamesGroupsTwice,
     IgnoresStop,
     Panics,
 }
 
-/// A source in memory; `None` when it is broken.
+/// How a discoverer of the shelf works.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+enum Way {
+    /// Honestly, by polling.
+    #[default]
+    Polls,
+    /// Honestly, in the words of a watch.
+    Watches,
+    /// By polling, but for one thing.
+    Errs(Vice),
+}
+
+/// Sources in memory.
+#[derive(Debug, Default)]
+struct Content {
+    is_broken: bool,
+    /// The one source that is broken.
+    broken_one: Option<String>,
+    groups: Vec<TargetGroup>,
+}
+
 #[derive(Debug, Clone, Default)]
-struct Shelf(Arc<Mutex<(bool, Vec<TargetGroup>)>>);
+struct Shelf(Arc<Mutex<Content>>);
+
+const DOWN: FakeError = FakeError { retry: Retry::Backoff };
 
 impl Shelf {
-    fn read(&self) -> Result<Vec<TargetGroup>, FakeError> {
-        let (broken, groups) = &*self.0.lock().unwrap();
-        if *broken { Err(FakeError { retry: Retry::Backoff }) } else { Ok(groups.clone()) }
+    /// The groups that can be read, and the sources that cannot.
+    fn read(&self) -> Result<(Vec<TargetGroup>, Vec<Unreadable>), FakeError> {
+        let content = self.0.lock().unwrap();
+        if content.is_broken {
+            return Err(DOWN);
+        }
+        let is_broken = |group: &TargetGroup| content.broken_one.as_deref() == Some(&*group.source);
+        let groups = content.groups.iter().filter(|group| !is_broken(group)).cloned().collect();
+        Ok((groups, content.broken_one.iter().map(|source| Unreadable::new(source.as_str(), DOWN)).collect()))
     }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Config {
-    vice: Vice,
+    way: Way,
     #[serde(skip)]
     shelf: Shelf,
 }
 
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
-        self.vice == other.vice && Arc::ptr_eq(&self.shelf.0, &other.shelf.0)
+        self.way == other.way && Arc::ptr_eq(&self.shelf.0, &other.shelf.0)
     }
 }
 
@@ -56,45 +93,85 @@ impl MechanismConfig for Config {
     fn identity(&self, _: &mut Identity) {}
 
     fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
-        match self.vice {
-            Vice::None => Ok(Polling::boxed(self.shelf.clone(), Duration::from_secs(60))),
-            _ => Ok(Box::new(self.clone())),
-        }
+        Ok(match self.way {
+            Way::Polls => Polling::boxed(self.shelf.clone(), Duration::from_secs(60)),
+            Way::Watches => Box::new(Watch(self.shelf.clone())),
+            Way::Errs(vice) => Box::new(Dishonest { vice, shelf: self.shelf.clone() }),
+        })
     }
 }
 
 #[async_trait]
 impl Refresh for Shelf {
-    async fn refresh(&mut self) -> Result<Option<Vec<TargetGroup>>, Error> {
-        Ok(Some(self.read()?))
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        let (groups, unread) = self.read()?;
+        Ok(if unread.is_empty() { Reading::Everything(groups) } else { Reading::EverythingBut(groups, unread) })
     }
 }
 
-/// The dishonest one.
+/// Says the whole picture once, then what changed.
+struct Watch(Shelf);
+
 #[async_trait]
-impl Discoverer for Config {
+impl Discoverer for Watch {
     async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
-        let mut known: Vec<TargetGroup> = Vec::new();
+        let mut known: Option<Vec<TargetGroup>> = None;
+        loop {
+            match self.0.read() {
+                Err(error) => cx.failed(&error.into(), None),
+                Ok((groups, unread)) => match known.replace(groups.clone()) {
+                    None => up.everything_but(groups, unread).await?,
+                    Some(before) if unread.is_empty() && before == groups => up.unchanged().await?,
+                    Some(before) => {
+                        let is_there = |source: &str| {
+                            groups.iter().any(|group| *group.source == *source)
+                                || unread.iter().any(|unread| *unread.source == *source)
+                        };
+                        let gone = before.iter().filter(|group| !is_there(&group.source));
+                        let gone: Vec<_> = gone.map(|group| TargetGroup::gone(group.source.clone())).collect();
+                        up.changed(groups.iter().cloned().chain(gone).collect()).await?;
+                        if !unread.is_empty() {
+                            up.unread(unread).await?;
+                        }
+                    }
+                },
+            }
+            tokio::select! {
+                () = cx.stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+        }
+    }
+}
+
+struct Dishonest {
+    vice: Vice,
+    shelf: Shelf,
+}
+
+#[async_trait]
+impl Discoverer for Dishonest {
+    async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+        let (mut first, mut all, mut failed) = (true, BTreeSet::new(), false);
         while !cx.stop.is_cancelled() || self.vice == Vice::IgnoresStop {
             match self.shelf.read() {
-                Ok(_) if self.vice == Vice::Panics => panic!("a bug"),
-                Ok(groups) if groups.is_empty() && self.vice == Vice::SendsNothingWhenEmpty => {}
-                Ok(mut groups) => {
-                    let gone = known.iter().filter(|old| groups.iter().all(|new| new.source != old.source));
-                    let gone: Vec<_> = gone.map(|old| TargetGroup::gone(old.source.clone())).collect();
-                    known.clone_from(&groups);
-                    if self.vice != Vice::ForgetsVanishedSources {
-                        groups.extend(gone);
-                    }
+                _ if self.vice == Vice::Panics => panic!("a bug"),
+                Ok((groups, unread)) => {
+                    failed |= !unread.is_empty();
+                    all.extend(groups.iter().map(|group| group.source.clone()));
                     // Whoever ignores being stopped does so here too.
-                    up.send(groups).await.ok();
+                    match self.word(groups, unread, first, failed) {
+                        Some(word) => say(&up, word).await.ok(),
+                        None => None,
+                    };
+                    first = false;
                 }
                 Err(_) if self.vice == Vice::HidesFailures => {}
                 Err(error) => {
-                    if self.vice == Vice::SendsEmptyOnFailure {
-                        up.send(known.drain(..).map(|old| TargetGroup::gone(old.source)).collect()).await?;
+                    if self.vice == Vice::SaysEmptyOnFailure {
+                        up.everything(Vec::new()).await?;
                     }
-                    cx.status.failed(Error::from(error).report(), None);
+                    cx.failed(&error.into(), None);
                 }
             }
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -103,8 +180,52 @@ impl Discoverer for Config {
     }
 }
 
+impl Dishonest {
+    /// The word for what was read, but for the vice.
+    fn word(&self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>, first: bool, failed: bool) -> Option<Word> {
+        let twice = |group: &TargetGroup| {
+            vec![TargetGroup { labels: [("n", "2")].into_iter().collect(), ..group.clone() }, group.clone()]
+        };
+        Some(match self.vice {
+            Vice::SaysNothingWhenEmpty if groups.is_empty() => return None,
+            Vice::BeginsWithChanges if first => Word::Changed(groups),
+            Vice::ForgetsWhatVanished if !first => Word::Changed(groups),
+            Vice::HidesOtherSources if !unread.is_empty() => Word::Unread(unread),
+            Vice::HidesFailures | Vice::LeavesOutWhatFails => Word::Everything(groups),
+            Vice::NamesAnotherSource if !unread.is_empty() => {
+                Word::EverythingBut(groups, vec![Unreadable::new("elsewhere", DOWN)])
+            }
+            Vice::KeepsSourcesUnread if failed => Word::EverythingBut(groups, vec![Unreadable::new("any", DOWN)]),
+            Vice::SaysUnchangedOfTheUnread if !unread.is_empty() && !first => Word::Unchanged,
+            Vice::HasGroupsOfTheUnread if !unread.is_empty() => {
+                let stale = group(&unread[0].source, &["10.0.1.1:9100"]);
+                Word::EverythingBut(groups.into_iter().chain([stale]).collect(), unread)
+            }
+            Vice::NamesGroupsTwice => Word::Everything(groups.iter().flat_map(twice).collect()),
+            _ => Word::EverythingBut(groups, unread),
+        })
+    }
+}
+
+async fn say(up: &Updates, word: Word) -> Result<(), Error> {
+    match word {
+        Word::Everything(groups) => up.everything(groups).await?,
+        Word::EverythingBut(groups, unread) => up.everything_but(groups, unread).await?,
+        Word::Changed(groups) => up.changed(groups).await?,
+        Word::Unread(unread) => up.unread(unread).await?,
+        Word::Unchanged => up.unchanged().await?,
+    }
+    Ok(())
+}
+
 #[derive(Debug, Default)]
 struct ShelfDriver(Config);
+
+impl ShelfDriver {
+    fn content(&self) -> std::sync::MutexGuard<'_, Content> {
+        self.0.shelf.0.lock().unwrap()
+    }
+}
 
 #[async_trait]
 impl Driver for ShelfDriver {
@@ -113,16 +234,22 @@ impl Driver for ShelfDriver {
     }
 
     async fn set(&mut self, groups: &[(&str, &[&str])]) {
-        self.0.shelf.0.lock().unwrap().1 = groups.iter().map(|(name, addresses)| group(name, addresses)).collect();
+        self.content().groups = groups.iter().map(|(name, addresses)| group(name, addresses)).collect();
     }
 
     async fn break_source(&mut self) -> bool {
-        self.0.shelf.0.lock().unwrap().0 = true;
+        self.content().is_broken = true;
+        true
+    }
+
+    async fn break_one(&mut self, name: &str) -> bool {
+        self.content().broken_one = Some(name.to_owned());
         true
     }
 
     async fn heal(&mut self) {
-        self.0.shelf.0.lock().unwrap().0 = false;
+        let mut content = self.content();
+        (content.is_broken, content.broken_one) = (false, None);
     }
 }
 
@@ -130,7 +257,7 @@ impl Driver for ShelfDriver {
 fn broken_by(vice: Vice) -> Vec<&'static str> {
     let mut broken = Vec::new();
     leak_checked(async || {
-        let mut driver = ShelfDriver(Config { vice, ..Config::default() });
+        let mut driver = ShelfDriver(Config { way: Way::Errs(vice), ..Config::default() });
         broken = violations(&mut driver).await.into_iter().map(|violation| violation.promise).collect();
     });
     broken
@@ -142,24 +269,49 @@ fn an_honest_polling_discoverer_passes() {
 }
 
 #[test]
+fn an_honest_watch_passes() {
+    let config = Config { way: Way::Watches, ..Config::default() };
+    leak_checked(|| async { check(&mut ShelfDriver(config)).await });
+}
+
+#[test]
 fn each_vice_is_found() {
-    let empty = "the first send comes even if the source is empty";
-    assert_eq!(broken_by(Vice::SendsNothingWhenEmpty)[0], empty);
-    let failed = ["a failed read sends nothing", "a source that cannot be read at first is not an empty source"];
-    assert_eq!(broken_by(Vice::SendsEmptyOnFailure), failed);
-    assert_eq!(broken_by(Vice::HidesFailures), failed);
-    let vanished = "a change arrives, and a vanished source is reported as an empty group";
-    assert_eq!(broken_by(Vice::ForgetsVanishedSources)[0], vanished);
-    assert!(broken_by(Vice::IgnoresStop).contains(&"the run ends soon after stop although nobody takes its updates"));
-    assert!(broken_by(Vice::Panics).contains(&"the first send is the whole picture"));
+    let first = "the first word is the whole picture";
+    let empty = "the first word comes even if the source is empty";
+    let change = "a change arrives, and what vanished is gone";
+    let failed = "a failed read takes nothing away, and is told";
+    let at_first = "a source that cannot be read at first is not an empty source";
+    let source = "a source that fails hides no other, keeps what it had, and is named";
+    let source_at_first = "a source that fails at first hides no other, and is named";
+    let words = "words do not contradict themselves, and no group is named twice";
+    let stop = "the run ends soon after stop although nobody takes its words";
+    for (vice, broken) in [
+        (Vice::SaysNothingWhenEmpty, &[empty, change][..]),
+        (Vice::BeginsWithChanges, &[words]),
+        (Vice::SaysEmptyOnFailure, &[failed, at_first]),
+        (Vice::ForgetsWhatVanished, &[change]),
+        (Vice::HidesFailures, &[failed, at_first, source, source_at_first]),
+        (Vice::HidesOtherSources, &[source, source_at_first]),
+        (Vice::LeavesOutWhatFails, &[source, source_at_first]),
+        (Vice::NamesAnotherSource, &[source]),
+        (Vice::KeepsSourcesUnread, &[source, source_at_first]),
+        (Vice::SaysUnchangedOfTheUnread, &[source]),
+        (Vice::HasGroupsOfTheUnread, &[words]),
+        (Vice::NamesGroupsTwice, &[words]),
+        (Vice::IgnoresStop, &[stop]),
+        (Vice::Panics, &[first]),
+    ] {
+        let found = broken_by(vice);
+        assert!(broken.iter().all(|promise| found.contains(promise)), "{vice:?} is found to break {found:?}");
+    }
 }
 
 #[test]
 #[should_panic(
-    expected = "the discoverer breaks its contract:\n  a failed read sends nothing: the failure was neither"
+    expected = "the discoverer breaks its contract:\n  a failed read takes nothing away, and is told: the failure was neither"
 )]
 fn the_report_says_what_happened() {
-    let mut driver = ShelfDriver(Config { vice: Vice::HidesFailures, ..Config::default() });
+    let mut driver = ShelfDriver(Config { way: Way::Errs(Vice::HidesFailures), ..Config::default() });
     leak_checked(async || check(&mut driver).await);
 }
 
@@ -179,7 +331,7 @@ impl Driver for FakeDriver {
         let targets: Vec<&str> = groups.iter().flat_map(|(_, addresses)| addresses.iter().copied()).collect();
         self.config.targets = Some(targets.iter().map(|target| (*target).to_owned()).collect());
         if self.probe.is_running() {
-            self.probe.send(vec![group(&self.config.name, &targets)]).await;
+            self.probe.changed(vec![group(&self.config.name, &targets)]).await;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rosterd_discovery::{Context, Discoverer, Error, Updates};
+use rosterd_discovery::{Context, Discoverer, Error, Unreadable, Updates, Word};
 use rosterd_model::{Coded, Priority, Retry, TargetGroup};
 use tokio::sync::oneshot;
 
@@ -31,10 +31,16 @@ impl Coded for FakeError {
     }
 }
 
+/// These sources, each of which failed as it was told to.
+pub(super) fn failing(sources: &[&str]) -> Vec<Unreadable> {
+    let error = FakeError { retry: Retry::Backoff };
+    sources.iter().map(|source| Unreadable::new(*source, error)).collect()
+}
+
 /// What a run does next. Each order is answered once it was carried out.
 #[derive(Debug)]
 pub(super) enum Order {
-    Send(Vec<TargetGroup>, oneshot::Sender<()>),
+    Say(Word, oneshot::Sender<()>),
     Report(FakeError, oneshot::Sender<()>),
     Fail(FakeError, oneshot::Sender<()>),
     End(oneshot::Sender<()>),
@@ -53,7 +59,7 @@ impl Discoverer for Fake {
     async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
         let _running = (self.probe.started(), self.shared.used());
         if let Some(groups) = self.first {
-            up.send(groups).await?;
+            up.everything(groups).await?;
         }
         loop {
             let order = tokio::select! {
@@ -68,14 +74,18 @@ impl Discoverer for Fake {
             };
             // An order whose giver lost patience is carried out all the same.
             match order {
-                Order::Send(groups, done) => {
-                    up.send(groups).await?;
-                    cx.status.succeeded(None);
+                Order::Say(word, done) => {
+                    match word {
+                        Word::Everything(groups) => up.everything(groups).await?,
+                        Word::EverythingBut(groups, unread) => up.everything_but(groups, unread).await?,
+                        Word::Changed(groups) => up.changed(groups).await?,
+                        Word::Unread(unread) => up.unread(unread).await?,
+                        Word::Unchanged => up.unchanged().await?,
+                    }
                     done.send(()).ok();
                 }
                 Order::Report(error, done) => {
-                    cx.metrics.refresh_failures.inc();
-                    cx.status.failed(Error::from(error).report(), None);
+                    cx.failed(&error.into(), None);
                     done.send(()).ok();
                 }
                 Order::Fail(error, done) => {

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
+use rosterd_discovery::Word;
 use rosterd_model::{Retry, TargetGroup};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::discoverer::Order;
+use super::discoverer::{Order, failing};
 use super::{FakeError, Shared};
 use crate::patience;
 
@@ -23,6 +24,7 @@ struct Inner {
     pending: Mutex<mpsc::Receiver<Order>>,
     counts: watch::Sender<Counts>,
     ignores_stop: AtomicBool,
+    panics_on_build: AtomicBool,
     refuses: StdMutex<Option<FakeError>>,
     shared: StdMutex<Option<Arc<Shared>>>,
 }
@@ -52,14 +54,39 @@ impl Probe {
             pending: Mutex::new(pending),
             counts: watch::Sender::default(),
             ignores_stop: AtomicBool::new(false),
+            panics_on_build: AtomicBool::new(false),
             refuses: StdMutex::default(),
             shared: StdMutex::default(),
         }))
     }
 
-    /// Makes the discoverer send these groups; returns when they were taken.
-    pub async fn send(&self, groups: Vec<TargetGroup>) {
-        self.order("send", |done| Order::Send(groups, done)).await;
+    /// Makes the discoverer say that this is everything; returns when it was heard, as do the other words.
+    pub async fn everything(&self, groups: Vec<TargetGroup>) {
+        self.say(Word::Everything(groups)).await;
+    }
+
+    /// Makes the discoverer say that this is everything but these sources, which fail.
+    pub async fn everything_but(&self, groups: Vec<TargetGroup>, unread: &[&str]) {
+        self.say(Word::EverythingBut(groups, failing(unread))).await;
+    }
+
+    /// Makes the discoverer say that this changed.
+    pub async fn changed(&self, groups: Vec<TargetGroup>) {
+        self.say(Word::Changed(groups)).await;
+    }
+
+    /// Makes the discoverer say that these sources fail.
+    pub async fn unread(&self, sources: &[&str]) {
+        self.say(Word::Unread(failing(sources))).await;
+    }
+
+    /// Makes the discoverer say that it read everything again and nothing changed.
+    pub async fn unchanged(&self) {
+        self.say(Word::Unchanged).await;
+    }
+
+    async fn say(&self, word: Word) {
+        self.order("say something", |done| Order::Say(word, done)).await;
     }
 
     /// Makes the discoverer report a failed read that it survives.
@@ -85,6 +112,11 @@ impl Probe {
     /// From now on the discoverer does not end when it is stopped; it can only be aborted.
     pub fn ignore_stop(&self) {
         self.0.ignores_stop.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on building a discoverer panics, or does not any more.
+    pub fn panic_on_build(&self, panics: bool) {
+        self.0.panics_on_build.store(panics, Ordering::Relaxed);
     }
 
     /// From now on a discoverer cannot be built, or can again.
@@ -158,6 +190,10 @@ impl Probe {
     pub(super) fn built(&self, shared: &Arc<Shared>) -> Result<(), FakeError> {
         *self.0.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(shared));
         self.0.counts.send_modify(|counts| counts.builds += 1);
+        assert!(
+            !self.0.panics_on_build.load(Ordering::Relaxed),
+            "the fake panics while it is built, as it was told to"
+        );
         match *self.0.refuses.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => Ok(()),

@@ -1,0 +1,107 @@
+//! What a running discoverer is given, and where it reports how reading goes: log, metrics and status in one place.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rosterd_tasks::{Machine, Schedule};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::contract::Outcome;
+use crate::metrics::ProviderMetrics;
+use crate::status::StatusHandle;
+use crate::{Error, Status};
+
+/// What a running discoverer is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Fires when the discoverer has to end.
+    pub stop: CancellationToken,
+    /// The name of the provider, for logs: `<mechanism>/<hash>`.
+    pub provider: Arc<str>,
+    machine: Machine,
+    metrics: ProviderMetrics,
+    status: StatusHandle,
+}
+
+impl Context {
+    pub(crate) fn new(
+        stop: CancellationToken,
+        provider: Arc<str>,
+        machine: Machine,
+        metrics: ProviderMetrics,
+        status: StatusHandle,
+    ) -> Self {
+        Self { stop, provider, machine, metrics, status }
+    }
+
+    /// A context that no manager and no registry knows, for tests of a discoverer.
+    pub fn detached(provider: impl Into<Arc<str>>) -> Self {
+        let (stop, metrics) = (CancellationToken::new(), ProviderMetrics::detached());
+        Self::new(stop, provider.into(), Machine::default(), metrics, StatusHandle::default())
+    }
+
+    /// When to read at this interval: spread over providers, and over machines with the same configuration.
+    pub fn schedule(&self, interval: Duration) -> Schedule {
+        Schedule::new(interval, &self.provider).on(self.machine)
+    }
+
+    /// A read failed as a whole, and the discoverer goes on; `retry_in` says when it tries again, if it knows. What is known
+    /// stays. Sources that could not be read beside others that could are said with [`Updates`](crate::Updates) instead.
+    pub fn failed(&self, error: &Error, retry_in: Option<Duration>) {
+        let (code, provider) = (error.code(), &*self.provider);
+        let retry = retry_in.map(tracing::field::debug);
+        if self.status.get().targets > 0 {
+            warn!(%error, code, provider, retry_in = retry, "refresh failed, keeping stale targets");
+        } else {
+            warn!(%error, code, provider, retry_in = retry, "refresh failed");
+        }
+        self.metrics.refresh_failures.inc();
+        self.status.failed(error.report(), at(retry_in));
+    }
+
+    /// When the next read begins if nothing happens before; for people who wait for it.
+    pub fn next_try(&self, wait: Duration) {
+        self.status.update(|status| status.next_try = at(Some(wait)));
+    }
+
+    /// A read took so long, whatever came of it.
+    pub fn took(&self, time: Duration) {
+        self.metrics.refresh_duration.observe(time.as_secs_f64());
+    }
+
+    /// What is shown of the provider now.
+    pub fn status(&self) -> Status {
+        self.status.get()
+    }
+
+    /// How often reading failed: a whole read, or one source.
+    pub fn failures(&self) -> u64 {
+        self.metrics.refresh_failures.get()
+    }
+
+    /// A word was taken.
+    pub(crate) fn said(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => {
+                let now = SystemTime::now();
+                let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+                self.metrics.last_success.set(seconds);
+                self.status.update(|status| {
+                    status.last_success = Some(now);
+                    status.last_error = None;
+                    status.next_try = None;
+                });
+            }
+            Outcome::Partial(unread) => {
+                self.metrics.refresh_failures.inc_by(unread);
+                self.status.update(|status| status.last_error = None);
+            }
+            Outcome::Unread(unread) => self.metrics.refresh_failures.inc_by(unread),
+        }
+    }
+}
+
+fn at(wait: Option<Duration>) -> Option<SystemTime> {
+    SystemTime::now().checked_add(wait?)
+}

@@ -1,0 +1,232 @@
+//! What a provider has said so far, and what of a word the roster has to know. Pure; outlives the discoverers that are
+//! built one after the other.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rosterd_model::{SourceId, TargetGroup};
+
+use super::known::{Known, News};
+use super::update::{Unread, UnreadSources};
+use crate::contract::{Unreadable, Word};
+
+/// What a provider has said.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memory {
+    known: Known,
+    unread: Arc<UnreadSources>,
+    /// Whether there was a whole picture. From then on a source that was not in it is known to have had nothing.
+    pictured: bool,
+    /// Whether any source was read, or there was none to read.
+    reported: bool,
+}
+
+/// What a word changes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// Whether it is the first picture.
+    pub(super) whole: bool,
+    /// The groups that changed.
+    pub(super) news: News,
+    /// The sources that were unread before the word.
+    pub(super) unread_before: Arc<UnreadSources>,
+    /// Those that are now.
+    pub(super) unread: Arc<UnreadSources>,
+}
+
+impl Heard {
+    /// Whether the roster has to know.
+    pub(super) fn is_news(&self) -> bool {
+        self.whole || !self.news.is_empty() || self.unread_before != self.unread
+    }
+}
+
+impl Memory {
+    /// Takes a word.
+    pub(super) fn hear(&mut self, word: Word, now: SystemTime) -> Heard {
+        let unread_before = Arc::clone(&self.unread);
+        let mut whole = false;
+        let news = match word {
+            Word::Everything(groups) => {
+                whole = self.begin_picture(true);
+                self.unread = Arc::default();
+                self.known.picture(groups, |_| false)
+            }
+            Word::EverythingBut(groups, unread) => {
+                whole = self.begin_picture(!groups.is_empty() || unread.is_empty());
+                let sources: HashSet<_> = unread.iter().map(|unread| SourceId::of(&unread.source)).collect();
+                self.unread = self.listed(UnreadSources::new(), unread, !whole, now);
+                self.known.picture(groups, |source| sources.contains(&source))
+            }
+            Word::Changed(groups) => {
+                self.read(&groups);
+                self.known.changed(groups)
+            }
+            Word::Unread(unread) => {
+                self.unread = self.listed((*self.unread).clone(), unread, self.pictured, now);
+                News::default()
+            }
+            Word::Unchanged => {
+                // Of a source that was never read nothing was said that could be as before.
+                if self.unread.values().any(|unread| unread.known) {
+                    Arc::make_mut(&mut self.unread).retain(|_, unread| !unread.known);
+                }
+                News::default()
+            }
+        };
+        Heard { whole, news, unread_before, unread: Arc::clone(&self.unread) }
+    }
+
+    /// Whether the provider has reported anything.
+    pub(super) fn has_reported(&self) -> bool {
+        self.reported
+    }
+
+    /// How many groups with targets it has.
+    pub(super) fn groups(&self) -> usize {
+        self.known.groups()
+    }
+
+    /// How many targets these hold.
+    pub(super) fn targets(&self) -> usize {
+        self.known.targets()
+    }
+
+    /// Begins a picture; says whether it is the first. That one is passed on whole, whatever was said before it.
+    fn begin_picture(&mut self, reports: bool) -> bool {
+        self.reported |= reports;
+        let first = !std::mem::replace(&mut self.pictured, true);
+        if first {
+            self.known = Known::default();
+        }
+        first
+    }
+
+    /// Sources that are named with what they have are unread no more.
+    fn read(&mut self, groups: &[TargetGroup]) {
+        self.reported |= self.pictured && !groups.is_empty();
+        if groups.iter().any(|group| self.unread.contains_key(&*group.source)) {
+            let unread = Arc::make_mut(&mut self.unread);
+            groups.iter().for_each(|group| drop(unread.remove(&*group.source)));
+        }
+    }
+
+    /// The list with these sources added. One that fails again keeps its time, and whether it was ever read.
+    fn listed(
+        &self,
+        mut list: UnreadSources,
+        unread: Vec<Unreadable>,
+        known: bool,
+        now: SystemTime,
+    ) -> Arc<UnreadSources> {
+        for Unreadable { source, error } in unread {
+            let before = self.unread.get(&source);
+            let (since, known) = before.map_or((now, known), |before| (before.since, before.known));
+            list.insert(source, Unread { since, known, report: error.report() });
+        }
+        Arc::new(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rosterd_model::GroupId;
+    use rosterd_testkit::group;
+
+    use super::*;
+    use crate::error::RunError;
+
+    fn failing(sources: &[&str]) -> Vec<Unreadable> {
+        sources.iter().map(|source| Unreadable::new(*source, RunError::EndedUnasked)).collect()
+    }
+
+    fn after(words: Vec<Word>) -> Memory {
+        let mut memory = Memory::default();
+        words.into_iter().for_each(|word| drop(memory.hear(word, SystemTime::UNIX_EPOCH)));
+        memory
+    }
+
+    /// The unread sources, those that were never read in brackets.
+    fn unread(list: &UnreadSources) -> Vec<String> {
+        let shown = |(name, unread): (&Arc<str>, &Unread)| match unread.known {
+            true => name.to_string(),
+            false => format!("({name})"),
+        };
+        list.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn only_the_first_picture_is_whole() {
+        let mut memory = Memory::default();
+        let picture = || Word::Everything(vec![group("a", &["x:1"])]);
+        let first = memory.hear(picture(), SystemTime::UNIX_EPOCH);
+        assert!(first.whole && first.is_news() && first.news.groups.len() == 1);
+        assert!(!memory.hear(picture(), SystemTime::UNIX_EPOCH).is_news());
+        let later = memory.hear(Word::Everything(Vec::new()), SystemTime::UNIX_EPOCH);
+        assert_eq!((later.whole, later.news.gone), (false, vec![GroupId::of("a", "")]));
+    }
+
+    #[test]
+    fn a_picture_of_nothing_is_news_and_one_of_failures_is_no_report() {
+        let mut memory = Memory::default();
+        let heard = memory.hear(Word::EverythingBut(Vec::new(), failing(&["a"])), SystemTime::UNIX_EPOCH);
+        assert!(heard.whole && !memory.has_reported());
+        assert!(
+            !memory.hear(Word::Unread(failing(&["a"])), SystemTime::UNIX_EPOCH).is_news() && !memory.has_reported()
+        );
+        memory.hear(Word::Changed(vec![TargetGroup::gone("a")]), SystemTime::UNIX_EPOCH);
+        assert!(memory.has_reported());
+        assert!(after(vec![Word::Everything(Vec::new())]).has_reported());
+    }
+
+    #[test]
+    fn what_was_never_read_is_told_from_what_was() {
+        let first = || Word::EverythingBut(vec![group("a", &["x:1"])], failing(&["b"]));
+        for (words, wanted) in [
+            (vec![], vec!["(b)"]),
+            (vec![Word::Unread(failing(&["a", "c"]))], vec!["a", "(b)", "c"]),
+            (vec![Word::EverythingBut(Vec::new(), failing(&["a", "b"]))], vec!["a", "(b)"]),
+            (vec![Word::Changed(vec![TargetGroup::gone("b")]), Word::Unread(failing(&["b"]))], vec!["b"]),
+            (vec![Word::Everything(Vec::new()), Word::Unread(failing(&["b"]))], vec!["b"]),
+            (vec![Word::EverythingBut(Vec::new(), failing(&["a"]))], vec!["a"]),
+            (vec![Word::Unread(failing(&["a"])), Word::Unchanged], vec!["(b)"]),
+            (vec![Word::Everything(Vec::new())], vec![]),
+        ] {
+            let said = format!("{words:?}");
+            let memory = after([first()].into_iter().chain(words).collect());
+            assert_eq!(unread(&memory.unread), wanted, "after {said}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_fails_again_keeps_the_time_of_its_first_failure() {
+        let mut memory = after(vec![Word::Everything(Vec::new()), Word::Unread(failing(&["a"]))]);
+        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+        let heard = memory.hear(Word::EverythingBut(Vec::new(), failing(&["a", "b"])), later);
+        assert_eq!(heard.unread["a"].since, SystemTime::UNIX_EPOCH);
+        assert_eq!(heard.unread["b"].since, later);
+        assert!(heard.is_news(), "another list is news");
+    }
+
+    #[test]
+    fn stale_groups_stay_and_a_source_that_can_be_read_again_is_replaced() {
+        let (a, b) = (|| group("a", &["x:1"]), || group("b", &["y:1"]));
+        let mut memory = after(vec![Word::Everything(vec![a(), b()])]);
+        let heard = memory.hear(Word::EverythingBut(vec![a()], failing(&["b"])), SystemTime::UNIX_EPOCH);
+        assert!(heard.news.is_empty() && heard.is_news());
+        let heard = memory.hear(Word::Unread(failing(&["a"])), SystemTime::UNIX_EPOCH);
+        assert_eq!((heard.news.len(), memory.groups()), (0, 2));
+        let heard = memory.hear(Word::Changed(vec![TargetGroup::gone("b")]), SystemTime::UNIX_EPOCH);
+        assert_eq!((heard.news.gone, unread(&heard.unread)), (vec![GroupId::of("b", "")], vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn whatever_was_said_before_the_first_picture_it_is_passed_on_whole() {
+        let mut memory = after(vec![Word::Changed(vec![group("a", &["x:1"])])]);
+        let heard = memory.hear(Word::Everything(vec![group("a", &["x:1"])]), SystemTime::UNIX_EPOCH);
+        assert!(heard.whole && heard.news.groups.len() == 1);
+    }
+}

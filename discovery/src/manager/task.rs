@@ -1,0 +1,213 @@
+//! The task of a provider: builds its discoverer, runs it, builds it again when it ends, and tells the roster its news.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rosterd_tasks::{Guard, Machine, Panicked, Stopper, blocking};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::equipment::Tools;
+use super::memory::{Heard, Memory};
+use super::pending::Pending;
+use super::provider::ProviderKey;
+use super::restarts::Restarts;
+use super::update::{Unread, UnreadSources, Update};
+use crate::contract::Word;
+use crate::error::RunError;
+use crate::metrics::ProviderMetrics;
+use crate::status::StatusHandle;
+use crate::{AnyConfig, Context, Discoverer, Error, Presence, Updates};
+
+/// Words of at least this many targets are taken in aside, so that the runtime stays responsive.
+const LARGE: usize = 10_000;
+/// How many sources that failed or recovered by one word are told one by one in the log.
+const TOLD: usize = 5;
+
+/// A provider at work.
+#[derive(Clone)]
+pub(super) struct Provider {
+    pub(super) key: ProviderKey,
+    pub(super) config: Arc<dyn AnyConfig>,
+    pub(super) tools: Tools,
+    pub(super) machine: Machine,
+    pub(super) metrics: ProviderMetrics,
+    pub(super) status: StatusHandle,
+    pub(super) stopper: Stopper,
+    pub(super) sink: mpsc::Sender<Update>,
+    pub(super) build: Guard,
+    pub(super) memory: Memory,
+}
+
+/// How a run ended.
+struct Ended {
+    error: Error,
+    /// How long it ran after its first word.
+    went_well: Duration,
+}
+
+impl Provider {
+    /// Builds and runs the discoverer until it is stopped, again and again.
+    pub(super) async fn run(mut self) {
+        let stop = self.stopper.token().clone();
+        let mut restarts = Restarts::new(self.key.as_str(), self.machine);
+        loop {
+            let ended = match self.build() {
+                Ok(discoverer) => self.attend(discoverer).await,
+                Err(error) => Some(Ended { error, went_well: Duration::ZERO }),
+            };
+            let Some(Ended { error, went_well }) = ended.filter(|_| !stop.is_cancelled()) else { return };
+            self.metrics.restarts.inc();
+            let wait = restarts.pause(went_well, error.retry());
+            let (code, provider) = (error.code(), self.key.as_str());
+            if self.memory.targets() > 0 {
+                warn!(%error, code, provider, retry_in = ?wait, "discoverer ended, keeping its stale targets");
+            } else {
+                warn!(%error, code, provider, retry_in = ?wait, "discoverer ended");
+            }
+            self.status.failed(error.report(), SystemTime::now().checked_add(wait));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Builds the discoverer. A panic costs this attempt and nothing else.
+    fn build(&self) -> Result<Box<dyn Discoverer>, Error> {
+        let key = self.key.as_str();
+        let built = self.build.call(&key, || self.tools.build(&*self.config, key));
+        built.unwrap_or_else(|Panicked(message)| Err(RunError::BuildPanicked { message }.into()))
+    }
+
+    /// Runs one discoverer and forwards what it says. `None` when it was stopped, otherwise why it ended.
+    async fn attend(&mut self, discoverer: Box<dyn Discoverer>) -> Option<Ended> {
+        let stop = self.stopper.token().child_token();
+        // Should this end by a panic, the discoverer is not left behind.
+        let _end = stop.clone().drop_guard();
+        let sink = self.sink.clone();
+        let cx = Context::new(stop.clone(), self.key.shared(), self.machine, self.metrics.clone(), self.status.clone());
+        let (up, mut words) = Updates::channel(&cx);
+        let task = self.stopper.spawn(("discoverer", &self.key), discoverer.run(cx, up));
+        let mut first_word = None;
+        while let Some(word) = words.recv().await {
+            first_word.get_or_insert_with(Instant::now);
+            let Some(update) = self.take(word).await else { continue };
+            let mut pending = Pending::new(update);
+            // While the roster is busy, later news are merged into what waits.
+            let mut slot = pin!(sink.reserve());
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    permit = &mut slot => {
+                        // Without a roster, the agent is ending.
+                        if let Ok(permit) = permit {
+                            permit.send(pending.into_update());
+                        }
+                        break;
+                    }
+                    Some(word) = words.recv() => {
+                        if let Some(later) = self.take(word).await {
+                            pending.merge(later);
+                        }
+                    }
+                }
+            }
+        }
+        let ended = task.await;
+        if stop.is_cancelled() {
+            return None;
+        }
+        let error = match ended {
+            Some(Ok(Err(error))) => error,
+            Some(Ok(Ok(()))) | None => RunError::EndedUnasked.into(),
+            Some(Err(Panicked(message))) => RunError::Panicked { message }.into(),
+        };
+        Some(Ended { error, went_well: first_word.map_or(Duration::ZERO, |first| first.elapsed()) })
+    }
+
+    /// Takes a word in. Returns what the roster has to know of it.
+    async fn take(&mut self, word: Word) -> Option<Update> {
+        let targets = word.groups().iter().map(|group| group.targets.len()).sum::<usize>();
+        let now = SystemTime::now();
+        let heard = if targets < LARGE {
+            self.memory.hear(word, now)
+        } else {
+            let mut memory = std::mem::take(&mut self.memory);
+            let heard;
+            (self.memory, heard) = blocking(move || {
+                let heard = memory.hear(word, now);
+                (memory, heard)
+            })
+            .await;
+            heard
+        };
+        self.show(&heard);
+        heard.is_news().then(|| Update {
+            provider: self.key.clone(),
+            whole: heard.whole,
+            groups: heard.news.groups,
+            gone: heard.news.gone,
+            unread: heard.unread,
+        })
+    }
+
+    /// Makes a word visible in log, metrics and status.
+    fn show(&self, heard: &Heard) {
+        let (groups, targets, reported) = (self.memory.groups(), self.memory.targets(), self.memory.has_reported());
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.updates_received.inc();
+        self.metrics.groups_changed.inc_by(heard.news.len() as u64);
+        self.metrics.targets.set(number(targets));
+        self.metrics.unread_sources.set(number(heard.unread.len()));
+        self.metrics.synced.set(i64::from(reported));
+        self.status.update(|status| {
+            if reported && status.presence == Presence::Unsynced {
+                status.presence = Presence::Synced;
+            }
+            status.groups = groups;
+            status.targets = targets;
+            status.unread = Arc::clone(&heard.unread);
+        });
+        if heard.unread != heard.unread_before {
+            self.log_failed(&heard.unread_before, &heard.unread);
+            self.log_recovered(&heard.unread_before, &heard.unread);
+        }
+    }
+
+    /// Logs sources that fail now and did not, or not this way.
+    fn log_failed(&self, before: &UnreadSources, now: &UnreadSources) {
+        let provider = self.key.as_str();
+        let is_new = |name: &Arc<str>, unread: &Unread| before.get(name).is_none_or(|it| it.report != unread.report);
+        let mut failed = now.iter().filter(|(name, unread)| is_new(name, unread));
+        for (source, Unread { known, report, .. }) in failed.by_ref().take(TOLD) {
+            let (error, code, source) = (report, &*report.code, &**source);
+            if *known {
+                warn!(%error, code, provider, source, "source cannot be read, keeping what it had");
+            } else {
+                warn!(%error, code, provider, source, "source cannot be read");
+            }
+        }
+        let untold = failed.count();
+        if untold > 0 {
+            warn!(provider, count = untold, "more sources cannot be read, see /api/v1/providers");
+        }
+    }
+
+    /// Logs sources that failed and do not any more.
+    fn log_recovered(&self, before: &UnreadSources, now: &UnreadSources) {
+        let provider = self.key.as_str();
+        let mut recovered = before.keys().filter(|name| !now.contains_key(*name));
+        for source in recovered.by_ref().take(TOLD) {
+            info!(provider, source = &**source, "source can be read again");
+        }
+        let untold = recovered.count();
+        if untold > 0 {
+            info!(provider, count = untold, "more sources can be read again");
+        }
+    }
+}
