@@ -451,3 +451,18 @@ fn who_ignores_the_stop_is_named_and_aborted() {
         setup.end().await;
     });
 }
+
+#[test]
+fn a_provider_with_a_number_runs_on_when_the_one_with_the_same_data_goes() {
+    leak_checked(|| async {
+        let ((first, one), (second, two)) = (fake::mechanism("a"), fake::mechanism("a"));
+        let mut setup = Setup::new();
+        setup.apply(&[("x", &[&one]), ("y", &[&two])]).await;
+        first.wait_runs(1).await;
+        second.wait_runs(1).await;
+        let applied = setup.apply(&[("z", &[&two])]).await;
+        assert_eq!((applied.started, applied.stopped), (0, 1));
+        assert!(first.has_ended() && second.is_running());
+        setup.end().await;
+    });
+}

@@ -47,12 +47,15 @@ impl Plan {
 /// as whom. Unequal configurations with the same data are told apart by a number.
 fn key_of(config: &Arc<dyn AnyConfig>, running: &Providers, needed: &Providers) -> ProviderKey {
     let base = format!("{}/{:016x}", config.mechanism(), config.data());
-    let mut number = 1;
-    loop {
-        let key = ProviderKey::new(if number == 1 { base.clone() } else { format!("{base}-{number}") });
-        match running.get(&key).or_else(|| needed.get(&key)) {
-            Some(taken) if !taken.equals(&**config) => number += 1,
-            _ => return key,
-        }
-    }
+    let from = ProviderKey::new(base.clone());
+    let same_data = |all: &Providers| {
+        let all = all.range(from.clone()..).take_while(|(key, _)| key.as_str().starts_with(&base));
+        all.filter(|(_, taken)| taken.equals(&**config)).map(|(key, _)| key.clone()).next()
+    };
+    let free = || {
+        let numbered = (2..).map(|number| ProviderKey::new(format!("{base}-{number}")));
+        let mut keys = [from.clone()].into_iter().chain(numbered);
+        keys.find(|key| !running.contains_key(key) && !needed.contains_key(key)).expect("numbers do not end")
+    };
+    same_data(running).or_else(|| same_data(needed)).unwrap_or_else(free)
 }
