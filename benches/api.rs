@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd::api::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, State, router};
+use rosterd::publish::Publications;
 use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::scrape::RemoteWrites;
 use rosterd::store::MemoryBlocks;
@@ -95,6 +96,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         roster,
         providers: Providers::new(Vec::new),
         scrapes,
+        publications: Publications::new(Vec::new),
         remote_writes: RemoteWrites::new(Vec::new),
         listen_port: 9090,
         ready_at: Instant::now(),

@@ -22,6 +22,7 @@ use super::metrics::Metrics;
 use super::reload::{Reloads, Wish};
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, ReloadRequest};
+use crate::publish::Publications;
 use crate::publish::file_sd::{self, Output, Publisher};
 use crate::reconcile::{DesiredSet, Reconciler};
 use crate::roster::{Roster, RosterHandle};
@@ -156,7 +157,9 @@ impl Agent {
         let (outputs, wanted) = watch::channel(None);
         let publisher = Publisher::start(roster.watch(), &work);
         let ledger = (stores.ledger, Member::local());
-        Reconciler::start(ledger, publisher, wanted, reconcile_metrics, &work);
+        let files = publisher.statuses();
+        let workers = Reconciler::start(ledger, publisher, wanted, reconcile_metrics, &work);
+        let publications = Publications::of_files(workers, files);
 
         let surroundings = scrape::Surroundings {
             queues,
@@ -190,6 +193,7 @@ impl Agent {
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
             scrapes: scraping.statuses(),
+            publications,
             remote_writes: scraping.remote_writes(),
             listen_port: port,
             ready_at: Instant::now() + grace,

@@ -11,6 +11,7 @@ mod missing;
 mod overview;
 mod pools;
 mod providers;
+mod publications;
 mod query;
 mod ready;
 mod remote_write;

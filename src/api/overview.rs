@@ -13,6 +13,7 @@ use rosterd_scrape::Statuses;
 use super::providers::presence;
 use super::words::{Moment, Tally, bytes, coarse, grouped};
 use super::{State, routes};
+use crate::publish::Publication;
 use crate::roster::hold::Missing;
 use crate::roster::view::{Counts, JobView, RosterView};
 use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
@@ -27,6 +28,7 @@ struct Overview {
     prefix: String,
     jobs: Vec<Job>,
     endpoints: Vec<Endpoint>,
+    failing: Vec<Failing>,
     providers: Vec<Provider>,
     paths: Vec<&'static str>,
     docs: &'static str,
@@ -47,6 +49,12 @@ struct Endpoint {
     detail: String,
     pending: String,
     disk: String,
+}
+
+/// A publication that does not work.
+struct Failing {
+    id: String,
+    error: String,
 }
 
 struct Provider {
@@ -73,6 +81,7 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
         prefix: state.external_url.path().to_owned(),
         jobs: view.jobs().map(|job| Job::of(job, &state.scrapes)).collect(),
         endpoints: state.remote_writes.list().into_iter().map(|status| Endpoint::of(status, now)).collect(),
+        failing: state.publications.list().into_iter().filter_map(Failing::of).collect(),
         providers: state.providers.list().into_iter().map(|provider| Provider::of(provider, &view)).collect(),
         paths: routes().iter().filter(|route| links(route)).map(|route| route.path).collect(),
         docs: concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs"),
@@ -135,6 +144,13 @@ impl Endpoint {
             pending: grouped(status.pending_samples),
             disk: bytes(status.bytes_on_disk),
         }
+    }
+}
+
+impl Failing {
+    fn of(publication: Publication) -> Option<Self> {
+        let error = publication.worker.last_error?.to_string();
+        Some(Self { id: publication.worker.id.to_string(), error })
     }
 }
 

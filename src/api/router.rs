@@ -12,8 +12,8 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::Error;
 use super::{
-    State, failed, lifecycle, metadata, metrics, overview, pools, providers, ready, remote_write, sd, status, targets,
-    targets_page,
+    State, failed, lifecycle, metadata, metrics, overview, pools, providers, publications, ready, remote_write, sd,
+    status, targets, targets_page,
 };
 use crate::problem::Problem;
 
@@ -51,6 +51,7 @@ pub fn routes() -> Vec<Route> {
         read("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
         read("/api/v1/scrape_pools", get(pools::scrape_pools)),
         read("/api/v1/providers", get(providers::providers)),
+        read("/api/v1/publications", get(publications::publications)),
         read("/api/v1/metadata", get(metadata::of_families)),
         read("/api/v1/remote_write", get(remote_write::remote_write)),
         read("/api/v1/status/config", get(status::config)),

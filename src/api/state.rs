@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ExternalUrl;
 use super::HttpMetrics;
+use crate::publish::Publications;
 use crate::roster::RosterHandle;
 use crate::scrape::RemoteWrites;
 
@@ -48,6 +49,8 @@ pub struct State {
     pub providers: Providers,
     /// How the targets are.
     pub scrapes: Statuses,
+    /// What is published besides the lists.
+    pub publications: Publications,
     /// Where samples go.
     pub remote_writes: RemoteWrites,
     /// The port that is listened on first.

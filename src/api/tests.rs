@@ -61,6 +61,7 @@ impl Face {
             roster: handle.clone(),
             providers: Providers::new(Vec::new),
             scrapes: Default::default(),
+            publications: crate::publish::Publications::new(Vec::new),
             remote_writes: crate::scrape::RemoteWrites::new(Vec::new),
             listen_port: 9090,
             ready_at: Instant::now() + Duration::from_secs(3600),

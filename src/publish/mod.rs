@@ -2,3 +2,6 @@
 
 pub mod encode;
 pub mod file_sd;
+mod publications; // what they tell of themselves
+
+pub use publications::{Publication, Publications};

@@ -24,3 +24,5 @@ pub use plan::{Actual, Aim, Plan, Step, plan};
 pub use reconciler::{Reconciler, WorkerPanicked};
 pub use status::{OperationStatus, Phase, Statuses, WorkerStatus};
 pub use worker::{MakeWorker, Spec, Work, Worker};
+
+pub use crate::store::ledger::{Action, OperationId, Revision};

@@ -1,0 +1,180 @@
+//! `/api/v1/publications`: what is published, how that goes, and the operations that have not ended.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use rosterd_model::Report;
+use serde::Serialize;
+
+use super::State;
+use super::envelope::success;
+use super::missing::{Causes, MissingSource};
+use super::status::rfc3339;
+use crate::publish::Publication;
+use crate::publish::file_sd::Format;
+use crate::reconcile::{OperationStatus, Phase, Revision};
+use crate::roster::view::RosterView;
+
+#[derive(Serialize)]
+struct Publications {
+    publications: Vec<Published>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Published {
+    id: String,
+    kind: String,
+    path: Option<PathBuf>,
+    format: Option<Format>,
+    jobs: Vec<Arc<str>>,
+    state: Phase,
+    revision: Option<Revision>,
+    desired: Option<Revision>,
+    operation: Option<OperationStatus>,
+    last_written: Option<String>,
+    last_error: Option<Report>,
+    next_try: Option<String>,
+    blocked: Vec<Blocked>,
+    missing: Vec<Lacking>,
+}
+
+/// A job that keeps a publication as it is.
+#[derive(Serialize)]
+struct Blocked {
+    job: Arc<str>,
+    /// `None` as long as the roster does not know the job.
+    error: Option<Report>,
+}
+
+/// What is missing of a job.
+#[derive(Serialize)]
+struct Lacking {
+    job: Arc<str>,
+    #[serde(flatten)]
+    missing: MissingSource,
+}
+
+/// All publications.
+pub(super) async fn publications(Extract(state): Extract<Arc<State>>) -> Response {
+    let (view, causes) = (state.roster.view(), Causes::of(&state));
+    let publications = state.publications.list().into_iter();
+    success(Publications { publications: publications.map(|it| Published::of(it, &view, &causes)).collect() })
+}
+
+impl Published {
+    fn of(Publication { worker, last_written }: Publication, view: &RosterView, causes: &Causes) -> Self {
+        let (path, format, jobs) = match worker.spec {
+            Some(output) => (Some(output.path), Some(output.format), output.jobs),
+            None => (None, None, Vec::new()),
+        };
+        let known = || jobs.iter().map(|name| (name, view.job(name)));
+        let blocked = known().filter_map(|(name, job)| {
+            let error = job.map(|job| job.servable().err().map(|error| Report::of(&error)));
+            // A job that is there and servable blocks nothing.
+            (error != Some(None)).then(|| Blocked { job: Arc::clone(name), error: error.flatten() })
+        });
+        let missing = known().filter_map(|(name, job)| Some((name, causes.explain(job?.missing()))));
+        let missing = missing
+            .flat_map(|(name, missing)| missing.into_iter().map(|missing| Lacking { job: Arc::clone(name), missing }));
+        Self {
+            id: worker.id.to_string(),
+            kind: worker.kind,
+            path,
+            format,
+            state: worker.state,
+            revision: worker.revision,
+            desired: worker.desired,
+            operation: worker.operation,
+            last_written: last_written.map(rfc3339),
+            last_error: worker.last_error,
+            next_try: worker.next_try.map(rfc3339),
+            blocked: blocked.collect(),
+            missing: missing.collect(),
+            jobs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use rosterd_model::{Priority, Retry};
+    use rosterd_testkit::leak_checked_live;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::tests::{Face, group, job};
+    use crate::publish::Publications;
+    use crate::publish::file_sd::Output;
+    use crate::reconcile::{Action, OperationId, WorkerStatus};
+
+    fn failing() -> Report {
+        let (code, message) = ("publish_disk_full".to_owned(), "no space left to write /a.json".to_owned());
+        Report { code, message, priority: Priority::Operator, retry: Retry::Backoff, causes: vec!["<full>".to_owned()] }
+    }
+
+    fn publication(path: &str, jobs: &[&str]) -> Publication {
+        let jobs = jobs.iter().map(|job| (*job).into()).collect();
+        let worker = WorkerStatus {
+            id: format!("file_sd:{path}").into(),
+            kind: "file_sd".to_owned(),
+            spec: Some(Output { path: path.into(), format: Format::Yaml, jobs }),
+            state: Phase::Done,
+            operation: None,
+            last_error: None,
+            next_try: None,
+            revision: Some(Revision(1)),
+            desired: Some(Revision(1)),
+        };
+        Publication { worker, last_written: Some(SystemTime::UNIX_EPOCH) }
+    }
+
+    #[test]
+    fn publications_are_told_with_their_operations_and_what_they_lack() {
+        leak_checked_live(async || {
+            let mut list = vec![publication("/a.yml", &["one"]), publication("/b.yml", &["one", "two", "none"])];
+            list[1].last_written = None;
+            let operation = OperationStatus { id: OperationId(7), action: Action::Update, step: 1, attempt: 2 };
+            let next_try = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+            let worker = list[1].worker.clone();
+            list[1].worker = WorkerStatus {
+                state: Phase::Retrying,
+                operation: Some(operation),
+                last_error: Some(failing()),
+                next_try,
+                desired: Some(Revision(2)),
+                ..worker
+            };
+            let face = Face::start(|state| state.publications = Publications::new(move || list.clone())).await;
+            let jobs = vec![job("one", "static/1", "[]"), job("two", "dns/2", "[]")];
+            face.handle.set_jobs(jobs, Duration::from_secs(300)).await;
+            face.report("static/1", vec![group("s", &["a:1"])]).await;
+            let told = face.json("/api/v1/publications").await["data"]["publications"].clone();
+            let one = "00000000000000000000000000000001";
+            let expected = json!({
+                "id": "file_sd:/a.yml", "kind": "file_sd", "path": "/a.yml", "format": "yaml", "jobs": ["one"],
+                "state": "done", "revision": one, "desired": one, "operation": null,
+                "lastWritten": "1970-01-01T00:00:00Z", "lastError": null, "nextTry": null, "blocked": [], "missing": [],
+            });
+            assert_eq!(told[0], expected);
+            let operation = json!({ "id": 7, "action": "update", "step": 1, "attempt": 2 });
+            assert_eq!((&told[1]["state"], &told[1]["operation"]), (&json!("retrying"), &operation));
+            assert_eq!(told[1]["nextTry"], "1970-01-01T00:00:01Z");
+            assert_eq!(told[1]["lastError"]["causes"], json!(["<full>"]));
+            let blocked = &told[1]["blocked"];
+            assert_eq!((&blocked[0]["job"], &blocked[0]["error"]["code"]), (&json!("two"), &json!("roster_unsynced")));
+            assert_eq!(blocked[1], json!({ "job": "none", "error": null }));
+            let missing = json!([{ "job": "two", "provider": "dns/2", "overdue": false }]);
+            assert_eq!((blocked.as_array().map(Vec::len), &told[1]["missing"]), (Some(2), &missing));
+
+            let page = face.get("/").await.text().await.unwrap();
+            assert!(page.contains("file_sd:/b.yml") && !page.contains("file_sd:/a.yml"), "{page}");
+            assert!(page.contains("no space left to write /a.json: ") && !page.contains("<full>"), "{page}");
+            face.stop().await;
+        });
+    }
+}
