@@ -493,3 +493,25 @@ fn held_targets_are_marked_wherever_targets_are_shown() {
         face.stop().await;
     });
 }
+
+#[test]
+fn a_provider_whose_groups_are_from_before_is_restored() {
+    leak_checked_live(async || {
+        let well = ProviderStatus { jobs: vec![Arc::from("one")], ..failing() };
+        let well = ProviderStatus { key: ProviderKey::new("static/1"), ..well };
+        let face = Face::start(|state| state.providers = Providers::new(move || vec![well.clone()])).await;
+        let one = |provider: &str| vec![job("one", provider, "[]")];
+        face.handle.set_jobs(one("static/1"), Duration::from_secs(300)).await;
+        let presence = async || face.json("/api/v1/providers").await["data"]["providers"][0]["presence"].clone();
+        assert_eq!(presence().await, "unsynced");
+        face.report("static/1", vec![group("s", &["a:1"])]).await;
+        // Away, held, and back before it could report anew.
+        face.handle.set_jobs(one("static/2"), Duration::from_secs(300)).await;
+        face.handle.set_jobs(one("static/1"), Duration::from_secs(300)).await;
+        assert_eq!(presence().await, "restored");
+        let page = face.get("/").await.text().await.unwrap();
+        assert!(page.contains("restored, waiting for 1 of 1 providers; 1 target is held"), "{page}");
+        assert!(page.contains("<td>restored</td>"), "{page}");
+        face.stop().await;
+    });
+}

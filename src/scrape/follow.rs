@@ -148,3 +148,6 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,6 +215,18 @@ fn a_provider_with_the_same_data_adopts_what_is_known() {
 }
 
 #[test]
+fn what_another_provider_adopted_is_not_held_beside_it() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/12"], "[]")]), now());
+    state.update(update("p/12", vec![group("s", &["h:1", "h:2"])], true), now());
+    // Of the second provider nothing is known.
+    let effect = state.set_jobs(wanted(vec![job("a", &["p/12-2", "q/3"], "[]")]), now());
+    assert!(effect.forgotten.contains(&key("p/12")));
+    state.update(update("p/12-2", vec![group("s", &["h:1"])], true), now());
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned()], vec![]));
+}
+
+#[test]
 fn a_target_that_any_source_says_now_is_not_held() {
     let mut state = restored();
     state.set_jobs(wanted(vec![job("a", &["p/1", "p/2"], "[]")]), now());

@@ -1,0 +1,146 @@
+//! The engine has what the roster has, whatever way it got there.
+
+use std::time::Duration;
+
+use rosterd_client::{Client, HttpClientConfig, Options};
+use rosterd_discovery::{ProviderKey, Update};
+use rosterd_exposition::{Escaping, Protocol};
+use rosterd_model::TargetGroup;
+use rosterd_model::relabel::Rules;
+use rosterd_scrape::{Clock, Metrics, Seed, Settings, Sink, headers, ingest};
+use rosterd_ship::{Block, Wants};
+use rosterd_tasks::Stopper;
+use rosterd_testkit::{eventually, leak_checked_live, patience};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::roster::{self, JobSpec, Limits, Roster, RosterHandle};
+use crate::store::MemoryBlocks;
+
+/// Takes samples and forgets them.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    fn push(&self, _: u64, _: &Block) {}
+}
+
+struct Stage {
+    stopper: Stopper,
+    engine: Engine,
+    metrics: Metrics,
+    wanted: watch::Sender<Wanted>,
+    roster: RosterHandle,
+    updates: mpsc::Sender<Update>,
+}
+
+impl Stage {
+    fn start() -> Self {
+        let (stopper, registry) = (Stopper::new(), prometheus::Registry::new());
+        let metrics = Metrics::register(&registry).expect("the registry is empty");
+        let (sink, settings): (Arc<dyn Sink>, _) = (Arc::new(Nowhere), Settings { shards: 2, clock: Clock::system() });
+        let engine = Engine::start(&settings, &sink, &metrics, &stopper);
+        let (updates, received) = mpsc::channel(1);
+        let counts = roster::metrics::Metrics::register(&registry).expect("the names are free");
+        let blocks = Arc::new(MemoryBlocks::new());
+        let roster = Roster::start(&stopper, blocks, counts, roster::Clock::system(), received);
+        let (wanted, wishes) = watch::channel(None);
+        let follow = follow(engine.clone(), wishes, roster.steps(), stopper.token().clone());
+        stopper.spawn_essential("follower", follow);
+        Self { stopper, engine, metrics, wanted, roster, updates }
+    }
+
+    /// The jobs of the roster, each with its provider, and the names of those that are scraped.
+    async fn set_jobs(&self, jobs: &[(&str, &str)], scraped: &[&str]) {
+        self.roster.set_jobs(jobs.iter().map(|(name, provider)| spec(name, provider)).collect(), Duration::ZERO).await;
+        let jobs = scraped.iter().map(|name| (Arc::from(*name), self.job(name)));
+        self.wanted.send_replace(Some(Arc::new(jobs.collect())));
+    }
+
+    fn job(&self, name: &str) -> Arc<Job> {
+        Arc::new(Job {
+            name: name.into(),
+            client: Client::new(&HttpClientConfig::default(), Options::default()).expect("the defaults are good"),
+            params: BTreeMap::new(),
+            headers: headers(&[Protocol::PrometheusText0_0_4], Escaping::AllowUtf8, true),
+            fallback: None,
+            body_limit: 1 << 20,
+            seed: Seed::default(),
+            rules: ingest::Rules::default(),
+            failure_log: None,
+            metrics: self.metrics.job(name),
+        })
+    }
+
+    async fn report(&self, provider: &str, numbers: std::ops::Range<u32>) {
+        // An interval so long that none of them is asked.
+        let target = |number| [("__address__".to_owned(), format!("127.0.0.1:{number}"))].into_iter().collect();
+        let group =
+            TargetGroup { source: "s".into(), targets: numbers.map(target).collect(), ..TargetGroup::default() };
+        self.updates.send(Update::everything(ProviderKey::new(provider), vec![group])).await.expect("the roster runs");
+    }
+
+    /// Waits until the engine has all targets of the roster's job, and so many in all.
+    async fn has(&self, job: &str, targets: usize) {
+        let statuses = self.engine.statuses();
+        let agrees = || {
+            let view = self.roster.view();
+            let all = view.job(job).into_iter().flat_map(|job| job.targets());
+            let known = all.filter(|slot| statuses.get(job, &slot.labels).is_some()).count();
+            (known, statuses.counts(job).iter().sum()) == (targets, targets)
+        };
+        eventually(patience(), &format!("{job} has {targets} targets"), agrees).await;
+    }
+
+    async fn stop(self) {
+        assert!(self.stopper.stop(patience()).await.is_empty());
+    }
+}
+
+fn spec(name: &str, provider: &str) -> JobSpec {
+    JobSpec {
+        name: name.into(),
+        rules: Rules::compile(&[], Default::default()).expect("no rules compile"),
+        defaults: [("job", name), ("__scrape_interval__", "52w"), ("__scrape_timeout__", "10s")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        interval: "52w".to_owned(),
+        timeout: "10s".to_owned(),
+        params: BTreeMap::new(),
+        limits: Limits::default(),
+        providers: vec![ProviderKey::new(provider)],
+    }
+}
+
+#[test]
+fn the_engine_has_the_targets_of_the_jobs_that_are_scraped() {
+    leak_checked_live(|| async {
+        let stage = Stage::start();
+        let jobs = [("a", "p/1"), ("b", "p/2")];
+        stage.set_jobs(&jobs, &["a"]).await;
+        stage.report("p/1", 0..3).await;
+        stage.report("p/2", 5..6).await;
+        stage.has("a", 3).await;
+        stage.set_jobs(&jobs, &["a", "b"]).await;
+        stage.has("b", 1).await;
+        // More steps than a reader may be behind.
+        for number in 0..200 {
+            stage.report("p/1", number..number + 4).await;
+        }
+        stage.has("a", 4).await;
+        stage.set_jobs(&jobs, &["b"]).await;
+        let statuses = stage.engine.statuses().clone();
+        eventually(patience(), "the other is gone", || statuses.counts("a") == [0; 3]).await;
+        stage.set_jobs(&jobs, &["a", "b"]).await;
+        stage.has("a", 4).await;
+        // Another provider of which nothing is known: what was there is held, and scraped.
+        stage.set_jobs(&[("a", "p/3"), ("b", "p/2")], &["a", "b"]).await;
+        stage.has("a", 4).await;
+        stage.report("p/3", 1..2).await;
+        stage.has("a", 1).await;
+        stage.stop().await;
+    });
+}
