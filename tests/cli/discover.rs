@@ -62,3 +62,20 @@ fn who_does_not_report_in_time_is_named_and_the_others_are_printed() {
     let told = ended.errors.contains(" of bad has not reported within 3s: ") && ended.errors.contains("(http_connect)");
     assert!(told, "{}", ended.errors);
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_the_others_are_printed() {
+    let folder = rosterd_testkit::Folder::new();
+    folder.write("prometheus.yml", "scrape_configs: [{job_name: a, file_sd_configs: [{files: ['*.json']}]}]");
+    folder.write("good.json", r#"[{"targets": ["a:1"]}]"#);
+    folder.write("bad.json", "[");
+    for output in [&["--groups"][..], &[]] {
+        let arguments = [&["discover", "--timeout=1s"], output].concat();
+        let ended = ended(rosterd(&arguments).current_dir(folder.root()));
+        assert_eq!(ended.status, Some(1), "{}", ended.errors);
+        assert!(ended.output.contains("a:1"), "{}", ended.output);
+        let file = folder.path("bad.json").display().to_string();
+        let told = ended.errors.contains(&format!(" of a could not read {file} within 1s: "));
+        assert!(told && ended.errors.contains("(sd_file_malformed)"), "{}", ended.errors);
+    }
+}

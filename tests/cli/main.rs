@@ -7,6 +7,7 @@ mod pages;
 mod parse;
 mod relabel;
 mod run;
+mod sources;
 
 use std::fs::File;
 use std::process::{Command, Stdio};

@@ -88,8 +88,10 @@ pub(super) async fn targets(
     roster.set_jobs(jobs::roster(config, &plan.jobs), timeout).await;
     manager.apply(plan, Instant::now() + STOP_DEADLINE).await;
     let mut views = roster.watch();
+    let complete =
+        |view: &Arc<RosterView>| view.waiting_for().is_empty() && view.jobs().all(|job| job.missing().is_empty());
     // When the roster's task is gone, waiting is over too.
-    let all_reported = async { drop(views.wait_for(|view| view.waiting_for().is_empty()).await) };
+    let all_reported = async { drop(views.wait_for(complete).await) };
     let providers = wait(manager.directory(), all_reported, timeout).await;
     let view = roster.view();
     manager.shutdown(Instant::now() + STOP_DEADLINE).await;
