@@ -15,12 +15,31 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
     }
 }
 
+/// Below it a call is over before a thread is found for it.
+const FEW_BYTES: usize = 32 << 10;
+
+/// Runs a call that computes for as long as its input of so many bytes takes: in place if these are few, otherwise like
+/// [`blocking`].
+pub async fn by_size<T: Send + 'static>(bytes: usize, call: impl FnOnce() -> T + Send + 'static) -> T {
+    if bytes <= FEW_BYTES { call() } else { blocking(call).await }
+}
+
 #[cfg(test)]
 mod tests {
     use rosterd_testkit::leak_checked_live;
 
     use super::*;
     use crate::Stopper;
+
+    #[test]
+    fn only_what_is_large_leaves_the_thread() {
+        leak_checked_live(|| async {
+            let here = std::thread::current().id();
+            let is_here = move || std::thread::current().id() == here;
+            assert!(by_size(FEW_BYTES, is_here).await);
+            assert!(!by_size(FEW_BYTES + 1, is_here).await);
+        });
+    }
 
     #[test]
     fn the_callers_task_gets_what_the_call_returned_or_its_panic() {
