@@ -1,6 +1,7 @@
 //! Target groups as text, the format that `http`, `file` and `exec` share: a list of `{"targets": [...], "labels": {...}}`.
 //! Bytes in, groups out; label sets are built while reading, without a document tree in between.
 
+mod large;
 mod yaml;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use rosterd_model::{Builder, Coded, Labels, Names, Priority, TargetGroup};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub use large::{ListHash, json_groups_if_changed};
 pub use yaml::yaml_groups;
 
 /// The text is not a list of target groups. The cause says where, by line and column.

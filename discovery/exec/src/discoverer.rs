@@ -3,12 +3,11 @@
 use async_trait::async_trait;
 use tokio::time::timeout;
 use tracing::{debug, warn};
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::config::ExecConfig;
 use super::error::ExecError;
 use super::process::{Output, Read, Run};
-use rosterd_discovery::decode::json_groups;
+use rosterd_discovery::decode::{ListHash, json_groups_if_changed};
 use rosterd_discovery::{Error, Reading, Refresh};
 
 const COMMAND: &str = "__meta_exec_command";
@@ -19,7 +18,7 @@ pub(super) struct Exec {
     /// The run of now. It stays here when a refresh is dropped, so that [`Refresh::end`] can end it.
     run: Option<Run>,
     /// A hash of the last output that was read.
-    last: Option<u128>,
+    last: Option<ListHash>,
 }
 
 impl Exec {
@@ -61,14 +60,11 @@ impl Refresh for Exec {
         if !stderr.is_empty() {
             debug!(command, stderr, "a command succeeded and had something to say");
         }
-        let hash = xxh3_128(&output.stdout);
-        if self.last == Some(hash) {
-            return Ok(Reading::Unchanged);
-        }
-        let groups = json_groups(&output.stdout, command, &[(COMMAND, command)])
+        let (hash, groups) = json_groups_if_changed(output.stdout, self.last, command, COMMAND)
+            .await
             .map_err(|source| ExecError::Malformed { command: command.into(), source })?;
         self.last = Some(hash);
-        Ok(Reading::Everything(groups))
+        Ok(groups.map_or(Reading::Unchanged, Reading::Everything))
     }
 
     async fn end(&mut self) {

@@ -2,13 +2,11 @@
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use rosterd_model::TargetGroup;
 use url::Url;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::{HttpConfig, HttpError};
 use rosterd_client::{Client, ClientError, Request, Response};
-use rosterd_discovery::decode::json_groups;
+use rosterd_discovery::decode::{ListHash, json_groups_if_changed};
 use rosterd_discovery::{Error, Reading, Refresh};
 
 /// The label that holds the URL that a group was read from.
@@ -27,7 +25,7 @@ pub(super) struct Http {
 
 /// What is remembered of the last list.
 struct Read {
-    hash: u128,
+    hash: ListHash,
     /// What makes the server answer 304 if it has not changed.
     conditions: HeaderMap,
 }
@@ -77,16 +75,13 @@ impl Refresh for Http {
         };
         let conditions = conditions(response.headers());
         let body = response.body(self.limit).await?;
-        let hash = xxh3_128(&body);
-        let unchanged = self.last.as_ref().is_some_and(|last| last.hash == hash);
-        let reading = if unchanged { Reading::Unchanged } else { Reading::Everything(decode(&self.shown, &body)?) };
+        let last = self.last.as_ref().map(|last| last.hash);
+        let (hash, groups) = json_groups_if_changed(body, last, &self.shown, URL_LABEL)
+            .await
+            .map_err(|source| HttpError::Malformed { url: self.shown.clone(), source })?;
         self.last = Some(Read { hash, conditions });
-        Ok(reading)
+        Ok(groups.map_or(Reading::Unchanged, Reading::Everything))
     }
-}
-
-fn decode(url: &str, body: &[u8]) -> Result<Vec<TargetGroup>, HttpError> {
-    json_groups(body, url, &[(URL_LABEL, url)]).map_err(|source| HttpError::Malformed { url: url.to_owned(), source })
 }
 
 /// The headers with which to ask whether a reply with these headers is still current.
