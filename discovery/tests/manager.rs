@@ -469,3 +469,45 @@ fn a_provider_with_a_number_runs_on_when_the_one_with_the_same_data_goes() {
         setup.end().await;
     });
 }
+
+#[test]
+fn all_who_ignore_the_stop_are_named_within_one_deadline() {
+    leak_checked(|| async {
+        let names = ["a", "b", "c", "d"];
+        let (probes, configs): (Vec<_>, Vec<_>) = names.iter().map(|name| fake::mechanism(name)).unzip();
+        let configs: Vec<_> = configs.iter().collect();
+        for reloaded in [true, false] {
+            let mut setup = Setup::new();
+            let runs = probes[0].runs();
+            setup.apply(&[("one", &configs)]).await;
+            for probe in &probes {
+                probe.wait_runs(runs + 1).await;
+                probe.ignore_stop();
+            }
+            let began = Instant::now();
+            let mut stragglers = if reloaded { setup.apply(&[]).await.stragglers } else { Vec::new() };
+            stragglers.extend(setup.manager.shutdown(Instant::now() + PATIENCE).await);
+            assert!(began.elapsed() <= PATIENCE, "{:?}", began.elapsed());
+            let discoverers = stragglers.iter().filter(|name| name.starts_with("discoverer ")).count();
+            assert_eq!(discoverers, names.len(), "{stragglers:?}");
+        }
+    });
+}
+
+#[test]
+fn what_a_dropped_apply_was_about_to_stop_is_stopped_by_the_shutdown() {
+    leak_checked(|| async {
+        let (deaf, first) = fake::mechanism("a");
+        let (other, second) = fake::mechanism("b");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&first, &second])]).await;
+        deaf.wait_runs(1).await;
+        other.wait_runs(1).await;
+        deaf.ignore_stop();
+        let applied = tokio::time::timeout(PATIENCE / 2, setup.apply(&[])).await;
+        assert!(applied.is_err(), "it waits");
+        let stragglers = setup.manager.shutdown(Instant::now() + PATIENCE).await;
+        assert!(stragglers.iter().any(|name| name.starts_with("discoverer ")), "{stragglers:?}");
+        assert!(deaf.has_ended() && other.has_ended());
+    });
+}

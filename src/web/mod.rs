@@ -1,5 +1,6 @@
 //! The HTTP server: listeners, TLS, who may come in. What it serves is handed to it.
 
+mod catch;
 mod clients;
 mod connection;
 mod error;
@@ -15,6 +16,7 @@ mod tests;
 mod tls;
 mod users;
 
+use catch::catch;
 pub use error::Error;
 pub use file::{Loaded, load};
 use guard::guard;

@@ -1,10 +1,10 @@
-//! Why a request is turned away before anybody looks at what it asks for.
+//! Why a request is turned away whatever it asks for.
 
 use std::time::Duration;
 
 use rosterd_model::{Coded, Priority, Retry};
 
-/// Why a request may not come in.
+/// Why a request may not come in, or was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No user, or not with his password.
@@ -16,6 +16,9 @@ pub enum Refusal {
         /// How long until one may pass.
         wait: Duration,
     },
+    /// Answering it panicked.
+    #[error("the answering of the request panicked, the log has the words")]
+    Panicked,
 }
 
 impl Coded for Refusal {
@@ -23,6 +26,7 @@ impl Coded for Refusal {
         match self {
             Self::Unauthorized => "web_unauthorized",
             Self::RateLimited { .. } => "web_rate_limited",
+            Self::Panicked => "web_panicked",
         }
     }
 
@@ -30,12 +34,13 @@ impl Coded for Refusal {
         match self {
             Self::Unauthorized => Priority::Remote,
             Self::RateLimited { .. } => Priority::Retry,
+            Self::Panicked => Priority::Operator,
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Unauthorized => Retry::Never,
+            Self::Unauthorized | Self::Panicked => Retry::Never,
             Self::RateLimited { wait } => Retry::After(*wait),
         }
     }

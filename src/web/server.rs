@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Error, Live, connection, guard};
+use super::{Error, Live, catch, connection, guard};
 use crate::problem;
 
 /// Where rosterd listens unless told otherwise. Not 9090, because rosterd often runs beside a Prometheus; and not between
@@ -81,7 +81,9 @@ impl Server {
     /// Begins to answer, by the router, after the web configuration has let the request in. A response with a
     /// [`Problem`](crate::api::Problem) gets its body here.
     pub fn serve(&mut self, router: Router) {
-        let router = router.layer(from_fn_with_state(self.live.clone(), guard)).layer(from_fn(problem::render));
+        let catching = self.connections.supervision().guard("http request");
+        let router = router.layer(from_fn_with_state(self.live.clone(), guard));
+        let router = router.layer(from_fn_with_state(catching, catch)).layer(from_fn(problem::render));
         let permits = Arc::new(Semaphore::new(self.settings.max_connections));
         for listener in self.listeners.drain(..) {
             let acceptor = Acceptor {

@@ -396,3 +396,37 @@ fn endless_headers_are_refused() {
         stop(server).await;
     });
 }
+
+#[test]
+fn a_panic_in_a_handler_is_a_problem_of_that_request_alone() {
+    leak_checked_live(async || {
+        let registry = prometheus::Registry::new();
+        let supervision = Supervision::register(&registry).unwrap();
+        let router = hello().route(
+            "/bad",
+            get(|| async {
+                if true {
+                    panic!("oops")
+                }
+            }),
+        );
+        let mut server = Server::bind(settings(), None, &supervision).await.unwrap();
+        let address = server.addresses()[0];
+        server.serve(router);
+        // One connection for both requests: it goes on.
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /bad HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        assert!(answers.starts_with("HTTP/1.1 500 "), "{answers}");
+        assert!(answers.contains("\"code\":\"web_panicked\"") && answers.ends_with("hello"), "{answers}");
+        assert!(!answers.contains("oops"), "the words are for the log");
+        let counted = registry.gather()[0]
+            .get_metric()
+            .iter()
+            .any(|metric| metric.get_label()[0].value() == "http request" && metric.get_counter().get_value() == 1.0);
+        assert!(counted);
+        stop(server).await;
+    });
+}

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 
-use rosterd_testkit::{Folder, Process, free_loopback_listener, get, leak_checked_live};
+use rosterd_testkit::{Folder, Process, eventually, free_loopback_listener, get, leak_checked_live, patience};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::process::Signal;
 
 use super::{ended, rosterd};
@@ -80,6 +81,29 @@ fn sighup_reads_the_configuration_again() {
         agent.process.wait_log("cfg_unknown_key").await;
         agent.process.wait_http(&format!("http://{}/sd/b", agent.address())).await;
         assert!(agent.process.stop().await.success());
+    });
+}
+
+#[test]
+fn sigterm_does_not_wait_for_a_reload_that_hangs() {
+    leak_checked_live(async || {
+        let mut agent = Agent::start(&["--shutdown.timeout=1h"]).await;
+        // Whoever reads a pipe waits until somebody writes.
+        std::fs::remove_file(agent.folder.path("prometheus.yml")).expect("it is there");
+        let pipe = agent.folder.path("prometheus.yml");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a folder takes a pipe");
+        agent.process.signal(Signal::HUP);
+        let is_read = || open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
+        let mut writer = None;
+        eventually(patience(), "the configuration is read", || {
+            writer = is_read().ok();
+            writer.is_some()
+        })
+        .await;
+        agent.process.wait_http(&format!("http://{}/-/healthy", agent.address())).await;
+        agent.process.signal(Signal::TERM);
+        assert_eq!(agent.process.wait().await.code(), Some(0), "{}", agent.process.log());
+        drop(writer);
     });
 }
 
