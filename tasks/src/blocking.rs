@@ -4,6 +4,7 @@
 /// is raised here: it is the caller's as if the call had been made in place.
 ///
 /// The call cannot be interrupted: dropping the future leaves it running to its end.
+#[expect(clippy::disallowed_methods, reason = "it is what is called in place of it")]
 pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(call).await {
         Ok(returned) => returned,

@@ -142,7 +142,7 @@ impl Endpoint {
                 Ok(())
             }
         };
-        self.spawn(source);
+        self.begin(source);
         opened.map_err(|error| {
             self.degraded.store(true, Ordering::Relaxed);
             let endpoint = self.config.name.clone();
@@ -154,7 +154,7 @@ impl Endpoint {
     }
 
     /// Its tasks. One that panics begins again; what it was about is in the queue and in the lanes still.
-    fn spawn(&self, source: impl Fn() -> Option<Source> + Clone + Send + 'static) {
+    fn begin(&self, source: impl Fn() -> Option<Source> + Clone + Send + 'static) {
         let (name, stop) = (&*self.config.name, self.stopper.token());
         let (sender, token) = (Arc::clone(&self.sender), stop.clone());
         let send = move || sender::run(Arc::clone(&sender), token.clone());

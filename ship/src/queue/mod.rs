@@ -116,6 +116,7 @@ impl Queue {
             // Nobody may wait any more.
             end.send(()).ok();
         };
+        // supervised: its panics are caught in it, and `ended` tells of its end.
         let started = std::thread::Builder::new().name("rosterd-queue".to_owned()).spawn(run);
         if let Err(source) = started {
             self.shared.lock().gave_up();

@@ -61,7 +61,7 @@ fn what_a_killed_process_had_on_disk_arrives_in_order() {
         let mut next = 0;
         for lines in [1, 20, 3, 7] {
             let task = format!("{} {url} {next}", folder.path().display());
-            next = 1 + tokio::task::spawn_blocking(move || push_and_kill(&task, lines)).await.unwrap();
+            next = 1 + rosterd_tasks::blocking(move || push_and_kill(&task, lines)).await;
         }
         let receiver = RemoteWriteReceiver::start_at(address).await;
         let ship = Ship::of(Some(folder.path()), vec![endpoint("a", &url)]).await;

@@ -1,0 +1,92 @@
+//! The guard of supervision: outside of `tasks`, nothing of rosterd runs whose panic nobody would see.
+//!
+//! The rule for code that is not test code: no bare spawn, no `JoinSet` and no thread, and a `Task` that `Stopper::spawn` gives is
+//! kept under a name: whoever does not wait for it spawns by another rule. What cannot follow says why, in a comment on the line
+//! above: `// supervised: <reason>`. The lints of clippy.toml forbid the bare spawns in all code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MARKER: &str = "// supervised: ";
+/// Put together so that this file may be looked at, too.
+const BARE: [&str; 5] = [
+    concat!("tokio::", "spawn("),
+    concat!("spawn", "_blocking("),
+    concat!("spawn", "_local("),
+    concat!("Join", "Set"),
+    concat!("thread::", "Builder"),
+];
+const SPAWN: &str = concat!(".spawn", "(");
+/// Test code, and what owns the spawns.
+const SKIPPED: [&str; 6] = ["target", "benches", "fuzz", "tests", "testkit", "tasks"];
+
+/// The lines of a file that break the rule. Test code stands at its end.
+fn violations(text: &str) -> Vec<usize> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let (mut excused, mut lines) = (false, Vec::new());
+    for (index, line) in code.lines().enumerate() {
+        let line = line.trim_start();
+        let is_code = !line.starts_with("//");
+        let bare = BARE.iter().any(|call| line.contains(call));
+        if is_code && !excused && (bare || (line.contains(SPAWN) && !is_kept(line))) {
+            lines.push(index + 1);
+        }
+        excused = line.strip_prefix(MARKER).is_some_and(|reason| !reason.trim().is_empty());
+    }
+    lines
+}
+
+/// Whether what is spawned gets a name that says that it is used.
+fn is_kept(line: &str) -> bool {
+    let name = line.strip_prefix("let ").map(|rest| rest.trim_start_matches("mut "));
+    name.is_some_and(|name| name.starts_with(|first: char| first.is_ascii_lowercase()))
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the sources can be read") {
+        let path = entry.expect("the sources can be read").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&&*name) {
+            sources(&path, found);
+        } else if name.ends_with(".rs") && name != "tests.rs" && !name.ends_with("_tests.rs") && name != "crash.rs" {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_spawn_is_supervised() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files = Vec::new();
+    sources(workspace, &mut files);
+    assert!(files.iter().any(|file| file.ends_with("src/web/server.rs")), "the sources are not where they were");
+    let mut found = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(workspace).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        found.extend(violations(&text).iter().map(|line| format!("{}:{line}", name.display())));
+    }
+    assert!(
+        found.is_empty(),
+        "nobody would see a panic of what is spawned here:\n  {}\nspawn through a Stopper by the rule that fits, call \
+         rosterd_tasks::blocking for what blocks, or say why not: {MARKER}<reason>",
+        found.join("\n  ")
+    );
+}
+
+#[test]
+fn the_guard_finds_bare_spawns_and_dropped_tasks_and_nothing_else() {
+    for bare in BARE {
+        assert_eq!(violations(&format!("let x = {bare}work);\n")), [1], "{bare}");
+        assert_eq!(violations(&format!("{MARKER}a thread that is joined\nlet x = {bare}work);\n")), []);
+        assert_eq!(violations(&format!("{MARKER} \nlet x = {bare}work);\n")), [2]);
+        assert_eq!(violations(&format!("//! {bare}\n#[cfg(test)]\nmod tests {{\n{bare}work);\n}}\n")), []);
+    }
+    for dropped in ["", "drop(", "let _task = ", "let _ = ", "Some(_) = "] {
+        assert_eq!(violations(&format!("    {dropped}stopper{SPAWN}name, work);\n")), [1], "{dropped}");
+    }
+    for kept in ["let task = stopper", "let mut task = self.stopper"] {
+        assert_eq!(violations(&format!("    {kept}{SPAWN}name, work);\n")), [], "{kept}");
+    }
+    assert_eq!(violations("stopper.spawn_restarting(name, || work());\n"), []);
+}
