@@ -5,6 +5,7 @@
 //! - [`contract`] checks what every discoverer promises. `examples/check_a_discoverer.rs` is a whole mechanism under it.
 //! - [`fake`] is a mechanism that a test drives through a [`fake::Probe`].
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
+//! - [`Nameserver`] answers and fails as it is told.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`assert_golden`] compares with a file below `testdata/`.
 //! - [`eventually`], [`advance_until`], [`Folder`], [`Process`] and [`Server`] wait for conditions, and hold files and programs.
@@ -31,6 +32,7 @@ mod golden;
 mod groups;
 mod http;
 mod leak;
+mod nameserver;
 mod process;
 mod remote_write;
 mod server;
@@ -41,6 +43,7 @@ pub use golden::assert_golden;
 pub use groups::{addresses, group, groups};
 pub use http::{Received, ScriptedServer, Step, get};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
+pub use nameserver::Nameserver;
 pub use process::{Process, need};
 pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use server::Server;

@@ -1,16 +1,12 @@
 //! What consumers get while a source of a job cannot be read: the others, and what is missing by name.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::Ipv4Addr;
 
-use rosterd_tasks::Stopper;
 use rosterd_testkit::{
-    Folder, Process, ScriptedServer, Step, free_loopback_listener, get, leak_checked_live, patience,
+    Folder, Nameserver, Process, ScriptedServer, Step, free_loopback_listener, get, leak_checked_live, patience,
 };
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::net::UdpSocket;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::rosterd;
@@ -77,52 +73,18 @@ fn configuration(discovery: &str, grace: &str) -> String {
     format!("scrape_configs:\n- job_name: a\n  {discovery}\nrosterd: {{ready_grace_period: {grace}}}\n")
 }
 
-/// A nameserver that has an address for names that begin with `good`, and fails for all others; for all when it is ill.
-struct Nameserver {
-    stopper: Stopper,
-    address: SocketAddr,
-    ill: Arc<AtomicBool>,
-}
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-impl Nameserver {
-    async fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("there is a free port");
-        let (stopper, ill) = (Stopper::new(), Arc::new(AtomicBool::new(false)));
-        let address = socket.local_addr().expect("it is bound");
-        let (stop, is_ill) = (stopper.token().clone(), Arc::clone(&ill));
-        stopper.spawn_expendable("nameserver", async move {
-            let mut query = [0; 512];
-            loop {
-                let (size, from) = tokio::select! {
-                    () = stop.cancelled() => return,
-                    received = socket.recv_from(&mut query) => received.expect("a socket that receives"),
-                };
-                let reply = reply(&query[..size], is_ill.load(Ordering::Relaxed));
-                socket.send_to(&reply, from).await.expect("a socket that sends");
-            }
-        });
-        Self { stopper, address, ill }
-    }
-
-    async fn stop(self) {
-        assert!(self.stopper.stop(patience()).await.is_empty());
-    }
-}
-
-/// An answer with one address, or SERVFAIL.
-fn reply(query: &[u8], is_ill: bool) -> Vec<u8> {
-    let end = 12 + query[12..].iter().position(|byte| *byte == 0).expect("a name ends") + 5;
-    let is_good = query[13..].starts_with(b"good") && !is_ill;
-    let (code, answers) = if is_good { (0x80, 1) } else { (0x82, 0) };
-    let mut reply = [&query[..2], &[0x81, code, 0, 1, 0, answers, 0, 0, 0, 0], &query[12..end]].concat();
-    if is_good {
-        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
-    }
-    reply
+/// A nameserver that knows `good.test` and fails for `bad.test`.
+async fn nameserver() -> Nameserver {
+    let nameserver = Nameserver::start().await;
+    nameserver.knows("good.test", &[ADDRESS]);
+    nameserver.fails("bad.test");
+    nameserver
 }
 
 fn names(nameserver: &Nameserver, names: &str) -> String {
-    let address = nameserver.address;
+    let address = nameserver.address();
     let config = format!("names: [{names}], type: A, port: 9100, nameservers: ['{address}'], refresh_interval: 1s");
     configuration(&format!("dns_sd_configs: [{{{config}}}]"), "1s")
 }
@@ -130,7 +92,7 @@ fn names(nameserver: &Nameserver, names: &str) -> String {
 #[test]
 fn names_that_are_never_answered_leave_the_others() {
     leak_checked_live(async || {
-        let (folder, nameserver) = (Folder::new(), Nameserver::start().await);
+        let (folder, nameserver) = (Folder::new(), nameserver().await);
         folder.write("prometheus.yml", names(&nameserver, "good.test, bad.test, a..x"));
         let mut agent = Agent::start(&folder).await;
         agent.serves(&["192.0.2.1:9100"]).await;
@@ -138,7 +100,7 @@ fn names_that_are_never_answered_leave_the_others() {
         agent.stop().await;
 
         // Also after a restart, when none is answered.
-        nameserver.ill.store(true, Ordering::Relaxed);
+        nameserver.fails("good.test");
         let mut agent = Agent::start(&folder).await;
         agent.serves(&["192.0.2.1:9100"]).await;
         agent.process.wait_log("source cannot be read").await;
@@ -151,7 +113,7 @@ fn names_that_are_never_answered_leave_the_others() {
 #[test]
 fn a_reload_that_adds_a_name_which_is_never_answered_leaves_the_others() {
     leak_checked_live(async || {
-        let (folder, nameserver) = (Folder::new(), Nameserver::start().await);
+        let (folder, nameserver) = (Folder::new(), nameserver().await);
         folder.write("prometheus.yml", names(&nameserver, "good.test"));
         let mut agent = Agent::start(&folder).await;
         agent.serves(&["192.0.2.1:9100"]).await;

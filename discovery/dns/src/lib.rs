@@ -1,7 +1,7 @@
-//! DNS: asks nameservers for the records of names; each name is a group, each record a target.
+//! DNS: asks nameservers for the records of names; each name is a source and a group, each record a target.
 //!
-//! A name that does not exist has no targets. A name that no nameserver gives a usable answer for keeps the targets it
-//! had while the others are updated; until every name was answered once, nothing is reported at all.
+//! A name that does not exist has no targets. A name that no nameserver gives a usable answer for is unread: it keeps the
+//! targets it had, and hides none of the others.
 
 mod config;
 mod discoverer;
