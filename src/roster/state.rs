@@ -196,7 +196,8 @@ impl State {
             let mut turns = Turns::new(&job.pages, self.telling);
             let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
             job.update(&key, provider, &taken.changes, taken.held_changed, &mut work, &mut turns);
-            if taken.presence_changed && !job.former.is_empty() {
+            // What it holds follows from what its own providers miss, and from what the former ones have of that.
+            if (taken.presence_changed && !job.former.is_empty()) || job.former.contains_key(&key) {
                 let former = job.held_of(&job.former, &self.providers);
                 if former != job.former {
                     released = true;

@@ -1,0 +1,145 @@
+//! Discovery, roster and store together, over restarts: whatever is said, fails, is reloaded or crashes, in whatever order,
+//! the roster has the targets that a small model says, and marks those that are held.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
+mod follow; // a reader of steps
+mod model; // what should be
+mod world; // what is
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use rosterd_testkit::leak_checked;
+
+use model::{Content, Use};
+use world::World;
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    /// A source of some data has these targets from now on, or does not exist; nobody has said so yet.
+    Truth { data: u8, source: u8, targets: Option<u8> },
+    /// A source can be read, or cannot; nobody has said so yet.
+    Readable { data: u8, source: u8, is: bool },
+    /// The discoverers of some data say the whole picture, of the sources that can be read.
+    Picture { data: u8 },
+    /// They say how one source is now.
+    Source { data: u8, source: u8 },
+    /// They read again and find all as they said.
+    Unchanged { data: u8 },
+    /// They end with an error and are built again.
+    Fail { data: u8 },
+    /// Each job uses these from now on; a job that uses nothing is not configured.
+    Reload(Vec<Vec<Use>>),
+    /// The process ends in order, and another one begins with these jobs, or the same.
+    Restart(Option<Vec<Vec<Use>>>),
+    /// The process ends at once, and another one begins.
+    Crash,
+    /// The store takes no writes, or does again.
+    Disk { works: bool },
+    /// More time passes than anything has until it counts as overdue.
+    Grace,
+}
+
+fn uses() -> impl Strategy<Value = Vec<Vec<Use>>> {
+    let one = (0..3u8, 0..2u8).prop_map(|(data, revision)| Use { data, revision });
+    prop::collection::vec(prop::collection::vec(one, 0..3), 3)
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let (data, source) = (0..3u8, 0..3u8);
+    prop_oneof![
+        4 => (data.clone(), source.clone(), prop::option::weighted(0.8, 0..4u8))
+            .prop_map(|(data, source, targets)| Event::Truth { data, source, targets }),
+        2 => (data.clone(), source.clone(), any::<bool>())
+            .prop_map(|(data, source, is)| Event::Readable { data, source, is }),
+        4 => data.clone().prop_map(|data| Event::Picture { data }),
+        3 => (data.clone(), source).prop_map(|(data, source)| Event::Source { data, source }),
+        1 => data.clone().prop_map(|data| Event::Unchanged { data }),
+        1 => data.prop_map(|data| Event::Fail { data }),
+        4 => uses().prop_map(Event::Reload),
+        2 => prop::option::of(uses()).prop_map(Event::Restart),
+        1 => Just(Event::Crash),
+        1 => any::<bool>().prop_map(|works| Event::Disk { works }),
+        1 => Just(Event::Grace),
+    ]
+}
+
+/// Plays a history, and compares after each event.
+async fn play(jobs: Vec<Vec<Use>>, events: &[Event]) {
+    let mut world = World::start(jobs).await;
+    world.compare("the start").await;
+    for (number, event) in events.iter().enumerate() {
+        match event {
+            Event::Truth { data, source, targets } => world.truth.set(*data, *source, *targets),
+            Event::Readable { data, source, is } => world.truth.set_readable(*data, *source, *is),
+            Event::Picture { data } => world.say_picture(*data).await,
+            Event::Source { data, source } => world.say_source(*data, *source).await,
+            Event::Unchanged { data } => world.say_unchanged(*data).await,
+            Event::Fail { data } => world.fail(*data).await,
+            Event::Reload(jobs) => world.reload(jobs.clone()).await,
+            Event::Restart(jobs) => world.restart(jobs.clone()).await,
+            Event::Crash => world.crash().await,
+            Event::Disk { works } => world.disk(*works).await,
+            Event::Grace => world.pass_grace().await,
+        }
+        world.compare(&format!("event {number}, {event:?}")).await;
+    }
+    world.end().await;
+}
+
+#[test]
+fn any_history_gives_the_targets_of_the_model() {
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let histories = (uses(), prop::collection::vec(event(), 1..30));
+    let result = runner.run(&histories, |(jobs, events)| {
+        leak_checked(async || play(jobs, &events).await);
+        Ok(())
+    });
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+}
+
+/// A rotated token is another configuration of the same job: what was known goes on while the source is down, over a restart
+/// in the middle, and no other job gets it.
+#[test]
+fn a_replaced_provider_outlives_a_restart_for_its_job_alone() {
+    leak_checked(async || {
+        let (old, new) = (Use { data: 0, revision: 0 }, Use { data: 1, revision: 0 });
+        let mut world = World::start(vec![vec![old], vec![new], Vec::new()]).await;
+        world.truth.set(0, 0, Some(2));
+        world.say_picture(0).await;
+        world.reload(vec![vec![new], vec![new], Vec::new()]).await;
+        assert_eq!((world.held(0).len(), world.held(1).len()), (2, 0));
+        world.crash().await;
+        assert_eq!((world.held(0).len(), world.held(1).len()), (2, 0));
+        world.compare("the restart").await;
+        world.say_picture(1).await;
+        world.compare("the first word of the new provider").await;
+        assert_eq!(world.targets(0), Content::new());
+        world.end().await;
+    });
+}
+
+/// A job holds what a provider that it used before has of a source that its own cannot read. When that one, which another
+/// job goes on using, loses it too, nothing is known of the source: that is not empty.
+#[test]
+fn what_a_held_provider_loses_is_not_known_any_more() {
+    leak_checked(async || {
+        let (new, old) = (Use { data: 0, revision: 0 }, Use { data: 1, revision: 0 });
+        let mut world = World::start(vec![vec![old], vec![old], Vec::new()]).await;
+        world.truth.set(1, 1, Some(1));
+        world.say_picture(1).await;
+        world.reload(vec![vec![new], vec![old], Vec::new()]).await;
+        world.truth.set_readable(0, 1, false);
+        world.say_picture(0).await;
+        world.compare("the new provider could not read the source").await;
+        assert!(world.held(0).len() == 1 && world.is_servable(0));
+        world.truth.set(1, 1, None);
+        world.say_picture(1).await;
+        world.compare("the old provider lost it").await;
+        assert!(world.targets(0).is_empty() && !world.is_servable(0));
+        world.end().await;
+    });
+}

@@ -1,0 +1,324 @@
+//! What should be: the same rules as the roster's, on plain sets, without blocks, steps or stores.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rosterd_discovery::ProviderKey;
+
+/// Which configuration a job uses: those with equal data differ in what does not change the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Use {
+    pub(crate) data: u8,
+    pub(crate) revision: u8,
+}
+
+/// Addresses.
+pub(crate) type Content = BTreeSet<String>;
+/// What each source has.
+pub(crate) type Sources = BTreeMap<String, Content>;
+
+/// What the sources have, whether anybody has said so or not.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    sources: BTreeMap<u8, Sources>,
+    unreadable: BTreeSet<(u8, String)>,
+}
+
+/// The name of a source.
+pub(crate) fn source(number: u8) -> String {
+    format!("source-{number}")
+}
+
+impl Truth {
+    pub(crate) fn set(&mut self, data: u8, number: u8, targets: Option<u8>) {
+        let sources = self.sources.entry(data).or_default();
+        match targets {
+            // Some are found in several sources, some in the sources of several data.
+            Some(targets) => {
+                let address = |target| {
+                    if target == 0 { format!("shared-{number}:1") } else { format!("{data}-{number}-{target}:1") }
+                };
+                drop(sources.insert(source(number), (0..targets).map(address).collect()));
+            }
+            None => drop(sources.remove(&source(number))),
+        }
+    }
+
+    pub(crate) fn set_readable(&mut self, data: u8, number: u8, is: bool) {
+        match is {
+            true => self.unreadable.remove(&(data, source(number))),
+            false => self.unreadable.insert((data, source(number))),
+        };
+    }
+
+    /// The sources that can be read.
+    pub(crate) fn readable(&self, data: u8) -> Sources {
+        let mut sources = self.sources.get(&data).cloned().unwrap_or_default();
+        sources.retain(|source, _| !self.unreadable.contains(&(data, source.clone())));
+        sources
+    }
+
+    /// The sources that cannot.
+    pub(crate) fn unreadable(&self, data: u8) -> BTreeSet<String> {
+        self.unreadable.iter().filter(|(of, _)| *of == data).map(|(_, source)| source.clone()).collect()
+    }
+}
+
+/// What is known of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    Unsynced,
+    Restored,
+    Synced,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Provider {
+    pub(crate) knowledge: Knowledge,
+    pub(crate) sources: Sources,
+    /// Sources that could not be read lately, and whether this process had read them before.
+    pub(crate) unread: BTreeMap<String, bool>,
+    /// Sources that were never read and have nothing stored, and whether they are overdue.
+    pub(crate) missing: BTreeMap<String, bool>,
+    /// Whether it was wanted for longer than the time of grace.
+    pub(crate) overdue: bool,
+    /// The jobs that use or hold it.
+    users: BTreeSet<usize>,
+}
+
+impl Provider {
+    fn unsynced() -> Self {
+        Self {
+            knowledge: Knowledge::Unsynced,
+            sources: Sources::new(),
+            unread: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            overdue: false,
+            users: BTreeSet::new(),
+        }
+    }
+
+    /// The same after a restart, or in the place of another one.
+    fn restored(&self) -> Self {
+        Self { knowledge: Knowledge::Restored, unread: BTreeMap::new(), overdue: false, ..self.clone() }
+    }
+
+    /// Sources of which what is known is from before this process.
+    fn held(&self) -> BTreeSet<&String> {
+        let stays = |source: &&String| self.unread.get(*source) == Some(&false);
+        match self.knowledge {
+            Knowledge::Restored => self.sources.keys().collect(),
+            Knowledge::Unsynced | Knowledge::Synced => self.sources.keys().filter(stays).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Clone)]
+struct Job {
+    providers: Vec<ProviderKey>,
+    /// Providers that it used before and holds, all of them or some sources.
+    former: BTreeMap<ProviderKey, Option<BTreeSet<String>>>,
+}
+
+/// All that is known, in memory and on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) providers: BTreeMap<ProviderKey, Provider>,
+    jobs: BTreeMap<usize, Job>,
+    /// What a reader of the store sees in this process, what waits to be written included.
+    stored: BTreeMap<ProviderKey, Provider>,
+    /// What is written.
+    disk: BTreeMap<ProviderKey, Provider>,
+}
+
+/// What a job should have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) targets: Content,
+    pub(crate) held: Content,
+    pub(crate) servable: bool,
+}
+
+impl Model {
+    /// A new process: what was not stored is forgotten.
+    pub(crate) fn restart(&mut self) {
+        self.providers.clear();
+        self.jobs.clear();
+        self.stored = self.disk.clone();
+    }
+
+    /// What is known waits to be written, and is if that is possible.
+    pub(crate) fn store(&mut self, works: bool) {
+        self.stored = self.providers.clone();
+        self.stored.retain(|_, provider| provider.knowledge != Knowledge::Unsynced);
+        if works {
+            self.disk = self.stored.clone();
+        }
+    }
+
+    pub(crate) fn set_jobs(&mut self, jobs: &BTreeMap<usize, Vec<ProviderKey>>) {
+        let starts = self.jobs.is_empty();
+        let used: BTreeSet<_> = jobs.values().flatten().cloned().collect();
+        let is_twin = |key: &ProviderKey| used.iter().any(|used| used.data() == key.data());
+        let wanted = |provider: &Provider| provider.users.iter().any(|job| jobs.contains_key(job));
+        for (key, stored) in &self.stored {
+            let loads = used.contains(key) || (starts && (is_twin(key) || wanted(stored)));
+            if loads && !self.providers.contains_key(key) {
+                self.providers.insert(key.clone(), stored.restored());
+            }
+        }
+        let before = std::mem::take(&mut self.jobs);
+        for (name, providers) in jobs {
+            let mut former: BTreeMap<ProviderKey, Option<BTreeSet<String>>> = BTreeMap::new();
+            if let Some(job) = before.get(name) {
+                former.extend(job.providers.iter().map(|key| (key.clone(), None)));
+                former.extend(job.former.clone());
+            }
+            if starts {
+                let of_job = self.stored.iter().filter(|(_, stored)| stored.users.contains(name));
+                former.extend(of_job.map(|(key, _)| (key.clone(), None)));
+            }
+            former.retain(|key, _| !providers.contains(key));
+            self.jobs.insert(*name, Job { providers: providers.clone(), former });
+        }
+        let was_used: BTreeSet<_> = before.values().flat_map(|job| job.providers.clone()).collect();
+        for key in &used {
+            let twin = self
+                .providers
+                .iter()
+                .find(|(other, it)| other.data() == key.data() && it.knowledge != Knowledge::Unsynced);
+            let twin = twin.map(|(_, provider)| provider.clone());
+            match self.providers.get_mut(key) {
+                // It was stopped and only held: it begins anew.
+                Some(provider) if !was_used.contains(key) && provider.knowledge == Knowledge::Synced => {
+                    *provider = provider.restored();
+                }
+                Some(_) => {}
+                None => {
+                    let adopted = twin.map(|twin| Provider { missing: BTreeMap::new(), ..twin.restored() });
+                    self.providers.insert(key.clone(), adopted.unwrap_or_else(Provider::unsynced));
+                }
+            }
+        }
+        for (key, provider) in &mut self.providers {
+            if was_used.contains(key) && !used.contains(key) && provider.knowledge == Knowledge::Synced {
+                *provider = provider.restored();
+            }
+        }
+        self.let_go();
+    }
+
+    /// A provider says the whole picture.
+    pub(crate) fn picture(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
+        let Some(provider) = self.providers.get_mut(key) else { return };
+        let first = provider.knowledge != Knowledge::Synced;
+        let known = |source: &String| provider.unread.get(source).copied().unwrap_or(!first);
+        let unread: BTreeMap<_, _> = unreadable.iter().map(|source| (source.clone(), known(source))).collect();
+        let stored = |source: &String| provider.sources.get(source).is_some_and(|content| !content.is_empty());
+        let never = unread.iter().filter(|(source, known)| !**known && !stored(source));
+        let overdue = |source: &String| provider.missing.get(source) == Some(&true) || (first && provider.overdue);
+        let missing = never.map(|(source, _)| (source.clone(), overdue(source))).collect();
+        provider.sources.retain(|source, _| unreadable.contains(source));
+        provider.sources.extend(read.clone());
+        (provider.unread, provider.missing, provider.knowledge) = (unread, missing, Knowledge::Synced);
+        self.let_go();
+    }
+
+    /// A provider that has said its picture says how one source is: what it has, or that it could not be read.
+    pub(crate) fn source(&mut self, key: &ProviderKey, source: &str, content: Option<Content>) {
+        let Some(provider) = self.providers.get_mut(key) else { return };
+        match content {
+            Some(content) => {
+                provider.unread.remove(source);
+                provider.missing.remove(source);
+                provider.sources.insert(source.to_owned(), content);
+            }
+            None => drop(provider.unread.entry(source.to_owned()).or_insert(true)),
+        }
+        self.let_go();
+    }
+
+    /// A provider found all as it had said.
+    pub(crate) fn unchanged(&mut self, key: &ProviderKey) {
+        if let Some(provider) = self.providers.get_mut(key) {
+            provider.unread.retain(|_, known| !*known);
+        }
+    }
+
+    /// All that is waited for is overdue.
+    pub(crate) fn pass_grace(&mut self) {
+        let used: BTreeSet<_> = self.jobs.values().flat_map(|job| job.providers.clone()).collect();
+        for (_, provider) in self.providers.iter_mut().filter(|(key, _)| used.contains(*key)) {
+            provider.overdue = true;
+            provider.missing.values_mut().for_each(|overdue| *overdue = true);
+        }
+    }
+
+    /// Jobs hold only what they need, and what no job uses or holds is forgotten.
+    fn let_go(&mut self) {
+        let providers = &self.providers;
+        for job in self.jobs.values_mut() {
+            let own = || job.providers.iter().filter_map(|key| Some((key, providers.get(key)?)));
+            let knows_nothing = own().any(|(_, provider)| provider.knowledge == Knowledge::Unsynced);
+            let missing: BTreeSet<_> = own().flat_map(|(_, provider)| provider.missing.keys().cloned()).collect();
+            let adopted: Vec<_> = own()
+                .filter(|(_, it)| it.knowledge != Knowledge::Unsynced)
+                .map(|(key, _)| key.data().to_owned())
+                .collect();
+            job.former.retain(|key, only| {
+                let Some(provider) = providers.get(key).filter(|it| it.knowledge != Knowledge::Unsynced) else {
+                    return false;
+                };
+                if adopted.iter().any(|data| data == key.data()) {
+                    return false;
+                }
+                if !knows_nothing {
+                    let has =
+                        |source: &&String| provider.sources.get(*source).is_some_and(|content| !content.is_empty());
+                    *only = Some(missing.iter().filter(has).cloned().collect());
+                }
+                only.as_ref().is_none_or(|only| !only.is_empty())
+            });
+        }
+        for (key, provider) in &mut self.providers {
+            let uses = |job: &Job| job.providers.contains(key) || job.former.contains_key(key);
+            provider.users = self.jobs.iter().filter(|(_, job)| uses(job)).map(|(name, _)| *name).collect();
+        }
+        self.providers.retain(|_, provider| !provider.users.is_empty());
+    }
+
+    /// What a job should have; `None` when it is not configured.
+    pub(crate) fn expected(&self, job: usize) -> Option<Expected> {
+        let job = self.jobs.get(&job)?;
+        let (mut said, mut held) = (Content::new(), Content::new());
+        for provider in job.providers.iter().map(|key| &self.providers[key]) {
+            let from_before = provider.held();
+            for (source, content) in &provider.sources {
+                let into = if from_before.contains(source) { &mut held } else { &mut said };
+                into.extend(content.iter().cloned());
+            }
+        }
+        for (key, only) in &job.former {
+            let sources = self.providers[key].sources.iter();
+            let kept = sources.filter(|(source, _)| only.as_ref().is_none_or(|only| only.contains(*source)));
+            held.extend(kept.flat_map(|(_, content)| content.iter().cloned()));
+        }
+        let own = || job.providers.iter().map(|key| &self.providers[key]);
+        // What a former provider has of a source is known of it.
+        let is_held = |source: &String| job.former.values().flatten().any(|only| only.contains(source));
+        let waits = own().any(|provider| {
+            (provider.knowledge == Knowledge::Unsynced && !provider.overdue)
+                || provider.missing.iter().any(|(source, overdue)| !overdue && !is_held(source))
+        });
+        let is_known = |provider: &Provider| match provider.knowledge {
+            Knowledge::Unsynced => false,
+            Knowledge::Restored => true,
+            Knowledge::Synced => {
+                provider.missing.is_empty() || provider.sources.values().any(|content| !content.is_empty())
+            }
+        };
+        let nothing_known = job.former.is_empty() && !own().any(is_known);
+        let targets = said.union(&held).cloned().collect();
+        held.retain(|address| !said.contains(address));
+        Some(Expected { targets, held, servable: !waits && !nothing_known })
+    }
+}

@@ -1,0 +1,320 @@
+//! What is: a manager with fakes, a roster and a store, in a process that ends and begins again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rosterd::roster::metrics::Metrics;
+use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
+use rosterd::store::{Block, Blocks, BlocksChange, MemoryBlocks, StoreError};
+use rosterd_discovery::{AnyConfig, Environment, Jobs, Manager, Mechanism, ProviderKey, Registry, System};
+use rosterd_model::labels::{ADDRESS, JOB, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
+use rosterd_model::relabel::Rules;
+use rosterd_model::{Labels, Retry, TargetGroup};
+use rosterd_tasks::{Stopper, Supervision};
+use rosterd_testkit::fake::{self, Probe};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::follow::{Follower, shown};
+use crate::model::{Content, Model, Sources, Truth, Use, source};
+
+const GRACE: Duration = Duration::from_secs(24 * 3600);
+/// Long enough for whatever an event sets off, the writing of the store included.
+const SETTLED: Duration = Duration::from_secs(2);
+/// The same when the store has to be tried again.
+const TRIED_AGAIN: Duration = Duration::from_secs(300);
+
+/// A store that can be full, and of which a process that crashed writes nothing any more.
+#[derive(Debug, Clone)]
+struct Disk {
+    blocks: MemoryBlocks,
+    works: Arc<AtomicBool>,
+    crashed: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Blocks for Disk {
+    async fn apply(&self, changes: Vec<BlocksChange>) -> Result<(), StoreError> {
+        if self.crashed.load(Ordering::Relaxed) || !self.works.load(Ordering::Relaxed) {
+            return Err(StoreError::Full { path: "disk".into(), source: std::io::ErrorKind::StorageFull.into() });
+        }
+        self.blocks.apply(changes).await
+    }
+
+    async fn providers(&self) -> Result<Vec<String>, StoreError> {
+        self.blocks.providers().await
+    }
+
+    async fn blocks(&self, provider: &str, from: u64, limit: usize) -> Result<Vec<Block>, StoreError> {
+        self.blocks.blocks(provider, from, limit).await
+    }
+}
+
+/// A process.
+struct Process {
+    manager: Manager,
+    roster: RosterHandle,
+    work: Stopper,
+    disk: Disk,
+    follower: Follower,
+    /// The provider of each configuration in use.
+    providers: BTreeMap<Use, ProviderKey>,
+    /// The configurations whose discoverer has said a picture since it was built.
+    pictured: BTreeSet<Use>,
+}
+
+impl Process {
+    fn start(disk: &Disk) -> Self {
+        let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).unwrap();
+        let (registry, work) = (prometheus::Registry::new(), Stopper::new());
+        let (sink, updates) = mpsc::channel(1);
+        let system = System::new("here", Environment::default());
+        let manager = Manager::new(&mechanisms, &registry, system, sink, &Supervision::default()).unwrap();
+        let disk = Disk { crashed: Arc::default(), ..disk.clone() };
+        let metrics = Metrics::register(&registry).unwrap();
+        let roster = Roster::start(&work, Arc::new(disk.clone()), metrics, Clock::system(), updates);
+        let follower = Follower::of(&roster);
+        Self { manager, roster, work, disk, follower, providers: BTreeMap::new(), pictured: BTreeSet::new() }
+    }
+
+    async fn end(self) {
+        assert_eq!(self.manager.shutdown(soon()).await, [] as [Arc<str>; 0]);
+        assert_eq!(self.work.stop(TRIED_AGAIN).await, [] as [Arc<str>; 0]);
+    }
+}
+
+/// All there is.
+pub(crate) struct World {
+    pub(crate) truth: Truth,
+    model: Model,
+    configs: BTreeMap<Use, (Probe, fake::Config)>,
+    jobs: Vec<Vec<Use>>,
+    disk: Disk,
+    process: Process,
+    settled: Duration,
+}
+
+impl World {
+    pub(crate) async fn start(jobs: Vec<Vec<Use>>) -> Self {
+        let disk = Disk { blocks: MemoryBlocks::new(), works: Arc::new(true.into()), crashed: Arc::default() };
+        let process = Process::start(&disk);
+        let (truth, model, configs) = (Truth::default(), Model::default(), BTreeMap::new());
+        let mut world = Self { truth, model, configs, jobs: Vec::new(), disk, process, settled: SETTLED };
+        world.reload(jobs).await;
+        world
+    }
+
+    /// Takes these jobs into use, as a reload does.
+    pub(crate) async fn reload(&mut self, jobs: Vec<Vec<Use>>) {
+        let mut configured = Jobs::new();
+        let mut uses = BTreeMap::new();
+        for (number, written) in jobs.iter().enumerate().filter(|(_, written)| !written.is_empty()) {
+            let mut once: Vec<Use> = Vec::new();
+            for use_ in written {
+                if !once.contains(use_) {
+                    once.push(*use_);
+                }
+            }
+            let configs = once.iter().map(|use_| Arc::new(self.config(*use_)) as Arc<dyn AnyConfig>).collect();
+            configured.insert(name(number), configs);
+            uses.insert(number, once);
+        }
+        let plan = self.process.manager.plan(&configured);
+        let mut keys = BTreeMap::new();
+        let before = std::mem::take(&mut self.process.providers);
+        for (number, once) in &uses {
+            let of_job = plan.jobs[&name(*number)].clone();
+            assert_eq!(of_job.len(), once.len());
+            self.process.providers.extend(once.iter().copied().zip(of_job.clone()));
+            keys.insert(*number, of_job);
+        }
+        let stays = |use_: &Use| before.contains_key(use_) && self.process.providers.contains_key(use_);
+        self.process.pictured.retain(stays);
+        let specs = keys.iter().map(|(number, providers)| spec(*number, providers.clone()));
+        self.process.roster.set_jobs(specs.collect(), GRACE).await;
+        assert_eq!(self.process.manager.apply(plan, soon()).await.stragglers, [] as [Arc<str>; 0]);
+        self.model.set_jobs(&keys);
+        self.jobs = jobs;
+    }
+
+    fn config(&mut self, use_: Use) -> fake::Config {
+        let made = || {
+            let (probe, config) = fake::mechanism(&format!("data-{}", use_.data));
+            (probe, fake::Config { revision: use_.revision.into(), ..config })
+        };
+        self.configs.entry(use_).or_insert_with(made).1.clone()
+    }
+
+    fn running(&self, data: u8) -> Vec<(Use, ProviderKey)> {
+        let of_data = self.process.providers.iter().filter(|(use_, _)| use_.data == data);
+        of_data.map(|(use_, key)| (*use_, key.clone())).collect()
+    }
+
+    pub(crate) async fn say_picture(&mut self, data: u8) {
+        let (read, unreadable) = (self.truth.readable(data), self.truth.unreadable(data));
+        let unread: Vec<_> = unreadable.iter().map(String::as_str).collect();
+        for (use_, key) in self.running(data) {
+            let probe = &self.configs[&use_].0;
+            match unread.is_empty() {
+                true => probe.everything(groups(&read)).await,
+                false => probe.everything_but(groups(&read), &unread).await,
+            }
+            self.process.pictured.insert(use_);
+            self.model.picture(&key, &read, &unreadable);
+        }
+    }
+
+    pub(crate) async fn say_source(&mut self, data: u8, number: u8) {
+        if self.running(data).iter().any(|(use_, _)| !self.process.pictured.contains(use_)) {
+            return self.say_picture(data).await;
+        }
+        let name = source(number);
+        for (use_, key) in self.running(data) {
+            let probe = &self.configs[&use_].0;
+            if self.truth.unreadable(data).contains(&name) {
+                probe.unread(&[&name]).await;
+                self.model.source(&key, &name, None);
+            } else {
+                let content = self.truth.readable(data).remove(&name).unwrap_or_default();
+                probe.changed(groups(&Sources::from([(name.clone(), content.clone())]))).await;
+                self.model.source(&key, &name, Some(content));
+            }
+        }
+    }
+
+    pub(crate) async fn say_unchanged(&mut self, data: u8) {
+        for (use_, key) in self.running(data) {
+            if self.process.pictured.contains(&use_) {
+                self.configs[&use_].0.unchanged().await;
+                self.model.unchanged(&key);
+            }
+        }
+    }
+
+    pub(crate) async fn fail(&mut self, data: u8) {
+        for (use_, _) in self.running(data) {
+            self.configs[&use_].0.fail(Retry::Backoff).await;
+            self.process.pictured.remove(&use_);
+        }
+    }
+
+    /// Ends the process in order and begins another one.
+    pub(crate) async fn restart(&mut self, jobs: Option<Vec<Vec<Use>>>) {
+        let next = Process::start(&self.disk);
+        std::mem::replace(&mut self.process, next).end().await;
+        self.model.restart();
+        let jobs = jobs.unwrap_or_else(|| self.jobs.clone());
+        self.reload(jobs).await;
+    }
+
+    /// The same, but from now on the old process writes nothing.
+    pub(crate) async fn crash(&mut self) {
+        self.settle().await;
+        self.process.disk.crashed.store(true, Ordering::Relaxed);
+        self.restart(None).await;
+    }
+
+    pub(crate) async fn disk(&mut self, works: bool) {
+        self.disk.works.store(works, Ordering::Relaxed);
+        self.settled = if works { TRIED_AGAIN } else { SETTLED };
+    }
+
+    pub(crate) async fn pass_grace(&mut self) {
+        tokio::time::sleep(GRACE + SETTLED).await;
+        self.model.pass_grace();
+    }
+
+    async fn settle(&mut self) {
+        tokio::time::sleep(self.settled).await;
+        self.settled = SETTLED;
+        self.model.store(self.disk.works.load(Ordering::Relaxed));
+    }
+
+    /// Compares all jobs, as views show them and as steps tell them, with the model.
+    pub(crate) async fn compare(&mut self, after: &str) {
+        self.settle().await;
+        for job in 0..self.jobs.len() {
+            let expected = self.model.expected(job);
+            assert_eq!(
+                self.process.roster.view().job(&name(job)).is_some(),
+                expected.is_some(),
+                "job {job} after {after}"
+            );
+            let Some(expected) = expected else { continue };
+            assert_eq!(self.targets(job), expected.targets, "targets of job {job} after {after}");
+            assert_eq!(self.held(job), expected.held, "held targets of job {job} after {after}");
+            assert_eq!(self.is_servable(job), expected.servable, "whether job {job} is served after {after}");
+        }
+        let view = shown(&self.process.roster.view());
+        assert_eq!(*self.process.follower.catch_up(), view, "what steps told after {after}");
+    }
+
+    /// The addresses that a job has.
+    pub(crate) fn targets(&self, job: usize) -> Content {
+        self.addresses(job, |_| true)
+    }
+
+    /// Those that are held.
+    pub(crate) fn held(&self, job: usize) -> Content {
+        self.addresses(job, |is_held| is_held)
+    }
+
+    /// Whether its list is handed out.
+    pub(crate) fn is_servable(&self, job: usize) -> bool {
+        self.process.roster.view().job(&name(job)).is_some_and(|job| job.servable().is_ok())
+    }
+
+    fn addresses(&self, job: usize, which: impl Fn(bool) -> bool) -> Content {
+        let view = self.process.roster.view();
+        let slots = view.job(&name(job)).into_iter().flat_map(|job| job.targets());
+        let wanted = slots.filter(|slot| which(slot.is_held()));
+        wanted.map(|slot| slot.labels.get(ADDRESS).unwrap().to_owned()).collect()
+    }
+
+    pub(crate) async fn end(self) {
+        self.process.end().await;
+    }
+}
+
+/// When whatever is asked to end has ended.
+fn soon() -> Instant {
+    Instant::now() + TRIED_AGAIN
+}
+
+fn name(job: usize) -> Arc<str> {
+    format!("job-{job}").into()
+}
+
+fn spec(job: usize, providers: Vec<ProviderKey>) -> JobSpec {
+    let defaults = [(JOB, &*name(job)), (SCRAPE_INTERVAL, "1m"), (SCRAPE_TIMEOUT, "10s")];
+    JobSpec {
+        name: name(job),
+        rules: Rules::default(),
+        defaults: defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        interval: "1m".to_owned(),
+        timeout: "10s".to_owned(),
+        params: BTreeMap::new(),
+        limits: Limits::default(),
+        providers,
+    }
+}
+
+/// Sources as groups: two of each that has several targets, and one without targets of one that has none.
+fn groups(sources: &Sources) -> Vec<TargetGroup> {
+    let target = |address: &String| -> Labels { [(ADDRESS, address.as_str())].into_iter().collect() };
+    let of_source = |(source, content): (&String, &Content)| {
+        let (first, rest): (Vec<_>, Vec<_>) = content.iter().enumerate().partition(|(index, _)| *index == 0);
+        let group = |key: &str, part: Vec<(usize, &String)>| TargetGroup {
+            source: source.as_str().into(),
+            key: key.into(),
+            targets: part.into_iter().map(|(_, address)| target(address)).collect(),
+            ..TargetGroup::default()
+        };
+        let more = (!rest.is_empty()).then(|| group("rest", rest));
+        [group("first", first)].into_iter().chain(more).collect::<Vec<_>>()
+    };
+    sources.iter().flat_map(of_source).collect()
+}
