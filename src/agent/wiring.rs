@@ -397,3 +397,6 @@ impl Stores {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
