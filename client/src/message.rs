@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use rosterd_tasks::blocking;
 use tokio::time::Instant;
 use url::Url;
 
@@ -123,6 +124,9 @@ impl Response {
             if read > limit {
                 return Err(ClientError::TooLarge { url: shown(&self.url), limit });
             }
+            if buffer.capacity() - buffer.len() < chunk.len() {
+                grow(buffer, chunk.len()).await;
+            }
             buffer.extend_from_slice(&chunk);
         }
         Ok(())
@@ -134,4 +138,20 @@ impl Response {
         self.read_into(&mut body, limit).await?;
         Ok(body)
     }
+}
+
+/// Copying more than this to a larger place takes milliseconds, or tens of them when the system has to find the memory.
+const LONG_COPY: usize = 4 << 20;
+
+/// Makes room for so many more bytes, and for as many again as there are.
+async fn grow(buffer: &mut Vec<u8>, more: usize) {
+    if buffer.len() <= LONG_COPY {
+        return buffer.reserve(more);
+    }
+    let mut grown = std::mem::take(buffer);
+    *buffer = blocking(move || {
+        grown.reserve(more);
+        grown
+    })
+    .await;
 }
