@@ -75,7 +75,7 @@ impl Context {
         self.status.get()
     }
 
-    /// How often reading failed: a whole read, or one source.
+    /// How often reading failed, as a whole or in part.
     pub fn failures(&self) -> u64 {
         self.metrics.refresh_failures.get()
     }
@@ -93,11 +93,12 @@ impl Context {
                     status.next_try = None;
                 });
             }
-            Outcome::Partial(unread) => {
-                self.metrics.refresh_failures.inc_by(unread);
+            // Counted once however many sources it is: how often reading fails is what alerts ask for.
+            Outcome::Partial => {
+                self.metrics.refresh_failures.inc();
                 self.status.update(|status| status.last_error = None);
             }
-            Outcome::Unread(unread) => self.metrics.refresh_failures.inc_by(unread),
+            Outcome::Unread => self.metrics.refresh_failures.inc(),
         }
     }
 }

@@ -215,18 +215,18 @@ impl Updates {
 pub(crate) enum Outcome {
     /// All that was read could be.
     Success,
-    /// The whole was read, but for so many sources.
-    Partial(u64),
-    /// So many sources could not be read.
-    Unread(u64),
+    /// The whole was read, but for some sources.
+    Partial,
+    /// Some sources could not be read.
+    Unread,
 }
 
 impl Outcome {
     fn of(word: &Word) -> Self {
-        match (word, word.unread().len() as u64) {
-            (Word::Unread(_), count) => Self::Unread(count),
-            (_, 0) => Self::Success,
-            (_, count) => Self::Partial(count),
+        match word {
+            Word::Unread(_) => Self::Unread,
+            word if word.unread().is_empty() => Self::Success,
+            _ => Self::Partial,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rosterd_model::Retry;
 use tokio::time::{Instant, sleep_until};
 
 use super::FileMetrics;
@@ -48,8 +49,14 @@ impl Discoverer for Files {
             self.metrics.watcher_errors.inc_by(now - faults);
             faults = now;
             self.metrics.read_errors.inc_by(found.unread.len() as u64);
-            say(found, &state, std::mem::take(&mut is_first), &up).await?;
-            let retry = state.next_retry().unwrap_or(next).min(next);
+            let retry = if is_first && found.is_hidden() {
+                let wait = schedule.failed(Retry::Backoff);
+                found.unread.iter().for_each(|unread| cx.failed(&unread.error, Some(wait)));
+                Instant::now() + wait
+            } else {
+                say(found, &state, std::mem::take(&mut is_first), &up).await?;
+                state.next_retry().unwrap_or(next).min(next)
+            };
             cx.next_try(retry.saturating_duration_since(Instant::now()));
             look = tokio::select! {
                 biased;
@@ -61,6 +68,7 @@ impl Discoverer for Files {
                         watcher.rearm().await;
                         Look::Everything
                     }
+                    false if is_first => Look::Everything,
                     false => Look::These(state.due(Instant::now())),
                 },
             };
@@ -93,7 +101,7 @@ async fn look_at_files(mut state: State, look: Look, cx: &Context) -> (State, Fo
 
 /// Says what a look found: the first time that is everything but what could not be read, then what changed.
 async fn say(found: Found, state: &State, is_first: bool, up: &Updates) -> Result<(), Stopped> {
-    let Found { groups, unread, all } = found;
+    let Found { groups, unread, all, .. } = found;
     if is_first {
         return up.everything_but(groups, unread).await;
     }

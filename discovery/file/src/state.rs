@@ -36,6 +36,16 @@ pub(super) struct Found {
     pub(super) unread: Vec<Unreadable>,
     /// Whether all files were looked at.
     pub(super) all: bool,
+    /// Whether a directory could not be listed.
+    unlisted: bool,
+}
+
+impl Found {
+    /// Whether nothing is known because a directory cannot be listed. Its files have no names by which they could be unread,
+    /// and a picture without them would take away what is stored of them.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.unlisted && self.groups.is_empty()
+    }
 }
 
 /// All files of one discoverer.
@@ -114,6 +124,7 @@ impl State {
         for (path, source) in expansion.unreadable {
             found.unread.push(Unreadable::new(read::source(&path), FileError::List { path: path.clone(), source }));
             self.unlisted.insert(path);
+            found.unlisted = true;
         }
         found.groups.extend(before.difference(&self.unlisted).map(|path| TargetGroup::gone(read::source(path))));
         paths

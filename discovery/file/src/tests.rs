@@ -38,6 +38,12 @@ struct Running {
 impl Running {
     /// Starts on files of the folder, and waits for the first word.
     async fn start(folder: Folder, files: &[&str], interval: &str) -> Self {
+        let mut running = Self::begin(folder, files, interval);
+        running.hear().await;
+        running
+    }
+
+    fn begin(folder: Folder, files: &[&str], interval: &str) -> Self {
         let files = files.iter().map(PathBuf::from).collect();
         let mut config = Config { files, refresh_interval: interval.parse().unwrap() };
         config.resolve_paths(folder.root());
@@ -55,9 +61,7 @@ impl Running {
         let stopper = Stopper::new();
         let task = stopper.spawn("file/1", discoverer.run(cx.clone(), up));
         let (files, unread) = (BTreeMap::new(), BTreeMap::new());
-        let mut running = Self { folder, words, files, unread, cx, stopper, task, registry };
-        running.hear().await;
-        running
+        Self { folder, words, files, unread, cx, stopper, task, registry }
     }
 
     /// Takes the next word. Returns the files that it names.
@@ -257,12 +261,42 @@ fn files_that_were_never_read_hide_no_other_and_are_named() {
 }
 
 #[test]
+fn of_a_directory_that_cannot_be_listed_nothing_is_said_unless_something_else_is_known() {
+    leak_checked_live(|| async {
+        let folder = Folder::new();
+        // A name that is too long cannot be looked up: neither is it there, nor is it missing.
+        let too_long = "x".repeat(300);
+        symlink(&too_long, folder.path("one")).unwrap();
+        let mut running = Running::begin(folder, &["one/*.json"], NEVER);
+        rosterd_testkit::eventually(DEADLINE, "it fails", || running.cx.failures() > 0).await;
+        assert!(running.words.try_recv().is_err());
+        let report = running.cx.status().worst().expect("the failure is shown").report;
+        assert_eq!(report.code, "sd_file_list", "{report}");
+        running.folder.remove("one");
+        running.folder.write("one/a.json", json(&["a:1"]));
+        running.becomes(&["one/a.json=a:1"]).await;
+        let folder = running.end().await;
+
+        symlink(&too_long, folder.path("other")).unwrap();
+        let mut running = Running::start(folder, &["one/*.json", "other/*.json"], NEVER).await;
+        running.becomes(&["one/a.json=a:1"]).await;
+        assert_eq!(running.unread.keys().collect::<Vec<_>>(), ["other"]);
+        running.folder.remove("other");
+        running.folder.write("other/b.json", json(&["b:1"]));
+        running.becomes(&["one/a.json=a:1", "other/b.json=b:1"]).await;
+        running.fails_with(None).await;
+        running.end().await;
+    });
+}
+
+#[test]
 fn a_look_that_finds_nothing_new_says_so() {
     leak_checked_live(|| async {
         let folder = Folder::new();
         folder.write("a.json", json(&["a:1"]));
         let mut running = Running::start(folder, &["*.json"], "100ms").await;
-        while !matches!(running.words.recv().await, Some(Word::Unchanged)) {}
+        let unchanged = async { while !matches!(running.words.recv().await, Some(Word::Unchanged)) {} };
+        tokio::time::timeout(DEADLINE, unchanged).await.unwrap();
         assert_eq!(running.cx.status().worst(), None);
         running.end().await;
     });
