@@ -74,7 +74,8 @@ fn after_a_failure_of_the_disk_watchers_read_again() {
         let error = error.expect_err("the disk is full");
         assert_eq!(rosterd_model::Coded::code(&error), "store_disk_full", "{error:?}");
         assert!(error.to_string().contains("ledger.redb"), "{error}");
-        assert_eq!(watch.next().await, Some(News::Missed));
+        let told = tokio::time::timeout(rosterd_testkit::patience(), watch.next()).await.expect("it is told");
+        assert_eq!(told, Some(News::Missed));
         (it.fail)(false);
         it.store.apply(transaction(vec![Write::PutWorker(worker("w", None))])).await.unwrap();
         assert!(matches!(watch.next().await, Some(News::Changed { .. })));
