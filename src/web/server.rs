@@ -79,7 +79,7 @@ impl Server {
     }
 
     /// Begins to answer, by the router, after the web configuration has let the request in. A response with a
-    /// [`Problem`](crate::api::Problem) gets its body here.
+    /// [`Problem`](crate::problem::Problem) gets its body here.
     pub fn serve(&mut self, router: Router) {
         let catching = self.connections.supervision().guard("http request");
         let router = router.layer(from_fn_with_state(self.live.clone(), guard));
