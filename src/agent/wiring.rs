@@ -155,7 +155,7 @@ impl Agent {
         let clock = roster::Clock::system();
         let roster = Roster::start(&work, stores.blocks, roster_metrics, clock, received);
         let (outputs, wanted) = watch::channel(None);
-        let publisher = Publisher::start(roster.watch(), &work);
+        let publisher = Publisher::start(&roster, &work);
         let ledger = (stores.ledger, Member::local());
         let files = publisher.statuses();
         let workers = Reconciler::start(ledger, publisher, wanted, reconcile_metrics, &work);

@@ -1,6 +1,6 @@
 //! What others see of the roster: immutable snapshots, one for each job, replaced whole when the job changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
@@ -329,12 +329,6 @@ impl RosterView {
     /// All jobs, by name.
     pub fn jobs(&self) -> impl ExactSizeIterator<Item = &Arc<JobView>> {
         self.jobs.values()
-    }
-
-    /// The names of jobs that came, went or changed since an earlier view, in order. Costs as much as that.
-    pub fn changed_since(&self, earlier: &Self) -> BTreeSet<Arc<str>> {
-        let unshared = self.jobs.unshared(&earlier.jobs, Arc::ptr_eq);
-        unshared.here.into_iter().chain(unshared.there).map(|(name, _)| Arc::clone(name)).collect()
     }
 
     /// What is known of a provider that these jobs use.

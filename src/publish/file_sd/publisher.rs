@@ -13,6 +13,8 @@ use super::status::FileStatuses;
 use super::worker::FileSdWorker;
 use super::write::{Disk, RealDisk};
 use crate::reconcile::{MakeWorker, Worker, WorkerId};
+use crate::roster::RosterHandle;
+use crate::roster::step::{News, Steps};
 use crate::roster::view::RosterView;
 
 /// How many files are written at the same time.
@@ -39,16 +41,16 @@ impl std::fmt::Debug for Publisher {
 
 impl Publisher {
     /// Follows the roster with a task on the stopper.
-    pub fn start(roster: watch::Receiver<Arc<RosterView>>, stopper: &Stopper) -> Self {
+    pub fn start(roster: &RosterHandle, stopper: &Stopper) -> Self {
         Self::on(Arc::new(RealDisk), roster, stopper)
     }
 
-    pub(super) fn on(disk: Arc<dyn Disk>, roster: watch::Receiver<Arc<RosterView>>, stopper: &Stopper) -> Self {
+    pub(super) fn on(disk: Arc<dyn Disk>, roster: &RosterHandle, stopper: &Stopper) -> Self {
         let (statuses, writing) = (FileStatuses::default(), Arc::new(Semaphore::new(CONCURRENT)));
-        let publisher = Self { roster, statuses, disk, writing, readers: Arc::default() };
-        let (mut following, stop) = (publisher.clone(), stopper.token().clone());
-        let seen = Arc::clone(&following.roster.borrow_and_update());
-        stopper.spawn_restarting("file_sd", move || following.clone().wake_readers(Arc::clone(&seen), stop.clone()));
+        let publisher = Self { roster: roster.watch(), statuses, disk, writing, readers: Arc::default() };
+        let (following, roster, stop) = (publisher.clone(), roster.clone(), stopper.token().clone());
+        // What it misses between two beginnings is in the picture that it begins with.
+        stopper.spawn_restarting("file_sd", move || following.clone().wake_readers(roster.steps(), stop.clone()));
         publisher
     }
 
@@ -58,15 +60,16 @@ impl Publisher {
     }
 
     /// Wakes whoever reads a job that changed. The work for it grows with what changed, not with what there is.
-    async fn wake_readers(mut self, mut seen: Arc<RosterView>, stop: CancellationToken) {
-        while let Some(Ok(())) = stop.run_until_cancelled(self.roster.changed()).await {
-            let view = Arc::clone(&self.roster.borrow_and_update());
+    async fn wake_readers(self, mut steps: Steps, stop: CancellationToken) {
+        while let Some(Some(news)) = stop.run_until_cancelled(steps.next()).await {
             let readers = self.readers();
-            for reader in view.changed_since(&seen).iter().filter_map(|job| readers.get(job)).flatten() {
-                reader.notify_one();
+            match news {
+                News::Picture(_) => readers.values().flatten().for_each(|reader| reader.notify_one()),
+                News::Step(step) => {
+                    let woken = step.jobs.iter().filter_map(|job| readers.get(&job.name)).flatten();
+                    woken.for_each(|reader| reader.notify_one());
+                }
             }
-            drop(readers);
-            seen = view;
         }
     }
 

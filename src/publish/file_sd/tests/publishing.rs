@@ -81,7 +81,7 @@ impl Running {
         let roster = Roster::start(&stopper, blocks, metrics, Clock::system(), receiver);
         let (outputs, wanted) = watch::channel(Some(Arc::new(desired(outputs))));
         let disk = Arc::<CountingDisk>::default();
-        let publisher = Publisher::on(disk.clone(), roster.watch(), &stopper);
+        let publisher = Publisher::on(disk.clone(), &roster, &stopper);
         let files = publisher.statuses();
         let metrics = reconcile::metrics::Metrics::register(&registry).unwrap();
         let ledger = (Arc::new(stores.1.clone()) as Arc<dyn Ledger>, Member::local());

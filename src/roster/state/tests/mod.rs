@@ -242,18 +242,6 @@ fn a_restored_provider_that_no_job_uses_counts_no_more() {
 }
 
 #[test]
-fn a_view_tells_which_jobs_changed_since_another_one() {
-    let mut state = State::default();
-    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("b", &["p/2"], "[]"), job("c", &["p/1"], "[]")]), now());
-    let before = state.view();
-    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
-    assert_eq!(state.view().changed_since(&before), BTreeSet::from(["a".into(), "c".into()]));
-    let before = state.view();
-    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("d", &["p/1"], "[]")]), now());
-    assert_eq!(state.view().changed_since(&before), BTreeSet::from(["b".into(), "c".into(), "d".into()]));
-}
-
-#[test]
 fn above_its_target_limit_a_job_is_not_served() {
     let mut state = State::default();
     let mut spec = job("a", &["p/1"], "[]");
