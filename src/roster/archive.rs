@@ -246,10 +246,10 @@ impl Archive {
         let (mut writer, mut id) = (BlockWriter::default(), run.id);
         let (mut written, mut end) = (0, piece);
         for (number, group) in run.groups() {
-            if written >= end {
+            if written >= end || overflows(&writer, group.bytes()) {
                 self.put(id, writer.finish(), changes);
                 id = number;
-                end += piece;
+                end = written + piece;
             }
             writer.push(group, offset(id, number).expect("a run is not longer than a block may be"));
             written += group.bytes().len();
@@ -275,10 +275,14 @@ impl Archive {
         for range in &edits.new {
             let number = self.next;
             self.next += 1;
+            let text = &edits.text[range.clone()];
+            if overflows(&writer, text) {
+                self.put(id, writer.finish(), changes);
+            }
             if writer.is_empty() {
                 id = number;
             }
-            let group = RawGroup::read(&edits.text[range.clone()]).expect("a group is read as it was written");
+            let group = RawGroup::read(text).expect("a group is read as it was written");
             writer.push(group, offset(id, number).expect("a block is closed long before"));
             if writer.size() >= FULL {
                 self.put(id, writer.finish(), changes);
@@ -361,6 +365,12 @@ impl Run {
         self.text.extend(after.text);
         self.shrank = true;
     }
+}
+
+/// Whether a group is too large to come into the block that is being written: who changes one of the groups there would have
+/// to do with all of it.
+fn overflows(writer: &BlockWriter, group: &[u8]) -> bool {
+    !writer.is_empty() && writer.size() + group.len() > LARGEST
 }
 
 /// A number as a block holds it.

@@ -237,3 +237,22 @@ proptest! {
         }
     }
 }
+
+/// A file with very many targets beside one with a few: who changes the few has nothing to do with the many.
+#[test]
+fn a_very_large_group_has_a_block_of_its_own() {
+    let huge = |source: usize| padded(source, 40, FULL / 8);
+    let alone = |archive: &Archive, source: usize| {
+        let block = archive.index[&GroupId::of(&name(source), "")];
+        archive.blocks()[&block].groups().len() == 1
+    };
+    let mut archive = Archive::default();
+    archive.apply(&all([group(0, 1), huge(1), group(2, 1), group(3, 1)]));
+    assert!(alone(&archive, 1) && !alone(&archive, 2));
+    let changes = archive.apply(&some([group(0, 2), group(3, 2)]));
+    assert!(changes.iter().filter_map(|change| change.after.as_ref()).all(|block| block.unpacked_size() < FULL));
+    // One that becomes large moves out.
+    archive.apply(&some([huge(2)]));
+    assert!(alone(&archive, 1) && alone(&archive, 2));
+    assert_eq!(content(&archive).len(), 4);
+}
