@@ -66,25 +66,14 @@ impl Default for Archive {
 }
 
 impl Archive {
-    /// An archive of stored blocks, and what has to be stored anew: blocks of rosterd 0.1 were counted, whatever the
-    /// numbers of their groups.
-    pub(super) fn restore(stored: BTreeMap<BlockId, Arc<Block>>) -> (Self, Vec<BlockChange>) {
-        let mut archive = Self::default();
-        archive.index.reserve(stored.values().map(|block| block.groups().len()).sum());
-        let mut moved = Vec::new();
-        for (was, block) in stored {
-            let id = was.max(archive.next);
-            archive.next = id + u64::from(block.last_offset()) + 1;
-            archive.index.extend(block.groups().iter().map(|head| (head.id, id)));
-            if id != was {
-                moved.push((was, id));
-            }
-            archive.blocks.insert(id, block);
+    /// An archive of stored blocks.
+    pub(super) fn restore(blocks: BTreeMap<BlockId, Arc<Block>>) -> Self {
+        let mut index = HashMap::with_capacity(blocks.values().map(|block| block.groups().len()).sum());
+        for (id, block) in &blocks {
+            index.extend(block.groups().iter().map(|head| (head.id, *id)));
         }
-        let gone = moved.iter().map(|(was, _)| BlockChange { id: *was, after: None });
-        let put = moved.iter().map(|(_, id)| BlockChange { id: *id, after: archive.blocks.get(id).cloned() });
-        let changes = coalesce(gone.chain(put).collect());
-        (archive, changes)
+        let next = blocks.last_key_value().map_or(1, |(id, block)| id + u64::from(block.last_offset()) + 1);
+        Self { blocks, index, next }
     }
 
     /// All blocks, in order.

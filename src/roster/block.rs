@@ -9,9 +9,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// A block is closed when its unpacked groups reach this size; a larger group has a block of its own.
 pub const FULL: usize = 64 * 1024;
 const LEVEL: i32 = 1;
-/// Since version 2 a group has a number, and a key beside its source; before, its key was empty.
+/// The first byte of what is stored. Version 1, in which groups had neither numbers nor keys, goes with the store that had it.
 const VERSION: u8 = 2;
-const KEYLESS: u8 = 1;
 /// What a block may unpack to: a bound against damaged input, far above any real group.
 const LARGEST: usize = 4 << 30;
 
@@ -48,8 +47,8 @@ pub struct GroupHead {
 /// A stored block is damaged or of another version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
-    /// A later rosterd wrote it.
-    #[error("stored block has format {found}, this rosterd reads up to {VERSION}")]
+    /// Another rosterd wrote it.
+    #[error("stored block has format {found}, this rosterd reads {VERSION}")]
     Version {
         /// The version found.
         found: u8,
@@ -93,7 +92,7 @@ impl Block {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BlockError> {
         let damaged = |what| BlockError::Damaged { what };
         let (&version, rest) = bytes.split_first().ok_or(damaged("it is empty"))?;
-        if !matches!(version, KEYLESS | VERSION) {
+        if version != VERSION {
             return Err(BlockError::Version { found: version });
         }
         let (size, packed) = rest.split_first_chunk::<8>().ok_or(damaged("it is cut short"))?;
@@ -102,7 +101,6 @@ impl Block {
             return Err(damaged("its size cannot be true"));
         }
         let text = unpack(packed, size).ok_or(damaged("it does not decompress"))?;
-        let text = if version == KEYLESS { with_keys(&text).ok_or(damaged("a group is cut short"))? } else { text };
         let mut writer = BlockWriter::default();
         let mut reader = Reader(&text);
         while !reader.0.is_empty() {
@@ -110,7 +108,7 @@ impl Block {
             let offset = writer.next.checked_add(u32::try_from(skipped).unwrap_or(u32::MAX));
             writer.push(raw, offset.filter(|offset| *offset < u32::MAX).ok_or(damaged("a number cannot be true"))?);
         }
-        Ok(if version == KEYLESS { writer.finish() } else { writer.head(packed.into(), text.len()) })
+        Ok(writer.head(packed.into(), text.len()))
     }
 
     /// The heads of its groups, in order.
@@ -372,24 +370,6 @@ pub fn encode(group: &TargetGroup, text: &mut Vec<u8>) {
     }
 }
 
-/// Groups of a block without numbers and keys: numbered one after the other, each with an empty key.
-fn with_keys(text: &[u8]) -> Option<Vec<u8>> {
-    let mut keyed = Vec::with_capacity(text.len() + text.len() / 8);
-    let mut reader = Reader(text);
-    while !reader.0.is_empty() {
-        push_length(&mut keyed, 0);
-        push_str(&mut keyed, reader.str()?);
-        push_str(&mut keyed, "");
-        let rest = reader.0;
-        reader.label_list()?;
-        for _ in 0..reader.length()? {
-            reader.label_list()?;
-        }
-        keyed.extend_from_slice(&rest[..rest.len() - reader.0.len()]);
-    }
-    Some(keyed)
-}
-
 fn push_length(text: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {
         text.push((length & 0x7f) as u8 | 0x80);
@@ -533,18 +513,6 @@ mod tests {
         let block = numbered(&groups, &[3, 70_000]);
         assert_eq!(block.groups().iter().map(|head| head.offset).collect::<Vec<_>>(), [3, 70_000]);
         assert_eq!(Block::from_bytes(&block.to_bytes()), Ok(block));
-    }
-
-    #[test]
-    fn a_block_of_the_first_version_has_groups_with_empty_keys() {
-        // Written by rosterd 0.1: `a` with x="1" and two targets, `b` with one.
-        let text = b"\x01a\x04\x01x\x011\x02\x10\x0b__address__\x03h:1\x10\x0b__address__\x03h:2\x01b\x00\x01\x10\x0b__address__\x03h:3";
-        let mut bytes = vec![1];
-        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        bytes.extend(zstd::bulk::compress(text, LEVEL).expect("zstd compresses any bytes"));
-        let read = Block::from_bytes(&bytes).expect("version 1 is read");
-        assert_eq!(read, block(&[group("a", &[("x", "1")], &["h:1", "h:2"]), group("b", &[], &["h:3"])]));
-        assert_eq!(read.to_bytes()[0], VERSION);
     }
 
     #[test]

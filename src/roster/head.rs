@@ -7,9 +7,8 @@ use std::sync::Arc;
 use rosterd_model::{Coded, Priority, Retry};
 use serde::{Deserialize, Serialize};
 
-/// The first byte. Until version 2 there was an empty block in its place, which began with the version of blocks.
+/// The first byte.
 const VERSION: u8 = 2;
-const EMPTY_BLOCK: u8 = 1;
 
 /// What has to be known of a provider after a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +23,8 @@ pub(super) struct Head {
 /// A stored head cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum HeadError {
-    /// A later rosterd wrote it.
-    #[error("what is stored of the provider has format {found}, this rosterd reads up to {VERSION}")]
+    /// Another rosterd wrote it.
+    #[error("what is stored of the provider has format {found}, this rosterd reads {VERSION}")]
     Version {
         /// The version found.
         found: u8,
@@ -63,7 +62,6 @@ impl Head {
     /// A head from its form in the store.
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, HeadError> {
         match bytes.split_first() {
-            Some((&EMPTY_BLOCK, _)) => Ok(Self::default()),
             Some((&VERSION, json)) => serde_json::from_slice(json).map_err(|_| HeadError::Damaged),
             Some((&found, _)) => Err(HeadError::Version { found }),
             None => Err(HeadError::Damaged),
@@ -76,10 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stored_form_comes_back_whole_and_the_one_before_is_read() {
+    fn the_stored_form_comes_back_whole_and_another_is_refused() {
         let head = Head { jobs: ["a".into()].into(), missing: [("x".into(), true)].into() };
         assert_eq!(Head::from_bytes(&head.to_bytes()), Ok(head));
-        assert_eq!(Head::from_bytes(&[EMPTY_BLOCK, 0, 0]), Ok(Head::default()));
         let codes =
             [&[][..], &[VERSION, b'{'], &[9]].map(|bytes| Head::from_bytes(bytes).map_err(|error| error.code()));
         assert_eq!(codes, [Err("roster_head_damaged"), Err("roster_head_damaged"), Err("roster_head_version")]);

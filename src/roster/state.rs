@@ -237,13 +237,18 @@ impl State {
         stored: &[Stored],
         now: Now,
     ) -> BTreeMap<Arc<str>, BTreeMap<ProviderKey, Former>> {
-        let fresh = Former::all(Hold { reason: HoldReason::Replaced, since: now.wall });
+        let hold = Hold { reason: HoldReason::Replaced, since: now.wall };
         let of = |spec: &JobSpec| {
             let mut former = BTreeMap::new();
             if let Some(job) = self.jobs.get(&spec.name) {
+                let new = || spec.providers.iter().filter(|key| !job.spec.providers.contains(key));
+                let fresh = Former::all(hold, new());
                 former.extend(job.spec.providers.iter().map(|key| (key.clone(), fresh.clone())));
-                former.extend(job.former.iter().map(|(key, former)| (key.clone(), former.clone())));
+                let still = |former: &Former| former.clone().after_reload(&spec.providers, new());
+                former.extend(job.former.iter().map(|(key, former)| (key.clone(), still(former))));
             }
+            // Which of them came in its place is not known any more.
+            let fresh = Former::all(hold, &spec.providers);
             let before = stored.iter().filter(|stored| stored.head.jobs.contains(&spec.name));
             former.extend(before.map(|stored| (stored.key.clone(), fresh.clone())));
             former.retain(|key, _| !spec.providers.contains(key));
@@ -256,9 +261,7 @@ impl State {
     fn set_providers(&mut self, specs: &[JobSpec], stored: Vec<Stored>, now: Now, effect: &mut Effect) {
         let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
         for Stored { key, head, blocks } in stored {
-            let (provider, moved) = Provider::restored(blocks, Some(head), now);
-            effect.blocks.extend(moved.into_iter().map(|change| (key.clone(), change.id, change.after)));
-            self.providers.entry(key).or_insert(provider);
+            self.providers.entry(key).or_insert_with(|| Provider::restored(blocks, Some(head), now));
         }
         for key in &used {
             if self.providers.contains_key(key) {
@@ -272,9 +275,9 @@ impl State {
                 Some((_, twin)) => {
                     // What is stored under its own key could not be read.
                     effect.forgotten.push(key.clone());
-                    let blocks = twin.archive.blocks().clone();
-                    effect.blocks.extend(blocks.iter().map(|(id, block)| (key.clone(), *id, Some(Arc::clone(block)))));
-                    Provider::restored(blocks, None, now).0
+                    let blocks = twin.archive.blocks().iter();
+                    effect.blocks.extend(blocks.map(|(id, block)| (key.clone(), *id, Some(Arc::clone(block)))));
+                    Provider::adopting(twin, now)
                 }
                 None => Provider::unsynced(now),
             };

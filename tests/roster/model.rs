@@ -115,8 +115,16 @@ impl Provider {
 #[derive(Debug, Default, Clone)]
 struct Job {
     providers: Vec<ProviderKey>,
-    /// Providers that it used before and holds, all of them or some sources.
-    former: BTreeMap<ProviderKey, Option<BTreeSet<String>>>,
+    /// Providers that it used before and holds.
+    former: BTreeMap<ProviderKey, Former>,
+}
+
+#[derive(Debug, Clone)]
+struct Former {
+    /// What came in its place.
+    awaited: BTreeSet<ProviderKey>,
+    /// These sources alone.
+    only: Option<BTreeSet<String>>,
 }
 
 /// All that is known, in memory and on disk.
@@ -168,14 +176,22 @@ impl Model {
         }
         let before = std::mem::take(&mut self.jobs);
         for (name, providers) in jobs {
-            let mut former: BTreeMap<ProviderKey, Option<BTreeSet<String>>> = BTreeMap::new();
+            let mut former: BTreeMap<ProviderKey, Former> = BTreeMap::new();
             if let Some(job) = before.get(name) {
-                former.extend(job.providers.iter().map(|key| (key.clone(), None)));
+                let new: BTreeSet<_> = providers.iter().filter(|key| !job.providers.contains(key)).cloned().collect();
+                let replaced = Former { awaited: new.clone(), only: None };
+                former.extend(job.providers.iter().map(|key| (key.clone(), replaced.clone())));
                 former.extend(job.former.clone());
+                for key in job.former.keys() {
+                    let awaited = &mut former.get_mut(key).unwrap().awaited;
+                    awaited.retain(|key| providers.contains(key));
+                    awaited.extend(new.clone());
+                }
             }
             if starts {
                 let of_job = self.stored.iter().filter(|(_, stored)| stored.users.contains(name));
-                former.extend(of_job.map(|(key, _)| (key.clone(), None)));
+                let replaced = Former { awaited: providers.iter().cloned().collect(), only: None };
+                former.extend(of_job.map(|(key, _)| (key.clone(), replaced.clone())));
             }
             former.retain(|key, _| !providers.contains(key));
             self.jobs.insert(*name, Job { providers: providers.clone(), former });
@@ -194,7 +210,7 @@ impl Model {
                 }
                 Some(_) => {}
                 None => {
-                    let adopted = twin.map(|twin| Provider { missing: BTreeMap::new(), ..twin.restored() });
+                    let adopted = twin.map(|twin| twin.restored());
                     self.providers.insert(key.clone(), adopted.unwrap_or_else(Provider::unsynced));
                 }
             }
@@ -258,20 +274,21 @@ impl Model {
         let providers = &self.providers;
         for job in self.jobs.values_mut() {
             let own = || job.providers.iter().filter_map(|key| Some((key, providers.get(key)?)));
-            let knows_nothing = own().any(|(_, provider)| provider.knowledge == Knowledge::Unsynced);
+            let knows_nothing =
+                |key: &ProviderKey| providers.get(key).is_some_and(|it| it.knowledge == Knowledge::Unsynced);
             let missing: BTreeSet<_> = own().flat_map(|(_, provider)| provider.missing.keys().cloned()).collect();
             let adopted: Vec<_> = own()
                 .filter(|(_, it)| it.knowledge != Knowledge::Unsynced)
                 .map(|(key, _)| key.data().to_owned())
                 .collect();
-            job.former.retain(|key, only| {
+            job.former.retain(|key, Former { awaited, only }| {
                 let Some(provider) = providers.get(key).filter(|it| it.knowledge != Knowledge::Unsynced) else {
                     return false;
                 };
                 if adopted.iter().any(|data| data == key.data()) {
                     return false;
                 }
-                if !knows_nothing {
+                if !awaited.iter().any(knows_nothing) {
                     let has =
                         |source: &&String| provider.sources.get(*source).is_some_and(|content| !content.is_empty());
                     *only = Some(missing.iter().filter(has).cloned().collect());
@@ -297,14 +314,16 @@ impl Model {
                 into.extend(content.iter().cloned());
             }
         }
-        for (key, only) in &job.former {
+        for (key, Former { only, .. }) in &job.former {
             let sources = self.providers[key].sources.iter();
             let kept = sources.filter(|(source, _)| only.as_ref().is_none_or(|only| only.contains(*source)));
             held.extend(kept.flat_map(|(_, content)| content.iter().cloned()));
         }
         let own = || job.providers.iter().map(|key| &self.providers[key]);
         // What a former provider has of a source is known of it.
-        let is_held = |source: &String| job.former.values().flatten().any(|only| only.contains(source));
+        let is_held = |source: &String| {
+            job.former.values().any(|former| former.only.as_ref().is_some_and(|only| only.contains(source)))
+        };
         let waits = own().any(|provider| {
             (provider.knowledge == Knowledge::Unsynced && !provider.overdue)
                 || provider.missing.iter().any(|(source, overdue)| !overdue && !is_held(source))

@@ -44,7 +44,9 @@ pub(super) struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Former {
     pub(super) hold: Hold,
-    /// These sources alone: the new provider has reported, but could not read them yet.
+    /// What came in its place. Others that the job had before may be down for long, and say nothing of it in any case.
+    awaited: BTreeSet<ProviderKey>,
+    /// These sources alone: what came in its place has reported, but they could not be read yet.
     only: Option<BTreeSet<SourceId>>,
 }
 
@@ -66,9 +68,26 @@ struct Old {
 }
 
 impl Former {
-    /// All of it.
-    pub(super) fn all(hold: Hold) -> Self {
-        Self { hold, only: None }
+    /// All of it, as these came in its place.
+    pub(super) fn all<'a>(hold: Hold, new: impl IntoIterator<Item = &'a ProviderKey>) -> Self {
+        Self { hold, awaited: new.into_iter().cloned().collect(), only: None }
+    }
+
+    /// The same, after another reload gave the job these providers, some of which are new.
+    pub(super) fn after_reload<'a>(
+        mut self,
+        providers: &[ProviderKey],
+        new: impl IntoIterator<Item = &'a ProviderKey>,
+    ) -> Self {
+        self.awaited.retain(|key| providers.contains(key));
+        self.awaited.extend(new.into_iter().cloned());
+        self
+    }
+
+    /// Whether nothing is known of one that came in its place.
+    fn waits(&self, providers: &Providers) -> bool {
+        let mut awaited = self.awaited.iter().filter_map(|key| providers.get(key));
+        awaited.any(|provider| provider.knowledge == Knowledge::Unsynced)
     }
 
     /// What of a block is held.
@@ -92,8 +111,8 @@ impl Job {
         }
     }
 
-    /// What of the given former providers the job has to hold now: all, as long as nothing is known of one that it has;
-    /// otherwise the sources that these could not read yet.
+    /// What of the given former providers the job has to hold now: all, as long as nothing is known of one that came in its
+    /// place; otherwise the sources that those of the job could not read yet.
     pub(super) fn held_of(
         &self,
         former: &BTreeMap<ProviderKey, Former>,
@@ -107,17 +126,16 @@ impl Job {
         let known = |key: &ProviderKey| {
             providers.get(key).is_some_and(|provider| provider.knowledge != Knowledge::Unsynced) && !adopted(key)
         };
-        let former = former.iter().filter(|(key, _)| known(key));
-        if own().any(|(_, provider)| provider.knowledge == Knowledge::Unsynced) {
-            return former.map(|(key, former)| (key.clone(), former.clone())).collect();
-        }
-        let narrowed = former.filter_map(|(key, former)| {
+        let held = former.iter().filter(|(key, _)| known(key)).filter_map(|(key, former)| {
+            if former.waits(providers) {
+                return Some((key.clone(), former.clone()));
+            }
             let missing = own().filter(|(own, _)| own.mechanism() == key.mechanism());
             let missing: BTreeSet<_> = missing.flat_map(|(_, provider)| provider.missing.keys().copied()).collect();
             let only = providers.get(key)?.archive.which_of(missing);
             (!only.is_empty()).then(|| (key.clone(), Former { only: Some(only), ..former.clone() }))
         });
-        narrowed.collect()
+        held.collect()
     }
 
     /// What of a provider's groups the job holds.

@@ -76,18 +76,20 @@ impl Provider {
         }
     }
 
-    /// A provider of which this was stored, and what of it has to be stored anew.
-    pub(super) fn restored(
-        blocks: BTreeMap<BlockId, Arc<Block>>,
-        head: Option<Head>,
-        now: Now,
-    ) -> (Self, Vec<BlockChange>) {
+    /// A provider of which this was stored.
+    pub(super) fn restored(blocks: BTreeMap<BlockId, Arc<Block>>, head: Option<Head>, now: Now) -> Self {
         let missing = head.iter().flat_map(|head| &head.missing).map(|(name, overdue)| {
             let source = MissingSource { name: Arc::clone(name), wanted: now.instant, overdue: *overdue, report: None };
             (SourceId::of(name), source)
         });
-        let (missing, (archive, moved)) = (missing.collect(), Archive::restore(blocks));
-        (Self { archive, knowledge: Knowledge::Restored, missing, head, ..Self::unsynced(now) }, moved)
+        let (missing, archive) = (missing.collect(), Archive::restore(blocks));
+        Self { archive, knowledge: Knowledge::Restored, missing, head, ..Self::unsynced(now) }
+    }
+
+    /// A provider that begins with what is known of another one, what is missing among it. Nothing of it is stored yet.
+    pub(super) fn adopting(twin: &Self, now: Now) -> Self {
+        let blocks = twin.archive.blocks().clone();
+        Self { head: None, ..Self::restored(blocks, twin.head.clone(), now) }
     }
 
     /// Whether anything is known of its targets, were it that there are none.

@@ -244,3 +244,39 @@ fn what_could_not_be_read_of_the_store_is_not_mixed_with_what_comes() {
     let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
     assert_eq!((effect.forgotten, effect.blocks.len()), (vec![key("p/1")], 1));
 }
+
+#[test]
+fn what_a_provider_that_is_down_has_nothing_to_do_with_is_not_held_for_it() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/down", "p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    state.set_jobs(wanted(vec![job("a", &["p/down", "p/2"], "[]")]), now());
+    assert_eq!(held(&state, "a"), all_held(&["h:1"], Replaced));
+    // Another reload, before anything is known: still that one is awaited, and what came now.
+    state.set_jobs(wanted(vec![job("a", &["p/down", "p/2", "p/3"], "[]")]), now());
+    state.update(update("p/3", vec![], true), now());
+    assert_eq!(held(&state, "a"), all_held(&["h:1"], Replaced));
+    let effect = state.update(update("p/2", vec![group("s", &["h:2"])], true), now());
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:2".to_owned()], vec![]));
+    assert!(effect.forgotten.contains(&key("p/1")));
+    let effect = state.set_jobs(wanted(vec![job("a", &["p/down", "p/3"], "[]")]), now());
+    assert_eq!((instances(&state, "a"), effect.forgotten), (vec![], vec![key("p/2")]), "nothing came in its place");
+}
+
+#[test]
+fn what_is_missing_of_a_provider_is_missing_of_the_one_that_adopts_its_data() {
+    let (mut state, start) = (State::default(), now());
+    state.set_jobs(wanted(vec![job("a", &["p/12"], "[]")]), start);
+    state.update(but(update("p/12", vec![group("s", &["h:1"])], true), &["t"]), start);
+    state.pass(after(start, 300));
+    // Another interval, say. What never answers has had its time.
+    let effect = state.set_jobs(wanted(vec![job("a", &["p/12-2"], "[]")]), after(start, 400));
+    assert_eq!(
+        effect.heads.iter().map(|(key, head)| (key.as_str(), head.missing.len())).collect::<Vec<_>>(),
+        [("p/12-2", 1)]
+    );
+    let told = |state: &State| (view(state, "a").servable(), view(state, "a").missing().len());
+    assert_eq!(told(&state), (Ok(()), 1));
+    state.update(but(update("p/12-2", vec![group("s", &["h:1"])], true), &["t"]), after(start, 401));
+    assert_eq!(told(&state), (Ok(()), 1));
+}
