@@ -6,6 +6,7 @@ use axum::extract::State as Extract;
 use axum::response::Response;
 use http::Uri;
 use rosterd_model::{Builder, Labels, Names};
+use rosterd_tasks::blocking;
 use serde::Serialize;
 
 use super::State;
@@ -44,15 +45,17 @@ pub(super) async fn failed(Extract(state): Extract<Arc<State>>, uri: Uri) -> Res
     let limit = query.count("limit")?.unwrap_or(LISTED);
     let view = state.roster.view();
     let jobs: Vec<_> = match query.get("scrapePool") {
-        Some(pool) => vec![view.job(pool).ok_or_else(|| -> RosterError { unknown_job(&view, pool) })?],
-        None => view.jobs().collect(),
+        Some(pool) => vec![Arc::clone(view.job(pool).ok_or_else(|| -> RosterError { unknown_job(&view, pool) })?)],
+        None => view.jobs().cloned().collect(),
     };
     let failed_target_count = jobs.iter().map(|job| job.counts().failed).sum();
-    let mut failed_targets = Vec::new();
-    for job in jobs {
-        list(job, limit, &mut failed_targets);
-    }
-    Ok(success(FailedTargets { failed_targets, failed_target_count }))
+    // A few among very many, each in a block that has to be unpacked.
+    let failed_targets = blocking(move || {
+        let mut listed = Vec::new();
+        jobs.iter().filter(|job| job.counts().failed > 0).for_each(|job| list(job, limit, &mut listed));
+        listed
+    });
+    Ok(success(FailedTargets { failed_targets: failed_targets.await, failed_target_count }))
 }
 
 fn list(job: &JobView, limit: usize, listed: &mut Vec<FailedTarget>) {

@@ -2,7 +2,6 @@
 //! next one, so a change copies the pages it touches and nothing else. Pure.
 
 use std::any::Any;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -211,13 +210,21 @@ impl Pages {
     /// What changed since an earlier snapshot. Costs as much as that: what both share is not looked at.
     pub fn since(&self, earlier: &Self) -> Difference {
         let unshared = self.pages.unshared(&earlier.pages, Arc::ptr_eq);
-        let labels = |pages: Vec<&'_ (u64, Arc<Page>)>| -> HashSet<Labels> {
-            pages.into_iter().flat_map(|(_, page)| page.labels().cloned()).collect()
-        };
-        let (now, before) = (labels(unshared.here), labels(unshared.there));
-        Difference {
-            added: now.difference(&before).cloned().collect(),
-            removed: before.difference(&now).cloned().collect(),
+        let mut difference = Difference::default();
+        let mut now = unshared.here.into_iter().flat_map(|(_, page)| page.slots()).peekable();
+        let mut before = unshared.there.into_iter().flat_map(|(_, page)| page.slots()).peekable();
+        // Both are in the order of the hash; equal hashes of different labels are rare, and in any order.
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        loop {
+            let next = [now.peek(), before.peek()].into_iter().flatten().map(|slot| slot.fingerprint).min();
+            let Some(fingerprint) = next else { return difference };
+            let equal = |slot: &&Slot| slot.fingerprint == fingerprint;
+            here.extend(std::iter::from_fn(|| now.next_if(equal)).map(|slot| &slot.labels));
+            there.extend(std::iter::from_fn(|| before.next_if(equal)).map(|slot| &slot.labels));
+            difference.added.extend(here.iter().copied().filter(|labels| !there.contains(labels)).cloned());
+            difference.removed.extend(there.iter().copied().filter(|labels| !here.contains(labels)).cloned());
+            here.clear();
+            there.clear();
         }
     }
 

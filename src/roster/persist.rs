@@ -168,9 +168,9 @@ impl Outbox {
         if changes.is_empty() {
             return Ok(());
         }
+        let writes = rosterd_tasks::blocking(move || changes.to_write()).await;
         // Blocks of a provider belong together: all of it at once.
-        let result = store.apply(changes.to_write()).await;
-        drop(changes);
+        let result = store.apply(writes).await;
         let mut queue = self.queue();
         let written = Arc::into_inner(std::mem::take(&mut queue.writing)).expect("reads look at it under the lock");
         if result.is_err() {
