@@ -128,14 +128,14 @@ impl Provider {
 
     /// Takes what it reports: what is stored of a source that could not be read stays until it can.
     pub(super) fn take(&mut self, update: Update, now: Now) -> Taken {
-        let first = self.knowledge != Knowledge::Synced;
+        let (first, whole) = (self.knowledge != Knowledge::Synced, update.whole);
         self.knowledge = Knowledge::Synced;
         let was_read = |name: &Arc<str>| update.unread.get(name).is_none_or(|unread| unread.known);
         let first_read = self.told.iter().filter(|(name, before)| !before.known && was_read(name));
         let edit = Edit {
             replaced: first_read.map(|(name, _)| SourceId::of(name)).collect(),
             unread: update.unread.keys().map(|name| SourceId::of(name)).collect(),
-            whole: update.whole,
+            whole,
             groups: update.groups,
             gone: update.gone,
         };
@@ -145,17 +145,18 @@ impl Provider {
             return Taken { changes, ..Taken::default() };
         }
         let before = (self.missing.clone(), Arc::clone(&self.unread));
-        self.sort_unread(first, now);
+        self.sort_unread(first, whole, now);
         let held_changed = first || before.1 != self.unread;
         Taken { changes, presence_changed: held_changed || before.0 != self.missing, held_changed }
     }
 
     /// Tells of the sources that this process never read which are held and which are missing.
-    fn sort_unread(&mut self, first: bool, now: Now) {
+    fn sort_unread(&mut self, first: bool, whole: bool, now: Now) {
         let never = self.told.iter().filter(|(_, unread)| !unread.known);
         let never: Vec<_> = never.map(|(name, unread)| (SourceId::of(name), name, unread)).collect();
-        // Groups of a source that was never read were there before the first report, or are not there.
-        let stored = match first {
+        // Groups of a source that was never read were there before the whole picture, or are not there. A provider that began
+        // again tells another one, and has forgotten what it had read.
+        let stored = match first || whole {
             true => self.archive.which_of(never.iter().map(|(source, ..)| *source).collect()),
             false => self.unread.keys().copied().collect(),
         };

@@ -50,6 +50,17 @@ fn a_source_that_cannot_be_read_after_a_restart_keeps_its_targets_marked() {
 }
 
 #[test]
+fn a_provider_that_begins_again_keeps_what_it_had_of_a_source_that_it_cannot_read_any_more() {
+    let mut state = restored();
+    state.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), now());
+    state.update(but(update("p/1", vec![group("s", &["h:1"])], true), &["t"]), now());
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (2, all_held(&["h:2"], Unread)));
+    assert_eq!((view(&state, "a").servable(), view(&state, "a").missing()), (Ok(()), &[][..]), "it is known");
+    state.update(update("p/1", vec![group("t", &["h:3"])], false), now());
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned(), "h:3".to_owned()], vec![]));
+}
+
+#[test]
 fn a_source_that_goes_stale_is_not_held() {
     let mut state = restored();
     state.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), now());
