@@ -116,7 +116,8 @@ fn certificates(environment: &Environment) -> CertificateResult {
 
 /// The file and the folders to read.
 fn places(environment: &Environment) -> (Option<PathBuf>, Vec<PathBuf>) {
-    let file = environment.get("SSL_CERT_FILE").map(PathBuf::from);
+    // An empty variable counts as none, as for Go.
+    let file = environment.get("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     let folders = environment.get("SSL_CERT_DIR").unwrap_or_default().split(':').filter(|path| !path.is_empty());
     let folders: Vec<_> = folders.map(PathBuf::from).collect();
     if file.is_some() || !folders.is_empty() {
@@ -159,6 +160,12 @@ mod tests {
     fn a_missing_file_of_the_environment_is_not_replaced_by_that_of_the_system() {
         let environment: Environment = [("SSL_CERT_FILE", "/none")].into_iter().collect();
         assert_eq!(System::new("host", environment).roots().len(), 0);
+    }
+
+    #[test]
+    fn an_empty_variable_leaves_the_places_of_the_system() {
+        let environment: Environment = [("SSL_CERT_FILE", ""), ("SSL_CERT_DIR", "")].into_iter().collect();
+        assert_eq!(places(&environment), places(&Environment::default()));
     }
 
     #[test]
