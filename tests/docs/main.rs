@@ -11,6 +11,7 @@ mod deploy;
 mod discoverer;
 mod keys;
 mod links;
+mod mechanisms;
 mod metrics;
 mod pages;
 mod sources;
