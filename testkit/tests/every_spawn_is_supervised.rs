@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 
 const MARKER: &str = "// supervised: ";
 /// Put together so that this file may be looked at, too.
-const BARE: [&str; 5] = [
+const BARE: [&str; 7] = [
     concat!("tokio::", "spawn("),
     concat!("spawn", "_blocking("),
     concat!("spawn", "_local("),
     concat!("Join", "Set"),
     concat!("thread::", "Builder"),
+    concat!("thread::", "spawn("),
+    concat!("thread::", "scope("),
 ];
 const SPAWN: &str = concat!(".spawn", "(");
 /// Test code, and what owns the spawns.
