@@ -167,13 +167,13 @@ impl Manager {
     }
 
     fn list(&self, jobs: &BTreeMap<Arc<str>, Vec<ProviderKey>>) {
-        let jobs_of = |key: &ProviderKey| {
-            let users = jobs.iter().filter(|(_, keys)| keys.contains(key));
-            users.map(|(job, _)| Arc::clone(job)).collect()
-        };
+        let mut users: BTreeMap<&ProviderKey, Vec<Arc<str>>> = BTreeMap::new();
+        for (job, keys) in jobs {
+            keys.iter().for_each(|key| users.entry(key).or_default().push(Arc::clone(job)));
+        }
         let listed = self.running.iter().map(|(key, running)| Listed {
             key: key.clone(),
-            jobs: jobs_of(key),
+            jobs: users.remove(key).unwrap_or_default(),
             status: running.status.clone(),
         });
         *self.directory.0.lock().unwrap_or_else(PoisonError::into_inner) = listed.collect();
