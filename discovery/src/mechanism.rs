@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosterd_client::{Identity, System};
 use rosterd_model::Problem;
-use rosterd_tasks::Stopper;
+use rosterd_tasks::{Guard, Stopper};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -62,10 +62,12 @@ pub struct Build<'a, C: MechanismConfig> {
     pub provider: &'a str,
     /// The machine, with the environment as the command line saw it. A mechanism looks at no other.
     pub system: &'a System,
+    /// For what reads several sources: a panic in the reading of one is caught, and that one is unread.
+    pub guard: &'a Guard,
 }
 
-/// What the discoverers of one mechanism in one agent share. It is made with the first of them, and its owner is stopped
-/// after the last one has ended.
+/// What the discoverers of one mechanism in one agent share. It is made when the first of them is built, as a part of that:
+/// if it panics, it is tried again. Its owner is stopped after the last one has ended.
 pub trait MechanismShared: Debug + Send + Sync + Sized + 'static {
     /// Makes it. What it spawns belongs to `owner`, which lives as long as the agent.
     fn start(owner: &Stopper, system: &System) -> Self;
@@ -86,6 +88,8 @@ pub struct AnyBuild<'a> {
     pub provider: &'a str,
     /// The machine.
     pub system: &'a System,
+    /// Catches panics in the reading of one source.
+    pub guard: &'a Guard,
 }
 
 /// Metrics that a mechanism registers once.
@@ -171,10 +175,10 @@ impl<C: MechanismConfig> AnyConfig for C {
     }
 
     fn build(&self, cx: AnyBuild<'_>) -> Result<Box<dyn Discoverer>, Error> {
-        let AnyBuild { metrics, shared, provider, system } = cx;
+        let AnyBuild { metrics, shared, provider, system, guard } = cx;
         let metrics = metrics.downcast_ref().expect("the registry hands a mechanism its own metrics");
         let shared = Arc::clone(shared).downcast().expect("the registry hands a mechanism its own shared state");
-        MechanismConfig::build(self, Build { metrics, shared: &shared, provider, system })
+        MechanismConfig::build(self, Build { metrics, shared: &shared, provider, system, guard })
     }
 
     fn equals(&self, other: &dyn AnyConfig) -> bool {

@@ -27,7 +27,8 @@ impl Setup {
 
     fn on(machine: &str) -> Self {
         let system = System::new(machine, Environment::default());
-        let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).expect("one mechanism has one name");
+        let mechanisms = Registry::new([Mechanism::of::<fake::Config>(), Mechanism::of::<stubborn::Config>()], [])
+            .expect("one mechanism has one name");
         let (sink, updates) = mpsc::channel(1);
         let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), system, sink, &Supervision::default())
             .expect("the registry is empty");
@@ -311,6 +312,80 @@ fn a_build_that_panics_costs_that_provider_an_attempt() {
         bad.panic_on_build(false);
         advance_until(2 * MINUTE, || bad.runs() == 1).await;
         assert!(good.is_running());
+        setup.end().await;
+    });
+}
+
+/// A mechanism whose shared state cannot be made the first time.
+mod stubborn {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+    use rosterd_discovery::{
+        Build, Context, Discoverer, Error, Identity, MechanismConfig, MechanismShared, System, Updates,
+    };
+    use rosterd_tasks::Stopper;
+    use serde::{Deserialize, Serialize};
+
+    static TRIED: AtomicBool = AtomicBool::new(false);
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Config;
+
+    #[derive(Debug)]
+    pub(super) struct Shared;
+
+    impl MechanismShared for Shared {
+        fn start(owner: &Stopper, _: &System) -> Self {
+            let stop = owner.token().clone();
+            owner.spawn_expendable("stubborn", async move { stop.cancelled().await });
+            assert!(TRIED.swap(true, Ordering::Relaxed), "not the first time");
+            Self
+        }
+    }
+
+    struct Nothing;
+
+    #[async_trait]
+    impl Discoverer for Nothing {
+        async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+            up.everything(Vec::new()).await?;
+            cx.stop.cancelled().await;
+            Ok(())
+        }
+    }
+
+    impl MechanismConfig for Config {
+        const MECHANISM: &'static str = "stubborn";
+        type Metrics = ();
+        type Shared = Shared;
+
+        fn identity(&self, _: &mut Identity) {}
+
+        fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
+            Ok(Box::new(Nothing))
+        }
+    }
+}
+
+#[test]
+fn shared_state_that_panics_while_it_is_made_costs_those_who_need_it_an_attempt() {
+    leak_checked(|| async {
+        let (probe, good) = fake::mechanism("good");
+        let mut setup = Setup::new();
+        let jobs: Jobs = [
+            (Arc::from("one"), vec![Arc::new(stubborn::Config) as Arc<dyn AnyConfig>]),
+            (Arc::from("two"), vec![Arc::new(good) as Arc<dyn AnyConfig>]),
+        ]
+        .into();
+        let plan = setup.manager.plan(&jobs);
+        setup.manager.apply(plan, Instant::now() + PATIENCE).await;
+        probe.wait_runs(1).await;
+        probe.everything(Vec::new()).await;
+        assert_eq!(setup.next().await.provider.mechanism(), "fake");
+        let failing = provider(&setup, 1).status.last_error.expect("the panic is told").report;
+        assert!(failing.code == "sd_panicked" && failing.to_string().contains("not the first time"), "{failing}");
+        assert_eq!(setup.next().await.provider.mechanism(), "stubborn", "the next attempt makes it");
         setup.end().await;
     });
 }

@@ -34,8 +34,7 @@ fn the_crate_of_the_page_compiles_and_discovers() {
     crate_.write("targets.txt", "rack-1 a:9100\nrack-2 b:9100\n");
 
     let patch = |(name, folder): (&str, &str)| format!("{name} = {{ path = {:?} }}\n", root().join(folder));
-    let crates =
-        [("rosterd", ""), ("rosterd-config", "config"), ("rosterd-discovery", "discovery"), ("rosterd-model", "model")];
+    let crates = [("rosterd", ""), ("rosterd-discovery", "discovery"), ("rosterd-model", "model")];
     let patches: String = crates.map(patch).concat();
     // The same versions and settings as here, so that what is compiled already is used again.
     let profiles = "[profile.dev]\ndebug = \"line-tables-only\"\n[profile.dev.package.\"*\"]\ndebug = false\n";

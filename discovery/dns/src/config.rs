@@ -84,7 +84,7 @@ impl MechanismConfig for DnsConfig {
             [] => Source::system(),
             servers => Source::servers(servers.iter().map(|server| server.0).collect()),
         };
-        Ok(Polling::boxed(Dns::new(self, source, cx.metrics.clone()), self.refresh_interval.into()))
+        Ok(Polling::boxed(Dns::new(self, source, cx.metrics.clone(), cx.guard.clone()), self.refresh_interval.into()))
     }
 }
 

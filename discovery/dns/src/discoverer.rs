@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use hickory_proto::rr::{Record, RecordType};
-use rosterd_model::Names;
+use rosterd_model::{Names, TargetGroup};
+use rosterd_tasks::Guard;
 
 use super::config::DnsConfig;
 use super::error::{DnsError, LookupError};
@@ -29,10 +30,12 @@ pub(super) struct Dns {
     metrics: DnsMetrics,
     queries: Vec<Arc<str>>,
     names: Names,
+    /// A panic over one name is a failure of that name.
+    guard: Guard,
 }
 
 impl Dns {
-    pub(super) fn new(config: &DnsConfig, source: Source, metrics: DnsMetrics) -> Self {
+    pub(super) fn new(config: &DnsConfig, source: Source, metrics: DnsMetrics, guard: Guard) -> Self {
         let mut seen = HashSet::new();
         let names = config.names.iter().filter(|name| seen.insert(name.as_str()));
         Self {
@@ -42,13 +45,14 @@ impl Dns {
             metrics,
             queries: names.map(|name| name.as_str().into()).collect(),
             names: Names::new(),
+            guard,
         }
     }
 
     /// What was found for each name, in their order.
     async fn look_up(&self, settings: &Settings) -> Vec<Looked> {
         futures_util::stream::iter(self.queries.clone())
-            .map(|name| async move { lookup(settings, &name, self.kind).await })
+            .map(|name| async move { self.guard.run(&name, lookup(settings, &name, self.kind)).await? })
             .buffered(CONCURRENCY)
             .collect()
             .await
@@ -57,10 +61,10 @@ impl Dns {
     /// The groups of names that were answered, also with nothing, and the names that were not.
     fn learn(&mut self, found: Vec<Looked>) -> Reading {
         let (mut groups, mut unread) = (Vec::with_capacity(found.len()), Vec::new());
-        for (name, found) in self.queries.iter().zip(found) {
+        for (name, found) in self.queries.clone().iter().zip(found) {
             self.metrics.lookups.inc();
-            match found {
-                Ok(answers) => groups.push(records::group(name, self.port, &answers, &mut self.names)),
+            match found.and_then(|answers| self.group(name, &answers)) {
+                Ok(group) => groups.push(group),
                 Err(source) => {
                     self.metrics.lookup_failures.inc();
                     unread.push(Unreadable::new(Arc::clone(name), DnsError::Lookup { name: (&**name).into(), source }));
@@ -68,6 +72,11 @@ impl Dns {
             }
         }
         Reading::EverythingBut(groups, unread)
+    }
+
+    fn group(&mut self, name: &Arc<str>, answers: &[Record]) -> Result<TargetGroup, LookupError> {
+        let Self { guard, port, names, .. } = self;
+        Ok(guard.call(name, || records::group(name, *port, answers, names))?)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use rosterd_model::{Coded, Priority};
+use rosterd_tasks::Panicked;
 
 /// A refresh failed, or part of it.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,7 @@ impl Coded for DnsError {
             Self::ResolvConf { .. } => "sd_dns_resolv_conf",
             Self::NoNameserver { .. } => "sd_dns_no_nameserver",
             Self::Lookup { source: LookupError::BadName { .. }, .. } => "sd_dns_bad_name",
+            Self::Lookup { source: LookupError::Panicked { .. }, .. } => "sd_dns_panicked",
             Self::Lookup { .. } => "sd_dns_lookup_failed",
         }
     }
@@ -32,7 +34,9 @@ impl Coded for DnsError {
     fn priority(&self) -> Priority {
         match self {
             Self::ResolvConf { .. } | Self::NoNameserver { .. } => Priority::Operator,
-            Self::Lookup { source: LookupError::BadName { .. }, .. } => Priority::Operator,
+            Self::Lookup { source: LookupError::BadName { .. } | LookupError::Panicked { .. }, .. } => {
+                Priority::Operator
+            }
             Self::Lookup { .. } => Priority::Remote,
         }
     }
@@ -45,6 +49,14 @@ pub(super) enum LookupError {
     BadName { full_name: String, source: hickory_proto::ProtoError },
     #[error("none of {servers} nameservers gave a usable answer for {full_name}")]
     NoAnswer { full_name: String, servers: usize, source: ServerError },
+    #[error("it panicked: {message}")]
+    Panicked { message: String },
+}
+
+impl From<Panicked> for LookupError {
+    fn from(panicked: Panicked) -> Self {
+        Self::Panicked { message: panicked.0 }
+    }
 }
 
 /// One server gave no usable answer.

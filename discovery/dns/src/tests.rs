@@ -10,6 +10,7 @@ use std::time::Duration;
 use hickory_proto::rr::RecordType;
 use rosterd_model::TargetGroup;
 use rosterd_model::labels::ADDRESS;
+use rosterd_tasks::Supervision;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -151,7 +152,8 @@ fn discoverer(settings: Settings, kind: RecordKind, names: &[&str]) -> (Dns, Dns
     let metrics = DnsMetrics::register(&prometheus::Registry::new()).unwrap();
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let config = DnsConfig { names, kind, port: 80, ..DnsConfig::default() };
-    (Dns::new(&config, Source::Fixed(settings), metrics.clone()), metrics)
+    let guard = Supervision::default().guard("source");
+    (Dns::new(&config, Source::Fixed(settings), metrics.clone(), guard), metrics)
 }
 
 /// Looks all names up once: the groups of those that were answered, and the others.
@@ -358,5 +360,18 @@ fn a_failed_name_is_unread_while_the_others_change() {
         };
         let (ended, ()) = timeout(DEADLINE, async { tokio::join!(run, script) }).await.unwrap();
         ended.unwrap();
+    });
+}
+
+#[test]
+fn a_panic_over_one_name_costs_that_name() {
+    leak_checked_live(|| async {
+        // Without a server there is nobody to ask, which the system's settings rule out.
+        let (mut dns, metrics) = discoverer(settings(&[]), RecordKind::A, &["a..x", "web.example.test"]);
+        let (groups, unread) = look_up(&mut dns).await.unwrap();
+        let codes: Vec<_> = unread.iter().map(|unread| (&*unread.source, unread.error.code())).collect();
+        assert_eq!(codes, [("a..x", "sd_dns_bad_name"), ("web.example.test", "sd_dns_panicked")]);
+        assert!(unread[1].error.to_string().contains("at least one server"), "{}", unread[1].error);
+        assert_eq!((groups.len(), metrics.lookup_failures.get()), (0, 2));
     });
 }

@@ -65,7 +65,7 @@ impl MechanismConfig for Config {
     }
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
-        Ok(Box::new(Files::new(self.files.clone(), self.refresh_interval.as_std(), cx.metrics.clone(), &cx.shared.0)))
+        Ok(Box::new(Files::new(self, cx.metrics, &cx.shared.0, cx.guard)))
     }
 }
 

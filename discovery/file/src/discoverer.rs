@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use rosterd_model::Retry;
 use tokio::time::{Instant, sleep_until};
 
-use super::FileMetrics;
 use super::state::{Found, Look, State};
+use super::{Config, FileMetrics};
 use rosterd_discovery::{Context, Discoverer, Error, Stopped, Updates};
-use rosterd_tasks::blocking;
 use rosterd_tasks::watch::{Changes, Inotify, Watcher};
+use rosterd_tasks::{Guard, blocking};
 
 /// Watches files that hold target groups.
 #[derive(Debug)]
@@ -20,11 +20,13 @@ pub(super) struct Files {
     interval: Duration,
     metrics: FileMetrics,
     inotify: Inotify,
+    guard: Guard,
 }
 
 impl Files {
-    pub(super) fn new(patterns: Vec<PathBuf>, interval: Duration, metrics: FileMetrics, inotify: &Inotify) -> Self {
-        Self { patterns, interval, metrics, inotify: inotify.clone() }
+    pub(super) fn new(config: &Config, metrics: &FileMetrics, inotify: &Inotify, guard: &Guard) -> Self {
+        let (patterns, interval) = (config.files.clone(), config.refresh_interval.as_std());
+        Self { patterns, interval, metrics: metrics.clone(), inotify: inotify.clone(), guard: guard.clone() }
     }
 }
 
@@ -34,7 +36,8 @@ impl Discoverer for Files {
         let mut schedule = cx.schedule(self.interval);
         // Watched before they are read, so that no change falls in between.
         let mut watcher = Watcher::new(&self.inotify, &self.patterns).await;
-        let mut state = State::new(self.patterns, self.metrics.clone());
+        let fresh = || State::new(self.patterns.clone(), self.metrics.clone(), self.guard.clone());
+        let mut state = fresh();
         let mut look = Look::Everything;
         let mut next = Instant::now() + schedule.succeeded();
         let mut faults = 0;
@@ -52,6 +55,8 @@ impl Discoverer for Files {
             let retry = if is_first && found.is_hidden() {
                 let wait = schedule.failed(Retry::Backoff);
                 found.unread.iter().for_each(|unread| cx.failed(&unread.error, Some(wait)));
+                // Nothing was said of what this look found: the first picture has it all, so the next look passes over nothing.
+                state = fresh();
                 Instant::now() + wait
             } else {
                 say(found, &state, std::mem::take(&mut is_first), &up).await?;
@@ -68,10 +73,12 @@ impl Discoverer for Files {
                         watcher.rearm().await;
                         Look::Everything
                     }
-                    false if is_first => Look::Everything,
                     false => Look::These(state.due(Instant::now())),
                 },
             };
+            if is_first {
+                look = Look::Everything;
+            }
         }
     }
 }

@@ -40,6 +40,14 @@ pub enum FileError {
         /// What is wrong with it, and where.
         source: DecodeError,
     },
+    /// Reading the file panicked.
+    #[error("reading {} panicked: {message}", path.display())]
+    Panicked {
+        /// The file.
+        path: PathBuf,
+        /// What the panic said.
+        message: String,
+    },
 }
 
 impl FileError {
@@ -56,12 +64,13 @@ impl Coded for FileError {
             Self::Read { .. } => "sd_file_read",
             Self::NotAFile { .. } => "sd_file_not_a_file",
             Self::Malformed { .. } => "sd_file_malformed",
+            Self::Panicked { .. } => "sd_file_panicked",
         }
     }
 
     fn priority(&self) -> Priority {
         match self {
-            Self::List { .. } | Self::Read { .. } | Self::NotAFile { .. } => Priority::Operator,
+            Self::List { .. } | Self::Read { .. } | Self::NotAFile { .. } | Self::Panicked { .. } => Priority::Operator,
             Self::Malformed { .. } => Priority::Remote,
         }
     }

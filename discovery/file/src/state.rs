@@ -13,7 +13,7 @@ use super::FileError;
 use super::metrics::{FileMetrics, Mtime};
 use super::read;
 use rosterd_tasks::files::Stamp;
-use rosterd_tasks::watch;
+use rosterd_tasks::{Guard, watch};
 
 /// The first wait before a file that failed is tried again,
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -48,11 +48,17 @@ impl Found {
     }
 }
 
+/// Reads one file.
+type Read = fn(&Path) -> (Option<Stamp>, Result<Vec<TargetGroup>, FileError>);
+
 /// All files of one discoverer.
 #[derive(Debug)]
 pub(super) struct State {
     patterns: Vec<PathBuf>,
     metrics: FileMetrics,
+    /// Catches panics of `read`.
+    guard: Guard,
+    read: Read,
     files: BTreeMap<PathBuf, Known>,
     /// Directories that could not be listed in the last look at everything.
     unlisted: BTreeSet<PathBuf>,
@@ -75,8 +81,9 @@ struct Failing {
 }
 
 impl State {
-    pub(super) fn new(patterns: Vec<PathBuf>, metrics: FileMetrics) -> Self {
-        Self { patterns, metrics, files: BTreeMap::new(), unlisted: BTreeSet::new() }
+    pub(super) fn new(patterns: Vec<PathBuf>, metrics: FileMetrics, guard: Guard) -> Self {
+        let (files, unlisted) = (BTreeMap::new(), BTreeSet::new());
+        Self { patterns, metrics, guard, read: read::read, files, unlisted }
     }
 
     /// Looks at files and reads those that changed. Ends early when stopped.
@@ -135,7 +142,10 @@ impl State {
             Ok(None) => self.forget(path, found),
             Ok(Some(now)) if self.is_settled(path, &now) => {}
             Ok(Some(_)) => {
-                let (stamp, groups) = read::read(path);
+                let read = self.guard.call(&path.display(), || (self.read)(path));
+                let (stamp, groups) = read.unwrap_or_else(|panicked| {
+                    (None, Err(FileError::Panicked { path: path.to_owned(), message: panicked.0 }))
+                });
                 match groups {
                     Ok(groups) => self.take(path, stamp, groups, found),
                     Err(error) => self.fail(path, stamp, error, found),
@@ -184,5 +194,40 @@ impl State {
         if self.files.remove(path).is_some() {
             found.groups.push(TargetGroup::gone(read::source(path)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+    use rosterd_discovery::MechanismMetrics;
+    use rosterd_model::Coded;
+    use rosterd_tasks::Supervision;
+    use rosterd_testkit::Folder;
+
+    use super::*;
+
+    fn read_or_panic(path: &Path) -> (Option<Stamp>, Result<Vec<TargetGroup>, FileError>) {
+        assert!(!path.ends_with("bad.json"), "what a file");
+        read::read(path)
+    }
+
+    #[test]
+    fn a_file_that_panics_is_unread_and_hides_no_other() {
+        let folder = Folder::new();
+        for name in ["a.json", "bad.json", "c.json"] {
+            folder.write(name, r#"[{"targets": ["a:1"]}]"#);
+        }
+        let (metrics, guard) =
+            (FileMetrics::register(&Registry::new()).unwrap(), Supervision::default().guard("source"));
+        let mut state = State { read: read_or_panic, ..State::new(vec![folder.path("*.json")], metrics, guard) };
+        for _ in 0..2 {
+            let found = state.look(Look::Everything, &CancellationToken::new());
+            let [Unreadable { source, error }] = &*found.unread else { panic!("not one: {:?}", found.unread) };
+            assert_eq!((&**source, error.code()), (&*read::source(&folder.path("bad.json")), "sd_file_panicked"));
+            assert!(error.to_string().ends_with("panicked: what a file"), "{error}");
+            assert!(!state.is_well() && state.next_retry().is_some());
+        }
+        assert!(state.files.keys().eq(&["a.json", "bad.json", "c.json"].map(|name| folder.path(name))));
     }
 }

@@ -12,7 +12,8 @@ use rosterd_discovery::{
     Build, Context, Error, MechanismConfig, MechanismMetrics, MechanismShared, System, Updates, Word,
 };
 use rosterd_model::{Report, TargetGroup};
-use rosterd_tasks::{Stopper, Task};
+use rosterd_tasks::files::Stamp;
+use rosterd_tasks::{Stopper, Supervision, Task};
 use rosterd_testkit::{Folder, leak_checked_live};
 use tokio::sync::mpsc::Receiver;
 
@@ -54,6 +55,7 @@ impl Running {
             shared: &Arc::new(Watches::start(&Stopper::new(), &System::default())),
             provider: "file/1",
             system: &System::default(),
+            guard: &Supervision::default().guard("source"),
         };
         let discoverer = config.build(build).unwrap();
         let cx = Context::detached("file/1");
@@ -285,6 +287,26 @@ fn of_a_directory_that_cannot_be_listed_nothing_is_said_unless_something_else_is
         running.folder.write("other/b.json", json(&["b:1"]));
         running.becomes(&["one/a.json=a:1", "other/b.json=b:1"]).await;
         running.fails_with(None).await;
+        running.end().await;
+    });
+}
+
+#[test]
+fn the_first_word_has_all_that_was_found_before_it_could_be_said() {
+    leak_checked_live(|| async {
+        let folder = Folder::new();
+        symlink("x".repeat(300), folder.path("one")).unwrap();
+        let bad = folder.write("bad.json", "[{");
+        // From now on it is passed over by whoever has read it once.
+        let is_settled = || Stamp::at(&bad).is_ok_and(|stamp| stamp.is_settled_at(&stamp));
+        rosterd_testkit::eventually(DEADLINE, "the file has rested", is_settled).await;
+        let mut running = Running::begin(folder, &["one/*.json", "bad.json", "good.json"], NEVER);
+        rosterd_testkit::eventually(DEADLINE, "it fails", || running.cx.failures() > 0).await;
+        assert!(running.words.try_recv().is_err());
+        running.folder.write("good.json", json(&["a:1"]));
+        running.hear().await;
+        running.becomes(&["good.json=a:1"]).await;
+        assert_eq!(running.unread.keys().collect::<Vec<_>>(), ["bad.json", "one"]);
         running.end().await;
     });
 }

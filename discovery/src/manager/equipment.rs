@@ -3,10 +3,11 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join_all;
 use rosterd_client::System;
-use rosterd_tasks::{Stopper, Supervision};
+use rosterd_tasks::{Guard, Stopper, Supervision};
 use tokio::time::Instant;
 
 use super::supervisor::ManagerError;
@@ -16,36 +17,74 @@ use crate::{AnyBuild, AnyConfig, Discoverer, Error, Mechanism, Registry};
 #[derive(Debug)]
 pub struct Equipment {
     system: System,
-    supervision: Supervision,
+    /// Catches panics in the reading of sources.
+    guard: Guard,
     mechanisms: BTreeMap<&'static str, Equipped>,
 }
 
 #[derive(Debug)]
 struct Equipped {
-    mechanism: Mechanism,
     metrics: Arc<dyn Any + Send + Sync>,
-    shared: Option<Owned>,
+    shared: Shared,
 }
 
-/// Shared state, and the owner of what it has spawned.
-#[derive(Debug)]
-struct Owned {
-    state: Arc<dyn Any + Send + Sync>,
-    owner: Stopper,
+/// What the discoverers of a mechanism share, once the first of them was built. Cloning shares it.
+#[derive(Debug, Clone)]
+struct Shared {
+    mechanism: Mechanism,
+    supervision: Supervision,
+    made: Arc<Mutex<Made>>,
+}
+
+#[derive(Debug, Default)]
+struct Made {
+    state: Option<Arc<dyn Any + Send + Sync>>,
+    /// The owner of what it has spawned, behind those of attempts to make it that panicked.
+    owners: Vec<Stopper>,
+}
+
+impl Shared {
+    /// The state; the first who asks makes it. Should that panic, the next one tries again.
+    fn get(&self, system: &System) -> Arc<dyn Any + Send + Sync> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &made.state {
+            return Arc::clone(state);
+        }
+        made.owners.retain(|failed| {
+            failed.token().cancel();
+            !failed.running().is_empty()
+        });
+        let owner = Stopper::under(&self.supervision);
+        made.owners.push(owner.clone());
+        let state = (self.mechanism.share)(&owner, system);
+        Arc::clone(made.state.insert(state))
+    }
+
+    /// Ends it. Returns the names of tasks that had to be aborted.
+    async fn end(self, deadline: Instant) -> Vec<Arc<str>> {
+        let Made { state, owners } = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let stragglers = join_all(owners.iter().map(|owner| owner.stop_by(deadline))).await.concat();
+        drop(state);
+        stragglers
+    }
 }
 
 /// What one mechanism has. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct Tools {
     metrics: Arc<dyn Any + Send + Sync>,
-    shared: Arc<dyn Any + Send + Sync>,
+    /// None of a mechanism that is not registered.
+    shared: Option<Shared>,
     system: System,
+    guard: Guard,
 }
 
 impl Tools {
-    /// Builds a discoverer of the mechanism.
+    /// Builds a discoverer of the mechanism, and before the first one what they share.
     pub fn build(&self, config: &dyn AnyConfig, provider: &str) -> Result<Box<dyn Discoverer>, Error> {
-        config.build(AnyBuild { metrics: &*self.metrics, shared: &self.shared, provider, system: &self.system })
+        let shared = self.shared.as_ref().map_or_else(|| Arc::new(()) as _, |shared| shared.get(&self.system));
+        let Self { metrics, system, guard, .. } = self;
+        config.build(AnyBuild { metrics: &**metrics, shared: &shared, provider, system, guard })
     }
 }
 
@@ -61,10 +100,12 @@ impl Equipment {
         let equip = |mechanism: &Mechanism| {
             let metrics = (mechanism.register_metrics)(registry)
                 .map_err(|source| ManagerError::Metrics { part: mechanism.name, source })?;
-            Ok((mechanism.name, Equipped { mechanism: *mechanism, metrics: Arc::from(metrics), shared: None }))
+            let made = Arc::default();
+            let shared = Shared { mechanism: *mechanism, supervision: supervision.clone(), made };
+            Ok((mechanism.name, Equipped { metrics: Arc::from(metrics), shared }))
         };
         let mechanisms = mechanisms.iter().map(equip).collect::<Result<_, _>>()?;
-        Ok(Self { system, supervision: supervision.clone(), mechanisms })
+        Ok(Self { system, guard: supervision.guard("source"), mechanisms })
     }
 
     /// The machine.
@@ -72,29 +113,20 @@ impl Equipment {
         &self.system
     }
 
-    /// What a mechanism has; its shared state is made when somebody asks for the first time. One that is not registered
-    /// has neither metrics nor shared state.
-    pub fn of(&mut self, mechanism: &str) -> Tools {
-        let system = self.system.clone();
-        let Some(equipped) = self.mechanisms.get_mut(mechanism) else {
-            return Tools { metrics: Arc::new(()), shared: Arc::new(()), system };
-        };
-        let share = equipped.mechanism.share;
-        let shared = equipped.shared.get_or_insert_with(|| {
-            let owner = Stopper::under(&self.supervision);
-            Owned { state: share(&owner, &system), owner }
-        });
-        Tools { metrics: Arc::clone(&equipped.metrics), shared: Arc::clone(&shared.state), system }
+    /// What a mechanism has. One that is not registered has neither metrics nor shared state.
+    pub fn of(&self, mechanism: &str) -> Tools {
+        let (system, guard) = (self.system.clone(), self.guard.clone());
+        match self.mechanisms.get(mechanism) {
+            Some(Equipped { metrics, shared }) => {
+                Tools { metrics: Arc::clone(metrics), shared: Some(shared.clone()), system, guard }
+            }
+            None => Tools { metrics: Arc::new(()), shared: None, system, guard },
+        }
     }
 
     /// Ends what is shared, all side by side. Returns the names of tasks that had to be aborted.
     pub async fn end(self, deadline: Instant) -> Vec<Arc<str>> {
-        let shared = self.mechanisms.into_values().filter_map(|equipped| equipped.shared);
-        let ends = shared.map(|Owned { state, owner }| async move {
-            let stragglers = owner.stop_by(deadline).await;
-            drop(state);
-            stragglers
-        });
-        futures_util::future::join_all(ends).await.concat()
+        let ends = self.mechanisms.into_values().map(|equipped| equipped.shared.end(deadline));
+        join_all(ends).await.concat()
     }
 }

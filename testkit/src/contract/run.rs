@@ -64,7 +64,7 @@ impl Run {
     async fn with_equipment(config: &dyn AnyConfig, prepare: impl FnOnce(&Updates)) -> Result<Self, Error> {
         let mechanisms = Registry::new([config.registration()], []).expect("one mechanism has one name");
         let metrics = prometheus::Registry::new();
-        let mut equipment = Equipment::new(&mechanisms, &metrics, System::default(), &Supervision::default())
+        let equipment = Equipment::new(&mechanisms, &metrics, System::default(), &Supervision::default())
             .expect("an empty registry takes all names");
         match equipment.of(config.mechanism()).build(config, PROVIDER) {
             Ok(discoverer) => Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) }),
