@@ -1,13 +1,20 @@
 //! Replaces a file atomically: whoever reads it sees the old content or the new, whole, whatever crashes.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::FileSdError;
+
+/// How temporary files end.
+const TEMPORARY: &str = ".rosterd-tmp";
+/// As many bytes as Linux's file systems take for a name.
+const LONGEST_NAME: usize = 255;
 
 /// The steps that can be made to fail, or to hang, in tests.
 pub(super) trait Disk: Send + Sync + 'static {
@@ -56,11 +63,7 @@ pub(super) fn replace(disk: &dyn Disk, path: &Path, pieces: impl Iterator<Item =
     let (folder, name) = (path.parent().ok_or_else(no_name)?, path.file_name().ok_or_else(no_name)?);
     fs::create_dir_all(folder).map_err(|source| FileSdError::Folder { path: folder.to_path_buf(), source })?;
 
-    // Always the same name: what a crash left is replaced by the next write. Its ending keeps it out of `*.json`.
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(".rosterd-tmp");
-    let temporary = folder.join(temporary);
+    let temporary = folder.join(temporary_name(name));
     let written = write_temporary(disk, &temporary, &path, pieces).and_then(|()| disk.rename(&temporary, &path));
     if let Err(source) = written {
         // What cannot be removed either is replaced by the next write.
@@ -71,6 +74,18 @@ pub(super) fn replace(disk: &dyn Disk, path: &Path, pieces: impl Iterator<Item =
         });
     }
     sync_folder(folder).map_err(|source| FileSdError::Write { path, source })
+}
+
+/// Always the same name: what a crash left is replaced by the next write. Its ending keeps it out of `*.json`.
+fn temporary_name(name: &OsStr) -> OsString {
+    let mut temporary = OsString::from(".");
+    if name.len() + 1 + TEMPORARY.len() <= LONGEST_NAME {
+        temporary.push(name);
+    } else {
+        temporary.push(format!("{:032x}", xxh3_128(name.as_encoded_bytes())));
+    }
+    temporary.push(TEMPORARY);
+    temporary
 }
 
 fn write_temporary(

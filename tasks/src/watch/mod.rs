@@ -4,6 +4,7 @@
 mod error; // why files cannot be watched
 mod inbox; // events of the operating system, kept until somebody asks; bounded
 mod inotify; // one instance for many watchers
+mod pattern; // what stands for many names
 mod plan; // paths and patterns -> directories to watch, and what an event in one of them means
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod watcher; // the face of it, which blocks nobody
 
 pub use error::WatchError;
 pub use inotify::Inotify;
+pub use pattern::{BadPattern, check_pattern};
 pub use plan::{Expansion, expand};
 pub use watched::Changes;
 pub use watcher::Watcher;

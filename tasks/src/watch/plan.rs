@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use glob::Pattern;
+use super::pattern::Pattern;
 
 /// As many symbolic links as Linux follows in one path.
 const MOST_LINKS: u32 = 40;
@@ -21,7 +22,8 @@ pub struct Expansion {
     pub unreadable: Vec<(PathBuf, io::Error)>,
 }
 
-/// The files that paths and patterns stand for now. `*`, `?` and `[...]` stand for parts of one path segment.
+/// The files that paths and patterns stand for now. `*`, `?` and `[...]` stand for parts of one path segment, and a
+/// backslash takes what follows it as it is.
 ///
 /// A path without such characters is in the result if it exists, even if it is a symbolic link to nothing.
 pub fn expand(patterns: &[PathBuf]) -> Expansion {
@@ -54,7 +56,10 @@ impl Effect {
 /// Directories by their real paths, without symbolic links, so that none is watched under two names.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) directories: BTreeSet<PathBuf>,
+    directories: BTreeSet<PathBuf>,
+    /// Files that have other names: who writes to one of them by another name, in a directory that nobody watches, is
+    /// noticed by watching the file itself.
+    linked: BTreeSet<PathBuf>,
     pub(super) found: Expansion,
     entries: HashMap<PathBuf, Vec<Entry>>,
     wildcards: HashMap<PathBuf, Vec<Wildcard>>,
@@ -90,6 +95,15 @@ impl Plan {
         plan
     }
 
+    /// What has to be watched.
+    pub(super) fn places(&self) -> impl Iterator<Item = &PathBuf> {
+        self.directories.iter().chain(&self.linked)
+    }
+
+    pub(super) fn has_place(&self, path: &Path) -> bool {
+        self.directories.contains(path) || self.linked.contains(path)
+    }
+
     /// What an event at a real path means.
     pub(super) fn effect(&self, real: &Path) -> Effect {
         let mut effect = Effect::default();
@@ -97,6 +111,8 @@ impl Plan {
         if self.directories.range(real.to_owned()..).next().is_some_and(|next| next.starts_with(real)) {
             (effect.everything, effect.replan) = (true, true);
         }
+        // It may be another file now.
+        effect.replan |= self.linked.contains(real);
         for entry in self.entries.get(real).into_iter().flatten() {
             effect.replan |= entry.passage;
             match &entry.stands_for {
@@ -133,7 +149,10 @@ impl Plan {
         walk.spell(step);
         let entry = walk.real.join(&step.name);
         let kind = match fs::symlink_metadata(&entry) {
-            Ok(found) => found.file_type(),
+            Ok(found) => {
+                self.note_links(&entry, &found);
+                found.file_type()
+            }
             Err(error) => {
                 self.note(walk, &entry, !walk.rest.is_empty());
                 if !is_missing(&error) {
@@ -162,6 +181,13 @@ impl Plan {
         self.entries.entry(entry.to_owned()).or_default().push(Entry { stands_for: walk.stands_for(), passage });
     }
 
+    /// Remembers a file that has other names.
+    fn note_links(&mut self, real: &Path, found: &fs::Metadata) {
+        if has_other_names(found) {
+            self.linked.insert(real.to_owned());
+        }
+    }
+
     /// Goes on to all entries of the directory that match.
     fn spread(&mut self, walk: &Walk, pattern: Pattern) {
         let last = !walk.rest.iter().any(|step| step.written);
@@ -177,6 +203,9 @@ impl Plan {
         for entry in entries.into_iter().filter(|entry| matches(&pattern, &entry.file_name())) {
             let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             if last && !is_link {
+                if let Ok(found) = entry.metadata() {
+                    self.note_links(&walk.real.join(entry.file_name()), &found);
+                }
                 self.found.files.insert(walk.spelled.join(entry.file_name()));
                 continue;
             }
@@ -214,9 +243,9 @@ struct Step {
 
 impl Step {
     fn pattern(&self) -> Option<Pattern> {
-        let name = self.name.to_str().filter(|name| self.written && name.contains(['*', '?', '[']))?;
-        // Go negates a class by `[^`, the crate by `[!`. What is no pattern is taken literally.
-        Pattern::new(&name.replace("[^", "[!")).ok()
+        let name = self.name.to_str().filter(|name| self.written && Pattern::is_in(name))?;
+        // What is no pattern was refused before it came here.
+        Pattern::parse(name).ok()
     }
 }
 
@@ -269,6 +298,11 @@ impl Walk {
         }
         Some(path)
     }
+}
+
+/// Whether a file may be written to by another hard link.
+pub(super) fn has_other_names(found: &fs::Metadata) -> bool {
+    found.is_file() && found.nlink() > 1
 }
 
 fn matches(pattern: &Pattern, name: &OsStr) -> bool {

@@ -83,6 +83,29 @@ fn a_written_file_is_told_and_no_other() {
 }
 
 #[test]
+fn a_file_is_told_that_was_written_by_another_of_its_names() {
+    leak_checked_live(|| async {
+        let (place, other) = (Place::new(), Place::new());
+        for (name, pattern) in [("a.yml", "a.yml"), ("b.json", "*.json")] {
+            place.write(name, "1");
+            fs::hard_link(place.path(name), other.path(name)).unwrap();
+            let mut watcher = place.watch(&[pattern]).await;
+            other.write(name, "2");
+            place.reads(&mut watcher, name, Some("2")).await;
+            // Once it is another file, the names have nothing to do with each other.
+            fs::remove_file(place.path(name)).unwrap();
+            place.write(name, "3");
+            place.reads(&mut watcher, name, Some("3")).await;
+            fs::remove_file(place.path(name)).unwrap();
+            fs::hard_link(other.path(name), place.path(name)).unwrap();
+            place.reads(&mut watcher, name, Some("2")).await;
+            other.write(name, "4");
+            place.reads(&mut watcher, name, Some("4")).await;
+        }
+    });
+}
+
+#[test]
 fn an_atomic_rename_is_told() {
     leak_checked_live(|| async {
         let place = Place::new();

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::WatchError;
 use super::inbox::{Inbox, Touch};
 use super::inotify::{Identity, Inotify};
-use super::plan::{Effect, Plan};
+use super::plan::{Effect, Plan, has_other_names};
 
 /// A change is told when nothing more happened to it for this long,
 const QUIET: Duration = Duration::from_millis(5);
@@ -41,7 +41,7 @@ pub(super) struct Watched {
     patterns: Vec<PathBuf>,
     plan: Plan,
     inotify: Inotify,
-    /// Watched directories, and which ones they were.
+    /// Watched directories, and files with other names, and which ones they were.
     armed: BTreeMap<PathBuf, Identity>,
     inbox: Arc<Inbox>,
     pending: BTreeMap<PathBuf, Pending>,
@@ -138,7 +138,8 @@ impl Watched {
     pub(super) fn pend(&mut self, real: &Path, open: bool, now: Instant) {
         let mut effect = self.plan.effect(real);
         if !effect.is_none() {
-            effect.replan |= real.is_symlink();
+            effect.replan |=
+                fs::symlink_metadata(real).is_ok_and(|found| found.is_symlink() || has_other_names(&found));
             self.remember(real, effect, open, now);
         }
     }
@@ -206,9 +207,9 @@ impl Watched {
     /// Watches what the plan asks for and nothing else. Returns how many directories are watched that were not before:
     /// something may have changed in them after the plan was made.
     fn follow_plan(&mut self) -> usize {
-        let gone: Vec<_> = self.armed.keys().filter(|armed| !self.plan.directories.contains(*armed)).cloned().collect();
+        let gone: Vec<_> = self.armed.keys().filter(|armed| !self.plan.has_place(armed)).cloned().collect();
         gone.iter().for_each(|directory| self.disarm(directory));
-        let wanted: Vec<_> = self.plan.directories.iter().cloned().collect();
+        let wanted: Vec<_> = self.plan.places().cloned().collect();
         wanted.into_iter().filter(|directory| self.arm_one(directory)).count()
     }
 

@@ -48,6 +48,17 @@ fn permissions_and_symbolic_links_stay() {
 }
 
 #[test]
+fn a_name_may_be_as_long_as_the_file_system_takes_it() {
+    let folder = Folder::new();
+    for length in [236, 243, 244, 255] {
+        let path = folder.path(&"n".repeat(length));
+        replace(&RealDisk, &path, pieces(&["x"])).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "x", "{length}");
+    }
+    assert_eq!(names(folder.root()).len(), 4, "no temporary file is left");
+}
+
+#[test]
 fn a_folder_is_refused_for_good() {
     let folder = Folder::new();
     let error = replace(&RealDisk, folder.root(), pieces(&["x"])).expect_err("it is a folder");
