@@ -105,7 +105,7 @@ fn check_oauth2(oauth2: &OAuth2, found: &mut Problems) {
         None => found.add("oauth2.token_url", MISSING, "oauth2 token_url must be configured"),
         Some(Ok(url)) if matches!(url.scheme(), "http" | "https") => {}
         Some(Ok(_)) => found.add("oauth2.token_url", INVALID, "the URL scheme must be 'http' or 'https'"),
-        Some(Err(error)) => found.add("oauth2.token_url", INVALID, format!("not a URL: {error}")),
+        Some(Err(error)) => found.add("oauth2.token_url", INVALID, error.to_string()),
     }
     let (inline, file) = (&oauth2.client_secret, &oauth2.client_secret_file);
     found.at_most_one("oauth2", &[("client_secret", !inline.is_empty()), ("client_secret_file", is_set(file))]);
@@ -173,7 +173,7 @@ fn check_proxy(proxy: ProxySettings<'_>, prefix: &str, found: &mut Problems) {
         found.add(format!("{prefix}no_proxy"), MISSING, message);
     }
     match url {
-        Some(Err(error)) => found.add(format!("{prefix}proxy_url"), INVALID, format!("not a URL: {error}")),
+        Some(Err(error)) => found.add(format!("{prefix}proxy_url"), INVALID, error.to_string()),
         Some(Ok(url)) if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") => {
             let message = "the URL scheme must be 'http', 'https', 'socks5' or 'socks5h'";
             found.add(format!("{prefix}proxy_url"), INVALID, message);

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rosterd_model::Secret;
+use rosterd_model::{Problem, Secret};
 use rosterd_tasks::files::resolve;
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use crate::embed::unset;
 use crate::error::shown_text;
+use crate::url::{UrlError, parse_url};
+
+/// The code of a file that is named and cannot be read.
+const UNREADABLE: &str = "cfg_unreadable";
 
 /// How an HTTP client authenticates and connects.
 ///
@@ -80,21 +84,44 @@ impl Default for HttpClientConfig {
 impl HttpClientConfig {
     /// Makes relative paths absolute; `base` is the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
+        self.each_file(&mut |_, file| resolve(base, file));
+    }
+
+    /// The files that are named and cannot be read.
+    pub fn examine(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        self.clone().each_file(&mut |key, file| {
+            if !file.as_os_str().is_empty()
+                && let Err(error) = std::fs::read(&file)
+            {
+                let message = format!("cannot read {}: {error}", file.display());
+                found.push(Problem::new(key, UNREADABLE, message));
+            }
+        });
+        found
+    }
+
+    /// Visits the files that the settings name, each with its key.
+    fn each_file(&mut self, visit: &mut dyn FnMut(&str, &mut PathBuf)) {
         if let Some(auth) = &mut self.basic_auth {
-            resolve(base, &mut auth.username_file);
-            resolve(base, &mut auth.password_file);
+            visit("basic_auth.username_file", &mut auth.username_file);
+            visit("basic_auth.password_file", &mut auth.password_file);
         }
         if let Some(authorization) = &mut self.authorization {
-            resolve(base, &mut authorization.credentials_file);
+            visit("authorization.credentials_file", &mut authorization.credentials_file);
         }
         if let Some(oauth2) = &mut self.oauth2 {
-            resolve(base, &mut oauth2.client_secret_file);
-            resolve(base, &mut oauth2.client_certificate_key_file);
-            oauth2.tls_config.resolve_paths(base);
+            visit("oauth2.client_secret_file", &mut oauth2.client_secret_file);
+            visit("oauth2.client_certificate_key_file", &mut oauth2.client_certificate_key_file);
+            oauth2.tls_config.each_file("oauth2.tls_config", visit);
         }
-        resolve(base, &mut self.bearer_token_file);
-        self.tls_config.resolve_paths(base);
-        self.http_headers.values_mut().flat_map(|header| &mut header.files).for_each(|file| resolve(base, file));
+        visit("bearer_token_file", &mut self.bearer_token_file);
+        self.tls_config.each_file("tls_config", visit);
+        for (name, header) in &mut self.http_headers {
+            for (index, file) in header.files.iter_mut().enumerate() {
+                visit(&format!("http_headers.{name}.files[{index}]"), file);
+            }
+        }
     }
 
     pub(crate) fn proxy(&self) -> ProxySettings<'_> {
@@ -261,9 +288,13 @@ pub struct TlsConfig {
 impl TlsConfig {
     /// Makes relative paths absolute; `base` is the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
-        resolve(base, &mut self.ca_file);
-        resolve(base, &mut self.cert_file);
-        resolve(base, &mut self.key_file);
+        self.each_file("", &mut |_, file| resolve(base, file));
+    }
+
+    fn each_file(&mut self, section: &str, visit: &mut dyn FnMut(&str, &mut PathBuf)) {
+        let files =
+            [("ca_file", &mut self.ca_file), ("cert_file", &mut self.cert_file), ("key_file", &mut self.key_file)];
+        files.into_iter().for_each(|(key, file)| visit(&format!("{section}.{key}"), file));
     }
 }
 
@@ -311,8 +342,8 @@ impl SafeUrl {
     }
 
     /// The URL with its password, if anything is written at all.
-    pub fn parse(&self) -> Option<Result<Url, url::ParseError>> {
-        (!self.0.is_empty()).then(|| Url::parse(&self.0))
+    pub fn parse(&self) -> Option<Result<Url, UrlError>> {
+        (!self.0.is_empty()).then(|| parse_url(&self.0))
     }
 
     /// The URL as it is spelt, without user and password.

@@ -21,6 +21,7 @@ mod system; // what is taken from the machine: its name, environment and certifi
 mod tests;
 mod tls; // certificates, versions
 mod transport; // connections, made anew when certificates change
+mod url; // what is a URL, and why a text is none
 
 pub use config::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, SafeUrl, TlsConfig, TlsVersion};
 #[doc(hidden)]
@@ -32,3 +33,4 @@ pub use message::{Request, Response};
 pub use rosterd_model::Secret;
 pub use send::{Client, Options};
 pub use system::{Environment, System};
+pub use url::{UrlError, parse_url};

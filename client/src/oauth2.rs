@@ -18,6 +18,7 @@ use crate::error::shown;
 use crate::headers::secret_value;
 use crate::message::Time;
 use crate::source::{self, Source};
+use crate::url::UrlError;
 use crate::{Client, ClientError, HttpClientConfig, OAuth2, Options, Request};
 
 /// A token is not used in its last seconds, because it has to arrive before it expires.
@@ -82,7 +83,7 @@ impl Tokens {
             proxy_connect_header: proxy.connect_header.clone(),
             ..HttpClientConfig::default()
         };
-        let url = config.token_url.parse().unwrap_or(Err(url::ParseError::EmptyHost));
+        let url = config.token_url.parse().unwrap_or(Err(UrlError::NoHost));
         let url = url.map_err(|error| ClientError::settings_because("oauth2.token_url", error))?;
         Ok(Self {
             client: Client::new(&settings, Options { gzip: true, ..options.clone() })?,

@@ -1,33 +1,18 @@
-//! What can be wrong with a configuration: every code, and problems with their place in the file.
-
-use std::fmt;
-use std::path::{Path, PathBuf};
+//! What can be wrong with a configuration: every code, and all problems of its files.
 
 use rosterd_model::{Coded, Priority, Retry};
+use rosterd_yaml::Problem;
 use serde::Serialize;
 
 /// The codes of problems and warnings. Published in logs, the API and the docs: add codes, never rename or reuse one.
 pub mod code {
+    pub use rosterd_yaml::code::{
+        DUPLICATE_KEY, INVALID_TYPE, INVALID_VALUE, MISSING_KEY, MULTIPLE_DOCUMENTS, SYNTAX, TOO_LARGE, UNKNOWN_KEY,
+        UNREADABLE,
+    };
+
     /// The whole of what [`ConfigErrors`](super::ConfigErrors) holds.
     pub const INVALID_CONFIG: &str = "cfg_invalid";
-    /// A file that cannot be read.
-    pub const UNREADABLE: &str = "cfg_unreadable";
-    /// Text that is no YAML, or YAML that a configuration has no use for.
-    pub const SYNTAX: &str = "cfg_syntax";
-    /// More than one YAML document in a file.
-    pub const MULTIPLE_DOCUMENTS: &str = "cfg_multiple_documents";
-    /// Too deep, or too much by way of aliases.
-    pub const TOO_LARGE: &str = "cfg_too_large";
-    /// A key twice in one map.
-    pub const DUPLICATE_KEY: &str = "cfg_duplicate_key";
-    /// A key that does not exist.
-    pub const UNKNOWN_KEY: &str = "cfg_unknown_key";
-    /// A list where a number should be, and the like.
-    pub const INVALID_TYPE: &str = "cfg_invalid_type";
-    /// A value that the key does not take.
-    pub const INVALID_VALUE: &str = "cfg_invalid_value";
-    /// A key that has to be there.
-    pub const MISSING_KEY: &str = "cfg_missing_key";
     /// Keys that exclude each other.
     pub const CONFLICTING_KEYS: &str = "cfg_conflicting_keys";
     /// A setting of Prometheus that rosterd will not have.
@@ -56,11 +41,13 @@ pub mod code {
     pub const SECTION_IGNORED: &str = "cfg_section_ignored";
     /// A warning: settings of scraping, and nothing is scraped.
     pub const NOT_SCRAPED: &str = "cfg_not_scraped";
+    /// A warning: a pattern of files, or the name of one, that stands for no file.
+    pub const NO_FILE: &str = "cfg_no_file";
     /// A warning: an external label that names an empty environment variable.
     pub const UNDEFINED_VARIABLE: &str = "cfg_undefined_variable";
 
     /// All of them.
-    pub const ALL: [&str; 25] = [
+    pub const ALL: [&str; 26] = [
         INVALID_CONFIG,
         UNREADABLE,
         SYNTAX,
@@ -85,52 +72,9 @@ pub mod code {
         OUTPUT_COLLISION,
         SECTION_IGNORED,
         NOT_SCRAPED,
+        NO_FILE,
         UNDEFINED_VARIABLE,
     ];
-}
-
-/// Something wrong in a configuration file, or worth a warning.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// A stable code, `cfg_...`; those of this crate are in [`code`].
-    pub code: &'static str,
-    /// The file.
-    pub file: PathBuf,
-    /// The line, counted from 1; 0 when the file as a whole is meant.
-    pub line: usize,
-    /// The column in characters, counted from 1; 0 when the file as a whole is meant.
-    pub column: usize,
-    /// The place in the document: `scrape_configs[2].scrape_interval`.
-    pub path: String,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Problem {
-    /// A file that cannot be read.
-    pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
-        Self {
-            code: code::UNREADABLE,
-            file: file.to_owned(),
-            line: 0,
-            column: 0,
-            path: String::new(),
-            message: format!("cannot read the file: {error}"),
-        }
-    }
-}
-
-/// `file:line:column: message (code)`.
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if self.line > 0 {
-            write!(f, "{}:{}:", self.line, self.column)?;
-        }
-        let named = self.path.is_empty() || self.message.contains(&self.path);
-        let path = if named { String::new() } else { format!("{}: ", self.path) };
-        write!(f, " {path}{} ({})", self.message, self.code)
-    }
 }
 
 /// All that is wrong with a configuration, in the order of the files. Never empty. Shown one problem a line.
@@ -171,20 +115,5 @@ mod tests {
         sorted.dedup();
         assert_eq!(sorted.len(), code::ALL.len());
         assert!(sorted.iter().all(|code| code.starts_with("cfg_")));
-    }
-
-    #[test]
-    fn a_problem_is_one_line_with_its_place() {
-        let problem = Problem {
-            code: code::INVALID_TYPE,
-            file: "a.yml".into(),
-            line: 3,
-            column: 7,
-            path: "global.scrape_interval".into(),
-            message: "expected a duration".into(),
-        };
-        assert_eq!(problem.to_string(), "a.yml:3:7: global.scrape_interval: expected a duration (cfg_invalid_type)");
-        let unread = Problem { line: 0, column: 0, path: String::new(), ..problem };
-        assert_eq!(unread.to_string(), "a.yml: expected a duration (cfg_invalid_type)");
     }
 }

@@ -3,12 +3,11 @@
 //! Three steps: parsing, checking, and making paths absolute; [`Config::load`] does all of them and tells all problems
 //! at once, each with its place. Defaults and rules are those of Prometheus 3.
 
-mod error; // problems and their codes
+mod error; // codes, and all problems of a configuration
 mod file; // what the user writes
 mod load; // files -> Config
-mod yaml; // text -> values with places
 
-pub use error::{ConfigErrors, Problem, code};
+pub use error::{ConfigErrors, code};
 pub use file::{
     AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, Compression, Config,
     DestinationUrl, DiskQueue, EndpointSettings, EscapingScheme, FileOutput, FileSd, Global, GoogleIam, JobSettings,
@@ -16,3 +15,4 @@ pub use file::{
     ScrapeProtocol, ScrapeSettings, SigV4,
 };
 pub use load::{LoadOptions, Loaded, load_rules};
+pub use rosterd_yaml::Problem;

@@ -29,9 +29,13 @@ impl Folder {
     }
 
     fn load(&self, own: Option<&str>) -> Result<Loaded, ConfigErrors> {
+        self.load_with(own, false)
+    }
+
+    fn load_with(&self, own: Option<&str>, examine: bool) -> Result<Loaded, ConfigErrors> {
         let env = |name: &str| (name == "REGION").then(|| "eu".to_owned());
         let own = own.map(|own| self.path(own));
-        let options = LoadOptions { allow_exec: false, env: &env };
+        let options = LoadOptions { allow_exec: false, examine, env: &env };
         Config::load(&self.path("prometheus.yml"), own.as_deref(), &Registry::linked().unwrap(), &options)
     }
 }
@@ -42,7 +46,7 @@ fn loaded(text: &str) -> Loaded {
 
 /// `line:column code path` of each problem.
 fn places(errors: &ConfigErrors) -> Vec<String> {
-    let place = |p: &rosterd_config::Problem| format!("{}:{} {} {}", p.line, p.column, p.code, p.path);
+    let place = |p: &rosterd_config::Problem| format!("{}:{} {} {}", p.line, p.column, p.code, p.key);
     errors.problems.iter().map(place).collect()
 }
 
@@ -158,7 +162,7 @@ fn external_labels_take_variables_of_the_environment() {
     let Loaded { config, warnings, .. } = loaded("global: {external_labels: {a: '${REGION}-$$1', b: 'x$NONE', c: 5}}");
     let labels: Vec<_> = config.global.external_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(labels, ["a=eu-$1", "b=x", "c=5"]);
-    let shown: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.path.as_str())).collect();
+    let shown: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.key.as_str())).collect();
     assert_eq!(shown, [(code::UNDEFINED_VARIABLE, "global.external_labels.b")]);
 }
 
@@ -174,7 +178,7 @@ scrape_configs: [{job_name: a, sample_limit: 5, honor_labels: true}]
 ",
     )
     .warnings;
-    let shown: Vec<_> = warnings.iter().map(|w| format!("{} {}", w.code, w.path)).collect();
+    let shown: Vec<_> = warnings.iter().map(|w| format!("{} {}", w.code, w.key)).collect();
     assert_eq!(
         shown,
         [
@@ -222,13 +226,80 @@ fn jobs_of_other_files_are_read_and_their_paths_are_their_own() {
     let auth = loaded.config.scrape_configs[2].client().basic_auth.clone().unwrap();
     assert_eq!(auth.password_file, folder.path("jobs/pw"));
     assert_eq!(loaded.files, ["prometheus.yml", "jobs/a.yml", "jobs/b.yml"].map(|name| folder.path(name)));
-    assert_eq!(loaded.folders, [folder.path("jobs")]);
     assert_eq!(folder.load(None).unwrap().checksum, loaded.checksum);
     std::fs::write(folder.path("jobs/a.yml"), "scrape_configs: [{job_name: main}]\nglobal: {}").unwrap();
     let errors = folder.load(None).unwrap_err();
     let shown: Vec<_> = errors.problems.iter().map(|p| (p.file.clone(), p.code)).collect();
     let file = folder.path("jobs/a.yml");
     assert_eq!(shown, [(file.clone(), code::DUPLICATE_NAME), (file, code::UNKNOWN_KEY)]);
+}
+
+#[test]
+fn a_folder_of_jobs_that_cannot_be_read_is_not_a_folder_without_jobs() {
+    let folder = Folder::with(&[("prometheus.yml", "scrape_config_files: ['jobs/*.yml']")]);
+    assert_eq!(folder.load(None).unwrap().config.scrape_configs.len(), 0, "it is not there, as in Prometheus");
+    // Whoever runs the tests may be allowed to read every folder; a name of this length cannot be looked up by anybody.
+    let text = format!("scrape_config_files: ['{}/*.yml']", "x".repeat(300));
+    std::fs::write(folder.path("prometheus.yml"), text).unwrap();
+    let errors = folder.load(None).unwrap_err();
+    assert_eq!((errors.problems.len(), errors.problems[0].code), (1, code::UNREADABLE), "{errors}");
+}
+
+#[test]
+fn a_check_looks_into_files_that_are_named() {
+    let folder = Folder::with(&[
+        (
+            "prometheus.yml",
+            "scrape_configs:\n- job_name: a\n  scheme: htps\n  authorization: {credentials_file: no}\n  http_sd_configs:\n  \
+             - {url: 'http://a', tls_config: {ca_file: ca.pem}, basic_auth: {username: x, password_file: pw}}\n\
+             remote_write:\n- {url: 'http://b', tls_config: {cert_file: c.pem, key_file: k.pem}}\n",
+        ),
+        ("pw", "x"),
+    ]);
+    assert!(folder.load(None).is_ok(), "who runs waits for files");
+    let wanted = [
+        "3:11 cfg_invalid_value scrape_configs[0].scheme",
+        "4:37 cfg_unreadable scrape_configs[0].authorization.credentials_file",
+        "6:45 cfg_unreadable scrape_configs[0].http_sd_configs[0].tls_config.ca_file",
+        "8:45 cfg_unreadable remote_write[0].tls_config.cert_file",
+        "8:62 cfg_unreadable remote_write[0].tls_config.key_file",
+    ];
+    assert_eq!(places(&folder.load_with(None, true).unwrap_err()), wanted);
+}
+
+#[test]
+fn a_broken_line_or_a_key_twice_hides_nothing_else() {
+    let found = problems(
+        "global: {scrape_timeot: 1s}\nglobal: {}\nscrape_configs:\n- job_name: a\n  scrape_interval: 1x\n- scheme: [\n\
+         remote_write:\n- {ur: 'http://a'}\n",
+    );
+    let wanted = [
+        "1:10 cfg_unknown_key global.scrape_timeot",
+        "2:1 cfg_duplicate_key global",
+        "5:20 cfg_invalid_value scrape_configs[0].scrape_interval",
+        "8:1 cfg_syntax ",
+        "8:4 cfg_unknown_key remote_write[0].ur",
+    ];
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn patterns_are_those_of_go_and_what_is_none_is_refused() {
+    let job = |name: &str| format!("scrape_configs: [{{job_name: '{name}'}}]");
+    let folder = Folder::with(&[
+        ("prometheus.yml", "scrape_config_files: ['[!a].yml', '**1.yml', 'x\\[1\\].yaml']"),
+        ("b.yml", &job("no")),
+        ("!.yml", &job("exclamation")),
+        ("y1.yml", &job("star")),
+        ("x[1].yaml", &job("escaped")),
+        ("x1.yaml", &job("no")),
+    ]);
+    let loaded = folder.load(None).unwrap_or_else(|errors| panic!("{errors}"));
+    let names: Vec<_> = loaded.config.scrape_configs.iter().map(|job| job.job_name()).collect();
+    assert_eq!(names, ["exclamation", "star", "escaped"]);
+    let found = problems("scrape_config_files: ['jobs/[a', 'jobs/x\\', 'j*/a.yml']\nrule_files: ['[]']");
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found.iter().all(|problem| problem.contains("cfg_invalid_value")), "{found:#?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Target groups as text, the format that `http`, `file` and `exec` share: a list of `{"targets": [...], "labels": {...}}`.
 //! Bytes in, groups out; label sets are built while reading, without a document tree in between.
 
+mod fault;
 mod large;
 mod yaml;
 
@@ -13,6 +14,7 @@ use rosterd_model::{Builder, Coded, Labels, Names, Priority, TargetGroup};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub use fault::JsonFault;
 pub use large::{ListHash, json_groups_if_changed};
 pub use yaml::yaml_groups;
 
@@ -23,7 +25,7 @@ pub enum DecodeError {
     #[error("cannot read the list of target groups")]
     List {
         /// What is wrong, and where.
-        source: serde_json::Error,
+        source: JsonFault,
     },
     /// One of the groups.
     #[error("cannot read target group {index}")]
@@ -31,13 +33,13 @@ pub enum DecodeError {
         /// Which one, counted from 0.
         index: usize,
         /// What is wrong, and where.
-        source: serde_json::Error,
+        source: JsonFault,
     },
     /// The text as a whole or one of the groups, in YAML.
     #[error("cannot read the list of target groups")]
     Yaml {
         /// What is wrong, and where.
-        source: serde_yaml::Error,
+        source: rosterd_yaml::Problems,
     },
 }
 
@@ -60,10 +62,10 @@ pub fn json_groups(bytes: &[u8], source: &str, extra: &[(&str, &str)]) -> Result
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let mut decoder = Decoder::new(source, extra);
     let groups = List(&mut decoder).deserialize(&mut reader).map_err(|source| match decoder.reading {
-        Some(index) => DecodeError::Group { index, source },
-        None => DecodeError::List { source },
+        Some(index) => DecodeError::Group { index, source: source.into() },
+        None => DecodeError::List { source: source.into() },
     })?;
-    reader.end().map_err(|source| DecodeError::List { source })?;
+    reader.end().map_err(|source| DecodeError::List { source: source.into() })?;
     Ok(groups)
 }
 
@@ -257,7 +259,8 @@ impl<'de> Visitor<'de> for GroupLabels<'_> {
     }
 }
 
-/// A string, borrowed from the text where it holds no escapes.
+/// A string, borrowed from the text where it holds no escapes. What is no Unicode in it becomes U+FFFD, as Go does it: a
+/// label in another encoding costs itself and not the list.
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -270,20 +273,45 @@ impl<'de> Deserialize<'de> for Text<'de> {
                 f.write_str("a string")
             }
 
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(Text(std::str::from_utf8(bytes).map_or_else(|_| Cow::Owned(mended(bytes)), Cow::Borrowed)))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(std::str::from_utf8(bytes).map_or_else(|_| mended(bytes), str::to_owned))))
             }
 
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            fn visit_none<E>(self) -> Result<Self::Value, E> {
                 Ok(Text(Cow::Borrowed("")))
             }
+
+            // Of text that need not be UTF-8 only the bytes are to be had.
+            fn visit_some<D: Deserializer<'de>>(self, text: D) -> Result<Self::Value, D::Error> {
+                text.deserialize_bytes(self)
+            }
         }
-        deserializer.deserialize_any(AnyText)
+        deserializer.deserialize_option(AnyText)
     }
+}
+
+/// Text with U+FFFD for each byte that is no UTF-8, and for each half of a surrogate pair: an escape such as `\ud800`
+/// comes as the three bytes that would encode it.
+#[cold]
+fn mended(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 8);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let good = std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
+        text.push_str(&String::from_utf8_lossy(&rest[..good]));
+        rest = &rest[good..];
+        let is_surrogate = matches!(rest, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..]);
+        let skipped = if is_surrogate { 3 } else { rest.len().min(1) };
+        if skipped > 0 {
+            text.push('\u{fffd}');
+        }
+        rest = &rest[skipped..];
+    }
+    text
 }
 
 #[cfg(test)]
@@ -348,7 +376,10 @@ mod tests {
         assert_eq!(shown("null"), [""; 0]);
         assert_eq!(shown(r#"[{"targets": null, "labels": null}]"#), ["{} []"]);
         assert_eq!(shown(r#"[{"targets": [null], "labels": {"a": null}}]"#), ["{} [{}]"]);
-        assert!(refused(r#"[{}, null]"#).starts_with("cannot read target group 1: invalid type: null"));
+        assert!(
+            refused(r#"[{}, null]"#)
+                .starts_with("cannot read target group 1: line 1, column 9: expected a target group")
+        );
     }
 
     #[test]
@@ -365,27 +396,57 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
         let cases = [
-            ("{}", "cannot read the list of target groups: invalid type: map, expected a list of target groups"),
-            ("[] x", "cannot read the list of target groups: trailing characters at line 1 column 4"),
-            ("[{}", "cannot read target group 1: EOF while parsing a list at line 1 column 3"),
-            ("[\n{\"target\": [\"a\"]}]", "cannot read target group 0: unknown field `target`, expected `targets` or"),
-            (r#"[{"targets": "a"}]"#, "cannot read target group 0: invalid type: string \"a\", expected a list of"),
-            (r#"[{}, {"targets": [9100]}]"#, "cannot read target group 1: invalid type: integer `9100`, expected a"),
-            (r#"[{"labels": {"a": 1}}]"#, "cannot read target group 0: invalid type: integer `1`, expected a string"),
-            (r#"[{"labels": {"": "x"}}]"#, "cannot read target group 0: a label name is empty at line 1"),
-            ("", "cannot read the list of target groups: EOF while parsing a value at line 1 column 0"),
+            (
+                "{}",
+                "cannot read the list of target groups: line 1, column 2: expected a list of target groups, found a map",
+            ),
+            ("[] x", "cannot read the list of target groups: line 1, column 4: something follows the list"),
+            ("[{}", "cannot read target group 1: line 1, column 3: the text ends too early"),
+            (
+                "[\n{\"target\": [\"a\"]}]",
+                "cannot read target group 0: line 2, column 17: unknown key `target`: a target",
+            ),
+            (
+                r#"[{"targets": "a"}]"#,
+                "cannot read target group 0: line 1, column 16: expected a list of addresses, found",
+            ),
+            (
+                r#"[{}, {"targets": [9100]}]"#,
+                "cannot read target group 1: line 1, column 22: expected text in quotes, found",
+            ),
+            (
+                r#"[{"labels": {"a": 1}}]"#,
+                "cannot read target group 0: line 1, column 19: expected text in quotes, found",
+            ),
+            (r#"[{"labels": {"": "x"}}]"#, "cannot read target group 0: line 1, column 21: a label name is empty"),
+            ("", "cannot read the list of target groups: line 1, column 0: the text ends too early"),
         ];
         for (text, want) in cases {
             let got = refused(text);
             assert!(got.starts_with(want), "{text}: {got}");
         }
         let got = refused("[{},\n\n{\"target\": []}]");
-        assert!(got.contains("group 1") && got.contains("at line 3 column"), "{got}");
+        assert!(got.contains("group 1") && got.contains("line 3, column"), "{got}");
     }
 
     #[test]
-    fn broken_utf8_is_refused() {
-        let error = json_groups(b"[{\"targets\": [\"\xff\"]}]", "", &[]).expect_err("not UTF-8");
+    fn what_is_no_unicode_costs_its_label_and_not_the_list() {
+        let mut text =
+            br#"[{"targets": ["a:1"], "labels": {"city": "M_nchen", "half": "<\ud800>", "ok": "\ud83d\ude00"}},"#
+                .to_vec();
+        text.extend_from_slice(br#"{"targets": ["b:1", "cut"#);
+        text.extend_from_slice(b"\xe2\x82\"]}]");
+        let place = text.iter().position(|byte| *byte == b'_').expect("it is there");
+        text[place] = 0xfc;
+        let groups = json_groups(&text, "", &[]).expect("groups");
+        let want = "{city=\"M\u{fffd}nchen\", half=\"<\u{fffd}>\", ok=\"\u{1f600}\"}";
+        assert_eq!(groups[0].labels.to_string(), want);
+        assert_eq!(groups[1].targets[1].get(ADDRESS), Some("cut\u{fffd}\u{fffd}"), "as many as Go makes of them");
+    }
+
+    #[test]
+    fn broken_utf8_between_strings_is_refused() {
+        let error = json_groups(b"[{\"targets\": [\xff\"a\"]}]", "", &[]).expect_err("not JSON");
         assert_eq!(error.to_string(), "cannot read target group 0");
         assert_eq!(error.code(), "sd_malformed");
     }

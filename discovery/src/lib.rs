@@ -19,7 +19,9 @@ pub use manager::{
     Applied, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Tools,
     Unread, UnreadSources, Update,
 };
-pub use mechanism::{AnyBuild, AnyConfig, Build, CheckContext, MechanismConfig, MechanismMetrics, MechanismShared};
+pub use mechanism::{
+    AnyBuild, AnyConfig, Build, CheckContext, Finding, MechanismConfig, MechanismMetrics, MechanismShared,
+};
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use rosterd_client::{Environment, Identity, System};

@@ -42,6 +42,12 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
     /// Makes relative paths absolute; `base` is the folder of the configuration file.
     fn resolve_paths(&mut self, _base: &Path) {}
 
+    /// What a look at the files that it names shows. Only checks look, after the paths were made absolute: whoever runs
+    /// finds out by itself, and goes on when a file comes back.
+    fn examine(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+
     /// The interval of a polling mechanism.
     fn refresh_interval(&self) -> Option<Duration> {
         None
@@ -111,6 +117,17 @@ pub struct CheckContext {
     pub allow_exec: bool,
 }
 
+/// What a look at the files of a configuration shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Something named in the configuration is not there.
+    Missing(Problem),
+    /// As it is, something in the configuration has no effect.
+    Idle(Problem),
+    /// Something is wrong in another file.
+    Elsewhere(rosterd_yaml::Problem),
+}
+
 /// A [`MechanismConfig`] of any mechanism.
 pub trait AnyConfig: Debug + Send + Sync + 'static {
     /// The name of the mechanism.
@@ -127,6 +144,9 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
 
     /// Makes relative paths absolute.
     fn resolve_paths(&mut self, base: &Path);
+
+    /// What a look at the files that it names shows.
+    fn examine(&self) -> Vec<Finding>;
 
     /// The interval of a polling mechanism.
     fn refresh_interval(&self) -> Option<Duration>;
@@ -168,6 +188,10 @@ impl<C: MechanismConfig> AnyConfig for C {
 
     fn resolve_paths(&mut self, base: &Path) {
         MechanismConfig::resolve_paths(self, base);
+    }
+
+    fn examine(&self) -> Vec<Finding> {
+        MechanismConfig::examine(self)
     }
 
     fn refresh_interval(&self) -> Option<Duration> {

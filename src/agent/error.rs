@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rosterd_config::ConfigErrors;
+use rosterd_config::{ConfigErrors, Problem};
 use rosterd_discovery::{ManagerError, RegistryError};
 use rosterd_model::{Coded, Priority, Retry};
 
@@ -69,6 +69,16 @@ pub enum AgentError {
         /// Their names.
         names: Vec<String>,
     },
+}
+
+impl AgentError {
+    /// What is wrong with the files of the configuration, if it is that.
+    pub fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Config { source, .. } => &source.problems,
+            _ => &[],
+        }
+    }
 }
 
 impl Coded for AgentError {

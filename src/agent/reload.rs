@@ -36,7 +36,7 @@ impl Reloads {
         Self { requests, files: auto.map(|interval| Files { watcher: None, interval }) }
     }
 
-    /// Watches these files and folders from now on.
+    /// Watches these files and patterns from now on.
     pub(super) async fn watch(&mut self, paths: &[PathBuf]) {
         let Some(files) = &mut self.files else { return };
         match &mut files.watcher {

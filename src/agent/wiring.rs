@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd_client::System;
-use rosterd_config::Loaded;
+use rosterd_config::{Loaded, Problem};
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::{Fatal, Guard, Stopper, Supervision, blocking, portion};
@@ -21,7 +21,7 @@ use super::load::Loader;
 use super::metrics::Metrics;
 use super::reload::{Reloads, Wish};
 use super::{AgentError, jobs};
-use crate::api::{self, ConfigView, Lifecycle, ReloadRequest};
+use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
 use crate::publish::Publications;
 use crate::publish::file_sd::{self, Output, Publisher};
 use crate::reconcile::{DesiredSet, Reconciler};
@@ -305,7 +305,7 @@ impl Agent {
     }
 
     /// Reads the configuration and takes it into use if it is good, and new or `forced`.
-    async fn reload(&mut self, forced: bool) -> Result<(), Report> {
+    async fn reload(&mut self, forced: bool) -> Result<(), Refused> {
         match self.loader.load().await {
             Ok(loaded) if !forced && loaded.checksum == self.checksum && self.refused.is_none() => Ok(()),
             Ok(loaded) => {
@@ -336,27 +336,33 @@ impl Agent {
     }
 
     /// Tells that a configuration is not taken into use, and goes on with the one before.
-    fn refuse(&mut self, error: &AgentError, forced: bool) -> Report {
-        let report = Report::of(error);
+    fn refuse(&mut self, error: &AgentError, forced: bool) -> Refused {
+        let refused = Refused { report: Report::of(error), problems: error.problems().to_vec() };
         // A file that stays bad is told once, not at every look.
-        let seen = xxhash_rust::xxh3::xxh3_64(report.to_string().as_bytes());
+        let seen = xxhash_rust::xxh3::xxh3_64(refused.report.to_string().as_bytes());
         if forced || self.refused != Some(seen) {
-            let code = error.code();
-            error!(error = %report, code, "configuration refused, the one before stays in use");
+            for Problem { file, line, column, key, code, message } in &refused.problems {
+                error!(file = %file.display(), line, column, key, code, error = message, "problem in the configuration");
+            }
+            let report = match refused.problems.len() {
+                0 => refused.report.to_string(),
+                count => format!("{}: problems: {count}", refused.report.message),
+            };
+            error!(error = report, code = error.code(), "configuration refused, the one before stays in use");
             self.metrics.refused();
-            let refused = Some(report.clone());
+            let told = Some(refused.clone());
             self.view.send_modify(|view| {
-                *view = Arc::new(ConfigView { refused, ..ConfigView::clone(view) });
+                *view = Arc::new(ConfigView { refused: told, ..ConfigView::clone(view) });
             });
             self.refused = Some(seen);
         }
-        report
+        refused
     }
 
     /// Takes a good configuration into use: the roster first, so that it knows whose updates come.
     async fn take(&mut self, loaded: Loaded, clients: scrape::Clients) {
-        for warning in &loaded.warnings {
-            warn!(code = warning.code, "{warning}");
+        for Problem { file, line, column, key, code, message } in &loaded.warnings {
+            warn!(file = %file.display(), line, column, key, code, error = message, "the configuration may not do what it says");
         }
         let config = &loaded.config;
         let plan = self.manager.plan(&jobs::discovery(config));
@@ -365,7 +371,9 @@ impl Agent {
         self.scraping.take(config, clients);
         self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
-        let watched: Vec<_> = loaded.files.iter().chain(&loaded.folders).cloned().collect();
+        // By their patterns, new files of more jobs are noticed too.
+        let patterns = config.scrape_config_files.iter().map(PathBuf::from);
+        let watched: Vec<_> = loaded.files.iter().cloned().chain(patterns).collect();
         self.reloads.watch(&watched).await;
         self.checksum = loaded.checksum;
         self.refused = None;

@@ -1,5 +1,6 @@
 //! Where rosterd is seen from outside: the external URL and the prefix of all routes, as in Prometheus.
 
+use rosterd_client::parse_url;
 use rosterd_model::{Coded, Priority, Retry};
 use url::Url;
 
@@ -51,7 +52,7 @@ impl ExternalUrl {
         if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
             return Err(wrong("it begins or ends with a quote"));
         }
-        let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        let url = parse_url(text).map_err(|error| wrong(&error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(wrong("it needs a scheme, http or https, and a host"));
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::Error;
-use super::State;
+use super::{Error, Refused, State};
 use crate::problem::Problem;
 
 /// Alive: the process answers.
@@ -24,7 +24,7 @@ pub(super) async fn reload(Extract(state): Extract<Arc<State>>) -> Result<Respon
     state.lifecycle.reload.send(wish).await.map_err(|_| Error::Stopping)?;
     match answer.await {
         Ok(Ok(())) => Ok(().into_response()),
-        Ok(Err(report)) => Err(Problem::new(report)),
+        Ok(Err(Refused { report, problems })) => Err(Problem::new(report).with("problems", json!(problems))),
         Err(_) => Err(Error::Stopping.into()),
     }
 }

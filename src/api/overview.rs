@@ -12,7 +12,7 @@ use rosterd_scrape::Statuses;
 
 use super::providers::presence;
 use super::words::{Moment, Tally, bytes, coarse, grouped};
-use super::{State, routes};
+use super::{Refused, State, routes};
 use crate::publish::Publication;
 use crate::roster::hold::Missing;
 use crate::roster::view::{Counts, JobView, RosterView};
@@ -24,7 +24,7 @@ struct Overview {
     version: String,
     uptime: String,
     loaded: Moment,
-    refused: Option<String>,
+    refused: Option<Refused>,
     prefix: String,
     jobs: Vec<Job>,
     endpoints: Vec<Endpoint>,
@@ -77,7 +77,7 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
         version: state.build.version.clone(),
         uptime: uptime(state.started),
         loaded: Moment::of(config.loaded, now),
-        refused: config.refused.as_ref().map(ToString::to_string),
+        refused: config.refused.clone(),
         prefix: state.external_url.path().to_owned(),
         jobs: view.jobs().map(|job| Job::of(job, &state.scrapes)).collect(),
         endpoints: state.remote_writes.list().into_iter().map(|status| Endpoint::of(status, now)).collect(),

@@ -123,11 +123,20 @@ pub struct ConfigView {
     /// When it came into use.
     pub loaded: SystemTime,
     /// Why the last reload failed, if it did.
-    pub refused: Option<Report>,
+    pub refused: Option<Refused>,
+}
+
+/// Why a configuration was not taken into use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The error as a whole.
+    pub report: Report,
+    /// What is wrong with the files, each with its place; empty when it is not the files.
+    pub problems: Vec<rosterd_config::Problem>,
 }
 
 /// A wish to read the configuration again; answered when that is done.
-pub type ReloadRequest = oneshot::Sender<Result<(), Report>>;
+pub type ReloadRequest = oneshot::Sender<Result<(), Refused>>;
 
 /// Reload and quit over HTTP.
 #[derive(Debug)]

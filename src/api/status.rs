@@ -44,6 +44,9 @@ struct Runtime {
     server_time: String,
     #[serde(rename = "reloadConfigSuccess")]
     reload_config_success: bool,
+    /// rosterd's own: what is wrong with the files that the last reload refused.
+    #[serde(rename = "reloadConfigProblems", skip_serializing_if = "Vec::is_empty")]
+    reload_config_problems: Vec<rosterd_config::Problem>,
     #[serde(rename = "lastConfigTime")]
     last_config_time: String,
     #[serde(rename = "corruptionCount")]
@@ -72,6 +75,7 @@ pub(super) async fn runtime(Extract(state): Extract<Arc<State>>) -> Response {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         server_time: rfc3339(SystemTime::now()),
         reload_config_success: view.refused.is_none(),
+        reload_config_problems: view.refused.iter().flat_map(|refused| refused.problems.clone()).collect(),
         last_config_time: rfc3339(view.loaded),
         corruption_count: 0,
         tasks: tokio.num_alive_tasks(),

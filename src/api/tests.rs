@@ -17,7 +17,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, ReloadRequest, State, router, routes};
+use super::{
+    Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, Refused, ReloadRequest, State, router, routes,
+};
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
 use crate::web::{Server, Settings};
@@ -220,17 +222,34 @@ fn health_is_told_to_get_and_head() {
     });
 }
 
+fn problem() -> rosterd_config::Problem {
+    rosterd_config::Problem {
+        code: rosterd_config::code::UNKNOWN_KEY,
+        file: "a.yml".into(),
+        line: 3,
+        column: 7,
+        key: "x<y".to_owned(),
+        message: "unknown key `x<y`".to_owned(),
+    }
+}
+
+fn told_problems() -> Value {
+    let message = "unknown key `x<y`";
+    json!([{"file": "a.yml", "line": 3, "column": 7, "key": "x<y", "code": "cfg_unknown_key", "message": message}])
+}
+
 #[test]
 fn a_reload_is_answered_when_it_is_done() {
     leak_checked_live(async || {
         let mut face = Face::start(|_| {}).await;
-        let refused = Report {
+        let report = Report {
             code: "cfg_unknown_key".to_owned(),
             message: "prometheus.yml: no such key".to_owned(),
             priority: Priority::Operator,
             retry: Retry::Never,
             causes: vec!["line 7".to_owned()],
         };
+        let refused = Refused { report, problems: vec![problem()] };
         for (method, outcome) in [("POST", Ok(())), ("PUT", Err(refused.clone()))] {
             let request = face.request(method, "/-/reload").send();
             let (response, ()) = tokio::join!(request, async {
@@ -239,9 +258,10 @@ fn a_reload_is_answered_when_it_is_done() {
             let response = response.unwrap();
             match outcome {
                 Ok(()) => assert_eq!(response.status(), StatusCode::OK),
-                Err(report) => {
+                Err(Refused { report, .. }) => {
                     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
                     let body = json_of(response).await;
+                    assert_eq!(body["problems"], told_problems());
                     assert_eq!(body["detail"], "prometheus.yml: no such key: line 7");
                     assert_eq!(serde_json::from_value::<Report>(body).unwrap(), report);
                 }
@@ -334,16 +354,22 @@ fn status_has_the_shapes_of_prometheus() {
             (&runtime["startTime"], &runtime["CWD"], &runtime["reloadConfigSuccess"]),
             (&json!("1970-01-01T00:00:00Z"), &json!("/var/lib/rosterd"), &json!(true))
         );
-        let refused = Report {
+        assert_eq!(runtime["reloadConfigProblems"], json!(null));
+        let report = Report {
             code: "cfg_unknown_key".to_owned(),
-            message: String::new(),
+            message: "cannot load <it>".to_owned(),
             priority: Priority::Operator,
             retry: Retry::Never,
             causes: Vec::new(),
         };
+        let refused = Refused { report, problems: vec![problem()] };
         face.config.send_modify(|view| Arc::make_mut(view).refused = Some(refused));
         let runtime = face.json("/api/v1/status/runtimeinfo").await["data"].clone();
         assert_eq!(runtime["reloadConfigSuccess"], false);
+        assert_eq!(runtime["reloadConfigProblems"], told_problems());
+        let page = face.get("/").await.text().await.unwrap();
+        let told = "<li>a.yml:3:7: unknown key `x&#60;y` (cfg_unknown_key)</li>";
+        assert!(page.contains(told), "{told} is not in {page}");
         face.stop().await;
     });
 }

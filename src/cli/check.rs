@@ -1,14 +1,17 @@
-//! `rosterd check`: tells all that is wrong with configuration files, without using them.
+//! `rosterd check`: tells all that is wrong with configuration files, and with the files that they name, without using them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use rosterd_config::{Config, LoadOptions};
 use rosterd_discovery::Registry;
-use rosterd_model::{Problem, Report};
+use rosterd_model::Report;
+use serde_json::json;
 
 use super::exit::{Failure, tell};
 use super::flags::system;
+use super::problems::{Severity, Shown};
 use crate::web;
 
 /// Check configuration files.
@@ -20,7 +23,8 @@ pub(super) enum Check {
 
 /// Check configurations, such as prometheus.yml, with all files that they include.
 ///
-/// Tells all problems at once, each with file, line, column and code. Exits with 1 when there is one.
+/// Tells all problems at once, each with file, line, column and code, those of lists for file_sd_configs and of missing
+/// credentials and certificates too. Exits with 1 when there is one.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigArgs {
     /// The configuration files
@@ -35,6 +39,20 @@ pub(super) struct ConfigArgs {
     /// Allow exec_sd_configs, as `rosterd run` does with this flag
     #[arg(long)]
     enable_exec_sd: bool,
+    /// Look at the configuration alone, not at lists, credentials and certificates in other files
+    #[arg(long)]
+    syntax_only: bool,
+    /// How to tell what was found
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Lines for people, on standard error
+    Text,
+    /// An object a configuration with its problems and warnings, on standard output
+    Json,
 }
 
 /// Check files for --web.config.file, with the certificates that they name.
@@ -64,19 +82,21 @@ fn all(files: &[PathBuf], check: impl Fn(&Path) -> Result<bool, Failure>) -> Res
 fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, Failure> {
     let system = system();
     let env = |name: &str| system.environment().get(name).map(str::to_owned);
-    let options = LoadOptions { allow_exec: args.enable_exec_sd, env: &env };
-    let (problems, jobs) = match Config::load(file, args.rosterd_config_file.as_deref(), registry, &options) {
-        Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));
-            let fatal = if args.fatal_warnings { loaded.warnings.len() } else { 0 };
-            (fatal, loaded.config.scrape_configs.len())
-        }
-        Err(refused) => {
-            refused.problems.iter().for_each(tell);
-            (refused.problems.len(), 0)
-        }
+    let options = LoadOptions { allow_exec: args.enable_exec_sd, examine: !args.syntax_only, env: &env };
+    let loaded = Config::load(file, args.rosterd_config_file.as_deref(), registry, &options);
+    let (problems, warnings, jobs) = match loaded {
+        Ok(loaded) => (Vec::new(), loaded.warnings, loaded.config.scrape_configs.len()),
+        Err(refused) => (refused.problems, Vec::new(), 0),
     };
-    conclude(file, problems, &format!("{jobs} {}", if jobs == 1 { "job" } else { "jobs" }))
+    let wrong = problems.len() + if args.fatal_warnings { warnings.len() } else { 0 };
+    if args.output == Output::Json {
+        let found = json!({"file": file.display().to_string(), "problems": problems, "warnings": warnings});
+        return say(&found.to_string()).map(|_| wrong == 0);
+    }
+    let mut shown = Shown::on_stderr(&system);
+    warnings.iter().for_each(|warning| tell(shown.show(Severity::Warning, warning)));
+    problems.iter().for_each(|problem| tell(shown.show(Severity::Problem, problem)));
+    conclude(file, wrong, &format!("{jobs} {}", if jobs == 1 { "job" } else { "jobs" }))
 }
 
 /// Whether the file is good.
@@ -96,13 +116,17 @@ fn say(line: &str) -> Result<bool, Failure> {
 }
 
 fn web_config(file: &Path) -> Result<bool, Failure> {
-    let name = file.display();
     match web::load(file) {
-        Ok(loaded) => return say(&format!("{name}: good, {} TLS", if loaded.has_tls() { "with" } else { "without" })),
-        Err(web::Error::Invalid { problems, .. }) => {
-            for Problem { path, message, code } in &problems {
-                tell(format_args!("{name}: {path}: {message} ({code})"));
-            }
+        Ok(loaded) => {
+            return say(&format!(
+                "{}: good, {} TLS",
+                file.display(),
+                if loaded.has_tls() { "with" } else { "without" }
+            ));
+        }
+        Err(web::Error::Malformed { source, .. } | web::Error::Invalid { source, .. }) => {
+            let mut shown = Shown::on_stderr(&system());
+            source.0.iter().for_each(|problem| tell(shown.show(Severity::Problem, problem)));
         }
         Err(error) => {
             let report = Report::of(&error);

@@ -1,12 +1,17 @@
 //! How a process of rosterd ends: its exit status, which follows from the code of the error, and its last words.
 
+use std::any::Any;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
+use rosterd_config::ConfigErrors;
 use rosterd_model::{Coded, Report};
 
 use super::Error;
+use super::flags::system;
+use super::problems::{Severity, Shown};
 
 /// All went well; also help and version, and an output that nobody wanted to read to its end.
 pub const OK: u8 = 0;
@@ -31,6 +36,8 @@ pub fn status(code: &str) -> u8 {
 pub(super) enum Failure {
     /// Still to be told.
     Untold(Report),
+    /// A configuration with problems, which are still to be told.
+    Refused(ConfigErrors),
     /// Told already, as part of the output.
     Told,
     /// Whoever read the output went away.
@@ -39,7 +46,11 @@ pub(super) enum Failure {
 
 impl<E: Coded> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::Untold(Report::of(&error))
+        match (&error as &dyn Any).downcast_ref::<ConfigErrors>() {
+            // Its problems have places and codes of their own.
+            Some(refused) => Self::Refused(refused.clone()),
+            None => Self::Untold(Report::of(&error)),
+        }
     }
 }
 
@@ -55,8 +66,13 @@ pub(super) fn report(end: Result<(), Failure>) -> ExitCode {
     let status = match end {
         Ok(()) | Err(Failure::NobodyReads) => OK,
         Err(Failure::Told) => FAILED,
+        Err(Failure::Refused(refused)) => {
+            let mut shown = Shown::on_stderr(&system());
+            refused.problems.iter().for_each(|problem| tell(shown.show(Severity::Problem, problem)));
+            FAILED
+        }
         Err(Failure::Untold(report)) => {
-            tell(last_words(&report));
+            tell(format_args!("error: {report} ({})", report.code));
             status(&report.code)
         }
     };
@@ -69,17 +85,31 @@ pub(super) fn tell(line: impl fmt::Display) {
     writeln!(io::stderr(), "{line}").ok();
 }
 
-/// One line, or for a list of problems one line each, which have codes of their own.
-fn last_words(report: &Report) -> String {
-    match report.code.as_str() {
-        rosterd_config::code::INVALID_CONFIG => report.to_string(),
-        code => format!("error: {report} ({code})"),
-    }
+/// What to do about a flag that Prometheus has and rosterd has not.
+fn flag_of_prometheus(flag: &str) -> Option<&'static str> {
+    let name = flag.split_once('=').map_or(flag, |(name, _)| name);
+    Some(match name {
+        "--agent" => "rosterd is always an agent: leave --agent out, as in `rosterd run --config.file=prometheus.yml`.",
+        "--config.file" | "--web.listen-address" => "This is a flag of `rosterd run`: put `run` in front of it.",
+        "--storage.agent.path" | "--storage.tsdb.path" => "The folder for what rosterd keeps is set by --storage.path.",
+        "--enable-feature" => {
+            "rosterd has no features to switch on: what it does is set in the configuration. Leave it out."
+        }
+        name if name.starts_with("--storage.agent.") || name.starts_with("--storage.tsdb.") => {
+            "rosterd stores no series: leave it out. How much may wait to be sent is set by rosterd.queue in the configuration."
+        }
+        _ => return None,
+    })
 }
 
 /// Says why the command line was not understood, or what help and version say.
 pub(super) fn refused(refused: &clap::Error) -> ExitCode {
     // There is nobody left to tell that it cannot be written.
     refused.print().ok();
+    if let Some(ContextValue::String(flag)) = refused.get(ContextKind::InvalidArg)
+        && let Some(hint) = flag_of_prometheus(flag)
+    {
+        tell(format_args!("\n{hint}"));
+    }
     ExitCode::from(if refused.use_stderr() { USAGE } else { OK })
 }

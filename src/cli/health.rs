@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rosterd_client::{Client, HttpClientConfig, Options, Request};
+use rosterd_client::{Client, HttpClientConfig, Options, Request, parse_url};
 use url::Url;
 
 use super::Error;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn url(args: &Args) -> Result<Url, Error> {
     let wrong = |reason: String| Error::InvalidUrl { url: args.url.clone(), reason };
-    let mut url = Url::parse(&args.url).map_err(|error| wrong(error.to_string()))?;
+    let mut url = parse_url(&args.url).map_err(|error| wrong(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("the scheme has to be http or https".to_owned()));
     }
@@ -65,8 +65,7 @@ fn url(args: &Args) -> Result<Url, Error> {
 
 fn settings(path: &Path) -> Result<HttpClientConfig, Error> {
     let wrong = |reason: String| Error::ClientSettings { path: path.to_owned(), reason };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let mut settings: HttpClientConfig = serde_yaml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let mut settings: HttpClientConfig = rosterd_yaml::load(path).map_err(|problems| wrong(problems.to_string()))?;
     if let [problem, ..] = &settings.check()[..] {
         return Err(wrong(format!("{}: {}", problem.path, problem.message)));
     }

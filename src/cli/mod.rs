@@ -10,6 +10,7 @@ mod health;
 mod log;
 mod man;
 mod parse;
+mod problems;
 mod relabel;
 mod run;
 mod signals;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use rosterd_model::{Coded, Priority, Problem, Retry};
+use rosterd_model::{Coded, Priority, Retry};
+use rosterd_yaml::Problems;
 
 /// What keeps the server from being started, or a changed configuration file from being used.
 #[derive(Debug, thiserror::Error)]
@@ -21,15 +22,15 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: serde_yaml::Error,
+        source: Problems,
     },
     /// The file says things that cannot be.
-    #[error("{} is not a valid web configuration: {}", path.display(), list(problems))]
+    #[error("{} is not a valid web configuration", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
         /// All that is wrong with it.
-        problems: Vec<Problem>,
+        source: Problems,
     },
     /// TLS was added to or removed from the file of a running server.
     #[error("{} turns TLS {}, which takes a restart", path.display(), if *on { "on" } else { "off" })]
@@ -53,14 +54,6 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-}
-
-fn list(problems: &[Problem]) -> String {
-    let lines = problems.iter().map(|problem| match problem.path.as_str() {
-        "" => problem.message.clone(),
-        path => format!("{path}: {}", problem.message),
-    });
-    lines.collect::<Vec<_>>().join("; ")
 }
 
 impl Coded for Error {

@@ -1,18 +1,18 @@
 //! The file of `--web.config.file`, in the format of Prometheus' exporter toolkit: TLS, headers, users, rate limit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rosterd_model::Problem;
+use rosterd_yaml::{Problems, Tree};
 use rustls::ServerConfig;
-use serde_yaml::Value;
 
 use super::Error;
 use super::rate::Bucket;
-use super::section::{Section, invalid, scalar};
+use super::section::{Section, Value, invalid};
 use super::tls::Tls;
 use super::users::{self, Users};
 
@@ -47,26 +47,26 @@ impl Loaded {
 
 /// Reads a web configuration and the certificates it names. Fails with all problems at once.
 pub fn load(path: &Path) -> Result<Loaded, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    let mut tree = Tree::default();
+    let root = tree
+        .read(path, &bytes)
+        .sound()
+        .map_err(|problems| Error::Malformed { path: path.to_owned(), source: Problems(problems) })?;
     let base = path.parent().unwrap_or(Path::new(""));
-    parse(&text, base).map_err(|failed| match failed {
-        Failed::Malformed(source) => Error::Malformed { path: path.to_owned(), source },
-        Failed::Invalid(problems) => Error::Invalid { path: path.to_owned(), problems },
+    parse(Value::new(&tree, root), base).map_err(|problems| {
+        let placed = |Problem { path, code, message }: Problem| {
+            let (place, _) = tree.find(root, &path, &HashSet::new());
+            tree.problem(place, path, code, message)
+        };
+        Error::Invalid { path: path.to_owned(), source: Problems(problems.into_iter().map(placed).collect()) }
     })
 }
 
-#[derive(Debug)]
-enum Failed {
-    Malformed(serde_yaml::Error),
-    Invalid(Vec<Problem>),
-}
-
 /// Reads a web configuration whose relative paths start at `base`.
-fn parse(text: &str, base: &Path) -> Result<Loaded, Failed> {
-    let mut document: Value = serde_yaml::from_str(text).map_err(Failed::Malformed)?;
-    document.apply_merge().map_err(Failed::Malformed)?;
+fn parse(document: Value<'_>, base: &Path) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut root = Section::new("", Some(&document), &mut problems);
+    let mut root = Section::new("", Some(document), &mut problems);
     let tls = Tls::read(root.value("tls_server_config"), base, &mut problems);
     let (http2, headers) = http_server(root.value("http_server_config"), &mut problems);
     let users = basic_auth_users(root.value("basic_auth_users"), &mut problems);
@@ -75,12 +75,12 @@ fn parse(text: &str, base: &Path) -> Result<Loaded, Failed> {
     let files = tls.files();
     let tls = tls.server_config(http2, &mut problems).map(Arc::new);
     if !problems.is_empty() {
-        return Err(Failed::Invalid(problems));
+        return Err(problems);
     }
     Ok(Loaded { tls, http2, headers, users, rate: rate.map(Arc::new), files })
 }
 
-fn http_server(value: Option<&Value>, problems: &mut Vec<Problem>) -> (bool, HeaderMap) {
+fn http_server(value: Option<Value<'_>>, problems: &mut Vec<Problem>) -> (bool, HeaderMap) {
     let mut section = Section::new("http_server_config", value, problems);
     let http2 = section.boolean("http2", true, problems);
     let configured = Section::new("http_server_config.headers", section.value("headers"), problems);
@@ -93,15 +93,15 @@ fn http_server(value: Option<&Value>, problems: &mut Vec<Problem>) -> (bool, Hea
             problems.push(invalid(&path, format!("this header cannot be set here, only {allowed}")));
             continue;
         };
-        let Some(text) = scalar(value) else {
+        let Some(text) = value.text() else {
             problems.push(invalid(&path, "a string is needed here"));
             continue;
         };
-        if !values.is_empty() && !values.contains(&text.as_str()) {
+        if !values.is_empty() && !values.contains(&text) {
             problems.push(invalid(&path, format!("{text:?} is not possible, only {}", values.join(" or "))));
             continue;
         }
-        match HeaderValue::from_str(&text) {
+        match HeaderValue::from_str(text) {
             Ok(value) if value.is_empty() => {}
             Ok(value) => {
                 let name = HeaderName::try_from(*known).expect("the names in the table are valid");
@@ -113,13 +113,13 @@ fn http_server(value: Option<&Value>, problems: &mut Vec<Problem>) -> (bool, Hea
     (http2, headers)
 }
 
-fn basic_auth_users(value: Option<&Value>, problems: &mut Vec<Problem>) -> Users {
+fn basic_auth_users(value: Option<Value<'_>>, problems: &mut Vec<Problem>) -> Users {
     let mut hashes = HashMap::new();
     for (user, hash) in Section::new("basic_auth_users", value, problems).rest() {
         let path = format!("basic_auth_users.{user}");
-        let hash = scalar(hash).unwrap_or_default();
-        match users::cost(&hash) {
-            Ok(4..=31) => drop(hashes.insert(user, hash)),
+        let hash = hash.text().unwrap_or_default();
+        match users::cost(hash) {
+            Ok(4..=31) => drop(hashes.insert(user, hash.to_owned())),
             Ok(cost) => problems.push(invalid(&path, format!("a cost of {cost} is not possible, only 4 to 31"))),
             Err(error) => problems.push(invalid(&path, format!("this is not a bcrypt hash: {error}"))),
         }
@@ -127,10 +127,10 @@ fn basic_auth_users(value: Option<&Value>, problems: &mut Vec<Problem>) -> Users
     Users::new(hashes)
 }
 
-fn rate_limit(value: Option<&Value>, problems: &mut Vec<Problem>) -> Option<Bucket> {
+fn rate_limit(value: Option<Value<'_>>, problems: &mut Vec<Problem>) -> Option<Bucket> {
     let mut section = Section::new("rate_limit", value, problems);
     let interval = section.value("interval").map(|value| (value, go_duration(value)));
-    let burst = section.value("burst").map(|value| value.as_u64().and_then(|burst| u32::try_from(burst).ok()));
+    let burst = section.value("burst").map(|value| value.read::<u32>());
     section.end(problems);
     let interval = match interval {
         None => return None,
@@ -152,11 +152,12 @@ fn rate_limit(value: Option<&Value>, problems: &mut Vec<Problem>) -> Option<Buck
 }
 
 /// A duration as Go reads it: numbers with a unit each, or a whole number of nanoseconds.
-fn go_duration(value: &Value) -> Option<Duration> {
-    if let Some(nanoseconds) = value.as_u64() {
+fn go_duration(value: Value<'_>) -> Option<Duration> {
+    if let Some(nanoseconds) = value.read() {
         return Some(Duration::from_nanos(nanoseconds));
     }
-    let mut rest = value.as_str()?.trim_start_matches('+');
+    let text = value.text()?;
+    let mut rest = text.trim_start_matches('+');
     if rest == "0" {
         return Some(Duration::ZERO);
     }
@@ -178,28 +179,46 @@ fn go_duration(value: &Value) -> Option<Duration> {
         seconds += number * unit;
         rest = &rest[letters..];
     }
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| value.as_str() != Some(""))
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn with<T>(text: &str, read: impl FnOnce(Value<'_>) -> T) -> T {
+        let mut tree = Tree::default();
+        let root = tree.read(Path::new("web.yml"), text.as_bytes()).sound().expect("it is YAML");
+        read(Value::new(&tree, root))
+    }
+
     fn problems(text: &str) -> Vec<String> {
-        match parse(text, Path::new("/")) {
-            Ok(_) => Vec::new(),
-            Err(Failed::Malformed(error)) => vec![error.to_string()],
-            Err(Failed::Invalid(problems)) => {
-                problems.into_iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
-            }
-        }
+        let found = with(text, |document| parse(document, Path::new("/"))).err().unwrap_or_default();
+        found.into_iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
     }
 
     #[test]
     fn an_empty_file_changes_nothing() {
-        let loaded = parse("", Path::new("/")).unwrap();
+        let loaded = with("", |document| parse(document, Path::new("/"))).unwrap();
         assert!(!loaded.has_tls() && loaded.http2 && loaded.headers.is_empty() && loaded.users.is_empty());
         assert!(loaded.rate.is_none() && loaded.files.is_empty());
+    }
+
+    #[test]
+    fn problems_have_their_places_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        let shown = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            match load(&path).expect_err(text) {
+                Error::Malformed { source, .. } | Error::Invalid { source, .. } => {
+                    source.0.iter().map(|p| format!("{}:{} {}", p.line, p.column, p.key)).collect::<Vec<_>>()
+                }
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(shown("rate_limit:\n  interval: 1s\n  burst:\t0\nx: 1\n"), ["3:10 rate_limit.burst", "4:4 x"]);
+        assert_eq!(shown("rate_limit: {\n"), ["2:1 "]);
     }
 
     #[test]
@@ -247,7 +266,7 @@ mod tests {
 
     #[test]
     fn durations_are_those_of_go() {
-        let read = |text: &str| go_duration(&serde_yaml::from_str(text).unwrap());
+        let read = |text: &str| with(text, go_duration);
         assert_eq!(read("1m30.5s"), Some(Duration::from_millis(90_500)));
         assert_eq!(read("100ms"), Some(Duration::from_millis(100)));
         assert_eq!(read("1000"), Some(Duration::from_micros(1)));

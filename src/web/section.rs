@@ -1,37 +1,57 @@
 //! Reads sections of a YAML document and notes everything that is wrong, each with the path of its key.
 
 use rosterd_model::{Problem, nearest};
-use serde_yaml::{Mapping, Value};
+use rosterd_yaml::{Id, Tree};
+use serde::de::DeserializeOwned;
 
 /// The code of a key that nobody knows.
 const UNKNOWN_KEY: &str = "cfg_unknown_key";
 /// The code of a value that cannot be.
 const INVALID_VALUE: &str = "cfg_invalid_value";
 
+/// A value of the document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'a> {
+    tree: &'a Tree,
+    id: Id,
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn new(tree: &'a Tree, id: Id) -> Self {
+        Self { tree, id }
+    }
+
+    fn is_null(self) -> bool {
+        self.tree.is_null(self.id)
+    }
+
+    /// The text of a scalar. Numbers and booleans are taken where a string is wanted, as Go's YAML does.
+    pub(super) fn text(self) -> Option<&'a str> {
+        self.tree.text(self.id).filter(|_| !self.is_null())
+    }
+
+    /// The value as this type, if it is one.
+    pub(super) fn read<T: DeserializeOwned>(self) -> Option<T> {
+        self.tree.decode(self.id).value
+    }
+}
+
 /// One mapping of the document. Every key that exists is asked for; [`end`](Self::end) refuses the rest.
 pub(super) struct Section<'a> {
     path: String,
-    entries: Vec<(String, &'a Value)>,
+    entries: Vec<(String, Value<'a>)>,
     known: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
     /// The mapping at a path; nothing at all is an empty one.
-    pub(super) fn new(path: &str, value: Option<&'a Value>, problems: &mut Vec<Problem>) -> Self {
-        let mapping: Option<&Mapping> = match value {
-            None | Some(Value::Null) => None,
-            Some(Value::Mapping(mapping)) => Some(mapping),
-            Some(_) => {
-                problems.push(invalid(path, "a mapping is needed here"));
-                None
-            }
-        };
+    pub(super) fn new(path: &str, value: Option<Value<'a>>, problems: &mut Vec<Problem>) -> Self {
         let mut entries = Vec::new();
-        for (key, value) in mapping.into_iter().flatten() {
-            match scalar(key) {
-                Some(key) => entries.push((key, value)),
-                None => problems.push(invalid(path, "a key has to be a string")),
+        if let Some(Value { tree, id }) = value {
+            if !tree.is_map(id) {
+                problems.push(invalid(path, "a mapping is needed here"));
             }
+            entries.extend(tree.entries(id).map(|(key, _, id)| (key.to_owned(), Value { tree, id })));
         }
         Self { path: path.to_owned(), entries, known: Vec::new() }
     }
@@ -42,7 +62,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key, unless it is absent or null.
-    pub(super) fn value(&mut self, key: &'static str) -> Option<&'a Value> {
+    pub(super) fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.known.push(key);
         let index = self.entries.iter().position(|(name, _)| name == key)?;
         Some(self.entries.swap_remove(index).1).filter(|value| !value.is_null())
@@ -51,26 +71,17 @@ impl<'a> Section<'a> {
     /// A string that is not empty.
     pub(super) fn string(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Option<String> {
         let value = self.value(key)?;
-        let text = scalar(value);
+        let text = value.text().map(str::to_owned);
         if text.is_none() {
             problems.push(invalid(&self.at(key), "a string is needed here"));
         }
         text.filter(|text| !text.is_empty())
     }
 
-    /// A boolean, also as YAML 1.1 spells it.
+    /// A boolean, as YAML 1.1 spells it.
     pub(super) fn boolean(&mut self, key: &'static str, default: bool, problems: &mut Vec<Problem>) -> bool {
         let Some(value) = self.value(key) else { return default };
-        let known = match value {
-            Value::Bool(value) => Some(*value),
-            Value::String(text) => match text.to_lowercase().as_str() {
-                "yes" | "on" | "y" | "true" => Some(true),
-                "no" | "off" | "n" | "false" => Some(false),
-                _ => None,
-            },
-            _ => None,
-        };
-        known.unwrap_or_else(|| {
+        value.read().unwrap_or_else(|| {
             problems.push(invalid(&self.at(key), "true or false is needed here"));
             default
         })
@@ -79,14 +90,15 @@ impl<'a> Section<'a> {
     /// A list of strings, `None` when the key is absent.
     pub(super) fn strings(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
         let value = self.value(key)?;
-        let Value::Sequence(items) = value else {
+        if !value.tree.is_list(value.id) {
             problems.push(invalid(&self.at(key), "a list of strings is needed here"));
             return None;
-        };
+        }
+        let items = value.tree.items(value.id);
         let mut strings = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            match scalar(item) {
-                Some(text) => strings.push(text),
+        for (index, id) in items.iter().enumerate() {
+            match (Value { id: *id, ..value }).text() {
+                Some(text) => strings.push(text.to_owned()),
                 None => problems.push(invalid(&format!("{}[{index}]", self.at(key)), "a string is needed here")),
             }
         }
@@ -94,7 +106,7 @@ impl<'a> Section<'a> {
     }
 
     /// All entries that were not asked for, for a mapping whose keys are the user's.
-    pub(super) fn rest(self) -> Vec<(String, &'a Value)> {
+    pub(super) fn rest(self) -> Vec<(String, Value<'a>)> {
         self.entries
     }
 
@@ -111,14 +123,4 @@ impl<'a> Section<'a> {
 /// A problem with a value.
 pub(super) fn invalid(path: &str, message: impl Into<String>) -> Problem {
     Problem::new(path, INVALID_VALUE, message)
-}
-
-/// The text of a scalar. Numbers and booleans are taken where a string is wanted, as Go's YAML does.
-pub(super) fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        _ => None,
-    }
 }

@@ -9,10 +9,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CipherSuite, NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
-use serde_yaml::Value;
 
 use super::clients::{self, Policy};
-use super::section::{Section, invalid};
+use super::section::{Section, Value, invalid};
 
 const PATH: &str = "tls_server_config";
 
@@ -56,7 +55,7 @@ pub(super) struct Tls {
 
 impl Tls {
     /// Reads the section and notes all problems that show without opening another file.
-    pub(super) fn read(value: Option<&Value>, base: &Path, problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn read(value: Option<Value<'_>>, base: &Path, problems: &mut Vec<Problem>) -> Self {
         let mut section = Section::new(PATH, value, problems);
         let certificate = pem(&mut section, ("cert", "cert_file"), base, problems);
         let key = pem(&mut section, ("key", "key_file"), base, problems);

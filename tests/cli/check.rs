@@ -28,6 +28,27 @@ fn warnings_are_fatal_only_when_that_is_asked_for() {
 }
 
 #[test]
+fn files_that_are_named_are_looked_into_and_all_of_it_is_a_list_for_programs() {
+    let folder = rosterd_testkit::Folder::new();
+    let list = folder.write("list.yml", "- targets: [a:1]\n  labls: {a: b}\n");
+    let text = "scrape_configs:\n- job_name: a\n  file_sd_configs: [{files: [list.yml, none.json]}]\n";
+    let file = folder.write("prometheus.yml", text);
+    let name = file.to_str().expect("folders have plain names");
+    let ended = run(&["check", "config", name]);
+    let list = list.display();
+    let wanted = format!(
+        "{list}:2:3: [0].labls: unknown key `labls` in a target group; did you mean `labels`? (cfg_unknown_key)\n 2 |   labls: {{a: b}}\n   |   ^\n"
+    );
+    assert!(ended.status == Some(1) && ended.errors.starts_with(&wanted), "{}", ended.errors);
+    let ended = run(&["check", "config", "--output=json", name]);
+    let told: serde_json::Value = serde_json::from_str(&ended.output).expect("it is JSON");
+    let problem = &told["problems"][0];
+    assert_eq!((&problem["line"], &problem["key"]), (&2.into(), &"[0].labls".into()), "{told}");
+    let ended = run(&["check", "config", "--syntax-only", name]);
+    assert_eq!(ended.status, Some(0), "{}", ended.errors);
+}
+
+#[test]
 fn web_configurations_are_checked() {
     let ended = run(&["check", "web-config", "check/web-bad.yml", "check/web-good.yml"]);
     assert_eq!((ended.status, ended.output.as_str()), (Some(1), "check/web-good.yml: good, without TLS\n"));
@@ -39,6 +60,16 @@ fn web_configurations_are_checked() {
 
 #[test]
 fn a_command_line_that_cannot_be_meant_has_a_status_of_its_own() {
+    for (arguments, hint) in [
+        (&["--agent", "--config.file=x"][..], "rosterd is always an agent: leave --agent out"),
+        (&["run", "--storage.agent.path=x"], "is set by --storage.path"),
+        (&["--config.file=x"], "put `run` in front of it"),
+        (&["run", "--storage.tsdb.retention.time=1d"], "rosterd stores no series"),
+    ] {
+        let ended = run(arguments);
+        assert_eq!(ended.status, Some(2), "{arguments:?}");
+        assert!(ended.errors.contains(hint), "{}", ended.errors);
+    }
     for arguments in [&["check", "config"][..], &["check", "config", "--no-such-flag", "x"], &["chekc"], &[]] {
         let ended = run(arguments);
         assert_eq!((ended.status, ended.output.as_str()), (Some(2), ""), "{arguments:?}");

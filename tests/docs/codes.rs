@@ -8,14 +8,16 @@ use crate::pages::{Page, rows};
 use crate::sources::{is_word, literals, sources};
 
 /// What begins as a code does and is none: keys of configurations, a variable of the environment, and automatic series.
-const NO_CODES: [&str; 13] = [
+const NO_CODES: [&str; 15] = [
     "http_headers",
     "http_proxy",
     "http_server_config",
     "scrape_body_size_bytes",
+    "scrape_classic_histograms",
     "scrape_config_files",
     "scrape_duration_seconds",
     "scrape_failure_log_file",
+    "scrape_interval",
     "scrape_protocols",
     "scrape_samples_post_metric_relabeling",
     "scrape_samples_scraped",

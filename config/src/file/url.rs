@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rosterd_client::parse_url;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
@@ -43,10 +44,10 @@ impl Serialize for DestinationUrl {
 impl<'de> Deserialize<'de> for DestinationUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        match Url::parse(&text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Self(url)),
-            Ok(_) => Err(de::Error::custom("the URL must begin with http:// or https:// and name a host")),
-            Err(error) => Err(de::Error::custom(format!("not a URL: {error}"))),
+        match parse_url(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
+            Ok(_) => Err(de::Error::custom("the URL must begin with http:// or https://")),
+            Err(error) => Err(de::Error::custom(error)),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use rosterd_discovery::{AnyConfig, Mechanism};
+use rosterd_discovery::{AnyConfig, Finding, Mechanism};
 
 use super::{Loader, folder_of};
 use crate::error::code;
-use crate::yaml::{Id, decode, join_path};
+use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of Prometheus and vmagent, which may be in the registry or not.
 const KNOWN: [&str; 36] = [
@@ -107,6 +107,18 @@ impl Loader<'_> {
         }
         let base = self.base(at);
         config.resolve_paths(&base);
+        if self.options.examine {
+            for finding in config.examine() {
+                match finding {
+                    Finding::Missing(found) => self.found_at(at, path, &HashSet::new(), found),
+                    Finding::Idle(found) => {
+                        let place = self.tree.find(at, &found.path, &HashSet::new()).0;
+                        self.warn(place, join_path(path, &found.path), found.code, found.message);
+                    }
+                    Finding::Elsewhere(problem) => self.problems.push(problem),
+                }
+            }
+        }
         Some(config.into())
     }
 

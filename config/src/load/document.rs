@@ -1,8 +1,10 @@
 //! The sections of the main file.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use rosterd_model::Problem as Found;
+use rosterd_tasks::watch::check_pattern;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -10,7 +12,7 @@ use super::environment::expand;
 use super::{Loader, folder_of};
 use crate::error::code;
 use crate::file::{Alerting, Alertmanager, Config, Global, Otlp, RemoteRead, RemoteWrite, Runtime, Storage, Tracing};
-use crate::yaml::Id;
+use rosterd_yaml::Id;
 
 /// The sections that are read on their own.
 const SECTIONS: [&str; 10] = [
@@ -103,13 +105,19 @@ impl Loader<'_> {
 
     /// Patterns, absolute, and whether all of them are right: a `*` stands in the last component only.
     fn patterns(&mut self, root: Id, key: &str, patterns: Vec<String>) -> (Vec<String>, bool) {
-        let is_right = |pattern: &String| pattern.split_once('*').is_none_or(|(_, after)| !after.contains('/'));
         let mut all_right = true;
-        for (index, _) in patterns.iter().enumerate().filter(|(_, pattern)| !is_right(pattern)) {
+        for (index, pattern) in patterns.iter().enumerate() {
+            let reason = match pattern.split_once('*') {
+                Some((_, after)) if after.contains('/') => "a * may stand only behind the last / of a path".to_owned(),
+                _ => match check_pattern(Path::new(pattern)) {
+                    Ok(()) => continue,
+                    Err(bad) => format!("{pattern:?} is no pattern: {bad}"),
+                },
+            };
             all_right = false;
             let path = format!("{key}[{index}]");
             let at = self.tree.find(root, &path, &std::collections::HashSet::new()).0;
-            self.wrong(at, path, code::INVALID_VALUE, "a * may stand only behind the last / of a path");
+            self.wrong(at, path, code::INVALID_VALUE, reason);
         }
         let base = folder_of(self.tree.file(root));
         let absolute = patterns.iter().map(|pattern| base.join(pattern).to_string_lossy().into_owned()).collect();
@@ -130,6 +138,10 @@ impl Loader<'_> {
             self.found(&section, found);
             self.unique(&mut names, at, &path, &section.value.name);
             section.value.resolve_paths(&self.base(at));
+            if self.options.examine {
+                let found = section.value.client.examine();
+                self.found(&section, found);
+            }
             all.push(section.value);
         }
         all

@@ -1,15 +1,16 @@
 //! Jobs: the `scrape_configs` of the main file and of `scrape_config_files`.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rosterd_discovery::AnyConfig;
+use rosterd_model::Problem as Found;
 
 use super::Loader;
 use crate::error::code;
 use crate::file::{Config, Global, ONLY_FOR_SCRAPING, ScrapeConfig, ScrapeSettings};
-use crate::yaml::Id;
+use rosterd_tasks::watch;
+use rosterd_yaml::{Id, Problem};
 
 impl Loader<'_> {
     /// The jobs of a file.
@@ -30,6 +31,14 @@ impl Loader<'_> {
         self.name_is_new(at, path, &section.value.job_name);
         let mut settings = section.value.clone();
         settings.resolve_paths(&self.base(at));
+        if self.options.examine {
+            let mut found = settings.client.examine();
+            if !matches!(settings.scheme.as_str(), "http" | "https") {
+                let message = format!("there is no scheme {:?}: targets are scraped by http or https", settings.scheme);
+                found.push(Found::new("scheme", code::INVALID_VALUE, message));
+            }
+            self.found(&section, found);
+        }
         let mut found = Vec::new();
         let job = ScrapeConfig::new(settings, discovery, in_main_file, &mut found);
         self.found(&section, found);
@@ -49,13 +58,17 @@ impl Loader<'_> {
         }
     }
 
-    /// The jobs of the files that match `patterns`, which are absolute.
+    /// The jobs of the files that match `patterns`, which are absolute. A folder that cannot be looked into is a problem:
+    /// its jobs are unknown, not gone.
     pub(super) fn jobs_of_files(&mut self, patterns: &[String], global: &Global) -> Vec<ScrapeConfig> {
         let mut jobs = Vec::new();
         for pattern in patterns {
-            let pattern = Path::new(pattern);
-            self.folders.extend(pattern.parent().map(Path::to_owned));
-            for file in matching(pattern) {
+            let expansion = watch::expand(&[PathBuf::from(pattern)]);
+            for (folder, error) in expansion.unreadable {
+                let message = format!("cannot look for the files of scrape_config_files here: {error}");
+                self.problems.push(Problem::of_file(&folder, code::UNREADABLE, message));
+            }
+            for file in expansion.files {
                 let Some(root) = self.read(&file) else { continue };
                 let known = [String::from("scrape_configs")];
                 if self.section::<Nothing>(root, "", &known).is_some() {
@@ -63,8 +76,6 @@ impl Loader<'_> {
                 }
             }
         }
-        self.folders.sort();
-        self.folders.dedup();
         jobs
     }
 
@@ -94,16 +105,3 @@ impl Loader<'_> {
 /// A map without keys of its own.
 #[derive(serde::Deserialize)]
 struct Nothing {}
-
-/// The files that match a pattern with at most one `*` component, the last; sorted.
-fn matching(pattern: &Path) -> Vec<PathBuf> {
-    // `**` is no more than `*` to Prometheus.
-    let mut single = pattern.to_string_lossy().into_owned();
-    while single.contains("**") {
-        single = single.replace("**", "*");
-    }
-    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
-    let Ok(paths) = glob::glob_with(&single, options) else { return Vec::new() };
-    let files: BTreeSet<PathBuf> = paths.filter_map(Result::ok).collect();
-    files.into_iter().collect()
-}

@@ -3,6 +3,7 @@
 mod discovery; // the *_sd_configs of a job
 mod document; // the sections of the main file
 mod environment; // ${VARIABLES} of external labels
+mod hints; // where an unknown key may belong
 mod jobs; // scrape_configs, wherever they stand
 mod own; // rosterd's own settings, from one or two files
 mod rules; // relabelling rules in a file of their own
@@ -14,9 +15,9 @@ use std::path::{Path, PathBuf};
 use rosterd_discovery::{CheckContext, Registry};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::error::{ConfigErrors, Problem};
+use crate::error::{ConfigErrors, code};
 use crate::file::Config;
-use crate::yaml::{Id, Tree};
+use rosterd_yaml::{Id, Problem, Tree};
 
 pub use rules::load_rules;
 
@@ -25,6 +26,8 @@ pub use rules::load_rules;
 pub struct LoadOptions<'a> {
     /// Whether configured commands may be run.
     pub allow_exec: bool,
+    /// Whether to look into the files that are named too: lists of targets, credentials, certificates.
+    pub examine: bool,
     /// Looks up a variable of the environment, for external labels.
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -44,8 +47,6 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Every file that was read, the main file first.
     pub files: Vec<PathBuf>,
-    /// The folders in which a new file may match `scrape_config_files`.
-    pub folders: Vec<PathBuf>,
     /// A hash of the names and contents of all files: equal as long as nothing changed.
     pub checksum: u64,
 }
@@ -68,8 +69,8 @@ impl Config {
             problems: Vec::new(),
             warnings: Vec::new(),
             files: Vec::new(),
-            folders: Vec::new(),
             hash: Xxh3Default::new(),
+            cut: false,
             job_places: HashMap::new(),
         };
         let main = loader.read(path);
@@ -83,6 +84,9 @@ impl Config {
     }
 }
 
+/// Problems that may be none once a file is read to its end.
+const OF_THE_WHOLE: [&str; 4] = [code::MISSING_KEY, code::UNKNOWN_JOB, code::UNKNOWN_ENDPOINT, code::EMPTY_ENTRY];
+
 /// The state of loading.
 struct Loader<'a> {
     tree: Tree,
@@ -92,8 +96,9 @@ struct Loader<'a> {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     files: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
     hash: Xxh3Default,
+    /// Whether a file breaks off, so that what is missing may stand behind the break.
+    cut: bool,
     /// Where each job was first named.
     job_places: HashMap<String, String>,
 }
@@ -112,20 +117,23 @@ impl Loader<'_> {
         self.hash.update(path.as_os_str().as_encoded_bytes());
         self.hash.update(&(bytes.len() as u64).to_le_bytes());
         self.hash.update(&bytes);
-        self.tree.read(path, &bytes).map_err(|problems| self.problems.extend(problems)).ok()
+        let reading = self.tree.read(path, &bytes);
+        self.problems.extend(reading.problems);
+        self.cut |= !reading.whole;
+        Some(reading.root)
     }
 
     fn finish(self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {
-        let Self { mut problems, mut warnings, files, folders, hash, .. } = self;
+        let Self { mut problems, mut warnings, files, hash, cut, .. } = self;
+        problems.retain(|problem| !cut || !OF_THE_WHOLE.contains(&problem.code));
+        problems.iter_mut().for_each(hints::improve);
         let order =
             |problem: &Problem| (files.iter().position(|file| *file == problem.file), problem.line, problem.column);
         problems.sort_by_key(order);
         problems.dedup();
         warnings.sort_by_key(order);
         match config {
-            Some(config) if problems.is_empty() => {
-                Ok(Loaded { config, warnings, files, folders, checksum: hash.digest() })
-            }
+            Some(config) if problems.is_empty() => Ok(Loaded { config, warnings, files, checksum: hash.digest() }),
             _ => Err(ConfigErrors { problems }),
         }
     }

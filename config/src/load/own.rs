@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Loader;
 use crate::error::code;
 use crate::file::{RemoteWrite, Rosterd, ScrapeConfig};
-use crate::yaml::Id;
+use rosterd_yaml::Id;
 
 impl Loader<'_> {
     /// The settings, put into effect in `jobs`.

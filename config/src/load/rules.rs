@@ -5,9 +5,9 @@ use std::path::Path;
 use rosterd_model::NameScheme;
 use rosterd_model::relabel::{RuleConfig, Rules};
 
-use crate::error::{ConfigErrors, Problem, code};
+use crate::error::{ConfigErrors, code};
 use crate::file::compile;
-use crate::yaml::{Tree, decode, join_path};
+use rosterd_yaml::{Problem, Tree, join_path};
 
 /// Reads a file that is a list of relabelling rules, such as stands under `relabel_configs`.
 ///
@@ -16,8 +16,8 @@ pub fn load_rules(path: &Path, scheme: NameScheme) -> Result<Rules, ConfigErrors
     let mut tree = Tree::default();
     let bytes =
         std::fs::read(path).map_err(|error| ConfigErrors { problems: vec![Problem::unreadable(path, &error)] })?;
-    let root = tree.read(path, &bytes).map_err(|problems| ConfigErrors { problems })?;
-    let decoded = decode(&tree, root, "", &[], |from| erased_serde::deserialize::<Vec<RuleConfig>>(from));
+    let root = tree.read(path, &bytes).sound().map_err(|problems| ConfigErrors { problems })?;
+    let decoded = tree.decode::<Vec<RuleConfig>>(root);
     let mut problems = decoded.problems;
     if tree.is_null(root) {
         problems.push(tree.problem(root, String::new(), code::INVALID_TYPE, "expected a list of rules"));

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Loader;
 use crate::error::code;
-use crate::yaml::{Id, decode, join_path};
+use rosterd_yaml::{Id, decode, join_path};
 
 /// A value that was decoded and may be checked.
 pub(super) struct Section<T> {

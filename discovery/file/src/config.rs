@@ -5,19 +5,22 @@ use std::path::{Path, PathBuf};
 use rosterd_model::Duration;
 use rosterd_tasks::Stopper;
 use rosterd_tasks::files::clean;
-use rosterd_tasks::watch::Inotify;
+use rosterd_tasks::watch::{Inotify, check_pattern};
 use serde::{Deserialize, Serialize};
 
 use super::FileMetrics;
 use super::discoverer::Files;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, MechanismShared, System};
+use super::read;
+use rosterd_discovery::{
+    Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, MechanismShared, System,
+};
 use rosterd_model::Problem;
 
 /// One entry of `file_sd_configs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Files, or patterns for them: `*` stands for any part of a file name. Each ends in `.json`, `.yml` or `.yaml`.
+    /// Files, or patterns for them, as Go's `filepath.Match` has them. Each ends in `.json`, `.yml` or `.yaml`.
     pub files: Vec<PathBuf>,
     /// How often to look at the files, in case a change was not noticed.
     pub refresh_interval: Duration,
@@ -42,15 +45,17 @@ impl MechanismConfig for Config {
         if self.files.is_empty() {
             return vec![Problem::new("files", "cfg_missing_key", "files must name at least one file or pattern")];
         }
-        let bad = self.files.iter().enumerate().filter(|(_, file)| !is_valid_pattern(file));
-        bad.map(|(index, file)| {
-            let message = format!(
-                "{:?} must end in .json, .yml or .yaml, and may have a * only in the file name, not in a directory",
-                file.display().to_string()
-            );
-            Problem::new(format!("files[{index}]"), "cfg_invalid_value", message)
-        })
-        .collect()
+        let found = self.files.iter().enumerate().filter_map(|(index, file)| {
+            let wrong = |reason| Problem::new(format!("files[{index}]"), "cfg_invalid_value", reason);
+            if !is_valid_pattern(file) {
+                return Some(wrong(format!(
+                    "{:?} must end in .json, .yml or .yaml, and may have a * only in the file name, not in a directory",
+                    file.display().to_string()
+                )));
+            }
+            check_pattern(file).err().map(|bad| wrong(format!("{:?} is no pattern: {bad}", file.display().to_string())))
+        });
+        found.collect()
     }
 
     fn resolve_paths(&mut self, base: &Path) {
@@ -58,6 +63,11 @@ impl MechanismConfig for Config {
             // `__meta_filepath` shows the path as Prometheus spells it.
             *file = clean(&base.join(&*file));
         }
+    }
+
+    fn examine(&self) -> Vec<Finding> {
+        let all = self.files.iter().enumerate();
+        all.flat_map(|(index, pattern)| read::examine(&format!("files[{index}]"), pattern)).collect()
     }
 
     fn refresh_interval(&self) -> Option<std::time::Duration> {
@@ -109,9 +119,21 @@ mod tests {
 
     #[test]
     fn patterns_are_checked_as_in_prometheus() {
-        let good = ["a.json", "x/y/*.yml", "/x/a*b.yaml", "*.JSON", "x/*-*.YML", "x/[ab]?.json", ".json"];
+        let good = [
+            "a.json",
+            "x/y/*.yml",
+            "/x/a*b.yaml",
+            "*.JSON",
+            "x/*-*.YML",
+            "x/[ab]?.json",
+            ".json",
+            r"x\[1\].json",
+            "[!a].yml",
+        ];
         assert_eq!(problems(&good), []);
-        for bad in ["", "a", "a.txt", "a.json.bak", "*/a.json", "x/*/y.yml", "a.Json", "json", "x/*"] {
+        for bad in
+            ["", "a", "a.txt", "a.json.bak", "*/a.json", "x/*/y.yml", "a.Json", "json", "x/*", "[a.json", "x[]].yml"]
+        {
             let problems = problems(&["a.json", bad]);
             assert_eq!(problems.len(), 1, "{bad}");
             assert_eq!((&*problems[0].path, problems[0].code), ("files[1]", "cfg_invalid_value"), "{bad}");

@@ -4,10 +4,14 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use rosterd_model::TargetGroup;
+use rosterd_model::labels::ADDRESS;
+use rosterd_model::{Problem, TargetGroup};
 use rosterd_tasks::files::Stamp;
+use rosterd_tasks::watch;
+use rosterd_yaml::Problem as Fault;
 
 use super::FileError;
+use rosterd_discovery::Finding;
 use rosterd_discovery::decode::{json_groups, yaml_groups};
 
 /// The label that holds the path of the file.
@@ -51,6 +55,46 @@ fn groups(path: &Path, bytes: &[u8]) -> Result<Vec<TargetGroup>, rosterd_discove
         true => json_groups(bytes, &source, &extra),
         false => yaml_groups(bytes, &source, &extra),
     }
+}
+
+/// What is wrong with the files that a pattern stands for now; `key` is where it stands in the configuration.
+pub(super) fn examine(key: &str, pattern: &Path) -> Vec<Finding> {
+    let expansion = watch::expand(&[pattern.to_owned()]);
+    let mut found: Vec<_> = expansion
+        .unreadable
+        .iter()
+        .map(|(path, error)| {
+            let message = format!("cannot look into {}: {error}", path.display());
+            Finding::Missing(Problem::new(key, "cfg_unreadable", message))
+        })
+        .collect();
+    if expansion.files.is_empty() && found.is_empty() {
+        let message = format!("there is no file {} at the moment", pattern.display());
+        found.push(Finding::Idle(Problem::new(key, "cfg_no_file", message)));
+    }
+    found.extend(expansion.files.iter().flat_map(|file| faults(file)).map(Finding::Elsewhere));
+    found
+}
+
+/// All that is wrong with one file.
+fn faults(path: &Path) -> Vec<Fault> {
+    let bytes = match bytes(path) {
+        Ok((_, bytes)) => bytes,
+        Err(error) => return vec![Fault::unreadable(path, &error)],
+    };
+    let groups = match groups(path, &bytes) {
+        Ok(groups) => groups,
+        Err(error) => return error.problems(path),
+    };
+    let mut found = Vec::new();
+    for (index, group) in groups.iter().enumerate() {
+        for (target, _) in group.targets.iter().enumerate().filter(|(_, labels)| labels.get(ADDRESS).is_none()) {
+            let key = format!("[{index}].targets[{target}]");
+            let message = "a target is an empty text: write host:port, or remove it";
+            found.push(Fault { key, ..Fault::of_file(path, "cfg_invalid_value", message) });
+        }
+    }
+    found
 }
 
 /// The name of a file, or of a directory that cannot be listed, as a source.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use rosterd_discovery::{
-    Build, Context, Error, MechanismConfig, MechanismMetrics, MechanismShared, System, Updates, Word,
+    Build, Context, Error, Finding, MechanismConfig, MechanismMetrics, MechanismShared, System, Updates, Word,
 };
 use rosterd_model::{Report, TargetGroup};
 use rosterd_tasks::files::Stamp;
@@ -210,7 +210,7 @@ fn a_bad_file_keeps_its_groups_and_no_other_suffers() {
         running.becomes(&["a.json=a:1", "b.json=b:1"]).await;
         running.fails_with(Some("sd_file_malformed")).await;
         let told = running.unread["bad.yml"].to_string();
-        assert!(told.contains("bad.yml does not hold") && told.contains("line 1 column 3"), "{told}");
+        assert!(told.contains("bad.yml does not hold") && told.contains("line 1, column 3"), "{told}");
         running.folder.remove("bad.yml");
         running.fails_with(None).await;
 
@@ -377,6 +377,34 @@ fn the_time_of_a_file_is_shown_while_it_is_read() {
         assert_eq!(running.metric("rosterd_discovery_file_mtime_seconds"), 0.0);
         running.end().await;
     });
+}
+
+#[test]
+fn a_look_at_the_files_tells_what_is_missing_and_what_is_wrong_in_them() {
+    let folder = Folder::new();
+    folder.write("good.json", &json(&["a:1"]));
+    let bad = folder.write("bad.yml", "- targets: ['', b:1]\n- target: [c]\n");
+    let worse = folder.write("worse.json", "[{\"targets\": [\"a:1\", \"\"]}, ]");
+    let empty = folder.write("empty.json", &json(&["a:1", ""]));
+    let mut config: Config = serde_yaml::from_str("files: ['*.json', bad.yml, none.yml, no*.json]").unwrap();
+    config.resolve_paths(folder.root());
+    let found = config.examine();
+    let shown: Vec<_> = found
+        .iter()
+        .map(|finding| match finding {
+            Finding::Missing(problem) => format!("missing {} {}", problem.path, problem.code),
+            Finding::Idle(problem) => format!("idle {} {}", problem.path, problem.code),
+            Finding::Elsewhere(p) => format!("{}:{}:{} {} {}", p.file.display(), p.line, p.column, p.key, p.code),
+        })
+        .collect();
+    let wanted = [
+        format!("{}:0:0 [1].targets[0] cfg_invalid_value", empty.display()),
+        format!("{}:1:28 [1] cfg_syntax", worse.display()),
+        format!("{}:2:3 [1].target cfg_unknown_key", bad.display()),
+        "idle files[2] cfg_no_file".to_owned(),
+        "idle files[3] cfg_no_file".to_owned(),
+    ];
+    assert_eq!(shown, wanted);
 }
 
 #[test]

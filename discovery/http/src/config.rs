@@ -7,7 +7,7 @@ use rosterd_model::{Duration, Size};
 
 use super::discoverer::Http;
 use rosterd_client::{Client, Options, SafeUrl};
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
 use rosterd_model::Problem;
 
 /// Some million targets. A reply beyond it is more likely a mistake of the server than a list.
@@ -45,10 +45,7 @@ impl MechanismConfig for HttpConfig {
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let problem = match self.url.parse() {
             None => Some(("cfg_missing_key", "url is missing".to_owned())),
-            Some(Err(url::ParseError::EmptyHost)) => {
-                Some(("cfg_invalid_value", "the host is missing in the URL".to_owned()))
-            }
-            Some(Err(error)) => Some(("cfg_invalid_value", format!("not a URL: {error}"))),
+            Some(Err(error)) => Some(("cfg_invalid_value", error.to_string())),
             Some(Ok(url)) if !matches!(url.scheme(), "http" | "https") => {
                 Some(("cfg_invalid_value", "the URL scheme must be 'http' or 'https'".to_owned()))
             }
@@ -60,6 +57,10 @@ impl MechanismConfig for HttpConfig {
 
     fn resolve_paths(&mut self, base: &Path) {
         self.client.resolve_paths(base);
+    }
+
+    fn examine(&self) -> Vec<Finding> {
+        self.client.examine().into_iter().map(Finding::Missing).collect()
     }
 
     fn refresh_interval(&self) -> Option<StdDuration> {

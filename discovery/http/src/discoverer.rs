@@ -33,7 +33,7 @@ struct Read {
 impl Http {
     pub(super) fn new(config: &HttpConfig, client: Client) -> Result<Self, ClientError> {
         let unusable = |error| ClientError::Settings { what: "url".to_owned(), source: Some(Box::new(error)) };
-        let url = config.url.parse().unwrap_or(Err(url::ParseError::EmptyHost)).map_err(unusable)?;
+        let url = config.url.parse().unwrap_or(Err(rosterd_client::UrlError::NoHost)).map_err(unusable)?;
         let seconds = config.refresh_interval.as_secs_f64().to_string();
         let seconds = HeaderValue::from_str(&seconds).expect("a number has only digits and a point");
         let json = HeaderValue::from_static("application/json");

@@ -1,209 +1,115 @@
 //! The YAML half: strict about keys, lenient about what a string is, as Go's YAML package is for Prometheus.
 
-use std::fmt;
-use std::marker::PhantomData;
+use std::path::Path;
 
-use rosterd_model::{Builder, Labels, TargetGroup};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use rosterd_model::{Labels, TargetGroup, did_you_mean};
+use rosterd_yaml::{Id, Problem, Problems, Tree, code};
 
 use super::{DecodeError, Decoder};
 
-/// The key whose value is merged into the map: `<<: *anchor`.
-const MERGE: &str = "<<";
+/// The keys of a group.
+const KEYS: [&str; 2] = ["targets", "labels"];
 
-/// Reads target groups from YAML.
+/// Problems of one list that are told; a program that errs, errs everywhere.
+const MOST_PROBLEMS: usize = 100;
+
+/// Reads target groups from YAML; `source` is the file that they stand in.
 ///
 /// As [`json_groups`](super::json_groups), but numbers, booleans and dates are taken as they are written where text is
 /// wanted, a key must not be there twice, `<<` merges maps, and only the first document counts. No text at all is no
-/// group.
+/// group. An error tells all that is wrong.
 pub fn yaml_groups(bytes: &[u8], source: &str, extra: &[(&str, &str)]) -> Result<Vec<TargetGroup>, DecodeError> {
-    let Some(document) = serde_yaml::Deserializer::from_slice(bytes).next() else { return Ok(Vec::new()) };
-    let mut decoder = Decoder::new(source, extra);
-    List(&mut decoder).deserialize(document).map_err(|source| DecodeError::Yaml { source })
+    let mut tree = Tree::default();
+    let refused = |problems| DecodeError::Yaml { source: Problems(problems) };
+    let root = tree.read_list(Path::new(source), bytes).sound().map_err(refused)?;
+    let mut list = List { tree: &tree, decoder: Decoder::new(source, extra), problems: Vec::new() };
+    let groups = list.groups(root);
+    if list.problems.is_empty() { Ok(groups) } else { Err(refused(list.problems)) }
 }
 
-struct List<'d, 'a>(&'d mut Decoder<'a>);
-
-impl<'de> DeserializeSeed<'de> for List<'_, '_> {
-    type Value = Vec<TargetGroup>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
+struct List<'t, 'a> {
+    tree: &'t Tree,
+    decoder: Decoder<'a>,
+    problems: Vec<Problem>,
 }
 
-impl<'de> Visitor<'de> for List<'_, '_> {
-    type Value = Vec<TargetGroup>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of target groups")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    /// No document at all.
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut groups = Vec::new();
-        while let Some(parts) = list.next_element_seed(Group { decoder: &mut *self.0, merged: false })? {
-            self.0.labels = parts.labels.unwrap_or_default();
-            groups.push(self.0.group(parts.targets.unwrap_or_default()));
+impl List<'_, '_> {
+    fn groups(&mut self, root: Id) -> Vec<TargetGroup> {
+        if !self.tree.is_list(root) {
+            self.wrong(root, "", code::INVALID_TYPE, "expected a list of target groups");
         }
-        Ok(groups)
-    }
-}
-
-/// What a map said about a group.
-#[derive(Default)]
-struct Parts {
-    targets: Option<Vec<Labels>>,
-    labels: Option<Builder>,
-}
-
-impl Parts {
-    fn or(self, other: Self) -> Self {
-        Self { targets: self.targets.or(other.targets), labels: self.labels.or(other.labels) }
-    }
-}
-
-/// A group, or what is merged into one: a map, or a list of maps of which the first that has a key wins.
-struct Group<'d, 'a> {
-    decoder: &'d mut Decoder<'a>,
-    merged: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for Group<'_, '_> {
-    type Value = Parts;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Group<'_, '_> {
-    type Value = Parts;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a target group with targets and labels")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Parts, A::Error> {
-        if !self.merged {
-            return Err(A::Error::custom("invalid type: sequence, expected a target group with targets and labels"));
+        let mut groups = Vec::with_capacity(self.tree.items(root).len());
+        for (index, item) in self.tree.items(root).iter().enumerate() {
+            if self.problems.len() >= MOST_PROBLEMS {
+                break;
+            }
+            groups.push(self.group(*item, index));
         }
-        let mut parts = Parts::default();
-        while let Some(next) = list.next_element_seed(Group { decoder: &mut *self.decoder, merged: false })? {
-            parts = parts.or(next);
-        }
-        Ok(parts)
+        groups
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts, A::Error> {
-        let (mut parts, mut merged) = (Parts::default(), Parts::default());
-        while let Some(key) = map.next_key::<Text>()? {
-            match key.0.as_str() {
-                MERGE => merged = merged.or(map.next_value_seed(Group { decoder: &mut *self.decoder, merged: true })?),
-                "targets" if parts.targets.is_some() => return Err(A::Error::duplicate_field("targets")),
-                "labels" if parts.labels.is_some() => return Err(A::Error::duplicate_field("labels")),
-                "targets" => {
-                    let addresses = map.next_value::<Option<Vec<Text>>>()?.unwrap_or_default();
-                    parts.targets = Some(addresses.iter().map(|address| self.decoder.target(&address.0)).collect());
-                }
-                "labels" => parts.labels = Some(map.next_value_seed(LabelMap { merged: false })?),
+    fn group(&mut self, at: Id, index: usize) -> TargetGroup {
+        let key = format!("[{index}]");
+        let mut targets = Vec::new();
+        self.decoder.labels.clear();
+        if self.tree.is_null(at) || !self.tree.is_map(at) {
+            self.wrong(at, &key, code::INVALID_TYPE, "expected a target group with targets and labels");
+        }
+        for (name, place, value) in self.tree.entries(at) {
+            match name {
+                "targets" => targets = self.targets(value, &format!("{key}.targets")),
+                "labels" => self.labels(value, &format!("{key}.labels")),
                 other => {
-                    map.next_value::<IgnoredAny>()?;
-                    return Err(A::Error::unknown_field(other, &["targets", "labels"]));
+                    let message = format!("unknown key `{other}` in a target group{}", did_you_mean(other, KEYS));
+                    self.wrong(place, &format!("{key}.{other}"), code::UNKNOWN_KEY, message);
                 }
             }
         }
-        Ok(parts.or(merged))
-    }
-}
-
-/// Labels, or what is merged into them.
-struct LabelMap {
-    merged: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for LabelMap {
-    type Value = Builder;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Builder, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for LabelMap {
-    type Value = Builder;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map of label names to strings")
+        self.decoder.group(targets)
     }
 
-    fn visit_unit<E>(self) -> Result<Builder, E> {
-        Ok(Builder::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Builder, A::Error> {
-        if !self.merged {
-            return Err(A::Error::custom("invalid type: sequence, expected a map of label names to strings"));
+    fn targets(&mut self, at: Id, key: &str) -> Vec<Labels> {
+        if !self.tree.is_list(at) {
+            self.wrong(at, key, code::INVALID_TYPE, "expected a list of addresses");
         }
-        let mut labels = Builder::new();
-        while let Some(next) = list.next_element_seed(Self { merged: false })? {
-            next.iter().for_each(|(name, value)| labels.set_default(name, value));
+        let mut targets = Vec::with_capacity(self.tree.items(at).len());
+        for (index, item) in self.tree.items(at).iter().enumerate() {
+            let Some(address) = self.text(*item, || format!("{key}[{index}]")) else { continue };
+            targets.push(self.decoder.target(address));
         }
-        Ok(labels)
+        targets
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Builder, A::Error> {
-        let (mut labels, mut merged) = (Builder::new(), Builder::new());
-        while let Some(Text(name)) = map.next_key()? {
-            if name == MERGE {
-                let more = map.next_value_seed(Self { merged: true })?;
-                more.iter().for_each(|(name, value)| merged.set_default(name, value));
-                continue;
-            }
-            let Text(value) = map.next_value()?;
+    fn labels(&mut self, at: Id, key: &str) {
+        if !self.tree.is_map(at) {
+            self.wrong(at, key, code::INVALID_TYPE, "expected a map of label names to text");
+        }
+        for (name, place, value) in self.tree.entries(at) {
             if name.is_empty() {
-                return Err(A::Error::custom("a label name is empty"));
+                self.wrong(place, key, code::INVALID_VALUE, "a label name is empty");
+            } else if let Some(text) = self.text(value, || format!("{key}.{name}")) {
+                self.decoder.labels.set(name, text);
             }
-            if labels.contains(&name) {
-                return Err(A::Error::custom(format_args!("label {name:?} is there twice")));
-            }
-            labels.set(&name, &value);
         }
-        merged.iter().for_each(|(name, value)| labels.set_default(name, value));
-        Ok(labels)
     }
 }
 
-/// Any scalar as it is written; nothing, `~` and `null` are the empty text.
-struct Text(String);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Scalar<'de>(PhantomData<&'de ()>);
-        impl<'de> Visitor<'de> for Scalar<'de> {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_none<E>(self) -> Result<Text, E> {
-                Ok(Text(String::new()))
-            }
-
-            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
-                String::deserialize(deserializer).map(Text)
-            }
+impl<'t> List<'t, '_> {
+    /// Any scalar as it is written; nothing, `~` and `null` are the empty text.
+    fn text(&mut self, at: Id, key: impl Fn() -> String) -> Option<&'t str> {
+        let tree = self.tree;
+        if tree.is_null(at) {
+            return Some("");
         }
-        deserializer.deserialize_option(Scalar(PhantomData))
+        let text = tree.text(at);
+        if text.is_none() {
+            self.wrong(at, &key(), code::INVALID_TYPE, "expected text");
+        }
+        text
+    }
+
+    fn wrong(&mut self, at: Id, key: &str, code: &'static str, message: impl Into<String>) {
+        self.problems.push(self.tree.problem(at, key.to_owned(), code, message));
     }
 }
 
@@ -281,21 +187,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_utf8_costs_one_label_and_not_the_list() {
+        let bytes = b"- targets: [a]\n  labels: {city: M\xfcnchen, b: ok}\n";
+        let groups = yaml_groups(bytes, "s", &[]).expect("groups");
+        assert_eq!(groups[0].labels.to_string(), "{b=\"ok\", city=\"M\u{fffd}nchen\"}");
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         let cases = [
-            ("targets: [a]", "invalid type: map, expected a list of target groups"),
-            ("- target: [a]", "[0]: unknown field `target`, expected `targets` or `labels` at line 1 column 3"),
-            ("- Targets: [a]", "unknown field `Targets`"),
-            ("- targets: [a]\n- targets: a:1\n", "[1].targets: invalid type"),
-            ("- targets: [[a]]\n", "[0].targets[0]: invalid type: sequence, expected a string at line 1 column 13"),
-            ("- labels: {a: [b]}\n", "[0].labels.a: invalid type: sequence, expected a string at line 1 column 15"),
+            ("targets: [a]", "line 1, column 1: expected a list of target groups"),
+            ("- target: [a]", "line 1, column 3: [0].target: unknown key `target` in a target group; did you mean"),
+            ("- Targets: [a]", "line 1, column 3: [0].Targets: unknown key `Targets`"),
+            ("- targets: [a]\n- targets: a:1\n", "line 2, column 12: [1].targets: expected a list of addresses"),
+            ("- targets: [[a]]\n", "line 1, column 13: [0].targets[0]: expected text"),
+            ("- labels: {a: [b]}\n", "line 1, column 15: [0].labels.a: expected text"),
             ("- labels: [a]\n", "expected a map of label names"),
-            ("- labels: {a: b, a: c}\n", "label \"a\" is there twice at line 1"),
-            ("- targets: [a]\n  targets: [b]\n", "duplicate field `targets` at line 1"),
+            ("- labels: {a: b, a: c}\n", "line 1, column 18: the key `a` is there already, in line 1"),
+            ("- targets: [a]\n  targets: [b]\n", "line 2, column 3: the key `targets` is there already"),
             ("- labels: {'': b}\n", "a label name is empty"),
-            ("-\n", "invalid type: unit value, expected a target group"),
-            ("- targets: [a\n- b", "while parsing a flow sequence at line 1 column 12"),
+            ("-\n", "line 1, column 2: [0]: expected a target group"),
+            ("- targets: [a\n- b", "the list that begins with `[` in line 1"),
             ("- - a\n", "expected a target group"),
+            (
+                "- {a: 1}\n- {b: 1}",
+                "[0].a: unknown key `a` in a target group; line 2, column 4: [1].b: unknown key `b`",
+            ),
         ];
         for (text, want) in cases {
             let told = refused(text);

@@ -10,7 +10,7 @@ pub enum RelabelError {
     #[error("relabel action cannot be empty")]
     EmptyAction,
     /// An action that does not exist.
-    #[error("unknown relabel action {0:?}")]
+    #[error("unknown relabel action {0:?}: the actions are {actions}", actions = Action::ALL.map(Action::name).join(", "))]
     UnknownAction(String),
     /// A source label that no label can be.
     #[error("{0:?} is not a valid label name")]

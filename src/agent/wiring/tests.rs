@@ -146,7 +146,7 @@ fn a_panic_while_a_configuration_is_checked_refuses_it() {
         let mut agent = agent(&folder, &["x"], Duration::from_millis(100)).await;
         wait_running(&agent, 1).await;
         folder.replace("prometheus.yml", config(&["bad"]));
-        let report = agent.reload(true).await.expect_err("it panics");
+        let report = agent.reload(true).await.expect_err("it panics").report;
         assert_eq!(report.code, "agent_config_panicked");
         assert!(report.message.contains("a bad name"), "{report}");
         folder.replace("prometheus.yml", config(&["x", "y"]));

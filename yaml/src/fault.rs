@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{Error, Expected, Unexpected};
 
-use crate::error::code;
+use super::problem::code;
 
 /// Why a value was refused. Where, the decoder knows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::problem::Problem;
 use super::scalar::Scalar;
-use crate::Problem;
 
 /// A value of the tree. An alias is the value that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Id(pub(super) u32);
+pub struct Id(pub(super) u32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -42,7 +42,7 @@ pub(super) struct Node {
 
 /// All values of all files.
 #[derive(Debug, Default)]
-pub(crate) struct Tree {
+pub struct Tree {
     pub(super) files: Vec<PathBuf>,
     pub(super) nodes: Vec<Node>,
 }
@@ -59,50 +59,52 @@ impl Tree {
     }
 
     /// The file that a value stands in.
-    pub(crate) fn file(&self, id: Id) -> &Path {
+    pub fn file(&self, id: Id) -> &Path {
         &self.files[self.node(id).place.file as usize]
     }
 
     /// The text of a scalar; nothing for other values.
-    pub(crate) fn text(&self, id: Id) -> Option<&str> {
+    pub fn text(&self, id: Id) -> Option<&str> {
         match &self.node(id).content {
             Content::Scalar(scalar) => Some(&scalar.text),
             _ => None,
         }
     }
 
-    pub(crate) fn is_null(&self, id: Id) -> bool {
+    /// Whether nothing was written, or `null`.
+    pub fn is_null(&self, id: Id) -> bool {
         matches!(&self.node(id).content, Content::Scalar(scalar) if scalar.is_null())
     }
 
     /// The keys and values of a map; none for other values.
-    pub(crate) fn entries(&self, id: Id) -> impl Iterator<Item = (&str, Id, Id)> {
+    pub fn entries(&self, id: Id) -> impl Iterator<Item = (&str, Id, Id)> {
         let entries: &[Entry] = if let Content::Map(entries) = &self.node(id).content { entries } else { &[] };
         entries.iter().map(|entry| (self.text(entry.key).unwrap_or_default(), entry.key, entry.value))
     }
 
     /// The value of a key of a map.
-    pub(crate) fn get(&self, id: Id, key: &str) -> Option<Id> {
+    pub fn get(&self, id: Id, key: &str) -> Option<Id> {
         self.entries(id).find(|(name, ..)| *name == key).map(|(.., value)| value)
     }
 
     /// The values of a list; none for other values.
-    pub(crate) fn items(&self, id: Id) -> &[Id] {
+    pub fn items(&self, id: Id) -> &[Id] {
         if let Content::List(items) = &self.node(id).content { items } else { &[] }
     }
 
     /// Whether the value is a list, or null, which is as good as an empty list.
-    pub(crate) fn is_list(&self, id: Id) -> bool {
+    pub fn is_list(&self, id: Id) -> bool {
         self.is_null(id) || matches!(self.node(id).content, Content::List(_))
     }
 
-    pub(crate) fn is_map(&self, id: Id) -> bool {
+    /// Whether the value is a map, or null, which is as good as an empty map.
+    pub fn is_map(&self, id: Id) -> bool {
         self.is_null(id) || matches!(self.node(id).content, Content::Map(_))
     }
 
     /// A map of the entries of both; maps within are merged too. What else stands in both is told: the value of `second`,
     /// its path, and the value of `first`.
-    pub(crate) fn merge(&mut self, first: Id, second: Id, path: &str) -> (Id, Vec<(Id, String, Id)>) {
+    pub fn merge(&mut self, first: Id, second: Id, path: &str) -> (Id, Vec<(Id, String, Id)>) {
         let (Content::Map(entries), Content::Map(more)) =
             (self.node(first).content.clone(), self.node(second).content.clone())
         else {
@@ -126,27 +128,25 @@ impl Tree {
     }
 
     /// A problem at a value.
-    pub(crate) fn problem(&self, at: Id, path: String, code: &'static str, message: impl Into<String>) -> Problem {
+    pub fn problem(&self, at: Id, key: String, code: &'static str, message: impl Into<String>) -> Problem {
         let place = self.node(at).place;
         Problem {
-            code,
-            file: self.files[place.file as usize].clone(),
             line: place.line as usize,
             column: place.column as usize,
-            path,
-            message: message.into(),
+            key,
+            ..Problem::of_file(&self.files[place.file as usize], code, message)
         }
     }
 
     /// `file:line:column` of a value.
-    pub(crate) fn place(&self, at: Id) -> String {
+    pub fn place(&self, at: Id) -> String {
         let place = self.node(at).place;
         format!("{}:{}:{}", self.files[place.file as usize].display(), place.line, place.column)
     }
 
     /// The value nearest to a path such as `tls_config.ca_file` or `files[2]` below `from`, and whether it is the very
     /// value. Elements that were left out when the list was decoded do not count.
-    pub(crate) fn find(&self, from: Id, path: &str, left_out: &HashSet<Id>) -> (Id, bool) {
+    pub fn find(&self, from: Id, path: &str, left_out: &HashSet<Id>) -> (Id, bool) {
         let (mut at, mut rest) = (from, path);
         loop {
             rest = rest.strip_prefix('.').unwrap_or(rest);
@@ -172,7 +172,7 @@ impl Tree {
     }
 
     /// The path of a value below `from`. Of a value that stands in several places, the first.
-    pub(crate) fn path_below(&self, from: Id, to: Id) -> Option<String> {
+    pub fn path_below(&self, from: Id, to: Id) -> Option<String> {
         let mut seen = HashSet::new();
         let mut path = Vec::new();
         self.search(from, to, &mut seen, &mut path).then(|| join_segments(&path))
@@ -204,7 +204,7 @@ fn join_segments(segments: &[String]) -> String {
 }
 
 /// Two paths behind each other.
-pub(crate) fn join_path(base: &str, path: &str) -> String {
+pub fn join_path(base: &str, path: &str) -> String {
     if base.is_empty() || path.is_empty() || path.starts_with('[') {
         format!("{base}{path}")
     } else {

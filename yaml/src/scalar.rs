@@ -1,26 +1,33 @@
 //! What a scalar means, by the rules of go-yaml v2, which Prometheus reads its files with: YAML 1.1 booleans, octal and
 //! underscored integers.
 
-/// The type that a tag of the core schema forces.
+/// What a tag wants a scalar to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Forced {
+pub(super) enum Tag {
     Str,
     Int,
     Float,
     Bool,
     Null,
+    /// Base64, decoded already.
+    Binary,
+    Merge,
+    /// `!` alone, a date, or one that nobody knows: the text is text.
+    Other,
 }
 
-impl Forced {
-    pub(super) fn of(suffix: &str) -> Option<Self> {
-        Some(match suffix {
-            "str" => Self::Str,
-            "int" => Self::Int,
-            "float" => Self::Float,
-            "bool" => Self::Bool,
-            "null" => Self::Null,
-            _ => return None,
-        })
+impl Tag {
+    pub(super) fn of(tag: &str) -> Self {
+        match tag.strip_prefix("tag:yaml.org,2002:") {
+            Some("str") => Self::Str,
+            Some("int") => Self::Int,
+            Some("float") => Self::Float,
+            Some("bool") => Self::Bool,
+            Some("null") => Self::Null,
+            Some("binary") => Self::Binary,
+            Some("merge") => Self::Merge,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -30,7 +37,7 @@ pub(super) struct Scalar {
     pub(super) text: Box<str>,
     /// Neither quoted nor a block.
     pub(super) plain: bool,
-    pub(super) forced: Option<Forced>,
+    pub(super) tag: Option<Tag>,
 }
 
 /// What a scalar stands for where any type would do.
@@ -45,22 +52,46 @@ pub(super) enum Meaning<'a> {
 }
 
 impl Scalar {
+    /// What stands where nothing was written.
+    pub(super) fn nothing() -> Self {
+        Self { text: "".into(), plain: true, tag: None }
+    }
+
     pub(super) fn is_null(&self) -> bool {
-        match self.forced {
-            Some(forced) => forced == Forced::Null,
+        match self.tag {
+            Some(tag) => tag == Tag::Null,
             None => self.plain && is_null(&self.text),
         }
     }
 
+    /// Whether it is the key `<<`, which brings the entries of other maps.
+    pub(super) fn is_merge(&self) -> bool {
+        &*self.text == "<<" && (self.tag == Some(Tag::Merge) || self.tag.is_none() && self.plain)
+    }
+
+    /// What its tag wants, if it is something else.
+    pub(super) fn misfit(&self) -> Option<&'static str> {
+        let (fits, kind) = match self.tag? {
+            Tag::Int => (integer(&self.text).is_some(), "a whole number"),
+            Tag::Float => (integer(&self.text).is_some() || float(&self.text).is_some(), "a number"),
+            Tag::Bool => (boolean(&self.text).is_some(), "true or false"),
+            Tag::Null => (is_null(&self.text), "nothing, or null"),
+            Tag::Str | Tag::Binary | Tag::Merge | Tag::Other => return None,
+        };
+        (!fits).then_some(kind)
+    }
+
     pub(super) fn meaning(&self) -> Meaning<'_> {
-        let found = match self.forced {
-            Some(Forced::Null) => return Meaning::Null,
-            Some(Forced::Str) => None,
-            Some(Forced::Bool) => boolean(&self.text).map(Meaning::Bool),
-            Some(Forced::Int) => integer(&self.text),
-            Some(Forced::Float) => float(&self.text).map(Meaning::Float),
+        let found = match self.tag {
+            Some(Tag::Null) => return Meaning::Null,
+            Some(Tag::Bool) => boolean(&self.text).map(Meaning::Bool),
+            Some(Tag::Int) => integer(&self.text),
+            Some(Tag::Float) => float(&self.text).map(Meaning::Float).or_else(|| integer(&self.text)),
+            Some(Tag::Str | Tag::Binary | Tag::Merge | Tag::Other) => None,
             None if !self.plain => None,
             None if is_null(&self.text) => return Meaning::Null,
+            // An underscore may stand within a number, not in front.
+            None if self.text.starts_with('_') => None,
             None => boolean(&self.text)
                 .map(Meaning::Bool)
                 .or_else(|| integer(&self.text))
@@ -123,7 +154,7 @@ mod tests {
     use super::*;
 
     fn plain(text: &str) -> Scalar {
-        Scalar { text: text.into(), plain: true, forced: None }
+        Scalar { text: text.into(), plain: true, tag: None }
     }
 
     #[test]
@@ -157,6 +188,7 @@ mod tests {
             ("0x", Text("0x")),
             ("-", Text("-")),
             ("_", Text("_")),
+            ("_1", Text("_1")),
             ("15s", Text("15s")),
             ("é0", Text("é0")),
             ("0é", Text("0é")),
@@ -168,8 +200,8 @@ mod tests {
     #[test]
     fn quotes_and_tags_decide() {
         assert_eq!(Scalar { plain: false, ..plain("7") }.meaning(), Meaning::Text("7"));
-        assert_eq!(Scalar { forced: Some(Forced::Str), ..plain("~") }.meaning(), Meaning::Text("~"));
-        assert_eq!(Scalar { plain: false, forced: Some(Forced::Int), ..plain("7") }.meaning(), Meaning::Unsigned(7));
+        assert_eq!(Scalar { tag: Some(Tag::Str), ..plain("~") }.meaning(), Meaning::Text("~"));
+        assert_eq!(Scalar { plain: false, tag: Some(Tag::Int), ..plain("7") }.meaning(), Meaning::Unsigned(7));
         assert!(!Scalar { plain: false, ..plain("") }.is_null());
     }
 }

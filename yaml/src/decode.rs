@@ -4,32 +4,53 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::path::Path;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::access::{Elements, Fields};
 use super::fault::Fault;
+use super::problem::code;
+use super::problem::{Problem, Problems};
 use super::scalar::Meaning;
 use super::tree::{Content, Id, Tree, join_path};
-use crate::Problem;
-use crate::error::code;
 use rosterd_model::did_you_mean;
+
+/// Nobody reads more; each costs another run over the value.
+const MOST_PROBLEMS: usize = 100;
 
 /// What came of decoding a value.
 #[derive(Debug)]
-pub(crate) struct Decoded<T> {
+pub struct Decoded<T> {
     /// Nothing when the value as a whole could not be read.
-    pub(crate) value: Option<T>,
+    pub value: Option<T>,
     /// Values that were left out because they are wrong.
-    pub(crate) left_out: HashSet<Id>,
-    pub(crate) problems: Vec<Problem>,
+    pub left_out: HashSet<Id>,
+    /// What is wrong with it, in the order in which it was found.
+    pub problems: Vec<Problem>,
+}
+
+impl Tree {
+    /// Decodes a value, whose path is empty.
+    pub fn decode<T: DeserializeOwned>(&self, at: Id) -> Decoded<T> {
+        decode(self, at, "", &[], |from| erased_serde::deserialize(from))
+    }
+}
+
+/// Reads a file that is a value of this type.
+pub fn load<T: DeserializeOwned>(file: &Path) -> Result<T, Problems> {
+    let bytes = std::fs::read(file).map_err(|error| Problems(vec![Problem::unreadable(file, &error)]))?;
+    let mut tree = Tree::default();
+    let root = tree.read(file, &bytes).sound().map_err(Problems)?;
+    let decoded = tree.decode(root);
+    decoded.value.filter(|_| decoded.problems.is_empty()).ok_or(Problems(decoded.problems))
 }
 
 /// Decodes the value at `at`, whose path is `path`.
 ///
 /// `elsewhere` are the keys of this very map that somebody else reads; they are also names that may have been meant.
-pub(crate) fn decode<T, E: Display>(
+pub fn decode<T, E: Display>(
     tree: &Tree,
     at: Id,
     path: &str,
@@ -45,13 +66,17 @@ pub(crate) fn decode<T, E: Display>(
             Ok(value) => break Some(value),
             Err(error) => {
                 let (id, fault) = failure.unwrap_or_else(|| (at, Fault::custom(error)));
+                // A key without a value that its type cannot do without is as good as one left out.
+                if state.empty.contains(&id) && state.absent.insert(id) {
+                    continue;
+                }
                 let consequence = fault.code == code::MISSING_KEY
                     && tree.entries(id).any(|(_, _, value)| state.left_out.contains(&value));
                 if !consequence {
                     let problem = run.problem(id, fault);
                     state.problems.push(problem);
                 }
-                if !state.left_out.insert(id) || id == at {
+                if !state.left_out.insert(id) || id == at || state.problems.len() >= MOST_PROBLEMS {
                     break None;
                 }
             }
@@ -73,6 +98,10 @@ pub(super) struct Run<'a> {
 #[derive(Default)]
 struct State {
     left_out: HashSet<Id>,
+    /// Values of keys that a type names where nothing was written,
+    empty: HashSet<Id>,
+    /// and those of them that are taken for left out, which is no fault.
+    absent: HashSet<Id>,
     unknown: HashSet<Id>,
     problems: Vec<Problem>,
     /// Kept here because an error that passes through a mechanism forgets where it came from.
@@ -86,7 +115,15 @@ impl Run<'_> {
     }
 
     pub(super) fn leaves_out(&self, id: Id) -> bool {
-        self.state.borrow().left_out.contains(&id)
+        let state = self.state.borrow();
+        state.left_out.contains(&id) || state.absent.contains(&id)
+    }
+
+    /// Notes the value of a key that a type names.
+    pub(super) fn named(&self, value: Id) {
+        if self.tree.is_null(value) {
+            self.state.borrow_mut().empty.insert(value);
+        }
     }
 
     pub(super) fn is_read_elsewhere(&self, map: Id, key: &str) -> bool {
@@ -243,7 +280,13 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.noted(if self.run.tree.is_null(self.id) { visitor.visit_none() } else { visitor.visit_some(self) })
+        self.noted(if self.run.tree.is_null(self.id) {
+            // The type is asked what it makes of nothing: what it refuses then is refused.
+            self.run.state.borrow_mut().empty.remove(&self.id);
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        })
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {

@@ -58,7 +58,9 @@ impl<'a> Fields<'a> {
             return false;
         }
         let known = fields.contains(&key);
-        if !known {
+        if known {
+            self.run.named(entry.value);
+        } else {
             self.run.unknown_key(self.map, entry.key, fields);
         }
         known

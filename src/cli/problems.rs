@@ -1,0 +1,122 @@
+//! Problems of files as a person wants to see them: a line each, and below it the line of the file with a caret. In colour
+//! on a terminal.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use rosterd_client::System;
+use rosterd_config::Problem;
+
+/// Longer lines are cut: nobody finds anything in them.
+const LONGEST_LINE: usize = 160;
+
+/// Parts of keys whose values are not shown, not even to the one who wrote them: the output of checks is kept and passed on.
+const SECRETS: [&str; 8] = ["password", "secret", "token", "credential", "key", "authorization", "header", "@"];
+
+/// How a problem begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Severity {
+    Problem,
+    Warning,
+}
+
+/// Shows problems, with the files that they are in.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    colour: bool,
+    files: HashMap<PathBuf, Option<String>>,
+}
+
+impl Shown {
+    /// For standard error as it is.
+    pub(super) fn on_stderr(system: &System) -> Self {
+        let unwanted = system.environment().get("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colour: io::stderr().is_terminal() && !unwanted, files: HashMap::new() }
+    }
+
+    /// A problem in one line or, if its place is known, in three.
+    pub(super) fn show(&mut self, severity: Severity, problem: &Problem) -> String {
+        let mut shown = match severity {
+            Severity::Problem => self.painted("31", problem),
+            Severity::Warning => format!("{}{}", self.paint("33", "warning: "), self.painted("33", problem)),
+        };
+        if let Some(line) = self.line(&problem.file, problem.line).map(str::to_owned) {
+            // What is shown may be shorter than the line; a tab stays one, so that the caret stands below its place.
+            let cut: String = hidden(&line).chars().take(LONGEST_LINE).collect();
+            let number = problem.line;
+            let before: String =
+                line.chars().take(problem.column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+            let margin = " ".repeat(number.to_string().len());
+            let caret = if problem.column <= LONGEST_LINE { self.paint("31;1", "^") } else { String::new() };
+            write!(shown, "\n {number} | {cut}\n {margin} | {before}{caret}").ok();
+            shown.truncate(shown.trim_end().len());
+        }
+        shown
+    }
+
+    fn painted(&self, colour: &str, problem: &Problem) -> String {
+        if !self.colour {
+            return problem.to_string();
+        }
+        let place = Problem { message: String::new(), key: String::new(), ..problem.clone() }.to_string();
+        let place = place.split(": ").next().unwrap_or_default();
+        format!("\x1b[1m{place}:\x1b[0m {} \x1b[{colour}m({})\x1b[0m", problem.words(), problem.code)
+    }
+
+    fn paint(&self, colour: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn line(&mut self, file: &Path, number: usize) -> Option<&str> {
+        let index = number.checked_sub(1)?;
+        let text = self.files.entry(file.to_owned()).or_insert_with(|| std::fs::read_to_string(file).ok());
+        text.as_deref()?.lines().nth(index)
+    }
+}
+
+/// A line without the value of a key that may hold a secret.
+fn hidden(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    if !SECRETS.iter().any(|part| lower.contains(part)) {
+        return line.to_owned();
+    }
+    match line.split_once(": ") {
+        Some((key, value)) if !value.trim().is_empty() => format!("{key}: ..."),
+        None if !line.trim_end().ends_with(':') => "...".to_owned(),
+        _ => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(file: &Path, line: usize, column: usize) -> Problem {
+        let message = "bad".to_owned();
+        Problem { code: "cfg_syntax", file: file.to_owned(), line, column, key: "a.b".to_owned(), message }
+    }
+
+    #[test]
+    fn the_caret_stands_below_the_place() {
+        let folder = rosterd_testkit::Folder::new();
+        let file = folder.write("a.yml", "a:\n\tb: ü x\n  password: hunter2\n  - hunter2 # token\n");
+        let name = file.display();
+        let mut plain = Shown::default();
+        let mut shown = |line, column| plain.show(Severity::Problem, &problem(&file, line, column));
+        assert_eq!(shown(2, 7), format!("{name}:2:7: a.b: bad (cfg_syntax)\n 2 | \tb: ü x\n   | \t     ^"));
+        assert_eq!(shown(3, 3), format!("{name}:3:3: a.b: bad (cfg_syntax)\n 3 |   password: ...\n   |   ^"));
+        assert!(!shown(4, 5).contains("hunter2"), "{}", shown(4, 5));
+        assert_eq!(shown(0, 0), format!("{name}: a.b: bad (cfg_syntax)"));
+        assert_eq!(shown(9, 1), format!("{name}:9:1: a.b: bad (cfg_syntax)"), "the file has changed since");
+    }
+
+    #[test]
+    fn colours_are_for_terminals() {
+        let mut shown = Shown { colour: true, ..Shown::default() };
+        let told = shown.show(Severity::Warning, &problem(Path::new("/no/such"), 3, 1));
+        let wanted = "\x1b[33mwarning: \x1b[0m\x1b[1m/no/such:3:1:\x1b[0m a.b: bad \x1b[33m(cfg_syntax)\x1b[0m";
+        assert_eq!(told, wanted);
+    }
+}
