@@ -2,17 +2,20 @@
 //!
 //! A folder holds `<number>.segment` files, a `position` and a `lock`. Records are appended, read in their order and
 //! acknowledged; what is acknowledged is deleted a segment at a time. Whatever a killed process, a full disk or a failing one
-//! leaves behind, [`Log::open`] finds every whole record. Everything here blocks: it is for a thread of its own.
+//! leaves behind, every whole record is found. Everything here blocks: it is for a thread of its own.
 
 #[cfg(test)]
 mod crash;
+mod mend; // bytes of which one flipped
 mod position; // up to where records were acknowledged
+mod reader; // the records of a segment
 mod record; // a record and its bytes
 mod segment; // one file
 mod store; // the log
 #[cfg(test)]
 mod tests;
+mod walk; // from record to record
 
 pub(crate) use position::REACH;
 pub(crate) use record::Record;
-pub(crate) use store::{Fault, Log, LogError, Settings, is_free};
+pub(crate) use store::{Fault, Log, LogError, Settings, is_free, is_spent};

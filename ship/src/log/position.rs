@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::mend::mend;
+
 /// How far ahead of the first record that is not acknowledged others can be.
 pub(crate) const REACH: u64 = 4096;
 
@@ -74,14 +76,22 @@ impl Position {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Nothing),
             Err(error) => return Err(error),
         };
-        let slots = bytes.chunks(SLOT).filter(|slot| slot.len() == SLOT && slot[..4] == MAGIC);
-        if slots.clone().any(|slot| u16::from_le_bytes([slot[4], slot[5]]) > VERSION) {
-            return Ok(Read::Newer);
+        let slots = bytes.chunks_exact(SLOT).map(<[u8]>::to_vec);
+        let mut whole: Vec<Position> = slots.clone().filter_map(|slot| decode(&slot)).collect();
+        // Of the others only a byte may be wrong. The first of all has none before it.
+        let before = whole.iter().map(|position| position.generation).max().unwrap_or(0);
+        let base = whole.first().map_or(0, |position| position.base);
+        let next = |position: &Position| position.generation == before + 1 && position.base >= base;
+        if whole.len() < 2
+            && let Some(mended) = slots.clone().filter_map(mended).find(next)
+        {
+            whole.push(mended);
         }
-        let newest = slots.filter_map(decode).max_by_key(|position| position.generation);
+        let newest = whole.into_iter().max_by_key(|position| position.generation);
         Ok(match newest {
             Some(position) => Read::Position(position),
             None if bytes.is_empty() => Read::Nothing,
+            None if slots.clone().any(|slot| version(&slot) > Some(VERSION)) => Read::Newer,
             None => Read::Damaged,
         })
     }
@@ -96,11 +106,22 @@ pub(super) enum Read {
     Newer,
 }
 
+/// The version of a slot, unless it is none.
+fn version(slot: &[u8]) -> Option<u16> {
+    let (magic, rest) = slot.split_first_chunk()?;
+    let known = *magic == MAGIC;
+    known.then_some(u16::from_le_bytes(*rest.first_chunk()?))
+}
+
+fn mended(mut slot: Vec<u8>) -> Option<Position> {
+    mend(&mut slot).then(|| decode(&slot)).flatten()
+}
+
 fn decode(slot: &[u8]) -> Option<Position> {
-    let (content, checksum) = slot.split_at(SLOT - 4);
-    if crc32fast::hash(content).to_le_bytes() != checksum {
+    let (content, checksum) = slot.split_last_chunk()?;
+    if version(slot)? > VERSION || crc32fast::hash(content) != u32::from_le_bytes(*checksum) {
         return None;
     }
     let number = |at: usize| Some(u64::from_le_bytes(content.get(at..at + 8)?.try_into().ok()?));
-    Some(Position { generation: number(8)?, base: number(16)?, bits: content[24..].into() })
+    Some(Position { generation: number(8)?, base: number(16)?, bits: content.get(24..)?.into() })
 }

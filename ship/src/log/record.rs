@@ -90,9 +90,6 @@ impl RecordHeader {
         let raw_len = number(take(4)) as u32;
         let [series, samples, histograms, exemplars] = std::array::from_fn(|_| number(take(4)) as u32);
         let (oldest_ms, newest_ms) = (number(take(8)) as i64, number(take(8)) as i64);
-        if number(take(4)) as u32 != crc32fast::hash(&bytes[..HEADER - 4]) || length > LONGEST {
-            return None;
-        }
         let message = match message {
             1 => Message::V1,
             2 => Message::V2,
@@ -103,6 +100,10 @@ impl RecordHeader {
             2 => Compression::Zstd,
             _ => return None,
         };
+        // The last, because whoever looks for a header asks about each byte.
+        if length > LONGEST || number(take(4)) as u32 != crc32fast::hash(&bytes[..HEADER - 4]) {
+            return None;
+        }
         let head = Head { counts: Counts { series, samples, histograms, exemplars }, oldest_ms, newest_ms };
         Some(Self { length, checksum, seq, epoch, lane, message, compression, raw_len, head })
     }

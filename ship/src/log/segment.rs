@@ -6,10 +6,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::record::{HEADER, Record, RecordHeader};
+use super::store::Fault;
+use super::walk::{Step, Walk, is_unreadable, record_at, whole};
 use crate::Counts;
 use crate::wire::Head;
 
 const MAGIC: [u8; 6] = *b"rqueue";
+/// A later version whose records mean anything else has other checksums too: where a record of this version stands, it is one.
 const VERSION: u16 = 1;
 /// Magic, version and the number of the first record.
 pub(super) const START: u64 = 16;
@@ -17,8 +20,10 @@ const SUFFIX: &str = "segment";
 /// What a complete segment ends with: its totals, so that opening a long queue does not read all of it.
 const TRAILER: usize = 72;
 const TRAILER_MAGIC: [u8; 4] = *b"rend";
+/// The numbers of records that cannot be read just now are less than so many above the last that can be.
+const UNREAD: u64 = 1 << 32;
 
-/// A file, and what its records come to.
+/// A file, and what its records come to, those that turn out to be damaged included as far as they are known.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
     pub(super) path: PathBuf,
@@ -26,7 +31,7 @@ pub(super) struct Segment {
     pub(super) first: u64,
     pub(super) last: u64,
     pub(super) epoch: u32,
-    /// How much of the file is good.
+    /// Where records end.
     pub(super) length: u64,
     pub(super) oldest_ms: i64,
     pub(super) newest_ms: i64,
@@ -41,15 +46,13 @@ pub(super) enum Scan {
     Totals,
     /// The headers of its records.
     Headers,
-    /// The bodies too.
-    Bodies,
 }
 
 /// What a file turned out to be.
 #[derive(Debug)]
 pub(super) enum Opened {
-    /// A segment; how many bytes at its end are of no use.
-    Segment(Segment, u64),
+    /// A segment. Its end may be damaged, so that what is missing there is not known.
+    Segment { segment: Segment, damaged_end: u64, damaged_start: bool },
     /// Nothing in it, not even damage.
     Empty,
     /// Nothing of use in it.
@@ -93,6 +96,11 @@ impl Segment {
         Self { path, first, last: first, epoch: 0, length: START, oldest_ms, newest_ms, records: 0, counts }
     }
 
+    /// Something of it is not as it was written.
+    pub(super) fn fault(&self, what: &'static str, lost: Counts, bytes: u64) -> Fault {
+        Fault { path: self.path.clone(), what, lost, bytes }
+    }
+
     fn add(&mut self, seq: u64, epoch: u32, head: Head, size: u64) {
         self.length += size;
         self.last = seq;
@@ -119,6 +127,8 @@ impl Segment {
 
     /// Nothing is appended any more.
     pub(super) fn complete(&self, file: &File) -> io::Result<()> {
+        // What a failed append may have left.
+        file.set_len(self.length)?;
         file.write_all_at(&self.trailer(), self.length)?;
         file.sync_data()
     }
@@ -166,72 +176,97 @@ impl Segment {
         Ok(Some(segment).filter(|segment| segment.trailer() == bytes))
     }
 
-    /// Reads what a process before this one left, and hands out the headers unless the totals are enough.
+    /// Reads what a process before this one left, and hands out the headers unless the totals are enough. Bodies are not
+    /// looked at: what is damaged is found when it is read.
     pub(super) fn open(path: &Path, scan: Scan, mut see: impl FnMut(&RecordHeader)) -> io::Result<Opened> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         if size < START {
             return Ok(Opened::Empty);
         }
-        let mut start = [0; START as usize];
-        file.read_exact_at(&mut start, 0)?;
-        if start[..6] != MAGIC {
-            return Ok(Opened::Damaged);
-        }
-        if u16::from_le_bytes([start[6], start[7]]) > VERSION {
+        let start = Start::read(&file, size)?;
+        if start == Start::Newer {
             return Ok(Opened::Newer);
         }
-        let complete = Self::of_trailer(path, &file, size)?;
-        if let Some(segment) = complete.as_ref().filter(|_| scan == Scan::Totals) {
-            return Ok(Opened::Segment(segment.clone(), 0));
+        let damaged_start = start == Start::Damaged;
+        let complete = readable(Self::of_trailer(path, &file, size))?.flatten();
+        if let Some(segment) = complete.clone().filter(|_| scan == Scan::Totals) {
+            return Ok(Opened::Segment { segment, damaged_end: 0, damaged_start });
         }
-        let end = complete.map_or(size, |segment| segment.length);
+        let end = complete.as_ref().map_or(size, |segment| segment.length);
         let mut segment = Self::empty(path.to_owned(), 0);
-        while let Some(header) = header_at(&file, segment.length)? {
-            let whole = segment.length + header.size() <= end && header.seq > segment.last;
-            if !whole || (scan == Scan::Bodies && body_at(&file, segment.length, &header)?.is_none()) {
-                break;
-            }
+        let (mut walk, mut damaged_end, mut unread) = (Walk::new(START, end), 0, false);
+        loop {
+            let header = match readable(walk.step(&file))? {
+                Some(Step::End) => break,
+                Some(Step::Record(header, _)) => header,
+                Some(Step::Damage(bytes, torn)) => {
+                    damaged_end = bytes;
+                    let Some(header) = torn else { continue };
+                    header
+                }
+                None => {
+                    unread = true;
+                    walk.skip_unreadable();
+                    continue;
+                }
+            };
+            damaged_end = 0;
             if segment.records == 0 {
                 segment.first = header.seq;
             }
             segment.add(header.seq, header.epoch, header.head, header.size());
             see(&header);
         }
-        let useless = end - segment.length;
-        Ok(match (segment.records, useless) {
-            (0, 0) => Opened::Empty,
-            (0, _) => Opened::Damaged,
-            _ => Opened::Segment(segment, useless),
+        if let Some(complete) = complete {
+            return Ok(Opened::Segment { segment: complete, damaged_end: 0, damaged_start });
+        }
+        segment.length = end;
+        if unread {
+            // They may be read later, and are not damaged before that was tried for long.
+            let named = Self::first_of(path).unwrap_or_default();
+            segment.first = if segment.records == 0 { named } else { segment.first.min(named) };
+            segment.last = segment.last.max(named) + UNREAD;
+            segment.records = segment.records.max(1);
+            damaged_end = 0;
+        }
+        Ok(match (segment.records, end > START) {
+            (0, false) => Opened::Empty,
+            (0, true) => Opened::Damaged,
+            _ => Opened::Segment { segment, damaged_end, damaged_start },
         })
     }
+}
 
-    /// Cuts off what is behind the last record.
-    pub(super) fn truncate(&self) -> io::Result<()> {
-        File::options().write(true).open(&self.path)?.set_len(self.length)
+/// What the first bytes of a file say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Good,
+    /// By what is behind it, it is a segment all the same, or it is nothing.
+    Damaged,
+    Newer,
+}
+
+impl Start {
+    fn read(file: &File, size: u64) -> io::Result<Self> {
+        let mut start = [0; START as usize];
+        if readable(file.read_exact_at(&mut start, 0))?.is_none() {
+            return Ok(Self::Good);
+        }
+        let (known, version) = (start[..6] == MAGIC, u16::from_le_bytes([start[6], start[7]]));
+        if known && version <= VERSION {
+            return Ok(Self::Good);
+        }
+        let record = readable(record_at(file, START, size))?.flatten();
+        Ok(if known && record.is_none() { Self::Newer } else { Self::Damaged })
     }
 }
 
-/// The header of the record at an offset; `None` at the end and where there is no header.
-pub(super) fn header_at(file: &File, offset: u64) -> io::Result<Option<RecordHeader>> {
-    let mut bytes = [0; HEADER];
-    let read = whole(file.read_exact_at(&mut bytes, offset))?;
-    Ok(read.and_then(|()| RecordHeader::read(&bytes)))
-}
-
-/// The body of the record at an offset, unless it is damaged.
-pub(super) fn body_at(file: &File, offset: u64, header: &RecordHeader) -> io::Result<Option<Vec<u8>>> {
-    let mut body = vec![0; header.length as usize];
-    let read = whole(file.read_exact_at(&mut body, offset + HEADER as u64))?;
-    Ok(read.filter(|()| header.fits(&body)).map(|()| body))
-}
-
-/// What is not there, or on a part of the disk that cannot be read, is damage.
-fn whole(read: io::Result<()>) -> io::Result<Option<()>> {
-    const EIO: i32 = 5;
+/// `None` is what could not be read just now.
+fn readable<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     match read {
-        Ok(()) => Ok(Some(())),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(EIO) => Ok(None),
+        Ok(read) => Ok(Some(read)),
+        Err(error) if is_unreadable(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }

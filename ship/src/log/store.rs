@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::Record;
 use super::position::{Position, Read};
-use super::segment::{Opened, START, Scan, Segment, body_at, header_at};
+use super::reader::{self, Reader};
+use super::segment::{Opened, START, Scan, Segment};
+use super::walk::{Step, Walk, is_unreadable};
 use crate::Counts;
 
 /// How a log is kept.
@@ -27,19 +29,9 @@ pub(crate) struct Log {
     active: Option<File>,
     position: Position,
     position_file: File,
-    reader: Reader,
+    /// Where reading goes on.
+    pub(super) reader: Option<Reader>,
     _lock: Lock,
-}
-
-/// Where reading goes on: at an offset of the segment that begins with a record. Only that file is open.
-#[derive(Debug, Default)]
-struct Reader {
-    segment: u64,
-    offset: u64,
-    seq: u64,
-    /// What the records before that come to.
-    passed: Counts,
-    file: Option<File>,
 }
 
 /// What a log held when it was opened.
@@ -121,6 +113,22 @@ pub(crate) fn is_free(folder: &Path) -> bool {
     lock(folder).is_ok()
 }
 
+/// Whether nothing of a log is left to send, and no process has it open. What was moved aside is not looked at: as long as it
+/// is there, the log is not spent.
+pub(crate) fn is_spent(folder: &Path) -> bool {
+    let names = ["lock", "position", "endpoint", "receiver"];
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    let mut paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let known = |path: PathBuf| {
+        Segment::is_name(&path) || path.file_name().is_some_and(|name| names.iter().any(|known| name == *known))
+    };
+    if !paths.all(known) {
+        return false;
+    }
+    let opened = Log::open(folder, Settings { segment_bytes: u64::MAX });
+    opened.is_ok_and(|(_, found)| found.records == 0 && found.faults.is_empty())
+}
+
 impl Log {
     /// Opens a log, or begins one. Damage is no error: whatever is whole is used.
     pub(crate) fn open(folder: &Path, settings: Settings) -> Result<(Self, Found), LogError> {
@@ -136,7 +144,7 @@ impl Log {
             active: None,
             position,
             position_file: position_file.map_err(io_error(&path))?,
-            reader: Reader::default(),
+            reader: None,
             _lock: lock,
         };
         log.find_segments(&mut found)?;
@@ -153,19 +161,16 @@ impl Log {
         paths.retain(|path| Segment::is_name(path));
         // Names are numbers of equal length.
         paths.sort();
-        let count = paths.len();
-        for (index, path) in paths.into_iter().enumerate() {
-            self.find_segment(&path, index + 1 == count, found).map_err(io_error(&path))?;
+        for path in paths {
+            self.find_segment(&path, found).map_err(io_error(&path))?;
         }
         Ok(())
     }
 
-    fn find_segment(&mut self, path: &Path, last: bool, found: &mut Found) -> io::Result<()> {
+    fn find_segment(&mut self, path: &Path, found: &mut Found) -> io::Result<()> {
         let (mut left, mut records) = (Counts::default(), 0);
         let position = &self.position;
         let scan = match Segment::first_of(path) {
-            // Only the last one was being written.
-            _ if last => Scan::Bodies,
             Some(first) if first >= position.end() => Scan::Totals,
             _ => Scan::Headers,
         };
@@ -175,27 +180,34 @@ impl Log {
                 records += 1;
             }
         })?;
-        let fault =
-            |what: &'static str, bytes: u64| Fault { path: path.to_owned(), what, lost: Counts::default(), bytes };
+        let mut fault = |what: &'static str, bytes: u64| {
+            found.faults.push(Fault { path: path.to_owned(), what, lost: Counts::default(), bytes });
+        };
         match opened {
             Opened::Empty => std::fs::remove_file(path)?,
             Opened::Damaged => {
-                found.faults.push(fault("nothing in it can be read, moved aside", path.metadata()?.len()));
+                fault("nothing in it can be read, moved aside", path.metadata()?.len());
                 std::fs::rename(path, aside(path, "damaged"))?;
             }
             Opened::Newer => {
-                found.faults.push(fault("written by a newer version, moved aside", path.metadata()?.len()));
+                fault("written by a newer version, moved aside", path.metadata()?.len());
                 std::fs::rename(path, aside(path, "newer"))?;
             }
-            Opened::Segment(segment, useless) => {
-                if useless > 0 {
-                    found.faults.push(fault("its end is damaged, cut off", useless));
-                    segment.truncate()?;
+            Opened::Segment { segment, damaged_end, damaged_start } => {
+                if damaged_start {
+                    fault("its start is damaged, its records are used", START);
                 }
                 if segment.last < self.position.base {
+                    if damaged_end > 0 {
+                        fault("its end is damaged, and all before that was sent", damaged_end);
+                    }
                     return std::fs::remove_file(path);
                 }
                 found.epoch = found.epoch.max(segment.epoch);
+                if let Some(before) = self.segments.back_mut() {
+                    // What could not be read of it comes before this one.
+                    before.last = before.last.min(segment.first.saturating_sub(1));
+                }
                 if scan == Scan::Totals {
                     (left, records) = (segment.counts, segment.records);
                 }
@@ -238,7 +250,8 @@ impl Log {
     }
 
     /// Reads records that are not acknowledged, from this number on, until they have so many bytes. Returns how far it
-    /// came: all records below were read, acknowledged or damaged; `u64::MAX` at the end.
+    /// came: all records below were read, acknowledged or damaged; `u64::MAX` at the end. It fails where nothing could be read
+    /// at once, and tries the same again the next time.
     pub(crate) fn read(
         &mut self,
         from: u64,
@@ -248,45 +261,52 @@ impl Log {
     ) -> io::Result<u64> {
         let mut next = from;
         let mut left = bytes as u64;
-        while left > 0 {
-            let Some(segment) = self.segments.iter().find(|segment| segment.last >= next) else {
-                self.reader = Reader::default();
+        loop {
+            let reader = self.reader.as_ref();
+            let due = reader.and_then(|reader| self.segments.iter().position(|segment| reader.is_due(segment)));
+            if left == 0 && due.is_none() {
+                return Ok(next);
+            }
+            let Some(index) = due.or_else(|| self.segments.iter().position(|segment| segment.last >= next)) else {
+                self.reader = None;
                 return Ok(u64::MAX);
             };
-            if self.reader.segment != segment.first || self.reader.seq > next || self.reader.file.is_none() {
-                let file = Some(File::open(&segment.path)?);
-                self.reader = Reader { segment: segment.first, offset: START, file, ..Reader::default() };
-            }
-            let reader = &mut self.reader;
-            let file = reader.file.as_ref().expect("it was just opened");
-            let fault = |what: &'static str, lost: Counts, bytes: u64| {
-                Fault { path: segment.path.clone(), what, lost, bytes } //
+            let segment = &self.segments[index];
+            let goes_on = |reader: &Reader| reader.segment == segment.first && reader.next() <= next;
+            let reader = match self.reader.take().filter(goes_on) {
+                Some(reader) => Ok(reader),
+                None => Reader::open(segment),
             };
-            while left > 0 && reader.offset < segment.length {
-                let Some(header) = header_at(file, reader.offset)? else {
-                    let bytes = segment.length - reader.offset;
-                    let lost = segment.counts.minus(reader.passed);
-                    faults.push(fault("its middle is damaged, the rest is skipped", lost, bytes));
-                    reader.offset = segment.length;
-                    break;
-                };
-                if header.seq >= next && !self.position.is_acknowledged(header.seq) {
-                    match body_at(file, reader.offset, &header)? {
-                        Some(body) => out.push(header.with(body)),
-                        None => faults.push(fault("a record is damaged, skipped", header.head.counts, header.size())),
-                    }
-                    left = left.saturating_sub(header.size());
+            let found = match reader {
+                Ok(reader) => {
+                    let reader = self.reader.insert(reader);
+                    let found = reader.step(segment, next, &self.position);
+                    next = next.max(reader.next());
+                    found
                 }
-                reader.offset += header.size();
-                reader.passed = reader.passed.plus(header.head.counts);
-                next = next.max(header.seq + 1);
-                reader.seq = next;
-            }
-            if reader.offset >= segment.length {
-                next = next.max(segment.last + 1);
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(reader::Found::Record(record)) => {
+                    left = left.saturating_sub(record.size());
+                    out.push(record);
+                }
+                Ok(reader::Found::Nothing) => {}
+                Ok(reader::Found::Fault(fault)) => faults.push(fault),
+                Ok(reader::Found::End(fault)) => {
+                    faults.extend(fault);
+                    next = next.max(segment.last + 1);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    faults.push(segment.fault("it is gone", segment.counts, segment.length));
+                    next = segment.last + 1;
+                    self.remove(index)?;
+                }
+                // What was read before is of use.
+                Err(_) if next > from || !faults.is_empty() => return Ok(next),
+                Err(error) => return Err(error),
             }
         }
-        Ok(next)
     }
 
     /// All records below `base` and these others need not be sent again.
@@ -308,26 +328,51 @@ impl Log {
     /// Deletes the oldest segment. Returns the number of its last record, and what records from `cursor` on come to.
     pub(crate) fn drop_oldest(&mut self, cursor: u64) -> io::Result<Option<(u64, Counts)>> {
         let Some(first) = self.segments.front() else { return Ok(None) };
-        let (last, mut lost, mut offset) = (first.last, Counts::default(), START);
-        let file = File::open(&first.path)?;
-        while last >= cursor
-            && offset < first.length
-            && let Some(header) = header_at(&file, offset)?
-        {
-            offset += header.size();
-            if header.seq >= cursor && !self.position.is_acknowledged(header.seq) {
-                lost = lost.plus(header.head.counts);
-            }
-        }
+        let lost = if first.last < cursor { Counts::default() } else { self.left_in(first, cursor)? };
+        let last = first.last;
         self.remove_first()?;
         Ok(Some((last, lost)))
     }
 
+    /// What the records of a segment come to that are not below `cursor` and not acknowledged.
+    fn left_in(&self, segment: &Segment, cursor: u64) -> io::Result<Counts> {
+        let file = match File::open(&segment.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(segment.counts),
+            file => file?,
+        };
+        let (mut walk, mut left, mut passed) = (Walk::new(START, segment.length), Counts::default(), Counts::default());
+        loop {
+            let header = match walk.step(&file) {
+                Ok(Step::End) => break,
+                Ok(Step::Record(header, _) | Step::Damage(_, Some(header))) => header,
+                Ok(Step::Damage(_, None)) => continue,
+                Err(error) if is_unreadable(&error) => {
+                    walk.skip_unreadable();
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            passed = passed.plus(header.head.counts);
+            if header.seq >= cursor && !self.position.is_acknowledged(header.seq) {
+                left = left.plus(header.head.counts);
+            }
+        }
+        // What is damaged was not told, if nothing was read.
+        Ok(if cursor <= segment.first { left.plus(segment.counts.minus(passed)) } else { left })
+    }
+
     fn remove_first(&mut self) -> io::Result<()> {
-        if let Some(first) = self.segments.front() {
-            std::fs::remove_file(&first.path)?;
-            self.segments.pop_front();
-            if self.segments.is_empty() {
+        self.remove(0)
+    }
+
+    fn remove(&mut self, index: usize) -> io::Result<()> {
+        if let Some(segment) = self.segments.get(index) {
+            match std::fs::remove_file(&segment.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            self.segments.remove(index);
+            if index == self.segments.len() {
                 self.active = None;
             }
         }
@@ -349,8 +394,10 @@ impl Log {
         while self.segments.front().is_some_and(|first| first.last < self.position.base) {
             self.remove_first()?;
         }
-        // Those before were synced when they were complete.
-        self.active.as_ref().map_or(Ok(()), File::sync_data)?;
+        // Those before are complete.
+        if let (Some(last), Some(file)) = (self.segments.back(), &self.active) {
+            last.complete(file)?;
+        }
         self.position_file.sync_data()?;
         self.sync_folder();
         Ok(())
