@@ -103,7 +103,7 @@ impl Lanes {
                     Ok(dropped) => relabelled = relabelled.plus(dropped),
                     Err(_) => self.refuse(block),
                 }
-                if lane.assembler.weight() >= self.most {
+                if lane.assembler.is_full(self.most) {
                     self.finish(lane, current.epoch, index);
                 }
             }

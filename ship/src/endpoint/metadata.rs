@@ -13,7 +13,10 @@ use super::request::request;
 use super::sender::Sender;
 use crate::config::MetadataConfig;
 use crate::queue::now_ms;
-use crate::wire::{Message, Packer, metadata_request};
+use crate::wire::{MOST_BYTES, Message, Packer, metadata_request};
+
+/// More than keys and lengths of one take.
+const OVERHEAD: usize = 32;
 
 /// Gives all metadata that are known at the moment.
 pub(crate) type Source = Arc<dyn Fn() -> Vec<Metadata> + Send + Sync>;
@@ -39,7 +42,7 @@ pub(super) async fn run(
         let Some(source) = source().filter(|_| message == Message::V1) else { continue };
         let all = source();
         let mut packer = Packer::default();
-        for part in all.chunks(config.max_samples_per_send.max(1) as usize) {
+        for part in parts(&all, config.max_samples_per_send.max(1) as usize) {
             let body = packer.pack(compression, &metadata_request(part));
             let until = next + interval;
             tokio::select! {
@@ -53,6 +56,21 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// As many as there may be in a request, and fit into one.
+fn parts(mut all: &[Metadata], most: usize) -> impl Iterator<Item = &[Metadata]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |one: &&Metadata| {
+            bytes += one.family.len() + one.help.len() + one.unit.len() + OVERHEAD;
+            bytes <= MOST_BYTES
+        };
+        let count = all.iter().take(most).take_while(fits).count().max(1).min(all.len());
+        let (part, rest) = all.split_at(count);
+        all = rest;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// Tries again until there is an answer that is final. Returns whether it is a good one.

@@ -11,7 +11,7 @@ mod sender; // the task that sends
 mod sigv4; // signatures of requests
 mod verdict; // what a reply means; pure
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -41,7 +41,7 @@ use crate::{Block, Wants};
 
 pub(crate) use metadata::Source;
 
-/// The memory for bodies, with a queue on disk behind it and without.
+/// The memory for bodies: at the front of a queue on disk, and as much for what the disk has not taken; without a disk.
 const MEMORY: usize = 16 << 20;
 const MEMORY_ALONE: usize = 64 << 20;
 
@@ -173,6 +173,11 @@ impl Endpoint {
         }
     }
 
+    /// Where its queue is on disk.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.place.as_ref().map(|place| &*place.folder)
+    }
+
     /// Whether it runs with this configuration, and as well as it can.
     pub(crate) fn is(&self, config: &EndpointConfig) -> bool {
         self.config == *config && !self.degraded.load(Ordering::Relaxed)
@@ -197,8 +202,8 @@ impl Endpoint {
         }
     }
 
-    /// Stops sending, and hands to disk what is left. Returns what there is no disk for. At the deadline tasks are aborted,
-    /// and a disk that is still busy is left to itself.
+    /// Stops sending, and hands to disk what is left. Returns what is not on disk. At the deadline tasks are aborted, and a
+    /// disk that is still busy is left to itself.
     pub(crate) async fn stop(&self, deadline: Instant) -> Vec<Record> {
         for task in self.stopper.stop_by(deadline).await {
             warn!(endpoint = self.config.name, task = &*task, "task did not end in time and was aborted");
@@ -262,9 +267,9 @@ fn limits(config: &EndpointConfig, on_disk: bool) -> Limits {
     let samples = u64::from(queue.capacity) * u64::from(queue.max_shards);
     let records = samples / u64::from(queue.max_samples_per_send.max(1));
     Limits {
-        window_bytes: if on_disk { MEMORY } else { MEMORY_ALONE },
-        window_records: if on_disk { records.clamp(64, crate::log::REACH) as usize } else { usize::MAX },
-        unwritten_bytes: MEMORY,
+        front_bytes: if on_disk { MEMORY } else { MEMORY_ALONE },
+        front_records: if on_disk { records.clamp(64, crate::log::REACH) as usize } else { usize::MAX },
+        bytes: if on_disk { 2 * MEMORY } else { MEMORY_ALONE },
         max_age_ms: i64::try_from(config.disk.max_age.as_millis()).unwrap_or(i64::MAX),
     }
 }

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::Counts;
 use crate::log::Record;
-use crate::wire::{self, Compression, Message, Packer};
+use crate::wire::{self, Compression, Head, Message, Packer};
 
 /// The headers of the user, checked. They replace those of rosterd.
 pub(super) fn user_headers(headers: &BTreeMap<String, Secret>) -> Result<HeaderMap, String> {
@@ -70,6 +70,17 @@ pub(super) fn fit(record: &mut Record, message: Message, compression: Compressio
         return Fit::Nothing(record.head.counts);
     }
     refit(record, message, compression, too_old.then_some(oldest_ms)).unwrap_or(Fit::Damaged)
+}
+
+/// The record as several of so many bytes before compression, unless it cannot be read.
+pub(super) fn parts(record: &Record, bytes: usize) -> Option<Vec<Record>> {
+    let raw = record.compression.unpack(&record.body, record.raw_len as usize).ok()?;
+    let (parts, mut packer) = (wire::split(record.message, &raw, bytes).ok()?, Packer::default());
+    let part = |(raw, counts): wire::Part| {
+        let (body, raw_len) = (packer.pack(record.compression, &raw), raw.len() as u32);
+        Record { head: Head { counts, ..record.head }, raw_len, body, ..record.clone() }
+    };
+    Some(parts.into_iter().map(part).collect())
 }
 
 fn refit(record: &mut Record, message: Message, compression: Compression, oldest_ms: Option<i64>) -> Option<Fit> {

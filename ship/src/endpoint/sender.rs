@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use rosterd_client::Client;
 use rosterd_model::{Coded, Report};
 use tokio::sync::Notify;
@@ -18,7 +18,7 @@ use url::Url;
 use super::exchange::{Reply, exchange};
 use super::pace::Pace;
 use super::protocol::{Protocol, Refusal};
-use super::request::{Fit, fit, request};
+use super::request::{Fit, fit, parts, request};
 use super::sigv4::Signer;
 use super::verdict::{Sent, Verdict, judge};
 use crate::Counts;
@@ -27,6 +27,7 @@ use crate::error::SendError;
 use crate::limiter::Limiter;
 use crate::metrics::{EndpointMetrics, Reason};
 use crate::queue::{Flight, Queue, Take, now_ms};
+use crate::wire::MOST_BYTES;
 
 /// How long requests that are under way at the end are waited for.
 const LAST: Duration = Duration::from_secs(1);
@@ -133,7 +134,13 @@ impl Sender {
             Fit::Damaged => Outcome::Gone(Reason::Invalid, flight.record.head.counts),
             Fit::Changed(dropped) => {
                 self.metrics.dropped(Reason::TooOld, dropped);
-                self.queue.replace(&flight.record);
+                // Without symbols in common it may be much larger than it was.
+                let record = &flight.record;
+                let large = record.raw_len as usize > MOST_BYTES;
+                let parts = if large { parts(record, MOST_BYTES) } else { None };
+                let parts = parts.filter(|parts| !parts.is_empty()).unwrap_or_else(|| vec![record.clone()]);
+                flight.record = parts[0].clone();
+                self.queue.replace(flight.record.seq, parts, false);
                 self.send(&flight).await
             }
             Fit::Same => self.send(&flight).await,
@@ -180,7 +187,28 @@ impl Sender {
         }
     }
 
+    /// Sends in two parts what is too large for the receiver, unless it is such a part.
+    fn halves(&self, flight: &Flight, reply: &Reply) -> bool {
+        let record = &flight.record;
+        if reply.status != StatusCode::PAYLOAD_TOO_LARGE || flight.refused {
+            return false;
+        }
+        let Some(parts) = parts(record, record.raw_len as usize / 2).filter(|parts| parts.len() > 1) else {
+            return false;
+        };
+        if self.limiter.allows() {
+            let (endpoint, bytes, parts) = (&*self.name, record.raw_len, parts.len());
+            warn!(endpoint, bytes, parts, words = reply.words, "request is too large for the receiver, sent in parts");
+        }
+        self.queue.replace(record.seq, parts, true);
+        self.queue.again(record.seq, None, false);
+        true
+    }
+
     async fn replied(&self, flight: Flight, reply: Reply, took: Duration, pace: &mut Pace) {
+        if self.halves(&flight, &reply) {
+            return;
+        }
         let record = &flight.record;
         let sent = Sent { message: record.message, compression: record.compression, counts: record.head.counts };
         let Reply { status, headers, words, after } = reply;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{GRACE, Place, Shared, now_ms};
+use crate::Counts;
 use crate::limiter::Limiter;
 use crate::log::{Fault, Log, LogError, Record, Settings};
 use crate::metrics::Reason;
@@ -59,7 +60,8 @@ pub(super) fn run(shared: &Shared, place: &Place, opened: oneshot::Sender<Result
         limiter: Limiter::default(),
     };
     let mut state = shared.lock();
-    state.opened(found.next_seq, found.epoch, found.left);
+    let left = (keeper.log.bytes() > 0).then_some(found.left);
+    state.opened(found.next_seq, found.epoch, left);
     keeper.show(&mut state);
     drop(state);
     // The queue may have been given up meanwhile.
@@ -175,6 +177,10 @@ impl Keeper<'_> {
 
     fn write(&mut self, records: &[Record]) -> io::Result<()> {
         for record in records {
+            // It may be done meanwhile, or given away.
+            if !self.shared.lock().slots.has(record.seq) {
+                continue;
+            }
             self.make_room(record.size())?;
             self.log.append(record)?;
             let mut state = self.shared.lock();
@@ -188,8 +194,9 @@ impl Keeper<'_> {
         let (mut records, mut faults) = (Vec::new(), Vec::new());
         let next = self.log.read(from, bytes, &mut records, &mut faults)?;
         report(self.shared, &faults);
+        let lost = faults.iter().fold(Counts::default(), |all, fault| all.plus(fault.lost));
         let mut state = self.shared.lock();
-        state.loaded(records, next);
+        state.loaded(records, next, lost, Instant::now());
         self.show(&mut state);
         drop(state);
         self.shared.ready.notify_one();

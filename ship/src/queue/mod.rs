@@ -1,14 +1,14 @@
 //! The queue of an endpoint: one order of all its records, in memory at the front and on disk behind it.
 //!
 //! Whoever appends never waits for the disk: a thread of the queue writes what has not been sent within [`GRACE`], so that a
-//! healthy endpoint costs no I/O. What the disk has not taken yet is bounded; when that bound is reached because the disk is
-//! slow or full, the oldest goes first and is counted as `queue_full`.
+//! healthy endpoint costs no I/O. What is in memory is bounded; when that bound is reached because the disk is slow or full,
+//! the oldest goes first and is counted as `queue_full`.
 
 mod keeper; // the thread that owns the log
+mod slots; // what is in memory, and what may be sent next; pure
 mod state; // what is where; pure
 #[cfg(test)]
 mod tests;
-mod window; // what may be sent next; pure
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,8 +27,8 @@ use crate::limiter::Limiter;
 use crate::log::{LogError, Record};
 use crate::metrics::{EndpointMetrics, Reason};
 
-pub(crate) use state::{Disk, Limits};
-pub(crate) use window::{Flight, Take};
+pub(crate) use slots::{Flight, Take};
+pub(crate) use state::Limits;
 
 /// How long a record may wait for its reply before it is written to disk. A record of an endpoint that fails is written at
 /// once.
@@ -134,13 +134,14 @@ impl Queue {
         let shared = &self.shared;
         shared.metrics.queued(record.head.counts, record.head.newest_ms);
         let mut state = shared.lock();
+        // The thread looks by itself after what it knows of.
+        let idle = state.waits_since().is_none();
         let dropped = state.append(record, Instant::now());
-        let first = state.waits_since().is_some();
         shared.show(&state);
         drop(state);
         shared.dropped(Reason::QueueFull, dropped);
         shared.ready.notify_one();
-        if first {
+        if idle {
             shared.work.notify_one();
         }
     }
@@ -157,7 +158,7 @@ impl Queue {
 
     /// Somebody begins to send: what another had under way comes again.
     pub(crate) fn return_flights(&self) {
-        self.shared.lock().window.return_flights();
+        self.shared.lock().slots.return_flights();
     }
 
     /// Waits until there may be something to take.
@@ -177,14 +178,14 @@ impl Queue {
         }
     }
 
-    /// A record is to be sent again; see [`Window::again`](window::Window::again).
+    /// A record is to be sent again; see [`Slots::again`](slots::Slots::again).
     pub(crate) fn again(&self, seq: u64, not_before: Option<Instant>, tried: bool) {
-        self.shared.lock().window.again(seq, not_before, tried);
+        self.shared.lock().slots.again(seq, not_before, tried);
     }
 
-    /// A record was changed before it is sent.
-    pub(crate) fn replace(&self, record: &Record) {
-        self.shared.lock().replace(record);
+    /// A record was changed before it is sent, or is sent in parts; see [`Slots::replace`](slots::Slots::replace).
+    pub(crate) fn replace(&self, seq: u64, parts: Vec<Record>, refused: bool) {
+        self.shared.lock().slots.replace(seq, parts, refused);
     }
 
     /// Whether the endpoint fails, so that what comes is written to disk at once.
@@ -199,7 +200,7 @@ impl Queue {
         let state = self.shared.lock();
         Held {
             pending: state.pending(),
-            bytes_in_memory: state.bytes_in_memory(),
+            bytes_in_memory: state.slots.bytes(),
             bytes_on_disk: state.bytes_on_disk,
             oldest_ms: state.oldest_ms(),
             backlog: state.has_backlog(),
@@ -211,7 +212,7 @@ impl Queue {
         self.shared.lock().is_empty()
     }
 
-    /// Writes to disk what is left, and waits until that is done, or until the deadline. Without a disk the rest is returned.
+    /// Writes to disk what is left, and waits until that is done, or until the deadline. Returns what is not on disk.
     pub(crate) async fn close(&self, deadline: Instant) -> Vec<Record> {
         self.shared.close();
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -222,14 +223,9 @@ impl Queue {
                 Err(_) => warn!(endpoint = &*self.shared.name, "queue on disk is still busy, its thread goes on"),
             }
         }
-        let state = self.shared.lock();
-        if state.disk == Disk::Absent {
-            return state.rest();
-        }
-        let lost = state.unwritten();
-        drop(state);
-        self.shared.dropped(Reason::Shutdown, lost);
-        Vec::new()
+        let (rest, dropped) = self.shared.lock().hand_over();
+        self.shared.dropped(Reason::QueueFull, dropped);
+        rest
     }
 }
 
@@ -255,7 +251,7 @@ impl Shared {
     fn show(&self, state: &State) {
         let pending = state.pending();
         self.metrics.pending.set(i64::from(pending.samples) + i64::from(pending.histograms));
-        self.metrics.memory_bytes.set(state.bytes_in_memory() as i64);
+        self.metrics.memory_bytes.set(state.slots.bytes() as i64);
         self.metrics.disk_bytes.set(state.bytes_on_disk as i64);
     }
 

@@ -1,13 +1,12 @@
 //! What a queue holds, and where. Pure: the thread that owns the disk is told what to do.
 //!
-//! Records have growing numbers. Those below `cursor` are in the window or gone; those from there on wait in the log on disk
-//! below `stored`, and in `unwritten` above.
-
-use std::collections::VecDeque;
+//! Records have growing numbers. Each is in one place: in a [slot](Slots) in memory, also while the disk has it too, or on disk
+//! alone. Those below `cursor` are at the front or gone; those from there on wait on disk below `stored`, and in slots above.
+//! What leaves a place is done, on disk, dropped and counted, or handed over.
 
 use tokio::time::Instant;
 
-use super::window::{Take, Window};
+use super::slots::{Slots, Take};
 use crate::Counts;
 use crate::log::Record;
 
@@ -15,11 +14,11 @@ use crate::log::Record;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Bytes of bodies at the front of the queue.
-    pub(crate) window_bytes: usize,
+    pub(crate) front_bytes: usize,
     /// Records at the front of the queue.
-    pub(crate) window_records: usize,
-    /// Bytes of bodies that the disk has not taken yet.
-    pub(crate) unwritten_bytes: usize,
+    pub(crate) front_records: usize,
+    /// Bytes of all bodies, also of those that the disk has not taken yet.
+    pub(crate) bytes: usize,
     /// Older records are dropped; 0 keeps all.
     pub(crate) max_age_ms: i64,
 }
@@ -40,19 +39,17 @@ pub(crate) enum Disk {
 pub(super) struct State {
     pub(super) disk: Disk,
     pub(super) limits: Limits,
-    pub(super) window: Window,
-    /// What the disk has not taken, and since when it waits.
-    unwritten: VecDeque<(Record, Instant)>,
-    unwritten_bytes: usize,
+    pub(super) slots: Slots,
     cursor: u64,
+    /// All below are on disk, unless they are done or the log dropped them.
     stored: u64,
+    /// The log dropped all below.
+    gone: u64,
     next_seq: u64,
     /// Generations of lanes of processes before this one.
     epoch_base: u32,
-    /// What records from `cursor` on come to.
-    beyond: Counts,
-    /// What records in the window come to.
-    inside: Counts,
+    /// What records on disk alone come to.
+    on_disk: Counts,
     /// The oldest timestamp on disk, if records wait only there.
     pub(super) oldest_on_disk_ms: Option<i64>,
     pub(super) bytes_on_disk: u64,
@@ -66,15 +63,13 @@ impl State {
         Self {
             disk: Disk::Opening,
             limits,
-            window: Window::default(),
-            unwritten: VecDeque::new(),
-            unwritten_bytes: 0,
+            slots: Slots::default(),
             cursor: 1,
             stored: 1,
+            gone: 0,
             next_seq: 1,
             epoch_base: 0,
-            beyond: Counts::default(),
-            inside: Counts::default(),
+            on_disk: Counts::default(),
             oldest_on_disk_ms: None,
             bytes_on_disk: 0,
         }
@@ -85,95 +80,74 @@ impl State {
         record.seq = self.next_seq;
         record.epoch += self.epoch_base;
         self.next_seq += 1;
-        let mut dropped = Dropped::default();
-        match self.disk {
-            Disk::Absent => {
-                while !self.window.is_empty()
-                    && !self.has_room()
-                    && let Some(oldest) = self.window.remove_oldest()
-                {
-                    self.inside = self.inside.minus(oldest.head.counts);
-                    dropped = dropped.plus(oldest.head.counts);
-                }
-                self.enter(record);
-            }
-            Disk::Open if self.cursor == record.seq && self.has_room() => {
-                self.keep(record.clone(), now);
-                self.enter(record);
-            }
-            Disk::Open | Disk::Opening => {
-                self.beyond = self.beyond.plus(record.head.counts);
-                self.keep(record, now);
-            }
-        }
-        dropped.plus(self.shed())
+        self.slots.push(record, now);
+        self.advance();
+        self.shed()
     }
 
-    fn enter(&mut self, record: Record) {
-        self.cursor = record.seq + 1;
-        self.inside = self.inside.plus(record.head.counts);
-        self.window.push(record);
-    }
-
-    fn keep(&mut self, record: Record, now: Instant) {
-        self.unwritten_bytes += record.body.len();
-        self.unwritten.push_back((record, now));
-    }
-
-    /// The disk does not keep up: the oldest of what it has not taken goes. What is in the window too is not lost by that.
+    /// Neither the receiver nor the disk keeps up: the oldest that is in memory goes.
     fn shed(&mut self) -> Dropped {
         let mut dropped = Dropped::default();
-        while self.unwritten_bytes > self.limits.unwritten_bytes
-            && self.unwritten.len() > 1
-            && let Some((oldest, _)) = self.unwritten.pop_front()
+        while self.slots.bytes() > self.limits.bytes
+            && let Some(oldest) = self.slots.remove_oldest()
         {
-            self.unwritten_bytes -= oldest.body.len();
-            if oldest.seq >= self.cursor {
-                self.beyond = self.beyond.minus(oldest.head.counts);
-                dropped = dropped.plus(oldest.head.counts);
-            }
+            dropped = dropped.plus(oldest);
+            self.advance();
         }
         dropped
     }
 
     fn has_room(&self) -> bool {
-        self.window.bytes() < self.limits.window_bytes && self.window.len() < self.limits.window_records
+        self.slots.front_bytes() < self.limits.front_bytes && self.slots.front() < self.limits.front_records
+    }
+
+    /// Lets records to the front whose turn it is.
+    fn advance(&mut self) {
+        let turn = match self.disk {
+            Disk::Absent => true,
+            Disk::Opening => false,
+            Disk::Open => self.cursor >= self.stored,
+        };
+        while turn
+            && (self.has_room() || self.disk == Disk::Absent)
+            && let Some(seq) = self.slots.advance()
+        {
+            self.cursor = seq + 1;
+        }
     }
 
     /// Records of a queue before this one come first. Only good before the log is open.
     pub(super) fn prepend(&mut self, rest: Vec<Record>, now: Instant) {
-        self.epoch_base = rest.iter().map(|record| record.epoch).max().unwrap_or(0);
-        let meanwhile = std::mem::take(&mut self.unwritten);
-        self.beyond = rest.iter().fold(self.beyond, |all, record| all.plus(record.head.counts));
-        for record in rest {
-            self.keep(record, now);
-        }
-        self.unwritten.extend(meanwhile.into_iter().map(|(mut record, since)| {
-            record.epoch += self.epoch_base;
-            (record, since)
-        }));
-        self.number_from(1);
+        let base = rest.iter().map(|record| record.epoch).max().unwrap_or(0);
+        let meanwhile = self.slots.take_from(0);
+        self.epoch_base = base;
+        let later = |mut record: Record| {
+            record.epoch += base;
+            record
+        };
+        rest.into_iter().chain(meanwhile.into_iter().map(later)).for_each(|record| self.slots.push(record, now));
+        self.number_from(1, 0);
     }
 
-    fn number_from(&mut self, first: u64) {
-        self.next_seq = first;
-        for (record, _) in &mut self.unwritten {
-            record.seq = self.next_seq;
-            self.next_seq += 1;
-        }
+    fn number_from(&mut self, first: u64, epoch: u32) {
+        let mut next = first;
+        self.slots.renumber(|record| {
+            (record.seq, record.epoch) = (next, record.epoch + epoch);
+            next += 1;
+        });
+        self.next_seq = next;
     }
 
-    /// The log is open: records that came meanwhile follow those that it holds.
-    pub(super) fn opened(&mut self, next_seq: u64, epoch: u32, left: Counts) {
+    /// The log is open: records that came meanwhile follow those that it holds, which come to `left` if there are any.
+    pub(super) fn opened(&mut self, next_seq: u64, epoch: u32, left: Option<Counts>) {
         self.disk = Disk::Open;
         self.epoch_base += epoch;
-        self.unwritten.iter_mut().for_each(|(record, _)| record.epoch += epoch);
-        self.number_from(next_seq);
+        self.number_from(next_seq, epoch);
+        self.stored = next_seq;
+        self.on_disk = left.unwrap_or_default();
         // Nothing is known to be below: reading begins at the first record.
         self.cursor = 0;
-        self.stored = next_seq;
-        self.beyond = self.beyond.plus(left);
-        if left == Counts::default() {
+        if left.is_none() {
             self.skip_to(next_seq);
         }
     }
@@ -181,90 +155,60 @@ impl State {
     /// There is no log after all.
     pub(super) fn gave_up(&mut self) {
         self.disk = Disk::Absent;
-        self.unwritten_bytes = 0;
-        for (record, _) in std::mem::take(&mut self.unwritten) {
-            if record.seq >= self.cursor {
-                self.beyond = self.beyond.minus(record.head.counts);
-                self.enter(record);
-            }
-        }
+        self.advance();
     }
 
     /// From which number on the log is to be read, and how many bytes, if there is room.
     pub(super) fn wanted(&self) -> Option<(u64, usize)> {
-        let half =
-            self.window.bytes() < self.limits.window_bytes / 2 && self.window.len() < self.limits.window_records / 2;
+        let half = self.slots.front_bytes() < self.limits.front_bytes / 2
+            && self.slots.front() < self.limits.front_records / 2;
         let wanted = self.disk == Disk::Open && self.cursor < self.stored && half;
-        wanted.then_some((self.cursor, self.limits.window_bytes / 2))
+        wanted.then_some((self.cursor, self.limits.front_bytes / 2))
     }
 
-    /// Takes what was read. Records below `next` that are not among them are acknowledged or damaged.
-    pub(super) fn loaded(&mut self, records: Vec<Record>, next: u64) {
-        let cursor = self.cursor;
-        for record in records.into_iter().filter(|record| record.seq >= cursor) {
-            self.beyond = self.beyond.minus(record.head.counts);
-            self.enter(record);
-        }
-        self.skip_to(next.min(self.stored));
+    /// Takes what was read. Records below `next` that are not among them are acknowledged, or damaged: those come to `lost`.
+    pub(super) fn loaded(&mut self, records: Vec<Record>, next: u64, lost: Counts, now: Instant) {
+        let (cursor, stored) = (self.cursor, self.stored);
+        let new: Vec<_> = records.into_iter().filter(|record| (cursor..stored).contains(&record.seq)).collect();
+        self.on_disk = new.iter().fold(self.on_disk.minus(lost), |left, record| left.minus(record.head.counts));
+        self.slots.load(new.into_iter(), now);
+        self.skip_to(next.min(stored));
     }
 
-    /// Nothing below this number waits outside of the window.
+    /// Nothing below this number waits on disk alone.
     fn skip_to(&mut self, next: u64) {
         self.cursor = self.cursor.max(next);
         if self.cursor >= self.stored {
             self.oldest_on_disk_ms = None;
-            // What was lost in between is forgotten here.
-            let waiting = self.unwritten.iter().filter(|(record, _)| record.seq >= self.cursor);
-            self.beyond = waiting.fold(Counts::default(), |all, (record, _)| all.plus(record.head.counts));
+            self.on_disk = Counts::default();
         }
-        self.enter_unwritten();
-    }
-
-    /// What the disk has not taken enters the window when its turn comes.
-    fn enter_unwritten(&mut self) {
-        if self.disk != Disk::Open || self.cursor < self.stored {
-            return;
-        }
-        let first = self.unwritten.partition_point(|(record, _)| record.seq < self.cursor);
-        for index in first..self.unwritten.len() {
-            if !self.has_room() {
-                break;
-            }
-            let record = self.unwritten[index].0.clone();
-            self.beyond = self.beyond.minus(record.head.counts);
-            self.enter(record);
-        }
+        self.advance();
     }
 
     /// What the disk is to take now: what has waited since this time.
     pub(super) fn to_write(&self, since: Instant, most: usize) -> Vec<Record> {
-        let due = self.unwritten.iter().take_while(|(_, from)| *from <= since).take(most);
+        let due = self.slots.from(self.stored).take_while(|(_, from)| *from <= since).take(most);
         if self.disk == Disk::Open { due.map(|(record, _)| record.clone()).collect() } else { Vec::new() }
     }
 
     /// Since when the first record waits for the disk.
     pub(super) fn waits_since(&self) -> Option<Instant> {
-        self.unwritten.front().map(|(_, since)| *since)
+        self.slots.from(self.stored).next().map(|(_, since)| since)
     }
 
-    /// All records up to this number are on disk.
+    /// All records up to this number are on disk, where those wait that are not at the front.
     pub(super) fn written(&mut self, last: u64) {
-        while let Some(first) = self.unwritten.pop_front_if(|(record, _)| record.seq <= last) {
-            self.unwritten_bytes -= first.0.body.len();
-        }
+        self.on_disk = self.on_disk.plus(self.slots.leave_to_disk(last));
         self.stored = self.stored.max(last + 1);
     }
 
     /// The log dropped its records up to this number; those that were only there come to `lost`.
     pub(super) fn dropped(&mut self, last: u64, lost: Counts) -> Dropped {
-        self.beyond = self.beyond.minus(lost);
-        let mut all = lost;
-        for record in self.window.remove(|record| record.seq <= last) {
-            self.inside = self.inside.minus(record.head.counts);
-            all = all.plus(record.head.counts);
-        }
+        self.on_disk = self.on_disk.minus(lost);
+        self.gone = self.gone.max(last + 1);
+        let dropped = lost.plus(self.slots.remove_below(last + 1, false));
         self.skip_to(last + 1);
-        all
+        dropped
     }
 
     /// What is sent next; drops what is too old for the queue.
@@ -272,7 +216,7 @@ impl State {
         let mut dropped = Dropped::default();
         let limit = now_ms - self.limits.max_age_ms;
         loop {
-            match self.window.take(now) {
+            match self.slots.take(now) {
                 Take::Flight(flight) if self.limits.max_age_ms > 0 && flight.record.head.newest_ms < limit => {
                     dropped = dropped.plus(flight.record.head.counts);
                     self.done(flight.record.seq);
@@ -284,27 +228,14 @@ impl State {
 
     /// A record need not be sent again.
     pub(super) fn done(&mut self, seq: u64) {
-        self.inside = self.inside.minus(self.window.done(seq).unwrap_or_default());
-        // It need not be written either.
-        if let Ok(index) = self.unwritten.binary_search_by_key(&seq, |(record, _)| record.seq)
-            && let Some((record, _)) = self.unwritten.remove(index)
-        {
-            self.unwritten_bytes -= record.body.len();
-        }
-        self.enter_unwritten();
-    }
-
-    /// A record was changed before it is sent again.
-    pub(super) fn replace(&mut self, record: &Record) {
-        if let Some(before) = self.window.replace(record) {
-            self.inside = self.inside.minus(before).plus(record.head.counts);
-        }
+        self.slots.done(seq);
+        self.advance();
     }
 
     /// The position for the log: all below is done, and these others.
     pub(super) fn position(&self) -> (u64, Vec<u64>) {
-        let base = self.window.first().map_or(self.cursor, |first| first.seq);
-        (base, self.window.done_beyond().collect())
+        let base = self.slots.first().map_or(self.cursor, |first| first.seq);
+        (base, self.slots.done_beyond().collect())
     }
 
     pub(super) fn cursor(&self) -> u64 {
@@ -313,20 +244,16 @@ impl State {
 
     /// What is not done.
     pub(super) fn pending(&self) -> Counts {
-        self.inside.plus(self.beyond)
+        self.slots.counts().plus(self.on_disk)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.window.is_empty() && self.cursor >= self.stored && self.unwritten.is_empty() && self.disk != Disk::Opening
+        self.slots.is_empty() && self.cursor >= self.stored && self.disk != Disk::Opening
     }
 
     pub(super) fn oldest_ms(&self) -> Option<i64> {
-        let inside = self.window.first().map(|record| record.head.oldest_ms);
-        inside.or(self.oldest_on_disk_ms).or_else(|| self.unwritten.front().map(|(record, _)| record.head.oldest_ms))
-    }
-
-    pub(super) fn bytes_in_memory(&self) -> usize {
-        self.window.bytes() + self.unwritten_bytes
+        let front = self.slots.first().map(|record| record.head.oldest_ms);
+        front.or(self.oldest_on_disk_ms).or_else(|| self.slots.behind().map(|record| record.head.oldest_ms))
     }
 
     /// Whether records wait on disk, and not in memory.
@@ -334,13 +261,11 @@ impl State {
         self.cursor < self.stored
     }
 
-    /// What the disk has not taken and will not, because the queue is closed.
-    pub(super) fn unwritten(&self) -> Counts {
-        self.unwritten.iter().fold(Counts::default(), |all, (record, _)| all.plus(record.head.counts))
-    }
-
-    /// Everything that is left, in order, for a queue without a disk.
-    pub(super) fn rest(&self) -> Vec<Record> {
-        self.window.open().cloned().collect()
+    /// Gives away everything that is not on disk, in order, because the queue has ended. What the log has dropped was only
+    /// there because it was under way, and goes with it.
+    pub(super) fn hand_over(&mut self) -> (Vec<Record>, Dropped) {
+        let stored = if self.disk == Disk::Open { self.stored } else { 0 };
+        let rest = self.slots.take_from(stored);
+        (rest, self.slots.remove_below(self.gone, true))
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use super::slots::Slots;
 use super::state::State;
-use super::window::Window;
 use super::*;
 use crate::wire::{Compression, Head, Message};
 
@@ -30,46 +30,48 @@ fn flight(take: Take) -> Option<u64> {
 
 #[test]
 fn a_lane_has_one_request_and_a_generation_waits_for_the_one_before() {
-    let mut window = Window::default();
+    let mut slots = Slots::default();
     for (seq, epoch, lane) in [(1, 1, 0), (2, 1, 0), (3, 1, 1), (4, 2, 2)] {
-        window.push(record(seq, epoch, lane, 1));
+        slots.push(record(seq, epoch, lane, 1), Instant::now());
+        slots.advance();
     }
     let now = Instant::now();
-    assert_eq!([(); 3].map(|()| flight(window.take(now))), [Some(1), Some(3), None]);
-    window.done(3);
-    assert_eq!(flight(window.take(now)), None);
+    assert_eq!([(); 3].map(|()| flight(slots.take(now))), [Some(1), Some(3), None]);
+    slots.done(3);
+    assert_eq!(flight(slots.take(now)), None);
     let later = now + Duration::from_secs(1);
-    window.again(1, Some(later), true);
-    assert_eq!(window.take(now), Take::Wait(later));
-    let Take::Flight(again) = window.take(later) else { panic!("its time has come") };
+    slots.again(1, Some(later), true);
+    assert_eq!(slots.take(now), Take::Wait(later));
+    let Take::Flight(again) = slots.take(later) else { panic!("its time has come") };
     assert_eq!((again.record.seq, again.attempts), (1, 1));
-    window.done(1);
-    assert_eq!(flight(window.take(now)), Some(2));
-    window.done(2);
-    assert_eq!(flight(window.take(now)), Some(4));
+    slots.done(1);
+    assert_eq!(flight(slots.take(now)), Some(2));
+    slots.done(2);
+    assert_eq!(flight(slots.take(now)), Some(4));
 }
 
 #[test]
 fn what_was_under_way_comes_again_in_its_order_for_whoever_begins_to_send() {
-    let mut window = Window::default();
+    let mut slots = Slots::default();
     for (seq, lane) in [(1, 0), (2, 0), (3, 1), (4, 2)] {
-        window.push(record(seq, 1, lane, 1));
+        slots.push(record(seq, 1, lane, 1), Instant::now());
+        slots.advance();
     }
     let now = Instant::now();
-    assert_eq!([(); 3].map(|()| flight(window.take(now))), [Some(1), Some(3), Some(4)]);
-    window.done(3);
-    window.again(4, Some(now + Duration::from_secs(1)), true);
-    window.return_flights();
-    let Take::Flight(first) = window.take(now) else { panic!("it is to be sent") };
+    assert_eq!([(); 3].map(|()| flight(slots.take(now))), [Some(1), Some(3), Some(4)]);
+    slots.done(3);
+    slots.again(4, Some(now + Duration::from_secs(1)), true);
+    slots.return_flights();
+    let Take::Flight(first) = slots.take(now) else { panic!("it is to be sent") };
     assert_eq!(
         (first.record.seq, first.attempts),
         (1, 1),
         "it may have been taken: a receiver is told that it comes again"
     );
-    assert_eq!(window.take(now), Take::Wait(now + Duration::from_secs(1)));
+    assert_eq!(slots.take(now), Take::Wait(now + Duration::from_secs(1)));
 }
 
-const LIMITS: Limits = Limits { window_bytes: 100, window_records: 8, unwritten_bytes: 200, max_age_ms: 0 };
+const LIMITS: Limits = Limits { front_bytes: 100, front_records: 8, bytes: 100, max_age_ms: 0 };
 
 #[test]
 fn without_a_disk_the_oldest_makes_room() {
@@ -77,13 +79,13 @@ fn without_a_disk_the_oldest_makes_room() {
     state.gave_up();
     let now = Instant::now();
     let dropped: u32 = (0..6).map(|_| state.append(record(0, 1, 0, 40), now).samples).sum();
-    assert_eq!((dropped, state.pending().samples), (3, 3));
-    assert_eq!(flight(state.take(now, 0).0), Some(4));
+    assert_eq!((dropped, state.pending().samples), (4, 2));
+    assert_eq!(flight(state.take(now, 0).0), Some(5));
     // What is under way stays.
     state.append(record(0, 1, 0, 40), now);
     state.append(record(0, 1, 0, 90), now);
-    state.done(4);
-    assert_eq!(flight(state.take(now, 0).0), Some(7));
+    state.done(5);
+    assert_eq!(flight(state.take(now, 0).0), Some(8));
 }
 
 #[test]
@@ -115,6 +117,28 @@ fn what_was_left_comes_before_what_came_meanwhile() {
     assert_eq!(state.pending(), Counts::default());
 }
 
+#[test]
+fn parts_take_the_place_of_what_was_too_large() {
+    let mut state = State::new(LIMITS);
+    state.gave_up();
+    let now = Instant::now();
+    state.append(record(0, 1, 0, 60), now);
+    state.append(record(0, 1, 0, 5), now);
+    let Take::Flight(whole) = state.take(now, 0).0 else { panic!("there is one") };
+    assert!(!whole.refused);
+    state.slots.replace(1, vec![record(1, 1, 0, 20), record(1, 1, 0, 30)], true);
+    state.again(1);
+    assert_eq!((state.pending().samples, state.slots.bytes(), state.slots.front_bytes()), (3, 55, 55));
+    for (size, left) in [(20, 2), (30, 1)] {
+        let Take::Flight(half) = state.take(now, 0).0 else { panic!("a half waits") };
+        assert_eq!((half.record.body.len(), half.refused, half.attempts), (size, true, u32::from(size == 20)));
+        assert_eq!(flight(state.take(now, 0).0), None, "they keep their order");
+        state.done(1);
+        assert_eq!(state.pending().samples, left);
+    }
+    assert_eq!(flight(state.take(now, 0).0), Some(2));
+}
+
 /// What happens to a queue.
 #[derive(Debug, Clone, Copy)]
 enum Event {
@@ -128,6 +152,10 @@ enum Event {
     Read,
     /// The process ends, and the next one opens the queue.
     Restart,
+    /// Another configuration: what is not written is handed over.
+    HandOver,
+    /// So many records of the log have to make room.
+    DropOldest(usize),
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -140,11 +168,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         4 => (1..5usize).prop_map(Event::Write),
         3 => Just(Event::Read),
         1 => Just(Event::Restart),
+        1 => Just(Event::HandOver),
     ];
     prop::collection::vec(event, 0..150)
 }
 
-const PATIENT: Limits = Limits { unwritten_bytes: usize::MAX, ..LIMITS };
+const PATIENT: Limits = Limits { bytes: usize::MAX, ..LIMITS };
 
 /// A queue with a log that is a map, and what should come of it.
 struct Model {
@@ -168,22 +197,43 @@ impl Model {
         if let Some((from, _)) = self.state.wanted() {
             let found: Vec<_> = self.log.range(from..).take(3).map(|(_, record)| record.clone()).collect();
             let next = if found.len() < 3 { u64::MAX } else { found[2].seq + 1 };
-            self.state.loaded(found, next);
+            self.state.loaded(found, next, Counts::default(), self.now);
         }
     }
 
     /// As a process that is ended in order.
     fn restart(&mut self) {
         self.write(usize::MAX);
+        assert_eq!(self.hand_over(PATIENT), Counts::default());
+    }
+
+    /// Returns what was dropped.
+    fn hand_over(&mut self, limits: Limits) -> Counts {
+        let (rest, dropped) = self.state.hand_over();
         let (base, beyond) = self.state.position();
         self.log.retain(|seq, _| *seq >= base && !beyond.contains(seq));
         let next = self.log.last_key_value().map_or(base, |(seq, _)| (*seq + 1).max(base));
         let epoch = self.log.values().map(|record| record.epoch).max().unwrap_or(0);
         let counts = self.log.values().fold(Counts::default(), |all, record| all.plus(record.head.counts));
-        self.state = State::new(PATIENT);
-        self.state.opened(next.max(1), epoch, counts);
+        self.state = State::new(limits);
+        self.state.prepend(rest, self.now);
+        self.state.opened(next.max(1), epoch, (!self.log.is_empty()).then_some(counts));
         self.flying.clear();
         self.epoch = 1;
+        dropped
+    }
+
+    /// As when the disk is full. Returns what was dropped.
+    fn drop_oldest(&mut self, most: usize) -> Counts {
+        let Some(last) = self.log.keys().take(most).last().copied() else { return Counts::default() };
+        let kept = self.log.split_off(&(last + 1));
+        let gone = std::mem::replace(&mut self.log, kept);
+        let (base, beyond) = self.state.position();
+        let left = |seq: &u64| *seq >= self.state.cursor().max(base) && !beyond.contains(seq);
+        let lost = gone.range(..).filter(|(seq, _)| left(seq)).fold(Counts::default(), |all, (_, record)| {
+            all.plus(record.head.counts) //
+        });
+        self.state.dropped(last, lost)
     }
 }
 
@@ -191,7 +241,7 @@ proptest! {
     #[test]
     fn each_lane_keeps_its_order(events in events()) {
         let mut state = State::new(PATIENT);
-        state.opened(1, 0, Counts::default());
+        state.opened(1, 0, None);
         let mut model =
             Model { state, log: BTreeMap::new(), flying: Vec::new(), epoch: 1, now: Instant::now() };
         // The identity of a record is its raw length. For each: which generation of which process, and which lane.
@@ -235,6 +285,11 @@ proptest! {
                     model.restart();
                     generation += 1;
                 }
+                Event::HandOver => {
+                    prop_assert_eq!(model.hand_over(PATIENT), Counts::default());
+                    generation += 1;
+                }
+                Event::DropOldest(_) => unreachable!("it keeps nothing in order"),
             }
             let pending = appended.len() - done.len();
             prop_assert_eq!(model.state.pending().samples as usize, pending);
@@ -244,8 +299,58 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn nothing_goes_uncounted(
+        events in prop::collection::vec(prop_oneof![
+            8 => (0..4u16, 1..60usize).prop_map(|(lane, size)| Event::Append(lane, size)),
+            1 => events().prop_map(|events| events.first().copied().unwrap_or(Event::Resize)),
+            4 => Just(Event::Take),
+            1 => (1..9usize).prop_map(Event::Write),
+            1 => (1..5usize).prop_map(Event::DropOldest),
+        ], 0..150),
+    ) {
+        let limits = Limits { bytes: 200, ..LIMITS };
+        let mut state = State::new(limits);
+        state.opened(1, 0, None);
+        let mut model =
+            Model { state, log: BTreeMap::new(), flying: Vec::new(), epoch: 1, now: Instant::now() };
+        let (mut appended, mut done, mut dropped) = (0, 0, 0);
+        for event in events {
+            match event {
+                Event::Append(lane, size) => {
+                    appended += 1;
+                    dropped += model.state.append(record(0, model.epoch, lane, size), model.now).samples;
+                }
+                Event::Resize => model.epoch += 1,
+                Event::Take => {
+                    if let Take::Flight(flight) = model.state.take(model.now, 0).0 {
+                        model.flying.push(flight.record);
+                    }
+                }
+                Event::Done(index) if index < model.flying.len() => {
+                    let record = model.flying.remove(index);
+                    model.state.done(record.seq);
+                    done += 1;
+                }
+                Event::Again(index) if index < model.flying.len() => {
+                    let record = model.flying.remove(index);
+                    model.state.again(record.seq);
+                }
+                Event::Done(_) | Event::Again(_) => {}
+                Event::Write(most) => model.write(most),
+                Event::Read => model.read(),
+                Event::Restart | Event::HandOver => dropped += model.hand_over(limits).samples,
+                Event::DropOldest(most) => dropped += model.drop_oldest(most).samples,
+            }
+            prop_assert_eq!(model.state.pending().samples, appended - done - dropped, "{:?}", event);
+            prop_assert!(model.state.slots.bytes() <= 200 + 100 + 4 * 60, "what is read, and under way, is above the limit");
+        }
+    }
+}
+
 impl State {
     fn again(&mut self, seq: u64) {
-        self.window.again(seq, None, true);
+        self.slots.again(seq, None, true);
     }
 }

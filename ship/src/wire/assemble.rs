@@ -13,6 +13,9 @@ use super::series::{Damaged, Fields, LABEL, SAMPLE, Series, is_exemplar, is_hist
 use super::symbols::Symbols;
 use crate::{Block, Counts, Extra};
 
+/// No body has more bytes, before it is compressed, unless its last series is large. Receivers take 32 MB or more.
+pub const MOST_BYTES: usize = 8 << 20;
+
 /// What an endpoint is sent besides float samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sends {
@@ -118,12 +121,12 @@ impl Assembler {
         self.push_part(block, &mut Place::default(), u32::MAX)
     }
 
-    /// Adds the series of a block from a place on, until the body holds `most` samples and histograms or the block is at
-    /// its end, and moves the place there. Returns what relabelling dropped. After an error the rest of the block is of no
+    /// Adds the series of a block from a place on, until the body [is full](Self::is_full) or the block is at its end, and
+    /// moves the place there. Returns what relabelling dropped. After an error the rest of the block is of no
     /// use; what was added before stays.
     pub fn push_part(&mut self, block: &Block, place: &mut Place, most: u32) -> Result<Counts, Damaged> {
         let room = most.saturating_sub(self.weight());
-        if room == 0 || place.is_end(block) {
+        if self.is_full(most) || place.is_end(block) {
             return Ok(Counts::default());
         }
         let all_wanted = (self.sends.exemplars || block.counts.exemplars == 0)
@@ -137,15 +140,24 @@ impl Assembler {
         result.map(|()| dropped)
     }
 
-    /// How much of a request's limit the body takes up.
-    pub fn weight(&self) -> u32 {
+    /// Whether the body holds `most` samples and histograms, or [`MOST_BYTES`].
+    pub fn is_full(&self, most: u32) -> bool {
+        self.weight() >= most || self.bytes() >= MOST_BYTES
+    }
+
+    fn weight(&self) -> u32 {
         self.head.counts.samples + self.head.counts.histograms
+    }
+
+    fn bytes(&self) -> usize {
+        self.symbols.len() + self.series.len()
     }
 
     /// The bytes as they are. Only a block that does not fit is looked into.
     fn copy_part(&mut self, block: &Block, place: &mut Place, room: u32) -> Result<(), Damaged> {
         let counts = block.counts;
-        if place.bytes == 0 && counts.samples + counts.histograms <= room {
+        let fits = self.series.len() + block.series.len() <= MOST_BYTES;
+        if place.bytes == 0 && fits && counts.samples + counts.histograms <= room {
             self.series.extend_from_slice(&block.series);
             self.add(counts, block);
             *place = Place::end(block);
@@ -156,7 +168,9 @@ impl Assembler {
         let rest = block.series.get(place.bytes..).unwrap_or_default();
         let mut fields = Fields(rest);
         let mut part = Counts::default();
+        let bytes = |fields: &Fields<'_>| self.series.len() + rest.len() - fields.0.len();
         while part.samples + part.histograms < room
+            && bytes(&fields) < MOST_BYTES
             && let Some(field) = fields.next()
         {
             let (_, value) = field.inspect_err(|_| *place = Place::end(block))?;
@@ -188,6 +202,7 @@ impl Assembler {
         let plain = self.message == Message::V2 && self.rules.is_empty();
         self.family = None;
         while kept.samples + kept.histograms < room
+            && self.bytes() < MOST_BYTES
             && let Some(field) = fields.next()
         {
             let bytes = match field {

@@ -16,18 +16,20 @@ mod histogram;
 mod message;
 mod metadata;
 mod series;
+mod split;
 mod symbols;
 #[cfg(test)]
 mod tests;
 
 pub use age::drop_older_than;
-pub use assemble::{Assembler, Head, Place, Sends};
+pub use assemble::{Assembler, Head, MOST_BYTES, Place, Sends};
 pub use compress::{Compression, Packer};
 pub use convert::{v1_to_v2, v2_to_v1};
 pub use histogram::encode_histogram;
 pub use message::{Message, Written};
 pub use metadata::metadata_request;
 pub use series::{Damaged, Fields, Series, each_series, label_len, put_exemplar, put_label, put_sample, sample_len};
+pub use split::{Part, split};
 
 /// The value that says that a series has ended: a NaN that no target can expose.
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);

@@ -46,6 +46,11 @@ impl Symbols {
         self.spans.get(number as usize).is_some_and(|&span| get(&self.fields, span) == text)
     }
 
+    /// How many bytes they take in the request.
+    pub(super) fn len(&self) -> usize {
+        self.fields.len()
+    }
+
     /// The fields of the request; the table is empty afterwards.
     pub(super) fn take(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.fields);
