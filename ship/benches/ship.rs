@@ -84,6 +84,7 @@ async fn measure(message: Message, compression: Compression) {
 fn endpoint(url: &str) -> EndpointConfig {
     EndpointConfig {
         name: "sink".to_owned(),
+        named: true,
         url: url.parse().expect("a URL"),
         client: Default::default(),
         headers: BTreeMap::new(),

@@ -13,8 +13,10 @@ use crate::wire::{Compression, Message, Sends};
 /// One receiver. An endpoint whose configuration is equal after a reload goes on as if nothing had happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointConfig {
-    /// Names it in metrics, logs and answers. Unique; with the URL it identifies the queue on disk.
+    /// Names it in metrics, logs and answers. Unique.
     pub name: String,
+    /// The name was written by the user, and not made by [`give_names`](crate::give_names): it says whose queue it is.
+    pub named: bool,
     /// Where requests go.
     pub url: Url,
     /// How to connect and authenticate.

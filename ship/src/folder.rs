@@ -1,4 +1,4 @@
-//! The folders of queues: one for each name and URL, so that other settings can change without losing what waits.
+//! The folders of queues: whose they are stands in each, so that settings and their order can change without losing what waits.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,34 +6,150 @@ use std::time::{Duration, SystemTime};
 
 use rosterd_client::without_user;
 use rosterd_tasks::blocking;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::EndpointConfig;
 use crate::log;
+use crate::owner::{self, Left, Owner};
 
-/// Says whose queue it is: name, URL without credentials, and the age limit in seconds.
+/// Says whose queue it is: name and URL for people, the age limit in seconds, and then for rosterd whether the configuration
+/// has the endpoint, and its [`Owner`]. The first release wrote only three lines.
 const ABOUT: &str = "endpoint";
 
-/// The folder of an endpoint.
-pub(crate) fn of(folder: &Path, config: &EndpointConfig) -> PathBuf {
-    // Credentials may change.
-    let identity = format!("{}\0{}", config.name, without_user(&config.url));
+/// What stands in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct About {
+    name: String,
+    url: String,
+    max_age: Duration,
+    owner: Option<Left>,
+}
+
+impl About {
+    fn of(config: &EndpointConfig) -> Self {
+        let mut url = without_user(&config.url);
+        // There may be a secret in it.
+        url.set_query(None);
+        let owner = Some(Left { owner: Owner::of(config), just_now: true });
+        Self { name: config.name.replace('\n', " "), url: url.into(), max_age: config.disk.max_age, owner }
+    }
+
+    fn read(folder: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(folder.join(ABOUT)).ok()?;
+        let mut lines = text.lines();
+        let (name, url) = (lines.next()?.to_owned(), lines.next()?.to_owned());
+        let max_age = Duration::from_secs(lines.next()?.parse().unwrap_or(0));
+        let owner = lines.next().and_then(|line| {
+            let mut numbers = line.split(' ');
+            let just_now = numbers.next()? == "used";
+            let mut next = || u64::from_str_radix(numbers.next()?, 16).ok();
+            let (tenant, proof, rules) = (next()?, next()?, next()?);
+            let name = lines.next().unwrap_or_default().to_owned();
+            Some(Left { owner: Owner { name, tenant, proof, rules }, just_now })
+        });
+        Some(Self { name, url, max_age, owner })
+    }
+
+    /// Writes it unless it stands there.
+    fn write(&self, folder: &Path) -> io::Result<()> {
+        let mut text = format!("{}\n{}\n{}\n", self.name, self.url, self.max_age.as_secs());
+        if let Some(Left { owner: Owner { name, tenant, proof, rules }, just_now }) = &self.owner {
+            let used = if *just_now { "used" } else { "left" };
+            text += &format!("{used} {tenant:x} {proof:x} {rules:x}\n{}\n", name.replace('\n', " "));
+        }
+        let path = folder.join(ABOUT);
+        if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
+            return Ok(());
+        }
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(path, text)
+    }
+}
+
+/// The folder in which the first release kept the queue of an endpoint of this name.
+fn of_first_release(folder: &Path, name: &str, config: &EndpointConfig) -> PathBuf {
+    hashed(folder, &format!("{name}\0{}", without_user(&config.url)))
+}
+
+fn hashed(folder: &Path, identity: &str) -> PathBuf {
     folder.join(format!("{:032x}", xxh3_128(identity.as_bytes())))
 }
 
-/// Labels the folders of these endpoints. Those of others are told, and deleted once their youngest file is older than
-/// their age limit. Whatever goes wrong here is no reason not to start.
-pub(crate) async fn tidy(folder: &Path, configs: Vec<EndpointConfig>) {
+/// Chooses a folder for each of these endpoints that has none: the one whose queue it goes on with, or a new one.
+pub(crate) async fn choose(folder: &Path, configs: Vec<EndpointConfig>, running: Vec<Option<PathBuf>>) -> Vec<PathBuf> {
+    let folder = folder.to_owned();
+    blocking(move || {
+        let found = found(&folder).unwrap_or_else(|error| {
+            warn!(%error, "cannot look for the folders of remote write queues");
+            Vec::new()
+        });
+        chosen(&folder, &configs, running, found)
+    })
+    .await
+}
+
+fn chosen(
+    folder: &Path,
+    configs: &[EndpointConfig],
+    mut places: Vec<Option<PathBuf>>,
+    found: Vec<(PathBuf, About)>,
+) -> Vec<PathBuf> {
+    let mut found: Vec<_> = found.into_iter().filter(|(path, _)| !places.contains(&Some(path.clone()))).collect();
+    // Those of the first release are as they were left: the order of that time holds.
+    let names = owner::names_of_first_release(configs);
+    for ((config, name), place) in configs.iter().zip(&names).zip(&mut places) {
+        let path = of_first_release(folder, name, config);
+        let old = found.iter().position(|(found, about)| *found == path && about.owner.is_none());
+        if let (None, Some(old)) = (&place, old) {
+            *place = Some(found.swap_remove(old).0);
+        }
+    }
+    found.retain(|(_, about)| about.owner.is_some());
+    let queues: Vec<_> = found.iter().filter_map(|(_, about)| about.owner.clone()).collect();
+    let open: Vec<_> = (0..configs.len()).filter(|index| places[*index].is_none()).collect();
+    let owners: Vec<_> = open.iter().map(|index| Owner::of(&configs[*index])).collect();
+    for ((index, queue), owner) in open.iter().zip(owner::choose(&queues, &owners)).zip(&owners) {
+        let place = queue.map_or_else(|| new(folder, owner, &places), |queue| found[queue].0.clone());
+        places[*index] = Some(place);
+    }
+    places.into_iter().flatten().collect()
+}
+
+/// A folder that nobody has: there is none yet, or it does not say whose it is.
+fn new(folder: &Path, owner: &Owner, taken: &[Option<PathBuf>]) -> PathBuf {
+    let mut paths = (0u64..).map(|number| hashed(folder, &format!("{owner:?} {number}")));
+    let free = |path: &PathBuf| !path.join(ABOUT).exists() && !taken.contains(&Some(path.clone()));
+    paths.find(free).expect("there are more numbers than folders")
+}
+
+fn found(folder: &Path) -> io::Result<Vec<(PathBuf, About)>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if let Some(about) = About::read(&path) {
+            found.push((path, about));
+        }
+    }
+    // The order of a folder is any.
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
+}
+
+/// Labels the folders of these endpoints. Those of others are told unless they are empty, and deleted once they are or their
+/// youngest file is older than their age limit. Whatever goes wrong here is no reason not to start.
+pub(crate) async fn tidy(folder: &Path, ours: Vec<(PathBuf, EndpointConfig)>) {
     let folder = folder.to_owned();
     let tidied = blocking(move || {
-        let mut ours = Vec::new();
-        for config in &configs {
-            let own = of(&folder, config);
-            label(&own, config)?;
-            ours.push(own);
+        for (own, config) in &ours {
+            About::of(config).write(own)?;
         }
-        strangers(&folder, &ours)
+        let others = found(&folder)?.into_iter().filter(|(path, _)| !ours.iter().any(|(own, _)| own == path));
+        others.into_iter().try_for_each(|(path, about)| stranger(&path, about))
     })
     .await;
     if let Err(error) = tidied {
@@ -41,36 +157,22 @@ pub(crate) async fn tidy(folder: &Path, configs: Vec<EndpointConfig>) {
     }
 }
 
-fn label(own: &Path, config: &EndpointConfig) -> io::Result<()> {
-    let url = without_user(&config.url);
-    let text = format!("{}\n{url}\n{}\n", config.name.replace('\n', " "), config.disk.max_age.as_secs());
-    let path = own.join(ABOUT);
-    if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
-        return Ok(());
-    }
-    std::fs::create_dir_all(own)?;
-    std::fs::write(path, text)
-}
-
-fn strangers(folder: &Path, ours: &[PathBuf]) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let Ok(about) = std::fs::read_to_string(path.join(ABOUT)) else { continue };
-        if ours.contains(&path) {
-            continue;
-        }
-        let lines: Vec<_> = about.lines().collect();
-        let [name, url, max_age] = lines[..] else { continue };
-        let max_age = Duration::from_secs(max_age.parse().unwrap_or(0));
-        let (bytes, youngest) = contents(&path)?;
-        let expired = !max_age.is_zero() && youngest.elapsed().is_ok_and(|age| age > max_age);
-        // Another process may use it.
-        if expired && log::is_free(&path) {
-            std::fs::remove_dir_all(&path)?;
-            info!(endpoint = name, url, bytes, "queue of an endpoint that is no longer configured is too old, deleted");
-        } else {
-            let path = path.display();
-            warn!(endpoint = name, url, bytes, %path, "queue of an endpoint that is not configured is kept");
+fn stranger(path: &Path, mut about: About) -> io::Result<()> {
+    let (bytes, youngest) = contents(path)?;
+    let expired = !about.max_age.is_zero() && youngest.elapsed().is_ok_and(|age| age > about.max_age);
+    let (endpoint, url) = (&*about.name, &*about.url);
+    // Another process may use it.
+    if log::is_spent(path) {
+        std::fs::remove_dir_all(path)?;
+        debug!(endpoint, url, "empty queue of an endpoint that is no longer configured, deleted");
+    } else if expired && log::is_free(path) {
+        std::fs::remove_dir_all(path)?;
+        info!(endpoint, url, bytes, "queue of an endpoint that is no longer configured is too old, deleted");
+    } else {
+        warn!(endpoint, url, bytes, path = %path.display(), "queue of an endpoint that is not configured is kept");
+        if let Some(left) = about.owner.as_mut().filter(|_| log::is_free(path)) {
+            left.just_now = false;
+            about.write(path)?;
         }
     }
     Ok(())
@@ -80,9 +182,13 @@ fn strangers(folder: &Path, ours: &[PathBuf]) -> io::Result<()> {
 fn contents(folder: &Path) -> io::Result<(u64, SystemTime)> {
     let (mut bytes, mut youngest) = (0, SystemTime::UNIX_EPOCH);
     for entry in std::fs::read_dir(folder)? {
-        let metadata = entry?.metadata()?;
+        let entry = entry?;
+        let metadata = entry.metadata()?;
         bytes += metadata.len();
-        youngest = youngest.max(metadata.modified()?);
+        // When it was left says nothing of what is in it.
+        if entry.file_name() != ABOUT {
+            youngest = youngest.max(metadata.modified()?);
+        }
     }
     Ok((bytes, youngest))
 }

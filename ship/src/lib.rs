@@ -11,6 +11,7 @@ mod folder; // where queues are kept
 mod limiter; // messages that would come too often
 mod log; // the queue on disk
 mod metrics;
+mod owner; // whose queue it is
 mod queue; // memory and disk together
 mod shipper; // all receivers
 mod status;
@@ -22,5 +23,6 @@ pub use block::{Block, Counts, Extra, Wants};
 pub use config::{DiskLimits, EndpointConfig, MetadataConfig, QueueConfig, SigV4Config};
 pub use error::ShipError;
 pub use metrics::Metrics;
+pub use owner::give_names;
 pub use shipper::Shipper;
 pub use status::EndpointStatus;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::endpoint::{Endpoint, Source};
 use crate::error::ShipError;
 use crate::log::Record;
 use crate::metrics::Metrics;
+use crate::owner::{self, Left, Owner};
 use crate::status::EndpointStatus;
 use crate::{Block, Wants, folder};
 
@@ -66,8 +67,8 @@ impl Shipper {
     }
 
     /// Makes the endpoints those of the list. Equal ones go on; others are stopped after they have handed what they hold to
-    /// their queue on disk, from where an endpoint with the same name and URL goes on. What is pushed meanwhile reaches the
-    /// new ones.
+    /// their queue on disk, and what that does not take to the endpoint that goes on with the queue. Which one that is, the
+    /// receiver and the tenant say. What is pushed meanwhile reaches the new ones.
     ///
     /// With an error about settings nothing was changed. With one about a queue on disk all endpoints run, that one with a
     /// queue in memory; configuring again tries again.
@@ -78,15 +79,25 @@ impl Shipper {
             return Err(ShipError::DuplicateName { name: twice.name.clone() });
         }
         let before = self.endpoints();
+        let same: Vec<_> = endpoints
+            .iter()
+            .map(|config| before.iter().find(|endpoint| endpoint.is(config)).cloned()) //
+            .collect();
+        let places = match &self.0.folder {
+            Some(folder) => {
+                let running = same.iter().map(|same| same.as_ref()?.folder().map(Path::to_owned)).collect();
+                folder::choose(folder, endpoints.clone(), running).await.into_iter().map(Some).collect()
+            }
+            None => vec![None; endpoints.len()],
+        };
         let (mut after, mut started) = (Vec::new(), Vec::new());
-        for config in endpoints {
-            if let Some(same) = before.iter().find(|endpoint| endpoint.is(&config)) {
-                after.push(Arc::clone(same));
+        for ((config, same), place) in endpoints.into_iter().zip(same).zip(places) {
+            if let Some(same) = same {
+                after.push(same);
                 continue;
             }
-            let folder = self.0.folder.as_ref().map(|folder| folder::of(folder, &config));
             let endpoint =
-                Arc::new(Endpoint::new(config, folder, &self.0.metrics, &self.0.system, self.0.stopper.child())?);
+                Arc::new(Endpoint::new(config, place, &self.0.metrics, &self.0.system, self.0.stopper.child())?);
             started.push(Arc::clone(&endpoint));
             after.push(endpoint);
         }
@@ -108,13 +119,11 @@ impl Shipper {
         mut rests: Vec<Vec<Record>>,
     ) -> Result<(), ShipError> {
         if let Some(folder) = &self.0.folder {
-            folder::tidy(folder, after.iter().map(|endpoint| endpoint.config.clone()).collect()).await;
+            let own = |endpoint: &Arc<Endpoint>| Some((endpoint.folder()?.to_owned(), endpoint.config.clone()));
+            folder::tidy(folder, after.iter().filter_map(own).collect()).await;
         }
-        let starting = started.iter().map(|endpoint| {
-            let same = |old: &Arc<Endpoint>| {
-                old.config.name == endpoint.config.name && old.config.url == endpoint.config.url //
-            };
-            let before = stopped.iter().position(same);
+        let before = successions(&stopped, started);
+        let starting = started.iter().zip(before).map(|(endpoint, before)| {
             let rest = before.map(|index| std::mem::take(&mut rests[index])).unwrap_or_default();
             let source = Arc::clone(&self.0.source);
             let source = move || source.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -124,6 +133,7 @@ impl Shipper {
         let results = join_all(starting.collect::<Vec<_>>()).await;
         self.leaving().clear();
         for (endpoint, rest) in stopped.iter().zip(&rests) {
+            endpoint.give_up(rest);
             if !rest.is_empty() {
                 warn!(
                     endpoint = endpoint.config.name,
@@ -200,4 +210,17 @@ impl Shipper {
     fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
         Arc::clone(&self.0.endpoints.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// For each endpoint that starts, which of those that were stopped it takes the place of: the one with its folder, or without
+/// folders the one whose queue it would go on with.
+fn successions(stopped: &[Arc<Endpoint>], started: &[Arc<Endpoint>]) -> Vec<Option<usize>> {
+    let owner = |endpoint: &Arc<Endpoint>| Owner::of(&endpoint.config);
+    let left: Vec<_> = stopped.iter().map(|endpoint| Left { owner: owner(endpoint), just_now: true }).collect();
+    let in_memory = owner::choose(&left, &started.iter().map(owner).collect::<Vec<_>>());
+    let by_folder = |(endpoint, in_memory): (&Arc<Endpoint>, Option<usize>)| match endpoint.folder() {
+        Some(folder) => stopped.iter().position(|before| before.folder() == Some(folder)),
+        None => in_memory,
+    };
+    started.iter().zip(in_memory).map(by_folder).collect()
 }

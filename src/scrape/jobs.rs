@@ -13,7 +13,7 @@ use rosterd_model::relabel::Rules;
 use rosterd_model::{Coded, Report};
 use rosterd_scrape::{DEFAULT_BODY_LIMIT, FailureLog, Job, Metrics, Seed, headers, ingest};
 use rosterd_ship::wire::{Compression, Message, Sends};
-use rosterd_ship::{DiskLimits, EndpointConfig, MetadataConfig, QueueConfig, SigV4Config, Wants};
+use rosterd_ship::{DiskLimits, EndpointConfig, MetadataConfig, QueueConfig, SigV4Config, Wants, give_names};
 use rosterd_tasks::stopper::Stopper;
 use tracing::warn;
 
@@ -166,18 +166,9 @@ fn escaping(scheme: EscapingScheme) -> Escaping {
 
 /// The endpoints of a configuration; `environment` tells where the keys of AWS are.
 pub(crate) fn endpoints(config: &Config, environment: &Environment) -> Vec<EndpointConfig> {
-    let mut endpoints: Vec<EndpointConfig> = Vec::new();
-    for written in config.remote_write.iter().filter(|_| config.scrapes()) {
-        if let Some(mut endpoint) = endpoint(config, written, environment) {
-            let taken = |name: &str| endpoints.iter().any(|other| other.name == name);
-            if written.name.is_empty() && taken(&endpoint.name) {
-                // The same URL again, for other series: the order in the file tells them apart.
-                let number = (2..).find(|number| !taken(&format!("{}-{number}", endpoint.name)));
-                endpoint.name = format!("{}-{}", endpoint.name, number.unwrap_or_default());
-            }
-            endpoints.push(endpoint);
-        }
-    }
+    let written = config.remote_write.iter().filter(|_| config.scrapes());
+    let mut endpoints: Vec<_> = written.filter_map(|written| endpoint(config, written, environment)).collect();
+    give_names(&mut endpoints);
     endpoints
 }
 
@@ -188,11 +179,8 @@ fn endpoint(config: &Config, written: &RemoteWrite, environment: &Environment) -
     let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     let lanes = |number: i64| u16::try_from(number).unwrap_or(u16::MAX);
     Some(EndpointConfig {
-        name: match written.name.as_str() {
-            // Host, port and path: what tells endpoints apart, and nothing that is secret.
-            "" => format!("{}{}", url.authority().rsplit('@').next().unwrap_or_default(), url.path()),
-            name => name.to_owned(),
-        },
+        name: written.name.clone(),
+        named: !written.name.is_empty(),
         client: written.client.clone(),
         headers: written.headers.clone(),
         timeout: written.remote_timeout.as_std(),
@@ -360,7 +348,9 @@ rosterd: {queue: {max_size: 1MB}, remote_write: {v: {compression: zstd, queue: {
 ";
         let endpoints = endpoints(&config(text), &Environment::default());
         let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-        assert_eq!(names, ["h:9/w", "h:9/w-2", "v"]);
+        // The first two have an own user or rules; the order in the file is nothing.
+        assert!(names[0] != names[1] && names[..2].iter().all(|name| name.starts_with("h:9/w-")), "{names:?}");
+        assert_eq!(names[2], "v");
         let of =
             |index: usize| (endpoints[index].message, endpoints[index].compression, endpoints[index].disk.max_bytes);
         assert_eq!(of(0), (Message::V1, Compression::Snappy, 1 << 20));

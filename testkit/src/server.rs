@@ -1,5 +1,6 @@
 //! Programs that serve HTTP, each on a free port of the loopback interface.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -120,6 +121,11 @@ impl Server {
     pub async fn end(&mut self, signal: Signal) {
         self.process.signal(signal);
         self.process.wait().await;
+    }
+
+    /// Where something is that it has stored.
+    pub fn stored(&self, path: &str) -> PathBuf {
+        self.data.path(Self::DATA).join(path)
     }
 
     /// Removes all it has stored, while it does not run.

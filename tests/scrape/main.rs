@@ -4,6 +4,7 @@
 mod arrivals;
 mod counter;
 mod outages;
+mod queues;
 mod reloads;
 mod targets;
 mod tls_target;

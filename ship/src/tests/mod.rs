@@ -1,11 +1,13 @@
 //! Endpoints against a receiver.
 
 mod crash; // what a kill leaves
+mod large; // requests that are too large
 mod protocol; // versions, compression, statuses
 mod queue; // what survives what
+mod tenants; // whose queue it is
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -74,6 +76,7 @@ impl Ship {
 fn endpoint(name: &str, url: &str) -> EndpointConfig {
     EndpointConfig {
         name: name.to_owned(),
+        named: true,
         url: url.parse().unwrap(),
         client: HttpClientConfig::default(),
         headers: BTreeMap::new(),
@@ -119,6 +122,12 @@ fn block(names: &[&str], value: f64, timestamp_ms: i64) -> Block {
 fn values(receiver: &RemoteWriteReceiver, name: &str) -> Vec<f64> {
     let samples = receiver.samples().into_iter().filter(|sample| sample.label("__name__") == Some(name));
     samples.filter_map(|sample| sample.value).collect()
+}
+
+/// The folders of queues, in any order.
+fn queues(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.join("endpoint").exists()).collect()
 }
 
 /// Now and in order.

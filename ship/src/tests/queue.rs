@@ -165,8 +165,8 @@ fn a_disk_that_fails_costs_nothing_while_memory_lasts() {
         let folder = tempfile::tempdir().unwrap();
         let address = free_loopback_listener().local_addr().unwrap();
         let config = endpoint("a", &format!("http://{address}/api/v1/write"));
-        let own = crate::folder::of(folder.path(), &config);
         let ship = Ship::of(Some(folder.path()), vec![config]).await;
+        let own = queues(folder.path()).remove(0);
         // As on a full disk: the first segment cannot be written.
         std::os::unix::fs::symlink("/dev/full", own.join(format!("{:020}.segment", 1))).unwrap();
         for number in 0..10 {
@@ -217,8 +217,10 @@ fn the_queue_of_an_endpoint_that_is_gone_for_long_is_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let mut gone = endpoint("gone", "http://127.0.0.1:1/write");
         gone.disk.max_age = Duration::from_secs(3600);
-        let own = crate::folder::of(folder.path(), &gone);
         let ship = Ship::of(Some(folder.path()), vec![gone]).await;
+        let own = queues(folder.path()).remove(0);
+        ship.shipper.push(1, &block(&["m"], 7.0, now(0)));
+        eventually(patience(), "it is down", || ship.shipper.status()[0].last_error.is_some()).await;
         ship.shipper.configure(Vec::new()).await.unwrap();
         assert!(own.exists());
         let long_ago = std::time::SystemTime::now() - Duration::from_secs(7200);

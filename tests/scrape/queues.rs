@@ -1,0 +1,139 @@
+//! Queues on disk: whose they are, and what damage costs.
+
+use std::path::PathBuf;
+
+use rosterd_testkit::{Folder, RemoteWriteReceiver, Server, eventually, leak_checked_live, patience};
+use rustix::process::Signal;
+
+use super::arrivals::wait_all;
+use super::counter::{Counter, SERIES};
+use super::rosterd;
+
+/// Scrapes that take longer than anything waits on its way to the disk.
+const WHILE: usize = 15;
+
+/// A target that counts and endpoints of one URL, each for a tenant, which all of its samples name.
+struct Stage {
+    rosterd: Server,
+    counter: Counter,
+    receiver: RemoteWriteReceiver,
+    folder: Folder,
+}
+
+impl Stage {
+    /// The receiver is away at first.
+    async fn start(tenants: &[&str]) -> Self {
+        let (folder, counter, mut receiver) =
+            (Folder::new(), Counter::start().await, RemoteWriteReceiver::start().await);
+        receiver.off().await;
+        folder.write("prometheus.yml", config(&receiver, &counter, tenants));
+        let rosterd = rosterd(&folder.path("prometheus.yml"), &[]).await;
+        Self { rosterd, counter, receiver, folder }
+    }
+
+    fn configure(&self, tenants: &[&str]) {
+        self.folder.replace("prometheus.yml", config(&self.receiver, &self.counter, tenants));
+    }
+
+    async fn reload(&self, tenants: &[&str]) {
+        self.configure(tenants);
+        self.rosterd.signal(Signal::HUP);
+        let expected = tenants.len();
+        let end = tokio::time::Instant::now() + patience();
+        while self.rosterd.data("/api/v1/remote_write").await["remoteWrites"].as_array().map(Vec::len) != Some(expected)
+        {
+            assert!(tokio::time::Instant::now() < end, "{}", self.rosterd.log());
+        }
+        self.counter.wait_more(WHILE).await;
+    }
+
+    /// The newest segment of the only queue.
+    fn newest_segment(&self) -> PathBuf {
+        let paths = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let queue = paths(self.rosterd.stored("remote_write")).next().unwrap();
+        paths(queue).filter(|path| path.extension().is_some_and(|extension| extension == "segment")).max().unwrap()
+    }
+}
+
+fn config(receiver: &RemoteWriteReceiver, counter: &Counter, tenants: &[&str]) -> String {
+    let endpoint = |tenant: &&str| {
+        format!(
+            "- url: '{}'\n  headers: {{X-Scope-OrgID: {tenant}}}\n  \
+             queue_config: {{batch_send_deadline: 100ms, max_backoff: 200ms}}\n  \
+             write_relabel_configs: [{{target_label: tenant, replacement: {tenant}}}]\n",
+            receiver.url()
+        )
+    };
+    format!(
+        "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\nremote_write:\n{}\
+         scrape_configs:\n- job_name: counter\n  static_configs: [{{targets: ['{}']}}]\n",
+        tenants.iter().map(endpoint).collect::<String>(),
+        counter.address()
+    )
+}
+
+#[test]
+fn no_tenant_gets_what_was_queued_for_another() {
+    leak_checked_live(|| async {
+        let mut stage = Stage::start(&["a", "b"]).await;
+        let queued = stage.counter.wait_more(WHILE).await;
+        stage.counter.wait_more(WHILE).await;
+        stage.reload(&["b"]).await;
+        stage.reload(&["c", "b"]).await;
+        stage.rosterd.end(Signal::KILL).await;
+        stage.configure(&["b", "c", "a"]);
+        stage.rosterd.again().await;
+        stage.counter.wait_more(WHILE).await;
+        stage.reload(&["a", "b"]).await;
+        stage.receiver.on().await;
+        for tenant in ["a", "b"] {
+            let arrived = || {
+                let samples = stage.receiver.samples();
+                let own = samples.iter().filter(|sample| {
+                    sample.label("tenant") == Some(tenant) && sample.label("number") == Some("3") //
+                });
+                let values: Vec<_> = own.filter_map(|sample| sample.value).collect();
+                (1..=queued).all(|count| values.contains(&(count as f64)))
+            };
+            eventually(patience(), &format!("all of {tenant}"), arrived).await;
+        }
+        for request in stage.receiver.requests() {
+            let tenant = request.header("x-scope-orgid");
+            let mixed = request.samples.iter().find(|sample| sample.label("tenant") != tenant);
+            assert!(mixed.is_none(), "{mixed:?} was sent as of {tenant:?}");
+        }
+    });
+}
+
+#[test]
+fn a_damaged_byte_costs_the_batch_that_it_is_in() {
+    leak_checked_live(|| async {
+        let mut stage = Stage::start(&["a"]).await;
+        let queued = stage.counter.wait_more(WHILE).await;
+        stage.counter.wait_more(WHILE).await;
+        stage.rosterd.end(Signal::KILL).await;
+        let newest = stage.newest_segment();
+        let mut bytes = std::fs::read(&newest).unwrap();
+        // In the body of its first batch, behind the starts of both.
+        bytes[16 + 64 + 20] ^= 1;
+        std::fs::write(&newest, bytes).unwrap();
+        stage.rosterd.again().await;
+        let from = stage.counter.count() + 2;
+        stage.counter.wait_more(5).await;
+        stage.receiver.on().await;
+        let sent = stage.counter.wait_more(5).await;
+        wait_all(&stage.receiver, from, sent).await;
+        let samples = stage.receiver.samples();
+        for number in 0..SERIES {
+            let number = number.to_string();
+            let own = samples.iter().filter(|sample| sample.label("number") == Some(&*number));
+            let values: Vec<_> = own.filter_map(|sample| sample.value).collect();
+            let missing = (1..=queued).filter(|count| !values.contains(&(*count as f64))).count();
+            assert!(missing <= 2, "{missing} scrapes are missing: {values:?}");
+        }
+        let lost = stage.rosterd.metric("rosterd_remote_write_dropped_items_total", "reason=\"invalid\"").await;
+        assert!(lost >= SERIES as f64, "{}", stage.rosterd.log());
+        assert!(stage.rosterd.log().contains(&format!("lost_samples={lost}")), "{}", stage.rosterd.log());
+        assert_eq!(stage.rosterd.metric("rosterd_remote_write_queue_corruptions_total", "").await, 1.0);
+    });
+}
