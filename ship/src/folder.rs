@@ -63,7 +63,10 @@ impl About {
             return Ok(());
         }
         std::fs::create_dir_all(folder)?;
-        std::fs::write(path, text)
+        // On a full disk the old one stays.
+        let new = folder.join("endpoint.new");
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path));
+        written.inspect_err(|_| drop(std::fs::remove_file(&new)))
     }
 }
 
@@ -144,17 +147,22 @@ fn found(folder: &Path) -> io::Result<Vec<(PathBuf, About)>> {
 /// youngest file is older than their age limit. Whatever goes wrong here is no reason not to start.
 pub(crate) async fn tidy(folder: &Path, ours: Vec<(PathBuf, EndpointConfig)>) {
     let folder = folder.to_owned();
-    let tidied = blocking(move || {
+    blocking(move || {
+        let told = |path: &Path, tidied: io::Result<()>| {
+            if let Err(error) = tidied {
+                warn!(%error, path = %path.display(), "cannot look after the folder of a remote write queue");
+            }
+        };
         for (own, config) in &ours {
-            About::of(config).write(own)?;
+            told(own, About::of(config).write(own));
         }
-        let others = found(&folder)?.into_iter().filter(|(path, _)| !ours.iter().any(|(own, _)| own == path));
-        others.into_iter().try_for_each(|(path, about)| stranger(&path, about))
+        let others = match found(&folder) {
+            Ok(found) => found.into_iter().filter(|(path, _)| !ours.iter().any(|(own, _)| own == path)),
+            Err(error) => return told(&folder, Err(error)),
+        };
+        others.for_each(|(path, about)| told(&path, stranger(&path, about)));
     })
     .await;
-    if let Err(error) = tidied {
-        warn!(%error, "cannot look after the folders of remote write queues");
-    }
 }
 
 fn stranger(path: &Path, mut about: About) -> io::Result<()> {

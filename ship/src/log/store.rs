@@ -116,7 +116,7 @@ pub(crate) fn is_free(folder: &Path) -> bool {
 /// Whether nothing of a log is left to send, and no process has it open. What was moved aside is not looked at: as long as it
 /// is there, the log is not spent.
 pub(crate) fn is_spent(folder: &Path) -> bool {
-    let names = ["lock", "position", "endpoint", "receiver"];
+    let names = ["lock", "position", "endpoint", "endpoint.new", "receiver"];
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     let mut paths = entries.filter_map(Result::ok).map(|entry| entry.path());
     let known = |path: PathBuf| {
