@@ -9,7 +9,7 @@ use crate::Counts;
 /// A part of a body, which is one itself, and how much is in it.
 pub type Part = (Vec<u8>, Counts);
 
-/// The series of a body, in their order, in bodies of so many bytes. A series that is larger has a body of its own.
+/// The series of a body, in their order, in bodies that end with the series that makes them have so many bytes, or the last.
 pub fn split(message: Message, body: &[u8], bytes: usize) -> Result<Vec<Part>, Damaged> {
     match message {
         Message::V1 => v1(body, bytes),
@@ -41,7 +41,7 @@ fn count(series: Series<'_>) -> Counts {
 
 /// Adds a field to the last part, or begins another.
 fn add(parts: &mut Vec<Part>, field: &[u8], counts: Counts, bytes: usize) {
-    if parts.last().is_some_and(|(part, _)| !part.is_empty() && part.len() + field.len() > bytes) {
+    if parts.last().is_some_and(|(part, _)| !part.is_empty() && part.len() >= bytes) {
         parts.push(Part::default());
     }
     if let Some((part, all)) = parts.last_mut() {
@@ -67,8 +67,7 @@ fn v2(body: &[u8], bytes: usize) -> Result<Vec<Part>, Damaged> {
     };
     for field in Fields(body) {
         let (5, Value::Bytes(one)) = field? else { continue };
-        // What it has in symbols of its own is not known before: it begins a part when the one before is full.
-        if series.1.series > 0 && symbols.len() + series.0.len() + one.len() > bytes {
+        if series.1.series > 0 && symbols.len() + series.0.len() >= bytes {
             finish(&mut symbols, std::mem::take(&mut series));
         }
         let counts = copy(one, &texts, &mut symbols, &mut series.0)?;
