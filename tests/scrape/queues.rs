@@ -49,9 +49,13 @@ impl Stage {
 
     /// The newest segment of the only queue.
     fn newest_segment(&self) -> PathBuf {
-        let paths = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let queue = paths(self.rosterd.stored("remote_write")).next().unwrap();
-        paths(queue).filter(|path| path.extension().is_some_and(|extension| extension == "segment")).max().unwrap()
+        let paths =
+            |folder: PathBuf| std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let queue = paths(self.rosterd.stored("remote_write")).next().expect("a queue");
+        paths(queue)
+            .filter(|path| path.extension().is_some_and(|extension| extension == "segment"))
+            .max()
+            .expect("a segment")
     }
 }
 
