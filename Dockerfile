@@ -19,7 +19,7 @@ FROM runtime AS prebuilt
 COPY dist/ /
 
 FROM rust:1.95.0-alpine AS builder
-RUN apk add --no-cache build-base ca-certificates
+RUN apk add --no-cache build-base ca-certificates linux-headers
 WORKDIR /source
 COPY . .
 # The toolchain of the image is the pinned one, and links statically against musl.

@@ -8,6 +8,8 @@ use http::{HeaderMap, StatusCode, header};
 use rosterd_model::{Coded, Priority, Retry};
 use url::Url;
 
+use crate::tls_words::NotSecure;
+
 /// The longest wait that a server may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -41,9 +43,17 @@ pub enum ClientError {
         /// What happened.
         source: Cause,
     },
-    /// The connection broke, or what came is not HTTP.
-    #[error("no usable reply of {url}")]
+    /// The connection broke.
+    #[error("no complete reply of {url}")]
     Broken {
+        /// What was asked for.
+        url: String,
+        /// What happened.
+        source: Cause,
+    },
+    /// What came is no reply of HTTP that can be read.
+    #[error("the reply of {url} cannot be read")]
+    Malformed {
         /// What was asked for.
         url: String,
         /// What happened.
@@ -140,10 +150,11 @@ impl ClientError {
         let (url, source) = (shown(url), error.without_url());
         let connecting = source.is_connect();
         let source = source.into();
-        match () {
-            () if is_tls(&source) => Self::Tls { url, source },
-            () if connecting => Self::Connect { url, source },
-            () => Self::Broken { url, source },
+        match tls_error(&source) {
+            Some(error) => Self::Tls { url, source: NotSecure::from(error).into() },
+            None if connecting => Self::Connect { url, source },
+            None if is_malformed(&source) => Self::Malformed { url, source },
+            None => Self::Broken { url, source },
         }
     }
 
@@ -166,6 +177,7 @@ impl Coded for ClientError {
             Self::Connect { .. } => "http_connect",
             Self::Tls { .. } => "http_tls",
             Self::Broken { .. } => "http_broken",
+            Self::Malformed { .. } => "http_malformed",
             Self::Unauthorized { .. } => "http_unauthorized",
             Self::Throttled { .. } => "http_throttled",
             Self::Status { .. } => "http_status",
@@ -183,7 +195,9 @@ impl Coded for ClientError {
             Self::Timeout { .. } | Self::Connect { .. } | Self::Broken { .. } | Self::Throttled { .. } => {
                 Priority::Retry
             }
-            Self::Status { .. } | Self::Redirect { .. } | Self::NoToken { .. } => Priority::Remote,
+            Self::Malformed { .. } | Self::Status { .. } | Self::Redirect { .. } | Self::NoToken { .. } => {
+                Priority::Remote
+            }
             Self::Tls { .. }
             | Self::Unauthorized { .. }
             | Self::TooLarge { .. }
@@ -235,19 +249,28 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
-fn is_tls(error: &Cause) -> bool {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(&**error);
-    while let Some(error) = next {
-        if error.is::<rustls::Error>() {
-            return true;
-        }
-        // An I/O error hides the error it was made of: its source is that one's source.
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
+fn tls_error(error: &Cause) -> Option<&rustls::Error> {
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// Whether something came that is not HTTP, or more than is taken.
+fn is_malformed(error: &Cause) -> bool {
+    let malformed = |error: &hyper::Error| error.is_parse() || error.is_parse_too_large();
+    causes(error).any(|error| error.downcast_ref().is_some_and(malformed))
+}
+
+/// The error and what lies below it.
+fn causes(error: &Cause) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = &**error;
+    std::iter::successors(Some(first), |error| below(*error))
+}
+
+/// An I/O error hides the error it was made of: its source is that one's source.
+fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
     }
-    false
 }
 
 #[cfg(test)]

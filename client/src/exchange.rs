@@ -1,20 +1,18 @@
-//! One exchange of HTTP/1.1 over a connection that nobody else uses. What the protocol needs in memory is there only as
-//! long as the exchange: an idle connection is a socket and nothing else.
+//! One exchange of HTTP/1.1 over a connection that nobody else uses. What the protocol needs in memory is there only once
+//! something came: an idle connection, and one whose server does not answer, is a socket and nothing else.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::io;
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use http_body_util::Empty;
-use hyper::body::Body;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 
-/// Room for what is read at once: at least a head with many headers, at most a piece that the caches hold.
-const READS: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
+use crate::head::{self, Framing, Head, Malformed};
+
+/// How much is read at once: at least what a small reply needs, at most a piece that the caches hold.
+const READS: std::ops::RangeInclusive<u64> = 16 * 1024..=256 * 1024;
+/// The longest line before a chunk, and the longest head behind the last.
+const LONGEST_LINE: usize = 4096;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -27,11 +25,29 @@ pub(crate) enum Socket {
 #[derive(Debug)]
 pub(crate) enum Failed {
     /// Before anything of the reply came: another connection may do better.
-    Unanswered(hyper::Error),
+    Unanswered(io::Error),
     /// In the middle of the reply.
-    Broken(hyper::Error),
+    Broken(io::Error),
+    /// What came cannot be read.
+    Malformed(Malformed),
     /// The body is larger than allowed.
     TooLarge,
+}
+
+impl From<Malformed> for Failed {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+/// A `GET`.
+#[derive(Debug)]
+pub(crate) struct Get<'a> {
+    /// What is asked for, as it is sent.
+    pub(crate) path: &'a str,
+    /// The host, unless it is among the headers.
+    pub(crate) host: &'a HeaderValue,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// What came back besides the body.
@@ -46,71 +62,225 @@ pub(crate) struct Answer {
 /// Sends a request and appends the body of the reply to `body`, which may grow by `limit` bytes. `expected` is how large
 /// the reply may be, as a hint.
 pub(crate) async fn exchange(
-    socket: Socket,
-    request: http::Request<Empty<Bytes>>,
+    mut socket: Socket,
+    request: &Get<'_>,
     body: &mut Vec<u8>,
     limit: u64,
-    expected: usize,
+    expected: u64,
 ) -> Result<Answer, Failed> {
-    match socket {
-        Socket::Tcp(stream) => {
-            let (status, headers, stream) = over(stream, request, body, limit, expected).await?;
-            Ok(Answer { status, headers, socket: stream.map(Socket::Tcp) })
+    socket.write(&request.encode()).await.map_err(Failed::Unanswered)?;
+    let mut reply =
+        Reply { socket, ahead: Vec::new(), taken: 0, at_once: expected.clamp(*READS.start(), *READS.end()) };
+    let Head { status, headers, framing, keep } = reply.head().await?;
+    let most = body.len() as u64 + limit;
+    match framing {
+        Framing::Length(length) if length > limit => return Err(Failed::TooLarge),
+        Framing::Length(length) => reply.take(length, body).await?,
+        Framing::Chunked => reply.chunks(body, most).await?,
+        Framing::Closed => reply.rest(body, most).await?,
+    }
+    // What came after the reply was not asked for.
+    let socket = (keep && reply.is_read() && reply.socket.is_quiet()).then_some(reply.socket);
+    Ok(Answer { status, headers, socket })
+}
+
+impl Get<'_> {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(512);
+        for part in ["GET ", self.path, " HTTP/1.1\r\n"] {
+            bytes.extend_from_slice(part.as_bytes());
         }
-        Socket::Unix(stream) => {
-            let (status, headers, stream) = over(stream, request, body, limit, expected).await?;
-            Ok(Answer { status, headers, socket: stream.map(Socket::Unix) })
+        let mut line = |name: &[u8], value: &HeaderValue| {
+            for part in [name, b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        };
+        if !self.headers.contains_key(http::header::HOST) {
+            line(b"host", self.host);
         }
+        for (name, value) in self.headers {
+            line(name.as_str().as_bytes(), value);
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes
     }
 }
 
-async fn over<S>(
-    stream: S,
-    request: http::Request<Empty<Bytes>>,
-    body: &mut Vec<u8>,
-    limit: u64,
-    expected: usize,
-) -> Result<(StatusCode, HeaderMap, Option<S>), Failed>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-{
-    let size = expected.clamp(*READS.start(), *READS.end());
-    let mut builder = http1::Builder::new();
-    let handshake = builder.read_buf_exact_size(Some(size)).handshake(TokioIo::new(stream)).await;
-    let (mut sender, mut connection) = handshake.map_err(Failed::Unanswered)?;
-    let mut ended = false;
-    let reply = {
-        let mut reply = pin!(sender.send_request(request));
-        poll_fn(|cx| {
-            // Its errors reach the reply and the body, too.
-            ended = ended || connection.poll_without_shutdown(cx).is_ready();
-            reply.as_mut().poll(cx)
-        })
-        .await
-        .map_err(Failed::Unanswered)?
-    };
-    let (head, mut incoming) = reply.into_parts();
-    let most = body.len() as u64 + limit;
-    loop {
-        let frame = poll_fn(|cx| {
-            match Pin::new(&mut incoming).poll_frame(cx) {
-                Poll::Pending => {}
-                ready => return ready,
-            }
-            ended = ended || connection.poll_without_shutdown(cx).is_ready();
-            Pin::new(&mut incoming).poll_frame(cx)
-        });
-        let Some(frame) = frame.await.transpose().map_err(Failed::Broken)? else { break };
-        // Trailers are of no use here.
-        let Ok(data) = frame.into_data() else { continue };
-        if body.len() as u64 + data.len() as u64 > most {
-            return Err(Failed::TooLarge);
+impl Socket {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes).await,
+            Self::Unix(stream) => stream.write_all(bytes).await,
         }
-        body.extend_from_slice(&data);
     }
-    let open = poll_fn(|cx| Poll::Ready(!ended && connection.poll_without_shutdown(cx).is_pending())).await;
-    let parts = connection.into_parts();
-    // What came after the reply was not asked for.
-    let stream = (open && parts.read_buf.is_empty()).then(|| parts.io.into_inner());
-    Ok((head.status, head.headers, stream))
+
+    /// Waits until something came, then reads up to `most` bytes of it, in one piece. 0 at the end.
+    async fn read(&self, into: &mut Vec<u8>, most: u64, at_once: u64) -> io::Result<usize> {
+        use bytes::BufMut;
+        loop {
+            match self {
+                Self::Tcp(stream) => stream.readable().await?,
+                Self::Unix(stream) => stream.readable().await?,
+            }
+            let most = usize::try_from(most.min(at_once)).unwrap_or(usize::MAX);
+            into.reserve(most);
+            let mut into = BufMut::limit(&mut *into, most);
+            let read = match self {
+                Self::Tcp(stream) => stream.try_read_buf(&mut into),
+                Self::Unix(stream) => stream.try_read_buf(&mut into),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Whether it is open and nothing came that was not asked for.
+    fn is_quiet(&self) -> bool {
+        let mut byte = [0];
+        let read = match self {
+            Self::Tcp(stream) => stream.try_read(&mut byte),
+            Self::Unix(stream) => stream.try_read(&mut byte),
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// A reply that is being read.
+struct Reply {
+    socket: Socket,
+    /// What was read beyond what was wanted.
+    ahead: Vec<u8>,
+    /// How much of it has been taken.
+    taken: usize,
+    at_once: u64,
+}
+
+impl Reply {
+    /// Reads the final head.
+    async fn head(&mut self) -> Result<Head, Failed> {
+        let (mut before, mut seen) = (0, 0);
+        loop {
+            if let Some(length) = head::length(&self.ahead[self.taken..], seen) {
+                before += length;
+                if before > head::LARGEST {
+                    return Err(Malformed::TooLarge.into());
+                }
+                let head = head::read(&self.ahead[self.taken..self.taken + length])?;
+                self.taken += length;
+                if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+                    return Ok(head);
+                }
+                seen = 0;
+                continue;
+            }
+            seen = self.ahead.len() - self.taken;
+            if before + seen > head::LARGEST {
+                return Err(Malformed::TooLarge.into());
+            }
+            let unanswered = self.ahead.is_empty();
+            // Small replies come whole; of large ones most is read where it belongs.
+            match self.socket.read(&mut self.ahead, u64::MAX, *READS.start()).await {
+                Ok(1..) => {}
+                Ok(0) if unanswered => return Err(Failed::Unanswered(io::ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(ended()),
+                Err(error) if unanswered => return Err(Failed::Unanswered(error)),
+                Err(error) => return Err(Failed::Broken(error)),
+            }
+        }
+    }
+
+    /// Moves so many bytes to the body.
+    async fn take(&mut self, length: u64, body: &mut Vec<u8>) -> Result<(), Failed> {
+        let mut left = length;
+        let there = (self.ahead.len() - self.taken).min(usize::try_from(left).unwrap_or(usize::MAX));
+        body.extend_from_slice(&self.ahead[self.taken..self.taken + there]);
+        self.taken += there;
+        left -= there as u64;
+        while left > 0 {
+            match self.socket.read(body, left, self.at_once).await {
+                Ok(0) => return Err(ended()),
+                Ok(read) => left -= read as u64,
+                Err(error) => return Err(Failed::Broken(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all that comes until the connection ends.
+    async fn rest(&mut self, body: &mut Vec<u8>, most: u64) -> Result<(), Failed> {
+        body.extend_from_slice(&self.ahead[self.taken..]);
+        self.taken = self.ahead.len();
+        loop {
+            if body.len() as u64 > most {
+                return Err(Failed::TooLarge);
+            }
+            match self.socket.read(body, u64::MAX, self.at_once).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(Failed::Broken(error)),
+            }
+        }
+    }
+
+    async fn chunks(&mut self, body: &mut Vec<u8>, most: u64) -> Result<(), Failed> {
+        loop {
+            let size = head::chunk_size(self.line().await?)?;
+            if size == 0 {
+                break;
+            }
+            if size > most.saturating_sub(body.len() as u64) {
+                return Err(Failed::TooLarge);
+            }
+            self.take(size, body).await?;
+            if !self.line().await?.is_empty() {
+                return Err(Malformed::Chunk.into());
+            }
+        }
+        // Trailers are of no use here.
+        let mut trailers = 0;
+        loop {
+            let line = self.line().await?.len();
+            trailers += line;
+            match line {
+                0 => return Ok(()),
+                _ if trailers > LONGEST_LINE => return Err(Malformed::Chunk.into()),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next line, which has to end with CR LF.
+    async fn line(&mut self) -> Result<&[u8], Failed> {
+        loop {
+            let there = &self.ahead[self.taken..];
+            match there.iter().position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    let from = self.taken;
+                    self.taken += end + 1;
+                    let line = self.ahead[from..from + end].strip_suffix(b"\r");
+                    return line.filter(|line| !line.contains(&b'\r')).ok_or(Malformed::Chunk.into());
+                }
+                None if there.len() >= LONGEST_LINE => return Err(Malformed::Chunk.into()),
+                None => {
+                    self.ahead.drain(..self.taken);
+                    self.taken = 0;
+                    match self.socket.read(&mut self.ahead, u64::MAX, self.at_once).await {
+                        Ok(0) => return Err(ended()),
+                        Ok(_) => {}
+                        Err(error) => return Err(Failed::Broken(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        self.taken == self.ahead.len()
+    }
+}
+
+fn ended() -> Failed {
+    Failed::Broken(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended in the middle of the reply"))
 }

@@ -1,19 +1,20 @@
 //! Bodies as they are sent, over a connection that the caller keeps from one time to the next: for many servers that are
 //! asked again and again, where a shared pool would cost more than the exchange.
 
+use std::borrow::Cow;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::Empty;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::net::{TcpStream, UnixStream};
 use url::Url;
 
 use crate::error::{shown, shown_text};
-use crate::exchange::{Answer, Failed, Socket, exchange};
+use crate::exchange::{Answer, Failed, Get, Socket, exchange};
 use crate::message::Time;
+use crate::names::Names;
 use crate::send::Shared;
 use crate::{Client, ClientError, Request, redirect};
 
@@ -160,12 +161,13 @@ impl Shared {
         loop {
             let (socket, kept) = match connection.socket.take() {
                 Some(socket) => (*socket, true),
-                None => (place.connect(fetch).await?, false),
+                None => (place.connect(fetch, &self.transport.names).await?, false),
             };
             let mut headers = fetch.headers.clone();
             let token = self.complete(&mut headers, true, time).await?;
-            let request = place.request(fetch.url, headers)?;
-            match exchange(socket, request, body, fetch.limit, connection.expected as usize).await {
+            let (path, host) = place.request(fetch.url)?;
+            let request = Get { path: &path, host: &host, headers: &headers };
+            match exchange(socket, &request, body, fetch.limit, connection.expected.into()).await {
                 Ok(mut answer) => {
                     connection.socket = answer.socket.take().map(Box::new);
                     // A little more than the last time, for the head and for what grows.
@@ -179,6 +181,9 @@ impl Shared {
                 Err(Failed::Unanswered(_)) if kept => body.truncate(start),
                 Err(Failed::Unanswered(source) | Failed::Broken(source)) => {
                     return Err(ClientError::Broken { url: shown_text(fetch.url), source: source.into() });
+                }
+                Err(Failed::Malformed(source)) => {
+                    return Err(ClientError::Malformed { url: shown_text(fetch.url), source: source.into() });
                 }
                 Err(Failed::TooLarge) => {
                     return Err(ClientError::TooLarge { url: shown_text(fetch.url), limit: fetch.limit });
@@ -208,30 +213,30 @@ impl<'a> Place<'a> {
         usual.then_some(Self { authority, path })
     }
 
-    fn request(self, url: &str, headers: HeaderMap) -> Result<http::Request<Empty<Bytes>>, ClientError> {
+    /// What is asked for, and the host.
+    fn request(self, url: &str) -> Result<(Cow<'a, str>, HeaderValue), ClientError> {
         let unusable = |error: http::Error| ClientError::settings_because(format!("the URL {url:?}"), error);
-        let path = match self.path.chars().next() {
-            None => "/",
-            Some('?') => &format!("/{}", self.path),
-            Some(_) => self.path,
+        let path: Cow<'a, str> = match self.path.chars().next() {
+            None => "/".into(),
+            Some('?') => format!("/{}", self.path).into(),
+            Some(_) => self.path.into(),
         };
-        let mut request = http::Request::get(path).body(Empty::new()).map_err(unusable)?;
+        PathAndQuery::try_from(&*path).map_err(|error| unusable(error.into()))?;
         let host = HeaderValue::from_str(self.authority).map_err(|error| unusable(error.into()))?;
-        *request.headers_mut() = headers;
-        request.headers_mut().entry(header::HOST).or_insert(host);
-        Ok(request)
+        Ok((path, host))
     }
 
-    async fn connect(self, fetch: &Fetch<'_>) -> Result<Socket, ClientError> {
+    async fn connect(self, fetch: &Fetch<'_>, names: &Names) -> Result<Socket, ClientError> {
         let failed = |error: std::io::Error| ClientError::Connect { url: shown_text(fetch.url), source: error.into() };
         if !fetch.unix_socket.is_empty() {
             return UnixStream::connect(Path::new(fetch.unix_socket)).await.map(Socket::Unix).map_err(failed);
         }
-        let stream = match (self.authority.parse::<SocketAddr>(), self.host_and_port()) {
-            (Ok(address), _) => TcpStream::connect(address).await,
-            (Err(_), Some((host, port))) => TcpStream::connect((host, port)).await,
-            (Err(_), None) => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is no host and port")),
+        let Some((host, port)) = self.host_and_port() else {
+            return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is no host and port")));
         };
+        let addresses = names.look_up(host).await.map_err(failed)?;
+        let addresses: Vec<_> = addresses.iter().map(|address| SocketAddr::new(*address, port)).collect();
+        let stream = TcpStream::connect(addresses.as_slice()).await;
         let stream = stream.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(Socket::Tcp(stream))

@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use ring::pbkdf2;
+use aws_lc_rs::pbkdf2;
 use rosterd_model::Secret;
 use rosterd_tasks::files::clean;
 use xxhash_rust::xxh3::xxh3_64;

@@ -2,15 +2,18 @@
 //! as one part of a configuration, and the client that follows them.
 
 mod auth; // the `Authorization` header
+pub mod certificates; // which are trusted, and which are ours
 mod check; // which settings go together
 mod config; // what the user writes
 mod embed; // the settings as keys of a larger section
 mod error;
 mod exchange; // one exchange over a connection
 mod fetch; // bodies as they are sent, over connections that the caller keeps
+mod head; // heads of replies; pure
 mod headers; // `http_headers`
 mod identity; // what is read, and as whom
 mod message; // requests and replies
+mod names; // hosts and their addresses
 mod oauth2; // tokens: fetched once, kept until they expire or are refused
 mod proxy; // which proxy a URL is reached by; pure
 mod redirect; // where a reply points to, and what may be sent there; pure
@@ -20,6 +23,7 @@ mod system; // what is taken from the machine: its name, environment and certifi
 #[cfg(test)]
 mod tests;
 mod tls; // certificates, versions
+mod tls_words; // what went wrong with a secure connection
 mod transport; // connections, made anew when certificates change
 mod url; // what is a URL, and why a text is none
 

@@ -72,12 +72,12 @@ struct Snapshot {
 }
 
 impl WatchedFile {
-    fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), last: Mutex::new(None) }
     }
 
     /// The content. These files are small and local, and mostly it is one `stat`: not worth a thread.
-    fn read(&self) -> Result<Arc<str>, ClientError> {
+    pub(crate) fn read(&self) -> Result<Arc<str>, ClientError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let unreadable = |source| ClientError::FileUnreadable { path: self.path.clone(), source };
         let stamp = Stamp::at(&self.path).map_err(unreadable)?;

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rosterd_tasks::Machine;
-use rustls::RootCertStore;
 use rustls_native_certs::CertificateResult;
+
+use crate::certificates::Pool;
+use crate::names::Names;
 
 /// Where distributions keep the certificates that they trust: the first file that there is, and every folder. The
 /// places are those of OpenSSL's and Go's.
@@ -61,13 +63,14 @@ pub struct System(Arc<Seen>);
 struct Seen {
     name: String,
     environment: Environment,
-    roots: OnceLock<Arc<RootCertStore>>,
+    roots: OnceLock<Arc<Pool>>,
+    names: Names,
 }
 
 impl System {
     /// A machine of this name, with what the command line saw of it.
     pub fn new(name: impl Into<String>, environment: Environment) -> Self {
-        Self(Arc::new(Seen { name: name.into(), environment, roots: OnceLock::new() }))
+        Self(Arc::new(Seen { name: name.into(), environment, ..Seen::default() }))
     }
 
     /// The name of the machine.
@@ -85,17 +88,20 @@ impl System {
         &self.0.environment
     }
 
+    /// Looks hosts up.
+    pub(crate) fn names(&self) -> Names {
+        self.0.names.clone()
+    }
+
     /// The certificates that the system trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`. They are read when the first
     /// connection needs them.
-    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
+    pub(crate) fn roots(&self) -> Arc<Pool> {
         let load = || {
             let found = certificates(&self.0.environment);
             for error in &found.errors {
                 tracing::warn!(%error, "cannot read some certificates that the system trusts");
             }
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(found.certs);
-            Arc::new(roots)
+            Arc::new(found.certs.into_iter().collect())
         };
         Arc::clone(self.0.roots.get_or_init(load))
     }

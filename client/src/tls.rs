@@ -1,15 +1,14 @@
 //! TLS as configured: which servers are trusted, who the client is, which versions are spoken.
 
-use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion, version};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::certificates::{self, Pool, Purpose, Signatures};
 use crate::source::{self, Source};
 use crate::{ClientError, System, TlsConfig, TlsVersion};
 
@@ -44,7 +43,7 @@ impl Tls {
             ),
         };
         Ok(Self {
-            provider: Arc::new(ring::default_provider()),
+            provider: Arc::new(certificates::provider()),
             versions: versions(config)?,
             ca: Source::of(&config.ca, &config.ca_file),
             cert: Source::of(&config.cert, &config.cert_file),
@@ -72,21 +71,17 @@ impl Tls {
 
     /// The settings of connections that use this material.
     pub(crate) fn build(&self, material: &Material) -> Result<ClientConfig, ClientError> {
-        let builder = self.builder()?;
-        let roots = match (&material.ca, self.verify) {
-            (_, false) => Arc::new(RootCertStore::empty()),
-            (Some(ca), true) => Arc::new(self.trust(ca)?),
-            (None, true) => self.system.roots(),
+        let signatures = Signatures::of(&self.provider);
+        let verifier: Arc<dyn ServerCertVerifier> = match (&material.ca, self.verify) {
+            (_, false) => Arc::new(AnyServer(signatures)),
+            (Some(ca), true) => Arc::new(self.servers(Arc::new(self.trust(ca)?), signatures)),
+            (None, true) => Arc::new(self.servers(self.system.roots(), signatures)),
         };
-        let builder = match self.verifier(&roots)? {
-            Some(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),
-            None => builder.with_root_certificates(roots),
-        };
+        let builder = self.builder()?.dangerous().with_custom_certificate_verifier(verifier);
         let config = match (&material.cert, &material.key) {
             (Some(cert), Some(key)) => {
-                let (chain, key) = self.identity(cert, key)?;
-                let unusable = |error| ClientError::settings_because(self.describe_identity(), error);
-                builder.with_client_auth_cert(chain, key).map_err(unusable)?
+                let identity = SingleCertAndKey::from(self.identity(cert, key)?);
+                builder.with_client_cert_resolver(Arc::new(identity))
             }
             _ => builder.with_no_client_auth(),
         };
@@ -113,48 +108,30 @@ impl Tls {
         config
     }
 
-    /// A verifier that differs from that of rustls, if one is needed.
-    fn verifier(&self, roots: &Arc<RootCertStore>) -> Result<Option<Arc<dyn ServerCertVerifier>>, ClientError> {
-        if !self.verify {
-            return Ok(Some(Arc::new(TrustAnything(Arc::clone(&self.provider)))));
-        }
-        let Some(name) = &self.server_name else {
-            return Ok(None);
-        };
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&self.provider))
-            .build()
-            .map_err(|error| ClientError::settings_because("the certificates that the system trusts", error))?;
-        Ok(Some(Arc::new(NamedServer { name: name.clone(), verifier })))
+    fn servers(&self, pool: Arc<Pool>, signatures: Signatures) -> Servers {
+        Servers { pool, name: self.server_name.clone(), signatures }
     }
 
-    fn trust(&self, pem: &str) -> Result<RootCertStore, ClientError> {
-        let what = || self.ca.as_ref().map_or_else(String::new, |ca| ca.describe("ca"));
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(pem).map_err(|error| ClientError::settings_because(what(), error))? {
-            roots.add(certificate).map_err(|error| ClientError::settings_because(what(), error))?;
+    fn trust(&self, pem: &str) -> Result<Pool, ClientError> {
+        let pool = Pool::of_pem(pem.as_bytes());
+        if pool.is_empty() {
+            let what = self.ca.as_ref().map_or_else(String::new, |ca| ca.describe("ca"));
+            return Err(ClientError::settings(format!("{what}: no certificate in it")));
         }
-        if roots.is_empty() {
-            Err(ClientError::settings(format!("{}: no certificate in it", what())))
-        } else {
-            Ok(roots)
-        }
+        Ok(pool)
     }
 
-    fn identity(
-        &self,
-        cert: &str,
-        key: &str,
-    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), ClientError> {
+    fn identity(&self, cert: &str, key: &str) -> Result<Arc<CertifiedKey>, ClientError> {
         let what =
             |source: &Option<Source>, key| source.as_ref().map_or_else(String::new, |source| source.describe(key));
-        let chain =
-            certificates(cert).map_err(|error| ClientError::settings_because(what(&self.cert, "cert"), error))?;
+        let chain = certificates::all_of_pem(cert.as_bytes());
         if chain.is_empty() {
             return Err(ClientError::settings(format!("{}: no certificate in it", what(&self.cert, "cert"))));
         }
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        let key = certificates::private_key(key.as_bytes())
             .map_err(|error| ClientError::settings_because(what(&self.key, "key"), error))?;
-        Ok((chain, key))
+        certificates::identity(chain, key, &self.provider)
+            .map_err(|error| ClientError::settings_because(self.describe_identity(), error))
     }
 
     fn describe_identity(&self) -> String {
@@ -162,10 +139,6 @@ impl Tls {
             |source: &Option<Source>, key| source.as_ref().map_or_else(String::new, |source| source.describe(key));
         format!("{} with {}", name(&self.cert, "cert"), name(&self.key, "key"))
     }
-}
-
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, rustls_pki_types::pem::Error> {
-    CertificateDer::pem_slice_iter(pem.as_bytes()).collect()
 }
 
 fn versions(config: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>, ClientError> {
@@ -180,23 +153,27 @@ fn versions(config: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>
     Ok(versions)
 }
 
-/// Verifies as rustls does, but a configured name instead of that of the URL.
+/// Verifies the certificate of a server.
 #[derive(Debug)]
-struct NamedServer {
-    name: ServerName<'static>,
-    verifier: Arc<WebPkiServerVerifier>,
+struct Servers {
+    pool: Arc<Pool>,
+    /// The name that counts in place of that of the URL.
+    name: Option<ServerName<'static>>,
+    signatures: Signatures,
 }
 
-impl ServerCertVerifier for NamedServer {
+impl ServerCertVerifier for Servers {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        ocsp_response: &[u8],
+        server_name: &ServerName<'_>,
+        _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.verifier.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        let purpose = Purpose::Server(self.name.as_ref().unwrap_or(server_name));
+        certificates::verify(&self.pool, end_entity, intermediates, purpose, now, &self.signatures)?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -205,7 +182,7 @@ impl ServerCertVerifier for NamedServer {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
+        self.signatures.verify_tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -214,24 +191,19 @@ impl ServerCertVerifier for NamedServer {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
+        self.signatures.verify_tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.signatures.schemes()
     }
 }
 
 /// `insecure_skip_verify`: any certificate will do, as long as the server has its key.
-struct TrustAnything(Arc<CryptoProvider>);
+#[derive(Debug)]
+struct AnyServer(Signatures);
 
-impl fmt::Debug for TrustAnything {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TrustAnything")
-    }
-}
-
-impl ServerCertVerifier for TrustAnything {
+impl ServerCertVerifier for AnyServer {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -249,7 +221,7 @@ impl ServerCertVerifier for TrustAnything {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        self.0.verify_tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -258,10 +230,10 @@ impl ServerCertVerifier for TrustAnything {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        self.0.verify_tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.0.schemes()
     }
 }

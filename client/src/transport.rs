@@ -1,14 +1,13 @@
 //! Connections: pools that are kept until certificates change.
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tracing::info;
 use url::Url;
 
+use crate::head;
+use crate::names::{Lookups, Names};
 use crate::proxy::Proxies;
 use crate::tls::{Material, Tls};
 use crate::{ClientError, Options};
@@ -18,22 +17,8 @@ const IDLE: Duration = Duration::from_secs(300);
 /// After so long without news on an HTTP/2 connection, the other side is asked whether it is still there.
 const PING: Duration = Duration::from_secs(60);
 
-/// Looks hosts up as usual, and begins with another of their addresses each time.
-#[derive(Debug, Default)]
-struct Turns(Arc<AtomicUsize>);
-
-impl Resolve for Turns {
-    fn resolve(&self, name: Name) -> Resolving {
-        let turn = Arc::clone(&self.0);
-        Box::pin(async move {
-            let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            addresses.sort();
-            let first = turn.fetch_add(1, Ordering::Relaxed) % addresses.len().max(1);
-            addresses.rotate_left(first);
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
+/// More headers than this are an error. Room for them is made for each reply.
+const MOST_HEADERS: usize = 4096;
 
 /// What requests are sent over.
 pub(crate) struct Transport {
@@ -43,6 +28,7 @@ pub(crate) struct Transport {
     name: String,
     gzip: bool,
     by_turns: bool,
+    pub(crate) names: Names,
     /// For URLs without TLS, so that these cost no certificates.
     plain: reqwest::Client,
     secure: Mutex<Option<(Material, reqwest::Client)>>,
@@ -53,8 +39,9 @@ impl Transport {
     pub(crate) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Result<Self, ClientError> {
         let proxies = Arc::new(proxies);
         let (name, gzip, by_turns) = (options.name.clone(), options.gzip, options.by_turns);
-        let plain = build(tls.build_unused()?, &proxies, http2, gzip, by_turns)?;
-        Ok(Self { tls, proxies, http2, name, gzip, by_turns, plain, secure: Mutex::new(None) })
+        let names = options.system.names();
+        let plain = build(tls.build_unused()?, &proxies, http2, gzip, by_turns, &names)?;
+        Ok(Self { tls, proxies, http2, name, gzip, by_turns, names, plain, secure: Mutex::new(None) })
     }
 
     /// Fails when configured certificates cannot be used.
@@ -78,7 +65,8 @@ impl Transport {
         if let Some((_, client)) = secure.as_ref().filter(|(used, _)| *used == material) {
             return Ok(client.clone());
         }
-        let client = build(self.tls.build(&material)?, &self.proxies, self.http2, self.gzip, self.by_turns)?;
+        let tls = self.tls.build(&material)?;
+        let client = build(tls, &self.proxies, self.http2, self.gzip, self.by_turns, &self.names)?;
         if secure.replace((material, client.clone())).is_some() {
             info!(client = self.name, "certificates changed, connecting anew");
         }
@@ -92,6 +80,7 @@ fn build(
     http2: bool,
     gzip: bool,
     by_turns: bool,
+    names: &Names,
 ) -> Result<reqwest::Client, ClientError> {
     // Redirects and timeouts are ours: they decide about credentials, and span the reading of the body.
     let mut builder = reqwest::Client::builder()
@@ -100,10 +89,14 @@ fn build(
         .referer(false)
         .no_proxy()
         .gzip(gzip)
-        .pool_idle_timeout(IDLE);
-    if by_turns {
-        builder = builder.dns_resolver(Arc::new(Turns::default()));
-    }
+        .pool_idle_timeout(IDLE)
+        // Heads as Go takes them, as far as this library can be told; see `head`.
+        .http1_max_headers(MOST_HEADERS)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http2_max_header_list_size(head::LARGEST as u32);
+    let turns = by_turns.then(Arc::default);
+    builder = builder.dns_resolver(Arc::new(Lookups { names: names.clone(), turns }));
     if http2 {
         builder = builder.http2_keep_alive_interval(PING).http2_keep_alive_while_idle(true);
     } else {
@@ -118,23 +111,4 @@ fn build(
         builder = builder.proxy(proxy_of("http")).proxy(proxy_of("https").headers(proxies.connect_header.clone()));
     }
     builder.build().map_err(|error| ClientError::settings_because("the HTTP client settings", error))
-}
-
-#[cfg(test)]
-mod tests {
-    use rosterd_testkit::leak_checked_live;
-
-    use super::*;
-
-    #[test]
-    fn each_look_up_begins_with_another_address() {
-        leak_checked_live(|| async {
-            let turns = Turns::default();
-            let all = || async { turns.resolve("localhost".parse().unwrap()).await.unwrap().collect::<Vec<_>>() };
-            let (first, second) = (all().await, all().await);
-            let mut rotated = first.clone();
-            rotated.rotate_left(1 % first.len());
-            assert_eq!(second, rotated);
-        });
-    }
 }

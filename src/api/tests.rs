@@ -11,7 +11,6 @@ use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Priority, Report, Retry, TargetGroup};
 use rosterd_tasks::stopper::Stopper;
 use rosterd_testkit::{leak_checked_live, patience};
-use rustls::crypto::ring;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -38,7 +37,7 @@ pub(super) struct Face {
 }
 
 pub(super) fn client() -> Client {
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rosterd_client::certificates::provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use rosterd_client::certificates::{self, Pool, Purpose, Signatures};
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::NoClientAuth;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoClientAuth, VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -58,46 +59,57 @@ impl FromStr for Policy {
 /// The verifier of a policy. `sans` are the subject alternative names of which a certificate must have one.
 pub(super) fn verifier(
     policy: Policy,
-    roots: RootCertStore,
+    pool: Pool,
     sans: Option<Vec<String>>,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
-    let authority = || WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-    let inner: Arc<dyn ClientCertVerifier> = match policy {
-        Policy::None => return Ok(Arc::new(NoClientAuth)),
-        Policy::Request => Arc::new(AnyCertificate { mandatory: false, provider: Arc::clone(&provider) }),
-        Policy::RequireAny => Arc::new(AnyCertificate { mandatory: true, provider: Arc::clone(&provider) }),
-        Policy::VerifyIfGiven => authority().allow_unauthenticated().build()?,
-        Policy::RequireAndVerify => authority().build()?,
+    provider: &CryptoProvider,
+) -> Arc<dyn ClientCertVerifier> {
+    let mandatory = match policy {
+        Policy::None => return Arc::new(NoClientAuth),
+        Policy::Request | Policy::VerifyIfGiven => false,
+        Policy::RequireAny | Policy::RequireAndVerify => true,
     };
-    Ok(match sans {
-        None => inner,
-        Some(sans) => Arc::new(AllowedSans { inner, sans }),
-    })
+    // Clients that have several certificates choose by these.
+    let subjects = pool.subjects().map(|subject| DistinguishedName::from(subject.to_vec())).collect();
+    let pool = policy.verifies().then_some(pool);
+    Arc::new(Clients { mandatory, pool, subjects, sans, signatures: Signatures::of(provider) })
 }
 
-/// Takes every certificate whose key the client has.
+/// Takes the certificates of clients as a policy says, if the client has the key.
 #[derive(Debug)]
-struct AnyCertificate {
+struct Clients {
     mandatory: bool,
-    provider: Arc<CryptoProvider>,
+    /// Who has to have signed them, if that counts.
+    pool: Option<Pool>,
+    subjects: Vec<DistinguishedName>,
+    /// The names of which a certificate must have one.
+    sans: Option<Vec<String>>,
+    signatures: Signatures,
 }
 
-impl ClientCertVerifier for AnyCertificate {
+impl ClientCertVerifier for Clients {
     fn client_auth_mandatory(&self) -> bool {
         self.mandatory
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        &self.subjects
     }
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
+        if let Some(pool) = &self.pool {
+            certificates::verify(pool, end_entity, intermediates, Purpose::Client, now, &self.signatures)?;
+        }
+        if let Some(sans) = &self.sans {
+            let names = names(end_entity).ok_or(CertificateError::BadEncoding)?;
+            if !names.iter().any(|name| sans.contains(name)) {
+                return Err(CertificateError::ApplicationVerificationFailure.into());
+            }
+        }
         Ok(ClientCertVerified::assertion())
     }
 
@@ -107,7 +119,7 @@ impl ClientCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.signatures.verify_tls12(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -116,64 +128,11 @@ impl ClientCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.signatures.verify_tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Asks for one of these names in a certificate that another verifier has found good.
-#[derive(Debug)]
-struct AllowedSans {
-    inner: Arc<dyn ClientCertVerifier>,
-    sans: Vec<String>,
-}
-
-impl ClientCertVerifier for AllowedSans {
-    fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
-        let names = names(end_entity).ok_or(CertificateError::BadEncoding)?;
-        if names.iter().any(|name| self.sans.contains(name)) {
-            return Ok(verified);
-        }
-        Err(CertificateError::ApplicationVerificationFailure.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.signatures.schemes()
     }
 }
 

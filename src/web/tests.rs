@@ -10,7 +10,6 @@ use axum::routing::get;
 use reqwest::{Client, ClientBuilder, StatusCode};
 use rosterd_tasks::Supervision;
 use rosterd_testkit::{eventually, leak_checked_live, patience};
-use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
@@ -55,7 +54,7 @@ impl Authority {
     fn builder(&self, identity: Option<&Signed>) -> ClientBuilder {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(rosterd_client::certificates::provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots);
@@ -203,6 +202,32 @@ fn clients_need_one_of_the_allowed_names() {
         let sans = "client_allowed_sans: [good, 10.0.0.1], ";
         assert_eq!(admitted("RequireAndVerifyClientCert", sans).await, [false, false, false, true]);
         assert_eq!(admitted("RequireAnyClientCert", sans).await, [false, true, false, true]);
+    });
+}
+
+/// A certificate that nobody but its own key has signed.
+fn alone(name: &str) -> Signed {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    Signed { certificate: params.self_signed(&key).unwrap(), key }
+}
+
+#[test]
+fn a_client_may_be_trusted_itself() {
+    leak_checked_live(async || {
+        let (folder, authority) = (TempDir::new().unwrap(), Authority::new());
+        let (known, stranger) = (alone("client"), alone("client"));
+        write(folder.path(), "server", &authority.sign("localhost"));
+        write(folder.path(), "client", &known);
+        let text = "tls_server_config: {cert_file: server.pem, key_file: server.key, client_ca_file: client.pem, \
+                    client_auth_type: RequireAndVerifyClientCert}";
+        let (server, address) = serve(settings(), Some(configured(&folder, text)), hello()).await;
+        let url = format!("https://localhost:{}/", address.port());
+        assert!(authority.client(Some(&known)).get(&url).send().await.is_ok());
+        for identity in [None, Some(&stranger)] {
+            assert!(authority.client(identity).get(&url).send().await.is_err());
+        }
+        stop(server).await;
     });
 }
 

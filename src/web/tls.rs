@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rosterd_client::certificates::{self, Pool};
 use rosterd_model::Problem;
-use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
-use rustls::pki_types::pem::PemObject;
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::danger::ClientCertVerifier;
-use rustls::{CipherSuite, NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::sign::SingleCertAndKey;
+use rustls::{CipherSuite, NamedGroup, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::clients::{self, Policy};
 use super::section::{Section, Value, invalid};
@@ -66,7 +66,7 @@ impl Tls {
         let provider = CryptoProvider {
             cipher_suites: suites(&mut section, problems),
             kx_groups: curves(&mut section, problems),
-            ..ring::default_provider()
+            ..certificates::provider()
         };
         let prefer_server_order = section.boolean("prefer_server_cipher_suites", true, problems);
         section.end(problems);
@@ -117,28 +117,31 @@ impl Tls {
         if !problems.is_empty() {
             return None;
         }
-        let provider = Arc::new(self.provider);
-        let roots = roots(authorities.unwrap_or_default(), problems)?;
-        let verifier: Arc<dyn ClientCertVerifier> =
-            match clients::verifier(self.policy, roots, self.allowed_sans, Arc::clone(&provider)) {
-                Ok(verifier) => verifier,
-                Err(error) => {
-                    problems.push(invalid(&at("client_ca_file"), error.to_string()));
-                    return None;
-                }
-            };
-        let built = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&self.versions)
-            .and_then(|builder| builder.with_client_cert_verifier(verifier).with_single_cert(chain, key));
+        let pool: Pool = authorities.unwrap_or_default().into_iter().collect();
+        if pool.is_empty() && self.policy.verifies() {
+            problems.push(invalid(&at("client_ca_file"), "none of the certificates can be read"));
+            return None;
+        }
+        let identity = match certificates::identity(chain, key, &self.provider) {
+            Ok(identity) => SingleCertAndKey::from(identity),
+            Err(error) => {
+                problems.push(invalid(PATH, error.to_string()));
+                return None;
+            }
+        };
+        let verifier = clients::verifier(self.policy, pool, self.allowed_sans, &self.provider);
+        let built = ServerConfig::builder_with_provider(Arc::new(self.provider)).with_protocol_versions(&self.versions);
         match built {
-            Ok(mut config) => {
+            Ok(builder) => {
+                let builder = builder.with_client_cert_verifier(verifier);
+                let mut config = builder.with_cert_resolver(Arc::new(identity));
                 config.ignore_client_order = self.prefer_server_order;
                 let protocols: &[&str] = if http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
                 config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
                 Some(config)
             }
             Err(error) => {
-                problems.push(invalid(PATH, format!("certificate, key and protocols do not go together: {error}")));
+                problems.push(invalid(PATH, format!("versions and cipher suites do not go together: {error}")));
                 None
             }
         }
@@ -179,36 +182,16 @@ fn read(pem: &Pem, key: &str, problems: &mut Vec<Problem>) -> Option<(String, Ve
 
 fn certificates(pem: &Pem, key: &str, problems: &mut Vec<Problem>) -> Option<Vec<CertificateDer<'static>>> {
     let (path, bytes) = read(pem, key, problems)?;
-    match CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
-        Ok(chain) if !chain.is_empty() => Some(chain),
-        Ok(_) => {
-            problems.push(invalid(&path, "there is no PEM certificate in it"));
-            None
-        }
-        Err(error) => {
-            problems.push(invalid(&path, format!("this is not PEM: {error}")));
-            None
-        }
+    let chain = certificates::all_of_pem(&bytes);
+    if chain.is_empty() {
+        problems.push(invalid(&path, "there is no PEM certificate in it"));
     }
+    (!chain.is_empty()).then_some(chain)
 }
 
 fn private_key(pem: &Pem, problems: &mut Vec<Problem>) -> Option<PrivateKeyDer<'static>> {
     let (path, bytes) = read(pem, "key", problems)?;
-    PrivateKeyDer::from_pem_slice(&bytes)
-        // The error of the parser may quote the text, which is a secret.
-        .map_err(|_| problems.push(invalid(&path, "there is no PEM private key in it")))
-        .ok()
-}
-
-fn roots(authorities: Vec<CertificateDer<'static>>, problems: &mut Vec<Problem>) -> Option<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for authority in authorities {
-        if let Err(error) = roots.add(authority) {
-            problems.push(invalid(&at("client_ca_file"), format!("one of the certificates is unusable: {error}")));
-            return None;
-        }
-    }
-    Some(roots)
+    certificates::private_key(&bytes).map_err(|error| problems.push(invalid(&path, error.to_string()))).ok()
 }
 
 fn versions(section: &mut Section<'_>, problems: &mut Vec<Problem>) -> Vec<&'static SupportedProtocolVersion> {
@@ -235,10 +218,10 @@ fn versions(section: &mut Section<'_>, problems: &mut Vec<Problem>) -> Vec<&'sta
 /// The suites of TLS 1.2 are the user's to choose and to order; those of TLS 1.3 are always there, as in Go.
 fn suites(section: &mut Section<'_>, problems: &mut Vec<Problem>) -> Vec<SupportedCipherSuite> {
     let Some(names) = section.strings("cipher_suites", problems).filter(|names| !names.is_empty()) else {
-        return ring::ALL_CIPHER_SUITES.to_vec();
+        return certificates::provider().cipher_suites;
     };
     let (mut chosen, tls12): (Vec<_>, Vec<_>) =
-        ring::ALL_CIPHER_SUITES.iter().copied().partition(|suite| suite.tls13().is_some());
+        certificates::provider().cipher_suites.into_iter().partition(|suite| suite.tls13().is_some());
     for (index, name) in names.iter().enumerate() {
         let path = format!("{}[{index}]", at("cipher_suites"));
         match SUITES.iter().find(|(known, _)| known == name) {
@@ -252,22 +235,24 @@ fn suites(section: &mut Section<'_>, problems: &mut Vec<Problem>) -> Vec<Support
 
 fn curves(section: &mut Section<'_>, problems: &mut Vec<Problem>) -> Vec<&'static dyn SupportedKxGroup> {
     let Some(names) = section.strings("curve_preferences", problems).filter(|names| !names.is_empty()) else {
-        return ring::ALL_KX_GROUPS.to_vec();
+        return certificates::provider().kx_groups;
     };
-    let mut chosen = Vec::new();
+    let (mut chosen, known) = (Vec::new(), certificates::provider().kx_groups);
     for (index, name) in names.iter().enumerate() {
         let group = match name.as_str() {
             "CurveP256" => Some(NamedGroup::secp256r1),
             "CurveP384" => Some(NamedGroup::secp384r1),
+            "CurveP521" => Some(NamedGroup::secp521r1),
             "X25519" => Some(NamedGroup::X25519),
+            "X25519MLKEM768" => Some(NamedGroup::X25519MLKEM768),
             _ => None,
         };
-        let found = ring::ALL_KX_GROUPS.iter().find(|known| Some(known.name()) == group);
+        let found = known.iter().find(|known| Some(known.name()) == group);
         match found {
             Some(group) => chosen.push(*group),
             None => {
-                let what = if name == "CurveP521" { "is not supported" } else { "is not a curve" };
-                let message = format!("{name} {what}: X25519, CurveP256 or CurveP384");
+                let message =
+                    format!("{name:?} is no curve: X25519MLKEM768, X25519, CurveP256, CurveP384 or CurveP521");
                 problems.push(invalid(&format!("{}[{index}]", at("curve_preferences")), message));
             }
         }

@@ -98,6 +98,51 @@ fn server_url_of_nobody() -> String {
     format!("http://{}/", listener.local_addr().expect("a bound listener has an address"))
 }
 
+/// The heads that a scrape and another request are to read, or not.
+async fn both(head: String) -> [Result<String, &'static str>; 2] {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let reply: &'static str = format!("HTTP/1.1 200 OK\r\n{head}connection: close\r\n\r\nbody").leak();
+    let (client, mut connection) = (client("{}"), Connection::default());
+    let asking = async {
+        let scraped = fetch(&client, &url, &mut connection, 100).await;
+        let sent = super::body(&client, &url).await;
+        [scraped.map(|scraped| scraped.1), sent]
+            .map(|result| result.map_err(|error| rosterd_model::Coded::code(&error)))
+    };
+    // The client may go away while it is written to.
+    let serving = async {
+        for _ in 0..2 {
+            let mut stream = listener.accept().await.unwrap().0;
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(reply.as_bytes()).await.ok();
+        }
+    };
+    tokio::join!(asking, serving).0
+}
+
+#[test]
+fn heads_are_read_as_go_reads_them() {
+    leak_checked_live(|| async {
+        let many: String = (0..300).map(|number| format!("x-{number}: v\r\n")).collect();
+        for good in [
+            many,
+            format!("x-large: {}\r\n", "v".repeat(300_000)),
+            "x-folded: a\r\n b\r\n\tc\r\n".to_owned(),
+            "x y: 1\r\n".to_owned(),
+            "content-length : 1\r\n".to_owned(),
+        ] {
+            assert_eq!(both(good.clone()).await, [Ok("body".to_owned()), Ok("body".to_owned())], "{good:.100}");
+        }
+        let large = format!("x-large: {}\r\n", "v".repeat(1 << 20));
+        assert_eq!(both(large).await, [Err("http_malformed"), Err("http_malformed")]);
+        assert_eq!(both("content-length: x\r\n".to_owned()).await, [Err("http_malformed"), Err("http_malformed")]);
+    });
+}
+
 #[test]
 fn credentials_are_sent_and_stay_with_their_host() {
     leak_checked_live(|| async {

@@ -73,7 +73,7 @@ impl TlsServer {
         clients: Option<&Authority>,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(crate::certificates::provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_protocol_versions(versions).expect("versions");
         let builder = match clients {

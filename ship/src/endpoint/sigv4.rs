@@ -6,9 +6,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use aws_lc_rs::{digest, hmac};
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
-use ring::{digest, hmac};
 use rosterd_client::{Request, Secret};
 use url::Url;
 
