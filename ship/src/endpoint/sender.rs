@@ -27,10 +27,14 @@ use crate::error::SendError;
 use crate::limiter::Limiter;
 use crate::metrics::{EndpointMetrics, Reason};
 use crate::queue::{Flight, Queue, Take, now_ms};
-use crate::wire::MOST_BYTES;
+use crate::wire::{MOST_BYTES, Written};
 
 /// How long requests that are under way at the end are waited for.
 const LAST: Duration = Duration::from_secs(1);
+
+/// How often a request is sent whose answer cannot be read. It came, so that the receiver works and may have taken what was
+/// sent; what answers like this once answers like this for ever.
+const MOST_UNREADABLE: u32 = 3;
 
 /// What requests of an endpoint are made with.
 #[derive(Debug)]
@@ -180,8 +184,14 @@ impl Sender {
             Outcome::Failed(error, took) => {
                 self.metrics.requested(None);
                 self.metrics.duration.observe(took.as_secs_f64());
+                let unreadable = error.code() == "http_malformed";
+                if unreadable && flight.attempts + 1 >= MOST_UNREADABLE {
+                    let sent = flight.record.head.counts;
+                    self.lost(sent, Written::default().missing(sent), &error);
+                    return self.succeeded(&flight, Counts::default(), took, pace);
+                }
                 // A request that was too slow or broke off says little about others.
-                let alone = matches!(error.code(), "http_timeout" | "http_broken");
+                let alone = unreadable || matches!(error.code(), "http_timeout" | "http_broken");
                 self.again(&flight, &error, !alone, None, pace);
             }
         }

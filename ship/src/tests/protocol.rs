@@ -1,12 +1,15 @@
 //! Versions, compression, statuses.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rosterd_exposition::{Metadata, MetricKind};
 use rosterd_model::NameScheme;
 use rosterd_model::relabel::Rules;
 use rosterd_testkit::{RemoteWriteReceiver, WriteAnswer, leak_checked_live};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 use super::*;
 use crate::ShipError;
@@ -33,6 +36,66 @@ fn a_request_has_the_headers_of_its_version() {
         assert!(header(request, "user-agent").starts_with("rosterd/"));
         ship.wait_metric("sent_items_total", &["a", "samples"], 1.0).await;
         assert_eq!(ship.metric("requests_total", &["2xx"]), 1.0);
+        ship.end().await;
+    });
+}
+
+/// Answers each request with these bytes, and counts the requests.
+async fn answer_with(listener: TcpListener, answer: &str, requests: &AtomicUsize) {
+    loop {
+        let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+        let (mut length, mut line) = (0, String::new());
+        while stream.read_line(&mut line).await.unwrap() > 2 {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        requests.fetch_add(1, Ordering::Relaxed);
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+#[test]
+fn what_is_answered_by_something_that_cannot_be_read_is_not_sent_for_ever() {
+    leak_checked_live(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let requests = AtomicUsize::new(0);
+        let ship = Ship::of(None, vec![endpoint("a", &url)]).await;
+        let sending = async {
+            ship.shipper.push(1, &block(&["up"], 1.0, now(0)));
+            ship.wait_metric("dropped_items_total", &["samples", "rejected"], 1.0).await;
+        };
+        tokio::select! {
+            () = answer_with(listener, "NONSENSE\r\n\r\n", &requests) => {}
+            () = sending => {}
+        }
+        assert_eq!(requests.load(Ordering::Relaxed), 3);
+        assert_eq!(ship.shipper.status()[0].last_error.as_ref().unwrap().code, "http_malformed");
+        ship.end().await;
+    });
+}
+
+#[test]
+fn heads_that_go_takes_are_answers() {
+    leak_checked_live(|| async {
+        let many: String = (0..120).map(|number| format!("x-{number}: {}\r\n", "v".repeat(200))).collect();
+        let answer = format!("HTTP/1.1 204 No\r\nx y: 1\r\nfolded: a\r\n  b\r\nconnection: close\r\n{many}\r\n");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let requests = AtomicUsize::new(0);
+        let ship = Ship::of(None, vec![endpoint("a", &url)]).await;
+        let sending = async {
+            ship.shipper.push(1, &block(&["up"], 1.0, now(0)));
+            ship.wait_metric("sent_items_total", &["samples"], 1.0).await;
+        };
+        tokio::select! {
+            () = answer_with(listener, &answer, &requests) => {}
+            () = sending => {}
+        }
+        assert_eq!(requests.load(Ordering::Relaxed), 1);
         ship.end().await;
     });
 }
