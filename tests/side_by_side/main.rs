@@ -1,9 +1,11 @@
 //! rosterd beside real programs: the same configuration in a real Prometheus, real consumers of what it publishes, and real
 //! receivers of what it scrapes.
 //!
-//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics` and `bind9`, and root for the tests of DNS:
+//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl` and `bind9`, and root for the tests of DNS:
 //! every program there sees a `/etc/resolv.conf` of its own.
 
+mod authorities;
+mod certificates;
 mod changes;
 mod consumers;
 mod equality;
