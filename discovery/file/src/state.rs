@@ -201,7 +201,6 @@ impl State {
 mod tests {
     use prometheus::Registry;
     use rosterd_discovery::MechanismMetrics;
-    use rosterd_model::Coded;
     use rosterd_tasks::Supervision;
     use rosterd_testkit::Folder;
 

@@ -382,10 +382,10 @@ fn the_time_of_a_file_is_shown_while_it_is_read() {
 #[test]
 fn a_look_at_the_files_tells_what_is_missing_and_what_is_wrong_in_them() {
     let folder = Folder::new();
-    folder.write("good.json", &json(&["a:1"]));
+    folder.write("good.json", json(&["a:1"]));
     let bad = folder.write("bad.yml", "- targets: ['', b:1]\n- target: [c]\n");
     let worse = folder.write("worse.json", "[{\"targets\": [\"a:1\", \"\"]}, ]");
-    let empty = folder.write("empty.json", &json(&["a:1", ""]));
+    let empty = folder.write("empty.json", json(&["a:1", ""]));
     let mut config: Config = serde_yaml::from_str("files: ['*.json', bad.yml, none.yml, no*.json]").unwrap();
     config.resolve_paths(folder.root());
     let found = config.examine();
