@@ -186,6 +186,40 @@ fn a_disk_that_fails_costs_nothing_while_memory_lasts() {
 }
 
 #[test]
+fn a_reload_while_the_disk_takes_nothing_loses_nothing() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_loopback_listener().local_addr().unwrap();
+        let mut config = endpoint("a", &format!("http://{address}/api/v1/write"));
+        let ship = Ship::of(Some(folder.path()), vec![config.clone()]).await;
+        // No segment can have its name.
+        let first = queues(folder.path()).remove(0).join(format!("{:020}.segment", 1));
+        std::fs::create_dir(&first).unwrap();
+        for number in 0..10 {
+            ship.shipper.push(1, &block(&["m"], f64::from(number), now(0)));
+            let batched = || ship.shipper.status()[0].pending.samples as i32 == number + 1;
+            eventually(patience(), "a batch of its own", batched).await;
+        }
+        let failed = || ship.metric("queue_write_failures_total", &[]) > 0.0;
+        eventually(patience(), "a write has failed", failed).await;
+        for _ in 0..2 {
+            config.timeout += Duration::from_secs(1);
+            let opened = ship.shipper.configure(vec![config.clone()]).await;
+            assert!(matches!(opened, Err(ShipError::Queue { .. })), "{opened:?}");
+            assert_eq!(ship.shipper.status()[0].pending.samples, 10);
+        }
+        std::fs::remove_dir(&first).unwrap();
+        ship.shipper.configure(vec![config]).await.unwrap();
+        eventually(patience(), "it is written after all", || ship.shipper.status()[0].bytes_on_disk > 0).await;
+        let receiver = RemoteWriteReceiver::start_at(address).await;
+        receiver.wait_samples(10).await;
+        assert_eq!(values(&receiver, "m"), (0..10).map(f64::from).collect::<Vec<_>>());
+        assert_eq!(ship.metric("dropped_items_total", &[]), 0.0);
+        ship.end().await;
+    });
+}
+
+#[test]
 fn the_queue_of_an_endpoint_that_is_gone_is_kept_for_its_return() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
