@@ -100,3 +100,25 @@ async fn send(sender: &Sender, compression: crate::wire::Compression, body: byte
         attempts += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rosterd_exposition::MetricKind;
+
+    use super::*;
+
+    #[test]
+    fn requests_are_bounded_by_number_and_bytes() {
+        let of = |bytes: usize| Metadata {
+            family: "m".into(),
+            kind: MetricKind::Counter,
+            help: "x".repeat(bytes).into(),
+            unit: "".into(),
+        };
+        let lengths = |all: &[Metadata], most| parts(all, most).map(<[_]>::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&vec![of(1); 5], 2), [2, 2, 1]);
+        let large = vec![of(3 << 20), of(3 << 20), of(3 << 20), of(20 << 20), of(1)];
+        assert_eq!(lengths(&large, 100), [2, 1, 1, 1]);
+        assert!(lengths(&[], 2).is_empty());
+    }
+}

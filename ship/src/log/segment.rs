@@ -17,7 +17,8 @@ const VERSION: u16 = 1;
 /// Magic, version and the number of the first record.
 pub(super) const START: u64 = 16;
 const SUFFIX: &str = "segment";
-/// What a complete segment ends with: its totals, so that opening a long queue does not read all of it.
+/// What a segment ends with: its totals, so that opening a long queue does not read all of it, and what is lost by damage is
+/// known. The next record is written over it.
 const TRAILER: usize = 72;
 const TRAILER_MAGIC: [u8; 4] = *b"rend";
 /// The numbers of records that cannot be read just now are less than so many above the last that can be.
@@ -116,13 +117,14 @@ impl Segment {
         let body = self.length + HEADER as u64;
         let written =
             file.write_all_at(&record.header(), self.length).and_then(|()| file.write_all_at(&record.body, body));
-        if written.is_err() {
-            // Gives the space back. If that fails, the next record is written over it.
-            file.set_len(self.length).ok();
-            return written;
+        if written.is_ok() {
+            self.add(record.seq, record.epoch, record.head, record.size());
         }
-        self.add(record.seq, record.epoch, record.head, record.size());
-        Ok(())
+        // Gives back the space of what failed. If that fails too, the next record is written over it.
+        if written.is_err() || file.write_all_at(&self.trailer(), self.length).is_err() {
+            file.set_len(self.length).ok();
+        }
+        written
     }
 
     /// Nothing is appended any more.

@@ -115,7 +115,8 @@ fn a_torn_end_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     drop(filled(folder.path(), 8));
     let last = segments(folder.path()).pop().unwrap();
-    cut(&last, last.metadata().unwrap().len() - 1);
+    // Without its totals, and a byte.
+    cut(&last, last.metadata().unwrap().len() - 73);
     let (mut log, found) = open(folder.path());
     assert_eq!((found.next_seq, found.left.samples), (9, 8));
     let (found, faults) = seqs(&mut log, 0);
@@ -153,7 +154,8 @@ fn what_is_behind_damage_is_read_and_what_is_missing_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = filled(folder.path(), 9);
     log.acknowledge(2, std::iter::empty()).unwrap();
-    log.close().unwrap();
+    // As after a kill.
+    drop(log);
     let blot = |path: &Path, from: usize, to: usize| {
         let mut bytes = std::fs::read(path).unwrap();
         bytes[from..to].fill(0);
