@@ -1,5 +1,7 @@
 //! Which format a target is asked for, and which it answered in.
 
+use std::borrow::Cow;
+
 /// A format that a job may ask for: `scrape_protocols`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -186,34 +188,42 @@ fn media_type(header: &str) -> Option<String> {
     (well_formed && are_parameters(parameters)).then_some(essence)
 }
 
+/// A parameter may come twice if it says the same, as behind proxies that add `charset` to everything.
 fn are_parameters(text: &str) -> bool {
-    let mut names = Vec::new();
+    let mut known: Vec<(&str, Cow<'_, str>)> = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         if rest.trim() == ";" {
             return true;
         }
-        let Some((name, after)) = parameter(rest) else { return false };
-        if names.iter().any(|known: &&str| known.eq_ignore_ascii_case(name)) {
+        let Some((name, value, after)) = parameter(rest) else { return false };
+        if known.iter().any(|(other, said)| other.eq_ignore_ascii_case(name) && *said != value) {
             return false;
         }
-        names.push(name);
+        known.push((name, value));
         rest = after.trim_start();
     }
     true
 }
 
-/// The name of the first parameter, and what follows its value.
-fn parameter(text: &str) -> Option<(&str, &str)> {
+/// The name and the value of the first parameter, and what follows.
+fn parameter(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
     let (name, rest) = split_token(text.strip_prefix(';')?.trim_start())?;
     let rest = rest.trim_start().strip_prefix('=')?.trim_start();
-    let Some(quoted) = rest.strip_prefix('"') else { return Some((name, split_token(rest)?.1)) };
-    let mut escaped = false;
-    for (at, byte) in quoted.bytes().enumerate() {
-        match byte {
-            b'"' if !escaped => return Some((name, &quoted[at + 1..])),
-            b'\r' | b'\n' => return None,
-            _ => escaped = byte == b'\\' && !escaped,
+    let Some(quoted) = rest.strip_prefix('"') else {
+        let (value, after) = split_token(rest)?;
+        return Some((name, value.into(), after));
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        // A backslash before what may stand in a token is no escape.
+        let escaped = |(_, next): &(usize, char)| character == '\\' && SPECIAL.contains(*next);
+        match (character, characters.next_if(escaped)) {
+            (_, Some((_, escaped))) => value.push(escaped),
+            ('"', None) => return Some((name, value.into(), &quoted[at + 1..])),
+            ('\r' | '\n', None) => return None,
+            (plain, None) => value.push(plain),
         }
     }
     None
@@ -229,8 +239,11 @@ fn is_token(text: &str) -> bool {
 }
 
 fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte)
+    byte.is_ascii_graphic() && !SPECIAL.contains(char::from(byte))
 }
+
+/// What has a meaning of its own in a header.
+const SPECIAL: &str = "()<>@,;:\\\"/[]?=";
 
 #[cfg(test)]
 mod tests {
@@ -263,6 +276,8 @@ mod tests {
             ("text/plain", Format::PrometheusText),
             ("Text/Plain; version=0.0.4; charset=utf-8", Format::PrometheusText),
             ("text/plain;", Format::PrometheusText),
+            ("text/plain; charset=utf-8; Charset=\"utf-8\";charset=utf-8", Format::PrometheusText),
+            ("text/plain; a=\"\\\"\\x\"; a=\"\\\"\\x\"; b=c", Format::PrometheusText),
             ("application/openmetrics-text; version=\"1.0.0\"", Format::OpenMetricsText),
             ("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily", Format::Protobuf),
         ] {
@@ -277,6 +292,9 @@ mod tests {
             ("", "the target sent no Content-Type and the job has no fallback_scrape_protocol"),
             ("application/json", "unsupported Content-Type \"application/json\" and the job"),
             ("text/plain; a=1; A=2", "cannot read Content-Type"),
+            ("text/plain; charset=utf-8; charset=UTF-8", "cannot read Content-Type"),
+            ("text/plain; a=\"x\"; a=\"\\x\"", "cannot read Content-Type"),
+            ("text/plain; a=\"\\\"; b=c", "cannot read Content-Type"),
             ("text/plain; version", "cannot read Content-Type"),
             ("text/plain; version=\"1", "cannot read Content-Type"),
             ("text plain", "cannot read Content-Type"),

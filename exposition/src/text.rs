@@ -6,12 +6,14 @@
 mod meta;
 mod plain;
 mod scan;
+mod stretch;
 
 use meta::{Meta, MetaKind};
-use scan::{is_name_start, name_end};
+use scan::{is_blank, is_name_start, name_end};
+use stretch::{Stretch, Then};
 
 use crate::entry::{ExemplarList, Exemplars, Piece, Text};
-use crate::number::{format_open_metrics, is_normal, parse_float};
+use crate::number::{format_open_metrics, is_normal, parse_bound, parse_float};
 use crate::{Entry, Labels, MetricKind, Parse, ParseError, Sample};
 
 /// Which text format a body is in.
@@ -26,7 +28,12 @@ pub enum Dialect {
 /// Reads a body in one of the text formats.
 #[derive(Debug)]
 pub struct TextParser<'b> {
+    /// What of the body is UTF-8 from here on: nearly always all of it.
     body: &'b str,
+    /// What comes behind that.
+    then: Then<'b>,
+    /// How many lines there were before.
+    lines: usize,
     dialect: Dialect,
     at: usize,
     /// Where the entry begins that is being read.
@@ -58,17 +65,16 @@ pub(crate) struct Found {
 }
 
 impl<'b> TextParser<'b> {
-    /// Begins to read a body. Fails when it is not UTF-8 or has 2 GiB or more.
+    /// Begins to read a body. Fails when it has 2 GiB or more.
     pub fn new(body: &'b [u8], dialect: Dialect) -> Result<Self> {
-        let text = std::str::from_utf8(body).map_err(|error| {
-            let good = std::str::from_utf8(&body[..error.valid_up_to()]).unwrap_or_default();
-            fault(good, good.len(), "invalid UTF-8".to_owned())
-        })?;
-        if text.len() >= Piece::UNESCAPED as usize {
-            return Err(fault("", 0, "the body has 2 GiB or more".to_owned()));
+        if body.len() >= Piece::UNESCAPED as usize {
+            return Err(fault("", 0, 0, "the body has 2 GiB or more".to_owned()));
         }
+        let Stretch { text, then, .. } = Stretch::of(body, dialect, 0);
         Ok(Self {
             body: text,
+            then,
+            lines: 0,
             dialect,
             at: 0,
             start: 0,
@@ -99,18 +105,18 @@ impl<'b> TextParser<'b> {
     /// Spaces and tabs, where the format lets them be.
     fn blanks(&mut self) {
         if self.lax() {
-            while matches!(self.peek(), Some(b' ' | b'\t')) {
+            while self.peek().is_some_and(is_blank) {
                 self.at += 1;
             }
         }
     }
 
     fn fault<T>(&self, message: impl Into<String>) -> Result<T> {
-        Err(fault(self.body, self.at, message.into()))
+        self.fault_at(self.at, message)
     }
 
     fn fault_at<T>(&self, at: usize, message: impl Into<String>) -> Result<T> {
-        Err(fault(self.body, at, message.into()))
+        Err(fault(self.body, self.lines, at, message.into()))
     }
 
     fn expected<T>(&self, what: &str) -> Result<T> {
@@ -259,7 +265,7 @@ impl<'b> TextParser<'b> {
         if text.get(label) != bound || is_normal(text.get(value)) {
             return value;
         }
-        let Some(number) = parse_float(text.get(value)) else { return value };
+        let Some(number) = parse_bound(text.get(value)) else { return value };
         let from = self.unescaped.len();
         format_open_metrics(number, &mut self.unescaped);
         self.buffered(from)
@@ -426,8 +432,12 @@ impl TextParser<'_> {
             self.blanks();
             self.start = self.at;
             match self.peek() {
-                None if self.lax() || self.ended => return Ok(None),
-                None => return self.fault("data does not end with # EOF"),
+                None => match std::mem::replace(&mut self.then, Then::End) {
+                    Then::Rest { body, lines } => self.go_on(body, lines),
+                    Then::Fault(fault) => return Err(fault),
+                    Then::End if self.lax() || self.ended => return Ok(None),
+                    Then::End => return self.fault("data does not end with # EOF"),
+                },
                 Some(0) if self.lax() => return Ok(None),
                 Some(b'\n') if self.lax() => self.at += 1,
                 Some(b'#') => {
@@ -480,11 +490,11 @@ impl TextParser<'_> {
     }
 }
 
-/// Lines and columns are counted from 1, columns in characters.
-fn fault(body: &str, at: usize, message: String) -> ParseError {
+/// Lines and columns are counted from 1, columns in characters; `lines` come before this part of the body.
+fn fault(body: &str, lines: usize, at: usize, message: String) -> ParseError {
     let before = &body[..at.min(body.len())];
     let line_start = before.rfind('\n').map_or(0, |index| index + 1);
-    let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
+    let line = lines + memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
     let column = before[line_start..].chars().count() + 1;
     ParseError { place: format!("line {line}, column {column}"), message }
 }

@@ -230,9 +230,12 @@ impl Metric {
             || native.zero_count > 0
     }
 
-    /// Whether the native histogram counts in floats.
+    /// Whether the native histogram counts in floats. One without observations tells by its empty buckets.
     pub(super) fn is_float(&self) -> bool {
-        self.count_float > 0.0 || self.native.zero_count_float > 0.0
+        let Native { negative, positive, zero_count_float, .. } = &self.native;
+        let counts = !negative.counts.is_empty() || !positive.counts.is_empty();
+        let deltas = !negative.deltas.is_empty() || !positive.deltas.is_empty();
+        self.count_float > 0.0 || *zero_count_float > 0.0 || counts && !deltas
     }
 
     /// The count as the native histogram of this kind has it.

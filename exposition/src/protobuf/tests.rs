@@ -156,6 +156,33 @@ fn options_choose_between_native_and_classic() {
     assert_eq!((classic[0].as_str(), classic.len()), ("size_count{} 6", 5));
 }
 
+/// As by Prometheus: what is left is a classic histogram with the bucket of infinity alone, whatever its native part is.
+#[test]
+fn a_histogram_that_is_only_native_leaves_count_sum_and_one_bucket_without_native_ones() {
+    let span = [number(1, 0), number(2, 2)].concat();
+    let counted = [number(1, 6), double(2, 1.5), native()].concat();
+    let floats = [double(4, 3.5), double(2, 1.5), number(5, 6), double(8, 3.5)].concat();
+    let empty_floats = [number(5, 6), bytes(12, &span), double(14, 0.0), double(14, 0.0)].concat();
+    let contradictory = [number(1, 3), double(2, 1.5), bytes(12, &span), bytes(13, [4])].concat();
+    for (histogram, count, sum) in
+        [(counted, 6.0, 1.5), (floats, 3.5, 1.5), (empty_floats, 0.0, 0.0), (contradictory, 3.0, 1.5)]
+    {
+        let body = family("size", 4, &[bytes(7, histogram)]);
+        let classic = [
+            format!("size_count{{}} {count}"),
+            format!("size_sum{{}} {sum}"),
+            format!(r#"size_bucket{{"le": "+Inf"}} {count}"#),
+        ];
+        assert_eq!(series(&body, HistogramOptions::default()), classic);
+        let converting = HistogramOptions { convert_classic: true, ..HistogramOptions::default() };
+        let converted = if count == 0.0 { vec![] } else { vec![count] };
+        let converted = format!("size{{}} schema -53 count {count} {converted:?}");
+        assert_eq!(series(&body, converting), [converted.as_str()]);
+        let both = series(&body, HistogramOptions { always_classic: true, ..converting });
+        assert_eq!(both, [&classic[..], &[converted]].concat());
+    }
+}
+
 #[test]
 fn classic_histograms_are_converted_after_the_series_that_stay() {
     let body = family("size", 4, &[bytes(7, classic())]);

@@ -30,6 +30,12 @@ fn is_name(byte: u8) -> bool {
     CLASS[usize::from(byte)] & NAME != 0
 }
 
+/// Whether it separates words in Prometheus' format.
+#[inline]
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 /// Where the name ends that begins at `start`.
 #[inline]
 pub(super) fn name_end(bytes: &[u8], start: usize) -> usize {

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use super::*;
 
 /// All entries as lines, or the fault.
-fn read(body: &str, dialect: Dialect) -> std::result::Result<Vec<String>, String> {
-    let mut parser = TextParser::new(body.as_bytes(), dialect).map_err(|error| error.to_string())?;
+fn read(body: impl AsRef<[u8]>, dialect: Dialect) -> std::result::Result<Vec<String>, String> {
+    let body = body.as_ref();
+    let mut parser = TextParser::new(body, dialect).map_err(|error| error.to_string())?;
     let mut lines = Vec::new();
     while let Some(entry) = parser.next().map_err(|error| error.to_string())? {
         lines.push(match entry {
@@ -19,8 +20,7 @@ fn read(body: &str, dialect: Dialect) -> std::result::Result<Vec<String>, String
                 let exemplar = sample.exemplars.iter().next().map_or(String::new(), |found| {
                     format!(" # {:?} {} {:?}", found.labels, found.value, found.timestamp_ms)
                 });
-                let identity = String::from_utf8_lossy(sample.identity).into_owned();
-                assert!(body.contains(&identity));
+                assert!(memchr::memmem::find(body, sample.identity).is_some());
                 format!("{}{:?} {} {:?}{exemplar}", sample.name, sample.labels, sample.value, sample.timestamp_ms)
             }
             Entry::Histogram(..) => unreachable!("the text formats have none"),
@@ -71,7 +71,7 @@ fn quoted_names() {
 #[test]
 fn bounds_are_written_in_one_way() {
     good(
-        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"0.50\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_bucket{le=\"1000000\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n",
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"0.50\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_bucket{le=\"1000000\"} 1\nh_bucket{le=\"-0\"} 1\nh_bucket{le=\"0x1p3\"} 1\nh_bucket{le=\"0x8\"} 1\n# TYPE s summary\ns{quantile=\"0x1p-1\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n",
         Prometheus,
         &[
             "type h histogram",
@@ -79,6 +79,11 @@ fn bounds_are_written_in_one_way() {
             r#"h_bucket{"le": "0.5"} 1 None"#,
             r#"h_bucket{"le": "+Inf"} 1 None"#,
             r#"h_bucket{"le": "1e+06"} 1 None"#,
+            r#"h_bucket{"le": "0.0"} 1 None"#,
+            r#"h_bucket{"le": "8.0"} 1 None"#,
+            r#"h_bucket{"le": "0x8"} 1 None"#,
+            "type s summary",
+            r#"s{"quantile": "0.5"} 1 None"#,
             "type g gauge",
             r#"g{"le": "1"} 1 None"#,
         ],
@@ -122,8 +127,38 @@ fn faults_of_the_prometheus_format_say_where() {
     ] {
         bad(body, Prometheus, expected);
     }
-    let fault = TextParser::new(b"a 1\nb{c=\"\xff\"} 1\n", Prometheus).expect_err("it is not UTF-8");
-    assert_eq!(fault.to_string(), "line 2, column 6: invalid UTF-8");
+}
+
+#[test]
+fn comments_may_have_any_bytes_and_nothing_else_may() {
+    let body = b"a{x=\"1\"} 1\n# caf\xe9\n\xc3\xa9".as_slice();
+    assert_eq!(
+        read(body, Prometheus),
+        Err("line 3, column 1: expected a metric name, { or #, found '\u{e9}'".to_owned())
+    );
+    let body = b"#\xe9\na{x=\"1\"} 1 5\n \t#\xff HELP \n# \xff\n# HELPa \xff\na{x=\"2\"} 2\n#TYPE a \xe9";
+    assert_eq!(
+        read(body, Prometheus).as_deref(),
+        Ok(&[r#"a{"x": "1"} 1 Some(5)"#.to_owned(), r#"a{"x": "2"} 2 None"#.to_owned()][..])
+    );
+    for (body, dialect, fault) in [
+        (b"# \xff\na 1\nb{c=\"\xff\"} 1\n".as_slice(), Prometheus, "line 3, column 6: invalid UTF-8"),
+        (b"a{b=\"\n# \xff\"} 1\n", Prometheus, "line 1, column 5: this string has no end"),
+        (b"a 1\xff\n", Prometheus, "line 1, column 4: invalid UTF-8"),
+        (b"{\"\xff\"} 1\n", Prometheus, "line 1, column 3: invalid UTF-8"),
+        (b"\t# \tHELP a \xff\n", Prometheus, "line 1, column 12: invalid UTF-8"),
+        (b"#\xff\n# TYPE\t\xff\n", Prometheus, "line 2, column 8: invalid UTF-8"),
+        (b"#\xff\n#\xff\nb\n", Prometheus, "line 3, column 2: expected a value, found the end of the line"),
+        (b"# HELP a \xff\n# EOF\n", OpenMetrics, "line 1, column 10: invalid UTF-8"),
+        (b"# \xff\n# EOF\n", OpenMetrics, "line 1, column 3: invalid UTF-8"),
+        (b"a 1\n# EOF\n\xff", OpenMetrics, "line 3, column 1: invalid UTF-8"),
+    ] {
+        assert_eq!(read(body, dialect), Err(fault.to_owned()), "{}", body.escape_ascii());
+    }
+    // What stands before the fault is read.
+    let mut parser = TextParser::new(b"a 1\nb \xff\n", Prometheus).unwrap();
+    assert!(matches!(parser.next(), Ok(Some(Entry::Sample(_)))));
+    assert!(parser.next().is_err());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Exemplars: each is sent once, however often the target shows it.
 
-use rosterd_exposition::Exemplars;
+use std::cmp::Ordering;
+
+use rosterd_exposition::{Exemplar, Exemplars};
 use rosterd_ship::wire::put_exemplar;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -10,11 +12,12 @@ use super::Track;
 const LONGEST: usize = 128;
 
 /// The newest exemplar of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Newest {
     /// The hash of the series, as the target writes it.
     pub(super) series: u64,
     at_ms: i64,
+    value: f64,
     hash: u64,
 }
 
@@ -24,7 +27,7 @@ pub(super) struct Sieve {
     newest: Vec<Newest>,
     /// Which exemplars of a series come when.
     order: Vec<(i64, usize)>,
-    labels: Vec<u8>,
+    encoded: Vec<u8>,
 }
 
 /// How many exemplars of a sample were taken, and how many are older than one that was.
@@ -49,36 +52,37 @@ impl Sieve {
         out: &mut Vec<u8>,
     ) -> Taken {
         let known = track.exemplars.binary_search_by_key(&series, |known| known.series);
-        let mut newest = known.ok().map(|index| track.exemplars[index]);
+        let before = known.ok().map(|index| track.exemplars[index]);
+        let mut newest = before;
+        let mut last = before.map(|before| before.hash);
         self.order.clear();
         let times = exemplars.iter().map(|exemplar| exemplar.timestamp_ms.unwrap_or(at_ms));
         self.order.extend(times.enumerate().map(|(index, at_ms)| (at_ms, index)));
-        self.order.sort_unstable();
+        if self.order.len() > 1 {
+            self.order.sort_by_cached_key(|(at_ms, index)| Place::of(exemplars, *at_ms, *index));
+        }
         let mut found = Taken::default();
         for &(at_ms, index) in &self.order {
             let Some(exemplar) = exemplars.iter().nth(index) else { continue };
-            self.labels.clear();
-            let mut length = 0;
-            for (name, value) in exemplar.labels.iter() {
-                length += name.chars().count() + value.chars().count();
-                super::shape::encode_labels(std::iter::once((name, value)), &mut self.labels);
-            }
-            if length > LONGEST {
-                continue;
-            }
+            let Some(labels) = labels(exemplar) else { continue };
+            self.encoded.clear();
+            super::shape::encode_labels(labels.iter().copied(), &mut self.encoded);
             // Without a timestamp, the same one again is not a new one.
             let seed = exemplar.value.to_bits() ^ exemplar.timestamp_ms.unwrap_or_default() as u64;
-            let hash = xxh3_64_with_seed(&self.labels, seed);
-            match newest {
-                Some(newest) if newest.hash == hash => continue,
-                Some(newest) if at_ms < newest.at_ms => {
-                    found.out_of_order += 1;
-                    continue;
-                }
-                _ => {}
+            let hash = xxh3_64_with_seed(&self.encoded, seed);
+            let this = Newest { series, at_ms, value: exemplar.value, hash };
+            if last == Some(hash) {
+                continue;
             }
-            newest = Some(Newest { series, at_ms, hash });
-            put_exemplar(exemplar.labels.iter(), exemplar.value, at_ms, out);
+            if before.is_some_and(|before| this.is_before(&before)) {
+                found.out_of_order += 1;
+                continue;
+            }
+            last = Some(hash);
+            if newest.is_none_or(|newest| newest.is_before(&this)) {
+                newest = Some(this);
+            }
+            put_exemplar(labels.iter().copied(), exemplar.value, at_ms, out);
             found.taken += 1;
         }
         self.newest.extend(newest);
@@ -97,4 +101,54 @@ impl Sieve {
             track.exemplars = self.newest.as_slice().into();
         }
     }
+}
+
+impl Newest {
+    /// Of exemplars of the same time that with the smaller value comes first, as in Prometheus. Among equals any order
+    /// does that is always the same.
+    fn is_before(&self, other: &Self) -> bool {
+        let by_value = self.value.total_cmp(&other.value);
+        self.at_ms.cmp(&other.at_ms).then(by_value).then(self.hash.cmp(&other.hash)).is_lt()
+    }
+}
+
+/// Where an exemplar comes among those of its sample: by time, value and labels, as Prometheus sorts them.
+#[derive(Debug, PartialEq)]
+struct Place<'a> {
+    at_ms: i64,
+    value: f64,
+    labels: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Place<'a> {
+    fn of(exemplars: Exemplars<'a>, at_ms: i64, index: usize) -> Self {
+        let exemplar = exemplars.iter().nth(index);
+        let (value, labels) = exemplar.map_or((0.0, None), |exemplar| (exemplar.value, labels(exemplar)));
+        Self { at_ms, value, labels: labels.unwrap_or_default() }
+    }
+}
+
+impl Eq for Place<'_> {}
+
+impl Ord for Place<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_value = self.value.total_cmp(&other.value);
+        self.at_ms.cmp(&other.at_ms).then(by_value).then_with(|| self.labels.cmp(&other.labels))
+    }
+}
+
+impl PartialOrd for Place<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The labels that are sent, sorted by name; a label without value is none. `None` if receivers would refuse them: one is
+/// there twice, or they are too long.
+fn labels(exemplar: Exemplar<'_>) -> Option<Vec<(&str, &str)>> {
+    let mut labels: Vec<_> = exemplar.labels.iter().filter(|(_, value)| !value.is_empty()).collect();
+    labels.sort_unstable();
+    let length: usize = labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+    let is_good = length <= LONGEST && labels.windows(2).all(|pair| pair[0].0 != pair[1].0);
+    is_good.then_some(labels)
 }

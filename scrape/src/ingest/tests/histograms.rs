@@ -208,3 +208,63 @@ fn exemplars_of_floats_have_the_time_of_the_sample_unless_they_have_their_own() 
     assert!(scraped.feed(|| TextParser::new(b"a_total 1 # {} 9\n# EOF\n", Dialect::OpenMetrics), 30).is_ok());
     assert!(scraped.exemplars().is_empty());
 }
+
+#[test]
+fn exemplars_are_sent_with_the_labels_that_receivers_take() {
+    let mut scraped = Scraped::with(wanting());
+    let name = "n".repeat(64);
+    let text = format!(
+        "a_total 1 # {{b=\"2\",a=\"1\",c=\"\"}} 1\nb_total 1 # {{a=\"1\",a=\"1\"}} 2\nc_total 1 # {{a=\"\",a=\"1\"}} 3\n\
+         d_total 1 # {{{name}=\"{name}\",a=\"\"}} 4\ne_total 1 # {{{name}=\"{name}\",a=\"1\"}} 5\nf_total 1 # {{a=\"\"}} 6\n# EOF\n"
+    );
+    let make = || TextParser::new(text.as_bytes(), Dialect::OpenMetrics);
+    let ingested = scraped.feed(make, 10).expect("no exemplar refuses a scrape");
+    assert_eq!((ingested.scraped, ingested.exemplars_out_of_order), (6, 0));
+    let long = format!("{name}={name} 4 10");
+    assert_eq!(scraped.exemplars(), ["a=1,b=2 1 10", "a=1 3 10", &long, " 6 10"]);
+    let other = text.replace("b=\"2\",a=\"1\",c=\"\"", "a=\"1\",b=\"2\"");
+    assert!(scraped.feed(|| TextParser::new(other.as_bytes(), Dialect::OpenMetrics), 20).is_ok());
+    assert!(scraped.exemplars().is_empty(), "the same one in other words is none that is new");
+}
+
+#[test]
+fn exemplars_of_one_time_come_by_value_and_labels() {
+    let mut scraped = Scraped::with(wanting());
+    let with = |exemplars: &[Proto]| {
+        body(HISTOGRAM, 7, &[exemplars.iter().fold(native(1), |histogram, exemplar| histogram.bytes(16, exemplar))])
+    };
+    let unsorted = [exemplar("b", 2.0, 1), exemplar("c", 1.0, 1), exemplar("a", 2.0, 1), exemplar("d", 0.5, 2)];
+    assert!(scraped.proto(&with(&unsorted), 10).is_ok());
+    let sorted = ["id=c 1 1000", "id=a 2 1000", "id=b 2 1000", "id=d 0.5 2000"];
+    assert_eq!(scraped.exemplars(), sorted);
+    let first = [&unsorted[..3], &[]].concat();
+    let mut scraped = Scraped::with(wanting());
+    assert!(scraped.proto(&with(&first), 10).is_ok());
+    let ingested = scraped.proto(&with(&first), 20).expect("the scrape is good");
+    assert_eq!((scraped.exemplars().len(), ingested.exemplars_out_of_order), (0, 0), "all are known");
+    assert!(scraped.proto(&with(&[&first[..], &[exemplar("e", 3.0, 1)]].concat()), 30).is_ok());
+    assert_eq!(scraped.exemplars(), ["id=e 3 1000"]);
+}
+
+#[test]
+fn a_float_histogram_without_observations_is_one_all_the_same() {
+    let span = Proto::default().number(2, 2);
+    let counts: Vec<u8> = [0.0f64; 2].iter().flat_map(|count| count.to_le_bytes()).collect();
+    let empty = Proto::default().number(5, zigzag(3)).double(6, 0.5).bytes(12, span).bytes(14, counts);
+    let mut scraped = Scraped::with(wanting());
+    for at_ms in [10, 20] {
+        assert_eq!(
+            scraped.proto(&body(HISTOGRAM, 7, std::slice::from_ref(&empty)), at_ms).map(|found| found.kept),
+            Ok(1)
+        );
+        assert_eq!(scraped.bench.block.counts.histograms, 1);
+    }
+    let mut is_float = false;
+    each_series(&scraped.bench.block.series, |series| {
+        let counts = series.histograms().flat_map(|histogram| Fields(histogram).map(Result::unwrap));
+        // `count_float` of remote write.
+        is_float = counts.into_iter().any(|(number, _)| number == 2);
+    })
+    .expect("the block is good");
+    assert!(is_float);
+}
