@@ -318,6 +318,35 @@ fn own_settings_come_from_either_file_or_from_both() {
 }
 
 #[test]
+fn whether_targets_are_scraped_is_a_flag_or_a_map() {
+    for (text, enabled, rest) in [
+        ("true", Some(true), "0s"),
+        ("off", Some(false), "0s"),
+        ("", None, "0s"),
+        ("{}", None, "0s"),
+        ("{honor_retry_after: 1m}", None, "1m"),
+        ("{enabled: , honor_retry_after: 90s}", None, "1m30s"),
+        ("{enabled: no}", Some(false), "0s"),
+    ] {
+        let config = loaded(&format!("rosterd: {{scrape: {text}}}")).config;
+        let scrape = config.rosterd.scrape;
+        assert_eq!((scrape.enabled, scrape.honor_retry_after.to_string().as_str()), (enabled, rest), "{text}");
+        assert_eq!(loaded(&config.to_yaml()).config.rosterd, config.rosterd, "{text}");
+    }
+    for (text, place, words) in [
+        ("{enable: true}", "1:20 cfg_unknown_key rosterd.scrape.enable", "did you mean `enabled`?"),
+        ("[true]", "1:19 cfg_invalid_type rosterd.scrape", "expected true, false, or a map of keys and values"),
+        ("5", "1:19 cfg_invalid_type rosterd.scrape", "expected true, false, or a map of keys and values"),
+        ("{enabled: 5}", "1:29 cfg_invalid_type rosterd.scrape.enabled", "expected true or false"),
+    ] {
+        let folder = Folder::with(&[("prometheus.yml", &format!("rosterd: {{scrape: {text}}}"))]);
+        let errors = folder.load(None).unwrap_err();
+        assert_eq!(places(&errors), [place]);
+        assert!(errors.to_string().contains(words), "{errors}");
+    }
+}
+
+#[test]
 fn what_is_shown_hides_secrets_and_reads_back() {
     let text = "
 global: {scrape_interval: 5s, scrape_timeout: 4s, external_labels: {a: b}}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 use rosterd_client::Client;
@@ -31,6 +32,8 @@ pub struct Job {
     pub fallback: Option<Protocol>,
     /// The size that a body must not reach, as sent and once unpacked.
     pub body_limit: u64,
+    /// How long at most a target is left alone that asks for it.
+    pub honor_retry_after: Duration,
     /// Moves the schedules of its targets.
     pub seed: Seed,
     /// What becomes of samples.

@@ -43,6 +43,11 @@ impl Grid {
         Self { interval, offset: mixed % interval }
     }
 
+    /// How far its points are apart.
+    pub(crate) fn interval(self) -> Duration {
+        Duration::from_nanos(self.interval)
+    }
+
     /// How long it is from this moment to the next point: more than 0, at most an interval.
     pub(crate) fn until_next(self, now: u64) -> Duration {
         Duration::from_nanos(self.interval - self.since_last(now))

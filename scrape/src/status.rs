@@ -41,7 +41,7 @@ pub struct TargetStatus {
     pub last_scrape: Option<SystemTime>,
     /// How long that took.
     pub duration: Duration,
-    /// Until when it asked to be left alone (`Retry-After`).
+    /// Until when it is left alone, as it asked to be (`Retry-After`).
     pub snoozed_until: Option<SystemTime>,
     /// How many samples its last good scrape had.
     pub samples: usize,

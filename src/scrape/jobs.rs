@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rosterd_client::{Client, ClientError, Environment, Options, Secret, System};
 use rosterd_config::{
@@ -40,6 +41,7 @@ struct From {
     relabel: Rules,
     external: Vec<(String, String)>,
     wants: Wants,
+    honor_retry_after: Duration,
 }
 
 /// How the targets of each job are connected to.
@@ -79,7 +81,13 @@ impl Makers {
             let Some(client) = clients.remove(job.job_name()) else { continue };
             // Which targets there are does not matter here.
             let settings = ScrapeSettings { relabel_configs: Vec::new(), ..job.settings.clone() };
-            let from = From { settings, relabel: job.metric_relabel.clone(), external: external.clone(), wants };
+            let from = From {
+                settings,
+                relabel: job.metric_relabel.clone(),
+                external: external.clone(),
+                wants,
+                honor_retry_after: config.rosterd.scrape.honor_retry_after.as_std(),
+            };
             let name: Arc<str> = job.job_name().into();
             let made = match before.remove(&name) {
                 Some(made) if made.from == from => made,
@@ -110,6 +118,7 @@ impl Makers {
             headers: headers(&protocols, escaping, settings.enable_compression),
             fallback: settings.fallback_scrape_protocol.map(format),
             body_limit: if body_limit == 0 { DEFAULT_BODY_LIMIT } else { body_limit },
+            honor_retry_after: from.honor_retry_after,
             seed,
             rules: rules(job, from),
             failure_log: log,
@@ -300,6 +309,19 @@ mod tests {
     }
 
     #[test]
+    fn how_long_targets_may_rest_is_up_to_the_configuration() {
+        leak_checked(|| async {
+            let mut makers = makers();
+            let text = |own: &str| format!("{RECEIVER}scrape_configs: [{{job_name: a}}]\n{own}");
+            let rests = |jobs: &BTreeMap<Arc<str>, Arc<Job>>| jobs["a"].honor_retry_after;
+            assert_eq!(rests(&jobs(&mut makers, &text(""))), Duration::ZERO);
+            assert_eq!(rests(&jobs(&mut makers, &text("rosterd: {scrape: true}"))), Duration::ZERO);
+            let own = "rosterd: {scrape: {honor_retry_after: 5m}}";
+            assert_eq!(rests(&jobs(&mut makers, &text(own))), Duration::from_secs(300));
+        });
+    }
+
+    #[test]
     fn what_is_scraped_is_what_is_asked_for() {
         leak_checked(|| async {
             let names =
@@ -311,6 +333,8 @@ mod tests {
             assert_eq!(names(&format!("{two}rosterd: {{scrape: true}}")), ["a", "b"]);
             let off = format!("{RECEIVER}{two}rosterd: {{scrape: false}}");
             assert!(names(&off).is_empty() && endpoints(&config(&off), &Environment::default()).is_empty());
+            assert_eq!(names(&format!("{RECEIVER}{two}rosterd: {{scrape: {{honor_retry_after: 1m}}}}")), ["a", "b"]);
+            assert!(names(&format!("{RECEIVER}{two}rosterd: {{scrape: {{enabled: false}}}}")).is_empty());
         });
     }
 
@@ -318,17 +342,17 @@ mod tests {
     fn certificates_may_come_later_and_settings_of_no_use_are_refused() {
         let job = |tls: &str| format!("{RECEIVER}scrape_configs: [{{job_name: a, tls_config: {{{tls}}}}}]");
         assert!(Makers::clients(&config(&job("ca_file: /not/there.pem")), &System::default()).is_ok());
-        let (name, error) =
-            Makers::clients(&config(&job("ca: nonsense")), &System::default()).err().unwrap_or_else(|| {
-                // Inline certificates are read with the first request, as those in files are.
-                (
-                    "a".to_owned(),
-                    Makers::clients(&config(&job("ca: nonsense")), &System::default()).unwrap()["a"]
-                        .check()
-                        .unwrap_err(),
-                )
-            });
-        assert_eq!((name.as_str(), error.code()), ("a", "http_settings"));
+        // Inline certificates are read with the first request, as those in files are.
+        let clients = Makers::clients(&config(&job("ca: nonsense")), &System::default()).unwrap();
+        assert_eq!(clients["a"].check().unwrap_err().code(), "http_settings");
+
+        let job = format!("{RECEIVER}scrape_configs: [{{job_name: a, proxy_from_environment: true}}]");
+        let with = |proxy: &str| {
+            let system = System::new("host", [("HTTP_PROXY", proxy)].into_iter().collect());
+            Makers::clients(&config(&job), &system).map(|_| ()).map_err(|(name, error)| (name, error.code()))
+        };
+        assert_eq!(with("proxy:3128"), Ok(()));
+        assert_eq!(with("proxy:no-port"), Err(("a".to_owned(), "http_settings")));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Scraping {
         let follow = follow(engine.clone(), wishes, roster.steps(), following.token().clone());
         following.spawn_essential("scrape follower", follow);
         let makers = Makers::new(metrics, work.clone(), system.name().to_owned());
-        Ok(Self { engine, shipper, makers, wanted, following, system, stale_on_shutdown: true })
+        Ok(Self { engine, shipper, makers, wanted, following, system, stale_on_shutdown: false })
     }
 
     /// What is known of each target.

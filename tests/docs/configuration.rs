@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
     DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Publish, QueueConfig, RemoteWrite,
-    Rosterd, ScrapeSettings, SigV4,
+    Rosterd, ScrapeSettings, Scraping, SigV4,
 };
 use rosterd_discovery::Registry;
 use rosterd_model::relabel::RuleConfig;
@@ -89,6 +89,7 @@ fn the_keys_of_the_http_client_are_there() {
 fn the_keys_of_rosterd_are_there() {
     assert_documented("## `rosterd`", {
         let inner = [
+            keys_of::<Scraping>(),
             keys_of::<JobSettings>(),
             keys_of::<Publish>(),
             keys_of::<FileSd>(),

@@ -202,7 +202,8 @@ fn a_target_that_asks_for_time_gets_it() {
         // A second request would be a complaint.
         let busy = Step::get("/metrics").status(429).reply_header("retry-after", "3600");
         let server = ScriptedServer::start([busy]).await;
-        let stage = Stage::start(Folder::new(), &server.address().to_string(), "").await;
+        let rests = "rosterd: {scrape: {honor_retry_after: 1h}}\n";
+        let stage = Stage::start(Folder::new(), &server.address().to_string(), rests).await;
         let snoozes = |target: &Value| target["lastErrorCode"] == "scrape_snoozing";
         let target = stage.until("the target is left alone", snoozes).await;
         assert!(target["snoozedUntil"].is_string() && target["health"] == "down", "{target:#}");
@@ -215,6 +216,20 @@ fn a_target_that_asks_for_time_gets_it() {
     });
 }
 
+#[test]
+fn a_target_that_asks_for_time_is_asked_at_each_interval_all_the_same() {
+    leak_checked_live(|| async {
+        let busy = || Step::get("/metrics").status(503).reply_header("retry-after", "3600");
+        let server = ScriptedServer::start([busy(), busy(), busy()]).await;
+        server.then(page(Step::get("/metrics").any_times(), "rested 1\n"));
+        let stage = Stage::start(Folder::new(), &server.address().to_string(), "").await;
+        let target = stage.until("the target is down", |target| target["health"] == "down").await;
+        assert!(target["snoozedUntil"].is_null(), "{target:#}");
+        stage.arrives("rested").await;
+        server.finish().await;
+    });
+}
+
 /// More than any clock can tell, and what is no time at all.
 #[test]
 fn a_target_may_ask_for_any_time() {
@@ -223,7 +238,8 @@ fn a_target_may_ask_for_any_time() {
         {
             let busy = Step::get("/metrics").status(503).reply_header("retry-after", asked).any_times();
             let server = ScriptedServer::start([busy]).await;
-            let stage = Stage::start(Folder::new(), &server.address().to_string(), "").await;
+            let rests = "rosterd: {scrape: {honor_retry_after: 1y}}\n";
+            let stage = Stage::start(Folder::new(), &server.address().to_string(), rests).await;
             server.wait_requests(1).await;
             stage.until("the target is down", |target| target["health"] == "down").await;
             let downs =

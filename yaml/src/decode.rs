@@ -315,7 +315,11 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        self.map(Some(fields), visitor)
+        match self.meaning() {
+            // Some maps have a short form.
+            Ok(Meaning::Bool(value)) => self.noted(visitor.visit_bool(value)),
+            _ => self.map(Some(fields), visitor),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

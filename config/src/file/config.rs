@@ -29,7 +29,7 @@ pub struct Config {
 impl Config {
     /// Whether rosterd scrapes at all: by default when there is somebody to send to.
     pub fn scrapes(&self) -> bool {
-        self.rosterd.scrape.unwrap_or(!self.remote_write.is_empty())
+        self.rosterd.scrape.enabled.unwrap_or(!self.remote_write.is_empty())
     }
 
     /// A job by its name.

@@ -10,6 +10,7 @@ mod rosterd; // rosterd's own settings
 mod rules; // relabelling rules and their problems
 mod scalars; // small values: protocols, schemes, null as default
 mod scrape; // scrape_configs
+mod scraping; // rosterd.scrape
 mod url;
 
 pub use cloud::{
@@ -26,4 +27,5 @@ pub(crate) use rules::compile;
 pub use scalars::{EscapingScheme, ProtobufMessage, ScrapeProtocol};
 pub(crate) use scrape::ONLY_FOR_SCRAPING;
 pub use scrape::{ScrapeConfig, ScrapeSettings};
+pub use scraping::Scraping;
 pub use url::DestinationUrl;

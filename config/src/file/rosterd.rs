@@ -9,6 +9,7 @@ use rosterd_model::{Duration, Problem, Size};
 use serde::{Deserialize, Serialize};
 
 use super::remote_write::RemoteWrite;
+use super::scraping::{Scraping, scraping};
 use crate::error::code;
 use rosterd_model::did_you_mean;
 use rosterd_tasks::files::{clean, resolve};
@@ -17,9 +18,9 @@ use rosterd_tasks::files::{clean, resolve};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rosterd {
-    /// Whether targets are scraped, or only published; by default when there is a `remote_write`.
-    #[serde(skip_serializing_if = "unset")]
-    pub scrape: Option<bool>,
+    /// Whether and how targets are scraped.
+    #[serde(skip_serializing_if = "unset", deserialize_with = "scraping")]
+    pub scrape: Scraping,
     /// Whether all series are marked as stale when rosterd ends in order.
     pub stale_markers_on_shutdown: bool,
     /// Settings of jobs, by the name of the job.
@@ -41,8 +42,8 @@ pub struct Rosterd {
 impl Default for Rosterd {
     fn default() -> Self {
         Self {
-            scrape: None,
-            stale_markers_on_shutdown: true,
+            scrape: Scraping::default(),
+            stale_markers_on_shutdown: false,
             jobs: BTreeMap::new(),
             queue: DiskQueue::default(),
             remote_write: BTreeMap::new(),

@@ -85,9 +85,9 @@ impl Delivery {
         }
     }
 
-    /// Marks everything that a target had as stale: it is gone.
-    pub(super) fn gone(&mut self, entry: &mut Entry, at_ms: i64) {
-        self.guarded(entry, |intake, entry| intake.end(entry, at_ms)).ok();
+    /// Marks everything that a target had as stale, but for what `others` have: it is gone.
+    pub(super) fn gone(&mut self, entry: &mut Entry, others: &[&Entry], at_ms: i64) {
+        self.guarded(entry, |intake, entry| intake.end(entry, others, at_ms)).ok();
     }
 
     fn guarded<T>(

@@ -16,9 +16,10 @@ use crate::job::{Job, TIMEOUT_HEADER};
 /// Which scrape it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
-    /// The place of the target in the list.
+    /// The place of the target.
     pub(super) slot: u32,
-    pub(super) generation: u32,
+    /// Its number.
+    pub(super) flight: u32,
     pub(super) started: Instant,
     /// When it started, in nanoseconds since 1970.
     pub(super) wall: u64,
@@ -48,7 +49,7 @@ pub(super) fn url(job: &Job, labels: &Labels) -> String {
 
 /// Begins the scrape of a target. A panic in it is a failure of this scrape.
 pub(super) fn begin(entry: &mut Entry, ticket: Ticket, guard: Guard) -> impl Future<Output = Fetching> + Send + use<> {
-    let connection = entry.connection.take().unwrap_or_default();
+    let connection = entry.take_off(ticket.flight);
     let scrape = scrape(Arc::clone(&entry.job), entry.labels.clone(), entry.timeout, connection, ticket);
     async move {
         guard.run(&"request of a scrape", scrape).await.unwrap_or_else(|panicked| Fetching {

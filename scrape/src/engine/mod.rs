@@ -9,6 +9,7 @@ mod delivery; // from a scrape that ended to the sink; what a panic costs
 mod entry; // a target at rest
 mod fetch; // a scrape under way
 mod shard; // the loop
+mod slots; // all targets of a shard
 mod take; // from a body to samples
 #[cfg(test)]
 mod tests;
@@ -125,8 +126,8 @@ impl Engine {
     }
 
     /// Brings the targets of a job to what they should be. A target that takes the place of one with equal labels for its
-    /// series, such as one with another interval, goes on with these series; those of a target that is gone are marked as
-    /// stale.
+    /// series, such as one with another interval, goes on with these series. Those of a target that is gone are marked as
+    /// stale after a little more than two intervals, at the time of the first scrape that was missed, unless it comes back.
     pub async fn change(&self, change: Change) {
         let count = self.shards.len();
         let mut parts: Vec<_> = (0..count)
@@ -149,7 +150,7 @@ impl Engine {
         }
     }
 
-    /// Ends all scrapes of a job and marks its series as stale.
+    /// Ends all scrapes of a job. Its targets are gone as those are that a change removes.
     pub async fn remove_job(&self, job: &Arc<Job>) {
         for shard in self.shards.iter() {
             shard.send(Command::RemoveJob(Arc::clone(job))).await.ok();

@@ -20,6 +20,7 @@ use tracing::debug;
 use super::delivery::Delivery;
 use super::entry::Entry;
 use super::fetch::{Body, Fetching, Ticket, begin, url};
+use super::slots::Slots;
 use super::take::Taken;
 use super::{Change, Clock, Command, key};
 use crate::error::ScrapeError;
@@ -27,7 +28,7 @@ use crate::ingest::Families;
 use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::sink::Sink;
-use crate::status::{Health, Statuses};
+use crate::status::{Health, Statuses, TargetStatus};
 
 /// The targets of one shard.
 pub(super) struct Shard {
@@ -35,12 +36,13 @@ pub(super) struct Shard {
     metrics: Metrics,
     statuses: Statuses,
     commands: mpsc::Receiver<Command>,
-    entries: Vec<Option<Entry>>,
-    free: Vec<u32>,
+    slots: Slots,
     jobs: HashMap<Arc<str>, JobTargets>,
-    /// When targets are due: the time, the place and the generation. What is outdated is passed over.
+    /// When targets are due, for a scrape or for their end: the time, the place and the generation. What is outdated is
+    /// passed over.
     due: BinaryHeap<Reverse<(Instant, u32, u32)>>,
-    generation: u32,
+    /// The last number that a generation or a scrape got.
+    number: u32,
     delivery: Delivery,
     /// Catches panics of scrapes that are under way.
     guard: Guard,
@@ -75,11 +77,10 @@ impl Shard {
             metrics,
             statuses,
             commands,
-            entries: Vec::new(),
-            free: Vec::new(),
+            slots: Slots::default(),
             jobs: HashMap::new(),
             due: BinaryHeap::new(),
-            generation: 0,
+            number: 0,
             delivery: Delivery::new(families, sink, guard.clone()),
             guard,
         }
@@ -112,7 +113,7 @@ impl Shard {
                 Event::Due => {
                     while let Some(ticket) = self.next_due() {
                         let guard = self.guard.clone();
-                        let Some(entry) = self.entry(ticket) else { continue };
+                        let Some(entry) = self.slots.get_mut(ticket.slot) else { continue };
                         // In a box: the socket remembers whom to wake, and with it all of a future that stands in the set itself.
                         running.push(Box::pin(begin(entry, ticket, guard)));
                         self.metrics.running.inc();
@@ -126,7 +127,8 @@ impl Shard {
         }
     }
 
-    /// The next target that has to be asked. Those that are not to be asked have their scrape fail at once.
+    /// The next target that has to be asked. Those that are not to be asked have their scrape fail at once, and those whose
+    /// time is over come to their end.
     fn next_due(&mut self) -> Option<Ticket> {
         loop {
             let Reverse((at, slot, generation)) = *self.due.peek()?;
@@ -135,8 +137,13 @@ impl Shard {
                 return None;
             }
             self.due.pop();
-            let ticket = Ticket { slot, generation, started, wall: self.clock.now() };
-            let Some(entry) = self.entry(ticket) else { continue };
+            let flight = self.next_number();
+            let Some(entry) = self.slots.get_mut(slot).filter(|entry| entry.generation == generation) else { continue };
+            if let Some(missed_ms) = entry.missed_ms {
+                self.end_of(slot, missed_ms);
+                continue;
+            }
+            let ticket = Ticket { slot, flight, started, wall: self.clock.now() };
             let error = match entry.snoozing.take_if(|snoozing| snoozing.0 <= started) {
                 Some(_) => None,
                 None => entry.snoozing.as_ref().map(|snoozing| ScrapeError::Snoozing(Arc::clone(&snoozing.1))),
@@ -152,32 +159,42 @@ impl Shard {
         }
     }
 
-    fn entry(&mut self, ticket: Ticket) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(ticket.slot as usize)?.as_mut()?;
-        (entry.generation == ticket.generation).then_some(entry)
+    fn next_number(&mut self) -> u32 {
+        self.number = self.number.wrapping_add(1);
+        self.number
     }
 
     fn fetched(&mut self, fetched: Fetching) {
         let Fetching { ticket, connection, result } = fetched;
-        // A target that is gone has nothing to say any more.
-        let Some(entry) = self.entry(ticket) else { return };
-        entry.connection = Some(connection);
+        // A target whose time is over has nothing to say any more.
+        let entry = self.slots.get_mut(ticket.slot).filter(|entry| entry.flight == Some(ticket.flight));
+        let Some(entry) = entry else { return };
+        entry.land(connection);
         self.finish(ticket, result);
     }
 
     /// Hands on what a scrape gave, and puts the target on the schedule again.
     fn finish(&mut self, ticket: Ticket, result: Result<Body, ScrapeError>) {
-        let Some(entry) = self.entries.get_mut(ticket.slot as usize).and_then(Option::as_mut) else { return };
+        let Some(entry) = self.slots.get_mut(ticket.slot) else { return };
         let at_ms = entry.grid.timestamp(ticket.wall);
         let taken = self.delivery.scraped(entry, result, at_ms, || ticket.started.elapsed().as_secs_f64());
-        note(entry, &taken, ticket, &self.statuses);
+        entry.scraped(at_ms);
+        let report = taken.error.as_ref().map(|error| Arc::new(Report::of(error)));
+        // It may have gone meanwhile, and its job with it.
+        if self.jobs.contains_key(&entry.job.name) {
+            count(entry, &taken, report.as_deref(), ticket);
+        }
+        if entry.missed_ms.is_some() {
+            return;
+        }
+        tell(entry, &taken, report, ticket, &self.statuses);
         let due = ticket.started + entry.grid.until_next_after(ticket.wall);
         let now = Instant::now();
         // A scrape that took longer than its interval has missed its turn.
         let due = if due > now { due } else { now + entry.grid.until_next(self.clock.now()) };
-        self.due.push(Reverse((due, ticket.slot, ticket.generation)));
+        self.due.push(Reverse((due, ticket.slot, entry.generation)));
         let Some(error) = taken.error else { return };
-        if let Retry::After(wait) = error.retry() {
+        if let Some(wait) = rest(&error, &entry.job) {
             entry.snoozing = Some(Box::new((ticket.started + wait, Arc::new(error))));
         }
     }
@@ -190,75 +207,120 @@ impl Shard {
             slots: HashMap::new(),
         });
         targets.too_many = too_many;
-        let mut leaving: HashMap<u64, Vec<Entry>> = HashMap::new();
-        for slot in removed.iter().filter_map(|labels| targets.slots.remove(labels)) {
-            if let Some(entry) = self.entries[slot as usize].take() {
-                leaving.entry(entry.key).or_default().push(entry);
-            }
-            self.free.push(slot);
-        }
         let (now, wall) = (Instant::now(), self.clock.now());
+        let removed: Vec<_> = removed.iter().filter_map(|labels| targets.slots.remove(labels)).collect();
         if !Arc::ptr_eq(&targets.job, &job) {
             for slot in targets.slots.values() {
-                if let Some(entry) = self.entries[*slot as usize].as_mut() {
+                if let Some(entry) = self.slots.get_mut(*slot) {
                     entry.set_job(&job);
                     self.delivery.replaced(entry, &targets.job, milliseconds(wall));
                 }
             }
             targets.job = Arc::clone(&job);
         }
-        job.metrics.targets.add(added.len() as i64);
+        // Those that come may take the place of those that go.
+        let mut statuses: HashMap<u32, TargetStatus> =
+            removed.into_iter().filter_map(|slot| Some((slot, self.leave(slot, now, wall)?))).collect();
         for labels in added {
-            let key = key(&labels);
-            self.generation = self.generation.wrapping_add(1);
-            let mut entry = Entry::new(Arc::clone(&job), labels.clone(), key, self.generation);
-            let before = leaving.get_mut(&key).and_then(Vec::pop);
-            self.statuses.update(&job.name, labels.fingerprint(), |_| {});
-            if let Some(before) = before {
-                job.metrics.targets.dec();
-                let status = self.statuses.remove(&job.name, before.labels.fingerprint());
-                self.statuses.update(&job.name, labels.fingerprint(), |now| *now = status.unwrap_or_default());
+            let slot = self.add(&job, &labels, now, wall, &mut statuses);
+            if let Some(targets) = self.jobs.get_mut(&job.name) {
+                targets.slots.insert(labels, slot);
+            }
+        }
+    }
+
+    /// Begins with a target, or goes on where one with the same labels for its series has left. Returns its place.
+    fn add(
+        &mut self,
+        job: &Arc<Job>,
+        labels: &Labels,
+        now: Instant,
+        wall: u64,
+        statuses: &mut HashMap<u32, TargetStatus>,
+    ) -> u32 {
+        let key = key(labels);
+        let generation = self.next_number();
+        let mut entry = Entry::new(Arc::clone(job), labels.clone(), key, generation);
+        job.metrics.targets.inc();
+        let before = self.slots.of_key(key).find(|(_, before)| before.missed_ms.is_some()).map(|(slot, _)| slot);
+        let status = before.and_then(|slot| statuses.remove(&slot)).unwrap_or_default();
+        self.statuses.update(&job.name, labels.fingerprint(), |now| *now = status);
+        let due = now + entry.grid.until_next(wall);
+        let taken = before.and_then(|slot| Some((slot, self.slots.take(slot)?)));
+        let slot = match taken {
+            None => self.slots.insert(entry),
+            Some((slot, before)) => {
                 let before_job = Arc::clone(&before.job);
                 entry.succeed(before);
                 self.delivery.replaced(&mut entry, &before_job, milliseconds(wall));
+                if entry.flight.is_some() {
+                    // It is on the schedule again when that has ended.
+                    self.slots.put(slot, entry);
+                    return slot;
+                }
+                self.slots.put(slot, entry);
+                slot
             }
-            let slot = self.free.pop().unwrap_or_else(|| {
-                self.entries.push(None);
-                (self.entries.len() - 1) as u32
-            });
-            self.due.push(Reverse((now + entry.grid.until_next(wall), slot, self.generation)));
-            self.entries[slot as usize] = Some(entry);
-            targets.slots.insert(labels, slot);
-        }
-        leaving.into_values().flatten().for_each(|entry| self.gone(entry, true));
+        };
+        self.due.push(Reverse((due, slot, generation)));
+        slot
     }
 
-    /// A target is gone: its series are, too.
-    fn gone(&mut self, mut entry: Entry, stale: bool) {
-        self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
+    /// A target is gone. What it has to say at the end has to wait. Returns what was known of it.
+    fn leave(&mut self, slot: u32, now: Instant, wall: u64) -> Option<TargetStatus> {
+        let generation = self.next_number();
+        let entry = self.slots.get_mut(slot)?;
         entry.job.metrics.targets.dec();
-        if stale {
-            self.delivery.gone(&mut entry, milliseconds(self.clock.now()));
-        }
+        let status = self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
+        entry.generation = generation;
+        let stays = entry.leave(wall);
+        let due = if entry.has_said_something() { now + stays } else { now };
+        self.due.push(Reverse((due, slot, generation)));
+        status
+    }
+
+    /// The end of a target that is gone: its series are, too, but for those that another one has sent since.
+    fn end_of(&mut self, slot: u32, at_ms: i64) {
+        let Some(mut entry) = self.slots.take(slot) else { return };
+        self.slots.release(slot);
+        let others = self.slots.of_key(entry.key).map(|(_, other)| other);
+        let others: Vec<_> = others.filter(|other| other.scraped_ms.is_some_and(|scraped| scraped > at_ms)).collect();
+        self.delivery.gone(&mut entry, &others, at_ms);
     }
 
     fn remove_job(&mut self, name: &str) {
         let Some(targets) = self.jobs.remove(name) else { return };
+        let (now, wall) = (Instant::now(), self.clock.now());
         for slot in targets.slots.into_values() {
-            if let Some(entry) = self.entries[slot as usize].take() {
-                self.gone(entry, true);
-            }
-            self.free.push(slot);
+            self.leave(slot, now, wall);
         }
     }
 
+    /// Forgets all targets. With `stale` their series end now, or when they were missed first.
     fn end(&mut self, stale: bool) {
+        let now = milliseconds(self.clock.now());
         self.jobs.clear();
         self.due.clear();
-        self.free.clear();
-        let entries = std::mem::take(&mut self.entries);
-        entries.into_iter().flatten().for_each(|entry| self.gone(entry, stale));
+        let mut entries: Vec<_> = self.slots.drain().collect();
+        // Of targets with the same series those come first that went first.
+        entries.sort_by_key(|entry| entry.missed_ms.unwrap_or(i64::MAX));
+        for mut entry in entries {
+            if entry.missed_ms.is_none() {
+                self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
+                entry.job.metrics.targets.dec();
+            }
+            if stale {
+                let at_ms = entry.missed_ms.map_or(now, |missed| missed.min(now));
+                self.delivery.gone(&mut entry, &[], at_ms);
+            }
+        }
     }
+}
+
+/// How long a target is left alone after this error: as it asks for, if the job lets it.
+fn rest(error: &ScrapeError, job: &Job) -> Option<Duration> {
+    let Retry::After(wait) = error.retry() else { return None };
+    Some(wait.min(job.honor_retry_after)).filter(|wait| !wait.is_zero())
 }
 
 /// Nanoseconds in milliseconds.
@@ -275,20 +337,23 @@ async fn until(at: Option<Instant>, mut timer: Pin<&mut Sleep>) {
     timer.await;
 }
 
-/// Writes down what became of a scrape: status, metrics, and the log of failures.
-fn note(entry: &Entry, taken: &Taken, ticket: Ticket, statuses: &Statuses) {
-    let Taken { error, report } = taken;
+/// When a scrape began, by the clock.
+fn began(ticket: Ticket) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(ticket.wall)
+}
+
+/// Counts a scrape, and writes down that it failed.
+fn count(entry: &Entry, taken: &Taken, error: Option<&Report>, ticket: Ticket) {
+    let report = &taken.report;
     let metrics = &entry.job.metrics;
-    let error = error.as_ref().map(|error| Arc::new(Report::of(error)));
-    let wall = SystemTime::UNIX_EPOCH + Duration::from_nanos(ticket.wall);
-    match &error {
+    match error {
         None => metrics.succeeded.inc(),
         Some(error) => {
             metrics.failed(&error.code);
             let url = || url(&entry.job, &entry.labels);
             debug!(job = &*entry.job.name, target = url(), %error, code = error.code, "scrape failed");
             if let Some(log) = &entry.job.failure_log {
-                log.note(wall, &entry.job.name, &url(), error);
+                log.note(began(ticket), &entry.job.name, &url(), error);
             }
         }
     }
@@ -303,14 +368,16 @@ fn note(entry: &Entry, taken: &Taken, ticket: Ticket, statuses: &Statuses) {
         metrics.out_of_order.inc_by(ingested.out_of_order as u64);
     }
     metrics.bytes.inc_by(u64::try_from(report.body_bytes).unwrap_or_default());
-    let snoozed_until = match &error {
-        None => None,
-        Some(error) => match error.retry {
-            Retry::After(wait) => Some(wall + wait),
-            // Of one that snoozes already.
-            _ => entry.snoozing.as_ref().map(|snoozing| wall + (snoozing.0 - ticket.started)),
-        },
-    };
+}
+
+/// Says how a target is now.
+fn tell(entry: &Entry, taken: &Taken, error: Option<Arc<Report>>, ticket: Ticket, statuses: &Statuses) {
+    let Taken { error: cause, report } = taken;
+    let wall = began(ticket);
+    // Or it snoozes already.
+    let asks = cause.as_ref().and_then(|cause| rest(cause, &entry.job));
+    let rests = asks.or_else(|| entry.snoozing.as_ref().map(|snoozing| snoozing.0 - ticket.started));
+    let snoozed_until = rests.filter(|_| error.is_some()).map(|rests| wall + rests);
     statuses.update(&entry.job.name, entry.labels.fingerprint(), |status| {
         status.health = if report.up { Health::Up } else { Health::Down };
         status.last_scrape = Some(wall);
@@ -318,7 +385,7 @@ fn note(entry: &Entry, taken: &Taken, ticket: Ticket, statuses: &Statuses) {
         status.snoozed_until = snoozed_until;
         status.error = error;
         if report.up {
-            status.samples = ingested.scraped;
+            status.samples = report.ingested.scraped;
         }
         let families = entry.track.families();
         if status.metadata.as_ref().map(Arc::as_ptr) != families.map(Arc::as_ptr) {

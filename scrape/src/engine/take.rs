@@ -86,6 +86,11 @@ impl Intake {
             }
         };
         let bytes = unpacked.len() as i64;
+        // As in Prometheus: nothing is in every format.
+        if unpacked.is_empty() {
+            self.bench.failed(&mut entry.track, at_ms);
+            return (Ingested::default(), bytes, None);
+        }
         let format = match negotiate(&body.content_type, job.fallback) {
             Ok(negotiated) => {
                 if let Some(reason) = negotiated.fallback {
@@ -112,12 +117,13 @@ impl Intake {
         self.bench.replaced(&entry.track, &before.rules, &entry.job.rules, &target, at_ms);
     }
 
-    /// Marks everything that the target ever had as stale: it is gone.
-    pub(super) fn end(&mut self, entry: &mut Entry, at_ms: i64) {
+    /// Marks everything that the target ever had as stale, but for what `others` have: it is gone.
+    pub(super) fn end(&mut self, entry: &mut Entry, others: &[&Entry], at_ms: i64) {
         self.bench.begin();
         let (job, labels) = (entry.job.clone(), entry.labels.clone());
         let target: Vec<_> = Target(&labels).public().collect();
-        self.bench.end(&mut entry.track, &job.rules, &target, at_ms);
+        let others: Vec<_> = others.iter().map(|other| (&other.track, &other.job.rules)).collect();
+        self.bench.end(&mut entry.track, &job.rules, &others, &target, at_ms);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use rosterd_ship::Block;
 use rosterd_ship::wire::STALE;
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::other::Set;
 use super::pass::{Bench, Ingested};
 use super::shape::{NAME, encode_labels, labels_length};
 use super::{Rules, Track};
@@ -62,12 +64,33 @@ impl Bench {
         }
     }
 
-    /// Adds stale markers of everything that the target ever had: it is gone.
-    pub fn end(&mut self, track: &mut Track, rules: &Rules, target: &[(&str, &str)], at_ms: i64) {
-        self.failed(track, at_ms);
+    /// Adds stale markers of everything that the target ever had, but for what others with its labels have: it is gone.
+    pub fn end(
+        &mut self,
+        track: &mut Track,
+        rules: &Rules,
+        others: &[(&Track, &Rules)],
+        target: &[(&str, &str)],
+        at_ms: i64,
+    ) {
+        let mut had = Set::default();
+        for (other, _) in others {
+            other.each(&mut self.packer, |_, labels| {
+                had.insert(xxh3_64(labels));
+            });
+        }
+        self.failed_but(track, &had, at_ms);
         if std::mem::take(&mut track.reported) {
-            for (name, _) in series(&Report::default(), rules) {
-                self.automatic(rules, target, name, STALE, at_ms);
+            let report = Report::default();
+            for (name, _) in series(&report, rules) {
+                let has = |(other, its): &(&Track, &Rules)| {
+                    other.reported
+                        && its.external == rules.external
+                        && series(&report, its).any(|(kept, _)| kept == name)
+                };
+                if !others.iter().any(has) {
+                    self.automatic(rules, target, name, STALE, at_ms);
+                }
             }
         }
         *track = Track::default();

@@ -119,11 +119,20 @@ impl Bench {
 
     /// Adds stale markers of all series: the scrape failed.
     pub fn failed(&mut self, track: &mut Track, at_ms: i64) {
+        self.failed_but(track, &Set::default(), at_ms);
+    }
+
+    /// The same without those whose labels have these hashes.
+    pub(super) fn failed_but(&mut self, track: &mut Track, but: &Set, at_ms: i64) {
         if std::mem::replace(&mut track.stale, true) || track.is_empty() {
             return;
         }
         let Self { packer, block, .. } = self;
-        track.each(packer, |_, labels| stale(block, labels, at_ms));
+        track.each(packer, |_, labels| {
+            if but.is_empty() || !but.contains(&xxh3_64(labels)) {
+                stale(block, labels, at_ms);
+            }
+        });
     }
 }
 

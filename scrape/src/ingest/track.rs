@@ -75,6 +75,11 @@ impl Track {
         self.families.as_ref()
     }
 
+    /// Whether anything was ever told of the target, if only that it is down.
+    pub(crate) fn has_said_something(&self) -> bool {
+        self.reported
+    }
+
     /// The memory behind it, in bytes, without what targets share.
     pub fn size(&self) -> usize {
         let words = self.hashes.len() + self.dropped.len() + self.times.len() + self.known.len();

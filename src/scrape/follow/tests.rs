@@ -68,6 +68,7 @@ impl Stage {
             headers: headers(&[Protocol::PrometheusText0_0_4], Escaping::AllowUtf8, true),
             fallback: None,
             body_limit: 1 << 20,
+            honor_retry_after: Duration::ZERO,
             seed: Seed::default(),
             rules: ingest::Rules::default(),
             failure_log: None,

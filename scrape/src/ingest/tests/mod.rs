@@ -252,12 +252,12 @@ fn the_automatic_series_come_and_go_with_the_target() {
     ];
     assert_eq!(scraped.block(), names.map(|(name, value)| of(name, value, 10)));
     scraped.bench.begin();
-    scraped.bench.end(&mut scraped.track, &scraped.rules, &TARGET, 20);
+    scraped.bench.end(&mut scraped.track, &scraped.rules, &[], &TARGET, 20);
     let expected: Vec<_> =
         [of("a", "stale", 20)].into_iter().chain(names.map(|(name, _)| of(name, "stale", 20))).collect();
     assert_eq!(scraped.block(), expected);
     scraped.bench.begin();
-    scraped.bench.end(&mut scraped.track, &scraped.rules, &TARGET, 30);
+    scraped.bench.end(&mut scraped.track, &scraped.rules, &[], &TARGET, 30);
     assert!(scraped.block().is_empty());
 }
 

@@ -1,5 +1,7 @@
 //! The engine against servers on the loopback interface.
 
+mod departures;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -105,6 +107,7 @@ impl Scene {
             headers: headers(&[Protocol::PrometheusText0_0_4], Escaping::AllowUtf8, true),
             fallback: None,
             body_limit: 1 << 20,
+            honor_retry_after: Duration::ZERO,
             seed: Seed::default(),
             rules: ingest::Rules::default(),
             failure_log: None,
@@ -235,12 +238,68 @@ fn a_target_that_fails_is_down_and_its_series_are_stale() {
 }
 
 #[test]
+fn a_target_that_answers_nothing_is_up_in_every_format() {
+    leak_checked_live(|| async {
+        let typed = |content_type: &str| Step::get("/metrics").reply_header("content-type", content_type);
+        // Gzip of nothing.
+        let packed = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let steps = [
+            text(Step::get("/metrics"), "a 1\n"),
+            Step::get("/metrics"),
+            typed("text/html"),
+            typed("application/openmetrics-text"),
+            typed("application/vnd.google.protobuf"),
+            typed("nonsense;").reply_header("content-encoding", "gzip").body(packed.to_vec()),
+            typed("text/plain").reply_header("content-encoding", "gzip"),
+        ];
+        let count = steps.len();
+        let server = ScriptedServer::start(steps).await;
+        server.then(text(Step::get("/metrics").any_times(), "b 1\n"));
+        let scene = Scene::new();
+        let job = scene.job(|job| job.rules.extra_metrics = true);
+        scene.targets(&job, &[target(&server, "/metrics", "250ms")], &[]).await;
+        scene.wait("b 1").await;
+        let lines = scene.notes.of(&["a", "b", "up", "scrape_body_size_bytes"]);
+        let ups: Vec<_> = lines.iter().filter(|line| line.starts_with("up ")).take(count).collect();
+        // The last one says that it is packed, and is not.
+        assert_eq!(ups, [&vec!["up 1"; count - 1][..], &["up 0"]].concat(), "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| *line == "a stale").count(), 1);
+        assert_eq!(lines[..5], ["a 1", "up 1", "scrape_body_size_bytes 4", "a stale", "up 1"]);
+        assert_eq!(lines[5], "scrape_body_size_bytes 0");
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
+fn a_target_that_asks_for_time_is_asked_again_unless_the_job_lets_it_rest() {
+    leak_checked_live(|| async {
+        for most in [Duration::ZERO, Duration::from_millis(300)] {
+            let busy = || Step::get("/metrics").status(503).reply_header("retry-after", "3600");
+            let server = ScriptedServer::start([busy(), busy()]).await;
+            server.then(text(Step::get("/metrics").any_times(), "a 1\n"));
+            let scene = Scene::new();
+            let job = scene.job(|job| job.honor_retry_after = most);
+            scene.targets(&job, &[target(&server, "/metrics", "100ms")], &[]).await;
+            scene.wait("a 1").await;
+            let lines = scene.notes.of(&["a", "up"]);
+            let downs = lines.iter().take_while(|line| *line == "up 0").count();
+            assert!(if most.is_zero() { downs == 2 } else { downs >= 4 }, "{lines:?}");
+            scene.end().await;
+            server.wait_steps().await;
+            drop(server);
+        }
+    });
+}
+
+#[test]
 fn a_target_that_asks_for_time_is_left_alone_and_counts_as_down() {
     leak_checked_live(|| async {
         let busy = Step::get("/metrics").status(503).reply_header("retry-after", "3600");
         let server = ScriptedServer::start([busy]).await;
         let scene = Scene::new();
-        let (job, target) = (scene.job(|_| {}), target(&server, "/metrics", "50ms"));
+        let job = scene.job(|job| job.honor_retry_after = Duration::from_secs(3600));
+        let target = target(&server, "/metrics", "50ms");
         scene.targets(&job, std::slice::from_ref(&target), &[]).await;
         scene.wait_health(&target, Health::Down).await;
         let ups = || scene.notes.0.lock().unwrap().iter().filter(|line| *line == "up 0").count();
