@@ -170,8 +170,15 @@ fn of_system(host: &str) -> io::Result<Vec<IpAddr>> {
 /// `/etc/hosts`, where it comes before all other sources.
 struct Hosts {
     file: WatchedFile,
-    /// What was read, with the text that it was read from.
-    read: Mutex<(Arc<str>, HashMap<String, Vec<IpAddr>>)>,
+    read: Mutex<Read>,
+}
+
+/// What a file says.
+#[derive(Default)]
+struct Read {
+    /// What it was read from.
+    text: Arc<str>,
+    addresses: HashMap<String, Vec<IpAddr>>,
 }
 
 impl Hosts {
@@ -181,17 +188,17 @@ impl Hosts {
     }
 
     fn new(path: &Path) -> Self {
-        Self { file: WatchedFile::new(path), read: Mutex::new((Arc::from(""), HashMap::new())) }
+        Self { file: WatchedFile::new(path), read: Mutex::default() }
     }
 
     fn of(&self, host: &str) -> Option<Arc<[IpAddr]>> {
         let text = self.file.read().ok()?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&read.0, &text) {
-            *read = (Arc::clone(&text), hosts(&text));
+        if !Arc::ptr_eq(&read.text, &text) {
+            *read = Read { addresses: hosts(&text), text };
         }
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        read.1.get(&host).map(|addresses| addresses.as_slice().into())
+        read.addresses.get(&host).map(|addresses| addresses.as_slice().into())
     }
 }
 

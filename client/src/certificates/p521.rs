@@ -37,7 +37,7 @@ impl ActiveKeyExchange for Exchange {
             return Err(unusable);
         }
         let peer = UnparsedPublicKey::new(&ECDH_P521, peer);
-        agree_ephemeral(self.key, &peer, unusable, |secret| Ok(SharedSecret::from(secret)))
+        agree_ephemeral(self.key, peer, unusable, |secret| Ok(SharedSecret::from(secret)))
     }
 
     fn pub_key(&self) -> &[u8] {
