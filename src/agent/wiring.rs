@@ -385,6 +385,9 @@ impl Agent {
         }));
         let (started, stopped) = (applied.started, applied.stopped);
         info!(jobs = config.scrape_configs.len(), started, stopped, "configuration in use");
+        if let Some(why) = config.why_idle() {
+            info!(why, "targets are discovered and published, nothing is scraped");
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use rosterd_config::{Config, LoadOptions};
+use rosterd_config::{Config, LoadOptions, Loaded, code};
 use rosterd_discovery::Registry;
 use rosterd_model::Report;
 use serde_json::json;
@@ -84,9 +84,12 @@ fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, F
     let env = |name: &str| system.environment().get(name).map(str::to_owned);
     let options = LoadOptions { allow_exec: args.enable_exec_sd, examine: !args.syntax_only, env: &env };
     let loaded = Config::load(file, args.rosterd_config_file.as_deref(), registry, &options);
-    let (problems, warnings, jobs) = match loaded {
-        Ok(loaded) => (Vec::new(), loaded.warnings, loaded.config.scrape_configs.len()),
-        Err(refused) => (refused.problems, Vec::new(), 0),
+    let (problems, warnings, content) = match loaded {
+        Ok(loaded) => {
+            let content = content(&loaded);
+            (Vec::new(), loaded.warnings, content)
+        }
+        Err(refused) => (refused.problems, Vec::new(), String::new()),
     };
     let wrong = problems.len() + if args.fatal_warnings { warnings.len() } else { 0 };
     if args.output == Output::Json {
@@ -96,7 +99,20 @@ fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, F
     let mut shown = Shown::on_stderr(&system);
     warnings.iter().for_each(|warning| tell(shown.show(Severity::Warning, warning)));
     problems.iter().for_each(|problem| tell(shown.show(Severity::Problem, problem)));
-    conclude(file, wrong, &format!("{jobs} {}", if jobs == 1 { "job" } else { "jobs" }))
+    conclude(file, wrong, &content)
+}
+
+/// What a good configuration amounts to.
+fn content(loaded: &Loaded) -> String {
+    let jobs = match loaded.config.scrape_configs.len() {
+        1 => "1 job".to_owned(),
+        count => format!("{count} jobs"),
+    };
+    let is_told = loaded.warnings.iter().any(|warning| warning.code == code::NOT_SCRAPED);
+    match loaded.config.why_idle().filter(|_| !is_told) {
+        Some(why) => format!("{jobs}; nothing is scraped, because {why}"),
+        None => jobs,
+    }
 }
 
 /// Whether the file is good.

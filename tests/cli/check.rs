@@ -4,6 +4,8 @@ use rosterd_testkit::assert_golden;
 
 use super::{Ended, run};
 
+const GOOD: &str = "check/warned.yml: good, 1 job; nothing is scraped, because there is no remote_write\n";
+
 #[test]
 fn all_problems_of_a_configuration_are_told_with_their_places() {
     let ended = run(&["check", "config", "check/bad.yml"]);
@@ -14,7 +16,7 @@ fn all_problems_of_a_configuration_are_told_with_their_places() {
 #[test]
 fn a_bad_file_does_not_hide_a_good_one() {
     let ended = run(&["check", "config", "check/no-such-file.yml", "check/warned.yml"]);
-    assert_eq!((ended.status, ended.output.as_str()), (Some(1), "check/warned.yml: good, 1 job\n"));
+    assert_eq!((ended.status, ended.output.as_str()), (Some(1), GOOD));
     assert!(ended.errors.contains("check/no-such-file.yml: cannot read the file: "), "{}", ended.errors);
 }
 

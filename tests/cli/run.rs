@@ -78,9 +78,33 @@ fn sighup_reads_the_configuration_again() {
         agent.process.wait_http(&format!("http://{}/sd/b", agent.address())).await;
         agent.folder.replace("prometheus.yml", "scrape_config: []");
         agent.process.signal(Signal::HUP);
-        agent.process.wait_log("cfg_unknown_key").await;
+        // A line for each problem, with all that programs want of it, and a list in the API.
+        let line = "line=1 column=1 key=scrape_config code=cfg_unknown_key error=\"unknown key `scrape_config`";
+        agent.process.wait_log(line).await;
+        agent.process.wait_log("configuration refused").await;
+        let (_, body) =
+            get(&format!("http://{}/api/v1/status/runtimeinfo", agent.address())).await.expect("it answers");
+        let answer: serde_json::Value = serde_json::from_str(&body).expect("it answers in JSON");
+        let problem = &answer["data"]["reloadConfigProblems"][0];
+        assert_eq!((&problem["line"], &problem["key"]), (&1.into(), &"scrape_config".into()), "{body}");
         agent.process.wait_http(&format!("http://{}/sd/b", agent.address())).await;
         assert!(agent.process.stop().await.success());
+    });
+}
+
+#[test]
+fn a_new_file_of_jobs_is_noticed_by_its_event() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        folder.write("prometheus.yml", "scrape_config_files: ['jobs/*.yml']");
+        std::fs::create_dir(folder.path("jobs")).expect("it is new");
+        let arguments = ["--config.auto-reload", "--config.auto-reload-interval=1h"];
+        let mut process = Process::start("rosterd run", &mut command(&folder, &arguments));
+        process.wait_log("configuration in use").await;
+        process.wait_log("listening").await;
+        folder.write("jobs/new.yml", CONFIG.replace("job_name: a", "job_name: new"));
+        process.wait_log("jobs=1").await;
+        assert!(process.stop().await.success());
     });
 }
 

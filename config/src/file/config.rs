@@ -32,6 +32,15 @@ impl Config {
         self.rosterd.scrape.enabled.unwrap_or(!self.remote_write.is_empty())
     }
 
+    /// Why nothing is scraped, if nothing is.
+    pub fn why_idle(&self) -> Option<&'static str> {
+        match self.rosterd.scrape {
+            _ if self.scrapes() => None,
+            Some(false) => Some("rosterd.scrape is false"),
+            _ => Some("there is no remote_write"),
+        }
+    }
+
     /// A job by its name.
     pub fn job(&self, name: &str) -> Option<&ScrapeConfig> {
         self.scrape_configs.iter().find(|job| job.job_name() == name)
