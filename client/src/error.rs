@@ -152,9 +152,9 @@ impl ClientError {
         let source = source.into();
         match tls_error(&source) {
             Some(error) => Self::Tls { url, source: NotSecure::from(error).into() },
-            None if connecting => Self::Connect { url, source },
-            None if is_malformed(&source) => Self::Malformed { url, source },
-            None => Self::Broken { url, source },
+            None if connecting => Self::Connect { url, source: innermost(&source) },
+            None if is_malformed(&source) => Self::Malformed { url, source: innermost(&source) },
+            None => Self::Broken { url, source: innermost(&source) },
         }
     }
 
@@ -257,6 +257,11 @@ fn tls_error(error: &Cause) -> Option<&rustls::Error> {
 fn is_malformed(error: &Cause) -> bool {
     let malformed = |error: &hyper::Error| error.is_parse() || error.is_parse_too_large();
     causes(error).any(|error| error.downcast_ref().is_some_and(malformed))
+}
+
+/// What it comes down to: the layers of the library above it say no more than the error that it becomes here.
+fn innermost(error: &Cause) -> Cause {
+    causes(error).last().map(ToString::to_string).unwrap_or_default().into()
 }
 
 /// The error and what lies below it.
