@@ -107,23 +107,28 @@ impl Response {
         self.time.limit(&url, chunk).await
     }
 
-    /// Appends the body, unpacked, to `buffer`. Stops as soon as it turns out to be larger than `limit`, if there is one.
-    pub async fn read_into(&mut self, buffer: &mut Vec<u8>, limit: Option<u64>) -> Result<(), ClientError> {
+    /// The next part of a body of which `read` bytes were read, unless it turns out to be larger than `limit`, if there is one.
+    pub async fn chunk_within(&mut self, read: &mut u64, limit: Option<u64>) -> Result<Option<Bytes>, ClientError> {
         let limit = limit.unwrap_or(u64::MAX);
-        let too_large = || ClientError::TooLarge { url: shown(&self.url), limit };
-        // Known only of a body that is not packed.
+        // Announced is only a body that is not packed.
         let announced = self.inner.content_length().unwrap_or_default();
         if announced > limit {
-            return Err(too_large());
+            return Err(ClientError::TooLarge { url: shown(&self.url), limit });
         }
+        let chunk = self.chunk().await?;
+        *read += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        if *read > limit {
+            return Err(ClientError::TooLarge { url: shown(&self.url), limit });
+        }
+        Ok(chunk)
+    }
+
+    /// Appends the body, unpacked, to `buffer`. Stops as soon as it turns out to be larger than `limit`, if there is one.
+    pub async fn read_into(&mut self, buffer: &mut Vec<u8>, limit: Option<u64>) -> Result<(), ClientError> {
+        let (announced, mut read) = (self.inner.content_length().unwrap_or_default(), 0);
         // The other side does not decide how much memory is taken before it has sent anything.
         buffer.reserve(announced.min(1 << 20) as usize);
-        let mut read = 0;
-        while let Some(chunk) = self.chunk().await? {
-            read += chunk.len() as u64;
-            if read > limit {
-                return Err(ClientError::TooLarge { url: shown(&self.url), limit });
-            }
+        while let Some(chunk) = self.chunk_within(&mut read, limit).await? {
             if buffer.capacity() - buffer.len() < chunk.len() {
                 grow(buffer, chunk.len()).await;
             }

@@ -8,6 +8,7 @@ mod yaml;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::io::{self, BufReader, Read};
 
 use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Builder, Coded, Labels, Names, Priority, TargetGroup};
@@ -15,7 +16,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredA
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub use fault::JsonFault;
-pub use large::{ListHash, json_groups_if_changed};
+pub use large::{JsonList, KEPT_WHOLE, ListHash};
 pub use yaml::yaml_groups;
 
 /// The text is not a list of target groups. The cause says where, by line and column.
@@ -59,7 +60,49 @@ impl Coded for DecodeError {
 /// the others as they are. `extra` labels are added to every group and win over the group's own. The rules are those of Prometheus: keys other than `targets` and `labels` are refused, `null` stands for an empty
 /// list, map or string but not for a group, and a label name is any text that is not empty.
 pub fn json_groups(bytes: &[u8], source: &str, extra: &[(&str, &str)]) -> Result<Vec<TargetGroup>, DecodeError> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    read_json(serde_json::Deserializer::from_slice(bytes), source, extra)
+}
+
+/// The same of a text that is read piece by piece, for one that is too large to be in memory beside its groups. Fails and
+/// blocks as `text` does.
+pub fn json_groups_from(
+    text: impl Read,
+    source: &str,
+    extra: &[(&str, &str)],
+) -> io::Result<Result<Vec<TargetGroup>, DecodeError>> {
+    let mut text = Watched { text, failed: None };
+    let read = read_json_from(&mut text, source, extra);
+    text.failed.map_or(Ok(read), Err)
+}
+
+/// What fails, and is remembered: the decoder knows only that something did.
+struct Watched<R> {
+    text: R,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.text.read(into).map_err(|error| {
+            let kind = error.kind();
+            // A read that was interrupted is tried again.
+            if kind != io::ErrorKind::Interrupted {
+                self.failed = Some(error);
+            }
+            kind.into()
+        })
+    }
+}
+
+fn read_json_from(text: impl Read, source: &str, extra: &[(&str, &str)]) -> Result<Vec<TargetGroup>, DecodeError> {
+    read_json(serde_json::Deserializer::from_reader(BufReader::new(text)), source, extra)
+}
+
+fn read_json<'de>(
+    mut reader: serde_json::Deserializer<impl serde_json::de::Read<'de>>,
+    source: &str,
+    extra: &[(&str, &str)],
+) -> Result<Vec<TargetGroup>, DecodeError> {
     let mut decoder = Decoder::new(source, extra);
     let groups = List(&mut decoder).deserialize(&mut reader).map_err(|source| match decoder.reading {
         Some(index) => DecodeError::Group { index, source: source.into() },

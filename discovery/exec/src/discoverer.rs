@@ -6,8 +6,8 @@ use tracing::{debug, warn};
 
 use super::config::ExecConfig;
 use super::error::ExecError;
-use super::process::{Output, Read, Run};
-use rosterd_discovery::decode::{ListHash, json_groups_if_changed};
+use super::process::{Read, Run};
+use rosterd_discovery::decode::{JsonList, ListHash};
 use rosterd_discovery::{Error, Reading, Refresh};
 
 const COMMAND: &str = "__meta_exec_command";
@@ -26,8 +26,9 @@ impl Exec {
         Self { config, run: None, last: None }
     }
 
-    /// One run, from its start until nothing is left of it.
-    async fn output(&mut self) -> Result<Output, ExecError> {
+    /// One run, from its start until nothing is left of it. What it prints goes into the list; what it says besides is
+    /// returned.
+    async fn run(&mut self, list: &mut JsonList) -> Result<String, ExecError> {
         let command: Box<str> = self.config.program().into();
         let limit = self.config.max_output_size.bytes();
         let after = self.config.run_timeout();
@@ -36,17 +37,16 @@ impl Exec {
             Err(source) => return Err(ExecError::Start { command, source }),
         };
         let run = self.run.insert(started);
-        let read = timeout(after, run.read(limit)).await;
+        let read = timeout(after, run.read(limit, list)).await;
         let ended = if matches!(read, Ok(Ok(Read::Whole))) { run.finish().await } else { run.stop().await };
-        let output = run.take_output();
+        let stderr = run.stderr_tail();
         self.run = None;
-        let stderr = output.stderr_tail();
         match (read, ended) {
             (Err(_), _) => Err(ExecError::Timeout { command, after, stderr }),
             (Ok(Ok(Read::TooMuch)), _) => Err(ExecError::TooMuch { command, limit, stderr }),
             (Ok(Err(source)), _) | (_, Err(source)) => Err(ExecError::Read { command, source }),
             (_, Ok(status)) if !status.success() => Err(ExecError::Failed { command, status, stderr }),
-            _ => Ok(output),
+            _ => Ok(stderr),
         }
     }
 }
@@ -54,15 +54,14 @@ impl Exec {
 #[async_trait]
 impl Refresh for Exec {
     async fn refresh(&mut self) -> Result<Reading, Error> {
-        let output = self.output().await?;
+        let mut list = JsonList::new(self.last, self.config.program(), COMMAND);
+        let stderr = self.run(&mut list).await?;
         let command = self.config.program();
-        let stderr = output.stderr_tail();
         if !stderr.is_empty() {
             debug!(command, stderr, "a command succeeded and had something to say");
         }
-        let (hash, groups) = json_groups_if_changed(output.stdout, self.last, command, COMMAND)
-            .await
-            .map_err(|source| ExecError::Malformed { command: command.into(), source })?;
+        let malformed = |source| ExecError::Malformed { command: command.into(), source };
+        let (hash, groups) = list.end().await.map_err(malformed)?;
         self.last = Some(hash);
         Ok(groups.map_or(Reading::Unchanged, Reading::Everything))
     }

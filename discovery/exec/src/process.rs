@@ -4,6 +4,8 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use bytes::BytesMut;
+use rosterd_discovery::decode::JsonList;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -18,6 +20,8 @@ use super::config::ExecConfig;
 const GRACE: Duration = Duration::from_secs(2);
 /// How much of the end of standard error is kept.
 const TAIL: usize = 2048;
+/// How much of what a command prints is read at once: as much as a pipe holds.
+const PIECE: usize = 64 << 10;
 /// Where programs are looked for, unless `env` says otherwise.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -27,22 +31,8 @@ pub(super) struct Run {
     child: Child,
     stdout: ChildStdout,
     stderr: ChildStderr,
-    output: Output,
-}
-
-/// What a command printed so far.
-#[derive(Debug, Default)]
-pub(super) struct Output {
-    pub(super) stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-impl Output {
-    /// The end of standard error, for people.
-    pub(super) fn stderr_tail(&self) -> String {
-        let tail = &self.stderr[self.stderr.len().saturating_sub(TAIL)..];
-        String::from_utf8_lossy(tail).trim().to_owned()
-    }
+    /// What it said there so far, or the end of it.
+    said: Vec<u8>,
 }
 
 /// Whether everything was read.
@@ -67,20 +57,20 @@ impl Run {
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
-        Ok(Self { child, stdout, stderr, output: Output::default() })
+        Ok(Self { child, stdout, stderr, said: Vec::new() })
     }
 
     /// Reads until the command has exited and both its outputs are closed, or until it has printed more than `limit`
-    /// bytes (0 for any amount).
-    pub(super) async fn read(&mut self, limit: u64) -> io::Result<Read> {
-        let Self { child, stdout, stderr, output } = self;
+    /// bytes (0 for any amount). What it prints goes into the list.
+    pub(super) async fn read(&mut self, limit: u64, list: &mut JsonList) -> io::Result<Read> {
+        let Self { child, stdout, stderr, said } = self;
         let limit = if limit == 0 { u64::MAX } else { limit };
         let out = async {
-            let whole = read_up_to(stdout, &mut output.stdout, limit).await?;
+            let whole = read_up_to(stdout, list, limit).await?;
             if whole { Ok(()) } else { Err(Cut::TooMuch) }
         };
         let err_and_end = async {
-            read_tail(stderr, &mut output.stderr).await?;
+            read_tail(stderr, said).await?;
             Ok(exited(child).await?)
         };
         match tokio::try_join!(out, err_and_end) {
@@ -93,10 +83,10 @@ impl Run {
     /// Ends the whole process group: asks it, and kills what is left of it after a grace.
     pub(super) async fn stop(&mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::TERM);
-        let Self { child, stdout, stderr, output } = self;
+        let Self { child, stdout, stderr, said } = self;
         let ended = async {
             let mut rest = Vec::new();
-            tokio::try_join!(read_tail(stdout, &mut rest), read_tail(stderr, &mut output.stderr))?;
+            tokio::try_join!(read_tail(stdout, &mut rest), read_tail(stderr, said))?;
             exited(child).await
         };
         if let Ok(Err(error)) = timeout(GRACE, ended).await {
@@ -111,9 +101,10 @@ impl Run {
         self.child.wait().await
     }
 
-    /// What was printed; empty from now on.
-    pub(super) fn take_output(&mut self) -> Output {
-        std::mem::take(&mut self.output)
+    /// The end of standard error so far, for people.
+    pub(super) fn stderr_tail(&self) -> String {
+        let tail = &self.said[self.said.len().saturating_sub(TAIL)..];
+        String::from_utf8_lossy(tail).trim().to_owned()
     }
 
     /// Signals the process group. As long as the command is not reaped, nobody else can have its number.
@@ -162,15 +153,19 @@ impl From<io::Error> for Cut {
 }
 
 /// Reads to the end, unless there is more than `limit`. Returns whether it got to the end.
-async fn read_up_to(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>, limit: u64) -> io::Result<bool> {
+async fn read_up_to(from: &mut (impl AsyncRead + Unpin), list: &mut JsonList, limit: u64) -> io::Result<bool> {
+    let (mut read, mut buffer) = (0, BytesMut::new());
     loop {
-        if into.len() as u64 > limit {
-            return Ok(false);
-        }
-        into.reserve(8192);
-        if from.read_buf(into).await? == 0 {
+        buffer.reserve(PIECE);
+        let count = from.read_buf(&mut buffer).await?;
+        if count == 0 {
             return Ok(true);
         }
+        read += count as u64;
+        if read > limit {
+            return Ok(false);
+        }
+        list.push(buffer.split().freeze()).await;
     }
 }
 

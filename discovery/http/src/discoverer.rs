@@ -6,12 +6,15 @@ use url::Url;
 
 use super::{HttpConfig, HttpError};
 use rosterd_client::{Client, ClientError, Request, Response};
-use rosterd_discovery::decode::{ListHash, json_groups_if_changed};
+use rosterd_discovery::decode::{JsonList, ListHash};
 use rosterd_discovery::{Error, Reading, Refresh};
 
 /// The label that holds the URL that a group was read from.
 const URL_LABEL: &str = "__meta_url";
 const INTERVAL_HEADER: HeaderName = HeaderName::from_static("x-prometheus-refresh-interval-seconds");
+/// After so many replies in a row that say "not modified" the list is read in full. Many servers make an entity tag of the
+/// seconds and the size of a file: two lists may have the same.
+const MOST_UNMODIFIED: u32 = 9;
 
 pub(super) struct Http {
     client: Client,
@@ -26,8 +29,19 @@ pub(super) struct Http {
 /// What is remembered of the last list.
 struct Read {
     hash: ListHash,
-    /// What makes the server answer 304 if it has not changed.
-    conditions: HeaderMap,
+    /// The entity tag, with which the server answers 304 if the list has not changed. Never its time: a server calls every
+    /// list unchanged that is not younger, also an older one that took the place of the last.
+    tag: Option<HeaderValue>,
+    /// How often in a row it was said to be unchanged.
+    unmodified: u32,
+}
+
+impl Read {
+    /// The tag, unless it is time to see the list itself.
+    fn condition(&self) -> Option<(HeaderName, HeaderValue)> {
+        let tag = self.tag.clone().filter(|_| self.unmodified < MOST_UNMODIFIED)?;
+        Some((header::IF_NONE_MATCH, tag))
+    }
 }
 
 impl Http {
@@ -48,14 +62,19 @@ impl Http {
     }
 
     /// The reply, or `None` if the server says that the list is still the last one.
-    async fn ask(&self) -> Result<Option<Response>, Error> {
+    async fn ask(&mut self) -> Result<Option<Response>, Error> {
         let mut request = Request::get(self.url.clone());
         request.headers = self.headers.clone();
-        request.headers.extend(self.last.iter().flat_map(|last| last.conditions.clone()));
+        let condition = self.last.as_ref().and_then(Read::condition);
+        let asked_for_news = condition.is_some();
+        request.headers.extend(condition);
         let response = self.client.send(request).await?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if self.last.is_some() => return Ok(None),
+        match (response.status(), &mut self.last) {
+            (StatusCode::OK, _) => {}
+            (StatusCode::NOT_MODIFIED, Some(last)) if asked_for_news => {
+                last.unmodified += 1;
+                return Ok(None);
+            }
             _ => return Err(response.status_error().into()),
         }
         let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
@@ -70,24 +89,20 @@ impl Http {
 #[async_trait]
 impl Refresh for Http {
     async fn refresh(&mut self) -> Result<Reading, Error> {
-        let Some(response) = self.ask().await? else {
+        let Some(mut response) = self.ask().await? else {
             return Ok(Reading::Unchanged);
         };
-        let conditions = conditions(response.headers());
-        let body = response.body(self.limit).await?;
+        let tag = response.headers().get(header::ETAG).cloned();
         let last = self.last.as_ref().map(|last| last.hash);
-        let (hash, groups) = json_groups_if_changed(body, last, &self.shown, URL_LABEL)
-            .await
-            .map_err(|source| HttpError::Malformed { url: self.shown.clone(), source })?;
-        self.last = Some(Read { hash, conditions });
+        let (mut list, mut read) = (JsonList::new(last, &self.shown, URL_LABEL), 0);
+        while let Some(piece) = response.chunk_within(&mut read, self.limit).await? {
+            list.push(piece).await;
+        }
+        let malformed = |source| HttpError::Malformed { url: self.shown.clone(), source };
+        let (hash, groups) = list.end().await.map_err(malformed)?;
+        self.last = Some(Read { hash, tag, unmodified: 0 });
         Ok(groups.map_or(Reading::Unchanged, Reading::Everything))
     }
-}
-
-/// The headers with which to ask whether a reply with these headers is still current.
-fn conditions(headers: &HeaderMap) -> HeaderMap {
-    let pairs = [(header::ETAG, header::IF_NONE_MATCH), (header::LAST_MODIFIED, header::IF_MODIFIED_SINCE)];
-    pairs.into_iter().filter_map(|(from, to)| Some((to, headers.get(from)?.clone()))).collect()
 }
 
 /// Whether this is the content type of a list, which must be in UTF-8.

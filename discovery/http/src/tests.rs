@@ -91,17 +91,53 @@ fn user_and_password_of_the_url_do_not_become_labels() {
 #[test]
 fn a_list_that_did_not_change_is_not_reported_again() {
     leak_checked_live(async || {
-        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-        let first = step().without_header("if-none-match").without_header("if-modified-since");
-        let again = step().with_header("if-none-match", "\"1\"").with_header("if-modified-since", date);
+        let first = step().without_header("if-none-match");
+        let again = step().with_header("if-none-match", "\"1\"");
         let replies = [
-            first.clone().json(ONE).reply_header("etag", "\"1\"").reply_header("last-modified", date),
+            first.clone().json(ONE).reply_header("etag", "\"1\""),
             again.clone().status(304),
             // From a server that does not care about conditions, or has forgotten them.
             again.json(ONE),
             first.json("[]"),
         ];
         assert_eq!(shortly(&read(replies, "").await), ["10.0.0.1:9100", "=", "=", ""]);
+    });
+}
+
+#[test]
+fn the_age_of_a_list_is_not_asked_about() {
+    leak_checked_live(async || {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let asked = step().without_header("if-none-match").without_header("if-modified-since");
+        let tagged = step().with_header("if-none-match", "\"1\"").without_header("if-modified-since");
+        let replies = [
+            asked.clone().json(ONE).reply_header("last-modified", date),
+            // An older file took its place.
+            asked
+                .json("[]")
+                .reply_header("last-modified", "Sat, 05 Nov 1994 08:49:37 GMT")
+                .reply_header("etag", "\"1\""),
+            tagged.json(ONE).reply_header("last-modified", date),
+        ];
+        assert_eq!(shortly(&read(replies, "").await), ["10.0.0.1:9100", "", "10.0.0.1:9100"]);
+    });
+}
+
+#[test]
+fn now_and_then_a_list_is_read_in_full_whatever_its_tag_says() {
+    leak_checked_live(async || {
+        // Replaced within a second by another of its size, as nginx sees it.
+        let tagged = |step: Step| step.reply_header("etag", "\"2e7f1a61-3e\"");
+        let unmodified = || step().with_header("if-none-match", "\"2e7f1a61-3e\"").status(304);
+        let other = ONE.replace("10.0.0.1", "10.0.0.2");
+        let mut replies = vec![tagged(step().without_header("if-none-match").json(ONE))];
+        replies.extend((0..9).map(|_| unmodified()));
+        replies.push(tagged(step().without_header("if-none-match").json(other)));
+        replies.push(unmodified());
+        let mut wanted = vec!["10.0.0.1:9100"];
+        wanted.extend(["="; 9]);
+        wanted.extend(["10.0.0.2:9100", "="]);
+        assert_eq!(shortly(&read(replies, "").await), wanted);
     });
 }
 
