@@ -29,6 +29,17 @@ pub enum AgentError {
         /// What the panic said.
         message: String,
     },
+    /// A configuration that was read again would remove every job, and nobody has confirmed that.
+    #[error(
+        "{} has no jobs any more, and {jobs} would go: if that is meant, reload it once more as it is, or start with --config.allow-empty",
+        path.display()
+    )]
+    NoJobs {
+        /// The main file.
+        path: PathBuf,
+        /// How many there are.
+        jobs: usize,
+    },
     /// Two mechanisms have one name.
     #[error("cannot list the mechanisms")]
     Mechanisms(#[from] RegistryError),
@@ -86,6 +97,7 @@ impl Coded for AgentError {
         match self {
             Self::Config { source, .. } => source.code(),
             Self::ConfigPanicked { .. } => "agent_config_panicked",
+            Self::NoJobs { .. } => "agent_no_jobs",
             Self::Mechanisms(_) => "agent_mechanisms",
             Self::Discovery(source) => source.code(),
             Self::Metrics { .. } => "agent_metrics",

@@ -5,6 +5,7 @@ pub(crate) mod jobs; // the configuration's jobs to the roster's; pure
 mod load; // reads the configuration
 mod metrics;
 mod reload; // when to read the configuration again
+mod second_look; // whether one without jobs is meant; pure
 mod wiring; // start, run, shut down
 
 pub use error::AgentError;

@@ -20,8 +20,10 @@ pub struct Reloads {
 pub(super) enum Wish {
     /// Somebody asked and waits for the answer.
     Asked(ReloadRequest),
-    /// A file changed, or it is time to look whether one did.
-    Look,
+    /// A file changed.
+    Changed,
+    /// Nothing happened for the interval: time to look whether a file changed unnoticed.
+    Due,
 }
 
 #[derive(Debug)]
@@ -57,12 +59,12 @@ impl Reloads {
         tokio::select! {
             biased;
             wish = asked(&mut self.requests) => wish,
-            () = changed => Wish::Look,
+            () = changed => Wish::Changed,
             () = tokio::time::sleep(files.interval) => {
                 if let Some(watcher) = &mut files.watcher {
                     watcher.rearm().await;
                 }
-                Wish::Look
+                Wish::Due
             }
         }
     }

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::load::Loader;
 use super::metrics::Metrics;
 use super::reload::{Reloads, Wish};
+use super::second_look::{Cause, SecondLook};
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
 use crate::publish::Publications;
@@ -46,6 +47,8 @@ pub struct Options {
     pub storage_path: Option<PathBuf>,
     /// `--config.auto-reload`: how often to look at the files besides their events; `None` never looks.
     pub auto_reload: Option<Duration>,
+    /// `--config.allow-empty`: a reload may remove every job without being asked for twice.
+    pub allow_empty: bool,
     /// `--enable-exec-sd`.
     pub allow_exec: bool,
     /// The machine, with the environment.
@@ -86,6 +89,9 @@ pub struct Agent {
     outputs: watch::Sender<Option<Arc<DesiredSet<Output>>>>,
     view: watch::Sender<Arc<ConfigView>>,
     checksum: u64,
+    /// How many jobs there are.
+    jobs: usize,
+    second_look: SecondLook,
     refused: Option<u64>,
     reloads: Reloads,
     reload_requests: mpsc::Sender<ReloadRequest>,
@@ -208,6 +214,8 @@ impl Agent {
             outputs,
             view,
             checksum: 0,
+            jobs: 0,
+            second_look: SecondLook::default(),
             refused: None,
             reloads,
             reload_requests,
@@ -295,20 +303,25 @@ impl Agent {
     async fn fulfil(&mut self, wish: Wish) {
         match wish {
             Wish::Asked(answer) => {
-                let result = self.reload(true).await;
+                let result = self.reload(Cause::Asked).await;
                 // Whoever asked may have gone away.
                 answer.send(result).ok();
             }
             // The result is in the log, the metrics and the API.
-            Wish::Look => drop(self.reload(false).await),
+            Wish::Changed => drop(self.reload(Cause::Changed).await),
+            Wish::Due => drop(self.reload(Cause::Due).await),
         }
     }
 
-    /// Reads the configuration and takes it into use if it is good, and new or `forced`.
-    async fn reload(&mut self, forced: bool) -> Result<(), Refused> {
+    /// Reads the configuration and takes it into use if it is good, and new or asked for.
+    async fn reload(&mut self, cause: Cause) -> Result<(), Refused> {
+        let forced = cause == Cause::Asked;
         match self.loader.load().await {
             Ok(loaded) if !forced && loaded.checksum == self.checksum && self.refused.is_none() => Ok(()),
             Ok(loaded) => {
+                if let Err(error) = self.check_jobs(&loaded, cause) {
+                    return Err(self.refuse(&error, forced));
+                }
                 info!(file = %self.options.config_file.display(), "configuration changed, taking it into use");
                 match self.prepare(loaded).await {
                     Ok((loaded, clients)) => {
@@ -319,6 +332,19 @@ impl Agent {
                 }
             }
             Err(error) => Err(self.refuse(&error, forced)),
+        }
+    }
+
+    /// Fails when every job would go and nobody has confirmed that.
+    fn check_jobs(&mut self, loaded: &Loaded, cause: Cause) -> Result<(), AgentError> {
+        let jobs = self.jobs;
+        if !loaded.config.scrape_configs.is_empty() || jobs == 0 || self.options.allow_empty {
+            self.second_look.forget();
+            return Ok(());
+        }
+        match self.second_look.confirms(loaded.checksum, cause) {
+            true => Ok(()),
+            false => Err(AgentError::NoJobs { path: self.options.config_file.clone(), jobs }),
         }
     }
 
@@ -376,6 +402,7 @@ impl Agent {
         let watched: Vec<_> = loaded.files.iter().cloned().chain(patterns).collect();
         self.reloads.watch(&watched).await;
         self.checksum = loaded.checksum;
+        self.jobs = config.scrape_configs.len();
         self.refused = None;
         self.metrics.loaded();
         self.view.send_replace(Arc::new(ConfigView {

@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// How often --config.auto-reload looks at the files, besides being told of changes by the system
     #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     auto_reload_interval: Duration,
+    /// Let a reload remove every job at once, instead of when it is asked for twice
+    #[arg(long = "config.allow-empty")]
+    allow_empty: bool,
     /// The folder of what outlives the process; empty for nothing
     #[arg(long = "storage.path", value_name = "DIR", default_value = "data/", value_parser = path)]
     storage_path: PathBuf,
@@ -88,6 +91,7 @@ impl Args {
             rosterd_config_file: self.config.rosterd_config_file,
             storage_path: Some(self.storage_path).filter(|path| !path.as_os_str().is_empty()),
             auto_reload: self.auto_reload.then_some(self.auto_reload_interval),
+            allow_empty: self.allow_empty,
             allow_exec: self.config.enable_exec_sd,
             system: system(),
             mechanisms: Registry::linked()?,

@@ -60,6 +60,7 @@ async fn agent(folder: &Folder, names: &[&str], shutdown_timeout: Duration) -> A
         rosterd_config_file: None,
         storage_path: Some(folder.path("data")),
         auto_reload: None,
+        allow_empty: false,
         allow_exec: false,
         system: System::new("host", rosterd_client::Environment::default()),
         mechanisms: Registry::new([Mechanism::of::<Deaf>()], []).unwrap(),
@@ -146,11 +147,11 @@ fn a_panic_while_a_configuration_is_checked_refuses_it() {
         let mut agent = agent(&folder, &["x"], Duration::from_millis(100)).await;
         wait_running(&agent, 1).await;
         folder.replace("prometheus.yml", config(&["bad"]));
-        let report = agent.reload(true).await.expect_err("it panics").report;
+        let report = agent.reload(Cause::Asked).await.expect_err("it panics").report;
         assert_eq!(report.code, "agent_config_panicked");
         assert!(report.message.contains("a bad name"), "{report}");
         folder.replace("prometheus.yml", config(&["x", "y"]));
-        agent.reload(true).await.expect("it is good");
+        agent.reload(Cause::Asked).await.expect("it is good");
         wait_running(&agent, 2).await;
         assert!(!agent.shutdown().await.is_empty(), "they do not listen");
     });
