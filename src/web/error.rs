@@ -32,6 +32,15 @@ pub enum Error {
         /// All that is wrong with it.
         source: Problems,
     },
+    /// The file of a running server says nothing any more, and had users before.
+    #[error(
+        "{} says nothing any more: it goes on as before, with its users; write `basic_auth_users: {{}}` to let everybody in",
+        path.display()
+    )]
+    Blank {
+        /// The file.
+        path: PathBuf,
+    },
     /// TLS was added to or removed from the file of a running server.
     #[error("{} turns TLS {}, which takes a restart", path.display(), if *on { "on" } else { "off" })]
     Switched {
@@ -62,6 +71,7 @@ impl Coded for Error {
             Self::Unreadable { .. } => "web_config_unreadable",
             Self::Malformed { .. } => "web_config_malformed",
             Self::Invalid { .. } => "web_config_invalid",
+            Self::Blank { .. } => "web_config_blank",
             Self::Switched { .. } => "web_config_needs_restart",
             Self::Address { .. } => "web_address_invalid",
             Self::Listen { .. } => "web_address_taken",

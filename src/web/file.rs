@@ -36,6 +36,8 @@ pub struct Loaded {
     pub(super) rate: Option<Arc<Bucket>>,
     /// The files that it names.
     pub(super) files: Vec<PathBuf>,
+    /// Whether there is nothing in it, as in a file that is being written.
+    pub(super) is_blank: bool,
 }
 
 impl Loaded {
@@ -67,6 +69,7 @@ pub fn load(path: &Path) -> Result<Loaded, Error> {
 fn parse(document: Value<'_>, base: &Path) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut root = Section::new("", Some(document), &mut problems);
+    let is_blank = root.is_empty();
     let tls = Tls::read(root.value("tls_server_config"), base, &mut problems);
     let (http2, headers) = http_server(root.value("http_server_config"), &mut problems);
     let users = basic_auth_users(root.value("basic_auth_users"), &mut problems);
@@ -77,7 +80,7 @@ fn parse(document: Value<'_>, base: &Path) -> Result<Loaded, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Loaded { tls, http2, headers, users, rate: rate.map(Arc::new), files })
+    Ok(Loaded { tls, http2, headers, users, rate: rate.map(Arc::new), files, is_blank })
 }
 
 fn http_server(value: Option<Value<'_>>, problems: &mut Vec<Problem>) -> (bool, HeaderMap) {

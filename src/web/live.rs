@@ -85,6 +85,10 @@ impl Live {
 
     fn read(&self, before: &Loaded) -> Result<Loaded, Error> {
         let mut loaded = load(&self.path)?;
+        // Most likely somebody is writing it: for a moment nobody would have to say who he is.
+        if loaded.is_blank && !before.users.is_empty() {
+            return Err(Error::Blank { path: self.path.clone() });
+        }
         if loaded.has_tls() != before.has_tls() {
             return Err(Error::Switched { path: self.path.clone(), on: loaded.has_tls() });
         }
@@ -162,6 +166,26 @@ mod tests {
         let third = live.current();
         assert!(!third.http2);
         assert!(Arc::ptr_eq(second.rate.as_ref().unwrap(), third.rate.as_ref().unwrap()), "the count goes on");
+    }
+
+    #[test]
+    fn once_there_were_users_a_file_that_says_nothing_lets_nobody_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        let users = format!("basic_auth_users: {{alice: {}}}", bcrypt::hash("s3cret", 4).unwrap());
+        std::fs::write(&path, &users).unwrap();
+        let live = Live::open(&path).unwrap();
+        let first = live.current();
+        for blank in ["", "\n \n", "# later\n", "---\n", "{}", "null"] {
+            std::fs::write(&path, blank).unwrap();
+            assert!(Arc::ptr_eq(&first, &live.current()), "{blank:?}");
+        }
+        std::fs::write(&path, users.replace("alice", "bob")).unwrap();
+        assert!(!Arc::ptr_eq(&first, &live.current()) && !live.current().users.is_empty());
+        for open in ["basic_auth_users: {}", ""] {
+            std::fs::write(&path, open).unwrap();
+            assert!(live.current().users.is_empty(), "{open:?}");
+        }
     }
 
     #[test]
