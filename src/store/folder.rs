@@ -10,8 +10,9 @@ use super::{EmbeddedBlocks, EmbeddedLedger, StoreError};
 /// Opens the stores in a folder that belongs to this agent alone, and is made if need be. The folder is free for others
 /// when the last clone of both is dropped.
 ///
-/// Fails when another process uses the folder, when it was written by a newer rosterd, and when the system refuses. A
-/// damaged file is moved aside: groups are discovered again, and operations decided again.
+/// Fails when another process uses the folder, and when it was written by a newer rosterd. A damaged file is moved aside:
+/// groups are discovered again, and operations decided again. A disk that is full or cannot be written is told, and each use
+/// of a store tries again: until then it fails.
 pub async fn open_folder(folder: &Path) -> Result<(EmbeddedBlocks, EmbeddedLedger), StoreError> {
     open_with(folder, open_file).await
 }
@@ -19,7 +20,7 @@ pub async fn open_folder(folder: &Path) -> Result<(EmbeddedBlocks, EmbeddedLedge
 pub(super) async fn open_with(folder: &Path, opener: Opener) -> Result<(EmbeddedBlocks, EmbeddedLedger), StoreError> {
     let folder = folder.to_path_buf();
     blocking(move || {
-        let lock = Lock::take(&folder)?;
+        let lock = Lock::of(&folder);
         Ok((EmbeddedBlocks::open(&lock, opener)?, EmbeddedLedger::open(&lock, opener)?))
     })
     .await

@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use redb::backends::FileBackend;
@@ -23,22 +23,39 @@ const CACHE: usize = 8 * 1024 * 1024;
 /// Nobody but the agent has to read what was discovered.
 const MODE: u32 = 0o600;
 
-/// A folder that belongs to this process as long as a clone of this lives.
+/// A folder that belongs to this process from when it is taken, as long as a clone of this lives.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Lock {
-    folder: PathBuf,
-    _file: Arc<File>,
+pub(in crate::store) struct Lock(Arc<Folder>);
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// The locked file; `None` until it could be had.
+    file: Mutex<Option<File>>,
 }
 
 impl Lock {
-    /// Makes the folder if need be, and locks it.
-    pub(in crate::store) fn take(folder: &Path) -> Result<Self, StoreError> {
+    /// The lock of a folder, not taken yet.
+    pub(in crate::store) fn of(folder: &Path) -> Self {
+        Self(Arc::new(Folder { path: folder.to_path_buf(), file: Mutex::new(None) }))
+    }
+
+    /// Makes the folder if need be, and locks it, if that is not done.
+    fn take(&self) -> Result<(), StoreError> {
+        let mut held = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_some() {
+            return Ok(());
+        }
+        let folder = &self.0.path;
         std::fs::create_dir_all(folder).map_err(|source| io_error(folder, source))?;
         let path = folder.join("roster.lock");
         let file = File::options().create(true).truncate(false).write(true).mode(MODE).open(&path);
         let file = file.map_err(|source| io_error(&path, source))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_path_buf(), _file: Arc::new(file) }),
+            Ok(()) => {
+                *held = Some(file);
+                Ok(())
+            }
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
             Err(TryLockError::Error(source)) => Err(io_error(path, source)),
         }
@@ -51,17 +68,18 @@ pub(super) struct DatabaseFile {
     pub(super) path: PathBuf,
     format: &'static Format,
     opener: Opener,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl DatabaseFile {
     pub(super) fn new(lock: &Lock, format: &'static Format, opener: Opener) -> Self {
-        Self { path: lock.folder.join(format.file), format, opener, _lock: lock.clone() }
+        Self { path: lock.0.path.join(format.file), format, opener, lock: lock.clone() }
     }
 
     /// Opens the database at start. A damaged one is moved aside, and an empty one takes its place: a store that refuses
     /// to open would keep the whole agent down.
     pub(super) fn open_or_replace(&self) -> Result<redb::Database, StoreError> {
+        self.lock.take()?;
         let damage = match self.try_open(true) {
             Err(fault) if fault.is_damage() => fault.at(&self.path),
             result => return result.map_err(|fault| fault.at(&self.path)),
@@ -77,6 +95,7 @@ impl DatabaseFile {
 
     /// Opens the database again after a failure.
     pub(super) fn open(&self) -> Result<redb::Database, StoreError> {
+        self.lock.take()?;
         self.try_open(false).map_err(|fault| fault.at(&self.path))
     }
 

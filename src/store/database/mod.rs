@@ -10,7 +10,9 @@ pub(super) mod tests;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
+use rosterd_model::{Coded, Report};
 use rosterd_tasks::blocking;
+use tracing::error;
 
 use super::StoreError;
 use fault::caught;
@@ -28,16 +30,34 @@ struct Inner {
     file: file::DatabaseFile,
     /// Held by whoever writes.
     writing: Mutex<()>,
-    /// `None` after a failure, until the next use.
-    opened: RwLock<Option<redb::Database>>,
+    opened: RwLock<Opened>,
+}
+
+/// Whether the database can be used.
+#[derive(Debug)]
+enum Opened {
+    /// It could not be opened yet: what is there may be the beginning of a file.
+    Never,
+    /// It failed, and has to be opened again.
+    Failed,
+    Open(redb::Database),
 }
 
 impl Database {
-    /// Opens the database of this name in the locked folder, which stays locked as long as the database lives.
+    /// Opens the database of this name in the folder, which is locked as long as the database lives. A disk that is full or
+    /// cannot be written is told, and every use tries again.
     pub(super) fn open(lock: &Lock, format: &'static Format, opener: Opener) -> Result<Self, StoreError> {
         let file = file::DatabaseFile::new(lock, format, opener);
-        let opened = RwLock::new(Some(file.open_or_replace()?));
-        Ok(Self(Arc::new(Inner { file, writing: Mutex::new(()), opened })))
+        let opened = match file.open_or_replace() {
+            Ok(database) => Opened::Open(database),
+            Err(error @ (StoreError::Full { .. } | StoreError::Io { .. })) => {
+                let (report, code, file) = (Report::of(&error), error.code(), format.file);
+                error!(error = %report, code, file, "cannot open the store, going on from memory and trying again");
+                Opened::Never
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self(Arc::new(Inner { file, writing: Mutex::new(()), opened: RwLock::new(opened) })))
     }
 
     /// Reads what is there at one moment.
@@ -86,23 +106,26 @@ impl Inner {
     fn with_open<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, StoreError> {
         let result = loop {
             let database = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(database) = &*database {
+            if let Opened::Open(database) = &*database {
                 break caught(|| work(database));
             }
             drop(database);
             self.reopen()?;
         };
         if result.as_ref().is_err_and(Fault::needs_reopening) {
-            *self.opened.write().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Opened::Failed;
         }
         result.map_err(|fault| fault.at(&self.file.path))
     }
 
     fn reopen(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        if opened.is_none() {
-            *opened = Some(self.file.open()?);
-        }
+        let database = match &*opened {
+            Opened::Open(_) => return Ok(()),
+            Opened::Never => self.file.open_or_replace()?,
+            Opened::Failed => self.file.open()?,
+        };
+        *opened = Opened::Open(database);
         Ok(())
     }
 }

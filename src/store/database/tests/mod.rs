@@ -12,9 +12,11 @@ use rosterd_testkit::leak_checked_live;
 use super::format::Step;
 use super::*;
 use crate::store::blocks::tests::{self as blocks, block, put};
+use crate::store::folder::open_with;
 use crate::store::ledger::tests::{self as ledger, transaction, worker};
 use crate::store::ledger::{Ledger, Picture, Write};
 use crate::store::tests::block_on;
+use crate::store::tests::disk::open_on_disk;
 use crate::store::{Blocks, open_folder};
 
 #[test]
@@ -47,6 +49,34 @@ fn nobody_else_may_read_the_files() {
         }
         names.sort();
         assert_eq!(names, ["ledger.redb", "roster.lock", "roster.redb"]);
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_had_at_the_start_is_taken_into_use_once_it_can() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let full = folder.path().join("full");
+        fs::write(&full, "").unwrap();
+        let no_folder = folder.path().join("file");
+        fs::write(&no_folder, "").unwrap();
+        for (path, open, obstacle, code) in [
+            (folder.path(), open_on_disk as Opener, &full, "store_disk_full"),
+            (&no_folder.join("data"), open_file, &no_folder, "store_io"),
+        ] {
+            let (store, decided) = open_with(path, open).await.unwrap();
+            let write = || store.apply(vec![put("p", vec![block(1, "x")])]);
+            assert_eq!(store.providers().await.expect_err("it is not there").code(), code);
+            assert_eq!(write().await.expect_err("it is not there").code(), code);
+            fs::remove_file(obstacle).unwrap();
+            write().await.unwrap();
+            decided.apply(transaction(vec![Write::PutWorker(worker("w", Some(1)))])).await.unwrap();
+            assert_eq!(open_with(path, open).await.expect_err("it is taken").code(), "store_in_use");
+            drop((store, decided));
+            let (store, decided) = open_with(path, open).await.unwrap();
+            assert_eq!(store.providers().await.unwrap(), ["p"]);
+            assert_eq!(ledger::content(&decided).await.workers.len(), 1);
+        }
     });
 }
 
