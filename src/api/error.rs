@@ -3,6 +3,8 @@
 use rosterd_model::selector::SelectorError;
 use rosterd_model::{Coded, Priority, Retry};
 
+use super::sd::RosterError;
+
 /// What can be wrong with a request itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -29,6 +31,15 @@ pub enum Error {
         name: &'static str,
         /// Why.
         source: SelectorError,
+    },
+    /// A parameter of the query names a job that there is not. As in Prometheus this is a mistake of the request, while a
+    /// list of such a job is not found.
+    #[error("invalid parameter {name:?}")]
+    NoSuchJob {
+        /// Its name.
+        name: &'static str,
+        /// Which job, and which may have been meant.
+        source: RosterError,
     },
     /// A parameter of the query is missing.
     #[error("the parameter {name} is missing: {expected}")]
@@ -65,7 +76,10 @@ pub enum Error {
 impl Coded for Error {
     fn code(&self) -> &'static str {
         match self {
-            Self::BadParameter { .. } | Self::NotANumber { .. } | Self::InvalidParameter { .. } => "web_bad_parameter",
+            Self::BadParameter { .. }
+            | Self::NotANumber { .. }
+            | Self::InvalidParameter { .. }
+            | Self::NoSuchJob { .. } => "web_bad_parameter",
             Self::MissingParameter { .. } => "web_missing_parameter",
             Self::LifecycleDisabled => "web_lifecycle_disabled",
             Self::NotFound { .. } => "web_not_found",

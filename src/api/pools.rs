@@ -15,7 +15,7 @@ use super::State;
 use super::envelope::success;
 use super::missing::{Causes, MissingSource};
 use super::query::Query;
-use super::sd::{RosterError, unknown_job};
+use super::sd::unknown_job;
 use crate::problem::Problem;
 use crate::roster::view::JobView;
 
@@ -56,6 +56,7 @@ pub(super) async fn relabel_steps(Extract(state): Extract<Arc<State>>, uri: Uri)
         expected,
     })?;
     let view = state.roster.view();
-    let job = view.job(pool).ok_or_else(|| -> RosterError { unknown_job(&view, pool) })?;
+    let unknown = || Error::NoSuchJob { name: "scrapePool", source: unknown_job(&view, pool) };
+    let job = view.job(pool).ok_or_else(unknown)?;
     Ok(success(RelabelSteps { steps: job.spec().rules.explain(&labels) }))
 }
