@@ -49,12 +49,12 @@ impl Context {
     /// A read failed as a whole, and the discoverer goes on; `retry_in` says when it tries again, if it knows. What is known
     /// stays. Sources that could not be read beside others that could are said with [`Updates`](crate::Updates) instead.
     pub fn failed(&self, error: &Error, retry_in: Option<Duration>) {
-        let (code, provider) = (error.code(), &*self.provider);
+        let (code, provider, jobs) = (error.code(), &*self.provider, &*self.status.jobs());
         let retry = retry_in.map(tracing::field::debug);
         if self.status.get().targets > 0 {
-            warn!(%error, code, provider, retry_in = retry, "refresh failed, keeping stale targets");
+            warn!(%error, code, provider, jobs, retry_in = retry, "refresh failed, keeping stale targets");
         } else {
-            warn!(%error, code, provider, retry_in = retry, "refresh failed");
+            warn!(%error, code, provider, jobs, retry_in = retry, "refresh failed");
         }
         self.metrics.refresh_failures.inc();
         self.status.failed(error.report(), at(retry_in));

@@ -73,14 +73,34 @@ impl Status {
     }
 }
 
-/// A shared [`Status`]. Cloning shares it.
+/// A shared [`Status`], and the jobs that use the provider. Cloning shares it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct StatusHandle(Arc<Mutex<Status>>);
+pub(crate) struct StatusHandle {
+    status: Arc<Mutex<Status>>,
+    jobs: Arc<Mutex<Arc<str>>>,
+}
+
+/// How many of the jobs that use a provider are named for people.
+const NAMED: usize = 3;
 
 impl StatusHandle {
+    /// These jobs use the provider from now on.
+    pub(crate) fn used_by(&self, jobs: &[Arc<str>]) {
+        let mut names = jobs.iter().take(NAMED).map(|job| &**job).collect::<Vec<_>>().join(", ");
+        if let Some(more) = jobs.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            names.push_str(&format!(" and {more} more"));
+        }
+        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = names.into();
+    }
+
+    /// The jobs that use the provider, for people: the key tells a person nothing.
+    pub(crate) fn jobs(&self) -> Arc<str> {
+        Arc::clone(&self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The state as it is now.
     pub(crate) fn get(&self) -> Status {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A read failed as a whole.
@@ -93,10 +113,29 @@ impl StatusHandle {
 
     /// Changes the state.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
-        let mut status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut status);
         if status.presence != Presence::Unsynced {
             status.presence = if status.is_failing() { Presence::Stale } else { Presence::Synced };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_jobs_the_first_are_named() {
+        let handle = StatusHandle::default();
+        for (jobs, names) in [
+            (&["a"][..], "a"),
+            (&["a", "b", "c"], "a, b, c"),
+            (&["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
+            (&[], ""),
+        ] {
+            handle.used_by(&jobs.iter().map(|job| Arc::from(*job)).collect::<Vec<_>>());
+            assert_eq!(&*handle.jobs(), names);
         }
     }
 }

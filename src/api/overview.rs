@@ -118,7 +118,7 @@ fn state(job: &JobView) -> String {
     };
     let missing: Vec<_> = job.missing().iter().filter(|missing| missing.overdue).map(Missing::to_string).collect();
     if job.servable().is_ok() && !missing.is_empty() {
-        words.push_str(&format!(", without {}, which has never reported", missing.join(", ")));
+        words.push_str(&format!("; incomplete: {}", missing.join("; ")));
     }
     if held > 0 {
         let targets = if held == 1 { "target is" } else { "targets are" };

@@ -124,15 +124,19 @@ fn select(state: &State, view: &RosterView, job: Option<&str>) -> Result<Vec<Arc
 }
 
 fn not_servable(state: &State, error: NotServable) -> Problem {
-    let missing = match &error {
-        NotServable::Unsynced { missing, .. } => missing.clone(),
+    let (job, mut missing) = match error {
+        NotServable::Unsynced { job, missing } => (job, missing),
         NotServable::TargetLimit { .. } => return error.into(),
     };
+    let causes = Causes::of(state);
+    for missing in &mut missing {
+        missing.report = missing.report.take().or_else(|| causes.get(&missing.provider));
+    }
     let mut unsynced: Vec<_> = missing.iter().map(|missing| missing.provider.as_str().to_owned()).collect();
     unsynced.dedup();
-    let missing: Vec<_> =
-        Causes::of(state).explain(&missing).iter().filter_map(|it| serde_json::to_value(it).ok()).collect();
-    Problem::from(error).with("unsynced", unsynced).with("missing", missing).with_header(RETRY_AFTER, "5")
+    let members: Vec<_> = causes.explain(&missing).iter().filter_map(|it| serde_json::to_value(it).ok()).collect();
+    let problem = Problem::from(NotServable::Unsynced { job, missing });
+    problem.with("unsynced", unsynced).with("missing", members).with_header(RETRY_AFTER, "5")
 }
 
 /// Equal for equal lists, also after a restart.

@@ -413,6 +413,8 @@ fn what_is_missing_for_long_is_named_beside_the_rest() {
             (&missing["provider"], &missing["source"], &missing["overdue"], &missing["error"]["code"]),
             (&json!("dns/2"), &json!("b, c"), &json!(false), &json!("sd_unreachable"))
         );
+        let told = "the targets of job \"two\" are not known yet: b, c of dns/2 could not be read: cannot reach <dns>";
+        assert!(body["detail"].as_str().unwrap().starts_with(told), "{body}");
         // The end of grace is made by another one.
         let jobs = || vec![job("one", "static/1", DROP_B), job("two", "dns/2", "[]")];
         face.handle.set_jobs(jobs(), Duration::ZERO).await;
@@ -432,7 +434,7 @@ fn what_is_missing_for_long_is_named_beside_the_rest() {
         let ready = face.get("/-/ready").await.text().await.unwrap();
         assert!(ready.contains("dns/2 (b, c) of two has not reported yet: cannot reach <dns>"), "{ready}");
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("synced, without dns/2 b, c, which has never reported"), "{page}");
+        assert!(page.contains("synced; incomplete: b, c of dns/2 could not be read: cannot reach"), "{page}");
         face.stop().await;
     });
 }
@@ -451,6 +453,8 @@ fn a_job_of_which_nothing_is_known_stays_away_and_the_cause_is_told() {
             (&body["missing"][0]["overdue"], &body["missing"][0]["error"]["code"]),
             (&json!(true), &json!("sd_unreachable"))
         );
+        let told = "the targets of job \"two\" are not known yet: dns/2 has not reported: cannot reach <dns>";
+        assert!(body["detail"].as_str().unwrap().starts_with(told), "{body}");
         let ready = face.get("/-/ready").await.text().await.unwrap();
         assert!(ready.contains("dns/2 of two has not reported yet: cannot reach <dns>"), "{ready}");
         face.stop().await;

@@ -118,11 +118,16 @@ pub struct Missing {
     pub report: Option<Report>,
 }
 
+/// Says what is missing, and why where that is known.
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.source {
-            None => write!(f, "{}", self.provider),
-            Some(source) => write!(f, "{} {source}", self.provider),
+            None => write!(f, "{} has not reported", self.provider)?,
+            Some(source) => write!(f, "{source} of {} could not be read", self.provider)?,
+        }
+        match &self.report {
+            None => Ok(()),
+            Some(report) => write!(f, ": {report}"),
         }
     }
 }

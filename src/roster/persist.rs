@@ -244,7 +244,8 @@ fn put_together(key: ProviderKey, stored: Vec<store::Block>, waiting: Waiting) -
     let newer = waiting.blocks.into_iter().filter_map(|(id, block)| Some((id, block?)));
     blocks.extend(newer);
     let targets: usize = blocks.values().map(|block| block.len()).sum();
-    info!(provider = key.as_str(), targets, "restored what the provider reported before");
+    let jobs = head.jobs.iter().map(|job| &**job).collect::<Vec<_>>().join(", ");
+    info!(provider = key.as_str(), jobs, targets, "restored what the provider reported before");
     Some(Stored { key, head, blocks })
 }
 

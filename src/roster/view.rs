@@ -30,7 +30,7 @@ pub enum Knowledge {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotServable {
     /// Nothing is known of some of its providers or sources yet.
-    #[error("the targets of job {job:?} are not known yet: {} has not reported", list(.missing))]
+    #[error("the targets of job {job:?} are not known yet: {}", list(.missing))]
     Unsynced {
         /// The job.
         job: Arc<str>,
@@ -49,8 +49,15 @@ pub enum NotServable {
     },
 }
 
+/// How much of what is missing an error tells one by one.
+const TOLD: usize = 5;
+
 fn list(missing: &[Missing]) -> String {
-    missing.iter().map(Missing::to_string).collect::<Vec<_>>().join(", ")
+    let told = missing.iter().take(TOLD).map(Missing::to_string).collect::<Vec<_>>().join("; ");
+    match missing.len().saturating_sub(TOLD) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
+    }
 }
 
 impl Coded for NotServable {

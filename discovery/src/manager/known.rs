@@ -101,6 +101,16 @@ impl Known {
         news
     }
 
+    /// Whether a source has groups with targets.
+    pub(super) fn has(&self, source: SourceId) -> bool {
+        self.sources.contains_key(&source)
+    }
+
+    /// The sources that have groups with targets.
+    pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
+        self.sources.keys().copied()
+    }
+
     /// How many groups with targets there are.
     pub(super) fn groups(&self) -> usize {
         self.tally.groups

@@ -101,6 +101,11 @@ impl Memory {
             self.known = Known::default();
         }
         first
+    /// Whether a source has targets.
+    pub(super) fn has_targets_of(&self, source: &str) -> bool {
+        self.known.has(SourceId::of(source))
+    }
+
     }
 
     /// Sources that are named with what they have are unread no more.

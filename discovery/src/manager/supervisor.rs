@@ -144,10 +144,12 @@ impl Manager {
         self.stopping.extend(plan.stop.iter().filter_map(|key| self.running.remove_entry(key)));
         let (started, stopped) = (plan.start.len(), self.stopping.len());
         let applied = Applied { started, stopped, stragglers: self.stopped(deadline).await };
+        let users = users(&plan.jobs);
         for (key, config) in plan.start {
-            self.start(key, config);
+            let jobs = users.get(&key).map_or(&[][..], Vec::as_slice);
+            self.start(key, config, jobs);
         }
-        self.list(&plan.jobs);
+        self.list(&users);
         self.metrics.providers.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
         applied
     }
@@ -166,34 +168,32 @@ impl Manager {
         self.directory.clone()
     }
 
-    fn list(&self, jobs: &BTreeMap<Arc<str>, Vec<ProviderKey>>) {
-        let mut users: BTreeMap<&ProviderKey, Vec<Arc<str>>> = BTreeMap::new();
-        for (job, keys) in jobs {
-            keys.iter().for_each(|key| users.entry(key).or_default().push(Arc::clone(job)));
-        }
-        let listed = self.running.iter().map(|(key, running)| Listed {
-            key: key.clone(),
-            jobs: users.remove(key).unwrap_or_default(),
-            status: running.status.clone(),
+    fn list(&self, users: &BTreeMap<ProviderKey, Vec<Arc<str>>>) {
+        let listed = self.running.iter().map(|(key, running)| {
+            let (jobs, status) = (users.get(key).cloned().unwrap_or_default(), running.status.clone());
+            status.used_by(&jobs);
+            Listed { key: key.clone(), jobs, status }
         });
         *self.directory.0.lock().unwrap_or_else(PoisonError::into_inner) = listed.collect();
     }
 
-    fn start(&mut self, key: ProviderKey, config: Arc<dyn AnyConfig>) {
+    fn start(&mut self, key: ProviderKey, config: Arc<dyn AnyConfig>, jobs: &[Arc<str>]) {
+        let status = StatusHandle::default();
+        status.used_by(jobs);
         let provider = Provider {
             key: key.clone(),
             config: Arc::clone(&config),
             tools: self.equipment.of(config.mechanism()),
             machine: self.equipment.system().machine(),
             metrics: self.metrics.provider(config.mechanism(), key.as_str()),
-            status: StatusHandle::default(),
+            status,
             stopper: Stopper::under(&self.supervision),
             sink: self.sink.clone(),
             build: self.supervision.guard("build"),
             memory: Memory::default(),
         };
         let running = Running { config, stopper: provider.stopper.clone(), status: provider.status.clone() };
-        info!(provider = key.as_str(), "provider started");
+        info!(provider = key.as_str(), jobs = &*running.status.jobs(), "provider started");
         // One that begins again knows nothing, and tells the whole picture first.
         running.stopper.spawn_restarting(("provider", key.as_str()), move || provider.clone().run());
         self.running.insert(key, running);
@@ -204,12 +204,26 @@ impl Manager {
         let late = join_all(self.stopping.iter().map(|(_, running)| running.stopper.stop_by(deadline))).await;
         for ((key, running), late) in self.stopping.drain(..).zip(&late) {
             for name in late {
-                warn!(provider = key.as_str(), task = &**name, "task did not end in time and was aborted");
+                warn!(
+                    provider = key.as_str(),
+                    jobs = &*running.status.jobs(),
+                    task = &**name,
+                    "task did not end in time and was aborted"
+                );
             }
             self.metrics.stragglers.inc_by(late.len() as u64);
             self.metrics.forget(running.config.mechanism(), key.as_str());
-            info!(provider = key.as_str(), "provider stopped");
+            info!(provider = key.as_str(), jobs = &*running.status.jobs(), "provider stopped");
         }
         late.concat()
     }
+}
+
+/// The jobs that use each provider.
+fn users(jobs: &BTreeMap<Arc<str>, Vec<ProviderKey>>) -> BTreeMap<ProviderKey, Vec<Arc<str>>> {
+    let mut users: BTreeMap<ProviderKey, Vec<Arc<str>>> = BTreeMap::new();
+    for (job, keys) in jobs {
+        keys.iter().for_each(|key| users.entry(key.clone()).or_default().push(Arc::clone(job)));
+    }
+    users
 }

@@ -61,11 +61,11 @@ impl Provider {
             let Some(Ended { error, went_well }) = ended.filter(|_| !stop.is_cancelled()) else { return };
             self.metrics.restarts.inc();
             let wait = restarts.pause(went_well, error.retry());
-            let (code, provider) = (error.code(), self.key.as_str());
+            let (code, provider, jobs) = (error.code(), self.key.as_str(), &*self.status.jobs());
             if self.memory.targets() > 0 {
-                warn!(%error, code, provider, retry_in = ?wait, "discoverer ended, keeping its stale targets");
+                warn!(%error, code, provider, jobs, retry_in = ?wait, "discoverer ended, keeping its stale targets");
             } else {
-                warn!(%error, code, provider, retry_in = ?wait, "discoverer ended");
+                warn!(%error, code, provider, jobs, retry_in = ?wait, "discoverer ended");
             }
             self.status.failed(error.report(), SystemTime::now().checked_add(wait));
             tokio::select! {
@@ -181,33 +181,33 @@ impl Provider {
 
     /// Logs sources that fail now and did not, or not this way.
     fn log_failed(&self, before: &UnreadSources, now: &UnreadSources) {
-        let provider = self.key.as_str();
+        let (provider, jobs) = (self.key.as_str(), &*self.status.jobs());
         let is_new = |name: &Arc<str>, unread: &Unread| before.get(name).is_none_or(|it| it.report != unread.report);
         let mut failed = now.iter().filter(|(name, unread)| is_new(name, unread));
         for (source, Unread { known, report, .. }) in failed.by_ref().take(TOLD) {
             let (error, code, source) = (report, &*report.code, &**source);
-            if *known {
-                warn!(%error, code, provider, source, "source cannot be read, keeping what it had");
+            if self.memory.has_targets_of(source) {
+                warn!(%error, code, provider, jobs, source, "source cannot be read, keeping its stale targets");
             } else {
-                warn!(%error, code, provider, source, "source cannot be read");
+                warn!(%error, code, provider, jobs, source, "source cannot be read");
             }
         }
         let untold = failed.count();
         if untold > 0 {
-            warn!(provider, count = untold, "more sources cannot be read, see /api/v1/providers");
+            warn!(provider, jobs, count = untold, "more sources cannot be read, see /api/v1/providers");
         }
     }
 
     /// Logs sources that failed and do not any more.
     fn log_recovered(&self, before: &UnreadSources, now: &UnreadSources) {
-        let provider = self.key.as_str();
+        let (provider, jobs) = (self.key.as_str(), &*self.status.jobs());
         let mut recovered = before.keys().filter(|name| !now.contains_key(*name));
         for source in recovered.by_ref().take(TOLD) {
-            info!(provider, source = &**source, "source can be read again");
+            info!(provider, jobs, source = &**source, "source can be read again");
         }
         let untold = recovered.count();
         if untold > 0 {
-            info!(provider, count = untold, "more sources can be read again");
+            info!(provider, jobs, count = untold, "more sources can be read again");
         }
     }
 }
