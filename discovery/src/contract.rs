@@ -4,19 +4,23 @@
 //!
 //! A discoverer reads one or several *sources*: a name, a file, a URL, a service, an object. What it finds are target
 //! groups, each of which belongs to a source. What is not known yet must never look like what is not there, and what
-//! cannot be read must hide nothing that can. So a discoverer says which of five things it knows:
+//! cannot be read must hide nothing that can. So a discoverer says which of six things it knows:
 //!
 //! | word | what it means |
 //! | --- | --- |
 //! | [`everything`](Updates::everything) | the whole picture: a source or a group that is not in it is gone |
 //! | [`everything_but`](Updates::everything_but) | the whole picture, except sources that could not be read: of them nothing new |
+//! | [`found`](Updates::found) | what is there at the beginning, where a source that is not there yet may still come |
 //! | [`changed`](Updates::changed) | each source that is named here is replaced whole; all others stay |
 //! | [`unread`](Updates::unread) | these sources could not be read just now; all that is known stays |
 //! | [`unchanged`](Updates::unchanged) | everything was read again, and is as it was said before |
 //!
-//! The first word of a run is one of the first two. Whoever polls needs no other than these and `unchanged`, and keeps no
-//! memory of what it said: the manager finds out what is new. A watch begins with the whole picture, goes on with what
-//! changed, and says the whole picture again when it had to list again; there is no need to end for that.
+//! The first word of a run is one of the first three. Whoever polls needs no other than the first two and `unchanged`, and
+//! keeps no memory of what it said: the manager finds out what is new. A watch begins with the whole picture, goes on with
+//! what changed, and says the whole picture again when it had to list again; there is no need to end for that.
+//!
+//! Where nobody answers for what is not there, as in a folder that may not be mounted yet, a run begins with `found`: nothing
+//! was seen to vanish. After a while it says the whole picture, and from then on what is not there is gone.
 //!
 //! A group without targets names its source and holds nothing. In the whole picture that tells a source that was read and
 //! is empty from one that was not looked at; among changes it says that the source has no targets any more.
@@ -27,8 +31,8 @@
 //! # What the manager makes of it
 //!
 //! It remembers a hash of each group and the sources that are unread, also while a discoverer is built again, and passes on
-//! only what is new. A source that is unread keeps the groups it had: they are stale. One that this process never read
-//! keeps what the roster has stored of it.
+//! only what is new. A source that is unread keeps the groups it had: they are stale. One that this process never read, and
+//! one that was not among what was found and may still come, keeps what the roster has stored of it.
 //!
 //! Success is said by the words themselves, failure of sources by the words that name them, and failure of a whole read by
 //! [`Context::failed`]: each is logged, counted and shown at that one place, so that no mechanism has to, or may differ.
@@ -43,8 +47,8 @@ use crate::{Context, Error};
 
 /// Watches configured sources and reports their targets.
 ///
-/// A mechanism promises: the first word is the whole picture, even if empty, or all of it but what could not be read; a
-/// group is named by its source and a key that no other group of the source has; a failed read takes nothing away, is told,
+/// A mechanism promises: the first word is the whole picture, even if empty, or all of it but what could not be read or may
+/// still come; a group is named by its source and a key that no other group of the source has; a failed read takes nothing away, is told,
 /// and hides no source that can be read; `run` ends soon after `cx.stop` fires (or on failure, never because there is no
 /// news), and what it spawned has ended before it.
 ///
@@ -114,6 +118,8 @@ pub enum Word {
     Everything(Vec<TargetGroup>),
     /// The whole picture, except sources that could not be read.
     EverythingBut(Vec<TargetGroup>, Vec<Unreadable>),
+    /// What is there, while what is not may still come, and sources that could not be read.
+    Found(Vec<TargetGroup>, Vec<Unreadable>),
     /// Sources that are replaced whole.
     Changed(Vec<TargetGroup>),
     /// Sources that could not be read.
@@ -126,7 +132,10 @@ impl Word {
     /// The groups that were said.
     pub fn groups(&self) -> &[TargetGroup] {
         match self {
-            Self::Everything(groups) | Self::EverythingBut(groups, _) | Self::Changed(groups) => groups,
+            Self::Everything(groups)
+            | Self::EverythingBut(groups, _)
+            | Self::Found(groups, _)
+            | Self::Changed(groups) => groups,
             Self::Unread(_) | Self::Unchanged => &[],
         }
     }
@@ -134,7 +143,7 @@ impl Word {
     /// The sources that could not be read.
     pub fn unread(&self) -> &[Unreadable] {
         match self {
-            Self::EverythingBut(_, unread) | Self::Unread(unread) => unread,
+            Self::EverythingBut(_, unread) | Self::Found(_, unread) | Self::Unread(unread) => unread,
             Self::Everything(_) | Self::Changed(_) | Self::Unchanged => &[],
         }
     }
@@ -179,6 +188,12 @@ impl Updates {
     /// This is the whole picture except these sources, which could not be read: of them there is nothing new.
     pub async fn everything_but(&self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>) -> Result<(), Stopped> {
         self.say(Word::EverythingBut(groups, unread)).await
+    }
+
+    /// This is what is there now, except sources that could not be read. A source that is not there may still come: it keeps
+    /// what it had, also from before this process, until [`everything`](Self::everything) is said.
+    pub async fn found(&self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>) -> Result<(), Stopped> {
+        self.say(Word::Found(groups, unread)).await
     }
 
     /// Each source that is named here is replaced whole by the groups it has here; others stay as they are.

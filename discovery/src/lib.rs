@@ -16,8 +16,8 @@ pub use context::Context;
 pub use contract::{Discoverer, Reading, Refresh, Stopped, Unreadable, Updates, Word};
 pub use error::Error;
 pub use manager::{
-    Applied, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers, Tools,
-    Unread, UnreadSources, Update,
+    Applied, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers,
+    SeenSources, Tools, Unread, UnreadSources, Update,
 };
 pub use mechanism::{
     AnyBuild, AnyConfig, Build, CheckContext, Finding, MechanismConfig, MechanismMetrics, MechanismShared,

@@ -212,7 +212,7 @@ impl Row {
 fn why(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::Restored => "known from before the restart, its provider has not reported yet",
-        HoldReason::Unread => "known from before the restart, its source could not be read yet",
+        HoldReason::Unread => "known from before the restart, its source is not there yet or could not be read",
         HoldReason::Replaced => "of the configuration before, the new one has not reported yet",
     }
 }

@@ -81,6 +81,11 @@ impl Archive {
         &self.blocks
     }
 
+    /// The sources that have groups, each as often as it has.
+    pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
+        self.blocks.values().flat_map(|block| block.groups()).map(|head| head.id.source)
+    }
+
     /// Which of these sources have groups.
     pub(super) fn which_of(&self, mut sources: BTreeSet<SourceId>) -> BTreeSet<SourceId> {
         let mut found = BTreeSet::new();

@@ -16,8 +16,8 @@ use super::block::Block;
 pub enum HoldReason {
     /// The provider has not reported since this process started: its groups are those from before.
     Restored,
-    /// The source was not read since this process started, though its provider has reported: its groups are those from
-    /// before.
+    /// The source was not read since this process started, though its provider has reported: it could not be, or was not
+    /// there yet. Its groups are those from before.
     Unread,
     /// A reload replaced the provider, and the job does not know yet what the new one has in its place.
     Replaced,

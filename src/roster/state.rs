@@ -152,7 +152,7 @@ impl State {
         effect
     }
 
-    /// Whether an update is too much work for a thread that runs tasks.
+    /// Whether an update is, or may be, too much work for a thread that runs tasks.
     pub(super) fn is_large(&self, update: &Update) -> bool {
         let new: usize = update.groups.iter().map(|group| group.targets.len()).sum();
         if new + update.gone.len() >= LARGE {
@@ -162,6 +162,10 @@ impl State {
         let holds = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| !job.former.is_empty());
         if update.whole && provider.users.iter().any(holds) {
             // What is held goes, when this tells what is in its place.
+            return true;
+        }
+        if provider.is_open() && update.seen.is_none() {
+            // What did not come goes.
             return true;
         }
         let named = update.groups.iter().map(TargetGroup::id).chain(update.gone.iter().copied());

@@ -36,12 +36,12 @@ impl Discoverer for Files {
         let mut schedule = cx.schedule(self.interval);
         // Watched before they are read, so that no change falls in between.
         let mut watcher = Watcher::new(&self.inotify, &self.patterns).await;
-        let fresh = || State::new(self.patterns.clone(), self.metrics.clone(), self.guard.clone());
-        let mut state = fresh();
+        let mut state = State::new(self.patterns, self.metrics.clone(), self.guard);
         let mut look = Look::Everything;
         let mut next = Instant::now() + schedule.succeeded();
         let mut faults = 0;
-        let mut is_first = true;
+        // What is not there at the start may not be there yet: a folder may be mounted later. It has an interval for that.
+        let mut picture = Picture::Begins;
         loop {
             let found;
             (state, found) = look_at_files(state, look, &cx).await;
@@ -52,16 +52,10 @@ impl Discoverer for Files {
             self.metrics.watcher_errors.inc_by(now - faults);
             faults = now;
             self.metrics.read_errors.inc_by(found.unread.len() as u64);
-            let retry = if is_first && found.is_hidden() {
-                let wait = schedule.failed(Retry::Backoff);
-                found.unread.iter().for_each(|unread| cx.failed(&unread.error, Some(wait)));
-                // Nothing was said of what this look found: the first picture has it all, so the next look passes over nothing.
-                state = fresh();
-                Instant::now() + wait
-            } else {
-                say(found, &state, std::mem::take(&mut is_first), &up).await?;
-                state.next_retry().unwrap_or(next).min(next)
-            };
+            picture = say(found, &state, picture, &up).await?;
+            // A directory that cannot be listed is no file that could be due.
+            let listing = (!state.is_listed()).then(|| Instant::now() + schedule.failed(Retry::Backoff));
+            let retry = state.next_retry().into_iter().chain(listing).fold(next, Instant::min);
             cx.next_try(retry.saturating_duration_since(Instant::now()));
             look = tokio::select! {
                 biased;
@@ -71,14 +65,16 @@ impl Discoverer for Files {
                     true => {
                         next = Instant::now() + schedule.succeeded();
                         watcher.rearm().await;
+                        if picture == Picture::Open {
+                            state.read_again();
+                            picture = Picture::Closes;
+                        }
                         Look::Everything
                     }
+                    false if listing.is_some_and(|at| at <= Instant::now()) => Look::Everything,
                     false => Look::These(state.due(Instant::now())),
                 },
             };
-            if is_first {
-                look = Look::Everything;
-            }
         }
     }
 }
@@ -106,11 +102,33 @@ async fn look_at_files(mut state: State, look: Look, cx: &Context) -> (State, Fo
     looked
 }
 
-/// Says what a look found: the first time that is everything but what could not be read, then what changed.
-async fn say(found: Found, state: &State, is_first: bool, up: &Updates) -> Result<(), Stopped> {
-    let Found { groups, unread, all, .. } = found;
-    if is_first {
-        return up.everything_but(groups, unread).await;
+/// How far the files are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Picture {
+    /// Not at all.
+    Begins,
+    /// Those that are there are, others may still come.
+    Open,
+    /// The time for others is over: all there are have to be told.
+    Closes,
+    /// What is not there is gone.
+    Whole,
+}
+
+/// Says what a look found: the first time what is there, then what changed, and once, after a look that read everything, all
+/// of it. Returns how far the files are told now.
+async fn say(found: Found, state: &State, picture: Picture, up: &Updates) -> Result<Picture, Stopped> {
+    let Found { groups, unread, all } = found;
+    match picture {
+        Picture::Closes if state.is_certain() => {
+            up.everything_but(groups, unread).await?;
+            return Ok(Picture::Whole);
+        }
+        Picture::Begins | Picture::Closes => {
+            up.found(groups, unread).await?;
+            return Ok(Picture::Open);
+        }
+        Picture::Open | Picture::Whole => {}
     }
     let (any_changed, any_unread) = (!groups.is_empty(), !unread.is_empty());
     if any_changed {
@@ -123,5 +141,5 @@ async fn say(found: Found, state: &State, is_first: bool, up: &Updates) -> Resul
     if all && !any_changed && !any_unread && state.is_well() {
         up.unchanged().await?;
     }
-    Ok(())
+    Ok(picture)
 }

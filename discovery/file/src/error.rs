@@ -32,6 +32,14 @@ pub enum FileError {
         /// What is not a file.
         path: PathBuf,
     },
+    /// The file is larger than a list is read.
+    #[error("{} is larger than {limit} bytes: split it", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What it may be.
+        limit: u64,
+    },
     /// The file does not hold target groups, or is being written.
     #[error("{} does not hold target groups", path.display())]
     Malformed {
@@ -53,7 +61,7 @@ pub enum FileError {
 impl FileError {
     /// Whether the same bytes fail again, so that only a change can help.
     pub(super) fn is_of_content(&self) -> bool {
-        matches!(self, Self::Malformed { .. })
+        matches!(self, Self::Malformed { .. } | Self::TooLarge { .. })
     }
 }
 
@@ -63,6 +71,7 @@ impl Coded for FileError {
             Self::List { .. } => "sd_file_list",
             Self::Read { .. } => "sd_file_read",
             Self::NotAFile { .. } => "sd_file_not_a_file",
+            Self::TooLarge { .. } => "sd_file_too_large",
             Self::Malformed { .. } => "sd_file_malformed",
             Self::Panicked { .. } => "sd_file_panicked",
         }
@@ -70,7 +79,11 @@ impl Coded for FileError {
 
     fn priority(&self) -> Priority {
         match self {
-            Self::List { .. } | Self::Read { .. } | Self::NotAFile { .. } | Self::Panicked { .. } => Priority::Operator,
+            Self::List { .. }
+            | Self::Read { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLarge { .. }
+            | Self::Panicked { .. } => Priority::Operator,
             Self::Malformed { .. } => Priority::Remote,
         }
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::FileError;
 use super::metrics::{FileMetrics, Mtime};
-use super::read;
+use super::read::{self, Content};
 use rosterd_tasks::files::Stamp;
 use rosterd_tasks::{Guard, watch};
 
@@ -19,6 +19,9 @@ use rosterd_tasks::{Guard, watch};
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// and the longest.
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// For so long a file that had targets may be missing, or have nothing in it, before they go: whoever writes it anew may
+/// begin with that.
+const REWRITTEN: Duration = Duration::from_secs(2);
 
 /// Which files to look at.
 #[derive(Debug)]
@@ -36,20 +39,10 @@ pub(super) struct Found {
     pub(super) unread: Vec<Unreadable>,
     /// Whether all files were looked at.
     pub(super) all: bool,
-    /// Whether a directory could not be listed.
-    unlisted: bool,
-}
-
-impl Found {
-    /// Whether nothing is known because a directory cannot be listed. Its files have no names by which they could be unread,
-    /// and a picture without them would take away what is stored of them.
-    pub(super) fn is_hidden(&self) -> bool {
-        self.unlisted && self.groups.is_empty()
-    }
 }
 
 /// Reads one file.
-type Read = fn(&Path) -> (Option<Stamp>, Result<Vec<TargetGroup>, FileError>);
+type Read = fn(&Path) -> (Option<Stamp>, Result<Content, FileError>);
 
 /// All files of one discoverer.
 #[derive(Debug)]
@@ -71,6 +64,10 @@ struct Known {
     stamp: Option<Stamp>,
     mtime: Option<Mtime>,
     failing: Option<Failing>,
+    /// Whether there are targets of it.
+    has_targets: bool,
+    /// When it is believed to be gone, or empty.
+    leaving: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -102,9 +99,24 @@ impl State {
         found
     }
 
+    /// Has the next look read all files, whether they changed or not.
+    pub(super) fn read_again(&mut self) {
+        self.files.values_mut().for_each(|known| known.stamp = None);
+    }
+
+    /// Whether all directories could be listed. Files in one that could not have no names by which they could be unread.
+    pub(super) fn is_listed(&self) -> bool {
+        self.unlisted.is_empty()
+    }
+
+    /// Whether what is not there is gone, as far as a look can tell: nothing could be hidden, and nothing is being rewritten.
+    pub(super) fn is_certain(&self) -> bool {
+        self.is_listed() && self.files.values().all(|known| known.leaving.is_none())
+    }
+
     /// Whether all that exists could be read when it was looked at last.
     pub(super) fn is_well(&self) -> bool {
-        self.unlisted.is_empty() && self.files.values().all(|known| known.failing.is_none())
+        self.is_certain() && self.files.values().all(|known| known.failing.is_none())
     }
 
     /// When the next file has to be tried again.
@@ -118,7 +130,8 @@ impl State {
     }
 
     fn retries(&self) -> impl Iterator<Item = (&PathBuf, Instant)> {
-        self.files.iter().filter_map(|(path, known)| Some((path, known.failing.as_ref()?.retry?)))
+        let retry = |known: &Known| known.failing.as_ref().and_then(|failing| failing.retry);
+        self.files.iter().filter_map(move |(path, known)| Some((path, known.leaving.or_else(|| retry(known))?)))
     }
 
     /// All files that exist, and those known that may not exist any more.
@@ -131,7 +144,6 @@ impl State {
         for (path, source) in expansion.unreadable {
             found.unread.push(Unreadable::new(read::source(&path), FileError::List { path: path.clone(), source }));
             self.unlisted.insert(path);
-            found.unlisted = true;
         }
         found.groups.extend(before.difference(&self.unlisted).map(|path| TargetGroup::gone(read::source(path))));
         paths
@@ -139,20 +151,31 @@ impl State {
 
     fn look_at(&mut self, path: &Path, found: &mut Found) {
         match read::stat(path) {
+            Ok(None) if self.may_be_rewritten(path) => {}
             Ok(None) => self.forget(path, found),
             Ok(Some(now)) if self.is_settled(path, &now) => {}
             Ok(Some(_)) => {
                 let read = self.guard.call(&path.display(), || (self.read)(path));
-                let (stamp, groups) = read.unwrap_or_else(|panicked| {
+                let (stamp, content) = read.unwrap_or_else(|panicked| {
                     (None, Err(FileError::Panicked { path: path.to_owned(), message: panicked.0 }))
                 });
-                match groups {
-                    Ok(groups) => self.take(path, stamp, groups, found),
+                match content {
+                    Ok(Content::Blank) if self.may_be_rewritten(path) => {}
+                    Ok(Content::Blank) => self.take(path, stamp, Vec::new(), found),
+                    Ok(Content::Groups(groups)) => self.take(path, stamp, groups, found),
                     Err(error) => self.fail(path, stamp, error, found),
                 }
             }
             Err(error) => self.fail(path, None, error, found),
         }
+    }
+
+    /// Whether the targets of a file that is missing, or has nothing in it, are to wait for what comes next.
+    fn may_be_rewritten(&mut self, path: &Path) -> bool {
+        let Some(known) = self.files.get_mut(path).filter(|known| known.has_targets) else { return false };
+        known.stamp = None;
+        let now = Instant::now();
+        *known.leaving.get_or_insert(now + REWRITTEN) > now
     }
 
     /// Whether reading the file again would give what it gave before.
@@ -168,6 +191,8 @@ impl State {
     fn take(&mut self, path: &Path, stamp: Option<Stamp>, groups: Vec<TargetGroup>, found: &mut Found) {
         let known = self.files.entry(path.to_owned()).or_default();
         known.failing = None;
+        known.leaving = None;
+        known.has_targets = groups.iter().any(|group| !group.targets.is_empty());
         known.stamp = stamp;
         if let Some(stamp) = stamp {
             known.mtime.get_or_insert_with(|| self.metrics.mtime(&path.to_string_lossy())).set(stamp.mtime());
@@ -181,6 +206,7 @@ impl State {
 
     fn fail(&mut self, path: &Path, stamp: Option<Stamp>, error: FileError, found: &mut Found) {
         let known = self.files.entry(path.to_owned()).or_default();
+        known.leaving = None;
         let attempts = known.failing.take().map_or(0, |old| old.attempts);
         let wait = FIRST_RETRY.saturating_mul(1 << attempts.min(16)).min(LAST_RETRY);
         // With its stamp kept, a file of bad content is read again only if it changed since.
@@ -199,14 +225,16 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use prometheus::Registry;
     use rosterd_discovery::MechanismMetrics;
     use rosterd_tasks::Supervision;
-    use rosterd_testkit::Folder;
+    use rosterd_testkit::{Folder, leak_checked};
 
     use super::*;
 
-    fn read_or_panic(path: &Path) -> (Option<Stamp>, Result<Vec<TargetGroup>, FileError>) {
+    fn read_or_panic(path: &Path) -> (Option<Stamp>, Result<Content, FileError>) {
         assert!(!path.ends_with("bad.json"), "what a file");
         read::read(path)
     }
@@ -228,5 +256,54 @@ mod tests {
             assert!(!state.is_well() && state.next_retry().is_some());
         }
         assert!(state.files.keys().eq(&["a.json", "bad.json", "c.json"].map(|name| folder.path(name))));
+    }
+
+    /// Looks at everything. The addresses by the names of files that were read, and when to look next.
+    fn look(state: &mut State, folder: &Folder) -> Vec<String> {
+        let found = state.look(Look::Everything, &CancellationToken::new());
+        let root = format!("{}/", folder.root().display());
+        let shown = |group: &TargetGroup| {
+            let addresses: Vec<_> = group.targets.iter().filter_map(|target| target.get("__address__")).collect();
+            format!("{}={}", group.source.trim_start_matches(&root), addresses.join(","))
+        };
+        found.groups.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_loses_nothing_meanwhile() {
+        leak_checked(|| async {
+            let folder = Folder::new();
+            let (metrics, guard) =
+                (FileMetrics::register(&Registry::new()).unwrap(), Supervision::default().guard("source"));
+            let mut state = State::new(vec![folder.path("*.json"), folder.path("*.yml")], metrics, guard);
+            for name in ["a.json", "b.yml", "c.yml"] {
+                folder.write(name, r#"[{"targets": ["x:1"]}]"#);
+            }
+            assert_eq!(look(&mut state, &folder), ["a.json=x:1", "b.yml=x:1", "c.yml=x:1"]);
+
+            // Somebody begins to write them: nothing is said of the first two, an empty list counts.
+            fs::remove_file(folder.path("a.json")).unwrap();
+            folder.write("b.yml", "# written by a script\n");
+            folder.write("c.yml", "[]");
+            assert_eq!(look(&mut state, &folder), ["c.yml="]);
+            fs::remove_file(folder.path("c.yml")).unwrap();
+            assert_eq!(look(&mut state, &folder), ["c.yml="], "it has nothing to lose");
+            assert!(!state.is_certain() && state.next_retry() == Some(Instant::now() + REWRITTEN));
+            tokio::time::advance(REWRITTEN / 2).await;
+            assert_eq!(look(&mut state, &folder), [""; 0]);
+            folder.write("a.json", r#"[{"targets": ["x:2"]}]"#);
+            folder.write("b.yml", "# written by a script\n- targets: [x:2]\n");
+            assert_eq!(look(&mut state, &folder), ["a.json=x:2", "b.yml=x:2"]);
+            assert!(state.is_certain() && state.next_retry().is_none());
+
+            // Nobody does any more.
+            fs::remove_file(folder.path("a.json")).unwrap();
+            folder.write("b.yml", "");
+            tokio::time::advance(REWRITTEN).await;
+            assert_eq!(look(&mut state, &folder), [""; 0], "the time begins when it is seen");
+            tokio::time::advance(REWRITTEN).await;
+            assert_eq!(look(&mut state, &folder), ["a.json=", "b.yml="]);
+            assert!(state.is_certain());
+        });
     }
 }

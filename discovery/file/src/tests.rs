@@ -12,7 +12,6 @@ use rosterd_discovery::{
     Build, Context, Error, Finding, MechanismConfig, MechanismMetrics, MechanismShared, System, Updates, Word,
 };
 use rosterd_model::{Report, TargetGroup};
-use rosterd_tasks::files::Stamp;
 use rosterd_tasks::{Stopper, Supervision, Task};
 use rosterd_testkit::{Folder, leak_checked_live};
 use tokio::sync::mpsc::Receiver;
@@ -30,6 +29,8 @@ struct Running {
     files: BTreeMap<String, Vec<String>>,
     /// Why files and directories cannot be read, by their names.
     unread: BTreeMap<String, Report>,
+    /// Whether what is not there is gone.
+    is_whole: bool,
     cx: Context,
     stopper: Stopper,
     task: Task<Result<(), Error>>,
@@ -63,7 +64,7 @@ impl Running {
         let stopper = Stopper::new();
         let task = stopper.spawn("file/1", discoverer.run(cx.clone(), up));
         let (files, unread) = (BTreeMap::new(), BTreeMap::new());
-        Self { folder, words, files, unread, cx, stopper, task, registry }
+        Self { folder, words, files, unread, is_whole: false, cx, stopper, task, registry }
     }
 
     /// Takes the next word. Returns the files that it names.
@@ -75,6 +76,12 @@ impl Running {
         match word {
             Word::Everything(_) | Word::EverythingBut(..) => {
                 self.files.retain(|file, _| unread.contains_key(file));
+                self.unread = unread;
+                self.is_whole = true;
+            }
+            Word::Found(..) => {
+                assert!(!self.is_whole, "what is not there was gone already");
+                self.files.retain(|file, _| !named.contains(file));
                 self.unread = unread;
             }
             Word::Changed(_) | Word::Unread(_) => {
@@ -113,6 +120,13 @@ impl Running {
         }
     }
 
+    /// Takes words until what is not there is gone.
+    async fn becomes_whole(&mut self) {
+        while !self.is_whole {
+            self.hear().await;
+        }
+    }
+
     /// Takes words until what cannot be read fails with this code, or nothing does.
     async fn fails_with(&mut self, code: Option<&str>) {
         while self.unread.values().max_by_key(|report| report.priority).map(|report| &*report.code) != code {
@@ -142,7 +156,7 @@ fn json(addresses: &[&str]) -> String {
 }
 
 #[test]
-fn the_first_word_is_the_whole_picture() {
+fn the_first_word_is_all_there_is() {
     leak_checked_live(|| async {
         let folder = Folder::new();
         folder.write("a.json", json(&["a:1", "a:2"]));
@@ -195,6 +209,23 @@ fn groups_and_files_that_vanish_are_told() {
         running.becomes(&["a.json=a:1"]).await;
         running.folder.write("b.json", json(&["b:2"]));
         running.becomes(&["a.json=a:1", "b.json=b:2"]).await;
+        running.end().await;
+    });
+}
+
+#[test]
+fn what_is_not_there_at_the_start_may_come_for_an_interval() {
+    leak_checked_live(|| async {
+        let folder = Folder::new();
+        folder.write("a.json", json(&["a:1"]));
+        folder.write("bad.json", "[");
+        let mut running = Running::start(folder, &["*.json", "later/b.json"], "200ms").await;
+        assert!(!running.is_whole);
+        running.becomes_whole().await;
+        running.becomes(&["a.json=a:1"]).await;
+        assert_eq!(running.unread.keys().collect::<Vec<_>>(), ["bad.json"], "the whole picture names it again");
+        running.folder.write("later/b.json", json(&["b:1"]));
+        running.becomes(&["a.json=a:1", "later/b.json=b:1"]).await;
         running.end().await;
     });
 }
@@ -263,20 +294,23 @@ fn files_that_were_never_read_hide_no_other_and_are_named() {
 }
 
 #[test]
-fn of_a_directory_that_cannot_be_listed_nothing_is_said_unless_something_else_is_known() {
+fn a_directory_that_cannot_be_listed_hides_no_other_and_is_named() {
     leak_checked_live(|| async {
         let folder = Folder::new();
         // A name that is too long cannot be looked up: neither is it there, nor is it missing.
         let too_long = "x".repeat(300);
         symlink(&too_long, folder.path("one")).unwrap();
-        let mut running = Running::begin(folder, &["one/*.json"], NEVER);
-        rosterd_testkit::eventually(DEADLINE, "it fails", || running.cx.failures() > 0).await;
-        assert!(running.words.try_recv().is_err());
-        let report = running.cx.status().worst().expect("the failure is shown").report;
-        assert_eq!(report.code, "sd_file_list", "{report}");
+        let mut running = Running::start(folder, &["one/*.json"], "100ms").await;
+        assert_eq!(running.unread["one"].code, "sd_file_list");
+        // As long as it is so, its files may be there.
+        for _ in 0..3 {
+            running.hear().await;
+            assert!(!running.is_whole);
+        }
         running.folder.remove("one");
         running.folder.write("one/a.json", json(&["a:1"]));
         running.becomes(&["one/a.json=a:1"]).await;
+        running.becomes_whole().await;
         let folder = running.end().await;
 
         symlink(&too_long, folder.path("other")).unwrap();
@@ -287,26 +321,6 @@ fn of_a_directory_that_cannot_be_listed_nothing_is_said_unless_something_else_is
         running.folder.write("other/b.json", json(&["b:1"]));
         running.becomes(&["one/a.json=a:1", "other/b.json=b:1"]).await;
         running.fails_with(None).await;
-        running.end().await;
-    });
-}
-
-#[test]
-fn the_first_word_has_all_that_was_found_before_it_could_be_said() {
-    leak_checked_live(|| async {
-        let folder = Folder::new();
-        symlink("x".repeat(300), folder.path("one")).unwrap();
-        let bad = folder.write("bad.json", "[{");
-        // From now on it is passed over by whoever has read it once.
-        let is_settled = || Stamp::at(&bad).is_ok_and(|stamp| stamp.is_settled_at(&stamp));
-        rosterd_testkit::eventually(DEADLINE, "the file has rested", is_settled).await;
-        let mut running = Running::begin(folder, &["one/*.json", "bad.json", "good.json"], NEVER);
-        rosterd_testkit::eventually(DEADLINE, "it fails", || running.cx.failures() > 0).await;
-        assert!(running.words.try_recv().is_err());
-        running.folder.write("good.json", json(&["a:1"]));
-        running.hear().await;
-        running.becomes(&["good.json=a:1"]).await;
-        assert_eq!(running.unread.keys().collect::<Vec<_>>(), ["bad.json", "one"]);
         running.end().await;
     });
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use rosterd_model::{SourceId, TargetGroup};
 
 use super::known::{Known, News};
-use super::update::{Unread, UnreadSources};
+use super::update::{SeenSources, Unread, UnreadSources};
 use crate::contract::{Unreadable, Word};
 
 /// What a provider has said.
@@ -16,8 +16,10 @@ use crate::contract::{Unreadable, Word};
 pub(super) struct Memory {
     known: Known,
     unread: Arc<UnreadSources>,
-    /// Whether there was a whole picture. From then on a source that was not in it is known to have had nothing.
+    /// Whether there was a picture. Once it is whole, a source that was not in it is known to have had nothing.
     pictured: bool,
+    /// The sources that were read, as long as others may still come.
+    seen: Option<Arc<SeenSources>>,
     /// Whether any source was read, or there was none to read.
     reported: bool,
 }
@@ -33,12 +35,15 @@ pub(super) struct Heard {
     pub(super) unread_before: Arc<UnreadSources>,
     /// Those that are now.
     pub(super) unread: Arc<UnreadSources>,
+    /// The sources that were read, as long as others may still come, and whether these are others than before.
+    pub(super) seen: Option<Arc<SeenSources>>,
+    pub(super) seen_changed: bool,
 }
 
 impl Heard {
     /// Whether the roster has to know.
     pub(super) fn is_news(&self) -> bool {
-        self.whole || !self.news.is_empty() || self.unread_before != self.unread
+        self.whole || !self.news.is_empty() || self.unread_before != self.unread || self.seen_changed
     }
 }
 
@@ -46,18 +51,28 @@ impl Memory {
     /// Takes a word.
     pub(super) fn hear(&mut self, word: Word, now: SystemTime) -> Heard {
         let unread_before = Arc::clone(&self.unread);
+        let seen_before = self.seen.as_ref().map(|seen| seen.len());
         let mut whole = false;
         let news = match word {
             Word::Everything(groups) => {
                 whole = self.begin_picture(true);
-                self.unread = Arc::default();
+                (self.unread, self.seen) = (Arc::default(), None);
                 self.known.picture(groups, |_| false)
             }
             Word::EverythingBut(groups, unread) => {
                 whole = self.begin_picture(!groups.is_empty() || unread.is_empty());
                 let sources: HashSet<_> = unread.iter().map(|unread| SourceId::of(&unread.source)).collect();
                 self.unread = self.listed(UnreadSources::new(), unread, !whole, now);
+                self.seen = None;
                 self.known.picture(groups, |source| sources.contains(&source))
+            }
+            Word::Found(groups, unread) => {
+                whole = self.begin_picture(!groups.is_empty() || unread.is_empty());
+                // Of what the discoverers before this one have read, too, something is known.
+                self.seen.get_or_insert_with(|| Arc::new(self.known.sources().collect()));
+                self.unread = self.listed(UnreadSources::new(), unread, !whole, now);
+                self.read(&groups);
+                self.known.changed(groups)
             }
             Word::Changed(groups) => {
                 self.read(&groups);
@@ -75,12 +90,20 @@ impl Memory {
                 News::default()
             }
         };
-        Heard { whole, news, unread_before, unread: Arc::clone(&self.unread) }
+        let (unread, seen) = (Arc::clone(&self.unread), self.seen.clone());
+        // Sources are only added as long as there is a list.
+        let seen_changed = seen_before != seen.as_ref().map(|seen| seen.len());
+        Heard { whole, news, unread_before, unread, seen, seen_changed }
     }
 
     /// Whether the provider has reported anything.
     pub(super) fn has_reported(&self) -> bool {
         self.reported
+    }
+
+    /// Whether a source has targets.
+    pub(super) fn has_targets_of(&self, source: &str) -> bool {
+        self.known.has(SourceId::of(source))
     }
 
     /// How many groups with targets it has.
@@ -101,16 +124,16 @@ impl Memory {
             self.known = Known::default();
         }
         first
-    /// Whether a source has targets.
-    pub(super) fn has_targets_of(&self, source: &str) -> bool {
-        self.known.has(SourceId::of(source))
-    }
-
     }
 
     /// Sources that are named with what they have are unread no more.
     fn read(&mut self, groups: &[TargetGroup]) {
         self.reported |= self.pictured && !groups.is_empty();
+        if let Some(seen) = &mut self.seen
+            && !groups.is_empty()
+        {
+            Arc::make_mut(seen).extend(groups.iter().map(|group| SourceId::of(&group.source)));
+        }
         if groups.iter().any(|group| self.unread.contains_key(&*group.source)) {
             let unread = Arc::make_mut(&mut self.unread);
             groups.iter().for_each(|group| drop(unread.remove(&*group.source)));
@@ -127,6 +150,8 @@ impl Memory {
     ) -> Arc<UnreadSources> {
         for Unreadable { source, error } in unread {
             let before = self.unread.get(&source);
+            // One that was not there may have groups from before this process.
+            let known = known && self.seen.as_ref().is_none_or(|seen| seen.contains(&SourceId::of(&source)));
             let (since, known) = before.map_or((now, known), |before| (before.since, before.known));
             list.insert(source, Unread { since, known, report: error.report() });
         }
@@ -226,6 +251,33 @@ mod tests {
         assert_eq!((heard.news.len(), memory.groups()), (0, 2));
         let heard = memory.hear(Word::Changed(vec![TargetGroup::gone("b")]), SystemTime::UNIX_EPOCH);
         assert_eq!((heard.news.gone, unread(&heard.unread)), (vec![GroupId::of("b", "")], vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn what_was_not_found_may_still_come_until_the_picture_is_whole() {
+        let seen = |heard: &Heard| heard.seen.as_ref().map(|seen| Vec::from_iter(seen.iter().copied()));
+        let ids = |names: &[&str]| {
+            let mut ids: Vec<_> = names.iter().map(|name| SourceId::of(name)).collect();
+            ids.sort_unstable();
+            Some(ids)
+        };
+        let mut memory = Memory::default();
+        let first = memory.hear(Word::Found(vec![group("a", &["x:1"])], failing(&["b"])), SystemTime::UNIX_EPOCH);
+        assert!(first.whole && memory.has_reported());
+        assert_eq!((seen(&first), unread(&first.unread)), (ids(&["a"]), vec!["(b)".to_owned()]));
+        let empty = memory.hear(Word::Changed(vec![TargetGroup::gone("c")]), SystemTime::UNIX_EPOCH);
+        assert!(empty.is_news() && empty.news.is_empty(), "what it had before this process is to go");
+        assert_eq!(seen(&empty), ids(&["a", "c"]));
+        let failed = memory.hear(Word::Unread(failing(&["c", "d"])), SystemTime::UNIX_EPOCH);
+        assert_eq!(unread(&failed.unread), ["(b)", "c", "(d)"]);
+        // A discoverer that is built again does not know what the one before it has said.
+        let again = memory.hear(Word::Found(vec![group("e", &["y:1"])], Vec::new()), SystemTime::UNIX_EPOCH);
+        assert!(!again.whole && again.news.gone.is_empty());
+        assert_eq!((again.news.groups.len(), seen(&again), memory.groups()), (1, ids(&["a", "c", "e"]), 2));
+        let whole = memory.hear(Word::Everything(vec![group("e", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        assert_eq!((whole.is_news(), seen(&whole), whole.news.gone), (true, None, vec![GroupId::of("a", "")]));
+        let same = memory.hear(Word::Everything(vec![group("e", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        assert!(!same.is_news());
     }
 
     #[test]

@@ -16,4 +16,4 @@ pub use equipment::{Equipment, Tools};
 pub use plan::{Plan, Providers};
 pub use provider::{ProviderKey, ProviderStatus};
 pub use supervisor::{Applied, Directory, Jobs, Manager, ManagerError};
-pub use update::{Unread, UnreadSources, Update};
+pub use update::{SeenSources, Unread, UnreadSources, Update};

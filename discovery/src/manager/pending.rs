@@ -59,6 +59,7 @@ impl Pending {
             }
         }
         waiting.unread = later.unread;
+        waiting.seen = later.seen;
     }
 
     /// The update, to be sent.

@@ -153,6 +153,7 @@ impl Provider {
             groups: heard.news.groups,
             gone: heard.news.gone,
             unread: heard.unread,
+            seen: heard.seen,
         })
     }
 
@@ -184,7 +185,7 @@ impl Provider {
         let (provider, jobs) = (self.key.as_str(), &*self.status.jobs());
         let is_new = |name: &Arc<str>, unread: &Unread| before.get(name).is_none_or(|it| it.report != unread.report);
         let mut failed = now.iter().filter(|(name, unread)| is_new(name, unread));
-        for (source, Unread { known, report, .. }) in failed.by_ref().take(TOLD) {
+        for (source, Unread { report, .. }) in failed.by_ref().take(TOLD) {
             let (error, code, source) = (report, &*report.code, &**source);
             if self.memory.has_targets_of(source) {
                 warn!(%error, code, provider, jobs, source, "source cannot be read, keeping its stale targets");

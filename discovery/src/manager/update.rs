@@ -1,10 +1,10 @@
 //! What the manager tells the roster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rosterd_model::{GroupId, Report, TargetGroup};
+use rosterd_model::{GroupId, Report, SourceId, TargetGroup};
 
 use super::provider::ProviderKey;
 
@@ -16,7 +16,7 @@ use super::provider::ProviderKey;
 pub struct Update {
     /// Who reported.
     pub provider: ProviderKey,
-    /// Whether this is the whole picture: what is neither in `groups` nor of a source in `unread` is gone.
+    /// Whether this is the whole picture: what is neither in `groups` nor of a source in `unread`, nor may still come, is gone.
     pub whole: bool,
     /// Groups that are new or changed, each with targets.
     pub groups: Vec<TargetGroup>,
@@ -27,7 +27,14 @@ pub struct Update {
     /// A source that was listed as never read, and now is not listed or is listed as known, was read meanwhile: then
     /// `groups` holds all that it has, and what is stored of it and not among them is gone.
     pub unread: Arc<UnreadSources>,
+    /// All sources that were read, as long as others may still come: the complete list, in every update. What is stored of a
+    /// source that is not among them stays; of one that comes to them `groups` holds all that it has. `None` once what is not
+    /// there is gone.
+    pub seen: Option<Arc<SeenSources>>,
 }
+
+/// Sources by their names' hashes.
+pub type SeenSources = BTreeSet<SourceId>;
 
 /// Sources that could not be read lately, by name.
 pub type UnreadSources = BTreeMap<Arc<str>, Unread>;
@@ -46,11 +53,11 @@ pub struct Unread {
 impl Update {
     /// The whole picture, all of which could be read.
     pub fn everything(provider: ProviderKey, groups: Vec<TargetGroup>) -> Self {
-        Self { provider, whole: true, groups, gone: Vec::new(), unread: Arc::default() }
+        Self { provider, whole: true, groups, gone: Vec::new(), unread: Arc::default(), seen: None }
     }
 
     /// A difference, while all sources can be read.
     pub fn changed(provider: ProviderKey, groups: Vec<TargetGroup>, gone: Vec<GroupId>) -> Self {
-        Self { provider, whole: false, groups, gone, unread: Arc::default() }
+        Self { provider, whole: false, groups, gone, unread: Arc::default(), seen: None }
     }
 }

@@ -1,6 +1,6 @@
 //! A provider as the roster knows it: its groups, its presence, and which of its sources are not simply read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +29,10 @@ pub(super) struct Provider {
     pub(super) overdue: bool,
     /// Sources that were never read and of which nothing is stored.
     pub(super) missing: BTreeMap<SourceId, MissingSource>,
-    /// Sources that this process never read and of which groups are stored.
+    /// Sources that this process never read and of which groups are stored: they could not be read, or were not there yet.
     unread: Arc<BTreeMap<SourceId, Hold>>,
+    /// Whether sources that were not there may still come, as it told last.
+    open: bool,
     /// All sources that it could not read lately, as it told last.
     told: Arc<UnreadSources>,
     /// What is stored beside its blocks.
@@ -71,6 +73,7 @@ impl Provider {
             overdue: false,
             missing: BTreeMap::new(),
             unread: Arc::default(),
+            open: false,
             told: Arc::default(),
             head: None,
         }
@@ -101,6 +104,11 @@ impl Provider {
         }
     }
 
+    /// Whether sources that were not there may still come.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// What of its groups is held.
     pub(super) fn held(&self) -> Held {
         match self.knowledge {
@@ -121,37 +129,48 @@ impl Provider {
         self.missing.values_mut().for_each(|source| source.wanted = now.instant);
         self.told = Arc::default();
         self.unread = Arc::default();
+        self.open = false;
         if self.knowledge == Knowledge::Synced {
             self.knowledge = Knowledge::Restored;
         }
     }
 
-    /// Takes what it reports: what is stored of a source that could not be read stays until it can.
+    /// Takes what it reports: what is stored of a source that could not be read stays until it can, and what is stored of one
+    /// that was not there until it comes, or may come no more.
     pub(super) fn take(&mut self, update: Update, now: Now) -> Taken {
-        let (first, whole) = (self.knowledge != Knowledge::Synced, update.whole);
+        let first = self.knowledge != Knowledge::Synced;
         self.knowledge = Knowledge::Synced;
-        let was_read = |name: &Arc<str>| update.unread.get(name).is_none_or(|unread| unread.known);
+        let Update { provider: _, whole, groups, gone, unread: told, seen } = update;
+        let was_read = |name: &Arc<str>| told.get(name).is_none_or(|unread| unread.known);
         let first_read = self.told.iter().filter(|(name, before)| !before.known && was_read(name));
-        let edit = Edit {
-            replaced: first_read.map(|(name, _)| SourceId::of(name)).collect(),
-            unread: update.unread.keys().map(|name| SourceId::of(name)).collect(),
-            whole,
-            groups: update.groups,
-            gone: update.gone,
-        };
+        let mut replaced: HashSet<_> = first_read.map(|(name, _)| SourceId::of(name)).collect();
+        let unread: HashSet<_> = told.keys().map(|name| SourceId::of(name)).collect();
+        let may_come = |source: &SourceId| seen.as_ref().is_some_and(|seen| !seen.contains(source));
+        match &seen {
+            // All that was read, and nothing else.
+            Some(seen) if whole => replaced.extend(seen.iter().copied()),
+            _ => replaced.extend(self.unread.keys().filter(|it| !may_come(it) && !unread.contains(*it)).copied()),
+        }
+        let edit = Edit { replaced, unread, whole: whole && seen.is_none(), groups, gone };
         let changes = self.archive.apply(&edit);
-        let told = std::mem::replace(&mut self.told, update.unread);
-        if !first && told == self.told {
+        let told = std::mem::replace(&mut self.told, told);
+        let was_open = std::mem::replace(&mut self.open, seen.is_some());
+        if !first && !was_open && !self.open && told == self.told {
             return Taken { changes, ..Taken::default() };
         }
+        let unseen: Vec<_> = match whole && seen.is_some() {
+            true => self.archive.sources().filter(may_come).collect(),
+            false => self.unread.keys().filter(|source| may_come(source)).copied().collect(),
+        };
         let before = (self.missing.clone(), Arc::clone(&self.unread));
-        self.sort_unread(first, whole, now);
+        self.sort_unread(first, whole, &unseen, now);
         let held_changed = first || before.1 != self.unread;
         Taken { changes, presence_changed: held_changed || before.0 != self.missing, held_changed }
     }
 
-    /// Tells of the sources that this process never read which are held and which are missing.
-    fn sort_unread(&mut self, first: bool, whole: bool, now: Now) {
+    /// Tells of the sources that this process never read which are held and which are missing. Those that were not there are
+    /// `unseen`.
+    fn sort_unread(&mut self, first: bool, whole: bool, unseen: &[SourceId], now: Now) {
         let never = self.told.iter().filter(|(_, unread)| !unread.known);
         let never: Vec<_> = never.map(|(name, unread)| (SourceId::of(name), name, unread)).collect();
         // Groups of a source that was never read were there before the whole picture, or are not there. A provider that began
@@ -177,6 +196,10 @@ impl Provider {
                     report: Some(told.report.clone()),
                 },
             );
+        }
+        for source in unseen {
+            let hold = Hold { reason: HoldReason::Unread, since: self.wanted.wall };
+            unread.entry(*source).or_insert(hold);
         }
         self.missing = missing;
         self.unread = Arc::new(unread);

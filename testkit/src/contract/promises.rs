@@ -46,6 +46,7 @@ pub async fn violations(driver: &mut dyn Driver) -> Vec<Violation> {
     note("a configuration equals its copy and has no problems", configuration(driver).await);
     note("the first word is the whole picture", first_word(driver, BOTH).await);
     note("the first word comes even if the source is empty", first_word(driver, NOTHING).await);
+    note("what is not there at first is gone after a while", whole_picture(driver).await);
     note("a change arrives, and what vanished is gone", change(driver).await);
     note("a failed read takes nothing away, and is told", failed_read(driver).await);
     note("a source that cannot be read at first is not an empty source", broken_start(driver).await);
@@ -74,6 +75,16 @@ async fn first_word(driver: &mut dyn Driver, groups: &Groups) -> Kept {
         Some(first) => same(&addresses(first.groups()), groups, "the first word"),
         None => Err(silent(&run)),
     };
+    stop(run).await.and(kept)
+}
+
+/// A run may begin with what it found, so that what comes late is not missed; but not leave it at that.
+async fn whole_picture(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let mut run = start(&*driver.config()).await?;
+    let told = async { while !run.is_whole() && run.next().await.is_some() {} };
+    timeout(patience(), told).await.ok();
+    let kept = if run.is_whole() { Ok(()) } else { Err("it never said the whole picture".to_owned()) };
     stop(run).await.and(kept)
 }
 

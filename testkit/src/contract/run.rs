@@ -36,6 +36,8 @@ struct Picture {
     /// Those of them of which nothing was ever said.
     never_read: BTreeSet<Arc<str>>,
     has_begun: bool,
+    /// Whether what is not there is gone.
+    is_whole: bool,
     fault: Option<String>,
 }
 
@@ -108,6 +110,11 @@ impl Run {
         self.picture.unread.iter().map(|source| &**source)
     }
 
+    /// Whether the whole picture was said: what was not there at first is gone.
+    pub fn is_whole(&self) -> bool {
+        self.picture.is_whole
+    }
+
     /// What was wrong with a word so far, by itself or at its place.
     pub fn fault(&self) -> Option<&str> {
         self.picture.fault.as_deref()
@@ -160,6 +167,14 @@ impl Picture {
                 }
                 self.groups.retain(|(source, _), _| unread.contains(&**source));
                 self.unread = unread;
+                self.is_whole = true;
+            }
+            Word::Found(..) => {
+                if !std::mem::replace(&mut self.has_begun, true) {
+                    self.never_read.clone_from(&unread);
+                }
+                self.groups.retain(|(source, _), _| !named(source));
+                self.unread = unread;
             }
             Word::Changed(_) => {
                 self.groups.retain(|(source, _), _| !named(source));
@@ -174,7 +189,7 @@ impl Picture {
     }
 
     fn fault_of(&self, word: &Word) -> Option<String> {
-        if !self.has_begun && !matches!(word, Word::Everything(_) | Word::EverythingBut(..)) {
+        if !self.has_begun && !matches!(word, Word::Everything(_) | Word::EverythingBut(..) | Word::Found(..)) {
             return Some(format!("the first word is {word:?} and not the whole picture"));
         }
         if let Some(unread) =

@@ -29,6 +29,7 @@ enum Vice {
     SaysUnchangedOfTheUnread,
     HasGroupsOfTheUnread,
     NamesGroupsTwice,
+    NeverSaysTheWhole,
     IgnoresStop,
     Panics,
 }
@@ -201,6 +202,7 @@ impl Dishonest {
                 let stale = group(&unread[0].source, &["10.0.1.1:9100"]);
                 Word::EverythingBut(groups.into_iter().chain([stale]).collect(), unread)
             }
+            Vice::NeverSaysTheWhole => Word::Found(groups, unread),
             Vice::NamesGroupsTwice => Word::Everything(groups.iter().flat_map(twice).collect()),
             _ => Word::EverythingBut(groups, unread),
         })
@@ -211,6 +213,7 @@ async fn say(up: &Updates, word: Word) -> Result<(), Error> {
     match word {
         Word::Everything(groups) => up.everything(groups).await?,
         Word::EverythingBut(groups, unread) => up.everything_but(groups, unread).await?,
+        Word::Found(groups, unread) => up.found(groups, unread).await?,
         Word::Changed(groups) => up.changed(groups).await?,
         Word::Unread(unread) => up.unread(unread).await?,
         Word::Unchanged => up.unchanged().await?,
@@ -277,6 +280,7 @@ fn an_honest_watch_passes() {
 #[test]
 fn each_vice_is_found() {
     let first = "the first word is the whole picture";
+    let whole = "what is not there at first is gone after a while";
     let empty = "the first word comes even if the source is empty";
     let change = "a change arrives, and what vanished is gone";
     let failed = "a failed read takes nothing away, and is told";
@@ -298,6 +302,7 @@ fn each_vice_is_found() {
         (Vice::SaysUnchangedOfTheUnread, &[source]),
         (Vice::HasGroupsOfTheUnread, &[words]),
         (Vice::NamesGroupsTwice, &[words]),
+        (Vice::NeverSaysTheWhole, &[whole]),
         (Vice::IgnoresStop, &[stop]),
         (Vice::Panics, &[first]),
     ] {

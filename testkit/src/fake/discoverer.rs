@@ -78,6 +78,7 @@ impl Discoverer for Fake {
                     match word {
                         Word::Everything(groups) => up.everything(groups).await?,
                         Word::EverythingBut(groups, unread) => up.everything_but(groups, unread).await?,
+                        Word::Found(groups, unread) => up.found(groups, unread).await?,
                         Word::Changed(groups) => up.changed(groups).await?,
                         Word::Unread(unread) => up.unread(unread).await?,
                         Word::Unchanged => up.unchanged().await?,

@@ -95,7 +95,7 @@ impl Running {
         let group = TargetGroup { source: "s".into(), targets, ..TargetGroup::default() };
         let groups = if addresses.is_empty() { Vec::new() } else { vec![group] };
         let (gone, unread) = (Vec::new(), Arc::default());
-        let update = Update { provider: ProviderKey::new(provider), whole: true, groups, gone, unread };
+        let update = Update { provider: ProviderKey::new(provider), whole: true, groups, gone, unread, seen: None };
         self.updates.send(update).await.unwrap();
     }
 

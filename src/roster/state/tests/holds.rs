@@ -49,6 +49,51 @@ fn a_source_that_cannot_be_read_after_a_restart_keeps_its_targets_marked() {
     assert_eq!((instances(&state, "a").len(), held(&state, "a")), (3, vec![]));
 }
 
+/// An update while sources other than these may still come.
+fn found(update: Update, seen: &[&str]) -> Update {
+    let seen = seen.iter().map(|name| SourceId::of(name)).collect();
+    Update { seen: Some(Arc::new(seen)), ..update }
+}
+
+#[test]
+fn what_is_not_there_after_a_restart_is_held_until_it_comes() {
+    let mut state = restored();
+    state.update(found(update("p/1", vec![], true), &[]), now());
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (2, all_held(&["h:1", "h:2"], Unread)));
+    assert_eq!((view(&state, "a").servable(), view(&state, "a").missing()), (Ok(()), &[][..]), "it is known");
+    state.update(found(update("p/1", vec![group("s", &["h:3"])], false), &["s"]), now());
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (2, all_held(&["h:2"], Unread)));
+    // It comes, and is empty.
+    state.update(found(update("p/1", vec![], false), &["s", "t"]), now());
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:3".to_owned()], vec![]));
+}
+
+#[test]
+fn what_did_not_come_goes_once_the_picture_is_whole() {
+    let (close, still) = (|| update("p/1", vec![], false), || all_held(&["h:2"], Unread));
+    let open = || {
+        let mut state = restored();
+        state.update(found(update("p/1", vec![group("s", &["h:1"])], true), &["s"]), now());
+        assert_eq!((instances(&state, "a").len(), held(&state, "a")), (2, still()));
+        state
+    };
+    let mut state = open();
+    assert!(state.is_large(&close()), "any number of targets may go");
+    state.update(close(), now());
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned()], vec![]));
+    assert!(!state.is_large(&close()));
+    // It came, and cannot be read.
+    let mut state = open();
+    state.update(but(close(), &["t"]), now());
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (2, still()));
+    // Used no more, and again: the next one begins anew.
+    let mut state = open();
+    state.set_jobs(wanted(vec![job("a", &["p/2"], "[]")]), now());
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned()], vec![]));
+}
+
 #[test]
 fn a_provider_that_begins_again_keeps_what_it_had_of_a_source_that_it_cannot_read_any_more() {
     let mut state = restored();

@@ -4,7 +4,7 @@ mod holds; // what stays although nobody says so now
 mod steps; // what events change, target by target
 
 use rosterd_model::relabel::{RuleConfig, Rules};
-use rosterd_model::{GroupId, TargetGroup};
+use rosterd_model::{GroupId, SourceId, TargetGroup};
 
 use super::*;
 use crate::roster::Limits;
