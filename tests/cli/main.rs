@@ -6,6 +6,8 @@ mod health;
 mod pages;
 mod parse;
 mod relabel;
+mod restarts;
+mod rewritten;
 mod run;
 mod sources;
 

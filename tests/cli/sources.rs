@@ -1,5 +1,6 @@
 //! What consumers get while a source of a job cannot be read: the others, and what is missing by name.
 
+use std::io::Write;
 use std::net::Ipv4Addr;
 
 use rosterd_testkit::{
@@ -12,15 +13,19 @@ use tokio::time::{Duration, Instant, sleep};
 use super::rosterd;
 
 /// A running agent, with its store in the folder.
-struct Agent {
-    process: Process,
-    address: String,
+pub(super) struct Agent {
+    pub(super) process: Process,
+    pub(super) address: String,
 }
 
 impl Agent {
-    async fn start(folder: &Folder) -> Self {
+    pub(super) async fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    pub(super) async fn start_with(folder: &Folder, flags: &[&str]) -> Self {
         let mut command = rosterd(&["run", "--web.listen-address=127.0.0.1:0"]);
-        let mut process = Process::start("rosterd run", command.current_dir(folder.root()));
+        let mut process = Process::start("rosterd run", command.args(flags).current_dir(folder.root()));
         process.wait_log("configuration in use").await;
         process.wait_log("listening").await;
         let log = process.log();
@@ -30,11 +35,16 @@ impl Agent {
         Self { process, address }
     }
 
-    /// The addresses in the list of job `a`, once it is served and holds these.
-    async fn serves(&mut self, wanted: &[&str]) {
+    /// Waits until the list of job `a` is served and holds these addresses.
+    pub(super) async fn serves(&mut self, wanted: &[&str]) {
+        self.serves_of("a", wanted).await;
+    }
+
+    /// The same of any job.
+    pub(super) async fn serves_of(&mut self, job: &str, wanted: &[&str]) {
         let end = Instant::now() + patience();
         loop {
-            let (status, body) = get(&format!("http://{}/sd/a", self.address)).await.expect("it answers");
+            let (status, body) = get(&format!("http://{}/sd/{job}", self.address)).await.expect("it answers");
             let list: Value = serde_json::from_str(&body).expect("it answers in JSON");
             let targets = list.as_array().into_iter().flatten().map(|group| group["targets"][0].as_str());
             let mut targets: Vec<_> = targets.flatten().collect();
@@ -43,6 +53,20 @@ impl Agent {
                 return;
             }
             assert!(Instant::now() < end, "{status} {body}\n{}", self.process.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// How a path is answered.
+    pub(super) async fn answers(&self, path: &str) -> (u16, String) {
+        get(&format!("http://{}{path}", self.address)).await.expect("it answers")
+    }
+
+    /// Waits until a path is answered with this status.
+    pub(super) async fn answers_with(&mut self, path: &str, wanted: u16) {
+        let end = Instant::now() + patience();
+        while self.answers(path).await.0 != wanted {
+            assert!(Instant::now() < end, "{path} is not answered with {wanted}\n{}", self.process.log());
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -64,12 +88,12 @@ impl Agent {
         }
     }
 
-    async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         assert!(self.process.stop().await.success(), "{}", self.process.log());
     }
 }
 
-fn configuration(discovery: &str, grace: &str) -> String {
+pub(super) fn configuration(discovery: &str, grace: &str) -> String {
     format!("scrape_configs:\n- job_name: a\n  {discovery}\nrosterd: {{ready_grace_period: {grace}}}\n")
 }
 
@@ -174,5 +198,63 @@ fn of_two_urls_one_that_is_always_down_leaves_the_other_to_be_served() {
         agent.serves(&["a:1"]).await;
         agent.stop().await;
         server.finish().await;
+    });
+}
+
+/// The most memory that a process has had so far, in MiB.
+fn peak(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") / 1024
+}
+
+/// A list behind so many MiB of blanks, packed.
+fn packed(blanks: u64, list: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let some = vec![b' '; 1 << 20];
+    for _ in 0..blanks {
+        encoder.write_all(&some)?;
+    }
+    encoder.write_all(list)?;
+    encoder.finish()
+}
+
+#[test]
+fn a_list_that_packs_well_is_not_unpacked_into_memory() {
+    leak_checked_live(async || {
+        const BLANKS: u64 = 64;
+        let (folder, server) = (Folder::new(), ScriptedServer::start([]).await);
+        let list = packed(BLANKS, br#"[{"targets": ["a:1"]}]"#).expect("it goes to memory");
+        let step = Step::get("/targets").any_times().json(list).reply_header("content-encoding", "gzip");
+        server.then(step.delay(Duration::from_secs(1)));
+        let url = format!("http_sd_configs: [{{url: '{}', refresh_interval: 10m}}]", server.url("/targets"));
+        folder.write("prometheus.yml", configuration(&url, "1s"));
+        let mut agent = Agent::start(&folder).await;
+        let before = peak(&agent.process);
+        agent.serves(&["a:1"]).await;
+        let grown = peak(&agent.process) - before;
+        assert!(grown < BLANKS * 3 / 4, "{grown} MiB for {BLANKS} MiB of blanks");
+        agent.stop().await;
+        server.finish().await;
+    });
+}
+
+#[test]
+fn whoever_waits_is_told_why_and_of_which_job() {
+    leak_checked_live(async || {
+        let (folder, nobody) = (Folder::new(), free_loopback_listener().local_addr().expect("it is bound"));
+        folder.write("prometheus.yml", configuration(&format!("http_sd_configs: [{{url: 'http://{nobody}/'}}]"), "1h"));
+        let mut agent = Agent::start(&folder).await;
+        agent.process.wait_log("refresh failed").await;
+        let cause = format!("has not reported: cannot connect to http://{nobody}/");
+        let (status, body) = agent.answers("/sd/a").await;
+        assert!(status == 503 && body.contains(&cause) && body.contains("job \\\"a\\\""), "{status} {body}");
+        let (status, body) = agent.answers("/-/ready").await;
+        assert!(status == 503 && body.contains(" of a has not reported yet: "), "{status} {body}");
+        let log = agent.process.log();
+        let told: Vec<_> = log.lines().filter(|line| line.contains(" provider=http/")).collect();
+        assert!(told.len() > 1 && told.iter().all(|line| line.contains(" jobs=a")), "{log}");
+        assert!(!log.contains("stale"), "there is nothing to keep: {log}");
+        agent.stop().await;
     });
 }

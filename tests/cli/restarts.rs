@@ -1,0 +1,188 @@
+//! What a restart or a reload leaves to consumers while a source is away: what was known, and never what is another job's.
+
+use rosterd_testkit::{Folder, ScriptedServer, Step, eventually, leak_checked_live, patience};
+use rustix::process::Signal;
+
+use super::sources::{Agent, configuration};
+
+/// A list for each password, as long as the server is up.
+async fn server() -> ScriptedServer {
+    let server = ScriptedServer::start([]).await;
+    for (secret, address) in [("Basic dTpvbmU=", "one:1"), ("Basic dTp0d28=", "two:1")] {
+        let list = format!(r#"[{{"targets": ["{address}"]}}]"#);
+        server.then(Step::get("/list").with_header("authorization", secret).any_times().json(list));
+    }
+    server
+}
+
+fn goes_down(server: &ScriptedServer) {
+    server.then(Step::get("/list").any_times().status(503));
+}
+
+/// A job that reads the list of the server with this password.
+fn job(name: &str, server: &ScriptedServer, password: &str, interval: &str) -> String {
+    let url = server.url("/list");
+    format!(
+        "- job_name: {name}\n  http_sd_configs: [{{url: '{url}', refresh_interval: {interval}, \
+         basic_auth: {{username: u, password: {password}}}}}]\n"
+    )
+}
+
+fn jobs(jobs: &[String]) -> String {
+    format!("scrape_configs:\n{}rosterd: {{ready_grace_period: 1s}}\n", jobs.concat())
+}
+
+#[test]
+fn a_job_never_has_the_targets_of_one_with_another_password() {
+    leak_checked_live(async || {
+        let (folder, server) = (Folder::new(), server().await);
+        let (a, b) = (job("a", &server, "one", "1h"), job("b", &server, "two", "1h"));
+        let file = "rosterd: {ready_grace_period: 1s, publish: {file_sd: [{path: 'out/{job}.json'}]}}\n";
+        folder.write("prometheus.yml", format!("scrape_configs:\n{a}{b}{file}"));
+        let mut agent = Agent::start(&folder).await;
+        agent.serves_of("a", &["one:1"]).await;
+        agent.serves_of("b", &["two:1"]).await;
+        eventually(patience(), "it is published", || folder.path("out/b.json").exists()).await;
+        agent.stop().await;
+
+        goes_down(&server);
+        folder.replace("prometheus.yml", format!("scrape_configs:\n{b}{file}"));
+        let mut agent = Agent::start(&folder).await;
+        agent.process.wait_log("refresh failed").await;
+        agent.serves_of("b", &["two:1"]).await;
+        let published = folder.read("out/b.json");
+        assert!(published.contains("two:1") && !published.contains("one:1"), "{published}");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_password_that_is_rotated_while_the_source_is_down_costs_nothing() {
+    leak_checked_live(async || {
+        let (folder, server) = (Folder::new(), server().await);
+        folder.write("prometheus.yml", jobs(&[job("a", &server, "one", "1h")]));
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&["one:1"]).await;
+        goes_down(&server);
+        folder.replace("prometheus.yml", jobs(&[job("a", &server, "two", "1h")]));
+        agent.process.signal(Signal::HUP);
+        agent.process.wait_log("provider stopped").await;
+        agent.serves(&["one:1"]).await;
+        agent.stop().await;
+
+        let mut agent = Agent::start(&folder).await;
+        agent.process.wait_log("refresh failed").await;
+        agent.serves(&["one:1"]).await;
+        // It comes back with other targets for the new password, which take the place of those before.
+        server.then(
+            Step::get("/list")
+                .with_header("authorization", "Basic dTp0d28=")
+                .any_times()
+                .json(r#"[{"targets": ["two:1"]}]"#),
+        );
+        agent.serves(&["two:1"]).await;
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn reloads_while_the_source_is_down_forget_nothing_also_when_they_are_taken_back() {
+    leak_checked_live(async || {
+        let (folder, server) = (Folder::new(), server().await);
+        let configurations = [
+            jobs(&[job("a", &server, "one", "1h")]),
+            jobs(&[job("a", &server, "one", "2h")]),
+            jobs(&[job("a", &server, "two", "2h")]),
+            jobs(&[job("a", &server, "one", "1h")]),
+        ];
+        folder.write("prometheus.yml", &configurations[0]);
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&["one:1"]).await;
+        goes_down(&server);
+        for (number, configuration) in configurations.iter().enumerate().skip(1) {
+            folder.replace("prometheus.yml", configuration);
+            agent.process.signal(Signal::HUP);
+            let done = || agent.process.log().matches("\"configuration in use\"").count() == number + 1;
+            eventually(patience(), "it is in use", done).await;
+            agent.serves(&["one:1"]).await;
+        }
+        agent.stop().await;
+        let mut agent = Agent::start(&folder).await;
+        agent.process.wait_log("refresh failed").await;
+        agent.serves(&["one:1"]).await;
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_file_that_is_not_there_after_a_restart_keeps_its_targets_for_a_while() {
+    leak_checked_live(async || {
+        for (interval, comes) in [("1h", true), ("1s", false)] {
+            let folder = Folder::new();
+            let discovery = format!("file_sd_configs: [{{files: ['in/*.json', x.yml], refresh_interval: {interval}}}]");
+            let publish = "rosterd: {publish: {file_sd: [{path: out.json}]}}\n";
+            let text = format!("scrape_configs:\n- job_name: a\n  {discovery}\n{publish}");
+            folder.write("prometheus.yml", text);
+            folder.write("in/a.json", r#"[{"targets": ["a:1"]}]"#);
+            folder.write("in/b.json", r#"[{"targets": ["b:1"]}]"#);
+            folder.write("x.yml", "- targets: ['x:1']");
+            let mut agent = Agent::start(&folder).await;
+            agent.serves(&["a:1", "b:1", "x:1"]).await;
+            eventually(patience(), "it is published", || {
+                std::fs::read_to_string(folder.path("out.json")).is_ok_and(|text| text.contains("x:1"))
+            })
+            .await;
+            agent.stop().await;
+
+            // The folder is not mounted yet, and somebody is late.
+            std::fs::rename(folder.path("in"), folder.path("away")).expect("it is there");
+            folder.remove("x.yml");
+            let mut agent = Agent::start(&folder).await;
+            if comes {
+                agent.process.wait_log("provider started").await;
+                agent.serves(&["a:1", "b:1", "x:1"]).await;
+                std::fs::rename(folder.path("away"), folder.path("in")).expect("it is there");
+                folder.write("x.yml", "- targets: ['x:2']");
+                agent.serves(&["a:1", "b:1", "x:2"]).await;
+                // One that comes and has nothing has nothing.
+                folder.write("in/b.json", "[]");
+                agent.serves(&["a:1", "x:2"]).await;
+            } else {
+                agent.serves(&[]).await;
+            }
+            let emptied = agent.process.log().lines().filter(|line| line.contains("targets=0")).count();
+            assert_eq!(emptied, usize::from(!comes), "{}", agent.process.log());
+            agent.stop().await;
+        }
+    });
+}
+
+#[test]
+fn a_storage_that_cannot_be_had_at_the_start_is_used_once_it_can() {
+    leak_checked_live(async || {
+        let (folder, server) = (Folder::new(), ScriptedServer::start([]).await);
+        server.then(Step::get("/list").any_times().json(r#"[{"targets": ["a:1"]}]"#));
+        let discovery = format!("http_sd_configs: [{{url: '{}'}}]", server.url("/list"));
+        let publish = "  publish: {file_sd: [{path: out.json}]}\n";
+        let text = configuration(&discovery, "1s").replace("rosterd: {ready_grace_period: 1s}", "rosterd:");
+        folder.write("prometheus.yml", format!("{text}{publish}"));
+        // In the place of its folder.
+        folder.write("data", "");
+        let mut agent = Agent::start(&folder).await;
+        agent.process.wait_log("store_io").await;
+        agent.serves(&["a:1"]).await;
+        eventually(patience(), "it is published", || {
+            std::fs::read_to_string(folder.path("out.json")).is_ok_and(|text| text.contains("a:1"))
+        })
+        .await;
+        folder.remove("data");
+        eventually(patience(), "it is stored", || folder.path("data/roster.redb").exists()).await;
+        agent.stop().await;
+
+        goes_down(&server);
+        let mut agent = Agent::start(&folder).await;
+        agent.process.wait_log("refresh failed").await;
+        agent.serves(&["a:1"]).await;
+        agent.stop().await;
+    });
+}
