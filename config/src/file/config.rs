@@ -34,7 +34,7 @@ impl Config {
 
     /// Why nothing is scraped, if nothing is.
     pub fn why_idle(&self) -> Option<&'static str> {
-        match self.rosterd.scrape {
+        match self.rosterd.scrape.enabled {
             _ if self.scrapes() => None,
             Some(false) => Some("rosterd.scrape is false"),
             _ => Some("there is no remote_write"),
