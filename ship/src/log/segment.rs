@@ -180,18 +180,28 @@ impl Segment {
 
     /// Reads what a process before this one left, and hands out the headers unless the totals are enough. Bodies are not
     /// looked at: what is damaged is found when it is read.
-    pub(super) fn open(path: &Path, scan: Scan, mut see: impl FnMut(&RecordHeader)) -> io::Result<Opened> {
+    pub(super) fn open(path: &Path, scan: Scan, see: impl FnMut(&RecordHeader)) -> io::Result<Opened> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
+        Self::of_file(path, &file, size, scan, see)
+    }
+
+    fn of_file(
+        path: &Path,
+        file: &File,
+        size: u64,
+        scan: Scan,
+        mut see: impl FnMut(&RecordHeader),
+    ) -> io::Result<Opened> {
         if size < START {
             return Ok(Opened::Empty);
         }
-        let start = Start::read(&file, size)?;
+        let start = Start::read(file, size)?;
         if start == Start::Newer {
             return Ok(Opened::Newer);
         }
         let damaged_start = start == Start::Damaged;
-        let complete = readable(Self::of_trailer(path, &file, size))?.flatten();
+        let complete = readable(Self::of_trailer(path, file, size))?.flatten();
         if let Some(segment) = complete.clone().filter(|_| scan == Scan::Totals) {
             return Ok(Opened::Segment { segment, damaged_end: 0, damaged_start });
         }
@@ -199,7 +209,7 @@ impl Segment {
         let mut segment = Self::empty(path.to_owned(), 0);
         let (mut walk, mut damaged_end, mut unread) = (Walk::new(START, end), 0, false);
         loop {
-            let header = match readable(walk.step(&file))? {
+            let header = match readable(walk.step(file))? {
                 Some(Step::End) => break,
                 Some(Step::Record(header, _)) => header,
                 Some(Step::Damage(bytes, torn)) => {
@@ -270,5 +280,25 @@ fn readable<T>(read: io::Result<T>) -> io::Result<Option<T>> {
         Ok(read) => Ok(Some(read)),
         Err(error) if is_unreadable(&error) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_cannot_read_when_it_is_opened_is_no_damage_yet() {
+        // Reading the memory of a process where it has none fails as a broken disk does.
+        let file = File::open("/proc/self/mem").unwrap();
+        let path = Path::new("00000000000000000007.segment");
+        for scan in [Scan::Totals, Scan::Headers] {
+            let opened = Segment::of_file(path, &file, 1 << 20, scan, |_| panic!("nothing can be read")).unwrap();
+            let Opened::Segment { segment, damaged_end: 0, damaged_start: false } = opened else {
+                panic!("{opened:?}")
+            };
+            assert_eq!((segment.first, segment.length), (7, 1 << 20));
+            assert!(segment.last > 1 << 31, "no record gets a number that may be in it");
+        }
     }
 }
