@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rosterd_model::{Problem, Secret};
-use rosterd_tasks::files::resolve;
+use rosterd_tasks::files::{self, resolve};
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
@@ -92,7 +92,7 @@ impl HttpClientConfig {
         let mut found = Vec::new();
         self.clone().each_file(&mut |key, file| {
             if !file.as_os_str().is_empty()
-                && let Err(error) = std::fs::read(&file)
+                && let Err(error) = files::read(&file)
             {
                 let message = format!("cannot read {}: {error}", file.display());
                 found.push(Problem::new(key, UNREADABLE, message));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rosterd_model::Secret;
-use rosterd_tasks::files::Stamp;
+use rosterd_tasks::files::{self, Stamp};
 
 use crate::ClientError;
 
@@ -84,7 +84,7 @@ impl WatchedFile {
         if let Some(last) = last.as_ref().filter(|last| last.stamp.is_settled_at(&stamp)) {
             return Ok(Arc::clone(&last.content));
         }
-        let text = std::fs::read_to_string(&self.path).map_err(unreadable)?;
+        let text = files::read_text(&self.path).map_err(unreadable)?;
         let content: Arc<str> = text.trim().into();
         // Equal content keeps its pointer, which makes comparing it with what was used before cheap.
         let content = match last.take() {

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use prometheus::IntCounter;
 use rosterd_model::Report;
 use rosterd_tasks::stopper::Stopper;
+use rustix::fs::OFlags;
 use serde::Serialize;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
@@ -92,7 +93,11 @@ async fn append(path: &Path, file: &mut Option<File>, text: &[u8]) -> io::Result
     }
     let file = match file {
         Some(file) => file,
-        None => file.insert(OpenOptions::new().create(true).append(true).open(path).await?),
+        None => {
+            // A pipe that nobody reads is an error, not something to wait for.
+            let flags = OFlags::NONBLOCK.bits().cast_signed();
+            file.insert(OpenOptions::new().create(true).append(true).custom_flags(flags).open(path).await?)
+        }
     };
     file.write_all(text).await?;
     file.flush().await

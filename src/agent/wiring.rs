@@ -108,32 +108,42 @@ pub struct Agent {
 impl Agent {
     /// Starts an agent: loads the configuration, restores the roster, starts discovery, and serves HTTP.
     ///
-    /// Fails when the configuration is not good, the store is taken, or an address cannot be listened on; then nothing
-    /// of it is left running.
-    pub async fn start(options: Options) -> Result<Self, AgentError> {
+    /// Returns `None` when `stop` fires before that is done. Fails when the configuration is not good, the store is taken,
+    /// or an address cannot be listened on. In both cases nothing of it is left running, except for a disk that hangs.
+    pub async fn start(options: Options, stop: &CancellationToken) -> Result<Option<Self>, AgentError> {
         let registry = prometheus::Registry::new();
         let supervision =
             Supervision::register(&registry).map_err(|source| AgentError::Metrics { part: "supervision", source })?;
-        let loaded = Loader::new(&options, &supervision).load().await?;
-        let live = options.web.config_file.as_deref().map(web::Live::open).transpose()?.map(Arc::new);
-        let server = web::Server::bind(options.web.settings.clone(), live, &supervision).await?;
-        let started = async {
+        let opened = async {
+            let loaded = Loader::new(&options, &supervision).load().await?;
+            let file = options.web.config_file.clone();
+            let live = blocking(move || file.as_deref().map(web::Live::open).transpose()).await?.map(Arc::new);
+            let server = web::Server::bind(options.web.settings.clone(), live, &supervision).await?;
             let stores = Stores::open(options.storage_path.as_deref()).await?;
-            let grace = loaded.config.rosterd.ready_grace_period.as_std();
-            let queues = options.storage_path.as_ref().map(|path| path.join("remote_write"));
-            Self::assemble(options, registry, supervision, server, stores, queues, grace)
+            Ok::<_, AgentError>((loaded, server, stores))
         };
-        let (mut agent, router) = started.await?;
-        match agent.prepare(loaded).await {
-            Ok((loaded, clients)) => agent.take(loaded, clients).await,
-            Err(error) => {
+        // Nothing runs yet that had to be stopped.
+        let Some(opened) = stop.run_until_cancelled(opened).await else { return Ok(None) };
+        let (loaded, server, stores) = opened?;
+        let grace = loaded.config.rosterd.ready_grace_period.as_std();
+        let queues = options.storage_path.as_ref().map(|path| path.join("remote_write"));
+        let (mut agent, router) = Self::assemble(options, registry, supervision, server, stores, queues, grace)?;
+        let taken = async {
+            let (loaded, clients) = agent.prepare(loaded).await?;
+            agent.take(loaded, clients).await;
+            Ok(())
+        };
+        match stop.run_until_cancelled(taken).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
                 agent.shutdown().await;
                 return Err(error);
             }
+            None => return agent.end(None).await.map(|()| None),
         }
         // A roster without jobs has nothing to wait for and would say that it is ready.
         agent.server.serve(router);
-        Ok(agent)
+        Ok(Some(agent))
     }
 
     fn assemble(
@@ -274,6 +284,11 @@ impl Agent {
                 }
             }
         };
+        self.end(fatal).await
+    }
+
+    /// Shuts down, because of this if it is not what somebody asked for.
+    async fn end(self, fatal: Option<Fatal>) -> Result<(), AgentError> {
         let stragglers = self.shutdown().await;
         match fatal {
             Some(Fatal { task, message }) => Err(AgentError::TaskEnded { task, message }),

@@ -20,12 +20,16 @@ pub(super) async fn reload(Extract(state): Extract<Arc<State>>) -> Result<Respon
     if !state.lifecycle.enabled {
         return Err(Error::LifecycleDisabled.into());
     }
-    let (wish, answer) = oneshot::channel();
-    state.lifecycle.reload.send(wish).await.map_err(|_| Error::Stopping)?;
-    match answer.await {
-        Ok(Ok(())) => Ok(().into_response()),
-        Ok(Err(Refused { report, problems })) => Err(Problem::new(report).with("problems", json!(problems))),
-        Err(_) => Err(Error::Stopping.into()),
+    let asked = async {
+        let (wish, answer) = oneshot::channel();
+        state.lifecycle.reload.send(wish).await.ok()?;
+        answer.await.ok()
+    };
+    // An agent that stops begins no reload any more, and finishes none.
+    match state.lifecycle.stopping.run_until_cancelled(asked).await.flatten() {
+        Some(Ok(())) => Ok(().into_response()),
+        Some(Err(Refused { report, problems })) => Err(Problem::new(report).with("problems", json!(problems))),
+        None => Err(Error::Stopping.into()),
     }
 }
 

@@ -16,6 +16,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use rosterd_model::{Coded, Priority, Retry, nearest};
 use rosterd_tasks::blocking;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -30,6 +31,8 @@ use crate::roster::view::{JobView, NotServable, RosterView};
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// So many pieces of a list are made before the first of them is sent: some ten milliseconds where none was kept.
 const BATCH: usize = 16;
+/// How many lists are compressed at the same time: each takes a thread, and memory that this thread keeps.
+static COMPRESSING: Semaphore = Semaphore::const_new(4);
 /// Changes with the form of the lists, so that a new release is not taken for unchanged.
 const FORM: u32 = 1;
 
@@ -183,7 +186,12 @@ fn weighed(part: &str) -> (&str, f32) {
 
 fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str) -> Response {
     let mut response = (missing::header(jobs), described(StatusCode::OK, encoding, revision)).into_response();
-    *response.body_mut() = Body::from_stream(aside(encode::list(jobs, encoding)));
+    let pieces = encode::list(jobs, encoding);
+    *response.body_mut() = match encoding {
+        // Small ones, each made when the client has taken the one before.
+        Encoding::Identity => Body::from_stream(stream::iter(pieces.map(Ok::<_, Infallible>))),
+        Encoding::Gzip | Encoding::Zstd => Body::from_stream(aside(pieces)),
+    };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(name) = name(encoding) {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(name));
@@ -191,9 +199,11 @@ fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str) -> Response {
     response
 }
 
-/// The pieces, made some at a time on a thread for such work: nobody has asked for most of a large list before.
+/// The pieces, made some at a time on a thread for such work: nobody has asked for most of a large list before, and whoever
+/// asks for it at the same time waits for the same pages.
 fn aside(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let batches = stream::unfold(pieces, |mut pieces| async {
+        let _turn = COMPRESSING.acquire().await;
         let (batch, rest) = blocking(move || (pieces.by_ref().take(BATCH).collect::<Vec<_>>(), pieces)).await;
         (!batch.is_empty()).then_some((batch, rest))
     });

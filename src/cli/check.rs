@@ -132,7 +132,7 @@ fn say(line: &str) -> Result<bool, Failure> {
 }
 
 fn web_config(file: &Path) -> Result<bool, Failure> {
-    match web::load(file) {
+    match web::load_once(file) {
         Ok(loaded) => {
             return say(&format!(
                 "{}: good, {} TLS",

@@ -65,7 +65,9 @@ fn url(args: &Args) -> Result<Url, Error> {
 
 fn settings(path: &Path) -> Result<HttpClientConfig, Error> {
     let wrong = |reason: String| Error::ClientSettings { path: path.to_owned(), reason };
-    let mut settings: HttpClientConfig = rosterd_yaml::load(path).map_err(|problems| wrong(problems.to_string()))?;
+    let content = rosterd_tasks::files::read_document(path).map_err(|error| wrong(error.to_string()))?;
+    let mut settings: HttpClientConfig =
+        rosterd_yaml::load(path, &content).map_err(|problems| wrong(problems.to_string()))?;
     if let [problem, ..] = &settings.check()[..] {
         return Err(wrong(format!("{}: {}", problem.path, problem.message)));
     }

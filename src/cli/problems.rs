@@ -71,7 +71,7 @@ impl Shown {
 
     fn line(&mut self, file: &Path, number: usize) -> Option<&str> {
         let index = number.checked_sub(1)?;
-        let text = self.files.entry(file.to_owned()).or_insert_with(|| std::fs::read_to_string(file).ok());
+        let text = self.files.entry(file.to_owned()).or_insert_with(|| rosterd_tasks::files::read_text(file).ok());
         text.as_deref()?.lines().nth(index)
     }
 }

@@ -159,7 +159,7 @@ async fn agent(
     hangups: &Notify,
     attending: &mut Task<()>,
 ) -> Result<(), AgentError> {
-    let agent = Agent::start(options).await?;
+    let Some(agent) = Agent::start(options, &stop).await? else { return Ok(()) };
     let reloads = agent.reload_requests();
     let mut run = pin!(agent.run(stop.clone()));
     loop {

@@ -17,6 +17,9 @@ use rosterd_model::{Labels, NameScheme};
 use crate::roster::pages::Page;
 use crate::roster::view::JobView;
 
+/// How much of a list that is not compressed is made at once, and little more: the work of some ten microseconds.
+const PIECE: usize = 32 << 10;
+
 /// Part of a list, compressed.
 #[derive(Debug, Clone)]
 pub struct Fragment {
@@ -47,12 +50,16 @@ pub fn json<'a>(targets: impl Iterator<Item = &'a Labels>, text: &mut Vec<u8>) {
         if index > 0 {
             text.extend_from_slice(b",\n");
         }
-        text.extend_from_slice(b"{\"targets\":[");
-        string(labels.get(ADDRESS).unwrap_or_default(), text);
-        text.extend_from_slice(b"],\"labels\":");
-        object(published(labels), text);
-        text.push(b'}');
+        json_target(labels, text);
     }
+}
+
+fn json_target(labels: &Labels, text: &mut Vec<u8>) {
+    text.extend_from_slice(b"{\"targets\":[");
+    string(labels.get(ADDRESS).unwrap_or_default(), text);
+    text.extend_from_slice(b"],\"labels\":");
+    object(published(labels), text);
+    text.push(b'}');
 }
 
 /// Appends labels as a JSON object.
@@ -157,11 +164,11 @@ pub enum Encoding {
 }
 
 /// The list of all targets of these jobs, in pieces: encoded and compressed only where a page changed since somebody
-/// asked last. The iterator does the work, a page at a time.
+/// asked last. The iterator does the work, a page at a time, or a small piece where nothing is kept.
 pub fn list(jobs: &[Arc<JobView>], encoding: Encoding) -> Box<dyn Iterator<Item = Bytes> + Send> {
     let pages = pages(jobs);
     match encoding {
-        Encoding::Identity => Box::new(between(pages.into_iter().map(|page| text(&page).into()))),
+        Encoding::Identity => Box::new(Plain::new(pages)),
         Encoding::Zstd => {
             let [open, comma, close] = [&b"["[..], b",\n", b"]\n"].map(|text| zstd(text).bytes);
             let pages = pages.into_iter().enumerate().flat_map(move |(index, page)| {
@@ -179,12 +186,52 @@ fn pages(jobs: &[Arc<JobView>]) -> Vec<Arc<Page>> {
     jobs.iter().flat_map(|job| job.pages().iter()).filter(|page| !page.slots().is_empty()).cloned().collect()
 }
 
-fn between(pages: impl Iterator<Item = Bytes> + Send + 'static) -> impl Iterator<Item = Bytes> + Send {
-    let pages = pages.enumerate().flat_map(|(index, page)| {
-        let separator = (index > 0).then(|| Bytes::from_static(b",\n"));
-        separator.into_iter().chain([page])
-    });
-    [Bytes::from_static(b"[")].into_iter().chain(pages).chain([Bytes::from_static(b"]\n")])
+/// The pieces of a list that is not compressed: nobody keeps them, so there is never more than one of a slow reader's.
+struct Plain {
+    pages: std::vec::IntoIter<Arc<Page>>,
+    page: Arc<Page>,
+    slot: usize,
+    /// What the next piece begins with.
+    before: &'static [u8],
+    ended: bool,
+}
+
+impl Plain {
+    fn new(pages: Vec<Arc<Page>>) -> Self {
+        Self { pages: pages.into_iter(), page: Arc::default(), slot: 0, before: b"[", ended: false }
+    }
+
+    fn next_target(&mut self) -> Option<&Labels> {
+        while self.slot == self.page.slots().len() {
+            (self.page, self.slot) = (self.pages.next()?, 0);
+        }
+        self.slot += 1;
+        Some(&self.page.slots()[self.slot - 1].labels)
+    }
+}
+
+impl Iterator for Plain {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        let mut text = Vec::with_capacity(PIECE + PIECE / 8);
+        while text.len() < PIECE {
+            let before = self.before;
+            let Some(labels) = self.next_target() else {
+                // Of a list without targets, both brackets.
+                text.extend_from_slice(if before == b"[" { b"[]\n" } else { b"]\n" });
+                self.ended = true;
+                break;
+            };
+            text.extend_from_slice(before);
+            json_target(labels, &mut text);
+            self.before = b",\n";
+        }
+        Some(text.into())
+    }
 }
 
 /// The pieces of a gzip body.
@@ -284,6 +331,7 @@ fn yaml_target(labels: &Labels, text: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roster::pages::Pages;
 
     #[test]
     fn what_an_old_consumer_would_refuse_the_list_for_is_left_out() {
@@ -300,6 +348,20 @@ mod tests {
         .collect();
         let names: Vec<_> = published(&labels).map(|(name, _)| name).collect();
         assert_eq!(names, ["__param_module", "__scheme__", "job"]);
+    }
+
+    #[test]
+    fn a_plain_list_comes_in_small_pieces_however_large_its_targets() {
+        let address = |index: usize| format!("{index}{}", "x".repeat(PIECE / 3));
+        let mut pages = Pages::default();
+        for index in 0..600 {
+            pages.add([(ADDRESS, address(index).as_str())].into_iter().collect(), false);
+        }
+        let pieces: Vec<_> = Plain::new(pages.iter().cloned().collect()).collect();
+        assert!(pieces.iter().all(|piece| piece.len() < 2 * PIECE), "{:?}", pieces.iter().map(Bytes::len).max());
+        let list: Vec<serde_json::Value> = serde_json::from_slice(&pieces.concat()).expect("it is JSON");
+        assert_eq!(list.len(), 600);
+        assert_eq!(Plain::new(Vec::new()).collect::<Vec<_>>().concat(), b"[]\n");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! One connection: handshake, requests, and an end when it rests for too long or the server stops.
 
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rosterd_tasks::Stopper;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
@@ -30,6 +31,8 @@ use super::file::Loaded;
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
 /// How long a handshake may take, unless headers have even less time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long who has asked for nothing yet, and takes what there was, is waited for when the server stops.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// How often a peer of an HTTP/2 connection is asked whether it is still there, and how long it may take to answer.
 const PING: Duration = Duration::from_secs(30);
 
@@ -41,6 +44,7 @@ pub(super) async fn serve(
     router: Router,
     settings: Arc<Settings>,
     tasks: Stopper,
+    answering: Answering,
 ) {
     let stop = tasks.token().clone();
     // Small answers leave at once. A kernel that cannot do either is served all the same.
@@ -50,7 +54,7 @@ pub(super) async fn serve(
     rustix::net::sockopt::set_tcp_user_timeout(&stream, patience).ok();
     let http2 = config.as_ref().is_none_or(|config| config.http2);
     let Some(tls) = config.and_then(|config| config.tls.clone()) else {
-        return requests(stream, peer, http2, router, &settings, tasks).await;
+        return requests(stream, peer, http2, router, &settings, (tasks, answering)).await;
     };
     let limit = HANDSHAKE_TIMEOUT.min(settings.header_timeout);
     let handshake = tokio::select! {
@@ -58,7 +62,7 @@ pub(super) async fn serve(
         handshake = tokio::time::timeout(limit, TlsAcceptor::from(tls).accept(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(stream)) => requests(stream, peer, http2, router, &settings, tasks).await,
+        Ok(Ok(stream)) => requests(stream, peer, http2, router, &settings, (tasks, answering)).await,
         Ok(Err(error)) => debug!(%error, %peer, "handshake failed"),
         Err(_) => debug!(%peer, "handshake took too long"),
     }
@@ -70,7 +74,7 @@ async fn requests<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     http2: bool,
     router: Router,
     settings: &Settings,
-    tasks: Stopper,
+    (tasks, answering): (Stopper, Answering),
 ) {
     let (stop, end) = (tasks.token().clone(), CancellationToken::new());
     // Whatever this ends by.
@@ -78,14 +82,19 @@ async fn requests<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let streams = Streams { tasks, peer, end };
     let builder = builder(http2, settings, streams);
     let activity = Arc::new(Activity::default());
-    let service = Counted { inner: TowerToHyperService::new(router), activity: Arc::clone(&activity) };
+    let service = Counted { inner: TowerToHyperService::new(router), activity: Arc::clone(&activity), answering };
+    let stream = Watched { stream, activity: Arc::clone(&activity) };
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection => ended,
+                // A request that does not come to its end is not one.
+                () = activity.quiet_for(FAREWELL) => Ok(()),
+            }
         }
         () = activity.rested_for(settings.read_timeout) => {
             connection.as_mut().graceful_shutdown();
@@ -143,6 +152,32 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
 struct Activity {
     running: AtomicUsize,
     changed: Notify,
+    /// The peer does not take what is written to it at the moment.
+    blocked: AtomicBool,
+}
+
+/// How many requests wait for their answer to begin, on all connections.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answering(Arc<AtomicUsize>);
+
+impl Answering {
+    /// Whether there are any.
+    pub(super) fn is_busy(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    fn start(&self) -> impl Drop + Send + 'static + use<> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Answer(self.clone())
+    }
+}
+
+struct Answer(Answering);
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Activity {
@@ -158,6 +193,66 @@ impl Activity {
                 return;
             }
         }
+    }
+}
+
+impl Activity {
+    /// Waits until no request was running for this long, and nothing was left to be written.
+    async fn quiet_for(&self, rest: Duration) {
+        loop {
+            self.rested_for(rest).await;
+            if !self.blocked.load(Ordering::SeqCst) {
+                return;
+            }
+        }
+    }
+}
+
+/// A stream that notes whether its peer takes what is written.
+struct Watched<I> {
+    stream: I,
+    activity: Arc<Activity>,
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> Watched<I> {
+    fn note<T>(&self, polled: Poll<T>) -> Poll<T> {
+        self.activity.blocked.store(polled.is_pending(), Ordering::SeqCst);
+        polled
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }
 
@@ -183,6 +278,7 @@ impl Drop for Running {
 struct Counted {
     inner: TowerToHyperService<Router>,
     activity: Arc<Activity>,
+    answering: Answering,
 }
 
 impl Service<Request<Incoming>> for Counted {
@@ -192,9 +288,10 @@ impl Service<Request<Incoming>> for Counted {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let running = Running::start(&self.activity);
-        let answer = self.inner.call(request);
+        let (answer, answering) = (self.inner.call(request), self.answering.start());
         Box::pin(async move {
             let response = answer.await?;
+            drop(answering);
             Ok(response.map(|body| Body::new(Guarded { body, running: Some(running) })))
         })
     }

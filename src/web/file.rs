@@ -1,12 +1,14 @@
 //! The file of `--web.config.file`, in the format of Prometheus' exporter toolkit: TLS, headers, users, rate limit.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rosterd_model::Problem;
+use rosterd_tasks::files;
 use rosterd_yaml::{Problems, Tree};
 use rustls::ServerConfig;
 
@@ -49,7 +51,16 @@ impl Loaded {
 
 /// Reads a web configuration and the certificates it names. Fails with all problems at once.
 pub fn load(path: &Path) -> Result<Loaded, Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    load_by(path, files::read)
+}
+
+/// Like [`load`], also out of a pipe, which cannot be read again.
+pub fn load_once(path: &Path) -> Result<Loaded, Error> {
+    load_by(path, files::read_document)
+}
+
+fn load_by(path: &Path, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Loaded, Error> {
+    let bytes = read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
     let mut tree = Tree::default();
     let root = tree
         .read(path, &bytes)

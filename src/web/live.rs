@@ -109,7 +109,7 @@ fn files(path: &Path, loaded: &Loaded) -> Vec<PathBuf> {
 fn content(files: &[PathBuf]) -> u64 {
     let mut hasher = Xxh3Default::new();
     for file in files {
-        let bytes = std::fs::read(file);
+        let bytes = rosterd_tasks::files::read(file);
         hasher.update(&bytes.as_ref().map_or(u64::MAX, |bytes| bytes.len() as u64).to_le_bytes());
         hasher.update(&bytes.unwrap_or_default());
     }

@@ -18,7 +18,7 @@ mod users;
 
 use catch::catch;
 pub use error::Error;
-pub use file::{Loaded, load};
+pub use file::{Loaded, load, load_once};
 use guard::guard;
 pub use live::Live;
 pub use refusal::Refusal;

@@ -22,6 +22,9 @@ pub const DEFAULT_PORT: u16 = 8395;
 /// All interfaces, as in Prometheus.
 pub const DEFAULT_LISTEN_ADDRESS: &str = "0.0.0.0:8395";
 
+/// Later than any deadline that connections are given.
+const CUT: Duration = Duration::from_secs(3600);
+
 /// How the server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -56,6 +59,7 @@ pub struct Server {
     live: Option<Arc<Live>>,
     acceptors: Stopper,
     connections: Stopper,
+    answering: connection::Answering,
 }
 
 impl Server {
@@ -70,7 +74,8 @@ impl Server {
             listeners.push(listener);
         }
         let (settings, acceptors) = (Arc::new(settings), Stopper::under(supervision));
-        Ok(Self { listeners, addresses, settings, live, acceptors, connections: Stopper::under(supervision) })
+        let (connections, answering) = (Stopper::under(supervision), connection::Answering::default());
+        Ok(Self { listeners, addresses, settings, live, acceptors, connections, answering })
     }
 
     /// The addresses that are listened on, in the order of the settings, with the ports that were found for port 0.
@@ -93,6 +98,7 @@ impl Server {
                 settings: Arc::clone(&self.settings),
                 live: self.live.clone(),
                 connections: self.connections.clone(),
+                answering: self.answering.clone(),
             };
             let stop = self.acceptors.token().clone();
             self.acceptors.spawn_essential("http listener", async move {
@@ -110,12 +116,25 @@ impl Server {
     }
 
     /// Accepts no more connections, lets requests that run come to their end, and closes everything at the deadline.
-    /// Returns the names of the connections that had to be cut.
+    /// Returns the names of the tasks at fault that this had to be waited for: a client that does not take its answer is cut,
+    /// and is not among them.
     pub async fn shutdown(&self, deadline: Instant) -> Vec<Arc<str>> {
         // One after the other: an acceptor that still ran could start a connection that nobody waits for.
-        let mut cut = self.acceptors.stop_by(deadline).await;
-        cut.extend(self.connections.stop_by(deadline).await);
-        cut
+        let mut late = self.acceptors.stop_by(deadline).await;
+        self.connections.token().cancel();
+        // What a connection was busy with is not known any more once it is cut.
+        let busy = tokio::select! {
+            biased;
+            cut = self.connections.stop_by(deadline + CUT) => return [late, cut].concat(),
+            () = tokio::time::sleep_until(deadline) => self.answering.is_busy(),
+        };
+        let cut = self.connections.stop_by(deadline).await;
+        if busy {
+            late.extend(cut);
+        } else if let [first, ..] = &cut[..] {
+            warn!(connections = cut.len(), %first, "cut: these clients did not take their answers in time");
+        }
+        late
     }
 }
 
@@ -126,6 +145,7 @@ struct Acceptor {
     settings: Arc<Settings>,
     live: Option<Arc<Live>>,
     connections: Stopper,
+    answering: connection::Answering,
 }
 
 impl Acceptor {
@@ -145,7 +165,8 @@ impl Acceptor {
     fn connect(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         let config = self.live.as_ref().map(|live| live.current());
         let (router, settings) = (self.router.clone(), Arc::clone(&self.settings));
-        let served = connection::serve(stream, peer, config, router, settings, self.connections.clone());
+        let served =
+            connection::serve(stream, peer, config, router, settings, self.connections.clone(), self.answering.clone());
         self.connections.spawn_expendable(("http connection", peer), async move {
             served.await;
             drop(permit);

@@ -343,6 +343,34 @@ fn a_client_that_hangs_is_cut_at_the_deadline() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_cut_at_the_deadline_and_is_no_fault() {
+    leak_checked_live(async || {
+        let endless = get(|| async {
+            let piece = || Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[0; 64 * 1024]));
+            axum::body::Body::from_stream(futures_util::stream::repeat_with(piece))
+        });
+        let (server, address) = serve(settings(), None, Router::new().route("/", endless)).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        client.read_exact(&mut [0; 12]).await.unwrap();
+        let late = server.shutdown(Instant::now() + Duration::from_secs(1)).await;
+        assert_eq!((late, server.connections()), (Vec::new(), Vec::new()));
+    });
+}
+
+#[test]
+fn a_request_that_is_half_there_does_not_hold_up_a_stop() {
+    leak_checked_live(async || {
+        let (server, address) = serve(settings(), None, hello()).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost:").await.unwrap();
+        client.read_exact(&mut [0; 12]).await.unwrap();
+        let far = Instant::now() + Duration::from_secs(3600);
+        assert_eq!(tokio::time::timeout(patience(), server.shutdown(far)).await, Ok(Vec::new()));
+    });
+}
+
+#[test]
 fn headers_that_trickle_are_not_waited_for() {
     leak_checked_live(async || {
         let impatient = Settings { header_timeout: Duration::from_millis(100), ..settings() };

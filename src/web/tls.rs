@@ -169,7 +169,7 @@ fn pem(
 fn read(pem: &Pem, key: &str, problems: &mut Vec<Problem>) -> Option<(String, Vec<u8>)> {
     match pem {
         Pem::Inline(text) => Some((at(key), text.clone().into_bytes())),
-        Pem::File(path) => match std::fs::read(path) {
+        Pem::File(path) => match rosterd_tasks::files::read(path) {
             Ok(bytes) => Some((at(&format!("{key}_file")), bytes)),
             Err(error) => {
                 let message = format!("cannot read {}: {error}", path.display());

@@ -67,6 +67,14 @@ impl Folder {
         path
     }
 
+    /// Makes a named pipe, and returns its path.
+    pub fn named_pipe(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .unwrap_or_else(|error| panic!("cannot make the pipe {}: {error}", path.display()));
+        path
+    }
+
     /// Replaces a file at once by renaming another over it, as careful programs do.
     pub fn replace(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);

@@ -1,8 +1,11 @@
 //! `rosterd check`.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use rosterd_testkit::assert_golden;
 
-use super::{Ended, run};
+use super::{Ended, rosterd, run};
 
 const GOOD: &str = "check/warned.yml: good, 1 job; nothing is scraped, because there is no remote_write\n";
 
@@ -48,6 +51,22 @@ fn files_that_are_named_are_looked_into_and_all_of_it_is_a_list_for_programs() {
     assert_eq!((&problem["line"], &problem["key"]), (&2.into(), &"[0].labls".into()), "{told}");
     let ended = run(&["check", "config", "--syntax-only", name]);
     assert_eq!(ended.status, Some(0), "{}", ended.errors);
+}
+
+#[test]
+fn a_configuration_may_come_out_of_a_pipe_but_not_out_of_a_device() {
+    for subcommand in ["config", "web-config"] {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let mut command = rosterd(&["check", subcommand, "/dev/stdin"]);
+        let checking = command.stdin(reader).stdout(Stdio::piped()).spawn().expect("the binary starts");
+        drop(command);
+        writer.write_all(b"{}\n").expect("it reads");
+        drop(writer);
+        let output = checking.wait_with_output().expect("it ends");
+        assert!(output.status.success() && output.stdout.starts_with(b"/dev/stdin: good"), "{output:?}");
+        let refused = run(&["check", subcommand, "/dev/zero"]);
+        assert!(refused.errors.contains("it is a device, not a file"), "{}", refused.errors);
+    }
 }
 
 #[test]

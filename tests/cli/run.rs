@@ -1,11 +1,13 @@
 //! `rosterd run`: start, signals, and what keeps it from starting.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::Command;
 
 use rosterd_testkit::{Folder, Process, eventually, free_loopback_listener, get, leak_checked_live, patience};
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::Signal;
 
 use super::{ended, rosterd};
@@ -26,8 +28,29 @@ fn command(folder: &Folder, arguments: &[&str]) -> Command {
 
 impl Agent {
     async fn start(arguments: &[&str]) -> Self {
+        Self::start_in(Folder::new(), CONFIG, arguments).await
+    }
+
+    /// With a client that asked for a list that no buffers hold, and does not read it.
+    async fn with_slow_reader(arguments: &[&str]) -> (Self, TcpStream) {
         let folder = Folder::new();
-        folder.write("prometheus.yml", CONFIG);
+        let groups: Vec<_> = (0..40)
+            .map(|index| format!(r#"{{"targets": ["a:{index}"], "labels": {{"long": "{}"}}}}"#, "x".repeat(500_000)))
+            .collect();
+        folder.write("targets.json", format!("[{}]", groups.join(",")));
+        let config = "scrape_configs: [{job_name: a, file_sd_configs: [{files: [targets.json]}]}]";
+        let mut agent = Self::start_in(folder, config, arguments).await;
+        agent.process.wait_http(&format!("http://{}/-/ready", agent.address())).await;
+        let mut stream = TcpStream::connect(agent.address()).expect("it listens");
+        stream.write_all(b"GET /sd/a HTTP/1.1\r\nhost: x\r\n\r\n").expect("it reads");
+        let mut begun = [0; 12];
+        stream.read_exact(&mut begun).expect("it answers");
+        assert_eq!(&begun, b"HTTP/1.1 200");
+        (agent, stream)
+    }
+
+    async fn start_in(folder: Folder, config: &str, arguments: &[&str]) -> Self {
+        folder.write("prometheus.yml", config);
         let mut process = Process::start("rosterd run", &mut command(&folder, arguments));
         process.wait_log("configuration in use").await;
         process.wait_log("listening").await;
@@ -57,10 +80,8 @@ fn sigterm_ends_it_in_order() {
 #[test]
 fn the_second_signal_does_not_wait() {
     leak_checked_live(async || {
-        let mut agent = Agent::start(&["--shutdown.timeout=1h"]).await;
-        // The orderly end waits for the rest of this request.
-        let mut stream = TcpStream::connect(agent.address()).expect("it listens");
-        stream.write_all(b"POST /-/reload HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n").expect("it reads");
+        // The orderly end waits until this list is read.
+        let (mut agent, _stream) = Agent::with_slow_reader(&["--shutdown.timeout=1h"]).await;
         agent.process.wait_http(&format!("http://{}/-/healthy", agent.address())).await;
         agent.process.signal(Signal::TERM);
         agent.process.wait_log("ending in order").await;
@@ -114,20 +135,81 @@ fn sigterm_does_not_wait_for_a_reload_that_hangs() {
         let mut agent = Agent::start(&["--shutdown.timeout=1h"]).await;
         // Whoever reads a pipe waits until somebody writes.
         std::fs::remove_file(agent.folder.path("prometheus.yml")).expect("it is there");
-        let pipe = agent.folder.path("prometheus.yml");
-        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a folder takes a pipe");
+        let pipe = agent.folder.named_pipe("prometheus.yml");
         agent.process.signal(Signal::HUP);
-        let is_read = || open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
-        let mut writer = None;
-        eventually(patience(), "the configuration is read", || {
-            writer = is_read().ok();
-            writer.is_some()
-        })
-        .await;
+        let writer = until_read(&pipe).await;
         agent.process.wait_http(&format!("http://{}/-/healthy", agent.address())).await;
         agent.process.signal(Signal::TERM);
         assert_eq!(agent.process.wait().await.code(), Some(0), "{}", agent.process.log());
         drop(writer);
+    });
+}
+
+/// Waits until somebody reads the pipe, and returns its other end.
+async fn until_read(pipe: &Path) -> OwnedFd {
+    let mut writer = None;
+    eventually(patience(), "the configuration is read", || {
+        writer = open(pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+        writer.is_some()
+    })
+    .await;
+    writer.expect("it was waited for")
+}
+
+#[test]
+fn who_waits_for_a_reload_is_told_when_the_agent_ends_before_it() {
+    leak_checked_live(async || {
+        for quit in [false, true] {
+            let mut agent = Agent::start(&["--shutdown.timeout=1h", "--web.enable-lifecycle"]).await;
+            std::fs::remove_file(agent.folder.path("prometheus.yml")).expect("it is there");
+            let pipe = agent.folder.named_pipe("prometheus.yml");
+            agent.process.signal(Signal::HUP);
+            let writer = until_read(&pipe).await;
+            let address = agent.address();
+            let post = |path: &str| {
+                let mut stream = TcpStream::connect(&address).expect("it listens");
+                write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it reads");
+                stream
+            };
+            let mut waiting = [post("/-/reload"), post("/-/reload")];
+            agent.process.wait_http(&format!("http://{}/-/healthy", agent.address())).await;
+            if quit {
+                post("/-/quit").read_to_end(&mut Vec::new()).expect("it answers");
+            } else {
+                agent.process.signal(Signal::TERM);
+            }
+            for stream in &mut waiting {
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).expect("it answers");
+                assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("web_stopping"), "{answer}");
+            }
+            assert_eq!(agent.process.wait().await.code(), Some(0), "{}", agent.process.log());
+            drop(writer);
+        }
+    });
+}
+
+#[test]
+fn sigterm_does_not_wait_for_the_start() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let pipe = folder.named_pipe("prometheus.yml");
+        let mut process = Process::start("rosterd run", &mut command(&folder, &["--shutdown.timeout=1h"]));
+        let writer = until_read(&pipe).await;
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait().await.code(), Some(0), "{}", process.log());
+        drop(writer);
+    });
+}
+
+#[test]
+fn clients_that_do_not_read_are_cut_and_the_end_is_in_order_all_the_same() {
+    leak_checked_live(async || {
+        let (mut agent, _stream) = Agent::with_slow_reader(&["--shutdown.timeout=2s"]).await;
+        agent.process.signal(Signal::TERM);
+        assert_eq!(agent.process.wait().await.code(), Some(0), "{}", agent.process.log());
+        let told = agent.process.log().lines().filter(|line| line.contains("did not take their answers")).count();
+        assert_eq!(told, 1, "{}", agent.process.log());
     });
 }
 

@@ -38,11 +38,10 @@ impl Tree {
     }
 }
 
-/// Reads a file that is a value of this type.
-pub fn load<T: DeserializeOwned>(file: &Path) -> Result<T, Problems> {
-    let bytes = std::fs::read(file).map_err(|error| Problems(vec![Problem::unreadable(file, &error)]))?;
+/// Reads the content of a file that is a value of this type.
+pub fn load<T: DeserializeOwned>(file: &Path, content: &[u8]) -> Result<T, Problems> {
     let mut tree = Tree::default();
-    let root = tree.read(file, &bytes).sound().map_err(Problems)?;
+    let root = tree.read(file, content).sound().map_err(Problems)?;
     let decoded = tree.decode(root);
     decoded.value.filter(|_| decoded.problems.is_empty()).ok_or(Problems(decoded.problems))
 }

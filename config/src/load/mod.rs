@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rosterd_discovery::{CheckContext, Registry};
+use rosterd_tasks::files;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::error::{ConfigErrors, code};
@@ -107,7 +108,7 @@ impl Loader<'_> {
     /// Reads a file into the tree.
     fn read(&mut self, path: &Path) -> Option<Id> {
         self.files.push(path.to_owned());
-        let bytes = match std::fs::read(path) {
+        let bytes = match files::read_document(path) {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.problems.push(Problem::unreadable(path, &error));

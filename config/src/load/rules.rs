@@ -14,8 +14,8 @@ use rosterd_yaml::{Problem, Tree, join_path};
 /// Fails with all problems of the file.
 pub fn load_rules(path: &Path, scheme: NameScheme) -> Result<Rules, ConfigErrors> {
     let mut tree = Tree::default();
-    let bytes =
-        std::fs::read(path).map_err(|error| ConfigErrors { problems: vec![Problem::unreadable(path, &error)] })?;
+    let bytes = rosterd_tasks::files::read_document(path)
+        .map_err(|error| ConfigErrors { problems: vec![Problem::unreadable(path, &error)] })?;
     let root = tree.read(path, &bytes).sound().map_err(|problems| ConfigErrors { problems })?;
     let decoded = tree.decode::<Vec<RuleConfig>>(root);
     let mut problems = decoded.problems;

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 
+use rosterd_tasks::{blocking, files};
+
 use super::config::PORT;
 use super::error::DnsError;
 
@@ -32,7 +34,9 @@ impl Source {
             Self::File(path) => path,
             Self::Fixed(settings) => return Ok(settings.clone()),
         };
-        let text = tokio::fs::read(path).await.map_err(|source| DnsError::ResolvConf { path: path.clone(), source })?;
+        let file = path.clone();
+        let text = blocking(move || files::read(&file)).await;
+        let text = text.map_err(|source| DnsError::ResolvConf { path: path.clone(), source })?;
         let settings = Settings::parse(&String::from_utf8_lossy(&text));
         if settings.servers.is_empty() {
             return Err(DnsError::NoNameserver { path: path.clone() });

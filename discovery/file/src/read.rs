@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Problem, TargetGroup};
-use rosterd_tasks::files::Stamp;
+use rosterd_tasks::files::{self, Stamp};
 use rosterd_tasks::watch;
 use rosterd_yaml::Problem as Fault;
 
@@ -44,7 +44,7 @@ pub(super) enum Content {
 
 /// The content of a file, and its state when it was opened. The state is there even if the content is no good.
 pub(super) fn read(path: &Path) -> (Option<Stamp>, Result<Content, FileError>) {
-    let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+    let opened = files::open(path).and_then(|file| Ok((file.metadata()?, file)));
     let (found, file) = match opened {
         Ok(opened) => opened,
         Err(source) => return (None, Err(FileError::Read { path: path.to_owned(), source })),

@@ -100,7 +100,8 @@ impl Signer {
 
 fn of_file(file: &Path, profile: &str) -> Result<Credentials, String> {
     let profile = if profile.is_empty() { "default" } else { profile };
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let text =
+        rosterd_tasks::files::read_text(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     of_profile(&text, profile).ok_or_else(|| format!("{} has no keys of profile {profile:?}", file.display()))
 }
 

@@ -74,7 +74,7 @@ async fn agent(folder: &Folder, names: &[&str], shutdown_timeout: Duration) -> A
             enable_lifecycle: true,
         },
     };
-    Agent::start(options).await.unwrap()
+    Agent::start(options, &CancellationToken::new()).await.unwrap().expect("nobody stops it")
 }
 
 async fn wait_running(agent: &Agent, count: usize) {

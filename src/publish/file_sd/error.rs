@@ -14,6 +14,14 @@ pub enum FileSdError {
         /// The path.
         path: PathBuf,
     },
+    /// There is something at the path that can be no file with targets.
+    #[error("{path} is {what}, not a file: remove it, or choose another path for the output")]
+    InTheWay {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
     /// The path has no name of a file at its end.
     #[error("{path} does not name a file")]
     NoName {
@@ -36,6 +44,20 @@ pub enum FileSdError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file is where the folder, or one above it, should be.
+    #[error("cannot make the folder {path}: {at} is a file, remove it or choose another path for the output")]
+    NotAFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What is in the way.
+        at: PathBuf,
+    },
+    /// The disk has not answered to what was asked of it before.
+    #[error("{path} is still being written or looked at since an earlier attempt: its disk does not answer")]
+    Hangs {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be read or replaced.
     #[error("cannot write {path}, the old file stays")]
     Write {
@@ -50,9 +72,11 @@ impl Coded for FileSdError {
     fn code(&self) -> &'static str {
         match self {
             Self::IsFolder { .. } => "publish_path_is_folder",
+            Self::InTheWay { .. } => "publish_path_in_use",
+            Self::Hangs { .. } => "publish_disk_hangs",
             Self::NoName { .. } => "publish_path_without_name",
             Self::Full { .. } => "publish_disk_full",
-            Self::Folder { .. } => "publish_folder_failed",
+            Self::Folder { .. } | Self::NotAFolder { .. } => "publish_folder_failed",
             Self::Write { .. } => "publish_write_failed",
         }
     }
@@ -64,7 +88,12 @@ impl Coded for FileSdError {
     fn retry(&self) -> Retry {
         match self {
             Self::IsFolder { .. } | Self::NoName { .. } => Retry::Never,
-            Self::Full { .. } | Self::Folder { .. } | Self::Write { .. } => Retry::Backoff,
+            Self::InTheWay { .. }
+            | Self::Full { .. }
+            | Self::Folder { .. }
+            | Self::NotAFolder { .. }
+            | Self::Hangs { .. }
+            | Self::Write { .. } => Retry::Backoff,
         }
     }
 }

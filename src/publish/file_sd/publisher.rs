@@ -1,7 +1,8 @@
 //! What all outputs of an agent have in common: the view of the roster, who is woken when a job changed, and how many
 //! files are written at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rosterd_tasks::Stopper;
@@ -28,6 +29,7 @@ pub struct Publisher {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) writing: Arc<Semaphore>,
     readers: Arc<Mutex<Readers>>,
+    touched: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 /// Who is woken when a job changed.
@@ -47,7 +49,8 @@ impl Publisher {
 
     pub(super) fn on(disk: Arc<dyn Disk>, roster: &RosterHandle, stopper: &Stopper) -> Self {
         let (statuses, writing) = (FileStatuses::default(), Arc::new(Semaphore::new(CONCURRENT)));
-        let publisher = Self { roster: roster.watch(), statuses, disk, writing, readers: Arc::default() };
+        let publisher =
+            Self { roster: roster.watch(), statuses, disk, writing, readers: Arc::default(), touched: Arc::default() };
         let (following, roster, stop) = (publisher.clone(), roster.clone(), stopper.token().clone());
         // What it misses between two beginnings is in the picture that it begins with.
         stopper.spawn_restarting("file_sd", move || following.clone().wake_readers(roster.steps(), stop.clone()));
@@ -84,6 +87,12 @@ impl Publisher {
         Reader { publisher: self.clone(), jobs: jobs.to_vec(), woken }
     }
 
+    /// Makes sure that nobody else touches the file, until what is returned is dropped. `None` if somebody does.
+    pub(super) fn touch(&self, path: &Path) -> Option<Touched> {
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        touched.insert(path.to_path_buf()).then(|| Touched { all: Arc::clone(&self.touched), path: path.to_path_buf() })
+    }
+
     fn readers(&self) -> MutexGuard<'_, Readers> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,6 +102,18 @@ impl MakeWorker<Output> for Publisher {
     fn make(&self, _: &WorkerId, output: &Output) -> Box<dyn Worker<Output>> {
         self.statuses.edit(&output.path, |_| {});
         Box::new(FileSdWorker::new(self))
+    }
+}
+
+/// A file that is being written or looked at, perhaps by a call that hangs since its worker has stopped.
+pub(super) struct Touched {
+    all: Arc<Mutex<BTreeSet<PathBuf>>>,
+    path: PathBuf,
+}
+
+impl Drop for Touched {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use super::content::{Content, content, pieces};
 use super::pace::Pace;
 use super::publisher::{Publisher, Reader};
-use super::write::{Disk, is_content, replace};
+use super::write::{Disk, is_content, is_unreadable, replace};
 use super::{FileSdError, Format, Output};
 use crate::reconcile::{Outcome, Spec, Work, Worker};
 use crate::roster::view::JobView;
@@ -22,6 +22,8 @@ use crate::store::ledger::Action;
 
 /// How often a file is looked at that nothing happened to: twice a minute, so that it is put right within one.
 const LOOK: Duration = Duration::from_secs(25);
+/// How long a worker that is to stop waits for its turn and its disk.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Spec for Output {
     fn kind(&self) -> &'static str {
@@ -96,6 +98,8 @@ impl FileSdWorker {
     }
 
     /// Does what has to be done. A failure leaves it to be done.
+    ///
+    /// Dropped before it is over, it leaves the call to its end: nobody else touches the file until then.
     async fn carry_out(
         &mut self,
         output: &Output,
@@ -103,12 +107,20 @@ impl FileSdWorker {
         revision: u128,
         jobs: Arc<[Arc<JobView>]>,
     ) -> Result<Came, FileSdError> {
-        // Only a runtime that shuts down closes it.
-        let _permit = Arc::clone(&self.publisher.writing).acquire_owned().await.ok();
-        let (disk, spec) = (Arc::clone(&self.publisher.disk), output.clone());
         let stamp = self.known.and_then(|known| known.stamp);
+        let Some(touched) = self.publisher.touch(&output.path) else {
+            self.known = None;
+            return Err(FileSdError::Hangs { path: output.path.clone() });
+        };
+        // Only a runtime that shuts down closes it.
+        let permit = Arc::clone(&self.publisher.writing).acquire_owned().await.ok();
+        let (disk, spec) = (Arc::clone(&self.publisher.disk), output.clone());
         let begun = Instant::now();
-        let result = blocking(move || carry_out(&*disk, &spec, task, stamp, &jobs)).await;
+        let result = blocking(move || {
+            let _until_it_ends = (permit, touched);
+            carry_out(&*disk, &spec, task, stamp, &jobs)
+        })
+        .await;
         let now = Instant::now();
         match result {
             Ok((came, stamp)) => {
@@ -156,7 +168,11 @@ impl Worker<Output> for FileSdWorker {
                 Content::Jobs { revision, jobs } => {
                     let (task, wait) = self.task(output.format, revision, Instant::now());
                     if wait.is_zero() {
-                        let result = self.carry_out(output, task, revision, jobs).await;
+                        let working = self.carry_out(output, task, revision, jobs);
+                        let Some(result) = unless_it_hangs(stop, working).await else {
+                            warn!(file = %output.path.display(), "not waiting for the disk, which does not answer");
+                            return Outcome::Done;
+                        };
                         let shown = if result.is_ok() { Shown::Good } else { Shown::Failing };
                         let before = std::mem::replace(&mut self.shown, shown);
                         match result {
@@ -187,6 +203,19 @@ impl Worker<Output> for FileSdWorker {
     }
 }
 
+/// What the work comes to; `None` when the worker is to stop, and it does not come to an end soon.
+async fn unless_it_hangs<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+    let too_late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = too_late => None,
+    }
+}
+
 /// Looks at the file and writes it if need be. Returns its stamp.
 fn carry_out(
     disk: &dyn Disk,
@@ -200,9 +229,9 @@ fn carry_out(
     let now = Stamp::at(path).ok();
     let untouched = || stamp.zip(now).is_some_and(|(before, now)| before.is_settled_at(&now));
     let as_it_should_be = match task {
-        Task::First => is_content(path, content()),
+        Task::First => is_content(path, content()) && !is_unreadable(path),
         Task::Change => false,
-        Task::Look => untouched() || is_content(path, content()),
+        Task::Look => untouched() || (is_content(path, content()) && !is_unreadable(path)),
     };
     if as_it_should_be {
         debug!(file = %path.display(), "the file is up to date");

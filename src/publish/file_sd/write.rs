@@ -3,10 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use rosterd_tasks::files;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::FileSdError;
@@ -38,7 +39,7 @@ impl Disk for RealDisk {}
 /// Whether the file has exactly this content. A file that is missing or cannot be read has not.
 pub(super) fn is_content(path: &Path, pieces: impl Iterator<Item = Bytes>) -> bool {
     let same = || -> io::Result<bool> {
-        let mut file = BufReader::with_capacity(64 * 1024, File::open(path)?);
+        let mut file = BufReader::with_capacity(64 * 1024, files::open(path)?);
         let mut found = Vec::new();
         for piece in pieces {
             found.resize(piece.len(), 0);
@@ -53,15 +54,18 @@ pub(super) fn is_content(path: &Path, pieces: impl Iterator<Item = Bytes>) -> bo
 }
 
 /// Replaces the content of the file, or makes it. Missing folders are made; the permissions of a file that exists are
-/// kept, and a symbolic link stays one. On failure the file is as before.
+/// kept, unless nobody may read it, and a symbolic link stays one. On failure the file is as before.
 pub(super) fn replace(disk: &dyn Disk, path: &Path, pieces: impl Iterator<Item = Bytes>) -> Result<(), FileSdError> {
     if path.is_dir() {
         return Err(FileSdError::IsFolder { path: path.to_path_buf() });
     }
+    if let Some(what) = files::in_the_way(path) {
+        return Err(FileSdError::InTheWay { path: path.to_path_buf(), what });
+    }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let no_name = || FileSdError::NoName { path: path.clone() };
     let (folder, name) = (path.parent().ok_or_else(no_name)?, path.file_name().ok_or_else(no_name)?);
-    fs::create_dir_all(folder).map_err(|source| FileSdError::Folder { path: folder.to_path_buf(), source })?;
+    fs::create_dir_all(folder).map_err(|source| no_folder(folder, source))?;
 
     let temporary = folder.join(temporary_name(name));
     let written = write_temporary(disk, &temporary, &path, pieces).and_then(|()| disk.rename(&temporary, &path));
@@ -88,6 +92,26 @@ fn temporary_name(name: &OsStr) -> OsString {
     temporary
 }
 
+/// Whether nobody at all may read the file, which then does not serve whom it is written for.
+pub(super) fn is_unreadable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !is_readable(&found.permissions()))
+}
+
+fn is_readable(permissions: &fs::Permissions) -> bool {
+    permissions.mode() & 0o444 != 0
+}
+
+fn no_folder(folder: &Path, source: io::Error) -> FileSdError {
+    let in_the_way = folder.ancestors().find_map(|at| match fs::metadata(at) {
+        Ok(found) if !found.is_dir() => Some(at.to_path_buf()),
+        _ => None,
+    });
+    match in_the_way {
+        Some(at) => FileSdError::NotAFolder { path: folder.to_path_buf(), at },
+        None => FileSdError::Folder { path: folder.to_path_buf(), source },
+    }
+}
+
 fn write_temporary(
     disk: &dyn Disk,
     temporary: &PathBuf,
@@ -99,7 +123,7 @@ fn write_temporary(
         _ => {}
     }
     let file = File::options().write(true).create_new(true).mode(0o644).open(temporary)?;
-    if let Ok(old) = fs::metadata(path) {
+    if let Some(old) = fs::metadata(path).ok().filter(|old| is_readable(&old.permissions())) {
         file.set_permissions(old.permissions())?;
     }
     let mut file = BufWriter::with_capacity(64 * 1024, file);

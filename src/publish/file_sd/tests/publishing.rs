@@ -351,3 +351,88 @@ fn files_follow_the_roster_while_the_ledger_fails() {
         it.stop().await;
     });
 }
+
+#[test]
+fn a_pipe_in_place_of_a_file_is_told_and_holds_nobody_up() {
+    leak_checked(async || {
+        let (folder, stores) = (Folder::new(), Stores::default());
+        let (it, path) = published(&stores, &folder).await;
+        std::fs::remove_file(&path).unwrap();
+        folder.named_pipe("a.json");
+        it.until_in(&path, Phase::Retrying).await;
+        let error = it.status(&path).and_then(|it| it.last_error).expect("it says why");
+        assert_eq!(error.code, "publish_path_in_use");
+        std::fs::remove_file(&path).unwrap();
+        until("it is written again", || has(&path, &["x:1"])).await;
+        std::fs::remove_file(&path).unwrap();
+        folder.named_pipe("a.json");
+        it.until_in(&path, Phase::Retrying).await;
+        it.stop().await;
+    });
+}
+
+#[test]
+fn a_file_that_nobody_may_read_is_put_right() {
+    leak_checked(async || {
+        let (folder, stores) = (Folder::new(), Stores::default());
+        let (it, path) = published(&stores, &folder).await;
+        let mode = || std::fs::metadata(&path).unwrap().mode() & 0o777;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+        until("it can be read", || mode() & 0o444 != 0).await;
+        it.stop().await;
+    });
+}
+
+/// Waits for a condition while calls block, during which the clock stands unless it is moved.
+async fn until_advancing(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(300), "not in time: {what}");
+        std::thread::sleep(Duration::from_micros(100));
+        tokio::time::advance(Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn disks_that_hang_do_not_hold_up_a_stop() {
+    leak_checked(async || {
+        let (folder, stores) = (Folder::new(), Stores::default());
+        let (it, _) = published(&stores, &folder).await;
+        let (finish, gate) = std_mpsc::channel();
+        *it.disk.slow.lock().unwrap() = Some(gate);
+        let paths: Vec<_> = (0..12).map(|number| folder.path(&format!("{number}.json"))).collect();
+        it.want(&paths.iter().map(|path| output(path, Format::Json, &["a"])).collect::<Vec<_>>());
+        // The others wait until one of these has ended.
+        until_advancing("as many hang as may write", || it.disk.written() == 1 + 8).await;
+        let mut stopped = std::pin::pin!(it.stopper.stop(Duration::from_secs(60)));
+        let mut left = None;
+        until_advancing("all have stopped", || {
+            left = futures_util::FutureExt::now_or_never(stopped.as_mut());
+            left.is_some()
+        })
+        .await;
+        assert_eq!(left, Some(Vec::new()));
+        drop(finish);
+    });
+}
+
+#[test]
+fn a_file_that_hangs_is_not_written_a_second_time_meanwhile() {
+    leak_checked(async || {
+        let (folder, stores) = (Folder::new(), Stores::default());
+        let (it, path) = published(&stores, &folder).await;
+        let (finish, gate) = std_mpsc::channel();
+        *it.disk.slow.lock().unwrap() = Some(gate);
+        it.report("p/1", &["x:2"]).await;
+        until_advancing("it hangs", || it.disk.written() == 2).await;
+        it.want(&[]);
+        until_advancing("the worker has ended", || it.statuses.all().is_empty()).await;
+        it.want(&[output(&path, Format::Json, &["a"])]);
+        let code = || it.status(&path).and_then(|it| it.last_error).map(|error| error.code);
+        until_advancing("the next one says why", || code().as_deref() == Some("publish_disk_hangs")).await;
+        drop(finish);
+        until("it is done after all", || has(&path, &["x:2"])).await;
+        it.until_in(&path, Phase::Done).await;
+        it.stop().await;
+    });
+}

@@ -66,6 +66,29 @@ fn a_folder_is_refused_for_good() {
     let below = folder.write("file", "").join("sub/targets.json");
     let error = replace(&RealDisk, &below, pieces(&["x"])).expect_err("a file is no folder");
     assert_eq!((error.code(), error.retry()), ("publish_folder_failed", Retry::Backoff));
+    assert!(error.to_string().contains(&format!("{} is a file", folder.path("file").display())), "{error}");
+}
+
+#[test]
+fn what_is_no_file_is_neither_waited_for_nor_replaced() {
+    let folder = Folder::new();
+    let path = folder.named_pipe("targets.json");
+    assert!(!is_content(&path, pieces(&[])));
+    let error = replace(&RealDisk, &path, pieces(&["x"])).expect_err("it is a pipe");
+    assert_eq!((error.code(), error.retry()), ("publish_path_in_use", Retry::Backoff));
+    assert!(error.to_string().contains("is a named pipe, not a file"), "{error}");
+    fs::remove_file(&path).unwrap();
+    replace(&RealDisk, &path, pieces(&["x"])).unwrap();
+}
+
+#[test]
+fn permissions_that_let_nobody_read_do_not_stay() {
+    let folder = Folder::new();
+    let path = folder.write("targets.json", "old");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o200)).unwrap();
+    assert!(is_unreadable(&path));
+    replace(&RealDisk, &path, pieces(&["new"])).unwrap();
+    assert!(!is_unreadable(&path) && !is_unreadable(&folder.path("missing")));
 }
 
 /// A disk that is full after a piece, or cannot rename.

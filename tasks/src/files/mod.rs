@@ -1,10 +1,15 @@
-//! Files as they look from outside: whether one has changed since it was read, and paths by their text alone.
+//! Files: read without waiting for what never comes, and as they look from outside: whether one has changed since it was
+//! read, and paths by their text alone.
+
+mod read;
 
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+pub use read::{in_the_way, open, read, read_document, read_text};
 
 /// Changed twice within this time, a file may look the same: some file systems count whole seconds.
 const SETTLED: Duration = Duration::from_secs(2);
