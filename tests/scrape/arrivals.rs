@@ -42,23 +42,42 @@ impl Arrivals {
         Self(series)
     }
 
-    /// The values of a series of this name, in order, without stale markers.
-    fn values(&self, name: &str, number: Option<usize>) -> Vec<f64> {
+    /// The times and values of the series of this name, in order, without stale markers.
+    fn samples(&self, name: &str, number: Option<usize>) -> Vec<(i64, f64)> {
         let is = |labels: &Labels| {
             let label = |wanted: &str| labels.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
             label("__name__") == Some(name) && number.is_none_or(|number| label("number") == Some(&number.to_string()))
         };
         let found = self.0.iter().filter(|(labels, _)| is(labels)).flat_map(|(_, samples)| samples);
-        found.map(|(_, value)| *value).filter(|value| value.to_bits() != STALE).collect()
+        found.copied().filter(|(_, value)| value.to_bits() != STALE).collect()
     }
 
-    /// Whether all counts from one to another have arrived, but for those of scrapes that were not in time.
+    fn values(&self, name: &str, number: Option<usize>) -> Vec<f64> {
+        self.samples(name, number).into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// Whether all counts from one to another have arrived. One that is missing is excused by a scrape that was not in time
+    /// right there, between the counts beside it.
     fn has_all(&self, from: usize, to: usize) -> bool {
-        let late = self.values("up", None).iter().filter(|up| **up == 0.0).count();
+        let late: Vec<i64> =
+            self.samples("up", None).into_iter().filter(|(_, up)| *up == 0.0).map(|(at_ms, _)| at_ms).collect();
         (0..SERIES).all(|number| {
-            let values = self.values("count", Some(number));
-            let arrived = values.iter().filter(|value| (from as f64..=to as f64).contains(*value)).count();
-            values.is_sorted() && arrived + late > to - from
+            let (mut next, mut since) = (from as f64, i64::MIN);
+            // Whatever comes behind the last one ends what may be missing there.
+            let end = (i64::MAX, to as f64 + 1.0);
+            for (at_ms, count) in self.samples("count", Some(number)).into_iter().chain([end]) {
+                if count < next {
+                    since = at_ms;
+                    continue;
+                }
+                let count = count.min(end.1);
+                let excused = late.iter().filter(|late| since < **late && **late < at_ms).count();
+                if count - next > excused as f64 {
+                    return false;
+                }
+                (next, since) = (count + 1.0, at_ms);
+            }
+            true
         })
     }
 
@@ -75,4 +94,40 @@ pub(crate) async fn wait_all(receiver: &RemoteWriteReceiver, from: usize, to: us
         assert!(Instant::now() < end, "not all from {from} to {to} arrives: {}", arrivals.summary());
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Samples of all series that count, and of `up`.
+fn arrivals(counts: &[(i64, usize)], ups: &[(i64, f64)]) -> Arrivals {
+    let labels = |pairs: &[(&str, &str)]| -> Labels {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let counts: Vec<_> = counts.iter().map(|(at_ms, count)| (*at_ms, *count as f64)).collect();
+    let series =
+        (0..SERIES).map(|number| (labels(&[("__name__", "count"), ("number", &number.to_string())]), counts.clone()));
+    Arrivals(series.chain([(labels(&[("__name__", "up")]), ups.to_vec())]).collect())
+}
+
+#[test]
+fn a_scrape_that_was_not_in_time_excuses_its_own_sample_and_no_other() {
+    let whole = [(10, 1), (20, 2), (30, 3), (40, 4)];
+    let has_all = |counts: &[(i64, usize)], ups: &[(i64, f64)]| arrivals(counts, ups).has_all(1, 4);
+    assert!(has_all(&whole, &[]));
+    for missing in 0..whole.len() {
+        let (at_ms, _) = whole[missing];
+        let rest = [&whole[..missing], &whole[missing + 1..]].concat();
+        assert!(!has_all(&rest, &[]), "{missing}");
+        assert!(!has_all(&rest, &[(at_ms, 1.0)]), "{missing}");
+        assert!(has_all(&rest, &[(at_ms, 0.0)]), "{missing}");
+        for (other, _) in whole.iter().filter(|(other, _)| *other != at_ms) {
+            assert!(!has_all(&rest, &[(*other, 0.0)]), "{missing} at {other}");
+        }
+    }
+    // Two are missing side by side, and one was late.
+    assert!(!has_all(&[(10, 1), (40, 4)], &[(20, 0.0)]));
+    assert!(has_all(&[(10, 1), (40, 4)], &[(20, 0.0), (30, 0.0)]));
+    assert!(!has_all(&[(10, 2), (20, 1), (30, 3), (40, 4)], &[]), "in another order");
+    assert!(arrivals(&[(10, 1), (20, 5), (30, 6), (40, 8)], &[]).has_all(5, 6), "others do not matter");
+    let mut one_short = arrivals(&whole, &[]);
+    one_short.0.values_mut().next().expect("there are some").pop();
+    assert!(!one_short.has_all(1, 4), "each series counts");
 }

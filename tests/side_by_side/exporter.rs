@@ -41,7 +41,12 @@ impl Page {
 
     /// Metrics as OpenMetrics.
     pub(crate) fn open_metrics(body: impl Into<Bytes>) -> Self {
-        Self { content_type: OPEN_METRICS, ..Self::text(body) }
+        Self::typed(OPEN_METRICS, body)
+    }
+
+    /// Something of another type.
+    pub(crate) fn typed(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { content_type, ..Self::text(body) }
     }
 
     /// An answer without metrics.

@@ -8,6 +8,7 @@ mod authorities;
 mod certificates;
 mod changes;
 mod consumers;
+mod departures;
 mod equality;
 mod exporter;
 mod names;

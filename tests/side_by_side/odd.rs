@@ -1,8 +1,9 @@
 //! Odd expositions, taken or refused alike by rosterd and by a real Prometheus in agent mode. What 2.42 reads in another way
 //! than 3 is left out: labels of buckets and quantiles that are no canonical floats, series that are there twice, leading
-//! spaces, commas at the end of labels in OpenMetrics and exemplars of gauges.
+//! spaces, commas at the end of labels in OpenMetrics, exemplars of gauges, and OpenMetrics without even an end, which is taken
+//! since 3.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rosterd_testkit::{Folder, RemoteWriteReceiver, leak_checked_live, patience};
@@ -127,6 +128,10 @@ const OPEN_METRICS: &[&str] = &[
     "# TYPE a counter\na_total 1 # {} 1\n# EOF\n",
     "# TYPE a counter\na_total 1 # {x=\"1\"} 1 1.5\n# EOF\n",
     "# TYPE a counter\na_total 1 # {x=\"1\"} 1 1.5 3\n# EOF\n",
+    "# TYPE a counter\na_total 1 # {y=\"2\",x=\"1\"} 1\n# EOF\n",
+    "# TYPE a counter\na_total 1 # {y=\"\",x=\"1\"} 1\n# EOF\n",
+    "# TYPE a counter\na_total 1 # {x=\"1\",x=\"1\"} 1\n# EOF\n",
+    "# TYPE a counter\na_total 1 # {x=\"\",x=\"1\"} 1\n# EOF\n",
     "# TYPE a gaugehistogram\na_bucket{le=\"1\"} 1\na_gcount 1\na_gsum 1\n# EOF\n",
     "# TYPE a stateset\na{a=\"x\"} 1\n# EOF\n",
     "# TYPE a info\na_info{x=\"1\"} 1\n# EOF\n",
@@ -141,11 +146,37 @@ const OPEN_METRICS: &[&str] = &[
     "#  TYPE a gauge\na 1\n# EOF\n",
 ];
 
+/// Expositions in Prometheus' text format that are not UTF-8.
+const BYTES: &[&[u8]] = &[
+    b"# caf\xe9\na 1\n",
+    b"#\xe9\na 1\n",
+    b"a{x=\"1\"} 1\n \t# \xff HELP \na{x=\"2\"} 1\n",
+    b"# TYPE a counter\n# HELPa \xff\na 1\n#\xff\n#\xff\nb 1\n",
+    b"# HELP a \xff\na 1\n",
+    b"# TYPE a \xff\na 1\n",
+    b"a{x=\"\xff\"} 1\n",
+    b"a 1\nb \xff\n",
+    b"a 1 # \xff\n",
+    b"\xff 1\n",
+];
+
+/// Types of bodies, and bodies.
+const TYPED: &[(&str, &str)] = &[
+    ("", ""),
+    ("text/html", ""),
+    ("nonsense;;", ""),
+    ("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", ""),
+    ("text/plain; charset=utf-8; charset=utf-8", "a 1\n"),
+    ("application/openmetrics-text; charset=utf-8; charset=utf-8", "a 1\n# EOF\n"),
+];
+
 fn pages() -> Pages {
-    let text = TEXT.iter().enumerate().map(|(number, body)| (format!("/text/{number}"), Page::text(*body)));
-    let open = OPEN_METRICS.iter().enumerate();
-    let open = open.map(|(number, body)| (format!("/open_metrics/{number}"), Page::open_metrics(*body)));
-    text.chain(open).collect()
+    let text = TEXT.iter().map(|body| ("text", Page::text(*body)));
+    let open = OPEN_METRICS.iter().map(|body| ("open_metrics", Page::open_metrics(*body)));
+    let bytes = BYTES.iter().map(|body| ("bytes", Page::text(*body)));
+    let typed = TYPED.iter().map(|(content_type, body)| ("typed", Page::typed(content_type, *body)));
+    let all = text.chain(open).chain(bytes).chain(typed).enumerate();
+    all.map(|(number, (list, page))| (format!("/{list}/{number}"), page)).collect()
 }
 
 fn configuration(exporter: &Exporter, receiver: &RemoteWriteReceiver) -> String {
@@ -159,6 +190,11 @@ fn configuration(exporter: &Exporter, receiver: &RemoteWriteReceiver) -> String 
          scrape_configs:\n- job_name: odd\n  static_configs:\n{targets}",
         receiver.url()
     )
+}
+
+/// The exemplars of a page.
+fn exemplars<'a>(seen: &'a Seen, page: &'a str) -> BTreeSet<&'a (Labels, Labels, String)> {
+    seen.exemplars.iter().filter(|(series, ..)| series["page"] == page).collect()
 }
 
 /// What was said of each page.
@@ -191,10 +227,12 @@ fn odd_expositions_are_taken_or_refused_alike() {
             }
             let [ours, theirs] = seen.each_ref().map(by_page);
             let pages = pages();
-            let differences = pages.keys().filter_map(|page| {
-                let [ours, theirs] = [&ours, &theirs].map(|all| all.get(page).cloned().unwrap_or_default());
+            let differences = pages.iter().filter_map(|(path, page)| {
+                let [ours, theirs] = [&ours, &theirs].map(|all| all.get(path).cloned().unwrap_or_default());
                 let difference = difference(&ours, &theirs, ["rosterd", "Prometheus"]);
-                (ours != theirs).then(|| format!("{page}: {:?}\n{difference}", page_body(page)))
+                let exemplars = seen.each_ref().map(|seen| exemplars(seen, path));
+                let differs = ours != theirs || exemplars[0] != exemplars[1];
+                differs.then(|| format!("{path}: {page:?}\n{difference}{exemplars:?}\n"))
             });
             let differences: Vec<_> = differences.collect();
             if differences.is_empty() {
@@ -204,10 +242,4 @@ fn odd_expositions_are_taken_or_refused_alike() {
             sleep(Duration::from_millis(200)).await;
         }
     });
-}
-
-fn page_body(page: &str) -> &'static str {
-    let (list, number) = page.trim_start_matches('/').split_once('/').expect("a page has a list and a number");
-    let list = if list == "text" { TEXT } else { OPEN_METRICS };
-    list[number.parse::<usize>().expect("it is a number")]
 }

@@ -38,11 +38,13 @@ impl Seen {
     ///
     /// # Panics
     ///
-    /// When the samples of a series did not come in the order of their timestamps, or its labels were not in order.
+    /// When the samples of a series did not come in the order of their timestamps, or labels were not in order.
     pub(crate) fn take(&mut self, receiver: &RemoteWriteReceiver) {
         for request in receiver.take_requests() {
             request.samples.iter().for_each(|sample| self.sample(sample));
             let exemplars = request.exemplars.into_iter().map(|exemplar| {
+                let own = &exemplar.labels;
+                assert!(own.is_sorted_by(|one, other| one.0 < other.0), "labels of exemplars are in order: {own:?}");
                 let [series, labels] = [exemplar.series, exemplar.labels].map(|labels| labels.into_iter().collect());
                 (series, labels, exemplar.value.to_string())
             });
