@@ -98,6 +98,28 @@ fn server_url_of_nobody() -> String {
     format!("http://{}/", listener.local_addr().expect("a bound listener has an address"))
 }
 
+#[test]
+fn a_connection_that_the_server_gives_up_is_not_kept_although_it_is_open() {
+    leak_checked_live(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        for (reply, kept) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na", true),
+            ("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\na", false),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab", false),
+        ] {
+            let (client, mut connection) = (client("{}"), Connection::default());
+            let serving = async {
+                let mut stream = listener.accept().await.unwrap().0;
+                stream.write_all(reply.as_bytes()).await.unwrap();
+                stream
+            };
+            let (fetched, _open) = tokio::join!(fetch(&client, &url, &mut connection, 100), serving);
+            assert_eq!((fetched.unwrap().1.as_str(), connection.is_open()), ("a", kept), "{reply}");
+        }
+    });
+}
+
 /// The heads that a scrape and another request are to read, or not.
 async fn both(head: String) -> [Result<String, &'static str>; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

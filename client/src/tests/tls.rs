@@ -38,6 +38,22 @@ fn only_configured_authorities_are_trusted() {
 }
 
 #[test]
+fn a_server_has_the_key_of_its_certificate_whoever_has_signed_it() {
+    leak_checked_live(async || {
+        let (folder, authority) = (tempfile::tempdir().expect("a folder"), Authority::new());
+        for versions in [&[&TLS12], &[&TLS13]] {
+            let stolen = authority.sign("localhost").with_key_of(authority.sign("localhost"));
+            let server = TlsServer::start(&stolen, None, versions).await;
+            for settings in [trust(&folder, &authority, ""), "tls_config: {insecure_skip_verify: true}".to_owned()] {
+                let error = get(&client(&settings), &server.url("localhost")).await.expect_err("not its key");
+                assert_eq!(error.code(), "http_tls", "{settings}");
+            }
+            server.stop().await;
+        }
+    });
+}
+
+#[test]
 fn the_name_must_be_that_of_the_url_or_of_the_settings() {
     leak_checked_live(async || {
         let folder = tempfile::tempdir().expect("a folder");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,6 +52,11 @@ impl Authority {
 }
 
 impl Identity {
+    /// The certificate with the key of another.
+    pub(super) fn with_key_of(self, other: Self) -> Self {
+        Self { key: other.key, ..self }
+    }
+
     /// Writes certificate and key.
     pub(super) fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
@@ -81,12 +87,16 @@ impl TlsServer {
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
                 roots.add(authority.certificate.der().clone()).expect("an authority");
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
                 builder.with_client_cert_verifier(verifier.expect("a verifier"))
             }
         };
         let key = PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
-        let config = builder.with_single_cert(vec![identity.certificate.der().clone()], key).expect("an identity");
+        let key = provider.key_provider.load_private_key(key).expect("a key that signs");
+        // Not asked whether the one is of the other.
+        let own = CertifiedKey::new(vec![identity.certificate.der().clone()], key);
+        let config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let stopper = Stopper::new();
