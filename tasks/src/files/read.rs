@@ -5,7 +5,7 @@ use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, makedev};
@@ -105,11 +105,9 @@ struct Pipe {
 
 impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = Instant::now() + self.patience;
+        let timeout = Timespec::try_from(self.patience).map_err(io::Error::other)?;
         loop {
-            let left = end.saturating_duration_since(Instant::now());
             // Before somebody has opened its other end, nothing is what a read gives, as at its end: only this tells them apart.
-            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
             match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&timeout)) {
                 Ok(0) => {
                     let message = format!("it is a pipe, and nothing came out of it for {:?}", self.patience);
