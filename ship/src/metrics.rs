@@ -49,6 +49,8 @@ pub(crate) enum Reason {
     QueueFull,
     /// `write_relabel_configs`.
     Relabelled,
+    /// A native histogram with custom buckets, for remote write 1.0.
+    CustomBuckets,
     /// The receiver does not want it.
     Rejected,
     /// Damaged in memory or on disk.
@@ -57,11 +59,12 @@ pub(crate) enum Reason {
     Shutdown,
 }
 
-const REASONS: [(Reason, &str); 7] = [
+const REASONS: [(Reason, &str); 8] = [
     (Reason::TooOld, "too_old"),
     (Reason::Expired, "expired"),
     (Reason::QueueFull, "queue_full"),
     (Reason::Relabelled, "relabelled"),
+    (Reason::CustomBuckets, "custom_buckets"),
     (Reason::Rejected, "rejected"),
     (Reason::Invalid, "invalid"),
     (Reason::Shutdown, "shutdown"),
@@ -238,7 +241,7 @@ pub(crate) struct EndpointMetrics {
     sent: [IntCounter; 3],
     pub(crate) metadata: IntCounter,
     retried: [IntCounter; 3],
-    dropped: [[IntCounter; 3]; 7],
+    dropped: [[IntCounter; 3]; REASONS.len()],
     pub(crate) pending: IntGauge,
     pub(crate) sent_bytes: IntCounter,
     pub(crate) disk_bytes: IntGauge,

@@ -8,14 +8,15 @@ use rosterd_tasks::{Guard, Panicked};
 use tokio::time::Instant;
 use tracing::error;
 
+use super::custom_buckets::CustomBuckets;
 use super::protocol::Protocol;
+use crate::Block;
 use crate::config::EndpointConfig;
 use crate::limiter::Limiter;
 use crate::log::Record;
 use crate::metrics::{EndpointMetrics, Reason};
 use crate::queue::{Queue, now_ms};
-use crate::wire::{Assembler, Packer, Place, Sends};
-use crate::{Block, Counts};
+use crate::wire::{Assembler, Dropped, Packer, Place, Sends};
 
 /// The lanes of an endpoint, and what they feed.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(super) struct Lanes {
     packing: Mutex<Packing>,
     queue: Arc<Queue>,
     protocol: Arc<Protocol>,
+    custom_buckets: Arc<CustomBuckets>,
     rules: rosterd_model::relabel::Rules,
     sends: Sends,
     most: u32,
@@ -68,6 +70,7 @@ impl Lanes {
         config: &EndpointConfig,
         queue: &Arc<Queue>,
         protocol: &Arc<Protocol>,
+        custom_buckets: &Arc<CustomBuckets>,
         metrics: &EndpointMetrics,
         guard: Guard,
     ) -> Self {
@@ -76,6 +79,7 @@ impl Lanes {
             packing: Mutex::default(),
             queue: Arc::clone(queue),
             protocol: Arc::clone(protocol),
+            custom_buckets: Arc::clone(custom_buckets),
             rules: config.rules.clone(),
             sends: config.sends,
             most: config.queue.max_samples_per_send.max(1),
@@ -95,12 +99,12 @@ impl Lanes {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let index = choose(key, current.lanes.len());
         let mut lane = current.lanes[index].lock().unwrap_or_else(PoisonError::into_inner);
-        let mut relabelled = Counts::default();
+        let mut dropped = Dropped::default();
         let filled = self.guarded(&mut lane, |lane| {
             let mut place = Place::default();
             while !place.is_end(block) {
                 match lane.assembler.push_part(block, &mut place, self.most) {
-                    Ok(dropped) => relabelled = relabelled.plus(dropped),
+                    Ok(more) => dropped = dropped.plus(more),
                     Err(_) => self.refuse(block),
                 }
                 if lane.assembler.is_full(self.most) {
@@ -116,7 +120,8 @@ impl Lanes {
         }
         drop(lane);
         drop(current);
-        self.metrics.dropped(Reason::Relabelled, relabelled);
+        self.metrics.dropped(Reason::Relabelled, dropped.relabelled);
+        self.custom_buckets.dropped(dropped.custom_buckets);
     }
 
     /// Does something with a lane. A panic costs what the lane holds: whatever is half done is made anew.

@@ -1,5 +1,6 @@
 //! One receiver: its lanes, its queue, and the tasks that send.
 
+mod custom_buckets; // histograms that version 1.0 cannot carry
 mod exchange; // one request and its reply
 mod lanes; // blocks -> batches
 mod load; // how many lanes; pure
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::custom_buckets::CustomBuckets;
 use self::lanes::Lanes;
 use self::load::{Load, Seen};
 use self::protocol::Protocol;
@@ -93,7 +95,9 @@ impl Endpoint {
         let (limits, disk) = (limits(&config, folder.is_some()), guard("remote write disk"));
         let queue = Arc::new(Queue::new(&config.name, limits, handles.clone(), disk));
         let protocol = Arc::new(Protocol::new(config.message, config.compression, folder.as_ref()));
-        let lanes = Arc::new(Lanes::new(&config, &queue, &protocol, &handles, guard("remote write lanes")));
+        let custom_buckets = Arc::new(CustomBuckets::new(&config.name, &handles));
+        let (lanes, ours) = (guard("remote write lanes"), &custom_buckets);
+        let lanes = Arc::new(Lanes::new(&config, &queue, &protocol, ours, &handles, lanes));
         let sender = Arc::new(Sender {
             name: config.name.clone(),
             url: config.url.clone(),
@@ -105,6 +109,7 @@ impl Endpoint {
             log_failed: config.failed_request_logging,
             queue: Arc::clone(&queue),
             protocol: Arc::clone(&protocol),
+            custom_buckets,
             metrics: handles,
             health: std::sync::Mutex::new(Health::default()),
             work: Work::default(),

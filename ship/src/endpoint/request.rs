@@ -52,12 +52,21 @@ pub(super) fn request(
 pub(super) enum Fit {
     /// As it was.
     Same,
-    /// Changed; what was too old was dropped.
-    Changed(Counts),
+    /// Changed, without this.
+    Changed(Without),
     /// Nothing is left of it.
-    Nothing(Counts),
+    Nothing(Without),
     /// It cannot be read.
     Damaged,
+}
+
+/// What a record has lost on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Without {
+    /// What was too old.
+    pub(super) too_old: Counts,
+    /// Native histograms with custom buckets, and series that had nothing else.
+    pub(super) custom_buckets: Counts,
 }
 
 /// Brings a record into the form that is to be sent now, without what is older than `oldest_ms`.
@@ -67,7 +76,7 @@ pub(super) fn fit(record: &mut Record, message: Message, compression: Compressio
         return Fit::Same;
     }
     if too_old && record.head.newest_ms < oldest_ms {
-        return Fit::Nothing(record.head.counts);
+        return Fit::Nothing(Without { too_old: record.head.counts, ..Without::default() });
     }
     refit(record, message, compression, too_old.then_some(oldest_ms)).unwrap_or(Fit::Damaged)
 }
@@ -85,24 +94,27 @@ pub(super) fn parts(record: &Record, bytes: usize) -> Option<Vec<Record>> {
 
 fn refit(record: &mut Record, message: Message, compression: Compression, oldest_ms: Option<i64>) -> Option<Fit> {
     let mut raw = record.compression.unpack(&record.body, record.raw_len as usize).ok()?;
-    let mut dropped = Counts::default();
+    let mut without = Without::default();
     if let Some(limit_ms) = oldest_ms {
         let mut kept = Vec::with_capacity(raw.len());
-        dropped = wire::drop_older_than(record.message, &raw, limit_ms, &mut kept).ok()?;
+        without.too_old = wire::drop_older_than(record.message, &raw, limit_ms, &mut kept).ok()?;
         raw = kept;
-        record.head = record.head.without(dropped, limit_ms);
-        if record.head.counts.series == 0 {
-            return Some(Fit::Nothing(dropped));
-        }
+        record.head = record.head.without(without.too_old, limit_ms);
     }
     match (record.message, message) {
         (Message::V1, Message::V2) => raw = wire::v1_to_v2(&raw, record.head).ok()?,
-        (Message::V2, Message::V1) => raw = wire::v2_to_v1(&raw).ok()?,
+        (Message::V2, Message::V1) => {
+            (raw, without.custom_buckets) = wire::v2_to_v1(&raw).ok()?;
+            record.head.counts = record.head.counts.minus(without.custom_buckets);
+        }
         _ => {}
+    }
+    if record.head.counts.series == 0 {
+        return Some(Fit::Nothing(without));
     }
     record.message = message;
     record.compression = compression;
     record.raw_len = u32::try_from(raw.len()).ok()?;
     record.body = Packer::default().pack(compression, &raw);
-    Some(Fit::Changed(dropped))
+    Some(Fit::Changed(without))
 }

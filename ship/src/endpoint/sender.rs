@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use url::Url;
 
+use super::custom_buckets::CustomBuckets;
 use super::exchange::{Reply, exchange};
 use super::pace::Pace;
 use super::protocol::{Protocol, Refusal};
-use super::request::{Fit, fit, parts, request};
+use super::request::{Fit, Without, fit, parts, request};
 use super::sigv4::Signer;
 use super::verdict::{Sent, Verdict, judge};
 use crate::Counts;
@@ -50,6 +51,7 @@ pub(super) struct Sender {
     pub(super) log_failed: bool,
     pub(super) queue: Arc<Queue>,
     pub(super) protocol: Arc<Protocol>,
+    pub(super) custom_buckets: Arc<CustomBuckets>,
     pub(super) metrics: EndpointMetrics,
     pub(super) health: Mutex<Health>,
     pub(super) work: Work,
@@ -84,7 +86,9 @@ struct Landed {
 
 enum Outcome {
     /// There was nothing to send.
-    Gone(Reason, Counts),
+    Nothing,
+    /// It cannot be read.
+    Damaged,
     Replied(Reply, Duration),
     Failed(SendError, Duration),
 }
@@ -134,10 +138,13 @@ impl Sender {
         let limit = i64::try_from(self.config.sample_age_limit.as_millis()).unwrap_or(i64::MAX);
         let oldest_ms = if limit == 0 { i64::MIN } else { now_ms() - limit };
         let outcome = match fit(&mut flight.record, message, compression, oldest_ms) {
-            Fit::Nothing(dropped) => Outcome::Gone(Reason::TooOld, dropped),
-            Fit::Damaged => Outcome::Gone(Reason::Invalid, flight.record.head.counts),
-            Fit::Changed(dropped) => {
-                self.metrics.dropped(Reason::TooOld, dropped);
+            Fit::Nothing(without) => {
+                self.without(without);
+                Outcome::Nothing
+            }
+            Fit::Damaged => Outcome::Damaged,
+            Fit::Changed(without) => {
+                self.without(without);
                 // Without symbols in common it may be much larger than it was.
                 let record = &flight.record;
                 let large = record.raw_len as usize > MOST_BYTES;
@@ -150,6 +157,11 @@ impl Sender {
             Fit::Same => self.send(&flight).await,
         };
         Landed { flight, outcome }
+    }
+
+    fn without(&self, without: Without) {
+        self.metrics.dropped(Reason::TooOld, without.too_old);
+        self.custom_buckets.dropped(without.custom_buckets.histograms);
     }
 
     async fn send(&self, flight: &Flight) -> Outcome {
@@ -169,11 +181,10 @@ impl Sender {
     async fn land(&self, landed: Landed, pace: &mut Pace) {
         let Landed { flight, outcome } = landed;
         match outcome {
-            Outcome::Gone(reason, counts) => {
-                self.metrics.dropped(reason, counts);
-                if reason == Reason::Invalid {
-                    error!(endpoint = &*self.name, code = "ship_queue_damaged", "a batch cannot be read, dropped");
-                }
+            Outcome::Nothing => self.done(&flight),
+            Outcome::Damaged => {
+                self.metrics.dropped(Reason::Invalid, flight.record.head.counts);
+                error!(endpoint = &*self.name, code = "ship_queue_damaged", "a batch cannot be read, dropped");
                 self.done(&flight);
             }
             Outcome::Replied(reply, took) => {

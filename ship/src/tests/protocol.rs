@@ -186,6 +186,26 @@ fn a_receiver_of_version_1_gets_version_1() {
 }
 
 #[test]
+fn custom_buckets_are_counted_before_and_after_a_fall_back() {
+    leak_checked_live(|| async {
+        for message in [Message::V1, Message::V2] {
+            let receiver = RemoteWriteReceiver::start().await;
+            receiver.rule(|request| WriteAnswer::status(if request.is_v2() { 415 } else { 204 }));
+            let mut config = EndpointConfig { message, ..endpoint("a", &receiver.url()) };
+            config.sends.native_histograms = true;
+            let ship = Ship::of(None, vec![config]).await;
+            ship.shipper.push(1, &crate::wire::tests::custom_buckets(now(0)));
+            ship.wait_metric("dropped_items_total", &["histograms", "custom_buckets"], 2.0).await;
+            ship.wait_metric("sent_items_total", &["histograms"], 1.0).await;
+            ship.wait_empty().await;
+            // What was dropped is not counted as anything else.
+            assert_eq!(ship.metric("dropped_items_total", &[]), 2.0);
+            ship.end().await;
+        }
+    });
+}
+
+#[test]
 fn zstd_is_used_where_it_is_taken() {
     leak_checked_live(|| async {
         for taken in [true, false] {

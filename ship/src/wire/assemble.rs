@@ -9,7 +9,9 @@ use super::field::{
     Value, bytes_key, fixed_key, put_bytes, put_double, put_number, put_varint, take_field, varint_key, varint_len,
 };
 use super::metadata::kind_number;
-use super::series::{Damaged, Fields, LABEL, SAMPLE, Series, is_exemplar, is_histogram, sample_len};
+use super::series::{
+    Damaged, Fields, LABEL, SAMPLE, Series, has_custom_buckets, is_exemplar, is_histogram, sample_len,
+};
 use super::symbols::Symbols;
 use crate::{Block, Counts, Extra};
 
@@ -34,6 +36,26 @@ pub struct Head {
     pub oldest_ms: i64,
     /// The newest timestamp, in milliseconds since 1970.
     pub newest_ms: i64,
+}
+
+/// What of a block is not in the body although an endpoint is sent such things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dropped {
+    /// What rules dropped.
+    pub relabelled: Counts,
+    /// Native histograms with custom buckets, for which version 1.0 has no place.
+    pub custom_buckets: u32,
+}
+
+impl Dropped {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            relabelled: self.relabelled.plus(other.relabelled),
+            custom_buckets: self.custom_buckets.saturating_add(other.custom_buckets),
+        }
+    }
 }
 
 /// How far a block has been taken.
@@ -116,25 +138,25 @@ impl Assembler {
         self.head.counts.series == 0
     }
 
-    /// Adds the series of a block. Returns what relabelling dropped.
-    pub fn push(&mut self, block: &Block) -> Result<Counts, Damaged> {
+    /// Adds the series of a block. Returns what was dropped.
+    pub fn push(&mut self, block: &Block) -> Result<Dropped, Damaged> {
         self.push_part(block, &mut Place::default(), u32::MAX)
     }
 
     /// Adds the series of a block from a place on, until the body [is full](Self::is_full) or the block is at its end, and
-    /// moves the place there. Returns what relabelling dropped. After an error the rest of the block is of no
+    /// moves the place there. Returns what was dropped. After an error the rest of the block is of no
     /// use; what was added before stays.
-    pub fn push_part(&mut self, block: &Block, place: &mut Place, most: u32) -> Result<Counts, Damaged> {
+    pub fn push_part(&mut self, block: &Block, place: &mut Place, most: u32) -> Result<Dropped, Damaged> {
         let room = most.saturating_sub(self.weight());
         if self.is_full(most) || place.is_end(block) {
-            return Ok(Counts::default());
+            return Ok(Dropped::default());
         }
-        let all_wanted = (self.sends.exemplars || block.counts.exemplars == 0)
-            && (self.sends.native_histograms || block.counts.histograms == 0);
+        // Histograms are looked at one by one: those with custom buckets cannot go.
+        let all_wanted = (self.sends.exemplars || block.counts.exemplars == 0) && block.counts.histograms == 0;
         if self.message == Message::V1 && self.rules.is_empty() && all_wanted {
-            return self.copy_part(block, place, room).map(|()| Counts::default());
+            return self.copy_part(block, place, room).map(|()| Dropped::default());
         }
-        let (mut kept, mut dropped) = (Counts::default(), Counts::default());
+        let (mut kept, mut dropped) = (Counts::default(), Dropped::default());
         let result = self.convert_part(block, place, room, &mut kept, &mut dropped);
         self.add(kept, block);
         result.map(|()| dropped)
@@ -195,12 +217,15 @@ impl Assembler {
         place: &mut Place,
         room: u32,
         kept: &mut Counts,
-        dropped: &mut Counts,
+        dropped: &mut Dropped,
     ) -> Result<(), Damaged> {
         let rest = block.series.get(place.bytes..).unwrap_or_default();
         let mut fields = Fields(rest);
         let plain = self.message == Message::V2 && self.rules.is_empty();
         self.family = None;
+        // What is not asked for is not dropped.
+        let wanted = u32::from(self.sends.native_histograms);
+        let histograms_of = |series: Series<'_>| series.histograms().count() as u32 * wanted;
         while kept.samples + kept.histograms < room
             && self.bytes() < MOST_BYTES
             && let Some(field) = fields.next()
@@ -221,17 +246,18 @@ impl Assembler {
                 continue;
             }
             let series = Series::read(bytes).inspect_err(|_| *place = Place::end(block))?;
-            let [samples, histograms, exemplars] = self.push_series(series, extra, metadata);
-            let any = samples + histograms + exemplars > 0;
-            kept.series += u32::from(any);
+            let Some([samples, histograms, exemplars]) = self.push_series(series, extra, metadata) else {
+                dropped.relabelled.series += 1;
+                dropped.relabelled.samples += series.samples().count() as u32;
+                dropped.relabelled.histograms += histograms_of(series);
+                continue;
+            };
+            kept.series += u32::from(samples + histograms + exemplars > 0);
             kept.samples += samples;
             kept.histograms += histograms;
             kept.exemplars += exemplars;
-            // What is not asked for is not dropped.
-            if !any && !self.rules.is_empty() {
-                dropped.series += 1;
-                dropped.samples += series.samples().count() as u32;
-                dropped.histograms += series.histograms().count() as u32 * u32::from(self.sends.native_histograms);
+            if block.counts.histograms > 0 {
+                dropped.custom_buckets += histograms_of(series) - histograms;
             }
         }
         place.bytes += rest.len() - fields.0.len();
@@ -319,21 +345,23 @@ impl Assembler {
         head.counts.exemplars += counts.exemplars;
     }
 
-    fn push_series(&mut self, series: Series<'_>, extra: Extra, metadata: Option<&Metadata>) -> [u32; 3] {
+    /// How many samples, histograms and exemplars went in; nothing if relabelling dropped the series.
+    fn push_series(&mut self, series: Series<'_>, extra: Extra, metadata: Option<&Metadata>) -> Option<[u32; 3]> {
         let mut relabelled = false;
         if !self.rules.is_empty() {
             self.builder.reset(series.labels());
             if !self.rules.apply(&mut self.builder, &mut self.scratch) || self.builder.is_empty() {
-                return [0; 3];
+                return None;
             }
             self.builder.sort();
             relabelled = true;
         }
-        match self.message {
+        Some(match self.message {
             Message::V1 => {
                 let sends = self.sends;
-                let keep = |number: u32, _: &[u8]| {
-                    (sends.exemplars || !is_exemplar(number)) && (sends.native_histograms || !is_histogram(number))
+                let keep = |number: u32, bytes: &[u8]| {
+                    (sends.exemplars || !is_exemplar(number))
+                        && (!is_histogram(number) || sends.native_histograms && !has_custom_buckets(bytes))
                 };
                 let labels = relabelled.then(|| self.builder.iter());
                 series.copy(labels, keep, &mut self.buffer, &mut self.series)
@@ -345,7 +373,7 @@ impl Assembler {
                 kept
             }
             Message::V2 => self.push_v2(series, series.labels(), extra, metadata),
-        }
+        })
     }
 
     fn push_v2<'l>(

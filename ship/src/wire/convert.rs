@@ -2,14 +2,16 @@
 
 use super::assemble::{Assembler, Sends};
 use super::field::{Value, put_bytes, take_varint};
-use super::series::{Damaged, Fields, each_series, put_exemplar, put_label, put_sample};
+use super::series::{Damaged, Fields, each_series, has_custom_buckets, put_exemplar, put_label, put_sample};
 use super::{Head, Message};
-use crate::Block;
+use crate::{Block, Counts};
 use rosterd_model::relabel::Rules;
 
-/// A body of version 2.0 as one of version 1.0, which has no place for metadata and start timestamps.
-pub fn v2_to_v1(body: &[u8]) -> Result<Vec<u8>, Damaged> {
+/// A body of version 2.0 as one of version 1.0, which has no place for metadata and start timestamps. Nor has it one for
+/// native histograms with custom buckets: returns how much was left out with those.
+pub fn v2_to_v1(body: &[u8]) -> Result<(Vec<u8>, Counts), Damaged> {
     let mut symbols = Vec::new();
+    let mut left_out = Counts::default();
     let mut out = Vec::with_capacity(body.len() * 4);
     let mut series = Vec::new();
     for field in Fields(body) {
@@ -17,16 +19,23 @@ pub fn v2_to_v1(body: &[u8]) -> Result<Vec<u8>, Damaged> {
             (4, Value::Bytes(symbol)) => symbols.push(std::str::from_utf8(symbol).map_err(|_| Damaged)?),
             (5, Value::Bytes(bytes)) => {
                 series.clear();
-                one(bytes, &symbols, &mut series)?;
-                put_bytes(1, &series, &mut out);
+                let [kept, without] = one(bytes, &symbols, &mut series)?;
+                left_out.histograms += without;
+                if kept == 0 && without > 0 {
+                    left_out.series += 1;
+                } else {
+                    put_bytes(1, &series, &mut out);
+                }
             }
             _ => {}
         }
     }
-    Ok(out)
+    Ok((out, left_out))
 }
 
-fn one(bytes: &[u8], symbols: &[&str], out: &mut Vec<u8>) -> Result<(), Damaged> {
+/// Returns how many samples, histograms and exemplars there are now, and how many histograms were left out.
+fn one(bytes: &[u8], symbols: &[&str], out: &mut Vec<u8>) -> Result<[u32; 2], Damaged> {
+    let [mut kept, mut without] = [0; 2];
     for field in Fields(bytes) {
         match field? {
             (1, Value::Bytes(refs)) => {
@@ -35,6 +44,7 @@ fn one(bytes: &[u8], symbols: &[&str], out: &mut Vec<u8>) -> Result<(), Damaged>
                 }
             }
             (2, Value::Bytes(sample)) => {
+                kept += 1;
                 let (mut value, mut timestamp) = (0.0, 0);
                 for field in Fields(sample) {
                     match field? {
@@ -46,8 +56,13 @@ fn one(bytes: &[u8], symbols: &[&str], out: &mut Vec<u8>) -> Result<(), Damaged>
                 put_sample(value, timestamp, out);
             }
             // A start timestamp in it is a field that version 1.0 does not know, and skips.
-            (3, Value::Bytes(histogram)) => put_bytes(4, histogram, out),
+            (3, Value::Bytes(histogram)) if has_custom_buckets(histogram) => without += 1,
+            (3, Value::Bytes(histogram)) => {
+                kept += 1;
+                put_bytes(4, histogram, out);
+            }
             (4, Value::Bytes(exemplar)) => {
+                kept += 1;
                 let (mut labels, mut value, mut timestamp) = (Vec::new(), 0.0, 0);
                 for field in Fields(exemplar) {
                     match field? {
@@ -62,7 +77,7 @@ fn one(bytes: &[u8], symbols: &[&str], out: &mut Vec<u8>) -> Result<(), Damaged>
             _ => {}
         }
     }
-    Ok(())
+    Ok([kept, without])
 }
 
 fn strings<'s>(mut refs: &[u8], symbols: &[&'s str]) -> Result<Vec<(&'s str, &'s str)>, Damaged> {

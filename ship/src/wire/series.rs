@@ -1,6 +1,6 @@
 //! The series of a body of remote write 1.0, read in place.
 
-use super::field::{Value, bytes_key, fixed_key, put_bytes, put_varint, take_field, varint_key, varint_len};
+use super::field::{Value, bytes_key, fixed_key, put_bytes, put_varint, take_field, varint_key, varint_len, zigzag};
 
 /// A body is not what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,8 @@ pub(super) const LABEL: u32 = 1;
 pub(super) const SAMPLE: u32 = 2;
 const EXEMPLAR: u32 = 3;
 const HISTOGRAM: u32 = 4;
+/// The schema of histograms whose buckets are listed.
+const CUSTOM_BUCKETS: i64 = -53;
 
 impl<'a> Series<'a> {
     /// A series, if the bytes are one.
@@ -133,6 +135,13 @@ pub(super) fn is_exemplar(number: u32) -> bool {
 
 pub(super) fn is_histogram(number: u32) -> bool {
     number == HISTOGRAM
+}
+
+/// Whether a native histogram has buckets of its own, which version 1.0 has no field for: a receiver would take them for
+/// exponential ones.
+pub(super) fn has_custom_buckets(histogram: &[u8]) -> bool {
+    let schema = Fields(histogram).map_while(Result::ok).filter(|(number, _)| *number == 4).last();
+    schema.is_some_and(|(_, value)| value.number() == zigzag(CUSTOM_BUCKETS))
 }
 
 /// The timestamp of a sample, an exemplar or a histogram.

@@ -189,7 +189,7 @@ mod tests {
     fn the_parts_are_the_whole_in_order() {
         for message in [Message::V1, Message::V2] {
             let (body, counts) = body(message);
-            let v1 = |body: &[u8]| if message == Message::V2 { v2_to_v1(body).unwrap() } else { body.to_vec() };
+            let v1 = |body: &[u8]| if message == Message::V2 { v2_to_v1(body).unwrap().0 } else { body.to_vec() };
             for bytes in [0, 150, body.len() / 2, body.len()] {
                 let parts = split(message, &body, bytes).unwrap();
                 let joined: Vec<u8> = parts.iter().flat_map(|(part, _)| v1(part)).collect();

@@ -199,7 +199,7 @@ fn assembled(message: Message, rules: &str, blocks: &[Block]) -> (Vec<u8>, Head,
     let mut assembler = Assembler::new(message, rules, Sends { exemplars: true, native_histograms: true });
     let mut dropped = Counts::default();
     for block in blocks {
-        dropped.samples += assembler.push(block).expect("the block is good").samples;
+        dropped.samples += assembler.push(block).expect("the block is good").relabelled.samples;
     }
     let mut body = Vec::new();
     let head = assembler.finish(&mut body);
@@ -219,7 +219,7 @@ fn both_versions_carry_the_same() {
     let (second, ..) = assembled(Message::V2, "[]", &blocks);
     assert_eq!(bits(&read_v2(&second)), bits(&all));
     assert!(second.len() < first.len());
-    assert_eq!(bits(&read_v1(&v2_to_v1(&second).expect("it is good"))), bits(&all));
+    assert_eq!(bits(&read_v1(&v2_to_v1(&second).expect("it is good").0)), bits(&all));
     assert_eq!(v1_to_v2(&first, head), Ok(second));
 }
 
@@ -282,7 +282,7 @@ fn exemplars_histograms_and_metadata_travel() {
     assert_eq!((found.kind, symbol(found.help), symbol(found.unit)), (3, "Help.", ""));
     assert_eq!(head.counts, block.counts);
 
-    let back = proto::WriteRequest::decode(v2_to_v1(&body).expect("it is good").as_slice()).expect("it is a request");
+    let back = proto::WriteRequest::decode(v2_to_v1(&body).expect("it is good").0.as_slice()).expect("it is a request");
     assert_eq!((back.timeseries[0].histograms[0].sum, back.timeseries[0].exemplars[0].timestamp), (1.5, 9));
 
     let own = metadata_request([&metadata]);
@@ -395,7 +395,7 @@ proptest! {
         prop_assert_eq!(&read_v1(&first), &all);
         let (second, ..) = assembled(Message::V2, "[]", &[block]);
         prop_assert_eq!(&read_v2(&second), &all);
-        prop_assert_eq!(&read_v1(&v2_to_v1(&second).expect("it is good")), &all);
+        prop_assert_eq!(&read_v1(&v2_to_v1(&second).expect("it is good").0), &all);
         prop_assert_eq!(head.counts.samples as usize, all.len());
     }
 
@@ -407,4 +407,59 @@ proptest! {
         drop_older_than(Message::V1, &body, 5, &mut Vec::new()).ok();
         drop_older_than(Message::V2, &body, 5, &mut Vec::new()).ok();
     }
+}
+
+/// A block of a series that has an exponential histogram and one with custom buckets, and of one that has the latter alone.
+pub(crate) fn custom_buckets(timestamp_ms: i64) -> Block {
+    let mut block = Block { oldest_ms: timestamp_ms, newest_ms: timestamp_ms, ..Block::default() };
+    for (name, schemas) in [("mixed", &[3, -53][..]), ("custom", &[-53])] {
+        let mut series = Vec::new();
+        put_label(b"__name__", name.as_bytes(), &mut series);
+        for &schema in schemas {
+            let custom_values = if schema == -53 { vec![0.5, 1.0] } else { Vec::new() };
+            let histogram = Histogram { count: 3.0, sum: 1.5, schema, custom_values, ..Histogram::default() };
+            let mut message = Vec::new();
+            encode_histogram(&histogram, timestamp_ms, &mut message);
+            field::put_bytes(4, &message, &mut series);
+        }
+        field::put_bytes(1, &series, &mut block.series);
+    }
+    block.counts = Counts { series: 2, histograms: 3, ..Counts::default() };
+    block
+}
+
+#[test]
+fn custom_buckets_are_left_out_of_version_1_and_counted() {
+    let block = custom_buckets(42);
+    let sends = Sends { exemplars: false, native_histograms: true };
+    let schemas = |body: &[u8]| {
+        let request = proto::WriteRequest::decode(body).expect("it is a request");
+        let all = request.timeseries.iter().map(|series| series.histograms.iter().map(|one| one.schema).collect());
+        all.collect::<Vec<Vec<_>>>()
+    };
+    let rules: Vec<_> = serde_yaml::from_str("[{regex: nothing, action: labeldrop}]").expect("rules are YAML");
+    for rules in [Rules::default(), Rules::compile(&rules, NameScheme::Utf8).expect("rules are good")] {
+        let mut assembler = Assembler::new(Message::V1, rules.clone(), sends);
+        let dropped = assembler.push(&block).expect("the block is good");
+        assert_eq!(dropped, Dropped { relabelled: Counts::default(), custom_buckets: 2 });
+        let mut body = Vec::new();
+        let head = assembler.finish(&mut body);
+        assert_eq!(schemas(&body), [vec![3]]);
+        assert_eq!(head.counts, Counts { series: 1, histograms: 1, ..Counts::default() });
+
+        let mut assembler = Assembler::new(Message::V2, rules, sends);
+        assert_eq!(assembler.push(&block), Ok(Dropped::default()));
+        let mut body = Vec::new();
+        assert_eq!(assembler.finish(&mut body).counts, block.counts);
+        let (body, left_out) = v2_to_v1(&body).expect("it is good");
+        assert_eq!(schemas(&body), [vec![3]]);
+        assert_eq!(left_out, Counts { series: 1, histograms: 2, ..Counts::default() });
+    }
+}
+
+#[test]
+fn custom_buckets_that_nobody_asked_for_are_not_dropped() {
+    let mut assembler = Assembler::new(Message::V1, Rules::default(), Sends::default());
+    assert_eq!(assembler.push(&custom_buckets(42)), Ok(Dropped::default()));
+    assert!(assembler.is_empty());
 }
