@@ -102,6 +102,7 @@ fn endpoint(url: &str) -> EndpointConfig {
             min_backoff: Duration::from_millis(30),
             max_backoff: Duration::from_secs(5),
             retry_on_http_429: false,
+            keep_on: Vec::new(),
             sample_age_limit: Duration::ZERO,
         },
         metadata: MetadataConfig { send: true, interval: Duration::from_secs(60), max_samples_per_send: 2000 },

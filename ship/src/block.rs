@@ -50,6 +50,11 @@ impl Counts {
         }
     }
 
+    /// Float samples and native histograms together: what limits and people call samples.
+    pub fn all_samples(self) -> u64 {
+        u64::from(self.samples) + u64::from(self.histograms)
+    }
+
     /// What is left without the other.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {

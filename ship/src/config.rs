@@ -66,8 +66,17 @@ pub struct QueueConfig {
     pub max_backoff: Duration,
     /// Whether status 429 is tried again even if the receiver does not say when.
     pub retry_on_http_429: bool,
+    /// Refusals after which samples wait in the queue and are sent again: statuses that say nothing about the samples.
+    pub keep_on: Vec<u16>,
     /// Older samples are dropped instead of sent; 0 keeps all.
     pub sample_age_limit: Duration,
+}
+
+impl QueueConfig {
+    /// Whether a request that is refused with this status is sent again; `asked` says that the receiver asks for time.
+    pub(crate) fn keeps(&self, status: u16, asked: bool) -> bool {
+        self.keep_on.contains(&status) || status == 429 && (self.retry_on_http_429 || asked)
+    }
 }
 
 /// Metadata in requests of their own.

@@ -93,6 +93,9 @@ pub(crate) enum SendError {
     /// 429: sent again.
     #[error("{url} asks for time with HTTP status {status}: {words}")]
     Throttled { url: String, status: u16, words: String, after: Option<Duration> },
+    /// A refusal that says nothing about the samples, by the configuration: sent again.
+    #[error("{url} refused samples with HTTP status {status}, they are kept: {words}")]
+    Kept { url: String, status: u16, words: String },
     /// Another status: not sent again.
     #[error("{url} rejected samples with HTTP status {status}: {words}")]
     Rejected { url: String, status: u16, words: String },
@@ -113,6 +116,7 @@ impl Coded for SendError {
             Self::Unsigned { .. } => "ship_unsigned",
             Self::Failed { .. } => "ship_receiver_failed",
             Self::Throttled { .. } => "ship_throttled",
+            Self::Kept { .. } => "ship_kept",
             Self::Rejected { .. } => "ship_rejected",
             Self::Partial { .. } => "ship_partial_write",
             Self::FallBack { .. } => "ship_fell_back",
@@ -122,7 +126,7 @@ impl Coded for SendError {
     fn priority(&self) -> Priority {
         match self {
             Self::NoReply { source } => source.priority(),
-            Self::Unsigned { .. } => Priority::Operator,
+            Self::Unsigned { .. } | Self::Kept { .. } => Priority::Operator,
             Self::Failed { .. } | Self::Throttled { .. } => Priority::Retry,
             Self::Rejected { .. } | Self::Partial { .. } | Self::FallBack { .. } => Priority::Remote,
         }

@@ -25,4 +25,4 @@ pub use error::ShipError;
 pub use metrics::Metrics;
 pub use owner::give_names;
 pub use shipper::Shipper;
-pub use status::EndpointStatus;
+pub use status::{EndpointState, EndpointStatus};

@@ -59,16 +59,37 @@ pub(crate) enum Reason {
     Shutdown,
 }
 
-const REASONS: [(Reason, &str); 8] = [
-    (Reason::TooOld, "too_old"),
-    (Reason::Expired, "expired"),
-    (Reason::QueueFull, "queue_full"),
-    (Reason::Relabelled, "relabelled"),
-    (Reason::CustomBuckets, "custom_buckets"),
-    (Reason::Rejected, "rejected"),
-    (Reason::Invalid, "invalid"),
-    (Reason::Shutdown, "shutdown"),
-];
+impl Reason {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::TooOld,
+        Self::Expired,
+        Self::QueueFull,
+        Self::Relabelled,
+        Self::CustomBuckets,
+        Self::Rejected,
+        Self::Invalid,
+        Self::Shutdown,
+    ];
+
+    /// Its place in the list of all.
+    pub(crate) fn index(self) -> usize {
+        Self::ALL.iter().position(|known| *known == self).expect("the list has all reasons")
+    }
+
+    /// The word for it, in metrics and logs.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooOld => "too_old",
+            Self::Expired => "expired",
+            Self::QueueFull => "queue_full",
+            Self::Relabelled => "relabelled",
+            Self::CustomBuckets => "custom_buckets",
+            Self::Rejected => "rejected",
+            Self::Invalid => "invalid",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
 
 impl Metrics {
     /// Registers the metrics. Fails when one of the names is taken.
@@ -105,7 +126,7 @@ impl Metrics {
             )?,
             sent_bytes: counter(
                 "rosterd_remote_write_sent_bytes_total",
-                "Bytes of bodies that were taken, compressed.",
+                "Bytes of bodies that were taken, at least in part, compressed.",
                 ENDPOINT,
             )?,
             disk_bytes: gauge("rosterd_remote_write_queue_disk_bytes", "Bytes of the queue on disk.")?,
@@ -169,7 +190,8 @@ impl Metrics {
             sent: kinds(&self.sent),
             metadata: self.sent.with_label_values(&[name, METADATA]),
             retried: kinds(&self.retried),
-            dropped: REASONS.map(|(_, reason)| KINDS.map(|kind| self.dropped.with_label_values(&[name, kind, reason]))),
+            dropped: Reason::ALL
+                .map(|reason| KINDS.map(|kind| self.dropped.with_label_values(&[name, kind, reason.as_str()]))),
             pending: gauge(&self.pending),
             sent_bytes: of(&self.sent_bytes),
             disk_bytes: gauge(&self.disk_bytes),
@@ -194,8 +216,8 @@ impl Metrics {
         for all in [&self.queued, &self.sent, &self.retried] {
             KINDS.iter().chain([&METADATA]).for_each(|kind| drop(all.remove_label_values(&[name, kind])));
         }
-        for (_, reason) in REASONS {
-            KINDS.iter().for_each(|kind| drop(self.dropped.remove_label_values(&[name, kind, reason])));
+        for reason in Reason::ALL {
+            KINDS.iter().for_each(|kind| drop(self.dropped.remove_label_values(&[name, kind, reason.as_str()])));
         }
         STATUSES.iter().for_each(|status| drop(self.requests.remove_label_values(&[name, status])));
         for all in [&self.sent_bytes, &self.partial, &self.fallbacks, &self.corruptions, &self.write_failures] {
@@ -241,7 +263,7 @@ pub(crate) struct EndpointMetrics {
     sent: [IntCounter; 3],
     pub(crate) metadata: IntCounter,
     retried: [IntCounter; 3],
-    dropped: [[IntCounter; 3]; REASONS.len()],
+    dropped: [[IntCounter; 3]; Reason::ALL.len()],
     pub(crate) pending: IntGauge,
     pub(crate) sent_bytes: IntCounter,
     pub(crate) disk_bytes: IntGauge,
@@ -277,20 +299,19 @@ impl EndpointMetrics {
 
     pub(crate) fn dropped(&self, reason: Reason, counts: Counts) {
         if counts != Counts::default() {
-            let index = REASONS.iter().position(|(known, _)| *known == reason).expect("the list has all reasons");
-            add(&self.dropped[index], counts);
+            add(&self.dropped[reason.index()], counts);
         }
     }
 
-    /// How many samples a receiver took.
+    /// How many float samples and native histograms a receiver took.
     pub(crate) fn samples_sent(&self) -> u64 {
-        self.sent[0].get()
+        all_samples(&self.sent)
     }
 
-    /// How many samples were dropped for such reasons.
+    /// How many float samples and native histograms were dropped for such reasons.
     pub(crate) fn samples_dropped(&self, wanted: impl Fn(Reason) -> bool) -> u64 {
-        let counted = REASONS.iter().zip(&self.dropped).filter(|((reason, _), _)| wanted(*reason));
-        counted.map(|(_, counters)| counters[0].get()).sum()
+        let counted = Reason::ALL.into_iter().zip(&self.dropped).filter(|(reason, _)| wanted(*reason));
+        counted.map(|(_, counters)| all_samples(counters)).sum()
     }
 
     /// A request that ended, with its status if there was a reply.
@@ -298,6 +319,10 @@ impl EndpointMetrics {
         let index = status.map_or(4, |status| usize::from(status / 100).clamp(2, 5) - 2);
         self.requests[index].inc();
     }
+}
+
+fn all_samples([samples, histograms, _]: &[IntCounter; 3]) -> u64 {
+    samples.get() + histograms.get()
 }
 
 fn add(counters: &[IntCounter; 3], counts: Counts) {

@@ -7,6 +7,17 @@ use rosterd_model::Report;
 use crate::Counts;
 use crate::wire::{Compression, Message};
 
+/// How requests to an endpoint end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointState {
+    /// Something of the last request was taken, or there was none yet.
+    Working,
+    /// The receiver refused all of the last request for good.
+    Rejecting,
+    /// The last request failed, and what it carried is sent again.
+    Failing,
+}
+
 /// How an endpoint is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointStatus {
@@ -28,13 +39,13 @@ pub struct EndpointStatus {
     pub oldest_pending_ms: Option<i64>,
     /// How many requests may be under way at once.
     pub lanes: u16,
-    /// Whether the last request was answered and something of it taken, or there was none yet.
-    pub healthy: bool,
+    /// How requests end at the moment.
+    pub state: EndpointState,
     /// What went wrong last, even if all is well since.
     pub last_error: Option<Report>,
     /// When a receiver last took something.
     pub last_success: Option<SystemTime>,
-    /// Samples that a receiver took, since the start.
+    /// Samples that a receiver took, since the start. These and the following are float samples and native histograms.
     pub samples_sent: u64,
     /// Samples that a receiver refused for good.
     pub samples_rejected: u64,

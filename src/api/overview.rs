@@ -48,6 +48,9 @@ struct Endpoint {
     /// Follows the word for the state.
     detail: String,
     pending: String,
+    sent: String,
+    failed: String,
+    dropped: String,
     disk: String,
 }
 
@@ -132,7 +135,7 @@ impl Endpoint {
         let state = status.state(now);
         let waiting = status.oldest_pending.and_then(|oldest| now.duration_since(oldest).ok()).map(coarse);
         let detail = match (state, &status.last_error, waiting) {
-            (RemoteWriteState::Down, Some(error), _) => format!(": {error}"),
+            (RemoteWriteState::Down | RemoteWriteState::Rejecting, Some(error), _) => format!(": {error}"),
             (RemoteWriteState::Behind, _, Some(waiting)) => format!(" by {waiting}"),
             _ => String::new(),
         };
@@ -142,6 +145,9 @@ impl Endpoint {
             state: state.as_str(),
             detail,
             pending: grouped(status.pending_samples),
+            sent: grouped(status.samples_sent),
+            failed: grouped(status.samples_failed),
+            dropped: grouped(status.samples_dropped),
             disk: bytes(status.bytes_on_disk),
         }
     }

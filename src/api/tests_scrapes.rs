@@ -11,7 +11,7 @@ use rosterd_testkit::leak_checked_live;
 use serde_json::{Value, json};
 
 use super::tests::{Face, group, job, json_of};
-use crate::scrape::{RemoteWriteState, RemoteWriteStatus, RemoteWrites};
+use crate::scrape::{RemoteWriteStatus, RemoteWrites};
 
 fn report(code: &str, priority: Priority) -> Report {
     Report {
@@ -286,21 +286,23 @@ fn endpoint(name: &str) -> RemoteWriteStatus {
         oldest_pending: None,
         last_success: Some(after_epoch(1000)),
         last_error: None,
-        samples_sent: 9,
-        samples_failed: 8,
-        samples_dropped: 7,
+        rejecting: false,
+        samples_sent: 9001,
+        samples_failed: 8002,
+        samples_dropped: 7003,
     }
 }
 
 #[test]
-fn an_endpoint_is_sending_behind_or_down() {
+fn an_endpoint_is_sending_behind_rejecting_or_down() {
     let (now, well) = (after_epoch(200_000), endpoint("a"));
     let late = RemoteWriteStatus { oldest_pending: Some(after_epoch(100_000)), ..well.clone() };
     let recent = RemoteWriteStatus { oldest_pending: Some(after_epoch(190_000)), ..well.clone() };
     let failing = RemoteWriteStatus { last_error: Some(report("ship_refused", Priority::Remote)), ..late.clone() };
+    let refusing = RemoteWriteStatus { rejecting: true, ..failing.clone() };
     assert_eq!(
-        [well, recent, late, failing].map(|endpoint| endpoint.state(now)),
-        [RemoteWriteState::Sending, RemoteWriteState::Sending, RemoteWriteState::Behind, RemoteWriteState::Down]
+        [well, recent, late, refusing, failing].map(|endpoint| endpoint.state(now).as_str()),
+        ["sending", "sending", "behind", "rejecting", "down"]
     );
 }
 
@@ -309,19 +311,24 @@ fn endpoints_of_remote_write_are_told_and_shown() {
     leak_checked_live(async || {
         let failing = RemoteWriteStatus { last_error: Some(report("ship_refused", Priority::Remote)), ..endpoint("b") };
         let late = RemoteWriteStatus { oldest_pending: Some(after_epoch(0)), ..endpoint("c") };
-        let list = vec![endpoint("a"), failing, late];
+        let refusing = RemoteWriteStatus { rejecting: true, name: "d".to_owned(), ..failing.clone() };
+        let list = vec![endpoint("a"), failing, late, refusing];
         let face = Face::start(|state| state.remote_writes = RemoteWrites::new(move || list.clone())).await;
         let told = face.json("/api/v1/remote_write").await["data"]["remoteWrites"].clone();
         let expected = json!({
             "state": "sending", "name": "a", "url": "http://r/<api>", "protocol": "2.0", "compression": "snappy",
             "lanes": 4, "pendingSamples": 70, "bytesOnDisk": 1536, "oldestPending": null,
             "lastSuccess": "1970-01-01T00:00:01Z", "lastError": null,
-            "samplesSent": 9, "samplesFailed": 8, "samplesDropped": 7,
+            "samplesSent": 9001, "samplesFailed": 8002, "samplesDropped": 7003,
         });
         assert_eq!(told[0], expected);
         assert_eq!((&told[1]["state"], &told[1]["lastError"]["code"]), (&json!("down"), &json!("ship_refused")));
+        assert_eq!(told[3]["state"], json!("rejecting"));
         let page = face.get("/").await.text().await.unwrap();
-        for text in ["1.5 KiB", ">down</span>: cannot scrape ", ">behind</span> by ", ">sending</span>"] {
+        let states =
+            [">down</span>: cannot scrape ", ">rejecting</span>: cannot ", ">behind</span> by ", ">sending</span>"];
+        let numbers = ["1.5 KiB", ">9\u{202f}001<", ">8\u{202f}002<", ">7\u{202f}003<"];
+        for text in states.into_iter().chain(numbers) {
             assert!(page.contains(text), "{text} is missing in {page}");
         }
         assert!(!page.contains("<api>"), "{page}");

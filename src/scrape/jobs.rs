@@ -212,6 +212,7 @@ fn endpoint(config: &Config, written: &RemoteWrite, environment: &Environment) -
             min_backoff: queue.min_backoff.as_std(),
             max_backoff: queue.max_backoff.as_std(),
             retry_on_http_429: queue.retry_on_http_429,
+            keep_on: disk.keep_on.clone(),
             sample_age_limit: queue.sample_age_limit.as_std(),
         },
         metadata: MetadataConfig {
@@ -368,7 +369,7 @@ remote_write:
   - {url: 'https://user:hunter2@h:9/w?x=1', write_relabel_configs: [{action: drop, source_labels: [a]}]}
   - {url: 'https://h:9/w'}
   - {url: 'http://v/w', name: v, protobuf_message: io.prometheus.write.v2.Request}
-rosterd: {queue: {max_size: 1MB}, remote_write: {v: {compression: zstd, queue: {max_age: 1h}}}}
+rosterd: {queue: {max_size: 1MB, keep_on: [401]}, remote_write: {v: {compression: zstd, queue: {max_age: 1h}}}}
 ";
         let endpoints = endpoints(&config(text), &Environment::default());
         let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
@@ -380,6 +381,8 @@ rosterd: {queue: {max_size: 1MB}, remote_write: {v: {compression: zstd, queue: {
         assert_eq!(of(0), (Message::V1, Compression::Snappy, 1 << 20));
         assert_eq!(of(2), (Message::V2, Compression::Zstd, 8 << 30));
         assert_eq!(endpoints[2].disk.max_age.as_secs(), 3600);
+        // A queue of its own begins with the defaults.
+        assert_eq!([0, 2].map(|index: usize| &*endpoints[index].queue.keep_on), [&[401][..], &[]]);
         assert_eq!(endpoints[0].rules.len(), 1);
     }
 

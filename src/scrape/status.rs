@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd_model::Report;
-use rosterd_ship::EndpointStatus;
 use rosterd_ship::wire::Message;
+use rosterd_ship::{EndpointState, EndpointStatus};
 use serde::Serialize;
 
 /// How old the oldest pending sample may be before an endpoint counts as behind.
@@ -53,11 +53,13 @@ pub struct RemoteWriteStatus {
     pub bytes_on_disk: u64,
     /// The time of the oldest sample that was not sent yet.
     pub oldest_pending: Option<SystemTime>,
-    /// When a request last succeeded.
+    /// When something was last taken.
     pub last_success: Option<SystemTime>,
-    /// Why the last request failed; nothing once one has succeeded since.
+    /// Why the last request failed or was refused; nothing once something was taken since.
     pub last_error: Option<Report>,
-    /// Samples that arrived, since the start.
+    /// All of the last request was refused for good.
+    pub rejecting: bool,
+    /// Samples that arrived, since the start. These and the following are float samples and native histograms.
     pub samples_sent: u64,
     /// Samples that the endpoint refused.
     pub samples_failed: u64,
@@ -73,6 +75,8 @@ pub enum RemoteWriteState {
     Sending,
     /// Requests succeed, and samples wait for longer than a minute.
     Behind,
+    /// The receiver refuses what it is sent, and it is lost.
+    Rejecting,
     /// The last request failed.
     Down,
 }
@@ -83,6 +87,7 @@ impl RemoteWriteState {
         match self {
             Self::Sending => "sending",
             Self::Behind => "behind",
+            Self::Rejecting => "rejecting",
             Self::Down => "down",
         }
     }
@@ -93,6 +98,7 @@ impl RemoteWriteStatus {
     pub fn state(&self, now: SystemTime) -> RemoteWriteState {
         let waited = self.oldest_pending.and_then(|oldest| now.duration_since(oldest).ok()).unwrap_or_default();
         match self.last_error {
+            Some(_) if self.rejecting => RemoteWriteState::Rejecting,
             Some(_) => RemoteWriteState::Down,
             None if waited > BEHIND => RemoteWriteState::Behind,
             None => RemoteWriteState::Sending,
@@ -102,7 +108,6 @@ impl RemoteWriteStatus {
 
 /// An endpoint as others are told of it.
 pub(super) fn of(endpoint: EndpointStatus) -> RemoteWriteStatus {
-    let pending = endpoint.pending;
     RemoteWriteStatus {
         name: endpoint.name,
         url: endpoint.url,
@@ -112,14 +117,15 @@ pub(super) fn of(endpoint: EndpointStatus) -> RemoteWriteStatus {
         },
         compression: endpoint.compression.name(),
         lanes: usize::from(endpoint.lanes),
-        pending_samples: u64::from(pending.samples) + u64::from(pending.histograms),
+        pending_samples: endpoint.pending.all_samples(),
         bytes_on_disk: endpoint.bytes_on_disk,
         oldest_pending: endpoint.oldest_pending_ms.and_then(|ms| {
             let since = Duration::from_millis(u64::try_from(ms).ok()?);
             SystemTime::UNIX_EPOCH.checked_add(since)
         }),
         last_success: endpoint.last_success,
-        last_error: endpoint.last_error.filter(|_| !endpoint.healthy),
+        last_error: endpoint.last_error.filter(|_| endpoint.state != EndpointState::Working),
+        rejecting: endpoint.state == EndpointState::Rejecting,
         samples_sent: endpoint.samples_sent,
         samples_failed: endpoint.samples_rejected,
         samples_dropped: endpoint.samples_dropped,

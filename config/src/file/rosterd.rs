@@ -68,23 +68,44 @@ impl Default for JobSettings {
 }
 
 /// How much of what an endpoint does not take is kept on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DiskQueue {
     /// The size; above it the oldest is dropped. 0 is no limit.
     pub max_size: Size,
     /// The age of samples; what is older is dropped. 0 keeps all.
     pub max_age: Duration,
+    /// Statuses of the receiver after which samples are kept and sent again, although they would be dropped otherwise.
+    #[serde(skip_serializing_if = "unset")]
+    pub keep_on: Vec<u16>,
 }
 
 impl Default for DiskQueue {
     fn default() -> Self {
-        Self { max_size: Size::from_bytes(8 << 30), max_age: Duration::ZERO }
+        Self { max_size: Size::from_bytes(8 << 30), max_age: Duration::ZERO, keep_on: Vec::new() }
+    }
+}
+
+/// Refusals that are about the samples: what is refused so once is refused so again.
+const ABOUT_SAMPLES: [u16; 4] = [400, 413, 415, 422];
+
+impl DiskQueue {
+    fn check(&self, path: &str) -> impl Iterator<Item = Problem> {
+        self.keep_on.iter().enumerate().filter_map(move |(index, status)| {
+            let reason = match status {
+                400..=499 if !ABOUT_SAMPLES.contains(status) => return None,
+                400..=499 => "is about the samples, which would be refused again and hold up all others",
+                500..=599 => "is tried again anyway",
+                _ => "is no refusal: give statuses such as 401, 403, 404 and 429",
+            };
+            let message = format!("status {status} {reason}");
+            Some(Problem::new(format!("{path}.keep_on[{index}]"), code::INVALID_VALUE, message))
+        })
     }
 }
 
 /// Settings of an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndpointSettings {
     /// How requests are compressed.
@@ -164,9 +185,9 @@ impl Rosterd {
 
     /// The settings of an endpoint: its own, or those of all.
     pub fn endpoint(&self, endpoint: &RemoteWrite) -> (Compression, DiskQueue) {
-        let found = self.remote_write.iter().find(|(key, _)| endpoint.is_called(key)).map(|(_, settings)| *settings);
-        let settings = found.unwrap_or_default();
-        (settings.compression, settings.queue.unwrap_or(self.queue))
+        let found = self.remote_write.iter().find(|(key, _)| endpoint.is_called(key)).map(|(_, settings)| settings);
+        let own = found.and_then(|settings| settings.queue.as_ref());
+        (found.map(|settings| settings.compression).unwrap_or_default(), own.unwrap_or(&self.queue).clone())
     }
 
     /// Finds what is wrong; `jobs` are the names of all jobs.
@@ -183,6 +204,11 @@ impl Rosterd {
             let message =
                 format!("there is no remote_write with the name or the url {key:?}{}", did_you_mean(key, known));
             problems.push(Problem::new(format!("remote_write.{key}"), code::UNKNOWN_ENDPOINT, message));
+        }
+        problems.extend(self.queue.check("queue"));
+        for (key, settings) in &self.remote_write {
+            let path = format!("remote_write.{key}.queue");
+            problems.extend(settings.queue.iter().flat_map(|queue| queue.check(&path)));
         }
         let mut written: HashMap<PathBuf, usize> = HashMap::new();
         for (index, file) in self.publish.file_sd.iter().enumerate() {
@@ -274,6 +300,9 @@ mod tests {
             ("publish: {file_sd: [{path: a.json, jobs: [x]}]}", code::UNKNOWN_JOB, "publish.file_sd[0].jobs[0]"),
             ("publish: {file_sd: [{path: a.txt}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{jobs: []}]}", code::MISSING_KEY, "publish.file_sd[0]"),
+            ("queue: {keep_on: [401, 499, 413]}", code::INVALID_VALUE, "queue.keep_on[2]"),
+            ("queue: {keep_on: [503]}", code::INVALID_VALUE, "queue.keep_on[0]"),
+            ("queue: {keep_on: [200]}", code::INVALID_VALUE, "queue.keep_on[0]"),
             (
                 "publish: {file_sd: [{path: a.json}, {path: x/.././a.json}]}",
                 code::OUTPUT_COLLISION,

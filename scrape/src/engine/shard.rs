@@ -372,7 +372,7 @@ fn count(entry: &Entry, taken: &Taken, error: Option<&Report>, ticket: Ticket) {
 
 /// Says how a target is now.
 fn tell(entry: &Entry, taken: &Taken, error: Option<Arc<Report>>, ticket: Ticket, statuses: &Statuses) {
-    let Taken { error: cause, report } = taken;
+    let Taken { error: cause, report, .. } = taken;
     let wall = began(ticket);
     // Or it snoozes already.
     let asks = cause.as_ref().and_then(|cause| rest(cause, &entry.job));

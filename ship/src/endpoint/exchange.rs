@@ -38,7 +38,7 @@ pub(super) async fn exchange(client: &Client, request: Request) -> Result<Reply,
     let words = String::from_utf8_lossy(&body).trim().to_owned();
     // `Retry-After` means the same for each status that is tried again.
     let after = match ClientError::of_status(&url, StatusCode::SERVICE_UNAVAILABLE, &headers).retry() {
-        Retry::After(wait) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Some(wait),
+        Retry::After(wait) => Some(wait),
         _ => None,
     };
     Ok(Reply { status, headers, words, after })

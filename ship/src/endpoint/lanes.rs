@@ -12,7 +12,7 @@ use super::custom_buckets::CustomBuckets;
 use super::protocol::Protocol;
 use crate::Block;
 use crate::config::EndpointConfig;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Sum};
 use crate::log::Record;
 use crate::metrics::{EndpointMetrics, Reason};
 use crate::queue::{Queue, now_ms};
@@ -141,12 +141,9 @@ impl Lanes {
 
     fn refuse(&self, block: &Block) {
         self.metrics.dropped(Reason::Invalid, block.counts);
-        if self.damaged.allows() {
-            error!(
-                endpoint = &*self.name,
-                code = "ship_damaged_block",
-                "the series of a scrape are no series, dropped"
-            );
+        if let Some(Sum { times, samples }) = self.damaged.admit(block.counts.all_samples()) {
+            let (endpoint, code) = (&*self.name, "ship_damaged_block");
+            error!(endpoint, code, times, samples, "the series of a scrape are no series, dropped");
         }
     }
 
@@ -158,8 +155,7 @@ impl Lanes {
             raw.clear();
             let head = lane.assembler.finish(raw);
             let (message, compression) = (lane.assembler.message(), self.protocol.now(now_ms()).1);
-            let samples = u64::from(head.counts.samples) + u64::from(head.counts.histograms);
-            self.samples_in.fetch_add(samples, Ordering::Relaxed);
+            self.samples_in.fetch_add(head.counts.all_samples(), Ordering::Relaxed);
             self.queue.append(Record {
                 seq: 0,
                 epoch,

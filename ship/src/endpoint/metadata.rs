@@ -85,9 +85,8 @@ async fn send(sender: &Sender, compression: crate::wire::Compression, body: byte
             (Ok(()), Ok(reply)) if reply.status.is_success() => return true,
             (Ok(()), Ok(reply)) => {
                 debug!(endpoint, status = reply.status.as_u16(), words = reply.words, "metadata were not taken");
-                let throttled =
-                    reply.status.as_u16() == 429 && (sender.config.retry_on_http_429 || reply.after.is_some());
-                if !reply.status.is_server_error() && !throttled {
+                let kept = sender.config.keeps(reply.status.as_u16(), reply.after.is_some());
+                if !reply.status.is_server_error() && !kept {
                     return false;
                 }
                 pause = reply.after.unwrap_or(wait);

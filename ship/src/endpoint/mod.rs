@@ -2,6 +2,7 @@
 
 mod custom_buckets; // histograms that version 1.0 cannot carry
 mod exchange; // one request and its reply
+mod health; // how it has been lately; pure
 mod lanes; // blocks -> batches
 mod load; // how many lanes; pure
 mod metadata; // metadata in requests of their own
@@ -26,10 +27,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::custom_buckets::CustomBuckets;
+use self::health::Health;
 use self::lanes::Lanes;
 use self::load::{Load, Seen};
 use self::protocol::Protocol;
-use self::sender::{Health, Sender, Work};
+use self::sender::{Sender, Work};
 use self::sigv4::Signer;
 use crate::config::EndpointConfig;
 use crate::error::ShipError;
@@ -114,7 +116,9 @@ impl Endpoint {
             health: std::sync::Mutex::new(Health::default()),
             work: Work::default(),
             progress: Notify::new(),
-            limiter: Limiter::default(),
+            failures: Limiter::default(),
+            splits: Limiter::default(),
+            rejections: Limiter::default(),
         });
         let place = folder.map(|folder| Place { folder, max_bytes: config.disk.max_bytes });
         let (metrics, degraded) = (metrics.clone(), AtomicBool::new(false));
@@ -192,7 +196,7 @@ impl Endpoint {
     pub(crate) async fn drain(&self, deadline: Instant) {
         self.lanes.flush();
         while !self.queue.is_empty() {
-            if self.place.is_some() && self.sender.health().failing_since.is_some() {
+            if self.place.is_some() && self.sender.health().failing_since().is_some() {
                 debug!(endpoint = self.config.name, "endpoint is down, the rest stays in its queue");
                 return;
             }
@@ -214,7 +218,9 @@ impl Endpoint {
             warn!(endpoint = self.config.name, task = &*task, "task did not end in time and was aborted");
         }
         self.lanes.flush();
-        self.queue.close(deadline).await
+        let rest = self.queue.close(deadline).await;
+        self.sender.tell_rest(true);
+        rest
     }
 
     /// Counts what nobody will send.
@@ -254,7 +260,7 @@ impl Endpoint {
             bytes_on_disk: held.bytes_on_disk,
             oldest_pending_ms: held.oldest_ms,
             lanes: self.lanes.count(),
-            healthy: health.failing_since.is_none() && !health.rejecting,
+            state: health.state(),
             last_error: health.last_error,
             last_success: health.last_success,
             samples_sent: self.sender.metrics.samples_sent(),
@@ -306,13 +312,14 @@ async fn adapt(config: EndpointConfig, lanes: Arc<Lanes>, sender: Arc<Sender>, s
             () = tokio::time::sleep(load::INTERVAL) => {}
         }
         let now = Instant::now();
+        sender.tell_rest(false);
         let pending = sender.queue.held().pending;
         let seen = Seen {
             samples_in: lanes.take_samples_in(),
             samples_out: sender.work.samples.swap(0, Ordering::Relaxed),
             busy: Duration::from_micros(sender.work.busy_us.swap(0, Ordering::Relaxed)),
-            pending: u64::from(pending.samples) + u64::from(pending.histograms),
-            down: sender.health().failing_since.map(|since| now.duration_since(since)),
+            pending: pending.all_samples(),
+            down: sender.health().failing_since().map(|since| now.duration_since(since)),
         };
         let before = lanes.count();
         let (desired, wanted) = load.decide(seen, now - last, before);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -17,6 +17,7 @@ use url::Url;
 
 use super::custom_buckets::CustomBuckets;
 use super::exchange::{Reply, exchange};
+use super::health::Health;
 use super::pace::Pace;
 use super::protocol::{Protocol, Refusal};
 use super::request::{Fit, Without, fit, parts, request};
@@ -25,10 +26,10 @@ use super::verdict::{Sent, Verdict, judge};
 use crate::Counts;
 use crate::config::QueueConfig;
 use crate::error::SendError;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Sum};
 use crate::metrics::{EndpointMetrics, Reason};
 use crate::queue::{Flight, Queue, Take, now_ms};
-use crate::wire::{MOST_BYTES, Written};
+use crate::wire::MOST_BYTES;
 
 /// How long requests that are under way at the end are waited for.
 const LAST: Duration = Duration::from_secs(1);
@@ -57,18 +58,12 @@ pub(super) struct Sender {
     pub(super) work: Work,
     /// Fires whenever a record is done.
     pub(super) progress: Notify,
-    pub(super) limiter: Limiter,
-}
-
-/// How the endpoint has been lately.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Health {
-    pub(super) last_error: Option<Report>,
-    pub(super) last_success: Option<SystemTime>,
-    /// The last answer was that nothing is wanted.
-    pub(super) rejecting: bool,
-    /// Since when nothing has succeeded.
-    pub(super) failing_since: Option<Instant>,
+    /// Messages about requests that are sent again.
+    pub(super) failures: Limiter,
+    /// Messages about requests that are too large.
+    pub(super) splits: Limiter,
+    /// Messages about samples that are not wanted.
+    pub(super) rejections: Limiter,
 }
 
 /// What was done since it was last asked.
@@ -197,9 +192,8 @@ impl Sender {
                 self.metrics.duration.observe(took.as_secs_f64());
                 let unreadable = error.code() == "http_malformed";
                 if unreadable && flight.attempts + 1 >= MOST_UNREADABLE {
-                    let sent = flight.record.head.counts;
-                    self.lost(sent, Written::default().missing(sent), &error);
-                    return self.succeeded(&flight, Counts::default(), took, pace);
+                    let all = Counts { series: 0, ..flight.record.head.counts };
+                    return self.lost(&flight, all, &error, took, pace);
                 }
                 // A request that was too slow or broke off says little about others.
                 let alone = unreadable || matches!(error.code(), "http_timeout" | "http_broken");
@@ -217,9 +211,9 @@ impl Sender {
         let Some(parts) = parts(record, record.raw_len as usize / 2).filter(|parts| parts.len() > 1) else {
             return false;
         };
-        if self.limiter.allows() {
-            let (endpoint, bytes, parts) = (&*self.name, record.raw_len, parts.len());
-            warn!(endpoint, bytes, parts, words = reply.words, "request is too large for the receiver, sent in parts");
+        if let Some(Sum { times, .. }) = self.splits.admit(record.head.counts.all_samples()) {
+            let (endpoint, bytes, words) = (&*self.name, record.raw_len, &reply.words);
+            warn!(endpoint, bytes, requests = times, words, "request is too large for the receiver, sent in parts");
         }
         self.queue.replace(record.seq, parts, true);
         self.queue.again(record.seq, None, false);
@@ -234,26 +228,25 @@ impl Sender {
         let sent = Sent { message: record.message, compression: record.compression, counts: record.head.counts };
         let Reply { status, headers, words, after } = reply;
         let url = self.shown.clone();
-        let verdict = judge(sent, status, &headers, &words, after, self.config.retry_on_http_429);
+        let kept = self.config.keeps(status.as_u16(), after.is_some());
+        let verdict = judge(sent, status, &headers, &words, after, kept);
         let status = status.as_u16();
         match verdict {
             Verdict::Sent => self.succeeded(&flight, sent.counts, took, pace),
             Verdict::Partial(missing) => {
                 let [samples, histograms, exemplars] = missing;
                 let error = SendError::Partial { url, samples, histograms, exemplars };
-                self.lost(sent.counts, missing, &error);
-                self.succeeded(&flight, sent.counts.minus(counts(missing)), took, pace);
+                self.lost(&flight, counts(missing), &error, took, pace);
             }
             Verdict::Rejected(written) => {
-                let missing = written.missing(sent.counts);
-                self.lost(sent.counts, missing, &SendError::Rejected { url, status, words });
-                // It was an answer: the receiver works.
-                self.succeeded(&flight, sent.counts.minus(counts(missing)), took, pace);
+                let missing = counts(written.missing(sent.counts));
+                self.lost(&flight, missing, &SendError::Rejected { url, status, words }, took, pace);
             }
             Verdict::Refused(refusal) => self.fall_back(&flight, refusal).await,
             Verdict::Again { all, after } => {
                 let error = match status {
                     429 => SendError::Throttled { url, status, words, after },
+                    400..=499 => SendError::Kept { url, status, words },
                     _ => SendError::Failed { url, status, words },
                 };
                 self.again(&flight, &error, all, after, pace);
@@ -263,22 +256,20 @@ impl Sender {
 
     fn succeeded(&self, flight: &Flight, written: Counts, took: Duration, pace: &mut Pace) {
         let record = &flight.record;
-        pace.succeeded();
         self.metrics.sent(written, record.head.newest_ms);
         self.metrics.sent_bytes.inc_by(record.body.len() as u64);
-        let samples = u64::from(record.head.counts.samples) + u64::from(record.head.counts.histograms);
-        self.work.samples.fetch_add(samples, Ordering::Relaxed);
-        self.work.busy_us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
-        {
-            let mut health = self.health();
-            health.rejecting = written.minus(Counts { series: u32::MAX, ..Counts::default() }) == Counts::default();
-            if !health.rejecting {
-                health.last_success = Some(SystemTime::now());
-            }
-            if let Some(since) = health.failing_since.take() {
-                info!(endpoint = &*self.name, down_for = ?since.elapsed(), "remote write works again");
-            }
+        let down_for = self.health().succeeded(Instant::now());
+        if let Some(down_for) = down_for {
+            info!(endpoint = &*self.name, ?down_for, "remote write works again");
         }
+        self.answered(flight, took, pace);
+    }
+
+    /// There was an answer that is final: the receiver is there, whatever it thinks of the request.
+    fn answered(&self, flight: &Flight, took: Duration, pace: &mut Pace) {
+        pace.succeeded();
+        self.work.samples.fetch_add(flight.record.head.counts.all_samples(), Ordering::Relaxed);
+        self.work.busy_us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
         self.queue.hurry(false);
         self.done(flight);
     }
@@ -288,18 +279,43 @@ impl Sender {
         self.progress.notify_one();
     }
 
-    /// Part of a request was not written, and will not be.
-    fn lost(&self, sent: Counts, missing: [u64; 3], error: &SendError) {
-        let missing = counts(missing);
-        if missing != sent {
-            self.metrics.partial.inc();
-        }
+    /// All of a request or a part of it was not written, and will not be.
+    fn lost(&self, flight: &Flight, missing: Counts, error: &SendError, took: Duration, pace: &mut Pace) {
+        let sent = flight.record.head.counts;
         self.metrics.dropped(Reason::Rejected, missing);
-        self.health().last_error = Some(Report::of(error));
-        if self.limiter.allows() {
-            warn!(endpoint = &*self.name, %error, code = error.code(), samples = missing.samples, "samples dropped");
+        let sum = self.rejections.admit(missing.all_samples());
+        if let Some(Sum { times, samples }) = sum {
+            let (endpoint, code) = (&*self.name, error.code());
+            warn!(endpoint, %error, code, requests = times, samples, "samples dropped");
         }
         self.log_failed_request(sent, error);
+        let written = Counts { series: 0, ..sent.minus(missing) };
+        if written == Counts::default() {
+            self.health().rejected(Instant::now(), Report::of(error), sum.is_some());
+            self.answered(flight, took, pace);
+        } else {
+            self.metrics.partial.inc();
+            self.health().last_error = Some(Report::of(error));
+            self.succeeded(flight, written, took, pace);
+        }
+    }
+
+    /// Tells what the limits of the log have kept back: what is due, or everything.
+    pub(super) fn tell_rest(&self, everything: bool) {
+        if let Some(Sum { times, samples }) = self.rejections.rest(everything) {
+            warn!(endpoint = &*self.name, requests = times, samples, "more samples dropped");
+        }
+        if let Some(Sum { times, .. }) = self.failures.rest(everything) {
+            warn!(endpoint = &*self.name, requests = times, "more requests failed, trying again");
+        }
+        if let Some(Sum { times, .. }) = self.splits.rest(everything) {
+            warn!(
+                endpoint = &*self.name,
+                requests = times,
+                "more requests are too large for the receiver, sent in parts"
+            );
+        }
+        self.queue.tell_rest(everything);
     }
 
     fn again(&self, flight: &Flight, error: &SendError, all: bool, after: Option<Duration>, pace: &mut Pace) {
@@ -312,15 +328,13 @@ impl Sender {
         };
         self.metrics.retried(flight.record.head.counts);
         let report = Report::of(error);
-        if self.limiter.allows() {
-            warn!(endpoint = &*self.name, error = %report, code = error.code(), "request failed, trying again");
+        let sum = self.failures.admit(flight.record.head.counts.all_samples());
+        if let Some(Sum { times, .. }) = sum {
+            let (endpoint, code) = (&*self.name, error.code());
+            warn!(endpoint, error = %report, code, requests = times, "request failed, trying again");
         }
         self.log_failed_request(flight.record.head.counts, error);
-        {
-            let mut health = self.health();
-            health.last_error = Some(report);
-            health.failing_since.get_or_insert(now);
-        }
+        self.health().failed(now, report, sum.is_some());
         self.queue.hurry(true);
         self.queue.again(flight.record.seq, not_before, true);
     }

@@ -36,14 +36,15 @@ pub(super) struct Sent {
     pub(super) counts: Counts,
 }
 
-/// Judges a reply; `words` is the beginning of its body, `after` what it says about when to come back.
+/// Judges a reply; `words` is the beginning of its body, `after` what it says about when to come back, and `kept` whether
+/// what is refused with this status waits.
 pub(super) fn judge(
     sent: Sent,
     status: StatusCode,
     headers: &HeaderMap,
     words: &str,
     after: Option<Duration>,
-    retry_429: bool,
+    kept: bool,
 ) -> Verdict {
     let written = Written::of(headers);
     match status.as_u16() {
@@ -59,7 +60,7 @@ pub(super) fn judge(
             Verdict::Refused(Refusal::Compression)
         }
         415 if sent.message == Message::V2 => Verdict::Refused(Refusal::Message),
-        429 if retry_429 || after.is_some() => Verdict::Again { all: true, after },
+        _ if kept => Verdict::Again { all: true, after },
         500..=599 => Verdict::Again { all: status == StatusCode::SERVICE_UNAVAILABLE, after },
         _ => Verdict::Rejected(written.unwrap_or_default()),
     }
@@ -94,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn status_429_is_tried_again_if_somebody_says_so() {
+    fn what_is_kept_is_tried_again_when_the_receiver_says() {
         let sent = Sent { message: Message::V1, compression: Compression::Snappy, counts: COUNTS };
-        let verdict = |after, retry| judge(sent, StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), "", after, retry);
+        let verdict = |after, kept| judge(sent, StatusCode::UNAUTHORIZED, &HeaderMap::new(), "", after, kept);
         let after = Some(Duration::from_secs(7));
-        assert_eq!(verdict(after, false), Verdict::Again { all: true, after });
+        assert_eq!(verdict(after, true), Verdict::Again { all: true, after });
         assert_eq!(verdict(None, true), Verdict::Again { all: true, after: None });
-        assert_eq!(verdict(None, false), Verdict::Rejected(Written::default()));
+        assert_eq!(verdict(after, false), Verdict::Rejected(Written::default()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::{GRACE, Place, Shared, now_ms};
 use crate::Counts;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Sum};
 use crate::log::{Fault, Log, LogError, Record, Settings};
 use crate::metrics::Reason;
 
@@ -130,9 +130,9 @@ impl Keeper<'_> {
     fn failed(&self, result: io::Result<()>, doing: &str) -> bool {
         let Err(error) = result else { return false };
         self.shared.metrics.write_failures.inc();
-        if self.limiter.allows() {
+        if let Some(Sum { times, .. }) = self.limiter.admit(0) {
             let endpoint = &*self.shared.name;
-            error!(endpoint, doing, %error, code = "ship_queue_io", "queue on disk failed, going on in memory");
+            error!(endpoint, doing, times, %error, code = "ship_queue_io", "queue on disk failed, going on in memory");
         }
         true
     }

@@ -23,7 +23,7 @@ use rosterd_tasks::Guard;
 
 use self::state::State;
 use crate::Counts;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Sum};
 use crate::log::{LogError, Record};
 use crate::metrics::{EndpointMetrics, Reason};
 
@@ -60,7 +60,8 @@ struct Shared {
     hurry: AtomicBool,
     closing: AtomicBool,
     metrics: EndpointMetrics,
-    full: Limiter,
+    /// Messages about what was dropped, by reason.
+    told: [Limiter; Reason::ALL.len()],
     /// Catches panics of the thread.
     guard: Guard,
 }
@@ -87,7 +88,7 @@ impl Queue {
             hurry: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             metrics,
-            full: Limiter::default(),
+            told: std::array::from_fn(|_| Limiter::default()),
             guard,
         };
         Self { shared: Arc::new(shared), ended: Mutex::new(None) }
@@ -207,6 +208,15 @@ impl Queue {
         }
     }
 
+    /// Tells what the limits of the log have kept back: what is due, or everything.
+    pub(crate) fn tell_rest(&self, everything: bool) {
+        for (reason, limiter) in Reason::ALL.into_iter().zip(&self.shared.told) {
+            if let Some(Sum { samples, .. }) = limiter.rest(everything) {
+                self.shared.warn(reason, samples);
+            }
+        }
+    }
+
     /// Whether all was sent.
     pub(crate) fn is_empty(&self) -> bool {
         self.shared.lock().is_empty()
@@ -250,7 +260,7 @@ impl Shared {
 
     fn show(&self, state: &State) {
         let pending = state.pending();
-        self.metrics.pending.set(i64::from(pending.samples) + i64::from(pending.histograms));
+        self.metrics.pending.set(pending.all_samples() as i64);
         self.metrics.memory_bytes.set(state.slots.bytes() as i64);
         self.metrics.disk_bytes.set(state.bytes_on_disk as i64);
     }
@@ -260,10 +270,13 @@ impl Shared {
             return;
         }
         self.metrics.dropped(reason, counts);
-        if self.full.allows() {
-            let endpoint = &*self.name;
-            warn!(endpoint, ?reason, samples = counts.samples, "queue dropped its oldest samples");
+        if let Some(Sum { samples, .. }) = self.told[reason.index()].admit(counts.all_samples()) {
+            self.warn(reason, samples);
         }
+    }
+
+    fn warn(&self, reason: Reason, samples: u64) {
+        warn!(endpoint = &*self.name, reason = reason.as_str(), samples, "queue dropped its oldest samples");
     }
 }
 

@@ -94,6 +94,7 @@ fn endpoint(name: &str, url: &str) -> EndpointConfig {
             min_backoff: Duration::from_millis(1),
             max_backoff: Duration::from_millis(20),
             retry_on_http_429: false,
+            keep_on: Vec::new(),
             sample_age_limit: Duration::ZERO,
         },
         metadata: crate::MetadataConfig { send: false, interval: Duration::from_secs(60), max_samples_per_send: 2000 },

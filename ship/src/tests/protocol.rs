@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::ShipError;
+use crate::{EndpointState, ShipError};
 
 #[test]
 fn a_request_has_the_headers_of_its_version() {
@@ -115,7 +115,7 @@ fn a_failure_is_tried_again() {
         ship.wait_metric("sent_items_total", &["samples"], 1.0).await;
         assert_eq!(ship.metric("retried_items_total", &["samples"]), 2.0);
         let status = &ship.shipper.status()[0];
-        assert!(status.healthy && status.last_success.is_some());
+        assert!(status.state == EndpointState::Working && status.last_success.is_some());
         assert_eq!(status.last_error.as_ref().unwrap().code, "ship_receiver_failed");
         ship.end().await;
     });
@@ -149,6 +149,64 @@ fn what_a_receiver_rejects_is_dropped_with_its_words() {
         assert_eq!(values(&receiver, "up"), [2.0]);
         let error = ship.shipper.status()[0].last_error.clone().unwrap();
         assert!(error.code == "ship_rejected" && error.message.ends_with("out of order"), "{error}");
+        ship.end().await;
+    });
+}
+
+#[test]
+fn an_endpoint_that_refuses_everything_looks_like_it() {
+    leak_checked_live(|| async {
+        let receiver = RemoteWriteReceiver::start().await;
+        // It is away first, and refuses everything when it is back.
+        receiver.then(WriteAnswer::status(503));
+        receiver.then(WriteAnswer { body: "no such tenant", ..WriteAnswer::status(404) });
+        let ship = Ship::of(None, vec![endpoint("a", &receiver.url())]).await;
+        ship.shipper.push(1, &block(&["up", "down"], 1.0, now(0)));
+        ship.wait_metric("dropped_items_total", &["samples", "rejected"], 2.0).await;
+        ship.wait_empty().await;
+        for (name, value) in [
+            ("highest_sent_timestamp_seconds", 0.0),
+            ("sent_bytes_total", 0.0),
+            ("sent_items_total", 0.0),
+            ("partial_writes_total", 0.0),
+        ] {
+            assert_eq!(ship.metric(name, &[]), value, "{name}");
+        }
+        let status = ship.shipper.status().remove(0);
+        assert_eq!((status.state, status.last_success), (EndpointState::Rejecting, None));
+        assert_eq!((status.samples_sent, status.samples_rejected, status.samples_dropped), (0, 2, 0));
+
+        ship.shipper.push(1, &block(&["up"], 2.0, now(1)));
+        ship.wait_metric("sent_items_total", &["samples"], 1.0).await;
+        ship.wait_empty().await;
+        assert_eq!(ship.shipper.status()[0].state, EndpointState::Working);
+        assert!(ship.metric("highest_sent_timestamp_seconds", &[]) > 0.0);
+        assert!(ship.metric("sent_bytes_total", &[]) > 0.0);
+        ship.end().await;
+    });
+}
+
+#[test]
+fn what_is_kept_on_a_status_waits_and_arrives() {
+    leak_checked_live(|| async {
+        let receiver = RemoteWriteReceiver::start().await;
+        for status in [401, 403, 429, 404] {
+            receiver.then(WriteAnswer { body: "token expired", ..WriteAnswer::status(status) });
+        }
+        let mut config = endpoint("a", &receiver.url());
+        config.queue.keep_on = vec![401, 403, 429];
+        let ship = Ship::of(None, vec![config]).await;
+        ship.shipper.push(1, &block(&["up"], 1.0, now(0)));
+        // The last one is not among them.
+        ship.wait_metric("dropped_items_total", &["samples", "rejected"], 1.0).await;
+        assert_eq!(ship.metric("retried_items_total", &["samples"]), 3.0);
+
+        receiver.then(WriteAnswer { body: "token expired", ..WriteAnswer::status(401) });
+        ship.shipper.push(1, &block(&["up"], 2.0, now(1)));
+        receiver.wait_samples(1).await;
+        assert_eq!(values(&receiver, "up"), [2.0]);
+        let error = ship.shipper.status()[0].last_error.clone().unwrap();
+        assert!(error.code == "ship_kept" && error.message.ends_with("token expired"), "{error}");
         ship.end().await;
     });
 }
