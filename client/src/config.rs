@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
-use rosterd_model::{Problem, Secret};
+use rosterd_model::{HIDDEN, Problem, Secret};
 use rosterd_tasks::files::{self, resolve};
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use crate::embed::unset;
 use crate::error::shown_text;
+use crate::secrets::{hidden_query, proves};
 use crate::url::{UrlError, parse_url};
 
 /// The code of a file that is named and cannot be read.
@@ -221,7 +223,7 @@ pub struct OAuth2 {
     pub token_url: SafeUrl,
     /// More parameters of the request for a token.
     #[serde(skip_serializing_if = "unset")]
-    pub endpoint_params: BTreeMap<String, String>,
+    pub endpoint_params: EndpointParams,
     /// Certificates and TLS versions for the request for a token.
     #[serde(skip_serializing_if = "unset")]
     pub tls_config: TlsConfig,
@@ -237,6 +239,43 @@ pub struct OAuth2 {
     /// As in [`HttpClientConfig`].
     #[serde(skip_serializing_if = "unset")]
     pub proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+}
+
+/// Parameters of a request for a token. What proves something, by its name, is not shown.
+#[derive(Clone, PartialEq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct EndpointParams(BTreeMap<String, String>);
+
+impl EndpointParams {
+    fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, if proves(name) { HIDDEN } else { value }))
+    }
+}
+
+impl Deref for EndpointParams {
+    type Target = BTreeMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for EndpointParams {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl fmt::Debug for EndpointParams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.shown()).finish()
+    }
+}
+
+impl Serialize for EndpointParams {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.shown())
+    }
 }
 
 impl OAuth2 {
@@ -330,7 +369,7 @@ pub struct Header {
     pub files: Vec<PathBuf>,
 }
 
-/// A URL as it was written. Its password is not shown.
+/// A URL as it was written. Its password and secret parameters are not shown.
 #[derive(Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(transparent)]
 pub struct SafeUrl(String);
@@ -346,7 +385,7 @@ impl SafeUrl {
         (!self.0.is_empty()).then(|| parse_url(&self.0))
     }
 
-    /// The URL as it is spelt, without user and password.
+    /// The URL as it is spelt, without user and password, with secret parameters hidden.
     pub fn without_user(&self) -> String {
         if Url::parse(&self.0).is_ok() { shown_text(&self.0) } else { self.to_string() }
     }
@@ -355,9 +394,14 @@ impl SafeUrl {
 impl fmt::Display for SafeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Url::parse(&self.0) {
-            Ok(mut url) if url.password().is_some() => {
-                // Only a URL that has no host refuses a password, and such a URL has none.
-                url.set_password(Some("xxxxx")).ok();
+            Ok(mut url) if url.password().is_some() || hidden_query(&url).is_some() => {
+                if let Some(query) = hidden_query(&url) {
+                    url.set_query(Some(&query));
+                }
+                if url.password().is_some() {
+                    // Only a URL that has no host refuses a password, and such a URL has none.
+                    url.set_password(Some("xxxxx")).ok();
+                }
                 f.write_str(url.as_str())
             }
             // What is not `scheme://host` cannot be searched for a password.
@@ -398,6 +442,8 @@ mod tests {
         for (url, shown) in [
             ("http://user:hunter2@proxy:3128", "http://user:xxxxx@proxy:3128/"),
             ("http://proxy:3128", "http://proxy:3128"),
+            ("http://u:hunter2@h/x?token=abc", "http://u:xxxxx@h/x?token=xxxxx"),
+            ("http://h?x=1&token=abc", "http://h/?x=1&token=xxxxx"),
             ("user:hunter2@proxy", "<secret>"),
             ("", ""),
         ] {

@@ -1,4 +1,4 @@
-//! What can go wrong between a request and its reply. URLs are shown without user and password.
+//! What can go wrong between a request and its reply. URLs are shown without user, password and secret parameters.
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use rosterd_model::{Coded, Priority, Retry};
 use url::Url;
 
+use crate::secrets::{hidden_query, shown};
 use crate::tls_words::NotSecure;
 
 /// The longest wait that a server may ask for.
@@ -136,7 +137,10 @@ pub enum ClientError {
 impl ClientError {
     /// The error for a status that the caller has no use for.
     pub fn of_status(url: &Url, status: StatusCode, headers: &HeaderMap) -> Self {
-        let url = shown(url);
+        Self::of_status_at(shown(url), status, headers)
+    }
+
+    pub(crate) fn of_status_at(url: String, status: StatusCode, headers: &HeaderMap) -> Self {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Unauthorized { url, status },
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
@@ -227,14 +231,14 @@ pub fn without_user(url: &Url) -> Url {
     url
 }
 
-pub(crate) fn shown(url: &Url) -> String {
-    without_user(url).into()
-}
-
-/// A URL for people: as it is spelt, unless it has a user or a password, which are left out.
+/// A URL for people: as it is spelt, unless something in it has to be hidden.
 pub(crate) fn shown_text(url: &str) -> String {
     match Url::parse(url) {
-        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => shown(&parsed),
+        Ok(parsed)
+            if !parsed.username().is_empty() || parsed.password().is_some() || hidden_query(&parsed).is_some() =>
+        {
+            shown(&parsed)
+        }
         _ => url.to_owned(),
     }
 }

@@ -13,10 +13,11 @@ use rustix::net::{AddressFamily, SocketType};
 use tokio::net::{TcpStream, UnixStream};
 use url::Url;
 
-use crate::error::{shown, shown_text};
+use crate::error::shown_text;
 use crate::exchange::{Answer, Failed, Get, Socket, exchange};
 use crate::message::Time;
 use crate::names::Names;
+use crate::secrets::{Secrets, shown};
 use crate::send::Shared;
 use crate::url::parse_url;
 use crate::{Client, ClientError, Request, redirect};
@@ -45,15 +46,17 @@ pub struct Fetched {
     pub headers: HeaderMap,
     /// What was asked for at last, if there were redirects.
     pub redirected: Option<Url>,
+    /// What was sent as a secret, to be hidden in what is told of the reply.
+    pub secrets: Secrets,
 }
 
 impl Fetched {
     /// The error that a caller returns who has no use for the status.
     pub fn status_error(&self, url: &str) -> ClientError {
-        match self.redirected.clone().map_or_else(|| Url::parse(url), Ok) {
-            Ok(url) => ClientError::of_status(&url, self.status, &self.headers),
-            Err(error) => ClientError::settings_because(format!("the URL {url:?}"), error),
-        }
+        // A redirect may have put anything into the URL.
+        let redirected = self.redirected.as_ref().map(|url| self.secrets.hide(&shown(url)));
+        let url = redirected.unwrap_or_else(|| shown_text(url));
+        ClientError::of_status_at(url, self.status, &self.headers)
     }
 }
 
@@ -113,7 +116,7 @@ impl Shared {
             return self.read(request, true, redirect::MOST, fetch.limit, body, time).await;
         };
         let start = body.len();
-        let answer = self.direct(fetch, place, connection, body, time).await?;
+        let (answer, secrets) = self.direct(fetch, place, connection, body, time).await?;
         let Answer { status, headers, .. } = answer;
         if self.follow_redirects && status.is_redirection() {
             let from = parse(fetch.url)?;
@@ -133,7 +136,7 @@ impl Shared {
                 }
             }
         }
-        Ok(Fetched { status, headers, redirected: None })
+        Ok(Fetched { status, headers, redirected: None, secrets })
     }
 
     /// Over the connections that are shared.
@@ -149,7 +152,7 @@ impl Shared {
         let mut response = self.follow(request, same_host, most, time).await?;
         response.read_into(body, Some(limit)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Fetched { status, headers, redirected: Some(response.url().clone()) })
+        Ok(Fetched { status, headers, redirected: Some(response.url().clone()), secrets: response.secrets })
     }
 
     async fn direct(
@@ -159,7 +162,7 @@ impl Shared {
         connection: &mut Connection,
         body: &mut Vec<u8>,
         time: Time,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<(Answer, Secrets), ClientError> {
         let start = body.len();
         loop {
             let (socket, kept) = match connection.socket.take() {
@@ -168,6 +171,7 @@ impl Shared {
             };
             let mut headers = fetch.headers.clone();
             let token = self.complete(&mut headers, true, time).await?;
+            let secrets = Secrets::of(&headers, fetch.url);
             let (path, host) = place.request(fetch.url)?;
             let request = Get { path: &path, host: &host, headers: &headers };
             match exchange(socket, &request, body, fetch.limit, connection.expected.into()).await {
@@ -178,7 +182,7 @@ impl Shared {
                     if let Some(token) = token.filter(|_| answer.status == StatusCode::UNAUTHORIZED) {
                         self.credentials.refused(&token).await;
                     }
-                    return Ok(answer);
+                    return Ok((answer, secrets));
                 }
                 // The server closed it, which it may at any time.
                 Err(Failed::Unanswered(_)) if kept => body.truncate(start),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::ClientError;
-use crate::error::shown;
+use crate::secrets::{Secrets, shown};
 
 /// A request. Headers of the configuration are added to these, credentials unless `Authorization` is among them.
 #[derive(Debug, Clone)]
@@ -44,6 +44,9 @@ pub struct Response {
     pub(crate) inner: reqwest::Response,
     pub(crate) url: Url,
     pub(crate) time: Time,
+    pub(crate) secrets: Secrets,
+    /// The URL is what another reply said.
+    pub(crate) redirected: bool,
 }
 
 /// The time that an exchange has.
@@ -90,9 +93,20 @@ impl Response {
         &self.url
     }
 
+    /// What was sent as a secret, to be hidden in what is told of the reply.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// What was asked for, to be shown.
+    pub(crate) fn shown_url(&self) -> String {
+        let spelt = shown(&self.url);
+        if self.redirected { self.secrets.hide(&spelt) } else { spelt }
+    }
+
     /// The error that a caller returns who has no use for the status.
     pub fn status_error(&self) -> ClientError {
-        ClientError::of_status(&self.url, self.status(), self.headers())
+        ClientError::of_status_at(self.shown_url(), self.status(), self.headers())
     }
 
     /// This reply if it is a success (2xx), or else its [`status_error`](Self::status_error).
@@ -113,12 +127,12 @@ impl Response {
         // Announced is only a body that is not packed.
         let announced = self.inner.content_length().unwrap_or_default();
         if announced > limit {
-            return Err(ClientError::TooLarge { url: shown(&self.url), limit });
+            return Err(ClientError::TooLarge { url: self.shown_url(), limit });
         }
         let chunk = self.chunk().await?;
         *read += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         if *read > limit {
-            return Err(ClientError::TooLarge { url: shown(&self.url), limit });
+            return Err(ClientError::TooLarge { url: self.shown_url(), limit });
         }
         Ok(chunk)
     }

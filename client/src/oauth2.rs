@@ -14,9 +14,9 @@ use url::form_urlencoded::{self, Serializer};
 use url::{Url, form_urlencoded::byte_serialize};
 
 use crate::auth::basic;
-use crate::error::shown;
 use crate::headers::secret_value;
 use crate::message::Time;
+use crate::secrets::{proves, shown};
 use crate::source::{self, Source};
 use crate::url::UrlError;
 use crate::{Client, ClientError, HttpClientConfig, OAuth2, Options, Request};
@@ -91,7 +91,7 @@ impl Tokens {
             client_id: config.client_id.clone(),
             client_secret: Source::of_secret(&config.client_secret, &config.client_secret_file),
             scopes: config.scopes.join(" "),
-            params: config.endpoint_params.clone().into_iter().collect(),
+            params: config.endpoint_params.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             state: Mutex::default(),
         })
     }
@@ -149,6 +149,8 @@ impl Tokens {
         // The client of a token source has no token source, but its future has the same type.
         let response = Box::pin(self.client.send(request)).await?;
         let (status, failure) = (response.status(), response.status_error());
+        let params = self.params.iter().filter(|(name, _)| proves(name)).map(|(_, value)| Secret::new(&**value));
+        let secrets = response.secrets().clone().and(params.chain([Secret::new(secret)]));
         let is_form = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
             let kind = kind.as_bytes();
             kind.starts_with(b"application/x-www-form-urlencoded") || kind.starts_with(b"text/plain")
@@ -162,7 +164,7 @@ impl Tokens {
                     Some(description) => format!("HTTP status {status}, {error}: {description}"),
                     None => format!("HTTP status {status}, {error}"),
                 };
-                Err(ClientError::NoToken { url: shown(&self.url), reason: hide(&reason, secret) })
+                Err(ClientError::NoToken { url: shown(&self.url), reason: secrets.hide(&reason) })
             }
             (Err(reason), status) if status.is_success() => Err(ClientError::NoToken { url: shown(&self.url), reason }),
             _ => Err(failure),
@@ -253,9 +255,4 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u
         Some(Seconds::Text(text)) => text.parse().ok(),
         None => None,
     })
-}
-
-/// An endpoint may quote what it was sent.
-fn hide(text: &str, secret: &str) -> String {
-    if secret.is_empty() { text.to_owned() } else { text.replace(secret, "<secret>") }
 }

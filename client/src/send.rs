@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use url::Url;
 
 use crate::auth::{Credentials, of_url};
-use crate::error::shown;
 use crate::headers::ExtraHeaders;
 use crate::message::Time;
 use crate::oauth2::Token;
 use crate::proxy::Proxies;
 use crate::redirect;
+use crate::secrets::{Secrets, shown};
 use crate::tls::Tls;
 use crate::transport::Transport;
-use crate::{ClientError, HttpClientConfig, Request, Response, System};
+use crate::{ClientError, HttpClientConfig, Request, Response, System, without_user};
 
 /// What is not for the user to configure here.
 #[derive(Debug, Clone)]
@@ -119,17 +118,24 @@ impl Shared {
         time: Time,
     ) -> Result<Response, ClientError> {
         let first = request.url.clone();
-        for _ in 0..=most {
-            let response = self.exchange(&request, same_host, time).await?;
+        let mut secrets = Secrets::default();
+        for number in 0..=most {
+            let mut response = self.exchange(&request, same_host, time).await?;
+            response.secrets.merge(&secrets);
+            response.redirected = number > 0;
             if !self.follow_redirects {
                 return Ok(response);
             }
             match redirect::target(&request.method, &request.url, response.status(), response.headers()) {
                 None => return Ok(response),
-                Some(Err(reason)) => return Err(ClientError::Redirect { url: shown(&request.url), reason }),
+                Some(Err(reason)) => {
+                    let (url, reason) = (response.shown_url(), response.secrets.hide(&reason));
+                    return Err(ClientError::Redirect { url, reason });
+                }
                 Some(Ok(to)) => {
                     same_host &= redirect::keeps_credentials(&request.url, &to);
                     redirect::follow(&mut request, to, same_host);
+                    secrets = response.secrets;
                 }
             }
         }
@@ -139,13 +145,14 @@ impl Shared {
 
     async fn exchange(&self, request: &Request, same_host: bool, time: Time) -> Result<Response, ClientError> {
         let (prepared, token) = self.prepare(request, same_host, time).await?;
+        let secrets = Secrets::of(prepared.headers(), request.url.as_str());
         let client = self.transport.client_for(&request.url)?;
         let sent = client.execute(prepared).await;
         let inner = sent.map_err(|error| ClientError::of_reqwest(&request.url, error))?;
         if let Some(token) = token.filter(|_| inner.status() == StatusCode::UNAUTHORIZED) {
             self.credentials.refused(&token).await;
         }
-        Ok(Response { inner, url: request.url.clone(), time })
+        Ok(Response { inner, url: request.url.clone(), time, secrets, redirected: false })
     }
 
     /// Adds what the configuration says to the headers of a request. Returns the token that is among them.
@@ -176,8 +183,7 @@ impl Shared {
             headers.entry(header::AUTHORIZATION).or_insert(value);
         }
         let token = self.complete(&mut headers, same_host, time).await?;
-        let url = Url::parse(&shown(&request.url)).expect("a URL without its user is a URL");
-        let mut prepared = reqwest::Request::new(request.method.clone(), url);
+        let mut prepared = reqwest::Request::new(request.method.clone(), without_user(&request.url));
         *prepared.headers_mut() = headers;
         if !request.body.is_empty() {
             *prepared.body_mut() = Some(request.body.clone().into());

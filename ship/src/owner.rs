@@ -1,7 +1,7 @@
 //! Whose queue it is. Samples go only to whom they were queued for: to the receiver, and there to the tenant that they are
 //! for. Whatever else changes, in the file or of its order, an endpoint goes on with its queue.
 
-use rosterd_client::{HttpClientConfig, Identity, without_user};
+use rosterd_client::{HttpClientConfig, Identity, proves, without_user};
 use url::Url;
 
 use crate::config::EndpointConfig;
@@ -174,14 +174,6 @@ fn rules(config: &EndpointConfig) -> u64 {
         id.text("modulus", rule.modulus);
     });
     id.hash()
-}
-
-/// Whether what has such a name says who one is no more than a password does.
-fn proves(name: &str) -> bool {
-    let name = name.to_lowercase();
-    ["auth", "cookie", "credential", "key", "pass", "secret", "signature", "token"]
-        .iter()
-        .any(|word| name.contains(word))
 }
 
 #[cfg(test)]

@@ -68,10 +68,12 @@ fn user_and_password_may_be_in_files() {
 #[test]
 fn no_credentials_are_shown() {
     let config: HttpClientConfig = serde_yaml::from_str(
-        "{oauth2: {client_id: i, client_secret: hunter2, token_url: 'http://u:hunter2@t'}, \
+        "{oauth2: {client_id: i, client_secret: hunter2, token_url: 'http://u:hunter2@t?key=hunter2', \
+            endpoint_params: {client_assertion: hunter2, audience: a}}, \
           http_headers: {X-A: {secrets: [hunter2]}}, tls_config: {key: hunter2}, bearer_token: hunter2}",
     )
     .expect("parses");
     let text = format!("{config:?} {}", serde_json::to_string(&config).expect("serialises"));
     assert!(!text.contains("hunter2"), "{text}");
+    assert!(text.contains(r#""endpoint_params":{"audience":"a","client_assertion":"<secret>"}"#), "{text}");
 }

@@ -1,12 +1,12 @@
-//! A URL to send to. Its password is not shown.
+//! A URL to send to. Its password and secret parameters are not shown.
 
 use std::fmt;
 
-use rosterd_client::parse_url;
+use rosterd_client::{SafeUrl, parse_url};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
-/// The URL of a remote endpoint, shown and serialised without its password.
+/// The URL of a remote endpoint, shown and serialised without its password and secret parameters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DestinationUrl(Url);
 
@@ -19,13 +19,7 @@ impl DestinationUrl {
 
 impl fmt::Display for DestinationUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.password().is_none() {
-            return f.write_str(self.0.as_str());
-        }
-        let mut shown = self.0.clone();
-        // Only a URL without a host refuses a password, and such a URL has none.
-        shown.set_password(Some("xxxxx")).ok();
-        f.write_str(shown.as_str())
+        SafeUrl::new(self.0.as_str()).fmt(f)
     }
 }
 
@@ -61,6 +55,8 @@ mod tests {
         let url: DestinationUrl = serde_yaml::from_str("http://user:hunter2@host/write").unwrap();
         assert_eq!(format!("{url} {url:?}"), "http://user:xxxxx@host/write http://user:xxxxx@host/write");
         assert_eq!(url.expose().password(), Some("hunter2"));
+        let url: DestinationUrl = serde_yaml::from_str("http://host/write?tenant=a&token=hunter2").unwrap();
+        assert_eq!(url.to_string(), "http://host/write?tenant=a&token=xxxxx");
         for text in ["write", "ftp://host/", "''"] {
             assert!(serde_yaml::from_str::<DestinationUrl>(text).is_err(), "{text}");
         }

@@ -80,7 +80,8 @@ impl Http {
         let kind = response.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         let kind = String::from_utf8_lossy(kind);
         if !is_json(&kind) {
-            return Err(HttpError::ContentType { url: self.shown.clone(), got: kind.into_owned() }.into());
+            let got = response.secrets().hide(&kind);
+            return Err(HttpError::ContentType { url: self.shown.clone(), got }.into());
         }
         Ok(Some(response))
     }
@@ -98,7 +99,10 @@ impl Refresh for Http {
         while let Some(piece) = response.chunk_within(&mut read, self.limit).await? {
             list.push(piece).await;
         }
-        let malformed = |source| HttpError::Malformed { url: self.shown.clone(), source };
+        let malformed = |source| {
+            let error = HttpError::Malformed { url: self.shown.clone(), source };
+            response.secrets().hide_in_error(&error)
+        };
         let (hash, groups) = list.end().await.map_err(malformed)?;
         self.last = Some(Read { hash, tag, unmodified: 0 });
         Ok(groups.map_or(Reading::Unchanged, Reading::Everything))

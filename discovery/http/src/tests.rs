@@ -74,6 +74,19 @@ fn groups_carry_their_url_and_requests_their_interval() {
 }
 
 #[test]
+fn a_token_that_a_server_repeats_is_not_shown() {
+    leak_checked_live(async || {
+        let asked = || step().with_header("authorization", "Bearer hunter2");
+        let replies =
+            [asked().json(r#"[{"hunter2": 1}]"#), asked().reply_header("content-type", "no/hunter2").body("")];
+        for result in read(replies, ", authorization: {credentials: hunter2}").await {
+            let error = result.expect_err("no list").to_string();
+            assert!(error.contains("<secret>") && !error.contains("hunter2"), "{error}");
+        }
+    });
+}
+
+#[test]
 fn user_and_password_of_the_url_do_not_become_labels() {
     leak_checked_live(async || {
         let server = ScriptedServer::start([step().with_header("authorization", "Basic dTpw").json(ONE)]).await;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rosterd_client::Secrets;
 use rosterd_model::Labels;
 use rosterd_tasks::{Guard, Panicked};
 
@@ -60,7 +61,7 @@ impl Delivery {
         let taken = self.try_scraped(entry, Err(failed()), at_ms, &seconds).unwrap_or_else(|_| {
             let report =
                 Report { seconds: seconds(), timeout_seconds: entry.timeout.as_secs_f64(), ..Report::default() };
-            Taken { error: Some(failed()), report }
+            Taken { error: Some(failed()), report, secrets: Secrets::default() }
         });
         entry.track = Track::default();
         taken

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
-use rosterd_client::{ClientError, Connection, Fetch, Fetched};
+use rosterd_client::{ClientError, Connection, Fetch, Fetched, Secrets};
 use rosterd_model::Labels;
 use rosterd_model::target::{Target, UNIX_SOCKET, scrape_url};
 use rosterd_tasks::Guard;
@@ -31,6 +31,7 @@ pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     pub(super) content_type: String,
     pub(super) gzip: bool,
+    pub(super) secrets: Secrets,
 }
 
 /// A scrape that ended, before its body was looked at.
@@ -90,5 +91,6 @@ fn body(bytes: Vec<u8>, fetched: Fetched, limit: u64) -> Result<Body, ScrapeErro
     if !gzip && bytes.len() as u64 >= limit {
         return Err(ScrapeError::BodySize { limit });
     }
-    Ok(Body { content_type: text(header::CONTENT_TYPE).to_owned(), bytes, gzip })
+    let content_type = text(header::CONTENT_TYPE).to_owned();
+    Ok(Body { content_type, bytes, gzip, secrets: fetched.secrets })
 }

@@ -179,7 +179,7 @@ impl Shard {
         let at_ms = entry.grid.timestamp(ticket.wall);
         let taken = self.delivery.scraped(entry, result, at_ms, || ticket.started.elapsed().as_secs_f64());
         entry.scraped(at_ms);
-        let report = taken.error.as_ref().map(|error| Arc::new(Report::of(error)));
+        let report = taken.error.as_ref().map(|error| Arc::new(taken.secrets.hide_in(Report::of(error))));
         // It may have gone meanwhile, and its job with it.
         if self.jobs.contains_key(&entry.job.name) {
             count(entry, &taken, report.as_deref(), ticket);

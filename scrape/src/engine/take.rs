@@ -1,5 +1,6 @@
 //! From a body to samples: unpack, choose the parser, ingest, report.
 
+use rosterd_client::Secrets;
 use rosterd_exposition::{ConvertingParser, Dialect, Format, HistogramOptions, ProtobufParser, TextParser, negotiate};
 use rosterd_model::target::Target;
 use rosterd_ship::Block;
@@ -23,6 +24,8 @@ pub(super) struct Intake {
 pub(super) struct Taken {
     pub(super) error: Option<ScrapeError>,
     pub(super) report: Report,
+    /// What was sent as a secret, and may be repeated in what the error quotes.
+    pub(super) secrets: Secrets,
 }
 
 impl Intake {
@@ -47,6 +50,7 @@ impl Intake {
         self.bench.begin();
         let (job, labels) = (entry.job.clone(), entry.labels.clone());
         let target: Vec<_> = Target(&labels).public().collect();
+        let secrets = fetched.as_ref().map(|body| body.secrets.clone()).unwrap_or_default();
         let (ingested, body_bytes, error) = match fetched {
             Ok(body) => self.ingest(entry, &job, &body, &target, at_ms),
             Err(error) => {
@@ -59,7 +63,7 @@ impl Intake {
         let report = Report { up: error.is_none(), seconds: seconds(), ingested, timeout_seconds, body_bytes };
         self.bench.report(&mut entry.track, &job.rules, &target, &report, at_ms);
         self.inflater.shrink();
-        Taken { error, report }
+        Taken { error, report, secrets }
     }
 
     fn ingest(
@@ -94,7 +98,8 @@ impl Intake {
         let format = match negotiate(&body.content_type, job.fallback) {
             Ok(negotiated) => {
                 if let Some(reason) = negotiated.fallback {
-                    debug!(job = &*job.name, error = %reason, "unclear content type");
+                    let error = body.secrets.hide(&reason.to_string());
+                    debug!(job = &*job.name, error, "unclear content type");
                 }
                 negotiated.format
             }

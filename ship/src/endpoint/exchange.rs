@@ -34,8 +34,10 @@ pub(super) async fn exchange(client: &Client, request: Request) -> Result<Reply,
     {
         body.extend_from_slice(&chunk);
     }
-    body.truncate(WORDS);
-    let words = String::from_utf8_lossy(&body).trim().to_owned();
+    // It may repeat the request. What is cut off in the middle would not be found.
+    let mut words = response.secrets().hide(&String::from_utf8_lossy(&body));
+    words.truncate(words.floor_char_boundary(WORDS));
+    let words = words.trim().to_owned();
     // `Retry-After` means the same for each status that is tried again.
     let after = match ClientError::of_status(&url, StatusCode::SERVICE_UNAVAILABLE, &headers).retry() {
         Retry::After(wait) => Some(wait),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rosterd_client::{Client, Options, System, without_user};
+use rosterd_client::{Client, Options, System, shown};
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::stopper::Stopper;
 use tokio::sync::Notify;
@@ -103,7 +103,7 @@ impl Endpoint {
         let sender = Arc::new(Sender {
             name: config.name.clone(),
             url: config.url.clone(),
-            shown: shown(&config),
+            shown: shown(&config.url),
             client,
             headers,
             signer,
@@ -283,10 +283,6 @@ fn limits(config: &EndpointConfig, on_disk: bool) -> Limits {
         bytes: if on_disk { 2 * MEMORY } else { MEMORY_ALONE },
         max_age_ms: i64::try_from(config.disk.max_age.as_millis()).unwrap_or(i64::MAX),
     }
-}
-
-fn shown(config: &EndpointConfig) -> String {
-    without_user(&config.url).into()
 }
 
 /// Finishes batches at their deadline.

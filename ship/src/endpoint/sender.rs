@@ -43,7 +43,7 @@ const MOST_UNREADABLE: u32 = 3;
 pub(super) struct Sender {
     pub(super) name: String,
     pub(super) url: Url,
-    /// The URL without user and password.
+    /// The URL without its secrets.
     pub(super) shown: String,
     pub(super) client: Client,
     pub(super) headers: HeaderMap,

@@ -187,6 +187,27 @@ fn an_endpoint_that_refuses_everything_looks_like_it() {
 }
 
 #[test]
+fn a_secret_that_a_receiver_repeats_is_not_shown() {
+    leak_checked_live(|| async {
+        let receiver = RemoteWriteReceiver::start().await;
+        let body = "no key hunter3 of tenant-4 for me:hunter2 (Basic bWU6aHVudGVyMg==)";
+        receiver.then(WriteAnswer { body, ..WriteAnswer::status(400) });
+        let mut config = endpoint("a", &format!("{}?api_key=hunter3&x=1", receiver.url()));
+        config.client = serde_yaml::from_str("{basic_auth: {username: me, password: hunter2}}").unwrap();
+        config.headers.insert("X-Scope-OrgID".to_owned(), "tenant-4".into());
+        let ship = Ship::of(None, vec![config]).await;
+        ship.shipper.push(1, &block(&["up"], 1.0, now(0)));
+        ship.wait_metric("dropped_items_total", &["samples", "rejected"], 1.0).await;
+        let status = ship.shipper.status().remove(0);
+        let error = status.last_error.unwrap().to_string();
+        let words = "400: no key <secret> of <secret> for <secret> (<secret>)";
+        assert!(error.ends_with(words) && error.contains("?api_key=xxxxx&x=1 "), "{error}");
+        assert!(status.url.ends_with("?api_key=xxxxx&x=1"), "{}", status.url);
+        ship.end().await;
+    });
+}
+
+#[test]
 fn what_is_kept_on_a_status_waits_and_arrives() {
     leak_checked_live(|| async {
         let receiver = RemoteWriteReceiver::start().await;

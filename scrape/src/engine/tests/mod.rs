@@ -198,6 +198,25 @@ fn targets_are_scraped_again_and_again_until_they_are_gone() {
 }
 
 #[test]
+fn a_password_that_a_target_repeats_is_not_shown() {
+    leak_checked_live(|| async {
+        let step = Step::get("/metrics").with_header("authorization", "Bearer hunter2").any_times();
+        let server = ScriptedServer::start([step.reply_header("content-type", "what/hunter2").body("a 1\n")]).await;
+        let scene = Scene::new();
+        let settings = "{authorization: {credentials: hunter2}}";
+        let settings: HttpClientConfig = serde_yaml::from_str(settings).unwrap();
+        let job = scene.job(|job| job.client = Client::new(&settings, Options::default()).unwrap());
+        let target = target(&server, "/metrics", "100ms");
+        scene.targets(&job, std::slice::from_ref(&target), &[]).await;
+        scene.wait_health(&target, Health::Down).await;
+        let error = scene.engine.statuses().get("j", &target).unwrap().error.unwrap().to_string();
+        assert!(error.contains("what/<secret>") && !error.contains("hunter2"), "{error}");
+        scene.end().await;
+        drop(server);
+    });
+}
+
+#[test]
 fn a_target_that_fails_is_down_and_its_series_are_stale() {
     leak_checked_live(|| async {
         let server = ScriptedServer::start([
