@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::config::EndpointConfig;
 use crate::log;
 use crate::owner::{self, Left, Owner};
+use crate::private;
 
 /// Says whose queue it is: name and URL for people, the age limit in seconds, and then for rosterd whether the configuration
 /// has the endpoint, and its [`Owner`]. The first release wrote only three lines.
@@ -65,7 +66,7 @@ impl About {
         std::fs::create_dir_all(folder)?;
         // On a full disk the old one stays.
         let new = folder.join("endpoint.new");
-        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path));
+        let written = private::write(&new, &text).and_then(|()| std::fs::rename(&new, path));
         written.inspect_err(|_| drop(std::fs::remove_file(&new)))
     }
 }

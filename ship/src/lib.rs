@@ -12,6 +12,7 @@ mod limiter; // messages that would come too often
 mod log; // the queue on disk
 mod metrics;
 mod owner; // whose queue it is
+mod private; // files that others need not read
 mod queue; // memory and disk together
 mod shipper; // all receivers
 mod status;

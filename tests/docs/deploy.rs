@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Duration;
 
 use rosterd_testkit::need;
 use serde::Deserialize;
@@ -102,6 +103,84 @@ fn volumes_that_are_mounted_are_there_and_probes_ask_ports_that_are_open() {
             assert!(names(&container["ports"]).contains(get["port"].as_str().unwrap()), "{name}: {probe}");
         }
     }
+}
+
+/// How long rosterd takes to end, as it is run: `--shutdown.timeout`, or its default.
+fn shutdown(args: &[String]) -> Duration {
+    let given = args.iter().find_map(|arg| arg.strip_prefix("--shutdown.timeout="));
+    let command = rosterd::cli::command();
+    let run = command.find_subcommand("run").expect("rosterd run exists");
+    let flag = run.get_arguments().find(|argument| argument.get_long() == Some("shutdown.timeout"));
+    let default = flag.expect("there is this flag").get_default_values()[0].to_str().unwrap();
+    let duration: rosterd_model::Duration = given.unwrap_or(default).parse().unwrap();
+    duration.as_std()
+}
+
+/// The value of a key of the unit.
+fn unit(key: &str) -> String {
+    let text = read("deploy/systemd/rosterd.service");
+    let values: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect();
+    assert_eq!(values.len(), 1, "{key} stands there once: {values:?}");
+    values[0].to_owned()
+}
+
+#[test]
+fn nobody_is_killed_while_ending_in_order() {
+    // What is left of the time is for the start of signals and the last wait for threads.
+    let enough = |grace: Duration, shutdown: Duration| grace >= shutdown + Duration::from_secs(5);
+    for (name, pod, container) in containers() {
+        let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+        let args: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
+        assert!(enough(Duration::from_secs(grace), shutdown(&args)), "{name}: {grace} s");
+    }
+    let args: Vec<_> = unit("ExecStart").split(' ').map(str::to_owned).collect();
+    let grace: rosterd_model::Duration = unit("TimeoutStopSec").parse().unwrap();
+    assert!(enough(grace.as_std(), shutdown(&args)));
+}
+
+#[test]
+fn the_image_is_built_from_all_crates() {
+    let (manifest, sent) = (read("Cargo.toml"), read(".dockerignore"));
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).expect("there are members");
+    let members: Vec<_> = members.trim_end_matches(']').split(", ").map(|member| member.trim_matches('"')).collect();
+    assert!(members.contains(&"model"), "{members:?}");
+    let missing: Vec<_> =
+        members.iter().filter(|member| !sent.lines().any(|line| line == format!("!{member}"))).collect();
+    assert!(missing.is_empty(), ".dockerignore keeps {missing:?} out of the image");
+}
+
+/// A size of Kubernetes.
+fn quantity(text: &str) -> u64 {
+    let (number, unit) = text.split_at(text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" => 1,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        _ => panic!("{unit} is not known here"),
+    };
+    number.parse::<u64>().unwrap() * unit
+}
+
+#[test]
+fn the_volume_has_room_for_a_full_queue() {
+    let (queue, manifests) = (rosterd_config::DiskQueue::default().max_size.bytes(), manifests());
+    let claims = manifests.iter().filter(|(_, manifest)| manifest["kind"] == "PersistentVolumeClaim");
+    let sizes: Vec<_> = claims
+        .map(|(_, claim)| quantity(claim["spec"]["resources"]["requests"]["storage"].as_str().unwrap()))
+        .collect();
+    assert_eq!(sizes.len(), 1);
+    assert!(sizes[0] >= queue + (1 << 30), "{sizes:?} for a queue of {queue} and what was discovered");
+    // Where there is a smaller one, nothing is sent.
+    for (name, manifest) in &manifests {
+        let sends = manifest["data"].as_object().into_iter().flat_map(|data| data.values());
+        let sends = sends.filter_map(Value::as_str).any(|text| text.contains("remote_write:"));
+        assert!(!sends || name == "deployment.yml", "{name} sends, and its volume is not looked at");
+    }
+}
+
+#[test]
+fn there_are_as_many_open_files_as_targets() {
+    assert!(unit("LimitNOFILE").parse::<u64>().unwrap() >= 1 << 20, "a target keeps a connection");
 }
 
 /// The metrics that an expression asks for; histograms by the name of their family.

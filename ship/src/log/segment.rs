@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::record::{HEADER, Record, RecordHeader};
 use super::store::Fault;
 use super::walk::{Step, Walk, is_unreadable, record_at, whole};
-use crate::Counts;
 use crate::wire::Head;
+use crate::{Counts, private};
 
 const MAGIC: [u8; 6] = *b"rqueue";
 /// A later version whose records mean anything else has other checksums too: where a record of this version stands, it is one.
@@ -80,7 +80,7 @@ impl Segment {
     /// A new file for records from this one on.
     pub(super) fn create(folder: &Path, record: &Record) -> io::Result<(Self, File)> {
         let path = Self::path_in(folder, record.seq);
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let file = private::options().read(true).truncate(true).open(&path)?;
         let mut start = Vec::from(MAGIC);
         start.extend(VERSION.to_le_bytes());
         start.extend(record.seq.to_le_bytes());

@@ -10,7 +10,7 @@ use super::position::{Position, Read};
 use super::reader::{self, Reader};
 use super::segment::{Opened, START, Scan, Segment};
 use super::walk::{Step, Walk, is_unreadable};
-use crate::Counts;
+use crate::{Counts, private};
 
 /// How a log is kept.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +100,7 @@ impl Drop for Lock {
 fn lock(folder: &Path) -> Result<Lock, LogError> {
     std::fs::create_dir_all(folder).map_err(io_error(folder))?;
     let path = folder.join("lock");
-    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+    let lock = private::options().open(&path).map_err(io_error(&path))?;
     match lock.try_lock() {
         Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(LogError::InUse { folder: folder.to_owned() }),
@@ -136,7 +136,7 @@ impl Log {
         let mut found = Found::default();
         let path = folder.join("position");
         let position = open_position(&path, &mut found).map_err(io_error(&path))?;
-        let position_file = File::options().create(true).truncate(false).write(true).open(&path);
+        let position_file = private::options().open(&path);
         let mut log = Self {
             folder: folder.to_owned(),
             settings,

@@ -1,6 +1,6 @@
 //! Logs that are closed, killed, cut and damaged.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -285,6 +285,18 @@ fn segments_without_totals_are_read() {
     let found = open(folder.path()).1;
     assert_eq!((found.records, found.left, found.epoch), (whole.records, whole.left, whole.epoch));
     assert!(found.faults.is_empty());
+}
+
+#[test]
+fn others_may_read_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = filled(folder.path(), 10);
+    log.acknowledge(2, std::iter::empty()).unwrap();
+    let entries: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+    assert!(entries.len() > 3, "segments, the lock and the position");
+    for entry in entries {
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+    }
 }
 
 #[test]
