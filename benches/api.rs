@@ -21,7 +21,7 @@ use rosterd_scrape::{Health, Statuses, TargetStatus};
 use rosterd_tasks::stopper::Stopper;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +98,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         scrapes,
         publications: Publications::new(Vec::new),
         remote_writes: RemoteWrites::new(Vec::new),
+        waiting: Semaphore::new(256),
         listen_port: 9090,
         ready_at: Instant::now(),
     }

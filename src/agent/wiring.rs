@@ -12,7 +12,7 @@ use rosterd_config::{Loaded, Problem};
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::{Fatal, Guard, Stopper, Supervision, blocking, portion};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -211,6 +211,7 @@ impl Agent {
             scrapes: scraping.statuses(),
             publications,
             remote_writes: scraping.remote_writes(),
+            waiting: Semaphore::new(options.web.settings.max_connections.div_ceil(2)),
             listen_port: port,
             ready_at: Instant::now() + grace,
         };

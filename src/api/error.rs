@@ -1,5 +1,7 @@
 //! What can be wrong with a request.
 
+use std::time::Duration;
+
 use rosterd_model::selector::SelectorError;
 use rosterd_model::{Coded, Priority, Retry};
 
@@ -52,6 +54,17 @@ pub enum Error {
     /// Reload and quit over HTTP are off.
     #[error("Lifecycle API is not enabled: start rosterd with --web.enable-lifecycle to reload or stop it over HTTP")]
     LifecycleDisabled,
+    /// A browser asks for a reload or the end on behalf of another site.
+    #[error("a page of {origin} may not reload or stop rosterd: ask from a page of rosterd's own, or by a program")]
+    CrossSite {
+        /// The other site, as far as the browser says.
+        origin: String,
+    },
+    /// Too many clients wait for news of lists.
+    #[error(
+        "too many clients wait for news: ask without `wait`, or raise --web.max-connections, of which they may be half"
+    )]
+    TooManyWaiting,
     /// There is nothing at this path.
     #[error("there is nothing at {path}{}", nearest.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
     NotFound {
@@ -82,6 +95,8 @@ impl Coded for Error {
             | Self::NoSuchJob { .. } => "web_bad_parameter",
             Self::MissingParameter { .. } => "web_missing_parameter",
             Self::LifecycleDisabled => "web_lifecycle_disabled",
+            Self::CrossSite { .. } => "web_cross_site",
+            Self::TooManyWaiting => "web_too_many_waiting",
             Self::NotFound { .. } => "web_not_found",
             Self::MethodNotAllowed { .. } => "web_method_not_allowed",
             Self::Stopping => "web_stopping",
@@ -91,7 +106,7 @@ impl Coded for Error {
     fn priority(&self) -> Priority {
         match self {
             Self::LifecycleDisabled => Priority::Operator,
-            Self::Stopping => Priority::Retry,
+            Self::Stopping | Self::TooManyWaiting => Priority::Retry,
             _ => Priority::Remote,
         }
     }
@@ -99,6 +114,7 @@ impl Coded for Error {
     fn retry(&self) -> Retry {
         match self {
             Self::Stopping => Retry::Backoff,
+            Self::TooManyWaiting => Retry::After(Duration::from_secs(10)),
             _ => Retry::Never,
         }
     }

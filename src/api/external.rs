@@ -71,6 +71,11 @@ impl ExternalUrl {
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// Whether pages of this origin are those of this rosterd.
+    pub(super) fn is_origin(&self, origin: &Url) -> bool {
+        self.url.origin() == origin.origin()
+    }
+
     /// The path in front of all links: empty, or beginning with a slash and not ending with one.
     pub fn path(&self) -> &str {
         &self.path

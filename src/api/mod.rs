@@ -8,6 +8,7 @@ mod lifecycle;
 mod metadata;
 mod metrics;
 mod missing;
+mod origin;
 mod overview;
 mod pools;
 mod providers;

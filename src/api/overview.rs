@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use askama::Template;
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::State as Extract;
 use axum::response::{Html, IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
+use http::header::CONTENT_SECURITY_POLICY;
 use rosterd_discovery::ProviderStatus;
 use rosterd_scrape::Statuses;
 
@@ -91,12 +95,20 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
     })
 }
 
-/// A page as an answer.
+/// A page as an answer. It may use the style that stands in it and send its forms back, and nothing else.
 pub(super) fn page(template: &impl Template) -> Response {
-    match template.render() {
-        Ok(page) => Html(page).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    let Ok(page) = template.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        STANDARD.encode(digest(&SHA256, style(&page).as_bytes())),
+    );
+    ([(CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
+}
+
+/// What stands between the tags of the first style of a page: what comes from outside is escaped, and after it.
+fn style(page: &str) -> &str {
+    let after = page.split_once("<style>").map_or("", |(_, after)| after);
+    after.split_once("</style>").map_or("", |(style, _)| style)
 }
 
 fn uptime(started: SystemTime) -> String {

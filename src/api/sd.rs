@@ -93,12 +93,16 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
     let end = Instant::now() + wait;
     let encoding = encoding(headers);
     let mut views = state.roster.watch();
+    let mut waiting = None;
     loop {
         let view = Arc::clone(&views.borrow_and_update());
         let jobs = select(state, &view, job)?;
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
             return Ok(list(&jobs, encoding, &revision));
+        }
+        if !wait.is_zero() && waiting.is_none() {
+            waiting = Some(state.waiting.try_acquire().map_err(|_| super::Error::TooManyWaiting)?);
         }
         let news = tokio::select! {
             biased;

@@ -10,7 +10,7 @@ use rosterd_discovery::ProviderStatus;
 use rosterd_model::Report;
 use rosterd_scrape::Statuses;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +53,8 @@ pub struct State {
     pub publications: Publications,
     /// Where samples go.
     pub remote_writes: RemoteWrites,
+    /// How many clients may still wait for news of lists: each has a connection to itself meanwhile.
+    pub waiting: Semaphore,
     /// The port that is listened on first.
     pub listen_port: u16,
     /// When the agent counts as ready although some providers have not reported.

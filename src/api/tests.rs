@@ -1,6 +1,6 @@
 //! The routes, asked over a real socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use rosterd_model::{Priority, Report, Retry, TargetGroup};
 use rosterd_tasks::stopper::Stopper;
 use rosterd_testkit::{leak_checked_live, patience};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,7 @@ impl Face {
             scrapes: Default::default(),
             publications: crate::publish::Publications::new(Vec::new),
             remote_writes: crate::scrape::RemoteWrites::new(Vec::new),
+            waiting: Semaphore::new(2),
             listen_port: 9090,
             ready_at: Instant::now() + Duration::from_secs(3600),
             build: Build::this(),
@@ -280,6 +281,56 @@ fn quitting_fires_once() {
         assert_eq!(text().await, "Requesting termination... Goodbye!");
         assert!(face.quit.is_cancelled());
         assert_eq!(text().await, "Termination already in progress.");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_page_of_another_site_reloads_and_stops_nothing() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        for path in ["/-/reload", "/-/quit"] {
+            for (header, value) in [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")] {
+                let refused = face.request("POST", path).header(header, value).send().await.unwrap();
+                assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+                assert_eq!(json_of(refused).await["code"], "web_cross_site");
+            }
+        }
+        assert!(!face.quit.is_cancelled());
+        let own = face.request("POST", "/-/quit").header("origin", &face.base).header("sec-fetch-site", "same-origin");
+        assert_eq!(own.send().await.unwrap().status(), StatusCode::OK);
+        assert!(face.quit.is_cancelled());
+        face.stop().await;
+    });
+}
+
+#[test]
+fn pages_may_use_their_own_style_and_other_answers_nothing() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let mut styles = BTreeSet::new();
+        for path in ["/", "/targets"] {
+            let response = face.get(path).await;
+            let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+            let page = response.text().await.unwrap();
+            let style = page.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+            let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, style.as_bytes());
+            let hash = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, hash);
+            assert!(policy.contains(&format!("style-src 'sha256-{hash}';")), "{policy}");
+            assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+            // Nothing that the policy forbids.
+            for forbidden in [" style=", "<script", "<img", " onclick=", "<link"] {
+                assert!(!page.contains(forbidden), "{forbidden} on {path}");
+            }
+            styles.insert(hash);
+        }
+        assert_eq!(styles.len(), 2, "each page has a style of its own");
+        for path in ["/sd", "/metrics", "/nowhere", "/api/v1/status/flags"] {
+            let headers = face.get(path).await.headers().clone();
+            let strict = "default-src 'none'; frame-ancestors 'none'";
+            assert_eq!(headers["content-security-policy"], strict, "{path}");
+            assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        }
         face.stop().await;
     });
 }

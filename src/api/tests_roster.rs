@@ -9,6 +9,7 @@ use rosterd_discovery::{Failure, Presence, ProviderKey, ProviderStatus, Status, 
 use rosterd_model::{Priority, Report, Retry, TargetGroup};
 use rosterd_testkit::{leak_checked_live, patience};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -240,6 +241,27 @@ fn who_waits_is_answered_at_the_next_change() {
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(json_of(answer).await.as_array().unwrap().len(), 2);
         assert_eq!(face.get("/sd/one?wait=soon").await.status(), StatusCode::BAD_REQUEST);
+        face.stop().await;
+    });
+}
+
+#[test]
+fn only_so_many_wait_for_news() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.waiting = Semaphore::new(0)).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
+        face.report("static/1", Vec::new()).await;
+        let tag = face.get("/sd/one").await.headers()["etag"].clone();
+        let asked =
+            async |path: &str| face.request("GET", path).header("if-none-match", tag.clone()).send().await.unwrap();
+        let refused = asked("/sd/one?wait=10m").await;
+        assert_eq!(
+            (refused.status(), &refused.headers()["retry-after"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"10".parse().unwrap())
+        );
+        assert_eq!(json_of(refused).await["code"], "web_too_many_waiting");
+        assert_eq!(asked("/sd/one").await.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(face.get("/sd/one?wait=10m").await.status(), StatusCode::OK);
         face.stop().await;
     });
 }

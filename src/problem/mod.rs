@@ -14,11 +14,13 @@ use serde_json::{Map, Value, json};
 pub const TYPES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors.md");
 
 /// The status that goes with a code, for those that say more than their priority.
-const STATUSES: [(&str, StatusCode); 11] = [
+const STATUSES: [(&str, StatusCode); 13] = [
     ("roster_unknown_job", StatusCode::NOT_FOUND),
     ("roster_unknown_target", StatusCode::NOT_FOUND),
     ("roster_unsynced", StatusCode::SERVICE_UNAVAILABLE),
     ("web_bad_parameter", StatusCode::BAD_REQUEST),
+    ("web_cross_site", StatusCode::FORBIDDEN),
+    ("web_crowded", StatusCode::TOO_MANY_REQUESTS),
     ("web_lifecycle_disabled", StatusCode::FORBIDDEN),
     ("web_method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
     ("web_missing_parameter", StatusCode::BAD_REQUEST),

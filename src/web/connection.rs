@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rosterd_tasks::Stopper;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::Settings;
+use super::activity::{Activity, Running};
 use super::file::Loaded;
+use super::seats::Seat;
+use super::{Client, Settings};
 
 /// Headers of a request, at most.
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
@@ -41,10 +41,9 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     config: Option<Arc<Loaded>>,
-    router: Router,
+    service: Service,
     settings: Arc<Settings>,
     tasks: Stopper,
-    answering: Answering,
 ) {
     let stop = tasks.token().clone();
     // Small answers leave at once. A kernel that cannot do either is served all the same.
@@ -54,15 +53,16 @@ pub(super) async fn serve(
     rustix::net::sockopt::set_tcp_user_timeout(&stream, patience).ok();
     let http2 = config.as_ref().is_none_or(|config| config.http2);
     let Some(tls) = config.and_then(|config| config.tls.clone()) else {
-        return requests(stream, peer, http2, router, &settings, (tasks, answering)).await;
+        return requests(stream, peer, http2, service, &settings, tasks).await;
     };
     let limit = HANDSHAKE_TIMEOUT.min(settings.header_timeout);
     let handshake = tokio::select! {
         () = stop.cancelled() => return,
+        () = service.seat.leave.cancelled() => return debug!(%peer, "left for others before the handshake was over"),
         handshake = tokio::time::timeout(limit, TlsAcceptor::from(tls).accept(stream)) => handshake,
     };
     match handshake {
-        Ok(Ok(stream)) => requests(stream, peer, http2, router, &settings, (tasks, answering)).await,
+        Ok(Ok(stream)) => requests(stream, peer, http2, service, &settings, tasks).await,
         Ok(Err(error)) => debug!(%error, %peer, "handshake failed"),
         Err(_) => debug!(%peer, "handshake took too long"),
     }
@@ -72,17 +72,18 @@ async fn requests<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: I,
     peer: SocketAddr,
     http2: bool,
-    router: Router,
+    service: Service,
     settings: &Settings,
-    (tasks, answering): (Stopper, Answering),
+    tasks: Stopper,
 ) {
     let (stop, end) = (tasks.token().clone(), CancellationToken::new());
     // Whatever this ends by.
     let _end = end.clone().drop_guard();
     let streams = Streams { tasks, peer, end };
     let builder = builder(http2, settings, streams);
-    let activity = Arc::new(Activity::default());
-    let service = Counted { inner: TowerToHyperService::new(router), activity: Arc::clone(&activity), answering };
+    let (seat, activity) = (Arc::clone(&service.seat), Arc::clone(&service.seat.activity));
+    let service = Counted { inner: TowerToHyperService::new(service.router), peer, seat, answering: service.answering };
+    let leave = service.seat.leave.clone();
     let stream = Watched { stream, activity: Arc::clone(&activity) };
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -96,6 +97,17 @@ async fn requests<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 () = activity.quiet_for(FAREWELL) => Ok(()),
             }
         }
+        () = leave.cancelled() => {
+            debug!(%peer, "rested longest, and others need the room");
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                ended = connection => ended,
+                // A request that came in this moment is answered.
+                () = activity.rested_for(Duration::ZERO) => Ok(()),
+            }
+        }
+        () = activity.unasked_for(settings.first_request_timeout) => Ok(()),
         () = activity.rested_for(settings.read_timeout) => {
             connection.as_mut().graceful_shutdown();
             // A peer that does not even answer the farewell is not waited for.
@@ -147,15 +159,6 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
     }
 }
 
-/// How many requests of a connection are being answered.
-#[derive(Debug, Default)]
-struct Activity {
-    running: AtomicUsize,
-    changed: Notify,
-    /// The peer does not take what is written to it at the moment.
-    blocked: AtomicBool,
-}
-
 /// How many requests wait for their answer to begin, on all connections.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answering(Arc<AtomicUsize>);
@@ -180,34 +183,6 @@ impl Drop for Answer {
     }
 }
 
-impl Activity {
-    /// Waits until no request was running for this long.
-    async fn rested_for(&self, rest: Duration) {
-        loop {
-            let changed = self.changed.notified();
-            if self.running.load(Ordering::SeqCst) > 0 {
-                changed.await;
-                continue;
-            }
-            if tokio::time::timeout(rest, changed).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-impl Activity {
-    /// Waits until no request was running for this long, and nothing was left to be written.
-    async fn quiet_for(&self, rest: Duration) {
-        loop {
-            self.rested_for(rest).await;
-            if !self.blocked.load(Ordering::SeqCst) {
-                return;
-            }
-        }
-    }
-}
-
 /// A stream that notes whether its peer takes what is written.
 struct Watched<I> {
     stream: I,
@@ -222,7 +197,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
 
 impl<I: AsyncWrite + Unpin> Watched<I> {
     fn note<T>(&self, polled: Poll<T>) -> Poll<T> {
-        self.activity.blocked.store(polled.is_pending(), Ordering::SeqCst);
+        self.activity.note_blocked(polled.is_pending());
         polled
     }
 }
@@ -256,39 +231,32 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     }
 }
 
-/// A running request; its end is noted when its answer is complete.
-struct Running(Arc<Activity>);
-
-impl Running {
-    fn start(activity: &Arc<Activity>) -> Self {
-        activity.running.fetch_add(1, Ordering::SeqCst);
-        activity.changed.notify_one();
-        Self(Arc::clone(activity))
-    }
+/// What a connection is for.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) router: Router,
+    pub(super) seat: Arc<Seat>,
+    pub(super) answering: Answering,
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
-        self.0.changed.notify_one();
-    }
-}
-
-/// Counts the requests that go through a service.
+/// Counts the requests that go through a service, and notes whose they are.
 struct Counted {
     inner: TowerToHyperService<Router>,
-    activity: Arc<Activity>,
+    peer: SocketAddr,
+    seat: Arc<Seat>,
     answering: Answering,
 }
 
-impl Service<Request<Incoming>> for Counted {
+impl hyper::service::Service<Request<Incoming>> for Counted {
     type Response = Response<Body>;
     type Error = std::convert::Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let running = Running::start(&self.activity);
-        let (answer, answering) = (self.inner.call(request), self.answering.start());
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let running = self.seat.activity.start();
+        request.extensions_mut().insert(Client { address: self.peer, user: None });
+        request.extensions_mut().insert(Arc::clone(&self.seat));
+        let (answer, answering) = (hyper::service::Service::call(&self.inner, request), self.answering.start());
         Box::pin(async move {
             let response = answer.await?;
             drop(answering);

@@ -33,6 +33,7 @@ pub struct Loaded {
     /// TLS, unless it is off.
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) http2: bool,
+    /// What answers have besides their own; those without a value are not sent.
     pub(super) headers: HeaderMap,
     pub(super) users: Users,
     pub(super) rate: Option<Arc<Bucket>>,
@@ -111,12 +112,11 @@ fn http_server(value: Option<Value<'_>>, problems: &mut Vec<Problem>) -> (bool, 
             problems.push(invalid(&path, "a string is needed here"));
             continue;
         };
-        if !values.is_empty() && !values.contains(&text) {
+        if !text.is_empty() && !values.is_empty() && !values.contains(&text) {
             problems.push(invalid(&path, format!("{text:?} is not possible, only {}", values.join(" or "))));
             continue;
         }
         match HeaderValue::from_str(text) {
-            Ok(value) if value.is_empty() => {}
             Ok(value) => {
                 let name = HeaderName::try_from(*known).expect("the names in the table are valid");
                 headers.insert(name, value);

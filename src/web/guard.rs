@@ -5,34 +5,50 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 
 use super::file::Loaded;
-use super::{Live, Refusal};
+use super::seats::Seat;
+use super::{Client, Live, Refusal, headers};
 use crate::problem::Problem;
 
-/// A middleware in front of all routes. Without a web configuration everybody may come in.
-pub(super) async fn guard(State(live): State<Option<Arc<Live>>>, request: Request, next: Next) -> Response {
-    let Some(live) = live else { return next.run(request).await };
-    let config = live.current();
-    let mut response = match refusal(&config, request.headers().get(AUTHORIZATION).cloned()).await {
-        Some(refusal) => refusal.into_response(),
-        None => next.run(request).await,
+/// A middleware in front of all routes. Without a web configuration everybody may come in for whom there is room.
+pub(super) async fn guard(State(live): State<Option<Arc<Live>>>, mut request: Request, next: Next) -> Response {
+    let config = live.map(|live| live.current());
+    let mut response = match admit(config.as_deref(), &mut request).await {
+        Err(refusal) => answer(refusal),
+        Ok(()) => next.run(request).await,
     };
-    for (name, value) in &config.headers {
-        response.headers_mut().insert(name, value.clone());
-    }
+    headers::complete(response.headers_mut(), config.as_deref().map(|config| &config.headers));
     response
 }
 
-async fn refusal(config: &Loaded, authorization: Option<HeaderValue>) -> Option<Problem> {
+async fn admit(config: Option<&Loaded>, request: &mut Request) -> Result<(), Refusal> {
+    let seat = request.extensions().get::<Arc<Seat>>();
+    if seat.is_some_and(|seat| !seat.may_ask(request.uri().path())) {
+        return Err(Refusal::Busy);
+    }
+    let Some(config) = config else { return Ok(()) };
     if let Some(wait) = config.rate.as_ref().and_then(|bucket| bucket.take().err()) {
-        return Some(Refusal::RateLimited { wait }.into());
+        return Err(Refusal::RateLimited { wait });
     }
-    if config.users.is_empty() || config.users.admit(authorization.as_ref()).await {
-        return None;
+    if config.users.is_empty() {
+        return Ok(());
     }
-    let problem = Problem::from(Refusal::Unauthorized);
-    Some(problem.with_header(WWW_AUTHENTICATE, "Basic realm=\"rosterd\", charset=\"UTF-8\""))
+    let authorization = request.headers().get(AUTHORIZATION).cloned();
+    let address = request.extensions().get::<Client>().map(|client| client.address.ip());
+    let user = config.users.admit(authorization.as_ref(), address).await?;
+    if let Some(client) = request.extensions_mut().get_mut::<Client>() {
+        client.user = Some(user);
+    }
+    Ok(())
+}
+
+fn answer(refusal: Refusal) -> Response {
+    let problem = Problem::from(refusal);
+    match refusal {
+        Refusal::Unauthorized => problem.with_header(WWW_AUTHENTICATE, "Basic realm=\"rosterd\", charset=\"UTF-8\""),
+        _ => problem,
+    }
+    .into_response()
 }

@@ -92,6 +92,7 @@ impl Live {
         if loaded.has_tls() != before.has_tls() {
             return Err(Error::Switched { path: self.path.clone(), on: loaded.has_tls() });
         }
+        loaded.users.remember(&before.users);
         // A limit that stays the same keeps its count.
         if let (Some(old), Some(new)) = (&before.rate, &mut loaded.rate)
             && old.is_like(new)

@@ -1,14 +1,18 @@
 //! The HTTP server: listeners, TLS, who may come in. What it serves is handed to it.
 
+mod activity;
 mod catch;
+mod client;
 mod clients;
 mod connection;
 mod error;
 mod file;
 mod guard;
+mod headers;
 mod live;
 mod rate;
 mod refusal;
+mod seats;
 mod section;
 mod server;
 #[cfg(test)]
@@ -17,6 +21,7 @@ mod tls;
 mod users;
 
 use catch::catch;
+pub use client::Client;
 pub use error::Error;
 pub use file::{Loaded, load, load_once};
 use guard::guard;

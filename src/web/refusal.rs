@@ -16,6 +16,12 @@ pub enum Refusal {
         /// How long until one may pass.
         wait: Duration,
     },
+    /// All connections are busy, and this one is kept for probes.
+    #[error("all connections are busy with other requests: raise --web.max-connections if that is no attack")]
+    Busy,
+    /// Too many passwords of one address wait to be looked at.
+    #[error("too many passwords of this address wait to be looked at")]
+    Crowded,
     /// Answering it panicked.
     #[error("the answering of the request panicked, the log has the words")]
     Panicked,
@@ -26,6 +32,8 @@ impl Coded for Refusal {
         match self {
             Self::Unauthorized => "web_unauthorized",
             Self::RateLimited { .. } => "web_rate_limited",
+            Self::Busy => "web_busy",
+            Self::Crowded => "web_crowded",
             Self::Panicked => "web_panicked",
         }
     }
@@ -33,7 +41,7 @@ impl Coded for Refusal {
     fn priority(&self) -> Priority {
         match self {
             Self::Unauthorized => Priority::Remote,
-            Self::RateLimited { .. } => Priority::Retry,
+            Self::RateLimited { .. } | Self::Busy | Self::Crowded => Priority::Retry,
             Self::Panicked => Priority::Operator,
         }
     }
@@ -42,6 +50,7 @@ impl Coded for Refusal {
         match self {
             Self::Unauthorized | Self::Panicked => Retry::Never,
             Self::RateLimited { wait } => Retry::After(*wait),
+            Self::Busy | Self::Crowded => Retry::After(Duration::from_secs(5)),
         }
     }
 }

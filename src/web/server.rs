@@ -9,10 +9,10 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use rosterd_tasks::{Stopper, Supervision};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use super::seats::{Seated, Seats};
 use super::{Error, Live, catch, connection, guard};
 use crate::problem;
 
@@ -30,13 +30,15 @@ const CUT: Duration = Duration::from_secs(3600);
 pub struct Settings {
     /// `--web.listen-address`: `host:port`, or `:port` for all interfaces.
     pub listen_addresses: Vec<String>,
-    /// `--web.max-connections`: how many connections there are at once; more wait to be accepted.
+    /// `--web.max-connections`: how many connections there are at once, and a few more for probes.
     pub max_connections: usize,
     /// `--web.read-timeout`: how long a connection may rest.
     pub read_timeout: Duration,
     /// How long the headers of a request may take to arrive; also how long an HTTP/1 connection may rest, if that is less
     /// than the read timeout. A little more than a minute, so that who polls once a minute keeps his connection.
     pub header_timeout: Duration,
+    /// How long a connection may take to ask for anything at all.
+    pub first_request_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Default for Settings {
             max_connections: 512,
             read_timeout: Duration::from_secs(300),
             header_timeout: Duration::from_secs(75),
+            first_request_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -87,14 +90,15 @@ impl Server {
     /// [`Problem`](crate::problem::Problem) gets its body here.
     pub fn serve(&mut self, router: Router) {
         let catching = self.connections.supervision().guard("http request");
-        let router = router.layer(from_fn_with_state(self.live.clone(), guard));
-        let router = router.layer(from_fn_with_state(catching, catch)).layer(from_fn(problem::render));
-        let permits = Arc::new(Semaphore::new(self.settings.max_connections));
+        // Also the answer to a request that panicked has the headers of all answers.
+        let router = router.layer(from_fn_with_state(catching, catch));
+        let router = router.layer(from_fn_with_state(self.live.clone(), guard)).layer(from_fn(problem::render));
+        let seats = Arc::new(Seats::new(self.settings.max_connections));
         for listener in self.listeners.drain(..) {
             let acceptor = Acceptor {
                 listener,
                 router: router.clone(),
-                permits: Arc::clone(&permits),
+                seats: Arc::clone(&seats),
                 settings: Arc::clone(&self.settings),
                 live: self.live.clone(),
                 connections: self.connections.clone(),
@@ -141,7 +145,7 @@ impl Server {
 struct Acceptor {
     listener: TcpListener,
     router: Router,
-    permits: Arc<Semaphore>,
+    seats: Arc<Seats>,
     settings: Arc<Settings>,
     live: Option<Arc<Live>>,
     connections: Stopper,
@@ -154,22 +158,30 @@ impl Acceptor {
             let tls = self.live.as_ref().is_some_and(|live| live.current().has_tls());
             info!(%address, tls, "listening");
         }
-        while let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
+        loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => self.connect(stream, peer, permit),
+                Ok((stream, peer)) => match self.seats.take() {
+                    Some(seated) => self.connect(stream, peer, seated),
+                    // Closed by being dropped.
+                    None => debug!(%peer, "all connections are busy, those for probes too"),
+                },
                 Err(error) => self.pause(&error).await,
             }
         }
     }
 
-    fn connect(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    fn connect(&self, stream: TcpStream, peer: SocketAddr, seated: Seated) {
         let config = self.live.as_ref().map(|live| live.current());
-        let (router, settings) = (self.router.clone(), Arc::clone(&self.settings));
+        let service = connection::Service {
+            router: self.router.clone(),
+            seat: Arc::clone(&seated.seat),
+            answering: self.answering.clone(),
+        };
         let served =
-            connection::serve(stream, peer, config, router, settings, self.connections.clone(), self.answering.clone());
+            connection::serve(stream, peer, config, service, Arc::clone(&self.settings), self.connections.clone());
         self.connections.spawn_expendable(("http connection", peer), async move {
             served.await;
-            drop(permit);
+            drop(seated);
         });
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use reqwest::{Client, ClientBuilder, StatusCode};
+use reqwest::{ClientBuilder, StatusCode};
 use rosterd_tasks::Supervision;
 use rosterd_testkit::{eventually, leak_checked_live, patience};
 use rustls::pki_types::PrivateKeyDer;
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Error, Live, Server, Settings};
+use super::{Client, Error, Live, Server, Settings};
 
 /// A certificate authority and what it signed.
 struct Authority {
@@ -47,7 +47,7 @@ impl Authority {
     }
 
     /// No connection is kept: each request makes a handshake of its own.
-    fn client(&self, identity: Option<&Signed>) -> Client {
+    fn client(&self, identity: Option<&Signed>) -> reqwest::Client {
         self.builder(identity).pool_max_idle_per_host(0).build().unwrap()
     }
 
@@ -66,7 +66,7 @@ impl Authority {
             }
         };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Client::builder().tls_backend_preconfigured(config).no_proxy()
+        reqwest::Client::builder().tls_backend_preconfigured(config).no_proxy()
     }
 }
 
@@ -231,7 +231,7 @@ fn a_client_may_be_trusted_itself() {
     });
 }
 
-fn plain() -> Client {
+fn plain() -> reqwest::Client {
     Authority::new().client(None)
 }
 
@@ -243,7 +243,9 @@ fn users_need_their_passwords_and_changes_count_at_once() {
         let text = format!(
             "basic_auth_users: {{alice: '{hash}'}}\nhttp_server_config: {{headers: {{X-Frame-Options: deny}}}}"
         );
-        let (server, address) = serve(settings(), Some(configured(&folder, &text)), hello()).await;
+        let who = get(|axum::Extension(client): axum::Extension<Client>| async move { client.to_string() });
+        let router = hello().route("/who", who);
+        let (server, address) = serve(settings(), Some(configured(&folder, &text)), router).await;
         let (client, url) = (plain(), format!("http://{address}/"));
         let status = async |user: &str, password: &str| {
             client.get(&url).basic_auth(user, Some(password)).send().await.unwrap().status()
@@ -253,10 +255,14 @@ fn users_need_their_passwords_and_changes_count_at_once() {
         assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
         assert!(refused.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic"));
         assert_eq!(refused.headers()["x-frame-options"], "deny");
+        assert_eq!(refused.headers()["x-content-type-options"], "nosniff");
         assert_eq!(refused.headers()["content-type"], "application/problem+json");
         let body: serde_json::Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
         assert_eq!((&body["code"], &body["status"]), (&"web_unauthorized".into(), &401.into()));
         assert_eq!(status("alice", "s3cret").await, StatusCode::OK);
+        let who = client.get(format!("{url}who")).basic_auth("alice", Some("s3cret")).send().await.unwrap();
+        let who = who.text().await.unwrap();
+        assert!(who.starts_with("alice@127.0.0.1:"), "{who}");
         assert_eq!(status("alice", "wrong").await, StatusCode::UNAUTHORIZED);
         assert_eq!(status("bob", "s3cret").await, StatusCode::UNAUTHORIZED);
 
@@ -418,20 +424,85 @@ fn a_client_that_does_not_take_its_answer_is_cut() {
     });
 }
 
+/// What a new connection is answered to one request.
+async fn asked(address: SocketAddr, path: &str) -> String {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(patience(), client.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
 #[test]
-fn more_connections_than_allowed_wait_for_their_turn() {
+fn a_connection_that_rests_makes_room_for_another() {
     leak_checked_live(async || {
         let (server, address) = serve(Settings { max_connections: 1, ..settings() }, None, hello()).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         first.read_exact(&mut [0; 12]).await.unwrap();
-        let mut second = TcpStream::connect(address).await.unwrap();
-        second.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-        assert_eq!(server.connections().len(), 1);
-        drop(first);
-        let mut answer = String::new();
-        tokio::time::timeout(patience(), second.read_to_string(&mut answer)).await.unwrap().unwrap();
-        assert!(answer.ends_with("hello"), "{answer}");
+        assert!(asked(address, "/").await.ends_with("hello"));
+        let mut rest = Vec::new();
+        tokio::time::timeout(patience(), first.read_to_end(&mut rest)).await.expect("it is closed").ok();
+        stop(server).await;
+    });
+}
+
+#[test]
+fn silent_connections_keep_nobody_out() {
+    leak_checked_live(async || {
+        let (server, address) = serve(Settings { max_connections: 4, ..settings() }, None, hello()).await;
+        let mut silent = Vec::new();
+        for _ in 0..64 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        assert!(asked(address, "/").await.ends_with("hello"));
+        eventually(patience(), "the others are gone", || server.connections().len() <= 4).await;
+        stop(server).await;
+    });
+}
+
+#[test]
+fn probes_are_answered_while_all_connections_are_busy() {
+    leak_checked_live(async || {
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let handler = {
+            let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
+            get(move || async move {
+                begun.notify_one();
+                go.notified().await;
+                "late"
+            })
+        };
+        let router = hello().route("/late", handler).route("/under/-/healthy", get(|| async { "healthy" }));
+        let (server, address) = serve(Settings { max_connections: 1, ..settings() }, None, router).await;
+        let (answer, ()) = tokio::join!(asked(address, "/late"), async {
+            begun.notified().await;
+            let refused = asked(address, "/").await;
+            assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("\"web_busy\""), "{refused}");
+            assert!(refused.contains("retry-after: "), "{refused}");
+            assert!(asked(address, "/under/-/healthy").await.ends_with("healthy"));
+            go.notify_one();
+        });
+        assert!(answer.ends_with("late"));
+        assert!(asked(address, "/").await.ends_with("hello"));
+        stop(server).await;
+    });
+}
+
+#[test]
+fn who_asks_for_nothing_is_not_waited_for() {
+    leak_checked_live(async || {
+        let impatient = Settings { first_request_timeout: Duration::from_millis(100), ..settings() };
+        let (server, address) = serve(impatient, None, hello()).await;
+        let mut keeping = TcpStream::connect(address).await.unwrap();
+        keeping.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        keeping.read_exact(&mut [0; 12]).await.unwrap();
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut nothing = Vec::new();
+        tokio::time::timeout(patience(), silent.read_to_end(&mut nothing)).await.expect("the server hangs up").ok();
+        assert_eq!(nothing, b"");
+        assert_eq!(server.connections().len(), 1, "who has asked is still there");
         stop(server).await;
     });
 }
@@ -475,6 +546,7 @@ fn a_panic_in_a_handler_is_a_problem_of_that_request_alone() {
         assert!(answers.starts_with("HTTP/1.1 500 "), "{answers}");
         assert!(answers.contains("\"code\":\"web_panicked\"") && answers.ends_with("hello"), "{answers}");
         assert!(!answers.contains("oops"), "the words are for the log");
+        assert_eq!(answers.matches("x-content-type-options: nosniff").count(), 2, "{answers}");
         let counted = registry.gather()[0]
             .get_metric()
             .iter()
