@@ -71,10 +71,13 @@ impl Published {
             None => (None, None, Vec::new()),
         };
         let known = || jobs.iter().map(|name| (name, view.job(name)));
+        // Jobs that are given up keep no others from a file.
+        let given_up = known().all(|(_, job)| job.is_some_and(|job| job.is_given_up()));
         let blocked = known().filter_map(|(name, job)| {
-            let error = job.map(|job| job.servable().err().map(|error| Report::of(&error)));
+            let error = job.map(|job| job.servable().err().filter(|_| given_up || !job.is_given_up()));
             // A job that is there and servable blocks nothing.
-            (error != Some(None)).then(|| Blocked { job: Arc::clone(name), error: error.flatten() })
+            let blocks = !matches!(error, Some(None));
+            blocks.then(|| Blocked { job: Arc::clone(name), error: error.flatten().map(|error| Report::of(&error)) })
         });
         let missing = known().filter_map(|(name, job)| Some((name, causes.explain(job?.missing()))));
         let missing = missing
@@ -99,7 +102,7 @@ impl Published {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::{Duration, SystemTime};
 
     use rosterd_model::{Priority, Retry};
@@ -117,7 +120,7 @@ mod tests {
         Report { code, message, priority: Priority::Operator, retry: Retry::Backoff, causes: vec!["<full>".to_owned()] }
     }
 
-    fn publication(path: &str, jobs: &[&str]) -> Publication {
+    pub(in crate::api) fn publication(path: &str, jobs: &[&str]) -> Publication {
         let jobs = jobs.iter().map(|job| (*job).into()).collect();
         let worker = WorkerStatus {
             id: format!("file_sd:{path}").into(),

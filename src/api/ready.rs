@@ -1,6 +1,6 @@
 //! `/-/ready`: whether the roster can be relied upon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -38,9 +38,12 @@ struct Waiting {
     /// Why it has not reported, if it tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Report>,
+    /// Whether its time of grace is over: no list waits for it, nor does readiness.
+    overdue: bool,
 }
 
-/// Ready when every provider has reported and could read all its sources, or when the time of grace is over.
+/// Ready when every provider has reported and could read all its sources, those aside that are overdue, or when the time of
+/// grace is over. What was overdue before a restart is so after it.
 pub(super) async fn ready(Extract(state): Extract<Arc<State>>, headers: HeaderMap) -> Response {
     let readiness = readiness(&state);
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -58,7 +61,8 @@ fn readiness(state: &State) -> Readiness {
     let view = state.roster.view();
     let waiting_for = waiting_for(&view, &Causes::of(state));
     let stopping = state.lifecycle.stopping.is_cancelled();
-    let ready = !stopping && (waiting_for.is_empty() || Instant::now() >= state.ready_at);
+    let waits = waiting_for.iter().any(|waiting| !waiting.overdue);
+    let ready = !stopping && (!waits || Instant::now() >= state.ready_at);
     Readiness { ready, stopping, waiting_for }
 }
 
@@ -67,11 +71,15 @@ fn waiting_for(view: &RosterView, causes: &Causes) -> Vec<Waiting> {
     let mut waiting: BTreeMap<(ProviderKey, Option<Arc<str>>), Waiting> = BTreeMap::new();
     for job in view.jobs() {
         let unheard = job.providers().iter().filter(|(_, knowledge)| *knowledge != Knowledge::Synced);
-        let unheard = unheard.map(|(provider, _)| (provider.clone(), None, causes.get(provider)));
+        let overdue: BTreeSet<_> =
+            job.missing().iter().filter(|it| it.overdue && it.source.is_none()).map(|it| &it.provider).collect();
+        let unheard =
+            unheard.map(|(provider, _)| (provider.clone(), None, causes.get(provider), overdue.contains(provider)));
         let unread = job.missing().iter().filter(|missing| missing.source.is_some());
-        let unread = unread.map(|it| (it.provider.clone(), it.source.clone(), it.report.clone()));
-        for (provider, source, error) in unheard.chain(unread) {
-            let new = || Waiting { provider: provider.to_string(), source: source.clone(), jobs: Vec::new(), error };
+        let unread = unread.map(|it| (it.provider.clone(), it.source.clone(), it.report.clone(), it.overdue));
+        for (provider, source, error, overdue) in unheard.chain(unread) {
+            let (name, of) = (provider.to_string(), source.clone());
+            let new = || Waiting { provider: name, source: of, jobs: Vec::new(), error, overdue };
             let entry = waiting.entry((provider.clone(), source.clone())).or_insert_with(new);
             entry.jobs.push(Arc::clone(&job.spec().name));
         }

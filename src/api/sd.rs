@@ -1,5 +1,6 @@
 //! `/sd` and `/sd/{job}`: the relabelled targets for http_sd. Unknown is not empty: without news of every source the
-//! answer is an error, upon which a consumer keeps what it has. What is missing for long is named beside the rest.
+//! answer is an error, upon which a consumer keeps what it has. What is missing for long, were it a whole job among others, is
+//! named beside the rest.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use super::missing::{self, Causes};
 use super::query::Query;
 use crate::problem::Problem;
 use crate::publish::encode::{self, Encoding};
-use crate::roster::view::{JobView, NotServable, RosterView};
+use crate::roster::view::{self, JobView, NotServable, RosterView};
 
 /// How long a request may wait for news, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -96,10 +97,11 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
     let mut waiting = None;
     loop {
         let view = Arc::clone(&views.borrow_and_update());
-        let jobs = select(state, &view, job)?;
+        let asked = select(&view, job)?;
+        let jobs = view::servable(&asked).map_err(|error| not_servable(state, error))?;
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
-            return Ok(list(&jobs, encoding, &revision));
+            return Ok((missing::header(&asked), list(&jobs, encoding, &revision)).into_response());
         }
         if !wait.is_zero() && waiting.is_none() {
             waiting = Some(state.waiting.try_acquire().map_err(|_| super::Error::TooManyWaiting)?);
@@ -112,22 +114,18 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         };
         if !news || wait.is_zero() {
             return Ok(
-                (missing::header(&jobs), described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response()
+                (missing::header(&asked), described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response()
             );
         }
     }
 }
 
-/// The jobs that are asked for, if all of them may be shown.
-fn select(state: &State, view: &RosterView, job: Option<&str>) -> Result<Vec<Arc<JobView>>, Problem> {
-    let jobs: Vec<_> = match job {
-        Some(name) => vec![Arc::clone(view.job(name).ok_or_else(|| unknown_job(view, name))?)],
-        None => view.jobs().cloned().collect(),
-    };
-    for job in &jobs {
-        job.servable().map_err(|error| not_servable(state, error))?;
+/// The jobs that are asked for.
+fn select(view: &RosterView, job: Option<&str>) -> Result<Vec<Arc<JobView>>, RosterError> {
+    match job {
+        Some(name) => Ok(vec![Arc::clone(view.job(name).ok_or_else(|| unknown_job(view, name))?)]),
+        None => Ok(view.jobs().cloned().collect()),
     }
-    Ok(jobs)
 }
 
 fn not_servable(state: &State, error: NotServable) -> Problem {
@@ -189,7 +187,7 @@ fn weighed(part: &str) -> (&str, f32) {
 }
 
 fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str) -> Response {
-    let mut response = (missing::header(jobs), described(StatusCode::OK, encoding, revision)).into_response();
+    let mut response = described(StatusCode::OK, encoding, revision).into_response();
     let pieces = encode::list(jobs, encoding);
     *response.body_mut() = match encoding {
         // Small ones, each made when the client has taken the one before.

@@ -13,7 +13,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::publish::Publications;
+
 use super::Providers;
+use super::publications::tests::publication;
 use super::tests::{Face, group, job, json_of, unpacked};
 
 const DROP_B: &str = "[{source_labels: [__address__], regex: 'b.*', action: drop}]";
@@ -295,8 +298,7 @@ fn readiness_waits_for_every_provider() {
         assert_eq!(waiting.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(waiting.text().await.unwrap().contains("dns/2 of two has not reported yet"));
         let json = face.request("GET", "/-/ready").header("accept", "application/json").send().await.unwrap();
-        let expected =
-            json!({"ready": false, "stopping": false, "waitingFor": [{"provider": "dns/2", "jobs": ["two"]}]});
+        let expected = json!({"ready": false, "stopping": false, "waitingFor": [{"provider": "dns/2", "jobs": ["two"], "overdue": false}]});
         assert_eq!(json_of(json).await, expected);
         face.report("dns/2", Vec::new()).await;
         let ready = face.get("/-/ready").await;
@@ -479,6 +481,41 @@ fn a_job_of_which_nothing_is_known_stays_away_and_the_cause_is_told() {
         assert!(body["detail"].as_str().unwrap().starts_with(told), "{body}");
         let ready = face.get("/-/ready").await.text().await.unwrap();
         assert!(ready.contains("dns/2 of two has not reported yet: cannot reach <dns>"), "{ready}");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_job_of_which_nothing_is_known_keeps_others_away_for_the_time_of_grace_alone() {
+    leak_checked_live(async || {
+        let output = |path: &str, jobs: &[&str]| publication(path, jobs);
+        let list = vec![output("/both.json", &["one", "two"]), output("/two.json", &["two"])];
+        let face = Face::start(|state| state.publications = Publications::new(move || list.clone())).await;
+        let jobs = || vec![job("one", "static/1", DROP_B), job("two", "dns/2", "[]")];
+        face.handle.set_jobs(jobs(), Duration::from_secs(300)).await;
+        face.report("static/1", vec![group("s", &["a:1", "b:1"])]).await;
+        assert_eq!(face.get("/sd").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let blocked = async || {
+            let told = face.json("/api/v1/publications").await["data"]["publications"].clone();
+            [0, 1].map(|at| told[at]["blocked"].as_array().map(Vec::len))
+        };
+        assert_eq!(blocked().await, [Some(1), Some(1)]);
+        face.handle.set_jobs(jobs(), Duration::ZERO).await;
+        let list = until(&face, "/sd", StatusCode::OK).await;
+        assert_eq!(list.headers()["x-rosterd-missing"], "dns/2");
+        let tag = list.headers()["etag"].clone();
+        assert_eq!(json_of(list).await[0]["targets"], json!(["a:1"]));
+        let again = face.request("GET", "/sd").header("if-none-match", tag).send().await.unwrap();
+        assert_eq!(
+            (again.status(), &again.headers()["x-rosterd-missing"]),
+            (StatusCode::NOT_MODIFIED, &"dns/2".parse().unwrap())
+        );
+        assert_eq!(face.get("/sd/two").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(blocked().await, [Some(0), Some(1)]);
+        let ready = face.get("/-/ready").await;
+        assert_eq!(ready.status(), StatusCode::OK, "what is overdue is not waited for");
+        let ready = ready.text().await.unwrap();
+        assert!(ready.contains("dns/2 of two has not reported yet"), "{ready}");
         face.stop().await;
     });
 }

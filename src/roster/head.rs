@@ -1,8 +1,9 @@
-//! What is stored of a provider beside its blocks. That it is there says that the provider has reported: without it,
-//! having no blocks means nothing. Pure.
+//! What is stored of a provider beside its blocks. Without it having no blocks means nothing: that a provider is known to be
+//! empty, or that lists were served without it, is said here. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rosterd_model::{Coded, Priority, Retry};
 use serde::{Deserialize, Serialize};
@@ -11,13 +12,46 @@ use serde::{Deserialize, Serialize};
 const VERSION: u8 = 2;
 
 /// What has to be known of a provider after a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Head {
     /// The jobs that use or hold it: after a restart no other job gets what it holds.
     pub(super) jobs: BTreeSet<Arc<str>>,
+    /// Those of them that hold it, as another one came in its place.
+    pub(super) held: BTreeMap<Arc<str>, HeldBy>,
     /// Sources that were never read and have no groups, and whether they no longer keep the others from consumers.
     pub(super) missing: BTreeMap<Arc<str>, bool>,
+    /// Since when sources are held that were not read since rosterd last started.
+    pub(super) unread: BTreeMap<u64, SystemTime>,
+    /// Since when all of it is held, as it has not reported since rosterd last started.
+    pub(super) restored: Option<SystemTime>,
+    /// Whether it ever reported. Where it did not, its time of grace is over.
+    pub(super) reported: bool,
+    /// Whether anything was ever known of it, were it that it has no targets.
+    pub(super) known: bool,
+}
+
+/// How a job holds a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HeldBy {
+    /// Since when.
+    pub(super) since: SystemTime,
+    /// The job's providers that did not come in its place.
+    pub(super) beside: BTreeSet<Arc<str>>,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            jobs: BTreeSet::new(),
+            held: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            restored: None,
+            reported: true,
+            known: true,
+        }
+    }
 }
 
 /// A stored head cannot be read.
@@ -55,7 +89,7 @@ impl Head {
     /// The form in the store.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
-        serde_json::to_writer(&mut bytes, self).expect("names and booleans can be written to memory");
+        serde_json::to_writer(&mut bytes, self).expect("names, times and booleans can be written to memory");
         bytes
     }
 
@@ -75,8 +109,20 @@ mod tests {
 
     #[test]
     fn the_stored_form_comes_back_whole_and_another_is_refused() {
-        let head = Head { jobs: ["a".into()].into(), missing: [("x".into(), true)].into() };
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::new(3, 141_592_653);
+        let held = HeldBy { since: time, beside: ["p/1".into()].into() };
+        let head = Head {
+            jobs: ["a".into()].into(),
+            held: [("a".into(), held)].into(),
+            missing: [("x".into(), true)].into(),
+            unread: [(u64::MAX, time)].into(),
+            restored: Some(time),
+            reported: false,
+            known: false,
+        };
         assert_eq!(Head::from_bytes(&head.to_bytes()), Ok(head));
+        let short = [&[VERSION][..], br#"{"jobs":["a"],"missing":{}}"#].concat();
+        assert_eq!(Head::from_bytes(&short), Ok(Head { jobs: ["a".into()].into(), ..Head::default() }));
         let codes =
             [&[][..], &[VERSION, b'{'], &[9]].map(|bytes| Head::from_bytes(bytes).map_err(|error| error.code()));
         assert_eq!(codes, [Err("roster_head_damaged"), Err("roster_head_damaged"), Err("roster_head_version")]);

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::block::{Block, BlockId};
 use super::clock::Now;
-use super::head::Head;
+use super::head::{Head, HeldBy};
 use super::hold::{Hold, HoldReason};
 use super::job::JobSpec;
 use super::pages::Pages;
@@ -160,7 +160,7 @@ impl State {
         }
         let Some(provider) = self.providers.get(&update.provider) else { return false };
         let holds = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| !job.former.is_empty());
-        if update.whole && provider.users.iter().any(holds) {
+        if update.whole && provider.users.keys().any(holds) {
             // What is held goes, when this tells what is in its place.
             return true;
         }
@@ -195,7 +195,7 @@ impl State {
             return effect;
         }
         let (provider, mut released) = (&self.providers[&key], false);
-        for name in &provider.users {
+        for name in provider.users.keys() {
             let Some(job) = self.jobs.get_mut(name) else { continue };
             let mut turns = Turns::new(&job.pages, self.telling);
             let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
@@ -226,7 +226,7 @@ impl State {
             let Some(provider) = self.providers.get_mut(&key) else { continue };
             if provider.deadline(self.grace).is_some_and(|deadline| deadline <= now.instant) {
                 provider.pass(self.grace, now);
-                effect.jobs.extend(provider.users.iter().map(|name| (Arc::clone(name), Delta::default())));
+                effect.jobs.extend(provider.users.keys().map(|name| (Arc::clone(name), Delta::default())));
                 self.settle(&key, &mut effect);
             }
         }
@@ -241,20 +241,28 @@ impl State {
         stored: &[Stored],
         now: Now,
     ) -> BTreeMap<Arc<str>, BTreeMap<ProviderKey, Former>> {
-        let hold = Hold { reason: HoldReason::Replaced, since: now.wall };
+        let hold = |since| Hold { reason: HoldReason::Replaced, since };
         let of = |spec: &JobSpec| {
             let mut former = BTreeMap::new();
             if let Some(job) = self.jobs.get(&spec.name) {
-                let new = || spec.providers.iter().filter(|key| !job.spec.providers.contains(key));
-                let fresh = Former::all(hold, new());
+                let stays = spec.providers.iter().filter(|key| job.spec.providers.contains(key));
+                let fresh = Former::all(hold(now.wall), stays.cloned());
                 former.extend(job.spec.providers.iter().map(|key| (key.clone(), fresh.clone())));
-                let still = |former: &Former| former.clone().after_reload(&spec.providers, new());
+                let still = |former: &Former| former.clone().after_reload(&spec.providers);
                 former.extend(job.former.iter().map(|(key, former)| (key.clone(), still(former))));
             }
-            // Which of them came in its place is not known any more.
-            let fresh = Former::all(hold, &spec.providers);
-            let before = stored.iter().filter(|stored| stored.head.jobs.contains(&spec.name));
-            former.extend(before.map(|stored| (stored.key.clone(), fresh.clone())));
+            let (held, used): (Vec<_>, Vec<_>) = stored
+                .iter()
+                .filter(|stored| stored.head.jobs.contains(&spec.name))
+                .partition(|stored| stored.head.held.contains_key(&spec.name));
+            let stays = used.iter().map(|stored| &stored.key).filter(|key| spec.providers.contains(key));
+            let fresh = Former::all(hold(now.wall), stays.cloned());
+            former.extend(used.iter().map(|stored| (stored.key.clone(), fresh.clone())));
+            former.extend(held.iter().filter_map(|stored| {
+                let held = stored.head.held.get(&spec.name)?;
+                let beside = held.beside.iter().map(|key| ProviderKey::new(Arc::clone(key)));
+                Some((stored.key.clone(), Former::all(hold(held.since), beside).after_reload(&spec.providers)))
+            }));
             former.retain(|key, _| !spec.providers.contains(key));
             former
         };
@@ -265,18 +273,16 @@ impl State {
     fn set_providers(&mut self, specs: &[JobSpec], stored: Vec<Stored>, now: Now, effect: &mut Effect) {
         let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
         for Stored { key, head, blocks } in stored {
-            self.providers.entry(key).or_insert_with(|| Provider::restored(blocks, Some(head), now));
+            self.providers.entry(key).or_insert_with(|| Provider::restored(blocks, head, now));
         }
         for key in &used {
             if self.providers.contains_key(key) {
                 continue;
             }
-            let twin = self
-                .providers
-                .iter()
-                .find(|(other, provider)| other.data() == key.data() && provider.knowledge != Knowledge::Unsynced);
-            let provider = match twin {
-                Some((_, twin)) => {
+            let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data()).map(|(_, twin)| twin);
+            let known = twins().find(|twin| twin.knowledge != Knowledge::Unsynced);
+            let provider = match known.or_else(|| twins().next()) {
+                Some(twin) => {
                     // What is stored under its own key could not be read.
                     effect.forgotten.push(key.clone());
                     let blocks = twin.archive.blocks().iter();
@@ -324,10 +330,11 @@ impl State {
 
     /// Tells each provider who uses or holds it, and forgets those that no job does.
     fn forget_unused(&mut self, effect: &mut Effect) {
-        let mut users: BTreeMap<ProviderKey, BTreeSet<Arc<str>>> = BTreeMap::new();
+        let mut users: BTreeMap<ProviderKey, BTreeMap<Arc<str>, Option<HeldBy>>> = BTreeMap::new();
         for (name, job) in &self.jobs {
-            for key in job.spec.providers.iter().chain(job.former.keys()) {
-                users.entry(key.clone()).or_default().insert(Arc::clone(name));
+            let held = job.former.iter().map(|(key, former)| (key, Some(former.to_store())));
+            for (key, held) in job.spec.providers.iter().map(|key| (key, None)).chain(held) {
+                users.entry(key.clone()).or_default().insert(Arc::clone(name), held);
             }
         }
         for (key, provider) in &mut self.providers {

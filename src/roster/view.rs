@@ -207,6 +207,17 @@ impl<'a> BlockView<'a> {
     }
 }
 
+/// The jobs that a list of all of these has. Jobs of which nothing at all is known, and that had their time, do not keep the
+/// others from consumers; where there are no others, there is no list.
+pub fn servable(jobs: &[Arc<JobView>]) -> Result<Vec<Arc<JobView>>, NotServable> {
+    let (unknown, known): (Vec<_>, Vec<_>) = jobs.iter().cloned().partition(|job| job.is_given_up());
+    known.iter().try_for_each(|job| job.servable())?;
+    match unknown.first().filter(|_| known.is_empty()) {
+        Some(job) => job.servable().map(|()| known),
+        None => Ok(known),
+    }
+}
+
 impl JobView {
     /// The job.
     pub fn spec(&self) -> &Arc<JobSpec> {
@@ -236,6 +247,11 @@ impl JobView {
             return Err(NotServable::Unsynced { job: Arc::clone(&self.spec.name), missing: self.missing.clone() });
         }
         self.within_limit()
+    }
+
+    /// Whether nothing at all is known of it, and nothing is waited for any more.
+    pub fn is_given_up(&self) -> bool {
+        !self.known && self.missing.iter().all(|missing| missing.overdue)
     }
 
     /// Why the target of an entry is held, if it is: whether all its entries are, and why this one is.

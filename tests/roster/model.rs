@@ -79,10 +79,12 @@ pub(crate) struct Provider {
     pub(crate) unread: BTreeMap<String, bool>,
     /// Sources that were never read and have nothing stored, and whether they are overdue.
     pub(crate) missing: BTreeMap<String, bool>,
-    /// Whether it was wanted for longer than the time of grace.
+    /// Whether it was wanted for longer than the time of grace, and has not reported.
     pub(crate) overdue: bool,
-    /// The jobs that use or hold it.
-    users: BTreeSet<usize>,
+    /// Whether anything was ever known of it.
+    pub(crate) known: bool,
+    /// The jobs that use or hold it; where they hold it, with the providers that did not come in its place.
+    users: BTreeMap<usize, Option<BTreeSet<ProviderKey>>>,
 }
 
 impl Provider {
@@ -93,13 +95,23 @@ impl Provider {
             unread: BTreeMap::new(),
             missing: BTreeMap::new(),
             overdue: false,
-            users: BTreeSet::new(),
+            known: false,
+            users: BTreeMap::new(),
         }
     }
 
     /// The same after a restart, or in the place of another one.
     fn restored(&self) -> Self {
-        Self { knowledge: Knowledge::Restored, unread: BTreeMap::new(), overdue: false, ..self.clone() }
+        let knowledge = match self.knowledge {
+            Knowledge::Unsynced => Knowledge::Unsynced,
+            Knowledge::Restored | Knowledge::Synced => Knowledge::Restored,
+        };
+        Self { knowledge, unread: BTreeMap::new(), ..self.clone() }
+    }
+
+    /// Whether the store has anything of it.
+    fn is_stored(&self) -> bool {
+        self.knowledge != Knowledge::Unsynced || self.overdue
     }
 
     /// Sources of which what is known is from before this process.
@@ -121,8 +133,8 @@ struct Job {
 
 #[derive(Debug, Clone)]
 struct Former {
-    /// What came in its place.
-    awaited: BTreeSet<ProviderKey>,
+    /// Providers of the job that did not come in its place.
+    beside: BTreeSet<ProviderKey>,
     /// These sources alone.
     only: Option<BTreeSet<String>>,
 }
@@ -157,7 +169,7 @@ impl Model {
     /// What is known waits to be written, and is if that is possible.
     pub(crate) fn store(&mut self, works: bool) {
         self.stored = self.providers.clone();
-        self.stored.retain(|_, provider| provider.knowledge != Knowledge::Unsynced);
+        self.stored.retain(|_, provider| provider.is_stored());
         if works {
             self.disk = self.stored.clone();
         }
@@ -167,7 +179,7 @@ impl Model {
         let starts = self.jobs.is_empty();
         let used: BTreeSet<_> = jobs.values().flatten().cloned().collect();
         let is_twin = |key: &ProviderKey| used.iter().any(|used| used.data() == key.data());
-        let wanted = |provider: &Provider| provider.users.iter().any(|job| jobs.contains_key(job));
+        let wanted = |provider: &Provider| provider.users.keys().any(|job| jobs.contains_key(job));
         for (key, stored) in &self.stored {
             let loads = used.contains(key) || (starts && (is_twin(key) || wanted(stored)));
             if loads && !self.providers.contains_key(key) {
@@ -178,31 +190,27 @@ impl Model {
         for (name, providers) in jobs {
             let mut former: BTreeMap<ProviderKey, Former> = BTreeMap::new();
             if let Some(job) = before.get(name) {
-                let new: BTreeSet<_> = providers.iter().filter(|key| !job.providers.contains(key)).cloned().collect();
-                let replaced = Former { awaited: new.clone(), only: None };
+                let stays = providers.iter().filter(|key| job.providers.contains(key)).cloned().collect();
+                let replaced = Former { beside: stays, only: None };
                 former.extend(job.providers.iter().map(|key| (key.clone(), replaced.clone())));
                 former.extend(job.former.clone());
-                for key in job.former.keys() {
-                    let awaited = &mut former.get_mut(key).unwrap().awaited;
-                    awaited.retain(|key| providers.contains(key));
-                    awaited.extend(new.clone());
-                }
             }
             if starts {
-                let of_job = self.stored.iter().filter(|(_, stored)| stored.users.contains(name));
-                let replaced = Former { awaited: providers.iter().cloned().collect(), only: None };
-                former.extend(of_job.map(|(key, _)| (key.clone(), replaced.clone())));
+                let of_job = || self.stored.iter().filter_map(|(key, it)| Some((key, it.users.get(name)?)));
+                let used = || of_job().filter(|(_, held)| held.is_none()).map(|(key, _)| key.clone());
+                let beside: BTreeSet<_> = used().filter(|key| providers.contains(key)).collect();
+                former.extend(used().map(|key| (key, Former { beside: beside.clone(), only: None })));
+                let held = of_job().filter_map(|(key, held)| Some((key.clone(), held.clone()?)));
+                former.extend(held.map(|(key, beside)| (key, Former { beside, only: None })));
             }
+            former.values_mut().for_each(|former| former.beside.retain(|key| providers.contains(key)));
             former.retain(|key, _| !providers.contains(key));
             self.jobs.insert(*name, Job { providers: providers.clone(), former });
         }
         let was_used: BTreeSet<_> = before.values().flat_map(|job| job.providers.clone()).collect();
         for key in &used {
-            let twin = self
-                .providers
-                .iter()
-                .find(|(other, it)| other.data() == key.data() && it.knowledge != Knowledge::Unsynced);
-            let twin = twin.map(|(_, provider)| provider.clone());
+            let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data()).map(|(_, twin)| twin);
+            let twin = twins().find(|twin| twin.knowledge != Knowledge::Unsynced).or_else(|| twins().next()).cloned();
             match self.providers.get_mut(key) {
                 // It was stopped and only held: it begins anew.
                 Some(provider) if !was_used.contains(key) && provider.knowledge == Knowledge::Synced => {
@@ -231,10 +239,13 @@ impl Model {
         let unread: BTreeMap<_, _> = unreadable.iter().map(|source| (source.clone(), known(source))).collect();
         let stored = |source: &String| provider.sources.get(source).is_some_and(|content| !content.is_empty());
         let never = unread.iter().filter(|(source, known)| !**known && !stored(source));
-        let overdue = |source: &String| provider.missing.get(source) == Some(&true) || (first && provider.overdue);
-        let missing = never.map(|(source, _)| (source.clone(), overdue(source))).collect();
+        // What was known of the provider was without others.
+        let overdue = |source| provider.missing.get(source).copied().unwrap_or(provider.overdue || provider.known);
+        let missing: BTreeMap<_, _> = never.map(|(source, _)| (source.clone(), overdue(source))).collect();
         provider.sources.retain(|source, _| unreadable.contains(source));
         provider.sources.extend(read.clone());
+        let has_any = provider.sources.values().any(|content| !content.is_empty());
+        provider.known |= missing.is_empty() || has_any;
         (provider.unread, provider.missing, provider.knowledge) = (unread, missing, Knowledge::Synced);
         self.let_go();
     }
@@ -246,6 +257,7 @@ impl Model {
             Some(content) => {
                 provider.unread.remove(source);
                 provider.missing.remove(source);
+                provider.known |= provider.missing.is_empty() || !content.is_empty();
                 provider.sources.insert(source.to_owned(), content);
             }
             None => drop(provider.unread.entry(source.to_owned()).or_insert(true)),
@@ -264,7 +276,7 @@ impl Model {
     pub(crate) fn pass_grace(&mut self) {
         let used: BTreeSet<_> = self.jobs.values().flat_map(|job| job.providers.clone()).collect();
         for (_, provider) in self.providers.iter_mut().filter(|(key, _)| used.contains(*key)) {
-            provider.overdue = true;
+            provider.overdue |= provider.knowledge == Knowledge::Unsynced;
             provider.missing.values_mut().for_each(|overdue| *overdue = true);
         }
     }
@@ -281,14 +293,17 @@ impl Model {
                 .filter(|(_, it)| it.knowledge != Knowledge::Unsynced)
                 .map(|(key, _)| key.data().to_owned())
                 .collect();
-            job.former.retain(|key, Former { awaited, only }| {
+            let awaits = |beside: &BTreeSet<ProviderKey>| {
+                job.providers.iter().any(|key| !beside.contains(key) && knows_nothing(key))
+            };
+            job.former.retain(|key, Former { beside, only }| {
                 let Some(provider) = providers.get(key).filter(|it| it.knowledge != Knowledge::Unsynced) else {
                     return false;
                 };
                 if adopted.iter().any(|data| data == key.data()) {
                     return false;
                 }
-                if !awaited.iter().any(knows_nothing) {
+                if !awaits(beside) {
                     let has =
                         |source: &&String| provider.sources.get(*source).is_some_and(|content| !content.is_empty());
                     *only = Some(missing.iter().filter(has).cloned().collect());
@@ -297,8 +312,11 @@ impl Model {
             });
         }
         for (key, provider) in &mut self.providers {
-            let uses = |job: &Job| job.providers.contains(key) || job.former.contains_key(key);
-            provider.users = self.jobs.iter().filter(|(_, job)| uses(job)).map(|(name, _)| *name).collect();
+            let how = |job: &Job| match job.former.get(key) {
+                Some(former) => Some(Some(former.beside.clone())),
+                None => job.providers.contains(key).then_some(None),
+            };
+            provider.users = self.jobs.iter().filter_map(|(name, job)| Some((*name, how(job)?))).collect();
         }
         self.providers.retain(|_, provider| !provider.users.is_empty());
     }
@@ -328,14 +346,7 @@ impl Model {
             (provider.knowledge == Knowledge::Unsynced && !provider.overdue)
                 || provider.missing.iter().any(|(source, overdue)| !overdue && !is_held(source))
         });
-        let is_known = |provider: &Provider| match provider.knowledge {
-            Knowledge::Unsynced => false,
-            Knowledge::Restored => true,
-            Knowledge::Synced => {
-                provider.missing.is_empty() || provider.sources.values().any(|content| !content.is_empty())
-            }
-        };
-        let nothing_known = job.former.is_empty() && !own().any(is_known);
+        let nothing_known = job.former.is_empty() && !own().any(|provider| provider.known);
         let targets = said.union(&held).cloned().collect();
         held.retain(|address| !said.contains(address));
         Some(Expected { targets, held, servable: !waits && !nothing_known })

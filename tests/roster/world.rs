@@ -204,10 +204,14 @@ impl World {
     /// Ends the process in order and begins another one.
     pub(crate) async fn restart(&mut self, jobs: Option<Vec<Vec<Use>>>) {
         let next = Process::start(&self.disk);
+        let served: Vec<_> = (0..self.jobs.len()).filter(|job| self.is_servable(*job)).collect();
         std::mem::replace(&mut self.process, next).end().await;
         self.model.restart();
+        let same = jobs.is_none() && self.disk.works.load(Ordering::Relaxed);
         let jobs = jobs.unwrap_or_else(|| self.jobs.clone());
         self.reload(jobs).await;
+        let lost = served.into_iter().find(|job| same && !self.is_servable(*job));
+        assert_eq!(lost, None, "a job was served before the restart and is not after it");
     }
 
     /// The same, but from now on the old process writes nothing.

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{Format, Output};
 use crate::publish::encode::{self, Encoding};
-use crate::roster::view::{JobView, RosterView};
+use crate::roster::view::{self, JobView, RosterView};
 
 /// What should be in the file.
 #[derive(Debug)]
@@ -25,13 +25,15 @@ pub(super) enum Content {
 
 /// What should be in the file of an output now.
 pub(super) fn content(output: &Output, view: &RosterView) -> Content {
-    let servable = |name: &Arc<str>| view.job(name).filter(|job| job.servable().is_ok()).cloned();
-    let Some(jobs) = output.jobs.iter().map(servable).collect::<Option<Arc<[_]>>>() else { return Content::Unknown };
+    let Some(jobs) = output.jobs.iter().map(|name| view.job(name).cloned()).collect::<Option<Vec<_>>>() else {
+        return Content::Unknown;
+    };
+    let Ok(jobs) = view::servable(&jobs) else { return Content::Unknown };
     let mut hasher = Xxh3Default::new();
     for job in &*jobs {
         hasher.update(&job.revision().to_le_bytes());
     }
-    Content::Jobs { revision: hasher.digest128(), jobs }
+    Content::Jobs { revision: hasher.digest128(), jobs: jobs.into() }
 }
 
 /// The content in pieces, encoded as they are taken.

@@ -11,6 +11,7 @@ use super::turns::{Place, PlaceId, Turns};
 use super::{TOLD, Tally};
 use crate::roster::archive::BlockChange;
 use crate::roster::block::{Block, BlockId};
+use crate::roster::head::HeldBy;
 use crate::roster::hold::{Held, Hold, HoldReason, Mark, Missing};
 use crate::roster::job::JobSpec;
 use crate::roster::pages::{Pages, Turn};
@@ -44,8 +45,8 @@ pub(super) struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Former {
     pub(super) hold: Hold,
-    /// What came in its place. Others that the job had before may be down for long, and say nothing of it in any case.
-    awaited: BTreeSet<ProviderKey>,
+    /// The job's providers that did not come in its place: they may be down for long, and say nothing of it in any case.
+    beside: BTreeSet<ProviderKey>,
     /// These sources alone: what came in its place has reported, but they could not be read yet.
     only: Option<BTreeSet<SourceId>>,
 }
@@ -68,25 +69,25 @@ struct Old {
 }
 
 impl Former {
-    /// All of it, as these came in its place.
-    pub(super) fn all<'a>(hold: Hold, new: impl IntoIterator<Item = &'a ProviderKey>) -> Self {
-        Self { hold, awaited: new.into_iter().cloned().collect(), only: None }
+    /// All of it, as others than these came in its place.
+    pub(super) fn all(hold: Hold, beside: impl IntoIterator<Item = ProviderKey>) -> Self {
+        Self { hold, beside: beside.into_iter().collect(), only: None }
     }
 
-    /// The same, after another reload gave the job these providers, some of which are new.
-    pub(super) fn after_reload<'a>(
-        mut self,
-        providers: &[ProviderKey],
-        new: impl IntoIterator<Item = &'a ProviderKey>,
-    ) -> Self {
-        self.awaited.retain(|key| providers.contains(key));
-        self.awaited.extend(new.into_iter().cloned());
+    /// The same, after another reload gave the job these providers.
+    pub(super) fn after_reload(mut self, providers: &[ProviderKey]) -> Self {
+        self.beside.retain(|key| providers.contains(key));
         self
     }
 
-    /// Whether nothing is known of one that came in its place.
-    fn waits(&self, providers: &Providers) -> bool {
-        let mut awaited = self.awaited.iter().filter_map(|key| providers.get(key));
+    /// What a restart has to know of it.
+    pub(super) fn to_store(&self) -> HeldBy {
+        HeldBy { since: self.hold.since, beside: self.beside.iter().map(ProviderKey::shared).collect() }
+    }
+
+    /// Whether nothing is known of one of these that came in its place.
+    fn waits(&self, own: &[ProviderKey], providers: &Providers) -> bool {
+        let mut awaited = own.iter().filter(|key| !self.beside.contains(*key)).filter_map(|key| providers.get(key));
         awaited.any(|provider| provider.knowledge == Knowledge::Unsynced)
     }
 
@@ -127,7 +128,7 @@ impl Job {
             providers.get(key).is_some_and(|provider| provider.knowledge != Knowledge::Unsynced) && !adopted(key)
         };
         let held = former.iter().filter(|(key, _)| known(key)).filter_map(|(key, former)| {
-            if former.waits(providers) {
+            if former.waits(&self.spec.providers, providers) {
                 return Some((key.clone(), former.clone()));
             }
             let missing = own().filter(|(own, _)| own.mechanism() == key.mechanism());
@@ -471,7 +472,7 @@ impl Job {
         JobView {
             providers: self.spec.providers.iter().filter_map(of).collect(),
             known: !self.former.is_empty()
-                || own().any(|(_, provider)| provider.is_known())
+                || own().any(|(_, provider)| provider.known)
                 || self.spec.providers.is_empty(),
             missing: self.missing(providers),
             held,

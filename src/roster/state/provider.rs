@@ -1,8 +1,8 @@
 //! A provider as the roster knows it: its groups, its presence, and which of its sources are not simply read.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rosterd_discovery::{ProviderKey, UnreadSources, Update};
 use rosterd_model::{Report, SourceId};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::roster::archive::{Archive, BlockChange, Edit};
 use crate::roster::block::{Block, BlockId};
 use crate::roster::clock::Now;
-use crate::roster::head::Head;
+use crate::roster::head::{Head, HeldBy};
 use crate::roster::hold::{Held, Hold, HoldReason};
 use crate::roster::view::Knowledge;
 
@@ -21,15 +21,20 @@ pub(super) struct Provider {
     pub(super) knowledge: Knowledge,
     /// Whether a job of the configuration uses it; otherwise some job holds it.
     pub(super) used: bool,
-    /// The jobs that use or hold it.
-    pub(super) users: BTreeSet<Arc<str>>,
+    /// The jobs that use it or, where it says how, hold it.
+    pub(super) users: BTreeMap<Arc<str>, Option<HeldBy>>,
     /// When it became wanted: grace counts from there.
-    wanted: Now,
+    wanted: Instant,
     /// Whether it did not report within its time of grace.
     pub(super) overdue: bool,
+    /// Whether anything was ever known of its targets, were it that there are none.
+    pub(super) known: bool,
+    /// Since when its groups are those from before, if they are.
+    restored: SystemTime,
     /// Sources that were never read and of which nothing is stored.
     pub(super) missing: BTreeMap<SourceId, MissingSource>,
-    /// Sources that this process never read and of which groups are stored: they could not be read, or were not there yet.
+    /// Sources of which groups are stored and that were not read since some start of rosterd: they could not be, or were not
+    /// there yet.
     unread: Arc<BTreeMap<SourceId, Hold>>,
     /// Whether sources that were not there may still come, as it told last.
     open: bool,
@@ -68,9 +73,11 @@ impl Provider {
             archive: Archive::default(),
             knowledge: Knowledge::Unsynced,
             used: true,
-            users: BTreeSet::new(),
-            wanted: now,
+            users: BTreeMap::new(),
+            wanted: now.instant,
             overdue: false,
+            known: false,
+            restored: now.wall,
             missing: BTreeMap::new(),
             unread: Arc::default(),
             open: false,
@@ -80,27 +87,41 @@ impl Provider {
     }
 
     /// A provider of which this was stored.
-    pub(super) fn restored(blocks: BTreeMap<BlockId, Arc<Block>>, head: Option<Head>, now: Now) -> Self {
-        let missing = head.iter().flat_map(|head| &head.missing).map(|(name, overdue)| {
+    pub(super) fn restored(blocks: BTreeMap<BlockId, Arc<Block>>, head: Head, now: Now) -> Self {
+        let missing = head.missing.iter().map(|(name, overdue)| {
             let source = MissingSource { name: Arc::clone(name), wanted: now.instant, overdue: *overdue, report: None };
             (SourceId::of(name), source)
         });
-        let (missing, archive) = (missing.collect(), Archive::restore(blocks));
-        Self { archive, knowledge: Knowledge::Restored, missing, head, ..Self::unsynced(now) }
+        let hold = |since: &SystemTime| Hold { reason: HoldReason::Unread, since: *since };
+        Self {
+            archive: Archive::restore(blocks),
+            knowledge: if head.reported { Knowledge::Restored } else { Knowledge::Unsynced },
+            overdue: !head.reported,
+            known: head.known,
+            restored: head.restored.unwrap_or(now.wall),
+            missing: missing.collect(),
+            unread: Arc::new(head.unread.iter().map(|(source, since)| (SourceId(*source), hold(since))).collect()),
+            head: Some(head),
+            ..Self::unsynced(now)
+        }
     }
 
-    /// A provider that begins with what is known of another one, what is missing among it. Nothing of it is stored yet.
+    /// A provider that begins with what is known of another one, and goes on to wait for what that one waits for. Nothing of
+    /// it is stored yet.
     pub(super) fn adopting(twin: &Self, now: Now) -> Self {
-        let blocks = twin.archive.blocks().clone();
-        Self { head: None, ..Self::restored(blocks, twin.head.clone(), now) }
-    }
-
-    /// Whether anything is known of its targets, were it that there are none.
-    pub(super) fn is_known(&self) -> bool {
-        match self.knowledge {
-            Knowledge::Unsynced => false,
-            Knowledge::Restored => true,
-            Knowledge::Synced => self.missing.is_empty() || !self.archive.blocks().is_empty(),
+        let wanted = |since| if twin.used { since } else { now.instant };
+        let mut missing = twin.missing.clone();
+        missing.values_mut().for_each(|source| source.wanted = wanted(source.wanted));
+        Self {
+            archive: Archive::restore(twin.archive.blocks().clone()),
+            knowledge: twin.knowledge.min(Knowledge::Restored),
+            wanted: wanted(twin.wanted),
+            overdue: twin.overdue,
+            known: twin.known,
+            restored: if twin.knowledge == Knowledge::Restored { twin.restored } else { now.wall },
+            missing,
+            unread: Arc::clone(&twin.unread),
+            ..Self::unsynced(now)
         }
     }
 
@@ -112,7 +133,7 @@ impl Provider {
     /// What of its groups is held.
     pub(super) fn held(&self) -> Held {
         match self.knowledge {
-            Knowledge::Restored => Held::All(Hold { reason: HoldReason::Restored, since: self.wanted.wall }),
+            Knowledge::Restored => Held::All(Hold { reason: HoldReason::Restored, since: self.restored }),
             Knowledge::Unsynced | Knowledge::Synced if self.unread.is_empty() => Held::None,
             Knowledge::Unsynced | Knowledge::Synced => Held::Sources(Arc::clone(&self.unread)),
         }
@@ -124,14 +145,14 @@ impl Provider {
             return;
         }
         self.used = used;
-        self.wanted = now;
+        self.wanted = now.instant;
         self.overdue = false;
         self.missing.values_mut().for_each(|source| source.wanted = now.instant);
         self.told = Arc::default();
-        self.unread = Arc::default();
         self.open = false;
         if self.knowledge == Knowledge::Synced {
             self.knowledge = Knowledge::Restored;
+            self.restored = now.wall;
         }
     }
 
@@ -156,6 +177,7 @@ impl Provider {
         let told = std::mem::replace(&mut self.told, told);
         let was_open = std::mem::replace(&mut self.open, seen.is_some());
         if !first && !was_open && !self.open && told == self.told {
+            self.known |= !self.archive.blocks().is_empty();
             return Taken { changes, ..Taken::default() };
         }
         let unseen: Vec<_> = match whole && seen.is_some() {
@@ -164,12 +186,14 @@ impl Provider {
         };
         let before = (self.missing.clone(), Arc::clone(&self.unread));
         self.sort_unread(first, whole, &unseen, now);
+        self.known |= self.missing.is_empty() || !self.archive.blocks().is_empty();
         let held_changed = first || before.1 != self.unread;
         Taken { changes, presence_changed: held_changed || before.0 != self.missing, held_changed }
     }
 
-    /// Tells of the sources that this process never read which are held and which are missing. Those that were not there are
-    /// `unseen`.
+    /// Tells of the sources that this process never read which are held and which are missing; those that were not there are
+    /// `unseen`. What was known of the provider before, was without those that are missing now and were not then: they keep
+    /// nothing from consumers.
     fn sort_unread(&mut self, first: bool, whole: bool, unseen: &[SourceId], now: Now) {
         let never = self.told.iter().filter(|(_, unread)| !unread.known);
         let never: Vec<_> = never.map(|(name, unread)| (SourceId::of(name), name, unread)).collect();
@@ -179,27 +203,30 @@ impl Provider {
             true => self.archive.which_of(never.iter().map(|(source, ..)| *source).collect()),
             false => self.unread.keys().copied().collect(),
         };
+        let wanted = if first { self.wanted } else { now.instant };
+        let overdue = self.overdue || self.known;
         let (mut missing, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for (source, name, told) in never {
             if stored.contains(&source) {
-                unread.insert(source, Hold { reason: HoldReason::Unread, since: told.since });
+                let since = if first { self.restored } else { told.since };
+                let since = self.unread.get(&source).map_or(since, |before| before.since);
+                unread.insert(source, Hold { reason: HoldReason::Unread, since });
                 continue;
             }
             let before = self.missing.get(&source);
-            let wanted = if first { self.wanted.instant } else { now.instant };
             missing.insert(
                 source,
                 MissingSource {
                     name: Arc::clone(name),
                     wanted: before.map_or(wanted, |before| before.wanted),
-                    overdue: before.is_some_and(|before| before.overdue),
+                    overdue: before.map_or(overdue, |before| before.overdue),
                     report: Some(told.report.clone()),
                 },
             );
         }
         for source in unseen {
-            let hold = Hold { reason: HoldReason::Unread, since: self.wanted.wall };
-            unread.entry(*source).or_insert(hold);
+            let since = self.unread.get(source).map_or(self.restored, |before| before.since);
+            unread.entry(*source).or_insert(Hold { reason: HoldReason::Unread, since });
         }
         self.missing = missing;
         self.unread = Arc::new(unread);
@@ -207,14 +234,14 @@ impl Provider {
 
     /// When the time of grace of something is over, if anything is waited for.
     pub(super) fn deadline(&self, grace: Duration) -> Option<Instant> {
-        let own = (self.used && self.knowledge == Knowledge::Unsynced && !self.overdue).then_some(self.wanted.instant);
+        let own = (self.used && self.knowledge == Knowledge::Unsynced && !self.overdue).then_some(self.wanted);
         let sources = self.missing.values().filter(|source| self.used && !source.overdue);
         own.into_iter().chain(sources.map(|source| source.wanted)).min().map(|wanted| wanted + grace)
     }
 
     /// Notes what did not come within its time of grace.
     pub(super) fn pass(&mut self, grace: Duration, now: Now) {
-        self.overdue |= self.knowledge == Knowledge::Unsynced && self.wanted.instant + grace <= now.instant;
+        self.overdue |= self.knowledge == Knowledge::Unsynced && self.wanted + grace <= now.instant;
         for source in self.missing.values_mut() {
             source.overdue |= source.wanted + grace <= now.instant;
         }
@@ -222,11 +249,19 @@ impl Provider {
 
     /// What has to be stored beside its blocks, if that is not what is stored.
     pub(super) fn changed_head(&mut self) -> Option<Head> {
-        if self.knowledge == Knowledge::Unsynced {
+        if self.knowledge == Knowledge::Unsynced && !self.overdue {
             return None;
         }
-        let missing = self.missing.values().map(|source| (Arc::clone(&source.name), source.overdue)).collect();
-        let head = Head { jobs: self.users.clone(), missing };
+        let held = self.users.iter().filter_map(|(job, held)| Some((Arc::clone(job), held.clone()?)));
+        let head = Head {
+            jobs: self.users.keys().cloned().collect(),
+            held: held.collect(),
+            missing: self.missing.values().map(|source| (Arc::clone(&source.name), source.overdue)).collect(),
+            unread: self.unread.iter().map(|(source, hold)| (source.0, hold.since)).collect(),
+            restored: (self.knowledge == Knowledge::Restored).then_some(self.restored),
+            reported: self.knowledge != Knowledge::Unsynced,
+            known: self.known,
+        };
         (self.head.as_ref() != Some(&head)).then(|| self.head.insert(head).clone())
     }
 }

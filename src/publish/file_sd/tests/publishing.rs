@@ -197,6 +197,24 @@ fn files_follow_the_roster_and_unknown_is_not_empty() {
 }
 
 #[test]
+fn a_job_of_which_nothing_is_known_keeps_others_from_a_file_for_the_time_of_grace() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let (both, alone) = (folder.path("both.json"), folder.path("alone.json"));
+        let outputs = [output(&both, Format::Json, &["a", "b"]), output(&alone, Format::Json, &["b"])];
+        let it = Running::start(&Stores::default(), &outputs).await;
+        it.report("p/1", &["x:1"]).await;
+        it.until_in(&both, Phase::Snoozing).await;
+        assert_eq!(addresses(&both), None);
+        tokio::time::sleep(Duration::from_secs(301)).await;
+        until("the file of both has the known one", || has(&both, &["x:1"])).await;
+        it.until_in(&alone, Phase::Snoozing).await;
+        assert_eq!(addresses(&alone), None, "unknown is not empty");
+        it.stop().await;
+    });
+}
+
+#[test]
 fn a_restart_neither_empties_nor_touches_a_file() {
     leak_checked(async || {
         let (folder, stores) = (Folder::new(), Stores::default());

@@ -336,3 +336,138 @@ fn what_is_missing_of_a_provider_is_missing_of_the_one_that_adopts_its_data() {
     state.update(but(update("p/12-2", vec![group("s", &["h:1"])], true), &["t"]), after(start, 401));
     assert_eq!(told(&state), (Ok(()), 1));
 }
+
+/// Whether its list is handed out, and what is missing.
+fn told(state: &State, job: &str) -> (bool, Vec<Missing>) {
+    (view(state, job).servable().is_ok(), view(state, job).missing().to_vec())
+}
+
+fn restored_missing(provider: &str, source: Option<&str>) -> Missing {
+    Missing { report: None, ..missing(provider, source, true) }
+}
+
+#[test]
+fn a_provider_that_never_answered_within_its_grace_does_not_get_another_one() {
+    let (mut state, mut kept, start) = (State::default(), Kept::default(), now());
+    let jobs = || vec![job("a", &["p/1", "p/2"], "[]")];
+    kept.take(state.set_jobs(wanted(jobs()), start));
+    kept.take(state.update(update("p/1", vec![group("s", &["h:1"])], true), start));
+    kept.take(state.pass(after(start, 300)));
+    let mut again = kept.restart(jobs());
+    assert_eq!((told(&again, "a"), again.deadline()), ((true, vec![restored_missing("p/2", None)]), None));
+    // Another interval, say.
+    for state in [&mut state, &mut again] {
+        kept.take(state.set_jobs(wanted(vec![job("a", &["p/1", "p/2-2"], "[]")]), after(start, 400)));
+        assert_eq!((told(state, "a"), state.deadline()), ((true, vec![restored_missing("p/2-2", None)]), None));
+    }
+    let mut again = kept.restart(vec![job("a", &["p/1", "p/2-3"], "[]")]);
+    assert_eq!(told(&again, "a"), (true, vec![restored_missing("p/2-3", None)]));
+    // It answers, in part: what it cannot read has had its time too.
+    again.update(but(update("p/2-3", vec![group("s", &["h:2"])], true), &["t"]), now());
+    assert_eq!(told(&again, "a"), (true, vec![missing("p/2-3", Some("t"), true)]));
+}
+
+#[test]
+fn a_reload_that_changes_an_interval_does_not_begin_the_grace_anew() {
+    let (mut state, start) = (State::default(), now());
+    state.set_jobs(wanted(vec![job("a", &["p/1", "p/2"], "[]")]), start);
+    state.update(but(update("p/1", vec![group("s", &["h:1"])], true), &["t"]), start);
+    state.set_jobs(wanted(vec![job("a", &["p/1-2", "p/2-2"], "[]")]), after(start, 200));
+    state.pass(after(start, 300));
+    assert_eq!((told(&state, "a").0, state.deadline()), (true, None));
+}
+
+#[test]
+fn a_source_that_was_known_to_be_empty_keeps_nothing_away_when_it_fails_after_a_restart() {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    let jobs = || vec![job("a", &["p/1"], "[]"), job("b", &["p/2"], "[]")];
+    kept.take(state.set_jobs(wanted(jobs()), now()));
+    kept.take(state.update(update("p/1", vec![group("s", &["h:1"])], true), now()));
+    kept.take(state.update(update("p/2", vec![], true), now()));
+    let mut state = kept.restart(jobs());
+    state.update(but(update("p/1", vec![group("s", &["h:1"])], true), &["t"]), now());
+    kept.take(state.update(but(update("p/2", vec![], true), &["t"]), now()));
+    for state in [state, kept.restart(jobs())] {
+        assert!(told(&state, "a").0 && told(&state, "b").0);
+        assert_eq!((instances(&state, "a"), instances(&state, "b")), (vec!["h:1".to_owned()], vec![]));
+    }
+}
+
+#[test]
+fn a_source_that_is_new_and_cannot_be_read_is_named_and_keeps_nothing_away() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    state.update(but(update("p/1", vec![], false), &["t"]), now());
+    assert_eq!(told(&state, "a"), (true, vec![missing("p/1", Some("t"), true)]));
+}
+
+#[test]
+fn that_nothing_is_known_outlives_a_restart_too() {
+    let (mut state, mut kept, start) = (State::default(), Kept::default(), now());
+    let jobs = || vec![job("a", &["p/1"], "[]"), job("b", &["p/2"], "[]")];
+    kept.take(state.set_jobs(wanted(jobs()), start));
+    kept.take(state.update(but(update("p/1", vec![], true), &["t"]), start));
+    kept.take(state.pass(after(start, 300)));
+    let state = kept.restart(jobs());
+    assert!(!told(&state, "a").0 && !told(&state, "b").0);
+}
+
+#[test]
+fn a_provider_that_came_in_anothers_place_is_known_after_a_restart_and_so_is_since_when() {
+    let (mut state, mut kept, start) = (State::default(), Kept::default(), now());
+    let later = Now { wall: start.wall + Duration::from_secs(60), ..start };
+    let jobs = || vec![job("a", &["p/down", "p/2"], "[]")];
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/down", "p/1"], "[]")]), start));
+    kept.take(state.update(update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true), start));
+    kept.take(state.set_jobs(wanted(jobs()), later));
+    kept.take(state.pass(after(start, 300)));
+    let mut state = kept.restart(jobs());
+    assert_eq!((told(&state, "a").0, held(&state, "a")), (true, all_held(&["h:1", "h:2"], Replaced)));
+    assert_eq!(since(&state, "a"), [later.wall, later.wall]);
+    state.update(update("p/2", vec![group("s", &["h:3"])], true), now());
+    assert_eq!(
+        (instances(&state, "a"), held(&state, "a")),
+        (vec!["h:3".to_owned()], vec![]),
+        "the other may stay down"
+    );
+}
+
+/// Since when each of its held targets is held.
+fn since(state: &State, job: &str) -> Vec<std::time::SystemTime> {
+    let view = view(state, job);
+    let of = |block: crate::roster::view::BlockView<'_>| {
+        (0..block.entries().len())
+            .filter_map(|entry| view.hold(block, entry))
+            .map(|hold| hold.since)
+            .collect::<Vec<_>>()
+    };
+    view.blocks().flat_map(of).collect()
+}
+
+#[test]
+fn since_when_targets_are_held_outlives_restarts() {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    let jobs = || vec![job("a", &["p/1"], "[]")];
+    let at = |minutes: u64| Now { wall: std::time::UNIX_EPOCH + Duration::from_secs(60 * minutes), ..now() };
+    let first = || update("p/1", vec![group("s", &["h:1"]), group("t", &["h:2"])], true);
+    let read = || update("p/1", vec![group("s", &["h:1"])], true);
+    kept.take(state.set_jobs(wanted(jobs()), at(0)));
+    kept.take(state.update(first(), at(0)));
+    let restart = |kept: &mut Kept, minutes| {
+        let mut state = State::default();
+        kept.take(state.set_jobs(Wanted { stored: kept.stored(), ..wanted(jobs()) }, at(minutes)));
+        state
+    };
+    assert_eq!(since(&restart(&mut kept, 1), "a"), [at(1).wall; 2]);
+    let mut state = restart(&mut kept, 2);
+    assert_eq!(since(&state, "a"), [at(1).wall; 2]);
+    kept.take(state.update(but(read(), &["t"]), at(3)));
+    assert_eq!((since(&state, "a"), held(&state, "a")), (vec![at(1).wall], all_held(&["h:2"], Unread)));
+    let mut state = restart(&mut kept, 4);
+    assert_eq!(since(&state, "a"), [at(4).wall, at(4).wall]);
+    kept.take(state.update(but(read(), &["t"]), at(5)));
+    assert_eq!(since(&state, "a"), [at(1).wall]);
+    kept.take(state.update(first(), at(6)));
+    assert_eq!((since(&state, "a"), since(&restart(&mut kept, 7), "a")), (vec![], vec![at(7).wall; 2]));
+}
