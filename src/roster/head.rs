@@ -86,6 +86,11 @@ impl Coded for HeadError {
 }
 
 impl Head {
+    /// Whether a job used it, rather than held it.
+    pub(super) fn is_used(&self) -> bool {
+        self.jobs.iter().any(|job| !self.held.contains_key(job))
+    }
+
     /// The form in the store.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];

@@ -272,7 +272,13 @@ impl State {
     /// Takes the providers of these jobs, each with what is known of it.
     fn set_providers(&mut self, specs: &[JobSpec], stored: Vec<Stored>, now: Now, effect: &mut Effect) {
         let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
-        for Stored { key, head, blocks } in stored {
+        // After a restart a key may be that of a provider which was only held: then one that was used knows the same data better.
+        let better: Vec<_> =
+            stored.iter().filter(|stored| stored.head.is_used()).map(|stored| stored.key.clone()).collect();
+        let is_behind = |key: &ProviderKey, head: &Head| {
+            used.contains(key) && !head.is_used() && better.iter().any(|other| other.data() == key.data())
+        };
+        for Stored { key, head, blocks } in stored.into_iter().filter(|it| !is_behind(&it.key, &it.head)) {
             self.providers.entry(key).or_insert_with(|| Provider::restored(blocks, head, now));
         }
         for key in &used {

@@ -143,3 +143,25 @@ fn what_a_held_provider_loses_is_not_known_any_more() {
         world.end().await;
     });
 }
+
+/// A job used some data under a second key, while another one held it under the first. After a restart the first is free for
+/// it, and it goes on with what was known under the second: that a source has had its time, and what others have.
+#[test]
+fn of_two_that_are_stored_of_the_same_data_the_one_that_was_used_counts() {
+    leak_checked(async || {
+        let [other, silent, first, second] =
+            [(0, 0), (1, 0), (2, 1), (2, 0)].map(|(data, revision)| Use { data, revision });
+        let mut world = World::start(vec![Vec::new(), vec![first], Vec::new()]).await;
+        world.truth.set_readable(2, 0, false);
+        world.say_picture(2).await;
+        world.reload(vec![vec![other, second], vec![silent], Vec::new()]).await;
+        world.say_picture(0).await;
+        world.pass_grace().await;
+        world.compare("grace").await;
+        assert!(world.is_servable(0));
+        world.crash().await;
+        world.compare("a restart").await;
+        assert!(world.is_servable(0));
+        world.end().await;
+    });
+}

@@ -181,8 +181,12 @@ impl Model {
         let is_twin = |key: &ProviderKey| used.iter().any(|used| used.data() == key.data());
         let wanted = |provider: &Provider| provider.users.keys().any(|job| jobs.contains_key(job));
         for (key, stored) in &self.stored {
+            // One that was used knows the same data better than one that was held.
+            let is_used = |it: &Provider| it.users.values().any(Option::is_none);
+            let better = |(other, it): (&ProviderKey, &Provider)| is_used(it) && other.data() == key.data();
+            let is_behind = starts && used.contains(key) && !is_used(stored) && self.stored.iter().any(better);
             let loads = used.contains(key) || (starts && (is_twin(key) || wanted(stored)));
-            if loads && !self.providers.contains_key(key) {
+            if !is_behind && loads && !self.providers.contains_key(key) {
                 self.providers.insert(key.clone(), stored.restored());
             }
         }
