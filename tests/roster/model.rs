@@ -243,8 +243,10 @@ impl Model {
         let unread: BTreeMap<_, _> = unreadable.iter().map(|source| (source.clone(), known(source))).collect();
         let stored = |source: &String| provider.sources.get(source).is_some_and(|content| !content.is_empty());
         let never = unread.iter().filter(|(source, known)| !**known && !stored(source));
-        // What was known of the provider was without others.
-        let overdue = |source| provider.missing.get(source).copied().unwrap_or(provider.overdue || provider.known);
+        // What was known of the provider was without others, and lists were served without what had its time.
+        let given_up = !provider.missing.is_empty() && provider.missing.values().all(|overdue| *overdue);
+        let overdue =
+            |source| provider.missing.get(source).copied().unwrap_or(provider.overdue || provider.known || given_up);
         let missing: BTreeMap<_, _> = never.map(|(source, _)| (source.clone(), overdue(source))).collect();
         provider.sources.retain(|source, _| unreadable.contains(source));
         provider.sources.extend(read.clone());

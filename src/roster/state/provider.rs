@@ -204,7 +204,8 @@ impl Provider {
             false => self.unread.keys().copied().collect(),
         };
         let wanted = if first { self.wanted } else { now.instant };
-        let overdue = self.overdue || self.known;
+        let given_up = !self.missing.is_empty() && self.missing.values().all(|source| source.overdue);
+        let overdue = self.overdue || self.known || given_up;
         let (mut missing, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for (source, name, told) in never {
             if stored.contains(&source) {
