@@ -215,40 +215,44 @@ impl Archive {
             }
             run = Run { shrank: true, ..Run::of(before, &self.take(before, changes)) };
         }
+        if run.shrank {
+            self.join_after(&mut run, until, changes);
+            self.join_before(&mut run, changes);
+        }
+        let mut pieces = run.split();
+        // The outer pieces are smaller than the block was that stood beside the next ones.
+        if let [first, .., last] = &mut pieces[..] {
+            self.join_before(first, changes);
+            self.join_after(last, until, changes);
+        }
+        for piece in &pieces {
+            let mut writer = BlockWriter::default();
+            for (number, group) in piece.groups() {
+                writer.push(group, offset(piece.id, number).expect("a run is not longer than a block may be"));
+            }
+            self.put(piece.id, writer.finish(), changes);
+        }
+    }
+
+    /// Makes the blocks that follow part of a run as long as they fit.
+    fn join_after(&mut self, run: &mut Run, until: BlockId, changes: &mut Vec<BlockChange>) {
         while let Some((&after, block)) = self.blocks.range(run.id..until).next()
-            && run.shrank
             && run.fits(after, block)
         {
             let block = self.take(after, changes);
             run.append(Run::of(after, &block));
         }
+    }
+
+    /// Makes the blocks that stand before part of a run as long as they fit.
+    fn join_before(&mut self, run: &mut Run, changes: &mut Vec<BlockChange>) {
         while let Some((&before, block)) = self.blocks.range(..run.id).next_back()
-            && run.shrank
             && run.fits(before, block)
         {
             let block = self.take(before, changes);
-            let after = std::mem::replace(&mut run, Run::of(before, &block));
+            let after = std::mem::replace(run, Run::of(before, &block));
             run.append(after);
         }
-        self.write(&run, changes);
-    }
-
-    /// Makes one block of a run, or several of equal size where one would be too large.
-    fn write(&mut self, run: &Run, changes: &mut Vec<BlockChange>) {
-        let size = run.text.len();
-        let piece = if size > LARGEST { size / (size / FULL) } else { usize::MAX };
-        let (mut writer, mut id) = (BlockWriter::default(), run.id);
-        let (mut written, mut end) = (0, piece);
-        for (number, group) in run.groups() {
-            if written >= end || overflows(&writer, group.bytes()) {
-                self.put(id, writer.finish(), changes);
-                id = number;
-                end = written + piece;
-            }
-            writer.push(group, offset(id, number).expect("a run is not longer than a block may be"));
-            written += group.bytes().len();
-        }
-        self.put(id, writer.finish(), changes);
     }
 
     /// Appends new groups to the last block, then to new ones.
@@ -270,7 +274,7 @@ impl Archive {
             let number = self.next;
             self.next += 1;
             let text = &edits.text[range.clone()];
-            if overflows(&writer, text) {
+            if overflows(writer.size(), text) {
                 self.put(id, writer.finish(), changes);
             }
             if writer.is_empty() {
@@ -340,6 +344,30 @@ impl Run {
         })
     }
 
+    /// The run itself, or several of equal size where it is too large for a block. A group that is very large is alone.
+    fn split(self) -> Vec<Self> {
+        let size = self.text.len();
+        if size <= LARGEST {
+            return vec![self];
+        }
+        let piece = size / (size / FULL);
+        let (mut pieces, mut run) = (Vec::new(), Self::new(self.id));
+        let (mut written, mut end) = (0, piece);
+        for (number, group) in self.groups() {
+            if written >= end || overflows(run.text.len(), group.bytes()) {
+                pieces.push(std::mem::replace(&mut run, Self::new(number)));
+                end += piece;
+                if end < written {
+                    end = written + piece;
+                }
+            }
+            run.push(number, group.bytes());
+            written += group.bytes().len();
+        }
+        pieces.push(run);
+        pieces
+    }
+
     /// Whether it should become one with the run that follows.
     fn takes(&self, after: &Self) -> bool {
         let last = after.numbers.last().copied().unwrap_or(after.id);
@@ -363,8 +391,8 @@ impl Run {
 
 /// Whether a group is too large to come into the block that is being written: who changes one of the groups there would have
 /// to do with all of it.
-fn overflows(writer: &BlockWriter, group: &[u8]) -> bool {
-    !writer.is_empty() && writer.size() + group.len() > LARGEST
+fn overflows(written: usize, group: &[u8]) -> bool {
+    written > 0 && written + group.len() > LARGEST
 }
 
 /// A number as a block holds it.
