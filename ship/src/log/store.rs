@@ -1,9 +1,11 @@
 //! The log as a whole: which segments there are, where reading is, and what to delete.
 
 use std::collections::VecDeque;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rosterd_tasks::files::Lock;
 
 use super::Record;
 use super::position::{Position, Read};
@@ -85,27 +87,12 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> LogError {
     move |source| LogError::Io { path: path.to_owned(), source }
 }
 
-/// A locked file. It is unlocked and not only closed: a command that another thread starts just now has it too for a moment.
-#[derive(Debug)]
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing does it, too, only perhaps later.
-        self.0.unlock().ok();
-    }
-}
-
 /// Takes the lock of a folder, which is made if need be.
 fn lock(folder: &Path) -> Result<Lock, LogError> {
     std::fs::create_dir_all(folder).map_err(io_error(folder))?;
     let path = folder.join("lock");
-    let lock = private::options().open(&path).map_err(io_error(&path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Lock(lock)),
-        Err(TryLockError::WouldBlock) => Err(LogError::InUse { folder: folder.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(LogError::Io { path, source }),
-    }
+    let lock = Lock::take(&path).map_err(io_error(&path))?;
+    lock.ok_or_else(|| LogError::InUse { folder: folder.to_owned() })
 }
 
 /// Whether no process has the log of a folder open.

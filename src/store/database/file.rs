@@ -1,6 +1,6 @@
 //! The files of the embedded stores: the lock, the opening, and what happens to a damaged file.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use redb::backends::FileBackend;
+use rosterd_tasks::files;
 use tracing::error;
 
 use super::fault::{Fault, caught, io_error};
@@ -31,7 +32,7 @@ pub(in crate::store) struct Lock(Arc<Folder>);
 struct Folder {
     path: PathBuf,
     /// The locked file; `None` until it could be had.
-    file: Mutex<Option<File>>,
+    file: Mutex<Option<files::Lock>>,
 }
 
 impl Lock {
@@ -49,16 +50,8 @@ impl Lock {
         let folder = &self.0.path;
         std::fs::create_dir_all(folder).map_err(|source| io_error(folder, source))?;
         let path = folder.join("roster.lock");
-        let file = File::options().create(true).truncate(false).write(true).mode(MODE).open(&path);
-        let file = file.map_err(|source| io_error(&path, source))?;
-        match file.try_lock() {
-            Ok(()) => {
-                *held = Some(file);
-                Ok(())
-            }
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
-            Err(TryLockError::Error(source)) => Err(io_error(path, source)),
-        }
+        *held = files::Lock::take(&path).map_err(|source| io_error(&path, source))?;
+        if held.is_none() { Err(StoreError::InUse { path }) } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files: read without waiting for what never comes, and as they look from outside: whether one has changed since it was
-//! read, and paths by their text alone.
+//! read, paths by their text alone, and locks.
 
+mod lock;
 mod read;
 
 use std::fs::Metadata;
@@ -9,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+pub use lock::Lock;
 pub use read::{in_the_way, open, read, read_document, read_text};
 
 /// Changed twice within this time, a file may look the same: some file systems count whole seconds.
