@@ -94,7 +94,7 @@ impl HttpClientConfig {
         let mut found = Vec::new();
         self.clone().each_file(&mut |key, file| {
             if !file.as_os_str().is_empty()
-                && let Err(error) = files::read(&file)
+                && let Err(error) = files::read(file)
             {
                 let message = format!("cannot read {}: {error}", file.display());
                 found.push(Problem::new(key, UNREADABLE, message));

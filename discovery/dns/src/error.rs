@@ -45,8 +45,8 @@ impl Coded for DnsError {
 /// One name could not be looked up, so that it is unknown whether it has records.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupError {
-    #[error("{full_name} is not a name in DNS")]
-    BadName { full_name: String, source: hickory_proto::ProtoError },
+    #[error("{full_name} is not a name in DNS{}", fault(full_name))]
+    BadName { full_name: String },
     #[error("none of {servers} nameservers gave a usable answer for {full_name}")]
     NoAnswer { full_name: String, servers: usize, source: ServerError },
     #[error("it panicked: {message}")]
@@ -74,4 +74,18 @@ pub(super) enum ServerError {
     Truncated { server: SocketAddr },
     #[error("{server} answered with {code:?}")]
     Code { server: SocketAddr, code: ResponseCode },
+}
+
+/// What is wrong with a name, where that can be said.
+fn fault(name: &str) -> &'static str {
+    let mut labels = name.strip_suffix('.').unwrap_or(name).split('.');
+    if labels.any(|label| label.is_empty()) {
+        ": there is nothing between two of its dots, or before the first"
+    } else if name.split('.').any(|label| label.len() > 63) {
+        ": a part of it has more than 63 bytes"
+    } else if name.len() > 254 {
+        ": it has more than 253 bytes"
+    } else {
+        ""
+    }
 }

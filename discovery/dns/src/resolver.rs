@@ -26,7 +26,7 @@ pub(super) async fn lookup(settings: &Settings, name: &str, kind: RecordType) ->
 async fn ask_any(settings: &Settings, full_name: String, kind: RecordType) -> Result<Message, LookupError> {
     let query = match Query::new(&full_name, kind) {
         Ok(query) => query,
-        Err(source) => return Err(LookupError::BadName { full_name, source }),
+        Err(_) => return Err(LookupError::BadName { full_name }),
     };
     let mut failed = None;
     for &server in &settings.servers {

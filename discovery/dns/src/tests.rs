@@ -308,6 +308,11 @@ fn when_all_servers_are_dead_all_names_are_unread() {
 fn a_name_that_cannot_be_is_the_operators_business() {
     leak_checked_live(|| async {
         let error = groups(settings(&[free_address()]), RecordKind::A, &["a..b"]).await.unwrap_err();
+        let text = error.report().to_string();
+        assert!(
+            text.ends_with("a..b is not a name in DNS: there is nothing between two of its dots, or before the first"),
+            "{text}"
+        );
         assert_eq!((error.code(), error.priority()), ("sd_dns_bad_name", rosterd_model::Priority::Operator));
     });
 }

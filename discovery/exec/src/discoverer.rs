@@ -60,6 +60,10 @@ impl Refresh for Exec {
         if !stderr.is_empty() {
             debug!(command, stderr, "a command succeeded and had something to say");
         }
+        // What a script prints whose own source gave nothing: no answer, not the answer that there is nothing.
+        if list.is_null() {
+            return Err(ExecError::Null { command: command.into() }.into());
+        }
         let malformed = |source| ExecError::Malformed { command: command.into(), source };
         let (hash, groups) = list.end().await.map_err(malformed)?;
         self.last = Some(hash);

@@ -21,6 +21,8 @@ pub(super) enum ExecError {
     Failed { command: Box<str>, status: ExitStatus, stderr: String },
     #[error("{command} printed more than {limit} bytes: raise max_output_size, or print less{}", said(stderr))]
     TooMuch { command: Box<str>, limit: u64, stderr: String },
+    #[error("{command} printed null: for no targets, print []")]
+    Null { command: Box<str> },
     #[error("{command} did not print a list of target groups")]
     Malformed { command: Box<str>, source: DecodeError },
 }
@@ -37,14 +39,18 @@ impl Coded for ExecError {
             Self::Timeout { .. } => "sd_exec_timeout",
             Self::Failed { .. } => "sd_exec_failed",
             Self::TooMuch { .. } => "sd_exec_too_much_output",
-            Self::Malformed { .. } => "sd_exec_malformed",
+            Self::Null { .. } | Self::Malformed { .. } => "sd_exec_malformed",
         }
     }
 
     fn priority(&self) -> Priority {
         match self {
             Self::Start { .. } | Self::TooMuch { .. } => Priority::Operator,
-            Self::Read { .. } | Self::Timeout { .. } | Self::Failed { .. } | Self::Malformed { .. } => Priority::Remote,
+            Self::Read { .. }
+            | Self::Timeout { .. }
+            | Self::Failed { .. }
+            | Self::Null { .. }
+            | Self::Malformed { .. } => Priority::Remote,
         }
     }
 }

@@ -98,6 +98,16 @@ fn the_same_output_again_is_no_news() {
 }
 
 #[test]
+fn null_is_no_list() {
+    leak_checked_live(async || {
+        for printed in ["null", " null\n\n"] {
+            let (code, text) = failure(script(&format!("printf '{}'", printed.replace('\n', "\\n")))).await;
+            assert_eq!((code, text.as_str()), ("sd_exec_malformed", "/bin/sh printed null: for no targets, print []"));
+        }
+    });
+}
+
+#[test]
 fn a_failure_carries_status_and_the_end_of_stderr() {
     leak_checked_live(async || {
         let (code, text) = failure(script("echo '[]'; echo no such region >&2; exit 3")).await;

@@ -73,6 +73,11 @@ impl JsonList {
         }
     }
 
+    /// Whether all of it so far is `null`, which stands for an empty list.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.way, Way::Kept(list) if list.trim_ascii() == b"null")
+    }
+
     /// There are no more pieces. The groups, like those of [`json_groups`], unless the list is the one with the hash `last`:
     /// then there are none.
     pub async fn end(self) -> Result<(ListHash, Option<Vec<TargetGroup>>), DecodeError> {

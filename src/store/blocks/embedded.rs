@@ -5,6 +5,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use bytes::Bytes;
 use redb::{ReadTransaction, Table, TableDefinition, TableHandle, WriteTransaction};
+use tracing::warn;
 
 use super::{Block, Blocks, BlocksChange};
 use crate::store::StoreError;
@@ -58,6 +59,8 @@ fn make(write: &WriteTransaction) -> Result<(), Fault> {
 /// From the first release on, which kept operations and workers in here too, and groups under keys of providers that
 /// nobody has any more.
 fn begin_anew(write: &WriteTransaction) -> Result<(), Fault> {
+    let file = FORMAT.file;
+    warn!(file, "made by an earlier rosterd, whose groups cannot be told apart as now: they are discovered again");
     for table in write.list_tables()?.filter(|table| table.name() != "meta").collect::<Vec<_>>() {
         write.delete_table(table)?;
     }

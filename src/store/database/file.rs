@@ -1,15 +1,15 @@
 //! The files of the embedded stores: the lock, the opening, and what happens to a damaged file.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use redb::backends::FileBackend;
 use rosterd_tasks::files;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::fault::{Fault, caught, io_error};
 use super::format::Format;
@@ -62,11 +62,13 @@ pub(super) struct DatabaseFile {
     format: &'static Format,
     opener: Opener,
     lock: Lock,
+    /// Device and number of the file that is open; `None` when that is not known, or its loss has been told.
+    identity: Mutex<Option<(u64, u64)>>,
 }
 
 impl DatabaseFile {
     pub(super) fn new(lock: &Lock, format: &'static Format, opener: Opener) -> Self {
-        Self { path: lock.0.path.join(format.file), format, opener, lock: lock.clone() }
+        Self { path: lock.0.path.join(format.file), format, opener, lock: lock.clone(), identity: Mutex::default() }
     }
 
     /// Opens the database at start. A damaged one is moved aside, and an empty one takes its place: a store that refuses
@@ -96,8 +98,25 @@ impl DatabaseFile {
         caught(|| {
             let database = (self.opener)(&self.path, check)?;
             self.format.prepare(&database)?;
+            *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = self.found();
             Ok(database)
         })
+    }
+
+    /// Tells, once, when the file is not at its path any more: nobody will find there what is written to it.
+    pub(super) fn look(&self) {
+        let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if identity.is_some() && *identity != self.found() {
+            *identity = None;
+            error!(
+                file = %self.path.display(),
+                "somebody removed or replaced a file of the store: what is written now is lost with this process, restart it"
+            );
+        }
+    }
+
+    fn found(&self) -> Option<(u64, u64)> {
+        std::fs::metadata(&self.path).ok().map(|found| (found.dev(), found.ino()))
     }
 
     fn move_aside(&self) -> io::Result<PathBuf> {
@@ -114,9 +133,21 @@ impl DatabaseFile {
     }
 }
 
+/// The first release left its files to the umask.
+fn keep_private(file: &File, path: &Path) {
+    let private = file.metadata().and_then(|found| match found.mode() & 0o077 {
+        0 => Ok(()),
+        _ => file.set_permissions(Permissions::from_mode(MODE)),
+    });
+    if let Err(error) = private {
+        warn!(%error, file = %path.display(), "cannot keep others from reading a file of the store");
+    }
+}
+
 /// Opens a database as the agent does.
 pub(in crate::store) fn open_file(path: &Path, check: bool) -> Result<redb::Database, redb::DatabaseError> {
     let file = File::options().create(true).truncate(false).read(true).write(true).mode(MODE).open(path)?;
+    keep_private(&file, path);
     let mut builder = redb::Database::builder();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(check).create_with_backend(FileBackend::new(file)?)
 }

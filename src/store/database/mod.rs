@@ -94,6 +94,7 @@ impl Database {
         blocking(move || {
             let _turn = inner.writing.lock().unwrap_or_else(PoisonError::into_inner);
             let result = inner.with_open(work);
+            inner.file.look();
             ended(result.as_ref());
             result
         })

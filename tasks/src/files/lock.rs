@@ -1,6 +1,6 @@
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Only the owner has to know that a lock is there.
@@ -15,6 +15,8 @@ impl Lock {
     /// Locks a file, which is made if need be; `None` if another process has it locked. Does not wait.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(path)?;
+        // One that was made by an earlier version may be open to all; on some file systems nothing can be done about it.
+        file.set_permissions(Permissions::from_mode(MODE)).ok();
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

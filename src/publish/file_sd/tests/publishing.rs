@@ -402,6 +402,7 @@ fn a_file_that_nobody_may_read_is_put_right() {
 }
 
 /// Waits for a condition while calls block, during which the clock stands unless it is moved.
+#[expect(clippy::disallowed_methods, reason = "threads that block need time that passes")]
 async fn until_advancing(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {

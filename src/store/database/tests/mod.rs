@@ -40,6 +40,11 @@ fn two_agents_cannot_share_a_folder() {
 fn nobody_else_may_read_the_files() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
+        // Those of the first release could be read by all.
+        drop(open_folder(folder.path()).await.unwrap());
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o644)).unwrap();
+        }
         let _stores = open_folder(folder.path()).await.unwrap();
         let mut names = Vec::new();
         for entry in fs::read_dir(folder.path()).unwrap() {
