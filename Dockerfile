@@ -23,6 +23,8 @@ RUN apk add --no-cache build-base ca-certificates linux-headers
 WORKDIR /source
 COPY . .
 # The toolchain of the image is the pinned one, and links statically against musl.
+# What --version says: docker build --build-arg ROSTERD_REVISION=$(git rev-parse HEAD) --build-arg ROSTERD_BRANCH=main .
+ARG ROSTERD_REVISION ROSTERD_BRANCH
 RUN cargo build --locked --release --bin rosterd
 
 FROM runtime AS final

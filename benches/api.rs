@@ -83,7 +83,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
     let (reload, _) = mpsc::channel(1);
     let (stopping, quit) = (CancellationToken::new(), CancellationToken::new());
     State {
-        build: Build::this(),
+        build: Build::of(["unknown"; 3]),
         flags: BTreeMap::new(),
         external_url: ExternalUrl::parse(None, "localhost", 9090).expect("it is a URL"),
         route_prefix: String::new(),

@@ -16,3 +16,5 @@ pub mod roster;
 pub mod scrape;
 pub mod store;
 pub mod web;
+
+pub use rosterd_revision::revision;

@@ -57,6 +57,8 @@ pub struct Options {
     pub mechanisms: Registry,
     /// All flags with their values, for the API.
     pub flags: BTreeMap<String, String>,
+    /// What is running.
+    pub build: api::Build,
     /// How long all may take to end, and what a reload stops.
     pub shutdown_timeout: Duration,
     /// The HTTP face.
@@ -191,7 +193,7 @@ impl Agent {
         let reloads = Reloads::new(requests, options.auto_reload);
         let directory = manager.directory();
         let state = api::State {
-            build: api::Build::this(),
+            build: options.build.clone(),
             flags: options.flags.clone(),
             external_url,
             route_prefix,

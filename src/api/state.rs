@@ -102,17 +102,17 @@ pub struct Build {
 }
 
 impl Build {
-    /// What the build was told about itself: `ROSTERD_REVISION`, `_BRANCH`, `_BUILD_USER`, `_BUILD_DATE`, `_RUSTC` in the
-    /// environment of the compiler.
-    pub fn this() -> Self {
+    /// What was built from a commit, on a branch, by a compiler, as [`revision!`](crate::revision) tells. Who did it and when is
+    /// what the environment of the compiler says (`ROSTERD_BUILD_USER`, `_BUILD_DATE`): the same sources make the same binary.
+    pub fn of([revision, branch, rustc]: [&str; 3]) -> Self {
         let told = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: told(option_env!("ROSTERD_REVISION")),
-            branch: told(option_env!("ROSTERD_BRANCH")),
+            revision: revision.to_owned(),
+            branch: branch.to_owned(),
             build_user: told(option_env!("ROSTERD_BUILD_USER")),
             build_date: told(option_env!("ROSTERD_BUILD_DATE")),
-            go_version: told(option_env!("ROSTERD_RUSTC")),
+            go_version: rustc.to_owned(),
         }
     }
 }

@@ -67,7 +67,7 @@ impl Face {
             waiting: Semaphore::new(2),
             listen_port: 9090,
             ready_at: Instant::now() + Duration::from_secs(3600),
-            build: Build::this(),
+            build: Build::of(["0123456", "main", "rustc 1.95.0"]),
             flags: BTreeMap::from([("web.enable-lifecycle".to_owned(), "true".to_owned())]),
             external_url: ExternalUrl::parse(None, "localhost", 9090).unwrap(),
             route_prefix: String::new(),
@@ -396,6 +396,8 @@ fn status_has_the_shapes_of_prometheus() {
         assert_eq!(flags["data"], json!({"web.enable-lifecycle": "true"}));
         let build = face.json("/api/v1/status/buildinfo").await;
         assert_eq!(build["data"]["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!((&build["data"]["revision"], &build["data"]["branch"]), (&json!("0123456"), &json!("main")));
+        assert_eq!(build["data"]["goVersion"], "rustc 1.95.0");
         let keys: Vec<_> = build["data"].as_object().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["branch", "buildDate", "buildUser", "goVersion", "revision", "version"]);
 

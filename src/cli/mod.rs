@@ -24,6 +24,8 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcomma
 pub use error::Error;
 use exit::Failure;
 
+use crate::api::Build;
+
 /// Service discovery and target sync from your own prometheus.yml.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", max_term_width = 100, propagate_version = true, subcommand_required = true)]
@@ -47,29 +49,31 @@ enum Subcommands {
 
 /// The whole of the command line: subcommands, flags, help. What the documentation is checked against.
 pub fn command() -> Command {
-    let command = Cli::command().version(env!("CARGO_PKG_VERSION")).long_version(version::long());
+    let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
     // Every subcommand takes --help; one more that prints the same is one more to document.
     command.disable_help_subcommand(true).mut_subcommand("check", |check| check.disable_help_subcommand(true))
 }
 
-/// Runs the command line of this process, with all mechanisms that are linked in.
-pub fn main() -> ExitCode {
-    match parse(std::env::args_os()) {
-        Ok((cli, matches)) => exit::report(run(cli, &matches)),
+/// Runs the command line of this process, with all mechanisms that are linked in. What it was built from is said by
+/// [`revision!`](crate::revision), which the binary has to ask for itself.
+pub fn main(revision: [&'static str; 3]) -> ExitCode {
+    let build = Build::of(revision);
+    match parse(&build, std::env::args_os()) {
+        Ok((cli, matches)) => exit::report(run(cli, &matches, build)),
         Err(refused) => exit::refused(&refused),
     }
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, ArgMatches), clap::Error> {
-    let mut command = command();
+fn parse(build: &Build, arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, ArgMatches), clap::Error> {
+    let mut command = command().long_version(version::long(build));
     let matches = command.try_get_matches_from_mut(arguments)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     Ok((cli, matches))
 }
 
-fn run(cli: Cli, matches: &ArgMatches) -> Result<(), Failure> {
+fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
     match cli.command {
-        Subcommands::Run(args) => run::run(args, flags(matches)),
+        Subcommands::Run(args) => run::run(args, flags(matches), build),
         Subcommands::Check(what) => check::run(what),
         Subcommands::Discover(args) => discover::run(&args),
         Subcommands::Relabel(args) => relabel::run(&args),

@@ -20,6 +20,7 @@ use super::flags::{ConfigFiles, duration, multi_thread, system};
 use super::log::LogArgs;
 use super::signals::Signals;
 use crate::agent::{Agent, AgentError, Options, Web};
+use crate::api::Build;
 use crate::web::{DEFAULT_LISTEN_ADDRESS, Settings};
 
 /// How long what is left on threads of its own may hold up the end of the process.
@@ -85,7 +86,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 impl Args {
-    fn options(self, flags: BTreeMap<String, String>) -> Result<Options, Failure> {
+    fn options(self, flags: BTreeMap<String, String>, build: Build) -> Result<Options, Failure> {
         Ok(Options {
             config_file: self.config.config_file,
             rosterd_config_file: self.config.rosterd_config_file,
@@ -96,6 +97,7 @@ impl Args {
             system: system(),
             mechanisms: Registry::linked()?,
             flags,
+            build,
             shutdown_timeout: self.shutdown_timeout,
             web: Web {
                 settings: Settings {
@@ -113,9 +115,9 @@ impl Args {
     }
 }
 
-pub(super) fn run(args: Args, flags: BTreeMap<String, String>) -> Result<(), Failure> {
+pub(super) fn run(args: Args, flags: BTreeMap<String, String>, build: Build) -> Result<(), Failure> {
     args.log.start();
-    let options = args.options(flags)?;
+    let options = args.options(flags, build)?;
     raise_open_files();
     let runtime = multi_thread()?;
     let end = runtime.block_on(attended(options));

@@ -35,8 +35,19 @@ fn there_is_a_manual_page_for_each_subcommand() {
 fn the_version_tells_what_was_built() {
     let ended = run(&["--version"]);
     assert_eq!((ended.status, ended.errors.as_str()), (Some(0), ""));
-    for part in [concat!("rosterd ", env!("CARGO_PKG_VERSION")), "revision: ", "mechanisms:  dns, ", "file", "static"] {
+    for part in [concat!("rosterd ", env!("CARGO_PKG_VERSION")), "mechanisms:  dns, ", "file", "static"] {
         assert!(ended.output.contains(part), "{part} is missing in {}", ended.output);
+    }
+    let [revision, branch, rustc] = rosterd::revision!();
+    let from = format!("(branch: {branch}, revision: {revision})");
+    assert!(ended.output.contains(&from), "{from} is missing in {}", ended.output);
+    assert!(rustc.starts_with("rustc 1.") && ended.output.contains(&format!("rustc:       {rustc}\n")), "{rustc}");
+    // In a checkout it is the commit that is checked out.
+    let folder = env!("CARGO_MANIFEST_DIR");
+    if std::path::Path::new(folder).join(".git").exists() {
+        let git = std::process::Command::new("git").args(["-C", folder, "rev-parse", "HEAD"]).output();
+        let head = git.expect("there is git where there is a checkout").stdout;
+        assert_eq!(String::from_utf8_lossy(&head).trim(), revision);
     }
 }
 

@@ -65,6 +65,7 @@ async fn agent(folder: &Folder, names: &[&str], shutdown_timeout: Duration) -> A
         system: System::new("host", rosterd_client::Environment::default()),
         mechanisms: Registry::new([Mechanism::of::<Deaf>()], []).unwrap(),
         flags: BTreeMap::new(),
+        build: crate::api::Build::of(["unknown"; 3]),
         shutdown_timeout,
         web: Web {
             settings: web::Settings { listen_addresses: vec!["127.0.0.1:0".to_owned()], ..web::Settings::default() },
