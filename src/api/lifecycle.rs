@@ -6,32 +6,26 @@ use axum::extract::{Request, State as Extract};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::oneshot;
-use tracing::info;
 
 use super::{Error, Refused, State, origin};
 use crate::problem::Problem;
-use crate::web::Client;
 
 /// Alive: the process answers.
 pub(super) async fn healthy() -> &'static str {
     "rosterd is Healthy.\n"
 }
 
-/// Fails when this may not be asked for, and tells the log who does.
-fn admit(state: &State, request: &Request, what: &'static str) -> Result<(), Error> {
+/// Fails when this may not be asked for.
+fn admit(state: &State, request: &Request) -> Result<(), Error> {
     if !state.lifecycle.enabled {
         return Err(Error::LifecycleDisabled);
     }
-    origin::check(request.uri(), request.headers(), &state.external_url)?;
-    if let Some(Client { address, user }) = request.extensions().get() {
-        info!(%address, user, "{what} asked for over HTTP");
-    }
-    Ok(())
+    origin::check(request.uri(), request.headers(), &state.external_url)
 }
 
 /// Reads the configuration again and answers when it is in use, or why it is not.
 pub(super) async fn reload(Extract(state): Extract<Arc<State>>, request: Request) -> Result<Response, Problem> {
-    admit(&state, &request, "a reload was")?;
+    admit(&state, &request)?;
     let asked = async {
         let (wish, answer) = oneshot::channel();
         state.lifecycle.reload.send(wish).await.ok()?;
@@ -47,7 +41,7 @@ pub(super) async fn reload(Extract(state): Extract<Arc<State>>, request: Request
 
 /// Asks the agent to end.
 pub(super) async fn quit(Extract(state): Extract<Arc<State>>, request: Request) -> Result<&'static str, Problem> {
-    admit(&state, &request, "an end was")?;
+    admit(&state, &request)?;
     if state.lifecycle.quit.is_cancelled() {
         return Ok("Termination already in progress.");
     }

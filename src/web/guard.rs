@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use tracing::info;
 
 use super::file::Loaded;
 use super::seats::Seat;
@@ -17,10 +18,23 @@ pub(super) async fn guard(State(live): State<Option<Arc<Live>>>, mut request: Re
     let config = live.map(|live| live.current());
     let mut response = match admit(config.as_deref(), &mut request).await {
         Err(refusal) => answer(refusal),
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            note(&request);
+            next.run(request).await
+        }
     };
     headers::complete(response.headers_mut(), config.as_deref().map(|config| &config.headers));
     response
+}
+
+/// Tells the log who asks for something to be done, and not only to be shown.
+fn note(request: &Request) {
+    if request.method().is_safe() {
+        return;
+    }
+    if let Some(Client { address, user }) = request.extensions().get() {
+        info!(%address, user, method = %request.method(), path = request.uri().path(), "asked for by HTTP");
+    }
 }
 
 async fn admit(config: Option<&Loaded>, request: &mut Request) -> Result<(), Refusal> {

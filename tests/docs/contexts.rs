@@ -13,7 +13,7 @@ const KNOWN: [(&str, &[&str]); 8] = [
     ("reconcile", &["store"]),
     ("scrape", &["roster"]),
     ("publish", &["reconcile", "roster", "store"]),
-    ("api", &["problem", "publish", "reconcile", "roster", "scrape", "web"]),
+    ("api", &["problem", "publish", "reconcile", "roster", "scrape"]),
 ];
 const ABOVE: [&str; 2] = ["agent", "cli"];
 
