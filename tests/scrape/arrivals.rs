@@ -29,8 +29,17 @@ impl Arrivals {
     ///
     /// When something came out of order that had not come before, or again with another value.
     pub(crate) fn of(receiver: &RemoteWriteReceiver) -> Self {
+        Self::those(receiver, |_| true)
+    }
+
+    /// Takes some of what a receiver got.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::of`].
+    pub(crate) fn those(receiver: &RemoteWriteReceiver, wanted: impl Fn(&ReceivedSample) -> bool) -> Self {
         let mut series: BTreeMap<Labels, Vec<(i64, f64)>> = BTreeMap::new();
-        for ReceivedSample { labels, timestamp_ms, value } in receiver.samples() {
+        for ReceivedSample { labels, timestamp_ms, value } in receiver.samples().into_iter().filter(wanted) {
             let value = value.expect("there are no histograms");
             let known = series.entry(labels).or_default();
             match known.binary_search_by_key(&timestamp_ms, |known| known.0) {
@@ -59,8 +68,7 @@ impl Arrivals {
     /// Whether all counts from one to another have arrived. One that is missing is excused by a scrape that was not in time
     /// right there, between the counts beside it.
     fn has_all(&self, from: usize, to: usize) -> bool {
-        let late: Vec<i64> =
-            self.samples("up", None).into_iter().filter(|(_, up)| *up == 0.0).map(|(at_ms, _)| at_ms).collect();
+        let late = self.late();
         (0..SERIES).all(|number| {
             let (mut next, mut since) = (from as f64, i64::MIN);
             // Whatever comes behind the last one ends what may be missing there.
@@ -81,6 +89,11 @@ impl Arrivals {
         })
     }
 
+    /// The times of scrapes that were not in time.
+    pub(crate) fn late(&self) -> Vec<i64> {
+        self.samples("up", None).into_iter().filter(|(_, up)| *up == 0.0).map(|(at_ms, _)| at_ms).collect()
+    }
+
     fn summary(&self) -> String {
         format!("count: {:?}, up: {:?}", self.values("count", Some(0)), self.values("up", None))
     }
@@ -88,9 +101,17 @@ impl Arrivals {
 
 /// Waits until all counts from one to another have arrived.
 pub(crate) async fn wait_all(receiver: &RemoteWriteReceiver, from: usize, to: usize) {
+    wait_all_in(|| Arrivals::of(receiver), from, to).await;
+}
+
+/// Waits until all counts from one to another are among what has arrived.
+pub(crate) async fn wait_all_in(look: impl Fn() -> Arrivals, from: usize, to: usize) {
     let end = Instant::now() + patience();
-    while !Arrivals::of(receiver).has_all(from, to) {
-        let arrivals = Arrivals::of(receiver);
+    loop {
+        let arrivals = look();
+        if arrivals.has_all(from, to) {
+            return;
+        }
         assert!(Instant::now() < end, "not all from {from} to {to} arrives: {}", arrivals.summary());
         sleep(Duration::from_millis(50)).await;
     }

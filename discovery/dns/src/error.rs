@@ -45,7 +45,7 @@ impl Coded for DnsError {
 /// One name could not be looked up, so that it is unknown whether it has records.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupError {
-    #[error("{full_name} is not a name in DNS{}", fault(full_name))]
+    #[error("{} is not a name in DNS{}", full_name.trim_end_matches('.'), fault(full_name))]
     BadName { full_name: String },
     #[error("none of {servers} nameservers gave a usable answer for {full_name}")]
     NoAnswer { full_name: String, servers: usize, source: ServerError },
