@@ -29,6 +29,8 @@ mod tests;
 mod tests_roster;
 #[cfg(test)]
 mod tests_scrapes;
+#[cfg(test)]
+mod tests_sd;
 mod url;
 mod words;
 

@@ -348,5 +348,4 @@ async fn next(watch: &mut Option<Watch>) -> News {
 }
 
 #[cfg(test)]
-#[path = "tests/reconciler.rs"]
 mod tests;

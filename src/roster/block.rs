@@ -1,10 +1,11 @@
 //! Blocks: discovered target groups, a few hundred together, packed and compressed. The form in which discovered labels
 //! are kept in memory and in the store, where a label costs a few bytes. Pure.
 
-use std::ops::Range;
+mod raw; // the unpacked form: bytes that are read in place
 
-use rosterd_model::{Builder, Coded, GroupId, Priority, Retry, TargetGroup};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+pub use raw::{RawEntry, RawGroup, Walk, encode};
+use raw::{Reader, push_length};
+use rosterd_model::{Coded, GroupId, Priority, Retry};
 
 /// A block is closed when its unpacked groups reach this size; a larger group has a block of its own.
 pub const FULL: usize = 64 * 1024;
@@ -102,8 +103,8 @@ impl Block {
         }
         let text = unpack(packed, size).ok_or(damaged("it does not decompress"))?;
         let mut writer = BlockWriter::default();
-        let mut reader = Reader(&text);
-        while !reader.0.is_empty() {
+        let mut reader = Reader::new(&text);
+        while !reader.is_empty() {
             let (skipped, raw) = reader.numbered().ok_or(damaged("a group is cut short"))?;
             let offset = writer.next.checked_add(u32::try_from(skipped).unwrap_or(u32::MAX));
             writer.push(raw, offset.filter(|offset| *offset < u32::MAX).ok_or(damaged("a number cannot be true"))?);
@@ -171,7 +172,7 @@ impl Block {
 
     /// Its entries, for reading with pauses in between.
     pub fn walk(&self) -> Walk {
-        Walk { text: self.unpack().text, labels: 0..0, at: 0, left: 0 }
+        Walk::new(self.unpack().text)
     }
 
     /// Its content, for reading.
@@ -195,114 +196,8 @@ pub struct Unpacked {
 impl Unpacked {
     /// Its groups, in order.
     pub fn groups(&self) -> impl Iterator<Item = RawGroup<'_>> {
-        let mut reader = Reader(&self.text);
+        let mut reader = Reader::new(&self.text);
         std::iter::from_fn(move || Some(reader.numbered()?.1))
-    }
-}
-
-/// A group inside a block.
-#[derive(Debug, Clone, Copy)]
-pub struct RawGroup<'a> {
-    /// All of it, to be copied into another block.
-    bytes: &'a [u8],
-    source: &'a str,
-    key: &'a str,
-    labels: &'a [u8],
-    targets: &'a [u8],
-    count: usize,
-}
-
-impl<'a> RawGroup<'a> {
-    /// Where the group was read from.
-    pub fn source(self) -> &'a str {
-        self.source
-    }
-
-    /// Which of the groups of its source it is.
-    pub fn key(self) -> &'a str {
-        self.key
-    }
-
-    /// How many entries it has.
-    pub fn len(self) -> usize {
-        self.count
-    }
-
-    /// Whether it has no entries.
-    pub fn is_empty(self) -> bool {
-        self.count == 0
-    }
-
-    /// All of it, as [`encode`] wrote it.
-    pub fn bytes(self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// Reads a group that [`encode`] wrote.
-    pub fn read(bytes: &'a [u8]) -> Option<Self> {
-        Reader(bytes).group()
-    }
-
-    /// A hash of its content, without source and key.
-    pub fn fingerprint(self) -> u64 {
-        xxh3_64_with_seed(self.targets, xxh3_64(self.labels))
-    }
-
-    /// Its entries, in order.
-    pub fn entries(self) -> impl Iterator<Item = RawEntry<'a>> {
-        let mut reader = Reader(self.targets);
-        (0..self.count).map_while(move |_| Some(RawEntry { group: self.labels, own: reader.label_list()? }))
-    }
-}
-
-/// An entry of a group inside a block.
-#[derive(Debug, Clone, Copy)]
-pub struct RawEntry<'a> {
-    group: &'a [u8],
-    own: &'a [u8],
-}
-
-impl RawEntry<'_> {
-    /// Puts the discovered labels into the builder: its own over those of the group.
-    pub fn load(self, labels: &mut Builder) {
-        labels.reset(Reader(self.group).labels());
-        labels.extend(Reader(self.own).labels());
-    }
-
-    fn fingerprint(self, group: u64) -> u64 {
-        xxh3_64_with_seed(self.own, group)
-    }
-}
-
-/// Reads the entries of a block one after the other, and holds its place between two of them.
-#[derive(Debug)]
-pub struct Walk {
-    text: Vec<u8>,
-    /// Where the labels of the present group are.
-    labels: Range<usize>,
-    /// Where the next entry or group begins.
-    at: usize,
-    /// How many entries of the present group are left.
-    left: usize,
-}
-
-impl Walk {
-    /// The next entry, `None` after the last one.
-    pub fn next_entry(&mut self) -> Option<RawEntry<'_>> {
-        let mut reader = Reader(&self.text[self.at..]);
-        while self.left == 0 {
-            reader.length()?;
-            reader.str()?;
-            reader.str()?;
-            let labels = reader.label_list()?.len();
-            let end = self.text.len() - reader.0.len();
-            self.labels = end - labels..end;
-            self.left = reader.length()?;
-        }
-        let own = reader.label_list()?;
-        self.left -= 1;
-        self.at = self.text.len() - reader.0.len();
-        Some(RawEntry { group: &self.text[self.labels.clone()], own })
     }
 }
 
@@ -320,7 +215,7 @@ impl BlockWriter {
     /// Adds a group. `offset` is its number, less that of the block, and above those of the groups before.
     pub fn push(&mut self, group: RawGroup<'_>, offset: u32) {
         push_length(&mut self.text, (offset - self.next) as usize);
-        self.text.extend_from_slice(group.bytes);
+        self.text.extend_from_slice(group.bytes());
         self.next = offset + 1;
         self.note(group, offset);
     }
@@ -352,109 +247,15 @@ impl BlockWriter {
 
     fn note(&mut self, group: RawGroup<'_>, offset: u32) {
         let first = u32::try_from(self.entries.len()).expect("a block holds far fewer than 2^32 entries");
-        let shared = xxh3_64(group.labels);
-        self.entries.extend(group.entries().map(|entry| entry.fingerprint(shared)));
-        let id = GroupId::of(group.source, group.key);
+        self.entries.extend(group.entry_hashes());
+        let id = GroupId::of(group.source(), group.key());
         self.groups.push(GroupHead { id, fingerprint: group.fingerprint(), first, offset });
-    }
-}
-
-/// Appends a group in the form that blocks hold.
-pub fn encode(group: &TargetGroup, text: &mut Vec<u8>) {
-    push_str(text, &group.source);
-    push_str(text, &group.key);
-    push_labels(text, group.labels.iter());
-    push_length(text, group.targets.len());
-    for target in &group.targets {
-        push_labels(text, target.iter());
-    }
-}
-
-fn push_length(text: &mut Vec<u8>, mut length: usize) {
-    while length >= 0x80 {
-        text.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    text.push(length as u8);
-}
-
-fn push_str(text: &mut Vec<u8>, value: &str) {
-    push_length(text, value.len());
-    text.extend_from_slice(value.as_bytes());
-}
-
-/// A list of labels is its length in bytes, then names and values in turn.
-fn push_labels<'a>(text: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
-    let length_size = |length: usize| (usize::BITS - (length | 1).leading_zeros()).div_ceil(7) as usize;
-    let size = labels
-        .clone()
-        .map(|(name, value)| length_size(name.len()) + name.len() + length_size(value.len()) + value.len());
-    push_length(text, size.sum());
-    for (name, value) in labels {
-        push_str(text, name);
-        push_str(text, value);
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// A group inside a block, and how many numbers were left out before it.
-    fn numbered(&mut self) -> Option<(usize, RawGroup<'a>)> {
-        Some((self.length()?, self.group()?))
-    }
-
-    fn group(&mut self) -> Option<RawGroup<'a>> {
-        let start = self.0;
-        let source = self.str()?;
-        let key = self.str()?;
-        let labels = self.label_list()?;
-        let count = self.length()?;
-        let targets = self.0;
-        for _ in 0..count {
-            self.label_list()?;
-        }
-        let used = |rest: &[u8], whole: &'a [u8]| &whole[..whole.len() - rest.len()];
-        Some(RawGroup { bytes: used(self.0, start), source, key, labels, targets: used(self.0, targets), count })
-    }
-
-    fn labels(mut self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        std::iter::from_fn(move || if self.0.is_empty() { None } else { Some((self.str()?, self.str()?)) })
-    }
-
-    fn label_list(&mut self) -> Option<&'a [u8]> {
-        let length = self.length()?;
-        self.take(length)
-    }
-
-    fn str(&mut self) -> Option<&'a str> {
-        let length = self.length()?;
-        std::str::from_utf8(self.take(length)?).ok()
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn length(&mut self) -> Option<usize> {
-        let mut length = 0usize;
-        for shift in (0..usize::BITS).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            length |= usize::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                return Some(length);
-            }
-        }
-        None
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rosterd_model::{Labels, Names};
+    use rosterd_model::{Builder, Labels, Names, TargetGroup};
 
     use super::*;
 

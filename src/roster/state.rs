@@ -1,6 +1,7 @@
 //! The roster's state and what can happen to it: other jobs, with what is stored of their providers; an update; time that
 //! passes. No I/O, no clock that it was not handed, no tasks.
 
+mod former;
 mod job;
 mod provider;
 mod turns;
@@ -22,9 +23,10 @@ use super::pages::Pages;
 use super::step::{JobStep, LimitStep, Reason, SourceStep, Step};
 use super::target::{Failure, Workbench};
 use super::view::{JobView, Knowledge, NotServable, RosterView};
-use job::{Former, Job, Providers, Work};
-use provider::Provider;
+use former::{Former, held_of};
+use job::{Job, Work};
 pub(super) use provider::Stored;
+use provider::{Provider, Providers};
 pub(super) use turns::Delta;
 use turns::Turns;
 
@@ -202,7 +204,7 @@ impl State {
             job.update(&key, provider, &taken.changes, taken.held_changed, &mut work, &mut turns);
             // What it holds follows from what its own providers miss, and from what the former ones have of that.
             if (taken.presence_changed && !job.former.is_empty()) || job.former.contains_key(&key) {
-                let former = job.held_of(&job.former, &self.providers);
+                let former = held_of(&job.former, &job.spec.providers, &self.providers);
                 if former != job.former {
                     released = true;
                     job.former = former;
@@ -317,7 +319,7 @@ impl State {
             }
             replaced => (Job::new(spec), replaced),
         };
-        let former = job.held_of(&former, &self.providers);
+        let former = held_of(&former, &job.spec.providers, &self.providers);
         if !unchanged || former != job.former {
             job.former = former;
             let mut turns = Turns::new(&before, self.telling);

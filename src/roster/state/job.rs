@@ -1,27 +1,24 @@
 //! A job at work: the blocks of its providers, what became of their entries, and what it holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Labels, Names, SourceId};
 
-use super::provider::Provider;
+use super::former::Former;
+use super::provider::{Provider, Providers};
 use super::turns::{Place, PlaceId, Turns};
 use super::{TOLD, Tally};
 use crate::roster::archive::BlockChange;
 use crate::roster::block::{Block, BlockId};
-use crate::roster::head::HeldBy;
-use crate::roster::hold::{Held, Hold, HoldReason, Mark, Missing};
+use crate::roster::hold::{Held, HoldReason, Mark, Missing};
 use crate::roster::job::JobSpec;
 use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::Reason;
 use crate::roster::target::{Entry, Workbench, populate};
 use crate::roster::tree::Tree;
 use crate::roster::view::{Counts, JobView, Knowledge, Worked};
-
-/// The providers, by key.
-pub(super) type Providers = BTreeMap<ProviderKey, Provider>;
 
 /// What all relabelling shares, and notes.
 pub(super) struct Work<'a> {
@@ -41,16 +38,6 @@ pub(super) struct Job {
     pub(super) former: BTreeMap<ProviderKey, Former>,
 }
 
-/// What a job holds of a provider that a reload replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Former {
-    pub(super) hold: Hold,
-    /// The job's providers that did not come in its place: they may be down for long, and say nothing of it in any case.
-    beside: BTreeSet<ProviderKey>,
-    /// These sources alone: what came in its place has reported, but they could not be read yet.
-    only: Option<BTreeSet<SourceId>>,
-}
-
 /// A block of a job that comes, changes or goes.
 #[derive(Debug)]
 pub(super) struct Piece {
@@ -68,38 +55,6 @@ struct Old {
     place: PlaceId,
 }
 
-impl Former {
-    /// All of it, as others than these came in its place.
-    pub(super) fn all(hold: Hold, beside: impl IntoIterator<Item = ProviderKey>) -> Self {
-        Self { hold, beside: beside.into_iter().collect(), only: None }
-    }
-
-    /// The same, after another reload gave the job these providers.
-    pub(super) fn after_reload(mut self, providers: &[ProviderKey]) -> Self {
-        self.beside.retain(|key| providers.contains(key));
-        self
-    }
-
-    /// What a restart has to know of it.
-    pub(super) fn to_store(&self) -> HeldBy {
-        HeldBy { since: self.hold.since, beside: self.beside.iter().map(ProviderKey::shared).collect() }
-    }
-
-    /// Whether nothing is known of one of these that came in its place.
-    fn waits(&self, own: &[ProviderKey], providers: &Providers) -> bool {
-        let mut awaited = own.iter().filter(|key| !self.beside.contains(*key)).filter_map(|key| providers.get(key));
-        awaited.any(|provider| provider.knowledge == Knowledge::Unsynced)
-    }
-
-    /// What of a block is held.
-    fn part(&self, block: &Arc<Block>) -> Option<Arc<Block>> {
-        match &self.only {
-            None => Some(Arc::clone(block)),
-            Some(sources) => block.only(|id| sources.contains(&id.source)).map(Arc::new),
-        }
-    }
-}
-
 impl Job {
     pub(super) fn new(spec: JobSpec) -> Self {
         Self {
@@ -110,33 +65,6 @@ impl Job {
             names: Names::new(),
             former: BTreeMap::new(),
         }
-    }
-
-    /// What of the given former providers the job has to hold now: all, as long as nothing is known of one that came in its
-    /// place; otherwise the sources that those of the job could not read yet.
-    pub(super) fn held_of(
-        &self,
-        former: &BTreeMap<ProviderKey, Former>,
-        providers: &Providers,
-    ) -> BTreeMap<ProviderKey, Former> {
-        let own = || self.spec.providers.iter().filter_map(|key| Some((key, providers.get(key)?)));
-        // What has the same data has begun with it.
-        let adopted = |key: &ProviderKey| {
-            own().any(|(own, provider)| own.data() == key.data() && provider.knowledge != Knowledge::Unsynced)
-        };
-        let known = |key: &ProviderKey| {
-            providers.get(key).is_some_and(|provider| provider.knowledge != Knowledge::Unsynced) && !adopted(key)
-        };
-        let held = former.iter().filter(|(key, _)| known(key)).filter_map(|(key, former)| {
-            if former.waits(&self.spec.providers, providers) {
-                return Some((key.clone(), former.clone()));
-            }
-            let missing = own().filter(|(own, _)| own.mechanism() == key.mechanism());
-            let missing: BTreeSet<_> = missing.flat_map(|(_, provider)| provider.missing.keys().copied()).collect();
-            let only = providers.get(key)?.archive.which_of(missing);
-            (!only.is_empty()).then(|| (key.clone(), Former { only: Some(only), ..former.clone() }))
-        });
-        held.collect()
     }
 
     /// What of a provider's groups the job holds.
@@ -438,9 +366,7 @@ impl Job {
 
     /// What is missing of the job: providers that did not report, and sources that were never read and are not held.
     fn missing(&self, providers: &Providers) -> Vec<Missing> {
-        let held = |source: &SourceId| {
-            self.former.values().any(|former| former.only.as_ref().is_some_and(|only| only.contains(source)))
-        };
+        let held = |source: &SourceId| self.former.values().any(|former| former.names(source));
         let mut missing = Vec::new();
         for key in &self.spec.providers {
             let Some(provider) = providers.get(key) else { continue };

@@ -15,6 +15,9 @@ use crate::roster::head::{Head, HeldBy};
 use crate::roster::hold::{Held, Hold, HoldReason};
 use crate::roster::view::Knowledge;
 
+/// The providers, by key.
+pub(super) type Providers = BTreeMap<ProviderKey, Provider>;
+
 #[derive(Debug)]
 pub(super) struct Provider {
     pub(super) archive: Archive,

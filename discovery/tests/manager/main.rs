@@ -1,5 +1,8 @@
 //! The manager, driven by fake mechanisms: what is shared, what runs on, what is forwarded, and what ends.
 
+mod failures;
+mod stops;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -202,194 +205,6 @@ fn a_storm_is_coalesced_and_loses_nothing() {
     });
 }
 
-#[test]
-fn a_failure_keeps_the_groups_and_builds_again() {
-    leak_checked(|| async {
-        let (probe, config) = fake::mechanism("a");
-        let mut setup = Setup::new();
-        setup.apply(&[("one", &[&config])]).await;
-        probe.everything(groups(2)).await;
-        setup.next().await;
-        failed_then_rebuilt(&probe, async || probe.fail(Retry::Backoff).await).await;
-        let status = provider(&setup, 0).status;
-        assert_eq!((status.presence, status.groups), (Presence::Stale, 2));
-        assert!(status.last_error.is_some(), "the failure is told until the next success");
-        assert!(setup.updates.try_recv().is_err(), "a failure changes no group");
-        probe.wait_runs(2).await;
-        probe.everything(groups(1)).await;
-        let update = setup.next().await;
-        assert_eq!((update.whole, update.groups.len(), update.gone), (false, 0, vec![groups(2)[1].id()]));
-        setup.end().await;
-    });
-}
-
-#[test]
-fn the_error_decides_when_to_build_again() {
-    leak_checked(|| async {
-        let (probe, config) = fake::mechanism("a");
-        let mut setup = Setup::new();
-        setup.apply(&[("one", &[&config])]).await;
-        probe.wait_runs(1).await;
-        let wait = Duration::from_secs(1800);
-        probe.fail(Retry::After(wait)).await;
-        let waited = advance_until(2 * wait, || probe.builds() == 2).await;
-        assert!(waited >= wait - Duration::from_secs(1), "built again after {waited:?}");
-        setup.end().await;
-    });
-}
-
-#[test]
-fn machines_with_one_configuration_build_again_at_different_times() {
-    leak_checked(|| async {
-        let mut waits = Vec::new();
-        for machine in ["a", "b", "a"] {
-            let (probe, config) = fake::mechanism("same");
-            let mut setup = Setup::on(machine);
-            setup.apply(&[("one", &[&config])]).await;
-            probe.wait_runs(1).await;
-            probe.fail(Retry::Backoff).await;
-            waits.push(advance_until(Duration::from_secs(2), || probe.builds() == 2).await);
-            setup.end().await;
-        }
-        assert_ne!(waits[0], waits[1]);
-        assert_eq!(waits[0], waits[2], "a machine keeps to its own times");
-    });
-}
-
-#[test]
-fn a_discoverer_that_panics_or_returns_is_built_again() {
-    leak_checked(|| async {
-        for panics in [true, false] {
-            let (probe, config) = fake::mechanism("a");
-            let mut setup = Setup::new();
-            setup.apply(&[("one", &[&config])]).await;
-            let end = async || if panics { probe.panic().await } else { probe.end().await };
-            failed_then_rebuilt(&probe, end).await;
-            let code = provider(&setup, 0).status.last_error.map(|failure| failure.report.code);
-            assert_eq!(code.as_deref(), Some(if panics { "sd_panicked" } else { "sd_ended_unasked" }));
-            setup.end().await;
-        }
-    });
-}
-
-#[test]
-fn pauses_grow_although_each_run_begins_well_until_one_goes_well_for_longer() {
-    leak_checked(|| async {
-        let (probe, config) = fake::mechanism("a");
-        let mut setup = Setup::new();
-        setup.apply(&[("one", &[&config])]).await;
-        let mut pauses = Vec::new();
-        for run in 1..=10 {
-            probe.wait_runs(run).await;
-            probe.everything(groups(1)).await;
-            probe.fail(Retry::Backoff).await;
-            pauses.push(advance_until(MINUTE, || probe.builds() == run + 1).await);
-        }
-        assert!(pauses[0] <= Duration::from_secs(2) && pauses[9] >= Duration::from_secs(40), "{pauses:?}");
-        probe.wait_runs(11).await;
-        probe.everything(groups(1)).await;
-        tokio::time::sleep(2 * MINUTE).await;
-        probe.fail(Retry::Backoff).await;
-        let short = advance_until(MINUTE, || probe.builds() == 12).await;
-        assert!(short <= Duration::from_secs(2), "after two good minutes it was built again after {short:?}");
-        setup.end().await;
-    });
-}
-
-#[test]
-fn a_build_that_panics_costs_that_provider_an_attempt() {
-    leak_checked(|| async {
-        let ((bad, bad_config), (good, good_config)) = (fake::mechanism("bad"), fake::mechanism("good"));
-        bad.panic_on_build(true);
-        let mut setup = Setup::new();
-        setup.apply(&[("one", &[&bad_config, &good_config])]).await;
-        good.wait_runs(1).await;
-        advance_until(MINUTE, || bad.builds() >= 2).await;
-        let failing = setup.manager.directory().list().into_iter().find_map(|it| it.status.last_error);
-        let report = failing.expect("the panic is told").report;
-        assert_eq!(report.code, "sd_panicked");
-        assert!(report.message.contains("as it was told to"), "{report}");
-        bad.panic_on_build(false);
-        advance_until(2 * MINUTE, || bad.runs() == 1).await;
-        assert!(good.is_running());
-        setup.end().await;
-    });
-}
-
-/// A mechanism whose shared state cannot be made the first time.
-mod stubborn {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use async_trait::async_trait;
-    use rosterd_discovery::{
-        Build, Context, Discoverer, Error, Identity, MechanismConfig, MechanismShared, System, Updates,
-    };
-    use rosterd_tasks::Stopper;
-    use serde::{Deserialize, Serialize};
-
-    static TRIED: AtomicBool = AtomicBool::new(false);
-
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    pub(super) struct Config;
-
-    #[derive(Debug)]
-    pub(super) struct Shared;
-
-    impl MechanismShared for Shared {
-        fn start(owner: &Stopper, _: &System) -> Self {
-            let stop = owner.token().clone();
-            owner.spawn_expendable("stubborn", async move { stop.cancelled().await });
-            assert!(TRIED.swap(true, Ordering::Relaxed), "not the first time");
-            Self
-        }
-    }
-
-    struct Nothing;
-
-    #[async_trait]
-    impl Discoverer for Nothing {
-        async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
-            up.everything(Vec::new()).await?;
-            cx.stop.cancelled().await;
-            Ok(())
-        }
-    }
-
-    impl MechanismConfig for Config {
-        const MECHANISM: &'static str = "stubborn";
-        type Metrics = ();
-        type Shared = Shared;
-
-        fn identity(&self, _: &mut Identity) {}
-
-        fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
-            Ok(Box::new(Nothing))
-        }
-    }
-}
-
-#[test]
-fn shared_state_that_panics_while_it_is_made_costs_those_who_need_it_an_attempt() {
-    leak_checked(|| async {
-        let (probe, good) = fake::mechanism("good");
-        let mut setup = Setup::new();
-        let jobs: Jobs = [
-            (Arc::from("one"), vec![Arc::new(stubborn::Config) as Arc<dyn AnyConfig>]),
-            (Arc::from("two"), vec![Arc::new(good) as Arc<dyn AnyConfig>]),
-        ]
-        .into();
-        let plan = setup.manager.plan(&jobs);
-        setup.manager.apply(plan, Instant::now() + PATIENCE).await;
-        probe.wait_runs(1).await;
-        probe.everything(Vec::new()).await;
-        assert_eq!(setup.next().await.provider.mechanism(), "fake");
-        let failing = provider(&setup, 1).status.last_error.expect("the panic is told").report;
-        assert!(failing.code == "sd_panicked" && failing.to_string().contains("not the first time"), "{failing}");
-        assert_eq!(setup.next().await.provider.mechanism(), "stubborn", "the next attempt makes it");
-        setup.end().await;
-    });
-}
-
 /// The unread sources of an update, those that were never read in brackets.
 fn unread(update: &Update) -> Vec<String> {
     let shown = |(name, known): (&Arc<str>, bool)| if known { name.to_string() } else { format!("({name})") };
@@ -497,94 +312,54 @@ fn a_large_picture_is_taken_in_aside_and_whole() {
     });
 }
 
-#[test]
-fn what_cannot_be_built_is_tried_again() {
-    leak_checked(|| async {
-        let (probe, config) = fake::mechanism("a");
-        probe.refuse_builds(Some(Retry::Backoff));
-        let mut setup = Setup::new();
-        setup.apply(&[("one", &[&config])]).await;
-        advance_until(MINUTE, || probe.builds() >= 2).await;
-        assert_eq!(provider(&setup, 0).status.presence, Presence::Unsynced);
-        probe.refuse_builds(None);
-        advance_until(2 * MINUTE, || probe.runs() == 1).await;
-        setup.end().await;
-    });
-}
+/// A mechanism whose shared state cannot be made the first time.
+mod stubborn {
+    use std::sync::atomic::{AtomicBool, Ordering};
 
-#[test]
-fn who_ignores_the_stop_is_named_and_aborted() {
-    leak_checked(|| async {
-        let (probe, config) = fake::mechanism("a");
-        let mut setup = Setup::new();
-        setup.apply(&[("one", &[&config])]).await;
-        probe.wait_runs(1).await;
-        probe.ignore_stop();
-        let applied = setup.apply(&[]).await;
-        assert_eq!((applied.stopped, applied.stragglers.is_empty()), (1, false));
-        assert!(setup.manager.directory().list().is_empty());
-        setup.end().await;
-    });
-}
+    use async_trait::async_trait;
+    use rosterd_discovery::{
+        Build, Context, Discoverer, Error, Identity, MechanismConfig, MechanismShared, System, Updates,
+    };
+    use rosterd_tasks::Stopper;
+    use serde::{Deserialize, Serialize};
 
-#[test]
-fn a_provider_with_a_number_runs_on_when_the_one_with_the_same_data_goes() {
-    leak_checked(|| async {
-        let ((first, one), (second, two)) = (fake::mechanism("a"), fake::mechanism("a"));
-        let mut setup = Setup::new();
-        setup.apply(&[("x", &[&one]), ("y", &[&two])]).await;
-        first.wait_runs(1).await;
-        second.wait_runs(1).await;
-        for stopped in [1, 0] {
-            let applied = setup.apply(&[("y", &[&two])]).await;
-            assert_eq!((applied.started, applied.stopped), (0, stopped));
+    static TRIED: AtomicBool = AtomicBool::new(false);
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Config;
+
+    #[derive(Debug)]
+    pub(super) struct Shared;
+
+    impl MechanismShared for Shared {
+        fn start(owner: &Stopper, _: &System) -> Self {
+            let stop = owner.token().clone();
+            owner.spawn_expendable("stubborn", async move { stop.cancelled().await });
+            assert!(TRIED.swap(true, Ordering::Relaxed), "not the first time");
+            Self
         }
-        assert!(first.has_ended() && second.is_running());
-        assert_eq!(second.runs(), 1);
-        setup.end().await;
-    });
-}
+    }
 
-#[test]
-fn all_who_ignore_the_stop_are_named_within_one_deadline_and_who_listens_is_not() {
-    leak_checked(|| async {
-        let names = ["a", "b", "c", "d"];
-        // Whichever comes first.
-        for (listener, reloaded) in (0..names.len()).flat_map(|listener| [(listener, true), (listener, false)]) {
-            let (probes, configs): (Vec<_>, Vec<_>) = names.iter().map(|name| fake::mechanism(name)).unzip();
-            let configs: Vec<_> = configs.iter().collect();
-            let mut setup = Setup::new();
-            setup.apply(&[("one", &configs)]).await;
-            for (index, probe) in probes.iter().enumerate() {
-                probe.wait_runs(1).await;
-                if index != listener {
-                    probe.ignore_stop();
-                }
-            }
-            let began = Instant::now();
-            let mut stragglers = if reloaded { setup.apply(&[]).await.stragglers } else { Vec::new() };
-            stragglers.extend(setup.manager.shutdown(Instant::now() + PATIENCE).await);
-            assert!(began.elapsed() <= PATIENCE, "{:?}", began.elapsed());
-            let discoverers = stragglers.iter().filter(|name| name.starts_with("discoverer ")).count();
-            assert_eq!(discoverers, names.len() - 1, "{stragglers:?}");
+    struct Nothing;
+
+    #[async_trait]
+    impl Discoverer for Nothing {
+        async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+            up.everything(Vec::new()).await?;
+            cx.stop.cancelled().await;
+            Ok(())
         }
-    });
-}
+    }
 
-#[test]
-fn what_a_dropped_apply_was_about_to_stop_is_stopped_by_the_shutdown() {
-    leak_checked(|| async {
-        let (deaf, first) = fake::mechanism("a");
-        let (other, second) = fake::mechanism("b");
-        let mut setup = Setup::new();
-        setup.apply(&[("one", &[&first, &second])]).await;
-        deaf.wait_runs(1).await;
-        other.wait_runs(1).await;
-        deaf.ignore_stop();
-        let applied = tokio::time::timeout(PATIENCE / 2, setup.apply(&[])).await;
-        assert!(applied.is_err(), "it waits");
-        let stragglers = setup.manager.shutdown(Instant::now() + PATIENCE).await;
-        assert!(stragglers.iter().any(|name| name.starts_with("discoverer ")), "{stragglers:?}");
-        assert!(deaf.has_ended() && other.has_ended());
-    });
+    impl MechanismConfig for Config {
+        const MECHANISM: &'static str = "stubborn";
+        type Metrics = ();
+        type Shared = Shared;
+
+        fn identity(&self, _: &mut Identity) {}
+
+        fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
+            Ok(Box::new(Nothing))
+        }
+    }
 }

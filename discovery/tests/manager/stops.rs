@@ -1,0 +1,80 @@
+//! How discoverers end, and who is named that does not.
+
+use super::*;
+
+#[test]
+fn who_ignores_the_stop_is_named_and_aborted() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.wait_runs(1).await;
+        probe.ignore_stop();
+        let applied = setup.apply(&[]).await;
+        assert_eq!((applied.stopped, applied.stragglers.is_empty()), (1, false));
+        assert!(setup.manager.directory().list().is_empty());
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_provider_with_a_number_runs_on_when_the_one_with_the_same_data_goes() {
+    leak_checked(|| async {
+        let ((first, one), (second, two)) = (fake::mechanism("a"), fake::mechanism("a"));
+        let mut setup = Setup::new();
+        setup.apply(&[("x", &[&one]), ("y", &[&two])]).await;
+        first.wait_runs(1).await;
+        second.wait_runs(1).await;
+        for stopped in [1, 0] {
+            let applied = setup.apply(&[("y", &[&two])]).await;
+            assert_eq!((applied.started, applied.stopped), (0, stopped));
+        }
+        assert!(first.has_ended() && second.is_running());
+        assert_eq!(second.runs(), 1);
+        setup.end().await;
+    });
+}
+
+#[test]
+fn all_who_ignore_the_stop_are_named_within_one_deadline_and_who_listens_is_not() {
+    leak_checked(|| async {
+        let names = ["a", "b", "c", "d"];
+        // Whichever comes first.
+        for (listener, reloaded) in (0..names.len()).flat_map(|listener| [(listener, true), (listener, false)]) {
+            let (probes, configs): (Vec<_>, Vec<_>) = names.iter().map(|name| fake::mechanism(name)).unzip();
+            let configs: Vec<_> = configs.iter().collect();
+            let mut setup = Setup::new();
+            setup.apply(&[("one", &configs)]).await;
+            for (index, probe) in probes.iter().enumerate() {
+                probe.wait_runs(1).await;
+                if index != listener {
+                    probe.ignore_stop();
+                }
+            }
+            let began = Instant::now();
+            let mut stragglers = if reloaded { setup.apply(&[]).await.stragglers } else { Vec::new() };
+            stragglers.extend(setup.manager.shutdown(Instant::now() + PATIENCE).await);
+            assert!(began.elapsed() <= PATIENCE, "{:?}", began.elapsed());
+            let discoverers = stragglers.iter().filter(|name| name.starts_with("discoverer ")).count();
+            assert_eq!(discoverers, names.len() - 1, "{stragglers:?}");
+        }
+    });
+}
+
+#[test]
+fn what_a_dropped_apply_was_about_to_stop_is_stopped_by_the_shutdown() {
+    leak_checked(|| async {
+        let (deaf, first) = fake::mechanism("a");
+        let (other, second) = fake::mechanism("b");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&first, &second])]).await;
+        deaf.wait_runs(1).await;
+        other.wait_runs(1).await;
+        deaf.ignore_stop();
+        let applied = tokio::time::timeout(PATIENCE / 2, setup.apply(&[])).await;
+        assert!(applied.is_err(), "it waits");
+        let stragglers = setup.manager.shutdown(Instant::now() + PATIENCE).await;
+        assert!(stragglers.iter().any(|name| name.starts_with("discoverer ")), "{stragglers:?}");
+        assert!(deaf.has_ended() && other.has_ended());
+    });
+}

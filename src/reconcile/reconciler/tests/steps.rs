@@ -1,0 +1,81 @@
+//! Operations of several steps, through failures and restarts.
+
+use super::*;
+#[test]
+fn an_operation_goes_from_step_to_step_with_what_each_left_behind() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        it.script.answer(Some(Outcome::Next(json!({ "half": 1 }))));
+        it.script.answer(Some(Outcome::Retry(failure(Retry::Backoff))));
+        it.script.answer(Some(Outcome::Snooze(Duration::from_secs(5))));
+        it.script.answer(Some(Outcome::Next(json!("more"))));
+        let gate = it.script.gate();
+        it.want(&[("a", 1)]);
+        gate.add_permits(2);
+        it.until("the second step failed", Phase::Retrying, "a").await;
+        advance_until("that is recorded", async || pending(&it.store).await[0].progress.attempt == 1).await;
+        let Progress { step, attempt, last_error, left } = pending(&it.store).await.remove(0).progress;
+        assert_eq!((step, attempt, left), (1, 1, json!({ "half": 1 })));
+        assert_eq!(last_error.map(|error| error.code), Some("test_failed".to_owned()));
+        let status = it.statuses.get("a").and_then(|status| status.operation).expect("it is pending");
+        assert_eq!((status.action, status.step, status.attempt), (Action::Start, 1, 1));
+        gate.add_permits(10);
+        it.until_reached(&[("a", 1)]).await;
+        let half = json!({ "half": 1 });
+        let steps =
+            [(0, 0, Value::Null), (1, 0, half.clone()), (1, 1, half.clone()), (1, 1, half), (2, 0, json!("more"))];
+        assert_eq!(it.script.steps(), steps);
+        it.stop().await;
+    });
+}
+
+/// A ledger with an operation in the middle.
+async fn in_the_middle() -> Arc<Flaky> {
+    let store = Arc::<Flaky>::default();
+    let progress = Progress { step: 2, attempt: 4, last_error: Some(failure(Retry::Backoff)), left: json!("half") };
+    let writes =
+        vec![Write::PutOperation(Operation { progress, ..left(7, "a", 2) }), Write::PutWorker(state("a", 2, Some(1)))];
+    write(&store, writes).await;
+    store
+}
+
+#[test]
+fn after_a_restart_an_operation_goes_on_where_it_was() {
+    leak_checked(|| async {
+        let it = Running::start(in_the_middle().await);
+        it.want(&[("a", 2)]);
+        it.until_reached(&[("a", 2)]).await;
+        assert_eq!(it.script.runs(), [run("a", 0, Some(2))], "the steps before are not repeated");
+        assert_eq!(it.script.steps(), [(2, 4, json!("half"))]);
+        it.stop().await;
+    });
+}
+
+#[test]
+fn after_a_restart_an_operation_goes_on_although_its_publication_was_removed() {
+    leak_checked(|| async {
+        let it = Running::start(in_the_middle().await);
+        it.script.answer(Some(Outcome::Next(json!("last"))));
+        it.want(&[]);
+        it.until_reached(&[]).await;
+        assert_eq!(it.script.runs(), [run("a", 0, Some(2)), run("a", 1, Some(2)), run("a", 2, None)]);
+        assert_eq!(it.script.steps()[..2], [(2, 4, json!("half")), (3, 0, json!("last"))]);
+        it.stop().await;
+    });
+}
+
+#[test]
+fn an_operation_past_its_first_step_ends_before_a_newer_state_is_begun() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        it.script.answer(Some(Outcome::Next(json!("half"))));
+        it.script.answer(Some(Outcome::Retry(failure(Retry::Backoff))));
+        it.want(&[("a", 1)]);
+        it.until("the second step failed", Phase::Retrying, "a").await;
+        it.want(&[("a", 2)]);
+        it.until_reached(&[("a", 2)]).await;
+        let runs = [run("a", 0, Some(1)), run("a", 1, Some(1)), run("a", 2, Some(1)), run("a", 3, Some(2))];
+        assert_eq!(it.script.runs(), runs);
+        it.stop().await;
+    });
+}
