@@ -32,14 +32,15 @@ pub enum Error {
         /// All that is wrong with it.
         source: Problems,
     },
-    /// The file of a running server says nothing any more, and had users before.
-    #[error(
-        "{} says nothing any more: it goes on as before, with its users; write `basic_auth_users: {{}}` to let everybody in",
-        path.display()
-    )]
-    Blank {
+    /// The file of a running server does not say any more who may come in.
+    #[error("{} has no {key} any more, and may be half written: if everybody may come in, {how}", path.display())]
+    Opens {
         /// The file.
         path: PathBuf,
+        /// What it said before.
+        key: &'static str,
+        /// What to do if that is meant.
+        how: &'static str,
     },
     /// TLS was added to or removed from the file of a running server.
     #[error("{} turns TLS {}, which takes a restart", path.display(), if *on { "on" } else { "off" })]
@@ -71,7 +72,7 @@ impl Coded for Error {
             Self::Unreadable { .. } => "web_config_unreadable",
             Self::Malformed { .. } => "web_config_malformed",
             Self::Invalid { .. } => "web_config_invalid",
-            Self::Blank { .. } => "web_config_blank",
+            Self::Opens { .. } => "web_config_opens",
             Self::Switched { .. } => "web_config_needs_restart",
             Self::Address { .. } => "web_address_invalid",
             Self::Listen { .. } => "web_address_taken",

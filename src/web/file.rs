@@ -13,6 +13,7 @@ use rosterd_yaml::{Problems, Tree};
 use rustls::ServerConfig;
 
 use super::Error;
+use super::doors::{Door, Doors};
 use super::rate::Bucket;
 use super::section::{Section, Value, invalid};
 use super::tls::Tls;
@@ -39,8 +40,7 @@ pub struct Loaded {
     pub(super) rate: Option<Arc<Bucket>>,
     /// The files that it names.
     pub(super) files: Vec<PathBuf>,
-    /// Whether there is nothing in it, as in a file that is being written.
-    pub(super) is_blank: bool,
+    pub(super) doors: Doors,
 }
 
 impl Loaded {
@@ -81,18 +81,20 @@ fn load_by(path: &Path, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<L
 fn parse(document: Value<'_>, base: &Path) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut root = Section::new("", Some(document), &mut problems);
-    let is_blank = root.is_empty();
     let tls = Tls::read(root.value("tls_server_config"), base, &mut problems);
     let (http2, headers) = http_server(root.value("http_server_config"), &mut problems);
-    let users = basic_auth_users(root.value("basic_auth_users"), &mut problems);
+    let written = root.value("basic_auth_users");
+    let users = basic_auth_users(written, &mut problems);
     let rate = rate_limit(root.value("rate_limit"), &mut problems);
     root.end(&mut problems);
     let files = tls.files();
+    let (certificates, names) = tls.doors();
+    let doors = Doors { users: Door::of(written.is_some(), !users.is_empty()), certificates, names };
     let tls = tls.server_config(http2, &mut problems).map(Arc::new);
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Loaded { tls, http2, headers, users, rate: rate.map(Arc::new), files, is_blank })
+    Ok(Loaded { tls, http2, headers, users, rate: rate.map(Arc::new), files, doors })
 }
 
 fn http_server(value: Option<Value<'_>>, problems: &mut Vec<Problem>) -> (bool, HeaderMap) {

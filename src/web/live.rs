@@ -10,6 +10,7 @@ use tracing::{error, info};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::Error;
+use super::doors::Opened;
 use super::file::{Loaded, load};
 
 /// A web configuration file that is followed.
@@ -85,9 +86,8 @@ impl Live {
 
     fn read(&self, before: &Loaded) -> Result<Loaded, Error> {
         let mut loaded = load(&self.path)?;
-        // Most likely somebody is writing it: for a moment nobody would have to say who he is.
-        if loaded.is_blank && !before.users.is_empty() {
-            return Err(Error::Blank { path: self.path.clone() });
+        if let Some(Opened { key, how }) = before.doors.opened_by(&loaded.doors) {
+            return Err(Error::Opens { path: self.path.clone(), key, how });
         }
         if loaded.has_tls() != before.has_tls() {
             return Err(Error::Switched { path: self.path.clone(), on: loaded.has_tls() });
@@ -143,6 +143,7 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
+    use super::super::doors::Doors;
     use super::*;
 
     #[test]
@@ -169,24 +170,66 @@ mod tests {
         assert!(Arc::ptr_eq(second.rate.as_ref().unwrap(), third.rate.as_ref().unwrap()), "the count goes on");
     }
 
-    #[test]
-    fn once_there_were_users_a_file_that_says_nothing_lets_nobody_in() {
+    /// A running server's view of a file, and the folder in which a certificate and its key are.
+    fn opened(text: &str) -> (tempfile::TempDir, Live) {
         let folder = tempfile::tempdir().unwrap();
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("cert.pem"), pair.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
         let path = folder.path().join("web.yml");
-        let users = format!("basic_auth_users: {{alice: {}}}", bcrypt::hash("s3cret", 4).unwrap());
-        std::fs::write(&path, &users).unwrap();
+        std::fs::write(&path, text).unwrap();
         let live = Live::open(&path).unwrap();
-        let first = live.current();
-        for blank in ["", "\n \n", "# later\n", "---\n", "{}", "null"] {
-            std::fs::write(&path, blank).unwrap();
-            assert!(Arc::ptr_eq(&first, &live.current()), "{blank:?}");
+        (folder, live)
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_anywhere_never_lets_anybody_in() {
+        let hash = bcrypt::hash("s3cret", 4).unwrap();
+        let text = format!(
+            "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n  client_ca_file: cert.pem\n  \
+             client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [me]\n\
+             http_server_config: {{http2: false}}\nrate_limit: {{interval: 1s, burst: 9}}\n\
+             basic_auth_users:\n  alice: {hash}\n  bob: {hash}\n"
+        );
+        let (_folder, live) = opened(&text);
+        for length in 0..text.len() {
+            std::fs::write(&live.path, &text[..length]).unwrap();
+            let current = live.current();
+            assert!(!current.users.is_empty() && current.doors == Doors::GUARDED, "{:?}", &text[..length]);
         }
-        std::fs::write(&path, users.replace("alice", "bob")).unwrap();
+    }
+
+    #[test]
+    fn who_means_to_let_everybody_in_says_so() {
+        let hash = bcrypt::hash("s3cret", 4).unwrap();
+        let users = format!("basic_auth_users: {{alice: {hash}}}");
+        let (_folder, live) = opened(&users);
+        let first = live.current();
+        for open in ["", "\n \n", "# later\n", "---\n", "{}", "null", "basic_auth_users:", "http_server_config: {}"] {
+            std::fs::write(&live.path, open).unwrap();
+            for _ in 0..3 {
+                assert!(Arc::ptr_eq(&first, &live.current()), "{open:?}");
+            }
+        }
+        std::fs::write(&live.path, users.replace("alice", "bob")).unwrap();
         assert!(!Arc::ptr_eq(&first, &live.current()) && !live.current().users.is_empty());
         for open in ["basic_auth_users: {}", ""] {
-            std::fs::write(&path, open).unwrap();
+            std::fs::write(&live.path, open).unwrap();
             assert!(live.current().users.is_empty(), "{open:?}");
         }
+    }
+
+    #[test]
+    fn certificates_of_clients_are_asked_for_until_the_file_says_otherwise() {
+        let tls = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: ";
+        let (_folder, live) = opened(&format!("{tls} RequireAnyClientCert, client_allowed_sans: [me]}}"));
+        let first = live.current();
+        for open in ["RequireAnyClientCert}", "'', client_allowed_sans: [me]}", "NoClientCert}"] {
+            std::fs::write(&live.path, format!("{tls} {open}")).unwrap();
+            assert!(Arc::ptr_eq(&first, &live.current()), "{open}");
+        }
+        std::fs::write(&live.path, format!("{tls} NoClientCert, client_allowed_sans: [me]}}")).unwrap();
+        assert!(!Arc::ptr_eq(&first, &live.current()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod catch;
 mod client;
 mod clients;
 mod connection;
+mod doors;
 mod error;
 mod file;
 mod guard;

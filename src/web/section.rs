@@ -56,11 +56,6 @@ impl<'a> Section<'a> {
         Self { path: path.to_owned(), entries, known: Vec::new() }
     }
 
-    /// Whether nothing is left in it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The path of a key of this section.
     pub(super) fn at(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }

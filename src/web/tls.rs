@@ -11,6 +11,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{CipherSuite, NamedGroup, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::clients::{self, Policy};
+use super::doors::Door;
 use super::section::{Section, Value, invalid};
 
 const PATH: &str = "tls_server_config";
@@ -46,6 +47,7 @@ pub(super) struct Tls {
     certificate: Option<Pem>,
     key: Option<Pem>,
     client_ca: Option<Pem>,
+    client_auth: Door,
     policy: Policy,
     allowed_sans: Option<Vec<String>>,
     versions: Vec<&'static SupportedProtocolVersion>,
@@ -71,6 +73,7 @@ impl Tls {
         let prefer_server_order = section.boolean("prefer_server_cipher_suites", true, problems);
         section.end(problems);
 
+        let written = client_auth.is_some();
         let enabled = certificate.is_some() || key.is_some() || client_ca.is_some() || client_auth.is_some();
         let policy = client_auth.map_or(Ok(Policy::None), |name| name.parse()).unwrap_or_else(|unknown| {
             problems.push(invalid(&at("client_auth_type"), unknown));
@@ -90,7 +93,25 @@ impl Tls {
             let message = "clients are to be verified: name the authority that signs their certificates";
             problems.push(invalid(&at("client_ca_file"), message));
         }
-        Self { enabled, certificate, key, client_ca, policy, allowed_sans, versions, provider, prefer_server_order }
+        let client_auth = Door::of(written, policy != Policy::None);
+        Self {
+            enabled,
+            certificate,
+            key,
+            client_ca,
+            client_auth,
+            policy,
+            allowed_sans,
+            versions,
+            provider,
+            prefer_server_order,
+        }
+    }
+
+    /// Whether clients need a certificate, and one with certain names.
+    pub(super) fn doors(&self) -> (Door, Door) {
+        let named = self.allowed_sans.is_some();
+        (self.client_auth, Door::of(named, named))
     }
 
     /// The files that were named.
