@@ -26,6 +26,7 @@ mod tests;
 mod tls; // certificates, versions
 mod tls_words; // what went wrong with a secure connection
 mod transport; // connections, made anew when certificates change
+mod unpack; // gzip
 mod url; // what is a URL, and why a text is none
 
 pub use config::{

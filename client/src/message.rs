@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::ClientError;
 use crate::secrets::{Secrets, shown};
+use crate::unpack::Unpacker;
 
 /// A request. Headers of the configuration are added to these, credentials unless `Authorization` is among them.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ impl Request {
 #[derive(Debug)]
 pub struct Response {
     pub(crate) inner: reqwest::Response,
+    /// What unpacks the body, if it is packed.
+    pub(crate) unpacker: Option<Unpacker>,
     pub(crate) url: Url,
     pub(crate) time: Time,
     pub(crate) secrets: Secrets,
@@ -117,16 +120,34 @@ impl Response {
     /// The next part of the body, unpacked; `None` at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         let url = self.url.clone();
-        let chunk = async { self.inner.chunk().await.map_err(|error| ClientError::of_reqwest(&url, error)) };
-        self.time.limit(&url, chunk).await
+        let time = self.time;
+        time.limit(&url, self.next_part(&url)).await
+    }
+
+    async fn next_part(&mut self, url: &Url) -> Result<Option<Bytes>, ClientError> {
+        let damaged = |error: std::io::Error| ClientError::Broken { url: shown(url), source: error.into() };
+        loop {
+            if let Some(part) = self.unpacker.as_mut().map_or(Ok(None), Unpacker::next).map_err(damaged)? {
+                return Ok(Some(part));
+            }
+            let part = self.inner.chunk().await.map_err(|error| ClientError::of_reqwest(url, error))?;
+            match (part, &mut self.unpacker) {
+                (Some(packed), Some(unpacker)) => unpacker.push(packed),
+                (None, Some(unpacker)) => return unpacker.end().map_err(damaged),
+                (part, None) => return Ok(part),
+            }
+        }
+    }
+
+    /// How long the body says that it is. What is packed says nothing of that.
+    fn announced(&self) -> u64 {
+        self.inner.content_length().filter(|_| self.unpacker.is_none()).unwrap_or_default()
     }
 
     /// The next part of a body of which `read` bytes were read, unless it turns out to be larger than `limit`, if there is one.
     pub async fn chunk_within(&mut self, read: &mut u64, limit: Option<u64>) -> Result<Option<Bytes>, ClientError> {
         let limit = limit.unwrap_or(u64::MAX);
-        // Announced is only a body that is not packed.
-        let announced = self.inner.content_length().unwrap_or_default();
-        if announced > limit {
+        if self.announced() > limit {
             return Err(ClientError::TooLarge { url: self.shown_url(), limit });
         }
         let chunk = self.chunk().await?;
@@ -139,7 +160,7 @@ impl Response {
 
     /// Appends the body, unpacked, to `buffer`. Stops as soon as it turns out to be larger than `limit`, if there is one.
     pub async fn read_into(&mut self, buffer: &mut Vec<u8>, limit: Option<u64>) -> Result<(), ClientError> {
-        let (announced, mut read) = (self.inner.content_length().unwrap_or_default(), 0);
+        let (announced, mut read) = (self.announced(), 0);
         // The other side does not decide how much memory is taken before it has sent anything.
         buffer.reserve(announced.min(1 << 20) as usize);
         while let Some(chunk) = self.chunk_within(&mut read, limit).await? {

@@ -15,7 +15,11 @@ use crate::redirect;
 use crate::secrets::{Secrets, shown};
 use crate::tls::Tls;
 use crate::transport::Transport;
+use crate::unpack::Unpacker;
 use crate::{ClientError, HttpClientConfig, Request, Response, System, without_user};
+
+/// How a body may be packed.
+const GZIP: &str = "gzip";
 
 /// What is not for the user to configure here.
 #[derive(Debug, Clone)]
@@ -59,6 +63,7 @@ pub(crate) struct Shared {
     user_agent: HeaderValue,
     pub(crate) follow_redirects: bool,
     timeout: Duration,
+    gzip: bool,
     name: String,
 }
 
@@ -95,6 +100,7 @@ impl Client {
             user_agent,
             follow_redirects: config.follow_redirects,
             timeout: options.timeout,
+            gzip: options.gzip,
             name: options.name,
         })))
     }
@@ -152,7 +158,9 @@ impl Shared {
         if let Some(token) = token.filter(|_| inner.status() == StatusCode::UNAUTHORIZED) {
             self.credentials.refused(&token).await;
         }
-        Ok(Response { inner, url: request.url.clone(), time, secrets, redirected: false })
+        let packed = inner.headers().get(header::CONTENT_ENCODING).map_or(&b""[..], HeaderValue::as_bytes);
+        let unpacker = (self.gzip && packed.eq_ignore_ascii_case(GZIP.as_bytes())).then(Unpacker::default);
+        Ok(Response { inner, unpacker, url: request.url.clone(), time, secrets, redirected: false })
     }
 
     /// Adds what the configuration says to the headers of a request. Returns the token that is among them.
@@ -181,6 +189,9 @@ impl Shared {
         let mut headers = request.headers.clone();
         if let Some(value) = of_url(&request.url) {
             headers.entry(header::AUTHORIZATION).or_insert(value);
+        }
+        if self.gzip {
+            headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static(GZIP));
         }
         let token = self.complete(&mut headers, same_host, time).await?;
         let mut prepared = reqwest::Request::new(request.method.clone(), without_user(&request.url));

@@ -26,7 +26,6 @@ pub(crate) struct Transport {
     proxies: Arc<Proxies>,
     http2: bool,
     name: String,
-    gzip: bool,
     by_turns: bool,
     pub(crate) names: Names,
     /// For URLs without TLS, so that these cost no certificates.
@@ -38,10 +37,10 @@ impl Transport {
     /// Certificates are read with the first request that needs them.
     pub(crate) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Result<Self, ClientError> {
         let proxies = Arc::new(proxies);
-        let (name, gzip, by_turns) = (options.name.clone(), options.gzip, options.by_turns);
+        let (name, by_turns) = (options.name.clone(), options.by_turns);
         let names = options.system.names();
-        let plain = build(tls.build_unused()?, &proxies, http2, gzip, by_turns, &names)?;
-        Ok(Self { tls, proxies, http2, name, gzip, by_turns, names, plain, secure: Mutex::new(None) })
+        let plain = build(tls.build_unused()?, &proxies, http2, by_turns, &names)?;
+        Ok(Self { tls, proxies, http2, name, by_turns, names, plain, secure: Mutex::new(None) })
     }
 
     /// Fails when configured certificates cannot be used.
@@ -66,7 +65,7 @@ impl Transport {
             return Ok(client.clone());
         }
         let tls = self.tls.build(&material)?;
-        let client = build(tls, &self.proxies, self.http2, self.gzip, self.by_turns, &self.names)?;
+        let client = build(tls, &self.proxies, self.http2, self.by_turns, &self.names)?;
         if secure.replace((material, client.clone())).is_some() {
             info!(client = self.name, "certificates changed, connecting anew");
         }
@@ -78,7 +77,6 @@ fn build(
     tls: rustls::ClientConfig,
     proxies: &Arc<Proxies>,
     http2: bool,
-    gzip: bool,
     by_turns: bool,
     names: &Names,
 ) -> Result<reqwest::Client, ClientError> {
@@ -88,7 +86,6 @@ fn build(
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_proxy()
-        .gzip(gzip)
         .pool_idle_timeout(IDLE)
         // Heads as Go takes them, as far as this library can be told; see `head`.
         .http1_max_headers(MOST_HEADERS)

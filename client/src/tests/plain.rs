@@ -150,6 +150,26 @@ fn a_body_counts_as_large_as_it_is_unpacked() {
 }
 
 #[test]
+fn a_packed_body_may_have_several_members() {
+    leak_checked_live(async || {
+        let member = |text: &str| {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+            gzip.write_all(text.as_bytes()).expect("packed");
+            gzip.finish().expect("packed")
+        };
+        let packed = |body: Vec<u8>| Step::get("/").reply_header("content-encoding", "GZip").body(body);
+        let whole = [member("one, "), member(""), member("two")].concat();
+        let torn = whole[..whole.len() - 1].to_vec();
+        let server = ScriptedServer::start([packed(whole), packed(torn), packed(Vec::new())]).await;
+        let client = client("{}");
+        assert_eq!(body(&client, &server.url("/")).await.expect("a reply"), "one, two");
+        assert_eq!(body(&client, &server.url("/")).await.expect_err("it is torn").code(), "http_broken");
+        assert_eq!(body(&client, &server.url("/")).await.expect("a reply"), "");
+        server.finish().await;
+    });
+}
+
+#[test]
 fn the_time_covers_the_head_and_the_body() {
     leak_checked_live(async || {
         let server = ScriptedServer::start([Step::get("/user").stall()]).await;
