@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use rosterd_model::{HIDDEN, Problem, Secret};
 use rosterd_tasks::files::{self, resolve};
 use serde::{Deserialize, Serialize, Serializer};
-use url::Url;
 
 use crate::embed::unset;
-use crate::error::shown_text;
-use crate::secrets::{hidden_query, proves};
-use crate::url::{UrlError, parse_url};
+use crate::safe_url::SafeUrl;
+use crate::secrets::proves;
 
 /// The code of a file that is named and cannot be read.
 const UNREADABLE: &str = "cfg_unreadable";
@@ -369,61 +367,6 @@ pub struct Header {
     pub files: Vec<PathBuf>,
 }
 
-/// A URL as it was written. Its password and secret parameters are not shown.
-#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(transparent)]
-pub struct SafeUrl(String);
-
-impl SafeUrl {
-    /// Keeps a text that should be a URL.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
-    }
-
-    /// The URL with its password, if anything is written at all.
-    pub fn parse(&self) -> Option<Result<Url, UrlError>> {
-        (!self.0.is_empty()).then(|| parse_url(&self.0))
-    }
-
-    /// The URL as it is spelt, without user and password, with secret parameters hidden.
-    pub fn without_user(&self) -> String {
-        if Url::parse(&self.0).is_ok() { shown_text(&self.0) } else { self.to_string() }
-    }
-}
-
-impl fmt::Display for SafeUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Url::parse(&self.0) {
-            Ok(mut url) if url.password().is_some() || hidden_query(&url).is_some() => {
-                if let Some(query) = hidden_query(&url) {
-                    url.set_query(Some(&query));
-                }
-                if url.password().is_some() {
-                    // Only a URL that has no host refuses a password, and such a URL has none.
-                    url.set_password(Some("xxxxx")).ok();
-                }
-                f.write_str(url.as_str())
-            }
-            // What is not `scheme://host` cannot be searched for a password.
-            Ok(url) if url.has_host() || !self.0.contains('@') => f.write_str(&self.0),
-            Err(_) if !self.0.contains('@') => f.write_str(&self.0),
-            _ => f.write_str("<secret>"),
-        }
-    }
-}
-
-impl fmt::Debug for SafeUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for SafeUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// The proxy settings, wherever they were written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProxySettings<'a> {
@@ -436,21 +379,6 @@ pub(crate) struct ProxySettings<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_password_of_a_proxy_is_not_shown() {
-        for (url, shown) in [
-            ("http://user:hunter2@proxy:3128", "http://user:xxxxx@proxy:3128/"),
-            ("http://proxy:3128", "http://proxy:3128"),
-            ("http://u:hunter2@h/x?token=abc", "http://u:xxxxx@h/x?token=xxxxx"),
-            ("http://h?x=1&token=abc", "http://h/?x=1&token=xxxxx"),
-            ("user:hunter2@proxy", "<secret>"),
-            ("", ""),
-        ] {
-            assert_eq!(SafeUrl::new(url).to_string(), shown);
-            assert_eq!(format!("{:?}", SafeUrl::new(url)), shown);
-        }
-    }
 
     #[test]
     fn all_paths_are_made_absolute() {

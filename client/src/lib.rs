@@ -17,6 +17,7 @@ mod names; // hosts and their addresses
 mod oauth2; // tokens: fetched once, kept until they expire or are refused
 mod proxy; // which proxy a URL is reached by; pure
 mod redirect; // where a reply points to, and what may be sent there; pure
+mod safe_url; // a URL that is shown without its secrets
 mod secrets; // what is hidden wherever it comes back
 mod send; // the client
 mod source; // strings that stand in the configuration or in a file that may change
@@ -29,9 +30,7 @@ mod transport; // connections, made anew when certificates change
 mod unpack; // gzip
 mod url; // what is a URL, and why a text is none
 
-pub use config::{
-    Authorization, BasicAuth, EndpointParams, Header, HttpClientConfig, OAuth2, SafeUrl, TlsConfig, TlsVersion,
-};
+pub use config::{Authorization, BasicAuth, EndpointParams, Header, HttpClientConfig, OAuth2, TlsConfig, TlsVersion};
 #[doc(hidden)]
 pub use embed::unset;
 pub use error::{ClientError, without_user};
@@ -39,6 +38,7 @@ pub use fetch::{Connection, Fetch, Fetched};
 pub use identity::Identity;
 pub use message::{Request, Response};
 pub use rosterd_model::Secret;
+pub use safe_url::SafeUrl;
 pub use secrets::{Discreet, Secrets, proves, shown};
 pub use send::{Client, Options};
 pub use system::{Environment, System};

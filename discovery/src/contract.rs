@@ -212,7 +212,8 @@ impl Updates {
         self.say(Word::Unchanged).await
     }
 
-    pub(crate) async fn say(&self, word: Word) -> Result<(), Stopped> {
+    /// Says a word that is already put together.
+    pub async fn say(&self, word: Word) -> Result<(), Stopped> {
         let outcome = Outcome::of(&word);
         tokio::select! {
             biased;

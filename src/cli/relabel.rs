@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Error;
 use super::exit::Failure;
+use crate::publish::encode::object;
 
 /// How much output is gathered before it is written, while there is more input to read.
 const CHUNK: usize = 64 * 1024;
@@ -129,26 +130,13 @@ impl Worker {
             write_json(output, &Explained { input: &input, steps: &steps, result });
         } else if self.rules.apply(&mut self.labels, &mut self.scratch) {
             self.labels.sort();
-            write_labels(output, self.labels.iter());
+            object(self.labels.iter(), output);
         } else {
             output.extend_from_slice(b"null");
         }
         output.push(b'\n');
         Ok(())
     }
-}
-
-fn write_labels<'a>(output: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
-    output.push(b'{');
-    for (index, (name, value)) in labels.enumerate() {
-        if index > 0 {
-            output.push(b',');
-        }
-        write_json(output, name);
-        output.push(b':');
-        write_json(output, value);
-    }
-    output.push(b'}');
 }
 
 fn write_json(output: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {

@@ -1,7 +1,6 @@
 //! What a client's certificate has to be like: the five policies of Go's TLS, and a list of names of which one must be
 //! in the certificate.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -147,16 +146,9 @@ fn names(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
 fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => ip(bytes).map(|ip| ip.to_canonical().to_string()),
+        GeneralName::IPAddress(bytes) => certificates::address(bytes).map(|ip| ip.to_canonical().to_string()),
         _ => None,
     }
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
-        return Some(Ipv4Addr::from(v4).into());
-    }
-    <[u8; 16]>::try_from(bytes).ok().map(|v6| Ipv6Addr::from(v6).into())
 }
 
 #[cfg(test)]

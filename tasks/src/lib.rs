@@ -11,4 +11,4 @@ pub mod watch;
 pub use blocking::{blocking, by_size};
 pub use schedule::{Machine, Schedule};
 pub use stopper::{Stopper, Task, TaskName, portion};
-pub use supervision::{Fatal, Guard, Panicked, Supervision};
+pub use supervision::{Fatal, Guard, Panicked, Supervision, panic_text};

@@ -98,13 +98,14 @@ impl Guard {
 
     fn caught(&self, name: &dyn Display, panic: &(dyn Any + Send)) -> Panicked {
         self.panics.inc();
-        let panicked = Panicked(text(panic));
+        let panicked = Panicked(panic_text(panic));
         error!(task = self.task, name = %name, error = %panicked, "task panicked");
         panicked
     }
 }
 
-fn text(panic: &(dyn Any + Send)) -> String {
+/// The words of a panic.
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

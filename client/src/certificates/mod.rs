@@ -17,6 +17,7 @@ mod untrusted; // why not
 
 pub use chain::{Purpose, verify};
 pub use key::Signatures;
+pub use name::address;
 pub use own::{Unusable, identity, private_key};
 pub use pool::Pool;
 pub use read::all_of_pem;

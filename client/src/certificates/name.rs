@@ -66,7 +66,8 @@ fn text(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
+/// The address that a certificate names, if the bytes are one.
+pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(Ipv4Addr::from(v4).into());
     }

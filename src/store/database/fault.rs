@@ -1,10 +1,10 @@
 //! What went wrong inside the database, before it is known for which file.
 
-use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use rosterd_tasks::panic_text;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -80,12 +80,7 @@ pub(super) fn io_error(path: impl Into<std::path::PathBuf>, source: io::Error) -
 
 /// Runs a use of the database. A panic in it is a fault: a damaged file must not take the process down.
 pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Fault::Panicked(text_of(&*panic))))
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Fault::Panicked(panic_text(&*panic))))
 }
 
 /// A record as it is stored.

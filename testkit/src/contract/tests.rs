@@ -162,7 +162,7 @@ impl Discoverer for Dishonest {
                     all.extend(groups.iter().map(|group| group.source.clone()));
                     // Whoever ignores being stopped does so here too.
                     match self.word(groups, unread, first, failed) {
-                        Some(word) => say(&up, word).await.ok(),
+                        Some(word) => up.say(word).await.ok(),
                         None => None,
                     };
                     first = false;
@@ -207,18 +207,6 @@ impl Dishonest {
             _ => Word::EverythingBut(groups, unread),
         })
     }
-}
-
-async fn say(up: &Updates, word: Word) -> Result<(), Error> {
-    match word {
-        Word::Everything(groups) => up.everything(groups).await?,
-        Word::EverythingBut(groups, unread) => up.everything_but(groups, unread).await?,
-        Word::Found(groups, unread) => up.found(groups, unread).await?,
-        Word::Changed(groups) => up.changed(groups).await?,
-        Word::Unread(unread) => up.unread(unread).await?,
-        Word::Unchanged => up.unchanged().await?,
-    }
-    Ok(())
 }
 
 #[derive(Debug, Default)]

@@ -75,14 +75,7 @@ impl Discoverer for Fake {
             // An order whose giver lost patience is carried out all the same.
             match order {
                 Order::Say(word, done) => {
-                    match word {
-                        Word::Everything(groups) => up.everything(groups).await?,
-                        Word::EverythingBut(groups, unread) => up.everything_but(groups, unread).await?,
-                        Word::Found(groups, unread) => up.found(groups, unread).await?,
-                        Word::Changed(groups) => up.changed(groups).await?,
-                        Word::Unread(unread) => up.unread(unread).await?,
-                        Word::Unchanged => up.unchanged().await?,
-                    }
+                    up.say(word).await?;
                     done.send(()).ok();
                 }
                 Order::Report(error, done) => {

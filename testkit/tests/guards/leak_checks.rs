@@ -4,15 +4,15 @@
 //! `leak_checked` or `leak_checked_live` inside. What cannot follow the rule says why, in a comment on the line above:
 //! `// not leak checked: <reason>`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use super::{broken, excuses};
 
 const MARKER: &str = "// not leak checked: ";
 /// Forbidden everywhere; put together so that this file passes its own test.
 const ATTRIBUTE: &str = concat!("#[tokio", "::test");
 /// Forbidden in test code.
 const RUNTIMES: [&str; 3] = [concat!(".block", "_on("), concat!("Runtime", "::new("), concat!("runtime::", "Builder")];
-const SKIPPED: [&str; 3] = ["target", "benches", "fuzz"];
 
 /// The lines of a file that break the rule.
 fn violations(is_test_file: bool, text: &str) -> Vec<usize> {
@@ -28,7 +28,7 @@ fn violations(is_test_file: bool, text: &str) -> Vec<usize> {
         if is_code && bare && !excused {
             lines.push(index + 1);
         }
-        excused = line.strip_prefix(MARKER).is_some_and(|reason| !reason.trim().is_empty());
+        excused = excuses(line, MARKER);
     }
     lines
 }
@@ -38,30 +38,9 @@ fn is_test_file(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the sources can be read") {
-        let path = entry.expect("the sources can be read").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&&*name) {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 #[test]
 fn every_async_test_is_leak_checked() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut files = Vec::new();
-    sources(workspace, &mut files);
-    assert!(files.iter().any(|file| file.ends_with("tasks/src/stopper.rs")), "the sources are not where they were");
-    let mut found = Vec::new();
-    for file in files {
-        let name = file.strip_prefix(workspace).unwrap();
-        let text = fs::read_to_string(&file).unwrap();
-        found.extend(violations(is_test_file(name), &text).iter().map(|line| format!("{}:{line}", name.display())));
-    }
+    let found = broken(&[], "tasks/src/stopper.rs", |name, text| violations(is_test_file(name), text));
     assert!(
         found.is_empty(),
         "these async tests are not leak checked:\n  {}\nmake each a #[test] with rosterd_testkit::leak_checked(|| async {{ ... }}) \

@@ -4,8 +4,9 @@
 //! kept under a name: whoever does not wait for it spawns by another rule. What cannot follow says why, in a comment on the line
 //! above: `// supervised: <reason>`. The lints of clippy.toml forbid the bare spawns in all code.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use super::{broken, excuses};
 
 const MARKER: &str = "// supervised: ";
 /// Put together so that this file may be looked at, too.
@@ -20,7 +21,7 @@ const BARE: [&str; 7] = [
 ];
 const SPAWN: &str = concat!(".spawn", "(");
 /// Test code, and what owns the spawns.
-const SKIPPED: [&str; 6] = ["target", "benches", "fuzz", "tests", "testkit", "tasks"];
+const SKIPPED: [&str; 3] = ["tests", "testkit", "tasks"];
 
 /// The lines of a file that break the rule. Test code stands at its end.
 fn violations(text: &str) -> Vec<usize> {
@@ -33,7 +34,7 @@ fn violations(text: &str) -> Vec<usize> {
         if is_code && !excused && (bare || (line.contains(SPAWN) && !is_kept(line))) {
             lines.push(index + 1);
         }
-        excused = line.strip_prefix(MARKER).is_some_and(|reason| !reason.trim().is_empty());
+        excused = excuses(line, MARKER);
     }
     lines
 }
@@ -44,30 +45,16 @@ fn is_kept(line: &str) -> bool {
     name.is_some_and(|name| name.starts_with(|first: char| first.is_ascii_lowercase()))
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the sources can be read") {
-        let path = entry.expect("the sources can be read").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&&*name) {
-            sources(&path, found);
-        } else if name.ends_with(".rs") && name != "tests.rs" && !name.ends_with("_tests.rs") && name != "crash.rs" {
-            found.push(path);
-        }
-    }
+/// Whether all of a file is test code.
+fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name == "tests.rs" || name.ends_with("_tests.rs") || name == "crash.rs"
 }
 
 #[test]
 fn every_spawn_is_supervised() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut files = Vec::new();
-    sources(workspace, &mut files);
-    assert!(files.iter().any(|file| file.ends_with("src/web/server.rs")), "the sources are not where they were");
-    let mut found = Vec::new();
-    for file in files {
-        let name = file.strip_prefix(workspace).unwrap();
-        let text = fs::read_to_string(&file).unwrap();
-        found.extend(violations(&text).iter().map(|line| format!("{}:{line}", name.display())));
-    }
+    let of_code = |name: &Path, text: &str| if is_test_file(name) { Vec::new() } else { violations(text) };
+    let found = broken(&SKIPPED, "src/web/server.rs", of_code);
     assert!(
         found.is_empty(),
         "nobody would see a panic of what is spawned here:\n  {}\nspawn through a Stopper by the rule that fits, call \
