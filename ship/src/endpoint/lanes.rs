@@ -11,6 +11,7 @@ use tracing::error;
 use super::custom_buckets::CustomBuckets;
 use super::protocol::Protocol;
 use crate::Block;
+use crate::Counts;
 use crate::config::EndpointConfig;
 use crate::limiter::{Limiter, Sum};
 use crate::log::Record;
@@ -51,6 +52,8 @@ struct Lane {
     assembler: Assembler,
     /// When the first series came in.
     since: Option<Instant>,
+    /// What went from it to the queue since somebody began to do something with it.
+    handed: Counts,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +103,7 @@ impl Lanes {
         let index = choose(key, current.lanes.len());
         let mut lane = current.lanes[index].lock().unwrap_or_else(PoisonError::into_inner);
         let mut dropped = Dropped::default();
-        let filled = self.guarded(&mut lane, |lane| {
+        let filled = self.guarded(&mut lane, block.counts, |lane| {
             let mut place = Place::default();
             while !place.is_end(block) {
                 match lane.assembler.push_part(block, &mut place, self.most) {
@@ -113,7 +116,8 @@ impl Lanes {
             }
         });
         if filled.is_err() {
-            self.metrics.dropped(Reason::Invalid, block.counts);
+            // All of the block is counted.
+            dropped = Dropped::default();
         }
         if lane.since.is_none() && !lane.assembler.is_empty() {
             lane.since = Some(Instant::now());
@@ -124,10 +128,14 @@ impl Lanes {
         self.custom_buckets.dropped(dropped.custom_buckets);
     }
 
-    /// Does something with a lane. A panic costs what the lane holds: whatever is half done is made anew.
-    fn guarded(&self, lane: &mut Lane, work: impl FnOnce(&mut Lane)) -> Result<(), Panicked> {
+    /// Does something with a lane to which that much comes. A panic costs what the lane holds: whatever is half done is made
+    /// anew, and what is not in the queue by then is counted.
+    fn guarded(&self, lane: &mut Lane, comes: Counts, work: impl FnOnce(&mut Lane)) -> Result<(), Panicked> {
+        let holds = lane.assembler.counts().plus(comes);
+        lane.handed = Counts::default();
         let done = self.guard.call(&self.name, || work(lane));
         if done.is_err() {
+            self.metrics.dropped(Reason::Invalid, holds.minus(lane.handed));
             *lane = self.lane();
             *self.packing.lock().unwrap_or_else(PoisonError::into_inner) = Packing::default();
         }
@@ -136,7 +144,8 @@ impl Lanes {
 
     fn lane(&self) -> Lane {
         let message = self.protocol.now(now_ms()).0;
-        Lane { assembler: Assembler::new(message, self.rules.clone(), self.sends), since: None }
+        let assembler = Assembler::new(message, self.rules.clone(), self.sends);
+        Lane { assembler, since: None, handed: Counts::default() }
     }
 
     fn refuse(&self, block: &Block) {
@@ -166,6 +175,7 @@ impl Lanes {
                 raw_len: raw.len() as u32,
                 body: packer.pack(compression, raw),
             });
+            lane.handed = lane.handed.plus(head.counts);
         }
         lane.assembler.set_message(self.protocol.now(now_ms()).0);
     }
@@ -200,7 +210,7 @@ impl Lanes {
         for (index, lane) in current.lanes.iter().enumerate() {
             let mut lane: MutexGuard<'_, Lane> = lane.lock().unwrap_or_else(PoisonError::into_inner);
             // What the lane held is lost, as was logged and counted.
-            self.guarded(&mut lane, |lane| see(self, lane, current.epoch, index)).ok();
+            self.guarded(&mut lane, Counts::default(), |lane| see(self, lane, current.epoch, index)).ok();
         }
     }
 
@@ -210,7 +220,7 @@ impl Lanes {
         let epoch = current.epoch;
         for (index, lane) in current.lanes.iter_mut().enumerate() {
             let lane = lane.get_mut().unwrap_or_else(PoisonError::into_inner);
-            self.guarded(lane, |lane| self.finish(lane, epoch, index)).ok();
+            self.guarded(lane, Counts::default(), |lane| self.finish(lane, epoch, index)).ok();
         }
         let lanes_of_now = (0..lanes).map(|_| Mutex::new(self.lane())).collect();
         *current = Generation { epoch: epoch + 1, lanes: lanes_of_now };
@@ -230,7 +240,72 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::Registry;
+    use rosterd_tasks::Supervision;
+
     use super::*;
+    use crate::Metrics;
+    use crate::queue::Limits;
+    use crate::tests::{block, endpoint};
+
+    /// Lanes that finish nothing by themselves, the queue that they feed, and what counts their panics.
+    fn lanes(count: u16) -> (Lanes, Arc<Queue>, EndpointMetrics, Registry) {
+        let registry = Registry::new();
+        let (supervision, metrics) =
+            (Supervision::register(&registry).unwrap(), Metrics::register(&registry).unwrap().endpoint("e"));
+        let mut config = endpoint("e", "http://127.0.0.1:1/");
+        (config.queue.min_shards, config.queue.batch_send_deadline) = (count, Duration::from_secs(3600));
+        let limits = Limits { front_bytes: 1 << 20, front_records: 100, bytes: 1 << 20, max_age_ms: 0 };
+        let queue = Arc::new(Queue::new("e", limits, metrics.clone(), supervision.guard("disk")));
+        queue.open_in_memory();
+        let protocol = Arc::new(Protocol::new(config.message, config.compression, None));
+        let buckets = Arc::new(CustomBuckets::new("e", &metrics));
+        let lanes = Lanes::new(&config, &queue, &protocol, &buckets, &metrics, supervision.guard("lanes"));
+        (lanes, queue, metrics, registry)
+    }
+
+    /// A key whose series go to this lane.
+    fn key(lane: usize, of: usize) -> u64 {
+        (0..).find(|key| choose(*key, of) == lane).unwrap()
+    }
+
+    #[test]
+    fn a_panic_costs_what_its_lane_holds_and_is_counted_with_that() {
+        let (lanes, queue, metrics, registry) = lanes(2);
+        for lane in [0, 0, 1] {
+            lanes.push(key(lane, 2), &block(&["a", "b"], 1.0, 1));
+        }
+        lanes.flush();
+        assert_eq!((queue.held().pending.samples, metrics.samples_dropped(|_| true)), (6, 0));
+        for lane in [0, 1] {
+            lanes.push(key(lane, 2), &block(&["a"; 3], 1.0, 2));
+        }
+        lanes.each(|_, _, _, index| assert_ne!(index, 0, "this one panics"));
+        assert_eq!(queue.held().pending.samples, 6, "what is in the queue stays there");
+        lanes.push(key(0, 2), &block(&["a"; 5], 1.0, 3));
+        lanes.flush();
+        assert_eq!(queue.held().pending.samples, 6 + 3 + 5, "the other lane loses nothing, and this one goes on");
+        assert_eq!(metrics.samples_dropped(|reason| reason == Reason::Invalid), 3);
+        let families = registry.gather();
+        let panics = families.iter().find(|family| family.name() == "rosterd_task_panics_total").unwrap();
+        let of_lanes = panics.get_metric().iter().find(|metric| metric.get_label()[0].value() == "lanes").unwrap();
+        assert_eq!(of_lanes.get_counter().get_value(), 1.0);
+    }
+
+    #[test]
+    fn what_a_lane_handed_to_the_queue_before_it_panicked_is_not_lost() {
+        let (lanes, queue, metrics, _) = lanes(1);
+        lanes.push(0, &block(&["a", "b"], 1.0, 1));
+        let current = lanes.current.read().unwrap();
+        let mut lane = current.lanes[0].lock().unwrap();
+        let comes = Counts { series: 4, samples: 4, ..Counts::default() };
+        let done = lanes.guarded(&mut lane, comes, |lane| {
+            lanes.finish(lane, 1, 0);
+            panic!("after the batch before");
+        });
+        assert!(done.is_err());
+        assert_eq!((queue.held().pending.samples, metrics.samples_dropped(|_| true)), (2, 4));
+    }
 
     #[test]
     fn keys_are_spread_even_if_they_have_a_remainder_in_common() {

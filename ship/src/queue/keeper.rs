@@ -34,6 +34,16 @@ struct Job {
 
 /// Runs until the queue is closed and all is written.
 pub(super) fn run(shared: &Shared, place: &Place, opened: oneshot::Sender<Result<(), LogError>>) {
+    run_by(shared, place, opened, |keeper| keeper.step());
+}
+
+/// The same by steps that may panic: then it goes on with the next.
+pub(super) fn run_by(
+    shared: &Shared,
+    place: &Place,
+    opened: oneshot::Sender<Result<(), LogError>>,
+    mut step: impl FnMut(&mut Keeper<'_>) -> bool,
+) {
     let segment_bytes = (place.max_bytes / 8).clamp(64 << 10, 4 << 20);
     let (log, found) = match Log::open(&place.folder, Settings { segment_bytes }) {
         Ok(opened) => opened,
@@ -68,7 +78,7 @@ pub(super) fn run(shared: &Shared, place: &Place, opened: oneshot::Sender<Result
     opened.send(Ok(())).ok();
     shared.ready.notify_one();
     loop {
-        match shared.guard.call(&shared.name, || keeper.step()) {
+        match shared.guard.call(&shared.name, || step(&mut keeper)) {
             Ok(true) => {}
             Ok(false) => break,
             // As if the disk had failed: the queue goes on in memory, and the disk is tried again after a while.
@@ -81,7 +91,8 @@ pub(super) fn run(shared: &Shared, place: &Place, opened: oneshot::Sender<Result
     }
 }
 
-struct Keeper<'a> {
+/// What the thread knows.
+pub(super) struct Keeper<'a> {
     shared: &'a Shared,
     place: &'a Place,
     log: Log,
@@ -97,7 +108,7 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     /// Waits for something to do, and does it. Returns whether to go on.
-    fn step(&mut self) -> bool {
+    pub(super) fn step(&mut self) -> bool {
         let job = self.wait();
         // Room comes before what needs room.
         if let Some((base, beyond)) = &job.position {

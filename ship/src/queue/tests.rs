@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rosterd_tasks::Supervision;
+use rosterd_testkit::{Folder, eventually, leak_checked_live, patience};
 use tokio::time::Instant;
 
 use super::slots::Slots;
 use super::state::State;
 use super::*;
+use crate::Metrics;
 use crate::wire::{Compression, Head, Message};
 
 fn record(seq: u64, epoch: u32, lane: u16, size: usize) -> Record {
@@ -297,6 +300,51 @@ proptest! {
         prop_assert!(model.state.is_empty() && model.flying.is_empty());
         prop_assert_eq!(done.len(), appended.len());
     }
+}
+
+#[test]
+fn a_panic_of_the_thread_is_counted_and_nothing_that_is_queued_is_lost() {
+    leak_checked_live(async || {
+        let (folder, registry) = (Folder::new(), prometheus::Registry::new());
+        let place = || Place { folder: folder.path("queue"), max_bytes: 1 << 20 };
+        let queue = || {
+            let metrics = Metrics::register(&prometheus::Registry::new()).unwrap().endpoint("e");
+            let supervision = Supervision::register(&registry).unwrap_or_default();
+            Queue::new("e", LIMITS, metrics, supervision.guard("disk"))
+        };
+        let first = queue();
+        for lane in 0..3 {
+            first.append(record(0, 1, lane, 20));
+        }
+        let (shared, place_of_first) = (Arc::clone(&first.shared), place());
+        let (opened, is_open) = oneshot::channel();
+        let mut steps = 0;
+        let thread = std::thread::spawn(move || {
+            keeper::run_by(&shared, &place_of_first, opened, |keeper| {
+                steps += 1;
+                assert!(![1, 3].contains(&steps), "step {steps} panics");
+                keeper.step()
+            });
+        });
+        is_open.await.unwrap().unwrap();
+        assert!(matches!(first.take(), Take::Flight(_)), "what is in memory is sent meanwhile");
+        let written = || first.shared.lock().waits_since().is_none();
+        eventually(patience(), "all is on disk", written).await;
+        first.append(record(0, 1, 3, 20));
+        eventually(patience(), "so is what came later", written).await;
+        assert_eq!(first.held().pending.samples, 4);
+        first.shared.close();
+        eventually(patience(), "the thread ends", || thread.is_finished()).await;
+        assert!(first.close(Instant::now()).await.is_empty());
+        let families = registry.gather();
+        assert_eq!(families[0].name(), "rosterd_task_panics_total");
+        assert_eq!(families[0].get_metric()[0].get_counter().get_value(), 2.0);
+
+        let second = queue();
+        second.open(place()).await.unwrap();
+        eventually(patience(), "all that was not sent is there again", || second.held().pending.samples == 4).await;
+        assert!(second.close(Instant::now() + patience()).await.is_empty());
+    });
 }
 
 proptest! {

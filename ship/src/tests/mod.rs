@@ -73,7 +73,7 @@ impl Ship {
 }
 
 /// An endpoint that sends each block at once.
-fn endpoint(name: &str, url: &str) -> EndpointConfig {
+pub(crate) fn endpoint(name: &str, url: &str) -> EndpointConfig {
     EndpointConfig {
         name: name.to_owned(),
         named: true,
@@ -106,7 +106,7 @@ fn endpoint(name: &str, url: &str) -> EndpointConfig {
 }
 
 /// A block of one series for each name, all with one value and timestamp.
-fn block(names: &[&str], value: f64, timestamp_ms: i64) -> Block {
+pub(crate) fn block(names: &[&str], value: f64, timestamp_ms: i64) -> Block {
     let mut block = Block { oldest_ms: timestamp_ms, newest_ms: timestamp_ms, ..Block::default() };
     for name in names {
         let mut series = Vec::new();
