@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::vec;
 
 use bytes::Bytes;
 use rosterd_model::TargetGroup;
@@ -19,6 +20,9 @@ pub const KEPT_WHOLE: usize = 16 << 20;
 /// How many pieces wait for the reader of a longer one.
 const WAITING: usize = 16;
 
+/// How many bytes are taken before others may use the thread: some hundred microseconds.
+const AT_ONCE: usize = 1 << 20;
+
 /// What tells one list from another without keeping it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListHash(u128);
@@ -30,14 +34,16 @@ pub struct JsonList {
     last: Option<ListHash>,
     hasher: Box<Xxh3Default>,
     way: Way,
+    /// How many bytes came since others had the thread.
+    at_once: usize,
 }
 
 type Groups = Result<Vec<TargetGroup>, DecodeError>;
 
 /// What is done with the pieces.
 enum Way {
-    /// They are kept.
-    Kept(Vec<u8>),
+    /// They are kept as they are: to put them together would copy millions of bytes on a thread of the runtime.
+    Kept { pieces: Vec<Bytes>, bytes: usize },
     /// They are read by a thread for blocking calls.
     Sent { pieces: mpsc::Sender<Bytes>, groups: Pin<Box<dyn Future<Output = Groups> + Send>> },
     /// That has come to its end already: it was no list.
@@ -47,19 +53,33 @@ enum Way {
 impl JsonList {
     /// All groups are of `source`, and get `label` with it as value. `last` is the hash of the list before.
     pub fn new(last: Option<ListHash>, source: &str, label: &'static str) -> Self {
-        Self { source: source.into(), label, last, hasher: Box::default(), way: Way::Kept(Vec::new()) }
+        Self {
+            source: source.into(),
+            label,
+            last,
+            hasher: Box::default(),
+            way: Way::Kept { pieces: Vec::new(), bytes: 0 },
+            at_once: 0,
+        }
     }
 
     /// Takes the next piece. What is wrong with it is told at the [end](Self::end).
     pub async fn push(&mut self, piece: Bytes) {
         self.hasher.update(&piece);
-        if let Way::Kept(list) = &mut self.way {
-            if list.len() + piece.len() <= KEPT_WHOLE {
-                list.extend_from_slice(&piece);
+        self.at_once += piece.len();
+        if self.at_once > AT_ONCE {
+            self.at_once = 0;
+            // A sender that is fast enough would have the thread for itself until all has come.
+            tokio::task::yield_now().await;
+        }
+        if let Way::Kept { pieces: kept, bytes } = &mut self.way {
+            if *bytes + piece.len() <= KEPT_WHOLE {
+                *bytes += piece.len();
+                kept.push(piece);
                 return;
             }
             let (pieces, rest) = mpsc::channel(WAITING);
-            let coming = Coming { piece: std::mem::take(list).into(), rest };
+            let coming = Coming { piece: Bytes::new(), kept: std::mem::take(kept).into_iter(), rest };
             let (source, label) = (Arc::clone(&self.source), self.label);
             let read = move || read_json_from(coming, &source, &[(label, &source)]);
             self.way = Way::Sent { pieces, groups: Box::pin(blocking(read)) };
@@ -75,18 +95,25 @@ impl JsonList {
 
     /// Whether all of it so far is `null`, which stands for an empty list.
     pub fn is_null(&self) -> bool {
-        matches!(&self.way, Way::Kept(list) if list.trim_ascii() == b"null")
+        let Way::Kept { pieces, .. } = &self.way else { return false };
+        let mut text = pieces.iter().flatten().copied().skip_while(u8::is_ascii_whitespace);
+        text.by_ref().take(4).eq(*b"null") && text.all(|byte| byte.is_ascii_whitespace())
     }
 
     /// There are no more pieces. The groups, like those of [`json_groups`], unless the list is the one with the hash `last`:
     /// then there are none.
     pub async fn end(self) -> Result<(ListHash, Option<Vec<TargetGroup>>), DecodeError> {
-        let Self { source, label, last, hasher, way } = self;
+        let Self { source, label, last, hasher, way, .. } = self;
         let hash = ListHash(hasher.digest128());
         let changed = last != Some(hash);
         let groups = match way {
-            Way::Kept(_) if !changed => return Ok((hash, None)),
-            Way::Kept(list) => by_size(list.len(), move || json_groups(&list, &source, &[(label, &source)])).await?,
+            Way::Kept { pieces, bytes } if !changed => {
+                by_size(bytes, move || drop(pieces)).await;
+                return Ok((hash, None));
+            }
+            Way::Kept { pieces, bytes } => {
+                by_size(bytes, move || json_groups(&put_together(pieces, bytes), &source, &[(label, &source)])).await?
+            }
             Way::Sent { pieces, groups } => {
                 drop(pieces);
                 groups.await?
@@ -108,16 +135,30 @@ impl fmt::Debug for JsonList {
     }
 }
 
+/// The text that so many bytes in pieces are.
+fn put_together(pieces: Vec<Bytes>, bytes: usize) -> Bytes {
+    match <[Bytes; 1]>::try_from(pieces) {
+        Ok([whole]) => whole,
+        Err(pieces) => {
+            let mut text = Vec::with_capacity(bytes);
+            pieces.into_iter().for_each(|piece| text.extend_from_slice(&piece));
+            text.into()
+        }
+    }
+}
+
 /// The pieces of a list, for a reader that may block.
 struct Coming {
     piece: Bytes,
+    /// Those that were kept before it was known that there are many.
+    kept: vec::IntoIter<Bytes>,
     rest: mpsc::Receiver<Bytes>,
 }
 
 impl Read for Coming {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
-            match self.rest.blocking_recv() {
+            match self.kept.next().or_else(|| self.rest.blocking_recv()) {
                 Some(piece) => self.piece = piece,
                 None => return Ok(0),
             }
@@ -156,6 +197,27 @@ mod tests {
                 assert_eq!(read(list.as_bytes(), Some(hash)).await.unwrap(), (hash, None));
                 let other = read(b"[]", Some(hash)).await.unwrap();
                 assert!(other.0 != hash && other.1 == Some(Vec::new()));
+            }
+        });
+    }
+
+    #[test]
+    fn a_list_is_null_whatever_pieces_it_comes_in() {
+        leak_checked_live(|| async {
+            for (pieces, is_null) in [
+                (&["null"][..], true),
+                (&[" \n", "nu", "ll\n", " "], true),
+                (&["null", "x"], false),
+                (&["nul"], false),
+                (&["nu", " ll"], false),
+                (&[], false),
+            ] {
+                let mut list = JsonList::new(None, "s", "__meta_s");
+                for piece in pieces {
+                    list.push(Bytes::from_static(piece.as_bytes())).await;
+                }
+                assert_eq!(list.is_null(), is_null, "{pieces:?}");
+                assert_eq!(list.end().await.is_ok(), is_null, "{pieces:?}");
             }
         });
     }
