@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use rosterd_model::Labels;
 use rosterd_scrape::{Change, Engine, Job};
+use rosterd_tasks::{Turns, blocking, by_size};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::roster::pages::Pages;
-use crate::roster::step::{Difference, JobStep, News, SourceStep, Steps};
+use crate::roster::step::{Difference, JobStep, News, SourceStep, Step, Steps};
 use crate::roster::view::{JobView, NotServable, RosterView};
 
 /// The jobs to scrape, by name; `None` as long as the configuration is not known.
@@ -22,7 +23,8 @@ pub(crate) async fn follow(
     mut steps: Steps,
     stop: CancellationToken,
 ) {
-    let mut follower = Follower { engine, jobs: BTreeMap::new(), roster: BTreeMap::new() };
+    let mut follower =
+        Follower { engine, jobs: BTreeMap::new(), roster: BTreeMap::new(), outdated: Outdated::default() };
     loop {
         tokio::select! {
             biased;
@@ -33,13 +35,18 @@ pub(crate) async fn follow(
                 }
                 let jobs = wanted.borrow_and_update().clone();
                 follower.set_jobs(jobs.as_deref().unwrap_or(&BTreeMap::new())).await;
+                follower.let_go(None).await;
             }
             news = steps.next() => match news {
-                Some(News::Picture(view)) => follower.take_picture(&view).await,
+                Some(News::Picture(view)) => {
+                    follower.take_picture(&view).await;
+                    follower.let_go(None).await;
+                }
                 Some(News::Step(step)) => {
                     for step in &step.jobs {
                         follower.take(step).await;
                     }
+                    follower.let_go(Some(step)).await;
                 }
                 None => return,
             }
@@ -53,6 +60,14 @@ struct Follower {
     jobs: BTreeMap<Arc<str>, Known>,
     /// The roster as of the last news.
     roster: BTreeMap<Arc<str>, Arc<JobView>>,
+    outdated: Outdated,
+}
+
+/// What was replaced by the news. Whoever lets go of many targets last frees them one by one.
+#[derive(Default)]
+struct Outdated {
+    views: Vec<Arc<JobView>>,
+    targets: Vec<Pages>,
 }
 
 /// A job as the engine knows it.
@@ -66,23 +81,33 @@ impl Follower {
     async fn set_jobs(&mut self, wanted: &BTreeMap<Arc<str>, Arc<Job>>) {
         for (_, known) in self.jobs.extract_if(.., |name, _| !wanted.contains_key(name)) {
             self.engine.remove_job(&known.job).await;
+            self.outdated.targets.push(known.targets);
         }
         for (name, job) in wanted {
             let known = self.jobs.entry(Arc::clone(name)).or_insert_with(|| Known::new(job));
             let other = !Arc::ptr_eq(&known.job, job);
             known.job = Arc::clone(job);
             if let Some(view) = self.roster.get(name) {
-                known.compare(&self.engine, view, other).await;
+                self.outdated.targets.push(known.compare(&self.engine, view, other).await);
             }
         }
     }
 
+    /// Lets go of what the news have replaced, and of a step.
+    async fn let_go(&mut self, step: Option<Arc<Step>>) {
+        let outdated = std::mem::take(&mut self.outdated);
+        let Some(step) = step else { return blocking(move || drop(outdated)).await };
+        let changed: usize = step.jobs.iter().flat_map(|job| &job.sources).map(|source| source.differences.len()).sum();
+        by_size(changed * size_of::<Difference>(), move || drop((step, outdated))).await;
+    }
+
     /// Compares what the engine knows with all there is.
     async fn take_picture(&mut self, view: &RosterView) {
-        self.roster = view.jobs().map(|job| (Arc::clone(&job.spec().name), Arc::clone(job))).collect();
+        let roster = view.jobs().map(|job| (Arc::clone(&job.spec().name), Arc::clone(job))).collect();
+        self.outdated.views.extend(std::mem::replace(&mut self.roster, roster).into_values());
         for (name, known) in &mut self.jobs {
             if let Some(view) = self.roster.get(name) {
-                known.compare(&self.engine, view, false).await;
+                self.outdated.targets.push(known.compare(&self.engine, view, false).await);
             }
         }
     }
@@ -90,25 +115,29 @@ impl Follower {
     /// Passes on what a step changed in a job. A job that is gone from the roster goes with the configuration.
     async fn take(&mut self, step: &JobStep) {
         let Some(view) = &step.view else {
-            self.roster.remove(&step.name);
+            self.outdated.views.extend(self.roster.remove(&step.name));
             return;
         };
         let before = self.roster.insert(Arc::clone(&step.name), Arc::clone(view));
+        let is_new = before.is_none();
+        self.outdated.views.extend(before);
         let Some(known) = self.jobs.get_mut(&step.name) else { return };
-        if before.is_none() {
+        let targets = if is_new {
             // The engine may still know targets of a job with this name that was there before.
-            known.compare(&self.engine, view, false).await;
+            known.compare(&self.engine, view, false).await
         } else {
-            let (removed, added) = labels(&step.sources);
-            known.tell(&self.engine, view, removed, added, false).await;
-        }
+            let (removed, added) = labels(&step.sources).await;
+            known.tell(&self.engine, view, removed, added, false).await
+        };
+        self.outdated.targets.push(targets);
     }
 }
 
 /// The targets that went, and those that came.
-fn labels(sources: &[SourceStep]) -> (Vec<Labels>, Vec<Labels>) {
-    let (mut removed, mut added) = (Vec::new(), Vec::new());
+async fn labels(sources: &[SourceStep]) -> (Vec<Labels>, Vec<Labels>) {
+    let (mut removed, mut added, mut turns) = (Vec::new(), Vec::new(), Turns::default());
     for difference in sources.iter().flat_map(|source| &source.differences) {
+        turns.next().await;
         match difference {
             Difference::Added(labels) => added.push(labels.clone()),
             Difference::Removed(labels) => removed.push(labels.clone()),
@@ -129,23 +158,34 @@ impl Known {
         Self { job: Arc::clone(job), targets: Pages::default(), too_many: None }
     }
 
-    /// Tells the engine what differs from a picture.
-    async fn compare(&mut self, engine: &Engine, view: &JobView, other: bool) {
-        let difference = view.pages().since(&self.targets);
-        self.tell(engine, view, difference.removed, difference.added, other).await;
+    /// Tells the engine what differs from a picture. Returns the targets that were known before.
+    async fn compare(&mut self, engine: &Engine, view: &JobView, other: bool) -> Pages {
+        let (now, before) = (view.pages().clone(), self.targets.clone());
+        let compared = (now.len() + before.len()) * size_of::<Labels>();
+        let difference = by_size(compared, move || now.since(&before)).await;
+        self.tell(engine, view, difference.removed, difference.added, other).await
     }
 
-    /// Tells the engine what changed, if anything did; `other` says that the job did.
-    async fn tell(&mut self, engine: &Engine, view: &JobView, removed: Vec<Labels>, added: Vec<Labels>, other: bool) {
+    /// Tells the engine what changed, if anything did; `other` says that the job did. Returns the targets that were known
+    /// before.
+    async fn tell(
+        &mut self,
+        engine: &Engine,
+        view: &JobView,
+        removed: Vec<Labels>,
+        added: Vec<Labels>,
+        other: bool,
+    ) -> Pages {
         let too_many = match view.within_limit() {
             Err(NotServable::TargetLimit { targets, limit, .. }) => Some((targets, limit)),
             Err(NotServable::Unsynced { .. }) | Ok(()) => None,
         };
-        self.targets = view.pages().clone();
+        let targets = std::mem::replace(&mut self.targets, view.pages().clone());
         let same_limit = std::mem::replace(&mut self.too_many, too_many) == too_many;
         if other || !same_limit || !removed.is_empty() || !added.is_empty() {
             engine.change(Change { job: Arc::clone(&self.job), too_many, removed, added }).await;
         }
+        targets
     }
 }
 

@@ -1,4 +1,4 @@
-//! Calls that block, away from the threads that run tasks.
+//! Calls that block, away from the threads that run tasks, and long work that stays on them, with pauses.
 
 /// Runs a call that blocks, or computes for long, on a thread for such calls, and returns what it returned. A panic in it
 /// is raised here: it is the caller's as if the call had been made in place.
@@ -25,9 +25,27 @@ pub async fn by_size<T: Send + 'static>(bytes: usize, call: impl FnOnce() -> T +
     if bytes <= FEW_BYTES { call() } else { blocking(call).await }
 }
 
+/// After so many short pieces of work others may use the thread: some hundred microseconds.
+const AT_ONCE: u32 = 256;
+
+/// The turns that a task takes on its thread, when it has many short things to do.
+#[derive(Debug, Default)]
+pub struct Turns(u32);
+
+impl Turns {
+    /// Begins with the next piece of work, after others had the thread, if it is their turn.
+    pub async fn next(&mut self) {
+        self.0 += 1;
+        if self.0 == AT_ONCE {
+            self.0 = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use rosterd_testkit::leak_checked_live;
+    use rosterd_testkit::{leak_checked, leak_checked_live};
 
     use super::*;
     use crate::Stopper;
@@ -39,6 +57,23 @@ mod tests {
             let is_here = move || std::thread::current().id() == here;
             assert!(by_size(FEW_BYTES, is_here).await);
             assert!(!by_size(FEW_BYTES + 1, is_here).await);
+        });
+    }
+
+    #[test]
+    fn who_takes_turns_lets_others_use_the_thread() {
+        leak_checked(|| async {
+            let (mut turns, mut others) = (Turns::default(), 0);
+            let work = async {
+                for _ in 0..10 * AT_ONCE {
+                    turns.next().await;
+                }
+            };
+            let mut work = std::pin::pin!(work);
+            while futures_util::poll!(&mut work).is_pending() {
+                others += 1;
+            }
+            assert_eq!(others, 10);
         });
     }
 

@@ -8,7 +8,7 @@ pub mod stopper;
 mod supervision;
 pub mod watch;
 
-pub use blocking::{blocking, by_size};
+pub use blocking::{Turns, blocking, by_size};
 pub use schedule::{Machine, Schedule};
 pub use stopper::{Stopper, Task, TaskName, portion};
 pub use supervision::{Fatal, Guard, Panicked, Supervision, panic_text};

@@ -20,6 +20,7 @@ use std::time::SystemTime;
 
 use rosterd_model::Labels;
 use rosterd_model::target::Target;
+use rosterd_tasks::Turns;
 use rosterd_tasks::stopper::Stopper;
 use tokio::sync::{mpsc, oneshot};
 use xxhash_rust::xxh3::Xxh3Default;
@@ -138,10 +139,13 @@ impl Engine {
                 added: Vec::new(),
             })
             .collect();
+        let mut turns = Turns::default();
         for labels in change.removed {
+            turns.next().await;
             parts[key(&labels) as usize % count].removed.push(labels);
         }
         for labels in change.added {
+            turns.next().await;
             parts[key(&labels) as usize % count].added.push(labels);
         }
         for (shard, part) in self.shards.iter().zip(parts) {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rosterd_model::{Coded, Labels, Report, Retry};
-use rosterd_tasks::Guard;
+use rosterd_tasks::{Guard, Turns};
 use tokio::sync::mpsc;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -101,17 +101,18 @@ impl Shard {
             };
             match event {
                 Event::Stop => return,
-                Event::Command(Command::Change(change)) => self.change(change),
-                Event::Command(Command::RemoveJob(job)) => self.remove_job(&job.name),
+                Event::Command(Command::Change(change)) => self.change(change).await,
+                Event::Command(Command::RemoveJob(job)) => self.remove_job(&job.name).await,
                 Event::Command(Command::End { stale, done }) => {
-                    self.end(stale);
+                    self.end(stale).await;
                     running = FuturesUnordered::new();
                     self.metrics.running.set(0);
                     // Whoever asked may have gone away.
                     done.send(()).ok();
                 }
                 Event::Due => {
-                    while let Some(ticket) = self.next_due() {
+                    let mut turns = Turns::default();
+                    while let Some(ticket) = self.next_due(&mut turns).await {
                         let guard = self.guard.clone();
                         let Some(entry) = self.slots.get_mut(ticket.slot) else { continue };
                         // In a box: the socket remembers whom to wake, and with it all of a future that stands in the set itself.
@@ -129,8 +130,9 @@ impl Shard {
 
     /// The next target that has to be asked. Those that are not to be asked have their scrape fail at once, and those whose
     /// time is over come to their end.
-    fn next_due(&mut self) -> Option<Ticket> {
+    async fn next_due(&mut self, turns: &mut Turns) -> Option<Ticket> {
         loop {
+            turns.next().await;
             let Reverse((at, slot, generation)) = *self.due.peek()?;
             let started = Instant::now();
             if at > started {
@@ -199,7 +201,7 @@ impl Shard {
         }
     }
 
-    fn change(&mut self, change: Change) {
+    async fn change(&mut self, change: Change) {
         let Change { job, too_many, removed, added } = change;
         let targets = self.jobs.entry(Arc::clone(&job.name)).or_insert_with(|| JobTargets {
             job: Arc::clone(&job),
@@ -208,9 +210,14 @@ impl Shard {
         });
         targets.too_many = too_many;
         let (now, wall) = (Instant::now(), self.clock.now());
-        let removed: Vec<_> = removed.iter().filter_map(|labels| targets.slots.remove(labels)).collect();
+        let (mut gone, mut turns) = (Vec::with_capacity(removed.len()), Turns::default());
+        for labels in removed {
+            turns.next().await;
+            gone.extend(targets.slots.remove(&labels));
+        }
         if !Arc::ptr_eq(&targets.job, &job) {
             for slot in targets.slots.values() {
+                turns.next().await;
                 if let Some(entry) = self.slots.get_mut(*slot) {
                     entry.set_job(&job);
                     self.delivery.replaced(entry, &targets.job, milliseconds(wall));
@@ -219,9 +226,13 @@ impl Shard {
             targets.job = Arc::clone(&job);
         }
         // Those that come may take the place of those that go.
-        let mut statuses: HashMap<u32, TargetStatus> =
-            removed.into_iter().filter_map(|slot| Some((slot, self.leave(slot, now, wall)?))).collect();
+        let mut statuses: HashMap<u32, TargetStatus> = HashMap::new();
+        for slot in gone {
+            turns.next().await;
+            statuses.extend(self.leave(slot, now, wall).map(|status| (slot, status)));
+        }
         for labels in added {
+            turns.next().await;
             let slot = self.add(&job, &labels, now, wall, &mut statuses);
             if let Some(targets) = self.jobs.get_mut(&job.name) {
                 targets.slots.insert(labels, slot);
@@ -288,23 +299,26 @@ impl Shard {
         self.delivery.gone(&mut entry, &others, at_ms);
     }
 
-    fn remove_job(&mut self, name: &str) {
+    async fn remove_job(&mut self, name: &str) {
         let Some(targets) = self.jobs.remove(name) else { return };
-        let (now, wall) = (Instant::now(), self.clock.now());
+        let (now, wall, mut turns) = (Instant::now(), self.clock.now(), Turns::default());
         for slot in targets.slots.into_values() {
+            turns.next().await;
             self.leave(slot, now, wall);
         }
     }
 
     /// Forgets all targets. With `stale` their series end now, or when they were missed first.
-    fn end(&mut self, stale: bool) {
+    async fn end(&mut self, stale: bool) {
         let now = milliseconds(self.clock.now());
         self.jobs.clear();
         self.due.clear();
         let mut entries: Vec<_> = self.slots.drain().collect();
         // Of targets with the same series those come first that went first.
         entries.sort_by_key(|entry| entry.missed_ms.unwrap_or(i64::MAX));
+        let mut turns = Turns::default();
         for mut entry in entries {
+            turns.next().await;
             if entry.missed_ms.is_none() {
                 self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
                 entry.job.metrics.targets.dec();

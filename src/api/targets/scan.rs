@@ -40,6 +40,8 @@ impl Place {
 pub(in crate::api) struct Scan {
     jobs: Vec<Arc<JobView>>,
     place: Place,
+    /// Where the page before ended, until what it and those before it have shown of the job was passed.
+    resumed: Option<Place>,
     /// Targets of the job with several origins that were passed.
     seen: HashSet<u64>,
     /// Dropped entries of the job that were passed.
@@ -51,7 +53,7 @@ pub(in crate::api) struct Scan {
 impl Scan {
     /// From the first entry on.
     pub(in crate::api) fn new(jobs: Vec<Arc<JobView>>) -> Self {
-        Self { jobs, place: Place::default(), seen: HashSet::new(), listed: 0, looked: 0 }
+        Self { jobs, place: Place::default(), resumed: None, seen: HashSet::new(), listed: 0, looked: 0 }
     }
 
     /// From the first entry on again.
@@ -66,25 +68,46 @@ impl Scan {
         let Some(job) = self.jobs.get(self.place.job).filter(|job| *job.spec().name == *cursor.job).cloned() else {
             return;
         };
-        (self.place.block, self.place.entry) = job.place_of(&cursor.provider, cursor.group, cursor.entry);
-        self.remember_passed(&job);
+        let (block, entry) = job.place_of(&cursor.provider, cursor.group, cursor.entry);
+        let there = Place { job: self.place.job, block, entry };
+        if job.counts().duplicates == 0 && job.spec().limits.keep_dropped == 0 {
+            // Whatever follows was not shown before.
+            self.place = there;
+        } else {
+            self.resumed = Some(there);
+        }
     }
 
-    /// Notes what the pages before have shown of a job.
-    fn remember_passed(&mut self, job: &JobView) {
-        let several = |labels| job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1);
-        for (index, block) in job.blocks().enumerate().take(self.place.block + 1) {
-            let until = if index == self.place.block { self.place.entry } else { usize::MAX };
-            for entry in block.entries().iter().take(until) {
-                match entry {
-                    Entry::Active(labels) if several(labels) => {
-                        self.seen.insert(labels.fingerprint());
-                    }
-                    Entry::Dropped => self.listed += 1,
-                    _ => {}
+    /// Passes some of what the pages before have shown of a job, and notes what of it must not be shown again.
+    fn pass(&mut self, job: &JobView, resumed: Place) {
+        let Some(block) = job.block(self.place.block).filter(|_| self.place.block <= resumed.block) else {
+            self.place = resumed;
+            self.resumed = None;
+            return;
+        };
+        let end = if self.place.block == resumed.block { resumed.entry } else { usize::MAX };
+        let end = end.min(block.entries().len());
+        let rest = block.entries().get(self.place.entry..end).unwrap_or_default();
+        let part = &rest[..rest.len().min(STEP)];
+        for entry in part {
+            match entry {
+                Entry::Active(labels) if has_several_origins(job, labels) => {
+                    self.seen.insert(labels.fingerprint());
                 }
+                Entry::Dropped => self.listed += 1,
+                _ => {}
             }
         }
+        self.advance(part.len(), rest.len());
+    }
+
+    /// Goes past so many entries of the so many that are left of a block.
+    fn advance(&mut self, passed: usize, left: usize) {
+        self.looked += passed;
+        self.place = match passed < left {
+            true => Place { entry: self.place.entry + passed, ..self.place },
+            false => Place { block: self.place.block + 1, entry: 0, ..self.place },
+        };
     }
 
     /// Whether everything was gone through.
@@ -130,6 +153,10 @@ impl Scan {
     ) -> Option<Place> {
         let job = Arc::clone(self.jobs.get(self.place.job)?);
         self.looked += 1;
+        if let Some(resumed) = self.resumed {
+            self.pass(&job, resumed);
+            return None;
+        }
         let Some(block) = job.block(self.place.block) else {
             self.place = Place { job: self.place.job + 1, ..Place::default() };
             self.seen.clear();
@@ -144,11 +171,8 @@ impl Scan {
             self.looked += skipped;
             return Some(found);
         }
-        self.looked += part.len();
-        self.place = match part.len() < rest.len() {
-            true => Place { entry: self.place.entry + part.len(), ..self.place },
-            false => Place { block: self.place.block + 1, entry: 0, ..self.place },
-        };
+        let (passed, left) = (part.len(), rest.len());
+        self.advance(passed, left);
         None
     }
 
@@ -161,8 +185,7 @@ impl Scan {
     ) -> bool {
         match (kind, entry) {
             (Kind::Active, Entry::Active(labels)) if keep(job, labels) => {
-                let several = job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1);
-                !several || self.seen.insert(labels.fingerprint())
+                !has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())
             }
             (Kind::Dropped, Entry::Dropped) => {
                 let kept = job.spec().limits.keep_dropped;
@@ -172,4 +195,9 @@ impl Scan {
             _ => false,
         }
     }
+}
+
+/// Whether a target is met more than once.
+fn has_several_origins(job: &JobView, labels: &Labels) -> bool {
+    job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1)
 }

@@ -55,3 +55,26 @@ fn a_target_that_stays_is_on_one_page_while_blocks_are_merged_and_split() {
         face.stop().await;
     });
 }
+
+#[test]
+fn a_target_that_an_earlier_page_has_shown_is_not_shown_again_however_far_that_is() {
+    const TARGETS: usize = 1_500;
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let rules = "[{source_labels: [__address__], regex: '(.*)-copy', target_label: __address__}]";
+        face.handle.set_jobs(vec![job("one", "static/1", rules)], Duration::from_secs(300)).await;
+        let names = (0..TARGETS).map(|n| format!("h{n}:1")).chain((0..TARGETS).map(|n| format!("h{n}:1-copy")));
+        let names: Vec<_> = names.collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        face.report("static/1", vec![group("s", &names)]).await;
+        let (mut sizes, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = face.json(&format!("/api/v1/targets?state=active&limit=1100{cursor}")).await;
+            sizes.push(page["data"]["activeTargets"].as_array().unwrap().len());
+            let Some(next) = page["data"]["nextCursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(sizes, [1_100, 400]);
+        face.stop().await;
+    });
+}

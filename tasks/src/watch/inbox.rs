@@ -45,6 +45,12 @@ impl Inbox {
         std::mem::take(&mut *self.mail())
     }
 
+    /// Whether there is nothing to take.
+    pub(super) fn is_empty(&self) -> bool {
+        let mail = self.mail();
+        mail.touched.is_empty() && !mail.rescan && mail.error.is_none()
+    }
+
     /// Waits until there may be something to take. Safe to drop.
     pub(super) async fn filled(&self) {
         self.wake.notified().await;

@@ -112,7 +112,12 @@ impl Watched {
         }
     }
 
-    /// Sorts new events into what is pending.
+    /// Whether there are new events.
+    pub(super) fn has_mail(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Sorts new events into what is pending. Looks at each path that was touched.
     pub(super) fn collect(&mut self) {
         let mail = self.inbox.take();
         let now = Instant::now();

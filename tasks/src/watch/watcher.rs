@@ -70,8 +70,10 @@ impl Watcher {
     /// Waits until something changed.
     pub async fn changed(&mut self) -> Changes {
         loop {
+            if self.here().await.has_mail() {
+                self.run(Watched::collect).await;
+            }
             let watched = self.here().await;
-            watched.collect();
             watched.fall_due(Instant::now());
             if watched.is_disturbed() {
                 self.run(Watched::arm).await;

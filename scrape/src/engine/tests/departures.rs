@@ -134,6 +134,26 @@ fn a_target_that_is_gone_ends_at_the_scrape_that_it_missed() {
 }
 
 #[test]
+fn each_of_thousands_that_come_and_go_begins_and_ends_once() {
+    const TARGETS: usize = 2_500;
+    leak_checked(|| async {
+        let stage = Stage::new();
+        let job = stage.scene.job(|_| {});
+        let targets: Vec<_> = (0..TARGETS).map(|number| target("/", &number.to_string())).collect();
+        let (first, rest) = targets.split_at(TARGETS / 5);
+        stage.change(&job, &Vec::from_iter(first), &[]).await;
+        stage.wait_more(first.len()).await;
+        stage.change(&job, &Vec::from_iter(rest), &Vec::from_iter(first)).await;
+        sleep(4 * INTERVAL).await;
+        stage.change(&job, &[], &Vec::from_iter(rest)).await;
+        sleep(4 * INTERVAL).await;
+        assert_eq!(stage.told.stale().len(), TARGETS);
+        assert!(targets.iter().all(|target| stage.scene.engine.statuses().get("j", target).is_none()));
+        stage.end().await;
+    });
+}
+
+#[test]
 fn a_target_that_was_never_scraped_has_nothing_to_end() {
     leak_checked(|| async {
         let stage = Stage::new();
