@@ -25,8 +25,8 @@ COPY . .
 # The toolchain of the image is the pinned one, and links statically against musl.
 # What --version says: docker build --build-arg ROSTERD_REVISION=$(git rev-parse HEAD) --build-arg ROSTERD_BRANCH=main .
 ARG ROSTERD_REVISION ROSTERD_BRANCH
-RUN cargo build --locked --release --bin rosterd
+RUN cargo build --locked --profile dist --bin rosterd
 
 FROM runtime AS final
 COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=builder /source/target/release/rosterd /rosterd
+COPY --from=builder /source/target/dist/rosterd /rosterd
