@@ -11,6 +11,7 @@ mod protocol; // what the receiver takes
 mod request; // the form of requests; pure
 mod sender; // the task that sends
 mod sigv4; // signatures of requests
+mod size; // how large requests may be; pure
 mod verdict; // what a reply means; pure
 
 use std::path::{Path, PathBuf};
@@ -114,6 +115,7 @@ impl Endpoint {
             custom_buckets,
             metrics: handles,
             health: std::sync::Mutex::new(Health::default()),
+            size: std::sync::Mutex::default(),
             work: Work::default(),
             progress: Notify::new(),
             failures: Limiter::default(),

@@ -22,6 +22,7 @@ use super::pace::Pace;
 use super::protocol::{Protocol, Refusal};
 use super::request::{Fit, Without, fit, parts, request};
 use super::sigv4::Signer;
+use super::size::Size;
 use super::verdict::{Sent, Verdict, judge};
 use crate::Counts;
 use crate::config::QueueConfig;
@@ -29,7 +30,6 @@ use crate::error::SendError;
 use crate::limiter::{Limiter, Sum};
 use crate::metrics::{EndpointMetrics, Reason};
 use crate::queue::{Flight, Queue, Take, now_ms};
-use crate::wire::MOST_BYTES;
 
 /// How long requests that are under way at the end are waited for.
 const LAST: Duration = Duration::from_secs(1);
@@ -55,6 +55,7 @@ pub(super) struct Sender {
     pub(super) custom_buckets: Arc<CustomBuckets>,
     pub(super) metrics: EndpointMetrics,
     pub(super) health: Mutex<Health>,
+    pub(super) size: Mutex<Size>,
     pub(super) work: Work,
     /// Fires whenever a record is done.
     pub(super) progress: Notify,
@@ -140,18 +141,29 @@ impl Sender {
             Fit::Damaged => Outcome::Damaged,
             Fit::Changed(without) => {
                 self.without(without);
-                // Without symbols in common it may be much larger than it was.
-                let record = &flight.record;
-                let large = record.raw_len as usize > MOST_BYTES;
-                let parts = if large { parts(record, MOST_BYTES) } else { None };
-                let parts = parts.filter(|parts| !parts.is_empty()).unwrap_or_else(|| vec![record.clone()]);
-                flight.record = parts[0].clone();
-                self.queue.replace(flight.record.seq, parts, false);
+                self.portion(&mut flight, true);
                 self.send(&flight).await
             }
-            Fit::Same => self.send(&flight).await,
+            Fit::Same => {
+                self.portion(&mut flight, false);
+                self.send(&flight).await
+            }
         };
         Landed { flight, outcome }
+    }
+
+    /// Sends a part of a record that is larger than the receiver takes; the others follow. One that changed may be, too:
+    /// without symbols in common it may be much larger than it was.
+    fn portion(&self, flight: &mut Flight, changed: bool) {
+        let (record, most) = (&flight.record, self.size().most(Instant::now()));
+        // A part ends with the series that fills it.
+        let large = record.raw_len as usize > most + most / 8;
+        let parts = if large { parts(record, most).filter(|parts| parts.len() > 1) } else { None };
+        if changed || parts.is_some() {
+            let (seq, parts) = (record.seq, parts.unwrap_or_else(|| vec![record.clone()]));
+            flight.record = parts[0].clone();
+            self.queue.replace(seq, parts, flight.refused);
+        }
     }
 
     fn without(&self, without: Without) {
@@ -205,7 +217,11 @@ impl Sender {
     /// Sends in two parts what is too large for the receiver, unless it is such a part.
     fn halves(&self, flight: &Flight, reply: &Reply) -> bool {
         let record = &flight.record;
-        if reply.status != StatusCode::PAYLOAD_TOO_LARGE || flight.refused {
+        if reply.status != StatusCode::PAYLOAD_TOO_LARGE {
+            return false;
+        }
+        self.size().refused(record.raw_len as usize, Instant::now());
+        if flight.refused {
             return false;
         }
         let Some(parts) = parts(record, record.raw_len as usize / 2).filter(|parts| parts.len() > 1) else {
@@ -362,6 +378,10 @@ impl Sender {
             let (endpoint, error) = (&*self.name, Report::of(error));
             debug!(endpoint, %error, series, samples, histograms, exemplars, "remote write request failed");
         }
+    }
+
+    fn size(&self) -> MutexGuard<'_, Size> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn health(&self) -> MutexGuard<'_, Health> {

@@ -94,7 +94,36 @@ fn a_receiver_that_finds_a_request_too_large_gets_it_in_parts_once() {
             ship.wait_metric("dropped_items_total", &["samples", "rejected"], 100.0).await;
             ship.wait_empty().await;
             let requests = receiver.requests().len();
-            assert!((3..5).contains(&requests), "the whole and its parts, not parts of parts: {requests}");
+            assert!(
+                (3..7).contains(&requests),
+                "what follows a part is smaller, and no part is split itself: {requests}"
+            );
+            ship.end().await;
+        }
+    });
+}
+
+#[test]
+fn what_a_receiver_finds_too_large_is_not_tried_again_and_again() {
+    leak_checked_live(|| async {
+        for message in [Message::V1, Message::V2] {
+            let receiver = receiver_of(300_000).await;
+            let ship = Ship::of(None, vec![EndpointConfig { message, ..endpoint("a", &receiver.url()) }]).await;
+            let too_large = || receiver.requests().iter().filter(|request| request.status == 413).count();
+            // Of the first a half is lost, until it is known what fits.
+            ship.shipper.push(1, &large(100, 10_000, false));
+            eventually(patience(), "the half comes", || !receiver.samples().is_empty()).await;
+            ship.wait_empty().await;
+            let lost = ship.metric("dropped_items_total", &["samples", "rejected"]);
+            assert_eq!((too_large(), (49.0..=51.0).contains(&lost)), (2, true), "{message:?}: {lost}");
+            for _ in 0..3 {
+                let before = receiver.samples().len();
+                ship.shipper.push(1, &large(100, 10_000, false));
+                receiver.wait_samples(before + 100).await;
+                ship.wait_empty().await;
+            }
+            assert_eq!(too_large(), 2, "{message:?}");
+            assert_eq!(ship.metric("dropped_items_total", &["samples", "rejected"]), lost);
             ship.end().await;
         }
     });
