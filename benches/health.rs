@@ -1,8 +1,9 @@
 //! Whether rosterd answers while it has a lot to do: large lists are read by `http_sd_configs`, all at once, on a runtime of two
 //! threads, and meanwhile `/-/healthy` is asked every few milliseconds.
 //!
-//! `cargo bench --bench health [-- MEGABYTES [LISTS]]` prints how long the answers took, by default while 300 MB in three lists
-//! are read.
+//! `cargo bench --bench health [-- MEGABYTES [LISTS]] [--scraped]` prints how long the answers took, by default while 300 MB in
+//! three lists are read. With `--scraped` the targets are scraped, once a day, and when all are there a reload gives each of them
+//! another label, and drops a seventh.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -77,6 +78,16 @@ fn get(port: u16, path: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
+/// Returns when the configuration was read again.
+fn reload(port: u16) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    write!(stream, "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    Ok(())
+}
+
 /// How long each answer took and when it was asked for, until it is told to end.
 fn probe(port: u16, started: Instant, end: &AtomicBool) -> Vec<(Duration, Duration)> {
     let mut took = Vec::new();
@@ -94,9 +105,10 @@ fn wait() {
     thread::sleep(PAUSE);
 }
 
-fn targets(port: u16) -> usize {
+/// How many targets there are by this metric.
+fn targets(port: u16, metric: &str) -> usize {
     let text = get(port, "/metrics").unwrap_or_default();
-    let series = text.lines().filter(|line| line.starts_with("rosterd_roster_targets{"));
+    let series = text.lines().filter(|line| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{')));
     series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as usize
 }
 
@@ -113,13 +125,23 @@ fn main() {
         )
     };
     let jobs: String = (0..lists).map(job).collect();
-    let config = folder.write("prometheus.yml", format!("rosterd: {{}}\nscrape_configs:\n{jobs}"));
+    let scraped = std::env::args().any(|argument| argument == "--scraped");
+    let (head, metric) = match scraped {
+        // Nothing is there: what is measured is that there are targets, not what they say.
+        true => {
+            ("global: {scrape_interval: 1d}\nremote_write: [{url: 'http://127.0.0.1:9/'}]", "rosterd_scrape_targets")
+        }
+        false => ("rosterd: {}", "rosterd_roster_targets"),
+    };
+    let text = format!("{head}\nscrape_configs:\n{jobs}");
+    let config = folder.write("prometheus.yml", &text);
     let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
     command
         .arg("run")
         .arg(format!("--config.file={}", config.display()))
         .args(["--storage.path=".to_owned(), format!("--web.listen-address=127.0.0.1:{port}")])
+        .arg("--web.enable-lifecycle")
         .env("TOKIO_WORKER_THREADS", "2");
     let started = Instant::now();
     let mut process = Process::start("rosterd", &mut command);
@@ -133,10 +155,21 @@ fn main() {
         let end = Arc::clone(&end);
         move || probe(port, started, &end)
     });
-    while targets(port) < count * lists {
-        assert!(process.exited().is_none(), "rosterd ended:\n{}", process.log());
-        assert!(started.elapsed() < PATIENCE, "rosterd does not get to {} targets:\n{}", count * lists, process.log());
-        thread::park_timeout(Duration::from_millis(500));
+    let mut wait_for = |count: usize| {
+        while targets(port, metric) != count {
+            assert!(process.exited().is_none(), "rosterd ended:\n{}", process.log());
+            assert!(started.elapsed() < PATIENCE, "rosterd does not get to {count} targets:\n{}", process.log());
+            thread::park_timeout(Duration::from_millis(500));
+        }
+    };
+    wait_for(count * lists);
+    if scraped {
+        // That some are gone shows when it is done.
+        let rules = "[{target_label: another, replacement: label}, {source_labels: [zone], regex: eu-0, action: drop}]";
+        let rules = format!("  relabel_configs: {rules}\n  http_sd_configs:");
+        folder.write("prometheus.yml", text.replace("  http_sd_configs:", &rules));
+        reload(port).expect("rosterd reloads");
+        wait_for((count - count.div_ceil(7)) * lists);
     }
     let took_all = started.elapsed();
     end.store(true, Ordering::Relaxed);
