@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use rosterd_tasks::blocking;
+use rosterd_tasks::{blocking, files};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -183,7 +183,7 @@ struct Read {
 
 impl Hosts {
     fn of_system() -> Option<Self> {
-        let switch = std::fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
+        let switch = files::read_text(Path::new("/etc/nsswitch.conf")).unwrap_or_default();
         files_come_first(&switch).then(|| Self::new(Path::new("/etc/hosts")))
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rosterd_client::without_user;
-use rosterd_tasks::blocking;
+use rosterd_tasks::{blocking, files};
 use tracing::{debug, info, warn};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -37,7 +37,7 @@ impl About {
     }
 
     fn read(folder: &Path) -> Option<Self> {
-        let text = std::fs::read_to_string(folder.join(ABOUT)).ok()?;
+        let text = files::read_text(&folder.join(ABOUT)).ok()?;
         let mut lines = text.lines();
         let (name, url) = (lines.next()?.to_owned(), lines.next()?.to_owned());
         let max_age = Duration::from_secs(lines.next()?.parse().unwrap_or(0));
@@ -60,7 +60,7 @@ impl About {
             text += &format!("{used} {tenant:x} {proof:x} {rules:x}\n{}\n", name.replace('\n', " "));
         }
         let path = folder.join(ABOUT);
-        if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
+        if files::read_text(&path).is_ok_and(|found| found == text) {
             return Ok(());
         }
         std::fs::create_dir_all(folder)?;
@@ -161,27 +161,34 @@ pub(crate) async fn tidy(folder: &Path, ours: Vec<(PathBuf, EndpointConfig)>) {
             Ok(found) => found.into_iter().filter(|(path, _)| !ours.iter().any(|(own, _)| own == path)),
             Err(error) => return told(&folder, Err(error)),
         };
-        others.for_each(|(path, about)| told(&path, stranger(&path, about)));
+        let is_running = |name: &str| !name.is_empty() && ours.iter().any(|(_, config)| config.name == name);
+        others.for_each(|(path, about)| told(&path, stranger(&path, is_running(&about.name), about)));
     })
     .await;
 }
 
-fn stranger(path: &Path, mut about: About) -> io::Result<()> {
-    let (bytes, youngest) = contents(path)?;
+/// Looks after the queue of nobody; `namesake` says that an endpoint of its name runs, which sends to another tenant.
+fn stranger(folder: &Path, namesake: bool, mut about: About) -> io::Result<()> {
+    let (bytes, youngest) = contents(folder)?;
     let expired = !about.max_age.is_zero() && youngest.elapsed().is_ok_and(|age| age > about.max_age);
     let (endpoint, url) = (&*about.name, &*about.url);
     // Another process may use it.
-    if log::is_spent(path) {
-        std::fs::remove_dir_all(path)?;
+    if log::is_spent(folder) {
+        std::fs::remove_dir_all(folder)?;
         debug!(endpoint, url, "empty queue of an endpoint that is no longer configured, deleted");
-    } else if expired && log::is_free(path) {
-        std::fs::remove_dir_all(path)?;
+    } else if expired && log::is_free(folder) {
+        std::fs::remove_dir_all(folder)?;
         info!(endpoint, url, bytes, "queue of an endpoint that is no longer configured is too old, deleted");
     } else {
-        warn!(endpoint, url, bytes, path = %path.display(), "queue of an endpoint that is not configured is kept");
-        if let Some(left) = about.owner.as_mut().filter(|_| log::is_free(path)) {
+        let path = folder.display();
+        if namesake {
+            warn!(endpoint, url, bytes, %path, "queue of the tenant that this endpoint had before is kept, to be sent to that one");
+        } else {
+            warn!(endpoint, url, bytes, %path, "queue of an endpoint that is not configured is kept");
+        }
+        if let Some(left) = about.owner.as_mut().filter(|_| log::is_free(folder)) {
             left.just_now = false;
-            about.write(path)?;
+            about.write(folder)?;
         }
     }
     Ok(())

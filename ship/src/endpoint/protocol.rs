@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rosterd_tasks::{blocking, files};
 use tracing::warn;
 
 use crate::wire::{Compression, Message};
@@ -46,8 +47,8 @@ impl Protocol {
 
     /// Reads what the process before this one has learnt.
     pub(super) async fn recall(&self) {
-        let Some(file) = &self.file else { return };
-        let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
+        let Some(file) = self.file.clone() else { return };
+        let text = blocking(move || files::read_text(&file)).await.unwrap_or_default();
         *self.refused() = Refused::parse(&text);
     }
 

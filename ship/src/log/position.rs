@@ -71,7 +71,7 @@ impl Position {
 
     /// The newest whole slot.
     pub(super) fn read(path: &Path) -> io::Result<Read> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match rosterd_tasks::files::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Nothing),
             Err(error) => return Err(error),
