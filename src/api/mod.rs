@@ -25,12 +25,6 @@ mod targets;
 mod targets_page;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_roster;
-#[cfg(test)]
-mod tests_scrapes;
-#[cfg(test)]
-mod tests_sd;
 mod url;
 mod words;
 

@@ -8,7 +8,7 @@
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`assert_golden`] compares with a file below `testdata/`.
-//! - [`eventually`], [`advance_until`], [`Folder`], [`Process`] and [`Server`] wait for conditions, and hold files and programs.
+//! - [`eventually`], [`eventually_ok`], [`advance_until`], [`Folder`], [`Process`] and [`Server`] wait for conditions, and hold files and programs.
 //!
 //! A discoverer, start to end:
 //!
@@ -47,4 +47,4 @@ pub use nameserver::Nameserver;
 pub use process::{Process, need};
 pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use server::Server;
-pub use time::{advance_until, eventually, free_loopback_listener, patience};
+pub use time::{advance_until, eventually, eventually_ok, free_loopback_listener, patience};

@@ -64,10 +64,37 @@ pub fn patience() -> Duration {
 /// });
 /// ```
 pub async fn eventually(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    eventually_ok(deadline, what, async || if condition() { Ok(()) } else { Err(String::new()) }).await;
+}
+
+/// The same for what has to be asked for, or brings something: waits for the first `Ok`.
+///
+/// # Panics
+///
+/// When there is none at the deadline, with `what` and the last `Err` in the message.
+///
+/// ```
+/// use std::time::Duration;
+/// use rosterd_testkit::{ScriptedServer, Step, eventually_ok, get, leak_checked_live};
+///
+/// leak_checked_live(|| async {
+///     let server = ScriptedServer::start([Step::get("/").status(503), Step::get("/").body("x")]).await;
+///     let look = async || match get(&server.url("/")).await.expect("it answers") {
+///         (200, body) => Ok(body),
+///         (status, _) => Err(format!("it answers {status}")),
+///     };
+///     assert_eq!(eventually_ok(Duration::from_secs(30), "the page is there", look).await, "x");
+///     server.finish().await;
+/// });
+/// ```
+pub async fn eventually_ok<T>(deadline: Duration, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + deadline;
     let mut pause = Duration::from_millis(1);
-    while !condition() {
-        assert!(Instant::now() < end, "after {deadline:?} still not true: {what}");
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => assert!(Instant::now() < end, "after {deadline:?} still not true: {what}\n{seen}"),
+        }
         sleep(pause).await;
         pause = (pause * 2).min(deadline / 600);
     }

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 
 use rosterd_testkit::{
-    Folder, Nameserver, Process, ScriptedServer, Step, free_loopback_listener, get, leak_checked_live, patience,
+    Folder, Nameserver, Process, ScriptedServer, Step, eventually_ok, free_loopback_listener, get, leak_checked_live,
+    patience,
 };
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::Duration;
 
 use super::rosterd;
 
@@ -42,19 +43,18 @@ impl Agent {
 
     /// The same of any job.
     pub(super) async fn serves_of(&mut self, job: &str, wanted: &[&str]) {
-        let end = Instant::now() + patience();
-        loop {
-            let (status, body) = get(&format!("http://{}/sd/{job}", self.address)).await.expect("it answers");
+        let look = async || {
+            let (status, body) = self.answers(&format!("/sd/{job}")).await;
             let list: Value = serde_json::from_str(&body).expect("it answers in JSON");
             let targets = list.as_array().into_iter().flatten().map(|group| group["targets"][0].as_str());
             let mut targets: Vec<_> = targets.flatten().collect();
             targets.sort_unstable();
-            if status == 200 && targets == wanted {
-                return;
+            match status == 200 && targets == wanted {
+                true => Ok(()),
+                false => Err(format!("{status} {body}\n{}", self.process.log())),
             }
-            assert!(Instant::now() < end, "{status} {body}\n{}", self.process.log());
-            sleep(Duration::from_millis(20)).await;
-        }
+        };
+        eventually_ok(patience(), &format!("the list of {job} is {wanted:?}"), look).await;
     }
 
     /// How a path is answered.
@@ -64,28 +64,24 @@ impl Agent {
 
     /// Waits until a path is answered with this status.
     pub(super) async fn answers_with(&mut self, path: &str, wanted: u16) {
-        let end = Instant::now() + patience();
-        while self.answers(path).await.0 != wanted {
-            assert!(Instant::now() < end, "{path} is not answered with {wanted}\n{}", self.process.log());
-            sleep(Duration::from_millis(20)).await;
-        }
+        let look = async || match self.answers(path).await {
+            (status, _) if status == wanted => Ok(()),
+            (status, body) => Err(format!("{status} {body}\n{}", self.process.log())),
+        };
+        eventually_ok(patience(), &format!("{path} is answered with {wanted}"), look).await;
     }
 
     /// Waits until these are the sources that job `a` misses.
     async fn misses(&mut self, wanted: &[&str]) {
-        let end = Instant::now() + patience();
-        loop {
-            let (_, body) = get(&format!("http://{}/api/v1/scrape_pools", self.address)).await.expect("it answers");
+        let look = async || {
+            let (_, body) = self.answers("/api/v1/scrape_pools").await;
             let pools: Value = serde_json::from_str(&body).expect("it answers in JSON");
             let missing = pools["data"]["missing"]["a"].as_array().into_iter().flatten();
             let mut missing: Vec<_> = missing.filter_map(|missing| missing["source"].as_str()).collect();
             missing.sort_unstable();
-            if missing == wanted {
-                return;
-            }
-            assert!(Instant::now() < end, "{body}");
-            sleep(Duration::from_millis(20)).await;
-        }
+            if missing == wanted { Ok(()) } else { Err(body) }
+        };
+        eventually_ok(patience(), &format!("{wanted:?} are missing"), look).await;
     }
 
     pub(super) async fn stop(mut self) {

@@ -1,10 +1,8 @@
 //! What arrived of a target that counts, judged: nothing is missing, in order, and twice only if equal.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use rosterd_testkit::{ReceivedSample, RemoteWriteReceiver, patience};
-use tokio::time::{Instant, sleep};
+use rosterd_testkit::{ReceivedSample, RemoteWriteReceiver, eventually_ok, patience};
 
 use super::counter::SERIES;
 
@@ -106,15 +104,11 @@ pub(crate) async fn wait_all(receiver: &RemoteWriteReceiver, from: usize, to: us
 
 /// Waits until all counts from one to another are among what has arrived.
 pub(crate) async fn wait_all_in(look: impl Fn() -> Arrivals, from: usize, to: usize) {
-    let end = Instant::now() + patience();
-    loop {
+    let look = async || {
         let arrivals = look();
-        if arrivals.has_all(from, to) {
-            return;
-        }
-        assert!(Instant::now() < end, "not all from {from} to {to} arrives: {}", arrivals.summary());
-        sleep(Duration::from_millis(50)).await;
-    }
+        if arrivals.has_all(from, to) { Ok(()) } else { Err(arrivals.summary()) }
+    };
+    eventually_ok(patience(), &format!("all from {from} to {to} arrive"), look).await;
 }
 
 /// Samples of all series that count, and of `up`.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rosterd_testkit::{Folder, RemoteWriteReceiver, Server, leak_checked_live, patience};
+use rosterd_testkit::{Folder, RemoteWriteReceiver, Server, eventually, eventually_ok, leak_checked_live, patience};
 use rustix::process::Signal;
 
 use super::arrivals::{Arrivals, wait_all, wait_all_in};
@@ -39,11 +39,11 @@ impl Stage {
         self.configure(tenants);
         self.rosterd.signal(Signal::HUP);
         let expected = tenants.len();
-        let end = tokio::time::Instant::now() + patience();
-        while self.rosterd.data("/api/v1/remote_write").await["remoteWrites"].as_array().map(Vec::len) != Some(expected)
-        {
-            assert!(tokio::time::Instant::now() < end, "{}", self.rosterd.log());
-        }
+        let reloaded = async || match self.rosterd.data("/api/v1/remote_write").await["remoteWrites"].as_array() {
+            Some(endpoints) if endpoints.len() == expected => Ok(()),
+            _ => Err(self.rosterd.log()),
+        };
+        eventually_ok(patience(), "the endpoints are those of the configuration", reloaded).await;
         self.counter.wait_more(WHILE).await;
     }
 
@@ -99,6 +99,26 @@ fn no_tenant_gets_what_was_queued_for_another() {
             let mixed = request.samples.iter().find(|sample| sample.label("tenant") != tenant);
             assert!(mixed.is_none(), "{mixed:?} was sent as of {tenant:?}");
         }
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_gone_leaves_nothing_when_all_was_sent() {
+    leak_checked_live(|| async {
+        let mut stage = Stage::start(&["a", "b"]).await;
+        stage.receiver.on().await;
+        let sent = stage.counter.wait_more(WHILE).await;
+        for tenant in ["a", "b"] {
+            let arrived = || Arrivals::those(&stage.receiver, |sample| sample.label("tenant") == Some(tenant));
+            wait_all_in(arrived, 1, sent).await;
+        }
+        stage.rosterd.end(Signal::TERM).await;
+        stage.configure(&["b"]);
+        stage.rosterd.again().await;
+        let queues = || std::fs::read_dir(stage.rosterd.stored("remote_write")).expect("a folder").count();
+        eventually(patience(), "the queue of the endpoint goes", || queues() == 1).await;
+        stage.counter.wait_more(5).await;
+        assert!(!stage.rosterd.log().contains("level=WARN"), "{}", stage.rosterd.log());
     });
 }
 

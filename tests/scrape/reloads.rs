@@ -1,7 +1,8 @@
 //! What a reload does to series: they go on wherever they can, and end at once where they cannot.
 
 use rosterd_testkit::{
-    Folder, ReceivedSample, RemoteWriteReceiver, ScriptedServer, Server, Step, eventually, leak_checked_live, patience,
+    Folder, ReceivedSample, RemoteWriteReceiver, ScriptedServer, Server, Step, eventually, eventually_ok,
+    leak_checked_live, patience,
 };
 use rustix::process::Signal;
 
@@ -80,15 +81,12 @@ fn a_target_is_scraped_until_its_new_source_has_reported() {
         // The same target: nothing happened.
         let list = format!(r#"[{{"targets": ["{}"]}}]"#, stage.counter.address());
         source.then(Step::get("/sd").any_times().json(list));
-        let end = tokio::time::Instant::now() + patience();
         let held = |target: &serde_json::Value| target["held"]["reason"] == "replaced";
-        while stage.rosterd.data("/api/v1/targets").await["activeTargets"]
-            .as_array()
-            .is_none_or(|all| all.iter().any(held))
-        {
-            assert!(tokio::time::Instant::now() < end, "the source is heard:\n{}", stage.rosterd.log());
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        let heard = async || match stage.rosterd.data("/api/v1/targets").await["activeTargets"].as_array() {
+            Some(all) if !all.iter().any(held) => Ok(()),
+            _ => Err(stage.rosterd.log()),
+        };
+        eventually_ok(patience(), "the source is heard", heard).await;
         stage.counter.wait_more(4).await;
         assert!(stage.stale().is_empty(), "{:?}", stage.stale());
 

@@ -1,15 +1,13 @@
 //! Ways to a target, and what it may ask for.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use rosterd_testkit::{
-    Folder, RemoteWriteReceiver, ScriptedServer, Server, Step, eventually, leak_checked_live, patience,
+    Folder, RemoteWriteReceiver, ScriptedServer, Server, Step, eventually, eventually_ok, leak_checked_live, patience,
 };
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::time::{Instant, sleep};
 
 use super::rosterd;
 use super::tls_target::TlsTarget;
@@ -41,15 +39,11 @@ impl Stage {
 
     /// Waits until the API tells this of the target.
     async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + patience();
-        loop {
+        let look = async || {
             let target = self.rosterd.data("/api/v1/targets").await["activeTargets"][0].take();
-            if wanted(&target) {
-                return target;
-            }
-            assert!(Instant::now() < end, "not yet: {what}\n{target:#}\n{}", self.rosterd.log());
-            sleep(Duration::from_millis(20)).await;
-        }
+            if wanted(&target) { Ok(target) } else { Err(format!("{target:#}\n{}", self.rosterd.log())) }
+        };
+        eventually_ok(patience(), what, look).await
     }
 
     async fn until_up(&self) {

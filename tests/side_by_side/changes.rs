@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::time::Duration;
 
-use rosterd_testkit::{Folder, Server, leak_checked_live, patience};
+use rosterd_testkit::{Folder, Server, eventually_ok, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep};
 
 use super::names::Names;
 use super::programs::{Wrapper, rosterd};
@@ -45,15 +43,14 @@ fn change<T: Ord + Clone>(before: &BTreeSet<T>, after: &BTreeSet<T>) -> (Vec<T>,
 
 /// Waits until the roster is as wanted.
 async fn until(server: &Server, what: &str, wanted: impl Fn(&Roster) -> bool) -> Roster {
-    let end = Instant::now() + patience();
-    loop {
+    let look = async || {
         let roster = Roster::of(server).await;
-        if wanted(&roster) && roster.targets.len() == roster.list.len() {
-            return roster;
+        match wanted(&roster) && roster.targets.len() == roster.list.len() {
+            true => Ok(roster),
+            false => Err(format!("{:#?}\n{}", roster.addresses(), server.log())),
         }
-        assert!(Instant::now() < end, "not yet: {what}\n{:#?}\n{}", roster.addresses(), server.log());
-        sleep(Duration::from_millis(10)).await;
-    }
+    };
+    eventually_ok(patience(), what, look).await
 }
 
 /// Asserts that so many targets came and went in both views, and nothing else.
@@ -169,11 +166,11 @@ async fn reload_is_exact(flags: &[&str], mut reload: impl AsyncFnMut(&Server, bo
 }
 
 async fn until_reloaded(server: &Server, successfully: bool) {
-    let end = Instant::now() + patience();
-    while server.data("/api/v1/status/runtimeinfo").await["reloadConfigSuccess"] != successfully {
-        assert!(Instant::now() < end, "the API tells a reload ({successfully}):\n{}", server.log());
-        sleep(Duration::from_millis(10)).await;
-    }
+    let look = async || match server.data("/api/v1/status/runtimeinfo").await["reloadConfigSuccess"] == successfully {
+        true => Ok(()),
+        false => Err(server.log()),
+    };
+    eventually_ok(patience(), &format!("the API tells a reload ({successfully})"), look).await;
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, Server, fixture, leak_checked_live, patience};
+use rosterd_testkit::{Folder, Server, eventually_ok, fixture, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -80,21 +80,16 @@ impl Stage {
     /// Waits until all consumers have so many targets and have scraped each of them.
     async fn settle(&self, count: usize) {
         for consumer in &self.consumers {
-            let end = Instant::now() + patience();
-            loop {
+            let look = async || {
                 let answer = consumer.data("/api/v1/targets").await;
                 let targets = answer["activeTargets"].as_array().map_or(&[][..], Vec::as_slice);
-                if targets.len() == count && targets.iter().all(|target| target["health"] == "up") {
-                    break;
+                match targets.len() == count && targets.iter().all(|target| target["health"] == "up") {
+                    true => Ok(()),
+                    false => Err(format!("{answer:#}\n{}", self.rosterd.log())),
                 }
-                assert!(
-                    Instant::now() < end,
-                    "{} has not scraped {count} targets:\n{answer:#}\n{}",
-                    consumer.name(),
-                    self.rosterd.log()
-                );
-                sleep(Duration::from_millis(50)).await;
-            }
+            };
+            let what = format!("{} has scraped {count} targets", consumer.name());
+            eventually_ok(patience(), &what, look).await;
         }
     }
 
@@ -154,12 +149,11 @@ fn consumers_scrape_what_they_would_have_discovered_themselves() {
         let stage = Stage::start(|address| groups(address, 3).replacen('[', unwanted, 1)).await;
         let direct = prometheus("prometheus", &stage.folder.path("prometheus.yml"), Wrapper::default()).await;
         stage.settle(3 + 5 + 2).await;
-        let end = Instant::now() + patience();
-        while seen(&direct).await.len() < 3 + 5 + 2 {
-            assert!(Instant::now() < end, "Prometheus discovers its targets:\n{}", direct.log());
-            sleep(Duration::from_millis(50)).await;
-        }
-        let expected = seen(&direct).await;
+        let look = async || match seen(&direct).await {
+            seen if seen.len() >= 3 + 5 + 2 => Ok(seen),
+            _ => Err(direct.log()),
+        };
+        let expected = eventually_ok(patience(), "Prometheus discovers its targets", look).await;
         for consumer in &stage.consumers {
             let difference = only_one(&seen(consumer).await, &expected, [consumer.name(), direct.name()]);
             assert!(difference.is_empty(), "{difference}");

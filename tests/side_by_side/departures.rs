@@ -2,10 +2,10 @@
 //! at all when they come back in time.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use rosterd_testkit::{Folder, ReceivedSample, RemoteWriteReceiver, Server, eventually, leak_checked_live, patience};
-use tokio::time::{Instant, sleep};
+use rosterd_testkit::{
+    Folder, ReceivedSample, RemoteWriteReceiver, Server, eventually, eventually_ok, leak_checked_live, patience,
+};
 
 use super::exporter::{Exporter, Page};
 use super::programs::{Wrapper, prometheus_agent, rosterd};
@@ -26,12 +26,12 @@ fn configuration(receiver: &RemoteWriteReceiver) -> String {
 
 /// Waits until both have so many targets.
 async fn until_targets(programs: &[Server; 2], count: usize) {
-    let end = Instant::now() + patience();
     for (program, name) in programs.iter().zip(PROGRAMS) {
-        while program.data("/api/v1/targets").await["activeTargets"].as_array().map(Vec::len) != Some(count) {
-            assert!(Instant::now() < end, "{name} does not have {count} targets:\n{}", program.log());
-            sleep(Duration::from_millis(50)).await;
-        }
+        let look = async || match program.data("/api/v1/targets").await["activeTargets"].as_array() {
+            Some(targets) if targets.len() == count => Ok(()),
+            _ => Err(program.log()),
+        };
+        eventually_ok(patience(), &format!("{name} has {count} targets"), look).await;
     }
 }
 

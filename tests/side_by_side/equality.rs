@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, Server, fixture, leak_checked_live, patience};
+use rosterd_testkit::{Folder, Server, eventually_ok, fixture, leak_checked_live, patience};
 use tokio::time::{Instant, sleep};
 
 use super::names::Names;
@@ -120,15 +120,11 @@ fn fewer_dropped_targets_are_kept_when_asked_for() {
             "scrape_configs:\n- job_name: a\n  keep_dropped_targets: 2\n  static_configs:\n  - targets: [127.0.0.1:9, 127.0.0.2:9, 127.0.0.3:9]\n  relabel_configs: [{action: drop}]\n",
         );
         let ours = rosterd(&config, Wrapper::default(), &[]).await;
-        let end = Instant::now() + patience();
-        loop {
-            let targets = Targets::of(&ours).await;
-            if targets.dropped_counts == BTreeMap::from([("a".to_owned(), 3)]) {
-                assert_eq!(targets.dropped.len(), 2);
-                return;
-            }
-            assert!(Instant::now() < end, "three targets are dropped: {targets:?}");
-            sleep(Duration::from_millis(20)).await;
-        }
+        let look = async || match Targets::of(&ours).await {
+            targets if targets.dropped_counts == BTreeMap::from([("a".to_owned(), 3)]) => Ok(targets),
+            targets => Err(format!("{targets:?}")),
+        };
+        let targets = eventually_ok(patience(), "three targets are dropped", look).await;
+        assert_eq!(targets.dropped.len(), 2);
     });
 }

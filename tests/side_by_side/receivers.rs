@@ -1,11 +1,8 @@
 //! rosterd writes what it scrapes from real targets to real receivers, which tell what they have.
 
-use std::time::Duration;
-
-use rosterd_testkit::{Folder, Server, leak_checked_live, patience};
+use rosterd_testkit::{Folder, Server, eventually_ok, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 use url::form_urlencoded::byte_serialize;
 
 use super::programs::{Wrapper, node_exporter, prometheus_receiver, rosterd, victoria_metrics};
@@ -48,15 +45,11 @@ impl Stage {
 
     /// Waits until the values are as wanted.
     async fn until(&self, expression: &str, wanted: impl Fn(&[f64]) -> bool) {
-        let end = Instant::now() + patience();
-        loop {
+        let look = async || {
             let values = self.query(expression).await;
-            if wanted(&values) {
-                return;
-            }
-            assert!(Instant::now() < end, "{} has {values:?} for {expression}", self.receiver.name());
-            sleep(Duration::from_millis(100)).await;
-        }
+            if wanted(&values) { Ok(()) } else { Err(format!("{values:?}")) }
+        };
+        eventually_ok(patience(), &format!("{} has what is wanted of {expression}", self.receiver.name()), look).await;
     }
 
     /// Waits until the receiver has all there is of real targets, and all of it is stale once they have stopped.

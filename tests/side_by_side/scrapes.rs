@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use rosterd_testkit::{Folder, RemoteWriteReceiver, Server, fixture, leak_checked_live, patience};
+use rosterd_testkit::{Folder, RemoteWriteReceiver, Server, eventually_ok, fixture, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -300,16 +300,12 @@ async fn metadata(program: &Server) -> BTreeSet<String> {
 
 /// Waits until both tell the same.
 async fn tell_the_same<T: PartialEq>(stage: &Stage, tell: impl AsyncFn(&Server) -> T, differ: impl Fn(T, T) -> String) {
-    let end = Instant::now() + patience();
-    loop {
+    let look = async || {
         let [ours, theirs] = &stage.programs;
         let (ours, theirs) = (tell(ours).await, tell(theirs).await);
-        if ours == theirs {
-            return;
-        }
-        assert!(Instant::now() < end, "{}", differ(ours, theirs));
-        sleep(Duration::from_millis(200)).await;
-    }
+        if ours == theirs { Ok(()) } else { Err(differ(ours, theirs)) }
+    };
+    eventually_ok(patience(), "both tell the same", look).await;
 }
 
 fn has(events: &Events, name: &str, labels: &[(&str, &str)], wanted: &[&str]) -> bool {

@@ -11,6 +11,7 @@ use super::{broken, excuses};
 const MARKER: &str = "// not leak checked: ";
 /// Forbidden everywhere; put together so that this file passes its own test.
 const ATTRIBUTE: &str = concat!("#[tokio", "::test");
+const TEST: &str = concat!("#[", "test]");
 /// Forbidden in test code.
 const RUNTIMES: [&str; 3] = [concat!(".block", "_on("), concat!("Runtime", "::new("), concat!("runtime::", "Builder")];
 
@@ -36,6 +37,36 @@ fn violations(is_test_file: bool, text: &str) -> Vec<usize> {
 /// Whether all of a file is test code.
 fn is_test_file(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
+}
+
+/// The lines of tests that no guard takes for such: they stand at the end of a file under `#[cfg(test)]`, in `tests.rs`, or
+/// below a folder `tests`.
+fn hidden_tests(is_test_file: bool, text: &str) -> Vec<usize> {
+    let lines = text.lines().map(str::trim_start).take_while(|line| !line.starts_with("#[cfg(test)]"));
+    let tests = lines.enumerate().filter(|(_, line)| !is_test_file && *line == TEST);
+    tests.map(|(index, _)| index + 1).collect()
+}
+
+#[test]
+fn files_of_tests_have_one_name() {
+    let found = broken(&[], "tasks/src/stopper.rs", |name, text| hidden_tests(is_test_file(name), text));
+    assert!(
+        found.is_empty(),
+        "no guard sees that these are tests: call the files tests.rs, or put them into a folder tests:\n  {}",
+        found.join("\n  ")
+    );
+}
+
+#[test]
+fn tests_are_seen_wherever_they_stand() {
+    let tests = format!("use super::*;\n\n{TEST}\nfn x() {{}}\n");
+    for name in ["src/api/tests_roster.rs", "src/roster_tests.rs", "src/log/crash.rs"] {
+        assert_eq!(hidden_tests(is_test_file(Path::new(name)), &tests), [3], "{name}");
+    }
+    for name in ["src/api/tests.rs", "src/api/tests/roster.rs", "tests/api.rs"] {
+        assert_eq!(hidden_tests(is_test_file(Path::new(name)), &tests), [], "{name}");
+    }
+    assert_eq!(hidden_tests(false, &format!("fn x() {{}}\n#[cfg(test)]\nmod tests {{\n    {tests}}}\n")), []);
 }
 
 #[test]

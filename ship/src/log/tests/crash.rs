@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::tests::record;
-use super::{Log, Settings};
+use super::super::{Log, Settings};
+use super::record;
 
 /// Tells the child where to write. It is set for the child alone.
 const FOLDER: &str = "ROSTERD_TEST_QUEUE_FOLDER";

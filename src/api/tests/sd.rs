@@ -13,10 +13,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Providers;
-use super::publications::tests::publication;
-use super::tests::{Face, group, job, json_of, unpacked};
-use super::tests_roster::{DROP_B, failing, two_jobs};
+use super::super::Providers;
+use super::super::publications::tests::publication;
+use super::roster::{DROP_B, failing, two_jobs};
+use super::{Face, group, job, json_of, unpacked};
 use crate::publish::Publications;
 
 #[test]

@@ -10,9 +10,9 @@ use rosterd_testkit::{leak_checked_live, patience};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Providers;
-use super::tests::{Face, group, job, json_of};
-use super::tests_sd::until;
+use super::super::Providers;
+use super::sd::until;
+use super::{Face, group, job, json_of};
 
 pub(super) const DROP_B: &str = "[{source_labels: [__address__], regex: 'b.*', action: drop}]";
 

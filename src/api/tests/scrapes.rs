@@ -10,7 +10,7 @@ use rosterd_scrape::{Health, Statuses, TargetStatus};
 use rosterd_testkit::leak_checked_live;
 use serde_json::{Value, json};
 
-use super::tests::{Face, group, job, json_of};
+use super::{Face, group, job, json_of};
 use crate::scrape::{RemoteWriteStatus, RemoteWrites};
 
 fn report(code: &str, priority: Priority) -> Report {

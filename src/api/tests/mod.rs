@@ -1,5 +1,9 @@
 //! The routes, asked over a real socket.
 
+mod roster;
+mod scrapes;
+mod sd;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
@@ -160,7 +164,7 @@ pub(super) fn unpacked(encoding: &str, bytes: &[u8]) -> String {
 
 #[test]
 fn the_documentation_lists_exactly_the_routes_that_exist() {
-    let page = include_str!("../../docs/http-api.md");
+    let page = include_str!("../../../docs/http-api.md");
     let mut documented: Vec<_> = page
         .lines()
         .filter_map(|line| {

@@ -1,5 +1,7 @@
 //! Logs that are closed, killed, cut and damaged.
 
+mod crash;
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use crate::wire::{Compression, Head, Message};
 
 const SETTINGS: Settings = Settings { segment_bytes: 1000 };
 
-pub(super) fn record(seq: u64, size: usize) -> Record {
+fn record(seq: u64, size: usize) -> Record {
     Record {
         seq,
         epoch: (seq / 7) as u32,
