@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd::api::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, State, router};
+use rosterd::api::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, PrometheusNames, Providers, State, router};
 use rosterd::publish::Publications;
 use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::scrape::RemoteWrites;
@@ -79,7 +79,7 @@ fn resident_mib(key: &str) -> usize {
 }
 
 fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses) -> State {
-    let view = ConfigView { yaml: String::new(), loaded: SystemTime::now(), refused: None };
+    let view = ConfigView { yaml: String::new(), loaded: SystemTime::now(), prometheus_names: false, refused: None };
     let (reload, _) = mpsc::channel(1);
     let (stopping, quit) = (CancellationToken::new(), CancellationToken::new());
     State {
@@ -89,6 +89,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         route_prefix: String::new(),
         metrics: HttpMetrics::register(&registry).expect("the names are free"),
         registry,
+        prometheus_names: PrometheusNames::new(|_| Vec::new()),
         started: SystemTime::now(),
         directory: "/".into(),
         config: watch::channel(Arc::new(view)).1,

@@ -18,6 +18,7 @@ pub struct Metrics {
     targets: IntGaugeVec,
     unread_sources: IntGaugeVec,
     last_success: GaugeVec,
+    jobs: IntGaugeVec,
     /// Tasks that did not end in time when they were stopped, and were aborted.
     pub stragglers: IntCounter,
     /// How many providers run.
@@ -64,6 +65,10 @@ impl Metrics {
                 ),
                 &LABELS,
             )?,
+            jobs: IntGaugeVec::new(
+                Opts::new("rosterd_discovery_provider_jobs", "1 for each job that uses the provider."),
+                &["mechanism", "provider", "job"],
+            )?,
             stragglers: IntCounter::new(
                 "rosterd_discovery_stragglers_total",
                 "Discoverers that did not stop in time and were aborted.",
@@ -106,8 +111,19 @@ impl Metrics {
         self.last_success.remove_label_values(&labels).ok();
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 11] {
+    /// This job uses the provider from now on.
+    pub(crate) fn used(&self, mechanism: &str, provider: &str, job: &str) {
+        self.jobs.with_label_values(&[mechanism, provider, job]).set(1);
+    }
+
+    /// This job does not use the provider any more.
+    pub(crate) fn unused(&self, mechanism: &str, provider: &str, job: &str) {
+        self.jobs.remove_label_values(&[mechanism, provider, job]).ok();
+    }
+
+    fn collectors(&self) -> [Box<dyn Collector>; 12] {
         [
+            Box::new(self.jobs.clone()),
             Box::new(self.refresh_failures.clone()),
             Box::new(self.refresh_duration.clone()),
             Box::new(self.updates_received.clone()),

@@ -15,7 +15,7 @@ pub use engine::{Change, Clock, Engine, Settings};
 pub use error::ScrapeError;
 pub use failure_log::FailureLog;
 pub use job::{DEFAULT_BODY_LIMIT, Job, headers};
-pub use metrics::{JobMetrics, Metrics};
+pub use metrics::{JobMetrics, Metrics, Totals};
 pub use schedule::Seed;
 pub use sink::Sink;
 pub use status::{Health, Statuses, TargetStatus};

@@ -1,13 +1,22 @@
 //! The metrics of scrapes.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+
+use crate::status::Health;
 
 /// The metrics of scrapes, registered once for an agent.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     targets: IntGaugeVec,
+    health: IntGaugeVec,
+    intervals: HistogramVec,
     scrapes: IntCounterVec,
     duration: HistogramVec,
     samples: IntCounterVec,
@@ -16,6 +25,17 @@ pub struct Metrics {
     pub(crate) running: IntGauge,
     pub(crate) lag: Histogram,
     pub(crate) log_dropped: IntCounter,
+    /// What jobs have counted that are gone.
+    gone: Arc<Mutex<Totals>>,
+}
+
+/// What all jobs have counted since the start, those that are gone among them: it never falls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Scrapes that ended, by result.
+    pub scrapes: BTreeMap<String, u64>,
+    /// Samples that were left out, by reason.
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// The share of one job: handles that are ready, so that zeros are visible.
@@ -24,6 +44,7 @@ pub struct JobMetrics {
     all: Metrics,
     job: String,
     pub(crate) targets: IntGauge,
+    health: [IntGauge; 3],
     pub(crate) succeeded: IntCounter,
     pub(crate) duration: Histogram,
     pub(crate) samples: IntCounter,
@@ -42,6 +63,8 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self::new()?;
         registry.register(Box::new(metrics.targets.clone()))?;
+        registry.register(Box::new(metrics.health.clone()))?;
+        registry.register(Box::new(metrics.intervals.clone()))?;
         registry.register(Box::new(metrics.scrapes.clone()))?;
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.samples.clone()))?;
@@ -59,11 +82,24 @@ impl Metrics {
             .buckets(vec![0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]);
         let lag = HistogramOpts::new("rosterd_scrape_lag_seconds", "How late scrapes began.")
             .buckets(vec![0.001, 0.002, 0.005, 0.01, 0.1, 1.0, 10.0]);
+        let intervals = HistogramOpts::new(
+            "rosterd_scrape_interval_seconds",
+            "Time between two scrapes of a target, by the interval that it should be.",
+        )
+        .buckets(vec![1.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0]);
         Ok(Self {
             targets: IntGaugeVec::new(
                 Opts::new("rosterd_scrape_targets", "Targets that are scraped, or are about to be."),
                 &["job"],
             )?,
+            health: IntGaugeVec::new(
+                Opts::new(
+                    "rosterd_scrape_targets_by_health",
+                    "Targets by how their last scrape went: up, down, or unknown before the first.",
+                ),
+                &["job", "health"],
+            )?,
+            intervals: HistogramVec::new(intervals, &["interval"])?,
             scrapes: counters(
                 "rosterd_scrapes_total",
                 "Scrapes that ended, by result: success or the code of the error.",
@@ -83,6 +119,7 @@ impl Metrics {
                 "rosterd_scrape_failure_log_dropped_total",
                 "Failures that were not written to a scrape_failure_log_file because it could not be written in time.",
             )?,
+            gone: Arc::default(),
         })
     }
 
@@ -91,6 +128,7 @@ impl Metrics {
         let left_out = |reason| self.left_out.with_label_values(&[job, reason]);
         JobMetrics {
             targets: self.targets.with_label_values(&[job]),
+            health: Health::ALL.map(|health| self.health.with_label_values(&[job, health.as_str()])),
             succeeded: self.scrapes.with_label_values(&[job, "success"]),
             duration: self.duration.with_label_values(&[job]),
             samples: self.samples.with_label_values(&[job]),
@@ -103,6 +141,43 @@ impl Metrics {
             job: job.to_owned(),
         }
     }
+
+    /// How long targets with this interval were not scraped.
+    pub(crate) fn interval(&self, interval: Duration) -> Histogram {
+        let interval = rosterd_model::Duration::from(interval).to_string();
+        self.intervals.with_label_values(&[&interval])
+    }
+
+    /// What all jobs have counted since the start.
+    pub fn totals(&self) -> Totals {
+        // No job goes meanwhile.
+        let gone = self.gone();
+        let mut all = gone.clone();
+        all.add(self, |_| true);
+        all
+    }
+
+    fn gone(&self) -> MutexGuard<'_, Totals> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Totals {
+    /// Adds what jobs have counted that are there.
+    fn add(&mut self, metrics: &Metrics, wanted: impl Fn(&str) -> bool) {
+        let Self { scrapes, left_out } = self;
+        for (counters, label, sums) in [(&metrics.scrapes, "result", scrapes), (&metrics.left_out, "reason", left_out)]
+        {
+            for metric in counters.collect().iter().flat_map(|family| family.get_metric()) {
+                let value = |name: &str| metric.get_label().iter().find(|pair| pair.name() == name);
+                if let (Some(job), Some(by)) = (value("job"), value(label))
+                    && wanted(job.value())
+                {
+                    *sums.entry(by.value().to_owned()).or_default() += metric.get_counter().get_value() as u64;
+                }
+            }
+        }
+    }
 }
 
 impl JobMetrics {
@@ -111,27 +186,35 @@ impl JobMetrics {
         self.all.scrapes.with_label_values(&[self.job.as_str(), code]).inc();
     }
 
-    /// Removes what was registered for the job: it is gone.
+    /// A target is of this health from now on, and was of that before.
+    pub(crate) fn turned(&self, from: Option<Health>, to: Option<Health>) {
+        if from != to {
+            from.iter().for_each(|health| self.health[*health as usize].dec());
+            to.iter().for_each(|health| self.health[*health as usize].inc());
+        }
+    }
+
+    /// Removes what was registered for the job: it is gone. What it has counted stays in the totals.
     pub(crate) fn remove(&self) {
-        use prometheus::core::Collector;
         let job = self.job.as_str();
+        let mut gone = self.all.gone();
+        let mut own = Totals::default();
+        own.add(&self.all, |other| other == job);
         // What was never used is not there.
         self.all.targets.remove_label_values(&[job]).ok();
         self.all.duration.remove_label_values(&[job]).ok();
         self.all.samples.remove_label_values(&[job]).ok();
         self.all.bytes.remove_label_values(&[job]).ok();
-        for reason in REASONS {
-            self.all.left_out.remove_label_values(&[job, reason]).ok();
+        for health in Health::ALL {
+            self.all.health.remove_label_values(&[job, health.as_str()]).ok();
         }
-        for family in self.all.scrapes.collect() {
-            for metric in family.get_metric() {
-                let value = |name: &str| metric.get_label().iter().find(|pair| pair.name() == name);
-                if let (Some(found), Some(result)) = (value("job"), value("result"))
-                    && found.value() == job
-                {
-                    self.all.scrapes.remove_label_values(&[job, result.value()]).ok();
-                }
-            }
+        for (reason, count) in own.left_out {
+            self.all.left_out.remove_label_values(&[job, &reason]).ok();
+            *gone.left_out.entry(reason).or_default() += count;
+        }
+        for (result, count) in own.scrapes {
+            self.all.scrapes.remove_label_values(&[job, &result]).ok();
+            *gone.scrapes.entry(result).or_default() += count;
         }
     }
 }

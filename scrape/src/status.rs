@@ -20,6 +20,9 @@ pub enum Health {
 }
 
 impl Health {
+    /// All there are.
+    pub(crate) const ALL: [Self; 3] = [Self::Unknown, Self::Up, Self::Down];
+
     /// As in Prometheus' API.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,8 @@ use crate::Counts;
 /// The metrics of all endpoints, registered once for an agent.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    received: [IntCounter; 3],
+    received_by_kind: IntCounterVec,
     queued: IntCounterVec,
     sent: IntCounterVec,
     retried: IntCounterVec,
@@ -103,7 +105,14 @@ impl Metrics {
             "rosterd_remote_write_request_duration_seconds",
             "How long requests took, whatever came of them.",
         );
+        let received_by_kind = counter(
+            "rosterd_remote_write_received_items_total",
+            "What scrapes handed over, before relabelling: each endpoint gets it.",
+            &["kind"],
+        )?;
         let metrics = Self {
+            received: KINDS.map(|kind| received_by_kind.with_label_values(&[kind])),
+            received_by_kind,
             queued: counter(
                 "rosterd_remote_write_queued_items_total",
                 "What was put into the queue, after relabelling.",
@@ -179,6 +188,11 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Something came from a scrape.
+    pub(crate) fn received(&self, counts: Counts) {
+        add(&self.received, counts);
+    }
+
     /// The handles of one endpoint; made at its start, so that zeros are visible.
     pub(crate) fn endpoint(&self, name: &str) -> EndpointMetrics {
         let of = |all: &IntCounterVec| all.with_label_values(&[name]);
@@ -237,6 +251,7 @@ impl Metrics {
             Box::new(collector.clone())
         }
         let counters = [
+            &self.received_by_kind,
             &self.queued,
             &self.sent,
             &self.retried,

@@ -162,6 +162,7 @@ impl Shipper {
     /// is full it is compressed here. Never waits for the disk or the network: when an endpoint has no room, its oldest
     /// samples go, and are counted.
     pub fn push(&self, key: u64, block: &Block) {
+        self.0.metrics.received(block.counts);
         for endpoint in self.endpoints().iter() {
             endpoint.push(key, block);
         }

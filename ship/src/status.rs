@@ -39,6 +39,8 @@ pub struct EndpointStatus {
     pub oldest_pending_ms: Option<i64>,
     /// How many requests may be under way at once.
     pub lanes: u16,
+    /// `queue_config.capacity`.
+    pub capacity: u32,
     /// How requests end at the moment.
     pub state: EndpointState,
     /// What went wrong last, even if all is well since.

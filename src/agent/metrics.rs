@@ -3,7 +3,10 @@
 use std::time::SystemTime;
 
 use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::api::Build;
 
 /// Registered once for an agent.
 #[derive(Debug, Clone)]
@@ -16,7 +19,7 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Registers the metrics. Fails when one of the names is taken.
-    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn register(registry: &Registry, build: &Build) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             successful: IntGauge::new(
                 "rosterd_config_last_reload_successful",
@@ -30,17 +33,21 @@ impl Metrics {
                 Opts::new("rosterd_config_reloads_total", "Times the configuration was read, by result."),
                 &["result"],
             )?,
-            build: IntGaugeVec::new(Opts::new("rosterd_build_info", "1, with the version as label."), &["version"])?,
+            build: IntGaugeVec::new(
+                Opts::new("rosterd_build_info", "1, with what rosterd was built from as labels."),
+                &["version", "revision", "rustc"],
+            )?,
         };
-        metrics.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        metrics.build.with_label_values(&[&build.version, &build.revision, &build.go_version]).set(1);
         for result in ["success", "failure"] {
             metrics.reloads.with_label_values(&[result]);
         }
-        let collectors: [Box<dyn Collector>; 4] = [
+        let collectors: [Box<dyn Collector>; 5] = [
             Box::new(metrics.successful.clone()),
             Box::new(metrics.success_time.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.build.clone()),
+            Box::new(ProcessCollector::for_self()),
         ];
         for collector in collectors {
             registry.register(collector)?;

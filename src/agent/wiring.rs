@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use super::load::Loader;
 use super::metrics::Metrics;
+use super::prometheus_names::{self, Known};
 use super::reload::{Reloads, Wish};
 use super::second_look::{Cause, SecondLook};
 use super::{AgentError, jobs};
@@ -158,7 +159,7 @@ impl Agent {
         grace: Duration,
     ) -> Result<(Self, axum::Router), AgentError> {
         let failed = |part| move |source| AgentError::Metrics { part, source };
-        let metrics = Metrics::register(&registry).map_err(failed("agent"))?;
+        let metrics = Metrics::register(&registry, &options.build).map_err(failed("agent"))?;
         let roster_metrics = roster::metrics::Metrics::register(&registry).map_err(failed("roster"))?;
         let reconcile_metrics = reconcile::metrics::Metrics::register(&registry).map_err(failed("reconciler"))?;
         let http_metrics = api::HttpMetrics::register(&registry).map_err(failed("http"))?;
@@ -186,18 +187,26 @@ impl Agent {
         };
         let scraping = Scraping::start(surroundings, &registry, &roster, &work).map_err(failed("scraping"))?;
 
-        let none = ConfigView { yaml: String::new(), loaded: SystemTime::now(), refused: None };
+        let none =
+            ConfigView { yaml: String::new(), loaded: SystemTime::now(), prometheus_names: false, refused: None };
         let (view, config) = watch::channel(Arc::new(none));
         let (reload_requests, requests) = mpsc::channel(1);
         let (quit, stopping) = (CancellationToken::new(), CancellationToken::new());
         let reloads = Reloads::new(requests, options.auto_reload);
         let directory = manager.directory();
+        let (listed, counted, build) = (manager.directory(), scraping.counted(), options.build.clone());
+        let prometheus_names = api::PrometheusNames::new(move |own| {
+            let (totals, endpoints) = counted.now();
+            let known = Known { build: &build, providers: &listed.list(), totals: &totals, endpoints: &endpoints };
+            prometheus_names::translate(own, &known)
+        });
         let state = api::State {
             build: options.build.clone(),
             flags: options.flags.clone(),
             external_url,
             route_prefix,
             registry,
+            prometheus_names,
             metrics: http_metrics,
             started: SystemTime::now(),
             directory: std::env::current_dir().unwrap_or_default(),
@@ -426,6 +435,7 @@ impl Agent {
         self.view.send_replace(Arc::new(ConfigView {
             yaml: config.to_yaml(),
             loaded: SystemTime::now(),
+            prometheus_names: config.rosterd.metrics.prometheus_names,
             refused: None,
         }));
         let (started, stopped) = (applied.started, applied.stopped);

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use rosterd_tasks::blocking;
 use tokio::time::Instant;
 
 use super::State;
@@ -69,8 +70,16 @@ pub(super) async fn observe(Extract(state): Extract<Arc<State>>, request: Reques
 
 /// All metrics of the agent in Prometheus' text format.
 pub(super) async fn expose(Extract(state): Extract<Arc<State>>) -> Response {
-    let encoder = TextEncoder::new();
-    let mut text = Vec::new();
-    encoder.encode(&state.registry.gather(), &mut text).expect("a vector takes all that is written to it");
-    ([(CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response()
+    // The system is asked about the process, with a look at each open file.
+    let text = blocking(move || {
+        let mut families = state.registry.gather();
+        if state.config.borrow().prometheus_names {
+            families.extend(state.prometheus_names.of(&families));
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text).expect("a vector takes all that is written to it");
+        text
+    })
+    .await;
+    ([(CONTENT_TYPE, TextEncoder::new().format_type().to_owned())], text).into_response()
 }

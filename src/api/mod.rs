@@ -33,4 +33,4 @@ pub use external::{ExternalUrl, ExternalUrlError, route_prefix};
 pub use metrics::HttpMetrics;
 pub use router::{Route, router, routes};
 pub use sd::RosterError;
-pub use state::{Build, ConfigView, Lifecycle, Providers, Refused, ReloadRequest, State};
+pub use state::{Build, ConfigView, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use prometheus::proto::MetricFamily;
 use rosterd_discovery::ProviderStatus;
 use rosterd_model::Report;
 use rosterd_scrape::Statuses;
@@ -33,6 +34,8 @@ pub struct State {
     pub route_prefix: String,
     /// All metrics of this agent.
     pub registry: prometheus::Registry,
+    /// The same under Prometheus' names.
+    pub prometheus_names: PrometheusNames,
     /// The metrics of the HTTP server itself.
     pub metrics: HttpMetrics,
     /// When the agent started.
@@ -83,6 +86,30 @@ impl fmt::Debug for Providers {
     }
 }
 
+/// Makes metrics under Prometheus' names of those that were gathered.
+#[derive(Clone)]
+pub struct PrometheusNames(Arc<Translate>);
+
+type Translate = dyn Fn(&[MetricFamily]) -> Vec<MetricFamily> + Send + Sync;
+
+impl PrometheusNames {
+    /// Wraps what knows how; it must not block.
+    pub fn new(translate: impl Fn(&[MetricFamily]) -> Vec<MetricFamily> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(translate))
+    }
+
+    /// What there is under these names.
+    pub(super) fn of(&self, own: &[MetricFamily]) -> Vec<MetricFamily> {
+        (self.0)(own)
+    }
+}
+
+impl fmt::Debug for PrometheusNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrometheusNames")
+    }
+}
+
 /// The version of this program, in the members of Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,6 +151,8 @@ pub struct ConfigView {
     pub yaml: String,
     /// When it came into use.
     pub loaded: SystemTime,
+    /// Whether metrics are told under Prometheus' names too.
+    pub prometheus_names: bool,
     /// Why the last reload failed, if it did.
     pub refused: Option<Refused>,
 }

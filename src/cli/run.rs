@@ -13,7 +13,7 @@ use rosterd_tasks::{Stopper, Task};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::exit::Failure;
 use super::flags::{ConfigFiles, duration, multi_thread, system};
@@ -117,13 +117,21 @@ impl Args {
 
 pub(super) fn run(args: Args, flags: BTreeMap<String, String>, build: Build) -> Result<(), Failure> {
     args.log.start();
+    info!(
+        version = build.version,
+        revision = build.revision,
+        file = %args.config.config_file.display(),
+        addresses = args.listen_address.join(","),
+        "rosterd starts"
+    );
     let options = args.options(flags, build)?;
     raise_open_files();
     do_without_huge_pages();
     let runtime = multi_thread()?;
     let end = runtime.block_on(attended(options));
     runtime.shutdown_timeout(LAST_WAIT);
-    end
+    // An error has the last word otherwise.
+    end.inspect(|()| info!("rosterd has ended"))
 }
 
 /// Each target keeps a connection: as many files may be open as the system lets this process have, not only as many as

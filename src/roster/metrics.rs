@@ -1,7 +1,9 @@
 //! The metrics of the roster.
 
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 use super::hold::HoldReason;
 use super::state::Effect;
@@ -18,6 +20,8 @@ pub struct Metrics {
     target_limit_exceeded: IntGaugeVec,
     added: IntCounterVec,
     removed: IntCounterVec,
+    failures: IntCounterVec,
+    job_duration: HistogramVec,
     relabelled: IntCounter,
     restored: IntGauge,
     duration: Histogram,
@@ -29,6 +33,10 @@ impl Metrics {
         let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["job"]);
         let counter = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &["job"]);
         let duration = HistogramOpts::new("rosterd_roster_update_duration_seconds", "How long a change took to apply.");
+        let job_duration = HistogramOpts::new(
+            "rosterd_roster_job_update_duration_seconds",
+            "How long changes took to apply that concerned the job, and perhaps others.",
+        );
         let metrics = Self {
             targets: gauge("rosterd_roster_targets", "Targets of the job after relabelling and deduplication.")?,
             duplicates: gauge(
@@ -50,6 +58,11 @@ impl Metrics {
             )?,
             added: counter("rosterd_roster_targets_added_total", "Targets that came.")?,
             removed: counter("rosterd_roster_targets_removed_total", "Targets that went.")?,
+            failures: counter(
+                "rosterd_roster_target_failures_total",
+                "Discovered targets that turned out, when they were relabelled, to be none.",
+            )?,
+            job_duration: HistogramVec::new(job_duration.buckets(vec![0.001, 0.1, 1.0, 10.0]), &["job"])?,
             relabelled: IntCounter::new(
                 "rosterd_roster_relabelled_total",
                 "Discovered targets that were relabelled, because they or the rules changed.",
@@ -90,6 +103,9 @@ impl Metrics {
             set(&self.target_limit_exceeded, usize::from(job.within_limit().is_err()));
             self.added.with_label_values(&[name]).inc_by(delta.added);
             self.removed.with_label_values(&[name]).inc_by(delta.removed);
+            let failed = effect.tally.failed.get(name).copied().unwrap_or_default();
+            self.failures.with_label_values(&[name]).inc_by(failed);
+            self.job_duration.with_label_values(&[name]).observe(seconds);
         }
         self.restored.set(i64::try_from(restored).unwrap_or(i64::MAX));
     }
@@ -104,9 +120,11 @@ impl Metrics {
         }
         self.added.remove_label_values(&[job]).ok();
         self.removed.remove_label_values(&[job]).ok();
+        self.failures.remove_label_values(&[job]).ok();
+        self.job_duration.remove_label_values(&[job]).ok();
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 11] {
+    fn collectors(&self) -> [Box<dyn Collector>; 13] {
         [
             Box::new(self.targets.clone()),
             Box::new(self.duplicates.clone()),
@@ -116,6 +134,8 @@ impl Metrics {
             Box::new(self.target_limit_exceeded.clone()),
             Box::new(self.added.clone()),
             Box::new(self.removed.clone()),
+            Box::new(self.failures.clone()),
+            Box::new(self.job_duration.clone()),
             Box::new(self.relabelled.clone()),
             Box::new(self.restored.clone()),
             Box::new(self.duration.clone()),

@@ -229,7 +229,7 @@ impl Owner {
         for (job, failure) in &effect.tally.failures {
             warn!(job = &**job, error = %failure, "discovered target cannot be used");
         }
-        let untold = effect.tally.failed - effect.tally.failures.len() as u64;
+        let untold = effect.tally.failed.values().sum::<u64>() - effect.tally.failures.len() as u64;
         if untold > 0 {
             warn!(count = untold, "more discovered targets cannot be used, see /api/v1/targets/failed");
         }

@@ -53,8 +53,8 @@ pub(super) struct Effect {
 pub(super) struct Tally {
     /// How many entries were relabelled.
     pub(super) relabelled: u64,
-    /// How many of them cannot be targets.
-    pub(super) failed: u64,
+    /// How many of each job cannot be targets.
+    pub(super) failed: BTreeMap<Arc<str>, u64>,
     /// The first of these, for the log.
     pub(super) failures: Vec<(Arc<str>, Arc<Failure>)>,
 }

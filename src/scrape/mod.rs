@@ -13,8 +13,8 @@ use rosterd_client::{ClientError, System};
 use rosterd_config::Config;
 use rosterd_exposition::Metadata;
 use rosterd_model::{Coded, Priority, Report, Retry};
-use rosterd_scrape::{Clock, Engine, Settings, Sink, Statuses};
-use rosterd_ship::{Block, ShipError, Shipper, Wants};
+use rosterd_scrape::{Clock, Engine, Settings, Sink, Statuses, Totals};
+use rosterd_ship::{Block, EndpointStatus, ShipError, Shipper, Wants};
 use rosterd_tasks::{Stopper, portion};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -79,6 +79,7 @@ pub(crate) struct Scraping {
     shipper: Shipper,
     makers: Makers,
     wanted: watch::Sender<Wanted>,
+    metrics: rosterd_scrape::Metrics,
     /// Ends the following of the roster, before the workers end.
     following: Stopper,
     system: System,
@@ -95,6 +96,20 @@ impl Sink for ToShipper {
 
     fn push(&self, key: u64, block: &Block) {
         self.0.push(key, block);
+    }
+}
+
+/// Tells what scrapes and remote write have counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Counted {
+    metrics: rosterd_scrape::Metrics,
+    shipper: Shipper,
+}
+
+impl Counted {
+    /// By now.
+    pub(crate) fn now(&self) -> (Totals, Vec<EndpointStatus>) {
+        (self.metrics.totals(), self.shipper.status())
     }
 }
 
@@ -118,8 +133,8 @@ impl Scraping {
         // Which targets the engine has is known to nobody else.
         let follow = follow(engine.clone(), wishes, roster.steps(), following.token().clone());
         following.spawn_essential("scrape follower", follow);
-        let makers = Makers::new(metrics, work.clone(), system.name().to_owned());
-        Ok(Self { engine, shipper, makers, wanted, following, system, stale_on_shutdown: false })
+        let makers = Makers::new(metrics.clone(), work.clone(), system.name().to_owned());
+        Ok(Self { engine, shipper, makers, wanted, metrics, following, system, stale_on_shutdown: false })
     }
 
     /// What is known of each target.
@@ -131,6 +146,11 @@ impl Scraping {
     pub(crate) fn remote_writes(&self) -> RemoteWrites {
         let shipper = self.shipper.clone();
         RemoteWrites::new(move || shipper.status().into_iter().map(status::of).collect())
+    }
+
+    /// What was counted.
+    pub(crate) fn counted(&self) -> Counted {
+        Counted { metrics: self.metrics.clone(), shipper: self.shipper.clone() }
     }
 
     /// Makes clients for the jobs of a configuration, for which it reads certificates. Fails when settings are of no use.

@@ -78,6 +78,42 @@ fn sigterm_ends_it_in_order() {
 }
 
 #[test]
+fn the_log_begins_with_what_runs_and_ends_with_its_end() {
+    leak_checked_live(async || {
+        let mut agent = Agent::start(&[]).await;
+        assert!(agent.process.stop().await.success());
+        let log = agent.process.log();
+        let (first, last) = (log.lines().next().unwrap_or_default(), log.lines().next_back().unwrap_or_default());
+        let version = format!(" version={} ", env!("CARGO_PKG_VERSION"));
+        for part in
+            [" msg=\"rosterd starts\" ", &version, " revision=", " file=prometheus.yml ", " addresses=127.0.0.1:0"]
+        {
+            assert!(first.contains(part), "{part} is not in {first}");
+        }
+        assert!(last.contains("msg=\"rosterd has ended\""), "{last}");
+    });
+}
+
+#[test]
+fn the_quickstart_runs_without_a_warning() {
+    leak_checked_live(async || {
+        let (folder, shipped) = (Folder::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("quickstart"));
+        for file in ["prometheus.yml", "targets.yml"] {
+            folder.write(file, std::fs::read_to_string(shipped.join(file)).expect("it is shipped"));
+        }
+        let mut process = Process::start("rosterd run", &mut command(&folder, &[]));
+        process.wait_log("configuration in use").await;
+        // Of both jobs: their sources were read.
+        for job in ["rosterd", "nodes"] {
+            process.wait_log(&format!("msg=\"targets changed\" job={job} ")).await;
+        }
+        assert!(process.stop().await.success());
+        let log = process.log();
+        assert!(!log.contains("level=WARN") && !log.contains("level=ERROR"), "{log}");
+    });
+}
+
+#[test]
 fn the_second_signal_does_not_wait() {
     leak_checked_live(async || {
         // The orderly end waits until this list is read.

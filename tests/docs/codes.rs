@@ -7,8 +7,9 @@ use rosterd_testkit::fixture;
 use crate::pages::{Page, rows};
 use crate::sources::{is_word, literals, sources};
 
-/// What begins as a code does and is none: keys of configurations, a variable of the environment, and automatic series.
-const NO_CODES: [&str; 15] = [
+/// What begins as a code does and is none: keys of configurations, a variable of the environment, automatic series, and a
+/// label of Prometheus' own metrics.
+const NO_CODES: [&str; 16] = [
     "http_headers",
     "http_proxy",
     "http_server_config",
@@ -18,6 +19,7 @@ const NO_CODES: [&str; 15] = [
     "scrape_duration_seconds",
     "scrape_failure_log_file",
     "scrape_interval",
+    "scrape_job",
     "scrape_protocols",
     "scrape_samples_post_metric_relabeling",
     "scrape_samples_scraped",

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
-    DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Publish, QueueConfig, RemoteWrite,
-    Rosterd, ScrapeSettings, Scraping, SigV4,
+    DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Metrics, Publish, QueueConfig,
+    RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4,
 };
 use rosterd_discovery::Registry;
 use rosterd_model::relabel::RuleConfig;
@@ -95,6 +95,7 @@ fn the_keys_of_rosterd_are_there() {
             keys_of::<FileSd>(),
             keys_of::<DiskQueue>(),
             keys_of::<EndpointSettings>(),
+            keys_of::<Metrics>(),
         ];
         keys_of::<Rosterd>().into_iter().chain(inner.into_iter().flatten())
     });

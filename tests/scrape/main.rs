@@ -4,6 +4,7 @@
 mod arrivals;
 mod counter;
 mod outages;
+mod prometheus_names;
 mod queues;
 mod reloads;
 mod targets;

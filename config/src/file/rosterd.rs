@@ -35,6 +35,9 @@ pub struct Rosterd {
     /// Where the roster goes, besides the HTTP API.
     #[serde(skip_serializing_if = "unset")]
     pub publish: Publish,
+    /// What `/metrics` tells.
+    #[serde(skip_serializing_if = "unset")]
+    pub metrics: Metrics,
     /// How long `/-/ready` waits for providers that do not report.
     pub ready_grace_period: Duration,
 }
@@ -48,6 +51,7 @@ impl Default for Rosterd {
             queue: DiskQueue::default(),
             remote_write: BTreeMap::new(),
             publish: Publish::default(),
+            metrics: Metrics::default(),
             ready_grace_period: Duration::from_secs(300),
         }
     }
@@ -124,6 +128,14 @@ pub enum Compression {
     Snappy,
     /// Smaller, for receivers that take it, such as VictoriaMetrics.
     Zstd,
+}
+
+/// What `/metrics` tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metrics {
+    /// Whether what the alerts and dashboards of Prometheus' mixin read is told too, under their names.
+    pub prometheus_names: bool,
 }
 
 /// Where the roster goes.

@@ -1,6 +1,6 @@
 //! The manager itself: starts and stops the providers that a configuration needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
@@ -174,7 +174,15 @@ impl Manager {
             status.used_by(&jobs);
             Listed { key: key.clone(), jobs, status }
         });
-        *self.directory.0.lock().unwrap_or_else(PoisonError::into_inner) = listed.collect();
+        let listed: Vec<_> = listed.collect();
+        let now = uses(&listed);
+        let before = std::mem::replace(&mut *self.directory.0.lock().unwrap_or_else(PoisonError::into_inner), listed);
+        for (key, job) in uses(&before).difference(&now) {
+            self.metrics.unused(key.mechanism(), key.as_str(), job);
+        }
+        for (key, job) in &now {
+            self.metrics.used(key.mechanism(), key.as_str(), job);
+        }
     }
 
     fn start(&mut self, key: ProviderKey, config: Arc<dyn AnyConfig>, jobs: &[Arc<str>]) {
@@ -217,6 +225,12 @@ impl Manager {
         }
         late.concat()
     }
+}
+
+/// Each provider with each job that uses it.
+fn uses(listed: &[Listed]) -> BTreeSet<(ProviderKey, Arc<str>)> {
+    let uses = listed.iter().flat_map(|it| it.jobs.iter().map(|job| (it.key.clone(), Arc::clone(job))));
+    uses.collect()
 }
 
 /// The jobs that use each provider.

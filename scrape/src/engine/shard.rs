@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use prometheus::Histogram;
 use rosterd_model::{Coded, Labels, Report, Retry};
 use rosterd_tasks::{Guard, Turns};
 use tokio::sync::mpsc;
@@ -34,6 +35,8 @@ use crate::status::{Health, Statuses, TargetStatus};
 pub(super) struct Shard {
     clock: Clock,
     metrics: Metrics,
+    /// Those of the intervals that its targets have.
+    intervals: HashMap<Duration, Histogram>,
     statuses: Statuses,
     commands: mpsc::Receiver<Command>,
     slots: Slots,
@@ -75,6 +78,7 @@ impl Shard {
         Self {
             clock,
             metrics,
+            intervals: HashMap::new(),
             statuses,
             commands,
             slots: Slots::default(),
@@ -180,6 +184,11 @@ impl Shard {
         let Some(entry) = self.slots.get_mut(ticket.slot) else { return };
         let at_ms = entry.grid.timestamp(ticket.wall);
         let taken = self.delivery.scraped(entry, result, at_ms, || ticket.started.elapsed().as_secs_f64());
+        if let Some(last_ms) = entry.scraped_ms {
+            let interval = entry.grid.interval();
+            let histogram = self.intervals.entry(interval).or_insert_with(|| self.metrics.interval(interval));
+            histogram.observe((at_ms - last_ms) as f64 / 1000.0);
+        }
         entry.scraped(at_ms);
         let report = taken.error.as_ref().map(|error| Arc::new(taken.secrets.hide_in(Report::of(error))));
         // It may have gone meanwhile, and its job with it.
@@ -255,6 +264,7 @@ impl Shard {
         job.metrics.targets.inc();
         let before = self.slots.of_key(key).find(|(_, before)| before.missed_ms.is_some()).map(|(slot, _)| slot);
         let status = before.and_then(|slot| statuses.remove(&slot)).unwrap_or_default();
+        job.metrics.turned(None, Some(status.health));
         self.statuses.update(&job.name, labels.fingerprint(), |now| *now = status);
         let due = now + entry.grid.until_next(wall);
         let taken = before.and_then(|slot| Some((slot, self.slots.take(slot)?)));
@@ -283,6 +293,7 @@ impl Shard {
         let entry = self.slots.get_mut(slot)?;
         entry.job.metrics.targets.dec();
         let status = self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
+        entry.job.metrics.turned(status.as_ref().map(|status| status.health), None);
         entry.generation = generation;
         let stays = entry.leave(wall);
         let due = if entry.has_said_something() { now + stays } else { now };
@@ -320,7 +331,8 @@ impl Shard {
         for mut entry in entries {
             turns.next().await;
             if entry.missed_ms.is_none() {
-                self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
+                let status = self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
+                entry.job.metrics.turned(status.map(|status| status.health), None);
                 entry.job.metrics.targets.dec();
             }
             if stale {
@@ -393,7 +405,9 @@ fn tell(entry: &Entry, taken: &Taken, error: Option<Arc<Report>>, ticket: Ticket
     let rests = asks.or_else(|| entry.snoozing.as_ref().map(|snoozing| snoozing.0 - ticket.started));
     let snoozed_until = rests.filter(|_| error.is_some()).map(|rests| wall + rests);
     statuses.update(&entry.job.name, entry.labels.fingerprint(), |status| {
-        status.health = if report.up { Health::Up } else { Health::Down };
+        let health = if report.up { Health::Up } else { Health::Down };
+        entry.job.metrics.turned(Some(status.health), Some(health));
+        status.health = health;
         status.last_scrape = Some(wall);
         status.duration = Duration::from_secs_f64(report.seconds);
         status.snoozed_until = snoozed_until;

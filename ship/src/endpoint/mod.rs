@@ -262,6 +262,7 @@ impl Endpoint {
             bytes_on_disk: held.bytes_on_disk,
             oldest_pending_ms: held.oldest_ms,
             lanes: self.lanes.count(),
+            capacity: self.config.queue.capacity,
             state: health.state(),
             last_error: health.last_error,
             last_success: health.last_success,

@@ -21,7 +21,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, Providers, Refused, ReloadRequest, State, router, routes,
+    Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State,
+    router, routes,
 };
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
@@ -55,7 +56,12 @@ impl Face {
     pub(super) async fn start(change: impl FnOnce(&mut State)) -> Self {
         let registry = prometheus::Registry::new();
         let (reload, reloads) = mpsc::channel(1);
-        let view = ConfigView { yaml: "global: {}\n".to_owned(), loaded: SystemTime::UNIX_EPOCH, refused: None };
+        let view = ConfigView {
+            yaml: "global: {}\n".to_owned(),
+            loaded: SystemTime::UNIX_EPOCH,
+            prometheus_names: false,
+            refused: None,
+        };
         let (config, config_seen) = watch::channel(Arc::new(view));
         let quit = CancellationToken::new();
         let (updates, reported) = mpsc::channel(1);
@@ -77,6 +83,7 @@ impl Face {
             route_prefix: String::new(),
             metrics: HttpMetrics::register(&registry).unwrap(),
             registry,
+            prometheus_names: PrometheusNames::new(|_| Vec::new()),
             started: SystemTime::UNIX_EPOCH,
             directory: "/var/lib/rosterd".into(),
             config: config_seen,

@@ -282,7 +282,7 @@ impl Job {
         let entry = populate(work.bench, &self.spec, &mut self.names);
         work.tally.relabelled += 1;
         if let Entry::Failed(failure) = &entry {
-            work.tally.failed += 1;
+            *work.tally.failed.entry(Arc::clone(&self.spec.name)).or_default() += 1;
             if work.tally.failures.len() < TOLD {
                 work.tally.failures.push((Arc::clone(&self.spec.name), Arc::clone(failure)));
             }
