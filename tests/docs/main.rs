@@ -6,6 +6,7 @@
 mod codes;
 mod configuration;
 mod contexts;
+mod dashboard;
 mod dependencies;
 mod deploy;
 mod discoverer;
