@@ -23,6 +23,8 @@ enum Event {
     Readable { data: u8, source: u8, is: bool },
     /// The discoverers of some data say the whole picture, of the sources that can be read.
     Picture { data: u8 },
+    /// They say what is there at the beginning, while others may still come.
+    Found { data: u8 },
     /// They say how one source is now.
     Source { data: u8, source: u8 },
     /// They read again and find all as they said.
@@ -54,6 +56,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (data.clone(), source.clone(), any::<bool>())
             .prop_map(|(data, source, is)| Event::Readable { data, source, is }),
         4 => data.clone().prop_map(|data| Event::Picture { data }),
+        2 => data.clone().prop_map(|data| Event::Found { data }),
         3 => (data.clone(), source).prop_map(|(data, source)| Event::Source { data, source }),
         1 => data.clone().prop_map(|data| Event::Unchanged { data }),
         1 => data.prop_map(|data| Event::Fail { data }),
@@ -74,6 +77,7 @@ async fn play(jobs: Vec<Vec<Use>>, events: &[Event]) {
             Event::Truth { data, source, targets } => world.truth.set(*data, *source, *targets),
             Event::Readable { data, source, is } => world.truth.set_readable(*data, *source, *is),
             Event::Picture { data } => world.say_picture(*data).await,
+            Event::Found { data } => world.say_found(*data).await,
             Event::Source { data, source } => world.say_source(*data, *source).await,
             Event::Unchanged { data } => world.say_unchanged(*data).await,
             Event::Fail { data } => world.fail(*data).await,
@@ -162,6 +166,35 @@ fn of_two_that_are_stored_of_the_same_data_the_one_that_was_used_counts() {
         world.crash().await;
         world.compare("a restart").await;
         assert!(world.is_servable(0));
+        world.end().await;
+    });
+}
+
+/// A source that could not be read after a restart, and is not there when the discoverer begins again, may still come: what is
+/// stored of it stays.
+#[test]
+fn a_source_that_was_unread_and_is_not_there_yet_stays_until_the_picture_is_whole() {
+    leak_checked(async || {
+        let used = Use { data: 0, revision: 0 };
+        let mut world = World::start(vec![vec![used], Vec::new(), Vec::new()]).await;
+        for source in 0..2 {
+            world.truth.set(0, source, Some(2));
+        }
+        world.say_picture(0).await;
+        world.compare("the first picture").await;
+        world.crash().await;
+        world.truth.set_readable(0, 1, false);
+        world.say_found(0).await;
+        world.compare("what was found without the source").await;
+        world.fail(0).await;
+        world.truth.set_readable(0, 1, true);
+        world.truth.set(0, 1, None);
+        world.say_found(0).await;
+        world.compare("what was found by the next run").await;
+        assert_eq!(world.held(0).len(), 2);
+        world.say_picture(0).await;
+        world.compare("the whole picture").await;
+        assert_eq!(world.targets(0).len(), 2);
         world.end().await;
     });
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rosterd::roster::hold::HoldReason;
 use rosterd_discovery::ProviderKey;
 
 /// Which configuration a job uses: those with equal data differ in what does not change the data.
@@ -77,6 +78,10 @@ pub(crate) struct Provider {
     pub(crate) sources: Sources,
     /// Sources that could not be read lately, and whether this process had read them before.
     pub(crate) unread: BTreeMap<String, bool>,
+    /// The sources that were read, as long as others may still come.
+    seen: Option<BTreeSet<String>>,
+    /// Sources of which what is known is from before this process, although the provider has reported.
+    before: BTreeSet<String>,
     /// Sources that were never read and have nothing stored, and whether they are overdue.
     pub(crate) missing: BTreeMap<String, bool>,
     /// Whether it was wanted for longer than the time of grace, and has not reported.
@@ -93,6 +98,8 @@ impl Provider {
             knowledge: Knowledge::Unsynced,
             sources: Sources::new(),
             unread: BTreeMap::new(),
+            seen: None,
+            before: BTreeSet::new(),
             missing: BTreeMap::new(),
             overdue: false,
             known: false,
@@ -106,7 +113,7 @@ impl Provider {
             Knowledge::Unsynced => Knowledge::Unsynced,
             Knowledge::Restored | Knowledge::Synced => Knowledge::Restored,
         };
-        Self { knowledge, unread: BTreeMap::new(), ..self.clone() }
+        Self { knowledge, unread: BTreeMap::new(), seen: None, before: BTreeSet::new(), ..self.clone() }
     }
 
     /// Whether the store has anything of it.
@@ -114,13 +121,47 @@ impl Provider {
         self.knowledge != Knowledge::Unsynced || self.overdue
     }
 
-    /// Sources of which what is known is from before this process.
-    fn held(&self) -> BTreeSet<&String> {
-        let stays = |source: &&String| self.unread.get(*source) == Some(&false);
+    /// Why what is known of a source is held, if it is.
+    fn held(&self, source: &String) -> Option<HoldReason> {
         match self.knowledge {
-            Knowledge::Restored => self.sources.keys().collect(),
-            Knowledge::Unsynced | Knowledge::Synced => self.sources.keys().filter(stays).collect(),
+            Knowledge::Restored => Some(HoldReason::Restored),
+            Knowledge::Unsynced | Knowledge::Synced => self.before.contains(source).then_some(HoldReason::Unread),
         }
+    }
+
+    fn has(&self, source: &String) -> bool {
+        self.sources.get(source).is_some_and(|content| !content.is_empty())
+    }
+
+    fn has_any(&self) -> bool {
+        self.sources.values().any(|content| !content.is_empty())
+    }
+
+    /// Whether a source of which nothing is known keeps nothing away: it had its time, or what was known of the provider was
+    /// without it.
+    fn counts_as_overdue(&self, source: &String) -> bool {
+        let given_up = !self.missing.is_empty() && self.missing.values().all(|overdue| *overdue);
+        self.missing.get(source).copied().unwrap_or(self.overdue || self.known || given_up)
+    }
+
+    /// Of sources that cannot be read, whether this process had read them before.
+    fn heard(&self, unreadable: &BTreeSet<String>) -> BTreeMap<String, bool> {
+        let pictured = self.knowledge == Knowledge::Synced;
+        // One that was not there may have something from before this process.
+        let was_read = |source: &String| pictured && self.seen.as_ref().is_none_or(|seen| seen.contains(source));
+        let known = |source: &String| self.unread.get(source).copied().unwrap_or_else(|| was_read(source));
+        unreadable.iter().map(|source| (source.clone(), known(source))).collect()
+    }
+
+    /// Takes note of sources that cannot be read, and whether this process had read them before.
+    fn fail(&mut self, unread: BTreeMap<String, bool>, stored: impl Fn(&Self, &String) -> bool) {
+        let never: Vec<_> = unread.iter().filter(|(_, known)| !**known).map(|(source, _)| source.clone()).collect();
+        let (before, never): (Vec<_>, Vec<_>) = never.into_iter().partition(|source| stored(self, source));
+        self.missing = never.into_iter().map(|source| (source.clone(), self.counts_as_overdue(&source))).collect();
+        self.before.retain(|source| self.seen.as_ref().is_some_and(|seen| !seen.contains(source)));
+        self.before.extend(before);
+        self.unread = unread;
+        self.known |= self.missing.is_empty() || self.has_any();
     }
 }
 
@@ -150,11 +191,17 @@ pub(crate) struct Model {
     disk: BTreeMap<ProviderKey, Provider>,
 }
 
+/// The targets that are held, and why.
+pub(crate) type HeldTargets = BTreeMap<String, BTreeSet<HoldReason>>;
+/// The providers and sources of which nothing is known, and whether each is overdue.
+pub(crate) type MissingThings = BTreeMap<(ProviderKey, Option<String>), bool>;
+
 /// What a job should have.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) targets: Content,
-    pub(crate) held: Content,
+    pub(crate) held: HeldTargets,
+    pub(crate) missing: MissingThings,
     pub(crate) servable: bool,
 }
 
@@ -238,21 +285,32 @@ impl Model {
     /// A provider says the whole picture.
     pub(crate) fn picture(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
         let Some(provider) = self.providers.get_mut(key) else { return };
-        let first = provider.knowledge != Knowledge::Synced;
-        let known = |source: &String| provider.unread.get(source).copied().unwrap_or(!first);
-        let unread: BTreeMap<_, _> = unreadable.iter().map(|source| (source.clone(), known(source))).collect();
-        let stored = |source: &String| provider.sources.get(source).is_some_and(|content| !content.is_empty());
-        let never = unread.iter().filter(|(source, known)| !**known && !stored(source));
-        // What was known of the provider was without others, and lists were served without what had its time.
-        let given_up = !provider.missing.is_empty() && provider.missing.values().all(|overdue| *overdue);
-        let overdue =
-            |source| provider.missing.get(source).copied().unwrap_or(provider.overdue || provider.known || given_up);
-        let missing: BTreeMap<_, _> = never.map(|(source, _)| (source.clone(), overdue(source))).collect();
+        let unread = provider.heard(unreadable);
+        provider.seen = None;
+        provider.before.clear();
         provider.sources.retain(|source, _| unreadable.contains(source));
         provider.sources.extend(read.clone());
-        let has_any = provider.sources.values().any(|content| !content.is_empty());
-        provider.known |= missing.is_empty() || has_any;
-        (provider.unread, provider.missing, provider.knowledge) = (unread, missing, Knowledge::Synced);
+        provider.fail(unread, Provider::has);
+        provider.knowledge = Knowledge::Synced;
+        self.let_go();
+    }
+
+    /// A provider says what is there, while others may still come.
+    pub(crate) fn found(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
+        let Some(provider) = self.providers.get_mut(key) else { return };
+        let first = provider.knowledge != Knowledge::Synced;
+        let of_before = |it: &Provider, source: &String| it.before.contains(source);
+        let said = provider.sources.keys().filter(|it| !first && provider.has(it) && !of_before(provider, it));
+        let said = said.cloned().collect();
+        provider.seen.get_or_insert(said);
+        let unread = provider.heard(unreadable);
+        provider.seen.iter_mut().for_each(|seen| seen.extend(read.keys().cloned()));
+        provider.sources.extend(read.clone());
+        if first {
+            provider.before = provider.sources.keys().filter(|it| provider.has(it)).cloned().collect();
+        }
+        provider.fail(unread, if first { Provider::has } else { of_before });
+        provider.knowledge = Knowledge::Synced;
         self.let_go();
     }
 
@@ -261,12 +319,19 @@ impl Model {
         let Some(provider) = self.providers.get_mut(key) else { return };
         match content {
             Some(content) => {
+                provider.seen.iter_mut().for_each(|seen| seen.extend([source.to_owned()]));
                 provider.unread.remove(source);
                 provider.missing.remove(source);
-                provider.known |= provider.missing.is_empty() || !content.is_empty();
+                provider.before.remove(source);
                 provider.sources.insert(source.to_owned(), content);
+                provider.known |= provider.missing.is_empty() || provider.has_any();
             }
-            None => drop(provider.unread.entry(source.to_owned()).or_insert(true)),
+            None => {
+                let known = provider.heard(&BTreeSet::from([source.to_owned()]));
+                let mut unread = provider.unread.clone();
+                unread.extend(known);
+                provider.fail(unread, |it, source| it.before.contains(source));
+            }
         }
         self.let_go();
     }
@@ -330,31 +395,40 @@ impl Model {
     /// What a job should have; `None` when it is not configured.
     pub(crate) fn expected(&self, job: usize) -> Option<Expected> {
         let job = self.jobs.get(&job)?;
-        let (mut said, mut held) = (Content::new(), Content::new());
+        let (mut said, mut held) = (Content::new(), HeldTargets::new());
+        let mut hold = |address: &String, reason| held.entry(address.clone()).or_default().extend([reason]);
         for provider in job.providers.iter().map(|key| &self.providers[key]) {
-            let from_before = provider.held();
             for (source, content) in &provider.sources {
-                let into = if from_before.contains(source) { &mut held } else { &mut said };
-                into.extend(content.iter().cloned());
+                match provider.held(source) {
+                    Some(reason) => content.iter().for_each(|address| hold(address, reason)),
+                    None => said.extend(content.iter().cloned()),
+                }
             }
         }
         for (key, Former { only, .. }) in &job.former {
             let sources = self.providers[key].sources.iter();
             let kept = sources.filter(|(source, _)| only.as_ref().is_none_or(|only| only.contains(*source)));
-            held.extend(kept.flat_map(|(_, content)| content.iter().cloned()));
+            kept.flat_map(|(_, content)| content).for_each(|address| hold(address, HoldReason::Replaced));
         }
         let own = || job.providers.iter().map(|key| &self.providers[key]);
         // What a former provider has of a source is known of it.
         let is_held = |source: &String| {
             job.former.values().any(|former| former.only.as_ref().is_some_and(|only| only.contains(source)))
         };
-        let waits = own().any(|provider| {
-            (provider.knowledge == Knowledge::Unsynced && !provider.overdue)
-                || provider.missing.iter().any(|(source, overdue)| !overdue && !is_held(source))
-        });
+        let mut missing = MissingThings::new();
+        for key in &job.providers {
+            let provider = &self.providers[key];
+            if provider.knowledge == Knowledge::Unsynced {
+                missing.insert((key.clone(), None), provider.overdue);
+                continue;
+            }
+            let sources = provider.missing.iter().filter(|(source, _)| !is_held(source));
+            missing.extend(sources.map(|(source, overdue)| ((key.clone(), Some(source.clone())), *overdue)));
+        }
         let nothing_known = job.former.is_empty() && !own().any(|provider| provider.known);
-        let targets = said.union(&held).cloned().collect();
-        held.retain(|address| !said.contains(address));
-        Some(Expected { targets, held, servable: !waits && !nothing_known })
+        let targets = said.iter().chain(held.keys()).cloned().collect();
+        held.retain(|address, _| !said.contains(address));
+        let servable = missing.values().all(|overdue| *overdue) && !nothing_known;
+        Some(Expected { targets, held, missing, servable })
     }
 }

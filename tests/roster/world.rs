@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rosterd::roster::hold::HoldReason;
 use rosterd::roster::metrics::Metrics;
+use rosterd::roster::target::Entry;
 use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use rosterd::store::{Block, Blocks, BlocksChange, MemoryBlocks, StoreError};
 use rosterd_discovery::{AnyConfig, Environment, Jobs, Manager, Mechanism, ProviderKey, Registry, System};
@@ -19,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::follow::{Follower, shown};
-use crate::model::{Content, Model, Sources, Truth, Use, source};
+use crate::model::{Content, HeldTargets, MissingThings, Model, Sources, Truth, Use, source};
 
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Long enough for whatever an event sets off, the writing of the store included.
@@ -167,6 +169,20 @@ impl World {
         }
     }
 
+    /// A run that begins says what is there, while others may still come; one that has begun says the whole picture.
+    pub(crate) async fn say_found(&mut self, data: u8) {
+        let (read, unreadable) = (self.truth.readable(data), self.truth.unreadable(data));
+        let unread: Vec<_> = unreadable.iter().map(String::as_str).collect();
+        if self.running(data).iter().any(|(use_, _)| self.process.pictured.contains(use_)) {
+            return self.say_picture(data).await;
+        }
+        for (use_, key) in self.running(data) {
+            self.configs[&use_].0.found(groups(&read), &unread).await;
+            self.process.pictured.insert(use_);
+            self.model.found(&key, &read, &unreadable);
+        }
+    }
+
     pub(crate) async fn say_source(&mut self, data: u8, number: u8) {
         if self.running(data).iter().any(|(use_, _)| !self.process.pictured.contains(use_)) {
             return self.say_picture(data).await;
@@ -250,6 +266,7 @@ impl World {
             let Some(expected) = expected else { continue };
             assert_eq!(self.targets(job), expected.targets, "targets of job {job} after {after}");
             assert_eq!(self.held(job), expected.held, "held targets of job {job} after {after}");
+            assert_eq!(self.missing(job), expected.missing, "what is missing of job {job} after {after}");
             assert_eq!(self.is_servable(job), expected.servable, "whether job {job} is served after {after}");
         }
         let view = shown(&self.process.roster.view());
@@ -258,24 +275,45 @@ impl World {
 
     /// The addresses that a job has.
     pub(crate) fn targets(&self, job: usize) -> Content {
-        self.addresses(job, |_| true)
+        let view = self.process.roster.view();
+        let slots = view.job(&name(job)).into_iter().flat_map(|job| job.targets());
+        slots.map(|slot| slot.labels.get(ADDRESS).unwrap().to_owned()).collect()
     }
 
-    /// Those that are held.
-    pub(crate) fn held(&self, job: usize) -> Content {
-        self.addresses(job, |is_held| is_held)
+    /// Those that are held, and why. Fails where counts, slots and entries disagree.
+    pub(crate) fn held(&self, job: usize) -> HeldTargets {
+        let (view, name) = (self.process.roster.view(), name(job));
+        let (mut held, mut counts) = (HeldTargets::new(), BTreeMap::<HoldReason, usize>::new());
+        let Some(view) = view.job(&name) else { return held };
+        for block in view.blocks() {
+            for (index, entry) in block.entries().iter().enumerate() {
+                let (Entry::Active(labels), Some(hold)) = (entry, view.hold(block, index)) else { continue };
+                *counts.entry(hold.reason).or_default() += 1;
+                held.entry(labels.get(ADDRESS).unwrap().to_owned()).or_default().insert(hold.reason);
+            }
+        }
+        for reason in HoldReason::ALL {
+            let (counted, found) = (view.counts().held.of(reason), counts.get(&reason).copied().unwrap_or_default());
+            // An entry counts, too, whose target another one says now.
+            assert!(
+                counted == found || (counted > found && view.counts().duplicates > 0),
+                "{reason:?} {counted} {found}"
+            );
+        }
+        assert_eq!(view.targets().filter(|slot| slot.is_held()).count(), held.len());
+        held
+    }
+
+    /// What nothing is known of.
+    fn missing(&self, job: usize) -> MissingThings {
+        let view = self.process.roster.view();
+        let missing = view.job(&name(job)).into_iter().flat_map(|job| job.missing());
+        missing.map(|it| ((it.provider.clone(), it.source.as_ref().map(|it| it.to_string())), it.overdue)).collect()
     }
 
     /// Whether its list is handed out.
     pub(crate) fn is_servable(&self, job: usize) -> bool {
         self.process.roster.view().job(&name(job)).is_some_and(|job| job.servable().is_ok())
-    }
-
-    fn addresses(&self, job: usize, which: impl Fn(bool) -> bool) -> Content {
-        let view = self.process.roster.view();
-        let slots = view.job(&name(job)).into_iter().flat_map(|job| job.targets());
-        let wanted = slots.filter(|slot| which(slot.is_held()));
-        wanted.map(|slot| slot.labels.get(ADDRESS).unwrap().to_owned()).collect()
     }
 
     pub(crate) async fn end(self) {

@@ -167,9 +167,11 @@ impl Provider {
         let Update { provider: _, whole, groups, gone, unread: told, seen } = update;
         let was_read = |name: &Arc<str>| told.get(name).is_none_or(|unread| unread.known);
         let first_read = self.told.iter().filter(|(name, before)| !before.known && was_read(name));
-        let mut replaced: HashSet<_> = first_read.map(|(name, _)| SourceId::of(name)).collect();
-        let unread: HashSet<_> = told.keys().map(|name| SourceId::of(name)).collect();
         let may_come = |source: &SourceId| seen.as_ref().is_some_and(|seen| !seen.contains(source));
+        // One that is not among the unread any more was read, unless it is not there now and may still come.
+        let first_read = first_read.map(|(name, _)| SourceId::of(name)).filter(|source| !may_come(source));
+        let mut replaced: HashSet<_> = first_read.collect();
+        let unread: HashSet<_> = told.keys().map(|name| SourceId::of(name)).collect();
         match &seen {
             // All that was read, and nothing else.
             Some(seen) if whole => replaced.extend(seen.iter().copied()),

@@ -70,6 +70,11 @@ impl Probe {
         self.say(Word::EverythingBut(groups, failing(unread))).await;
     }
 
+    /// Makes the discoverer say that it found this, while others than these may still come, and that these sources fail.
+    pub async fn found(&self, groups: Vec<TargetGroup>, unread: &[&str]) {
+        self.say(Word::Found(groups, failing(unread))).await;
+    }
+
     /// Makes the discoverer say that this changed.
     pub async fn changed(&self, groups: Vec<TargetGroup>) {
         self.say(Word::Changed(groups)).await;
