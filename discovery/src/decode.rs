@@ -250,7 +250,7 @@ mod tests {
                 "{}",
                 "cannot read the list of target groups: line 1, column 2: expected a list of target groups, found a map",
             ),
-            ("[] x", "cannot read the list of target groups: line 1, column 4: something follows the list"),
+            ("[] x", "cannot read the list of target groups: line 1, column 4: something follows the last bracket"),
             ("[{}", "cannot read target group 1: line 1, column 3: the text ends too early"),
             (
                 "[\n{\"target\": [\"a\"]}]",

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rosterd_client::System;
-use rosterd_config::{Config, ConfigErrors, LoadOptions, Loaded};
+use rosterd_config::{Config, ConfigErrors, LoadOptions, Loaded, ScrapeConfig};
 use rosterd_discovery::Registry;
+use rosterd_model::nearest;
 use tokio::runtime::{Builder, Runtime};
 
 use super::Error;
@@ -33,6 +34,15 @@ impl ConfigFiles {
         let options = LoadOptions { allow_exec: self.enable_exec_sd, examine: false, env: &env };
         Config::load(&self.config_file, self.rosterd_config_file.as_deref(), registry, &options)
     }
+}
+
+/// The job of this name, or the one that may have been meant.
+pub(super) fn known_job<'c>(config: &'c Config, name: &str) -> Result<&'c ScrapeConfig, Error> {
+    let unknown = || {
+        let nearest = nearest(name, config.scrape_configs.iter().map(ScrapeConfig::job_name)).map(str::to_owned);
+        Error::UnknownJob { job: name.to_owned(), nearest }
+    };
+    config.scrape_configs.iter().find(|job| job.job_name() == name).ok_or_else(unknown)
 }
 
 /// This machine, with all variables of the environment that are text. Nothing below the command line looks for itself.

@@ -1,6 +1,7 @@
 //! The command line, one file a subcommand. All flags stand in docs/cli.md.
 
 mod check;
+mod colour;
 mod completions;
 mod discover;
 mod error;

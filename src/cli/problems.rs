@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rosterd_client::System;
 use rosterd_config::Problem;
+
+use super::colour::Colour;
 
 /// Longer lines are cut: nobody finds anything in them.
 const LONGEST_LINE: usize = 160;
@@ -25,22 +27,21 @@ pub(super) enum Severity {
 /// Shows problems, with the files that they are in.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
-    colour: bool,
+    colour: Colour,
     files: HashMap<PathBuf, Option<String>>,
 }
 
 impl Shown {
     /// For standard error as it is.
     pub(super) fn on_stderr(system: &System) -> Self {
-        let unwanted = system.environment().get("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colour: io::stderr().is_terminal() && !unwanted, files: HashMap::new() }
+        Self { colour: Colour::of(&io::stderr(), system), files: HashMap::new() }
     }
 
     /// A problem in one line or, if its place is known, in three.
     pub(super) fn show(&mut self, severity: Severity, problem: &Problem) -> String {
         let mut shown = match severity {
             Severity::Problem => self.painted("31", problem),
-            Severity::Warning => format!("{}{}", self.paint("33", "warning: "), self.painted("33", problem)),
+            Severity::Warning => format!("{}{}", self.colour.paint("33", "warning: "), self.painted("33", problem)),
         };
         if let Some(line) = self.line(&problem.file, problem.line).map(str::to_owned) {
             // What is shown may be shorter than the line; a tab stays one, so that the caret stands below its place.
@@ -49,7 +50,7 @@ impl Shown {
             let before: String =
                 line.chars().take(problem.column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
             let margin = " ".repeat(number.to_string().len());
-            let caret = if problem.column <= LONGEST_LINE { self.paint("31;1", "^") } else { String::new() };
+            let caret = if problem.column <= LONGEST_LINE { self.colour.paint("31;1", "^") } else { String::new() };
             write!(shown, "\n {number} | {cut}\n {margin} | {before}{caret}").ok();
             shown.truncate(shown.trim_end().len());
         }
@@ -57,16 +58,10 @@ impl Shown {
     }
 
     fn painted(&self, colour: &str, problem: &Problem) -> String {
-        if !self.colour {
-            return problem.to_string();
-        }
         let place = Problem { message: String::new(), key: String::new(), ..problem.clone() }.to_string();
         let place = place.split(": ").next().unwrap_or_default();
-        format!("\x1b[1m{place}:\x1b[0m {} \x1b[{colour}m({})\x1b[0m", problem.words(), problem.code)
-    }
-
-    fn paint(&self, colour: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        let (place, code) = (format!("{place}:"), format!("({})", problem.code));
+        format!("{} {} {}", self.colour.paint("1", &place), problem.words(), self.colour.paint(colour, &code))
     }
 
     fn line(&mut self, file: &Path, number: usize) -> Option<&str> {
@@ -114,7 +109,7 @@ mod tests {
 
     #[test]
     fn colours_are_for_terminals() {
-        let mut shown = Shown { colour: true, ..Shown::default() };
+        let mut shown = Shown { colour: Colour::always(), ..Shown::default() };
         let told = shown.show(Severity::Warning, &problem(Path::new("/no/such"), 3, 1));
         let wanted = "\x1b[33mwarning: \x1b[0m\x1b[1m/no/such:3:1:\x1b[0m a.b: bad \x1b[33m(cfg_syntax)\x1b[0m";
         assert_eq!(told, wanted);

@@ -18,17 +18,54 @@ fn label_sets_come_out_as_the_rules_say() {
 
 #[test]
 fn each_step_can_be_explained() {
-    let ended = run_with_input(&[&RULES[..], &["--explain"]].concat(), &fixture("cli/relabel/input.jsonl"));
-    assert_eq!((ended.status, ended.errors.as_str()), (Some(0), ""));
-    assert_golden("cli/relabel/explain.golden.jsonl", &ended.output);
+    for (output, golden) in [(&["--output=json"][..], "explain.golden.jsonl"), (&[], "explain.golden.txt")] {
+        let ended = run_with_input(&[&RULES[..], &["--explain"], output].concat(), &fixture("cli/relabel/input.jsonl"));
+        assert_eq!((ended.status, ended.errors.as_str()), (Some(0), ""));
+        assert_golden(&format!("cli/relabel/{golden}"), &ended.output);
+    }
+}
+
+#[test]
+fn a_job_of_a_configuration_makes_targets_with_what_stands_in_global() {
+    let folder = Folder::new();
+    let text = "global: {scrape_interval: 7s, scrape_timeout: 3s, metric_name_validation_scheme: legacy}\n\
+                scrape_configs:\n- {job_name: other}\n- job_name: nodes\n  scheme: https\n  params: {module: [x, y]}\n  \
+                exec_sd_configs: [{command: [never, run]}]\n  \
+                relabel_configs: [{regex: __meta_(.+), replacement: $1, action: labelmap}]\n";
+    let file = folder.write("prometheus.yml", text);
+    let file = file.to_str().expect("folders have plain names");
+    let ended = run_with_input(
+        &["relabel", "--config", file, "--job=nodes"],
+        "{\"__address__\":\"a:1\",\"__meta_x\":\"1\"}\n{}\n",
+    );
+    let target: serde_json::Value =
+        serde_json::from_str(ended.output.lines().next().expect("there is a line")).expect("it is JSON");
+    for (name, value) in [
+        ("__scheme__", "https"),
+        ("__scrape_interval__", "7s"),
+        ("__scrape_timeout__", "3s"),
+        ("__param_module", "x"),
+        ("job", "nodes"),
+        ("x", "1"),
+        ("instance", "a:1"),
+    ] {
+        assert_eq!(target[name], value, "{name} in {target}");
+    }
+    let warning = "warning: line 2 of the input cannot be a target: no address\n";
+    assert_eq!((ended.status, ended.errors.as_str()), (Some(0), warning));
+    assert!(ended.output.ends_with("\nnull\n"), "{}", ended.output);
+    let ended = run(&["relabel", "--config", file, "--job=node"]);
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.errors.contains("did you mean \"nodes\"?"), "{}", ended.errors);
+    let ended = run(&["relabel", "--config", file]);
+    assert!(ended.status == Some(1) && ended.errors.contains("name the job by --job"), "{}", ended.errors);
 }
 
 #[test]
 fn a_malformed_line_ends_the_run_with_its_number() {
     let input = "{\"a\":\"1\",\"__meta_env\":\"x\"}\n\n{\"a\":1}\n{}\n";
     let ended = run_with_input(&RULES, input);
-    let errors =
-        "error: line 3 of the input, column 6: invalid type: integer `1`, expected a string (cli_malformed_line)\n";
+    let errors = "error: line 3 of the input, column 6: expected text in quotes, found a number (cli_malformed_line)\n";
     assert_eq!(ended, Ended { status: Some(1), output: "null\n".to_owned(), errors: errors.to_owned() });
 }
 

@@ -9,6 +9,10 @@ use crate::error::{ConfigErrors, code};
 use crate::file::compile;
 use rosterd_yaml::{Problem, Tree, join_path};
 
+/// What to do with a file that is a whole configuration, or one job of it.
+const OF_A_MAP: &str = "expected a list of rules, found a map: for the rules of a whole configuration, name the job by \
+                        --job; otherwise write only what stands under relabel_configs";
+
 /// Reads a file that is a list of relabelling rules, such as stands under `relabel_configs`.
 ///
 /// Fails with all problems of the file.
@@ -17,6 +21,9 @@ pub fn load_rules(path: &Path, scheme: NameScheme) -> Result<Rules, ConfigErrors
     let bytes = rosterd_tasks::files::read_document(path)
         .map_err(|error| ConfigErrors { problems: vec![Problem::unreadable(path, &error)] })?;
     let root = tree.read(path, &bytes).sound().map_err(|problems| ConfigErrors { problems })?;
+    if tree.is_map(root) && !tree.is_null(root) {
+        return Err(ConfigErrors { problems: vec![tree.problem(root, String::new(), code::INVALID_TYPE, OF_A_MAP)] });
+    }
     let decoded = tree.decode::<Vec<RuleConfig>>(root);
     let mut problems = decoded.problems;
     if tree.is_null(root) {
@@ -74,6 +81,7 @@ mod tests {
             assert!(problem.starts_with(start), "{problem} does not start with {start}");
         }
         assert_eq!(load("").unwrap_err().len(), 1);
-        assert_eq!(load("a: 1").unwrap_err().len(), 1);
+        let problems = load("a: 1").unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains("name the job by --job"), "{problems:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Where a JSON text stops being a list of target groups, and why, in the words of somebody who writes lists.
+//! Where a JSON text stops being what is expected, and why, in the words of somebody who writes such texts.
 
 use std::path::Path;
 
@@ -33,17 +33,18 @@ impl From<serde_json::Error> for JsonFault {
     }
 }
 
-/// What is JSON and no list of target groups.
+/// What is JSON, and not what is expected.
 fn data(reason: &str) -> String {
     let kind = |kind: &str| match kind {
         "map" => "a map".to_owned(),
         "sequence" => "a list".to_owned(),
         "null" => "null".to_owned(),
-        other => other
-            .split_once(' ')
-            .map_or(other, |(kind, _)| kind)
-            .replace("floating", "number")
-            .replace("integer", "number"),
+        other => match other.split_once(' ').map_or(other, |(kind, _)| kind) {
+            "floating" | "integer" => "a number".to_owned(),
+            "boolean" => "true or false".to_owned(),
+            "string" => "text".to_owned(),
+            kind => kind.to_owned(),
+        },
     };
     if let Some((found, expected)) =
         reason.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
@@ -58,7 +59,7 @@ fn data(reason: &str) -> String {
 
 fn syntax(reason: &str) -> &'static str {
     match reason {
-        "trailing characters" => "something follows the list: remove it",
+        "trailing characters" => "something follows the last bracket: remove it",
         "trailing comma" => "a comma stands before a closing bracket: remove it",
         "expected `,` or `]`" => "a comma or the end of the list, `]`, is missing before this",
         "expected `,` or `}`" => "a comma or the end of the map, `}`, is missing before this",
@@ -100,8 +101,9 @@ mod tests {
             ("[\"a\",]", "line 1, column 6: a comma stands before a closing bracket"),
             ("[\"a\"", "line 1, column 4: the text ends too early"),
             ("[\"a\n\"]", "line 2, column 0: a text in quotes holds a line break"),
-            ("[] x", "line 1, column 4: something follows the list"),
-            ("[1]", "line 1, column 2: expected text in quotes, found number"),
+            ("[] x", "line 1, column 4: something follows the last bracket"),
+            ("[1]", "line 1, column 2: expected text in quotes, found a number"),
+            ("[true]", "line 1, column 5: expected text in quotes, found true or false"),
             ("[{\"a\" 1}]", "line 1, column 1: expected text in quotes, found a map"),
         ] {
             let shown = fault(text);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use md5::{Digest, Md5};
 
+use super::explain::Look;
 use super::pattern::{Captures, Pattern};
 use super::template::Template;
 use super::{Action, NameScheme, RelabelError, RuleConfig, case, check, re2};
@@ -116,6 +117,19 @@ impl Rule {
             Step::Uppercase => self.recase(labels, scratch, case::upper),
         }
         true
+    }
+
+    /// What the rule looks at in these labels, and whether it finds what it looks for.
+    pub(super) fn look(&self, labels: &mut Builder) -> Look {
+        let value = self.source(labels);
+        let text = labels.str(value);
+        let matches = match &self.step {
+            Step::Keep(pattern) | Step::Drop(pattern) | Step::Replace { pattern, .. } => Some(pattern.is_match(text)),
+            Step::KeepEqual | Step::DropEqual => Some(labels.get(&self.config.target_label) == text),
+            Step::HashMod | Step::Lowercase | Step::Uppercase => None,
+            Step::LabelMap { .. } | Step::LabelDrop(_) | Step::LabelKeep(_) => None,
+        };
+        Look { text: text.to_owned(), matches }
     }
 
     /// The values of the source labels, joined. One value alone is not copied.
@@ -239,7 +253,12 @@ impl Rules {
     /// Applies the rules one after the other. `false` means that one of them dropped the labels; what they are then is of
     /// no use.
     pub fn apply(&self, labels: &mut Builder, scratch: &mut Scratch) -> bool {
-        self.0.iter().all(|rule| rule.apply(labels, scratch))
+        self.dropped_by(labels, scratch).is_none()
+    }
+
+    /// Applies the rules, and tells which of them dropped the labels, counted from 0.
+    pub fn dropped_by(&self, labels: &mut Builder, scratch: &mut Scratch) -> Option<usize> {
+        self.0.iter().position(|rule| !rule.apply(labels, scratch))
     }
 }
 

@@ -69,6 +69,45 @@ impl RuleConfig {
     }
 }
 
+/// The action and what is not at its default, in one line: `keep source_labels: [a, b], regex: x;y`.
+impl fmt::Display for RuleConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.action)?;
+        let mut between = " ";
+        let mut key = |name: &str, is_default: bool, value: &dyn fmt::Display| {
+            if is_default {
+                return Ok(());
+            }
+            write!(f, "{between}{name}: {value}")?;
+            between = ", ";
+            Ok(())
+        };
+        let sources = self.source_labels.iter().map(|label| Plain(label).to_string()).collect::<Vec<_>>().join(", ");
+        key("source_labels", self.source_labels.is_empty(), &format_args!("[{sources}]"))?;
+        key("separator", self.has_default_separator(), &Plain(&self.separator))?;
+        key("regex", self.has_default_regex(), &Plain(&self.regex))?;
+        key("modulus", self.modulus == 0, &self.modulus)?;
+        key("target_label", self.target_label.is_empty(), &Plain(&self.target_label))?;
+        key("replacement", self.has_default_replacement(), &Plain(&self.replacement))
+    }
+}
+
+/// Text as one would write it in a line of YAML, in quotes where it needs them.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text) = *self;
+        if text.contains(char::is_control) {
+            write!(f, "{text:?}")
+        } else if text.is_empty() || text.contains([' ', ',', '\'', '"', '#']) {
+            write!(f, "'{}'", text.replace('\'', "''"))
+        } else {
+            f.write_str(text)
+        }
+    }
+}
+
 fn is_default_separator(separator: &str) -> bool {
     separator == SEPARATOR
 }
@@ -203,6 +242,24 @@ mod tests {
             serde_json::to_string(&written).unwrap(),
             r#"{"source_labels":["a","b"],"separator":"","target_label":"c","regex":"x","action":"labeldrop"}"#
         );
+    }
+
+    #[test]
+    fn a_rule_is_shown_in_one_line() {
+        for (yaml, shown) in [
+            ("{}", "replace"),
+            ("{source_labels: [a, b], action: keep, regex: 'x;y\\d+'}", "keep source_labels: [a, b], regex: x;y\\d+"),
+            (
+                "{source_labels: [a], modulus: 4, target_label: b, action: hashmod}",
+                "hashmod source_labels: [a], modulus: 4, target_label: b",
+            ),
+            (
+                "{separator: '', regex: \"it's\", target_label: x, replacement: \"\\n\"}",
+                "replace separator: '', regex: 'it''s', target_label: x, replacement: \"\\n\"",
+            ),
+        ] {
+            assert_eq!(rule(yaml).to_string(), shown);
+        }
     }
 
     #[test]

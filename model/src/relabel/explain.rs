@@ -16,6 +16,18 @@ pub struct Step {
     pub output: Labels,
     /// Whether the labels are still kept after the rule.
     pub keep: bool,
+    /// What the rule looked at; nothing where it was not reached. Not serialised: Prometheus does not tell it.
+    pub look: Option<Look>,
+}
+
+/// What a rule looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The values of the source labels, joined.
+    pub text: String,
+    /// Whether that is what the rule looks for: the regex matches, or the target label is equal. Nothing where a rule does
+    /// not ask.
+    pub matches: Option<bool>,
 }
 
 impl Rules {
@@ -26,10 +38,11 @@ impl Rules {
         builder.extend(labels);
         let mut keep = true;
         let step = |rule: &super::Rule| {
+            let look = keep.then(|| rule.look(&mut builder));
             keep = keep && rule.apply(&mut builder, &mut scratch);
             // Building sorts, and the order in which labels came matters to the next rule.
             let output = if keep { builder.clone().build(&mut names) } else { Labels::empty() };
-            Step { rule: rule.config().clone(), output, keep }
+            Step { rule: rule.config().clone(), output, keep, look }
         };
         self.iter().map(step).collect()
     }

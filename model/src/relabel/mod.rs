@@ -20,7 +20,7 @@ mod tests;
 pub use apply::{Rule, Rules, Scratch};
 pub use config::{Action, RuleConfig};
 pub use error::RelabelError;
-pub use explain::Step;
+pub use explain::{Look, Step};
 pub(crate) use pattern::Pattern;
 pub use re2::SyntaxError;
 

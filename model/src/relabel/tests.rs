@@ -175,6 +175,9 @@ fn an_explanation_has_a_step_for_each_rule() {
         "[{target_label: b, replacement: y}, {action: drop, source_labels: [b], regex: y}, {action: labelmap, regex: b}]",
     );
     let steps = rules.explain(&[("a", "x")].into_iter().collect());
+    let look = |text: &str, matches| Some(Look { text: text.to_owned(), matches });
+    let looks: Vec<_> = steps.iter().map(|step| step.look.clone()).collect();
+    assert_eq!(looks, [look("", Some(true)), look("y", Some(true)), None]);
     assert_eq!(
         serde_json::to_value(&steps).unwrap(),
         serde_json::json!([

@@ -10,10 +10,9 @@ use clap::ValueEnum;
 use rosterd_config::Config;
 use rosterd_discovery::{Presence, ProviderStatus, Registry};
 use rosterd_model::Report;
-use rosterd_model::nearest;
 
 use super::exit::{Failure, tell};
-use super::flags::{ConfigFiles, duration, multi_thread};
+use super::flags::{ConfigFiles, duration, known_job, multi_thread};
 use super::{Error, log};
 
 /// Run the discovery of one or all jobs once, and print what it finds.
@@ -69,11 +68,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Leaves only these jobs in the configuration, if there are any.
 fn select(config: &mut Config, jobs: &[String]) -> Result<(), Error> {
-    let known: Vec<_> = config.scrape_configs.iter().map(|job| job.job_name()).collect();
-    if let Some(job) = jobs.iter().find(|job| !known.contains(&job.as_str())) {
-        let nearest = nearest(job, known).map(str::to_owned);
-        return Err(Error::UnknownJob { job: job.clone(), nearest });
-    }
+    jobs.iter().try_for_each(|job| known_job(config, job).map(drop))?;
     if !jobs.is_empty() {
         config.scrape_configs.retain(|job| jobs.iter().any(|wanted| wanted == job.job_name()));
     }
