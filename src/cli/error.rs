@@ -78,6 +78,14 @@ pub enum Error {
         /// The job that may have been meant.
         nearest: Option<String>,
     },
+    /// A code of the command line that no error has.
+    #[error("no error has the code {code:?}{}; `rosterd errors` lists all", suggested(.near))]
+    UnknownCode {
+        /// What was given.
+        code: String,
+        /// The codes that may have been meant.
+        near: Vec<&'static str>,
+    },
     /// The part of the system that runs everything else cannot be started.
     #[error("cannot start the runtime")]
     Runtime {
@@ -90,6 +98,13 @@ fn hint(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }
 
+fn suggested(near: &[&str]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!("; did you mean {}?", near.join(", ")),
+    }
+}
+
 impl Coded for Error {
     fn code(&self) -> &'static str {
         match self {
@@ -99,6 +114,7 @@ impl Coded for Error {
             Self::MalformedExposition { .. } => "cli_malformed_exposition",
             Self::ClientSettings { .. } => "cli_client_settings_invalid",
             Self::UnknownJob { .. } => "cli_unknown_job",
+            Self::UnknownCode { .. } => "cli_unknown_code",
             Self::InvalidUrl { .. } => "cli_invalid_url",
             Self::Runtime { .. } => "cli_runtime_failed",
         }

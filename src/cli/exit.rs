@@ -23,8 +23,8 @@ pub const USAGE: u8 = 2;
 pub const SIGNAL: u8 = 128;
 
 /// Codes of errors in the command line itself.
-const USAGE_CODES: [&str; 4] =
-    ["cli_unknown_job", "cli_invalid_url", "web_address_invalid", "web_external_url_invalid"];
+const USAGE_CODES: [&str; 5] =
+    ["cli_unknown_job", "cli_unknown_code", "cli_invalid_url", "web_address_invalid", "web_external_url_invalid"];
 
 /// The exit status for an error with this code.
 pub fn status(code: &str) -> u8 {

@@ -5,6 +5,7 @@ mod colour;
 mod completions;
 mod discover;
 mod error;
+mod errors;
 pub mod exit;
 mod flags;
 mod health;
@@ -44,6 +45,7 @@ enum Subcommands {
     Relabel(relabel::Args),
     Parse(parse::Args),
     Health(health::Args),
+    Errors(errors::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -52,7 +54,20 @@ enum Subcommands {
 pub fn command() -> Command {
     let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
     // Every subcommand takes --help; one more that prints the same is one more to document.
-    command.disable_help_subcommand(true).mut_subcommand("check", |check| check.disable_help_subcommand(true))
+    let command =
+        command.disable_help_subcommand(true).mut_subcommand("check", |check| check.disable_help_subcommand(true));
+    with_examples(command, "rosterd")
+}
+
+/// The help of each subcommand ends with its examples.
+fn with_examples(command: Command, name: &str) -> Command {
+    let command = command.mut_subcommands(|subcommand| {
+        let name = format!("{name} {}", subcommand.get_name());
+        with_examples(subcommand, &name)
+    });
+    let Some(chapters) = man::chapters::of(name) else { return command };
+    let lines = chapters.examples.iter().map(|(what, line)| format!("  {what}\n    {line}\n"));
+    command.after_long_help(format!("Examples:\n{}", lines.collect::<String>().trim_end()))
 }
 
 /// Runs the command line of this process, with all mechanisms that are linked in. What it was built from is said by
@@ -80,6 +95,7 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Relabel(args) => relabel::run(&args),
         Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
+        Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),
     }

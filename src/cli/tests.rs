@@ -59,3 +59,45 @@ fn the_page_states_the_exit_statuses() {
         assert!(page.contains(&format!("| {status} |")), "docs/cli.md does not explain the exit status {status}");
     }
 }
+
+/// The words of a line of a shell, quotes taken off.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in line.chars().chain([' ']) {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            None if c == ' ' => words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty())),
+            _ => word.push(c),
+        }
+    }
+    words
+}
+
+/// The command lines of rosterd in a line of a shell.
+fn own(line: &str) -> Vec<Vec<String>> {
+    let words = words(line);
+    let commands = words.split(|word| matches!(word.as_str(), "|" | ">" | "<"));
+    let bare = |word: &String| word.trim_start_matches("<(").trim_end_matches(')').to_owned();
+    let own = commands.map(|command| command.iter().map(bare).skip_while(|word| word != "rosterd").collect());
+    own.filter(|own: &Vec<_>| !own.is_empty()).collect()
+}
+
+#[test]
+fn every_subcommand_has_examples_that_it_takes() {
+    let mut found = Vec::new();
+    subcommands(&command(), "rosterd", &mut found);
+    for (name, _) in found {
+        let chapters = man::chapters::of(&name).unwrap_or_else(|| panic!("`{name}` has no chapters"));
+        assert!(!chapters.examples.is_empty() && !chapters.files.is_empty(), "{name}");
+        for (_, line) in chapters.examples {
+            let own = own(line);
+            assert!(own.iter().any(|own| own.join(" ").starts_with(&name)), "{line} is none of `{name}`");
+            for own in own {
+                if let Err(refused) = command().try_get_matches_from(&own) {
+                    panic!("{line}: {refused}");
+                }
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ const DISCOVER: [&str; 3] = ["discover", "--config.file", "discover/prometheus.y
 
 fn discovered(arguments: &[&str]) -> String {
     let ended = run(&[&DISCOVER[..], arguments].concat());
-    assert_eq!((ended.status, ended.errors.as_str()), (Some(0), ""));
+    assert_eq!(ended.status, Some(0), "{}", ended.errors);
     ended.output
 }
 
@@ -34,6 +34,40 @@ fn groups_are_printed_as_they_were_discovered() {
         "cli/discover/groups.golden.txt",
         &discovered(&["--groups", "--output=table"]).lines().map(words).collect::<String>(),
     );
+}
+
+#[test]
+fn the_end_tells_what_was_found_dropped_and_impossible_and_why() {
+    let folder = rosterd_testkit::Folder::new();
+    folder.write(
+        "prometheus.yml",
+        "scrape_configs:
+- job_name: a
+  static_configs: [{targets: ['a:1', 'b:1', 'b:2', 'c/d', 'e/f']}, {targets: ['c:1'], labels: {env: test}}]
+  relabel_configs:
+  - {source_labels: [env], regex: test, action: drop}
+  - {source_labels: [__address__], regex: 'b:.*', target_label: __address__, replacement: b:9}
+- job_name: b
+  static_configs: [{targets: ['a:1']}]
+",
+    );
+    let discover = |arguments: &[&str]| {
+        let ended = ended(rosterd(&[&["discover"], arguments].concat()).current_dir(folder.root()));
+        assert_eq!(ended.status, Some(0), "{}", ended.errors);
+        ended.errors
+    };
+    let job = r#"a: 2 targets, 1 dropped by relabelling, 2 impossible, 1 equal to another
+  1 dropped, by rule 1: drop source_labels: [env], regex: test; for example {__address__="c:1"
+  1 impossible, "c/d" is not a valid hostname; for example {__address__="c/d"
+  1 impossible, "e/f" is not a valid hostname; for example {__address__="e/f"
+"#;
+    let told = discover(&[]);
+    assert!(told.ends_with("\nb: 1 target\n2 jobs: 3 targets\n"), "{told}");
+    for (line, wanted) in told.lines().zip(job.lines()) {
+        assert!(line.starts_with(wanted), "{line} in {told}");
+    }
+    assert_eq!(discover(&["--job=b"]), "b: 1 target\n");
+    assert_eq!(discover(&["--groups"]), "a: 2 groups with 6 targets\nb: 1 group with 1 target\n");
 }
 
 #[test]

@@ -23,9 +23,15 @@ fn there_is_a_manual_page_for_each_subcommand() {
     let target = folder.path("man/man1");
     let ended = run(&["man", "--out", target.to_str().expect("folders have plain names")]);
     assert_eq!((ended.status, ended.output.as_str(), ended.errors.as_str()), (Some(0), "", ""));
-    for page in ["rosterd", "rosterd-check-config", "rosterd-relabel"] {
-        let page = folder.read(&format!("man/man1/{page}.1"));
-        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    let pages: Vec<_> =
+        std::fs::read_dir(&target).expect("it was made").map(|page| page.expect("it is there")).collect();
+    assert_eq!(pages.len(), 12, "rosterd, what it has, and what `check` has: {pages:?}");
+    for page in pages {
+        let (name, text) = (page.file_name(), std::fs::read_to_string(page.path()).expect("it can be read"));
+        for section in [".SH SYNOPSIS", ".SH EXAMPLES", ".SH FILES", ".SH \"EXIT STATUS\""] {
+            let body = text.split_once(&format!("\n{section}\n")).map(|(_, after)| after.split("\n.SH ").next());
+            assert!(body.flatten().is_some_and(|body| !body.trim().is_empty()), "{name:?} has no {section}");
+        }
     }
     assert!(folder.read("man/man1/rosterd-check-config.1").contains("fatal\\-warnings"));
     assert_eq!(run(&["man", "--out", "check/bad.yml/x"]).status, Some(1));
@@ -52,8 +58,26 @@ fn the_version_tells_what_was_built() {
 }
 
 #[test]
+fn errors_are_explained_as_in_the_documentation() {
+    let ended = run(&["errors", "cfg_unknown_key", "(sd_dns_no_names)"]);
+    assert_eq!((ended.status, ended.output.as_str()), (Some(2), ""), "one of them is none");
+    let (near, all) = ("; did you mean cfg_dns_no_names, sd_dns_", "; `rosterd errors` lists all (cli_unknown_code)");
+    assert!(ended.errors.contains(near) && ended.errors.contains(all), "{}", ended.errors);
+    let ended = run(&["errors", "cfg_unknown_key"]);
+    let text = "cfg_unknown_key (Configuration)\n\nA key that does not exist.\n\n\
+                What to do: Correct it; the message names the nearest one.\n";
+    assert_eq!((ended.status, ended.output.as_str(), ended.errors.as_str()), (Some(0), text, ""));
+    let ended = run(&["errors"]);
+    let codes: Vec<_> = ended.output.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let mut listed: Vec<_> = codes.clone();
+    listed.sort_unstable();
+    let all = rosterd_testkit::fixture("error_codes.txt");
+    assert_eq!(listed, all.lines().collect::<Vec<_>>());
+}
+
+#[test]
 fn help_is_no_error() {
     let ended = run(&["relabel", "--help"]);
     assert_eq!((ended.status, ended.errors.as_str()), (Some(0), ""));
-    assert!(ended.output.contains("--explain"));
+    assert!(ended.output.contains("--explain") && ended.output.contains("Examples:\n"), "{}", ended.output);
 }

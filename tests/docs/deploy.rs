@@ -147,6 +147,14 @@ fn the_image_is_built_from_all_crates() {
     let missing: Vec<_> =
         members.iter().filter(|member| !sent.lines().any(|line| line == format!("!{member}"))).collect();
     assert!(missing.is_empty(), ".dockerignore keeps {missing:?} out of the image");
+    // And from the pages that are part of the binary.
+    let texts = files("src", ".rs").into_iter().map(read).collect::<String>();
+    let pages = texts.split("const PAGE: &str = include_str!(\"../../").skip(1);
+    let pages: Vec<_> = pages.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(
+        !pages.is_empty() && pages.iter().all(|page| sent.lines().any(|line| line == format!("!{page}"))),
+        "{pages:?}"
+    );
 }
 
 /// A size of Kubernetes.

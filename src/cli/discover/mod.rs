@@ -3,7 +3,9 @@
 mod collect; // providers at work, until they have reported
 mod print; // JSON and tables
 mod progress; // how far it is, on a terminal
+mod summary; // what it came to
 
+use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -18,7 +20,8 @@ use super::{Error, log};
 /// Run the discovery of one or all jobs once, and print what it finds.
 ///
 /// Returns as soon as all providers have reported. One that has not when the time is over, and a source that one could not
-/// read, is named with its last error; what is known is printed all the same, and the exit status is 1.
+/// read, is named with its last error; what is known is printed all the same, and the exit status is 1. At last, standard
+/// error has a summary: how many targets each job has, which rules dropped how many, and what cannot be a target and why.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -29,9 +32,9 @@ pub(super) struct Args {
     /// How long to wait for providers
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     timeout: Duration,
-    /// How to print
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Json)]
-    output: Output,
+    /// How to print: a table on a terminal, otherwise json
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    output: Option<Output>,
     /// Print target groups as they were discovered, instead of targets after relabelling
     #[arg(long)]
     groups: bool,
@@ -54,15 +57,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut config = args.config.load(&registry)?.config;
     select(&mut config, &args.jobs)?;
     let runtime = multi_thread()?;
-    let missing = if args.groups {
+    let output = args.output.unwrap_or(if stdout().is_terminal() { Output::Table } else { Output::Json });
+    let (missing, summary) = if args.groups {
         let (groups, providers) = runtime.block_on(collect::groups(&config, &registry, args.timeout))?;
-        print::groups(&groups, &providers, args.output)?;
-        missing(&providers, args.timeout)
+        print::groups(&groups, &providers, output)?;
+        (missing(&providers, args.timeout), summary::groups(&groups, &providers))
     } else {
         let (view, providers) = runtime.block_on(collect::targets(&config, &registry, args.timeout))?;
-        print::targets(&view, args.output)?;
-        missing(&providers, args.timeout) | over_limit(&view)
+        print::targets(&view, output)?;
+        (missing(&providers, args.timeout) | over_limit(&view), summary::targets(&view))
     };
+    summary.iter().for_each(tell);
     if missing { Err(Failure::Told) } else { Ok(()) }
 }
 

@@ -1,0 +1,171 @@
+//! What manual pages and help say besides flags: examples, files and exit statuses of each subcommand.
+
+/// What there is to say of a subcommand.
+#[derive(Debug)]
+pub(in crate::cli) struct Chapters {
+    /// What a line of a shell does, and the line.
+    pub(in crate::cli) examples: &'static [(&'static str, &'static str)],
+    /// Files, and what they are to it.
+    pub(in crate::cli) files: &'static [(&'static str, &'static str)],
+    /// What a success and a failure are.
+    pub(in crate::cli) ends: (&'static str, &'static str),
+}
+
+const CONFIGURATION: (&str, &str) = (
+    "prometheus.yml",
+    "The configuration, in the format of Prometheus, with the files that it names. --config.file names another one.",
+);
+const WENT_WELL: &str = "All went well; also when whoever reads the output stops reading.";
+
+/// Of a subcommand by its full name.
+pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
+    Some(match name {
+        "rosterd" => &Chapters {
+            examples: &[
+                ("See whether a configuration is good:", "rosterd check config prometheus.yml"),
+                ("See what it discovers:", "rosterd discover --config.file=prometheus.yml"),
+                ("Run it:", "rosterd run --config.file=prometheus.yml --storage.path=/var/lib/rosterd"),
+                ("Read what an error means:", "rosterd errors cfg_unknown_key"),
+            ],
+            files: &[CONFIGURATION],
+            ends: (WENT_WELL, "Something failed, or a check found problems."),
+        },
+        "rosterd run" => &Chapters {
+            examples: &[
+                (
+                    "Scrape, send and serve by the configuration of a Prometheus agent:",
+                    "rosterd run --config.file=/etc/prometheus/prometheus.yml --storage.path=/var/lib/rosterd",
+                ),
+                (
+                    "Serve targets, and keep rosterd's own settings out of a file that Prometheus reads too:",
+                    "rosterd run --config.file=/etc/prometheus/prometheus.yml --rosterd.config.file=/etc/rosterd/rosterd.yml",
+                ),
+                ("Follow changes of the configuration by itself:", "rosterd run --config.auto-reload"),
+            ],
+            files: &[
+                CONFIGURATION,
+                (
+                    "data/",
+                    "What outlives the process: discovered targets and waiting samples. --storage.path names another folder.",
+                ),
+            ],
+            ends: (
+                "It was stopped and ended in order.",
+                "It could not start, or could not go on, or did not end in time. The log says why.",
+            ),
+        },
+        "rosterd check" => &Chapters {
+            examples: &[
+                ("Check a configuration:", "rosterd check config prometheus.yml"),
+                ("Check a web configuration:", "rosterd check web-config web.yml"),
+            ],
+            files: &[("FILE", "The files to check, and those that they name.")],
+            ends: ("All files are good.", "A file has problems."),
+        },
+        "rosterd check config" => &Chapters {
+            examples: &[
+                ("Tell all that is wrong, with places:", "rosterd check config prometheus.yml"),
+                (
+                    "Gate a change, with a list of the problems for another program:",
+                    "rosterd check config --fatal-warnings --output=json prometheus.yml",
+                ),
+                (
+                    "Check a configuration whose lists and credentials are on another machine:",
+                    "rosterd check config --syntax-only prometheus.yml",
+                ),
+            ],
+            files: &[(
+                "FILE",
+                "The configurations to check, in the format of Prometheus, and the files that they name.",
+            )],
+            ends: ("All files are good.", "A file has problems or, with --fatal-warnings, warnings."),
+        },
+        "rosterd check web-config" => &Chapters {
+            examples: &[("Check a file for --web.config.file:", "rosterd check web-config web.yml")],
+            files: &[("FILE", "The web configurations to check, and the certificates that they name.")],
+            ends: ("All files are good.", "A file has problems."),
+        },
+        "rosterd discover" => &Chapters {
+            examples: &[
+                ("See the targets of one job:", "rosterd discover --config.file=prometheus.yml --job=nodes"),
+                ("Count them:", "rosterd discover --output=json | jq length"),
+                ("See what relabelling has to work with:", "rosterd discover --groups --output=json | jq -c '.[]'"),
+            ],
+            files: &[CONFIGURATION],
+            ends: (
+                "All providers have reported, and all sources were read.",
+                "A provider has not reported in time, a source could not be read, or a job has more targets than it may.",
+            ),
+        },
+        "rosterd relabel" => &Chapters {
+            examples: &[
+                (
+                    "Try rules on a label set:",
+                    "echo '{\"__address__\": \"a:9100\"}' | rosterd relabel --config rules.yml",
+                ),
+                (
+                    "See why a job drops what is discovered:",
+                    "rosterd discover --groups --output=json | jq -c '.[] | .labels as $l | .targets[] | $l + .' | rosterd relabel --config prometheus.yml --job nodes --explain",
+                ),
+            ],
+            files: &[("FILE", "A list of relabelling rules or, with --job, a configuration.")],
+            ends: (
+                "Every line of the input was answered, whatever became of its labels.",
+                "The rules have problems, or a line of the input is no label set.",
+            ),
+        },
+        "rosterd parse" => &Chapters {
+            examples: &[
+                ("See what a scrape reads:", "curl -s http://localhost:9100/metrics | rosterd parse"),
+                (
+                    "The same in the format of OpenMetrics:",
+                    "curl -s -H 'Accept: application/openmetrics-text' http://localhost:9100/metrics | rosterd parse --format=openmetrics",
+                ),
+            ],
+            files: &[("standard input", "The exposition. No file is read.")],
+            ends: (WENT_WELL, "The exposition has a fault, which is named with its place."),
+        },
+        "rosterd health" => &Chapters {
+            examples: &[
+                ("Ask the rosterd on this machine:", "rosterd health"),
+                (
+                    "Ask one with TLS whether it knows its targets:",
+                    "rosterd health --ready --url=https://rosterd.example:8395 --http.config.file=client.yml",
+                ),
+            ],
+            files: &[(
+                "FILE",
+                "With --http.config.file: HTTP client settings as in a scrape_config, such as basic_auth.",
+            )],
+            ends: ("It is healthy or, with --ready, ready.", "It is not, or does not answer in time."),
+        },
+        "rosterd errors" => &Chapters {
+            examples: &[
+                ("Read what an error means and what to do:", "rosterd errors sd_exec_timeout"),
+                ("List all codes:", "rosterd errors"),
+            ],
+            files: &[("docs/errors.md", "The same as a page, in the repository. No file is read.")],
+            ends: (WENT_WELL, "The output cannot be written."),
+        },
+        "rosterd completions" => &Chapters {
+            examples: &[
+                ("For all users of bash:", "rosterd completions bash > /usr/share/bash-completion/completions/rosterd"),
+                ("For this shell:", "source <(rosterd completions bash)"),
+            ],
+            files: &[("/usr/share/bash-completion/completions/rosterd", "Where bash looks for the script.")],
+            ends: (WENT_WELL, "The output cannot be written."),
+        },
+        "rosterd man" => &Chapters {
+            examples: &[
+                ("Read the page:", "rosterd man | man -l -"),
+                ("Install all pages:", "rosterd man --out=/usr/local/share/man/man1"),
+            ],
+            files: &[(
+                "/usr/local/share/man/man1/",
+                "Where man looks for pages; --out writes rosterd.1 and one for each subcommand.",
+            )],
+            ends: (WENT_WELL, "A page cannot be written."),
+        },
+        _ => return None,
+    })
+}
