@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
-use rosterd_model::{HIDDEN, Problem, Secret};
+use rosterd_model::{HIDDEN, Problem, Secret, in_words};
 use rosterd_tasks::files::{self, resolve};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -94,7 +94,7 @@ impl HttpClientConfig {
             if !file.as_os_str().is_empty()
                 && let Err(error) = files::read(file)
             {
-                let message = format!("cannot read {}: {error}", file.display());
+                let message = format!("cannot read {}: {}", file.display(), in_words(error));
                 found.push(Problem::new(key, UNREADABLE, message));
             }
         });

@@ -80,13 +80,15 @@ impl From<Duration> for Std {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// Nothing was written.
-    #[error("empty duration string")]
+    #[error("the duration is empty: write one such as 15s")]
     Empty,
     /// Not numbers with units, or units not from the largest to the smallest.
-    #[error("not a valid duration string: {0:?}")]
+    #[error("{0:?} is not a duration: write whole numbers with units, the largest first, as in 15s or 1d12h")]
     Malformed(String),
     /// A unit that does not exist.
-    #[error("unknown unit {unit:?} in duration {text:?}")]
+    #[error(
+        "unknown unit {unit:?} in the duration {text:?}: write whole numbers with ms, s, m, h, d, w or y, as in 1m30s"
+    )]
     UnknownUnit {
         /// The unit.
         unit: String,
@@ -94,7 +96,7 @@ pub enum DurationError {
         text: String,
     },
     /// More than some 292 years.
-    #[error("duration out of range: {0:?}")]
+    #[error("the duration {0:?} is too long: the longest is some 292 years")]
     OutOfRange(String),
 }
 

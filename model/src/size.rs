@@ -32,10 +32,10 @@ impl Size {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
     /// Not numbers with units.
-    #[error("not a valid size: {0:?}")]
+    #[error("{0:?} is not a size: write a number with a unit, as in 10MB")]
     Malformed(String),
     /// A unit that does not exist; units are `B`, `KB` or `KiB`, `MB` or `MiB` and so on.
-    #[error("unknown unit {unit:?} in size {text:?}")]
+    #[error("unknown unit {unit:?} in the size {text:?}: write B, KB, MB, GB and so on behind the number, as in 10MB")]
     UnknownUnit {
         /// The unit.
         unit: String,
@@ -43,7 +43,7 @@ pub enum SizeError {
         text: String,
     },
     /// Negative, or 8 EiB and more.
-    #[error("size out of range: {0:?}")]
+    #[error("the size {0:?} is negative or too large: it has to be below 8EiB")]
     OutOfRange(String),
 }
 

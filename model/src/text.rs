@@ -1,10 +1,19 @@
-//! Values that configuration files write as text, where YAML may see a number.
+//! Values that configuration files write as text, where YAML may see a number; and errors of the system as text.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
 use serde::de::{Deserializer, Error, Visitor};
+
+/// An error of the system without its number: `No such file or directory`, and not `(os error 2)` behind it.
+pub fn in_words(error: impl fmt::Display) -> String {
+    let mut text = error.to_string();
+    if let Some(end) = text.rfind(" (os error ").filter(|_| text.ends_with(')')) {
+        text.truncate(end);
+    }
+    text
+}
 
 /// Reads a value from its text. An unquoted number counts as the text that it was written as.
 pub(crate) fn parsed<'de, D, T>(deserializer: D, expecting: &'static str) -> Result<T, D::Error>
@@ -37,5 +46,18 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Parsed<T> {
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
         self.visit_str(&number.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_an_error_says_nothing_to_people() {
+        assert_eq!(in_words(std::io::Error::from_raw_os_error(2)), "No such file or directory");
+        for text in ["a (os error 2) b", "a (b)", ""] {
+            assert_eq!(in_words(text), text);
+        }
     }
 }

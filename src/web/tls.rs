@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rosterd_client::certificates::{self, Pool};
-use rosterd_model::Problem;
+use rosterd_model::{Problem, in_words};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::SingleCertAndKey;
@@ -193,7 +193,7 @@ fn read(pem: &Pem, key: &str, problems: &mut Vec<Problem>) -> Option<(String, Ve
         Pem::File(path) => match rosterd_tasks::files::read(path) {
             Ok(bytes) => Some((at(&format!("{key}_file")), bytes)),
             Err(error) => {
-                let message = format!("cannot read {}: {error}", path.display());
+                let message = format!("cannot read {}: {}", path.display(), in_words(error));
                 problems.push(invalid(&at(&format!("{key}_file")), message));
                 None
             }

@@ -9,17 +9,20 @@ use crate::sources::{is_word, literals, sources};
 
 /// What begins as a code does and is none: keys of configurations, a variable of the environment, automatic series, and a
 /// label of Prometheus' own metrics.
-const NO_CODES: [&str; 16] = [
+const NO_CODES: [&str; 19] = [
     "http_headers",
     "http_proxy",
     "http_server_config",
+    "scrape_align_interval",
     "scrape_body_size_bytes",
     "scrape_classic_histograms",
     "scrape_config_files",
     "scrape_duration_seconds",
     "scrape_failure_log_file",
+    "scrape_fallback_protocol",
     "scrape_interval",
     "scrape_job",
+    "scrape_offset",
     "scrape_protocols",
     "scrape_samples_post_metric_relabeling",
     "scrape_samples_scraped",

@@ -141,10 +141,21 @@ impl Run<'_> {
         let section = join_path(self.path, &below);
         let place = if section.is_empty() { String::new() } else { format!(" in {section}") };
         let hint = did_you_mean(text, fields.iter().copied().chain(elsewhere.iter().map(String::as_str)));
-        let message = format!("unknown key `{text}`{place}{hint}");
+        // Where there are few, they are what is looked for.
+        let all = match fields {
+            [] => String::new(),
+            few if hint.is_empty() && few.len() <= FEW_KEYS && elsewhere.is_empty() => {
+                format!("; there are {}", few.join(", "))
+            }
+            _ => String::new(),
+        };
+        let message = format!("unknown key `{text}`{place}{hint}{all}");
         state.problems.push(self.tree.problem(key, join_path(&section, text), code::UNKNOWN_KEY, message));
     }
 }
+
+/// So many keys are told to whoever wrote one that is none of them.
+const FEW_KEYS: usize = 8;
 
 /// A value about to be decoded.
 #[derive(Clone, Copy)]

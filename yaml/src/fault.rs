@@ -28,7 +28,10 @@ impl Error for Fault {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self { code: code::INVALID_TYPE, message: format!("expected {}, found {}", plainly(expected), kind(found)) }
+        let (expected, found) = (plainly(expected), kind(found));
+        // What is alone where there may be several.
+        let hint = if expected == "a list" && found == "text" { ": put brackets around it, as in [a, b]" } else { "" };
+        Self { code: code::INVALID_TYPE, message: format!("expected {expected}, found {found}{hint}") }
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {

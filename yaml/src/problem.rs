@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use rosterd_model::in_words;
 use serde::Serialize;
 
 /// The codes of what is wrong with a file before anybody asks what it means. Published in logs, the API and the docs.
@@ -52,7 +53,7 @@ impl Problem {
 
     /// A file that cannot be read.
     pub fn unreadable(file: &Path, error: &std::io::Error) -> Self {
-        Self::of_file(file, code::UNREADABLE, format!("cannot read the file: {error}"))
+        Self::of_file(file, code::UNREADABLE, format!("cannot read the file: {}", in_words(error)))
     }
 
     /// What is wrong, with the key if the message does not name it.

@@ -51,7 +51,7 @@ impl Loader<'_> {
         let (rule_files, _) = self.patterns(root, "rule_files", rule_files);
         let (scrape_config_files, usable) = self.patterns(root, "scrape_config_files", scrape_config_files);
         if usable {
-            scrape_configs.extend(self.jobs_of_files(&scrape_config_files, &global));
+            scrape_configs.extend(self.jobs_of_files(root, &scrape_config_files, &global));
         }
         let remote_write = self.remote_write(root, &global);
         self.ignored_sections(root, &global);

@@ -5,15 +5,26 @@ use rosterd_yaml::Problem;
 use crate::error::code;
 
 /// Keys that have another name by now.
-const RENAMED: [(&str, &str); 3] = [
+const RENAMED: [(&str, &str); 4] = [
     ("scrape_classic_histograms", "always_scrape_classic_histograms"),
     ("target_groups", "static_configs"),
+    ("scrape_fallback_protocol", "fallback_scrape_protocol"),
     ("sd_configs", "file_sd_configs, http_sd_configs or another mechanism's key"),
 ];
 
-/// Keys that nothing has any more.
-const GONE: [(&str, &str); 1] =
-    [("max_retries", "a request is sent again until it gets through or its samples are too old (sample_age_limit)")];
+/// Keys that nothing has any more, and those of vmagent.
+const GONE: [(&str, &str); 10] = [
+    ("max_retries", "a request is sent again until it gets through or its samples are too old (sample_age_limit)"),
+    ("disable_compression", "what vmagent calls so is `enable_compression: false`"),
+    ("disable_keepalive", "connections to targets are always kept"),
+    ("headers", "for requests to targets and sources there is http_headers"),
+    ("if", "a condition of vmagent: write it as source_labels and regex"),
+    ("no_stale_markers", "series that end are always marked as stale"),
+    ("scrape_align_interval", "each target has its own place in the interval"),
+    ("scrape_offset", "each target has its own place in the interval"),
+    ("series_limit", "sample_limit limits what a scrape may bring"),
+    ("stream_parse", "every body is read in one pass"),
+];
 
 /// Where keys belong that are often put elsewhere.
 const PLACES: [(&str, &[&str]); 9] = [
@@ -86,7 +97,8 @@ pub(super) fn improve(problem: &mut Problem) {
         return;
     };
     // What is known beats what merely looks alike.
-    let end = problem.message.find("; did you mean").unwrap_or(problem.message.len());
+    let end = ["; did you mean", "; there are "].iter().filter_map(|hint| problem.message.find(hint)).min();
+    let end = end.unwrap_or(problem.message.len());
     problem.message.truncate(end);
     problem.message += &format!("; {hint}");
 }
@@ -111,6 +123,7 @@ mod tests {
             ("global.scrape_classic_histograms", "it is called always_scrape_classic_histograms now"),
             ("scrape_configs[0].target_groups", "it is called static_configs now"),
             ("remote_write[0].queue_config.max_retries", "leave it out: a request is sent again"),
+            ("scrape_configs[0].relabel_configs[3].if", "leave it out: a condition of vmagent"),
             ("scrape_interval", "it belongs in `global`, or in a job of `scrape_configs`"),
             ("scrape_configs[1].targets", "it belongs in an entry of `static_configs`"),
         ] {

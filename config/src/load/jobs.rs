@@ -1,10 +1,11 @@
 //! Jobs: the `scrape_configs` of the main file and of `scrape_config_files`.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rosterd_discovery::AnyConfig;
-use rosterd_model::Problem as Found;
+use rosterd_model::{Problem as Found, in_words};
 
 use super::Loader;
 use crate::error::code;
@@ -60,12 +61,17 @@ impl Loader<'_> {
 
     /// The jobs of the files that match `patterns`, which are absolute. A folder that cannot be looked into is a problem:
     /// its jobs are unknown, not gone.
-    pub(super) fn jobs_of_files(&mut self, patterns: &[String], global: &Global) -> Vec<ScrapeConfig> {
+    pub(super) fn jobs_of_files(&mut self, root: Id, patterns: &[String], global: &Global) -> Vec<ScrapeConfig> {
         let mut jobs = Vec::new();
-        for pattern in patterns {
+        for (index, pattern) in patterns.iter().enumerate() {
             let expansion = watch::expand(&[PathBuf::from(pattern)]);
+            if self.options.examine && expansion.files.is_empty() && expansion.unreadable.is_empty() {
+                let path = format!("scrape_config_files[{index}]");
+                let at = self.tree.find(root, &path, &HashSet::new()).0;
+                self.warn(at, path, code::NO_FILE, format!("there is no file {pattern} at the moment"));
+            }
             for (folder, error) in expansion.unreadable {
-                let message = format!("cannot look for the files of scrape_config_files here: {error}");
+                let message = format!("cannot look for the files of scrape_config_files here: {}", in_words(error));
                 self.problems.push(Problem::of_file(&folder, code::UNREADABLE, message));
             }
             for file in expansion.files {

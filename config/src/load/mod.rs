@@ -74,7 +74,7 @@ impl Config {
             cut: false,
             job_places: HashMap::new(),
         };
-        let main = loader.read(path);
+        let main = loader.read(path).filter(|root| loader.is_configuration(*root));
         let own = rosterd_path.map(|path| loader.read(path));
         let config = match (main, own) {
             (Some(main), None) => Some(loader.document(main, None)),
@@ -122,6 +122,19 @@ impl Loader<'_> {
         self.problems.extend(reading.problems);
         self.cut |= !reading.whole;
         Some(reading.root)
+    }
+
+    /// Whether the file is what a configuration is at all. What it is instead is told in one message.
+    fn is_configuration(&mut self, root: Id) -> bool {
+        let is_map = self.tree.is_map(root);
+        if !is_map {
+            let found = if self.tree.is_list(root) { "a list, as in a file of jobs or of targets" } else { "text" };
+            let message = format!(
+                "expected a configuration, with keys such as `scrape_configs:` at the left margin, and found {found}"
+            );
+            self.problems.push(self.tree.problem(root, String::new(), code::INVALID_TYPE, message));
+        }
+        is_map
     }
 
     fn finish(self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {

@@ -36,9 +36,10 @@ impl Loader<'_> {
         for problem in found {
             let place = self.tree.find(section.at, &problem.path, &section.left_out).0;
             let is_empty_entry = problem.path.ends_with(']') && self.tree.is_null(place);
-            let lacks_a_key =
-                place != section.at && self.tree.entries(place).any(|(_, _, value)| section.left_out.contains(&value));
-            if !is_empty_entry && !lacks_a_key && !section.left_out.contains(&place) {
+            let lacks_a_part = place != section.at
+                && (self.tree.entries(place).any(|(_, _, value)| section.left_out.contains(&value))
+                    || self.tree.items(place).iter().any(|item| section.left_out.contains(item)));
+            if !is_empty_entry && !lacks_a_part && !section.left_out.contains(&place) {
                 self.found_at(section.at, &section.path, &section.left_out, problem);
             }
         }
@@ -66,7 +67,9 @@ impl Loader<'_> {
         let Some(list) = self.tree.get(map, key) else { return Vec::new() };
         let path = join_path(path, key);
         if !self.tree.is_list(list) {
-            self.wrong(list, path, code::INVALID_TYPE, "expected a list");
+            let found = if self.tree.is_map(list) { "a map" } else { "text" };
+            let message = format!("expected a list, found {found}: put a dash in front of each entry");
+            self.wrong(list, path, code::INVALID_TYPE, message);
             return Vec::new();
         }
         let items = self.tree.items(list).to_vec();

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use rosterd_model::labels::ADDRESS;
-use rosterd_model::{Problem, TargetGroup};
+use rosterd_model::{Problem, TargetGroup, in_words};
 use rosterd_tasks::files::{self, Stamp};
 use rosterd_tasks::watch;
 use rosterd_yaml::Problem as Fault;
@@ -93,7 +93,7 @@ pub(super) fn examine(key: &str, pattern: &Path) -> Vec<Finding> {
         .unreadable
         .iter()
         .map(|(path, error)| {
-            let message = format!("cannot look into {}: {error}", path.display());
+            let message = format!("cannot look into {}: {}", path.display(), in_words(error));
             Finding::Missing(Problem::new(key, "cfg_unreadable", message))
         })
         .collect();

@@ -1,0 +1,121 @@
+//! What people get wrong, and what they are told: one message for one mistake, with its place, in words of configurations
+//! that say what to do.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+
+use rosterd_config::{Config, LoadOptions, Problem};
+use rosterd_discovery::Registry;
+// The mechanisms that the files here use.
+use rosterd_discovery_http as _;
+use rosterd_discovery_static as _;
+
+/// Words of Rust, of serde and of the system that say nothing to whoever writes a configuration.
+const FOREIGN: [&str; 14] = [
+    "os error",
+    "invalid type",
+    "invalid value",
+    "invalid length",
+    "missing field",
+    "unknown field",
+    "unknown variant",
+    "struct ",
+    "u64",
+    "i64",
+    "a sequence",
+    "untagged",
+    "relative URL",
+    "EOF while",
+];
+
+fn problems(text: &str) -> Vec<Problem> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prometheus.yml");
+    std::fs::write(&file, text).unwrap();
+    let options = LoadOptions { allow_exec: false, examine: true, env: &|_| None };
+    match Config::load(&file, None, &Registry::linked().unwrap(), &options) {
+        Ok(loaded) => loaded.warnings,
+        Err(refused) => refused.problems,
+    }
+}
+
+fn job(lines: &str) -> String {
+    format!("scrape_configs:\n- job_name: a\n  {lines}\n")
+}
+
+fn told(text: &str, line: usize, words: &str) {
+    let found = problems(text);
+    let [problem] = &found[..] else { panic!("{text}\nhas one mistake, and {} are told: {found:#?}", found.len()) };
+    assert!(problem.message.contains(words), "{text}\nwants {words:?}, and is told {:?}", problem.message);
+    assert_eq!(problem.line, line, "{text}\n{problem}");
+    for foreign in FOREIGN {
+        assert!(!problem.message.contains(foreign), "{foreign:?} in {problem}");
+    }
+}
+
+#[test]
+fn wrong_values_are_told_with_what_to_write() {
+    for (value, words) in [
+        ("15", "write whole numbers with units, the largest first, as in 15s"),
+        (
+            "15 seconds",
+            "unknown unit \" seconds\" in the duration \"15 seconds\": write whole numbers with ms, s, m, h",
+        ),
+        ("1.5m", "as in 1m30s"),
+        ("''", "write one such as 15s"),
+        ("[15s]", "expected a duration such as 30s or 1d12h, found a list"),
+    ] {
+        told(&format!("global:\n  scrape_interval: {value}\n"), 2, words);
+    }
+    for (lines, words) in [
+        ("body_size_limit: 8", "write B, KB, MB, GB and so on behind the number"),
+        ("sample_limit: -1", "expected a whole number that is not negative and not too large, found -1"),
+        ("honor_labels: 'yes'", "expected true or false, found text"),
+        ("params: {module: http_2xx}", "expected a list, found text: put brackets around it"),
+        ("scheme: htps", "targets are scraped by http or https"),
+        ("tls_config: {min_version: TLS1.2}", "is not one of TLS10, TLS11, TLS12, TLS13"),
+        ("tls_config: {ca_file: nope.pem}", "nope.pem: No such file or directory"),
+        ("proxy_url: proxy.example:3128", "write http:// or https:// in front of it"),
+        ("scrape_protocols: [prometheus]", "is not one of PrometheusProto"),
+        ("http_sd_configs: [{url: 'a.example:80/x'}]", "write http:// or https:// in front of it"),
+        ("static_configs: [{targets: 'a:1'}]", "put brackets around it, as in [a, b]"),
+        ("static_configs: [{targets: ['http://a/']}]", "leave out the scheme"),
+    ] {
+        told(&job(lines), 3, words);
+    }
+}
+
+#[test]
+fn what_stands_in_the_wrong_form_is_told_with_the_right_one() {
+    for (text, line, words) in [
+        ("- job_name: a\n", 1, "keys such as `scrape_configs:` at the left margin, and found a list"),
+        ("scrape_configs\n", 1, "at the left margin, and found text"),
+        ("scrape_configs:\n  job_name: a\n", 2, "expected a list, found a map: put a dash in front of each entry"),
+        ("scrape_configs: jobs.yml\n", 1, "expected a list, found text: put a dash in front of each entry"),
+        ("remote_write:\n  url: http://a/\n", 2, "expected a list, found a map: put a dash"),
+        ("remote_write:\n- name: a\n", 2, "remote_write needs a url"),
+        ("scrape_config_files: ['jobs/*.yml']\n", 1, "there is no file "),
+        ("scrape_configs:\n\t- job_name: a\n", 2, "a tab cannot indent: use spaces"),
+        ("scrape_configs:\n- job_name: a: b\n", 2, "put a text with `: ` in it in quotes"),
+    ] {
+        told(text, line, words);
+    }
+    told(&job("http_sd_configs: {url: 'http://a/'}"), 3, "expected a list, found a map: put a dash");
+}
+
+#[test]
+fn unknown_keys_are_told_with_those_that_there_are_or_what_they_are_here() {
+    for (lines, words) in [
+        ("static_config: []", "did you mean `static_configs`?"),
+        ("basic_auth: {user: a}", "there are username"),
+        ("kubernetes_sd_configs: []", "read them by file_sd_configs or http_sd_configs"),
+        ("stream_parse: true", "leave it out: every body is read in one pass"),
+        ("scrape_fallback_protocol: PrometheusText0.0.4", "it is called fallback_scrape_protocol"),
+        (
+            "relabel_configs: [{if: x, action: drop, source_labels: [a], regex: b}]",
+            "write it as source_labels and regex",
+        ),
+        ("relabel_configs: [{action: remove}]", "the actions are replace, keep, drop"),
+    ] {
+        told(&job(lines), 3, words);
+    }
+}
