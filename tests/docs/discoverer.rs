@@ -1,9 +1,9 @@
-//! The crate in docs/writing-a-discoverer.md compiles outside of this workspace, and its mechanism works.
+//! The crate in docs/writing-a-discoverer.md compiles outside of this workspace, its mechanisms work, and its test passes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rosterd_testkit::Folder;
+use rosterd_testkit::{Folder, ScriptedServer, Step, leak_checked_live};
 use serde_json::Value;
 
 use crate::pages::Page;
@@ -24,34 +24,85 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-#[test]
-fn the_crate_of_the_page_compiles_and_discovers() {
-    let (page, crate_) = (Page::read("writing-a-discoverer.md"), Folder::new());
-    std::fs::create_dir(crate_.path("src")).unwrap();
-    for file in ["Cargo.toml", "src/lib.rs", "src/main.rs", "prometheus.yml"] {
-        crate_.write(file, block(&page, file));
+/// The crate of the page outside of this workspace, with the crates of this one in place of published ones.
+fn laid(page: &Page) -> Folder {
+    let crate_ = Folder::new();
+    let files = [
+        "Cargo.toml",
+        "src/lib.rs",
+        "src/inventory.rs",
+        "src/main.rs",
+        "tests/contract.rs",
+        "prometheus.yml",
+        "inventory.yml",
+    ];
+    for file in files {
+        crate_.write(file, block(page, file));
     }
     crate_.write("targets.txt", "rack-1 a:9100\nrack-2 b:9100\n");
-
     let patch = |(name, folder): (&str, &str)| format!("{name} = {{ path = {:?} }}\n", root().join(folder));
-    let crates = [("rosterd", ""), ("rosterd-discovery", "discovery"), ("rosterd-model", "model")];
+    let crates = [
+        ("rosterd", ""),
+        ("rosterd-discovery", "discovery"),
+        ("rosterd-model", "model"),
+        ("rosterd-client", "client"),
+        ("rosterd-tasks", "tasks"),
+        ("rosterd-testkit", "testkit"),
+    ];
     let patches: String = crates.map(patch).concat();
     // The same versions and settings as here, so that what is compiled already is used again.
     let profiles = "[profile.dev]\ndebug = \"line-tables-only\"\n[profile.dev.package.\"*\"]\ndebug = false\n";
     let manifest = format!("{}\n[patch.crates-io]\n{patches}\n{profiles}", crate_.read("Cargo.toml"));
     crate_.write("Cargo.toml", manifest);
     crate_.write("Cargo.lock", read("Cargo.lock"));
+    crate_
+}
 
+/// Builds the crate and runs its tests. The binary.
+fn built(crate_: &Folder) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--offline", "--quiet"]).current_dir(crate_.root()).env("CARGO_TARGET_DIR", target);
-    run(&mut cargo);
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(arguments).args(["--offline", "--quiet"]).current_dir(crate_.root());
+        run(cargo.env("CARGO_TARGET_DIR", target))
+    };
+    let tested = cargo(&["test"]);
+    assert!(tested.contains("1 passed"), "the contract of the mechanism is checked: {tested}");
+    cargo(&["build", "--features=agent"]);
+    target.join("debug/lines-sd")
+}
 
-    let mut program = Command::new(target.join("debug/lines-sd"));
-    program.args(["discover", "--config.file=prometheus.yml"]).current_dir(crate_.root());
+fn discovered(program: &Path, crate_: &Folder, configuration: &str) -> String {
+    let mut program = Command::new(program);
+    program.args(["discover", "--config.file", configuration]).current_dir(crate_.root());
     let found: Value = serde_json::from_str(&run(&mut program)).unwrap();
-    let text = found.to_string();
-    for expected in ["a:9100", "b:9100", r#""rack":"rack-2""#] {
-        assert!(text.contains(expected), "{expected} in {text}");
-    }
+    found.to_string()
+}
+
+#[test]
+fn the_crate_of_the_page_compiles_keeps_the_contract_and_discovers() {
+    leak_checked_live(async || {
+        let inventory = Step::get("/hosts?datacenter=eu-1").any_times().json(
+            r#"[{"address": "c:1", "rack": "r1", "slot": 3, "spare": false},
+                {"address": "d:1", "rack": "r2", "slot": 4, "spare": true}]"#,
+        );
+        let server = ScriptedServer::start([inventory]).await;
+        let url = server.url("/hosts");
+        let (lines, hosts) = rosterd_tasks::blocking(move || {
+            let page = Page::read("writing-a-discoverer.md");
+            let crate_ = laid(&page);
+            let asked = block(&page, "inventory.yml").replace("http://inventory.example/hosts", &url);
+            crate_.write("inventory.yml", asked);
+            let program = built(&crate_);
+            let found = |configuration| discovered(&program, &crate_, configuration);
+            (found("prometheus.yml"), found("inventory.yml"))
+        })
+        .await;
+        for expected in ["a:9100", "b:9100", r#""rack":"rack-2""#] {
+            assert!(lines.contains(expected), "{expected} in {lines}");
+        }
+        assert!(hosts.contains(r#""instance":"c:1""#) && hosts.contains(r#""slot":"3""#), "{hosts}");
+        assert!(!hosts.contains("d:1"), "relabelling drops spare hosts: {hosts}");
+        server.finish().await;
+    });
 }

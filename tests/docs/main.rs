@@ -14,5 +14,6 @@ mod keys;
 mod links;
 mod mechanisms;
 mod metrics;
+mod migrating;
 mod pages;
 mod sources;
