@@ -100,6 +100,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         publications: Publications::new(Vec::new),
         remote_writes: RemoteWrites::new(Vec::new),
         waiting: Semaphore::new(256),
+        heavy: Arc::new(Semaphore::new(384)),
         listen_port: 9090,
         ready_at: Instant::now(),
     }

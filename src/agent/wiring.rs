@@ -164,6 +164,7 @@ impl Agent {
         let reconcile_metrics = reconcile::metrics::Metrics::register(&registry).map_err(failed("reconciler"))?;
         let http_metrics = api::HttpMetrics::register(&registry).map_err(failed("http"))?;
 
+        server.register(&registry).map_err(failed("web"))?;
         let port = server.addresses().first().map_or(0, SocketAddr::port);
         let external_url = api::ExternalUrl::parse(options.web.external_url.as_deref(), options.system.name(), port)?;
         let route_prefix = api::route_prefix(options.web.route_prefix.as_deref(), &external_url);
@@ -223,6 +224,7 @@ impl Agent {
             publications,
             remote_writes: scraping.remote_writes(),
             waiting: Semaphore::new(options.web.settings.max_connections.div_ceil(2)),
+            heavy: Arc::new(Semaphore::new((3 * options.web.settings.max_connections).div_ceil(4))),
             listen_port: port,
             ready_at: Instant::now() + grace,
         };

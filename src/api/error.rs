@@ -65,6 +65,12 @@ pub enum Error {
         "too many clients wait for news: ask without `wait`, or raise --web.max-connections, of which they may be half"
     )]
     TooManyWaiting,
+    /// Too many large answers are under way.
+    #[error(
+        "too many lists, pages and metrics are under way: ask again soon, or raise --web.max-connections, of which they may \
+         be three quarters"
+    )]
+    TooManyLarge,
     /// There is nothing at this path.
     #[error("there is nothing at {path}{}", nearest.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
     NotFound {
@@ -97,6 +103,7 @@ impl Coded for Error {
             Self::LifecycleDisabled => "web_lifecycle_disabled",
             Self::CrossSite { .. } => "web_cross_site",
             Self::TooManyWaiting => "web_too_many_waiting",
+            Self::TooManyLarge => "web_too_many_large",
             Self::NotFound { .. } => "web_not_found",
             Self::MethodNotAllowed { .. } => "web_method_not_allowed",
             Self::Stopping => "web_stopping",
@@ -106,7 +113,7 @@ impl Coded for Error {
     fn priority(&self) -> Priority {
         match self {
             Self::LifecycleDisabled => Priority::Operator,
-            Self::Stopping | Self::TooManyWaiting => Priority::Retry,
+            Self::Stopping | Self::TooManyWaiting | Self::TooManyLarge => Priority::Retry,
             _ => Priority::Remote,
         }
     }
@@ -115,6 +122,7 @@ impl Coded for Error {
         match self {
             Self::Stopping => Retry::Backoff,
             Self::TooManyWaiting => Retry::After(Duration::from_secs(10)),
+            Self::TooManyLarge => Retry::After(Duration::from_secs(1)),
             _ => Retry::Never,
         }
     }

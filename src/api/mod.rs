@@ -4,6 +4,7 @@ mod envelope;
 mod error;
 mod external;
 mod failed;
+mod heavy;
 mod lifecycle;
 mod metadata;
 mod metrics;

@@ -12,8 +12,8 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::Error;
 use super::{
-    State, failed, lifecycle, metadata, metrics, overview, pools, providers, publications, ready, remote_write, sd,
-    status, targets, targets_page,
+    State, failed, heavy, lifecycle, metadata, metrics, overview, pools, providers, publications, ready, remote_write,
+    sd, status, targets, targets_page,
 };
 use crate::problem::Problem;
 
@@ -24,6 +24,8 @@ pub struct Route {
     pub methods: &'static [&'static str],
     /// The path below the route prefix.
     pub path: &'static str,
+    /// Whether its answers grow with the roster.
+    large: bool,
     handler: MethodRouter<Arc<State>>,
 }
 
@@ -32,27 +34,28 @@ const ACT: &[&str] = &["POST", "PUT"];
 
 /// Everything that is served.
 pub fn routes() -> Vec<Route> {
-    let read = |path, handler| Route { methods: READ, path, handler };
-    let act = |path, handler| Route { methods: ACT, path, handler };
+    let read = |path, handler| Route { methods: READ, path, large: false, handler };
+    let list = |path, handler| Route { methods: READ, path, large: true, handler };
+    let act = |path, handler| Route { methods: ACT, path, large: false, handler };
     vec![
-        read("/", get(overview::overview)),
-        read("/targets", get(targets_page::targets)),
-        read("/sd", get(sd::all)),
+        list("/", get(overview::overview)),
+        list("/targets", get(targets_page::targets)),
+        list("/sd", get(sd::all)),
         // The name of a job may hold slashes, which some clients (vmagent) do not escape whatever they are told.
-        read("/sd/{*job}", get(sd::job)),
+        list("/sd/{*job}", get(sd::job)),
         read("/-/healthy", get(lifecycle::healthy)),
         read("/-/ready", get(ready::ready)),
         act("/-/reload", post(lifecycle::reload).put(lifecycle::reload)),
         act("/-/quit", post(lifecycle::quit).put(lifecycle::quit)),
-        read("/metrics", get(metrics::expose)),
-        read("/api/v1/targets", get(targets::targets)),
-        read("/api/v1/targets/failed", get(failed::failed)),
-        read("/api/v1/targets/metadata", get(metadata::of_targets)),
-        read("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
-        read("/api/v1/scrape_pools", get(pools::scrape_pools)),
-        read("/api/v1/providers", get(providers::providers)),
-        read("/api/v1/publications", get(publications::publications)),
-        read("/api/v1/metadata", get(metadata::of_families)),
+        list("/metrics", get(metrics::expose)),
+        list("/api/v1/targets", get(targets::targets)),
+        list("/api/v1/targets/failed", get(failed::failed)),
+        list("/api/v1/targets/metadata", get(metadata::of_targets)),
+        list("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
+        list("/api/v1/scrape_pools", get(pools::scrape_pools)),
+        list("/api/v1/providers", get(providers::providers)),
+        list("/api/v1/publications", get(publications::publications)),
+        list("/api/v1/metadata", get(metadata::of_families)),
         read("/api/v1/remote_write", get(remote_write::remote_write)),
         read("/api/v1/status/config", get(status::config)),
         read("/api/v1/status/flags", get(status::flags)),
@@ -66,7 +69,10 @@ pub fn routes() -> Vec<Route> {
 pub fn router(state: Arc<State>) -> Router {
     let prefix = state.route_prefix.clone();
     let mut router = Router::new();
-    for route in routes() {
+    for mut route in routes() {
+        if route.large {
+            route.handler = route.handler.layer(from_fn_with_state(Arc::clone(&state), heavy::limit));
+        }
         if route.path == "/" && !prefix.is_empty() {
             router = router.route(&prefix, route.handler.clone());
         }

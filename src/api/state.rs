@@ -58,6 +58,8 @@ pub struct State {
     pub remote_writes: RemoteWrites,
     /// How many clients may still wait for news of lists: each has a connection to itself meanwhile.
     pub waiting: Semaphore,
+    /// How many large answers there may still be at once, until their clients have taken them.
+    pub heavy: Arc<Semaphore>,
     /// The port that is listened on first.
     pub listen_port: u16,
     /// When the agent counts as ready although some providers have not reported.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus::{IntCounterVec, Opts};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
@@ -19,7 +20,13 @@ const PROBES: [&str; 2] = ["/-/healthy", "/-/ready"];
 pub(super) struct Seats {
     limit: usize,
     taken: Mutex<Taken>,
+    metrics: IntCounterVec,
 }
+
+/// A resting connection was closed to make room.
+const EVICTED: &str = "evicted";
+/// A new connection was closed because all are busy.
+const REFUSED: &str = "refused";
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -53,7 +60,20 @@ impl Drop for Seated {
 
 impl Seats {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, taken: Mutex::default() }
+        let opts = Opts::new(
+            "rosterd_http_connections_closed_total",
+            "Connections that were closed for want of room, by reason.",
+        );
+        let metrics = IntCounterVec::new(opts, &["reason"]).expect("the name and the label are good");
+        for reason in [EVICTED, REFUSED] {
+            metrics.with_label_values(&[reason]);
+        }
+        Self { limit, taken: Mutex::default(), metrics }
+    }
+
+    /// How many connections were closed for want of room.
+    pub(super) fn metrics(&self) -> &IntCounterVec {
+        &self.metrics
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -63,8 +83,9 @@ impl Seats {
     /// A seat for a new connection; `None` when even the reserve is busy.
     pub(super) fn take(self: &Arc<Self>) -> Option<Seated> {
         let mut taken = self.taken();
-        let reserved = !taken.has_room(false, self.limit);
-        if reserved && !taken.has_room(true, RESERVE) {
+        let reserved = !self.has_room(&mut taken, false);
+        if reserved && !self.has_room(&mut taken, true) {
+            self.metrics.with_label_values(&[REFUSED]).inc();
             return None;
         }
         let seat = Arc::new(Seat {
@@ -78,18 +99,18 @@ impl Seats {
         taken.seats.insert(number, Arc::clone(&seat));
         Some(Seated { seat, number })
     }
-}
 
-impl Taken {
     /// Whether there is a seat of this kind, for which the connection may have to go that has rested longest.
-    fn has_room(&mut self, reserved: bool, limit: usize) -> bool {
-        let alike = self.seats.iter().filter(|(_, seat)| seat.is_reserved() == reserved);
+    fn has_room(&self, taken: &mut Taken, reserved: bool) -> bool {
+        let limit = if reserved { RESERVE } else { self.limit };
+        let alike = taken.seats.iter().filter(|(_, seat)| seat.is_reserved() == reserved);
         if alike.clone().count() < limit {
             return true;
         }
         let resting = alike.filter_map(|(number, seat)| Some((seat.activity.resting_since()?, *number)));
         let Some((_, number)) = resting.min() else { return false };
-        if let Some(seat) = self.seats.remove(&number) {
+        if let Some(seat) = taken.seats.remove(&number) {
+            self.metrics.with_label_values(&[EVICTED]).inc();
             seat.leave.cancel();
         }
         true
@@ -108,7 +129,7 @@ impl Seat {
             return true;
         }
         let mut taken = self.seats.taken();
-        if taken.has_room(false, self.seats.limit) {
+        if self.seats.has_room(&mut taken, false) {
             self.reserved.store(false, Ordering::SeqCst);
             return true;
         }
@@ -121,6 +142,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    fn closed(seats: &Seats) -> [u64; 2] {
+        [EVICTED, REFUSED].map(|reason| seats.metrics().with_label_values(&[reason]).get())
+    }
 
     /// A seat with a request that is being answered.
     fn busy(seats: &Arc<Seats>) -> (Seated, impl Drop + use<>) {
@@ -147,6 +172,7 @@ mod tests {
             drop(silent);
             let newer = busy(&seats);
             assert_eq!([&first.0, &rested.0, &new.0, &newer.0].map(gone), [false, true, false, false]);
+            assert_eq!(closed(&seats), [2, 0]);
             assert!(newer.0.seat.may_ask("/targets"));
         });
     }
@@ -161,6 +187,7 @@ mod tests {
             let asked = ["/-/healthy", "/under/-/ready", "/-/reload", "/sd/-/healthy/x"].map(|path| seat.may_ask(path));
             assert_eq!(asked, [true, true, false, false]);
             assert!(seats.take().is_none(), "there is an end to it");
+            assert_eq!(closed(&seats), [0, 1]);
             drop(first);
             assert!(seat.may_ask("/sd") && !seat.is_reserved());
             assert!(seats.take().is_some(), "its place in the reserve is free");

@@ -63,6 +63,7 @@ pub struct Server {
     acceptors: Stopper,
     connections: Stopper,
     answering: connection::Answering,
+    seats: Arc<Seats>,
 }
 
 impl Server {
@@ -76,9 +77,15 @@ impl Server {
             addresses.push(listener.local_addr().map_err(failed)?);
             listeners.push(listener);
         }
+        let seats = Arc::new(Seats::new(settings.max_connections));
         let (settings, acceptors) = (Arc::new(settings), Stopper::under(supervision));
         let (connections, answering) = (Stopper::under(supervision), connection::Answering::default());
-        Ok(Self { listeners, addresses, settings, live, acceptors, connections, answering })
+        Ok(Self { listeners, addresses, settings, live, acceptors, connections, answering, seats })
+    }
+
+    /// Registers its metrics. Fails when one of the names is taken.
+    pub fn register(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.seats.metrics().clone()))
     }
 
     /// The addresses that are listened on, in the order of the settings, with the ports that were found for port 0.
@@ -93,12 +100,11 @@ impl Server {
         // Also the answer to a request that panicked has the headers of all answers.
         let router = router.layer(from_fn_with_state(catching, catch));
         let router = router.layer(from_fn_with_state(self.live.clone(), guard)).layer(from_fn(problem::render));
-        let seats = Arc::new(Seats::new(self.settings.max_connections));
         for listener in self.listeners.drain(..) {
             let acceptor = Acceptor {
                 listener,
                 router: router.clone(),
-                seats: Arc::clone(&seats),
+                seats: Arc::clone(&self.seats),
                 settings: Arc::clone(&self.settings),
                 live: self.live.clone(),
                 connections: self.connections.clone(),

@@ -90,6 +90,34 @@ fn who_waits_is_answered_at_the_next_change() {
 }
 
 #[test]
+fn large_answers_leave_room_for_others_until_they_are_taken() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.heavy = Arc::new(Semaphore::new(1))).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
+        // More than sockets hold for a client that does not read.
+        let addresses: Vec<_> = (0..20_000).map(|number| format!("{}{number}:1", "h".repeat(1000))).collect();
+        face.report("static/1", vec![group("s", &addresses.iter().map(String::as_str).collect::<Vec<_>>())]).await;
+        let untaken = face.get("/sd/one").await;
+        assert_eq!(untaken.status(), StatusCode::OK);
+        for path in ["/metrics", "/", "/api/v1/targets", "/sd"] {
+            let refused = face.get(path).await;
+            assert_eq!(
+                (refused.status(), &refused.headers()["retry-after"]),
+                (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap()),
+                "{path}"
+            );
+            assert_eq!(json_of(refused).await["code"], "web_too_many_large");
+        }
+        for path in ["/-/healthy", "/-/ready", "/api/v1/status/buildinfo"] {
+            assert_eq!(face.get(path).await.status(), StatusCode::OK, "{path}");
+        }
+        drop(untaken);
+        until(&face, "/metrics", StatusCode::OK).await;
+        face.stop().await;
+    });
+}
+
+#[test]
 fn only_so_many_wait_for_news() {
     leak_checked_live(async || {
         let face = Face::start(|state| state.waiting = Semaphore::new(0)).await;

@@ -1,0 +1,49 @@
+//! A limit of their own for large answers: who takes them slowly, or many of them, leaves connections for probes and reloads.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::{Request, State as Extract};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Error, State};
+use crate::problem::Problem;
+
+/// A middleware of the routes with large answers.
+pub(super) async fn limit(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+    let Ok(permit) = Arc::clone(&state.heavy).try_acquire_owned() else {
+        return Problem::from(Error::TooManyLarge).into_response();
+    };
+    next.run(request).await.map(|body| Body::new(Large { body, _permit: permit }))
+}
+
+/// A body that counts until it was sent or given up.
+struct Large {
+    body: Body,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl hyper::body::Body for Large {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
