@@ -51,13 +51,13 @@ impl Context {
     pub fn failed(&self, error: &Error, retry_in: Option<Duration>) {
         let (code, provider, jobs) = (error.code(), &*self.provider, &*self.status.jobs());
         let retry = retry_in.map(tracing::field::debug);
-        if self.status.get().targets > 0 {
-            warn!(%error, code, provider, jobs, retry_in = retry, "refresh failed, keeping stale targets");
-        } else {
-            warn!(%error, code, provider, jobs, retry_in = retry, "refresh failed");
-        }
         self.metrics.refresh_failures.inc();
-        self.status.failed(error.report(), at(retry_in));
+        let Some(failures) = self.status.failed(error, at(retry_in)) else { return };
+        if self.status.get().targets > 0 {
+            warn!(%error, code, provider, jobs, failures, retry_in = retry, "refresh failed, keeping stale targets");
+        } else {
+            warn!(%error, code, provider, jobs, failures, retry_in = retry, "refresh failed");
+        }
     }
 
     /// When the next read begins if nothing happens before; for people who wait for it.
@@ -84,19 +84,13 @@ impl Context {
     pub(crate) fn said(&self, outcome: Outcome) {
         match outcome {
             Outcome::Success => {
-                let now = SystemTime::now();
-                let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-                self.metrics.last_success.set(seconds);
-                self.status.update(|status| {
-                    status.last_success = Some(now);
-                    status.last_error = None;
-                    status.next_try = None;
-                });
+                self.status.worked(&self.provider);
+                self.status.update(|status| status.next_try = None);
             }
             // Counted once however many sources it is: how often reading fails is what alerts ask for.
             Outcome::Partial => {
                 self.metrics.refresh_failures.inc();
-                self.status.update(|status| status.last_error = None);
+                self.status.worked(&self.provider);
             }
             Outcome::Unread => self.metrics.refresh_failures.inc(),
         }

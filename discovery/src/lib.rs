@@ -11,6 +11,7 @@ pub mod metrics;
 mod polling;
 mod registry;
 mod status;
+mod telling;
 
 pub use context::Context;
 pub use contract::{Discoverer, Reading, Refresh, Stopped, Unreadable, Updates, Word};

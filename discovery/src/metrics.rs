@@ -14,8 +14,6 @@ pub struct Metrics {
     updates_received: IntCounterVec,
     groups_changed: IntCounterVec,
     restarts: IntCounterVec,
-    synced: IntGaugeVec,
-    targets: IntGaugeVec,
     unread_sources: IntGaugeVec,
     last_success: GaugeVec,
     jobs: IntGaugeVec,
@@ -31,7 +29,6 @@ impl Metrics {
     /// Registers the metrics. Fails when one of the names is taken.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &LABELS);
-        let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &LABELS);
         let buckets = vec![0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
         let duration = HistogramOpts::new("rosterd_discovery_refresh_duration_seconds", "How long a refresh took.");
         let metrics = Self {
@@ -52,16 +49,14 @@ impl Metrics {
                 "rosterd_discovery_restarts_total",
                 "Discoverers that ended unasked and were built again.",
             )?,
-            synced: gauge("rosterd_discovery_synced", "1 once the provider has reported, 0 before.")?,
-            targets: gauge("rosterd_discovery_targets", "Targets of the provider before relabelling.")?,
-            unread_sources: gauge(
-                "rosterd_discovery_unread_sources",
-                "Sources of the provider that could not be read lately.",
+            unread_sources: IntGaugeVec::new(
+                Opts::new("rosterd_discovery_unread_sources", "Sources of the provider that could not be read lately."),
+                &LABELS,
             )?,
             last_success: GaugeVec::new(
                 Opts::new(
                     "rosterd_discovery_last_success_timestamp_seconds",
-                    "Unix time of the last read that succeeded.",
+                    "Unix time at which all sources of the provider were last read.",
                 ),
                 &LABELS,
             )?,
@@ -90,8 +85,6 @@ impl Metrics {
             updates_received: self.updates_received.with_label_values(&labels),
             groups_changed: self.groups_changed.with_label_values(&labels),
             restarts: self.restarts.with_label_values(&labels),
-            synced: self.synced.with_label_values(&labels),
-            targets: self.targets.with_label_values(&labels),
             unread_sources: self.unread_sources.with_label_values(&labels),
             last_success: self.last_success.with_label_values(&labels),
         }
@@ -105,8 +98,6 @@ impl Metrics {
         self.updates_received.remove_label_values(&labels).ok();
         self.groups_changed.remove_label_values(&labels).ok();
         self.restarts.remove_label_values(&labels).ok();
-        self.synced.remove_label_values(&labels).ok();
-        self.targets.remove_label_values(&labels).ok();
         self.unread_sources.remove_label_values(&labels).ok();
         self.last_success.remove_label_values(&labels).ok();
     }
@@ -121,7 +112,7 @@ impl Metrics {
         self.jobs.remove_label_values(&[mechanism, provider, job]).ok();
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 12] {
+    fn collectors(&self) -> [Box<dyn Collector>; 10] {
         [
             Box::new(self.jobs.clone()),
             Box::new(self.refresh_failures.clone()),
@@ -129,8 +120,6 @@ impl Metrics {
             Box::new(self.updates_received.clone()),
             Box::new(self.groups_changed.clone()),
             Box::new(self.restarts.clone()),
-            Box::new(self.synced.clone()),
-            Box::new(self.targets.clone()),
             Box::new(self.unread_sources.clone()),
             Box::new(self.last_success.clone()),
             Box::new(self.stragglers.clone()),
@@ -152,10 +141,6 @@ pub struct ProviderMetrics {
     pub groups_changed: IntCounter,
     /// How often the discoverer was built again.
     pub restarts: IntCounter,
-    /// Whether the provider has reported.
-    pub synced: IntGauge,
-    /// Targets before relabelling.
-    pub targets: IntGauge,
     /// Sources that could not be read lately.
     pub unread_sources: IntGauge,
     /// When a read last succeeded.

@@ -1,12 +1,17 @@
 //! What is known about a provider while it runs: shown by the API, read by readiness.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rosterd_model::Report;
 use serde::Serialize;
+use tokio::time::Instant;
+use tracing::info;
 
-use crate::manager::UnreadSources;
+use crate::Error;
+use crate::manager::{Unread, UnreadSources};
+use crate::telling::Telling;
 
 /// Whether a provider has ever reported. Never confuse *not known yet* with *empty*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -35,10 +40,12 @@ impl Presence {
 /// A failure and when it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What went wrong.
+    /// What went wrong, the last time.
     pub report: Report,
-    /// When.
+    /// When it went wrong last.
     pub at: SystemTime,
+    /// Since when it goes wrong each time.
+    pub since: SystemTime,
 }
 
 /// The state of a provider.
@@ -46,15 +53,17 @@ pub struct Failure {
 pub struct Status {
     /// Whether it has ever reported, and whether that is of now.
     pub presence: Presence,
-    /// When it last read its sources without an error.
+    /// When all of its sources were last read: while one fails, that is the time before, which is as old as what is known.
     pub last_success: Option<SystemTime>,
     /// The last failure of a read as a whole, gone once one succeeds.
     pub last_error: Option<Failure>,
     /// The sources that could not be read lately.
     pub unread: Arc<UnreadSources>,
+    /// When each of these was last tried.
+    pub tried: Arc<BTreeMap<Arc<str>, SystemTime>>,
     /// When it will try next, if it works by trying again.
     pub next_try: Option<SystemTime>,
-    /// How many groups with targets it has reported.
+    /// How many groups with targets it has reported to this process.
     pub groups: usize,
     /// How many targets these hold.
     pub targets: usize,
@@ -63,9 +72,18 @@ pub struct Status {
 impl Status {
     /// The failure to show where there is room for one: that of the whole read, otherwise the most important of a source.
     pub fn worst(&self) -> Option<Failure> {
-        let of_sources = self.unread.values().max_by_key(|unread| unread.report.priority);
-        let of_source = || of_sources.map(|unread| Failure { report: unread.report.clone(), at: unread.since });
-        self.last_error.clone().or_else(of_source)
+        let of_source = |(name, unread): (&Arc<str>, &Unread)| Failure {
+            report: unread.report.clone(),
+            at: self.last_try(name).unwrap_or(unread.since),
+            since: unread.since,
+        };
+        let worst = || self.unread.iter().max_by_key(|(_, unread)| unread.report.priority).map(of_source);
+        self.last_error.clone().or_else(worst)
+    }
+
+    /// When an unread source was last tried.
+    pub fn last_try(&self, source: &str) -> Option<SystemTime> {
+        self.tried.get(source).copied()
     }
 
     fn is_failing(&self) -> bool {
@@ -77,6 +95,7 @@ impl Status {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StatusHandle {
     status: Arc<Mutex<Status>>,
+    telling: Arc<Mutex<Telling>>,
     jobs: Arc<Mutex<Arc<str>>>,
 }
 
@@ -103,12 +122,24 @@ impl StatusHandle {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A read failed as a whole.
-    pub(crate) fn failed(&self, report: Report, next_try: Option<SystemTime>) {
+    /// A read failed as a whole. Returns how many did in a row, if this one is to be told in the log.
+    pub(crate) fn failed(&self, error: &Error, next_try: Option<SystemTime>) -> Option<u64> {
+        let at = SystemTime::now();
         self.update(|status| {
-            status.last_error = Some(Failure { report, at: SystemTime::now() });
+            let since = status.last_error.as_ref().map_or(at, |before| before.since);
+            status.last_error = Some(Failure { report: error.report(), at, since });
             status.next_try = next_try;
         });
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner).failed(error.code(), Instant::now())
+    }
+
+    /// A read did not fail as a whole.
+    pub(crate) fn worked(&self, provider: &str) {
+        self.update(|status| status.last_error = None);
+        let failed = self.telling.lock().unwrap_or_else(PoisonError::into_inner).worked();
+        if let Some(failures) = failed {
+            info!(provider, jobs = &*self.jobs(), failures, "reading works again");
+        }
     }
 
     /// Changes the state.

@@ -65,14 +65,16 @@ impl Families<'_> {
 
     fn of_discovery(&mut self, providers: &[ProviderStatus]) {
         let (mut targets, mut failures) = (BTreeMap::new(), BTreeMap::new());
-        for ProviderStatus { key, jobs, status } in providers {
+        for ProviderStatus { key, jobs, .. } in providers {
+            let mechanism = key.mechanism();
+            let labels = [("mechanism", mechanism), ("provider", key.as_str())];
+            // Those that are restored or held count: jobs scrape them.
+            let discovered = self.value("rosterd_discovery_targets", &labels);
             for job in jobs {
-                *targets.entry(job).or_insert(0.0) += status.targets as f64;
+                *targets.entry(job).or_insert(0.0) += discovered;
             }
             // As in Prometheus, one that several jobs share counts for the first of them.
             if let Some(job) = jobs.first() {
-                let mechanism = key.mechanism();
-                let labels = [("mechanism", mechanism), ("provider", key.as_str())];
                 *failures.entry((job, mechanism)).or_insert(0.0) +=
                     self.value("rosterd_discovery_refresh_failures_total", &labels);
             }

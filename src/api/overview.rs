@@ -14,12 +14,12 @@ use http::header::CONTENT_SECURITY_POLICY;
 use rosterd_discovery::ProviderStatus;
 use rosterd_scrape::Statuses;
 
-use super::providers::presence;
+use super::providers::{presence, size};
 use super::words::{Moment, Tally, bytes, coarse, grouped};
 use super::{Refused, State, routes};
 use crate::publish::Publication;
 use crate::roster::hold::Missing;
-use crate::roster::view::{Counts, JobView, RosterView};
+use crate::roster::view::{Counts, JobView, Knowledge, RosterView};
 use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
 
 #[derive(Template)]
@@ -125,13 +125,17 @@ impl Job {
 
 /// How a job is, in words.
 fn state(job: &JobView) -> String {
-    let (restored, held) = (job.restored().len(), job.pages().held());
+    let (providers, held) = (job.providers(), job.pages().held());
+    let unheard: Vec<_> = providers.iter().filter(|it| it.knowledge != Knowledge::Synced).collect();
+    let missing: Vec<_> = job.missing().iter().filter(|missing| missing.overdue).map(Missing::to_string).collect();
+    let waiting = || format!("waiting for {} of {} providers", unheard.len(), providers.len());
     let mut words = match job.servable() {
         Err(error) => error.to_string(),
-        Ok(()) if restored == 0 => "synced".to_owned(),
-        Ok(()) => format!("restored, waiting for {restored} of {} providers", job.providers().len()),
+        Ok(()) if unheard.iter().any(|provider| provider.restored) => format!("restored, {}", waiting()),
+        Ok(()) if !unheard.is_empty() => waiting(),
+        Ok(()) if !missing.is_empty() || held > 0 => "stale".to_owned(),
+        Ok(()) => "synced".to_owned(),
     };
-    let missing: Vec<_> = job.missing().iter().filter(|missing| missing.overdue).map(Missing::to_string).collect();
     if job.servable().is_ok() && !missing.is_empty() {
         words.push_str(&format!("; incomplete: {}", missing.join("; ")));
     }
@@ -174,12 +178,14 @@ impl Failing {
 
 impl Provider {
     fn of(ProviderStatus { key, jobs, status }: ProviderStatus, view: &RosterView) -> Self {
+        let seen = view.provider(&key, &jobs);
+        let (groups, targets) = size(&status, seen);
         Self {
-            presence: presence(status.presence, view.knowledge(&key, &jobs)),
+            presence: presence(status.presence, seen),
             name: key.to_string(),
             jobs: jobs.join(", "),
-            groups: status.groups,
-            targets: status.targets,
+            groups,
+            targets,
             error: status.worst().map(|failure| failure.report.to_string()).unwrap_or_default(),
         }
     }

@@ -5,14 +5,14 @@ use std::time::SystemTime;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use rosterd_discovery::{Failure, Presence, ProviderStatus};
+use rosterd_discovery::{Failure, Presence, ProviderStatus, Status};
 use rosterd_model::Report;
 use serde::Serialize;
 
 use super::State;
 use super::envelope::success;
 use super::status::rfc3339;
-use crate::roster::view::{Knowledge, RosterView};
+use crate::roster::view::{ProviderView, RosterView};
 
 #[derive(Serialize)]
 struct Providers {
@@ -40,7 +40,10 @@ struct UnreadSource {
     source: Arc<str>,
     /// Since when.
     since: String,
-    /// Whether this process has read it before, so that its targets are stale; otherwise nothing is known of it.
+    /// When it was last tried.
+    at: String,
+    /// Whether this process has read it before, so that its targets are stale; otherwise it knows nothing of it but what is held
+    /// from before.
     known: bool,
     #[serde(flatten)]
     report: Report,
@@ -48,7 +51,10 @@ struct UnreadSource {
 
 #[derive(Serialize)]
 struct LastError {
+    /// When it failed last.
     at: String,
+    /// Since when it fails each time.
+    since: String,
     #[serde(flatten)]
     report: Report,
 }
@@ -60,12 +66,19 @@ pub(super) async fn providers(Extract(state): Extract<Arc<State>>) -> Response {
     success(Providers { providers })
 }
 
-/// The word for a provider's presence. The manager does not know what was stored, the roster does.
-pub(super) fn presence(presence: Presence, knowledge: Option<Knowledge>) -> &'static str {
-    match (presence, knowledge) {
-        (Presence::Unsynced, Some(Knowledge::Restored)) => "restored",
+/// The word for a provider's presence. The manager does not know what was there before it began to run the provider, the roster
+/// does.
+pub(super) fn presence(presence: Presence, view: Option<&ProviderView>) -> &'static str {
+    match (presence, view) {
+        (Presence::Unsynced, Some(view)) if view.restored => "restored",
+        (Presence::Unsynced, Some(view)) if view.size.known => Presence::Stale.as_str(),
         (presence, _) => presence.as_str(),
     }
+}
+
+/// How many groups and targets of a provider are known, whoever said so.
+pub(super) fn size(status: &Status, view: Option<&ProviderView>) -> (usize, usize) {
+    view.map_or((status.groups, status.targets), |view| (view.size.groups, view.size.targets))
 }
 
 impl Provider {
@@ -74,12 +87,16 @@ impl Provider {
         let unread = status.unread.iter().map(|(source, unread)| UnreadSource {
             source: Arc::clone(source),
             since: rfc3339(unread.since),
+            at: rfc3339(status.last_try(source).unwrap_or(unread.since)),
             known: unread.known,
             report: unread.report.clone(),
         });
-        let last_error = |Failure { report, at }: Failure| LastError { at: rfc3339(at), report };
+        let last_error =
+            |Failure { report, at, since }: Failure| LastError { at: rfc3339(at), since: rfc3339(since), report };
+        let seen = view.provider(&key, &jobs);
+        let (groups, targets) = size(&status, seen);
         Self {
-            presence: presence(status.presence, view.knowledge(&key, &jobs)),
+            presence: presence(status.presence, seen),
             provider: key.to_string(),
             mechanism: key.mechanism().to_owned(),
             jobs,
@@ -87,8 +104,8 @@ impl Provider {
             last_error: status.worst().map(last_error),
             unread: unread.collect(),
             next_try: time(status.next_try),
-            groups: status.groups,
-            targets: status.targets,
+            groups,
+            targets,
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn publications(Extract(state): Extract<Arc<State>>) -> Respons
 }
 
 impl Published {
-    fn of(Publication { worker, last_written }: Publication, view: &RosterView, causes: &Causes) -> Self {
+    fn of(Publication { worker, last_written, reached }: Publication, view: &RosterView, causes: &Causes) -> Self {
         let (path, format, jobs) = match worker.spec {
             Some(output) => (Some(output.path), Some(output.format), output.jobs),
             None => (None, None, Vec::new()),
@@ -88,7 +88,7 @@ impl Published {
             path,
             format,
             state: worker.state,
-            revision: worker.revision,
+            revision: reached,
             desired: worker.desired,
             operation: worker.operation,
             last_written: last_written.map(rfc3339),
@@ -130,17 +130,16 @@ pub(super) mod tests {
             operation: None,
             last_error: None,
             next_try: None,
-            revision: Some(Revision(1)),
             desired: Some(Revision(1)),
         };
-        Publication { worker, last_written: Some(SystemTime::UNIX_EPOCH) }
+        Publication { worker, last_written: Some(SystemTime::UNIX_EPOCH), reached: Some(Revision(1)) }
     }
 
     #[test]
     fn publications_are_told_with_their_operations_and_what_they_lack() {
         leak_checked_live(async || {
             let mut list = vec![publication("/a.yml", &["one"]), publication("/b.yml", &["one", "two", "none"])];
-            list[1].last_written = None;
+            (list[1].last_written, list[1].reached) = (None, None);
             let operation = OperationStatus { id: OperationId(7), action: Action::Update, step: 1, attempt: 2 };
             let next_try = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
             let worker = list[1].worker.clone();
@@ -166,6 +165,7 @@ pub(super) mod tests {
             assert_eq!(told[0], expected);
             let operation = json!({ "id": 7, "action": "update", "step": 1, "attempt": 2 });
             assert_eq!((&told[1]["state"], &told[1]["operation"]), (&json!("retrying"), &operation));
+            assert_eq!(told[1]["revision"], json!(null), "nobody has seen it as it should be");
             assert_eq!(told[1]["nextTry"], "1970-01-01T00:00:01Z");
             assert_eq!(told[1]["lastError"]["causes"], json!(["<full>"]));
             let blocked = &told[1]["blocked"];

@@ -70,11 +70,10 @@ fn readiness(state: &State) -> Readiness {
 fn waiting_for(view: &RosterView, causes: &Causes) -> Vec<Waiting> {
     let mut waiting: BTreeMap<(ProviderKey, Option<Arc<str>>), Waiting> = BTreeMap::new();
     for job in view.jobs() {
-        let unheard = job.providers().iter().filter(|(_, knowledge)| *knowledge != Knowledge::Synced);
+        let unheard = job.providers().iter().filter(|it| it.knowledge != Knowledge::Synced);
         let overdue: BTreeSet<_> =
             job.missing().iter().filter(|it| it.overdue && it.source.is_none()).map(|it| &it.provider).collect();
-        let unheard =
-            unheard.map(|(provider, _)| (provider.clone(), None, causes.get(provider), overdue.contains(provider)));
+        let unheard = unheard.map(|it| (it.key.clone(), None, causes.get(&it.key), overdue.contains(&it.key)));
         let unread = job.missing().iter().filter(|missing| missing.source.is_some());
         let unread = unread.map(|it| (it.provider.clone(), it.source.clone(), it.report.clone(), it.overdue));
         for (provider, source, error, overdue) in unheard.chain(unread) {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::file_sd::{FileStatuses, Output};
+use super::file_sd::{FileStatus, FileStatuses, Output};
 use crate::reconcile::{Statuses, WorkerStatus};
+use crate::store::ledger::Revision;
 
 /// Lists the publications as they are at the moment.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub struct Publication {
     pub worker: WorkerStatus<Output>,
     /// When this process last wrote it.
     pub last_written: Option<SystemTime>,
+    /// The settings that it was last seen to follow.
+    pub reached: Option<Revision>,
 }
 
 impl Publications {
@@ -28,11 +31,11 @@ impl Publications {
 
     /// Those that a reconciler keeps as files.
     pub fn of_files(workers: Statuses<Output>, files: FileStatuses) -> Self {
-        let last_written = move |worker: &WorkerStatus<Output>| {
-            let file = files.get(&worker.spec.as_ref()?.path)?;
-            file.last_written
+        let publication = move |worker: WorkerStatus<Output>| {
+            let FileStatus { last_written, reached } =
+                worker.spec.as_ref().and_then(|output| files.get(&output.path)).unwrap_or_default();
+            Publication { worker, last_written, reached }
         };
-        let publication = move |worker| Publication { last_written: last_written(&worker), worker };
         Self::new(move || workers.all().into_iter().map(&publication).collect())
     }
 

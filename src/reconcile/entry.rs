@@ -260,7 +260,6 @@ impl<S: Spec> Entry<S> {
             operation,
             last_error: self.last_error.clone(),
             next_try: self.next_try,
-            revision: self.reached,
             desired,
         }
     }

@@ -43,8 +43,6 @@ pub struct WorkerStatus<S> {
     pub last_error: Option<Report>,
     /// When it runs again, if it waits for a time.
     pub next_try: Option<SystemTime>,
-    /// The revision it last reached.
-    pub revision: Option<Revision>,
     /// The revision it should reach; `None` when it is being stopped.
     pub desired: Option<Revision>,
 }

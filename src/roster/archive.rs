@@ -27,6 +27,8 @@ pub(super) struct BlockChange {
 pub(super) struct Archive {
     blocks: BTreeMap<BlockId, Arc<Block>>,
     index: HashMap<GroupId, BlockId>,
+    /// How many entries all groups have.
+    entries: usize,
     /// The number of the next new group.
     next: GroupNumber,
 }
@@ -61,7 +63,7 @@ impl Edit {
 
 impl Default for Archive {
     fn default() -> Self {
-        Self { blocks: BTreeMap::new(), index: HashMap::new(), next: 1 }
+        Self { blocks: BTreeMap::new(), index: HashMap::new(), entries: 0, next: 1 }
     }
 }
 
@@ -73,7 +75,23 @@ impl Archive {
             index.extend(block.groups().iter().map(|head| (head.id, *id)));
         }
         let next = blocks.last_key_value().map_or(1, |(id, block)| id + u64::from(block.last_offset()) + 1);
-        Self { blocks, index, next }
+        let entries = blocks.values().map(|block| block.len()).sum();
+        Self { blocks, index, entries, next }
+    }
+
+    /// How many groups there are.
+    pub(super) fn groups(&self) -> usize {
+        self.index.len()
+    }
+
+    /// How many entries these have.
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// The memory that the groups take, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.blocks.values().map(|block| block.size()).sum()
     }
 
     /// All blocks, in order.
@@ -293,12 +311,15 @@ impl Archive {
 
     fn take(&mut self, id: BlockId, changes: &mut Vec<BlockChange>) -> Arc<Block> {
         changes.push(BlockChange { id, after: None });
-        self.blocks.remove(&id).expect("a block is taken once")
+        let block = self.blocks.remove(&id).expect("a block is taken once");
+        self.entries -= block.len();
+        block
     }
 
     fn put(&mut self, id: BlockId, block: Block, changes: &mut Vec<BlockChange>) {
         self.index.extend(block.groups().iter().map(|head| (head.id, id)));
         let block = Arc::new(block);
+        self.entries += block.len();
         self.blocks.insert(id, Arc::clone(&block));
         changes.push(BlockChange { id, after: Some(block) });
     }

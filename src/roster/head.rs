@@ -23,12 +23,25 @@ pub(super) struct Head {
     pub(super) missing: BTreeMap<Arc<str>, bool>,
     /// Since when sources are held that were not read since rosterd last started.
     pub(super) unread: BTreeMap<u64, SystemTime>,
-    /// Since when all of it is held, as it has not reported since rosterd last started.
+    /// Since when all of it is held, as it has not reported since rosterd last started, or since a reload.
     pub(super) restored: Option<SystemTime>,
+    /// Whether it is held because of a reload.
+    pub(super) replaced: bool,
     /// Whether it ever reported. Where it did not, its time of grace is over.
     pub(super) reported: bool,
     /// Whether anything was ever known of it, were it that it has no targets.
     pub(super) known: bool,
+    /// That no job uses or holds it any more.
+    pub(super) unused: Option<Unused>,
+}
+
+/// What is known of a provider that no job uses or holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unused {
+    /// Since when.
+    pub(super) since: SystemTime,
+    /// The bytes that its groups take.
+    pub(super) bytes: u64,
 }
 
 /// How a job holds a provider.
@@ -48,8 +61,10 @@ impl Default for Head {
             missing: BTreeMap::new(),
             unread: BTreeMap::new(),
             restored: None,
+            replaced: false,
             reported: true,
             known: true,
+            unused: None,
         }
     }
 }
@@ -122,8 +137,10 @@ mod tests {
             missing: [("x".into(), true)].into(),
             unread: [(u64::MAX, time)].into(),
             restored: Some(time),
+            replaced: true,
             reported: false,
             known: false,
+            unused: Some(Unused { since: time, bytes: u64::MAX }),
         };
         assert_eq!(Head::from_bytes(&head.to_bytes()), Ok(head));
         let short = [&[VERSION][..], br#"{"jobs":["a"],"missing":{}}"#].concat();

@@ -19,7 +19,8 @@ pub enum HoldReason {
     /// The source was not read since this process started, though its provider has reported: it could not be, or was not
     /// there yet. Its groups are those from before.
     Unread,
-    /// A reload replaced the provider, and the job does not know yet what the new one has in its place.
+    /// A reload gave the job another provider, of which is not known yet what it has: what stays is what the one before had,
+    /// or another one with the same data.
     Replaced,
 }
 
@@ -52,8 +53,8 @@ pub(super) enum Held {
     /// Nothing.
     #[default]
     None,
-    /// All of them.
-    All(Hold),
+    /// All of them; those of some sources since earlier.
+    All { hold: Hold, earlier: Arc<BTreeMap<SourceId, Hold>> },
     /// Those of these sources.
     Sources(Arc<BTreeMap<SourceId, Hold>>),
 }
@@ -63,7 +64,10 @@ impl Held {
     pub(super) fn of(&self, source: SourceId) -> Option<Hold> {
         match self {
             Self::None => None,
-            Self::All(hold) => Some(*hold),
+            Self::All { hold, earlier } => {
+                let since = earlier.get(&source).map_or(hold.since, |earlier| earlier.since.min(hold.since));
+                Some(Hold { since, ..*hold })
+            }
             Self::Sources(sources) => sources.get(&source).copied(),
         }
     }
@@ -72,7 +76,7 @@ impl Held {
     pub(super) fn mark(&self, block: &Block) -> Mark {
         match self {
             Self::None => Mark::default(),
-            Self::All(hold) => Mark::All(hold.reason),
+            Self::All { hold, .. } => Mark::All(hold.reason),
             Self::Sources(sources) => {
                 let held = block.groups().iter().map(|head| sources.get(&head.id.source).map(|hold| hold.reason));
                 let held: Box<[_]> = held.collect();

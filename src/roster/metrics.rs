@@ -7,7 +7,7 @@ use prometheus::{
 
 use super::hold::HoldReason;
 use super::state::Effect;
-use super::view::RosterView;
+use super::view::{ProviderSize, RosterView};
 
 /// Registered once for an agent.
 #[derive(Debug, Clone)]
@@ -24,6 +24,9 @@ pub struct Metrics {
     job_duration: HistogramVec,
     relabelled: IntCounter,
     restored: IntGauge,
+    unused: IntGauge,
+    synced: IntGaugeVec,
+    discovered: IntGaugeVec,
     duration: Histogram,
 }
 
@@ -32,6 +35,7 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["job"]);
         let counter = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &["job"]);
+        let provider = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["mechanism", "provider"]);
         let duration = HistogramOpts::new("rosterd_roster_update_duration_seconds", "How long a change took to apply.");
         let job_duration = HistogramOpts::new(
             "rosterd_roster_job_update_duration_seconds",
@@ -71,6 +75,18 @@ impl Metrics {
                 "rosterd_roster_restored_providers",
                 "Providers whose targets are those from before the restart.",
             )?,
+            unused: IntGauge::new(
+                "rosterd_roster_unused_providers",
+                "Providers that no job uses any more, and of which is stored for a day what was known.",
+            )?,
+            synced: provider(
+                "rosterd_discovery_synced",
+                "1 once something is known of the provider: it has reported, or what it said before the restart is restored.",
+            )?,
+            discovered: provider(
+                "rosterd_discovery_targets",
+                "Targets of the provider before relabelling, those among them that are restored or held.",
+            )?,
             duration: Histogram::with_opts(duration.buckets(vec![0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 20.0]))?,
         };
         for collector in metrics.collectors() {
@@ -80,7 +96,7 @@ impl Metrics {
     }
 
     /// Follows one event. Costs as much as that changed.
-    pub(super) fn observe(&self, effect: &Effect, view: &RosterView, restored: usize, seconds: f64) {
+    pub(super) fn observe(&self, effect: &Effect, view: &RosterView, restored: usize, unused: usize, seconds: f64) {
         self.duration.observe(seconds);
         self.relabelled.inc_by(effect.tally.relabelled);
         for (name, delta) in &effect.jobs {
@@ -107,7 +123,22 @@ impl Metrics {
             self.failures.with_label_values(&[name]).inc_by(failed);
             self.job_duration.with_label_values(&[name]).observe(seconds);
         }
+        for (key, size) in &effect.sizes {
+            let labels = [key.mechanism(), key.as_str()];
+            match size {
+                Some(ProviderSize { known, targets, .. }) => {
+                    self.synced.with_label_values(&labels).set(i64::from(*known));
+                    self.discovered.with_label_values(&labels).set(i64::try_from(*targets).unwrap_or(i64::MAX));
+                }
+                None => {
+                    // A provider that was only held never had any.
+                    self.synced.remove_label_values(&labels).ok();
+                    self.discovered.remove_label_values(&labels).ok();
+                }
+            }
+        }
         self.restored.set(i64::try_from(restored).unwrap_or(i64::MAX));
+        self.unused.set(i64::try_from(unused).unwrap_or(i64::MAX));
     }
 
     /// Removes the metrics of a job that is gone. A job that never had any is no error.
@@ -124,7 +155,7 @@ impl Metrics {
         self.job_duration.remove_label_values(&[job]).ok();
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 13] {
+    fn collectors(&self) -> [Box<dyn Collector>; 16] {
         [
             Box::new(self.targets.clone()),
             Box::new(self.duplicates.clone()),
@@ -138,6 +169,9 @@ impl Metrics {
             Box::new(self.job_duration.clone()),
             Box::new(self.relabelled.clone()),
             Box::new(self.restored.clone()),
+            Box::new(self.unused.clone()),
+            Box::new(self.synced.clone()),
+            Box::new(self.discovered.clone()),
             Box::new(self.duration.clone()),
         ]
     }

@@ -204,6 +204,19 @@ impl Outbox {
         Ok(stored.first().filter(|block| block.id == HEAD).and_then(|block| head(key, &block.bytes)))
     }
 
+    /// The bytes that a provider's groups take in the store.
+    pub(super) async fn size(&self, store: &dyn Blocks, key: &ProviderKey) -> Result<u64, StoreError> {
+        let (mut from, mut bytes) = (HEAD + 1, 0);
+        loop {
+            let batch = store.blocks(key.as_str(), from, BATCH).await?;
+            bytes += batch.iter().map(|block| block.bytes.len() as u64).sum::<u64>();
+            match batch.last() {
+                Some(last) if batch.len() == BATCH => from = last.id + 1,
+                _ => return Ok(bytes),
+            }
+        }
+    }
+
     /// What is stored of a provider: `None` if it never reported, or if what is stored cannot be read.
     pub(super) async fn load(&self, store: &dyn Blocks, key: &ProviderKey) -> Result<Option<Stored>, StoreError> {
         // First what waits: what is written meanwhile is in both.

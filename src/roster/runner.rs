@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::clock::{Clock, Now};
+use super::head::Head;
 use super::job::JobSpec;
 use super::metrics::Metrics;
 use super::persist::Outbox;
-use super::state::{Effect, State, Stored, Wanted};
+use super::state::{Effect, Left, State, Stored, Wanted};
 use super::step::{Lectern, Steps, Teller};
 use super::view::RosterView;
 use crate::store::{Blocks, StoreError};
@@ -138,25 +139,20 @@ impl Owner {
     }
 
     async fn set_jobs(&mut self, jobs: Vec<JobSpec>, grace: Duration) {
-        let (stored, unused) = self.stored(&jobs).await;
-        let event = move |state: &mut State, now| {
-            let mut effect = state.set_jobs(Wanted { jobs, grace, stored }, now);
-            effect.forgotten.extend(unused);
-            effect
-        };
-        self.step(true, event).await;
+        let (stored, left) = self.stored(&jobs).await;
+        self.step(true, move |state, now| state.set_jobs(Wanted { jobs, grace, stored, left }, now)).await;
     }
 
     /// What is stored of providers that the roster does not have and these jobs need: those that they use, others with
     /// the same data, and at the start what they used when rosterd ran before. And which others are stored.
-    async fn stored(&self, jobs: &[JobSpec]) -> (Vec<Stored>, Vec<ProviderKey>) {
+    async fn stored(&self, jobs: &[JobSpec]) -> (Vec<Stored>, Vec<Left>) {
         let used: BTreeSet<_> = jobs.iter().flat_map(|job| &job.providers).filter(|key| !self.state.has(key)).collect();
-        let (mut stored, mut unused) = (Vec::new(), Vec::new());
+        let (mut stored, mut left) = (Vec::new(), Vec::new());
         for key in &used {
             stored.extend(self.told(key, self.outbox.load(&*self.store, key).await).flatten());
         }
         if self.views.borrow().jobs().len() > 0 {
-            return (stored, unused);
+            return (stored, left);
         }
         let listed = self.outbox.providers(&*self.store).await.unwrap_or_else(|error| {
             let error = Report::of(&error);
@@ -165,14 +161,19 @@ impl Owner {
         });
         for key in listed.into_iter().filter(|key| !used.contains(key)) {
             let Some(head) = self.told(&key, self.outbox.head(&*self.store, &key).await) else { continue };
-            let held = head.is_some_and(|head| jobs.iter().any(|job| head.jobs.contains(&job.name)));
+            let is_of = |head: &Head| jobs.iter().any(|job| head.jobs.contains(&job.name));
+            let held = head.as_ref().is_some_and(is_of);
             if held || used.iter().any(|used| used.data() == key.data()) {
                 stored.extend(self.told(&key, self.outbox.load(&*self.store, &key).await).flatten());
-            } else {
-                unused.push(key);
+                continue;
             }
+            let bytes = match &head {
+                Some(Head { unused: None, .. }) => self.told(&key, self.outbox.size(&*self.store, &key).await),
+                Some(_) | None => Some(0),
+            };
+            left.extend(bytes.map(|bytes| Left { key, head, bytes }));
         }
-        (stored, unused)
+        (stored, left)
     }
 
     /// What was read of the store; a failure is told.
@@ -219,7 +220,8 @@ impl Owner {
     /// Makes an effect known; returns the view that is not shown any more.
     fn publish(&mut self, mut effect: Effect, started: Instant) -> Option<Arc<RosterView>> {
         let view = Arc::new(self.state.view());
-        self.metrics.observe(&effect, &view, self.state.restored(), started.elapsed().as_secs_f64());
+        let (restored, unused) = (self.state.restored(), self.state.unused());
+        self.metrics.observe(&effect, &view, restored, unused, started.elapsed().as_secs_f64());
         for (job, delta) in &effect.jobs {
             if delta.added + delta.removed > 0 {
                 let targets = view.job(job).map_or(0, |job| job.counts().targets);

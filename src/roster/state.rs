@@ -5,6 +5,7 @@ mod former;
 mod job;
 mod provider;
 mod turns;
+mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,13 +23,15 @@ use super::job::JobSpec;
 use super::pages::Pages;
 use super::step::{JobStep, LimitStep, Reason, SourceStep, Step};
 use super::target::{Failure, Workbench};
-use super::view::{JobView, Knowledge, NotServable, RosterView};
+use super::view::{JobView, Knowledge, NotServable, ProviderSize, RosterView};
 use former::{Former, held_of};
 use job::{Job, Work};
 pub(super) use provider::Stored;
 use provider::{Provider, Providers};
 pub(super) use turns::Delta;
 use turns::Turns;
+pub(super) use unused::Left;
+use unused::Unused;
 
 /// What an event did to the roster.
 #[derive(Debug, Default)]
@@ -43,6 +46,8 @@ pub(super) struct Effect {
     pub(super) blocks: Vec<(ProviderKey, BlockId, Option<Arc<Block>>)>,
     /// What to write beside the blocks.
     pub(super) heads: Vec<(ProviderKey, Head)>,
+    /// How much is known of providers now; `None` of those that no job uses any more.
+    pub(super) sizes: Vec<(ProviderKey, Option<ProviderSize>)>,
     /// What relabelling had to do.
     pub(super) tally: Tally,
     sources: BTreeMap<Arc<str>, Vec<SourceStep>>,
@@ -73,6 +78,8 @@ pub(super) struct Wanted {
     pub(super) grace: Duration,
     /// What is stored of their providers, and of those that they used before the process started.
     pub(super) stored: Vec<Stored>,
+    /// What else is stored.
+    pub(super) left: Vec<Left>,
 }
 
 /// All providers' groups and all jobs' targets.
@@ -89,6 +96,8 @@ pub(super) struct State {
     telling: bool,
     /// Providers for which, or for sources of which, the time of grace runs.
     awaited: BTreeSet<ProviderKey>,
+    /// Providers that no job uses or holds and of which something is stored.
+    unused: Unused,
 }
 
 impl Effect {
@@ -112,6 +121,11 @@ impl State {
         self.restored
     }
 
+    /// How many providers that no job uses are stored.
+    pub(super) fn unused(&self) -> usize {
+        self.unused.len()
+    }
+
     /// Whether differences are worked out from now on.
     pub(super) fn set_telling(&mut self, telling: bool) {
         self.telling = telling;
@@ -124,7 +138,8 @@ impl State {
 
     /// When time has to be told next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.awaited.iter().filter_map(|key| self.providers.get(key)?.deadline(self.grace)).min()
+        let graces = self.awaited.iter().filter_map(|key| self.providers.get(key)?.deadline(self.grace));
+        graces.chain(self.unused.deadline()).min()
     }
 
     /// Takes the jobs of a configuration in place of those before. A job that relabels as before is not relabelled.
@@ -133,7 +148,7 @@ impl State {
     /// place, a job goes on to hold until it knows what the new one has.
     pub(super) fn set_jobs(&mut self, wanted: Wanted, now: Now) -> Effect {
         let mut effect = Effect::default();
-        let Wanted { jobs: specs, grace, stored } = wanted;
+        let Wanted { jobs: specs, grace, stored, left } = wanted;
         self.grace = grace;
         let mut former = self.replaced(&specs, &stored, now);
         self.set_providers(&specs, stored, now, &mut effect);
@@ -149,7 +164,8 @@ impl State {
             job.end(&mut turns);
             effect.note(&name, turns, &Pages::default());
         }
-        self.forget_unused(&mut effect);
+        left.into_iter().for_each(|left| self.unused.take(left, now, &mut effect));
+        self.let_go(now, &mut effect);
         self.refresh_view(&mut effect);
         effect
     }
@@ -190,7 +206,7 @@ impl State {
             // Something may be stored that could not be read.
             effect.forgotten.push(key.clone());
         }
-        self.restored -= usize::from(provider.knowledge == Knowledge::Restored);
+        self.restored -= usize::from(provider.is_restored());
         let taken = provider.take(update, now);
         effect.blocks.extend(taken.changes.iter().map(|change| (key.clone(), change.id, change.after.clone())));
         if taken.changes.is_empty() && !taken.presence_changed {
@@ -214,7 +230,7 @@ impl State {
             effect.note(name, turns, &job.pages);
         }
         match released {
-            true => self.forget_unused(&mut effect),
+            true => self.let_go(now, &mut effect),
             false => self.settle(&key, &mut effect),
         }
         self.refresh_view(&mut effect);
@@ -232,6 +248,7 @@ impl State {
                 self.settle(&key, &mut effect);
             }
         }
+        self.unused.pass(now, &mut effect);
         self.refresh_view(&mut effect);
         effect
     }
@@ -303,8 +320,9 @@ impl State {
         }
         for (key, provider) in &mut self.providers {
             provider.set_used(used.contains(key), now);
+            self.unused.remove(key);
         }
-        let restored = |it: &&Provider| it.used && it.knowledge == Knowledge::Restored;
+        let restored = |it: &&Provider| it.used && it.is_restored();
         self.restored = self.providers.values().filter(restored).count();
     }
 
@@ -336,8 +354,9 @@ impl State {
         self.jobs.insert(name, job);
     }
 
-    /// Tells each provider who uses or holds it, and forgets those that no job does.
-    fn forget_unused(&mut self, effect: &mut Effect) {
+    /// Tells each provider who uses or holds it, and lets go of those that no job does: what is stored of them stays for a
+    /// while.
+    fn let_go(&mut self, now: Now, effect: &mut Effect) {
         let mut users: BTreeMap<ProviderKey, BTreeMap<Arc<str>, Option<HeldBy>>> = BTreeMap::new();
         for (name, job) in &self.jobs {
             let held = job.former.iter().map(|(key, former)| (key, Some(former.to_store())));
@@ -348,8 +367,20 @@ impl State {
         for (key, provider) in &mut self.providers {
             provider.users = users.remove(key).unwrap_or_default();
         }
-        let unused = self.providers.extract_if(.., |_, provider| provider.users.is_empty());
-        effect.forgotten.extend(unused.map(|(key, _)| key));
+        for (key, mut provider) in self.providers.extract_if(.., |_, provider| provider.users.is_empty()) {
+            effect.sizes.push((key.clone(), None));
+            let before = provider.head.clone();
+            provider.changed_head();
+            match provider.head.filter(|_| provider.knowledge != Knowledge::Unsynced) {
+                Some(head) => {
+                    let unused = before.as_ref().and_then(|before| before.unused);
+                    let head = Some(Head { unused, ..head });
+                    let left = Left { key, head, bytes: provider.archive.size() as u64 };
+                    self.unused.take(left, now, effect);
+                }
+                None => effect.forgotten.push(key),
+            }
+        }
         for key in self.providers.keys().cloned().collect::<Vec<_>>() {
             self.settle(&key, effect);
         }
@@ -360,6 +391,11 @@ impl State {
     fn settle(&mut self, key: &ProviderKey, effect: &mut Effect) {
         let Some(provider) = self.providers.get_mut(key) else { return };
         effect.heads.extend(provider.changed_head().map(|head| (key.clone(), head)));
+        let size = provider.used.then(|| provider.size());
+        if provider.shown != size {
+            provider.shown = size;
+            effect.sizes.push((key.clone(), size));
+        }
         match provider.deadline(self.grace) {
             Some(_) => self.awaited.insert(key.clone()),
             None => self.awaited.remove(key),

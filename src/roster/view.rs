@@ -26,6 +26,30 @@ pub enum Knowledge {
     Synced,
 }
 
+/// A provider of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderView {
+    /// Its name.
+    pub key: ProviderKey,
+    /// What is known of it.
+    pub knowledge: Knowledge,
+    /// Whether all that is known of it is from before this process.
+    pub restored: bool,
+    /// How much.
+    pub size: ProviderSize,
+}
+
+/// How much is known of a provider, whoever said it and when: what is held of it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProviderSize {
+    /// Whether anything is, were it that it has no targets.
+    pub known: bool,
+    /// Groups with targets.
+    pub groups: usize,
+    /// Targets, before relabelling.
+    pub targets: usize,
+}
+
 /// Why the list of a job must not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotServable {
@@ -134,7 +158,7 @@ impl HeldCounts {
 #[derive(Debug, Clone)]
 pub struct JobView {
     pub(super) spec: Arc<JobSpec>,
-    pub(super) providers: Vec<(ProviderKey, Knowledge)>,
+    pub(super) providers: Vec<ProviderView>,
     /// Whether anything is known of it, were it that it has no targets.
     pub(super) known: bool,
     pub(super) missing: Vec<Missing>,
@@ -225,14 +249,8 @@ impl JobView {
     }
 
     /// Its providers, and what is known of each.
-    pub fn providers(&self) -> &[(ProviderKey, Knowledge)] {
+    pub fn providers(&self) -> &[ProviderView] {
         &self.providers
-    }
-
-    /// Providers of which only what was stored is known.
-    pub fn restored(&self) -> Vec<ProviderKey> {
-        let providers = self.providers.iter().filter(|(_, knowledge)| *knowledge == Knowledge::Restored);
-        providers.map(|(key, _)| key.clone()).collect()
     }
 
     /// Providers and sources of which nothing is known.
@@ -354,17 +372,19 @@ impl RosterView {
         self.jobs.values()
     }
 
-    /// What is known of a provider that these jobs use.
-    pub fn knowledge(&self, provider: &ProviderKey, jobs: &[Arc<str>]) -> Option<Knowledge> {
-        let mut providers = jobs.iter().filter_map(|job| self.job(job)).flat_map(|job| job.providers());
-        providers.find(|(key, _)| key == provider).map(|(_, knowledge)| *knowledge)
+    /// A provider that these jobs use.
+    pub fn provider(&self, key: &ProviderKey, jobs: &[Arc<str>]) -> Option<&ProviderView> {
+        jobs.iter()
+            .filter_map(|job| self.job(job))
+            .flat_map(|job| job.providers())
+            .find(|provider| provider.key == *key)
     }
 
     /// Providers of any job of which nothing was heard since this process started, restored or not.
     pub fn waiting_for(&self) -> Vec<ProviderKey> {
         let providers = self.jobs().flat_map(|job| job.providers.iter());
         let mut missing: Vec<_> =
-            providers.filter(|(_, knowledge)| *knowledge != Knowledge::Synced).map(|(key, _)| key.clone()).collect();
+            providers.filter(|it| it.knowledge != Knowledge::Synced).map(|it| it.key.clone()).collect();
         missing.sort();
         missing.dedup();
         missing

@@ -186,3 +186,56 @@ fn a_storage_that_cannot_be_had_at_the_start_is_used_once_it_can() {
         agent.stop().await;
     });
 }
+
+/// A metric of the provider of job `a`.
+async fn metric(agent: &Agent, name: &str) -> Option<f64> {
+    let (_, providers) = agent.answers("/api/v1/providers").await;
+    let providers: serde_json::Value = serde_json::from_str(&providers).expect("it answers in JSON");
+    let providers = providers["data"]["providers"].as_array()?;
+    let of_a = providers.iter().find(|provider| provider["jobs"][0] == "a")?["provider"].as_str()?.to_owned();
+    let (_, metrics) = agent.answers("/metrics").await;
+    let line = metrics.lines().find(|line| line.starts_with(name) && line.contains(&format!("\"{of_a}\"")))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// Somebody takes a job out, the source goes down, rosterd is started again, and the job is taken back.
+#[test]
+fn a_job_that_is_taken_back_has_its_targets_of_before_and_says_so() {
+    leak_checked_live(async || {
+        let (folder, server) = (Folder::new(), server().await);
+        let (a, b) = (job("a", &server, "one", "1h"), job("b", &server, "two", "1h"));
+        folder.write("prometheus.yml", jobs(&[a.clone(), b.clone()]));
+        let mut agent = Agent::start(&folder).await;
+        agent.serves_of("a", &["one:1"]).await;
+        folder.replace("prometheus.yml", jobs(std::slice::from_ref(&b)));
+        agent.process.signal(Signal::HUP);
+        agent.answers_with("/sd/a", 404).await;
+        goes_down(&server);
+        agent.stop().await;
+
+        let mut agent = Agent::start(&folder).await;
+        agent.serves_of("b", &["two:1"]).await;
+        folder.replace("prometheus.yml", jobs(&[a, b]));
+        agent.process.signal(Signal::HUP);
+        agent.serves_of("a", &["one:1"]).await;
+        let shown = ["rosterd_discovery_synced", "rosterd_discovery_targets"];
+        assert_eq!([metric(&agent, shown[0]).await, metric(&agent, shown[1]).await], [Some(1.0), Some(1.0)]);
+        let (_, providers) = agent.answers("/api/v1/providers").await;
+        assert!(providers.contains(r#""presence":"restored""#) && !providers.contains(r#""targets":0"#), "{providers}");
+
+        // It is tried again and again, and told once for each of the two.
+        let end = tokio::time::Instant::now() + patience();
+        while metric(&agent, "rosterd_discovery_refresh_failures_total").await < Some(3.0) {
+            assert!(tokio::time::Instant::now() < end, "{}", agent.process.log());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(agent.process.log().matches("refresh failed").count(), 2, "{}", agent.process.log());
+        for (secret, address) in [("Basic dTpvbmU=", "one:2"), ("Basic dTp0d28=", "two:2")] {
+            let list = format!(r#"[{{"targets": ["{address}"]}}]"#);
+            server.then(Step::get("/list").with_header("authorization", secret).any_times().json(list));
+        }
+        agent.serves_of("a", &["one:2"]).await;
+        agent.process.wait_log("reading works again").await;
+        agent.stop().await;
+    });
+}

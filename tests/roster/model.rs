@@ -2,8 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
+
 use rosterd::roster::hold::HoldReason;
 use rosterd_discovery::ProviderKey;
+use tokio::time::Instant;
+
+/// How long what no job uses or holds stays in the store.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Which configuration a job uses: those with equal data differ in what does not change the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,12 +81,16 @@ pub(crate) enum Knowledge {
 #[derive(Debug, Clone)]
 pub(crate) struct Provider {
     pub(crate) knowledge: Knowledge,
+    /// Whether all that is known of it was there before a reload, rather than before this process, if it is restored.
+    replaced: bool,
     pub(crate) sources: Sources,
-    /// Sources that could not be read lately, and whether this process had read them before.
+    /// Sources that could not be read lately, and whether its discoverer had read them before.
     pub(crate) unread: BTreeMap<String, bool>,
-    /// The sources that were read, as long as others may still come.
-    seen: Option<BTreeSet<String>>,
-    /// Sources of which what is known is from before this process, although the provider has reported.
+    /// Sources that its discoverer has read, and that were there when it last told a picture.
+    read: BTreeSet<String>,
+    /// Whether sources that were not there may still come.
+    open: bool,
+    /// Sources of which what is known is from before its discoverer, although that one has reported.
     before: BTreeSet<String>,
     /// Sources that were never read and have nothing stored, and whether they are overdue.
     pub(crate) missing: BTreeMap<String, bool>,
@@ -88,6 +98,8 @@ pub(crate) struct Provider {
     pub(crate) overdue: bool,
     /// Whether anything was ever known of it.
     pub(crate) known: bool,
+    /// Whether its discoverer has begun and told no picture yet.
+    begins: bool,
     /// The jobs that use or hold it; where they hold it, with the providers that did not come in its place.
     users: BTreeMap<usize, Option<BTreeSet<ProviderKey>>>,
 }
@@ -96,24 +108,44 @@ impl Provider {
     fn unsynced() -> Self {
         Self {
             knowledge: Knowledge::Unsynced,
+            replaced: false,
             sources: Sources::new(),
             unread: BTreeMap::new(),
-            seen: None,
+            read: BTreeSet::new(),
+            open: false,
             before: BTreeSet::new(),
             missing: BTreeMap::new(),
             overdue: false,
             known: false,
+            begins: false,
             users: BTreeMap::new(),
         }
     }
 
-    /// The same after a restart, or in the place of another one.
+    /// The same after a restart.
     fn restored(&self) -> Self {
+        let replaced = self.knowledge == Knowledge::Restored && self.replaced;
+        Self { replaced, ..self.as_restored() }
+    }
+
+    /// The same when nobody uses or holds it any more.
+    fn unused(&self) -> Self {
+        Self { replaced: false, users: BTreeMap::new(), ..self.as_restored() }
+    }
+
+    /// The same after a reload: without its discoverer, or in the place of another one.
+    fn left(&self) -> Self {
+        let replaced = self.knowledge != Knowledge::Restored || self.replaced;
+        Self { replaced, ..self.as_restored() }
+    }
+
+    fn as_restored(&self) -> Self {
         let knowledge = match self.knowledge {
             Knowledge::Unsynced => Knowledge::Unsynced,
             Knowledge::Restored | Knowledge::Synced => Knowledge::Restored,
         };
-        Self { knowledge, unread: BTreeMap::new(), seen: None, before: BTreeSet::new(), ..self.clone() }
+        let (unread, read, before) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { knowledge, unread, read, open: false, before, ..self.clone() }
     }
 
     /// Whether the store has anything of it.
@@ -124,6 +156,7 @@ impl Provider {
     /// Why what is known of a source is held, if it is.
     fn held(&self, source: &String) -> Option<HoldReason> {
         match self.knowledge {
+            Knowledge::Restored if self.replaced => Some(HoldReason::Replaced),
             Knowledge::Restored => Some(HoldReason::Restored),
             Knowledge::Unsynced | Knowledge::Synced => self.before.contains(source).then_some(HoldReason::Unread),
         }
@@ -144,21 +177,22 @@ impl Provider {
         self.missing.get(source).copied().unwrap_or(self.overdue || self.known || given_up)
     }
 
-    /// Of sources that cannot be read, whether this process had read them before.
-    fn heard(&self, unreadable: &BTreeSet<String>) -> BTreeMap<String, bool> {
-        let pictured = self.knowledge == Knowledge::Synced;
-        // One that was not there may have something from before this process.
-        let was_read = |source: &String| pictured && self.seen.as_ref().is_none_or(|seen| seen.contains(source));
-        let known = |source: &String| self.unread.get(source).copied().unwrap_or_else(|| was_read(source));
+    /// Of sources that cannot be read, whether its discoverer had read them before. Another discoverer has read nothing yet.
+    fn hear(&mut self, unreadable: &BTreeSet<String>) -> BTreeMap<String, bool> {
+        if std::mem::take(&mut self.begins) {
+            self.unread.clear();
+            self.read.clear();
+        }
+        let known = |source: &String| self.unread.get(source).copied().unwrap_or_else(|| self.read.contains(source));
         unreadable.iter().map(|source| (source.clone(), known(source))).collect()
     }
 
-    /// Takes note of sources that cannot be read, and whether this process had read them before.
+    /// Takes note of sources that cannot be read, and whether its discoverer had read them before.
     fn fail(&mut self, unread: BTreeMap<String, bool>, stored: impl Fn(&Self, &String) -> bool) {
         let never: Vec<_> = unread.iter().filter(|(_, known)| !**known).map(|(source, _)| source.clone()).collect();
         let (before, never): (Vec<_>, Vec<_>) = never.into_iter().partition(|source| stored(self, source));
         self.missing = never.into_iter().map(|source| (source.clone(), self.counts_as_overdue(&source))).collect();
-        self.before.retain(|source| self.seen.as_ref().is_some_and(|seen| !seen.contains(source)));
+        self.before.retain(|source| self.open && !self.read.contains(source));
         self.before.extend(before);
         self.unread = unread;
         self.known |= self.missing.is_empty() || self.has_any();
@@ -185,10 +219,20 @@ struct Former {
 pub(crate) struct Model {
     pub(crate) providers: BTreeMap<ProviderKey, Provider>,
     jobs: BTreeMap<usize, Job>,
+    /// What no job uses or holds, and since when.
+    unused: BTreeMap<ProviderKey, (Provider, Instant)>,
     /// What a reader of the store sees in this process, what waits to be written included.
-    stored: BTreeMap<ProviderKey, Provider>,
+    stored: BTreeMap<ProviderKey, Stored>,
     /// What is written.
-    disk: BTreeMap<ProviderKey, Provider>,
+    disk: BTreeMap<ProviderKey, Stored>,
+}
+
+/// What is stored of a provider.
+#[derive(Debug, Clone)]
+struct Stored {
+    provider: Provider,
+    /// Since when no job uses or holds it, if that is so.
+    unused: Option<Instant>,
 }
 
 /// The targets that are held, and why.
@@ -210,33 +254,49 @@ impl Model {
     pub(crate) fn restart(&mut self) {
         self.providers.clear();
         self.jobs.clear();
+        self.unused.clear();
         self.stored = self.disk.clone();
     }
 
-    /// What is known waits to be written, and is if that is possible.
+    /// What is known waits to be written, and is if that is possible. What nobody uses is forgotten after a day.
     pub(crate) fn store(&mut self, works: bool) {
-        self.stored = self.providers.clone();
-        self.stored.retain(|_, provider| provider.is_stored());
+        self.unused.retain(|_, (_, since)| since.elapsed() < KEPT);
+        let in_use = self.providers.iter().filter(|(_, provider)| provider.is_stored());
+        let in_use = in_use.map(|(key, provider)| (key.clone(), Stored { provider: provider.clone(), unused: None }));
+        let unused = self
+            .unused
+            .iter()
+            .map(|(key, (provider, since))| (key.clone(), Stored { provider: provider.clone(), unused: Some(*since) }));
+        self.stored = unused.chain(in_use).collect();
         if works {
             self.disk = self.stored.clone();
         }
     }
 
-    pub(crate) fn set_jobs(&mut self, jobs: &BTreeMap<usize, Vec<ProviderKey>>) {
+    /// Takes these jobs; the discoverers of some providers begin.
+    pub(crate) fn set_jobs(&mut self, jobs: &BTreeMap<usize, Vec<ProviderKey>>, begin: &BTreeSet<ProviderKey>) {
         let starts = self.jobs.is_empty();
         let used: BTreeSet<_> = jobs.values().flatten().cloned().collect();
         let is_twin = |key: &ProviderKey| used.iter().any(|used| used.data() == key.data());
         let wanted = |provider: &Provider| provider.users.keys().any(|job| jobs.contains_key(job));
-        for (key, stored) in &self.stored {
+        for (key, Stored { provider: stored, .. }) in &self.stored {
             // One that was used knows the same data better than one that was held.
             let is_used = |it: &Provider| it.users.values().any(Option::is_none);
-            let better = |(other, it): (&ProviderKey, &Provider)| is_used(it) && other.data() == key.data();
+            let better = |(other, it): (&ProviderKey, &Stored)| is_used(&it.provider) && other.data() == key.data();
             let is_behind = starts && used.contains(key) && !is_used(stored) && self.stored.iter().any(better);
             let loads = used.contains(key) || (starts && (is_twin(key) || wanted(stored)));
             if !is_behind && loads && !self.providers.contains_key(key) {
                 self.providers.insert(key.clone(), stored.restored());
             }
         }
+        if starts {
+            // What was found in the store and nobody needs is unused, from now on where it was not.
+            let now = Instant::now();
+            let left = self.stored.iter().filter(|(_, it)| it.provider.knowledge != Knowledge::Unsynced);
+            let left = left.map(|(key, it)| (key.clone(), (it.provider.unused(), it.unused.unwrap_or(now))));
+            self.unused = left.collect();
+        }
+        self.unused.retain(|key, _| !used.contains(key));
         let before = std::mem::take(&mut self.jobs);
         for (name, providers) in jobs {
             let mut former: BTreeMap<ProviderKey, Former> = BTreeMap::new();
@@ -247,7 +307,7 @@ impl Model {
                 former.extend(job.former.clone());
             }
             if starts {
-                let of_job = || self.stored.iter().filter_map(|(key, it)| Some((key, it.users.get(name)?)));
+                let of_job = || self.stored.iter().filter_map(|(key, it)| Some((key, it.provider.users.get(name)?)));
                 let used = || of_job().filter(|(_, held)| held.is_none()).map(|(key, _)| key.clone());
                 let beside: BTreeSet<_> = used().filter(|key| providers.contains(key)).collect();
                 former.extend(used().map(|key| (key, Former { beside: beside.clone(), only: None })));
@@ -265,31 +325,39 @@ impl Model {
             match self.providers.get_mut(key) {
                 // It was stopped and only held: it begins anew.
                 Some(provider) if !was_used.contains(key) && provider.knowledge == Knowledge::Synced => {
-                    *provider = provider.restored();
+                    *provider = provider.left();
                 }
                 Some(_) => {}
                 None => {
-                    let adopted = twin.map(|twin| twin.restored());
+                    let adopted = twin.map(|twin| twin.left());
                     self.providers.insert(key.clone(), adopted.unwrap_or_else(Provider::unsynced));
                 }
             }
         }
         for (key, provider) in &mut self.providers {
             if was_used.contains(key) && !used.contains(key) && provider.knowledge == Knowledge::Synced {
-                *provider = provider.restored();
+                *provider = provider.left();
             }
         }
         self.let_go();
+        self.unused.retain(|key, _| !self.providers.contains_key(key));
+        for key in begin {
+            if let Some(provider) = self.providers.get_mut(key) {
+                provider.begins = true;
+            }
+        }
     }
 
     /// A provider says the whole picture.
     pub(crate) fn picture(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
         let Some(provider) = self.providers.get_mut(key) else { return };
-        let unread = provider.heard(unreadable);
-        provider.seen = None;
+        let unread = provider.hear(unreadable);
+        provider.open = false;
         provider.before.clear();
         provider.sources.retain(|source, _| unreadable.contains(source));
         provider.sources.extend(read.clone());
+        provider.read.retain(|source| unreadable.contains(source));
+        provider.read.extend(read.keys().cloned());
         provider.fail(unread, Provider::has);
         provider.knowledge = Knowledge::Synced;
         self.let_go();
@@ -298,18 +366,16 @@ impl Model {
     /// A provider says what is there, while others may still come.
     pub(crate) fn found(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
         let Some(provider) = self.providers.get_mut(key) else { return };
-        let first = provider.knowledge != Knowledge::Synced;
-        let of_before = |it: &Provider, source: &String| it.before.contains(source);
-        let said = provider.sources.keys().filter(|it| !first && provider.has(it) && !of_before(provider, it));
-        let said = said.cloned().collect();
-        provider.seen.get_or_insert(said);
-        let unread = provider.heard(unreadable);
-        provider.seen.iter_mut().for_each(|seen| seen.extend(read.keys().cloned()));
+        let begins = provider.begins;
+        let unread = provider.hear(unreadable);
+        provider.open = true;
         provider.sources.extend(read.clone());
-        if first {
+        provider.read.extend(read.keys().cloned());
+        if begins {
             provider.before = provider.sources.keys().filter(|it| provider.has(it)).cloned().collect();
         }
-        provider.fail(unread, if first { Provider::has } else { of_before });
+        let of_before = |it: &Provider, source: &String| it.before.contains(source);
+        provider.fail(unread, if begins { Provider::has } else { of_before });
         provider.knowledge = Knowledge::Synced;
         self.let_go();
     }
@@ -319,17 +385,17 @@ impl Model {
         let Some(provider) = self.providers.get_mut(key) else { return };
         match content {
             Some(content) => {
-                provider.seen.iter_mut().for_each(|seen| seen.extend([source.to_owned()]));
                 provider.unread.remove(source);
                 provider.missing.remove(source);
                 provider.before.remove(source);
                 provider.sources.insert(source.to_owned(), content);
                 provider.known |= provider.missing.is_empty() || provider.has_any();
+                provider.read.insert(source.to_owned());
             }
             None => {
-                let known = provider.heard(&BTreeSet::from([source.to_owned()]));
+                let failed = provider.hear(&BTreeSet::from([source.to_owned()]));
                 let mut unread = provider.unread.clone();
-                unread.extend(known);
+                unread.extend(failed);
                 provider.fail(unread, |it, source| it.before.contains(source));
             }
         }
@@ -389,7 +455,11 @@ impl Model {
             };
             provider.users = self.jobs.iter().filter_map(|(name, job)| Some((*name, how(job)?))).collect();
         }
-        self.providers.retain(|_, provider| !provider.users.is_empty());
+        for (key, provider) in self.providers.extract_if(.., |_, provider| provider.users.is_empty()) {
+            if provider.knowledge != Knowledge::Unsynced {
+                self.unused.entry(key).or_insert((provider.unused(), Instant::now()));
+            }
+        }
     }
 
     /// What a job should have; `None` when it is not configured.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use rosterd::roster::hold::HoldReason;
@@ -35,6 +35,7 @@ struct Disk {
     blocks: MemoryBlocks,
     works: Arc<AtomicBool>,
     crashed: Arc<AtomicBool>,
+    begun: Instant,
 }
 
 #[async_trait]
@@ -77,7 +78,10 @@ impl Process {
         let manager = Manager::new(&mechanisms, &registry, system, sink, &Supervision::default()).unwrap();
         let disk = Disk { crashed: Arc::default(), ..disk.clone() };
         let metrics = Metrics::register(&registry).unwrap();
-        let roster = Roster::start(&work, Arc::new(disk.clone()), metrics, Clock::system(), updates);
+        // The calendar goes as fast as time does in tests.
+        let begun = disk.begun;
+        let clock = Clock::new(move || SystemTime::UNIX_EPOCH + begun.elapsed());
+        let roster = Roster::start(&work, Arc::new(disk.clone()), metrics, clock, updates);
         let follower = Follower::of(&roster);
         Self { manager, roster, work, disk, follower, providers: BTreeMap::new(), pictured: BTreeSet::new() }
     }
@@ -101,7 +105,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(jobs: Vec<Vec<Use>>) -> Self {
-        let disk = Disk { blocks: MemoryBlocks::new(), works: Arc::new(true.into()), crashed: Arc::default() };
+        let disk = Disk {
+            blocks: MemoryBlocks::new(),
+            works: Arc::new(true.into()),
+            crashed: Arc::default(),
+            begun: Instant::now(),
+        };
         let process = Process::start(&disk);
         let (truth, model, configs) = (Truth::default(), Model::default(), BTreeMap::new());
         let mut world = Self { truth, model, configs, jobs: Vec::new(), disk, process, settled: SETTLED };
@@ -133,12 +142,16 @@ impl World {
             self.process.providers.extend(once.iter().copied().zip(of_job.clone()));
             keys.insert(*number, of_job);
         }
-        let stays = |use_: &Use| before.contains_key(use_) && self.process.providers.contains_key(use_);
+        let begin: BTreeSet<_> = plan.start.keys().cloned().collect();
+        let stays = |use_: &Use| {
+            let key = self.process.providers.get(use_);
+            before.contains_key(use_) && key.is_some_and(|key| !begin.contains(key))
+        };
         self.process.pictured.retain(stays);
         let specs = keys.iter().map(|(number, providers)| spec(*number, providers.clone()));
         self.process.roster.set_jobs(specs.collect(), GRACE).await;
         assert_eq!(self.process.manager.apply(plan, soon()).await.stragglers, [] as [Arc<str>; 0]);
-        self.model.set_jobs(&keys);
+        self.model.set_jobs(&keys, &begin);
         self.jobs = jobs;
     }
 

@@ -1,7 +1,7 @@
 //! What a provider has said so far, and what of a word the roster has to know. Pure; outlives the discoverers that are
 //! built one after the other.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,12 +11,20 @@ use super::known::{Known, News};
 use super::update::{SeenSources, Unread, UnreadSources};
 use crate::contract::{Unreadable, Word};
 
+/// How many sources without targets are remembered. Of those beyond, should they fail later, it is not known that they were
+/// ever read.
+const EMPTY: usize = 100_000;
+
 /// What a provider has said.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     known: Known,
+    /// Sources that were read and had nothing.
+    empty: HashSet<SourceId>,
     unread: Arc<UnreadSources>,
-    /// Whether there was a picture. Once it is whole, a source that was not in it is known to have had nothing.
+    /// When each of these was last tried.
+    tried: Arc<BTreeMap<Arc<str>, SystemTime>>,
+    /// Whether there was a picture.
     pictured: bool,
     /// The sources that were read, as long as others may still come.
     seen: Option<Arc<SeenSources>>,
@@ -56,21 +64,25 @@ impl Memory {
         let news = match word {
             Word::Everything(groups) => {
                 whole = self.begin_picture(true);
-                (self.unread, self.seen) = (Arc::default(), None);
+                (self.unread, self.tried, self.seen) = Default::default();
+                self.empty.clear();
+                self.note_empty(&groups);
                 self.known.picture(groups, |_| false)
             }
             Word::EverythingBut(groups, unread) => {
                 whole = self.begin_picture(!groups.is_empty() || unread.is_empty());
                 let sources: HashSet<_> = unread.iter().map(|unread| SourceId::of(&unread.source)).collect();
-                self.unread = self.listed(UnreadSources::new(), unread, !whole, now);
+                self.list(UnreadSources::new(), unread, now);
                 self.seen = None;
+                self.empty.retain(|source| sources.contains(source));
+                self.note_empty(&groups);
                 self.known.picture(groups, |source| sources.contains(&source))
             }
             Word::Found(groups, unread) => {
                 whole = self.begin_picture(!groups.is_empty() || unread.is_empty());
                 // Of what the discoverers before this one have read, too, something is known.
                 self.seen.get_or_insert_with(|| Arc::new(self.known.sources().collect()));
-                self.unread = self.listed(UnreadSources::new(), unread, !whole, now);
+                self.list(UnreadSources::new(), unread, now);
                 self.read(&groups);
                 self.known.changed(groups)
             }
@@ -79,7 +91,7 @@ impl Memory {
                 self.known.changed(groups)
             }
             Word::Unread(unread) => {
-                self.unread = self.listed((*self.unread).clone(), unread, self.pictured, now);
+                self.list((*self.unread).clone(), unread, now);
                 News::default()
             }
             Word::Unchanged => {
@@ -90,6 +102,9 @@ impl Memory {
                 News::default()
             }
         };
+        if self.tried.len() > self.unread.len() {
+            Arc::make_mut(&mut self.tried).retain(|source, _| self.unread.contains_key(source));
+        }
         let (unread, seen) = (Arc::clone(&self.unread), self.seen.clone());
         // Sources are only added as long as there is a list.
         let seen_changed = seen_before != seen.as_ref().map(|seen| seen.len());
@@ -104,6 +119,11 @@ impl Memory {
     /// Whether a source has targets.
     pub(super) fn has_targets_of(&self, source: &str) -> bool {
         self.known.has(SourceId::of(source))
+    }
+
+    /// When each source that is unread was last tried.
+    pub(super) fn tried(&self) -> &Arc<BTreeMap<Arc<str>, SystemTime>> {
+        &self.tried
     }
 
     /// How many groups with targets it has.
@@ -122,13 +142,28 @@ impl Memory {
         let first = !std::mem::replace(&mut self.pictured, true);
         if first {
             self.known = Known::default();
+            self.empty.clear();
         }
         first
+    }
+
+    /// Notes which sources are named without targets.
+    fn note_empty(&mut self, groups: &[TargetGroup]) {
+        let empty = groups.iter().filter(|group| group.targets.is_empty());
+        let room = EMPTY.saturating_sub(self.empty.len());
+        self.empty.extend(empty.take(room).map(|group| SourceId::of(&group.source)));
+    }
+
+    /// Whether a source was read.
+    fn has_read(&self, source: SourceId) -> bool {
+        let seen = || self.seen.as_ref().is_some_and(|seen| seen.contains(&source));
+        self.pictured && (self.known.has(source) || self.empty.contains(&source) || seen())
     }
 
     /// Sources that are named with what they have are unread no more.
     fn read(&mut self, groups: &[TargetGroup]) {
         self.reported |= self.pictured && !groups.is_empty();
+        self.note_empty(groups);
         if let Some(seen) = &mut self.seen
             && !groups.is_empty()
         {
@@ -140,22 +175,20 @@ impl Memory {
         }
     }
 
-    /// The list with these sources added. One that fails again keeps its time, and whether it was ever read.
-    fn listed(
-        &self,
-        mut list: UnreadSources,
-        unread: Vec<Unreadable>,
-        known: bool,
-        now: SystemTime,
-    ) -> Arc<UnreadSources> {
+    /// Makes the list of unread sources this one, with others added. One that fails again keeps its time, and whether it was
+    /// ever read.
+    fn list(&mut self, mut list: UnreadSources, unread: Vec<Unreadable>, now: SystemTime) {
+        let tried = Arc::make_mut(&mut self.tried);
+        tried.retain(|source, _| list.contains_key(source));
+        tried.extend(unread.iter().map(|unread| (Arc::clone(&unread.source), now)));
         for Unreadable { source, error } in unread {
-            let before = self.unread.get(&source);
-            // One that was not there may have groups from before this process.
-            let known = known && self.seen.as_ref().is_none_or(|seen| seen.contains(&SourceId::of(&source)));
-            let (since, known) = before.map_or((now, known), |before| (before.since, before.known));
+            let (since, known) = match self.unread.get(&source) {
+                Some(before) => (before.since, before.known),
+                None => (now, self.has_read(SourceId::of(&source))),
+            };
             list.insert(source, Unread { since, known, report: error.report() });
         }
-        Arc::new(list)
+        self.unread = Arc::new(list);
     }
 }
 
@@ -217,10 +250,20 @@ mod tests {
         let first = || Word::EverythingBut(vec![group("a", &["x:1"])], failing(&["b"]));
         for (words, wanted) in [
             (vec![], vec!["(b)"]),
-            (vec![Word::Unread(failing(&["a", "c"]))], vec!["a", "(b)", "c"]),
+            (vec![Word::Unread(failing(&["a", "c"]))], vec!["a", "(b)", "(c)"]),
             (vec![Word::EverythingBut(Vec::new(), failing(&["a", "b"]))], vec!["a", "(b)"]),
             (vec![Word::Changed(vec![TargetGroup::gone("b")]), Word::Unread(failing(&["b"]))], vec!["b"]),
-            (vec![Word::Everything(Vec::new()), Word::Unread(failing(&["b"]))], vec!["b"]),
+            (vec![Word::Everything(Vec::new()), Word::Unread(failing(&["b"]))], vec!["(b)"]),
+            (vec![Word::Everything(vec![TargetGroup::gone("b")]), Word::Unread(failing(&["b"]))], vec!["b"]),
+            (
+                vec![
+                    Word::Everything(vec![TargetGroup::gone("b")]),
+                    Word::EverythingBut(Vec::new(), failing(&["b"])),
+                    Word::Unchanged,
+                    Word::Unread(failing(&["b"])),
+                ],
+                vec!["b"],
+            ),
             (vec![Word::EverythingBut(Vec::new(), failing(&["a"]))], vec!["a"]),
             (vec![Word::Unread(failing(&["a"])), Word::Unchanged], vec!["(b)"]),
             (vec![Word::Everything(Vec::new())], vec![]),
@@ -238,6 +281,7 @@ mod tests {
         let heard = memory.hear(Word::EverythingBut(Vec::new(), failing(&["a", "b"])), later);
         assert_eq!(heard.unread["a"].since, SystemTime::UNIX_EPOCH);
         assert_eq!(heard.unread["b"].since, later);
+        assert_eq!(**memory.tried(), BTreeMap::from([("a".into(), later), ("b".into(), later)]), "and is tried again");
         assert!(heard.is_news(), "another list is news");
     }
 

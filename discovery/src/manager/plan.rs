@@ -23,13 +23,16 @@ pub struct Plan {
 
 impl Plan {
     /// Compares what runs with what `jobs` need. Configurations are compared as values, never as text.
+    ///
+    /// Keys follow from `jobs` alone, whatever ran before: a configuration that comes in place of another one with the same
+    /// data is begun under its key, and so is one before which another one went.
     pub fn new(running: &Providers, jobs: &Jobs) -> Self {
         let mut needed = Providers::new();
         let mut by_job = BTreeMap::new();
         for (job, configs) in jobs {
             let mut keys = Vec::with_capacity(configs.len());
             for config in configs {
-                let key = key_of(config, running, &needed);
+                let key = key_of(config, &needed);
                 needed.entry(key.clone()).or_insert_with(|| Arc::clone(config));
                 if !keys.contains(&key) {
                     keys.push(key);
@@ -37,25 +40,21 @@ impl Plan {
             }
             by_job.insert(Arc::clone(job), keys);
         }
-        let stop = running.keys().filter(|key| !needed.contains_key(*key)).cloned().collect();
-        needed.retain(|key, _| !running.contains_key(key));
+        let equal =
+            |one: Option<&Arc<dyn AnyConfig>>, other: &Arc<dyn AnyConfig>| one.is_some_and(|it| it.equals(&**other));
+        let stop = running.iter().filter(|(key, config)| !equal(needed.get(*key), config)).map(|(key, _)| key.clone());
+        let stop = stop.collect();
+        needed.retain(|key, config| !equal(running.get(key), config));
         Self { start: needed, stop, jobs: by_job }
     }
 }
 
-/// The key of a configuration: the one that an equal configuration has already, or a free one made from what it reads and
-/// as whom. Unequal configurations with the same data are told apart by a number.
-fn key_of(config: &Arc<dyn AnyConfig>, running: &Providers, needed: &Providers) -> ProviderKey {
+/// The key of a configuration: what it reads and as whom. Unequal configurations with the same data are told apart by a
+/// number, in the order of the jobs' names and in each job in that of the file.
+fn key_of(config: &Arc<dyn AnyConfig>, needed: &Providers) -> ProviderKey {
     let base = format!("{}/{:016x}", config.mechanism(), config.data());
-    let from = ProviderKey::new(base.clone());
-    let same_data = |all: &Providers| {
-        let all = all.range(from.clone()..).take_while(|(key, _)| key.as_str().starts_with(&base));
-        all.filter(|(_, taken)| taken.equals(&**config)).map(|(key, _)| key.clone()).next()
-    };
-    let free = || {
-        let numbered = (2..).map(|number| ProviderKey::new(format!("{base}-{number}")));
-        let mut keys = [from.clone()].into_iter().chain(numbered);
-        keys.find(|key| !running.contains_key(key) && !needed.contains_key(key)).expect("numbers do not end")
-    };
-    same_data(running).or_else(|| same_data(needed)).unwrap_or_else(free)
+    let numbered = (2..).map(|number| ProviderKey::new(format!("{base}-{number}")));
+    let mut keys = [ProviderKey::new(base.clone())].into_iter().chain(numbered);
+    let is_its_own = |key: &ProviderKey| needed.get(key).is_none_or(|taken| taken.equals(&**config));
+    keys.find(is_its_own).expect("numbers do not end")
 }

@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 use crate::Status;
 
 /// The name of a provider: `<mechanism>/<what it reads, and as whom>`, and `-2`, `-3` behind it where several unequal
-/// configurations have the same data. The first part is the same after a restart, in every version and on every machine,
-/// so that the store can be asked for what was reported before.
+/// configurations have the same data. It is the same after a restart, in every version and on every machine with the same
+/// configuration, so that the store can be asked for what was reported before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProviderKey(Arc<str>);
 

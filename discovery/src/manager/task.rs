@@ -61,18 +61,23 @@ impl Provider {
             let Some(Ended { error, went_well }) = ended.filter(|_| !stop.is_cancelled()) else { return };
             self.metrics.restarts.inc();
             let wait = restarts.pause(went_well, error.retry());
-            let (code, provider, jobs) = (error.code(), self.key.as_str(), &*self.status.jobs());
-            if self.memory.targets() > 0 {
-                warn!(%error, code, provider, jobs, retry_in = ?wait, "discoverer ended, keeping its stale targets");
-            } else {
-                warn!(%error, code, provider, jobs, retry_in = ?wait, "discoverer ended");
-            }
-            self.status.failed(error.report(), SystemTime::now().checked_add(wait));
+            self.show_ended(&error, wait);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
+        }
+    }
+
+    /// Makes it visible that the discoverer ended, and when it is built again.
+    fn show_ended(&self, error: &Error, wait: Duration) {
+        let (code, provider, jobs) = (error.code(), self.key.as_str(), &*self.status.jobs());
+        let Some(failures) = self.status.failed(error, SystemTime::now().checked_add(wait)) else { return };
+        if self.memory.targets() > 0 {
+            warn!(%error, code, provider, jobs, failures, retry_in = ?wait, "discoverer ended, keeping its stale targets");
+        } else {
+            warn!(%error, code, provider, jobs, failures, retry_in = ?wait, "discoverer ended");
         }
     }
 
@@ -134,6 +139,7 @@ impl Provider {
     async fn take(&mut self, word: Word) -> Option<Update> {
         let targets = word.groups().iter().map(|group| group.targets.len()).sum::<usize>();
         let now = SystemTime::now();
+        let reads = !matches!(word, Word::Unread(_));
         let heard = if targets < LARGE {
             self.memory.hear(word, now)
         } else {
@@ -146,7 +152,7 @@ impl Provider {
             .await;
             heard
         };
-        self.show(&heard);
+        self.show(&heard, (reads && heard.unread.is_empty()).then_some(now));
         heard.is_news().then(|| Update {
             provider: self.key.clone(),
             whole: heard.whole,
@@ -157,15 +163,12 @@ impl Provider {
         })
     }
 
-    /// Makes a word visible in log, metrics and status.
-    fn show(&self, heard: &Heard) {
+    /// Makes a word visible in log, metrics and status; `read` is when it says that all was read.
+    fn show(&self, heard: &Heard, read: Option<SystemTime>) {
         let (groups, targets, reported) = (self.memory.groups(), self.memory.targets(), self.memory.has_reported());
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.updates_received.inc();
         self.metrics.groups_changed.inc_by(heard.news.len() as u64);
-        self.metrics.targets.set(number(targets));
-        self.metrics.unread_sources.set(number(heard.unread.len()));
-        self.metrics.synced.set(i64::from(reported));
+        self.metrics.unread_sources.set(i64::try_from(heard.unread.len()).unwrap_or(i64::MAX));
         self.status.update(|status| {
             if reported && status.presence == Presence::Unsynced {
                 status.presence = Presence::Synced;
@@ -173,7 +176,12 @@ impl Provider {
             status.groups = groups;
             status.targets = targets;
             status.unread = Arc::clone(&heard.unread);
+            status.tried = Arc::clone(self.memory.tried());
+            status.last_success = read.or(status.last_success);
         });
+        if let Some(since_epoch) = read.and_then(|read| read.duration_since(SystemTime::UNIX_EPOCH).ok()) {
+            self.metrics.last_success.set(since_epoch.as_secs_f64());
+        }
         if heard.unread != heard.unread_before {
             self.log_failed(&heard.unread_before, &heard.unread);
             self.log_recovered(&heard.unread_before, &heard.unread);
@@ -183,7 +191,8 @@ impl Provider {
     /// Logs sources that fail now and did not, or not this way.
     fn log_failed(&self, before: &UnreadSources, now: &UnreadSources) {
         let (provider, jobs) = (self.key.as_str(), &*self.status.jobs());
-        let is_new = |name: &Arc<str>, unread: &Unread| before.get(name).is_none_or(|it| it.report != unread.report);
+        let is_new =
+            |name: &Arc<str>, unread: &Unread| before.get(name).is_none_or(|it| it.report.code != unread.report.code);
         let mut failed = now.iter().filter(|(name, unread)| is_new(name, unread));
         for (source, Unread { report, .. }) in failed.by_ref().take(TOLD) {
             let (error, code, source) = (report, &*report.code, &**source);

@@ -121,8 +121,12 @@ fn a_configuration_that_differs_only_in_how_it_reads_is_another_provider_with_th
         let before = provider(&setup, 0).key;
         let applied = setup.apply(&[("one", &[&changed])]).await;
         assert_eq!((applied.started, applied.stopped), (1, 1));
-        let after = provider(&setup, 0).key;
-        assert_eq!((after.as_str(), after.data()), (&*format!("{before}-2"), before.as_str()));
+        assert_eq!(provider(&setup, 0).key, before, "the keys of a configuration do not tell what was before it");
+        setup.apply(&[("one", &[&config]), ("two", &[&changed])]).await;
+        let keys: Vec<_> = setup.manager.directory().list().into_iter().map(|it| (it.key, it.jobs)).collect();
+        let second = rosterd_discovery::ProviderKey::new(format!("{before}-2"));
+        assert_eq!((second.data(), keys.len()), (before.as_str(), 2));
+        assert_eq!(keys, [(before.clone(), vec!["one".into()]), (second, vec!["two".into()])]);
         setup.end().await;
     });
 }
@@ -245,6 +249,64 @@ fn a_source_that_cannot_be_read_hides_no_other_and_is_told_until_it_can() {
 
         probe.unchanged().await;
         assert_eq!(unread(&setup.next().await), Vec::<String>::new());
+        setup.end().await;
+    });
+}
+
+#[test]
+fn all_of_a_provider_was_read_when_its_last_source_was() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        let status = |setup: &Setup| provider(setup, 0).status;
+        probe.everything_but(groups(2), &["b"]).await;
+        setup.next().await;
+        probe.changed(vec![group("a", &["a:1"])]).await;
+        setup.next().await;
+        assert_eq!(status(&setup).last_success, None, "other sources do not make up for it");
+        probe.changed(vec![group("b", &["b:1"])]).await;
+        setup.next().await;
+        let read = status(&setup).last_success;
+        assert!(read.is_some());
+        probe.unread(&["b"]).await;
+        setup.next().await;
+        probe.changed(vec![group("a", &["a:2"])]).await;
+        setup.next().await;
+        assert_eq!(status(&setup).last_success, read, "what is known is as old as its oldest part");
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_failure_is_told_with_its_last_time_and_its_first() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.everything_but(groups(1), &["b"]).await;
+        setup.next().await;
+        let first = provider(&setup, 0).status.worst().expect("b fails");
+        assert_eq!(first.at, first.since);
+        let is_later = |setup: &Setup| {
+            let worst = provider(setup, 0).status.worst().expect("it fails");
+            assert_eq!(worst.since, first.since);
+            worst.at > first.at
+        };
+        // The calendar is the system's: it may take some words until it shows another time.
+        while !is_later(&setup) {
+            probe.unread(&["b"]).await;
+        }
+        probe.changed(vec![TargetGroup::gone("b")]).await;
+        setup.next().await;
+        probe.report_failure(Retry::Backoff).await;
+        let whole = |setup: &Setup| provider(setup, 0).status.last_error.clone();
+        advance_until(MINUTE, || whole(&setup).is_some()).await;
+        let first = whole(&setup).expect("it failed");
+        while whole(&setup).is_none_or(|failure| failure.at == first.at) {
+            probe.report_failure(Retry::Backoff).await;
+        }
+        assert_eq!(whole(&setup).expect("it fails").since, first.since);
         setup.end().await;
     });
 }

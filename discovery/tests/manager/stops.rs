@@ -18,19 +18,21 @@ fn who_ignores_the_stop_is_named_and_aborted() {
 }
 
 #[test]
-fn a_provider_with_a_number_runs_on_when_the_one_with_the_same_data_goes() {
+fn a_provider_with_a_number_takes_the_place_of_the_one_with_the_same_data_that_goes() {
     leak_checked(|| async {
         let ((first, one), (second, two)) = (fake::mechanism("a"), fake::mechanism("a"));
         let mut setup = Setup::new();
         setup.apply(&[("x", &[&one]), ("y", &[&two])]).await;
         first.wait_runs(1).await;
         second.wait_runs(1).await;
-        for stopped in [1, 0] {
+        for (started, stopped) in [(1, 2), (0, 0)] {
             let applied = setup.apply(&[("y", &[&two])]).await;
-            assert_eq!((applied.started, applied.stopped), (0, stopped));
+            assert_eq!((applied.started, applied.stopped), (started, stopped));
         }
+        second.wait_runs(2).await;
         assert!(first.has_ended() && second.is_running());
-        assert_eq!(second.runs(), 1);
+        let key = provider(&setup, 0).key;
+        assert_eq!(key.as_str(), key.data(), "as if it had been alone from the start");
         setup.end().await;
     });
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 use rosterd_discovery::{ProviderKey, Status};
 use rosterd_ship::wire::{Compression, Message};
 use rosterd_ship::{Counts, EndpointState};
@@ -16,12 +16,17 @@ fn counts(registry: &Registry, name: &str, labels: &[&str], values: &[(&[&str], 
     registry.register(Box::new(counter)).unwrap();
 }
 
-fn provider(key: &str, jobs: &[&str], targets: usize) -> ProviderStatus {
-    ProviderStatus {
-        key: ProviderKey::new(key),
-        jobs: jobs.iter().map(|job| Arc::from(*job)).collect(),
-        status: Status { targets, ..Status::default() },
-    }
+/// Registers a gauge of providers and sets it.
+fn of_providers(registry: &Registry, name: &str, values: &[(&[&str], i64)]) {
+    let gauge = IntGaugeVec::new(Opts::new(name, "x"), &["mechanism", "provider"]).unwrap();
+    values.iter().for_each(|(labels, value)| gauge.with_label_values(labels).set(*value));
+    registry.register(Box::new(gauge)).unwrap();
+}
+
+/// A provider that has not reported yet.
+fn provider(key: &str, jobs: &[&str]) -> ProviderStatus {
+    let jobs = jobs.iter().map(|job| Arc::from(*job)).collect();
+    ProviderStatus { key: ProviderKey::new(key), jobs, status: Status::default() }
 }
 
 fn endpoint() -> EndpointStatus {
@@ -66,8 +71,9 @@ fn what_several_jobs_share_counts_as_in_prometheus() {
     let of = |mechanism, provider| -> &[&str] { Box::leak(Box::new([mechanism, provider])) };
     let failures = [(of("http", "http/1"), 2), (of("http", "http/2"), 3), (of("file", "file/1"), 5)];
     counts(&registry, "rosterd_discovery_refresh_failures_total", &["mechanism", "provider"], &failures);
-    let providers =
-        [provider("file/1", &["a"], 1), provider("http/1", &["a", "b"], 10), provider("http/2", &["a"], 100)];
+    let targets = [(of("file", "file/1"), 1), (of("http", "http/1"), 10), (of("http", "http/2"), 100)];
+    of_providers(&registry, "rosterd_discovery_targets", &targets);
+    let providers = [provider("file/1", &["a"]), provider("http/1", &["a", "b"]), provider("http/2", &["a"])];
     let (build, totals) = (Build::of(["abc", "main", "rustc 1"]), Totals::default());
     let lines = lines(&registry, &known(&build, &providers, &totals, &[]));
     for line in [

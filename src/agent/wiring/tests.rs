@@ -108,7 +108,7 @@ fn a_stop_does_not_wait_for_a_reload_that_waits_for_others() {
         let (requests, mut views, stop) = (agent.reload_requests(), agent.roster().watch(), CancellationToken::new());
         let providers = |view: &Arc<roster::view::RosterView>| -> Vec<_> {
             let job = view.job("a").expect("the job is there");
-            job.providers().iter().map(|(key, _)| key.clone()).collect()
+            job.providers().iter().map(|provider| provider.key.clone()).collect()
         };
         let before = providers(&views.borrow_and_update().clone());
         folder.replace("prometheus.yml", config(&["y"]));

@@ -211,7 +211,8 @@ fn down() -> Report {
 }
 
 pub(super) fn failing() -> ProviderStatus {
-    let status = Status { last_error: Some(Failure { report: down(), at: UNIX_EPOCH }), ..Status::default() };
+    let status =
+        Status { last_error: Some(Failure { report: down(), at: UNIX_EPOCH, since: UNIX_EPOCH }), ..Status::default() };
     ProviderStatus { key: ProviderKey::new("dns/2"), jobs: vec![Arc::from("two")], status }
 }
 
@@ -220,15 +221,18 @@ fn providers_are_told_with_the_sources_that_they_cannot_read() {
     leak_checked_live(async || {
         let unread = |known| Unread { since: UNIX_EPOCH, known, report: down() };
         let sources = [(Arc::from("a.test"), unread(true)), (Arc::from("b.test"), unread(false))];
-        let status = Status { presence: Presence::Stale, unread: Arc::new(sources.into()), ..Status::default() };
+        let tried = ["a.test", "b.test"].map(|source| (Arc::from(source), UNIX_EPOCH + Duration::from_secs(60)));
+        let status = Status {
+            presence: Presence::Stale,
+            unread: Arc::new(sources.into()),
+            tried: Arc::new(tried.into()),
+            ..Status::default()
+        };
         let list = vec![ProviderStatus { key: ProviderKey::new("dns/2"), jobs: Vec::new(), status }];
         let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
         let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
         assert_eq!(provider["presence"], "stale");
-        assert_eq!(
-            (&provider["lastError"]["code"], &provider["lastError"]["at"]),
-            (&json!("sd_unreachable"), &json!("1970-01-01T00:00:00Z"))
-        );
+        assert_eq!(provider["lastError"]["code"], "sd_unreachable");
         let told: Vec<_> =
             (0..2).map(|at| ["source", "known", "code"].map(|it| provider["unread"][at][it].clone())).collect();
         assert_eq!(
@@ -238,7 +242,10 @@ fn providers_are_told_with_the_sources_that_they_cannot_read() {
                 [json!("b.test"), json!(false), json!("sd_unreachable")]
             ]
         );
-        assert_eq!(provider["unread"][0]["since"], "1970-01-01T00:00:00Z");
+        let times = ["since", "at"].map(|it| provider["unread"][0][it].clone());
+        assert_eq!(times, [json!("1970-01-01T00:00:00Z"), json!("1970-01-01T00:01:00Z")]);
+        let times = ["since", "at"].map(|it| provider["lastError"][it].clone());
+        assert_eq!(times, [json!("1970-01-01T00:00:00Z"), json!("1970-01-01T00:01:00Z")]);
         face.stop().await;
     });
 }
@@ -322,7 +329,7 @@ fn held_targets_are_marked_wherever_targets_are_shown() {
 }
 
 #[test]
-fn a_provider_whose_groups_are_from_before_is_restored() {
+fn what_was_known_before_a_reload_is_told_as_what_it_is() {
     leak_checked_live(async || {
         let well = ProviderStatus { jobs: vec![Arc::from("one")], ..failing() };
         let well = ProviderStatus { key: ProviderKey::new("static/1"), ..well };
@@ -335,10 +342,24 @@ fn a_provider_whose_groups_are_from_before_is_restored() {
         // Away, held, and back before it could report anew.
         face.handle.set_jobs(one("static/2"), Duration::from_secs(300)).await;
         face.handle.set_jobs(one("static/1"), Duration::from_secs(300)).await;
-        assert_eq!(presence().await, "restored");
+        assert_eq!(presence().await, "stale", "nothing was restored");
+        let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
+        assert_eq!(
+            (&provider["groups"], &provider["targets"]),
+            (&json!(1), &json!(1)),
+            "what is known of it is served"
+        );
+        let held = face.json("/api/v1/targets").await["data"]["activeTargets"][0]["held"]["reason"].clone();
+        assert_eq!(held, "replaced");
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("restored, waiting for 1 of 1 providers; 1 target is held"), "{page}");
-        assert!(page.contains("<td>restored</td>"), "{page}");
+        assert!(page.contains("<td>waiting for 1 of 1 providers; 1 target is held"), "{page}");
+        assert!(page.contains("<td>stale</td><td class=\"number\">1</td><td class=\"number\">1</td>"), "{page}");
+        // All that it has is of a provider that was replaced, and the new one had its time.
+        face.handle.set_jobs(one("static/2"), Duration::ZERO).await;
+        let mut views = face.handle.watch();
+        views.wait_for(|view| view.job("one").is_some_and(|job| job.servable().is_ok())).await.unwrap();
+        let page = face.get("/").await.text().await.unwrap();
+        assert!(page.contains("<td>waiting for 1 of 1 providers; incomplete: static/2 has not reported"), "{page}");
         face.stop().await;
     });
 }

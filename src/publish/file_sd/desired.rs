@@ -16,7 +16,7 @@ fn id(output: &Output) -> WorkerId {
 }
 
 /// Another one when the format or the jobs are others.
-fn revision(output: &Output) -> Revision {
+pub(super) fn revision(output: &Output) -> Revision {
     let mut hasher = Xxh3Default::new();
     hasher.update(output.path.as_os_str().as_encoded_bytes());
     hasher.update(format!("\0{:?}", output.format).as_bytes());

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::store::ledger::Revision;
+
 /// What is known of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FileStatus {
     /// When this process wrote it; `None` also when it was there already as it should be.
     pub last_written: Option<SystemTime>,
+    /// What it was to be when this process last wrote it, or saw that it is as it should be; `None` before that.
+    pub reached: Option<Revision>,
 }
 
 /// The states of all files, by path. Cloning shares them.

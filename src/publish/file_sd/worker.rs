@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::content::{Content, content, pieces};
+use super::desired;
 use super::pace::Pace;
 use super::publisher::{Publisher, Reader};
 use super::write::{Disk, is_content, is_unreadable, replace};
@@ -125,11 +126,14 @@ impl FileSdWorker {
         match result {
             Ok((came, stamp)) => {
                 self.known = Some(Known { revision, format: output.format, at: now, stamp });
-                if came == Came::Written {
+                let written = (came == Came::Written).then(SystemTime::now);
+                if written.is_some() {
                     self.pace.wrote(begun, now);
-                    let written = Some(SystemTime::now());
-                    self.publisher.statuses.edit(&output.path, |status| status.last_written = written);
                 }
+                self.publisher.statuses.edit(&output.path, |status| {
+                    status.last_written = written.or(status.last_written);
+                    status.reached = Some(desired::revision(output));
+                });
                 Ok(came)
             }
             Err(error) => {

@@ -17,6 +17,8 @@ use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
 
 const GRACE: Duration = Duration::from_secs(300);
+/// A little longer than what no job uses is kept.
+const DAY: Duration = Duration::from_secs(24 * 3600 + 1);
 
 /// Keeps blocks in memory; writes wait for a permit, and fail while it is broken.
 #[derive(Debug)]
@@ -57,16 +59,18 @@ struct Running {
     updates: mpsc::Sender<Update>,
     roster: RosterHandle,
     store: Arc<Slow>,
+    metrics: prometheus::Registry,
 }
 
 impl Running {
     async fn start(store: &Arc<Slow>, jobs: &[(&str, &str)]) -> Self {
         let stopper = Stopper::new();
-        let metrics = Metrics::register(&prometheus::Registry::new()).expect("the registry is empty");
+        let registry = prometheus::Registry::new();
+        let metrics = Metrics::register(&registry).expect("the registry is empty");
         let (updates, received) = mpsc::channel(1);
         let blocks: Arc<dyn Blocks> = Arc::clone(store) as _;
         let roster = Roster::start(&stopper, blocks, metrics, Clock::system(), received);
-        let running = Self { stopper, updates, roster, store: Arc::clone(store) };
+        let running = Self { stopper, updates, roster, store: Arc::clone(store), metrics: registry };
         running.set_jobs(jobs).await;
         running
     }
@@ -91,6 +95,14 @@ impl Running {
         let job = view.job(job).expect("the job exists");
         job.servable().ok()?;
         Some(job.targets().map(|slot| slot.labels.get("instance").unwrap_or_default().to_owned()).collect())
+    }
+
+    /// The value of a metric of a provider.
+    fn metric(&self, name: &str, provider: &str) -> Option<f64> {
+        let families = self.metrics.gather();
+        let family = families.iter().find(|family| family.name() == name)?;
+        let is_its = |metric: &&prometheus::proto::Metric| metric.get_label().iter().any(|it| it.value() == provider);
+        family.get_metric().iter().find(is_its).map(|metric| metric.get_gauge().get_value())
     }
 
     /// Lets so many writes happen, and waits until the store has what `wanted` says.
@@ -138,11 +150,15 @@ fn a_provider_that_comes_back_before_its_deletion_was_written_is_not_known_to_be
         it.report("p/1", &["h:1"]).await;
         it.write(1, &["p/1"]).await;
         it.set_jobs(&[]).await;
-        // The deletion waits, on its way to the store.
+        // What is to be written waits, on its way to the store, also when the day is over.
         tokio::time::sleep(Duration::from_secs(10)).await;
         it.set_jobs(&[("a", "p/1")]).await;
+        assert_eq!(it.served("a"), list(&["h:1"]), "it is kept for a day");
+        it.set_jobs(&[]).await;
+        tokio::time::sleep(DAY).await;
+        it.set_jobs(&[("a", "p/1")]).await;
         assert_eq!(it.served("a"), None, "it was forgotten");
-        it.write(1, &[]).await;
+        it.write(2, &[]).await;
         assert_eq!(it.served("a"), None);
         it.stop().await;
         let it = Running::start(&store, &[("a", "p/1")]).await;
@@ -186,6 +202,29 @@ fn what_waits_to_be_written_is_restored_as_what_is_stored() {
 }
 
 #[test]
+fn what_is_restored_counts_as_known_until_nobody_uses_it() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1"), ("b", "p/2")]).await;
+        let shown = |it: &Running, provider: &str| {
+            ["rosterd_discovery_synced", "rosterd_discovery_targets"].map(|name| it.metric(name, provider))
+        };
+        assert_eq!(shown(&it, "p/1"), [Some(0.0), Some(0.0)], "zeros are visible");
+        it.report("p/1", &["h:1", "h:2"]).await;
+        it.write(1, &["p/1"]).await;
+        it.stop().await;
+        let it = Running::start(&store, &[("a", "p/1"), ("b", "p/2")]).await;
+        assert_eq!((shown(&it, "p/1"), shown(&it, "p/2")), ([Some(1.0), Some(2.0)], [Some(0.0), Some(0.0)]));
+        it.report("p/1", &["h:1"]).await;
+        assert_eq!(shown(&it, "p/1"), [Some(1.0), Some(1.0)]);
+        it.set_jobs(&[("b", "p/2")]).await;
+        assert_eq!(shown(&it, "p/1"), [None, None]);
+        it.write(9, &["p/1"]).await;
+        it.stop().await;
+    });
+}
+
+#[test]
 fn a_failure_of_the_store_loses_nothing() {
     leak_checked(async || {
         let store = Slow::new();
@@ -220,7 +259,7 @@ fn a_restart_in_the_middle_of_a_reload_loses_no_target() {
         assert_eq!((it.served("a"), it.served("b")), (list(&["h:1"]), None));
         it.report("q/2", &[]).await;
         assert_eq!((it.served("a"), it.served("b")), (list(&[]), list(&[])));
-        it.write(9, &["q/2"]).await;
+        it.write(9, &["p/1", "q/2"]).await;
         it.stop().await;
     });
 }
@@ -240,8 +279,10 @@ fn a_configuration_that_changed_over_a_restart_holds_or_adopts_what_its_jobs_use
         assert_eq!((it.served("a"), it.served("b")), (None, list(&["h:7"])));
         let held = it.roster.view().job("a").expect("the job exists").pages().held();
         assert_eq!(held, 1);
-        it.write(9, &["p/1", "p/7-2"]).await;
+        it.write(9, &["p/1", "p/7", "p/7-2", "p/8"]).await;
         it.report("p/2", &["h:2"]).await;
+        it.write(9, &["p/1", "p/2", "p/7", "p/7-2", "p/8"]).await;
+        tokio::time::sleep(DAY).await;
         it.write(9, &["p/2", "p/7-2"]).await;
         it.stop().await;
     });

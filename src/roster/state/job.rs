@@ -69,7 +69,7 @@ impl Job {
 
     /// What of a provider's groups the job holds.
     fn held(&self, key: &ProviderKey, provider: &Provider) -> Held {
-        self.former.get(key).map_or_else(|| provider.held(), |former| Held::All(former.hold))
+        self.former.get(key).map_or_else(|| provider.held(), |former| provider.held_by(former.hold))
     }
 
     /// Makes the job's blocks those of its providers and of what it holds.
@@ -387,7 +387,7 @@ impl Job {
 
     /// The job as others see it.
     pub(super) fn view(&self, providers: &Providers) -> JobView {
-        let of = |key: &ProviderKey| Some((key.clone(), providers.get(key)?.knowledge));
+        let of = |key: &ProviderKey| Some(providers.get(key)?.view(key));
         let own = || self.spec.providers.iter().filter_map(|key| Some((key, providers.get(key)?)));
         let order = self.spec.providers.iter().chain(self.former.keys());
         let blocks = order.filter_map(|key| Some((key.clone(), self.blocks.get(key)?.clone())));

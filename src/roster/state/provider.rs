@@ -13,7 +13,7 @@ use crate::roster::block::{Block, BlockId};
 use crate::roster::clock::Now;
 use crate::roster::head::{Head, HeldBy};
 use crate::roster::hold::{Held, Hold, HoldReason};
-use crate::roster::view::Knowledge;
+use crate::roster::view::{Knowledge, ProviderSize, ProviderView};
 
 /// The providers, by key.
 pub(super) type Providers = BTreeMap<ProviderKey, Provider>;
@@ -32,8 +32,8 @@ pub(super) struct Provider {
     pub(super) overdue: bool,
     /// Whether anything was ever known of its targets, were it that there are none.
     pub(super) known: bool,
-    /// Since when its groups are those from before, if they are.
-    restored: SystemTime,
+    /// Why its groups are those from before, and since when, if they are.
+    from_before: Hold,
     /// Sources that were never read and of which nothing is stored.
     pub(super) missing: BTreeMap<SourceId, MissingSource>,
     /// Sources of which groups are stored and that were not read since some start of rosterd: they could not be, or were not
@@ -45,6 +45,8 @@ pub(super) struct Provider {
     told: Arc<UnreadSources>,
     /// What is stored beside its blocks.
     pub(super) head: Option<Head>,
+    /// How much of it metrics show.
+    pub(super) shown: Option<ProviderSize>,
 }
 
 /// A source of which nothing is known.
@@ -80,12 +82,13 @@ impl Provider {
             wanted: now.instant,
             overdue: false,
             known: false,
-            restored: now.wall,
+            from_before: Hold { reason: HoldReason::Restored, since: now.wall },
             missing: BTreeMap::new(),
             unread: Arc::default(),
             open: false,
             told: Arc::default(),
             head: None,
+            shown: None,
         }
     }
 
@@ -96,12 +99,13 @@ impl Provider {
             (SourceId::of(name), source)
         });
         let hold = |since: &SystemTime| Hold { reason: HoldReason::Unread, since: *since };
+        let reason = if head.replaced { HoldReason::Replaced } else { HoldReason::Restored };
         Self {
             archive: Archive::restore(blocks),
             knowledge: if head.reported { Knowledge::Restored } else { Knowledge::Unsynced },
             overdue: !head.reported,
             known: head.known,
-            restored: head.restored.unwrap_or(now.wall),
+            from_before: Hold { reason, since: head.restored.unwrap_or(now.wall) },
             missing: missing.collect(),
             unread: Arc::new(head.unread.iter().map(|(source, since)| (SourceId(*source), hold(since))).collect()),
             head: Some(head),
@@ -121,11 +125,24 @@ impl Provider {
             wanted: wanted(twin.wanted),
             overdue: twin.overdue,
             known: twin.known,
-            restored: if twin.knowledge == Knowledge::Restored { twin.restored } else { now.wall },
+            from_before: match twin.knowledge {
+                Knowledge::Restored => twin.from_before,
+                Knowledge::Unsynced | Knowledge::Synced => Hold { reason: HoldReason::Replaced, since: now.wall },
+            },
             missing,
             unread: Arc::clone(&twin.unread),
             ..Self::unsynced(now)
         }
+    }
+
+    /// The provider as others see it.
+    pub(super) fn view(&self, key: &ProviderKey) -> ProviderView {
+        ProviderView { key: key.clone(), knowledge: self.knowledge, restored: self.is_restored(), size: self.size() }
+    }
+
+    /// How much is known of it.
+    pub(super) fn size(&self) -> ProviderSize {
+        ProviderSize { known: self.known, groups: self.archive.groups(), targets: self.archive.entries() }
     }
 
     /// Whether sources that were not there may still come.
@@ -136,10 +153,23 @@ impl Provider {
     /// What of its groups is held.
     pub(super) fn held(&self) -> Held {
         match self.knowledge {
-            Knowledge::Restored => Held::All(Hold { reason: HoldReason::Restored, since: self.restored }),
+            Knowledge::Restored => Held::All { hold: self.from_before, earlier: Arc::clone(&self.unread) },
             Knowledge::Unsynced | Knowledge::Synced if self.unread.is_empty() => Held::None,
             Knowledge::Unsynced | Knowledge::Synced => Held::Sources(Arc::clone(&self.unread)),
         }
+    }
+
+    /// What of its groups a job holds that held all of it since then, as others came in its place.
+    pub(super) fn held_by(&self, mut hold: Hold) -> Held {
+        if self.knowledge == Knowledge::Restored {
+            hold.since = hold.since.min(self.from_before.since);
+        }
+        Held::All { hold, earlier: Arc::clone(&self.unread) }
+    }
+
+    /// Whether all that is known of it is from before this process.
+    pub(super) fn is_restored(&self) -> bool {
+        self.knowledge == Knowledge::Restored && self.from_before.reason == HoldReason::Restored
     }
 
     /// Follows whether it is used. One that is not used reports no more, and begins anew when it is used again.
@@ -155,7 +185,7 @@ impl Provider {
         self.open = false;
         if self.knowledge == Knowledge::Synced {
             self.knowledge = Knowledge::Restored;
-            self.restored = now.wall;
+            self.from_before = Hold { reason: HoldReason::Replaced, since: now.wall };
         }
     }
 
@@ -214,7 +244,7 @@ impl Provider {
         let (mut missing, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for (source, name, told) in never {
             if stored.contains(&source) {
-                let since = if first { self.restored } else { told.since };
+                let since = if first { self.from_before.since } else { told.since };
                 let since = self.unread.get(&source).map_or(since, |before| before.since);
                 unread.insert(source, Hold { reason: HoldReason::Unread, since });
                 continue;
@@ -231,7 +261,8 @@ impl Provider {
             );
         }
         for source in unseen {
-            let since = self.unread.get(source).map_or(self.restored, |before| before.since);
+            let since = if first { self.from_before.since } else { now.wall };
+            let since = self.unread.get(source).map_or(since, |before| before.since);
             unread.entry(*source).or_insert(Hold { reason: HoldReason::Unread, since });
         }
         self.missing = missing;
@@ -264,9 +295,11 @@ impl Provider {
             held: held.collect(),
             missing: self.missing.values().map(|source| (Arc::clone(&source.name), source.overdue)).collect(),
             unread: self.unread.iter().map(|(source, hold)| (source.0, hold.since)).collect(),
-            restored: (self.knowledge == Knowledge::Restored).then_some(self.restored),
+            restored: (self.knowledge == Knowledge::Restored).then_some(self.from_before.since),
+            replaced: self.knowledge == Knowledge::Restored && self.from_before.reason == HoldReason::Replaced,
             reported: self.knowledge != Knowledge::Unsynced,
             known: self.known,
+            unused: None,
         };
         (self.head.as_ref() != Some(&head)).then(|| self.head.insert(head).clone())
     }

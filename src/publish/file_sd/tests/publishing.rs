@@ -185,11 +185,13 @@ fn files_follow_the_roster_and_unknown_is_not_empty() {
         until("the file of the known job is there", || has(&json, &["x:1", "y:1"])).await;
         it.until_in(&yaml, Phase::Snoozing).await;
         assert_eq!(addresses(&yaml), None);
-        assert_eq!(it.files.get(&yaml), Some(FileStatus { last_written: None }));
+        assert_eq!(it.files.get(&yaml), Some(FileStatus::default()), "it was never written");
         it.report("p/2", &[]).await;
         until("all jobs are known", || has(&yaml, &["x:1", "y:1"])).await;
         it.until_in(&yaml, Phase::Done).await;
-        assert!(it.files.get(&yaml).is_some_and(|it| it.last_written.is_some()));
+        let status = it.files.get(&yaml).unwrap();
+        let desired = desired(&[output(&yaml, Format::Yaml, &["a", "b"])]).into_values().next().unwrap();
+        assert!(status.last_written.is_some() && status.reached == Some(desired.revision));
         it.report("p/1", &[]).await;
         until("known to be empty", || has(&yaml, &[]) && has(&json, &[])).await;
         it.stop().await;

@@ -96,7 +96,7 @@ fn what_needs_no_record_goes_on_while_the_ledger_fails() {
         it.want_light(&[("a", 2)]);
         advance_until("the other one has ended", async || it.statuses.get("b").is_none()).await;
         advance_until("the next is reached", async || {
-            it.statuses.get("a").is_some_and(|status| status.revision == Some(Revision(2)))
+            it.statuses.get("a").is_some_and(|it| it.desired == Some(Revision(2)) && it.state == Phase::Done)
         })
         .await;
         advance_until("the ledger failed twice", async || it.metrics.store_failures.get() >= 2).await;

@@ -17,7 +17,7 @@ fn workers_are_started_updated_and_stopped() {
         assert_eq!(of("a"), [run("a", 0, Some(1)), run("a", 1, Some(2)), run("a", 2, Some(3))]);
         assert_eq!(of("b"), [run("b", 0, Some(1)), run("b", 1, None)]);
         let all = it.statuses.all();
-        assert_eq!((all.len(), all[0].state, all[0].revision), (1, Phase::Done, Some(Revision(3))));
+        assert_eq!((all.len(), all[0].state, all[0].desired), (1, Phase::Done, Some(Revision(3))));
         assert_eq!(it.metrics.operations.with_label_values(&["fake", "update", "done"]).get(), 2);
         assert_eq!(it.metrics.operations.with_label_values(&["fake", "stop", "done"]).get(), 1);
         assert_eq!(it.metrics.pending.get(), 0);

@@ -2,6 +2,7 @@
 
 mod holds; // what stays although nobody says so now
 mod steps; // what events change, target by target
+mod unused; // what stays of providers that no job uses
 
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{GroupId, SourceId, TargetGroup};
@@ -58,7 +59,7 @@ fn missing(provider: &str, source: Option<&str>, overdue: bool) -> Missing {
 }
 
 fn wanted(jobs: Vec<JobSpec>) -> Wanted {
-    Wanted { jobs, grace: GRACE, stored: Vec::new() }
+    Wanted { jobs, grace: GRACE, ..Wanted::default() }
 }
 
 fn now() -> Now {
@@ -91,6 +92,12 @@ impl Kept {
             Some(Stored { key: key.clone(), head: head.clone()?, blocks: blocks.clone() })
         });
         stored.collect()
+    }
+
+    /// The providers that jobs use or hold.
+    fn in_use(&self) -> Vec<ProviderKey> {
+        let used = |head: &Option<Head>| head.as_ref().is_none_or(|head| head.unused.is_none());
+        self.0.iter().filter(|(_, (head, _))| used(head)).map(|(key, _)| key.clone()).collect()
     }
 
     /// A state after a restart with these jobs.
@@ -209,7 +216,7 @@ fn a_removed_job_takes_its_provider_along_unless_another_uses_it() {
     state.set_jobs(wanted(vec![job("a", &["p/1", "p/2"], "[]"), job("b", &["p/1"], "[]")]), now());
     state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
     let effect = state.set_jobs(wanted(vec![job("b", &["p/1"], "[]")]), now());
-    assert_eq!(effect.forgotten, [key("p/2")]);
+    assert_eq!(effect.forgotten, [key("p/2")], "it has said nothing that could be kept");
     assert!(state.view().job("a").is_none());
     assert_eq!(instances(&state, "b"), ["h:1"]);
     assert!(state.update(update("p/2", vec![group("s", &["h:9"])], true), now()).jobs.is_empty());
@@ -223,13 +230,13 @@ fn restored_targets_work_until_the_provider_speaks() {
     let mut state = kept.restart(vec![job("a", &["p/1"], "[]")]);
     let view = state.view();
     let restored = view.job("a").expect("the job exists");
-    assert_eq!((restored.servable(), restored.restored(), state.restored()), (Ok(()), vec![key("p/1")], 1));
+    assert_eq!((restored.servable(), restored.providers()[0].restored, state.restored()), (Ok(()), true, 1));
     assert_eq!(instances(&state, "a"), ["h:1", "h:2"]);
     assert_eq!(restored.revision(), before.view().job("a").expect("the job exists").revision());
 
     let effect = state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
     assert_eq!((effect.tally.relabelled, effect.jobs[&Arc::from("a")]), (0, Delta { added: 0, removed: 1 }));
-    assert!(state.view().job("a").expect("the job exists").restored().is_empty());
+    assert!(!state.view().job("a").expect("the job exists").providers()[0].restored);
     assert_eq!(state.restored(), 0);
 }
 

@@ -208,9 +208,9 @@ proptest! {
             follow(&mut picture, &effect);
             kept.take(effect);
             prop_assert_eq!(&picture, &seen(&state));
-            let providers: BTreeSet<_> = kept.0.keys().cloned().collect();
+            let providers = BTreeSet::from_iter(kept.in_use());
             let held: BTreeSet<_> = state.providers.iter().filter(|(_, it)| it.knowledge != Knowledge::Unsynced).map(|(key, _)| key.clone()).collect();
-            prop_assert_eq!(providers, held, "the store has what is known, and nothing else");
+            prop_assert_eq!(providers, held, "the store has what is known, and nothing else but what is not used any more");
         }
     }
 }
