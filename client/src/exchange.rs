@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::budget::Share;
 use crate::head::{self, Framing, Head, Malformed};
 
 /// How much is read at once: at least what a small reply needs, at most a piece that the caches hold.
@@ -30,8 +31,24 @@ pub(crate) enum Failed {
     Broken(io::Error),
     /// What came cannot be read.
     Malformed(Malformed),
-    /// The body is larger than allowed.
+    /// The body is larger than allowed, or than there is memory for.
     TooLarge,
+}
+
+/// Why nothing is read.
+#[derive(Debug)]
+enum Read {
+    Failed(io::Error),
+    NoMemory,
+}
+
+impl From<Read> for Failed {
+    fn from(read: Read) -> Self {
+        match read {
+            Read::Failed(error) => Self::Broken(error),
+            Read::NoMemory => Self::TooLarge,
+        }
+    }
 }
 
 impl From<Malformed> for Failed {
@@ -59,12 +76,13 @@ pub(crate) struct Answer {
     pub(crate) socket: Option<Socket>,
 }
 
-/// Sends a request and appends the body of the reply to `body`, which may grow by `limit` bytes. `expected` is how large
-/// the reply may be, as a hint.
+/// Sends a request and appends the body of the reply to `body`, which may grow by `limit` bytes, and as far as there is memory
+/// for. `expected` is how large the reply may be, as a hint.
 pub(crate) async fn exchange(
     mut socket: Socket,
     request: &Get<'_>,
     body: &mut Vec<u8>,
+    share: &mut Share,
     limit: u64,
     expected: u64,
 ) -> Result<Answer, Failed> {
@@ -72,12 +90,12 @@ pub(crate) async fn exchange(
     let mut reply =
         Reply { socket, ahead: Vec::new(), taken: 0, at_once: expected.clamp(*READS.start(), *READS.end()) };
     let Head { status, headers, framing, keep } = reply.head().await?;
-    let most = body.len() as u64 + limit;
+    let most = (body.len() as u64).saturating_add(limit);
     match framing {
         Framing::Length(length) if length > limit => return Err(Failed::TooLarge),
-        Framing::Length(length) => reply.take(length, body).await?,
-        Framing::Chunked => reply.chunks(body, most).await?,
-        Framing::Closed => reply.rest(body, most).await?,
+        Framing::Length(length) => reply.take(length, length, body, share).await?,
+        Framing::Chunked => reply.chunks(body, share, most).await?,
+        Framing::Closed => reply.rest(body, share, most).await?,
     }
     // What came after the reply was not asked for.
     let socket = (keep && reply.is_read() && reply.socket.is_quiet()).then_some(reply.socket);
@@ -114,24 +132,46 @@ impl Socket {
         }
     }
 
-    /// Waits until something came, then reads up to `most` bytes of it, in one piece. 0 at the end.
-    async fn read(&self, into: &mut Vec<u8>, most: u64, at_once: u64) -> io::Result<usize> {
+    /// Waits until something came, then reads up to `most` bytes of it, in one piece. 0 at the end. What is read so takes
+    /// memory of the share; `rest` is how much there is at most.
+    async fn read(
+        &self,
+        into: &mut Vec<u8>,
+        share: &mut Share,
+        most: u64,
+        at_once: u64,
+        rest: u64,
+    ) -> Result<usize, Read> {
         use bytes::BufMut;
+        let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let most = bytes(most.min(at_once));
         loop {
             match self {
-                Self::Tcp(stream) => stream.readable().await?,
-                Self::Unix(stream) => stream.readable().await?,
+                Self::Tcp(stream) => stream.readable().await.map_err(Read::Failed)?,
+                Self::Unix(stream) => stream.readable().await.map_err(Read::Failed)?,
             }
-            let most = usize::try_from(most.min(at_once)).unwrap_or(usize::MAX);
-            into.reserve(most);
-            let mut into = BufMut::limit(&mut *into, most);
+            if into.capacity() - into.len() < most {
+                // As much again as there is, as vectors grow, but no more than will come.
+                let more = bytes(rest.min(at_once.max(into.len() as u64)));
+                if !share.cover(into.len().saturating_add(more)) {
+                    return Err(Read::NoMemory);
+                }
+                into.reserve_exact(more);
+            }
+            let mut part = BufMut::limit(&mut *into, most);
             let read = match self {
-                Self::Tcp(stream) => stream.try_read_buf(&mut into),
-                Self::Unix(stream) => stream.try_read_buf(&mut into),
+                Self::Tcp(stream) => stream.try_read_buf(&mut part),
+                Self::Unix(stream) => stream.try_read_buf(&mut part),
             };
             match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return done,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Sockets say so when they are new, too, and when little came the last time. What comes may take long.
+                    if into.is_empty() {
+                        *into = Vec::new();
+                        share.give_back();
+                    }
+                }
+                done => return done.map_err(Read::Failed),
             }
         }
     }
@@ -181,50 +221,55 @@ impl Reply {
             }
             let unanswered = self.ahead.is_empty();
             // Small replies come whole; of large ones most is read where it belongs.
-            match self.socket.read(&mut self.ahead, u64::MAX, *READS.start()).await {
+            match self.read_ahead(*READS.start()).await {
                 Ok(1..) => {}
                 Ok(0) if unanswered => return Err(Failed::Unanswered(io::ErrorKind::UnexpectedEof.into())),
                 Ok(0) => return Err(ended()),
-                Err(error) if unanswered => return Err(Failed::Unanswered(error)),
-                Err(error) => return Err(Failed::Broken(error)),
+                Err(Read::Failed(error)) if unanswered => return Err(Failed::Unanswered(error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Moves so many bytes to the body.
-    async fn take(&mut self, length: u64, body: &mut Vec<u8>) -> Result<(), Failed> {
-        let mut left = length;
+    /// Reads something that may not belong to the body. It is little.
+    async fn read_ahead(&mut self, at_once: u64) -> Result<usize, Read> {
+        self.socket.read(&mut self.ahead, &mut Share::default(), u64::MAX, at_once, u64::MAX).await
+    }
+
+    /// Moves so many bytes to the body, of which so many are left at most.
+    async fn take(&mut self, length: u64, rest: u64, body: &mut Vec<u8>, share: &mut Share) -> Result<(), Failed> {
+        let (mut left, beyond) = (length, rest - length);
         let there = (self.ahead.len() - self.taken).min(usize::try_from(left).unwrap_or(usize::MAX));
         body.extend_from_slice(&self.ahead[self.taken..self.taken + there]);
         self.taken += there;
         left -= there as u64;
+        if left > 0 {
+            (self.ahead, self.taken) = (Vec::new(), 0);
+        }
         while left > 0 {
-            match self.socket.read(body, left, self.at_once).await {
-                Ok(0) => return Err(ended()),
-                Ok(read) => left -= read as u64,
-                Err(error) => return Err(Failed::Broken(error)),
+            match self.socket.read(body, share, left, self.at_once, left.saturating_add(beyond)).await? {
+                0 => return Err(ended()),
+                read => left -= read as u64,
             }
         }
         Ok(())
     }
 
     /// Reads all that comes until the connection ends.
-    async fn rest(&mut self, body: &mut Vec<u8>, most: u64) -> Result<(), Failed> {
+    async fn rest(&mut self, body: &mut Vec<u8>, share: &mut Share, most: u64) -> Result<(), Failed> {
         body.extend_from_slice(&self.ahead[self.taken..]);
         self.taken = self.ahead.len();
         loop {
             if body.len() as u64 > most {
                 return Err(Failed::TooLarge);
             }
-            match self.socket.read(body, u64::MAX, self.at_once).await {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) => return Err(Failed::Broken(error)),
+            if self.socket.read(body, share, u64::MAX, self.at_once, u64::MAX).await? == 0 {
+                return Ok(());
             }
         }
     }
 
-    async fn chunks(&mut self, body: &mut Vec<u8>, most: u64) -> Result<(), Failed> {
+    async fn chunks(&mut self, body: &mut Vec<u8>, share: &mut Share, most: u64) -> Result<(), Failed> {
         loop {
             let size = head::chunk_size(self.line().await?)?;
             if size == 0 {
@@ -233,7 +278,7 @@ impl Reply {
             if size > most.saturating_sub(body.len() as u64) {
                 return Err(Failed::TooLarge);
             }
-            self.take(size, body).await?;
+            self.take(size, u64::MAX, body, share).await?;
             if !self.line().await?.is_empty() {
                 return Err(Malformed::Chunk.into());
             }
@@ -266,10 +311,8 @@ impl Reply {
                 None => {
                     self.ahead.drain(..self.taken);
                     self.taken = 0;
-                    match self.socket.read(&mut self.ahead, u64::MAX, self.at_once).await {
-                        Ok(0) => return Err(ended()),
-                        Ok(_) => {}
-                        Err(error) => return Err(Failed::Broken(error)),
+                    if self.read_ahead(self.at_once).await? == 0 {
+                        return Err(ended());
                     }
                 }
             }

@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketType};
 use tokio::net::{TcpStream, UnixStream};
 use url::Url;
 
+use crate::budget::Share;
 use crate::error::shown_text;
 use crate::exchange::{Answer, Failed, Get, Socket, exchange};
 use crate::message::Time;
@@ -76,22 +77,24 @@ impl Connection {
 }
 
 impl Client {
-    /// Fetches a body and appends it to `body`, as it is sent: what `Accept-Encoding` allows is left packed.
+    /// Fetches a body and appends it to `body`, as it is sent: what `Accept-Encoding` allows is left packed. The memory for it
+    /// is taken of the share as it comes.
     ///
     /// Plain HTTP without a proxy, and unix sockets, go over `connection`, which is made where it is missing; everything
     /// else goes over the connections that all requests of this client share. A kept connection that turns out to be
     /// closed is made anew once. Redirects are followed as in [`send`](Self::send).
     ///
     /// Whatever the status of the reply, it is a reply. Fails when there is none within the timeout, or when the body is
-    /// larger than the limit.
+    /// larger than the limit, or than what is left of the budget; in the last case the share says so.
     pub async fn fetch(
         &self,
         fetch: &Fetch<'_>,
         connection: &mut Connection,
         body: &mut Vec<u8>,
+        share: &mut Share,
     ) -> Result<Fetched, ClientError> {
         let time = Time::from_now(fetch.timeout);
-        let work = self.0.fetch(fetch, connection, body, time);
+        let work = self.0.fetch(fetch, connection, body, share, time);
         match tokio::time::timeout_at(time.deadline, work).await {
             Ok(result) => result,
             Err(_) => Err(ClientError::Timeout { url: shown_text(fetch.url), after: fetch.timeout }),
@@ -105,6 +108,7 @@ impl Shared {
         fetch: &Fetch<'_>,
         connection: &mut Connection,
         body: &mut Vec<u8>,
+        share: &mut Share,
         time: Time,
     ) -> Result<Fetched, ClientError> {
         let direct = Place::of(fetch.url).filter(|_| !fetch.unix_socket.is_empty() || self.transport.is_direct());
@@ -113,10 +117,11 @@ impl Shared {
                 return Err(ClientError::settings("a unix socket with a URL that is not plain HTTP"));
             }
             let request = Request { headers: fetch.headers.clone(), ..Request::get(parse(fetch.url)?) };
-            return self.read(request, true, redirect::MOST, fetch.limit, body, time).await;
+            // In a box: few targets need it, and it is large.
+            return Box::pin(self.read(request, true, redirect::MOST, fetch.limit, body, share, time)).await;
         };
         let start = body.len();
-        let (answer, secrets) = self.direct(fetch, place, connection, body, time).await?;
+        let (answer, secrets) = self.direct(fetch, place, connection, body, share, time).await?;
         let Answer { status, headers, .. } = answer;
         if self.follow_redirects && status.is_redirection() {
             let from = parse(fetch.url)?;
@@ -132,7 +137,8 @@ impl Shared {
                     let same_host = redirect::keeps_credentials(&from, &to);
                     let mut request = Request { headers: fetch.headers.clone(), ..Request::get(from) };
                     redirect::follow(&mut request, to, same_host);
-                    return self.read(request, same_host, redirect::MOST - 1, fetch.limit, body, time).await;
+                    let read = self.read(request, same_host, redirect::MOST - 1, fetch.limit, body, share, time);
+                    return Box::pin(read).await;
                 }
             }
         }
@@ -140,6 +146,7 @@ impl Shared {
     }
 
     /// Over the connections that are shared.
+    #[expect(clippy::too_many_arguments, reason = "it is all there is to say of a request")]
     async fn read(
         &self,
         request: Request,
@@ -147,10 +154,11 @@ impl Shared {
         most: usize,
         limit: u64,
         body: &mut Vec<u8>,
+        share: &mut Share,
         time: Time,
     ) -> Result<Fetched, ClientError> {
         let mut response = self.follow(request, same_host, most, time).await?;
-        response.read_into(body, Some(limit)).await?;
+        response.read_within(body, share, Some(limit)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Fetched { status, headers, redirected: Some(response.url().clone()), secrets: response.secrets })
     }
@@ -161,6 +169,7 @@ impl Shared {
         place: Place<'_>,
         connection: &mut Connection,
         body: &mut Vec<u8>,
+        share: &mut Share,
         time: Time,
     ) -> Result<(Answer, Secrets), ClientError> {
         let start = body.len();
@@ -174,7 +183,7 @@ impl Shared {
             let secrets = Secrets::of(&headers, fetch.url);
             let (path, host) = place.request(fetch.url)?;
             let request = Get { path: &path, host: &host, headers: &headers };
-            match exchange(socket, &request, body, fetch.limit, connection.expected.into()).await {
+            match exchange(socket, &request, body, share, fetch.limit, connection.expected.into()).await {
                 Ok(mut answer) => {
                     connection.socket = answer.socket.take().map(Box::new);
                     // A little more than the last time, for the head and for what grows.

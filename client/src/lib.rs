@@ -2,6 +2,7 @@
 //! as one part of a configuration, and the client that follows them.
 
 mod auth; // the `Authorization` header
+mod budget; // memory that what is under way shares
 pub mod certificates; // which are trusted, and which are ours
 mod check; // which settings go together
 mod config; // what the user writes
@@ -30,6 +31,7 @@ mod transport; // connections, made anew when certificates change
 mod unpack; // gzip
 mod url; // what is a URL, and why a text is none
 
+pub use budget::{Budget, Share};
 pub use config::{Authorization, BasicAuth, EndpointParams, Header, HttpClientConfig, OAuth2, TlsConfig, TlsVersion};
 #[doc(hidden)]
 pub use embed::unset;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::ClientError;
+use crate::budget::Share;
 use crate::secrets::{Secrets, shown};
 use crate::unpack::Unpacker;
 
@@ -160,11 +161,23 @@ impl Response {
 
     /// Appends the body, unpacked, to `buffer`. Stops as soon as it turns out to be larger than `limit`, if there is one.
     pub async fn read_into(&mut self, buffer: &mut Vec<u8>, limit: Option<u64>) -> Result<(), ClientError> {
-        let (announced, mut read) = (self.announced(), 0);
-        // The other side does not decide how much memory is taken before it has sent anything.
-        buffer.reserve(announced.min(1 << 20) as usize);
+        self.read_within(buffer, &mut Share::default(), limit).await
+    }
+
+    /// The same, and stops as soon as there is no memory left for it. Nothing is taken before something came.
+    pub(crate) async fn read_within(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        share: &mut Share,
+        limit: Option<u64>,
+    ) -> Result<(), ClientError> {
+        let mut read = 0;
         while let Some(chunk) = self.chunk_within(&mut read, limit).await? {
             if buffer.capacity() - buffer.len() < chunk.len() {
+                if !share.cover(buffer.len() + chunk.len().max(buffer.len())) {
+                    let limit = share.limit();
+                    return Err(ClientError::TooLarge { url: self.shown_url(), limit });
+                }
                 grow(buffer, chunk.len()).await;
             }
             buffer.extend_from_slice(&chunk);

@@ -14,10 +14,18 @@ pub enum ScrapeError {
     /// There is no reply, or not the wanted one.
     #[error(transparent)]
     Fetch(#[from] ClientError),
-    /// The body is larger than `body_size_limit`, or than what is taken without one, as sent or once unpacked.
+    /// The body is larger than `body_size_limit`, as sent or once unpacked.
     #[error("body size limit exceeded: the body has {limit} bytes or more")]
     BodySize {
         /// The limit.
+        limit: u64,
+    },
+    /// The body does not fit into what is left of the memory for scrapes under way.
+    #[error(
+        "the body does not fit into the memory for all scrapes under way (rosterd.scrape.memory_limit: {limit} bytes)"
+    )]
+    Memory {
+        /// How much there is for all.
         limit: u64,
     },
     /// The body is not what its `Content-Encoding` says.
@@ -53,6 +61,7 @@ impl Coded for ScrapeError {
         match self {
             Self::Fetch(error) => error.code(),
             Self::BodySize { .. } => "scrape_body_size_limit",
+            Self::Memory { .. } => "scrape_memory_limit",
             Self::Gzip => "scrape_gzip",
             Self::ContentType(_) => "scrape_content_type",
             Self::Ingest(error) => error.code(),
@@ -67,9 +76,11 @@ impl Coded for ScrapeError {
             Self::Fetch(error) => error.priority(),
             Self::Gzip => Priority::Remote,
             Self::Ingest(error) => error.priority(),
-            Self::BodySize { .. } | Self::ContentType(_) | Self::TargetLimit { .. } | Self::Panicked { .. } => {
-                Priority::Operator
-            }
+            Self::BodySize { .. }
+            | Self::Memory { .. }
+            | Self::ContentType(_)
+            | Self::TargetLimit { .. }
+            | Self::Panicked { .. } => Priority::Operator,
             Self::Snoozing(_) => Priority::Retry,
         }
     }

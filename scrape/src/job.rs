@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
-use rosterd_client::Client;
+use rosterd_client::{Budget, Client};
 use rosterd_exposition::{Escaping, Protocol, accept};
 
 use crate::failure_log::FailureLog;
 use crate::ingest;
 use crate::metrics::JobMetrics;
 use crate::schedule::Seed;
-
-/// The largest body that is taken where the job has no `body_size_limit`, as sent and once unpacked: far above any
-/// sensible exposition, and below what would endanger the process.
-pub const DEFAULT_BODY_LIMIT: u64 = 256 << 20;
 
 /// A job, ready for scraping.
 #[derive(Debug)]
@@ -32,6 +28,8 @@ pub struct Job {
     pub fallback: Option<Protocol>,
     /// The size that a body must not reach, as sent and once unpacked.
     pub body_limit: u64,
+    /// The memory for all scrapes under way, of all jobs: their bodies, and what becomes of them.
+    pub budget: Budget,
     /// How long at most a target is left alone that asks for it.
     pub honor_retry_after: Duration,
     /// Moves the schedules of its targets.

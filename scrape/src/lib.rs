@@ -14,7 +14,7 @@ mod status;
 pub use engine::{Change, Clock, Engine, Settings};
 pub use error::ScrapeError;
 pub use failure_log::FailureLog;
-pub use job::{DEFAULT_BODY_LIMIT, Job, headers};
+pub use job::{Job, headers};
 pub use metrics::{JobMetrics, Metrics, Totals};
 pub use schedule::Seed;
 pub use sink::Sink;

@@ -23,7 +23,10 @@ pub struct Metrics {
     left_out: IntCounterVec,
     bytes: IntCounterVec,
     pub(crate) running: IntGauge,
-    pub(crate) lag: Histogram,
+    skipped: IntCounterVec,
+    lag: HistogramVec,
+    pub(crate) late_start: Histogram,
+    pub(crate) late_end: Histogram,
     pub(crate) log_dropped: IntCounter,
     /// What jobs have counted that are gone.
     gone: Arc<Mutex<Totals>>,
@@ -53,6 +56,7 @@ pub struct JobMetrics {
     pub(crate) out_of_bounds: IntCounter,
     pub(crate) out_of_order: IntCounter,
     pub(crate) bytes: IntCounter,
+    pub(crate) skipped: IntCounter,
 }
 
 /// The reasons for which samples are left out.
@@ -71,6 +75,7 @@ impl Metrics {
         registry.register(Box::new(metrics.left_out.clone()))?;
         registry.register(Box::new(metrics.bytes.clone()))?;
         registry.register(Box::new(metrics.running.clone()))?;
+        registry.register(Box::new(metrics.skipped.clone()))?;
         registry.register(Box::new(metrics.lag.clone()))?;
         registry.register(Box::new(metrics.log_dropped.clone()))?;
         Ok(metrics)
@@ -80,8 +85,12 @@ impl Metrics {
         let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let duration = HistogramOpts::new("rosterd_scrape_duration_seconds", "How long scrapes took.")
             .buckets(vec![0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]);
-        let lag = HistogramOpts::new("rosterd_scrape_lag_seconds", "How late scrapes began.")
-            .buckets(vec![0.001, 0.002, 0.005, 0.01, 0.1, 1.0, 10.0]);
+        let lag = HistogramOpts::new(
+            "rosterd_scrape_lag_seconds",
+            "How late scrapes began, and how long after their timeout they ended.",
+        )
+        .buckets(vec![0.001, 0.002, 0.005, 0.01, 0.1, 1.0, 10.0]);
+        let lag = HistogramVec::new(lag, &["at"])?;
         let intervals = HistogramOpts::new(
             "rosterd_scrape_interval_seconds",
             "Time between two scrapes of a target, by the interval that it should be.",
@@ -114,7 +123,14 @@ impl Metrics {
             )?,
             bytes: counters("rosterd_scrape_body_bytes_total", "Bytes of bodies, once unpacked.", &["job"])?,
             running: IntGauge::new("rosterd_scrapes_running", "Scrapes that are under way.")?,
-            lag: Histogram::with_opts(lag)?,
+            skipped: counters(
+                "rosterd_scrape_skipped_total",
+                "Scrapes that did not begin because the one before them had not ended.",
+                &["job"],
+            )?,
+            late_start: lag.with_label_values(&["start"]),
+            late_end: lag.with_label_values(&["end"]),
+            lag,
             log_dropped: IntCounter::new(
                 "rosterd_scrape_failure_log_dropped_total",
                 "Failures that were not written to a scrape_failure_log_file because it could not be written in time.",
@@ -137,6 +153,7 @@ impl Metrics {
             out_of_bounds: left_out(REASONS[2]),
             out_of_order: left_out(REASONS[3]),
             bytes: self.bytes.with_label_values(&[job]),
+            skipped: self.skipped.with_label_values(&[job]),
             all: self.clone(),
             job: job.to_owned(),
         }
@@ -205,6 +222,7 @@ impl JobMetrics {
         self.all.duration.remove_label_values(&[job]).ok();
         self.all.samples.remove_label_values(&[job]).ok();
         self.all.bytes.remove_label_values(&[job]).ok();
+        self.all.skipped.remove_label_values(&[job]).ok();
         for health in Health::ALL {
             self.all.health.remove_label_values(&[job, health.as_str()]).ok();
         }

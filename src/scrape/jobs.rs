@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_client::{Client, ClientError, Environment, Options, Secret, System};
+use rosterd_client::{Budget, Client, ClientError, Environment, Options, Secret, System};
 use rosterd_config::{
     Config, EscapingScheme, ProtobufMessage, RemoteWrite, ScrapeConfig, ScrapeProtocol, ScrapeSettings, SigV4,
 };
 use rosterd_exposition::{Escaping, HistogramLimits, Protocol};
 use rosterd_model::relabel::Rules;
 use rosterd_model::{Coded, Report};
-use rosterd_scrape::{DEFAULT_BODY_LIMIT, FailureLog, Job, Metrics, Seed, headers, ingest};
+use rosterd_scrape::{FailureLog, Job, Metrics, Seed, headers, ingest};
 use rosterd_ship::wire::{Compression, Message, Sends};
 use rosterd_ship::{DiskLimits, EndpointConfig, MetadataConfig, QueueConfig, SigV4Config, Wants, give_names};
 use rosterd_tasks::stopper::Stopper;
@@ -24,6 +24,7 @@ pub(crate) struct Makers {
     metrics: Metrics,
     stopper: Stopper,
     hostname: String,
+    budget: Budget,
     made: BTreeMap<Arc<str>, Made>,
     logs: BTreeMap<PathBuf, FailureLog>,
 }
@@ -49,7 +50,8 @@ pub(crate) type Clients = BTreeMap<String, Client>;
 
 impl Makers {
     pub(crate) fn new(metrics: Metrics, stopper: Stopper, hostname: String) -> Self {
-        Self { metrics, stopper, hostname, made: BTreeMap::new(), logs: BTreeMap::new() }
+        let budget = Budget::new(u64::MAX);
+        Self { metrics, stopper, hostname, budget, made: BTreeMap::new(), logs: BTreeMap::new() }
     }
 
     /// Clients for the jobs that are scraped. Fails when the settings of one are of no use; certificates that cannot be
@@ -74,6 +76,7 @@ impl Makers {
         let external: Vec<_> = config.global.external_labels.clone().into_iter().collect();
         let pairs = external.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let seed = Seed::new(&self.hostname, pairs);
+        self.budget.set_limit(config.rosterd.scrape.memory_limit.bytes());
         let mut before = std::mem::take(&mut self.made);
         let logs = std::mem::take(&mut self.logs);
         for job in scraped(config) {
@@ -117,7 +120,8 @@ impl Makers {
             params: settings.params.clone(),
             headers: headers(&protocols, escaping, settings.enable_compression),
             fallback: settings.fallback_scrape_protocol.map(format),
-            body_limit: if body_limit == 0 { DEFAULT_BODY_LIMIT } else { body_limit },
+            body_limit: if body_limit == 0 { u64::MAX } else { body_limit },
+            budget: self.budget.clone(),
             honor_retry_after: from.honor_retry_after,
             seed,
             rules: rules(job, from),

@@ -229,6 +229,16 @@ fn promtool_takes_the_alerts() {
 }
 
 #[test]
+fn alerts_on_overload_fire_and_others_stay_quiet() {
+    succeeds(
+        Command::new(need("promtool", "prometheus"))
+            .arg("test")
+            .arg("rules")
+            .arg(root().join("testdata/alerts/overload.yml")),
+    );
+}
+
+#[test]
 fn systemd_calls_the_unit_safe() {
     let mut command = Command::new(need("systemd-analyze", "systemd"));
     // From 0, nothing is exposed, to 10.

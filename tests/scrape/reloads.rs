@@ -134,3 +134,24 @@ fn other_external_labels_end_all_series_with_those_before() {
         assert!(samples.iter().filter(|sample| is_stale(sample)).all(|sample| sample.label("replica") == Some("a")));
     });
 }
+
+#[test]
+fn another_memory_limit_holds_for_jobs_that_stay_as_they_are() {
+    leak_checked_live(|| async {
+        // What comes with the head is not counted.
+        let body: String = (0..10_000).map(|number| format!("s{number} 1\n")).collect();
+        let text = Step::get("/metrics").any_times().reply_header("content-type", "text/plain").body(body);
+        let server = ScriptedServer::start([text]).await;
+        let job = format!("  static_configs: [{{targets: ['{}']}}]\n", server.address());
+        let stage = Stage::start("", &job).await;
+        stage.reload("", &format!("{job}rosterd: {{scrape: {{memory_limit: 1B}}}}\n"));
+        stage.until("nothing fits", |sample| is(sample, "up") && sample.value == Some(0.0)).await;
+        let target = stage.rosterd.data("/api/v1/targets").await["activeTargets"][0].clone();
+        let error = target["lastError"].as_str().unwrap_or_default();
+        assert!(error.contains("rosterd.scrape.memory_limit: 1 bytes"), "{target}");
+        let before = stage.receiver.samples().len();
+        stage.reload("", &job);
+        let is_up = |sample: &ReceivedSample| is(sample, "up") && sample.value == Some(1.0);
+        eventually(patience(), "it fits again", || stage.receiver.samples()[before..].iter().any(is_up)).await;
+    });
+}

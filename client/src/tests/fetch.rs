@@ -7,7 +7,7 @@ use rosterd_testkit::{Folder, ScriptedServer, Step, leak_checked_live};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::super::{Connection, Fetch, Fetched};
+use super::super::{Budget, Connection, Fetch, Fetched, Share};
 use super::{Client, ClientError, client};
 
 async fn fetch(
@@ -19,7 +19,7 @@ async fn fetch(
     let headers = HeaderMap::from_iter([(http::header::ACCEPT, HeaderValue::from_static("text/plain"))]);
     let fetch = Fetch { url, unix_socket: "", headers: &headers, timeout: Duration::from_secs(20), limit };
     let mut body = Vec::new();
-    let fetched = client.fetch(&fetch, connection, &mut body).await?;
+    let fetched = client.fetch(&fetch, connection, &mut body, &mut Share::default()).await?;
     Ok((fetched, String::from_utf8(body).expect("tests reply with text")))
 }
 
@@ -218,10 +218,11 @@ fn a_target_may_be_behind_a_unix_socket() {
             assert!(request[..length].starts_with(b"GET /metrics HTTP/1.1\r\n"));
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
         };
-        let (fetched, ()) = tokio::join!(client.fetch(&fetch, &mut connection, &mut body), serving);
+        let mut share = Share::default();
+        let (fetched, ()) = tokio::join!(client.fetch(&fetch, &mut connection, &mut body, &mut share), serving);
         assert_eq!((fetched.unwrap().status, body.as_slice()), (StatusCode::OK, &b"ok"[..]));
         let tls = Fetch { url: "https://localhost/metrics", ..fetch };
-        assert!(client.fetch(&tls, &mut connection, &mut body).await.is_err());
+        assert!(client.fetch(&tls, &mut connection, &mut body, &mut Share::default()).await.is_err());
     });
 }
 
@@ -233,8 +234,66 @@ fn what_does_not_come_in_time_is_given_up() {
         let url = server.url("/never");
         let timeout = Duration::from_millis(50);
         let fetch = Fetch { url: &url, unix_socket: "", headers: &headers, timeout, limit: 100 };
-        let error = client.fetch(&fetch, &mut connection, &mut Vec::new()).await.unwrap_err();
+        let error = client.fetch(&fetch, &mut connection, &mut Vec::new(), &mut Share::default()).await.unwrap_err();
         assert!(matches!(error, ClientError::Timeout { .. }), "{error:?}");
         server.finish().await;
     });
+}
+
+#[test]
+fn bodies_under_way_share_a_budget_and_take_nothing_of_it_before_they_come() {
+    leak_checked_live(|| async {
+        let budget = Budget::new(100_000);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback interface is there");
+        let url = format!("http://{}/metrics", listener.local_addr().expect("it is bound"));
+        let (client, headers) = (client("{}"), HeaderMap::new());
+        let timeout = Duration::from_secs(20);
+        let fetch = Fetch { url: &url, unix_socket: "", headers: &headers, timeout, limit: u64::MAX };
+        for framing in ["content-length: 90000", "transfer-encoding: chunked", "connection: close"] {
+            let (mut connection, mut body, mut share) = (Connection::default(), Vec::new(), budget.share());
+            let mut other = budget.share();
+            let serving = async {
+                let (mut stream, _) = listener.accept().await.expect("it listens");
+                read_request(&mut stream).await;
+                stream.write_all(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n").as_bytes()).await.expect("it reads");
+                // The head is read meanwhile.
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(budget.taken(), 0, "{framing}: nothing came");
+                assert!(other.cover(50_000));
+                // It goes away in the middle.
+                let chunk = if framing.ends_with("chunked") { "15f90\r\n" } else { "" };
+                stream.write_all(format!("{chunk}{}", "x".repeat(90_000)).as_bytes()).await.ok();
+            };
+            let fetching = client.fetch(&fetch, &mut connection, &mut body, &mut share);
+            let (fetched, ()) = tokio::join!(fetching, serving);
+            let error = fetched.expect_err("there is not that much");
+            assert!(matches!(error, ClientError::TooLarge { .. }), "{framing}: {error:?}");
+            assert_eq!(share.refused(), Some(100_000), "{framing}");
+            assert!(budget.taken() <= 100_000, "{framing}");
+        }
+        assert_eq!(budget.taken(), 0, "all is given back");
+        let (mut body, mut share) = (Vec::new(), budget.share());
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.expect("it listens");
+            read_request(&mut stream).await;
+            let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 90000\r\n\r\n{}", "x".repeat(90_000));
+            stream.write_all(reply.as_bytes()).await.expect("it reads");
+        };
+        let mut connection = Connection::default();
+        let (fetched, ()) = tokio::join!(client.fetch(&fetch, &mut connection, &mut body, &mut share), serving);
+        fetched.expect("it is within the budget, though not twice");
+        assert_eq!(body.len(), 90_000);
+        assert!(body.capacity() < 95_000, "what is announced is not exceeded: {}", body.capacity());
+    });
+}
+
+async fn read_request(stream: &mut tokio::net::TcpStream) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.expect("a request comes");
+        request.push(byte[0]);
+    }
 }

@@ -217,6 +217,7 @@ impl Rosterd {
                 format!("there is no remote_write with the name or the url {key:?}{}", did_you_mean(key, known));
             problems.push(Problem::new(format!("remote_write.{key}"), code::UNKNOWN_ENDPOINT, message));
         }
+        problems.extend(self.scrape.check());
         problems.extend(self.queue.check("queue"));
         for (key, settings) in &self.remote_write {
             let path = format!("remote_write.{key}.queue");

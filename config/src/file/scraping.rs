@@ -3,13 +3,15 @@
 use std::fmt;
 
 use rosterd_client::unset;
-use rosterd_model::Duration;
+use rosterd_model::{Duration, Problem, Size};
 use serde::de::value::MapDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
+use crate::error::code;
+
 /// Whether and how targets are scraped. `true` and `false` stand for the key `enabled` alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Scraping {
     /// Whether targets are scraped, or only published; by default when there is a `remote_write`.
@@ -17,6 +19,22 @@ pub struct Scraping {
     pub enabled: Option<bool>,
     /// How long at most a target is left alone that asks for it by `Retry-After`. 0 asks it at each interval.
     pub honor_retry_after: Duration,
+    /// The memory for all scrapes under way: their bodies, and what becomes of them.
+    pub memory_limit: Size,
+}
+
+impl Default for Scraping {
+    fn default() -> Self {
+        Self { enabled: None, honor_retry_after: Duration::ZERO, memory_limit: Size::from_bytes(256 << 20) }
+    }
+}
+
+impl Scraping {
+    pub(super) fn check(self) -> Option<Problem> {
+        let none = self.memory_limit == Size::ZERO;
+        let message = "without memory nothing can be scraped: give a size, such as 256MiB";
+        none.then(|| Problem::new("scrape.memory_limit", code::INVALID_VALUE, message))
+    }
 }
 
 /// Reads the settings, or the short form of them.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rosterd_client::Secrets;
 use rosterd_model::Labels;
-use rosterd_tasks::{Guard, Panicked};
+use rosterd_tasks::{Guard, Panicked, blocking};
+use tokio::sync::Semaphore;
 
 use super::entry::Entry;
 use super::fetch::{Body, url};
@@ -22,6 +23,16 @@ pub(super) struct Delivery {
     families: Families,
     sink: Arc<dyn Sink>,
     guard: Guard,
+    /// One large body at a time.
+    turns: Arc<Semaphore>,
+}
+
+/// What a body became elsewhere.
+pub(super) struct Elsewhere {
+    /// The target, as it was when it went away, with what is remembered of its series from now on.
+    pub(super) copy: Entry,
+    intake: Intake,
+    taken: Result<Taken, Panicked>,
 }
 
 /// Names a target in the log.
@@ -41,7 +52,8 @@ impl fmt::Display for Named {
 
 impl Delivery {
     pub(super) fn new(families: Families, sink: Arc<dyn Sink>, guard: Guard) -> Self {
-        Self { intake: Intake::new(families.clone()), families, sink, guard }
+        let turns = Arc::new(Semaphore::new(1));
+        Self { intake: Intake::new(families.clone()), families, sink, guard, turns }
     }
 
     /// Hands on what a scrape gave, and says what it came to.
@@ -52,10 +64,60 @@ impl Delivery {
         at_ms: i64,
         seconds: impl Fn() -> f64,
     ) -> Taken {
-        let panicked = match self.try_scraped(entry, fetched, at_ms, &seconds) {
-            Ok(taken) => return taken,
-            Err(panicked) => panicked,
-        };
+        match self.try_scraped(entry, fetched, at_ms, &seconds) {
+            Ok(taken) => taken,
+            Err(panicked) => self.panicked(entry, &panicked, at_ms, seconds),
+        }
+    }
+
+    /// Looks at a body elsewhere, for a target of which this is a copy.
+    pub(super) fn elsewhere(
+        &self,
+        mut copy: Entry,
+        body: Body,
+        at_ms: i64,
+        seconds: Box<dyn Fn() -> f64 + Send>,
+    ) -> impl Future<Output = Box<Elsewhere>> + Send + use<> {
+        let (families, guard) = (self.families.clone(), self.guard.clone());
+        let turns = Arc::clone(&self.turns);
+        async move {
+            // It is closed by nobody.
+            let _turn = turns.acquire().await;
+            blocking(move || {
+                let mut intake = Intake::new(families);
+                let name = Named::of(&copy);
+                let taken = guard.call(&name, || intake.take(&mut copy, Ok(body), at_ms, seconds));
+                Box::new(Elsewhere { copy, intake, taken })
+            })
+            .await
+        }
+    }
+
+    /// Hands on what a body became elsewhere, and says what that is.
+    pub(super) fn came_back(
+        &mut self,
+        entry: &mut Entry,
+        elsewhere: Box<Elsewhere>,
+        at_ms: i64,
+        seconds: impl Fn() -> f64,
+    ) -> Taken {
+        let Elsewhere { copy, mut intake, taken } = *elsewhere;
+        let (name, sink) = (Named::of(entry), &self.sink);
+        let handed = taken.and_then(|taken| {
+            self.guard.call(&name, || intake.each_block(|block| sink.push(entry.key, block)))?;
+            Ok(taken)
+        });
+        match handed {
+            Ok(taken) => {
+                entry.track = copy.track;
+                taken
+            }
+            Err(panicked) => self.panicked(entry, &panicked, at_ms, seconds),
+        }
+    }
+
+    /// The scrape failed by a panic.
+    fn panicked(&mut self, entry: &mut Entry, panicked: &Panicked, at_ms: i64, seconds: impl Fn() -> f64) -> Taken {
         let failed = || ScrapeError::Panicked { message: panicked.0.clone() };
         // The series that are known are stale, unless it is they that cannot be told.
         let taken = self.try_scraped(entry, Err(failed()), at_ms, &seconds).unwrap_or_else(|_| {
@@ -100,7 +162,8 @@ impl Delivery {
         let Self { intake, sink, .. } = self;
         let result = self.guard.call(&name, || {
             let filled = fill(intake, entry);
-            sink.push(entry.key, intake.block());
+            intake.each_block(|block| sink.push(entry.key, block));
+            intake.shrink();
             filled
         });
         if result.is_err() {

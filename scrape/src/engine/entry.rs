@@ -68,6 +68,18 @@ impl Entry {
         }
     }
 
+    /// A copy for a thread that looks at a body while this one stays, as it was, where it is.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            job: Arc::clone(&self.job),
+            labels: self.labels.clone(),
+            connection: Connection::default(),
+            track: self.track.clone(),
+            snoozing: None,
+            ..*self
+        }
+    }
+
     /// Begins a scrape, and hands over the connection.
     pub(super) fn take_off(&mut self, flight: u32) -> Connection {
         self.flight = Some(flight);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
-use rosterd_client::{ClientError, Connection, Fetch, Fetched, Secrets};
+use rosterd_client::{ClientError, Connection, Fetch, Fetched, Secrets, Share};
 use rosterd_model::Labels;
 use rosterd_model::target::{Target, UNIX_SOCKET, scrape_url};
 use rosterd_tasks::Guard;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::entry::Entry;
 use crate::error::ScrapeError;
+use crate::inflate::expected;
 use crate::job::{Job, TIMEOUT_HEADER};
 
 /// Which scrape it is.
@@ -31,7 +32,20 @@ pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     pub(super) content_type: String,
     pub(super) gzip: bool,
+    /// What it takes of the memory for all.
+    pub(super) share: Share,
     pub(super) secrets: Secrets,
+}
+
+/// Bodies of this size are looked at on a thread of their own: a shard has other things to do.
+const LARGE: u64 = 1 << 20;
+
+impl Body {
+    /// Whether it takes long to look at.
+    pub(super) fn is_large(&self) -> bool {
+        let size = if self.gzip { expected(&self.bytes) } else { self.bytes.len() as u64 };
+        size >= LARGE
+    }
 }
 
 /// A scrape that ended, before its body was looked at.
@@ -74,23 +88,26 @@ async fn scrape(
     headers.insert(TIMEOUT_HEADER, seconds);
     let unix_socket = labels.get(UNIX_SOCKET).unwrap_or_default();
     let fetch = Fetch { url: &url, unix_socket, headers: &headers, timeout, limit: job.body_limit };
-    let mut bytes = Vec::new();
-    let fetched = job.client.fetch(&fetch, &mut connection, &mut bytes).await;
+    let (mut bytes, mut share) = (Vec::new(), job.budget.share());
+    let fetched = job.client.fetch(&fetch, &mut connection, &mut bytes, &mut share).await;
     let result = match fetched {
-        Ok(fetched) if fetched.status == StatusCode::OK => body(bytes, fetched, job.body_limit),
+        Ok(fetched) if fetched.status == StatusCode::OK => body(bytes, share, fetched, job.body_limit),
         Ok(fetched) => Err(fetched.status_error(&url).into()),
-        Err(ClientError::TooLarge { .. }) => Err(ScrapeError::BodySize { limit: job.body_limit }),
+        Err(ClientError::TooLarge { .. }) => Err(match share.refused() {
+            Some(limit) => ScrapeError::Memory { limit },
+            None => ScrapeError::BodySize { limit: job.body_limit },
+        }),
         Err(error) => Err(error.into()),
     };
     Fetching { ticket, connection, result }
 }
 
-fn body(bytes: Vec<u8>, fetched: Fetched, limit: u64) -> Result<Body, ScrapeError> {
+fn body(bytes: Vec<u8>, share: Share, fetched: Fetched, limit: u64) -> Result<Body, ScrapeError> {
     let text = |name| fetched.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let gzip = text(header::CONTENT_ENCODING).eq_ignore_ascii_case("gzip");
     if !gzip && bytes.len() as u64 >= limit {
         return Err(ScrapeError::BodySize { limit });
     }
     let content_type = text(header::CONTENT_TYPE).to_owned();
-    Ok(Body { content_type, bytes, gzip, secrets: fetched.secrets })
+    Ok(Body { content_type, bytes, gzip, share, secrets: fetched.secrets })
 }

@@ -7,9 +7,10 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use prometheus::Histogram;
+use rosterd_client::Connection;
 use rosterd_model::{Coded, Labels, Report, Retry};
 use rosterd_tasks::{Guard, Turns};
 use tokio::sync::mpsc;
@@ -18,9 +19,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Elsewhere};
 use super::entry::Entry;
-use super::fetch::{Body, Fetching, Ticket, begin, url};
+use super::fetch::{Fetching, Ticket, begin, url};
 use super::slots::Slots;
 use super::take::Taken;
 use super::{Change, Clock, Command, key};
@@ -62,8 +63,19 @@ enum Event {
     Stop,
     Command(Command),
     Due,
-    Fetched(Fetching),
+    Landed(Landed),
 }
+
+/// A scrape under way that came to something.
+enum Landed {
+    /// A body, or none.
+    Fetched(Fetching),
+    /// A large body, of which all is known by now.
+    CameBack(Ticket, Connection, Box<Elsewhere>),
+}
+
+/// A scrape under way. In a box: the socket remembers whom to wake, and with it all of a future that stands in the set itself.
+type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
 
 impl Shard {
     pub(super) fn new(
@@ -91,7 +103,7 @@ impl Shard {
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut running = FuturesUnordered::new();
+        let mut running = FuturesUnordered::<Flight>::new();
         // Without the budget that tokio gives a task: once it is used up, all futures under way would be polled in vain.
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
@@ -101,7 +113,7 @@ impl Shard {
                 () = stop.cancelled() => Event::Stop,
                 Some(command) = self.commands.recv() => Event::Command(command),
                 () = until(wake, timer.as_mut()) => Event::Due,
-                Some(fetched) = unconstrained(running.next()), if !running.is_empty() => Event::Fetched(fetched),
+                Some(fetched) = unconstrained(running.next()), if !running.is_empty() => Event::Landed(fetched),
             };
             match event {
                 Event::Stop => return,
@@ -119,15 +131,14 @@ impl Shard {
                     while let Some(ticket) = self.next_due(&mut turns).await {
                         let guard = self.guard.clone();
                         let Some(entry) = self.slots.get_mut(ticket.slot) else { continue };
-                        // In a box: the socket remembers whom to wake, and with it all of a future that stands in the set itself.
-                        running.push(Box::pin(begin(entry, ticket, guard)));
+                        running.push(Box::pin(begin(entry, ticket, guard).map(Landed::Fetched)));
                         self.metrics.running.inc();
                     }
                 }
-                Event::Fetched(fetched) => {
-                    self.metrics.running.dec();
-                    self.fetched(fetched);
-                }
+                Event::Landed(landed) => match self.landed(landed) {
+                    Some(goes_on) => running.push(goes_on),
+                    None => self.metrics.running.dec(),
+                },
             }
         }
     }
@@ -155,12 +166,12 @@ impl Shard {
                 None => entry.snoozing.as_ref().map(|snoozing| ScrapeError::Snoozing(Arc::clone(&snoozing.1))),
             };
             let job = Arc::clone(&entry.job.name);
-            self.metrics.lag.observe((started - at).as_secs_f64());
+            self.metrics.late_start.observe((started - at).as_secs_f64());
             let too_many = self.jobs.get(&job).and_then(|job| job.too_many);
             let too_many = too_many.map(|(targets, limit)| ScrapeError::TargetLimit { targets, limit });
             match too_many.or(error) {
                 None => return Some(ticket),
-                Some(error) => self.finish(ticket, Err(error)),
+                Some(error) => self.refuse(ticket, error),
             }
         }
     }
@@ -170,20 +181,47 @@ impl Shard {
         self.number
     }
 
-    fn fetched(&mut self, fetched: Fetching) {
-        let Fetching { ticket, connection, result } = fetched;
+    /// Takes what a scrape came to. Returns what is still under way of it.
+    fn landed(&mut self, landed: Landed) -> Option<Flight> {
+        let (Landed::Fetched(Fetching { ticket, .. }) | Landed::CameBack(ticket, ..)) = landed;
         // A target whose time is over has nothing to say any more.
-        let entry = self.slots.get_mut(ticket.slot).filter(|entry| entry.flight == Some(ticket.flight));
-        let Some(entry) = entry else { return };
-        entry.land(connection);
-        self.finish(ticket, result);
+        let entry = self.slots.get_mut(ticket.slot).filter(|entry| entry.flight == Some(ticket.flight))?;
+        let at_ms = entry.grid.timestamp(ticket.wall);
+        let seconds = move || ticket.started.elapsed().as_secs_f64();
+        let taken = match landed {
+            Landed::Fetched(Fetching { connection, result: Ok(body), .. }) if body.is_large() => {
+                let elsewhere = self.delivery.elsewhere(entry.copy(), body, at_ms, Box::new(seconds));
+                return Some(Box::pin(elsewhere.map(move |became| Landed::CameBack(ticket, connection, became))));
+            }
+            Landed::Fetched(Fetching { connection, result, .. }) => {
+                entry.land(connection);
+                self.delivery.scraped(entry, result, at_ms, seconds)
+            }
+            Landed::CameBack(_, connection, elsewhere) => {
+                entry.land(connection);
+                if entry.job.rules != elsewhere.copy.job.rules {
+                    // A reload ends the scrapes that it changes, as in Prometheus.
+                    self.schedule(ticket);
+                    return None;
+                }
+                self.delivery.came_back(entry, elsewhere, at_ms, seconds)
+            }
+        };
+        self.finish(ticket, at_ms, taken);
+        None
     }
 
-    /// Hands on what a scrape gave, and puts the target on the schedule again.
-    fn finish(&mut self, ticket: Ticket, result: Result<Body, ScrapeError>) {
+    /// A scrape fails before it begins.
+    fn refuse(&mut self, ticket: Ticket, error: ScrapeError) {
         let Some(entry) = self.slots.get_mut(ticket.slot) else { return };
         let at_ms = entry.grid.timestamp(ticket.wall);
-        let taken = self.delivery.scraped(entry, result, at_ms, || ticket.started.elapsed().as_secs_f64());
+        let taken = self.delivery.scraped(entry, Err(error), at_ms, || ticket.started.elapsed().as_secs_f64());
+        self.finish(ticket, at_ms, taken);
+    }
+
+    /// Says what a scrape came to, and puts the target on the schedule again.
+    fn finish(&mut self, ticket: Ticket, at_ms: i64, taken: Taken) {
+        let Some(entry) = self.slots.get_mut(ticket.slot) else { return };
         if let Some(last_ms) = entry.scraped_ms {
             let interval = entry.grid.interval();
             let histogram = self.intervals.entry(interval).or_insert_with(|| self.metrics.interval(interval));
@@ -199,15 +237,28 @@ impl Shard {
             return;
         }
         tell(entry, &taken, report, ticket, &self.statuses);
-        let due = ticket.started + entry.grid.until_next_after(ticket.wall);
-        let now = Instant::now();
-        // A scrape that took longer than its interval has missed its turn.
-        let due = if due > now { due } else { now + entry.grid.until_next(self.clock.now()) };
-        self.due.push(Reverse((due, ticket.slot, entry.generation)));
-        let Some(error) = taken.error else { return };
-        if let Some(wait) = rest(&error, &entry.job) {
+        if let Some(error) = taken.error
+            && let Some(wait) = rest(&error, &entry.job)
+        {
             entry.snoozing = Some(Box::new((ticket.started + wait, Arc::new(error))));
         }
+        self.schedule(ticket);
+    }
+
+    /// Puts a target whose scrape has ended on the schedule again.
+    fn schedule(&mut self, ticket: Ticket) {
+        let Some(entry) = self.slots.get_mut(ticket.slot).filter(|entry| entry.missed_ms.is_none()) else { return };
+        let (now, interval) = (Instant::now(), entry.grid.interval());
+        self.metrics.late_end.observe(now.saturating_duration_since(ticket.started + entry.timeout).as_secs_f64());
+        let mut due = ticket.started + entry.grid.until_next_after(ticket.wall);
+        // One that took as long as its timeout, which may be the interval, is scraped again at once. One that took longer has
+        // missed its turn, or several.
+        if due + interval / 10 <= now {
+            let skipped = (now - due).as_nanos() / interval.as_nanos().max(1) + 1;
+            entry.job.metrics.skipped.inc_by(u64::try_from(skipped).unwrap_or(u64::MAX));
+            due = now + entry.grid.until_next(self.clock.now());
+        }
+        self.due.push(Reverse((due, ticket.slot, entry.generation)));
     }
 
     async fn change(&mut self, change: Change) {

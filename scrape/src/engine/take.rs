@@ -1,6 +1,6 @@
 //! From a body to samples: unpack, choose the parser, ingest, report.
 
-use rosterd_client::Secrets;
+use rosterd_client::{Secrets, Share};
 use rosterd_exposition::{ConvertingParser, Dialect, Format, HistogramOptions, ProtobufParser, TextParser, negotiate};
 use rosterd_model::target::Target;
 use rosterd_ship::Block;
@@ -33,9 +33,9 @@ impl Intake {
         Self { inflater: Inflater::default(), bench: Bench::new(families) }
     }
 
-    /// What the last scrape hands over.
-    pub(super) fn block(&self) -> &Block {
-        &self.bench.block
+    /// Hands out what the last scrape hands over.
+    pub(super) fn each_block(&mut self, see: impl FnMut(&Block)) {
+        self.bench.each_block(see);
     }
 
     /// Turns what came back into samples, with the automatic series and stale markers. `seconds` tells how long it all took,
@@ -52,18 +52,27 @@ impl Intake {
         let target: Vec<_> = Target(&labels).public().collect();
         let secrets = fetched.as_ref().map(|body| body.secrets.clone()).unwrap_or_default();
         let (ingested, body_bytes, error) = match fetched {
-            Ok(body) => self.ingest(entry, &job, &body, &target, at_ms),
+            Ok(mut body) => {
+                let share = std::mem::take(&mut body.share);
+                self.ingest(entry, &job, &body, share, &target, at_ms)
+            }
             Err(error) => {
                 self.bench.failed(&mut entry.track, at_ms);
-                let body_bytes = if matches!(error, ScrapeError::BodySize { .. }) { -1 } else { 0 };
+                let too_large = matches!(error, ScrapeError::BodySize { .. } | ScrapeError::Memory { .. });
+                let body_bytes = if too_large { -1 } else { 0 };
                 (Ingested::default(), body_bytes, Some(error))
             }
         };
         let timeout_seconds = entry.timeout.as_secs_f64();
         let report = Report { up: error.is_none(), seconds: seconds(), ingested, timeout_seconds, body_bytes };
         self.bench.report(&mut entry.track, &job.rules, &target, &report, at_ms);
-        self.inflater.shrink();
         Taken { error, report, secrets }
+    }
+
+    /// Gives back what the last scrape needed, once it is handed over.
+    pub(super) fn shrink(&mut self) {
+        self.inflater.shrink();
+        self.bench.shrink();
     }
 
     fn ingest(
@@ -71,11 +80,12 @@ impl Intake {
         entry: &mut Entry,
         job: &Job,
         body: &Body,
+        mut share: Share,
         target: &[(&str, &str)],
         at_ms: i64,
     ) -> (Ingested, i64, Option<ScrapeError>) {
         let unpacked = match body.gzip {
-            true => self.inflater.gzip(&body.bytes, job.body_limit),
+            true => self.inflater.gzip(&body.bytes, job.body_limit, &mut share),
             false => Ok(body.bytes.as_slice()),
         };
         let unpacked = match unpacked {
@@ -84,6 +94,7 @@ impl Intake {
                 self.bench.failed(&mut entry.track, at_ms);
                 let (error, bytes) = match why {
                     InflateError::TooLarge => (ScrapeError::BodySize { limit: job.body_limit }, -1),
+                    InflateError::NoMemory => (ScrapeError::Memory { limit: job.budget.limit() }, -1),
                     InflateError::Damaged => (ScrapeError::Gzip, 0),
                 };
                 return (Ingested::default(), bytes, Some(error));
@@ -108,6 +119,7 @@ impl Intake {
                 return (Ingested::default(), bytes, Some(error.into()));
             }
         };
+        self.bench.charge(share);
         let options = entry.histograms();
         match ingest(&mut self.bench, format, options, unpacked, entry, job, target, at_ms) {
             Ok(ingested) => (ingested, bytes, None),

@@ -40,7 +40,7 @@ impl Bench {
         if !pass.same || index >= track.hashes.len() {
             return;
         }
-        let Some((length, labels)) = self.packer.next() else { return };
+        let Some((length, labels)) = self.packer.next(&track.packed) else { return };
         let (hash, dropped) = (track.hashes[index], track.is_dropped(index));
         // What carries timestamps or was refused is judged anew each time.
         let known = hash & flag::ALL == 0 && (dropped || !labels.is_empty());

@@ -15,11 +15,11 @@ pub enum IngestError {
         /// The limit.
         limit: usize,
     },
-    /// The samples with all their labels take more than a block holds.
-    #[error("the samples of the scrape take more than {limit} bytes with their labels")]
+    /// The samples with all their labels take more memory than there is for scrapes under way.
+    #[error("the samples with their labels do not fit into the memory for all scrapes under way ({limit} bytes)")]
     BlockSize {
         /// The limit.
-        limit: usize,
+        limit: u64,
     },
     /// A native histogram has more buckets than `native_histogram_bucket_limit`, at any resolution.
     #[error("histogram bucket limit exceeded: {metric:?} has more than {limit} buckets at any resolution")]

@@ -96,8 +96,41 @@ impl Said {
     }
 }
 
+/// What a target says about its families is remembered up to so many bytes.
+const MOST_BYTES: usize = 1 << 20;
+
+/// What a target says about its families, in the order of the exposition. Of what is too much nothing is remembered.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    families: Vec<Metadata>,
+    bytes: usize,
+}
+
+impl List {
+    /// Adds a metadata entry, unless there is too much already.
+    pub(super) fn collect(&mut self, entry: &Entry<'_>) {
+        let (family, text) = match *entry {
+            Entry::Type { family, .. } => (family, ""),
+            Entry::Help { family, help } => (family, help),
+            Entry::Unit { family, unit } => (family, unit),
+            Entry::Sample(_) | Entry::Histogram(..) => return,
+        };
+        self.bytes += text.len();
+        if self.families.last().is_none_or(|last| &*last.family != family) {
+            self.bytes += size_of::<Metadata>() + family.len();
+        }
+        if self.bytes <= MOST_BYTES {
+            collect(entry, &mut self.families);
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<Metadata> {
+        self.families
+    }
+}
+
 /// Adds a metadata entry to the list.
-pub(super) fn collect(entry: &Entry<'_>, list: &mut Vec<Metadata>) {
+fn collect(entry: &Entry<'_>, list: &mut Vec<Metadata>) {
     let family = match *entry {
         Entry::Type { family, .. } | Entry::Help { family, .. } | Entry::Unit { family, .. } => family,
         Entry::Sample(_) | Entry::Histogram(..) => return,
@@ -111,5 +144,29 @@ pub(super) fn collect(entry: &Entry<'_>, list: &mut Vec<Metadata>) {
         Entry::Help { help, .. } => last.help = help.into(),
         Entry::Unit { unit, .. } => last.unit = unit.into(),
         Entry::Sample(_) | Entry::Histogram(..) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_target_fills_the_memory_with_help() {
+        let (mut list, mut said) = (List::default(), Said::default());
+        let help = "h".repeat(MOST_BYTES / 4);
+        for number in 0..10 {
+            let family = format!("family_{number}");
+            for entry in
+                [Entry::Type { family: &family, kind: MetricKind::Gauge }, Entry::Help { family: &family, help: &help }]
+            {
+                list.collect(&entry);
+                said.note(&entry);
+            }
+        }
+        let families = list.finish();
+        assert!(families.iter().map(|metadata| metadata.help.len()).sum::<usize>() < MOST_BYTES);
+        assert_eq!((families[2].help.len(), families.len()), (help.len(), 4), "what came first is whole");
+        assert_eq!(said.of("family_9"), Some(9), "those that are not remembered have their place all the same");
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rosterd_exposition::{
     Dialect, Entry, HistogramOptions, MetricKind, Parse, ParseError, ProtobufParser, Sample, TextParser,
 };
-use rosterd_ship::Wants;
 use rosterd_ship::wire::{STALE, each_series};
+use rosterd_ship::{Block, Wants};
 
 use super::pass::AHEAD_MS;
 use super::{Bench, Rules, Track};
@@ -24,9 +24,17 @@ pub enum Kind {
     Protobuf,
 }
 
-/// Ingests the parts of these bytes one after the other. What comes out is what the model says.
+/// Ingests the parts of these bytes one after the other. What comes out is what the model says, also when each series is as
+/// much as is kept unpacked.
 pub fn scrapes(bytes: &[u8], kind: Kind) {
-    let (mut bench, mut track, mut model) = (Bench::default(), Track::default(), Model::default());
+    in_parts(bytes, kind, Bench::default());
+    let mut bench = Bench::default();
+    bench.room.part = 1;
+    in_parts(bytes, kind, bench);
+}
+
+fn in_parts(bytes: &[u8], kind: Kind, mut bench: Bench) {
+    let (mut track, mut model) = (Track::default(), Model::default());
     let wants = Wants { samples: true, exemplars: true, native_histograms: true, extras: true };
     let rules = Rules { wants, ..Rules::default() };
     for (body, at_ms) in bytes.split(|byte| *byte == SEPARATOR).zip(1000..) {
@@ -44,7 +52,7 @@ pub fn scrapes(bytes: &[u8], kind: Kind) {
                 drop(bench.ingest(make, &mut track, &rules, &TARGET, at_ms));
             }
         }
-        assert_eq!(found(&bench), std::mem::take(&mut model.out), "{}", String::from_utf8_lossy(body));
+        assert_eq!(found(&mut bench), std::mem::take(&mut model.out), "{}", String::from_utf8_lossy(body));
     }
 }
 
@@ -52,9 +60,20 @@ pub fn scrapes(bytes: &[u8], kind: Kind) {
 type Found = (Labels, i64, Option<u64>);
 type Labels = Vec<(String, String)>;
 
-fn found(bench: &Bench) -> BTreeSet<Found> {
+fn found(bench: &mut Bench) -> BTreeSet<Found> {
+    let mut all = BTreeSet::new();
+    bench.each_block(|block| {
+        let mut found = found_in(block);
+        let count = all.len() + found.len();
+        all.append(&mut found);
+        assert_eq!(all.len(), count, "nothing comes in two blocks");
+    });
+    all
+}
+
+fn found_in(block: &Block) -> BTreeSet<Found> {
     let (mut found, mut count) = (BTreeSet::new(), 0);
-    each_series(&bench.block.series, |series| {
+    each_series(&block.series, |series| {
         let labels: Labels = series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         assert!(labels.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, and none twice: {labels:?}");
         count += series.samples().count() + series.histograms().count();
@@ -67,7 +86,7 @@ fn found(bench: &Bench) -> BTreeSet<Found> {
     })
     .expect("the block is good");
     assert_eq!(found.len(), count, "nothing comes twice");
-    let counts = bench.block.counts;
+    let counts = block.counts;
     assert_eq!((counts.samples + counts.histograms) as usize, count);
     found
 }

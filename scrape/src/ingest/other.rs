@@ -13,6 +13,10 @@ use super::track::flag;
 pub(super) type Set = HashSet<u64, BuildHasherDefault<Identity>>;
 pub(super) type Map = HashMap<u64, i64, BuildHasherDefault<Identity>>;
 
+/// The memory behind an entry of a set and of a map, empty places included.
+const SET: usize = 11;
+const MAP: usize = 20;
+
 /// Hashes are hashed already, but for the bits that are flags.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Identity(u64);
@@ -72,6 +76,12 @@ impl Other {
         }
     }
 
+    /// The memory behind it, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let sets = [&self.seen, &self.known, &self.came_again].map(|set| set.capacity() * SET).iter().sum::<usize>();
+        sets + (self.times.capacity() + self.came.capacity()) * MAP
+    }
+
     pub(super) fn know(&mut self, track: &Track) {
         self.known.clear();
         if !track.outdated {
@@ -113,14 +123,15 @@ impl Bench {
         other.times.extend(new.into_iter().zip(self.times.iter().copied()));
         other.came.clear();
         other.came_again.clear();
-        let mut times = self.times.iter();
-        for (hash, span) in self.hashes.iter().zip(&self.labels) {
-            let at_ms = if hash & flag::TIMED != 0 { times.next().copied() } else { None };
-            if *span != Span::NOWHERE {
+        let Self { parts, labels, block, aside, hashes, times, .. } = self;
+        let mut times = times.iter();
+        parts.each_labels(labels, block, aside, |index, span, labels| {
+            let at_ms = if hashes[index] & flag::TIMED != 0 { times.next().copied() } else { None };
+            if span != Span::NOWHERE {
                 let at_ms = if span.is_aside() { i64::MIN } else { at_ms.unwrap_or(pass.at_ms) };
-                other.come(self.labels_at(*span), at_ms);
+                other.come(labels, at_ms);
             }
-        }
+        });
         self.other = other;
     }
 }

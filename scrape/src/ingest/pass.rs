@@ -9,26 +9,17 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::due::Due;
 use super::exemplars::Sieve;
-use super::families::{Families, Said, collect};
+use super::families::{Families, List, Said};
 use super::labels::Final;
 use super::other::{Other, Times};
+use super::parts::Parts;
+use super::room::Room;
 use super::shape::Shape;
 use super::track::{Packer, flag, set_bit};
 use super::{IngestError, Rules, Track};
 
 /// Samples this far in the future are refused, as by Prometheus.
 pub(super) const AHEAD_MS: i64 = 10 * 60 * 1000;
-
-/// How many bytes series and labels of a scrape may take. What stands behind them, such as stale markers of as many series
-/// before, stays within what a [`Span`] can tell.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Room(pub(super) usize);
-
-impl Default for Room {
-    fn default() -> Self {
-        Self(1 << 30)
-    }
-}
 
 /// What a scrape held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +70,7 @@ pub struct Bench {
     /// The sample field of this scrape, but for the value.
     pub(super) tail: Vec<u8>,
     pub(super) packer: Packer,
+    pub(super) parts: Parts,
     pub(super) room: Room,
 }
 
@@ -102,8 +94,10 @@ impl Span {
         self.0 & Self::ASIDE != 0
     }
 
-    fn range(self) -> std::ops::Range<usize> {
-        (self.0 >> 32 & 0x7fff_ffff) as usize..self.0 as u32 as usize
+    /// The labels, in the part whose series these are.
+    pub(super) fn of<'p>(self, series: &'p [u8], aside: &'p [u8]) -> &'p [u8] {
+        let text = if self.is_aside() { aside } else { series };
+        &text[(self.0 >> 32 & 0x7fff_ffff) as usize..self.0 as u32 as usize]
     }
 }
 
@@ -158,6 +152,12 @@ impl Bench {
         block.counts = Default::default();
         block.metadata = None;
         (block.oldest_ms, block.newest_ms) = (0, 0);
+        self.parts.clear();
+    }
+
+    /// Hands out what the scrape hands over: in several blocks if it is large.
+    pub fn each_block(&mut self, see: impl FnMut(&Block)) {
+        self.parts.each_block(&self.block, see);
     }
 
     /// Adds the samples of an exposition, and stale markers of series that are gone.
@@ -188,7 +188,7 @@ impl Bench {
         if track.irregular || track.outdated {
             self.diverge(track, &mut pass);
         } else {
-            track.unpack(&mut self.packer);
+            self.packer.rewind();
         }
         let result = self.all(&make, track, &mut pass).and_then(|()| pass.exceeded());
         let counted = pass.buckets.as_ref().map_or(usize::MAX, |(_, counted)| *counted);
@@ -256,8 +256,9 @@ impl Bench {
                 }
                 None => return Ok(()),
             }
-            if self.block.series.len().max(self.aside.len()) > self.room.0 {
-                return Err(IngestError::BlockSize { limit: self.room.0 });
+            if self.is_part() {
+                self.seal();
+                self.cover()?;
             }
             self.expect(track, pass);
         }
@@ -270,6 +271,9 @@ impl Bench {
         track: &Track,
         pass: &mut Pass<'_>,
     ) -> Result<(), IngestError> {
+        if sample.identity.len() > self.room.series {
+            return Err(IngestError::BlockSize { limit: self.room.series as u64 });
+        }
         pass.ingested.scraped += 1;
         let index = self.hashes.len();
         let timestamp = sample.timestamp_ms.filter(|_| pass.rules.honor_timestamps);
@@ -421,26 +425,21 @@ impl Bench {
         }
     }
 
-    pub(super) fn labels_at(&self, span: Span) -> &[u8] {
-        let text = if span.is_aside() { &self.aside } else { &self.block.series };
-        &text[span.range()]
-    }
-
     fn note_families<P: Parse>(&mut self, make: &impl Fn() -> Result<P, ParseError>, track: &mut Track) {
         if self.said.hash != track.families_hash || track.families.is_none() {
             track.families_hash = self.said.hash;
             track.families = Some(self.families.intern(self.said.hash, || {
-                let mut list = Vec::new();
+                let mut list = List::default();
                 // It was read to its end a moment ago.
                 if let Ok(mut parser) = make() {
                     while let Ok(Some(entry)) = parser.next() {
-                        collect(&entry, &mut list);
+                        list.collect(&entry);
                     }
                 }
-                list
+                list.finish()
             }));
         }
-        if !self.block.extras.is_empty() {
+        if !self.block.extras.is_empty() || !self.parts.is_empty() {
             self.block.metadata = track.families.clone();
         }
     }

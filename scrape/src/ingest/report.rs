@@ -75,7 +75,7 @@ impl Bench {
     ) {
         let mut had = Set::default();
         for (other, _) in others {
-            other.each(&mut self.packer, |_, labels| {
+            other.packed.each(&mut self.packer, |_, labels| {
                 had.insert(xxh3_64(labels));
             });
         }

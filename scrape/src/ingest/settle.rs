@@ -1,14 +1,13 @@
 //! What a scrape changes: which series are new, which are gone, and what is remembered for the next one.
 
-use rosterd_ship::Block;
 use rosterd_ship::wire::STALE;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Track;
 use super::other::Set;
-use super::pass::{Bench, Pass, Span};
+use super::pass::{Bench, Pass};
 use super::report::put;
-use super::track::{bit, flag};
+use super::track::{Packed, bit, flag};
 
 /// Scrapes that fail may leave so many series behind, and twice those of the last good one.
 const LEFT_BEHIND: usize = 1000;
@@ -38,11 +37,15 @@ impl Bench {
         // Of a scrape that failed by new rules nothing stays: what it left out is no guide to what was sent by the old ones.
         let stays = if good || !track.outdated { end } else { 0 };
         let gone = if track.stale { Vec::new() } else { self.gone(track, stays) };
+        let before = std::mem::take(&mut track.packed);
         self.remember(track, pass, good, end);
         if !good {
             self.begin();
         }
-        gone.iter().for_each(|labels| stale(&mut self.block, labels, pass.at_ms));
+        let mut gone = gone.into_iter().peekable();
+        if gone.peek().is_some() {
+            self.stale(&before, pass.at_ms, |index, _| gone.next_if_eq(&index).is_some());
+        }
     }
 
     /// How many of the first `counted` series are new.
@@ -59,8 +62,8 @@ impl Bench {
         news.len()
     }
 
-    /// The final labels of series that are not there any more.
-    fn gone(&mut self, track: &Track, end: usize) -> Vec<Vec<u8>> {
+    /// The numbers of series that are not there any more.
+    fn gone(&mut self, track: &Track, end: usize) -> Vec<usize> {
         let mut gone = Vec::new();
         let tracked = |hash: &&u64| **hash & flag::UNTRACKED == 0;
         let new: Set = self.hashes[..end].iter().filter(tracked).map(|hash| hash & !flag::ALL).collect();
@@ -69,28 +72,33 @@ impl Bench {
             return gone;
         }
         // The same series, written in another way, is not gone.
-        let finals: Set = self.tracked(end).map(|(_, labels)| xxh3_64(labels)).collect();
-        track.each(&mut self.packer, |index, labels| {
+        let mut finals = Set::default();
+        self.tracked(end, |_, labels| {
+            finals.insert(xxh3_64(labels));
+        });
+        track.packed.each(&mut self.packer, |index, labels| {
             if !stays(&track.hashes[index]) && !finals.contains(&xxh3_64(labels)) {
-                gone.push(labels.to_vec());
+                gone.push(index);
             }
         });
         gone
     }
 
-    /// How long the identities of the first `end` series are, and their final labels; none for those that cannot become
-    /// stale.
-    fn tracked(&self, end: usize) -> impl Iterator<Item = (usize, &[u8])> {
-        self.hashes[..end].iter().zip(&self.lengths).zip(&self.labels).map(|((hash, length), span)| {
-            let span = if hash & flag::UNTRACKED == 0 { *span } else { Span::NOWHERE };
-            (*length as usize, self.labels_at(span))
-        })
+    /// Hands out how long the identities of the first `end` series are, and their final labels; none for those that cannot
+    /// become stale.
+    fn tracked(&mut self, end: usize, mut see: impl FnMut(u32, &[u8])) {
+        let Self { parts, labels, block, aside, hashes, lengths, .. } = self;
+        parts.each_labels(&labels[..end], block, aside, |index, _, labels| {
+            see(lengths[index], if hashes[index] & flag::UNTRACKED == 0 { labels } else { &[] });
+        });
     }
 
     fn remember(&mut self, track: &mut Track, pass: &Pass<'_>, good: bool, end: usize) {
         track.known = if good { Box::default() } else { self.left_behind(track, end) };
         let mut packer = std::mem::take(&mut self.packer);
-        track.remember(self.tracked(end), &mut packer);
+        packer.rewind();
+        self.tracked(end, |length, labels| packer.add(length, labels));
+        track.packed = packer.finish();
         self.packer = packer;
         self.hashes.truncate(end);
         track.hashes = self.hashes.as_slice().into();
@@ -127,15 +135,20 @@ impl Bench {
         if std::mem::replace(&mut track.stale, true) || track.is_empty() {
             return;
         }
-        let Self { packer, block, .. } = self;
-        track.each(packer, |_, labels| {
-            if but.is_empty() || !but.contains(&xxh3_64(labels)) {
-                stale(block, labels, at_ms);
+        self.stale(&track.packed, at_ms, |_, labels| but.is_empty() || !but.contains(&xxh3_64(labels)));
+    }
+
+    /// Adds stale markers of the series that are wanted, by their numbers and final labels.
+    fn stale(&mut self, packed: &Packed, at_ms: i64, mut wanted: impl FnMut(usize, &[u8]) -> bool) {
+        let mut packer = std::mem::take(&mut self.packer);
+        packed.each(&mut packer, |index, labels| {
+            if wanted(index, labels) {
+                put(&mut self.block, labels.len(), |out| out.extend_from_slice(labels), STALE, at_ms);
+                if self.is_part() {
+                    self.seal();
+                }
             }
         });
+        self.packer = packer;
     }
-}
-
-fn stale(block: &mut Block, labels: &[u8], at_ms: i64) {
-    put(block, labels.len(), |out| out.extend_from_slice(labels), STALE, at_ms);
 }

@@ -9,6 +9,7 @@ use rosterd_ship::wire::field::{put_varint, take_varint};
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::exemplars::Newest;
+use super::parts::LEVEL;
 
 /// The bits of a hash that are not of the series, but of what became of it.
 pub(super) mod flag {
@@ -30,9 +31,7 @@ pub struct Track {
     /// Which of them relabelling dropped, a bit each; empty without rules.
     pub(super) dropped: Box<[u64]>,
     /// Their final labels, and how long they are as the target wrote them. Packed anew only when the set of series changes.
-    packed: Box<[u8]>,
-    /// How long `packed` is when it is unpacked.
-    unpacked: u32,
+    pub(super) packed: Packed,
     /// The newest timestamp of each series that carries its own, in the order of `hashes`.
     pub(super) times: Box<[i64]>,
     /// Series that are not among `hashes` because scrapes failed before they came: no news when they come again. Sorted.
@@ -51,8 +50,27 @@ pub struct Track {
     pub(super) families: Option<Arc<[Metadata]>>,
 }
 
-/// The level of zstd: this runs on every scrape of targets whose series come and go.
-const LEVEL: i32 = 1;
+/// Final labels of series and the lengths of their identities, in pieces of [`PIECE`] bytes, each packed for itself: what a large
+/// target has is never there in full. Before each piece stands how long it is, unpacked and packed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Packed(Box<[u8]>);
+
+/// How much is packed at once: more of it is not packed better.
+const PIECE: usize = 256 << 10;
+
+impl Packed {
+    /// Hands out the index and the final labels of each series that can become stale.
+    pub(super) fn each(&self, packer: &mut Packer, mut see: impl FnMut(usize, &[u8])) {
+        packer.rewind();
+        let mut index = 0;
+        while let Some((_, labels)) = packer.next(self) {
+            if !labels.is_empty() {
+                see(index, &packer.plain[labels]);
+            }
+            index += 1;
+        }
+    }
+}
 
 impl Track {
     /// How many series the last good scrape had.
@@ -83,7 +101,7 @@ impl Track {
     /// The memory behind it, in bytes, without what targets share.
     pub fn size(&self) -> usize {
         let words = self.hashes.len() + self.dropped.len() + self.times.len() + self.known.len();
-        words * 8 + self.packed.len() + size_of_val(&*self.exemplars)
+        words * 8 + self.packed.0.len() + size_of_val(&*self.exemplars)
     }
 
     /// Has to be called when the rules are other ones than at the last scrape, or the labels of the target. The next scrape
@@ -97,61 +115,73 @@ impl Track {
     pub(super) fn is_dropped(&self, index: usize) -> bool {
         bit(&self.dropped, index)
     }
-
-    /// Remembers how long the identities of all series are, and their final labels; empty ones have no stale marker to come.
-    pub(super) fn remember<'l>(&mut self, series: impl Iterator<Item = (usize, &'l [u8])>, packer: &mut Packer) {
-        let plain = &mut packer.plain;
-        plain.clear();
-        for (length, labels) in series {
-            put_varint(length as u64, plain);
-            put_varint(labels.len() as u64, plain);
-            plain.extend_from_slice(labels);
-        }
-        self.unpacked = plain.len() as u32;
-        self.packed = packer.pack();
-    }
-
-    /// Hands out the index and the final labels of each series that can become stale.
-    pub(super) fn each(&self, packer: &mut Packer, mut see: impl FnMut(usize, &[u8])) {
-        self.unpack(packer);
-        let mut index = 0;
-        while let Some((_, labels)) = packer.next() {
-            if !labels.is_empty() {
-                see(index, &packer.plain[labels]);
-            }
-            index += 1;
-        }
-    }
-
-    /// Makes the final labels of all series ready for [`Packer::next`].
-    pub(super) fn unpack(&self, packer: &mut Packer) {
-        packer.unpack(&self.packed, self.unpacked as usize);
-    }
 }
 
 /// Memory for packing and unpacking, which is large and soon the same for all.
 #[derive(Default)]
 pub(super) struct Packer {
+    /// The piece that is read or written.
     pub(super) plain: Vec<u8>,
-    /// How far [`next`](Self::next) came.
+    /// How far [`next`](Self::next) came in it.
     at: usize,
+    /// How far it came in all pieces.
+    read: usize,
     packed: Vec<u8>,
+    /// The pieces that are written.
+    pieces: Vec<u8>,
     compressor: Option<Compressor<'static>>,
     decompressor: Option<Decompressor<'static>>,
 }
 
 impl Packer {
-    fn pack(&mut self) -> Box<[u8]> {
+    /// The memory behind it, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.plain.capacity() + self.packed.capacity() + self.pieces.capacity()
+    }
+
+    /// Adds a series to what is packed: how long its identity is, and its final labels; empty ones have no stale marker to
+    /// come.
+    pub(super) fn add(&mut self, length: u32, labels: &[u8]) {
+        put_varint(length.into(), &mut self.plain);
+        put_varint(labels.len() as u64, &mut self.plain);
+        self.plain.extend_from_slice(labels);
+        if self.plain.len() >= PIECE {
+            self.pack();
+        }
+    }
+
+    /// What was added since the last [`rewind`](Self::rewind).
+    pub(super) fn finish(&mut self) -> Packed {
+        if !self.plain.is_empty() {
+            self.pack();
+        }
+        Packed(self.pieces.as_slice().into())
+    }
+
+    fn pack(&mut self) {
         let compressor = self.compressor.get_or_insert_with(|| Compressor::new(LEVEL).expect("the level exists"));
         self.packed.clear();
         self.packed.reserve(zstd::zstd_safe::compress_bound(self.plain.len()));
         compressor.compress_to_buffer(&self.plain, &mut self.packed).expect("the buffer is large enough");
-        self.packed.as_slice().into()
+        put_varint(self.plain.len() as u64, &mut self.pieces);
+        put_varint(self.packed.len() as u64, &mut self.pieces);
+        self.pieces.extend_from_slice(&self.packed);
+        self.plain.clear();
+    }
+
+    /// Begins with reading or writing.
+    pub(super) fn rewind(&mut self) {
+        (self.at, self.read) = (0, 0);
+        self.plain.clear();
+        self.pieces.clear();
     }
 
     /// How long the identity of the next series is, and where its labels stand in `plain`; empty if they are not remembered.
     #[inline]
-    pub(super) fn next(&mut self) -> Option<(usize, Range<usize>)> {
+    pub(super) fn next(&mut self, packed: &Packed) -> Option<(usize, Range<usize>)> {
+        if self.at == self.plain.len() {
+            self.unpack(packed)?;
+        }
         let mut rest = self.plain.get(self.at..)?;
         let before = rest.len();
         let identity = take_varint(&mut rest)? as usize;
@@ -161,14 +191,18 @@ impl Packer {
         Some((identity, start..self.at))
     }
 
-    fn unpack(&mut self, packed: &[u8], length: usize) {
+    /// Unpacks the next piece, if there is one.
+    fn unpack(&mut self, packed: &Packed) -> Option<()> {
+        let mut rest = packed.0.get(self.read..)?;
+        let (plain, length) = (take_varint(&mut rest)? as usize, take_varint(&mut rest)? as usize);
+        let piece = rest.get(..length)?;
+        self.read = packed.0.len() - rest.len() + length;
         self.at = 0;
         self.plain.clear();
-        if length > 0 {
-            let decompressor = self.decompressor.get_or_insert_with(|| Decompressor::new().expect("there is memory"));
-            self.plain.reserve(length);
-            decompressor.decompress_to_buffer(packed, &mut self.plain).expect("it was packed here");
-        }
+        self.plain.reserve(plain);
+        let decompressor = self.decompressor.get_or_insert_with(|| Decompressor::new().expect("there is memory"));
+        decompressor.decompress_to_buffer(piece, &mut self.plain).expect("it was packed here");
+        Some(())
     }
 }
 

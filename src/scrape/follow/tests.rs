@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rosterd_client::{Client, HttpClientConfig, Options};
+use rosterd_client::{Budget, Client, HttpClientConfig, Options};
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_exposition::{Escaping, Protocol};
 use rosterd_model::TargetGroup;
@@ -68,6 +68,7 @@ impl Stage {
             headers: headers(&[Protocol::PrometheusText0_0_4], Escaping::AllowUtf8, true),
             fallback: None,
             body_limit: 1 << 20,
+            budget: Budget::new(1 << 20),
             honor_retry_after: Duration::ZERO,
             seed: Seed::default(),
             rules: ingest::Rules::default(),

@@ -1,12 +1,13 @@
 //! The engine against servers on the loopback interface.
 
 mod departures;
+mod large;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
-use rosterd_client::{Client, HttpClientConfig, Options};
+use rosterd_client::{Budget, Client, HttpClientConfig, Options};
 use rosterd_exposition::{Escaping, Protocol};
 use rosterd_model::Labels;
 use rosterd_ship::wire::{STALE, each_series};
@@ -106,7 +107,8 @@ impl Scene {
             params: Default::default(),
             headers: headers(&[Protocol::PrometheusText0_0_4], Escaping::AllowUtf8, true),
             fallback: None,
-            body_limit: 1 << 20,
+            body_limit: u64::MAX,
+            budget: Budget::new(1 << 30),
             honor_retry_after: Duration::ZERO,
             seed: Seed::default(),
             rules: ingest::Rules::default(),

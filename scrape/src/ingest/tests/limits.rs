@@ -36,16 +36,67 @@ fn limits_refuse_the_whole_scrape() {
     assert!(Scraped::default().ingest("a{b=\"1\",b=\"2\"} 1\n", 5).is_err());
 }
 
+/// So many short lines.
+fn lines(count: usize) -> String {
+    (0..count).map(|number| format!("s{number} 1\n")).collect()
+}
+
 #[test]
-fn more_than_a_block_holds_is_refused_before_its_places_cannot_be_told_any_more() {
+fn more_than_there_is_memory_for_is_refused_before_it_is_read_to_its_end() {
     let mut scraped = Scraped::default();
     scraped.good("a 1\n", 5);
-    scraped.bench.room = Room(1000);
-    let body: String = (0..100).map(|number| format!("series_{number:03} 1\n")).collect();
-    let (error, ingested) = scraped.ingest(&body, 10).expect_err("it takes some 5 KB");
-    assert_eq!(error, IngestError::BlockSize { limit: 1000 });
-    assert!(ingested.scraped < 30, "it was not read to its end: {ingested:?}");
+    let budget = Budget::new(100_000);
+    scraped.bench.room.part = 1000;
+    scraped.bench.charge(budget.share());
+    let (error, ingested) = scraped.ingest(&lines(100_000), 10).expect_err("it takes some megabytes");
+    assert_eq!(error, IngestError::BlockSize { limit: 100_000 });
+    assert!(ingested.scraped < 10_000, "it was not read to its end: {ingested:?}");
+    assert!(budget.taken() > 0);
+    scraped.bench.shrink();
+    assert_eq!(budget.taken(), 0);
     assert!(scraped.ingest("a 1\n", 20).is_ok(), "the next scrape is as good as ever");
+}
+
+#[test]
+fn a_large_scrape_takes_a_few_times_its_body_and_gives_it_back() {
+    let mut scraped = Scraped::default();
+    let body = lines(200_000);
+    let budget = Budget::new(16 * body.len() as u64);
+    for at_ms in [10, 20, 30] {
+        let mut share = budget.share();
+        assert!(share.cover(body.len()));
+        scraped.bench.charge(share);
+        let ingested = scraped.ingest(&body, at_ms).unwrap_or_else(|(error, _)| panic!("scrape of {at_ms}: {error}"));
+        assert_eq!(ingested.added, if at_ms == 10 { 200_000 } else { 0 });
+        let (mut blocks, mut counts) = (0, rosterd_ship::Counts::default());
+        scraped.bench.each_block(|block| {
+            (blocks, counts) = (blocks + 1, counts.plus(block.counts));
+            assert!(block.series.len() < 3 << 20, "no block is large: {}", block.series.len());
+        });
+        assert_eq!(counts.samples, 200_000);
+        assert!(blocks > 3, "{blocks}");
+        scraped.bench.shrink();
+        assert_eq!(budget.taken(), 0);
+        assert!(scraped.bench.block.series.capacity() < 1 << 20, "what it took is given back");
+    }
+    scraped.bench.begin();
+    scraped.bench.failed(&mut scraped.track, 40);
+    let mut stale = 0;
+    scraped.bench.each_block(|block| {
+        stale += block.counts.samples;
+        assert!(block.series.len() < 3 << 20, "nor are those of stale markers: {}", block.series.len());
+    });
+    assert_eq!(stale, 200_000);
+    assert!(scraped.track.size() < 200_000 * 16, "{} bytes are remembered", scraped.track.size());
+}
+
+#[test]
+fn a_series_whose_place_could_not_be_told_is_refused() {
+    let mut scraped = Scraped::default();
+    scraped.bench.room.series = 10;
+    let (error, _) = scraped.ingest("a{b=\"0123456789\"} 1\n", 10).expect_err("it is long");
+    assert_eq!(error, IngestError::BlockSize { limit: 10 });
+    assert!(scraped.ingest("a{b=\"0\"} 1\n", 20).is_ok());
 }
 
 #[test]

@@ -7,12 +7,12 @@ mod limits;
 mod model;
 mod timestamps;
 
+use rosterd_client::Budget;
 use rosterd_exposition::{Dialect, Parse, ParseError, TextParser};
 use rosterd_model::{NameScheme, relabel};
 use rosterd_ship::wire::{STALE, each_series};
 use rosterd_ship::{Extra, Wants};
 
-use super::pass::Room;
 use super::*;
 
 const TARGET: [(&str, &str); 2] = [("instance", "h:1"), ("job", "j")];
