@@ -18,6 +18,11 @@ impl Machine {
     pub fn named(name: &str) -> Self {
         Self(xxh3_64(name.as_bytes()))
     }
+
+    /// Where chance begins for something of this name: the same each time, and different on every machine.
+    pub fn seed(self, name: &str) -> u64 {
+        xxh3_64(name.as_bytes()) ^ self.0
+    }
 }
 
 /// When a polling discoverer reads its source. Pure: it is told what happened and answers how long to wait.
