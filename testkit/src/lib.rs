@@ -6,6 +6,7 @@
 //! - [`fake`] is a mechanism that a test drives through a [`fake::Probe`].
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
 //! - [`Nameserver`] answers and fails as it is told.
+//! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`assert_golden`] compares with a file below `testdata/`.
 //! - [`eventually`], [`eventually_ok`], [`advance_until`], [`Folder`], [`Process`] and [`Server`] wait for conditions, and hold files and programs.
@@ -31,6 +32,7 @@ mod files;
 mod golden;
 mod groups;
 mod http;
+mod kubernetes;
 mod leak;
 mod nameserver;
 mod process;
@@ -42,6 +44,7 @@ pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;
 pub use groups::{addresses, group, groups};
 pub use http::{Received, ScriptedServer, Step, get};
+pub use kubernetes::{Asked, FakeApiServer, Fault, On};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
 pub use nameserver::Nameserver;
 pub use process::{Process, need};
