@@ -74,6 +74,11 @@ fn spelling_and_order_do_not_count() {
     for (key, one, other) in [
         ("file_sd_configs", "{files: [a.yml, b/../c.yml]}", "{files: [/etc/rosterd/c.yml, ./a.yml]}"),
         (
+            "kubernetes_sd_configs",
+            "{role: pod, api_server: 'https://k', namespaces: {names: [a, b]}, selectors: [{role: pod, label: a}, {role: node, label: b}]}",
+            "{role: pod, api_server: 'HTTPS://k/', namespaces: {names: [b, a]}, selectors: [{role: node, label: b}, {role: pod, label: a}]}",
+        ),
+        (
             "exec_sd_configs",
             "{command: [./a], working_directory: .}",
             "{command: [x/../a], working_directory: /etc/rosterd}",

@@ -1,0 +1,130 @@
+//! Services.
+
+use serde::Deserialize;
+
+use super::json::List;
+use super::meta::MetaJson;
+use super::{Meta, Object};
+use crate::codec::{Str, fields};
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Service<'a> {
+    pub(crate) meta: Meta<'a>,
+    pub(crate) kind: Str<'a>,
+    pub(crate) cluster_ip: Str<'a>,
+    pub(crate) external_name: Str<'a>,
+    /// The addresses of its load balancers, joined by commas.
+    pub(crate) load_balancer: Str<'a>,
+    /// The family of its first address, if it has addresses of two families.
+    pub(crate) primary_family: Option<Str<'a>>,
+    pub(crate) ports: Vec<ServicePort<'a>>,
+}
+
+fields!(Service { meta, kind, cluster_ip, external_name, load_balancer, primary_family, ports });
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ServicePort<'a> {
+    pub(crate) name: Str<'a>,
+    pub(crate) number: u32,
+    pub(crate) protocol: Str<'a>,
+}
+
+fields!(ServicePort { name, number, protocol });
+
+impl<'a> Object<'a> for Service<'a> {
+    type Json = ServiceJson<'a>;
+
+    fn meta(&self) -> &Meta<'a> {
+        &self.meta
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct ServiceJson<'a> {
+    #[serde(borrow)]
+    metadata: MetaJson<'a>,
+    #[serde(borrow)]
+    spec: Option<SpecJson<'a>>,
+    #[serde(borrow)]
+    status: Option<StatusJson<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct SpecJson<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Str<'a>,
+    #[serde(borrow, rename = "clusterIP")]
+    cluster_ip: Str<'a>,
+    #[serde(borrow)]
+    external_name: Str<'a>,
+    #[serde(borrow, rename = "loadBalancerIP")]
+    load_balancer_ip: Str<'a>,
+    #[serde(borrow)]
+    ip_family_policy: Str<'a>,
+    #[serde(borrow)]
+    ip_families: List<Str<'a>>,
+    #[serde(borrow)]
+    ports: List<PortJson<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct PortJson<'a> {
+    #[serde(borrow)]
+    name: Str<'a>,
+    port: u32,
+    #[serde(borrow)]
+    protocol: Str<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct StatusJson<'a> {
+    #[serde(borrow)]
+    load_balancer: Option<LoadBalancerJson<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct LoadBalancerJson<'a> {
+    #[serde(borrow)]
+    ingress: List<LoadBalancerIngressJson<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct LoadBalancerIngressJson<'a> {
+    #[serde(borrow)]
+    ip: Str<'a>,
+}
+
+impl<'a> From<ServiceJson<'a>> for Service<'a> {
+    fn from(json: ServiceJson<'a>) -> Self {
+        let spec = json.spec.unwrap_or_default();
+        let balancer = json.status.unwrap_or_default().load_balancer.unwrap_or_default();
+        let addresses: Vec<_> = balancer.ingress.0.iter().map(|it| &*it.ip).filter(|ip| !ip.is_empty()).collect();
+        let two_families = matches!(&*spec.ip_family_policy, "PreferDualStack" | "RequireDualStack");
+        Self {
+            meta: json.metadata.into(),
+            load_balancer: match addresses.is_empty() {
+                true => spec.load_balancer_ip,
+                false => addresses.join(",").into(),
+            },
+            kind: spec.kind,
+            cluster_ip: spec.cluster_ip,
+            external_name: spec.external_name,
+            primary_family: spec.ip_families.0.into_iter().next().filter(|_| two_families),
+            ports: spec.ports.convert(),
+        }
+    }
+}
+
+impl<'a> From<PortJson<'a>> for ServicePort<'a> {
+    fn from(json: PortJson<'a>) -> Self {
+        Self { name: json.name, number: json.port, protocol: json.protocol }
+    }
+}

@@ -1,0 +1,210 @@
+//! A store holds what came last, whatever came before.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::{Change, Key, Store, StoreError};
+use crate::objects::{Link, Pod};
+use crate::resource::Resource;
+
+fn pod(namespace: &str, name: &str, node: &str, label: &str) -> String {
+    format!(
+        r#"{{"metadata":{{"namespace":"{namespace}","name":"{name}","resourceVersion":"{label}{node}",
+        "labels":{{"app":"{label}"}}}},"spec":{{"nodeName":"{node}"}},"status":{{"startTime":"{node}"}}}}"#
+    )
+}
+
+fn take(store: &mut Store, json: &str) -> Change {
+    store.take(json.as_bytes(), |change, _, _| change).expect(json)
+}
+
+fn by_node(store: &Store, node: &str) -> Vec<String> {
+    let mut keys: Vec<_> = store.by(Link::Node, "", node).map(|key| key.to_string()).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn only_what_targets_are_made_of_is_a_change() {
+    let mut store = Store::new(Resource::Pod);
+    assert_eq!(take(&mut store, &pod("a", "x", "n1", "web")), Change::Added);
+    assert_eq!(take(&mut store, &pod("a", "x", "n1", "web")), Change::None);
+    let other_time = pod("a", "x", "n1", "web").replace("startTime", "endTime");
+    assert_eq!(take(&mut store, &other_time), Change::None);
+    assert_eq!(take(&mut store, &pod("a", "x", "n2", "web")), Change::Changed);
+    assert_eq!(take(&mut store, &pod("b", "x", "n1", "web")), Change::Added);
+    assert_eq!(store.get::<Pod<'_>>("a", "x").map(|pod| pod.node.to_string()), Some("n2".to_owned()));
+    assert_eq!((store.remove("a", "x"), store.remove("a", "x"), store.len()), (Change::Removed, Change::None, 1));
+    assert_eq!(store.get::<Pod<'_>>("a", "x"), None);
+}
+
+#[test]
+fn objects_are_found_by_what_they_refer_to() {
+    let mut store = Store::new(Resource::Pod);
+    take(&mut store, &pod("a", "x", "n1", "web"));
+    store.index(Link::Node);
+    take(&mut store, &pod("a", "y", "n1", "web"));
+    take(&mut store, &pod("b", "z", "n2", "web"));
+    assert_eq!((by_node(&store, "n1"), by_node(&store, "n2")), (vec!["a/x".into(), "a/y".into()], vec!["b/z".into()]));
+    take(&mut store, &pod("a", "x", "n2", "web"));
+    store.remove("a", "y");
+    assert_eq!((by_node(&store, "n1"), by_node(&store, "n2")), (vec![], vec!["a/x".into(), "b/z".into()]));
+    store.index(Link::Namespace);
+    assert_eq!(store.by(Link::Namespace, "", "b").map(|key| key.to_string()).collect::<Vec<_>>(), ["b/z"]);
+    assert_eq!(store.keys(Some("a")).collect::<Vec<_>>(), [Key::new("a", "x")]);
+}
+
+#[test]
+fn a_list_takes_away_what_did_not_come() {
+    let mut store = Store::new(Resource::Pod);
+    let all = ["x", "y", "z"].map(|name| pod("a", name, "n", "web"));
+    for json in &all {
+        take(&mut store, json);
+    }
+    let listed = |store: &mut Store, came: &[&String]| {
+        store.begin_list();
+        for json in came {
+            take(store, json);
+        }
+        let mut gone = Vec::new();
+        store.end_list(|key| gone.push(key.to_string()));
+        gone.sort();
+        gone
+    };
+    assert_eq!(listed(&mut store, &[&all[0], &all[2]]), ["a/y"]);
+    // One that did not end takes nothing away, and does not help what came with it.
+    store.begin_list();
+    take(&mut store, &all[0]);
+    take(&mut store, &all[1]);
+    assert_eq!(store.len(), 3);
+    assert_eq!(listed(&mut store, &[&all[1]]), ["a/x", "a/z"]);
+    assert_eq!(listed(&mut store, &[]), ["a/y"]);
+    assert_eq!((store.len(), store.bytes(), store.leftovers()), (0, 0, (0, 0)));
+}
+
+#[test]
+fn what_is_no_such_object_is_refused_and_changes_nothing() {
+    let mut store = Store::new(Resource::Pod);
+    take(&mut store, &pod("a", "x", "n", "web"));
+    for (json, of_one) in [("{", false), (r#"{"metadata":{"name":1}}"#, true), ("{}", true), ("[]", true)] {
+        let error: StoreError = store.take(json.as_bytes(), |_, _, _| ()).expect_err(json);
+        assert_eq!((error.is_of_one_object(), store.len()), (of_one, 1), "{json}: {error}");
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Take(u8, u8, u8),
+    Remove(u8),
+    List(Vec<(u8, u8)>, bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0u8..8, 0u8..3, 0u8..3).prop_map(|(name, node, label)| Step::Take(name, node, label)),
+        2 => (0u8..8).prop_map(Step::Remove),
+        1 => (proptest::collection::vec((0u8..8, 0u8..3), 0..8), any::<bool>())
+            .prop_map(|(objects, ends)| Step::List(objects, ends)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_history_ends_in_what_came_last(steps in proptest::collection::vec(step(), 0..40)) {
+        let (mut store, mut model) = (Store::new(Resource::Pod), BTreeMap::new());
+        store.index(Link::Node);
+        let put = |store: &mut Store, model: &mut BTreeMap<String, String>, name: u8, node: u8, label: u8| {
+            let (name, node) = (format!("p{name}"), format!("node-{node}"));
+            take(store, &pod("some-namespace", &name, &node, &format!("label-{label}")));
+            model.insert(name, node);
+        };
+        for step in steps {
+            match step {
+                Step::Take(name, node, label) => put(&mut store, &mut model, name, node, label),
+                Step::Remove(name) => {
+                    let name = format!("p{name}");
+                    let removed = store.remove("some-namespace", &name) == Change::Removed;
+                    prop_assert_eq!(removed, model.remove(&name).is_some());
+                }
+                Step::List(objects, ends) => {
+                    store.begin_list();
+                    for (name, node) in &objects {
+                        put(&mut store, &mut model, *name, *node, 0);
+                    }
+                    if ends {
+                        model.retain(|name, _| objects.iter().any(|(listed, _)| format!("p{listed}") == *name));
+                        store.end_list(|_| ());
+                    }
+                }
+            }
+            prop_assert_eq!(store.len(), model.len());
+        }
+        for node in ["node-0", "node-1", "node-2"] {
+            let wanted: Vec<_> =
+                model.iter().filter(|(_, of)| *of == node).map(|(name, _)| format!("some-namespace/{name}")).collect();
+            prop_assert_eq!(by_node(&store, node), wanted);
+        }
+        for name in model.keys() {
+            store.remove("some-namespace", name);
+        }
+        prop_assert_eq!((store.bytes(), store.leftovers()), (0, (0, 0)));
+    }
+}
+
+/// A pod as real ones are: labels, annotations of which one is different for each, two containers.
+fn real_pod(index: usize) -> String {
+    let (app, hash) = (format!("app-{}", index % 200), xxhash_rust::xxh3::xxh3_64(&index.to_le_bytes()));
+    let hex = |seed: u64| format!("{:016x}", hash.wrapping_mul(seed)).repeat(4);
+    let container = |name: &str, port: &str, number: u32| {
+        format!(
+            r#"{{"name":"{name}","image":"registry.example/{app}/{name}:1.2.{}","ports":[{{"name":"{port}",
+            "containerPort":{number},"protocol":"TCP"}}],"env":[{{"name":"A","value":"{index}"}}]}}"#,
+            index % 3
+        )
+    };
+    format!(
+        r#"{{"metadata":{{"name":"{app}-{:09x}-{:05x}","namespace":"namespace-{}","resourceVersion":"{index}",
+        "uid":"{:08x}-1234-4321-8888-{:012x}","labels":{{"app.kubernetes.io/name":"{app}","app.kubernetes.io/instance":"{app}-x",
+        "pod-template-hash":"{:09x}","team":"team-{}","tier":"backend"}},"annotations":{{"prometheus.io/scrape":"false",
+        "prometheus.io/port":"8080","checksum/config":"{}","kubectl.kubernetes.io/restartedAt":"2026-01-01T00:00:00Z"}},
+        "ownerReferences":[{{"kind":"ReplicaSet","name":"{app}-{:09x}","controller":true}}]}},
+        "spec":{{"nodeName":"node-{}.example.internal","containers":[{},{}]}},
+        "status":{{"phase":"Running","podIP":"10.{}.{}.{}","hostIP":"192.168.0.{}",
+        "conditions":[{{"type":"Ready","status":"True"}}],
+        "containerStatuses":[{{"name":"main","containerID":"containerd://{}"}},{{"name":"proxy","containerID":"containerd://{}"}}]}}}}"#,
+        index % 200,
+        index,
+        index % 50,
+        hash as u32,
+        hash >> 16,
+        index % 200,
+        index % 20,
+        hex(3),
+        index % 200,
+        index % 300,
+        container("main", "http", 8080),
+        container("proxy", "metrics", 9090),
+        index >> 16 & 255,
+        index >> 8 & 255,
+        index & 255,
+        index % 250,
+        hex(5),
+        hex(7),
+    )
+}
+
+#[test]
+fn a_pod_takes_about_two_hundred_and_fifty_bytes() {
+    let mut store = Store::new(Resource::Pod);
+    let mut json = 0;
+    for index in 0..5000 {
+        let pod = real_pod(index);
+        json += pod.len();
+        take(&mut store, &pod);
+    }
+    let bytes = store.bytes() / store.len();
+    assert!(bytes < 280, "{bytes} bytes are kept of a pod, of {} of JSON", json / store.len());
+    let pod: Pod<'_> = store.get("namespace-7", "app-7-000000007-00007").expect("it was taken in");
+    assert_eq!((&*pod.ip, pod.containers.len(), pod.meta.annotations.len()), ("10.0.0.7", 2, 4));
+}

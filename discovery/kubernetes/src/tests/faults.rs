@@ -1,0 +1,145 @@
+//! What may go wrong, and what is said of it.
+
+use std::time::Duration;
+
+use rosterd_discovery::Word;
+use rosterd_testkit::{FakeApiServer, Fault, On, leak_checked_live};
+
+use super::{Agent, asked, config, config_of, pod};
+
+#[test]
+fn what_may_not_be_read_is_named_and_hides_nothing() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.put(pod("a", "x", "10.0.0.1"));
+        server.fail(On::resource("pods").in_namespace("b"), Fault::Status(403));
+        let agent = Agent::new();
+        let mut running = agent.run(&config(&server, "role: pod, namespaces: {names: [a, b]}"));
+        let word = running.next().await;
+        let Word::Found(groups, unread) = &word else { panic!("{word:?}") };
+        assert_eq!((groups.len(), unread.len(), &*unread[0].source), (1, 1, "pod/b/*"));
+        let error = unread[0].error.to_string();
+        for part in [
+            "cannot watch pods in b: forbidden",
+            "a Role in b with {apiGroups: [\"\"], resources: [pods], verbs: [list, watch]}",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert_eq!(unread[0].error.code(), "sd_kubernetes_forbidden");
+        server.heal();
+        assert!(
+            matches!(running.next().await, Word::EverythingBut(groups, unread) if groups.len() == 1 && unread.is_empty())
+        );
+        agent.end(vec![running]).await;
+        server.finish().await;
+    });
+}
+
+#[test]
+fn who_may_not_read_all_may_read_a_part() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.put(pod("a", "x", "10.0.0.1"));
+        server.fail(On::resource("pods").in_namespace(""), Fault::Status(403));
+        let agent = Agent::new();
+        let mut all = agent.run(&config(&server, "role: pod"));
+        // It is served by the watch of all, as long as that one has not failed.
+        let mut one = agent.run(&config(&server, "role: pod, namespaces: {names: [a]}"));
+        let word = all.next().await;
+        assert!(matches!(&word, Word::Found(groups, unread) if groups.is_empty() && unread.len() == 1), "{word:?}");
+        let word = one.next().await;
+        assert!(
+            matches!(&word, Word::EverythingBut(groups, unread) if groups.len() == 1 && unread.is_empty()),
+            "{word:?}"
+        );
+        let narrow = asked(&server).into_iter().filter(|asked| asked == "watch pods a").count();
+        assert_eq!(narrow, 1);
+        agent.end(vec![all, one]).await;
+        server.finish().await;
+    });
+}
+
+#[test]
+fn history_that_was_forgotten_costs_a_list_and_loses_nothing() {
+    leak_checked_live(async || {
+        for streams in [true, false] {
+            let server = FakeApiServer::start().await;
+            server.streams_lists(streams);
+            server.put(pod("a", "x", "10.0.0.1"));
+            server.put(pod("a", "y", "10.0.0.2"));
+            let agent = Agent::new();
+            let mut running = agent.run(&config(&server, "role: pod"));
+            assert_eq!(running.next().await.groups().len(), 2);
+            server.wait_watches(1).await;
+            let before = agent.metric("rosterd_discovery_kubernetes_lists_total");
+            // While nobody watches, one goes, one comes, and all is forgotten.
+            server.fail(On::all(), Fault::Status(500));
+            server.cut_watches();
+            server.wait_watches(0).await;
+            server.delete("pods", "a", "x");
+            server.put(pod("a", "z", "10.0.0.3"));
+            server.compact();
+            server.heal();
+            let mut sources = Vec::new();
+            while sources.len() < 2 {
+                if let Word::Changed(groups) = running.next().await {
+                    let told = groups.iter().filter(|group| !group.source.ends_with('*'));
+                    sources.extend(told.map(|group| (group.source.to_string(), group.targets.len())));
+                }
+            }
+            sources.sort();
+            assert_eq!(sources, [("pod/a/x".to_owned(), 0), ("pod/a/z".to_owned(), 1)]);
+            let lists = agent.metric("rosterd_discovery_kubernetes_lists_total");
+            assert_eq!(lists, before + 1.0, "{:#?}", server.asked());
+            assert_eq!(agent.metric("rosterd_discovery_kubernetes_objects"), 2.0);
+            agent.end(vec![running]).await;
+            server.finish().await;
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_is_cut_or_slow_loses_nothing() {
+    leak_checked_live(async || {
+        for (streams, fault) in [
+            (true, Fault::Cut(900)),
+            (false, Fault::Cut(900)),
+            (true, Fault::Slow(11, Duration::from_millis(1))),
+            (false, Fault::Slow(11, Duration::from_millis(1))),
+            (true, Fault::ErrorEvent(410)),
+            (true, Fault::ErrorEvent(500)),
+        ] {
+            let server = FakeApiServer::start().await;
+            server.streams_lists(streams);
+            for index in 0..5 {
+                server.put(pod("a", &format!("x{index}"), &format!("10.0.0.{index}")));
+            }
+            let slow = matches!(fault, Fault::Slow(..));
+            server.fail(On::resource("pods"), fault.clone());
+            let agent = Agent::new();
+            let mut running = agent.run(&config(&server, "role: pod"));
+            let mut word = running.next().await;
+            if !slow {
+                assert!(
+                    matches!(&word, Word::Found(groups, unread) if groups.is_empty() && unread.len() == 1),
+                    "{fault:?}: {word:?}"
+                );
+                server.heal();
+                word = running.next().await;
+            }
+            assert!(matches!(&word, Word::EverythingBut(groups, _) if groups.len() == 5), "{fault:?}: {word:?}");
+            agent.end(vec![running]).await;
+            server.finish().await;
+        }
+    });
+}
+
+#[test]
+fn without_an_api_server_there_has_to_be_a_cluster_around() {
+    leak_checked_live(async || {
+        let agent = Agent::new();
+        let error = agent.equipment.of("kubernetes").build(&config_of("role: pod"), "p").err().expect("refused");
+        assert_eq!(error.code(), "sd_kubernetes_not_in_cluster");
+        agent.end(Vec::new()).await;
+    });
+}

@@ -1,0 +1,98 @@
+//! What several discoverers of one agent share, and what each of them is told.
+
+use rosterd_discovery::Word;
+use rosterd_testkit::{FakeApiServer, addresses, eventually, leak_checked_live, patience};
+use serde_json::json;
+
+use super::{Agent, asked, config, pod};
+
+#[test]
+fn what_several_need_is_watched_once() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.put(pod("a", "x", "10.0.0.1"));
+        let agent = Agent::new();
+        let mut running = Vec::new();
+        for more in [
+            "role: pod",
+            "role: pod, attach_metadata: {job: true}",
+            "role: pod, namespaces: {names: [a]}",
+            "role: endpointslice",
+            "role: endpoints, namespaces: {names: [a, b]}",
+            "role: pod, selectors: [{role: pod, label: app=x}]",
+        ] {
+            running.push(agent.run(&config(&server, more)));
+        }
+        for running in &mut running {
+            assert!(matches!(running.next().await, Word::EverythingBut(_, unread) if unread.is_empty()));
+        }
+        assert_eq!(
+            asked(&server),
+            [
+                "watch endpoints a",
+                "watch endpoints b",
+                "watch endpointslices ",
+                "watch pods ",
+                "watch pods ",
+                "watch services ",
+            ]
+        );
+        assert_eq!(agent.metric("rosterd_discovery_kubernetes_watches"), 6.0);
+        agent.end(running).await;
+        server.finish().await;
+    });
+}
+
+#[test]
+fn a_change_is_said_with_all_that_depends_on_it_and_nothing_else() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        let node = |zone: &str| json!({"kind": "Node", "metadata": {"name": "n", "labels": {"zone": zone}}});
+        server.put(node("1"));
+        for name in ["x", "y", "z"] {
+            server.put(pod("a", name, "10.0.0.1"));
+        }
+        let agent = Agent::new();
+        let mut plain = agent.run(&config(&server, "role: pod"));
+        let mut with_nodes = agent.run(&config(&server, "role: pod, attach_metadata: {node: true}"));
+        assert_eq!((plain.next().await.groups().len(), with_nodes.next().await.groups().len()), (3, 3));
+        server.put(node("2"));
+        let changed = with_nodes.next().await;
+        let zones = changed.groups().iter().map(|group| group.labels.get("__meta_kubernetes_node_label_zone"));
+        assert_eq!(zones.collect::<Vec<_>>(), [Some("2"); 3]);
+        server.put(pod("a", "y", "10.0.0.2"));
+        for running in [&mut plain, &mut with_nodes] {
+            let word = running.next().await;
+            assert!(
+                matches!(&word, Word::Changed(groups) if groups.len() == 1 && &*groups[0].source == "pod/a/y"),
+                "{word:?}"
+            );
+            assert_eq!(addresses(word.groups()).into_iter().collect::<Vec<_>>(), ["10.0.0.2:9100"]);
+        }
+        server.delete("pods", "a", "y");
+        for running in [&mut plain, &mut with_nodes] {
+            let word = running.next().await;
+            assert!(matches!(&word, Word::Changed(groups) if groups[0].targets.is_empty()), "{word:?}");
+        }
+        agent.end(vec![plain, with_nodes]).await;
+        server.finish().await;
+    });
+}
+
+#[test]
+fn a_watch_goes_on_for_the_next_who_needs_it() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.put(pod("a", "x", "10.0.0.1"));
+        let agent = Agent::new();
+        let mut first = agent.run(&config(&server, "role: pod"));
+        assert_eq!(first.next().await.groups().len(), 1);
+        first.cx.stop.cancel();
+        eventually(patience(), "the first has ended", || agent.stopper.running().is_empty()).await;
+        let mut second = agent.run(&config(&server, "role: pod, attach_metadata: {job: true}"));
+        assert_eq!(second.next().await.groups().len(), 1);
+        assert_eq!(asked(&server), ["watch pods "]);
+        agent.end(vec![first, second]).await;
+        server.finish().await;
+    });
+}

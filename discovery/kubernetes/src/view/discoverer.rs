@@ -1,0 +1,218 @@
+//! The discoverer: uses watches, and says what becomes of their objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rosterd_discovery::{Context, Discoverer, Error, Stopped, Unreadable, Updates, Word};
+use rosterd_model::TargetGroup;
+use rosterd_tasks::Guard;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::part::{Part, Used};
+use super::words::{Is, Picture, Said, Saying};
+use crate::cluster::{Cluster, Clusters};
+use crate::config::{KubernetesConfig, Needs};
+use crate::error::{AccessError, SharedError};
+use crate::groups::Maker;
+use crate::metrics::KubernetesMetrics;
+use crate::resource::{Resource, WatchKey};
+use crate::store::Key;
+use crate::transport::{Access, own_namespace};
+use crate::watch::Inbox;
+
+/// What one configuration sees of a cluster.
+#[derive(Debug)]
+pub(crate) struct View {
+    needs: Needs,
+    cluster: Arc<Cluster>,
+    clusters: Arc<Clusters>,
+    metrics: KubernetesMetrics,
+    guard: Guard,
+}
+
+impl View {
+    /// Fails when it cannot be found out where the API server is.
+    pub(crate) fn new(
+        config: &KubernetesConfig,
+        metrics: &KubernetesMetrics,
+        clusters: &Arc<Clusters>,
+        guard: &Guard,
+    ) -> Result<Self, Error> {
+        let access = Access::of(config, clusters.system())?;
+        let own = if config.namespaces.own_namespace { Some(own_namespace()?) } else { None };
+        let role = config.role.ok_or(AccessError::NoRole)?;
+        Ok(Self {
+            needs: Needs::of(config, role, own.as_deref()),
+            cluster: clusters.cluster(&access)?,
+            clusters: Arc::clone(clusters),
+            metrics: metrics.clone(),
+            guard: guard.clone(),
+        })
+    }
+}
+
+#[async_trait]
+impl Discoverer for View {
+    async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+        let mut seeing = Seeing::begin(*self);
+        let stop = cx.stop.clone();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            said = seeing.see(&cx, &up) => Ok(said?),
+        }
+    }
+}
+
+/// How a part is, why it cannot be read, and when that is tried again.
+type Health = (Is, Option<SharedError>, Option<Instant>);
+
+/// What is about to be said.
+struct Words {
+    said: Vec<Word>,
+    /// Held until a picture was taken.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+async fn say(word: Word, up: &Updates) -> Result<(), Stopped> {
+    match word {
+        Word::Everything(groups) => up.everything(groups).await,
+        Word::EverythingBut(groups, unread) => up.everything_but(groups, unread).await,
+        Word::Found(groups, unread) => up.found(groups, unread).await,
+        Word::Changed(groups) => up.changed(groups).await,
+        Word::Unread(unread) => up.unread(unread).await,
+        Word::Unchanged => up.unchanged().await,
+    }
+}
+
+/// A view that has begun.
+struct Seeing {
+    view: View,
+    inbox: Arc<Inbox>,
+    parts: Vec<Part>,
+    /// Of each watch, the part that uses it, and what it is of.
+    numbers: Vec<(usize, Resource)>,
+    maker: Maker,
+    said: Said,
+    /// What changed and was not said, by part: of one that is not known it need not be.
+    dirty: BTreeMap<usize, BTreeSet<Key>>,
+}
+
+impl Seeing {
+    fn begin(view: View) -> Self {
+        let View { needs, cluster, clusters, metrics, .. } = &view;
+        let (inbox, mut numbers) = (Arc::<Inbox>::default(), Vec::new());
+        let mut parts = Vec::with_capacity(needs.parts.len());
+        for needed in &needs.parts {
+            let subscribe = |key: &WatchKey| {
+                let number = numbers.len();
+                numbers.push((parts.len(), key.resource));
+                let subscription = clusters.subscribe(cluster, key, number, &inbox, metrics);
+                Used { number, key: key.clone(), subscription }
+            };
+            let watches = needed.watches.iter().map(subscribe).collect();
+            parts.push(Part::new(needs, needed.clone(), watches));
+        }
+        let (maker, said) = (Maker::new(needs.role, needs.attach), Said::new(parts.len()));
+        Self { view, inbox, parts, numbers, maker, said, dirty: BTreeMap::new() }
+    }
+
+    async fn see(&mut self, cx: &Context, up: &Updates) -> Result<(), Stopped> {
+        loop {
+            // Taken first: what changes from now on rings again.
+            for (number, key) in self.inbox.take().keys {
+                let (part, resource) = self.numbers[number];
+                let concerned = self.parts[part].concerned(resource, &key);
+                self.dirty.entry(part).or_default().extend(concerned);
+            }
+            self.narrow();
+            let forgotten = self.forgotten();
+            let healths: Vec<_> = self.parts.iter().map(Part::health).collect();
+            let is: Vec<Is> = healths.iter().map(|(is, ..)| *is).collect();
+            let saying = self.said.next(&is);
+            let words = self.words(saying, &healths).await;
+            if self.forgotten() != forgotten {
+                // What was made of half of what there is must not be said.
+                self.said.begin_anew();
+                continue;
+            }
+            for word in words.said {
+                say(word, up).await?;
+            }
+            drop(words.turn);
+            if let Some(next) = healths.iter().filter_map(|(.., next)| *next).min() {
+                cx.next_try(next.saturating_duration_since(Instant::now()));
+            }
+            self.inbox.wait().await;
+        }
+    }
+
+    fn forgotten(&self) -> u64 {
+        self.parts.iter().map(Part::forgotten).sum()
+    }
+
+    /// Uses others in place of wider watches that came to nothing.
+    fn narrow(&mut self) {
+        let View { needs, cluster, clusters, metrics, .. } = &self.view;
+        for part in &mut self.parts {
+            part.narrow(needs, |key, number| clusters.subscribe(cluster, key, number, &self.inbox, metrics));
+        }
+    }
+
+    /// Makes the words that have to be said.
+    async fn words(&mut self, saying: Saying, healths: &[Health]) -> Words {
+        let Saying { picture, whole, changes, recovered, unread: failing } = saying;
+        let (mut groups, mut unread, mut said) = (Vec::new(), Vec::new(), Vec::new());
+        let mut turn = None;
+        if let Some(picture) = picture {
+            turn = self.view.clusters.turn().await;
+            for (index, (is, ..)) in healths.iter().enumerate() {
+                match is.is_known() {
+                    true => self.make_all(index, &mut groups, &mut unread).await,
+                    false => unread.extend(self.unread(index, healths)),
+                }
+            }
+            said.push(match picture {
+                Picture::Whole => Word::EverythingBut(groups, unread),
+                Picture::Part => Word::Found(groups, unread),
+            });
+        } else {
+            for index in whole {
+                self.make_all(index, &mut groups, &mut unread).await;
+            }
+            for index in changes {
+                let keys = Vec::from_iter(self.dirty.remove(&index).unwrap_or_default());
+                self.make(index, &keys, &mut groups, &mut unread).await;
+            }
+            groups.extend(recovered.iter().map(|index| TargetGroup::gone(&**self.parts[*index].name())));
+            if !groups.is_empty() {
+                said.push(Word::Changed(groups));
+            }
+            if !unread.is_empty() {
+                said.push(Word::Unread(unread));
+            }
+        }
+        let failing: Vec<_> = failing.iter().filter_map(|index| self.unread(*index, healths)).collect();
+        if !failing.is_empty() {
+            said.push(Word::Unread(failing));
+        }
+        Words { said, turn }
+    }
+
+    async fn make_all(&mut self, index: usize, groups: &mut Vec<TargetGroup>, unread: &mut Vec<Unreadable>) {
+        self.dirty.remove(&index);
+        let keys = self.parts[index].keys();
+        self.make(index, &keys, groups, unread).await;
+    }
+
+    fn unread(&self, index: usize, healths: &[Health]) -> Option<Unreadable> {
+        let error = healths[index].1.clone()?;
+        Some(Unreadable::new(Arc::clone(self.parts[index].name()), error))
+    }
+
+    async fn make(&mut self, index: usize, keys: &[Key], groups: &mut Vec<TargetGroup>, unread: &mut Vec<Unreadable>) {
+        self.parts[index].groups(keys, &mut self.maker, &self.view.guard, groups, unread).await;
+    }
+}

@@ -1,0 +1,7 @@
+//! The discoverer: what one configuration sees of the watches that it uses with others.
+
+mod discoverer;
+mod part;
+mod words; // what is said of parts; pure
+
+pub(crate) use discoverer::View;

@@ -1,0 +1,219 @@
+//! A namespace of a configuration, or all: the watches that it is made of, and which groups a change concerns.
+
+use std::sync::Arc;
+
+use rosterd_discovery::Unreadable;
+use rosterd_model::{Coded, Priority, Retry, TargetGroup};
+use rosterd_tasks::{Guard, Panicked};
+use tokio::time::Instant;
+
+use super::words::Is;
+use crate::config::{Needs, Part as Needed, Role};
+use crate::error::SharedError;
+use crate::groups::Maker;
+use crate::objects::Link;
+use crate::resource::{Resource, WatchKey};
+use crate::store::{Key, Store, World};
+use crate::watch::{Subscription, Watched};
+
+/// How many groups are made before others get their turn.
+const AT_ONCE: usize = 64;
+
+/// A part, as it is watched.
+#[derive(Debug)]
+pub(super) struct Part {
+    needed: Needed,
+    role: Role,
+    /// In the order in which stores are looked into.
+    watches: Vec<Used>,
+    name: Arc<str>,
+}
+
+/// A watch, as a part uses it.
+#[derive(Debug)]
+pub(super) struct Used {
+    /// What it is called in the inbox.
+    pub(super) number: usize,
+    /// What is needed; what is watched may be more.
+    pub(super) key: WatchKey,
+    pub(super) subscription: Subscription,
+}
+
+impl Used {
+    fn watched(&self) -> &Arc<Watched> {
+        self.subscription.watched()
+    }
+}
+
+/// A panic over one object.
+#[derive(Debug, thiserror::Error)]
+#[error("making targets of it panicked: {message}")]
+struct Broken {
+    message: String,
+}
+
+impl Coded for Broken {
+    fn code(&self) -> &'static str {
+        "sd_kubernetes_panicked"
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+impl Part {
+    /// A part that uses these watches.
+    pub(super) fn new(needs: &Needs, needed: Needed, mut watches: Vec<Used>) -> Self {
+        watches.sort_by_key(|watch| watch.key.resource);
+        let part = Self { name: needed.name(needs.role), role: needs.role, needed, watches };
+        part.index(needs);
+        part
+    }
+
+    /// Makes objects findable by what their groups are made of.
+    fn index(&self, needs: &Needs) {
+        let primary = self.watched(self.role.resource());
+        let pods = self.watched(Resource::Pod);
+        for watch in &self.watches {
+            let resource = watch.key.resource;
+            let link = match resource {
+                _ if resource == self.role.resource() => continue,
+                Resource::Node => Link::Node,
+                Resource::Namespace => Link::Namespace,
+                Resource::Pod => Link::Pod,
+                Resource::Service => Link::Service,
+                Resource::ReplicaSet => Link::ReplicaSet,
+                Resource::Job => Link::Job,
+                Resource::Endpoints | Resource::EndpointSlice | Resource::Ingress => continue,
+            };
+            match link {
+                Link::ReplicaSet | Link::Job => pods.inspect(|pods| pods.index(link)),
+                _ => primary.inspect(|primary| primary.index(link)),
+            };
+        }
+        debug_assert!(primary.is_some(), "{:?} is watched for {}", needs.role.resource(), self.name);
+    }
+
+    /// Uses others in place of wider watches that came to nothing: `subscribe` begins to.
+    pub(super) fn narrow(&mut self, needs: &Needs, subscribe: impl Fn(&WatchKey, usize) -> Subscription) {
+        let mut narrowed = false;
+        for watch in &mut self.watches {
+            if *watch.watched().key() != watch.key && watch.watched().health().is_lost() {
+                watch.subscription = subscribe(&watch.key, watch.number);
+                narrowed = true;
+            }
+        }
+        if narrowed {
+            self.index(needs);
+        }
+    }
+
+    /// What it is called as a source.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn watched(&self, resource: Resource) -> Option<&Arc<Watched>> {
+        self.watches.iter().find(|watch| watch.key.resource == resource).map(Used::watched)
+    }
+
+    /// How it is; why it cannot be read, if it cannot; and when that is tried again.
+    pub(super) fn health(&self) -> (Is, Option<SharedError>, Option<Instant>) {
+        let healths: Vec<_> = self.watches.iter().map(|watch| watch.watched().health()).collect();
+        let failing = |unlisted: bool| {
+            let failing = healths.iter().filter(|health| health.failure.is_some() && (!unlisted || !health.listed));
+            failing.max_by_key(|health| health.failure.as_ref().map(Coded::priority))
+        };
+        let listed = healths.iter().all(|health| health.listed);
+        let (is, health) = match (listed, failing(!listed)) {
+            (true, None) => (Is::Known, None),
+            (true, failing) => (Is::Stale, failing),
+            (false, None) => (Is::Awaited, None),
+            (false, failing) => (Is::Unknown, failing),
+        };
+        (is, health.and_then(|health| health.failure.clone()), health.and_then(|health| health.next_try))
+    }
+
+    /// How often what it is made of was forgotten: groups that were made meanwhile are of no use.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.watches.iter().map(|watch| watch.watched().health().forgotten).sum()
+    }
+
+    /// The groups that a change of an object concerns, by the names of their objects.
+    pub(super) fn concerned(&self, resource: Resource, key: &Key) -> Vec<Key> {
+        let primary = self.role.resource();
+        let by = |resource: Resource, link, key: &Key| {
+            let watched = self.watched(resource).map(|watched| watched.store());
+            watched.map_or_else(Vec::new, |store| store.by(link, &key.namespace, &key.name).collect())
+        };
+        let mut keys = match resource {
+            _ if resource == primary => vec![key.clone()],
+            Resource::Node => by(primary, Link::Node, key),
+            Resource::Namespace => by(primary, Link::Namespace, key),
+            Resource::Service => by(primary, Link::Service, key),
+            Resource::Pod => by(primary, Link::Pod, key),
+            Resource::ReplicaSet | Resource::Job => {
+                let link = if resource == Resource::Job { Link::Job } else { Link::ReplicaSet };
+                let pods = by(Resource::Pod, link, key);
+                match primary {
+                    Resource::Pod => pods,
+                    _ => pods.iter().flat_map(|pod| by(primary, Link::Pod, pod)).collect(),
+                }
+            }
+            Resource::Endpoints | Resource::EndpointSlice | Resource::Ingress => Vec::new(),
+        };
+        // A watch may cover more than this part.
+        if let Some(namespace) = &self.needed.namespace {
+            keys.retain(|key| key.namespace == *namespace || primary == Resource::Node);
+        }
+        keys
+    }
+
+    /// The names of all objects that are sources.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        let Some(primary) = self.watched(self.role.resource()) else { return Vec::new() };
+        primary.store().keys(self.needed.namespace.as_deref()).collect()
+    }
+
+    /// Makes groups of these objects. What panics is unread.
+    pub(super) async fn groups(
+        &self,
+        keys: &[Key],
+        maker: &mut Maker,
+        guard: &Guard,
+        groups: &mut Vec<TargetGroup>,
+        unread: &mut Vec<Unreadable>,
+    ) {
+        groups.reserve(keys.len());
+        for some in keys.chunks(AT_ONCE) {
+            self.some_groups(some, maker, guard, groups, unread);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn some_groups(
+        &self,
+        keys: &[Key],
+        maker: &mut Maker,
+        guard: &Guard,
+        groups: &mut Vec<TargetGroup>,
+        unread: &mut Vec<Unreadable>,
+    ) {
+        let stores: Vec<_> = self.watches.iter().map(|watch| watch.watched().store()).collect();
+        let world = World::of(stores.iter().map(|store| -> &Store { store }));
+        for key in keys {
+            match guard.call(key, || maker.group(key, world)) {
+                Ok(group) => groups.push(group),
+                Err(Panicked(message)) => {
+                    maker.begin_anew();
+                    unread.push(Unreadable::new(maker.source(key), Broken { message }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What is said of the parts of a configuration, as they become known, fail and recover. Pure.
+
+/// How a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Is {
+    /// Nothing is known of it yet, and nothing has failed.
+    Awaited,
+    /// It is not known, and cannot be read now.
+    Unknown,
+    /// All of it is known, as of now.
+    Known,
+    /// It was known, and cannot be read now.
+    Stale,
+}
+
+impl Is {
+    pub(super) fn is_known(self) -> bool {
+        matches!(self, Self::Known | Self::Stale)
+    }
+
+    pub(super) fn fails(self) -> bool {
+        matches!(self, Self::Unknown | Self::Stale)
+    }
+}
+
+/// What has to be said, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Saying {
+    /// A picture is said: of these parts, all groups.
+    pub(super) picture: Option<Picture>,
+    /// Parts of which all groups are said, as changes.
+    pub(super) whole: Vec<usize>,
+    /// Parts of which changes are said.
+    pub(super) changes: Vec<usize>,
+    /// Parts that can be read again.
+    pub(super) recovered: Vec<usize>,
+    /// Parts that cannot be read.
+    pub(super) unread: Vec<usize>,
+}
+
+/// Which picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Picture {
+    /// All parts: what is not there is gone.
+    Whole,
+    /// The parts that are known: the others may still come.
+    Part,
+}
+
+/// What was said so far.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    parts: Vec<Is>,
+    picture: Option<Picture>,
+}
+
+impl Said {
+    /// Nothing of so many parts.
+    pub(super) fn new(parts: usize) -> Self {
+        Self { parts: vec![Is::Awaited; parts], picture: None }
+    }
+
+    /// What was said may not be what was meant: all has to be said again.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self { picture: self.picture.and(Some(Picture::Part)), ..Self::new(self.parts.len()) };
+    }
+
+    /// What has to be said now that the parts are like this.
+    pub(super) fn next(&mut self, now: &[Is]) -> Saying {
+        let mut saying = Saying::default();
+        let all_known = now.iter().all(|part| part.is_known());
+        let decided = now.iter().all(|part| *part != Is::Awaited);
+        let due = match self.picture {
+            None => decided,
+            Some(Picture::Part) => all_known,
+            Some(Picture::Whole) => false,
+        };
+        if due {
+            self.picture = Some(if all_known { Picture::Whole } else { Picture::Part });
+            saying.picture = self.picture;
+        }
+        if self.picture.is_none() {
+            return saying;
+        }
+        for (index, (before, now)) in self.parts.iter().zip(now).enumerate() {
+            if saying.picture.is_none() && now.is_known() {
+                if before.is_known() {
+                    saying.changes.push(index)
+                } else {
+                    saying.whole.push(index)
+                }
+                if before.fails() && !now.fails() {
+                    saying.recovered.push(index);
+                }
+            }
+            // A picture says which parts it lacks, but not which are stale.
+            let told = before.fails() && saying.picture != Some(Picture::Whole);
+            if now.fails() && !told && !(saying.picture == Some(Picture::Part) && *now == Is::Unknown) {
+                saying.unread.push(index);
+            }
+        }
+        // What was known and is read anew may lack what was told: only a picture says so.
+        if self.parts.iter().zip(now).any(|(before, now)| before.is_known() && !now.is_known()) {
+            self.picture = Some(Picture::Part);
+        }
+        self.parts = now.to_vec();
+        saying
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Is::{Awaited, Known, Stale, Unknown};
+    use super::*;
+
+    fn shown(saying: &Saying) -> String {
+        let mut parts = Vec::new();
+        parts.extend(saying.picture.map(|picture| format!("{picture:?}")));
+        for (what, which) in [
+            ("all of", &saying.whole),
+            ("changes of", &saying.changes),
+            ("recovered", &saying.recovered),
+            ("unread", &saying.unread),
+        ] {
+            if !which.is_empty() {
+                parts.push(format!("{what} {which:?}"));
+            }
+        }
+        parts.join(", ")
+    }
+
+    fn history(steps: &[&[Is]]) -> Vec<String> {
+        let mut said = Said::new(steps[0].len());
+        steps.iter().map(|now| shown(&said.next(now))).collect()
+    }
+
+    #[test]
+    fn nothing_is_said_before_each_part_is_known_or_has_failed() {
+        let told = history(&[&[Awaited, Awaited], &[Known, Awaited], &[Known, Known], &[Known, Known]]);
+        assert_eq!(told, ["", "", "Whole", "changes of [0, 1]"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_at_first_hides_nothing_and_is_not_gone() {
+        let told = history(&[&[Known, Unknown], &[Known, Unknown], &[Known, Known], &[Known, Known]]);
+        assert_eq!(told, ["Part", "changes of [0]", "Whole", "changes of [0, 1]"]);
+    }
+
+    #[test]
+    fn a_part_that_comes_before_others_is_told_at_once() {
+        let told = history(&[&[Known, Unknown, Unknown], &[Known, Known, Unknown], &[Known, Known, Known]]);
+        assert_eq!(told, ["Part", "all of [1], changes of [0], recovered [1]", "Whole"]);
+    }
+
+    #[test]
+    fn what_fails_later_is_unread_until_it_can_be_read_again() {
+        let told = history(&[&[Known], &[Stale], &[Stale], &[Known], &[Known]]);
+        let changes = "changes of [0]";
+        let (unread, recovered) = (format!("{changes}, unread [0]"), format!("{changes}, recovered [0]"));
+        assert_eq!(told, ["Whole", &unread, changes, &recovered, changes]);
+    }
+
+    #[test]
+    fn a_picture_is_said_of_what_is_stale_already() {
+        assert_eq!(
+            history(&[&[Stale], &[Stale], &[Known]]),
+            ["Whole, unread [0]", "changes of [0]", "changes of [0], recovered [0]"]
+        );
+        assert_eq!(history(&[&[Stale, Unknown], &[Stale, Known]]), ["Part, unread [0]", "Whole, unread [0]"]);
+    }
+
+    #[test]
+    fn who_begins_anew_says_all_again() {
+        let mut said = Said::new(1);
+        assert_eq!(shown(&said.next(&[Known])), "Whole");
+        said.begin_anew();
+        assert_eq!(shown(&said.next(&[Awaited])), "");
+        assert_eq!(shown(&said.next(&[Known])), "Whole");
+    }
+
+    #[test]
+    fn what_has_to_be_read_anew_is_told_anew() {
+        let told = history(&[&[Known, Known], &[Known, Awaited], &[Known, Known], &[Known, Known]]);
+        assert_eq!(told, ["Whole", "changes of [0]", "Whole", "changes of [0, 1]"]);
+    }
+}

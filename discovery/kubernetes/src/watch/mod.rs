@@ -1,0 +1,12 @@
+//! One watch: a resource listed once and then followed, for all that need it.
+
+mod inbox; // what users of watches are told
+mod machine; // list, watch, resume: what to ask next; pure
+mod run; // its I/O
+#[cfg(test)]
+mod tests;
+mod watched; // what is known, and who is told
+
+pub(crate) use inbox::Inbox;
+pub(crate) use run::{Running, run};
+pub(crate) use watched::{Subscription, Watched};

@@ -1,0 +1,214 @@
+//! What is known of a watched resource, and who is told of changes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Inbox;
+use crate::error::SharedError;
+use crate::metrics::KubernetesMetrics;
+use crate::objects::Link;
+use crate::resource::WatchKey;
+use crate::store::{Key, Store};
+
+/// A watched resource, in the hands of its task and of its users.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    key: WatchKey,
+    store: RwLock<Store>,
+    state: Mutex<State>,
+    /// Rung when a user comes or goes.
+    users_changed: Notify,
+    metrics: KubernetesMetrics,
+    /// What of it the metrics have counted in: objects and bytes.
+    counted: Mutex<(i64, i64)>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    users: Vec<User>,
+    next_user: u64,
+    health: Health,
+}
+
+#[derive(Debug)]
+struct User {
+    id: u64,
+    /// What the user calls this watch.
+    watch: usize,
+    inbox: Arc<Inbox>,
+}
+
+/// How a watch is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Health {
+    /// Whether all objects are known, as of some time.
+    pub(crate) listed: bool,
+    /// Why it is not up to date, if it is not.
+    pub(crate) failure: Option<SharedError>,
+    /// When it is tried again.
+    pub(crate) next_try: Option<Instant>,
+    /// How often all that was known was forgotten.
+    pub(crate) forgotten: u64,
+}
+
+impl Health {
+    /// Whether nothing is known, and that is not about to change.
+    pub(crate) fn is_lost(&self) -> bool {
+        !self.listed && self.failure.is_some()
+    }
+}
+
+impl Watched {
+    pub(crate) fn new(key: WatchKey, metrics: &KubernetesMetrics) -> Self {
+        metrics.watches.inc();
+        Self {
+            store: RwLock::new(Store::new(key.resource)),
+            key,
+            state: Mutex::default(),
+            users_changed: Notify::new(),
+            metrics: metrics.clone(),
+            counted: Mutex::default(),
+        }
+    }
+
+    /// What is watched.
+    pub(crate) fn key(&self) -> &WatchKey {
+        &self.key
+    }
+
+    /// What is known. Whoever needs several takes them in the order of resources, and lets go of them soon.
+    pub(crate) fn store(&self) -> RwLockReadGuard<'_, Store> {
+        self.store.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes objects findable by what they refer to.
+    pub(crate) fn index(&self, link: Link) {
+        self.store_mut().index(link);
+    }
+
+    /// How it is.
+    pub(crate) fn health(&self) -> Health {
+        self.state().health.clone()
+    }
+
+    /// A new user, who calls this watch by a number in its inbox.
+    pub(crate) fn subscribe(self: &Arc<Self>, watch: usize, inbox: &Arc<Inbox>) -> Subscription {
+        let mut state = self.state();
+        let id = state.next_user;
+        state.next_user += 1;
+        state.users.push(User { id, watch, inbox: Arc::clone(inbox) });
+        drop(state);
+        self.users_changed.notify_one();
+        Subscription { watched: Arc::clone(self), id }
+    }
+
+    /// Whether nobody uses it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state().users.is_empty()
+    }
+
+    /// Waits until nobody has used it for so long.
+    pub(super) async fn idle_for(&self, time: Duration) {
+        loop {
+            if !self.is_idle() {
+                self.users_changed.notified().await;
+                continue;
+            }
+            tokio::select! {
+                () = self.users_changed.notified() => {}
+                () = tokio::time::sleep(time) => if self.is_idle() { return },
+            }
+        }
+    }
+
+    pub(super) fn store_mut(&self) -> RwLockWriteGuard<'_, Store> {
+        self.store.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Objects changed. Before all are known, nobody is told.
+    pub(super) fn changed(&self, keys: &[Key]) {
+        let state = self.state();
+        if state.health.listed && !keys.is_empty() {
+            state.users.iter().for_each(|user| user.inbox.changed(user.watch, keys.iter().cloned()));
+        }
+    }
+
+    /// All objects are known.
+    pub(super) fn listed(&self) {
+        self.update(|health| *health = Health { listed: true, forgotten: health.forgotten, ..Health::default() });
+    }
+
+    /// It is up to date again.
+    pub(super) fn is_well(&self) {
+        if self.state().health.failure.is_some() {
+            self.update(|health| (health.failure, health.next_try) = (None, None));
+        }
+    }
+
+    /// It is not up to date.
+    pub(super) fn failed(&self, error: SharedError, pause: Duration) {
+        let next_try = Some(Instant::now() + pause);
+        self.update(|health| (health.failure, health.next_try) = (Some(error), next_try));
+    }
+
+    /// What is known may be half of something: it is as if nothing were.
+    pub(super) fn forget(&self) {
+        // First, so that who has looked into the store meanwhile can tell.
+        self.update(|health| (health.listed, health.forgotten) = (false, health.forgotten + 1));
+        self.store_mut().reset();
+    }
+
+    /// Counts what there is.
+    pub(super) fn count(&self, store: &Store) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.count_as((number(store.len()), number(store.bytes())));
+    }
+
+    fn count_as(&self, now: (i64, i64)) {
+        let before = std::mem::replace(&mut *self.counted.lock().unwrap_or_else(PoisonError::into_inner), now);
+        let resource = [self.key.resource.plural()];
+        self.metrics.objects.with_label_values(&resource).add(now.0 - before.0);
+        self.metrics.bytes.with_label_values(&resource).add(now.1 - before.1);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Health)) {
+        let mut state = self.state();
+        change(&mut state.health);
+        state.users.iter().for_each(|user| user.inbox.ring());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.count_as((0, 0));
+        self.metrics.watches.dec();
+    }
+}
+
+/// Uses a watch until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    watched: Arc<Watched>,
+    id: u64,
+}
+
+impl Subscription {
+    /// What is used.
+    pub(crate) fn watched(&self) -> &Arc<Watched> {
+        &self.watched
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.watched.state().users.retain(|user| user.id != self.id);
+        self.watched.users_changed.notify_one();
+    }
+}
