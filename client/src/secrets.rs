@@ -42,7 +42,7 @@ impl Secrets {
     }
 
     /// These as well.
-    pub(crate) fn and(mut self, texts: impl IntoIterator<Item = Secret>) -> Self {
+    pub fn and(mut self, texts: impl IntoIterator<Item = Secret>) -> Self {
         self.texts.extend(texts);
         self
     }

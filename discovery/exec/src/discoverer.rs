@@ -7,6 +7,7 @@ use tracing::{debug, warn};
 use super::config::ExecConfig;
 use super::error::ExecError;
 use super::process::{Read, Run};
+use rosterd_client::Secrets;
 use rosterd_discovery::decode::{JsonList, ListHash};
 use rosterd_discovery::{Error, Reading, Refresh};
 
@@ -24,6 +25,24 @@ pub(super) struct Exec {
 impl Exec {
     pub(super) fn new(config: ExecConfig) -> Self {
         Self { config, run: None, last: None }
+    }
+
+    /// What the command prints now.
+    async fn read(&mut self, secrets: &Secrets) -> Result<Reading, ExecError> {
+        let mut list = JsonList::new(self.last, self.config.program(), COMMAND);
+        let stderr = self.run(&mut list).await?;
+        let command = self.config.program();
+        if !stderr.is_empty() {
+            debug!(command, stderr = secrets.hide(&stderr), "a command succeeded and had something to say");
+        }
+        // What a script prints whose own source gave nothing: no answer, not the answer that there is nothing.
+        if list.is_null() {
+            return Err(ExecError::Null { command: command.into() });
+        }
+        let malformed = |source| ExecError::Malformed { command: command.into(), source };
+        let (hash, groups) = list.end().await.map_err(malformed)?;
+        self.last = Some(hash);
+        Ok(groups.map_or(Reading::Unchanged, Reading::Everything))
     }
 
     /// One run, from its start until nothing is left of it. What it prints goes into the list; what it says besides is
@@ -54,20 +73,9 @@ impl Exec {
 #[async_trait]
 impl Refresh for Exec {
     async fn refresh(&mut self) -> Result<Reading, Error> {
-        let mut list = JsonList::new(self.last, self.config.program(), COMMAND);
-        let stderr = self.run(&mut list).await?;
-        let command = self.config.program();
-        if !stderr.is_empty() {
-            debug!(command, stderr, "a command succeeded and had something to say");
-        }
-        // What a script prints whose own source gave nothing: no answer, not the answer that there is nothing.
-        if list.is_null() {
-            return Err(ExecError::Null { command: command.into() }.into());
-        }
-        let malformed = |source| ExecError::Malformed { command: command.into(), source };
-        let (hash, groups) = list.end().await.map_err(malformed)?;
-        self.last = Some(hash);
-        Ok(groups.map_or(Reading::Unchanged, Reading::Everything))
+        // Scripts like to tell what they were given: `set -x`, `curl -v`.
+        let secrets = Secrets::default().and(self.config.env.values().cloned());
+        self.read(&secrets).await.map_err(|error| secrets.hide_in_error(&error).into())
     }
 
     async fn end(&mut self) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration as StdDuration;
 
-use rosterd_model::{Duration, Size};
+use rosterd_model::{Duration, HIDDEN, Secret, Size};
 use rosterd_testkit::leak_checked_live;
 use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
@@ -118,6 +118,20 @@ fn a_failure_carries_status_and_the_end_of_stderr() {
         assert!(text.contains("SIGKILL"), "{text}");
         let (_, text) = failure(script("head -c 1000000 /dev/zero | tr '\\0' x >&2; echo the end >&2; exit 1")).await;
         assert!(text.ends_with("the end") && text.len() < 4096, "{} bytes", text.len());
+    });
+}
+
+#[test]
+fn what_a_command_was_given_as_a_secret_is_not_repeated() {
+    leak_checked_live(async || {
+        let env = || [("TOKEN".to_owned(), Secret::new("hunter2"))].into();
+        let config = ExecConfig { env: env(), ..script("set -x; : $TOKEN; exit 1") };
+        let (_, text) = failure(config).await;
+        assert!(!text.contains("hunter2") && text.contains(HIDDEN), "{text}");
+        let config = ExecConfig { env: env(), ..script("echo \"[{\\\"targets\\\": \\\"$TOKEN\\\"}]\"") };
+        let (code, text) = failure(config).await;
+        assert_eq!(code, "sd_exec_malformed");
+        assert!(!text.contains("hunter2"), "{text}");
     });
 }
 
