@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rosterd_client::System;
+use rosterd_client::{System, proves};
 use rosterd_config::Problem;
 
 use super::colour::Colour;
@@ -14,8 +14,13 @@ use super::colour::Colour;
 /// Longer lines are cut: nobody finds anything in them.
 const LONGEST_LINE: usize = 160;
 
-/// Parts of keys whose values are not shown, not even to the one who wrote them: the output of checks is kept and passed on.
-const SECRETS: [&str; 8] = ["password", "secret", "token", "credential", "key", "authorization", "header", "@"];
+/// What has one of these in its line, or [proves](proves) something by its name, is not shown, not even to the one who wrote it:
+/// the output of checks is kept and passed on.
+const SECRETS: [&str; 3] = ["header", "bearer", "@"];
+/// Sections whose values are secrets whatever their names.
+const SECRET_SECTIONS: [&str; 3] = ["basic_auth_users", "endpoint_params", "env"];
+/// Sections that are named for what they prove, and hold keys that do not.
+const OPEN_SECTIONS: [&str; 4] = ["authorization", "basic_auth", "oauth2", "tls_auth_config"];
 
 /// How a problem begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +48,9 @@ impl Shown {
             Severity::Problem => self.painted("31", problem),
             Severity::Warning => format!("{}{}", self.colour.paint("33", "warning: "), self.painted("33", problem)),
         };
-        if let Some(line) = self.line(&problem.file, problem.line).map(str::to_owned) {
+        if let Some((line, above)) = self.line(&problem.file, problem.line) {
             // What is shown may be shorter than the line; a tab stays one, so that the caret stands below its place.
-            let cut: String = hidden(&line).chars().take(LONGEST_LINE).collect();
+            let cut: String = hidden(line, above).chars().take(LONGEST_LINE).collect();
             let number = problem.line;
             let before: String =
                 line.chars().take(problem.column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
@@ -64,17 +69,22 @@ impl Shown {
         format!("{} {} {}", self.colour.paint("1", &place), problem.words(), self.colour.paint(colour, &code))
     }
 
-    fn line(&mut self, file: &Path, number: usize) -> Option<&str> {
-        let index = number.checked_sub(1)?;
+    /// A line of a file, and what stands above it.
+    fn line(&mut self, file: &Path, number: usize) -> Option<(&str, &str)> {
         let text = self.files.entry(file.to_owned()).or_insert_with(|| rosterd_tasks::files::read_text(file).ok());
-        text.as_deref()?.lines().nth(index)
+        let text = text.as_deref()?;
+        let line = text.lines().nth(number.checked_sub(1)?)?;
+        let above = line.as_ptr().addr() - text.as_ptr().addr();
+        Some((line, &text[..above]))
     }
 }
 
-/// A line without the value of a key that may hold a secret.
-fn hidden(line: &str) -> String {
+/// A line without the value of a key that may hold a secret, by its own words or by the sections that it is in.
+fn hidden(line: &str, above: &str) -> String {
     let lower = line.to_ascii_lowercase();
-    if !SECRETS.iter().any(|part| lower.contains(part)) {
+    let key = lower.split(':').next().unwrap_or_default().trim_matches([' ', '\t', '-', '"', '\'']);
+    let own = proves(&lower) || proves(key) || SECRETS.iter().any(|part| lower.contains(part));
+    if !own && !sections(line, above).any(|section| secret_section(&section)) {
         return line.to_owned();
     }
     match line.split_once(": ") {
@@ -84,9 +94,71 @@ fn hidden(line: &str) -> String {
     }
 }
 
+/// The keys of the sections that a line is in, by its indentation, the innermost first.
+fn sections<'a>(line: &str, above: &'a str) -> impl Iterator<Item = String> + use<'a> {
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let mut depth = indentation(line);
+    let item = line.trim_start().starts_with('-');
+    above.lines().rev().filter_map(move |line| {
+        let here = indentation(line);
+        let text = line.trim_start();
+        // The items of a list may stand as far left as its key.
+        let encloses = here < depth || here == depth && item && !text.starts_with('-');
+        if text.is_empty() || text.starts_with('#') || !encloses {
+            return None;
+        }
+        depth = here;
+        Some(text.split(':').next().unwrap_or_default().trim_matches([' ', '-', '"', '\'']).to_ascii_lowercase())
+    })
+}
+
+fn secret_section(name: &str) -> bool {
+    SECRET_SECTIONS.contains(&name) || name.contains("header") || proves(name) && !OPEN_SECTIONS.contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_secret_is_shown_wherever_it_stands() {
+        for text in [
+            "basic_auth_users:\n  alice: hunter2\n",
+            "basic_auth_users:\n  # of the night shift\n\n  alice: hunter2\n",
+            "basic_auth:\n  pwd: hunter2\n",
+            "basic_auth:\n  passwrd: hunter2\n",
+            "http_headers:\n  Cookie:\n    values: [hunter2]\n",
+            "http_headers:\n  X-Scope:\n    values:\n    - hunter2\n",
+            "headers:\n  X-Scope: hunter2\n",
+            "basic_auth:\n  password: >\n    hunter2\n",
+            "password: \"a\n  b: hunter2\"\n",
+            "exec_sd_configs:\n- command: [x]\n  env:\n    NAME: hunter2\n",
+            "- url: http://me:hunter2@h/\n",
+            "- {url: x, bearer: hunter2}\n",
+        ] {
+            let folder = rosterd_testkit::Folder::new();
+            let file = folder.write("a.yml", text);
+            let number = text.lines().count();
+            let shown = Shown::default().show(Severity::Problem, &problem(&file, number, 1));
+            assert!(!shown.contains("hunter2"), "{text}: {shown}");
+            assert!(shown.contains("..."), "{text}: {shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_beside_a_secret_is_shown() {
+        for text in [
+            "basic_auth_users: {}\ntls_server_config:\n  cert_file: here\n",
+            "oauth2:\n  scopes: here\n",
+            "- job_name: a\n  basic_auth:\n    username: here\n",
+            "authorization: {}\nscrape_interval: here\n",
+        ] {
+            let folder = rosterd_testkit::Folder::new();
+            let file = folder.write("a.yml", text);
+            let shown = Shown::default().show(Severity::Problem, &problem(&file, text.lines().count(), 1));
+            assert!(shown.contains("here"), "{text}: {shown}");
+        }
+    }
 
     fn problem(file: &Path, line: usize, column: usize) -> Problem {
         let message = "bad".to_owned();
