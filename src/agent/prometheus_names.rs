@@ -2,7 +2,7 @@
 //!
 //! Left out is what an agent does not have: the database, its log and its queries, rules, and notifications.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType, Summary};
 use rosterd_discovery::ProviderStatus;
@@ -22,14 +22,19 @@ pub(super) struct Known<'a> {
 /// The value of a label by its name.
 type Labels<'a> = Vec<(&'a str, String)>;
 
+/// The name of a metric, and its labels.
+type Named<'a> = (&'a str, Vec<(&'a str, &'a str)>);
+
 struct Families<'a> {
     own: &'a [MetricFamily],
+    /// Counters and gauges by name and labels, which are sorted by name: there are as many as there are providers.
+    values: HashMap<Named<'a>, f64>,
     made: Vec<MetricFamily>,
 }
 
 /// What an agent has of that, from its own metrics as they were gathered.
 pub(super) fn translate(own: &[MetricFamily], known: &Known<'_>) -> Vec<MetricFamily> {
-    let mut families = Families { own, made: Vec::new() };
+    let mut families = Families { own, values: values(own), made: Vec::new() };
     families.of_agent(known.build);
     families.of_discovery(known.providers);
     families.of_jobs();
@@ -238,10 +243,11 @@ impl Families<'_> {
         self.own.iter().filter(move |family| family.name() == name).flat_map(MetricFamily::get_metric)
     }
 
-    /// The value of the one with these labels; 0 as long as there is none.
+    /// The value of the one with just these labels; 0 as long as there is none.
     fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let found = self.all(name).find(|metric| labels.iter().all(|(name, value)| label(metric, name) == *value));
-        found.map_or(0.0, |metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
+        let mut labels = labels.to_vec();
+        labels.sort_unstable();
+        self.values.get(&(name, labels)).copied().unwrap_or(0.0)
     }
 
     fn counter<'a>(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels<'a>, f64)>) {
@@ -310,6 +316,17 @@ impl Families<'_> {
 /// Reasons for which samples are not sent: Prometheus' word, if it has one, and ours.
 const DROPPED: [(&str, &str); 4] =
     [("dropped_series", "relabelled"), ("expired", "expired"), ("queue_full", "queue_full"), ("too_old", "too_old")];
+
+fn values(own: &[MetricFamily]) -> HashMap<Named<'_>, f64> {
+    let simple = own.iter().filter(|it| matches!(it.get_field_type(), MetricType::COUNTER | MetricType::GAUGE));
+    let metrics = simple.flat_map(|family| family.get_metric().iter().map(|metric| (family.name(), metric)));
+    let valued = metrics.map(|(name, metric)| {
+        let mut labels: Vec<_> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+        labels.sort_unstable();
+        ((name, labels), metric.get_counter().get_value() + metric.get_gauge().get_value())
+    });
+    valued.collect()
+}
 
 fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
     metric.get_label().iter().find(|pair| pair.name() == name).map_or("", LabelPair::value)
