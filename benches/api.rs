@@ -101,6 +101,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         remote_writes: RemoteWrites::new(Vec::new),
         waiting: Semaphore::new(256),
         heavy: Arc::new(Semaphore::new(384)),
+        compressing: Arc::new(Semaphore::new(4)),
         listen_port: 9090,
         ready_at: Instant::now(),
     }

@@ -225,6 +225,7 @@ impl Agent {
             remote_writes: scraping.remote_writes(),
             waiting: Semaphore::new(options.web.settings.max_connections.div_ceil(2)),
             heavy: Arc::new(Semaphore::new((3 * options.web.settings.max_connections).div_ceil(4))),
+            compressing: Arc::new(Semaphore::new(4)),
             listen_port: port,
             ready_at: Instant::now() + grace,
         };

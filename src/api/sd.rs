@@ -32,8 +32,6 @@ use crate::roster::view::{self, JobView, NotServable, RosterView};
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// So many pieces of a list are made before the first of them is sent: some ten milliseconds where none was kept.
 const BATCH: usize = 16;
-/// How many lists are compressed at the same time: each takes a thread, and memory that this thread keeps.
-static COMPRESSING: Semaphore = Semaphore::const_new(4);
 /// Changes with the form of the lists, so that a new release is not taken for unchanged.
 const FORM: u32 = 1;
 
@@ -101,7 +99,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         let jobs = view::servable(&asked).map_err(|error| not_servable(state, error))?;
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
-            return Ok((missing::header(&asked), list(&jobs, encoding, &revision)).into_response());
+            return Ok((missing::header(&asked), list(&jobs, encoding, &revision, &state.compressing)).into_response());
         }
         if !wait.is_zero() && waiting.is_none() {
             waiting = Some(state.waiting.try_acquire().map_err(|_| super::Error::TooManyWaiting)?);
@@ -186,13 +184,13 @@ fn weighed(part: &str) -> (&str, f32) {
     (name.trim(), weight.unwrap_or(1.0))
 }
 
-fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str) -> Response {
+fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str, compressing: &Arc<Semaphore>) -> Response {
     let mut response = described(StatusCode::OK, encoding, revision).into_response();
     let pieces = encode::list(jobs, encoding);
     *response.body_mut() = match encoding {
         // Small ones, each made when the client has taken the one before.
         Encoding::Identity => Body::from_stream(stream::iter(pieces.map(Ok::<_, Infallible>))),
-        Encoding::Gzip | Encoding::Zstd => Body::from_stream(aside(pieces)),
+        Encoding::Gzip | Encoding::Zstd => Body::from_stream(aside(pieces, Arc::clone(compressing))),
     };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(name) = name(encoding) {
@@ -203,11 +201,15 @@ fn list(jobs: &[Arc<JobView>], encoding: Encoding, revision: &str) -> Response {
 
 /// The pieces, made some at a time on a thread for such work: nobody has asked for most of a large list before, and whoever
 /// asks for it at the same time waits for the same pages.
-fn aside(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let batches = stream::unfold(pieces, |mut pieces| async {
-        let _turn = COMPRESSING.acquire().await;
+fn aside(
+    pieces: impl Iterator<Item = Bytes> + Send + 'static,
+    compressing: Arc<Semaphore>,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let batches = stream::unfold((pieces, compressing), |(mut pieces, compressing)| async {
+        let turn = compressing.acquire().await;
         let (batch, rest) = blocking(move || (pieces.by_ref().take(BATCH).collect::<Vec<_>>(), pieces)).await;
-        (!batch.is_empty()).then_some((batch, rest))
+        drop(turn);
+        (!batch.is_empty()).then_some((batch, (rest, compressing)))
     });
     batches.flat_map(stream::iter).map(Ok)
 }

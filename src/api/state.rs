@@ -60,6 +60,8 @@ pub struct State {
     pub waiting: Semaphore,
     /// How many large answers there may still be at once, until their clients have taken them.
     pub heavy: Arc<Semaphore>,
+    /// How many lists may still be compressed at the same time: each takes a thread, and memory that this thread keeps.
+    pub compressing: Arc<Semaphore>,
     /// The port that is listened on first.
     pub listen_port: u16,
     /// When the agent counts as ready although some providers have not reported.

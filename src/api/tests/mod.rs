@@ -76,6 +76,7 @@ impl Face {
             remote_writes: crate::scrape::RemoteWrites::new(Vec::new),
             waiting: Semaphore::new(2),
             heavy: Arc::new(Semaphore::new(8)),
+            compressing: Arc::new(Semaphore::new(4)),
             listen_port: 9090,
             ready_at: Instant::now() + Duration::from_secs(3600),
             build: Build::of(["0123456", "main", "rustc 1.95.0"]),
