@@ -23,6 +23,7 @@ pub struct Metrics {
     failures: IntCounterVec,
     job_duration: HistogramVec,
     relabelled: IntCounter,
+    store_failures: IntCounter,
     restored: IntGauge,
     unused: IntGauge,
     synced: IntGaugeVec,
@@ -70,6 +71,10 @@ impl Metrics {
             relabelled: IntCounter::new(
                 "rosterd_roster_relabelled_total",
                 "Discovered targets that were relabelled, because they or the rules changed.",
+            )?,
+            store_failures: IntCounter::new(
+                "rosterd_roster_store_failures_total",
+                "Writes of target groups that the store did not take; they are tried again.",
             )?,
             restored: IntGauge::new(
                 "rosterd_roster_restored_providers",
@@ -141,6 +146,11 @@ impl Metrics {
         self.unused.set(i64::try_from(unused).unwrap_or(i64::MAX));
     }
 
+    /// Counts what the store did not take.
+    pub(super) fn store_failures(&self) -> &IntCounter {
+        &self.store_failures
+    }
+
     /// Removes the metrics of a job that is gone. A job that never had any is no error.
     fn forget(&self, job: &str) {
         for gauge in [&self.targets, &self.duplicates, &self.dropped, &self.failed, &self.target_limit_exceeded] {
@@ -155,7 +165,7 @@ impl Metrics {
         self.job_duration.remove_label_values(&[job]).ok();
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 16] {
+    fn collectors(&self) -> [Box<dyn Collector>; 17] {
         [
             Box::new(self.targets.clone()),
             Box::new(self.duplicates.clone()),
@@ -168,6 +178,7 @@ impl Metrics {
             Box::new(self.failures.clone()),
             Box::new(self.job_duration.clone()),
             Box::new(self.relabelled.clone()),
+            Box::new(self.store_failures.clone()),
             Box::new(self.restored.clone()),
             Box::new(self.unused.clone()),
             Box::new(self.synced.clone()),

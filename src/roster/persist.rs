@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::Schedule;
@@ -131,7 +132,7 @@ impl Outbox {
     }
 
     /// Writes whatever is left here until stopped, and what is left then.
-    pub(super) async fn run(&self, store: &dyn Blocks, stop: CancellationToken) {
+    pub(super) async fn run(&self, store: &dyn Blocks, failures: &IntCounter, stop: CancellationToken) {
         let mut schedule = Schedule::new(Duration::from_secs(60), "store");
         loop {
             tokio::select! {
@@ -142,6 +143,7 @@ impl Outbox {
             let mut wait = PAUSE;
             if let Err(error) = self.write(store).await {
                 wait = schedule.failed(error.retry());
+                failures.inc();
                 let report = Report::of(&error);
                 error!(error = %report, code = error.code(), retry_in = ?wait, "cannot store the roster, a restart now would forget its latest changes");
                 self.news.notify_one();
@@ -155,6 +157,7 @@ impl Outbox {
             }
         }
         if let Err(error) = self.write(store).await {
+            failures.inc();
             error!(error = %Report::of(&error), code = error.code(), "the latest changes of the roster were not stored");
         }
     }

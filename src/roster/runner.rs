@@ -81,6 +81,7 @@ impl Roster {
         let (commands, receiver) = mpsc::channel(1);
         let (sender, views) = watch::channel(Arc::default());
         let outbox = Arc::new(Outbox::default());
+        let failures = metrics.store_failures().clone();
         let written = CancellationToken::new();
         let teller = Teller::new();
         let lectern = teller.lectern();
@@ -99,7 +100,7 @@ impl Roster {
             let _written = done.drop_guard();
             owner.run(stop, receiver, updates).await;
         });
-        stopper.spawn_essential("roster store", async move { outbox.run(&*store, written).await });
+        stopper.spawn_essential("roster store", async move { outbox.run(&*store, &failures, written).await });
         RosterHandle { commands, views, lectern }
     }
 }

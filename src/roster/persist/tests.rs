@@ -105,6 +105,13 @@ impl Running {
         family.get_metric().iter().find(is_its).map(|metric| metric.get_gauge().get_value())
     }
 
+    /// How many writes failed.
+    fn store_failures(&self) -> f64 {
+        let families = self.metrics.gather();
+        let family = families.iter().find(|family| family.name() == "rosterd_roster_store_failures_total");
+        family.expect("it is registered").get_metric()[0].get_counter().get_value()
+    }
+
     /// Lets so many writes happen, and waits until the store has what `wanted` says.
     async fn write(&self, writes: usize, wanted: &[&str]) {
         self.store.permits.add_permits(writes);
@@ -234,6 +241,7 @@ fn a_failure_of_the_store_loses_nothing() {
         it.write(1, &[]).await;
         tokio::time::sleep(Duration::from_secs(120)).await;
         it.report("p/1", &["h:2"]).await;
+        assert_eq!(it.store_failures(), 1.0, "whoever watches the metrics is told");
         store.broken.store(false, Ordering::Relaxed);
         it.write(2, &["p/1"]).await;
         it.stop().await;
