@@ -231,8 +231,8 @@ impl Machine {
         let (verb, key) = (what.verb(), self.key.clone());
         let Status { code, reason, message, .. } = &status;
         let (code, message) = (*code, message.clone());
-        // Older servers do not know the parameter, or are told not to.
-        if what == What::StreamedList && matches!(code, 400 | 422) {
+        // Older servers do not know the parameter, or are told not to; newer ones on an etcd before 3.4.31 answer 500.
+        if what == What::StreamedList && matches!(code, 400 | 422 | 500) {
             (self.streams, self.state) = (false, State::Unlisted);
             return None;
         }

@@ -69,10 +69,14 @@ fn a_streamed_list_goes_on_as_a_watch_and_is_resumed() {
 
 #[test]
 fn a_server_that_does_not_stream_is_asked_for_pages() {
-    let mut machine = machine(true);
+    for code in [400, 422, 500] {
+        let mut machine = machine(true);
+        machine.ask();
+        assert_eq!((refuses(&mut machine, What::StreamedList, code), machine.streams()), (None, false), "{code}");
+        assert_eq!(asks(&mut machine), (LIST.to_owned(), Duration::ZERO));
+    }
+    let mut machine = machine(false);
     machine.ask();
-    assert_eq!((refuses(&mut machine, What::StreamedList, 422), machine.streams()), (None, false));
-    assert_eq!(asks(&mut machine), (LIST.to_owned(), Duration::ZERO));
     assert_eq!(machine.page(meta("7", "a b")).expect("a page"), Step::Go);
     assert_eq!(asks(&mut machine), ("Rest limit=500&continue=a b".to_owned(), Duration::ZERO));
     assert_eq!(machine.page(meta("7", "")).expect("a page"), Step::Listed);
