@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use rosterd_model::{Coded, Priority, Retry};
 use url::Url;
 
+use crate::head::Malformed;
 use crate::secrets::{hidden_query, shown};
 use crate::tls_words::NotSecure;
 
@@ -15,7 +16,7 @@ use crate::tls_words::NotSecure;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// What lies below an error: of the library that sends.
-type Cause = Box<dyn StdError + Send + Sync>;
+pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
 /// Why there is no reply, or not the wanted one.
 #[derive(Debug, thiserror::Error)]
@@ -150,15 +151,16 @@ impl ClientError {
         }
     }
 
-    pub(crate) fn of_reqwest(url: &Url, error: reqwest::Error) -> Self {
-        let (url, source) = (shown(url), error.without_url());
-        let connecting = source.is_connect();
-        let source = source.into();
-        match tls_error(&source) {
+    /// The error of an exchange that broke off, or for which there was no connection.
+    pub(crate) fn of_exchange(url: &Url, connecting: bool, error: impl Into<Cause>) -> Self {
+        let (url, source) = (shown(url), error.into());
+        match find::<rustls::Error>(&*source) {
             Some(error) => Self::Tls { url, source: NotSecure::from(error).into() },
             None if connecting => Self::Connect { url, source: innermost(&source) },
-            None if is_malformed(&source) => Self::Malformed { url, source: innermost(&source) },
-            None => Self::Broken { url, source: innermost(&source) },
+            None => match malformed(&source) {
+                Some(reason) => Self::Malformed { url, source: reason },
+                None => Self::Broken { url, source: innermost(&source) },
+            },
         }
     }
 
@@ -253,24 +255,38 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
-fn tls_error(error: &Cause) -> Option<&rustls::Error> {
-    causes(error).find_map(|error| error.downcast_ref())
+/// Why a reply that came cannot be read, if one did.
+fn malformed(error: &Cause) -> Option<Cause> {
+    match find::<hyper::Error>(&**error) {
+        Some(http) if http.is_parse_too_large() => return Some(Malformed::TooMuch.into()),
+        Some(http) if http.is_parse() => return Some(innermost(error)),
+        _ => {}
+    }
+    // This side has refused what came.
+    let refused = |http2: &&h2::Error| http2.is_library() && http2.reason() == Some(h2::Reason::PROTOCOL_ERROR);
+    find(&**error).filter(refused).map(|_| Malformed::Http2.into())
 }
 
-/// Whether something came that is not HTTP, or more than is taken.
-fn is_malformed(error: &Cause) -> bool {
-    let malformed = |error: &hyper::Error| error.is_parse() || error.is_parse_too_large();
-    causes(error).any(|error| error.downcast_ref().is_some_and(malformed))
+/// Whether the server says by HTTP/2 that it has not begun with the request: it ends the connection in order, or takes no more.
+pub(crate) fn was_not_begun(error: &(dyn StdError + 'static)) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| {
+        let says = |reason| error.is_remote() && error.reason() == Some(reason);
+        error.is_go_away() && says(h2::Reason::NO_ERROR) || error.is_reset() && says(h2::Reason::REFUSED_STREAM)
+    })
 }
 
 /// What it comes down to: the layers of the library above it say no more than the error that it becomes here.
-fn innermost(error: &Cause) -> Cause {
-    causes(error).last().map(ToString::to_string).unwrap_or_default().into()
+pub(crate) fn innermost(error: &Cause) -> Cause {
+    causes(&**error).last().map(ToString::to_string).unwrap_or_default().into()
+}
+
+/// The first error of a kind, of this one and those below it.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|error| error.downcast_ref())
 }
 
 /// The error and what lies below it.
-fn causes(error: &Cause) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    let first: &(dyn StdError + 'static) = &**error;
+fn causes<'a>(first: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(first), |error| below(*error))
 }
 

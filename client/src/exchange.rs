@@ -89,7 +89,7 @@ pub(crate) async fn exchange(
     socket.write(&request.encode()).await.map_err(Failed::Unanswered)?;
     let mut reply =
         Reply { socket, ahead: Vec::new(), taken: 0, at_once: expected.clamp(*READS.start(), *READS.end()) };
-    let Head { status, headers, framing, keep } = reply.head().await?;
+    let Head { status, headers, framing, keep } = reply.head(share).await?;
     let most = (body.len() as u64).saturating_add(limit);
     match framing {
         Framing::Length(length) if length > limit => return Err(Failed::TooLarge),
@@ -198,8 +198,9 @@ struct Reply {
 }
 
 impl Reply {
-    /// Reads the final head.
-    async fn head(&mut self) -> Result<Head, Failed> {
+    /// Reads the final head. What is large takes memory of the share, which the body takes over.
+    async fn head(&mut self, share: &mut Share) -> Result<Head, Failed> {
+        let mut small = Share::default();
         let (mut before, mut seen) = (0, 0);
         loop {
             if let Some(length) = head::length(&self.ahead[self.taken..], seen) {
@@ -221,7 +222,8 @@ impl Reply {
             }
             let unanswered = self.ahead.is_empty();
             // Small replies come whole; of large ones most is read where it belongs.
-            match self.read_ahead(*READS.start()).await {
+            let share = if seen < *READS.start() as usize { &mut small } else { &mut *share };
+            match self.read_ahead(share, *READS.start()).await {
                 Ok(1..) => {}
                 Ok(0) if unanswered => return Err(Failed::Unanswered(io::ErrorKind::UnexpectedEof.into())),
                 Ok(0) => return Err(ended()),
@@ -231,9 +233,9 @@ impl Reply {
         }
     }
 
-    /// Reads something that may not belong to the body. It is little.
-    async fn read_ahead(&mut self, at_once: u64) -> Result<usize, Read> {
-        self.socket.read(&mut self.ahead, &mut Share::default(), u64::MAX, at_once, u64::MAX).await
+    /// Reads something that may not belong to the body.
+    async fn read_ahead(&mut self, share: &mut Share, at_once: u64) -> Result<usize, Read> {
+        self.socket.read(&mut self.ahead, share, u64::MAX, at_once, u64::MAX).await
     }
 
     /// Moves so many bytes to the body, of which so many are left at most.
@@ -258,7 +260,7 @@ impl Reply {
     /// Reads all that comes until the connection ends.
     async fn rest(&mut self, body: &mut Vec<u8>, share: &mut Share, most: u64) -> Result<(), Failed> {
         body.extend_from_slice(&self.ahead[self.taken..]);
-        self.taken = self.ahead.len();
+        (self.ahead, self.taken) = (Vec::new(), 0);
         loop {
             if body.len() as u64 > most {
                 return Err(Failed::TooLarge);
@@ -309,9 +311,11 @@ impl Reply {
                 }
                 None if there.len() >= LONGEST_LINE => return Err(Malformed::Chunk.into()),
                 None => {
-                    self.ahead.drain(..self.taken);
+                    // The room of a large head is not kept.
+                    self.ahead = self.ahead.split_off(self.taken);
                     self.taken = 0;
-                    if self.read_ahead(self.at_once).await? == 0 {
+                    // It is little.
+                    if self.read_ahead(&mut Share::default(), self.at_once).await? == 0 {
                         return Err(ended());
                     }
                 }

@@ -176,7 +176,7 @@ impl Shared {
         loop {
             let (socket, kept) = match connection.socket.take() {
                 Some(socket) => (*socket, true),
-                None => (place.connect(fetch, &self.transport.names).await?, false),
+                None => (place.connect(fetch, self.transport.names()).await?, false),
             };
             let mut headers = fetch.headers.clone();
             let token = self.complete(&mut headers, true, time).await?;

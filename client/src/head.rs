@@ -4,8 +4,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-/// The largest head, with those of the replies before the final one. Go takes ten times as much; nobody sends it.
-pub(crate) const LARGEST: usize = 1 << 20;
+/// The largest head, with those of the replies before the final one: as much as Go takes.
+pub(crate) const LARGEST: usize = 10 << 20;
+/// More headers than this are an error where the library reads the head. Room for them is made for each reply.
+pub(crate) const MOST_HEADERS: usize = 4096;
 
 /// What a head says.
 #[derive(Debug, PartialEq)]
@@ -43,6 +45,10 @@ pub(crate) enum Malformed {
     Encoding,
     #[error("the head of the reply is larger than {LARGEST} bytes")]
     TooLarge,
+    #[error("the head of the reply is larger than {LARGEST} bytes, or has more than {MOST_HEADERS} headers")]
+    TooMuch,
+    #[error("the reply breaks the rules of HTTP/2, or its head is larger than {LARGEST} bytes")]
+    Http2,
     #[error("a chunk of the reply is malformed")]
     Chunk,
 }

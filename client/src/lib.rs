@@ -6,6 +6,7 @@ mod budget; // memory that what is under way shares
 pub mod certificates; // which are trusted, and which are ours
 mod check; // which settings go together
 mod config; // what the user writes
+mod connect; // how a connection comes to be
 mod embed; // the settings as keys of a larger section
 mod error;
 mod exchange; // one exchange over a connection

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use rosterd_tasks::blocking;
 use tokio::time::Instant;
 use url::Url;
@@ -43,7 +45,7 @@ impl Request {
 /// A reply, whatever its status. Its body has not been read yet, and has to be read within the time of the request.
 #[derive(Debug)]
 pub struct Response {
-    pub(crate) inner: reqwest::Response,
+    pub(crate) inner: http::Response<Incoming>,
     /// What unpacks the body, if it is packed.
     pub(crate) unpacker: Option<Unpacker>,
     pub(crate) url: Url,
@@ -131,7 +133,7 @@ impl Response {
             if let Some(part) = self.unpacker.as_mut().map_or(Ok(None), Unpacker::next).map_err(damaged)? {
                 return Ok(Some(part));
             }
-            let part = self.inner.chunk().await.map_err(|error| ClientError::of_reqwest(url, error))?;
+            let part = self.part().await.map_err(|error| ClientError::of_exchange(url, false, error))?;
             match (part, &mut self.unpacker) {
                 (Some(packed), Some(unpacker)) => unpacker.push(packed),
                 (None, Some(unpacker)) => return unpacker.end().map_err(damaged),
@@ -140,9 +142,20 @@ impl Response {
         }
     }
 
+    /// The next part of the body as it is sent.
+    async fn part(&mut self) -> Result<Option<Bytes>, hyper::Error> {
+        while let Some(frame) = self.inner.frame().await {
+            // What stands behind a body is of no use here.
+            if let Ok(part) = frame?.into_data() {
+                return Ok(Some(part));
+            }
+        }
+        Ok(None)
+    }
+
     /// How long the body says that it is. What is packed says nothing of that.
     fn announced(&self) -> u64 {
-        self.inner.content_length().filter(|_| self.unpacker.is_none()).unwrap_or_default()
+        self.inner.size_hint().exact().filter(|_| self.unpacker.is_none()).unwrap_or_default()
     }
 
     /// The next part of a body of which `read` bytes were read, unless it turns out to be larger than `limit`, if there is one.

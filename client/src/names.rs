@@ -6,15 +6,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
 use rosterd_tasks::{blocking, files};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
+use tower::Service;
 
 use crate::source::WatchedFile;
 
@@ -225,32 +229,45 @@ fn files_come_first(switch: &str) -> bool {
 }
 
 /// The names for connections that are shared.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Lookups {
     pub(crate) names: Names,
     /// Whether each look-up begins with another of the addresses.
-    pub(crate) turns: Option<Arc<std::sync::atomic::AtomicUsize>>,
+    pub(crate) turns: Option<Arc<AtomicUsize>>,
 }
 
-impl Resolve for Lookups {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (names, turns) = (self.names.clone(), self.turns.clone());
-        Box::pin(async move {
-            let mut addresses = names.look_up(name.as_str()).await?.to_vec();
-            if let Some(turns) = turns {
-                addresses.sort();
-                let first = turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % addresses.len().max(1);
-                addresses.rotate_left(first);
-            }
-            Ok(Box::new(addresses.into_iter().map(|address| (address, 0_u16).into())) as Addrs)
-        })
+impl Lookups {
+    async fn look_up(self, host: &str) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+        let mut addresses = self.names.look_up(host).await?.to_vec();
+        if let Some(turns) = self.turns {
+            addresses.sort();
+            let first = turns.fetch_add(1, Ordering::Relaxed) % addresses.len().max(1);
+            addresses.rotate_left(first);
+        }
+        // Who asks knows the port.
+        let addresses: Vec<_> = addresses.into_iter().map(|address| (address, 0_u16).into()).collect();
+        Ok(addresses.into_iter())
+    }
+}
+
+impl Service<Name> for Lookups {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let lookups = self.clone();
+        Box::pin(async move { lookups.look_up(name.as_str()).await })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Condvar;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use rosterd_testkit::{Folder, eventually, leak_checked_live, patience};
 
@@ -368,7 +385,7 @@ mod tests {
             let lookups = Lookups { names, turns: Some(Arc::default()) };
             let mut firsts = Vec::new();
             for _ in 0..4 {
-                let mut addresses = lookups.resolve("host".parse().unwrap()).await.unwrap();
+                let mut addresses = lookups.clone().look_up("host").await.unwrap();
                 firsts.push(addresses.next().unwrap().ip().to_string());
             }
             assert_eq!(firsts, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"]);

@@ -2,9 +2,13 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
-use url::{Host, Url};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Uri, header};
+use percent_encoding::percent_decode_str;
+use rosterd_model::Secret;
+use url::Url;
 
+use crate::auth::of_url;
 use crate::config::ProxySettings;
 use crate::headers::secret_headers;
 use crate::{ClientError, Environment};
@@ -12,12 +16,32 @@ use crate::{ClientError, Environment};
 /// The proxies, and what is reached without them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Proxies {
-    http: Option<Url>,
-    https: Option<Url>,
+    http: Option<Proxy>,
+    https: Option<Proxy>,
     /// Set when there are exceptions at all; then this machine is one, too.
     exceptions: Option<Vec<Exception>>,
     /// For the `CONNECT` of a proxy.
     pub(crate) connect_header: HeaderMap,
+}
+
+/// A proxy, and as whom it is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Proxy {
+    pub(crate) kind: Kind,
+    /// Where it is: host and port.
+    pub(crate) uri: Uri,
+    /// User and password.
+    pub(crate) user: Option<(String, Secret)>,
+    /// The header that says the same.
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+/// What a proxy speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Http,
+    Https,
+    Socks,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,13 +71,14 @@ impl Proxies {
         }
         let url = settings.url.parse().transpose();
         let url = url.map_err(|error| ClientError::settings_because("proxy_url", error))?;
+        let proxy = url.map(|url| Proxy::new("proxy_url", &url)).transpose()?;
         let exceptions = (!settings.no_proxy.is_empty()).then(|| exceptions(settings.no_proxy));
-        Ok(Self { http: url.clone(), https: url, exceptions, connect_header })
+        Ok(Self { http: proxy.clone(), https: proxy, exceptions, connect_header })
     }
 
     /// The proxy for a URL.
-    pub(crate) fn of(&self, url: &Url) -> Option<&Url> {
-        let proxy = if url.scheme() == "https" { self.https.as_ref()? } else { self.http.as_ref()? };
+    pub(crate) fn of(&self, url: &Uri) -> Option<&Proxy> {
+        let proxy = if is_https(url) { self.https.as_ref()? } else { self.http.as_ref()? };
         let direct = self.exceptions.as_ref().is_some_and(|exceptions| is_exception(exceptions, url));
         (!direct).then_some(proxy)
     }
@@ -65,19 +90,67 @@ impl Proxies {
 
     /// Whether a proxy is itself reached by TLS.
     pub(crate) fn need_tls(&self) -> bool {
-        [&self.http, &self.https].into_iter().flatten().any(|url| url.scheme() == "https")
+        [&self.http, &self.https].into_iter().flatten().any(|proxy| proxy.kind == Kind::Https)
     }
 }
 
+impl Proxy {
+    /// `what` names the setting in the error.
+    fn new(what: &str, url: &Url) -> Result<Self, ClientError> {
+        let unusable = || ClientError::settings(format!("{what}: it is not the URL of a proxy"));
+        let (kind, port) = match url.scheme() {
+            "http" => (Kind::Http, 80),
+            "https" => (Kind::Https, 443),
+            "socks5" | "socks5h" => (Kind::Socks, 1080),
+            _ => return Err(unusable()),
+        };
+        let host = url.host_str().unwrap_or_default();
+        let uri = format!("http://{host}:{}", url.port().unwrap_or(port)).parse().map_err(|_| unusable())?;
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let authorization = of_url(url);
+        let user = authorization
+            .is_some()
+            .then(|| (decode(url.username()), Secret::new(decode(url.password().unwrap_or_default()))));
+        Ok(Self { kind, uri, user, authorization })
+    }
+
+    /// For messages: its host and port.
+    pub(crate) fn name(&self) -> String {
+        self.uri.authority().map_or_else(String::new, ToString::to_string)
+    }
+
+    /// What a plain request says to it besides what it says to the server.
+    pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
+        if let (Kind::Http | Kind::Https, Some(value)) = (self.kind, &self.authorization) {
+            headers.entry(header::PROXY_AUTHORIZATION).or_insert_with(|| value.clone());
+        }
+    }
+
+    /// The headers of a `CONNECT`, with those of the settings.
+    pub(crate) fn connect_headers(&self, settings: &HeaderMap) -> HeaderMap {
+        let mut headers = settings.clone();
+        if let Some(value) = &self.authorization {
+            headers.insert(header::PROXY_AUTHORIZATION, value.clone());
+        }
+        headers
+    }
+}
+
+fn is_https(url: &Uri) -> bool {
+    url.scheme() == Some(&Scheme::HTTPS)
+}
+
 /// As in Go, the scheme may be missing.
-fn from_environment(name: &str, value: &str) -> Result<Option<Url>, ClientError> {
+fn from_environment(name: &str, value: &str) -> Result<Option<Proxy>, ClientError> {
     if value.is_empty() {
         return Ok(None);
     }
     let known = |url: &Url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
     let whole = Url::parse(value).ok().filter(known);
     let url = whole.map_or_else(|| Url::parse(&format!("http://{value}")), Ok);
-    url.map(Some).map_err(|error| ClientError::settings_because(format!("{name} of the environment"), error))
+    let what = format!("{name} of the environment");
+    let url = url.map_err(|error| ClientError::settings_because(&what, error))?;
+    Proxy::new(&what, &url).map(Some)
 }
 
 fn exceptions(list: &str) -> Vec<Exception> {
@@ -117,15 +190,12 @@ fn split_port(entry: &str) -> (&str, Option<u16>) {
     }
 }
 
-fn is_exception(exceptions: &[Exception], url: &Url) -> bool {
-    let port = url.port_or_known_default();
-    let port_matches = |wanted: &Option<u16>| wanted.is_none() || *wanted == port;
-    let address = match url.host() {
-        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-        _ => None,
-    };
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+fn is_exception(exceptions: &[Exception], url: &Uri) -> bool {
+    let port = url.port_u16().unwrap_or(if is_https(url) { 443 } else { 80 });
+    let port_matches = |wanted: &Option<u16>| wanted.is_none_or(|wanted| wanted == port);
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    let host = host.trim_end_matches('.');
     if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
         return true;
     }
@@ -166,15 +236,17 @@ mod tests {
         Proxies::new(config.proxy(), &environment).expect(text)
     }
 
-    fn of<'a>(proxies: &'a Proxies, url: &str) -> Option<&'a str> {
-        proxies.of(&Url::parse(url).expect("a URL")).map(Url::as_str)
+    fn of(proxies: &Proxies, url: &str) -> Option<String> {
+        // The client's URLs are spelt like this.
+        let url = Url::parse(url).expect("a URL").as_str().parse().expect("a URL");
+        proxies.of(&url).map(|proxy| format!("{:?} {}", proxy.kind, proxy.name()))
     }
 
     #[test]
     fn without_exceptions_everything_goes_through_the_proxy() {
         let proxies = proxies("proxy_url: http://p:1", &[]);
         for url in ["http://a", "https://a", "http://localhost", "http://127.0.0.1"] {
-            assert_eq!(of(&proxies, url), Some("http://p:1/"), "{url}");
+            assert_eq!(of(&proxies, url).as_deref(), Some("Http p:1"), "{url}");
         }
     }
 
@@ -211,7 +283,7 @@ mod tests {
             "http://[fd02::9]",
             "http://example",
         ] {
-            assert_eq!(of(&proxies, url), Some("http://p/"), "{url}");
+            assert_eq!(of(&proxies, url).as_deref(), Some("Http p:80"), "{url}");
         }
     }
 
@@ -224,8 +296,8 @@ mod tests {
     fn the_environment_names_a_proxy_for_each_scheme() {
         let environment = [("HTTP_PROXY", "p:1"), ("https_proxy", "socks5://q:2"), ("NO_PROXY", "a.example")];
         let proxies = proxies("proxy_from_environment: true", &environment);
-        assert_eq!(of(&proxies, "http://b.example"), Some("http://p:1/"));
-        assert_eq!(of(&proxies, "https://b.example"), Some("socks5://q:2"));
+        assert_eq!(of(&proxies, "http://b.example").as_deref(), Some("Http p:1"));
+        assert_eq!(of(&proxies, "https://b.example").as_deref(), Some("Socks q:2"));
         assert_eq!(of(&proxies, "https://a.example"), None);
         assert!(!proxies.need_tls() && !proxies.is_empty());
     }

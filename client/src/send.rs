@@ -14,9 +14,9 @@ use crate::proxy::Proxies;
 use crate::redirect;
 use crate::secrets::{Secrets, shown};
 use crate::tls::Tls;
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 use crate::unpack::Unpacker;
-use crate::{ClientError, HttpClientConfig, Request, Response, System, without_user};
+use crate::{ClientError, HttpClientConfig, Request, Response, System};
 
 /// How a body may be packed.
 const GZIP: &str = "gzip";
@@ -94,7 +94,7 @@ impl Client {
         let user_agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|error| ClientError::settings_because("the user agent", error))?;
         Ok(Self(Arc::new(Shared {
-            transport: Transport::new(tls, proxies, config.enable_http2, &options)?,
+            transport: Transport::new(tls, proxies, config.enable_http2, &options),
             credentials: Credentials::new(config, &options)?,
             headers: ExtraHeaders::new(&config.http_headers)?,
             user_agent,
@@ -152,9 +152,7 @@ impl Shared {
     async fn exchange(&self, request: &Request, same_host: bool, time: Time) -> Result<Response, ClientError> {
         let (prepared, token) = self.prepare(request, same_host, time).await?;
         let secrets = Secrets::of(prepared.headers(), request.url.as_str());
-        let client = self.transport.client_for(&request.url)?;
-        let sent = client.execute(prepared).await;
-        let inner = sent.map_err(|error| ClientError::of_reqwest(&request.url, error))?;
+        let inner = self.transport.send(&request.url, prepared).await?;
         if let Some(token) = token.filter(|_| inner.status() == StatusCode::UNAUTHORIZED) {
             self.credentials.refused(&token).await;
         }
@@ -185,7 +183,7 @@ impl Shared {
         request: &Request,
         same_host: bool,
         time: Time,
-    ) -> Result<(reqwest::Request, Option<Token>), ClientError> {
+    ) -> Result<(transport::Request, Option<Token>), ClientError> {
         let mut headers = request.headers.clone();
         if let Some(value) = of_url(&request.url) {
             headers.entry(header::AUTHORIZATION).or_insert(value);
@@ -194,11 +192,9 @@ impl Shared {
             headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static(GZIP));
         }
         let token = self.complete(&mut headers, same_host, time).await?;
-        let mut prepared = reqwest::Request::new(request.method.clone(), without_user(&request.url));
-        *prepared.headers_mut() = headers;
-        if !request.body.is_empty() {
-            *prepared.body_mut() = Some(request.body.clone().into());
-        }
+        let uri = self.transport.address(&request.url, &mut headers)?;
+        let mut prepared = transport::Request::new(request.body.clone().into());
+        (*prepared.method_mut(), *prepared.uri_mut(), *prepared.headers_mut()) = (request.method.clone(), uri, headers);
         Ok((prepared, token))
     }
 }

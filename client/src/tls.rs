@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion, version};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::certificates::{self, Pool, Purpose, Signatures};
+use crate::connect::Secure;
 use crate::source::{self, Source};
 use crate::{ClientError, System, TlsConfig, TlsVersion};
 
@@ -70,46 +71,33 @@ impl Tls {
     }
 
     /// The settings of connections that use this material.
-    pub(crate) fn build(&self, material: &Material) -> Result<ClientConfig, ClientError> {
+    pub(crate) fn build(&self, material: &Material) -> Result<Secure, ClientError> {
         let signatures = Signatures::of(&self.provider);
         let verifier: Arc<dyn ServerCertVerifier> = match (&material.ca, self.verify) {
             (_, false) => Arc::new(AnyServer(signatures)),
-            (Some(ca), true) => Arc::new(self.servers(Arc::new(self.trust(ca)?), signatures)),
-            (None, true) => Arc::new(self.servers(self.system.roots(), signatures)),
+            (Some(ca), true) => Arc::new(Servers { pool: Arc::new(self.trust(ca)?), signatures }),
+            (None, true) => Arc::new(Servers { pool: self.system.roots(), signatures }),
         };
         let builder = self.builder()?.dangerous().with_custom_certificate_verifier(verifier);
-        let config = match (&material.cert, &material.key) {
+        let mut proxies = match (&material.cert, &material.key) {
             (Some(cert), Some(key)) => {
                 let identity = SingleCertAndKey::from(self.identity(cert, key)?);
                 builder.with_client_cert_resolver(Arc::new(identity))
             }
             _ => builder.with_no_client_auth(),
         };
-        Ok(self.with_protocols(config))
-    }
-
-    /// The settings of a client that makes no TLS connections, at no cost.
-    pub(crate) fn build_unused(&self) -> Result<ClientConfig, ClientError> {
-        let builder = self.builder()?.with_root_certificates(RootCertStore::empty());
-        Ok(self.with_protocols(builder.with_no_client_auth()))
+        proxies.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut servers = proxies.clone();
+        if self.http2 {
+            servers.alpn_protocols.insert(0, b"h2".to_vec());
+        }
+        Ok(Secure { servers: Arc::new(servers), proxies: Arc::new(proxies), name: self.server_name.clone() })
     }
 
     fn builder(&self) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, ClientError> {
         ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&self.versions)
             .map_err(|error| ClientError::settings_because("the TLS versions", error))
-    }
-
-    fn with_protocols(&self, mut config: ClientConfig) -> ClientConfig {
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        if self.http2 {
-            config.alpn_protocols.insert(0, b"h2".to_vec());
-        }
-        config
-    }
-
-    fn servers(&self, pool: Arc<Pool>, signatures: Signatures) -> Servers {
-        Servers { pool, name: self.server_name.clone(), signatures }
     }
 
     fn trust(&self, pem: &str) -> Result<Pool, ClientError> {
@@ -157,8 +145,6 @@ fn versions(config: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>
 #[derive(Debug)]
 struct Servers {
     pool: Arc<Pool>,
-    /// The name that counts in place of that of the URL.
-    name: Option<ServerName<'static>>,
     signatures: Signatures,
 }
 
@@ -171,7 +157,7 @@ impl ServerCertVerifier for Servers {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let purpose = Purpose::Server(self.name.as_ref().unwrap_or(server_name));
+        let purpose = Purpose::Server(server_name);
         certificates::verify(&self.pool, end_entity, intermediates, purpose, now, &self.signatures)?;
         Ok(ServerCertVerified::assertion())
     }

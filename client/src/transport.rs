@@ -3,44 +3,55 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{HeaderMap, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tracing::info;
 use url::Url;
 
-use crate::head;
+use crate::connect::Connector;
+use crate::error::was_not_begun;
 use crate::names::{Lookups, Names};
 use crate::proxy::Proxies;
+use crate::secrets::shown;
 use crate::tls::{Material, Tls};
-use crate::{ClientError, Options};
+use crate::{ClientError, Options, head, without_user};
+
+/// A request as it is sent.
+pub(crate) type Request = http::Request<Full<Bytes>>;
 
 /// Longer than any sane scrape interval, so that connections survive between two scrapes.
 const IDLE: Duration = Duration::from_secs(300);
 /// After so long without news on an HTTP/2 connection, the other side is asked whether it is still there.
 const PING: Duration = Duration::from_secs(60);
 
-/// More headers than this are an error. Room for them is made for each reply.
-const MOST_HEADERS: usize = 4096;
+/// How often a request is sent again with which the server has not begun, as it says.
+const MOST_REPEATS: usize = 2;
+
+/// Connections that are kept, and made where they are missing.
+type Pool = hyper_util::client::legacy::Client<Connector, Full<Bytes>>;
 
 /// What requests are sent over.
 pub(crate) struct Transport {
     tls: Tls,
     proxies: Arc<Proxies>,
+    lookups: Lookups,
     http2: bool,
     name: String,
-    by_turns: bool,
-    pub(crate) names: Names,
     /// For URLs without TLS, so that these cost no certificates.
-    plain: reqwest::Client,
-    secure: Mutex<Option<(Material, reqwest::Client)>>,
+    plain: Pool,
+    secure: Mutex<Option<(Material, Pool)>>,
 }
 
 impl Transport {
     /// Certificates are read with the first request that needs them.
-    pub(crate) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Result<Self, ClientError> {
+    pub(crate) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Self {
         let proxies = Arc::new(proxies);
-        let (name, by_turns) = (options.name.clone(), options.by_turns);
-        let names = options.system.names();
-        let plain = build(tls.build_unused()?, &proxies, http2, by_turns, &names)?;
-        Ok(Self { tls, proxies, http2, name, by_turns, names, plain, secure: Mutex::new(None) })
+        let lookups = Lookups { names: options.system.names(), turns: options.by_turns.then(Arc::default) };
+        let plain = pool(Connector::new(lookups.clone(), Arc::clone(&proxies), None), http2);
+        Self { tls, proxies, lookups, http2, name: options.name.clone(), plain, secure: Mutex::new(None) }
     }
 
     /// Fails when configured certificates cannot be used.
@@ -53,59 +64,65 @@ impl Transport {
         self.proxies.is_empty()
     }
 
-    /// The connections for a URL. When changed files are of no use, that is an error, and those made before are kept.
-    pub(crate) fn client_for(&self, url: &Url) -> Result<reqwest::Client, ClientError> {
-        if url.scheme() == "https" || self.proxies.need_tls() { self.secure() } else { Ok(self.plain.clone()) }
+    /// Hosts and their addresses.
+    pub(crate) fn names(&self) -> &Names {
+        &self.lookups.names
     }
 
-    fn secure(&self) -> Result<reqwest::Client, ClientError> {
+    /// What is sent to a URL. A proxy that reads it is told who asks.
+    pub(crate) fn address(&self, url: &Url, headers: &mut HeaderMap) -> Result<Uri, ClientError> {
+        let unusable = |error| ClientError::settings_because(format!("the URL {}", shown(url)), error);
+        let uri: Uri = without_user(url).as_str().parse().map_err(|error: http::uri::InvalidUri| unusable(error))?;
+        if url.scheme() != "https"
+            && let Some(proxy) = self.proxies.of(&uri)
+        {
+            proxy.add_to(headers);
+        }
+        Ok(uri)
+    }
+
+    /// Sends a request and waits for the head of the reply. When changed certificates are of no use, that is an error, and
+    /// the connections made before are kept.
+    pub(crate) async fn send(&self, url: &Url, request: Request) -> Result<http::Response<Incoming>, ClientError> {
+        let pool = if url.scheme() == "https" || self.proxies.need_tls() { self.secure()? } else { self.plain.clone() };
+        let mut repeats = 0;
+        loop {
+            match pool.request(request.clone()).await {
+                Err(error) if repeats < MOST_REPEATS && was_not_begun(&error) => repeats += 1,
+                sent => return sent.map_err(|error| ClientError::of_exchange(url, error.is_connect(), error)),
+            }
+        }
+    }
+
+    fn secure(&self) -> Result<Pool, ClientError> {
         let material = self.tls.material()?;
         let mut secure = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = secure.as_ref().filter(|(used, _)| *used == material) {
-            return Ok(client.clone());
+        if let Some((_, pool)) = secure.as_ref().filter(|(used, _)| *used == material) {
+            return Ok(pool.clone());
         }
         let tls = self.tls.build(&material)?;
-        let client = build(tls, &self.proxies, self.http2, self.by_turns, &self.names)?;
-        if secure.replace((material, client.clone())).is_some() {
+        let pool = pool(Connector::new(self.lookups.clone(), Arc::clone(&self.proxies), Some(tls)), self.http2);
+        if secure.replace((material, pool.clone())).is_some() {
             info!(client = self.name, "certificates changed, connecting anew");
         }
-        Ok(client)
+        Ok(pool)
     }
 }
 
-fn build(
-    tls: rustls::ClientConfig,
-    proxies: &Arc<Proxies>,
-    http2: bool,
-    by_turns: bool,
-    names: &Names,
-) -> Result<reqwest::Client, ClientError> {
-    // Redirects and timeouts are ours: they decide about credentials, and span the reading of the body.
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
+fn pool(connector: Connector, http2: bool) -> Pool {
+    let mut builder = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         // Heads as Go takes them, as far as this library can be told; see `head`.
-        .http1_max_headers(MOST_HEADERS)
+        .http1_max_buf_size(head::LARGEST)
+        .http1_max_headers(head::MOST_HEADERS)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_ignore_invalid_headers_in_responses(true)
         .http2_max_header_list_size(head::LARGEST as u32);
-    let turns = by_turns.then(Arc::default);
-    builder = builder.dns_resolver(Arc::new(Lookups { names: names.clone(), turns }));
     if http2 {
-        builder = builder.http2_keep_alive_interval(PING).http2_keep_alive_while_idle(true);
-    } else {
-        builder = builder.http1_only();
+        builder.http2_keep_alive_interval(PING).http2_keep_alive_while_idle(true);
     }
-    if !proxies.is_empty() {
-        // Two of them, because only the one for TLS sends `CONNECT`, which the headers are for.
-        let proxy_of = |scheme: &'static str| {
-            let proxies = Arc::clone(proxies);
-            reqwest::Proxy::custom(move |url| (url.scheme() == scheme).then(|| proxies.of(url).cloned()).flatten())
-        };
-        builder = builder.proxy(proxy_of("http")).proxy(proxy_of("https").headers(proxies.connect_header.clone()));
-    }
-    builder.build().map_err(|error| ClientError::settings_because("the HTTP client settings", error))
+    builder.build(connector)
 }

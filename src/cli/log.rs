@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Libraries whose debug output nobody asked for by `--log.level=debug`.
-const TALKATIVE: [&str; 8] = ["h2", "hyper", "hyper_util", "mio", "notify", "reqwest", "rustls", "tower"];
+const TALKATIVE: [&str; 7] = ["h2", "hyper", "hyper_util", "mio", "notify", "rustls", "tower"];
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

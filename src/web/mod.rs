@@ -17,7 +17,7 @@ mod seats;
 mod section;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 mod users;
 

@@ -23,6 +23,8 @@ struct SetUp {
     server: (&'static str, &'static str),
     /// What else nginx is told.
     nginx: &'static str,
+    /// A second server behind the same port: by which name it is asked for, and its files.
+    by_name: Option<(&'static str, &'static str, &'static str)>,
     tls: &'static str,
     verdict: Verdict,
 }
@@ -44,11 +46,16 @@ const fn set_up(
     tls: &'static str,
     verdict: Verdict,
 ) -> SetUp {
-    SetUp { name, host: "localhost", server, nginx: "", tls, verdict }
+    SetUp { name, host: "localhost", server, nginx: "", by_name: None, tls, verdict }
 }
 
 const fn with(nginx: &'static str, set_up: SetUp) -> SetUp {
     SetUp { nginx, ..set_up }
+}
+
+/// The first certificate is for whoever asks for something else than the name of the second, which is other.example.
+const fn two(set_up: SetUp) -> SetUp {
+    SetUp { by_name: Some(("other.example", "other.pem", "other.key")), ..set_up }
 }
 
 const LEAF: (&str, &str) = ("leaf.pem", "leaf.key");
@@ -90,6 +97,16 @@ fn set_ups() -> Vec<SetUp> {
             "ca_file: ca.pem, server_name: other.example",
             Good,
         ),
+        two(set_up("chosen by name", LEAF, "ca_file: ca.pem, server_name: other.example", Good)),
+        two(set_up("not chosen by name", LEAF, CA, Good)),
+        two(SetUp {
+            host: "127.0.0.1",
+            ..with(
+                "ssl_reject_handshake on;",
+                set_up("by name only", LEAF, "ca_file: ca.pem, server_name: other.example", Good),
+            )
+        }),
+        two(with("ssl_reject_handshake on;", set_up("by another name", LEAF, CA, Bad))),
         set_up("another name, trusted itself", ("other.pem", "other.key"), "ca_file: other.pem", Bad),
         set_up("any name of a domain", ("wild.pem", "wild.key"), "ca_file: ca.pem, server_name: a.example", Good),
         set_up("a name below", ("wild.pem", "wild.key"), "ca_file: ca.pem, server_name: a.b.example", Bad),
@@ -166,16 +183,21 @@ impl Servers {
             // A suite that is not chosen for one server may be for another.
             let suites = if set_up.nginx.contains("ssl_ciphers") { "" } else { "ssl_ciphers DEFAULT:@SECLEVEL=0;" };
             let protocols = if set_up.nginx.contains("ssl_protocols") { "" } else { "ssl_protocols TLSv1.2 TLSv1.3;" };
-            writeln!(
-                servers,
-                "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {cert}; ssl_certificate_key {key};
-                    {suites} {protocols} {}
-                    location /metrics {{ default_type text/plain; return 200 \"something 1\\n\"; }}
-                    location /sd {{ default_type application/json; return 200 '[{{\"targets\": [\"127.0.0.1:9\"]}}]'; }}
-                    location /write {{ return 204; }} }}",
-                set_up.nginx
-            )
-            .expect("a string takes all");
+            let mut server = |cert: &str, key: &str, more: &str| {
+                writeln!(
+                    servers,
+                    "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {cert}; ssl_certificate_key {key};
+                        {suites} {protocols} {more}
+                        location /metrics {{ default_type text/plain; return 200 \"something 1\\n\"; }}
+                        location /sd {{ default_type application/json; return 200 '[{{\"targets\": [\"127.0.0.1:9\"]}}]'; }}
+                        location /write {{ return 204; }} }}",
+                )
+                .expect("a string takes all");
+            };
+            server(cert, key, set_up.nginx);
+            if let Some((name, cert, key)) = set_up.by_name {
+                server(cert, key, &format!("server_name {name};"));
+            }
         }
         let root = folder.root().display();
         let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
+use rosterd_model::Report;
 use rosterd_testkit::{Folder, ScriptedServer, Step, leak_checked_live};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -120,8 +121,8 @@ fn a_connection_that_the_server_gives_up_is_not_kept_although_it_is_open() {
     });
 }
 
-/// The heads that a scrape and another request are to read, or not.
-async fn both(head: String) -> [Result<String, &'static str>; 2] {
+/// The bodies that a scrape and another request read behind a head, or why not.
+async fn both(head: String) -> [Result<String, Report>; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let reply: &'static str = format!("HTTP/1.1 200 OK\r\n{head}connection: close\r\n\r\nbody").leak();
@@ -129,8 +130,7 @@ async fn both(head: String) -> [Result<String, &'static str>; 2] {
     let asking = async {
         let scraped = fetch(&client, &url, &mut connection, 100).await;
         let sent = super::body(&client, &url).await;
-        [scraped.map(|scraped| scraped.1), sent]
-            .map(|result| result.map_err(|error| rosterd_model::Coded::code(&error)))
+        [scraped.map(|scraped| scraped.1), sent].map(|result| result.map_err(|error| Report::of(&error)))
     };
     // The client may go away while it is written to.
     let serving = async {
@@ -159,9 +159,51 @@ fn heads_are_read_as_go_reads_them() {
         ] {
             assert_eq!(both(good.clone()).await, [Ok("body".to_owned()), Ok("body".to_owned())], "{good:.100}");
         }
-        let large = format!("x-large: {}\r\n", "v".repeat(1 << 20));
-        assert_eq!(both(large).await, [Err("http_malformed"), Err("http_malformed")]);
-        assert_eq!(both("content-length: x\r\n".to_owned()).await, [Err("http_malformed"), Err("http_malformed")]);
+        let bad = both("content-length: x\r\n".to_owned()).await.map(|result| result.map_err(|error| error.code));
+        assert_eq!(bad, [Err("http_malformed".to_owned()), Err("http_malformed".to_owned())]);
+    });
+}
+
+#[test]
+fn heads_may_be_as_large_as_go_takes_them() {
+    leak_checked_live(|| async {
+        let of = |bytes: usize| -> String {
+            let line = |number| format!("x-{number}: {}\r\n", "v".repeat(8 << 10));
+            (0..bytes >> 13).map(line).collect()
+        };
+        for good in [of(1 << 20), of(9 << 20), format!("x: {}\r\n", "v".repeat(9 << 20))] {
+            assert_eq!(both(good).await, [Ok("body".to_owned()), Ok("body".to_owned())]);
+        }
+        for error in both(of(11 << 20)).await.map(Result::unwrap_err) {
+            assert_eq!(error.code, "http_malformed");
+            assert!(error.to_string().contains("head of the reply is larger than 10485760 bytes"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_large_head_takes_memory_of_the_budget() {
+    leak_checked_live(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback interface is there");
+        let url = format!("http://{}/metrics", listener.local_addr().expect("it is bound"));
+        let (client, headers) = (client("{}"), HeaderMap::new());
+        let fetch =
+            Fetch { url: &url, unix_socket: "", headers: &headers, timeout: Duration::from_secs(20), limit: 100 };
+        for (size, budget, good) in [(1 << 20, 4 << 20, true), (1 << 20, 1 << 20, false), (100, 10, true)] {
+            let (budget, mut connection, mut body) = (Budget::new(budget), Connection::default(), Vec::new());
+            let mut share = budget.share();
+            let serving = async {
+                let (mut stream, _) = listener.accept().await.expect("it listens");
+                read_request(&mut stream).await;
+                let reply = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 1\r\n\r\n1", "v".repeat(size));
+                // It goes away in the middle.
+                stream.write_all(reply.as_bytes()).await.ok();
+            };
+            let (fetched, ()) = tokio::join!(client.fetch(&fetch, &mut connection, &mut body, &mut share), serving);
+            assert_eq!((fetched.is_ok(), share.refused().is_none()), (good, good), "{size} {fetched:?}");
+            drop(share);
+            assert_eq!(budget.taken(), 0);
+        }
     });
 }
 

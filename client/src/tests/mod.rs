@@ -4,6 +4,7 @@ mod auth;
 mod fetch;
 mod oauth2;
 mod plain;
+mod proxies;
 mod tls;
 mod tls_server;
 

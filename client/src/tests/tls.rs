@@ -73,6 +73,25 @@ fn the_name_must_be_that_of_the_url_or_of_the_settings() {
 }
 
 #[test]
+fn a_server_is_asked_for_the_name_of_the_settings_or_of_the_url() {
+    leak_checked_live(async || {
+        let server = TlsServer::start(&Authority::new().sign("localhost"), None, &BOTH).await;
+        for (host, more, asked) in [
+            ("localhost", "", "localhost"),
+            ("localhost", ", server_name: inner.example", "inner.example"),
+            ("127.0.0.1", ", server_name: inner.example", "inner.example"),
+            ("127.0.0.1", "", "none"),
+            ("localhost", ", server_name: 127.0.0.1", "none"),
+        ] {
+            let client = client(&format!("tls_config: {{insecure_skip_verify: true{more}}}"));
+            let reply = get(&client, &server.url(host)).await.expect("any certificate will do");
+            assert_eq!(reply.headers()["x-name"], asked, "{host} {more}");
+        }
+        server.stop().await;
+    });
+}
+
+#[test]
 fn a_rotated_authority_takes_effect() {
     leak_checked_live(async || {
         let folder = tempfile::tempdir().expect("a folder");

@@ -66,7 +66,8 @@ impl Identity {
     }
 }
 
-/// Answers each request with the number of the client's certificates, and closes the connection.
+/// Answers each request with the number of the client's certificates, the name that it was asked for in a header, and closes
+/// the connection.
 pub(super) struct TlsServer {
     stopper: Stopper,
     address: SocketAddr,
@@ -132,7 +133,9 @@ async fn serve(acceptor: &TlsAcceptor, stream: TcpStream) -> std::io::Result<()>
         head.push(stream.read_u8().await?);
     }
     let certificates = stream.get_ref().1.peer_certificates().map_or(0, <[_]>::len);
-    let reply = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{certificates}");
+    let name = stream.get_ref().1.server_name().unwrap_or("none");
+    let reply =
+        format!("HTTP/1.1 200 OK\r\nx-name: {name}\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{certificates}");
     stream.write_all(reply.as_bytes()).await?;
     stream.shutdown().await
 }

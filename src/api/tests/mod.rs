@@ -9,7 +9,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::{Client, Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Priority, Report, Retry, TargetGroup};
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
+use crate::web::tests::client::{Answer, Ask, Client};
 use crate::web::{Server, Settings};
 
 /// A served agent's face, and what stands behind it.
@@ -39,17 +40,6 @@ pub(super) struct Face {
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
     pub(super) config: watch::Sender<Arc<ConfigView>>,
     pub(super) quit: CancellationToken,
-}
-
-pub(super) fn client() -> Client {
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rosterd_client::certificates::provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    let redirect = reqwest::redirect::Policy::none();
-    let builder = Client::builder().tls_backend_preconfigured(tls).redirect(redirect);
-    builder.no_proxy().no_gzip().pool_max_idle_per_host(0).build().unwrap()
 }
 
 impl Face {
@@ -96,14 +86,14 @@ impl Face {
         let mut server = Server::bind(settings, None, roster.supervision()).await.unwrap();
         let base = format!("http://{}", server.addresses()[0]);
         server.serve(router(Arc::new(state)));
-        Self { server, roster, handle, updates, client: client(), base, reloads, config, quit }
+        Self { server, roster, handle, updates, client: Client::new("{}"), base, reloads, config, quit }
     }
 
-    pub(super) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", self.base))
+    pub(super) fn request(&self, method: &str, path: &str) -> Ask {
+        self.client.request(method.parse::<Method>().unwrap(), &format!("{}{path}", self.base))
     }
 
-    pub(super) async fn get(&self, path: &str) -> Response {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.request("GET", path).send().await.unwrap()
     }
 
@@ -158,7 +148,7 @@ pub(super) fn group(source: &str, addresses: &[&str]) -> TargetGroup {
     }
 }
 
-pub(super) async fn json_of(response: Response) -> Value {
+pub(super) async fn json_of(response: Answer) -> Value {
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 

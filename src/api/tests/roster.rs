@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::StatusCode;
+use http::StatusCode;
 use rosterd_discovery::{Failure, Presence, ProviderKey, ProviderStatus, Status, Unread};
 use rosterd_model::{Priority, Report, Retry};
 use rosterd_testkit::{leak_checked_live, patience};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::StatusCode;
+use http::StatusCode;
 use rosterd_exposition::{Metadata, MetricKind};
 use rosterd_model::{Labels, Priority, Report, Retry};
 use rosterd_scrape::{Health, Statuses, TargetStatus};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::StatusCode;
+use http::StatusCode;
 use rosterd_discovery::{ProviderKey, Unread, Update};
 use rosterd_model::TargetGroup;
 use rosterd_testkit::{leak_checked_live, patience};
@@ -18,6 +18,7 @@ use super::super::publications::tests::publication;
 use super::roster::{DROP_B, failing, two_jobs};
 use super::{Face, group, job, json_of, unpacked};
 use crate::publish::Publications;
+use crate::web::tests::client::Answer;
 
 #[test]
 fn a_list_is_served_in_each_encoding_and_not_twice() {
@@ -160,7 +161,7 @@ fn who_waits_is_let_go_when_the_agent_stops() {
 }
 
 /// Waits until a path answers with this status.
-pub(super) async fn until(face: &Face, path: &str, status: StatusCode) -> reqwest::Response {
+pub(super) async fn until(face: &Face, path: &str, status: StatusCode) -> Answer {
     let begun = Instant::now();
     loop {
         let response = face.get(path).await;

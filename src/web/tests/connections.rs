@@ -111,9 +111,10 @@ fn a_connection_that_rests_is_closed() {
         let live = configured(&folder, "tls_server_config: {cert_file: server.pem, key_file: server.key}");
         let impatient = Settings { read_timeout: Duration::from_millis(100), ..settings() };
         let (server, address) = serve(impatient, Some(live), hello()).await;
-        let url = format!("https://localhost:{}/", address.port());
-        let keeping = authority.builder(None).build().unwrap();
-        assert_eq!(keeping.get(&url).send().await.unwrap().version(), http::Version::HTTP_2);
+        let url = format!("https://localhost:{}/version", address.port());
+        let mut keeping = authority.client(None);
+        keeping.keeps = true;
+        assert_eq!(keeping.get(&url).send().await.unwrap().text().await.unwrap(), "HTTP/2.0");
         let what = "the resting connection is gone";
         eventually(patience(), what, || server.connections().is_empty()).await;
         stop(server).await;

@@ -1,5 +1,6 @@
 //! The server over real sockets.
 
+pub(crate) mod client;
 mod connections;
 mod tls;
 
@@ -10,17 +11,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use reqwest::{ClientBuilder, StatusCode};
+use http::StatusCode;
 use rosterd_tasks::Supervision;
 use rosterd_testkit::{eventually, leak_checked_live, patience};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ClientConfig, RootCertStore};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{Client, Error, Live, Server, Settings};
+use super::{Error, Live, Server, Settings};
 
 /// A certificate authority and what it signed.
 struct Authority {
@@ -49,26 +49,13 @@ impl Authority {
     }
 
     /// No connection is kept: each request makes a handshake of its own.
-    fn client(&self, identity: Option<&Signed>) -> reqwest::Client {
-        self.builder(identity).pool_max_idle_per_host(0).build().unwrap()
-    }
-
-    fn builder(&self, identity: Option<&Signed>) -> ClientBuilder {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.der().clone()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(rosterd_client::certificates::provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let mut config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(signed) => {
-                let key = PrivateKeyDer::try_from(signed.key.serialize_der()).unwrap();
-                builder.with_client_auth_cert(vec![signed.certificate.der().clone()], key).unwrap()
-            }
-        };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        reqwest::Client::builder().tls_backend_preconfigured(config).no_proxy()
+    fn client(&self, identity: Option<&Signed>) -> client::Client {
+        let mut tls = json!({"ca": self.certificate.pem()});
+        if let Some(signed) = identity {
+            tls["cert"] = signed.certificate.pem().into();
+            tls["key"] = signed.key.serialize_pem().into();
+        }
+        client::Client::new(&json!({"tls_config": tls}).to_string())
     }
 }
 
@@ -95,7 +82,8 @@ async fn serve(settings: Settings, live: Option<Arc<Live>>, router: Router) -> (
 }
 
 fn hello() -> Router {
-    Router::new().route("/", get(|| async { "hello" }))
+    let version = get(|request: axum::extract::Request| async move { format!("{:?}", request.version()) });
+    Router::new().route("/", get(|| async { "hello" })).route("/version", version)
 }
 
 async fn stop(server: Server) {
@@ -139,8 +127,8 @@ fn an_address_that_cannot_be_listened_on_is_named() {
     });
 }
 
-fn plain() -> reqwest::Client {
-    Authority::new().client(None)
+fn plain() -> client::Client {
+    client::Client::new("{}")
 }
 
 #[test]
@@ -151,12 +139,12 @@ fn users_need_their_passwords_and_changes_count_at_once() {
         let text = format!(
             "basic_auth_users: {{alice: '{hash}'}}\nhttp_server_config: {{headers: {{X-Frame-Options: deny}}}}"
         );
-        let who = get(|axum::Extension(client): axum::Extension<Client>| async move { client.to_string() });
+        let who = get(|axum::Extension(client): axum::Extension<super::Client>| async move { client.to_string() });
         let router = hello().route("/who", who);
         let (server, address) = serve(settings(), Some(configured(&folder, &text)), router).await;
         let (client, url) = (plain(), format!("http://{address}/"));
         let status = async |user: &str, password: &str| {
-            client.get(&url).basic_auth(user, Some(password)).send().await.unwrap().status()
+            client.get(&url).basic_auth(user, password).send().await.unwrap().status()
         };
 
         let refused = client.get(&url).send().await.unwrap();
@@ -168,7 +156,7 @@ fn users_need_their_passwords_and_changes_count_at_once() {
         let body: serde_json::Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
         assert_eq!((&body["code"], &body["status"]), (&"web_unauthorized".into(), &401.into()));
         assert_eq!(status("alice", "s3cret").await, StatusCode::OK);
-        let who = client.get(format!("{url}who")).basic_auth("alice", Some("s3cret")).send().await.unwrap();
+        let who = client.get(&format!("{url}who")).basic_auth("alice", "s3cret").send().await.unwrap();
         let who = who.text().await.unwrap();
         assert!(who.starts_with("alice@127.0.0.1:"), "{who}");
         assert_eq!(status("alice", "wrong").await, StatusCode::UNAUTHORIZED);
