@@ -38,9 +38,11 @@ impl Pace {
         self.allowed = self.allowed.saturating_mul(2);
     }
 
-    /// The endpoint as a whole does not work, and may have said for how long.
+    /// The endpoint as a whole does not work, and may have said for how long. That it may be asked again at once, which a date
+    /// that is over says too, does not count, as in Prometheus: it would be flooded.
     pub(super) fn failed(&mut self, now: Instant, after: Option<Duration>) {
         self.allowed = 1;
+        let after = after.filter(|wait| !wait.is_zero());
         // Of requests that were under way together, the first decides.
         if self.blocked(now).is_none() || after.is_some() {
             let wait = after.unwrap_or(self.backoff);
@@ -53,7 +55,8 @@ impl Pace {
     pub(super) fn failed_alone(&mut self, now: Instant, attempts: u32, after: Option<Duration>) -> Instant {
         self.allowed = (self.allowed.min(1 << 16) / 2).max(1);
         let doubled = self.min.saturating_mul(1 << attempts.min(20)).min(self.max);
-        now.checked_add(after.unwrap_or(doubled)).unwrap_or(now)
+        let wait = after.filter(|wait| !wait.is_zero()).unwrap_or(doubled);
+        now.checked_add(wait).unwrap_or(now)
     }
 }
 
@@ -100,5 +103,16 @@ mod tests {
         pace.failed(now, Some(Duration::from_secs(60)));
         assert_eq!(pace.blocked(now), Some(now + Duration::from_secs(60)));
         assert_eq!(pace.failed_alone(now, 2, None), now + 4 * MIN);
+    }
+
+    #[test]
+    fn who_wants_to_be_asked_again_at_once_is_not_flooded() {
+        let (mut pace, now, at_once) = (Pace::new(MIN, MAX), Instant::now(), Some(Duration::ZERO));
+        pace.failed(now, at_once);
+        assert_eq!(pace.blocked(now), Some(now + MIN));
+        let later = now + MIN;
+        pace.failed(later, at_once);
+        assert_eq!(pace.blocked(later), Some(later + 2 * MIN));
+        assert_eq!(pace.failed_alone(now, 2, at_once), now + 4 * MIN);
     }
 }
