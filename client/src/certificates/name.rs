@@ -22,8 +22,10 @@ pub(super) fn is_for(certificate: &Certificate<'_>, wanted: &ServerName<'_>) -> 
         return Ok(());
     }
     let names: Vec<_> = names.iter().filter_map(text).collect();
-    let wanted = wanted.to_str().into_owned();
+    let (is_address, wanted) = (matches!(wanted, ServerName::IpAddress(_)), wanted.to_str().into_owned());
     match names.as_slice() {
+        // Addresses that fit have been found before.
+        names if is_address && names.contains(&wanted) => Err(Untrusted::AddressAsName { wanted }),
         [] => Err(Untrusted::Nameless { wanted }),
         names => Err(Untrusted::Name { wanted, names: names.join(", ") }),
     }

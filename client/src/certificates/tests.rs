@@ -111,6 +111,15 @@ fn name_time_and_purpose_count_for_what_is_in_the_pool_too() {
 }
 
 #[test]
+fn an_address_as_a_name_is_no_address() {
+    let made = Made::by_itself("leaf.example", |params| {
+        params.subject_alt_names = vec![rcgen::SanType::DnsName("127.0.0.1".try_into().unwrap())];
+    });
+    let wanted = "127.0.0.1".to_owned();
+    assert_eq!(verdict_for("127.0.0.1", &[&made], &[&made]), Err(Untrusted::AddressAsName { wanted }));
+}
+
+#[test]
 fn a_common_name_is_no_name() {
     let made = Made::by_itself("leaf.example", |params| params.subject_alt_names.clear());
     assert_eq!(verdict(&[&made], &[&made]), Err(Untrusted::Nameless { wanted: "leaf.example".to_owned() }));

@@ -27,6 +27,15 @@ pub enum Untrusted {
         /// For whom it is.
         names: String,
     },
+    /// It is for an address, and says so as if that were a name.
+    #[error(
+        "it has the address {wanted} as a DNS name, which does not count: it has to be an IP address there, as by \
+         subjectAltName=IP:{wanted}"
+    )]
+    AddressAsName {
+        /// The address.
+        wanted: String,
+    },
     /// It says for whom it is where nobody looks any more.
     #[error("it has no subject alternative name, as it has to for {wanted} (a common name does not count)")]
     Nameless {
