@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::dns::Name;
+use rosterd_model::in_words;
 use rosterd_tasks::{blocking, files};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -165,10 +166,17 @@ impl Shared {
 }
 
 fn of_system(host: &str) -> io::Result<Vec<IpAddr>> {
-    let found = std::net::ToSocketAddrs::to_socket_addrs(&(host, 0))?;
+    let found = std::net::ToSocketAddrs::to_socket_addrs(&(host, 0)).map_err(in_our_words)?;
     let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
     addresses.dedup();
     Ok(addresses)
+}
+
+/// What the resolver says, without what the standard library says before it.
+fn in_our_words(error: io::Error) -> io::Error {
+    let text = in_words(&error);
+    let Some(reason) = text.strip_prefix("failed to lookup address information: ") else { return error };
+    io::Error::new(error.kind(), format!("the name of the host is not found: {reason}"))
 }
 
 /// `/etc/hosts`, where it comes before all other sources.
@@ -390,6 +398,15 @@ mod tests {
             }
             assert_eq!(firsts, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"]);
         });
+    }
+
+    #[test]
+    fn what_the_resolver_says_comes_without_words_of_the_library() {
+        // Too long to be asked for.
+        let error = of_system(&"x".repeat(300)).unwrap_err().to_string();
+        assert!(error.starts_with("the name of the host is not found: "), "{error}");
+        let other = in_our_words(io::Error::from_raw_os_error(24));
+        assert_eq!(other.raw_os_error(), Some(24), "all else stays as it is");
     }
 
     #[test]

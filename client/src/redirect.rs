@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use url::Url;
 
 use crate::Request;
+use crate::url::reason;
 
 /// Headers that belong to a host. They are not sent to another one.
 const SENSITIVE: [HeaderName; 4] =
@@ -37,7 +38,7 @@ pub(crate) fn target(
     Some(parsed.and_then(|text| match from.join(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         Ok(url) => Err(format!("the scheme {:?} is not HTTP", url.scheme())),
-        Err(error) => Err(format!("the location is not a URL: {error}")),
+        Err(error) => Err(format!("in its location, {}", reason(text, error))),
     }))
 }
 
@@ -88,6 +89,8 @@ mod tests {
         assert_eq!(to(308, "//e/f"), Some(Ok(url("http://e/f"))));
         assert_eq!(to(304, "d"), None);
         assert!(to(302, "file:///etc/passwd").is_some_and(|target| target.is_err()));
+        let error = to(302, "http://a:port/").expect("a redirect").expect_err("no URL");
+        assert_eq!(error, "in its location, the port of the URL is not a number up to 65535");
     }
 
     #[test]

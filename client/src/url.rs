@@ -42,7 +42,8 @@ pub fn parse_url(text: &str) -> Result<Url, UrlError> {
     }
 }
 
-fn reason(text: &str, error: ParseError) -> UrlError {
+/// Why a text is no URL.
+pub(crate) fn reason(text: &str, error: ParseError) -> UrlError {
     match error {
         ParseError::RelativeUrlWithoutBase | ParseError::RelativeUrlWithCannotBeABaseBase => UrlError::NoScheme,
         ParseError::EmptyHost => UrlError::NoHost,

@@ -10,6 +10,7 @@ use aws_lc_rs::{digest, hmac};
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use rosterd_client::{Request, Secret};
+use rosterd_model::in_words;
 use url::Url;
 
 use crate::config::SigV4Config;
@@ -100,8 +101,8 @@ impl Signer {
 
 fn of_file(file: &Path, profile: &str) -> Result<Credentials, String> {
     let profile = if profile.is_empty() { "default" } else { profile };
-    let text =
-        rosterd_tasks::files::read_text(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let text = rosterd_tasks::files::read_text(file)
+        .map_err(|error| format!("cannot read {}: {}", file.display(), in_words(error)))?;
     of_profile(&text, profile).ok_or_else(|| format!("{} has no keys of profile {profile:?}", file.display()))
 }
 
