@@ -120,13 +120,8 @@ fn tenant(config: &EndpointConfig) -> u64 {
     id.parts("query", open, |id, (name, value)| id.text(&name, value));
     let mut client =
         HttpClientConfig { http_headers: config.client.http_headers.clone(), ..HttpClientConfig::default() };
-    for (name, header) in &mut client.http_headers {
-        header.secrets.clear();
-        header.files.clear();
-        if proves(name) {
-            header.values.clear();
-        }
-    }
+    // A tenant is one however it is written: as a value, as a secret, in a file.
+    client.http_headers.retain(|name, _| !proves(name));
     if let Some(oauth2) = &config.client.oauth2 {
         let mut oauth2 = oauth2.clone();
         (oauth2.client_secret, oauth2.client_secret_file, oauth2.tls_config) = Default::default();
@@ -194,6 +189,21 @@ mod tests {
         let queues: Vec<_> = queues.iter().map(of(true)).chain(left.iter().map(of(false))).collect();
         let owners: Vec<_> = owners.iter().map(|(name, of)| owner(name, *of)).collect();
         choose(&queues, &owners)
+    }
+
+    #[test]
+    fn a_header_names_a_tenant_however_it_is_written() {
+        let tenant = |client: &str| {
+            let url = Url::parse("http://h/w").unwrap();
+            let client = serde_yaml::from_str(client).unwrap();
+            super::tenant(&EndpointConfig { client, ..crate::tests::endpoint("", url.as_str()) })
+        };
+        for kind in ["values", "secrets", "files"] {
+            let of = |value: &str| tenant(&format!("http_headers: {{X-Scope-OrgID: {{{kind}: [{value}]}}}}"));
+            assert_ne!(of("a"), of("b"), "{kind}");
+            let proof = |value: &str| tenant(&format!("http_headers: {{X-Api-Key: {{{kind}: [{value}]}}}}"));
+            assert_eq!(proof("a"), proof("b"), "{kind}");
+        }
     }
 
     #[test]

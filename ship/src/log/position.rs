@@ -33,6 +33,12 @@ impl Position {
         ahead < REACH && self.bits[ahead as usize / 8] >> (ahead % 8) & 1 == 1
     }
 
+    /// Whether all of these are acknowledged.
+    pub(super) fn is_all_acknowledged(&self, first: u64, end: u64) -> bool {
+        // As many bits as there are in reach: the first that is not set is found soon.
+        (first.max(self.base)..end).all(|seq| self.is_acknowledged(seq))
+    }
+
     /// No record from this number on is acknowledged.
     pub(super) fn end(&self) -> u64 {
         let last = (self.base..self.base + REACH).rev().find(|seq| self.is_acknowledged(*seq));

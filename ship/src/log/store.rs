@@ -148,13 +148,14 @@ impl Log {
         paths.retain(|path| Segment::is_name(path));
         // Names are numbers of equal length.
         paths.sort();
-        for path in paths {
-            self.find_segment(&path, found).map_err(io_error(&path))?;
+        for (index, path) in paths.iter().enumerate() {
+            let next = paths.get(index + 1).and_then(|next| Segment::first_of(next));
+            self.find_segment(path, next, found).map_err(io_error(path))?;
         }
         Ok(())
     }
 
-    fn find_segment(&mut self, path: &Path, found: &mut Found) -> io::Result<()> {
+    fn find_segment(&mut self, path: &Path, next: Option<u64>, found: &mut Found) -> io::Result<()> {
         let (mut left, mut records) = (Counts::default(), 0);
         let position = &self.position;
         let scan = match Segment::first_of(path) {
@@ -171,7 +172,18 @@ impl Log {
             found.faults.push(Fault { path: path.to_owned(), what, lost: Counts::default(), bytes });
         };
         match opened {
-            Opened::Empty => std::fs::remove_file(path)?,
+            Opened::Empty => {
+                let length = path.metadata()?.len();
+                let gone = match next {
+                    Some(next) => !self.position.is_all_acknowledged(Segment::first_of(path).unwrap_or_default(), next),
+                    // It may have been begun just before the process ended.
+                    None => length != 0 && length != START,
+                };
+                if gone {
+                    fault("nothing is left of it, its records are gone", length);
+                }
+                std::fs::remove_file(path)?;
+            }
             Opened::Damaged => {
                 fault("nothing in it can be read, moved aside", path.metadata()?.len());
                 std::fs::rename(path, aside(path, "damaged"))?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::segment::Segment;
+use super::segment::{START, Segment};
 use super::store::Found;
 use super::*;
 use crate::Counts;
@@ -217,6 +217,35 @@ fn a_segment_that_somebody_deletes_is_counted() {
     std::fs::remove_file(&segments(folder.path())[1]).unwrap();
     let (found, faults) = seqs(&mut log, 0);
     assert_eq!((found, lost(&faults)), (vec![1, 2, 3, 7, 8, 9], 3));
+}
+
+#[test]
+fn a_segment_of_which_nothing_is_left_is_told() {
+    for length in [0, 10, START] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(filled(folder.path(), 9));
+        cut(&segments(folder.path())[0], length);
+        let (mut log, found) = open(folder.path());
+        let [fault] = &found.faults[..] else { panic!("{length}: {:?}", found.faults) };
+        assert_eq!((fault.what, fault.bytes), ("nothing is left of it, its records are gone", length));
+        assert_eq!(seqs(&mut log, 0).0, [4, 5, 6, 7, 8, 9]);
+    }
+    // Where all of it was sent, nothing is missing.
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = filled(folder.path(), 9);
+    let kept = std::fs::read(&segments(folder.path())[0]).unwrap();
+    let path = segments(folder.path())[0].clone();
+    log.acknowledge(4, std::iter::empty()).unwrap();
+    drop(log);
+    std::fs::write(&path, &kept[..10]).unwrap();
+    assert!(open(folder.path()).1.faults.is_empty());
+    // The last one may be at its beginning.
+    for (length, faults) in [(0, 0), (10, 1), (START, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(filled(folder.path(), 3));
+        cut(&segments(folder.path())[0], length);
+        assert_eq!(open(folder.path()).1.faults.len(), faults, "{length}");
+    }
 }
 
 #[test]
