@@ -182,6 +182,9 @@ impl<'b> TextParser<'b> {
                 at += index;
                 break;
             }
+            if rest.get(index + 1) == Some(&b'\n') {
+                return self.fault_at(at + index, "a backslash cannot stand before the end of a line");
+            }
             escaped = true;
             at += index + 2;
         }

@@ -112,6 +112,7 @@ fn faults_of_the_prometheus_format_say_where() {
         ("a 1\nb x\n", "line 2, column 3: expected a value, found \"x\""),
         ("a\n", "line 1, column 2: expected a value, found the end of the line"),
         ("a{b=\"c} 1\n", "line 1, column 5: this string has no end"),
+        ("a{b=\"c\\\nd\"} 1\n", "line 1, column 7: a backslash cannot stand before the end of a line"),
         ("a{b=c} 1\n", "line 1, column 5: expected a label value in quotes, found 'c'"),
         ("a{,} 1\n", "line 1, column 3: expected a label name or }, found ','"),
         ("a{b:c=\"d\"} 1\n", "line 1, column 4: expected =, found ':'"),
