@@ -1,5 +1,6 @@
 //! The scrape workers: schedule, fetch, parse, limits, staleness.
 
+mod divided;
 mod engine;
 mod error;
 mod failure_log;

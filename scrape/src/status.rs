@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use rosterd_exposition::Metadata;
 use rosterd_model::{Labels, Report};
 
+use crate::divided::Divided;
+
 /// How a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Health {
@@ -56,8 +58,21 @@ pub struct TargetStatus {
 #[derive(Debug, Clone)]
 pub struct Statuses(Arc<[Mutex<Part>]>);
 
-/// The targets of one job, by the fingerprint of their labels.
-type Part = HashMap<Arc<str>, HashMap<u64, TargetStatus>>;
+/// Some of the targets, and what is told of all of them together: nobody has to look at each for that.
+#[derive(Debug, Default)]
+struct Part {
+    jobs: HashMap<Arc<str>, OfJob>,
+    /// The lists of metadata by their addresses, and how many targets have each.
+    lists: HashMap<usize, (Arc<[Metadata]>, usize)>,
+}
+
+/// Targets of one job, by the fingerprint of their labels.
+#[derive(Debug, Default)]
+struct OfJob {
+    targets: Divided<(u64, TargetStatus)>,
+    /// How many are of each health.
+    counts: [usize; Health::ALL.len()],
+}
 
 /// So many locks: readers and the threads that scrape seldom meet.
 const PARTS: usize = 16;
@@ -72,23 +87,21 @@ impl Statuses {
     /// The status of a target by its job and its final labels; `None` when nobody scrapes it.
     pub fn get(&self, job: &str, labels: &Labels) -> Option<TargetStatus> {
         let fingerprint = labels.fingerprint();
-        self.part(fingerprint).get(job)?.get(&fingerprint).cloned()
+        let part = self.part(fingerprint);
+        let (_, status) = part.jobs.get(job)?.targets.find(place(fingerprint), |(other, _)| *other == fingerprint)?;
+        Some(status.clone())
     }
 
     /// How many targets of a job are up, down and unknown.
     pub fn counts(&self, job: &str) -> [usize; 3] {
-        let mut counts = [0; 3];
+        let mut sum = [0; 3];
         for part in self.0.iter() {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            for status in part.get(job).into_iter().flat_map(HashMap::values) {
-                counts[match status.health {
-                    Health::Up => 0,
-                    Health::Down => 1,
-                    Health::Unknown => 2,
-                }] += 1;
-            }
+            let Some(of_job) = part.jobs.get(job) else { continue };
+            let counts = [Health::Up, Health::Down, Health::Unknown].map(|health| of_job.counts[health as usize]);
+            sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        counts
+        sum
     }
 
     /// What targets say about their metric families, each list once however many say it.
@@ -96,10 +109,7 @@ impl Statuses {
         let mut lists = HashMap::new();
         for part in self.0.iter() {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            let statuses = part.values().flat_map(HashMap::values);
-            for list in statuses.filter_map(|status| status.metadata.as_ref()) {
-                lists.entry(Arc::as_ptr(list).cast::<()>()).or_insert_with(|| Arc::clone(list));
-            }
+            lists.extend(part.lists.iter().map(|(address, (list, _))| (*address, Arc::clone(list))));
         }
         lists.into_values().collect()
     }
@@ -107,27 +117,73 @@ impl Statuses {
     /// Changes the status of a target, which is made if it is not there.
     pub(crate) fn update(&self, job: &Arc<str>, fingerprint: u64, change: impl FnOnce(&mut TargetStatus)) {
         let mut part = self.part(fingerprint);
-        if !part.contains_key(job) {
-            part.insert(Arc::clone(job), HashMap::new());
+        let Part { jobs, lists } = &mut *part;
+        if !jobs.contains_key(job) {
+            jobs.insert(Arc::clone(job), OfJob::default());
         }
-        if let Some(targets) = part.get_mut(job) {
-            change(targets.entry(fingerprint).or_default());
+        let Some(OfJob { targets, counts }) = jobs.get_mut(job) else { return };
+        match targets.find_mut(place(fingerprint), |(other, _)| *other == fingerprint) {
+            Some((_, status)) => {
+                let (health, list) = (status.health, status.metadata.as_ref().map(address));
+                change(status);
+                counts[health as usize] -= 1;
+                counts[status.health as usize] += 1;
+                if status.metadata.as_ref().map(address) != list {
+                    count_out(lists, list);
+                    count_in(lists, status.metadata.as_ref());
+                }
+            }
+            None => {
+                let mut status = TargetStatus::default();
+                change(&mut status);
+                counts[status.health as usize] += 1;
+                count_in(lists, status.metadata.as_ref());
+                targets.insert(place(fingerprint), (fingerprint, status), |(other, _)| place(*other));
+            }
         }
     }
 
     /// Forgets a target.
     pub(crate) fn remove(&self, job: &str, fingerprint: u64) -> Option<TargetStatus> {
         let mut part = self.part(fingerprint);
-        let targets = part.get_mut(job)?;
-        let removed = targets.remove(&fingerprint);
-        if targets.is_empty() {
-            part.remove(job);
+        let Part { jobs, lists } = &mut *part;
+        let of_job = jobs.get_mut(job)?;
+        let equal = |(other, _): &(u64, TargetStatus)| *other == fingerprint;
+        let (_, removed) = of_job.targets.remove(place(fingerprint), equal, |(other, _)| place(*other))?;
+        of_job.counts[removed.health as usize] -= 1;
+        count_out(lists, removed.metadata.as_ref().map(address));
+        if of_job.targets.is_empty() {
+            jobs.remove(job);
         }
-        removed
+        Some(removed)
     }
 
     fn part(&self, fingerprint: u64) -> MutexGuard<'_, Part> {
         self.0[fingerprint as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the target stands among those of its part, which have the last bits of their fingerprints in common.
+fn place(fingerprint: u64) -> u64 {
+    fingerprint.rotate_right(PARTS.ilog2())
+}
+
+fn address(list: &Arc<[Metadata]>) -> usize {
+    Arc::as_ptr(list).addr()
+}
+
+fn count_in(lists: &mut HashMap<usize, (Arc<[Metadata]>, usize)>, list: Option<&Arc<[Metadata]>>) {
+    let Some(list) = list else { return };
+    lists.entry(address(list)).or_insert_with(|| (Arc::clone(list), 0)).1 += 1;
+}
+
+fn count_out(lists: &mut HashMap<usize, (Arc<[Metadata]>, usize)>, address: Option<usize>) {
+    let Some(address) = address else { return };
+    if let Some((_, count)) = lists.get_mut(&address) {
+        *count -= 1;
+        if *count == 0 {
+            lists.remove(&address);
+        }
     }
 }
 
@@ -139,5 +195,39 @@ impl FromIterator<(Arc<str>, Labels, TargetStatus)> for Statuses {
             statuses.update(&job, labels.fingerprint(), |known| *known = status);
         }
         statuses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_all_follows_what_becomes_of_each() {
+        let (statuses, job) = (Statuses::default(), Arc::from("job"));
+        let [one, other]: [Arc<[Metadata]>; 2] = [Arc::from([]), Arc::from([])];
+        let list = |number: u64| Some(if number.is_multiple_of(2) { Arc::clone(&one) } else { Arc::clone(&other) });
+        let lists = || statuses.metadata().len();
+        for number in 0..100 {
+            statuses.update(&job, number, |_| {});
+        }
+        assert_eq!((statuses.counts("job"), lists()), ([0, 0, 100], 0));
+        for number in 0..60 {
+            let health = if number < 40 { Health::Up } else { Health::Down };
+            statuses.update(&job, number, |status| (status.health, status.metadata) = (health, list(number)));
+        }
+        assert_eq!((statuses.counts("job"), lists()), ([40, 20, 40], 2));
+        statuses.update(&job, 0, |status| status.metadata = list(1));
+        for number in (2..40).step_by(2) {
+            assert_eq!(statuses.remove("job", number).map(|status| status.health), Some(Health::Up));
+        }
+        assert_eq!((statuses.counts("job"), lists()), ([21, 20, 40], 2));
+        for number in 0..100 {
+            statuses.update(&job, number, |status| status.metadata = None);
+        }
+        assert_eq!((statuses.counts("job"), lists()), ([21, 20, 59], 0));
+        (0..100).for_each(|number| drop(statuses.remove("job", number)));
+        assert_eq!((statuses.counts("job"), statuses.counts("other")), ([0; 3], [0; 3]));
+        assert!(statuses.0.iter().all(|part| part.lock().expect("nobody panicked").jobs.is_empty()));
     }
 }

@@ -1,7 +1,7 @@
 //! `/api/v1/targets/metadata` and `/api/v1/metadata`: what targets say about their metric families, as Prometheus tells it.
 //! A family is found by its own name: `foo` has metadata, `foo_bucket` has none (`scrapeCache.GetMetadata`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
@@ -154,7 +154,7 @@ pub(super) async fn of_families(Extract(state): Extract<Arc<State>>, uri: Uri) -
     let each = query.number("limit_per_metric")?.and_then(|limit| usize::try_from(limit).ok()).filter(|each| *each > 0);
     let metric = query.get("metric");
     let mut families: BTreeMap<Box<str>, BTreeSet<Said>> = BTreeMap::new();
-    for list in lists(&state).await {
+    for list in state.scrapes.metadata() {
         for metadata in list.iter().filter(|metadata| metric.is_none_or(|metric| *metadata.family == *metric)) {
             let said = match families.get_mut(&metadata.family) {
                 Some(said) => said,
@@ -169,22 +169,4 @@ pub(super) async fn of_families(Extract(state): Extract<Arc<State>>, uri: Uri) -
     }
     let shown: BTreeMap<_, _> = families.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
     Ok(success(shown))
-}
-
-/// The distinct lists of all targets: many targets say the same.
-async fn lists(state: &State) -> Vec<Arc<[Metadata]>> {
-    let view = state.roster.view();
-    let mut lists: HashMap<usize, Arc<[Metadata]>> = HashMap::new();
-    for job in view.jobs() {
-        for page in job.pages().iter() {
-            for slot in page.slots() {
-                if let Some(list) = state.scrapes.get(&job.spec().name, &slot.labels).and_then(|status| status.metadata)
-                {
-                    lists.entry(list.as_ptr().addr()).or_insert(list);
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-    lists.into_values().collect()
 }

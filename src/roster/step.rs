@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Labels, SourceId};
+use rosterd_tasks::by_size;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
@@ -23,6 +24,14 @@ pub struct Step {
     pub number: u64,
     /// The jobs that changed, by name.
     pub jobs: Vec<JobStep>,
+}
+
+impl Step {
+    /// Lets go of a step, and of `others` with it. Whoever lets go of many targets last frees them one by one: aside, then.
+    pub async fn let_go<T: Send + 'static>(self: Arc<Self>, others: T) {
+        let changed: usize = self.jobs.iter().flat_map(|job| &job.sources).map(|source| source.differences.len()).sum();
+        by_size(changed * size_of::<Difference>(), move || drop((self, others))).await;
+    }
 }
 
 /// What a step changed in a job. Without differences something else changed: what is missing, limits.

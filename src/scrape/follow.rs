@@ -96,9 +96,10 @@ impl Follower {
     /// Lets go of what the news have replaced, and of a step.
     async fn let_go(&mut self, step: Option<Arc<Step>>) {
         let outdated = std::mem::take(&mut self.outdated);
-        let Some(step) = step else { return blocking(move || drop(outdated)).await };
-        let changed: usize = step.jobs.iter().flat_map(|job| &job.sources).map(|source| source.differences.len()).sum();
-        by_size(changed * size_of::<Difference>(), move || drop((step, outdated))).await;
+        match step {
+            Some(step) => step.let_go(outdated).await,
+            None => blocking(move || drop(outdated)).await,
+        }
     }
 
     /// Compares what the engine knows with all there is.
@@ -135,7 +136,9 @@ impl Follower {
 
 /// The targets that went, and those that came.
 async fn labels(sources: &[SourceStep]) -> (Vec<Labels>, Vec<Labels>) {
-    let (mut removed, mut added, mut turns) = (Vec::new(), Vec::new(), Turns::default());
+    // Room that is not used costs nothing, and one that grows is moved.
+    let most = sources.iter().map(|source| source.differences.len()).sum();
+    let (mut removed, mut added, mut turns) = (Vec::with_capacity(most), Vec::with_capacity(most), Turns::default());
     for difference in sources.iter().flat_map(|source| &source.differences) {
         turns.next().await;
         match difference {

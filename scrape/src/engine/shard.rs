@@ -18,6 +18,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::delivery::{Delivery, Elsewhere};
 use super::entry::Entry;
@@ -25,6 +26,7 @@ use super::fetch::{Fetching, Ticket, begin, url};
 use super::slots::Slots;
 use super::take::Taken;
 use super::{Change, Clock, Command, key};
+use crate::divided::Divided;
 use crate::error::ScrapeError;
 use crate::ingest::Families;
 use crate::job::Job;
@@ -55,8 +57,11 @@ pub(super) struct Shard {
 struct JobTargets {
     job: Arc<Job>,
     too_many: Option<(usize, usize)>,
-    slots: HashMap<Labels, u32>,
+    slots: Divided<(Labels, u32)>,
 }
+
+/// What was known of targets that leave, by their places.
+type Left = Divided<(u32, TargetStatus)>;
 
 /// What woke the loop.
 enum Event {
@@ -266,17 +271,18 @@ impl Shard {
         let targets = self.jobs.entry(Arc::clone(&job.name)).or_insert_with(|| JobTargets {
             job: Arc::clone(&job),
             too_many,
-            slots: HashMap::new(),
+            slots: Divided::default(),
         });
         targets.too_many = too_many;
         let (now, wall) = (Instant::now(), self.clock.now());
         let (mut gone, mut turns) = (Vec::with_capacity(removed.len()), Turns::default());
         for labels in removed {
             turns.next().await;
-            gone.extend(targets.slots.remove(&labels));
+            let removed = targets.slots.remove(labels.fingerprint(), |(other, _)| *other == labels, fingerprint);
+            gone.extend(removed.map(|(_, slot)| slot));
         }
         if !Arc::ptr_eq(&targets.job, &job) {
-            for slot in targets.slots.values() {
+            for (_, slot) in targets.slots.iter() {
                 turns.next().await;
                 if let Some(entry) = self.slots.get_mut(*slot) {
                     entry.set_job(&job);
@@ -286,35 +292,42 @@ impl Shard {
             targets.job = Arc::clone(&job);
         }
         // Those that come may take the place of those that go.
-        let mut statuses: HashMap<u32, TargetStatus> = HashMap::new();
+        let mut statuses = Left::default();
         for slot in gone {
             turns.next().await;
-            statuses.extend(self.leave(slot, now, wall).map(|status| (slot, status)));
+            // What nobody knows anything of has nothing to leave.
+            let status = self.leave(slot, now, wall).filter(|status| status.health != Health::Unknown);
+            if let Some(status) = status {
+                statuses.insert(spread(slot), (slot, status), |(slot, _)| spread(*slot));
+            }
         }
         for labels in added {
             turns.next().await;
             let slot = self.add(&job, &labels, now, wall, &mut statuses);
             if let Some(targets) = self.jobs.get_mut(&job.name) {
-                targets.slots.insert(labels, slot);
+                targets.slots.insert(labels.fingerprint(), (labels, slot), fingerprint);
+            }
+        }
+        while let Some(some) = statuses.take_some() {
+            for status in some {
+                turns.next().await;
+                drop(status);
             }
         }
     }
 
     /// Begins with a target, or goes on where one with the same labels for its series has left. Returns its place.
-    fn add(
-        &mut self,
-        job: &Arc<Job>,
-        labels: &Labels,
-        now: Instant,
-        wall: u64,
-        statuses: &mut HashMap<u32, TargetStatus>,
-    ) -> u32 {
+    fn add(&mut self, job: &Arc<Job>, labels: &Labels, now: Instant, wall: u64, statuses: &mut Left) -> u32 {
         let key = key(labels);
         let generation = self.next_number();
         let mut entry = Entry::new(Arc::clone(job), labels.clone(), key, generation);
         job.metrics.targets.inc();
         let before = self.slots.of_key(key).find(|(_, before)| before.missed_ms.is_some()).map(|(slot, _)| slot);
-        let status = before.and_then(|slot| statuses.remove(&slot)).unwrap_or_default();
+        let status = before.and_then(|slot| {
+            let (_, status) = statuses.remove(spread(slot), |(other, _)| *other == slot, |(slot, _)| spread(*slot))?;
+            Some(status)
+        });
+        let status = status.unwrap_or_default();
         job.metrics.turned(None, Some(status.health));
         self.statuses.update(&job.name, labels.fingerprint(), |now| *now = status);
         let due = now + entry.grid.until_next(wall);
@@ -364,22 +377,35 @@ impl Shard {
     async fn remove_job(&mut self, name: &str) {
         let Some(targets) = self.jobs.remove(name) else { return };
         let (now, wall, mut turns) = (Instant::now(), self.clock.now(), Turns::default());
-        for slot in targets.slots.into_values() {
-            turns.next().await;
-            self.leave(slot, now, wall);
+        let mut slots = targets.slots;
+        while let Some(some) = slots.take_some() {
+            for (_, slot) in some {
+                turns.next().await;
+                self.leave(slot, now, wall);
+            }
         }
     }
 
     /// Forgets all targets. With `stale` their series end now, or when they were missed first.
     async fn end(&mut self, stale: bool) {
         let now = milliseconds(self.clock.now());
-        self.jobs.clear();
+        let (mut entries, mut gone, mut turns) = (Vec::new(), Vec::new(), Turns::default());
+        for mut targets in std::mem::take(&mut self.jobs).into_values() {
+            while let Some(some) = targets.slots.take_some() {
+                for slot in some {
+                    turns.next().await;
+                    drop(slot);
+                }
+            }
+        }
         self.due.clear();
-        let mut entries: Vec<_> = self.slots.drain().collect();
+        for entry in self.slots.drain() {
+            turns.next().await;
+            if entry.missed_ms.is_some() { gone.push(Box::new(entry)) } else { entries.push(Box::new(entry)) }
+        }
         // Of targets with the same series those come first that went first.
-        entries.sort_by_key(|entry| entry.missed_ms.unwrap_or(i64::MAX));
-        let mut turns = Turns::default();
-        for mut entry in entries {
+        gone.sort_by_key(|entry| entry.missed_ms);
+        for mut entry in gone.into_iter().chain(entries) {
             turns.next().await;
             if entry.missed_ms.is_none() {
                 let status = self.statuses.remove(&entry.job.name, entry.labels.fingerprint());
@@ -398,6 +424,15 @@ impl Shard {
 fn rest(error: &ScrapeError, job: &Job) -> Option<Duration> {
     let Retry::After(wait) = error.retry() else { return None };
     Some(wait.min(job.honor_retry_after)).filter(|wait| !wait.is_zero())
+}
+
+fn fingerprint((labels, _): &(Labels, u32)) -> u64 {
+    labels.fingerprint()
+}
+
+/// A hash of a place.
+fn spread(slot: u32) -> u64 {
+    xxh3_64(&slot.to_le_bytes())
 }
 
 /// Nanoseconds in milliseconds.

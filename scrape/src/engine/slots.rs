@@ -1,8 +1,7 @@
 //! The targets of a shard, each at a place of its own, found by their series too.
 
-use hashbrown::HashTable;
-
 use super::entry::Entry;
+use crate::divided::Divided;
 
 /// How many targets a page has. With one page for all, whoever adds one might move a hundred megabytes.
 const PAGE: usize = 1024;
@@ -16,7 +15,7 @@ pub(super) struct Slots {
     pages: Pages,
     free: Vec<u32>,
     /// The places of all of them, by their keys.
-    by_key: HashTable<u32>,
+    by_key: Divided<u32>,
 }
 
 impl Slots {
@@ -54,16 +53,15 @@ impl Slots {
         let key = entry.key;
         *self.place(slot).expect("a place is taken before it is put to use") = Some(entry);
         let Self { pages, by_key, .. } = self;
-        by_key.insert_unique(key, slot, |slot| at(pages, *slot).map_or(0, |entry| entry.key));
+        by_key.insert(key, slot, |slot| key_at(pages, *slot));
     }
 
     /// Takes a target from its place, which is to be put to use or released.
     pub(super) fn take(&mut self, slot: u32) -> Option<Entry> {
-        let entry = self.place(slot)?.take()?;
-        if let Ok(place) = self.by_key.find_entry(entry.key, |known| *known == slot) {
-            place.remove();
-        }
-        Some(entry)
+        let key = self.get(slot)?.key;
+        let Self { pages, by_key, .. } = self;
+        by_key.remove(key, |known| *known == slot, |slot| key_at(pages, *slot));
+        self.place(slot)?.take()
     }
 
     /// Makes a place free.
@@ -81,6 +79,10 @@ impl Slots {
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
         std::mem::take(self).pages.into_iter().flatten().flatten()
     }
+}
+
+fn key_at(pages: &Pages, slot: u32) -> u64 {
+    at(pages, slot).map_or(0, |entry| entry.key)
 }
 
 fn at(pages: &Pages, slot: u32) -> Option<&Entry> {

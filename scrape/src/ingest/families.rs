@@ -8,18 +8,29 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The metadata of all targets, each distinct list once. Cloning shares it.
 #[derive(Debug, Clone, Default)]
-pub struct Families(Arc<Mutex<HashMap<u64, Weak<[Metadata]>>>>);
+pub struct Families(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    lists: HashMap<u64, Weak<[Metadata]>>,
+    /// How many there were when those were last dropped that no target has any more.
+    kept: usize,
+}
 
 impl Families {
     /// The list with this hash, made by `make` if no target has it.
     pub(super) fn intern(&self, hash: u64, make: impl FnOnce() -> Vec<Metadata>) -> Arc<[Metadata]> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.get(&hash).and_then(Weak::upgrade) {
+        if let Some(found) = known.lists.get(&hash).and_then(Weak::upgrade) {
             return found;
         }
         let made: Arc<[Metadata]> = make().into();
-        known.retain(|_, list| list.strong_count() > 0);
-        known.insert(hash, Arc::downgrade(&made));
+        // Not each time: targets may all say different things.
+        if known.lists.len() >= 2 * known.kept {
+            known.lists.retain(|_, list| list.strong_count() > 0);
+            known.kept = known.lists.len();
+        }
+        known.lists.insert(hash, Arc::downgrade(&made));
         made
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd_exposition::Metadata;
+use rosterd_tasks::blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -40,7 +41,7 @@ pub(super) async fn run(
         // Version 2.0 has them beside each series.
         let (message, compression) = sender.protocol.now(now_ms());
         let Some(source) = source().filter(|_| message == Message::V1) else { continue };
-        let all = source();
+        let all = blocking(move || source()).await;
         let mut packer = Packer::default();
         for part in parts(&all, config.max_samples_per_send.max(1) as usize) {
             let body = packer.pack(compression, &metadata_request(part));

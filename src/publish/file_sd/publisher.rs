@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rosterd_tasks::Stopper;
+use rosterd_tasks::{Stopper, blocking};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ use super::worker::FileSdWorker;
 use super::write::{Disk, RealDisk};
 use crate::reconcile::{MakeWorker, Worker, WorkerId};
 use crate::roster::RosterHandle;
-use crate::roster::step::{News, Steps};
+use crate::roster::step::{News, Step, Steps};
 use crate::roster::view::RosterView;
 
 /// How many files are written at the same time.
@@ -65,15 +65,24 @@ impl Publisher {
     /// Wakes whoever reads a job that changed. The work for it grows with what changed, not with what there is.
     async fn wake_readers(self, mut steps: Steps, stop: CancellationToken) {
         while let Some(Some(news)) = stop.run_until_cancelled(steps.next()).await {
-            let readers = self.readers();
             match news {
-                News::Picture(_) => readers.values().flatten().for_each(|reader| reader.notify_one()),
+                News::Picture(view) => {
+                    self.readers().values().flatten().for_each(|reader| reader.notify_one());
+                    // It may have been replaced meanwhile, and let go of by everybody else.
+                    blocking(move || drop(view)).await;
+                }
                 News::Step(step) => {
-                    let woken = step.jobs.iter().filter_map(|job| readers.get(&job.name)).flatten();
-                    woken.for_each(|reader| reader.notify_one());
+                    self.wake(&step);
+                    step.let_go(()).await;
                 }
             }
         }
+    }
+
+    fn wake(&self, step: &Step) {
+        let readers = self.readers();
+        let woken = step.jobs.iter().filter_map(|job| readers.get(&job.name)).flatten();
+        woken.for_each(|reader| reader.notify_one());
     }
 
     /// Wakes the reader whenever one of the jobs changes, until it is dropped.
