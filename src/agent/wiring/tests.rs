@@ -88,7 +88,8 @@ async fn wait_running(agent: &Agent, count: usize) {
 fn those_who_do_not_listen_share_one_deadline_and_are_named() {
     leak_checked_live(async || {
         let folder = Folder::new();
-        let agent = agent(&folder, &["x", "y", "z"], Duration::from_secs(1)).await;
+        // What is left of it after the discoverers is for the rest, who needs it when the machine is busy.
+        let agent = agent(&folder, &["x", "y", "z"], Duration::from_secs(10)).await;
         wait_running(&agent, 3).await;
         let stop = CancellationToken::new();
         stop.cancel();
