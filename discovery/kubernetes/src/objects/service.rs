@@ -14,7 +14,7 @@ pub(crate) struct Service<'a> {
     pub(crate) kind: Str<'a>,
     pub(crate) cluster_ip: Str<'a>,
     pub(crate) external_name: Str<'a>,
-    /// The addresses of its load balancers, joined by commas.
+    /// The address that its load balancer should have.
     pub(crate) load_balancer: Str<'a>,
     /// The family of its first address, if it has addresses of two families.
     pub(crate) primary_family: Option<Str<'a>>,
@@ -48,8 +48,6 @@ pub(crate) struct ServiceJson<'a> {
     metadata: MetaJson<'a>,
     #[serde(borrow)]
     spec: Option<SpecJson<'a>>,
-    #[serde(borrow)]
-    status: Option<StatusJson<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,39 +79,13 @@ struct PortJson<'a> {
     protocol: Str<'a>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct StatusJson<'a> {
-    #[serde(borrow)]
-    load_balancer: Option<LoadBalancerJson<'a>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct LoadBalancerJson<'a> {
-    #[serde(borrow)]
-    ingress: List<LoadBalancerIngressJson<'a>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct LoadBalancerIngressJson<'a> {
-    #[serde(borrow)]
-    ip: Str<'a>,
-}
-
 impl<'a> From<ServiceJson<'a>> for Service<'a> {
     fn from(json: ServiceJson<'a>) -> Self {
         let spec = json.spec.unwrap_or_default();
-        let balancer = json.status.unwrap_or_default().load_balancer.unwrap_or_default();
-        let addresses: Vec<_> = balancer.ingress.0.iter().map(|it| &*it.ip).filter(|ip| !ip.is_empty()).collect();
         let two_families = matches!(&*spec.ip_family_policy, "PreferDualStack" | "RequireDualStack");
         Self {
             meta: json.metadata.into(),
-            load_balancer: match addresses.is_empty() {
-                true => spec.load_balancer_ip,
-                false => addresses.join(",").into(),
-            },
+            load_balancer: spec.load_balancer_ip,
             kind: spec.kind,
             cluster_ip: spec.cluster_ip,
             external_name: spec.external_name,
