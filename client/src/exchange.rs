@@ -238,12 +238,21 @@ impl Reply {
         self.socket.read(&mut self.ahead, share, u64::MAX, at_once, u64::MAX).await
     }
 
+    /// Moves so many bytes to the body that came before they were wanted.
+    fn hand_over(&mut self, count: usize, body: &mut Vec<u8>, share: &mut Share) -> Result<(), Failed> {
+        if !share.cover(body.len().saturating_add(count)) {
+            return Err(Failed::TooLarge);
+        }
+        body.extend_from_slice(&self.ahead[self.taken..self.taken + count]);
+        self.taken += count;
+        Ok(())
+    }
+
     /// Moves so many bytes to the body, of which so many are left at most.
     async fn take(&mut self, length: u64, rest: u64, body: &mut Vec<u8>, share: &mut Share) -> Result<(), Failed> {
         let (mut left, beyond) = (length, rest - length);
         let there = (self.ahead.len() - self.taken).min(usize::try_from(left).unwrap_or(usize::MAX));
-        body.extend_from_slice(&self.ahead[self.taken..self.taken + there]);
-        self.taken += there;
+        self.hand_over(there, body, share)?;
         left -= there as u64;
         if left > 0 {
             (self.ahead, self.taken) = (Vec::new(), 0);
@@ -259,7 +268,7 @@ impl Reply {
 
     /// Reads all that comes until the connection ends.
     async fn rest(&mut self, body: &mut Vec<u8>, share: &mut Share, most: u64) -> Result<(), Failed> {
-        body.extend_from_slice(&self.ahead[self.taken..]);
+        self.hand_over(self.ahead.len() - self.taken, body, share)?;
         (self.ahead, self.taken) = (Vec::new(), 0);
         loop {
             if body.len() as u64 > most {

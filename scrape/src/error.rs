@@ -22,7 +22,8 @@ pub enum ScrapeError {
     },
     /// The body does not fit into what is left of the memory for scrapes under way.
     #[error(
-        "the body does not fit into the memory for all scrapes under way (rosterd.scrape.memory_limit: {limit} bytes)"
+        "the body does not fit into the memory for all scrapes under way \
+         (rosterd.scrape.memory_limit: {limit} bytes): raise it, or let the target expose less"
     )]
     Memory {
         /// How much there is for all.

@@ -331,6 +331,41 @@ fn bodies_under_way_share_a_budget_and_take_nothing_of_it_before_they_come() {
     });
 }
 
+#[test]
+fn a_small_body_takes_its_size_of_the_budget_however_it_is_framed() {
+    leak_checked_live(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback interface is there");
+        let url = format!("http://{}/metrics", listener.local_addr().expect("it is bound"));
+        let (client, headers) = (client("{}"), HeaderMap::new());
+        let timeout = Duration::from_secs(20);
+        let fetch = Fetch { url: &url, unix_socket: "", headers: &headers, timeout, limit: u64::MAX };
+        for (framing, body, enough) in [
+            ("content-length: 10", "0123456789", 10),
+            ("transfer-encoding: chunked", "4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n", 10),
+            // There may be more of it, as far as is known.
+            ("connection: close", "0123456789", 1 << 20),
+        ] {
+            for limit in [9, enough] {
+                let budget = Budget::new(limit);
+                let (mut connection, mut bytes, mut share) = (Connection::default(), Vec::new(), budget.share());
+                // Head and body come together, as those of small replies do.
+                let serving = async {
+                    let (mut stream, _) = listener.accept().await.expect("it listens");
+                    read_request(&mut stream).await;
+                    let reply = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{body}");
+                    stream.write_all(reply.as_bytes()).await.expect("it reads");
+                };
+                let fetching = client.fetch(&fetch, &mut connection, &mut bytes, &mut share);
+                let (fetched, ()) = tokio::join!(fetching, serving);
+                assert_eq!(fetched.is_ok(), limit == enough, "{framing}, {limit}: {fetched:?}");
+                assert_eq!(share.refused(), (limit == 9).then_some(9), "{framing}");
+                let taken = budget.taken();
+                assert!(limit == 9 || taken >= 10 && bytes == b"0123456789", "{framing}: {taken}");
+            }
+        }
+    });
+}
+
 async fn read_request(stream: &mut tokio::net::TcpStream) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {

@@ -16,10 +16,19 @@ pub enum IngestError {
         limit: usize,
     },
     /// The samples with all their labels take more memory than there is for scrapes under way.
-    #[error("the samples with their labels do not fit into the memory for all scrapes under way ({limit} bytes)")]
+    #[error(
+        "the samples with their labels do not fit into the memory for all scrapes under way \
+         (rosterd.scrape.memory_limit: {limit} bytes): raise it, or let the target expose less"
+    )]
     BlockSize {
         /// The limit.
         limit: u64,
+    },
+    /// A single series is as long as no receiver takes it.
+    #[error("a series has more than {limit} bytes: let the target expose shorter labels")]
+    SeriesSize {
+        /// The limit.
+        limit: usize,
     },
     /// A native histogram has more buckets than `native_histogram_bucket_limit`, at any resolution.
     #[error("histogram bucket limit exceeded: {metric:?} has more than {limit} buckets at any resolution")]
@@ -75,7 +84,7 @@ impl Coded for IngestError {
         match self {
             Self::Parse(_) => "scrape_exposition_invalid",
             Self::SampleLimit { .. } => "scrape_sample_limit",
-            Self::BlockSize { .. } => "scrape_block_size",
+            Self::BlockSize { .. } | Self::SeriesSize { .. } => "scrape_block_size",
             Self::BucketLimit { .. } => "scrape_bucket_limit",
             Self::Histogram { .. } => "scrape_histogram_invalid",
             Self::LabelLimit { .. } => "scrape_label_limit",
@@ -87,9 +96,11 @@ impl Coded for IngestError {
 
     fn priority(&self) -> Priority {
         match self {
-            Self::SampleLimit { .. } | Self::BlockSize { .. } | Self::BucketLimit { .. } | Self::LabelLimit { .. } => {
-                Priority::Operator
-            }
+            Self::SampleLimit { .. }
+            | Self::BlockSize { .. }
+            | Self::SeriesSize { .. }
+            | Self::BucketLimit { .. }
+            | Self::LabelLimit { .. } => Priority::Operator,
             _ => Priority::Remote,
         }
     }

@@ -272,7 +272,7 @@ impl Bench {
         pass: &mut Pass<'_>,
     ) -> Result<(), IngestError> {
         if sample.identity.len() > self.room.series {
-            return Err(IngestError::BlockSize { limit: self.room.series as u64 });
+            return Err(IngestError::SeriesSize { limit: self.room.series });
         }
         pass.ingested.scraped += 1;
         let index = self.hashes.len();

@@ -50,6 +50,8 @@ fn more_than_there_is_memory_for_is_refused_before_it_is_read_to_its_end() {
     scraped.bench.charge(budget.share());
     let (error, ingested) = scraped.ingest(&lines(100_000), 10).expect_err("it takes some megabytes");
     assert_eq!(error, IngestError::BlockSize { limit: 100_000 });
+    let text = error.to_string();
+    assert!(text.contains("rosterd.scrape.memory_limit: 100000 bytes") && text.contains("raise it"), "{text}");
     assert!(ingested.scraped < 10_000, "it was not read to its end: {ingested:?}");
     assert!(budget.taken() > 0);
     scraped.bench.shrink();
@@ -95,7 +97,7 @@ fn a_series_whose_place_could_not_be_told_is_refused() {
     let mut scraped = Scraped::default();
     scraped.bench.room.series = 10;
     let (error, _) = scraped.ingest("a{b=\"0123456789\"} 1\n", 10).expect_err("it is long");
-    assert_eq!(error, IngestError::BlockSize { limit: 10 });
+    assert_eq!(error, IngestError::SeriesSize { limit: 10 });
     assert!(scraped.ingest("a{b=\"0\"} 1\n", 20).is_ok());
 }
 
