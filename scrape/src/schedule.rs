@@ -1,10 +1,15 @@
 //! When targets are scraped: each on a grid of its own, which is fixed in time and differs from target to target, so that
-//! scrapes are spread and stay where they were over restarts. Pure.
+//! scrapes are spread and stay where they were over restarts. Grids stand on ticks of an agent, so that what is due at about
+//! the same time wakes it once: waking up with cold caches costs as much as a small scrape. Pure.
 
 use std::time::Duration;
 
 use rosterd_model::Labels;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+/// Ticks are this far apart, for intervals that have a hundred of them; for others they are closer.
+const TICK_NS: u64 = 50_000_000;
+const TICKS: u64 = 100;
 
 /// A scrape that begins this late still counts as one of the grid's time, at most, as in Prometheus.
 const TOLERANCE_NS: u64 = 2_000_000;
@@ -38,9 +43,12 @@ impl Grid {
     /// The grid of a target with these final labels.
     pub(crate) fn new(labels: &Labels, interval: Duration, seed: Seed) -> Self {
         let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let tick = (interval / TICKS).clamp(1, TICK_NS);
         // Hashed once more: the bits of two hashes that are put together alike would be equal in too many places.
         let mixed = xxh3_64(&(labels.fingerprint() ^ seed.0).to_le_bytes());
-        Self { interval, offset: mixed % interval }
+        let offset = mixed % interval;
+        // The ticks of agents differ: what they scrape in common, and whom they send to, has to do with one at a time.
+        Self { interval, offset: (offset - offset % tick + seed.0 % tick) % interval }
     }
 
     /// How far its points are apart.
@@ -97,6 +105,29 @@ mod tests {
             tenths[(grid.until_next(0).as_nanos() as u64 / SECOND % 10) as usize] += 1;
         }
         assert!(tenths.iter().all(|count| (60..140).contains(count)), "{tenths:?}");
+    }
+
+    #[test]
+    fn what_is_due_at_about_the_same_time_is_due_at_the_same_time() {
+        let seed = Seed::new("host", std::iter::empty());
+        for (interval, apart, most) in [(60_000, 50, 1200), (10_000, 50, 200), (1000, 10, 100), (50, 0, 100)] {
+            let mut times = std::collections::BTreeMap::<u64, usize>::new();
+            for number in 0..20_000 {
+                let grid = Grid::new(&labels(&format!("h{number}:1")), Duration::from_millis(interval), seed);
+                *times.entry(grid.until_next(0).as_nanos() as u64).or_default() += 1;
+            }
+            assert!((most - 1..=most).contains(&times.len()), "{interval}: {} points in time", times.len());
+            let gaps = times.keys().zip(times.keys().skip(1)).map(|(one, next)| (next - one) / 1_000_000);
+            assert_eq!(gaps.min(), Some(apart), "{interval}");
+            // As even as chance is: no tick gets much more than its share.
+            let (mean, largest) = (20_000 / most, *times.values().max().unwrap());
+            assert!(largest < mean + 7 * mean.isqrt(), "{interval}: {largest} at once, {mean} on the average");
+        }
+        let at = |host| {
+            let seed = Seed::new(host, std::iter::empty());
+            Grid::new(&labels("h:1"), Duration::from_secs(60), seed).offset % TICK_NS
+        };
+        assert_ne!(at("a"), at("b"), "agents do not wake up together");
     }
 
     #[test]
