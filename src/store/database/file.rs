@@ -95,12 +95,21 @@ impl DatabaseFile {
     }
 
     fn try_open(&self, check: bool) -> Result<redb::Database, Fault> {
-        caught(|| {
+        let is_new = match std::fs::metadata(&self.path) {
+            Ok(found) => found.is_file() && found.len() == 0,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        let opened = caught(|| {
             let database = (self.opener)(&self.path, check)?;
             self.format.prepare(&database)?;
             *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = self.found();
             Ok(database)
-        })
+        });
+        if opened.is_err() && is_new {
+            // What is half made is no damaged store, and takes room where there may be none.
+            File::options().write(true).truncate(true).open(&self.path).ok();
+        }
+        opened
     }
 
     /// Tells, once, when the file is not at its path any more: nobody will find there what is written to it.

@@ -85,6 +85,30 @@ fn a_folder_that_cannot_be_had_at_the_start_is_taken_into_use_once_it_can() {
     });
 }
 
+#[test]
+fn what_could_not_be_made_whole_is_no_damaged_store() {
+    /// A disk that has room for half a database, until somebody makes more.
+    fn half(path: &Path, check: bool) -> Result<redb::Database, redb::DatabaseError> {
+        if path.with_file_name("room").exists() {
+            return open_file(path, check);
+        }
+        fs::write(path, [0; 70_000]).unwrap();
+        Err(redb::DatabaseError::Storage(redb::StorageError::Io(std::io::ErrorKind::StorageFull.into())))
+    }
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _decided) = open_with(folder.path(), half).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(store.providers().await.expect_err("there is no room").code(), "store_disk_full");
+        }
+        assert_eq!(fs::metadata(folder.path().join("roster.redb")).unwrap().len(), 0, "it takes no room");
+        fs::write(folder.path().join("room"), "").unwrap();
+        store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
+        assert_eq!(store.providers().await.unwrap(), ["p"]);
+        assert_eq!(moved_aside(folder.path()), [] as [PathBuf; 0]);
+    });
+}
+
 /// The names in the folder that tell of a damaged store.
 fn moved_aside(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
