@@ -88,16 +88,16 @@ pub(crate) enum SendError {
         reason: String,
     },
     /// 5xx: sent again.
-    #[error("{url} failed with HTTP status {status}: {words}")]
+    #[error("{url} failed with HTTP status {status}{}", said(words))]
     Failed { url: String, status: u16, words: String },
     /// 429: sent again.
-    #[error("{url} asks for time with HTTP status {status}: {words}")]
+    #[error("{url} asks for time with HTTP status {status}{}", said(words))]
     Throttled { url: String, status: u16, words: String, after: Option<Duration> },
     /// A refusal that says nothing about the samples, by the configuration: sent again.
-    #[error("{url} refused samples with HTTP status {status}, they are kept: {words}")]
+    #[error("{url} refused samples with HTTP status {status}, they are kept{}", said(words))]
     Kept { url: String, status: u16, words: String },
     /// Another status: not sent again.
-    #[error("{url} rejected samples with HTTP status {status}: {words}")]
+    #[error("{url} rejected samples with HTTP status {status}{}", said(words))]
     Rejected { url: String, status: u16, words: String },
     /// 2xx, but not everything was written.
     #[error(
@@ -107,6 +107,11 @@ pub(crate) enum SendError {
     /// The receiver knows version 1.0 alone.
     #[error("{url} does not take {what}: falling back to {to}")]
     FallBack { url: String, what: &'static str, to: &'static str },
+}
+
+/// What a receiver says besides, if it says anything.
+fn said(words: &str) -> String {
+    if words.trim().is_empty() { String::new() } else { format!(": {words}") }
 }
 
 impl Coded for SendError {
