@@ -12,9 +12,9 @@ use rosterd_model::TargetGroup;
 use rosterd_model::labels::ADDRESS;
 use rosterd_tasks::Supervision;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
-use rosterd_testkit::leak_checked_live;
+use rosterd_testkit::{eventually_ok, leak_checked_live, patience};
 
 use super::config::{DnsConfig, RecordKind};
 use super::discoverer::Dns;
@@ -25,7 +25,7 @@ use super::resolver::lookup;
 use rosterd_discovery::{Context, Error, MechanismMetrics, Polling, Reading, Refresh, Unreadable, Updates, Word};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(20);
+const INTERVAL: Duration = Duration::from_millis(20);
 const NAMED: &str = "/usr/sbin/named";
 
 const ZONE: &str = "
@@ -52,13 +52,8 @@ struct Named {
 impl Named {
     async fn start(zone: &str) -> Self {
         assert!(Path::new(NAMED).exists(), "{NAMED} is missing: apt-get install bind9");
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            if let Some(named) = Self::try_start(zone).await {
-                return named;
-            }
-            assert!(Instant::now() < deadline, "named did not start");
-        }
+        let try_it = async || Self::try_start(zone).await.ok_or("the port was taken meanwhile".to_owned());
+        eventually_ok(patience(), "named starts", try_it).await
     }
 
     /// `None` when somebody else took the port meanwhile.
@@ -79,19 +74,16 @@ impl Named {
             .spawn()
             .unwrap();
         let mut named = Self { process, folder, address };
-        let deadline = Instant::now() + DEADLINE;
-        while Instant::now() < deadline {
+        let look = async || {
             let log = std::fs::read_to_string(named.folder.path().join("log")).unwrap();
             if named.process.try_wait().unwrap().is_some() || log.contains("address in use") {
                 assert!(log.contains("address in use"), "named failed:\n{log}");
-                return None;
+                return Ok(false);
             }
-            if log.contains("all zones loaded") && log.contains(" running") {
-                return Some(named);
-            }
-            sleep(PAUSE).await;
-        }
-        panic!("named did not start:\n{}", std::fs::read_to_string(named.folder.path().join("log")).unwrap());
+            if log.contains("all zones loaded") && log.contains(" running") { Ok(true) } else { Err(log) }
+        };
+        let is_running = eventually_ok(patience(), "named runs", look).await;
+        is_running.then_some(named)
     }
 
     /// Replaces the zone; the server may take a moment.
@@ -177,12 +169,8 @@ fn addresses(group: &TargetGroup) -> Vec<&str> {
 
 /// Asks until the answer is as wanted.
 async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let wait = async {
-        while !holds().await {
-            sleep(PAUSE).await;
-        }
-    };
-    timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    let look = async || if holds().await { Ok(()) } else { Err(String::new()) };
+    eventually_ok(patience(), what, look).await;
 }
 
 #[test]
@@ -339,7 +327,7 @@ fn a_failed_name_is_unread_while_the_others_change() {
         let (dns, _) = discoverer(first.settings(), RecordKind::A, &["web.example.test", "web.second.test"]);
         let cx = Context::detached("dns/test");
         let (up, mut words) = Updates::channel(&cx);
-        let run = Polling::boxed(dns, PAUSE).run(cx.clone(), up);
+        let run = Polling::boxed(dns, INTERVAL).run(cx.clone(), up);
         let script = async {
             let whole = words.recv().await.unwrap();
             assert_eq!(whole.groups().iter().map(|group| group.targets.len()).collect::<Vec<_>>(), [2, 2]);

@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration as StdDuration;
 
 use rosterd_model::{Duration, HIDDEN, Secret, Size};
-use rosterd_testkit::leak_checked_live;
+use rosterd_testkit::{eventually, eventually_ok, leak_checked_live, patience};
 use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::config::ExecConfig;
 use super::discoverer::Exec;
 use rosterd_discovery::{Context, Error, Polling, Reading, Refresh, Updates};
 
 const DEADLINE: StdDuration = StdDuration::from_secs(30);
-const PAUSE: StdDuration = StdDuration::from_millis(10);
 /// Ignores SIGTERM for good, as does its child; both tell their numbers.
 const STUBBORN: &str =
     "trap '' TERM; (echo $$ > parent; exec sh -c 'echo $$ > child; while :; do sleep 1000; done'); wait";
@@ -36,26 +35,18 @@ async fn failure(config: ExecConfig) -> (&'static str, String) {
 
 /// The number that a script wrote, once it has.
 async fn number(file: PathBuf) -> Pid {
-    let read = async {
-        loop {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
-            match text.strip_suffix('\n').and_then(|text| text.parse().ok()).and_then(Pid::from_raw) {
-                Some(id) => return id,
-                None => sleep(PAUSE).await,
-            }
-        }
+    let read = async || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let number = text.strip_suffix('\n').and_then(|text| text.parse().ok()).and_then(Pid::from_raw);
+        number.ok_or(text)
     };
-    timeout(DEADLINE, read).await.expect("the script writes its number")
+    eventually_ok(patience(), "the script writes its number", read).await
 }
 
 /// Waits until a process is gone, or only waits for a parent to notice.
 async fn gone(id: Pid) {
-    let wait = async {
-        while test_kill_process(id).is_ok() && !is_zombie(id) {
-            sleep(PAUSE).await;
-        }
-    };
-    timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("process {id:?} is still there"));
+    let is_gone = || test_kill_process(id).is_err() || is_zombie(id);
+    eventually(patience(), &format!("process {id:?} is gone"), is_gone).await;
 }
 
 fn is_zombie(id: Pid) -> bool {
