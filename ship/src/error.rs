@@ -31,7 +31,7 @@ pub enum ShipError {
         /// Why not.
         reason: String,
     },
-    /// Another process has the queue on disk. The endpoint runs with a queue in memory; configuring again tries again.
+    /// Another process has the queue on disk. The endpoint runs with a queue in memory until it has ended.
     #[error("the queue of remote write endpoint {endpoint:?} is in use")]
     QueueInUse {
         /// The endpoint.
@@ -39,7 +39,7 @@ pub enum ShipError {
         /// Where.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// The queue on disk cannot be opened. The endpoint runs with a queue in memory; configuring again tries again.
+    /// The queue on disk cannot be opened. The endpoint runs with a queue in memory, and the disk is tried again.
     #[error("cannot open the queue of remote write endpoint {endpoint:?}")]
     Queue {
         /// The endpoint.

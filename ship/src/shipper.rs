@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rosterd_client::System;
 use rosterd_exposition::Metadata;
-use rosterd_tasks::{Stopper, portion};
+use rosterd_model::{Report, Retry};
+use rosterd_tasks::{Schedule, Stopper, blocking, portion};
+use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
 
 use crate::config::EndpointConfig;
 use crate::endpoint::{Endpoint, Source};
@@ -20,12 +23,14 @@ use crate::log::Record;
 use crate::metrics::Metrics;
 use crate::owner::{self, Left, Owner};
 use crate::status::EndpointStatus;
-use crate::{Block, Wants, folder};
+use crate::{Block, Wants, folder, log};
 
 /// How long an endpoint that another configuration takes out has to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The share of the time for a shutdown in which is sent what there is.
 const SENDING: f64 = 0.7;
+/// The longest pause before a queue that could not be opened is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Sends what was scraped to all endpoints. Clones share them.
 #[derive(Clone)]
@@ -42,6 +47,17 @@ struct Shared {
     leaving: Mutex<Vec<Arc<Endpoint>>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
+    /// Some endpoint has a queue in memory that is to be on disk.
+    degraded: Arc<Notify>,
+    /// Who tries those again.
+    trying: Stopper,
+}
+
+/// What is known of queues that could not be opened.
+enum Degraded {
+    None,
+    Hopeless,
+    Usable,
 }
 
 impl fmt::Debug for Shipper {
@@ -54,7 +70,8 @@ impl Shipper {
     /// A shipper without endpoints, whose clients live in this `system`. Queues are kept below `folder`, or in memory only. Tasks end with those of the stopper;
     /// [`shutdown`](Self::shutdown) comes before that, or what is in memory is lost.
     pub fn new(folder: Option<PathBuf>, metrics: Metrics, system: &System, stopper: &Stopper) -> Self {
-        Self(Arc::new(Shared {
+        let (degraded, trying) = (Arc::new(Notify::new()), stopper.child());
+        let shipper = Self(Arc::new(Shared {
             folder,
             metrics,
             system: system.clone(),
@@ -63,7 +80,13 @@ impl Shipper {
             source: Arc::default(),
             leaving: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
-        }))
+            degraded: Arc::clone(&degraded),
+            trying,
+        }));
+        let (shared, stop) = (Arc::downgrade(&shipper.0), shipper.0.trying.token().clone());
+        let again = move || try_again(Weak::clone(&shared), Arc::clone(&degraded), stop.clone());
+        shipper.0.trying.spawn_restarting("remote write queues", again);
+        shipper
     }
 
     /// Makes the endpoints those of the list. Equal ones go on; others are stopped after they have handed what they hold to
@@ -71,9 +94,14 @@ impl Shipper {
     /// receiver and the tenant say. What is pushed meanwhile reaches the new ones.
     ///
     /// With an error about settings nothing was changed. With one about a queue on disk all endpoints run, that one with a
-    /// queue in memory; configuring again tries again.
+    /// queue in memory until the disk can be used: it is tried again, with growing pauses, and by configuring again.
     pub async fn configure(&self, endpoints: Vec<EndpointConfig>) -> Result<(), ShipError> {
         let _changing = self.0.changing.lock().await;
+        self.change(endpoints).await
+    }
+
+    /// The same for who has the turn to change.
+    async fn change(&self, endpoints: Vec<EndpointConfig>) -> Result<(), ShipError> {
         let mut names = BTreeSet::new();
         if let Some(twice) = endpoints.iter().find(|config| !names.insert(&*config.name)) {
             return Err(ShipError::DuplicateName { name: twice.name.clone() });
@@ -83,13 +111,7 @@ impl Shipper {
             .iter()
             .map(|config| before.iter().find(|endpoint| endpoint.is(config)).cloned()) //
             .collect();
-        let places = match &self.0.folder {
-            Some(folder) => {
-                let running = same.iter().map(|same| same.as_ref()?.folder().map(Path::to_owned)).collect();
-                folder::choose(folder, endpoints.clone(), running).await.into_iter().map(Some).collect()
-            }
-            None => vec![None; endpoints.len()],
-        };
+        let places = self.places(&endpoints, &same).await;
         let (mut after, mut started) = (Vec::new(), Vec::new());
         for ((config, same), place) in endpoints.into_iter().zip(same).zip(places) {
             if let Some(same) = same {
@@ -109,6 +131,13 @@ impl Shipper {
         let deadline = Instant::now() + PATIENCE;
         let rests = join_all(stopped.iter().map(|endpoint| endpoint.stop(deadline))).await;
         self.start(&after, &started, stopped, rests).await
+    }
+
+    /// Where the queues of these endpoints are, of which some run.
+    async fn places(&self, endpoints: &[EndpointConfig], same: &[Option<Arc<Endpoint>>]) -> Vec<Option<PathBuf>> {
+        let Some(folder) = &self.0.folder else { return vec![None; endpoints.len()] };
+        let running = same.iter().map(|same| same.as_ref()?.folder().map(Path::to_owned)).collect();
+        folder::choose(folder, endpoints.to_vec(), running).await.into_iter().map(Some).collect()
     }
 
     async fn start(
@@ -145,7 +174,36 @@ impl Shipper {
                 endpoint.forget();
             }
         }
-        results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+        let failed = results.into_iter().find(Result::is_err);
+        if failed.is_some() {
+            self.0.degraded.notify_one();
+        }
+        failed.unwrap_or(Ok(()))
+    }
+
+    /// Whether there are endpoints whose queues are not where they are to be, and whether one of those could be opened now.
+    async fn degraded(&self) -> Degraded {
+        let endpoints = self.endpoints();
+        let configs: Vec<_> = endpoints.iter().map(|endpoint| endpoint.config.clone()).collect();
+        let same: Vec<_> = endpoints.iter().map(|one| one.is(&one.config).then(|| Arc::clone(one))).collect();
+        if same.iter().all(Option::is_some) {
+            return Degraded::None;
+        }
+        let places = self.places(&configs, &same).await;
+        let waits = |(place, same): (Option<PathBuf>, Option<_>)| place.filter(|_| same.is_none());
+        let folders: Vec<_> = places.into_iter().zip(same).filter_map(waits).collect();
+        if blocking(move || folders.iter().any(|folder| log::is_usable(folder))).await {
+            return Degraded::Usable;
+        }
+        endpoints.iter().filter(|one| !one.is(&one.config)).for_each(|one| one.still_degraded());
+        Degraded::Hopeless
+    }
+
+    /// Begins those endpoints anew whose queues are not where they are to be.
+    async fn reopen(&self) -> Result<(), ShipError> {
+        let _changing = self.0.changing.lock().await;
+        let configs: Vec<_> = self.endpoints().iter().map(|endpoint| endpoint.config.clone()).collect();
+        self.change(configs).await
     }
 
     /// What any endpoint can make use of.
@@ -182,6 +240,7 @@ impl Shipper {
     /// Sends what it can within the deadline; the rest stays in the queues on disk. Endpoints that are down are not waited
     /// for if they have one. Afterwards there are no endpoints.
     pub async fn shutdown(&self, deadline: Instant) {
+        self.0.trying.stop_by(portion(deadline, SENDING)).await;
         let _changing = self.0.changing.lock().await;
         let endpoints = self.endpoints();
         // What sending leaves is to stop the tasks, and to write to disk what was not sent.
@@ -210,6 +269,28 @@ impl Shipper {
 
     fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
         Arc::clone(&self.0.endpoints.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Tries queues again that could not be opened, after pauses that grow. What runs with a queue in memory is left in peace until
+/// a queue looks as if it could be opened.
+async fn try_again(shared: Weak<Shared>, degraded: Arc<Notify>, stop: CancellationToken) {
+    while stop.run_until_cancelled(degraded.notified()).await.is_some() {
+        let mut pauses = Schedule::new(LONGEST_PAUSE, "remote write queues");
+        loop {
+            let pause = tokio::time::sleep(pauses.failed(Retry::Backoff));
+            let Some(()) = stop.run_until_cancelled(pause).await else { return };
+            let Some(shipper) = shared.upgrade().map(Shipper) else { return };
+            let Some(waiting) = stop.run_until_cancelled(shipper.degraded()).await else { return };
+            match waiting {
+                Degraded::None => break,
+                Degraded::Hopeless => {}
+                Degraded::Usable => match shipper.reopen().await {
+                    Ok(()) => break,
+                    Err(error) => debug!(error = %Report::of(&error), "queues on disk cannot be opened yet"),
+                },
+            }
+        }
     }
 }
 

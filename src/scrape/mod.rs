@@ -164,7 +164,7 @@ impl Scraping {
             Ok(()) => Ok(()),
             Err(error @ (ShipError::Queue { .. } | ShipError::QueueInUse { .. })) => {
                 let report = Report::of(&error);
-                warn!(error = %report, code = error.code(), "samples are queued in memory alone until the next reload");
+                warn!(error = %report, code = error.code(), "samples are queued in memory alone until the disk can be used");
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -194,6 +194,11 @@ impl Endpoint {
         self.config == *config && !self.degraded.load(Ordering::Relaxed)
     }
 
+    /// The disk cannot be used yet: a write that failed, so that who watches that is told as long as it is so.
+    pub(crate) fn still_degraded(&self) {
+        self.sender.metrics.write_failures.inc();
+    }
+
     /// Finishes all batches and waits until they are sent or it is no use to wait.
     pub(crate) async fn drain(&self, deadline: Instant) {
         self.lanes.flush();

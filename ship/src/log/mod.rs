@@ -16,4 +16,4 @@ mod walk; // from record to record
 
 pub(crate) use position::REACH;
 pub(crate) use record::Record;
-pub(crate) use store::{Fault, Log, LogError, Settings, is_free, is_spent};
+pub(crate) use store::{Fault, Log, LogError, Settings, is_free, is_spent, is_usable};

@@ -100,6 +100,22 @@ pub(crate) fn is_free(folder: &Path) -> bool {
     lock(folder).is_ok()
 }
 
+/// Whether a log could be opened in a folder, as far as can be seen without a look at its records.
+pub(crate) fn is_usable(folder: &Path) -> bool {
+    let usable = || -> io::Result<bool> {
+        let Ok(_lock) = lock(folder) else { return Ok(false) };
+        private::options().open(folder.join("position"))?;
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if Segment::is_name(&path) && !File::open(&path)?.metadata()?.is_file() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    usable().unwrap_or(false)
+}
+
 /// Whether nothing of a log is left to send, and no process has it open. What was moved aside is not looked at: as long as it
 /// is there, the log is not spent.
 pub(crate) fn is_spent(folder: &Path) -> bool {

@@ -48,6 +48,7 @@ pub(super) fn run_by(
     let (log, found) = match Log::open(&place.folder, Settings { segment_bytes }) {
         Ok(opened) => opened,
         Err(failed) => {
+            shared.metrics.write_failures.inc();
             shared.lock().gave_up();
             shared.ready.notify_one();
             opened.send(Err(failed)).ok();

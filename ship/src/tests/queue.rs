@@ -131,8 +131,42 @@ fn a_second_process_is_told_and_works_in_memory() {
         second.shipper.push(1, &block(&["m"], 1.0, now(0)));
         receiver.wait_samples(1).await;
         first.end().await;
-        second.shipper.configure(vec![config]).await.unwrap();
+        let on_disk = || queues(folder.path()).iter().any(|queue| !crate::log::is_free(queue));
+        eventually(patience(), "it takes the queue that is free", on_disk).await;
         second.end().await;
+    });
+}
+
+#[test]
+fn a_disk_that_comes_late_is_used_without_being_asked() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_loopback_listener().local_addr().unwrap();
+        let config = endpoint("a", &format!("http://{address}/api/v1/write"));
+        let queues = folder.path().join("queues");
+        // What was left by the process before, on a volume that is not there yet.
+        let ship = Ship::of(Some(&queues), vec![config.clone()]).await;
+        ship.shipper.push(1, &block(&["m"], 0.0, now(0)));
+        ship.end().await;
+        let volume = folder.path().join("volume");
+        std::fs::rename(&queues, &volume).unwrap();
+        std::fs::write(&queues, "").unwrap();
+        let ship = Ship::new(Some(&queues));
+        let failed = ship.shipper.configure(vec![config]).await;
+        assert!(matches!(failed, Err(ShipError::Queue { .. })), "{failed:?}");
+        let grows = || ship.metric("queue_write_failures_total", &[]) > 2.0;
+        eventually(patience(), "who watches is told as long as it is so", grows).await;
+        ship.shipper.push(1, &block(&["m"], 1.0, now(1)));
+        eventually(patience(), "it waits in memory", || ship.shipper.status()[0].pending.samples == 1).await;
+        std::fs::remove_file(&queues).unwrap();
+        std::fs::rename(&volume, &queues).unwrap();
+        eventually(patience(), "all is on disk", || ship.shipper.status()[0].pending.samples == 2).await;
+        ship.shipper.push(1, &block(&["m"], 2.0, now(2)));
+        let receiver = RemoteWriteReceiver::start_at(address).await;
+        receiver.wait_samples(3).await;
+        assert_eq!(values(&receiver, "m"), [0.0, 1.0, 2.0]);
+        assert_eq!(ship.metric("dropped_items_total", &[]), 0.0);
+        ship.end().await;
     });
 }
 
@@ -209,7 +243,6 @@ fn a_reload_while_the_disk_takes_nothing_loses_nothing() {
             assert_eq!(ship.shipper.status()[0].pending.samples, 10);
         }
         std::fs::remove_dir(&first).unwrap();
-        ship.shipper.configure(vec![config]).await.unwrap();
         eventually(patience(), "it is written after all", || ship.shipper.status()[0].bytes_on_disk > 0).await;
         let receiver = RemoteWriteReceiver::start_at(address).await;
         receiver.wait_samples(10).await;
