@@ -8,6 +8,9 @@ use tokio::sync::mpsc;
 
 use crate::api::ReloadRequest;
 
+/// Files are not read more often than that, whatever was asked for; so does Prometheus.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Where wishes to reload come from.
 #[derive(Debug)]
 pub struct Reloads {
@@ -33,9 +36,10 @@ struct Files {
 }
 
 impl Reloads {
-    /// Takes requests, and watches files if `auto` says how often to look at them besides their events.
+    /// Takes requests, and watches files if `auto` says how often to look at them besides their events: once a second at most.
     pub(super) fn new(requests: mpsc::Receiver<ReloadRequest>, auto: Option<Duration>) -> Self {
-        Self { requests, files: auto.map(|interval| Files { watcher: None, interval }) }
+        let files = |interval: Duration| Files { watcher: None, interval: interval.max(SHORTEST_INTERVAL) };
+        Self { requests, files: auto.map(files) }
     }
 
     /// Watches these files and patterns from now on.
@@ -75,5 +79,28 @@ async fn asked(requests: &mut mpsc::Receiver<ReloadRequest>) -> Wish {
         Some(request) => Wish::Asked(request),
         // Nobody is left who could ask.
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_testkit::leak_checked;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn files_are_looked_at_once_a_second_at_most() {
+        leak_checked(|| async {
+            for (asked, comes) in [(0, 1000), (200, 1000), (3000, 3000)] {
+                let (_requests, receiver) = mpsc::channel(1);
+                let mut reloads = Reloads::new(receiver, Some(Duration::from_millis(asked)));
+                let begun = Instant::now();
+                for looks in 1..4 {
+                    assert!(matches!(reloads.next().await, Wish::Due));
+                    assert_eq!(begun.elapsed().as_millis(), comes * looks, "{asked} ms");
+                }
+            }
+        });
     }
 }

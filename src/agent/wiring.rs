@@ -372,7 +372,7 @@ impl Agent {
             self.second_look.forget();
             return Ok(());
         }
-        match self.second_look.confirms(loaded.checksum, cause) {
+        match self.second_look.confirms(loaded.checksum, cause, Instant::now()) {
             true => Ok(()),
             false => Err(AgentError::NoJobs { path: self.options.config_file.clone(), jobs }),
         }

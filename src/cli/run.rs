@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 use rosterd_discovery::Registry;
+use rosterd_model::in_words;
 use rosterd_tasks::{Stopper, Task};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
@@ -36,7 +37,7 @@ pub(super) struct Args {
     /// Read the configuration again when one of its files changes
     #[arg(long = "config.auto-reload")]
     auto_reload: bool,
-    /// How often --config.auto-reload looks at the files, besides being told of changes by the system
+    /// How often --config.auto-reload looks at the files, besides being told of changes by the system; at least 1s
     #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     auto_reload_interval: Duration,
     /// Let a reload remove every job at once, instead of when it is asked for twice
@@ -142,7 +143,11 @@ fn raise_open_files() {
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
-        warn!(%error, limit = limit.current, "cannot raise the limit of open files: many targets will not be reached");
+        warn!(
+            error = in_words(error),
+            limit = limit.current,
+            "cannot raise the limit of open files: many targets will not be reached"
+        );
     }
 }
 
