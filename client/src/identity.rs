@@ -18,6 +18,7 @@ use rosterd_tasks::files::clean;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::SafeUrl;
+use crate::secrets::{hidden_query, proves};
 
 /// The same everywhere, because so are identities.
 const SALT: &[u8] = b"rosterd: whose view it is";
@@ -55,9 +56,16 @@ impl Identity {
         }
     }
 
-    /// A URL, however it is spelt; its password counts as a secret. What is no URL counts as it is written.
+    /// A URL, however it is spelt; its password and the values of parameters that are secret count as secrets. What is no URL
+    /// counts as it is written.
     pub fn url(&mut self, name: &str, url: &SafeUrl) {
         let Some(Ok(mut parsed)) = url.parse() else { return self.text(name, url) };
+        if let Some(hidden) = hidden_query(&parsed) {
+            let pairs = parsed.query_pairs().filter(|(name, value)| proves(name) && !value.is_empty());
+            let secrets: Vec<_> = pairs.map(|(_, value)| Secret::new(value)).collect();
+            parsed.set_query(Some(&hidden));
+            self.secrets(&format!("{name}/parameters"), &secrets);
+        }
         let password = Secret::new(parsed.password().unwrap_or_default());
         // Only a URL that has no host refuses, and such a URL has none.
         parsed.set_password(None).ok();
@@ -70,6 +78,16 @@ impl Identity {
         if !secret.is_empty() {
             self.put(name, b's', derived(secret));
         }
+    }
+
+    /// Secrets whose order counts, unless there are none.
+    pub fn secrets(&mut self, name: &str, secrets: &[Secret]) {
+        self.parts(name, secrets, |id, secret| id.secret("value", secret));
+    }
+
+    /// A value of something with a name of its own, which says whether it is a secret.
+    pub fn named(&mut self, name: &str, value: &str) {
+        if proves(name) { self.secret(name, &Secret::new(value)) } else { self.text(name, value) }
     }
 
     /// Texts whose order counts, unless there are none.
@@ -207,7 +225,33 @@ mod tests {
             identity
         };
         assert_ne!(of("hunter2").hash(), of("hunter3").hash());
-        let bytes = of("hunter2").encoded();
-        assert!(!bytes.windows(7).any(|window| window == b"hunter2"));
+        assert!(!holds(&of("hunter2"), "hunter2"));
+    }
+
+    #[test]
+    fn parameters_of_urls_count_and_those_that_are_secret_are_not_kept() {
+        let of = |url: &str| {
+            let mut identity = Identity::new();
+            identity.url("url", &SafeUrl::new(url));
+            identity
+        };
+        let urls = [
+            "http://h/?api_key=hunter2&zone=z",
+            "http://h/?api_key=hunter3&zone=z",
+            "http://h/?api_key=&zone=z",
+            "http://h/?api_key=hunter2&zone=y",
+            "http://h/?token=hunter2&zone=z",
+            "http://h/?token=a&token=hunter2",
+            "http://h/?token=hunter2&token=a",
+            "http://h/?zone=z",
+        ];
+        let distinct: std::collections::BTreeSet<_> = urls.iter().map(|url| of(url).hash()).collect();
+        assert_eq!(distinct.len(), urls.len());
+        assert!(urls.iter().all(|url| !holds(&of(url), "hunter")));
+        assert!(holds(&of(urls[0]), "zone=z"));
+    }
+
+    fn holds(identity: &Identity, text: &str) -> bool {
+        identity.encoded().windows(text.len()).any(|window| window == text.as_bytes())
     }
 }

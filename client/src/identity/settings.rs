@@ -6,7 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use rosterd_model::Secret;
+
 use super::Identity;
+use crate::secrets::proves;
 use crate::{Header, HttpClientConfig, TlsConfig};
 
 impl HttpClientConfig {
@@ -28,7 +31,8 @@ impl HttpClientConfig {
                 id.secret("client_secret", &oauth2.client_secret);
                 id.path("client_secret_file", &oauth2.client_secret_file);
                 id.set("scopes", &oauth2.scopes);
-                id.part("endpoint_params", |id| texts(id, &oauth2.endpoint_params));
+                let params = &oauth2.endpoint_params;
+                id.part("endpoint_params", |id| params.iter().for_each(|(name, value)| id.named(name, value)));
                 certificate(id, &oauth2.tls_config);
             });
         }
@@ -50,10 +54,6 @@ impl HttpClientConfig {
     }
 }
 
-fn texts(id: &mut Identity, texts: &BTreeMap<String, String>) {
-    texts.iter().for_each(|(name, value)| id.text(name, value));
-}
-
 fn certificate(id: &mut Identity, tls: &TlsConfig) {
     id.text("cert", &tls.cert);
     id.path("cert_file", &tls.cert_file);
@@ -63,8 +63,13 @@ fn certificate(id: &mut Identity, tls: &TlsConfig) {
 fn headers(id: &mut Identity, headers: &BTreeMap<String, Header>) {
     for (name, header) in headers {
         id.part(&name.to_lowercase(), |id| {
-            id.list("values", &header.values);
-            id.parts("secrets", &header.secrets, |id, secret| id.secret("value", secret));
+            if proves(name) {
+                let values: Vec<_> = header.values.iter().map(|value| Secret::new(value.as_str())).collect();
+                id.secrets("values", &values);
+            } else {
+                id.list("values", &header.values);
+            }
+            id.secrets("secrets", &header.secrets);
             id.parts("files", &header.files, |id, file| id.path("path", file));
         });
     }
@@ -102,6 +107,27 @@ mod tests {
         ];
         let distinct: std::collections::BTreeSet<_> = settings.into_iter().map(hash).collect();
         assert_eq!(distinct.len(), settings.len());
+    }
+
+    #[test]
+    fn what_speaks_of_a_secret_counts_as_one() {
+        for settings in [
+            "oauth2: {token_url: 'http://t?key=SECRET', client_id: a, endpoint_params: {client_assertion: SECRET}}",
+            "http_headers: {X-Api-Key: {values: [SECRET]}, X-Tenant: {secrets: [SECRET]}}",
+        ] {
+            let of = |secret: &str| {
+                let settings = settings.replace("SECRET", secret);
+                let config: HttpClientConfig = serde_yaml::from_str(&settings).expect(&settings);
+                let mut identity = Identity::new();
+                config.identity(&mut identity);
+                identity
+            };
+            assert_ne!(of("hunter2").hash(), of("hunter3").hash(), "{settings}");
+            assert!(
+                !format!("{:?}", String::from_utf8_lossy(&of("hunter2").encoded())).contains("hunter"),
+                "{settings}"
+            );
+        }
     }
 
     #[test]
