@@ -26,7 +26,7 @@ pub use mechanism::{
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use rosterd_client::{Environment, Identity, System};
-pub use status::{Failure, Presence, Status};
+pub use status::{Failure, Presence, Status, named_jobs};
 
 #[doc(hidden)]
 pub use inventory;

@@ -102,14 +102,20 @@ pub(crate) struct StatusHandle {
 /// How many of the jobs that use a provider are named for people.
 const NAMED: usize = 3;
 
+/// The jobs that use a provider, as people read them beside its key: the first by name, and how many more there are.
+pub fn named_jobs<'a>(jobs: impl ExactSizeIterator<Item = &'a Arc<str>>) -> String {
+    let all = jobs.len();
+    let mut names = jobs.take(NAMED).map(|job| &**job).collect::<Vec<_>>().join(", ");
+    if let Some(more) = all.checked_sub(NAMED).filter(|more| *more > 0) {
+        names.push_str(&format!(" and {more} more"));
+    }
+    names
+}
+
 impl StatusHandle {
     /// These jobs use the provider from now on.
     pub(crate) fn used_by(&self, jobs: &[Arc<str>]) {
-        let mut names = jobs.iter().take(NAMED).map(|job| &**job).collect::<Vec<_>>().join(", ");
-        if let Some(more) = jobs.len().checked_sub(NAMED).filter(|more| *more > 0) {
-            names.push_str(&format!(" and {more} more"));
-        }
-        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = names.into();
+        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = named_jobs(jobs.iter()).into();
     }
 
     /// The jobs that use the provider, for people: the key tells a person nothing.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use rosterd_discovery::ProviderKey;
+use rosterd_discovery::{ProviderKey, named_jobs};
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::Schedule;
 use tokio::sync::Notify;
@@ -198,13 +198,18 @@ impl Outbox {
     }
 
     /// What is stored of a provider beside its blocks, as [`load`](Self::load) tells it.
-    pub(super) async fn head(&self, store: &dyn Blocks, key: &ProviderKey) -> Result<Option<Head>, StoreError> {
+    pub(super) async fn head(
+        &self,
+        store: &dyn Blocks,
+        key: &ProviderKey,
+        jobs: &[Arc<str>],
+    ) -> Result<Option<Head>, StoreError> {
         let waiting = self.waiting(key);
         if waiting.forgotten || waiting.head.is_some() {
             return Ok(waiting.head);
         }
         let stored = store.blocks(key.as_str(), HEAD, 1).await?;
-        Ok(stored.first().filter(|block| block.id == HEAD).and_then(|block| head(key, &block.bytes)))
+        Ok(stored.first().filter(|block| block.id == HEAD).and_then(|block| head(key, jobs, &block.bytes)))
     }
 
     /// The bytes that a provider's groups take in the store.
@@ -220,8 +225,14 @@ impl Outbox {
         }
     }
 
-    /// What is stored of a provider: `None` if it never reported, or if what is stored cannot be read.
-    pub(super) async fn load(&self, store: &dyn Blocks, key: &ProviderKey) -> Result<Option<Stored>, StoreError> {
+    /// What is stored of a provider: `None` if it never reported, or if what is stored cannot be read. That is told with the
+    /// jobs that use it.
+    pub(super) async fn load(
+        &self,
+        store: &dyn Blocks,
+        key: &ProviderKey,
+        jobs: &[Arc<str>],
+    ) -> Result<Option<Stored>, StoreError> {
         // First what waits: what is written meanwhile is in both.
         let waiting = self.waiting(key);
         let (mut stored, mut ended) = (Vec::new(), waiting.forgotten);
@@ -231,17 +242,17 @@ impl Outbox {
             ended = batch.len() < BATCH;
             stored.extend(batch);
         }
-        let own = key.clone();
-        Ok(rosterd_tasks::blocking(move || put_together(own, stored, waiting)).await)
+        let (own, jobs) = (key.clone(), jobs.to_vec());
+        Ok(rosterd_tasks::blocking(move || put_together(own, &jobs, stored, waiting)).await)
     }
 }
 
 /// What is stored with what waits over it.
-fn put_together(key: ProviderKey, stored: Vec<store::Block>, waiting: Waiting) -> Option<Stored> {
+fn put_together(key: ProviderKey, jobs: &[Arc<str>], stored: Vec<store::Block>, waiting: Waiting) -> Option<Stored> {
     let (mut found, mut blocks) = (None, BTreeMap::new());
     for store::Block { id, bytes } in stored {
         if id == HEAD {
-            found = head(&key, &bytes);
+            found = head(&key, jobs, &bytes);
             continue;
         }
         if waiting.blocks.contains_key(&id) {
@@ -250,8 +261,8 @@ fn put_together(key: ProviderKey, stored: Vec<store::Block>, waiting: Waiting) -
         match Block::from_bytes(&bytes) {
             Ok(block) => drop(blocks.insert(id, Arc::new(block))),
             Err(error) => {
-                let (provider, code) = (key.as_str(), error.code());
-                warn!(%error, code, provider, "stored groups cannot be read, waiting for the provider instead");
+                let (provider, jobs, code) = (key.as_str(), named_jobs(jobs.iter()), error.code());
+                warn!(%error, code, provider, jobs, "stored groups cannot be read, waiting for the provider instead");
                 return None;
             }
         }
@@ -260,16 +271,16 @@ fn put_together(key: ProviderKey, stored: Vec<store::Block>, waiting: Waiting) -
     let newer = waiting.blocks.into_iter().filter_map(|(id, block)| Some((id, block?)));
     blocks.extend(newer);
     let targets: usize = blocks.values().map(|block| block.len()).sum();
-    let jobs = head.jobs.iter().map(|job| &**job).collect::<Vec<_>>().join(", ");
+    let jobs = named_jobs(head.jobs.iter());
     info!(provider = key.as_str(), jobs, targets, "restored what the provider reported before");
     Some(Stored { key, head, blocks })
 }
 
-fn head(key: &ProviderKey, bytes: &[u8]) -> Option<Head> {
+fn head(key: &ProviderKey, jobs: &[Arc<str>], bytes: &[u8]) -> Option<Head> {
     let read = Head::from_bytes(bytes);
     read.inspect_err(|error| {
-        let (provider, code) = (key.as_str(), error.code());
-        warn!(%error, code, provider, "what is stored of a provider cannot be read, waiting for the provider instead");
+        let (provider, jobs, code) = (key.as_str(), named_jobs(jobs.iter()), error.code());
+        warn!(%error, code, provider, jobs, "what is stored of a provider cannot be read, waiting for the provider instead");
     })
     .ok()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_discovery::{ProviderKey, Update};
+use rosterd_discovery::{ProviderKey, Update, named_jobs};
 use rosterd_model::Report;
 use rosterd_tasks::{Stopper, blocking};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -150,7 +150,8 @@ impl Owner {
         let used: BTreeSet<_> = jobs.iter().flat_map(|job| &job.providers).filter(|key| !self.state.has(key)).collect();
         let (mut stored, mut left) = (Vec::new(), Vec::new());
         for key in &used {
-            stored.extend(self.told(key, self.outbox.load(&*self.store, key).await).flatten());
+            let users = users(jobs, key);
+            stored.extend(self.told(key, &users, self.outbox.load(&*self.store, key, &users).await).flatten());
         }
         if self.views.borrow().jobs().len() > 0 {
             return (stored, left);
@@ -161,15 +162,18 @@ impl Owner {
             BTreeSet::new()
         });
         for key in listed.into_iter().filter(|key| !used.contains(key)) {
-            let Some(head) = self.told(&key, self.outbox.head(&*self.store, &key).await) else { continue };
+            let users = users(jobs, &key);
+            let read = self.outbox.head(&*self.store, &key, &users).await;
+            let Some(head) = self.told(&key, &users, read) else { continue };
+            let users = head.as_ref().map_or(users, |head| head.jobs.iter().cloned().collect());
             let is_of = |head: &Head| jobs.iter().any(|job| head.jobs.contains(&job.name));
             let held = head.as_ref().is_some_and(is_of);
             if held || used.iter().any(|used| used.data() == key.data()) {
-                stored.extend(self.told(&key, self.outbox.load(&*self.store, &key).await).flatten());
+                stored.extend(self.told(&key, &users, self.outbox.load(&*self.store, &key, &users).await).flatten());
                 continue;
             }
             let bytes = match &head {
-                Some(Head { unused: None, .. }) => self.told(&key, self.outbox.size(&*self.store, &key).await),
+                Some(Head { unused: None, .. }) => self.told(&key, &users, self.outbox.size(&*self.store, &key).await),
                 Some(_) | None => Some(0),
             };
             left.extend(bytes.map(|bytes| Left { key, head, bytes }));
@@ -178,10 +182,10 @@ impl Owner {
     }
 
     /// What was read of the store; a failure is told.
-    fn told<T>(&self, key: &ProviderKey, read: Result<T, StoreError>) -> Option<T> {
+    fn told<T>(&self, key: &ProviderKey, jobs: &[Arc<str>], read: Result<T, StoreError>) -> Option<T> {
         read.inspect_err(|error| {
-            let (error, provider) = (Report::of(error), key.as_str());
-            warn!(%error, code = error.code, provider, "cannot read what is stored, waiting for the provider");
+            let (error, provider, jobs) = (Report::of(error), key.as_str(), named_jobs(jobs.iter()));
+            warn!(%error, code = error.code, provider, jobs, "cannot read what is stored, waiting for the provider");
         })
         .ok()
     }
@@ -251,4 +255,11 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// The jobs that read what a provider has, by name.
+fn users(jobs: &[JobSpec], key: &ProviderKey) -> Vec<Arc<str>> {
+    let uses = |job: &&JobSpec| job.providers.iter().any(|used| used.data() == key.data());
+    let users: BTreeSet<_> = jobs.iter().filter(uses).map(|job| Arc::clone(&job.name)).collect();
+    users.into_iter().collect()
 }

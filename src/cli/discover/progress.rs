@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
-use rosterd_discovery::{Presence, ProviderStatus};
+use rosterd_discovery::{Presence, ProviderStatus, named_jobs};
 use tokio::time::{Interval, interval};
 
 /// How often the line changes.
@@ -53,7 +53,7 @@ fn line(providers: &[ProviderStatus]) -> String {
     let mut line = format!("{} of {} providers, {targets} targets", providers.len() - waiting.len(), providers.len());
     for (index, provider) in waiting.iter().take(NAMED).enumerate() {
         line += if index == 0 { ", waiting for " } else { ", " };
-        line += provider.key.as_str();
+        line += &format!("{} ({})", provider.key.as_str(), named_jobs(provider.jobs.iter()));
     }
     if waiting.len() > NAMED {
         line += " and others";
@@ -71,13 +71,16 @@ mod tests {
     fn the_line_names_who_is_missing() {
         let provider = |name: &str, presence, targets| ProviderStatus {
             key: ProviderKey::new(name),
-            jobs: Vec::new(),
+            jobs: vec![format!("job-{name}").into()],
             status: Status { presence, targets, ..Status::default() },
         };
         let mut providers = vec![provider("a", Presence::Synced, 7), provider("b", Presence::Unsynced, 0)];
-        assert_eq!(line(&providers), "1 of 2 providers, 7 targets, waiting for b");
+        assert_eq!(line(&providers), "1 of 2 providers, 7 targets, waiting for b (job-b)");
         providers.extend(["c", "d", "e"].map(|name| provider(name, Presence::Unsynced, 0)));
-        assert_eq!(line(&providers), "1 of 5 providers, 7 targets, waiting for b, c, d and others");
+        assert_eq!(
+            line(&providers),
+            "1 of 5 providers, 7 targets, waiting for b (job-b), c (job-c), d (job-d) and others"
+        );
         assert_eq!(line(&providers[..1]), "1 of 1 providers, 7 targets");
     }
 }

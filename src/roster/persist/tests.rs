@@ -182,7 +182,7 @@ fn what_waits_to_be_written_is_restored_as_what_is_stored() {
         it.report("p/1", &["h:1"]).await;
         let (outbox, key) = (Outbox::default(), ProviderKey::new("p/1"));
         it.write(1, &["p/1"]).await;
-        let stored = outbox.load(&*store, &key).await.expect("it can be read").expect("it was written");
+        let stored = outbox.load(&*store, &key, &[]).await.expect("it can be read").expect("it was written");
         // Over what is stored: another head, without a block.
         let jobs: BTreeSet<Arc<str>> = ["c".into()].into();
         let head = Head { jobs: jobs.clone(), ..Head::default() };
@@ -191,10 +191,10 @@ fn what_waits_to_be_written_is_restored_as_what_is_stored() {
         (effect.heads, effect.blocks) = (vec![(key.clone(), head)], gone);
         outbox.leave(&mut effect);
         for _ in 0..2 {
-            let found = outbox.load(&*store, &key).await.expect("it can be read").expect("it reported");
+            let found = outbox.load(&*store, &key, &[]).await.expect("it can be read").expect("it reported");
             assert_eq!((&found.head.jobs, found.blocks.len()), (&jobs, 0));
             assert_eq!(
-                outbox.head(&*store, &key).await.expect("it can be read").map(|head| head.jobs),
+                outbox.head(&*store, &key, &[]).await.expect("it can be read").map(|head| head.jobs),
                 Some(jobs.clone())
             );
             store.permits.add_permits(1);
@@ -202,7 +202,7 @@ fn what_waits_to_be_written_is_restored_as_what_is_stored() {
         }
         effect.forgotten.push(key.clone());
         outbox.leave(&mut effect);
-        assert!(outbox.load(&*store, &key).await.expect("it can be read").is_none());
+        assert!(outbox.load(&*store, &key, &[]).await.expect("it can be read").is_none());
         assert!(outbox.providers(&*store).await.expect("it can be read").is_empty());
         it.stop().await;
     });
