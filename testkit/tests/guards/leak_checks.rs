@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::{broken, excuses};
+use super::{broken, excuses, is_test_file};
 
 const MARKER: &str = "// not leak checked: ";
 /// Forbidden everywhere; put together so that this file passes its own test.
@@ -32,11 +32,6 @@ fn violations(is_test_file: bool, text: &str) -> Vec<usize> {
         excused = excuses(line, MARKER);
     }
     lines
-}
-
-/// Whether all of a file is test code.
-fn is_test_file(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
 }
 
 /// The lines of tests that no guard takes for such: they stand at the end of a file under `#[cfg(test)]`, in `tests.rs`, or

@@ -44,3 +44,8 @@ fn sources(folder: &Path, skipped: &[&str], found: &mut Vec<PathBuf>) {
 fn excuses(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|reason| !reason.trim().is_empty())
 }
+
+/// Whether all of a file is test code: `tests.rs`, and what is below a folder `tests`.
+fn is_test_file(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
+}

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::{broken, excuses};
+use super::{broken, excuses, is_test_file};
 
 const MARKER: &str = "// supervised: ";
 /// Put together so that this file may be looked at, too.
@@ -45,16 +45,14 @@ fn is_kept(line: &str) -> bool {
     name.is_some_and(|name| name.starts_with(|first: char| first.is_ascii_lowercase()))
 }
 
-/// Whether all of a file is test code.
-fn is_test_file(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name == "tests.rs" || name.ends_with("_tests.rs") || name == "crash.rs"
+/// The lines that break the rule, unless all of the file is test code.
+fn of_file(name: &Path, text: &str) -> Vec<usize> {
+    if is_test_file(name) { Vec::new() } else { violations(text) }
 }
 
 #[test]
 fn every_spawn_is_supervised() {
-    let of_code = |name: &Path, text: &str| if is_test_file(name) { Vec::new() } else { violations(text) };
-    let found = broken(&SKIPPED, "src/web/server.rs", of_code);
+    let found = broken(&SKIPPED, "src/web/server.rs", of_file);
     assert!(
         found.is_empty(),
         "nobody would see a panic of what is spawned here:\n  {}\nspawn through a Stopper by the rule that fits, call \
@@ -78,4 +76,17 @@ fn the_guard_finds_bare_spawns_and_dropped_tasks_and_nothing_else() {
         assert_eq!(violations(&format!("    {kept}{SPAWN}name, work);\n")), [], "{kept}");
     }
     assert_eq!(violations("stopper.spawn_restarting(name, || work());\n"), []);
+}
+
+#[test]
+fn only_what_both_guards_take_for_tests_may_spawn_as_it_likes() {
+    let text = format!("let x = {}work);\n", BARE[0]);
+    for (name, lines) in [
+        ("src/crash.rs", vec![1]),
+        ("src/roster_tests.rs", vec![1]),
+        ("src/log/tests/crash.rs", vec![]),
+        ("src/log/tests.rs", vec![]),
+    ] {
+        assert_eq!(of_file(Path::new(name), &text), lines, "{name}");
+    }
 }
