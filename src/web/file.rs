@@ -137,7 +137,9 @@ fn basic_auth_users(value: Option<Value<'_>>, problems: &mut Vec<Problem>) -> Us
         match users::cost(hash) {
             Ok(4..=31) => drop(hashes.insert(user, hash.to_owned())),
             Ok(cost) => problems.push(invalid(&path, format!("a cost of {cost} is not possible, only 4 to 31"))),
-            Err(error) => problems.push(invalid(&path, format!("this is not a bcrypt hash: {error}"))),
+            Err(_) => {
+                problems.push(invalid(&path, "this is not a bcrypt hash: write what htpasswd -nBC 10 \"\" prints"));
+            }
         }
     }
     Users::new(hashes)
@@ -254,7 +256,7 @@ mod tests {
             "http_server_config.http2: ",
             "http_server_config.headers.X-Frame-Options: ",
             "http_server_config.headers.Server: ",
-            "basic_auth_users.alice: this is not a bcrypt hash",
+            "basic_auth_users.alice: this is not a bcrypt hash: write what htpasswd",
             "rate_limit.burst: ",
             "basic_auth_user: there is no such key; did you mean basic_auth_users?",
         ];

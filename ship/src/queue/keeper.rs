@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rosterd_model::in_words;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -88,7 +89,7 @@ pub(super) fn run_by(
         }
     }
     if let Err(error) = keeper.log.close() {
-        warn!(endpoint = &*shared.name, %error, "queue on disk could not be synced");
+        warn!(endpoint = &*shared.name, error = in_words(error), "queue on disk could not be synced");
     }
 }
 
@@ -144,7 +145,14 @@ impl Keeper<'_> {
         self.shared.metrics.write_failures.inc();
         if let Some(Sum { times, .. }) = self.limiter.admit(0) {
             let endpoint = &*self.shared.name;
-            error!(endpoint, doing, times, %error, code = "ship_queue_io", "queue on disk failed, going on in memory");
+            error!(
+                endpoint,
+                doing,
+                times,
+                error = in_words(error),
+                code = "ship_queue_io",
+                "queue on disk failed, going on in memory"
+            );
         }
         true
     }
