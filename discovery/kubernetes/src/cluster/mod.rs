@@ -91,11 +91,11 @@ impl Clusters {
         // Used before it runs, so that it does not end for want of users.
         let subscription = watched.subscribe(number, inbox);
         drop(watches);
-        self.spawn(cluster, watched, metrics);
+        self.begin(cluster, watched, metrics);
         subscription
     }
 
-    fn spawn(&self, cluster: &Cluster, watched: Arc<Watched>, metrics: &KubernetesMetrics) {
+    fn begin(&self, cluster: &Cluster, watched: Arc<Watched>, metrics: &KubernetesMetrics) {
         let (stop, name) = (self.owner.token().clone(), watched.key().to_string());
         let watches = Arc::clone(&cluster.watches);
         let running = Arc::new(Running {
