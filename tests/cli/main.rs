@@ -9,6 +9,8 @@ mod relabel;
 mod restarts;
 mod rewritten;
 mod run;
+#[cfg(not(any(feature = "exec", feature = "kubernetes")))]
+mod small_build;
 mod sources;
 
 use std::fs::File;

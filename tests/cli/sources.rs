@@ -84,6 +84,17 @@ impl Agent {
         eventually_ok(patience(), &format!("{wanted:?} are missing"), look).await;
     }
 
+    /// Waits until job `a` misses so many providers.
+    async fn misses_providers(&mut self, wanted: usize) {
+        let look = async || {
+            let (_, body) = self.answers("/api/v1/scrape_pools").await;
+            let pools: Value = serde_json::from_str(&body).expect("it answers in JSON");
+            let missing = pools["data"]["missing"]["a"].as_array().map_or(0, Vec::len);
+            if missing == wanted { Ok(()) } else { Err(body) }
+        };
+        eventually_ok(patience(), &format!("{wanted} providers are missing"), look).await;
+    }
+
     pub(super) async fn stop(mut self) {
         assert!(self.process.stop().await.success(), "{}", self.process.log());
     }
@@ -187,13 +198,32 @@ fn of_two_urls_one_that_is_always_down_leaves_the_other_to_be_served() {
         let (folder, server) = (Folder::new(), ScriptedServer::start([]).await);
         server.then(Step::get("/targets").any_times().json(r#"[{"targets": ["a:1"]}]"#));
         let nobody = free_loopback_listener().local_addr().expect("it is bound");
-        let (up, down) = (server.url("/targets"), format!("http://{nobody}/"));
-        let urls = format!("http_sd_configs: [{{url: '{up}'}}, {{url: '{down}'}}]");
-        folder.write("prometheus.yml", configuration(&urls, "1s"));
+        let urls = |down: &[&str]| {
+            let down: Vec<_> = down.iter().map(|path| format!(", {{url: 'http://{nobody}/{path}'}}")).collect();
+            let urls = format!("http_sd_configs: [{{url: '{}'}}{}]", server.url("/targets"), down.concat());
+            configuration(&urls, "1s")
+        };
+        folder.write("prometheus.yml", urls(&["one"]));
         let mut agent = Agent::start(&folder).await;
         agent.serves(&["a:1"]).await;
+        agent.misses_providers(1).await;
+
+        // And when a reload adds another one.
+        folder.replace("prometheus.yml", urls(&["one", "other"]));
+        agent.process.signal(Signal::HUP);
+        agent.misses_providers(2).await;
+        agent.serves(&["a:1"]).await;
         agent.stop().await;
+
+        // And after a restart, when all are down.
+        let text = urls(&["one", "other"]);
         server.finish().await;
+        folder.replace("prometheus.yml", text);
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&["a:1"]).await;
+        agent.misses_providers(2).await;
+        agent.serves(&["a:1"]).await;
+        agent.stop().await;
     });
 }
 

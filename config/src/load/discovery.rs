@@ -10,6 +10,9 @@ use super::{Loader, folder_of};
 use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
+/// Mechanisms of rosterd that a build may do without: features of that name.
+const OPTIONAL: [&str; 2] = ["exec", "kubernetes"];
+
 /// Mechanisms of Prometheus and vmagent, which may be in the registry or not.
 const KNOWN: [&str; 36] = [
     "static",
@@ -65,10 +68,13 @@ impl Loader<'_> {
         let mut configs = Vec::new();
         for (key, at, value) in entries.iter().filter(|(key, ..)| keys.contains(key)) {
             let Some(mechanism) = self.registry.by_key(key).copied() else {
-                let message = format!(
-                    "{key} is not supported yet by this version of rosterd: discover these targets elsewhere, and read \
-                     them by file_sd_configs or http_sd_configs"
-                );
+                let elsewhere = "discover these targets elsewhere, and read them by file_sd_configs or http_sd_configs";
+                let message = match OPTIONAL.iter().find(|name| Mechanism::key_of(name) == *key) {
+                    Some(name) => format!(
+                        "{key} is not in this build of rosterd: take one that has the feature {name}, or {elsewhere}"
+                    ),
+                    None => format!("{key} is not supported yet by this version of rosterd: {elsewhere}"),
+                };
                 self.wrong(*at, join_path(path, key), code::NOT_SUPPORTED_YET, message);
                 continue;
             };
