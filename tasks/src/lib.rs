@@ -1,8 +1,9 @@
-//! What every part of rosterd that runs needs: tasks that have an owner, schedules with backoff, and files that are
-//! noticed when they change. Below all others that run; knows nothing of discovery, scrapes or HTTP.
+//! What every part of rosterd that runs needs: tasks that have an owner, schedules with backoff, commands that
+//! leave nothing behind, and files that are noticed when they change. Below all others that run; knows nothing of discovery, scrapes or HTTP.
 
 mod blocking;
 pub mod files;
+pub mod process;
 mod schedule;
 pub mod stopper;
 mod supervision;

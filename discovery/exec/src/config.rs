@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::discoverer::Exec;
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling};
 use rosterd_model::Problem;
+use rosterd_tasks::process::Program;
 
 /// The timeout where none is set, unless the interval is shorter.
 const LONGEST_DEFAULT_TIMEOUT: StdDuration = StdDuration::from_secs(30);
@@ -54,6 +55,16 @@ impl ExecConfig {
     pub fn run_timeout(&self) -> StdDuration {
         let default = || LONGEST_DEFAULT_TIMEOUT.min(self.refresh_interval.into());
         self.timeout.map_or_else(default, StdDuration::from)
+    }
+
+    /// What a run runs.
+    pub(super) fn to_run(&self) -> Program {
+        let variables = self.env.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        let program = Program::new(self.program(), self.command.iter().skip(1)).with_environment(variables);
+        match &self.working_directory {
+            Some(folder) => program.in_folder(folder),
+            None => program,
+        }
     }
 
     /// The program.

@@ -1,13 +1,14 @@
 //! Runs the command of a configuration and reads what it prints.
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use rosterd_client::Secrets;
+use rosterd_tasks::process::{Output, Read, Run};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::config::ExecConfig;
 use super::error::ExecError;
-use super::process::{Read, Run};
-use rosterd_client::Secrets;
 use rosterd_discovery::decode::{JsonList, ListHash};
 use rosterd_discovery::{Error, Reading, Refresh};
 
@@ -20,6 +21,15 @@ pub(super) struct Exec {
     run: Option<Run>,
     /// A hash of the last output that was read.
     last: Option<ListHash>,
+}
+
+/// What is printed becomes a list.
+struct Printed<'l>(&'l mut JsonList);
+
+impl Output for Printed<'_> {
+    async fn push(&mut self, piece: Bytes) {
+        self.0.push(piece).await;
+    }
 }
 
 impl Exec {
@@ -51,12 +61,12 @@ impl Exec {
         let command: Box<str> = self.config.program().into();
         let limit = self.config.max_output_size.bytes();
         let after = self.config.run_timeout();
-        let started = match Run::start(&self.config) {
+        let started = match Run::start(self.config.to_run()) {
             Ok(run) => run,
             Err(source) => return Err(ExecError::Start { command, source }),
         };
         let run = self.run.insert(started);
-        let read = timeout(after, run.read(limit, list)).await;
+        let read = timeout(after, run.read(limit, &mut Printed(list))).await;
         let ended = if matches!(read, Ok(Ok(Read::Whole))) { run.finish().await } else { run.stop().await };
         let stderr = run.stderr_tail();
         self.run = None;

@@ -7,7 +7,6 @@
 mod config;
 mod discoverer;
 mod error;
-mod process;
 #[cfg(test)]
 mod tests;
 

@@ -1,11 +1,12 @@
 //! One run of a command: a process group that is gone when the run is over, whatever the command did.
 
+use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use rosterd_discovery::decode::JsonList;
+use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -13,8 +14,6 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tracing::warn;
-
-use super::config::ExecConfig;
 
 /// How long a process group may take to end after SIGTERM, before SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -25,9 +24,48 @@ const PIECE: usize = 64 << 10;
 /// Where programs are looked for, unless `env` says otherwise.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What to run. It has the environment that it is given, and `PATH` unless that has one.
+#[derive(Debug)]
+pub struct Program(Command);
+
+impl Program {
+    /// A program with arguments: no shell is involved. One without a slash is looked for in `PATH`.
+    pub fn new(program: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().env("PATH", PATH);
+        Self(command)
+    }
+
+    /// With these variables in its environment.
+    #[must_use]
+    pub fn with_environment<'e>(mut self, variables: impl IntoIterator<Item = (&'e str, &'e str)>) -> Self {
+        self.0.envs(variables);
+        self
+    }
+
+    /// In this folder, and not in that of rosterd.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+}
+
+/// Takes what a command prints.
+pub trait Output: Send {
+    /// A piece of it.
+    fn push(&mut self, piece: Bytes) -> impl Future<Output = ()> + Send;
+}
+
+impl Output for Vec<u8> {
+    async fn push(&mut self, piece: Bytes) {
+        self.extend_from_slice(&piece);
+    }
+}
+
 /// A command that runs. Dropped before it has ended, its process group is killed and the runtime reaps it.
 #[derive(Debug)]
-pub(super) struct Run {
+pub struct Run {
     child: Child,
     stdout: ChildStdout,
     stderr: ChildStderr,
@@ -37,7 +75,7 @@ pub(super) struct Run {
 
 /// Whether everything was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Read {
+pub enum Read {
     /// The command has exited and printed no more than it may.
     Whole,
     /// The command printed more than it may, and is still running.
@@ -46,13 +84,8 @@ pub(super) enum Read {
 
 impl Run {
     /// Starts the command.
-    pub(super) fn start(config: &ExecConfig) -> io::Result<Self> {
-        let mut command = Command::new(config.program());
-        command.args(config.command.iter().skip(1)).env_clear().env("PATH", PATH);
-        command.envs(config.env.iter().map(|(name, value)| (name, value.expose())));
-        if let Some(folder) = &config.working_directory {
-            command.current_dir(folder);
-        }
+    pub fn start(program: Program) -> io::Result<Self> {
+        let Program(mut command) = program;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().expect("stdout is piped");
@@ -61,12 +94,12 @@ impl Run {
     }
 
     /// Reads until the command has exited and both its outputs are closed, or until it has printed more than `limit`
-    /// bytes (0 for any amount). What it prints goes into the list.
-    pub(super) async fn read(&mut self, limit: u64, list: &mut JsonList) -> io::Result<Read> {
+    /// bytes (0 for any amount). What it prints goes into `output`.
+    pub async fn read(&mut self, limit: u64, output: &mut impl Output) -> io::Result<Read> {
         let Self { child, stdout, stderr, said } = self;
         let limit = if limit == 0 { u64::MAX } else { limit };
         let out = async {
-            let whole = read_up_to(stdout, list, limit).await?;
+            let whole = read_up_to(stdout, output, limit).await?;
             if whole { Ok(()) } else { Err(Cut::TooMuch) }
         };
         let err_and_end = async {
@@ -81,7 +114,7 @@ impl Run {
     }
 
     /// Ends the whole process group: asks it, and kills what is left of it after a grace.
-    pub(super) async fn stop(&mut self) -> io::Result<ExitStatus> {
+    pub async fn stop(&mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::TERM);
         let Self { child, stdout, stderr, said } = self;
         let ended = async {
@@ -96,13 +129,13 @@ impl Run {
     }
 
     /// Kills whatever is left of the process group, and reaps the command.
-    pub(super) async fn finish(&mut self) -> io::Result<ExitStatus> {
+    pub async fn finish(&mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
         self.child.wait().await
     }
 
     /// The end of standard error so far, for people.
-    pub(super) fn stderr_tail(&self) -> String {
+    pub fn stderr_tail(&self) -> String {
         let tail = &self.said[self.said.len().saturating_sub(TAIL)..];
         String::from_utf8_lossy(tail).trim().to_owned()
     }
@@ -153,7 +186,7 @@ impl From<io::Error> for Cut {
 }
 
 /// Reads to the end, unless there is more than `limit`. Returns whether it got to the end.
-async fn read_up_to(from: &mut (impl AsyncRead + Unpin), list: &mut JsonList, limit: u64) -> io::Result<bool> {
+async fn read_up_to(from: &mut (impl AsyncRead + Unpin), output: &mut impl Output, limit: u64) -> io::Result<bool> {
     let (mut read, mut buffer) = (0, BytesMut::new());
     loop {
         buffer.reserve(PIECE);
@@ -165,7 +198,7 @@ async fn read_up_to(from: &mut (impl AsyncRead + Unpin), list: &mut JsonList, li
         if read > limit {
             return Ok(false);
         }
-        list.push(buffer.split().freeze()).await;
+        output.push(buffer.split().freeze()).await;
     }
 }
 
