@@ -34,6 +34,11 @@ impl Environment {
         self.0.get(name).map(String::as_str)
     }
 
+    /// All variables.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// A variable that may be written in capitals or in small letters; the former wins, an empty one counts as none.
     pub fn either_case(&self, capitals: &str) -> Option<&str> {
         let found = self.get(capitals).filter(|value| !value.is_empty());
@@ -63,6 +68,7 @@ pub struct System(Arc<Seen>);
 struct Seen {
     name: String,
     environment: Environment,
+    allows_commands: bool,
     roots: OnceLock<Arc<Pool>>,
     names: Names,
 }
@@ -71,6 +77,20 @@ impl System {
     /// A machine of this name, with what the command line saw of it.
     pub fn new(name: impl Into<String>, environment: Environment) -> Self {
         Self(Arc::new(Seen { name: name.into(), environment, ..Seen::default() }))
+    }
+
+    /// The same machine, on which commands that the configuration names may be run, or one of the files that it names
+    /// (`--enable-exec-sd`).
+    #[must_use]
+    pub fn allowing_commands(self, allowed: bool) -> Self {
+        let Seen { name, environment, .. } = &*self.0;
+        let (name, environment) = (name.clone(), environment.clone());
+        Self(Arc::new(Seen { name, environment, allows_commands: allowed, ..Seen::default() }))
+    }
+
+    /// Whether commands may be run.
+    pub fn allows_commands(&self) -> bool {
+        self.0.allows_commands
     }
 
     /// The name of the machine.

@@ -16,7 +16,6 @@ pub(super) struct Loader {
     rosterd_config_file: Option<PathBuf>,
     mechanisms: Registry,
     system: System,
-    allow_exec: bool,
     guard: Guard,
 }
 
@@ -27,7 +26,6 @@ impl Loader {
             rosterd_config_file: options.rosterd_config_file.clone(),
             mechanisms: options.mechanisms.clone(),
             system: options.system.clone(),
-            allow_exec: options.allow_exec,
             guard: supervision.guard("configuration"),
         }
     }
@@ -43,7 +41,7 @@ impl Loader {
 
     fn read(&self) -> Result<Loaded, AgentError> {
         let env = |name: &str| self.system.environment().get(name).map(str::to_owned);
-        let load = LoadOptions { allow_exec: self.allow_exec, examine: false, env: &env };
+        let load = LoadOptions { allow_exec: self.system.allows_commands(), examine: false, env: &env };
         Config::load(&self.config_file, self.rosterd_config_file.as_deref(), &self.mechanisms, &load)
             .map_err(|source| AgentError::Config { path: self.config_file.clone(), source })
     }

@@ -50,9 +50,7 @@ pub struct Options {
     pub auto_reload: Option<Duration>,
     /// `--config.allow-empty`: a reload may remove every job without being asked for twice.
     pub allow_empty: bool,
-    /// `--enable-exec-sd`.
-    pub allow_exec: bool,
-    /// The machine, with the environment.
+    /// The machine, with the environment, and with what `--enable-exec-sd` says of commands.
     pub system: System,
     /// The mechanisms.
     pub mechanisms: Registry,

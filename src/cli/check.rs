@@ -36,7 +36,7 @@ pub(super) struct ConfigArgs {
     /// Take warnings for problems
     #[arg(long)]
     fatal_warnings: bool,
-    /// Allow exec_sd_configs, as `rosterd run` does with this flag
+    /// Allow commands, as `rosterd run` does with this flag
     #[arg(long)]
     enable_exec_sd: bool,
     /// Look at the configuration alone, not at lists, credentials and certificates in other files

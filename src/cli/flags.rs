@@ -21,12 +21,17 @@ pub(super) struct ConfigFiles {
     /// A file with rosterd's own settings, for a configuration that Prometheus reads too
     #[arg(long = "rosterd.config.file", value_name = "FILE")]
     pub(super) rosterd_config_file: Option<PathBuf>,
-    /// Allow exec_sd_configs, which run commands
+    /// Allow commands: exec_sd_configs, and those that kubeconfig files name
     #[arg(long)]
     pub(super) enable_exec_sd: bool,
 }
 
 impl ConfigFiles {
+    /// This machine, on which commands may be run if the flag says so.
+    pub(super) fn system(&self) -> System {
+        system().allowing_commands(self.enable_exec_sd)
+    }
+
     /// Reads the files.
     pub(super) fn load(&self, registry: &Registry) -> Result<Loaded, ConfigErrors> {
         let system = system();

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::exit::Failure;
-use super::flags::{ConfigFiles, duration, multi_thread, system};
+use super::flags::{ConfigFiles, duration, multi_thread};
 use super::log::LogArgs;
 use super::signals::Signals;
 use crate::agent::{Agent, AgentError, Options, Web};
@@ -88,14 +88,14 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 impl Args {
     fn options(self, flags: BTreeMap<String, String>, build: Build) -> Result<Options, Failure> {
+        let system = self.config.system();
         Ok(Options {
             config_file: self.config.config_file,
             rosterd_config_file: self.config.rosterd_config_file,
             storage_path: Some(self.storage_path).filter(|path| !path.as_os_str().is_empty()),
             auto_reload: self.auto_reload.then_some(self.auto_reload_interval),
             allow_empty: self.allow_empty,
-            allow_exec: self.config.enable_exec_sd,
-            system: system(),
+            system,
             mechanisms: Registry::linked()?,
             flags,
             build,

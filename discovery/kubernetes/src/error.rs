@@ -1,7 +1,9 @@
 //! What can go wrong between rosterd and an API server.
 
 use std::error::Error as StdError;
+use std::io;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ pub enum AccessError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file that says so is empty.
     #[error("{} is empty, and should name the own namespace", path.display())]
@@ -57,7 +59,7 @@ pub enum KubeconfigError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It is not YAML, or has something else where a setting should be.
     #[error("{} does not hold a kubeconfig", path.display())]
@@ -66,6 +68,14 @@ pub enum KubeconfigError {
         path: PathBuf,
         /// What is wrong, and where.
         source: Box<rosterd_yaml::Problems>,
+    },
+    /// Its user is told by a command, and none may be run.
+    #[error("{} has a user who is told by the command {command}: start rosterd with --enable-exec-sd to allow commands", path.display())]
+    Command {
+        /// The file.
+        path: PathBuf,
+        /// The command.
+        command: String,
     },
     /// What it says is incomplete, or not supported.
     #[error("{} cannot be used: {reason}", path.display())]
@@ -84,6 +94,7 @@ impl Coded for AccessError {
             Self::OwnNamespace { .. } | Self::NoNamespace { .. } => "sd_kubernetes_own_namespace",
             Self::Url { .. } => "sd_kubernetes_url",
             Self::NoRole => "sd_kubernetes_no_role",
+            Self::Kubeconfig(KubeconfigError::Command { .. }) => "sd_kubernetes_exec_disabled",
             Self::Kubeconfig(_) => "sd_kubernetes_kubeconfig",
         }
     }
@@ -93,11 +104,85 @@ impl Coded for AccessError {
     }
 }
 
+/// A command gave no credentials.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PluginError {
+    #[error("cannot start {command}{}", hinted(hint))]
+    Start { command: String, hint: String, source: io::Error },
+    #[error("cannot read what {command} prints")]
+    Read { command: String, source: io::Error },
+    #[error("cannot read {} for {command}", path.display())]
+    Certificates { command: String, path: PathBuf, source: io::Error },
+    #[error("{command} did not end within {after:?} and was killed{}", told(stderr))]
+    Timeout { command: String, after: Duration, stderr: String },
+    #[error("{command} failed with {status}{}", told(stderr))]
+    Failed { command: String, status: ExitStatus, stderr: String },
+    #[error("{command} printed more than {limit} bytes")]
+    TooMuch { command: String, limit: u64 },
+    #[error("what {command} printed are no credentials: {reason}")]
+    Malformed { command: String, reason: String },
+    #[error("the credentials that {command} printed cannot be used")]
+    Unusable { command: String, source: ClientError },
+}
+
+fn told(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!("; it said: {stderr}") }
+}
+
+fn hinted(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!(" ({hint})") }
+}
+
+impl PluginError {
+    fn priority(&self) -> Priority {
+        match self {
+            Self::Start { .. }
+            | Self::Certificates { .. }
+            | Self::TooMuch { .. }
+            | Self::Malformed { .. }
+            | Self::Unusable { .. } => Priority::Operator,
+            Self::Read { .. } | Self::Timeout { .. } | Self::Failed { .. } => Priority::Remote,
+        }
+    }
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub(crate) enum AskError {
+    Client(ClientError),
+    Plugin(Arc<PluginError>),
+}
+
+impl From<ClientError> for AskError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<Arc<PluginError>> for AskError {
+    fn from(error: Arc<PluginError>) -> Self {
+        Self::Plugin(error)
+    }
+}
+
+impl AskError {
+    /// The error of who asked for this.
+    pub(crate) fn of(self, verb: Verb, key: &WatchKey) -> WatchError {
+        let key = key.clone();
+        match self {
+            Self::Client(source) => WatchError::Unreachable { verb, key, source },
+            Self::Plugin(source) => WatchError::Credentials { verb, key, source },
+        }
+    }
+}
+
 /// Why a watch is not up to date.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WatchError {
     #[error("cannot {verb} {key}")]
     Unreachable { verb: Verb, key: WatchKey, source: ClientError },
+    #[error("cannot {verb} {key}: there are no credentials")]
+    Credentials { verb: Verb, key: WatchKey, source: Arc<PluginError> },
     #[error("cannot {verb} {key}: the API server does not know who asks{}", said(message))]
     Unauthorized { verb: Verb, key: WatchKey, message: String },
     #[error("cannot {verb} {key}: forbidden{}; {}", said(message), rule(key))]
@@ -175,6 +260,7 @@ impl Coded for WatchError {
     fn code(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "sd_kubernetes_unreachable",
+            Self::Credentials { .. } => "sd_kubernetes_credentials",
             Self::Unauthorized { .. } => "sd_kubernetes_unauthorized",
             Self::Forbidden { .. } => "sd_kubernetes_forbidden",
             Self::NoResource { .. } => "sd_kubernetes_no_resource",
@@ -190,6 +276,7 @@ impl Coded for WatchError {
     fn priority(&self) -> Priority {
         match self {
             Self::Unreachable { source, .. } => source.priority(),
+            Self::Credentials { source, .. } => source.priority(),
             Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::NoResource { .. } => Priority::Operator,
             Self::Throttled { .. } | Self::Expired { .. } | Self::Silent { .. } | Self::Incomplete { .. } => {
                 Priority::Retry

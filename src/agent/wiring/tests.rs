@@ -61,7 +61,6 @@ async fn agent(folder: &Folder, names: &[&str], shutdown_timeout: Duration) -> A
         storage_path: Some(folder.path("data")),
         auto_reload: None,
         allow_empty: false,
-        allow_exec: false,
         system: System::new("host", rosterd_client::Environment::default()),
         mechanisms: Registry::new([Mechanism::of::<Deaf>()], []).unwrap(),
         flags: BTreeMap::new(),

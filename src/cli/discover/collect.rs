@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rosterd_client::System;
 use rosterd_config::Config;
 use rosterd_discovery::{Directory, Manager, Plan, ProviderKey, ProviderStatus, Registry, Update};
 use rosterd_model::{GroupId, TargetGroup};
@@ -13,7 +14,6 @@ use rosterd_tasks::{Stopper, Supervision};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::super::flags::system;
 use super::progress::Progress;
 use crate::agent::{AgentError, jobs};
 use crate::roster::metrics::Metrics;
@@ -31,10 +31,11 @@ pub(super) type Groups = BTreeMap<ProviderKey, BTreeMap<GroupId, TargetGroup>>;
 pub(super) async fn groups(
     config: &Config,
     registry: &Registry,
+    system: System,
     timeout: Duration,
 ) -> Result<(Groups, Vec<ProviderStatus>), AgentError> {
     let (updates, mut received) = mpsc::channel(1);
-    let mut manager = Manager::new(registry, &prometheus::Registry::new(), system(), updates, &Supervision::default())?;
+    let mut manager = Manager::new(registry, &prometheus::Registry::new(), system, updates, &Supervision::default())?;
     let plan = manager.plan(&jobs::discovery(config));
     let mut waiting = keys(&plan);
     manager.apply(plan, Instant::now() + STOP_DEADLINE).await;
@@ -75,13 +76,14 @@ fn take(groups: &mut Groups, update: Update) {
 pub(super) async fn targets(
     config: &Config,
     registry: &Registry,
+    system: System,
     timeout: Duration,
 ) -> Result<(Arc<RosterView>, Vec<ProviderStatus>), AgentError> {
     let metrics = prometheus::Registry::new();
     let roster_metrics =
         Metrics::register(&metrics).map_err(|source| AgentError::Metrics { part: "roster", source })?;
     let (updates, received) = mpsc::channel(1);
-    let mut manager = Manager::new(registry, &metrics, system(), updates, &Supervision::default())?;
+    let mut manager = Manager::new(registry, &metrics, system, updates, &Supervision::default())?;
     let work = Stopper::new();
     let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, Clock::system(), received);
     let plan = manager.plan(&jobs::discovery(config));

@@ -59,11 +59,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let runtime = multi_thread()?;
     let output = args.output.unwrap_or(if stdout().is_terminal() { Output::Table } else { Output::Json });
     let (missing, summary) = if args.groups {
-        let (groups, providers) = runtime.block_on(collect::groups(&config, &registry, args.timeout))?;
+        let (groups, providers) =
+            runtime.block_on(collect::groups(&config, &registry, args.config.system(), args.timeout))?;
         print::groups(&groups, &providers, output)?;
         (missing(&providers, args.timeout), summary::groups(&groups, &providers))
     } else {
-        let (view, providers) = runtime.block_on(collect::targets(&config, &registry, args.timeout))?;
+        let (view, providers) =
+            runtime.block_on(collect::targets(&config, &registry, args.config.system(), args.timeout))?;
         print::targets(&view, output)?;
         (missing(&providers, args.timeout) | over_limit(&view), summary::targets(&view))
     };

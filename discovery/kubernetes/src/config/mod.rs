@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 
 use rosterd_client::SafeUrl;
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig};
-use rosterd_model::Problem;
-use rosterd_tasks::files::{self, resolve};
+use rosterd_model::{Problem, in_words};
+use rosterd_tasks::files::resolve;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Clusters;
+use crate::error::KubeconfigError;
 use crate::metrics::KubernetesMetrics;
+use crate::transport::kubeconfig;
 use crate::view::View;
 
 pub(crate) use check::api_server;
@@ -132,14 +134,23 @@ impl MechanismConfig for KubernetesConfig {
     }
 
     fn examine(&self) -> Vec<Finding> {
-        let mut problems = self.client.examine();
-        if !unset(&self.kubeconfig_file)
-            && let Err(error) = files::read(&self.kubeconfig_file)
-        {
-            let message = format!("cannot read {}: {error}", self.kubeconfig_file.display());
-            problems.push(Problem::new("kubeconfig_file", "cfg_unreadable", message));
+        let mut found: Vec<_> = self.client.examine().into_iter().map(Finding::Missing).collect();
+        if unset(&self.kubeconfig_file) {
+            return found;
         }
-        problems.into_iter().map(Finding::Missing).collect()
+        let missing = |code, message| Finding::Missing(Problem::new("kubeconfig_file", code, message));
+        match kubeconfig(&self.kubeconfig_file) {
+            Ok(_) => {}
+            Err(KubeconfigError::Read { path, source }) => {
+                let message = format!("cannot read {}: {}", path.display(), in_words(source));
+                found.push(missing("cfg_unreadable", message));
+            }
+            Err(KubeconfigError::Malformed { source, .. }) => {
+                found.extend(source.0.into_iter().map(Finding::Elsewhere))
+            }
+            Err(error) => found.push(missing("cfg_invalid_value", error.to_string())),
+        }
+        found
     }
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {

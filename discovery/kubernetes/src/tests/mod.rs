@@ -1,7 +1,9 @@
 //! Discovery against the fake API server.
 
+mod commands;
 mod contract;
 mod faults;
+mod front;
 mod history;
 mod sharing;
 
@@ -42,9 +44,13 @@ struct Running {
 
 impl Agent {
     fn new() -> Self {
+        Self::on(System::default())
+    }
+
+    fn on(system: System) -> Self {
         let metrics = prometheus::Registry::new();
         let mechanisms = Registry::new([config_of("role: pod").registration()], []).expect("one mechanism");
-        let equipment = Equipment::new(&mechanisms, &metrics, System::default(), &Supervision::default());
+        let equipment = Equipment::new(&mechanisms, &metrics, system, &Supervision::default());
         Self { equipment: equipment.expect("an empty registry"), metrics, stopper: Stopper::new() }
     }
 

@@ -9,9 +9,10 @@ use rosterd_tasks::files;
 use url::Url;
 
 use super::http::Http;
+use super::plugin::Command;
 use super::{Transport, kubeconfig};
 use crate::config::{KubernetesConfig, api_server};
-use crate::error::AccessError;
+use crate::error::{AccessError, KubeconfigError};
 
 /// Where a pod finds what belongs to its service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -21,19 +22,27 @@ const PORT: &str = "KUBERNETES_SERVICE_PORT";
 /// An API server and who asks it: watches of one can be shared.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Access {
-    url: Url,
-    client: HttpClientConfig,
+    pub(super) url: Url,
+    pub(super) client: HttpClientConfig,
+    /// What prints credentials.
+    pub(super) command: Option<Command>,
 }
 
 impl Access {
     /// That of a configuration; without settings that of the cluster in which rosterd runs.
     pub(crate) fn of(config: &KubernetesConfig, system: &System) -> Result<Self, AccessError> {
         if !config.kubeconfig_file.as_os_str().is_empty() {
-            let (url, client) = kubeconfig::read(&config.kubeconfig_file)?;
-            return Ok(Self { url, client });
+            let access = kubeconfig::read(&config.kubeconfig_file)?;
+            return match &access.command {
+                Some(Command { program, .. }) if !system.allows_commands() => {
+                    let (path, command) = (config.kubeconfig_file.clone(), program.clone());
+                    Err(KubeconfigError::Command { path, command }.into())
+                }
+                _ => Ok(access),
+            };
         }
         match api_server(&config.api_server) {
-            Some(Ok(url)) => Ok(Self { url, client: config.client.clone() }),
+            Some(Ok(url)) => Ok(Self { url, client: config.client.clone(), command: None }),
             Some(Err(reason)) => Err(AccessError::Url { reason }),
             None => Self::in_cluster(system, Path::new(ACCOUNT)),
         }
@@ -51,12 +60,12 @@ impl Access {
         let url = rosterd_client::parse_url(&format!("https://{host}:{port}")).map_err(unusable)?;
         let mut client = HttpClientConfig { bearer_token_file: account.join("token"), ..HttpClientConfig::default() };
         client.tls_config.ca_file = account.join("ca.crt");
-        Ok(Self { url, client })
+        Ok(Self { url, client, command: None })
     }
 
     /// The way there.
     pub(crate) fn transport(&self, system: &System) -> Result<Arc<dyn Transport>, Error> {
-        Ok(Arc::new(Http::new(&self.url, &self.client, system)?))
+        Ok(Arc::new(Http::new(&self.url, &self.client, self.command.as_ref(), system)?))
     }
 }
 

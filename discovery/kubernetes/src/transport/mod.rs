@@ -4,6 +4,7 @@
 mod access; // which API server, and as whom
 mod http;
 mod kubeconfig;
+mod plugin; // credentials by a command
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -13,13 +14,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rosterd_client::ClientError;
 
+use crate::error::AskError;
+
 pub(crate) use access::{Access, own_namespace};
+pub(crate) use kubeconfig::read as kubeconfig;
 
 /// A way to one API server, as one user.
 #[async_trait]
 pub(crate) trait Transport: Debug + Send + Sync {
     /// Gets what is at a path with parameters. All of the answer has to be there within the time.
-    async fn get(&self, path: &str, time: Duration) -> Result<Answer, ClientError>;
+    async fn get(&self, path: &str, time: Duration) -> Result<Answer, AskError>;
 }
 
 /// An answer, whatever its status.

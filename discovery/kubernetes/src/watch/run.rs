@@ -82,7 +82,7 @@ impl Running {
         let unreachable = |source| WatchError::Unreachable { verb: what.verb(), key: key.clone(), source };
         let answer = timeout(HEAD, self.transport.get(&path, ask.time)).await;
         let answer = answer.map_err(|_| WatchError::Silent { key: key.clone(), silence: HEAD })?;
-        let Answer { status, headers, mut body } = answer.map_err(unreachable)?;
+        let Answer { status, headers, mut body } = answer.map_err(|error| error.of(what.verb(), key))?;
         if !status.is_success() {
             return self.refused(machine, what, status.as_u16(), retry_after(&headers), &mut *body).await;
         }
