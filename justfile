@@ -26,7 +26,7 @@ doc:
 
 # Runs all tests, also those beside real programs.
 test:
-    bash ci/run install test
+    bash ci/run install kubernetes test
 
 # Checks licences, sources and doubled crates.
 deny:

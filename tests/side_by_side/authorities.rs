@@ -72,6 +72,17 @@ impl Maker<'_> {
     }
 }
 
+/// The certificates of a cluster: its authority `ca`, its `server`, its `admin`, and the key that signs tokens of `accounts`.
+pub(crate) fn make_for_cluster(folder: &Folder) {
+    let maker = Maker { folder, algorithm: &PKCS_ECDSA_P256_SHA256 };
+    let ca = maker.make("ca", None, AUTHORITY);
+    maker.make("server", Some(&ca), NOTHING);
+    maker.make("admin", Some(&ca), |params| {
+        params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+    });
+    maker.make("accounts", Some(&ca), NOTHING);
+}
+
 fn names(name: &str) -> Vec<SanType> {
     CertificateParams::new(vec![name.to_owned()]).expect("a name").subject_alt_names
 }

@@ -1,8 +1,8 @@
 //! rosterd beside real programs: the same configuration in a real Prometheus, real consumers of what it publishes, and real
 //! receivers of what it scrapes.
 //!
-//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl` and `bind9`, and root for the tests of DNS:
-//! every program there sees a `/etc/resolv.conf` of its own.
+//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9` and
+//! `etcd-server`, and root for the tests of DNS: every program there sees a `/etc/resolv.conf` of its own.
 
 mod authorities;
 mod certificates;
@@ -11,6 +11,7 @@ mod consumers;
 mod departures;
 mod equality;
 mod exporter;
+mod kubernetes;
 mod names;
 mod odd;
 mod programs;

@@ -1,6 +1,6 @@
 //! The programs that run side by side, each on a free port of the loopback interface.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rosterd_testkit::{Folder, Server, need};
@@ -61,7 +61,19 @@ async fn start_prometheus(
     storage_flag: &'static str,
     flags: Vec<String>,
 ) -> Server {
-    let (program, config, data) = (need("prometheus", "prometheus"), config.to_owned(), Folder::new());
+    start_prometheus_of(need("prometheus", "prometheus"), name, config, wrapper, storage_flag, flags).await
+}
+
+/// Starts a Prometheus that is not Debian's.
+pub(crate) async fn start_prometheus_of(
+    program: PathBuf,
+    name: &str,
+    config: &Path,
+    wrapper: Wrapper,
+    storage_flag: &'static str,
+    flags: Vec<String>,
+) -> Server {
+    let (config, data) = (config.to_owned(), Folder::new());
     let storage = data.path(Server::DATA);
     Server::start(name, "/-/ready", data, move |port| {
         let mut command = wrapper.command(&program);
