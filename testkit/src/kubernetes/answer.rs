@@ -1,6 +1,7 @@
 //! What a request is answered with.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use super::{Asked, Fault, State, discovery};
 pub(super) enum Answer {
     /// With this status, and perhaps the seconds after which to come back.
     Whole { status: u16, body: Bytes, wait: Option<u64>, fault: Option<Fault> },
+    /// A list: what stands before its objects, and these.
+    List { head: String, objects: Vec<Arc<Object>>, fault: Option<Fault> },
     /// The events of a watch.
     Watch { watch: Watch, fault: Option<Fault> },
 }
@@ -22,8 +25,10 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) meant: Selector,
-    /// What it begins with.
-    pub(super) first: Vec<Bytes>,
+    /// The objects that it begins with.
+    pub(super) first: Vec<Arc<Object>>,
+    /// The version that these are of, if it has to be told.
+    pub(super) first_version: Option<u64>,
     /// How much has happened before it.
     pub(super) position: usize,
     pub(super) bookmarks: bool,
@@ -82,10 +87,11 @@ pub(super) fn answer(state: &mut State, path: &str, query: &str, token: Option<&
     }
     let seconds = parameter("timeoutSeconds").parse().ok();
     let begins = Begins { streamed: parameter("sendInitialEvents") == "true", version: parameter("resourceVersion") };
-    match watch(state, meant, &begins) {
-        Ok((first, position, meant)) => {
+    match first(state, &meant, &begins) {
+        Ok((first, first_version)) => {
             let bookmarks = parameter("allowWatchBookmarks") == "true";
-            let watch = Watch { meant, first, position, bookmarks, seconds, cuts: state.cuts };
+            let position = state.history.position(begins.after(&state.history));
+            let watch = Watch { meant, first, first_version, position, bookmarks, seconds, cuts: state.cuts };
             Answer::Watch { watch, fault }
         }
         Err(refusal) => *refusal,
@@ -98,20 +104,27 @@ struct Begins<'a> {
     version: &'a str,
 }
 
-fn watch(state: &State, meant: Selector, begins: &Begins<'_>) -> Result<(Vec<Bytes>, usize, Selector), Box<Answer>> {
+impl Begins<'_> {
+    /// The version after which events follow.
+    fn after(&self, history: &History) -> u64 {
+        self.version.parse().ok().filter(|version| *version > 0 && !self.streamed).unwrap_or(history.version)
+    }
+}
+
+/// The objects that a watch begins with, and their version if that has to be told.
+type First = (Vec<Arc<Object>>, Option<u64>);
+
+fn first(state: &State, meant: &Selector, begins: &Begins<'_>) -> Result<First, Box<Answer>> {
     let history = &state.history;
     if begins.streamed {
         if !state.settings.streams_lists {
             let why = "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
             return Err(Box::new(refusal(422, "Invalid", why)));
         }
-        let mut first: Vec<_> = history.list(&meant).iter().map(|object| event("ADDED", &object.json)).collect();
-        first.push(bookmark(&meant.resource, history.version, true));
-        return Ok((first, history.position(history.version), meant));
+        return Ok((history.list(meant), Some(history.version)));
     }
     if matches!(begins.version, "" | "0") {
-        let first = history.list(&meant).iter().map(|object| event("ADDED", &object.json)).collect();
-        return Ok((first, history.position(history.version), meant));
+        return Ok((history.list(meant), None));
     }
     let Ok(version) = begins.version.parse() else {
         return Err(Box::new(refusal(400, "BadRequest", "resourceVersion is not a number")));
@@ -123,7 +136,7 @@ fn watch(state: &State, meant: Selector, begins: &Begins<'_>) -> Result<(Vec<Byt
             &format!("too old resource version: {version} ({})", history.version),
         )));
     }
-    Ok((Vec::new(), history.position(version), meant))
+    Ok((Vec::new(), None))
 }
 
 fn list(history: &mut History, meant: &Selector, limit: usize, rest: &str, fault: Option<Fault>) -> Answer {
@@ -142,16 +155,8 @@ fn list(history: &mut History, meant: &Selector, limit: usize, rest: &str, fault
     }
     let (kind, _, group, _) = kind(&meant.resource).expect("the resource was looked at before");
     let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-    let mut body =
-        format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":{meta},"items":["#).into_bytes();
-    for (index, object) in objects.iter().enumerate() {
-        if index > 0 {
-            body.push(b',');
-        }
-        body.extend_from_slice(&object.json);
-    }
-    body.extend_from_slice(b"]}\n");
-    Answer::Whole { status: 200, body: body.into(), wait: None, fault }
+    let head = format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":{meta},"items":["#);
+    Answer::List { head, objects, fault }
 }
 
 /// Resource, namespace and name that a path stands for.
@@ -175,10 +180,16 @@ fn place(path: &str) -> Option<(String, String, Option<String>)> {
 
 /// A line of a watch.
 pub(super) fn event(what: &str, object: &[u8]) -> Bytes {
-    let mut line = format!(r#"{{"type":"{what}","object":"#).into_bytes();
-    line.extend_from_slice(object);
-    line.extend_from_slice(b"}\n");
+    let mut line = Vec::with_capacity(object.len() + 40);
+    put_event(&mut line, what, object);
     line.into()
+}
+
+/// Appends a line of a watch.
+pub(super) fn put_event(lines: &mut Vec<u8>, what: &str, object: &[u8]) {
+    lines.extend_from_slice(format!(r#"{{"type":"{what}","object":"#).as_bytes());
+    lines.extend_from_slice(object);
+    lines.extend_from_slice(b"}\n");
 }
 
 /// A bookmark; `ends` if all that there was at the beginning has come.

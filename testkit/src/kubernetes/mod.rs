@@ -10,6 +10,7 @@ mod serve; // connections
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ struct Shared {
     state: Mutex<State>,
     /// Counts changes, so that watches wake.
     changes: watch::Sender<u64>,
+    /// Bytes of bodies.
+    sent: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -161,7 +164,8 @@ impl FakeApiServer {
         let listener =
             TcpListener::bind(address).await.unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
         let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::new(Shared { state: Mutex::default(), changes: watch::channel(0).0 });
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), changes: watch::channel(0).0, sent: AtomicU64::new(0) });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve::serve(listener, Arc::clone(&shared)));
         Self { address, shared, tasks }
@@ -249,6 +253,11 @@ impl FakeApiServer {
     /// How many connections were made.
     pub fn connections(&self) -> usize {
         self.shared.state().connections
+    }
+
+    /// How many bytes of bodies were sent.
+    pub fn bytes_sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
     }
 
     /// Waits until so many watches are open.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,11 +19,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::answer::{Answer, Watch, answer, bookmark, event, events, status};
+use super::answer::{Answer, Watch, answer, bookmark, event, events, put_event, status};
+use super::history::Object;
 use super::{Fault, Shared};
 
 /// How many bytes a slow answer is cut into pieces of at the most.
 const PIECE: usize = 16 << 10;
+/// Objects of a list are put together to pieces of about so many bytes.
+const BATCH: usize = 64 << 10;
 /// A day: longer than any watch.
 const LONG: Duration = Duration::from_secs(86_400);
 
@@ -105,6 +109,7 @@ struct Pieces<'p> {
     to: &'p mpsc::Sender<io::Result<Bytes>>,
     fault: Option<Fault>,
     sent: usize,
+    shared: &'p Shared,
 }
 
 impl Pieces<'_> {
@@ -138,6 +143,7 @@ impl Pieces<'_> {
 
     async fn pass(&mut self, piece: Bytes) -> Result<(), Ended> {
         self.sent += piece.len();
+        self.shared.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
         self.to.send(Ok(piece)).await.map_err(|_| Ended)
     }
 }
@@ -147,16 +153,20 @@ impl Sending {
         let Self { answer, shared, pieces } = self;
         match answer {
             Answer::Whole { body, fault, .. } => {
-                let mut pieces = Pieces { to: &pieces, fault, sent: 0 };
+                let mut pieces = Pieces { to: &pieces, fault, sent: 0, shared: &shared };
                 // It has ended either way.
                 pieces.send(body).await.ok();
+            }
+            Answer::List { head, objects, fault } => {
+                let mut pieces = Pieces { to: &pieces, fault, sent: 0, shared: &shared };
+                drop(list(head, &objects, &mut pieces).await);
             }
             Answer::Watch { watch, fault } => {
                 let error = match &fault {
                     Some(Fault::ErrorEvent(code)) => Some(*code),
                     _ => None,
                 };
-                let mut pieces = Pieces { to: &pieces, fault, sent: 0 };
+                let mut pieces = Pieces { to: &pieces, fault, sent: 0, shared: &shared };
                 shared.state().open_watches += 1;
                 let _open = Open(&shared);
                 match error {
@@ -172,6 +182,42 @@ impl Sending {
     }
 }
 
+/// Sends a list.
+async fn list(head: String, objects: &[Arc<Object>], pieces: &mut Pieces<'_>) -> Result<(), Ended> {
+    let mut batch = head.into_bytes();
+    for (index, object) in objects.iter().enumerate() {
+        if index > 0 {
+            batch.push(b',');
+        }
+        batch.extend_from_slice(&object.json);
+        if batch.len() > BATCH {
+            pieces.send(std::mem::take(&mut batch).into()).await?;
+        }
+    }
+    batch.extend_from_slice(b"]}\n");
+    pieces.send(batch.into()).await
+}
+
+/// Sends the objects that a watch begins with.
+async fn begin(
+    resource: &str,
+    objects: &[Arc<Object>],
+    version: Option<u64>,
+    pieces: &mut Pieces<'_>,
+) -> Result<(), Ended> {
+    let mut batch = Vec::new();
+    for object in objects {
+        put_event(&mut batch, "ADDED", &object.json);
+        if batch.len() > BATCH {
+            pieces.send(std::mem::take(&mut batch).into()).await?;
+        }
+    }
+    if let Some(version) = version {
+        batch.extend_from_slice(&bookmark(resource, version, true));
+    }
+    if batch.is_empty() { Ok(()) } else { pieces.send(batch.into()).await }
+}
+
 /// Counts an open watch.
 struct Open<'s>(&'s Shared);
 
@@ -183,16 +229,15 @@ impl Drop for Open<'_> {
 
 /// Sends what a watch begins with, and then what happens.
 async fn follow(watch: Watch, shared: &Shared, pieces: &mut Pieces<'_>) -> Result<(), Ended> {
-    let Watch { meant, first, mut position, bookmarks, seconds, cuts } = watch;
+    let Watch { meant, first, first_version, mut position, bookmarks, seconds, cuts } = watch;
     let mut changes = shared.changes.subscribe();
     let end = Instant::now() + seconds.map_or(LONG, Duration::from_secs);
     if matches!(pieces.fault, Some(Fault::Silence)) {
         pieces.to.closed().await;
         return Err(Ended);
     }
-    for line in first {
-        pieces.send(line).await?;
-    }
+    begin(&meant.resource, &first, first_version, pieces).await?;
+    drop(first);
     loop {
         changes.borrow_and_update();
         let (news, version, every) = {
