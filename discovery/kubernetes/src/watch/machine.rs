@@ -27,8 +27,8 @@ const LIST_SILENCE: Duration = Duration::from_secs(30);
 const WATCH_SILENCE: Duration = Duration::from_secs(150);
 /// A watch that ended after less than this has failed.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause between two tries, as in client-go.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often in a row a list may end in the middle before it is taken in another way.
 const PATIENCE: u32 = 2;
 
