@@ -82,7 +82,10 @@ fn containers_run_with_no_rights_that_they_do_not_need() {
         assert_eq!(own["allowPrivilegeEscalation"], false, "{name}");
         assert_eq!(own["capabilities"]["drop"], serde_json::json!(["ALL"]), "{name}");
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
-        assert_eq!(pod["automountServiceAccountToken"], false, "{name}: no mechanism asks the API of Kubernetes");
+        assert_eq!(
+            pod["automountServiceAccountToken"], false,
+            "{name}: its configuration asks nothing of the API of Kubernetes"
+        );
     }
     let kinds: Vec<_> = manifests().iter().map(|(_, manifest)| manifest["kind"].clone()).collect();
     assert!(!kinds.iter().any(|kind| kind == "Role" || kind == "ClusterRole"), "no rights are needed: {kinds:?}");

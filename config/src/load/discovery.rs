@@ -11,7 +11,7 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without: features of that name.
-const OPTIONAL: [&str; 2] = ["exec", "kubernetes"];
+pub const OPTIONAL_MECHANISMS: [&str; 2] = ["exec", "kubernetes"];
 
 /// Mechanisms of Prometheus and vmagent, which may be in the registry or not.
 const KNOWN: [&str; 36] = [
@@ -69,7 +69,7 @@ impl Loader<'_> {
         for (key, at, value) in entries.iter().filter(|(key, ..)| keys.contains(key)) {
             let Some(mechanism) = self.registry.by_key(key).copied() else {
                 let elsewhere = "discover these targets elsewhere, and read them by file_sd_configs or http_sd_configs";
-                let message = match OPTIONAL.iter().find(|name| Mechanism::key_of(name) == *key) {
+                let message = match OPTIONAL_MECHANISMS.iter().find(|name| Mechanism::key_of(name) == *key) {
                     Some(name) => format!(
                         "{key} is not in this build of rosterd: take one that has the feature {name}, or {elsewhere}"
                     ),

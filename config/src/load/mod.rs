@@ -20,6 +20,7 @@ use crate::error::{ConfigErrors, code};
 use crate::file::Config;
 use rosterd_yaml::{Id, Problem, Tree};
 
+pub use discovery::OPTIONAL_MECHANISMS;
 pub use rules::load_rules;
 
 /// What loading depends on besides the files.
