@@ -129,7 +129,7 @@ impl Shared {
                 None => {}
                 Some(Err(reason)) => return Err(ClientError::Redirect { url: shown(&from), reason }),
                 Some(Ok(_)) if !fetch.unix_socket.is_empty() => {
-                    let reason = "those of a unix socket are not followed".to_owned();
+                    let reason = redirect::OF_UNIX_SOCKET.to_owned();
                     return Err(ClientError::Redirect { url: shown(&from), reason });
                 }
                 Some(Ok(to)) => {

@@ -86,7 +86,7 @@ impl Tokens {
         let url = config.token_url.parse().unwrap_or(Err(UrlError::NoHost));
         let url = url.map_err(|error| ClientError::settings_because("oauth2.token_url", error))?;
         Ok(Self {
-            client: Client::new(&settings, Options { gzip: true, ..options.clone() })?,
+            client: Client::new(&settings, Options { gzip: true, unix_socket: None, ..options.clone() })?,
             url,
             client_id: config.client_id.clone(),
             client_secret: Source::of_secret(&config.client_secret, &config.client_secret_file),

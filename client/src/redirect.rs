@@ -13,6 +13,9 @@ const SENSITIVE: [HeaderName; 4] =
 /// How many redirects are followed for one request.
 pub(crate) const MOST: usize = 10;
 
+/// Why none is followed that came over a unix socket: what is behind it knows no host but itself.
+pub(crate) const OF_UNIX_SOCKET: &str = "those of a unix socket are not followed";
+
 pub(crate) fn is_sensitive(name: &HeaderName) -> bool {
     SENSITIVE.contains(name)
 }

@@ -1,6 +1,7 @@
 //! The client: adds what the configuration says to each request, and follows redirects.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Options {
     pub gzip: bool,
     /// Whether new connections go to the addresses of a host by turns, instead of to the first one that answers.
     pub by_turns: bool,
+    /// The unix socket that all connections go to, whatever the host of a URL and without a proxy. Redirects lead nowhere then.
+    pub unix_socket: Option<PathBuf>,
     /// The machine: the certificates to trust when the configuration names none, and the environment for
     /// `proxy_from_environment`.
     pub system: System,
@@ -47,6 +50,7 @@ impl Default for Options {
             name: String::new(),
             gzip: true,
             by_turns: false,
+            unix_socket: None,
             system: System::default(),
         }
     }
@@ -137,6 +141,10 @@ impl Shared {
                 Some(Err(reason)) => {
                     let (url, reason) = (response.shown_url(), response.secrets.hide(&reason));
                     return Err(ClientError::Redirect { url, reason });
+                }
+                Some(Ok(_)) if self.transport.is_unix() => {
+                    let reason = redirect::OF_UNIX_SOCKET.to_owned();
+                    return Err(ClientError::Redirect { url: response.shown_url(), reason });
                 }
                 Some(Ok(to)) => {
                     same_host &= redirect::keeps_credentials(&request.url, &to);

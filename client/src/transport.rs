@@ -1,5 +1,6 @@
 //! Connections: pools that are kept until certificates change.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub(crate) struct Transport {
     tls: Tls,
     proxies: Arc<Proxies>,
     lookups: Lookups,
+    unix_socket: Option<Arc<Path>>,
     http2: bool,
     name: String,
     /// For URLs without TLS, so that these cost no certificates.
@@ -48,10 +50,11 @@ pub(crate) struct Transport {
 impl Transport {
     /// Certificates are read with the first request that needs them.
     pub(crate) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Self {
-        let proxies = Arc::new(proxies);
+        let proxies = Arc::new(if options.unix_socket.is_some() { Proxies::default() } else { proxies });
         let lookups = Lookups { names: options.system.names(), turns: options.by_turns.then(Arc::default) };
-        let plain = pool(Connector::new(lookups.clone(), Arc::clone(&proxies), None), http2);
-        Self { tls, proxies, lookups, http2, name: options.name.clone(), plain, secure: Mutex::new(None) }
+        let unix_socket = options.unix_socket.as_deref().map(Arc::from);
+        let plain = pool(Connector::new(lookups.clone(), Arc::clone(&proxies), unix_socket.clone(), None), http2);
+        Self { tls, proxies, lookups, unix_socket, http2, name: options.name.clone(), plain, secure: Mutex::new(None) }
     }
 
     /// Fails when configured certificates cannot be used.
@@ -59,9 +62,14 @@ impl Transport {
         if self.tls.has_material() { self.secure().map(drop) } else { Ok(()) }
     }
 
-    /// Whether all URLs without TLS are reached without a proxy.
+    /// Whether all URLs without TLS are reached without a proxy, at their host.
     pub(crate) fn is_direct(&self) -> bool {
-        self.proxies.is_empty()
+        self.proxies.is_empty() && !self.is_unix()
+    }
+
+    /// Whether all goes to a unix socket.
+    pub(crate) fn is_unix(&self) -> bool {
+        self.unix_socket.is_some()
     }
 
     /// Hosts and their addresses.
@@ -101,7 +109,8 @@ impl Transport {
             return Ok(pool.clone());
         }
         let tls = self.tls.build(&material)?;
-        let pool = pool(Connector::new(self.lookups.clone(), Arc::clone(&self.proxies), Some(tls)), self.http2);
+        let (lookups, proxies) = (self.lookups.clone(), Arc::clone(&self.proxies));
+        let pool = pool(Connector::new(lookups, proxies, self.unix_socket.clone(), Some(tls)), self.http2);
         if secure.replace((material, pool.clone())).is_some() {
             info!(client = self.name, "certificates changed, connecting anew");
         }

@@ -1,6 +1,7 @@
-//! Why a proxy does not lead to a server.
+//! Why a proxy or a unix socket does not lead to a server.
 
 use http::StatusCode;
+use std::path::PathBuf;
 
 use crate::error::Cause;
 use crate::head::Malformed;
@@ -24,4 +25,12 @@ pub(super) enum ProxyError {
     /// The words of the library are all that is known.
     #[error("the SOCKS proxy does not connect to {to}: {reason}")]
     Socks { to: String, reason: String },
+}
+
+/// Nothing can be reached by a unix socket.
+#[derive(Debug, thiserror::Error)]
+#[error("the unix socket {}: {reason}", path.display())]
+pub(super) struct SocketError {
+    pub(super) path: PathBuf,
+    pub(super) reason: String,
 }

@@ -1,11 +1,12 @@
-//! How a connection comes to be: to the server itself or by a proxy, with or without TLS.
+//! How a connection comes to be: to the server itself, by a proxy or by a unix socket, with or without TLS.
 
-mod error; // what a proxy did not do
+mod error; // what a proxy or a socket did not do
 mod http_proxy; // `CONNECT`
 mod socks; // SOCKS 5
 mod stream; // what requests and replies go over
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,8 +16,10 @@ use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use rosterd_model::in_words;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower::Service;
@@ -24,7 +27,7 @@ use tower::Service;
 use crate::error::{Cause, innermost};
 use crate::names::Lookups;
 use crate::proxy::{Kind, Proxies, Proxy};
-use error::ProxyError;
+use error::{ProxyError, SocketError};
 use stream::{Io, Stream};
 
 /// After so long without news the other side of a connection is asked whether it is still there, and so often.
@@ -40,6 +43,7 @@ pub(crate) struct Connector(Arc<Shared>);
 struct Shared {
     tcp: HttpConnector<Lookups>,
     proxies: Arc<Proxies>,
+    unix_socket: Option<Arc<Path>>,
     tls: Option<Secure>,
 }
 
@@ -55,7 +59,12 @@ pub(crate) struct Secure {
 
 impl Connector {
     /// Without TLS, only URLs and proxies that do without can be connected to.
-    pub(crate) fn new(lookups: Lookups, proxies: Arc<Proxies>, tls: Option<Secure>) -> Self {
+    pub(crate) fn new(
+        lookups: Lookups,
+        proxies: Arc<Proxies>,
+        unix_socket: Option<Arc<Path>>,
+        tls: Option<Secure>,
+    ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(lookups);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -63,7 +72,7 @@ impl Connector {
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        Self(Arc::new(Shared { tcp, proxies, tls }))
+        Self(Arc::new(Shared { tcp, proxies, unix_socket, tls }))
     }
 }
 
@@ -87,7 +96,10 @@ impl Shared {
         let secure = to.scheme() == Some(&Scheme::HTTPS);
         let host = to.host().unwrap_or_default();
         let Some(proxy) = self.proxies.of(&to) else {
-            let stream = self.tcp(&to).await?;
+            let stream = match &self.unix_socket {
+                Some(path) => unix(path).await?,
+                None => self.tcp(&to).await?,
+            };
             return if secure { self.secured(stream, host).await } else { Ok(Stream::plain(stream)) };
         };
         let stream = self.proxy(proxy).await?;
@@ -125,6 +137,13 @@ impl Shared {
     async fn secured(&self, stream: Box<dyn Io>, host: &str) -> Result<Stream, Cause> {
         let Some(tls) = &self.tls else { return Err(no_tls()) };
         Ok(Stream::secure(handshake(&tls.servers, tls.name.as_ref(), stream, Some(host)).await?))
+    }
+}
+
+async fn unix(path: &Path) -> Result<Box<dyn Io>, Cause> {
+    match UnixStream::connect(path).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(SocketError { path: path.to_owned(), reason: in_words(error) }.into()),
     }
 }
 

@@ -7,6 +7,7 @@ mod plain;
 mod proxies;
 mod tls;
 mod tls_server;
+mod unix;
 
 use super::{Client, ClientError, HttpClientConfig, Options, Request, Response};
 
