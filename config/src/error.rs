@@ -37,6 +37,8 @@ pub mod code {
     pub const UNKNOWN_ENDPOINT: &str = "cfg_unknown_endpoint";
     /// Two outputs that would write the same file.
     pub const OUTPUT_COLLISION: &str = "cfg_output_collision";
+    /// What stands in a list and cannot be a target of its job.
+    pub const IMPOSSIBLE_TARGET: &str = "cfg_impossible_target";
     /// A warning: a section that is read and has no effect.
     pub const SECTION_IGNORED: &str = "cfg_section_ignored";
     /// A warning: settings of scraping, and nothing is scraped.
@@ -47,7 +49,7 @@ pub mod code {
     pub const UNDEFINED_VARIABLE: &str = "cfg_undefined_variable";
 
     /// All of them.
-    pub const ALL: [&str; 26] = [
+    pub const ALL: [&str; 27] = [
         INVALID_CONFIG,
         UNREADABLE,
         SYNTAX,
@@ -70,6 +72,7 @@ pub mod code {
         UNKNOWN_JOB,
         UNKNOWN_ENDPOINT,
         OUTPUT_COLLISION,
+        IMPOSSIBLE_TARGET,
         SECTION_IGNORED,
         NOT_SCRAPED,
         NO_FILE,

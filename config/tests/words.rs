@@ -31,7 +31,7 @@ fn problems(text: &str) -> Vec<Problem> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("prometheus.yml");
     std::fs::write(&file, text).unwrap();
-    let options = LoadOptions { allow_exec: false, examine: true, env: &|_| None };
+    let options = LoadOptions { allow_exec: false, examine: true, impossible: None, env: &|_| None };
     match Config::load(&file, None, &Registry::linked().unwrap(), &options) {
         Ok(loaded) => loaded.warnings,
         Err(refused) => refused.problems,

@@ -2,12 +2,12 @@
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd_client::{Identity, System};
-use rosterd_model::Problem;
+use rosterd_model::{Problem, TargetGroup};
 use rosterd_tasks::{Guard, Stopper};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -126,6 +126,13 @@ pub enum Finding {
     Idle(Problem),
     /// Something is wrong in another file.
     Elsewhere(rosterd_yaml::Problem),
+    /// Target groups that can be told without asking anybody, for the job to try its rules on.
+    Groups {
+        /// The list that they stand in; none for the configuration itself. A group's place there is its index.
+        file: Option<PathBuf>,
+        /// All groups of the list.
+        groups: Vec<TargetGroup>,
+    },
 }
 
 /// A [`MechanismConfig`] of any mechanism.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rosterd_config::{Config, OutputFormat, ScrapeConfig};
+use rosterd_config::{Config, ImpossibleTarget, OutputFormat, ScrapeConfig};
 use rosterd_discovery::{Jobs, ProviderKey};
 use rosterd_model::labels::{JOB, METRICS_PATH, PARAM_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
 use rosterd_model::target::{ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HISTOGRAMS, SCRAPE_NATIVE_HISTOGRAMS};
+use rosterd_model::{Names, TargetGroup};
 
 use crate::publish::file_sd::{Format, Output};
+use crate::roster::target::{Entry, Failure, Workbench, populate};
 use crate::roster::{JobSpec, Limits};
 
 /// What discovery needs.
@@ -20,6 +22,27 @@ pub(crate) fn discovery(config: &Config) -> Jobs {
 pub(crate) fn roster(config: &Config, providers: &BTreeMap<Arc<str>, Vec<ProviderKey>>) -> Vec<JobSpec> {
     let of = |job: &ScrapeConfig| providers.get(job.job_name()).cloned().unwrap_or_default();
     config.scrape_configs.iter().map(|job| spec(job, of(job))).collect()
+}
+
+/// Which targets of these groups cannot be targets of a job.
+pub(crate) fn impossible(job: &ScrapeConfig, groups: &[TargetGroup]) -> Vec<ImpossibleTarget> {
+    let (spec, mut bench, mut names) = (spec(job, Vec::new()), Workbench::default(), Names::new());
+    let mut found = Vec::new();
+    for (index, group) in groups.iter().enumerate() {
+        for (target, own) in group.targets.iter().enumerate() {
+            bench.labels.reset(own.iter());
+            group.labels.iter().for_each(|(name, value)| bench.labels.set_default(name, value));
+            bench.labels.sort();
+            let Entry::Failed(failure) = populate(&mut bench, &spec, &mut names) else { continue };
+            let why = match (&*failure, job.relabel.is_empty()) {
+                (Failure::NoAddress, true) => format!("{failure}: write host:port, or remove it"),
+                (_, true) => failure.to_string(),
+                (_, false) => format!("{failure}, as the rules leave it (`rosterd relabel --job --explain` shows how)"),
+            };
+            found.push(ImpossibleTarget { group: index, target, why });
+        }
+    }
+    found
 }
 
 /// What the file_sd publication needs.

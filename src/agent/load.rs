@@ -41,7 +41,8 @@ impl Loader {
 
     fn read(&self) -> Result<Loaded, AgentError> {
         let env = |name: &str| self.system.environment().get(name).map(str::to_owned);
-        let load = LoadOptions { allow_exec: self.system.allows_commands(), examine: false, env: &env };
+        let load =
+            LoadOptions { allow_exec: self.system.allows_commands(), examine: false, impossible: None, env: &env };
         Config::load(&self.config_file, self.rosterd_config_file.as_deref(), &self.mechanisms, &load)
             .map_err(|source| AgentError::Config { path: self.config_file.clone(), source })
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::exit::{Failure, tell};
 use super::flags::system;
 use super::problems::{Severity, Shown};
+use crate::agent::jobs;
 use crate::web;
 
 /// Check configuration files.
@@ -82,7 +83,12 @@ fn all(files: &[PathBuf], check: impl Fn(&Path) -> Result<bool, Failure>) -> Res
 fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, Failure> {
     let system = system();
     let env = |name: &str| system.environment().get(name).map(str::to_owned);
-    let options = LoadOptions { allow_exec: args.enable_exec_sd, examine: !args.syntax_only, env: &env };
+    let options = LoadOptions {
+        allow_exec: args.enable_exec_sd,
+        examine: !args.syntax_only,
+        impossible: Some(&jobs::impossible),
+        env: &env,
+    };
     let loaded = Config::load(file, args.rosterd_config_file.as_deref(), registry, &options);
     let (problems, warnings, content) = match loaded {
         Ok(loaded) => {

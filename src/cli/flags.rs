@@ -36,7 +36,7 @@ impl ConfigFiles {
     pub(super) fn load(&self, registry: &Registry) -> Result<Loaded, ConfigErrors> {
         let system = system();
         let env = |name: &str| system.environment().get(name).map(str::to_owned);
-        let options = LoadOptions { allow_exec: self.enable_exec_sd, examine: false, env: &env };
+        let options = LoadOptions { allow_exec: self.enable_exec_sd, examine: false, impossible: None, env: &env };
         Config::load(&self.config_file, self.rosterd_config_file.as_deref(), registry, &options)
     }
 }

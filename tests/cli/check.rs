@@ -54,6 +54,86 @@ fn files_that_are_named_are_looked_into_and_all_of_it_is_a_list_for_programs() {
 }
 
 #[test]
+fn what_cannot_be_a_target_of_its_job_is_told_at_its_place() {
+    let folder = rosterd_testkit::Folder::new();
+    folder.write(
+        "list.json",
+        "[\n {\"targets\": [\"a:1\", \"a/b\"]},\n {\"targets\": [\"a:1\"],\n  \"labels\": {\"__scrape_timeout__\": \"2h\"}}]",
+    );
+    folder.write("list.yml", "- targets: [a:1]\n  labels: {__scrape_interval__: 0s}\n- targets:\n  - a:1\n  - ''\n");
+    let text = "
+scrape_configs:
+- job_name: plain
+  static_configs:
+  - targets: [a:1]
+  - targets: ['b:1', '', 'http://c']
+- job_name: listed
+  file_sd_configs: [{files: [list.json, list.yml]}]
+- job_name: emptied
+  static_configs: [{targets: [gone, a:1]}]
+  relabel_configs:
+  - {source_labels: [__address__], regex: gone, target_label: __address__, replacement: ''}
+- job_name: slashed
+  static_configs: [{targets: [a:1]}]
+  relabel_configs: [{target_label: __address__, replacement: a/b}]
+- job_name: mended
+  static_configs: [{targets: ['', 'http://a']}]
+  relabel_configs: [{target_label: __address__, replacement: blackbox:9115}]
+- job_name: dropped
+  static_configs: [{targets: ['']}]
+  relabel_configs: [{source_labels: [__address__], regex: '', action: drop}]
+";
+    let file = folder.write("prometheus.yml", text);
+    let name = file.to_str().expect("folders have plain names");
+    let told = |flags: &[&str]| {
+        let ended = run(&[&["check", "config", "--output=json"], flags, &[name]].concat());
+        let told: serde_json::Value = serde_json::from_str(&ended.output).expect("it is JSON");
+        let line = |problem: &serde_json::Value| {
+            let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
+            let file = text("file").rsplit('/').next().unwrap_or_default().to_owned();
+            let why = text("message").replace("this cannot be a target of the job ", "");
+            format!("{file}:{}:{} {} {} {why}", problem["line"], problem["column"], text("key"), text("code"))
+        };
+        let problems: Vec<_> = told["problems"].as_array().expect("a list").iter().map(line).collect();
+        assert_eq!(ended.status, Some(1), "{problems:#?}");
+        problems
+    };
+    let code = "cfg_impossible_target";
+    let as_left = "as the rules leave it (`rosterd relabel --job --explain` shows how)";
+    let here = [
+        format!("prometheus.yml:6:22 scrape_configs[0].static_configs[1].targets[1] {code} \"plain\": no address: write host:port, or remove it"),
+        "prometheus.yml:6:26 scrape_configs[0].static_configs[1].targets[2] cfg_invalid_value \"http://c\" is not a host and port: leave out the scheme, and move the path to metrics_path or to the label __metrics_path__".to_owned(),
+        format!("prometheus.yml:10:31 scrape_configs[2].static_configs[0].targets[0] {code} \"emptied\": no address, {as_left}"),
+        format!("prometheus.yml:14:31 scrape_configs[3].static_configs[0].targets[0] {code} \"slashed\": \"a/b\" is not a valid hostname, {as_left}"),
+    ];
+    let lists = [
+        format!("list.json:2:22 [0].targets[1] {code} \"listed\": \"a/b\" is not a valid hostname"),
+        format!(
+            "list.json:3:15 [1].targets[0] {code} \"listed\": scrape timeout cannot be greater than scrape interval (\"2h\" > \"1m\")"
+        ),
+        format!("list.yml:1:13 [0].targets[0] {code} \"listed\": __scrape_interval__ cannot be 0"),
+        format!("list.yml:5:5 [1].targets[1] {code} \"listed\": no address: write host:port, or remove it"),
+    ];
+    let mut all = told(&[]);
+    all.sort();
+    let mut wanted = [&here[..], &lists].concat();
+    wanted.sort();
+    assert_eq!(all, wanted);
+    assert_eq!(told(&["--syntax-only"]), here);
+}
+
+#[test]
+fn of_one_list_a_few_impossible_targets_are_told_and_the_others_counted() {
+    let folder = rosterd_testkit::Folder::new();
+    let targets = vec!["''"; 1000].join(", ");
+    let text = format!("scrape_configs:\n- job_name: a\n  static_configs: [{{targets: [{targets}]}}]\n");
+    let file = folder.write("prometheus.yml", text);
+    let ended = run(&["check", "config", file.to_str().expect("folders have plain names")]);
+    assert_eq!(ended.errors.matches("no address").count(), 20, "{}", ended.errors);
+    assert_eq!(ended.errors.matches("; and so it is with 980 more of this list").count(), 1, "{}", ended.errors);
+}
+
+#[test]
 fn a_configuration_may_come_out_of_a_pipe_but_not_out_of_a_device() {
     for subcommand in ["config", "web-config"] {
         let (reader, mut writer) = std::io::pipe().expect("a pipe");

@@ -38,7 +38,12 @@ fn folder() -> PathBuf {
 
 fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     let env = |_: &str| None;
-    Config::load(path, None, &Registry::linked().unwrap(), &LoadOptions { allow_exec: true, examine: false, env: &env })
+    Config::load(
+        path,
+        None,
+        &Registry::linked().unwrap(),
+        &LoadOptions { allow_exec: true, examine: false, impossible: None, env: &env },
+    )
 }
 
 /// Whether the mechanism that a fixture is named after, if it is, was left out of this build.
@@ -136,10 +141,11 @@ fn every_mechanism_of_the_repository_is_linked_in() {
 
 #[test]
 fn every_code_of_a_failure_has_a_bad_file() {
-    // The whole, files that are not there, and warnings.
+    // The whole, files that are not there, warnings, and what the agent tells (tests/cli/check.rs).
     let elsewhere = [
         code::INVALID_CONFIG,
         code::UNREADABLE,
+        code::IMPOSSIBLE_TARGET,
         code::SECTION_IGNORED,
         code::NOT_SCRAPED,
         code::NO_FILE,

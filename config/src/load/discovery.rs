@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rosterd_discovery::{AnyConfig, Finding, Mechanism};
 
+use super::targets::{List, Place};
 use super::{Loader, folder_of};
 use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
@@ -113,7 +114,8 @@ impl Loader<'_> {
         }
         let base = self.base(at);
         config.resolve_paths(&base);
-        if self.options.examine {
+        // What stands in the configuration itself is looked at without a look at other files.
+        if self.options.examine || mechanism.name == "static" && self.options.impossible.is_some() {
             for finding in config.examine() {
                 match finding {
                     Finding::Missing(found) => self.found_at(at, path, &HashSet::new(), found),
@@ -122,6 +124,10 @@ impl Loader<'_> {
                         self.warn(place, join_path(path, &found.path), found.code, found.message);
                     }
                     Finding::Elsewhere(problem) => self.problems.push(problem),
+                    Finding::Groups { file, groups } => {
+                        let place = file.map_or_else(|| Place::Here(at, path.to_owned()), Place::Elsewhere);
+                        self.lists.push(List { place, groups });
+                    }
                 }
             }
         }

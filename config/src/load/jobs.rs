@@ -25,6 +25,7 @@ impl Loader<'_> {
         self.refuse_empty_entries(at, path, &["relabel_configs", "metric_relabel_configs"]);
         let mut section = self.section::<ScrapeSettings>(at, path, &keys)?;
         let found = section.value.check(global);
+        let sound = section.is_whole() && found.is_empty();
         self.found(&section, found);
         let targets_are_rewritten =
             self.tree.get(at, "relabel_configs").is_some_and(|list| !self.tree.items(list).is_empty());
@@ -42,7 +43,13 @@ impl Loader<'_> {
         }
         let mut found = Vec::new();
         let job = ScrapeConfig::new(settings, discovery, in_main_file, &mut found);
+        let sound = sound && found.is_empty();
         self.found(&section, found);
+        let lists = std::mem::take(&mut self.lists);
+        // What follows from a broken rule is not told.
+        if sound {
+            lists.into_iter().for_each(|list| self.try_targets(&job, list));
+        }
         Some(job)
     }
 

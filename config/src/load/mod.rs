@@ -8,6 +8,7 @@ mod jobs; // scrape_configs, wherever they stand
 mod own; // rosterd's own settings, from one or two files
 mod rules; // relabelling rules in a file of their own
 mod section; // one value with its problems
+mod targets; // targets that cannot be, as far as they are known
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,9 +20,11 @@ use xxhash_rust::xxh3::Xxh3Default;
 use crate::error::{ConfigErrors, code};
 use crate::file::Config;
 use rosterd_yaml::{Id, Problem, Tree};
+use targets::List;
 
 pub use discovery::OPTIONAL_MECHANISMS;
 pub use rules::load_rules;
+pub use targets::{Impossible, ImpossibleTarget};
 
 /// What loading depends on besides the files.
 #[derive(Clone, Copy)]
@@ -30,6 +33,8 @@ pub struct LoadOptions<'a> {
     pub allow_exec: bool,
     /// Whether to look into the files that are named too: lists of targets, credentials, certificates.
     pub examine: bool,
+    /// Tells which targets of the configuration itself, and of lists if they are looked into, cannot be targets of their job.
+    pub impossible: Option<Impossible<'a>>,
     /// Looks up a variable of the environment, for external labels.
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -74,6 +79,7 @@ impl Config {
             hash: Xxh3Default::new(),
             cut: false,
             job_places: HashMap::new(),
+            lists: Vec::new(),
         };
         let main = loader.read(path).filter(|root| loader.is_configuration(*root));
         let own = rosterd_path.map(|path| loader.read(path));
@@ -103,6 +109,8 @@ struct Loader<'a> {
     cut: bool,
     /// Where each job was first named.
     job_places: HashMap<String, String>,
+    /// Lists of the job that is read.
+    lists: Vec<List>,
 }
 
 impl Loader<'_> {

@@ -17,6 +17,13 @@ pub(super) struct Section<T> {
     left_out: HashSet<Id>,
 }
 
+impl<T> Section<T> {
+    /// Whether nothing of it was refused.
+    pub(super) fn is_whole(&self) -> bool {
+        self.left_out.is_empty()
+    }
+}
+
 impl Loader<'_> {
     /// Decodes a value. `elsewhere` are keys of its map that somebody else reads.
     pub(super) fn section<T: DeserializeOwned>(

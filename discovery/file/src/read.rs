@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Problem, TargetGroup, in_words};
 use rosterd_tasks::files::{self, Stamp};
 use rosterd_tasks::watch;
@@ -101,28 +100,20 @@ pub(super) fn examine(key: &str, pattern: &Path) -> Vec<Finding> {
         let message = format!("there is no file {} at the moment", pattern.display());
         found.push(Finding::Idle(Problem::new(key, "cfg_no_file", message)));
     }
-    found.extend(expansion.files.iter().flat_map(|file| faults(file)).map(Finding::Elsewhere));
+    found.extend(expansion.files.iter().flat_map(|file| examine_file(file)));
     found
 }
 
-/// All that is wrong with one file.
-fn faults(path: &Path) -> Vec<Fault> {
-    let groups = match read(path).1 {
-        Ok(Content::Groups(groups)) => groups,
+/// All that is wrong with one file, or the groups in it.
+fn examine_file(path: &Path) -> Vec<Finding> {
+    let faults = match read(path).1 {
+        Ok(Content::Groups(groups)) => return vec![Finding::Groups { file: Some(path.to_owned()), groups }],
         Ok(Content::Blank) => Vec::new(),
-        Err(FileError::Read { source, .. }) => return vec![Fault::unreadable(path, &source)],
-        Err(FileError::Malformed { source, .. }) => return source.problems(path),
-        Err(error) => return vec![Fault::of_file(path, "cfg_invalid_value", error.to_string())],
+        Err(FileError::Read { source, .. }) => vec![Fault::unreadable(path, &source)],
+        Err(FileError::Malformed { source, .. }) => source.problems(path),
+        Err(error) => vec![Fault::of_file(path, "cfg_invalid_value", error.to_string())],
     };
-    let mut found = Vec::new();
-    for (index, group) in groups.iter().enumerate() {
-        for (target, _) in group.targets.iter().enumerate().filter(|(_, labels)| labels.get(ADDRESS).is_none()) {
-            let key = format!("[{index}].targets[{target}]");
-            let message = "a target is an empty text: write host:port, or remove it";
-            found.push(Fault { key, ..Fault::of_file(path, "cfg_invalid_value", message) });
-        }
-    }
-    found
+    faults.into_iter().map(Finding::Elsewhere).collect()
 }
 
 /// The name of a file, or of a directory that cannot be listed, as a source.

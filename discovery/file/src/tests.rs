@@ -396,7 +396,7 @@ fn the_time_of_a_file_is_shown_while_it_is_read() {
 #[test]
 fn a_look_at_the_files_tells_what_is_missing_and_what_is_wrong_in_them() {
     let folder = Folder::new();
-    folder.write("good.json", json(&["a:1"]));
+    let good = folder.write("good.json", json(&["a:1"]));
     let bad = folder.write("bad.yml", "- targets: ['', b:1]\n- target: [c]\n");
     let worse = folder.write("worse.json", "[{\"targets\": [\"a:1\", \"\"]}, ]");
     let empty = folder.write("empty.json", json(&["a:1", ""]));
@@ -408,11 +408,16 @@ fn a_look_at_the_files_tells_what_is_missing_and_what_is_wrong_in_them() {
         .map(|finding| match finding {
             Finding::Missing(problem) => format!("missing {} {}", problem.path, problem.code),
             Finding::Idle(problem) => format!("idle {} {}", problem.path, problem.code),
+            Finding::Groups { file, groups } => {
+                let targets: Vec<_> = groups.iter().map(|group| group.targets.len()).collect();
+                format!("{} {targets:?}", file.as_deref().expect("it stands in a file").display())
+            }
             Finding::Elsewhere(p) => format!("{}:{}:{} {} {}", p.file.display(), p.line, p.column, p.key, p.code),
         })
         .collect();
     let wanted = [
-        format!("{}:0:0 [1].targets[0] cfg_invalid_value", empty.display()),
+        format!("{} [1, 1]", empty.display()),
+        format!("{} [1]", good.display()),
         format!("{}:1:28 [1] cfg_syntax", worse.display()),
         format!("{}:2:3 [1].target cfg_unknown_key", bad.display()),
         "idle files[2] cfg_no_file".to_owned(),

@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::discoverer::Static;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig};
 use rosterd_model::Problem;
 
 /// The whole list of `static_configs`: unlike other mechanisms, all entries of a job are one configuration.
@@ -58,6 +58,10 @@ impl MechanismConfig for Config {
 
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
         self.groups.iter().enumerate().flat_map(|(index, group)| group.problems(index)).collect()
+    }
+
+    fn examine(&self) -> Vec<Finding> {
+        vec![Finding::Groups { file: None, groups: self.target_groups() }]
     }
 
     fn build(&self, _cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
