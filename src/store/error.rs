@@ -19,6 +19,12 @@ pub enum StoreError {
         /// The lock file.
         path: PathBuf,
     },
+    /// The folder of the store is a file, or lies below one.
+    #[error("nothing can be kept below {path}, which is not a folder: name another one by --storage.path")]
+    NotAFolder {
+        /// What stands in its place.
+        path: PathBuf,
+    },
     /// The store was written by a newer rosterd.
     #[error("{path} has format {found}, and this rosterd reads up to {supported}: run the newer rosterd again")]
     Newer {
@@ -80,6 +86,7 @@ impl Coded for StoreError {
         match self {
             Self::Precondition(_) => "store_precondition_failed",
             Self::InUse { .. } => "store_in_use",
+            Self::NotAFolder { .. } => "store_not_a_folder",
             Self::Newer { .. } => "store_format_newer",
             Self::Full { .. } => "store_disk_full",
             Self::Io { .. } => "store_io",
@@ -93,6 +100,7 @@ impl Coded for StoreError {
         match self {
             Self::Precondition(_) => Priority::Retry,
             Self::InUse { .. }
+            | Self::NotAFolder { .. }
             | Self::Newer { .. }
             | Self::Full { .. }
             | Self::Io { .. }
@@ -105,7 +113,11 @@ impl Coded for StoreError {
     fn retry(&self) -> Retry {
         match self {
             Self::Precondition(_) | Self::Full { .. } | Self::Io { .. } | Self::Backend { .. } => Retry::Backoff,
-            Self::InUse { .. } | Self::Newer { .. } | Self::Damaged { .. } | Self::Record { .. } => Retry::Never,
+            Self::InUse { .. }
+            | Self::NotAFolder { .. }
+            | Self::Newer { .. }
+            | Self::Damaged { .. }
+            | Self::Record { .. } => Retry::Never,
         }
     }
 }

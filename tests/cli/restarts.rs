@@ -166,8 +166,8 @@ fn a_storage_that_cannot_be_had_at_the_start_is_used_once_it_can() {
         let publish = "  publish: {file_sd: [{path: out.json}]}\n";
         let text = configuration(&discovery, "1s").replace("rosterd: {ready_grace_period: 1s}", "rosterd:");
         folder.write("prometheus.yml", format!("{text}{publish}"));
-        // In the place of its folder.
-        folder.write("data", "");
+        // A link to a disk that comes later. A file in the place of the folder would be a mistake, and is refused.
+        std::os::unix::fs::symlink("disk", folder.path("data")).expect("a link");
         let mut agent = Agent::start(&folder).await;
         agent.process.wait_log("store_io").await;
         agent.serves(&["a:1"]).await;
@@ -175,7 +175,7 @@ fn a_storage_that_cannot_be_had_at_the_start_is_used_once_it_can() {
             std::fs::read_to_string(folder.path("out.json")).is_ok_and(|text| text.contains("a:1"))
         })
         .await;
-        folder.remove("data");
+        std::fs::create_dir(folder.path("disk")).expect("a folder");
         eventually(patience(), "it is stored", || folder.path("data/roster.redb").exists()).await;
         agent.stop().await;
 

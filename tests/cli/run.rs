@@ -320,6 +320,19 @@ fn a_store_in_use_is_told() {
 }
 
 #[test]
+fn a_storage_path_that_is_a_file_keeps_it_from_starting() {
+    let folder = Folder::new();
+    folder.write("prometheus.yml", CONFIG);
+    for path in ["prometheus.yml", "prometheus.yml/x"] {
+        let ended = ended(&mut command(&folder, &["--storage.path", path]));
+        assert_eq!(ended.status, Some(1));
+        let told = "error: cannot open the store: nothing can be kept below prometheus.yml, which is not a folder: name another one by \
+                    --storage.path (store_not_a_folder)\n";
+        assert!(ended.errors.ends_with(told), "{}", ended.errors);
+    }
+}
+
+#[test]
 fn all_problems_of_the_configuration_are_told() {
     let folder = Folder::new();
     folder.write("prometheus.yml", "global: {scrape_intervall: 1s}\nscrape_configs: [{job_nam: a}]\n");

@@ -48,11 +48,21 @@ impl Lock {
             return Ok(());
         }
         let folder = &self.0.path;
-        std::fs::create_dir_all(folder).map_err(|source| io_error(folder, source))?;
+        std::fs::create_dir_all(folder).map_err(|source| match in_its_place(folder) {
+            Some(path) => StoreError::NotAFolder { path },
+            None => io_error(folder, source),
+        })?;
         let path = folder.join("roster.lock");
         *held = files::Lock::take(&path).map_err(|source| io_error(&path, source))?;
         if held.is_none() { Err(StoreError::InUse { path }) } else { Ok(()) }
     }
+}
+
+/// What stands where a folder, or one of those that it lies in, has to be. A link to what is not there may be a disk that
+/// comes later.
+fn in_its_place(folder: &Path) -> Option<PathBuf> {
+    let found = folder.ancestors().find_map(|path| Some((path, std::fs::metadata(path).ok()?)));
+    found.filter(|(_, found)| !found.is_dir()).map(|(path, _)| path.to_path_buf())
 }
 
 /// Where a database is and how it is opened.

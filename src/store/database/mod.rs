@@ -45,7 +45,7 @@ enum Opened {
 
 impl Database {
     /// Opens the database of this name in the folder, which is locked as long as the database lives. A disk that is full or
-    /// cannot be written is told, and every use tries again.
+    /// cannot be written is told, and every use tries again; what cannot become right by itself is an error.
     pub(super) fn open(lock: &Lock, format: &'static Format, opener: Opener) -> Result<Self, StoreError> {
         let file = file::DatabaseFile::new(lock, format, opener);
         let opened = match file.open_or_replace() {

@@ -63,11 +63,12 @@ fn a_folder_that_cannot_be_had_at_the_start_is_taken_into_use_once_it_can() {
         let folder = tempfile::tempdir().unwrap();
         let full = folder.path().join("full");
         fs::write(&full, "").unwrap();
-        let no_folder = folder.path().join("file");
-        fs::write(&no_folder, "").unwrap();
+        // As the mount point of a disk that is not there yet.
+        let absent = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("absent"), &absent).unwrap();
         for (path, open, obstacle, code) in [
             (folder.path(), open_on_disk as Opener, &full, "store_disk_full"),
-            (&no_folder.join("data"), open_file, &no_folder, "store_io"),
+            (&absent.join("data"), open_file, &absent, "store_io"),
         ] {
             let (store, decided) = open_with(path, open).await.unwrap();
             let write = || store.apply(vec![put("p", vec![block(1, "x")])]);
@@ -82,6 +83,21 @@ fn a_folder_that_cannot_be_had_at_the_start_is_taken_into_use_once_it_can() {
             assert_eq!(store.providers().await.unwrap(), ["p"]);
             assert_eq!(ledger::content(&decided).await.workers.len(), 1);
         }
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_become_one_by_itself_is_refused() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "a").unwrap();
+        for path in [file.clone(), file.join("x"), file.join("x/y")] {
+            let error = open_folder(&path).await.expect_err("a file is no folder");
+            assert_eq!(error.code(), "store_not_a_folder");
+            assert!(error.to_string().contains(&format!("below {},", file.display())), "{error}");
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"a", "it is left alone");
     });
 }
 
