@@ -157,6 +157,9 @@ impl Run<'_> {
 /// So many keys are told to whoever wrote one that is none of them.
 const FEW_KEYS: usize = 8;
 
+/// 2^64, the first number that is above every `u64`.
+const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
+
 /// A value about to be decoded.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
@@ -202,10 +205,11 @@ impl<'a> Cursor<'a> {
             Ok(Meaning::Null) => visitor.visit_u64(0),
             Ok(Meaning::Unsigned(number)) => visitor.visit_u64(number),
             Ok(Meaning::Signed(number)) => visitor.visit_i64(number),
-            // `1e3` is a whole number to go-yaml.
-            Ok(Meaning::Float(number)) if number.fract() == 0.0 && number.abs() < 9e15 => {
-                visitor.visit_i64(number as i64)
+            // go-yaml cuts off what stands behind the point; the bound is what a conversion holds without a change.
+            Ok(Meaning::Float(number)) if (0.0..TOO_LARGE).contains(&number.trunc()) => {
+                visitor.visit_u64(number as u64)
             }
+            Ok(Meaning::Float(number)) if (-TOO_LARGE / 2.0..0.0).contains(&number) => visitor.visit_i64(number as i64),
             _ => Err(Fault::invalid_type(self.unexpected(), &visitor)),
         })
     }

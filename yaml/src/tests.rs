@@ -26,6 +26,35 @@ fn values_are_what_they_are_to_go_yaml() {
     assert_eq!(read(""), Ok(serde_json::Value::Null));
 }
 
+/// A number as a type has it, or nothing where it is refused.
+fn number<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    let mut tree = Tree::default();
+    let root = tree.read(Path::new("t.yml"), text.as_bytes()).sound().expect("a scalar");
+    tree.decode(root).value
+}
+
+#[test]
+fn whole_numbers_lose_what_stands_behind_the_point_as_in_go() {
+    for (text, unsigned, signed) in [
+        ("1.5", Some(1), Some(1)),
+        ("1.9999", Some(1), Some(1)),
+        ("1e3", Some(1000), Some(1000)),
+        ("-0.5", Some(0), Some(0)),
+        // Go makes whatever the machine makes of a negative number without a sign.
+        ("-1.5", None, Some(-1)),
+        ("1e19", Some(10_000_000_000_000_000_000), None),
+        ("1.8446744073709552e19", None, None),
+        ("-9.3e18", None, None),
+        (".nan", None, None),
+        (".inf", None, None),
+        ("-.inf", None, None),
+        ("'1.5'", None, None),
+    ] {
+        assert_eq!((number::<u64>(text), number::<i64>(text)), (unsigned, signed), "{text}");
+    }
+    assert_eq!((number::<u16>("80.7"), number::<u16>("65536.0")), (Some(80), None));
+}
+
 #[test]
 fn what_libyaml_takes_is_taken() {
     let json = |text: &str| read(text).unwrap_or_else(|problems| panic!("{text:?}: {problems:?}"));
