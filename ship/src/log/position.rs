@@ -33,10 +33,11 @@ impl Position {
         ahead < REACH && self.bits[ahead as usize / 8] >> (ahead % 8) & 1 == 1
     }
 
-    /// Whether all of these are acknowledged.
-    pub(super) fn is_all_acknowledged(&self, first: u64, end: u64) -> bool {
-        // As many bits as there are in reach: the first that is not set is found soon.
-        (first.max(self.base)..end).all(|seq| self.is_acknowledged(seq))
+    /// How many of these are not acknowledged.
+    pub(super) fn left(&self, first: u64, end: u64) -> u64 {
+        let (first, reach) = (first.max(self.base), self.base + REACH);
+        let near = (first..end.min(reach)).filter(|seq| !self.is_acknowledged(*seq)).count() as u64;
+        near + end.saturating_sub(first.max(reach))
     }
 
     /// No record from this number on is acknowledged.

@@ -22,12 +22,15 @@ pub(super) struct Reader {
     walk: Walk,
     /// The last record.
     last: u64,
-    /// What the records so far come to.
+    /// How many records there were so far, and what they come to.
+    records: u32,
     passed: Counts,
     /// Bytes since the last record that are none.
     skipped: u64,
     /// Such bytes where something is missing that was not acknowledged.
     damaged: u64,
+    /// Numbers of records that are missing there. Some may never have been in use.
+    gone: u64,
     /// How often the disk failed to read here.
     failed: u32,
     /// What is missing was told.
@@ -49,7 +52,8 @@ impl Reader {
     pub(super) fn open(segment: &Segment) -> io::Result<Self> {
         let file = File::open(&segment.path)?;
         let (segment, walk, passed) = (segment.first, Walk::new(START, segment.length), Counts::default());
-        Ok(Self { segment, file, walk, last: 0, passed, skipped: 0, damaged: 0, failed: 0, ended: false })
+        let (last, records, skipped, damaged, gone, failed, ended) = (0, 0, 0, 0, 0, 0, false);
+        Ok(Self { segment, file, walk, last, records, passed, skipped, damaged, gone, failed, ended })
     }
 
     /// Whether all records of this segment were passed, and not its end.
@@ -68,7 +72,7 @@ impl Reader {
         let before = self.walk;
         self.walk.end = segment.length;
         // Of numbers that never were in use none was acknowledged either, unless all were.
-        let missing = |first: u64, end: u64| (first.max(from)..end).any(|seq| !position.is_acknowledged(seq));
+        let missing = |first: u64, end: u64| position.left(first.max(from), end);
         let (header, body) = match self.walk.step(&self.file) {
             Ok(Step::Record(header, body)) => (header, body),
             Ok(Step::Damage(bytes, _)) => {
@@ -76,13 +80,16 @@ impl Reader {
                 return Ok(Found::Nothing);
             }
             Ok(Step::End) => {
-                if self.skipped > 0 && missing(self.next(), segment.last.max(self.next()) + 1) {
-                    self.damaged += self.skipped;
-                }
+                self.skipped_over(missing(self.next(), segment.last.max(self.next()) + 1));
                 let lost = segment.counts.minus(self.passed);
-                let fault = |bytes| segment.fault("a part of it is damaged, skipped", lost, bytes);
+                // Without totals more may be gone than is known of.
+                let batches = match u64::from(segment.records.saturating_sub(self.records)) {
+                    0 => self.gone,
+                    known => self.gone.min(known),
+                };
+                let fault = |bytes| segment.fault("a part of it is damaged, skipped", batches, lost, bytes);
                 let damaged = std::mem::take(&mut self.damaged);
-                (self.skipped, self.passed, self.ended) = (0, segment.counts, true);
+                (self.records, self.passed, self.gone, self.ended) = (segment.records, segment.counts, 0, true);
                 return Ok(Found::End((damaged > 0).then(|| fault(damaged))));
             }
             Err(error) if is_unreadable(&error) && self.gives_up() => {
@@ -92,11 +99,9 @@ impl Reader {
             Err(error) => return Err(error),
         };
         let found = self.body(segment, &header, body, from, position).inspect_err(|_| self.walk = before)?;
-        let skipped = std::mem::take(&mut self.skipped);
-        if skipped > 0 && missing(self.next(), header.seq) {
-            self.damaged += skipped;
-        }
+        self.skipped_over(missing(self.next(), header.seq));
         (self.last, self.ended) = (header.seq, false);
+        self.records += 1;
         self.passed = self.passed.plus(header.head.counts);
         Ok(found)
     }
@@ -112,7 +117,7 @@ impl Reader {
         if header.seq < from || position.is_acknowledged(header.seq) {
             return Ok(Found::Nothing);
         }
-        let damaged = |what| Ok(Found::Fault(segment.fault(what, header.head.counts, header.size())));
+        let damaged = |what| Ok(Found::Fault(segment.fault(what, 1, header.head.counts, header.size())));
         match body_at(&self.file, body, header) {
             Ok(Some(body)) => {
                 // Where it was given up once, the next place is not waited for.
@@ -122,6 +127,15 @@ impl Reader {
             Ok(None) => damaged("a record is damaged, skipped"),
             Err(error) if is_unreadable(&error) && self.gives_up() => damaged("a record cannot be read, skipped"),
             Err(error) => Err(error),
+        }
+    }
+
+    /// What was skipped matters where these many records are missing.
+    fn skipped_over(&mut self, missing: u64) {
+        let skipped = std::mem::take(&mut self.skipped);
+        if skipped > 0 && missing > 0 {
+            self.damaged += skipped;
+            self.gone += missing;
         }
     }
 

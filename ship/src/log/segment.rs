@@ -98,8 +98,8 @@ impl Segment {
     }
 
     /// Something of it is not as it was written.
-    pub(super) fn fault(&self, what: &'static str, lost: Counts, bytes: u64) -> Fault {
-        Fault { path: self.path.clone(), what, lost, bytes }
+    pub(super) fn fault(&self, what: &'static str, batches: u64, lost: Counts, bytes: u64) -> Fault {
+        Fault { path: self.path.clone(), what, batches, lost, bytes }
     }
 
     fn add(&mut self, seq: u64, epoch: u32, head: Head, size: u64) {
@@ -149,7 +149,8 @@ impl Segment {
         out.try_into().expect("the fields add up to the trailer")
     }
 
-    /// The totals at the end of a file of this size.
+    /// The totals at the end of a file of this size. They hold also where they do not stand where they were written, because
+    /// something between was put in or taken out.
     fn of_trailer(path: &Path, file: &File, size: u64) -> io::Result<Option<Self>> {
         let Some(length) = size.checked_sub(TRAILER as u64) else { return Ok(None) };
         let mut bytes = [0; TRAILER];
@@ -169,13 +170,13 @@ impl Segment {
             first: long(1),
             last: long(2),
             epoch: short(0),
-            length,
+            length: long(0),
             oldest_ms: long(3) as i64,
             newest_ms: long(4) as i64,
             records: short(1),
             counts: Counts { series: short(2), samples: short(3), histograms: short(4), exemplars: short(5) },
         };
-        Ok(Some(segment).filter(|segment| segment.trailer() == bytes))
+        Ok(Some(segment).filter(|segment| segment.trailer() == bytes).map(|segment| Self { length, ..segment }))
     }
 
     /// Reads what a process before this one left, and hands out the headers unless the totals are enough. Bodies are not

@@ -58,6 +58,8 @@ pub(crate) struct Fault {
     pub(crate) path: PathBuf,
     /// What was wrong and what was done.
     pub(crate) what: &'static str,
+    /// How many records were lost at most, as far as that is known.
+    pub(crate) batches: u64,
     /// What was lost, as far as that is known.
     pub(crate) lost: Counts,
     /// How many bytes were of no use.
@@ -184,37 +186,35 @@ impl Log {
                 records += 1;
             }
         })?;
-        let mut fault = |what: &'static str, bytes: u64| {
-            found.faults.push(Fault { path: path.to_owned(), what, lost: Counts::default(), bytes });
+        // Of a file of which nothing is known but its name and that of the next.
+        let gone = next.map(|next| self.position.left(Segment::first_of(path).unwrap_or_default(), next));
+        let mut fault = |what: &'static str, batches: u64, bytes: u64| {
+            found.faults.push(Fault { path: path.to_owned(), what, batches, lost: Counts::default(), bytes });
         };
         match opened {
             Opened::Empty => {
                 let length = path.metadata()?.len();
-                let gone = match next {
-                    Some(next) => !self.position.is_all_acknowledged(Segment::first_of(path).unwrap_or_default(), next),
-                    // It may have been begun just before the process ended.
-                    None => length != 0 && length != START,
-                };
-                if gone {
-                    fault("nothing is left of it, its records are gone", length);
+                // The last one may have been begun just before the process ended.
+                if gone.map_or(length != 0 && length != START, |gone| gone > 0) {
+                    fault("nothing is left of it, its records are gone", gone.unwrap_or_default(), length);
                 }
                 std::fs::remove_file(path)?;
             }
             Opened::Damaged => {
-                fault("nothing in it can be read, moved aside", path.metadata()?.len());
+                fault("nothing in it can be read, moved aside", gone.unwrap_or_default(), path.metadata()?.len());
                 std::fs::rename(path, aside(path, "damaged"))?;
             }
             Opened::Newer => {
-                fault("written by a newer version, moved aside", path.metadata()?.len());
+                fault("written by a newer version, moved aside", 0, path.metadata()?.len());
                 std::fs::rename(path, aside(path, "newer"))?;
             }
             Opened::Segment { segment, damaged_end, damaged_start } => {
                 if damaged_start {
-                    fault("its start is damaged, its records are used", START);
+                    fault("its start is damaged, its records are used", 0, START);
                 }
                 if segment.last < self.position.base {
                     if damaged_end > 0 {
-                        fault("its end is damaged, and all before that was sent", damaged_end);
+                        fault("its end is damaged, and all before that was sent", 0, damaged_end);
                     }
                     return std::fs::remove_file(path);
                 }
@@ -313,7 +313,7 @@ impl Log {
                     next = next.max(segment.last + 1);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    faults.push(segment.fault("it is gone", segment.counts, segment.length));
+                    faults.push(segment.fault("it is gone", segment.records.into(), segment.counts, segment.length));
                     next = segment.last + 1;
                     self.remove(index)?;
                 }
@@ -425,7 +425,8 @@ impl Log {
 }
 
 fn open_position(path: &Path, found: &mut Found) -> io::Result<Position> {
-    let fault = |what: &'static str| Fault { path: path.to_owned(), what, lost: Counts::default(), bytes: 0 };
+    let fault =
+        |what: &'static str| Fault { path: path.to_owned(), what, batches: 0, lost: Counts::default(), bytes: 0 };
     match Position::read(path)? {
         Read::Position(position) => return Ok(position),
         Read::Nothing => {}

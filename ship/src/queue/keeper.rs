@@ -262,6 +262,8 @@ fn report(shared: &Shared, faults: &[Fault]) {
         shared.metrics.corruptions.inc();
         shared.metrics.dropped(Reason::Invalid, fault.lost);
         let (endpoint, path, bytes) = (&*shared.name, fault.path.display(), fault.bytes);
-        error!(endpoint, %path, bytes, lost_samples = fault.lost.samples, code = "ship_queue_damaged", "{}", fault.what);
+        // Where only the numbers of what is gone are known, its samples count as none.
+        let (lost_batches, lost_samples) = (fault.batches, fault.lost.samples);
+        error!(endpoint, %path, bytes, lost_batches, lost_samples, code = "ship_queue_damaged", "{}", fault.what);
     }
 }

@@ -172,9 +172,40 @@ fn what_is_behind_damage_is_read_and_what_is_missing_is_counted() {
     assert_eq!((found.next_seq, found.left.samples), (10, 8));
     let (found, faults) = seqs(&mut log, 0);
     assert_eq!(found, [2, 3, 6, 7, 8]);
-    assert_eq!(faults.iter().map(|fault| fault.lost.samples).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(faults.iter().map(|fault| (fault.batches, fault.lost.samples)).collect::<Vec<_>>(), [(2, 2), (1, 1)]);
     assert_eq!(log.drop_oldest(1).unwrap().map(|(last, _)| last), Some(3));
     assert_eq!(log.drop_oldest(4).unwrap().map(|(last, lost)| (last, lost.samples)), Some((6, 3)));
+}
+
+#[test]
+fn a_hole_in_a_segment_counts_what_was_in_it() {
+    // Bytes that are taken out of the middle of records, or put in, so that the totals stand elsewhere; and without totals.
+    for (index, from, to, put, totals, lost_seqs, samples) in [
+        (1, 100, 300, 0, true, vec![4, 5], 2),
+        (1, 300, 300, 1, true, vec![5], 1),
+        (2, 290, 310, 0, true, vec![8], 1),
+        // The head of 4 is still there.
+        (1, 100, 300, 0, false, vec![4, 5], 1),
+        (1, 300, 300, 7, false, vec![5], 0),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = filled(folder.path(), 9);
+        log.acknowledge(2, [6].into_iter()).unwrap();
+        drop(log);
+        let path = &segments(folder.path())[index];
+        let mut bytes = std::fs::read(path).unwrap();
+        if !totals {
+            bytes.truncate(bytes.len() - 72);
+        }
+        bytes.splice(from..to, vec![0x5a; put]);
+        std::fs::write(path, bytes).unwrap();
+        let (mut log, _) = open(folder.path());
+        let (found, faults) = seqs(&mut log, 0);
+        let left = (2..=9).filter(|seq| *seq != 6 && !lost_seqs.contains(seq));
+        assert_eq!(found, left.collect::<Vec<_>>(), "{from}..{to}+{put}");
+        let batches: u64 = faults.iter().map(|fault| fault.batches).sum();
+        assert_eq!((batches, lost(&faults)), (lost_seqs.len() as u64, samples), "{from}..{to}+{put} {totals}");
+    }
 }
 
 #[test]
@@ -227,7 +258,8 @@ fn a_segment_of_which_nothing_is_left_is_told() {
         cut(&segments(folder.path())[0], length);
         let (mut log, found) = open(folder.path());
         let [fault] = &found.faults[..] else { panic!("{length}: {:?}", found.faults) };
-        assert_eq!((fault.what, fault.bytes), ("nothing is left of it, its records are gone", length));
+        let told = (fault.what, fault.batches, fault.bytes);
+        assert_eq!(told, ("nothing is left of it, its records are gone", 3, length));
         assert_eq!(seqs(&mut log, 0).0, [4, 5, 6, 7, 8, 9]);
     }
     // Where all of it was sent, nothing is missing.
