@@ -18,7 +18,7 @@ pub(crate) enum Credentials {
     None,
     Basic { username: Option<Source>, password: Option<Source> },
     Header { kind: String, credentials: Option<Source> },
-    OAuth2(Tokens),
+    OAuth2(Box<Tokens>),
 }
 
 /// A header, and the token in it, which has to be dropped when it is refused.
@@ -29,10 +29,11 @@ pub(crate) struct Proof {
 
 impl Credentials {
     pub(crate) fn new(config: &HttpClientConfig, options: &Options) -> Result<Self, ClientError> {
+        let threads = options.system.threads();
         if let Some(auth) = &config.basic_auth {
             return Ok(Self::Basic {
-                username: Source::of(&auth.username, &auth.username_file),
-                password: Source::of_secret(&auth.password, &auth.password_file),
+                username: Source::of(&auth.username, &auth.username_file, threads),
+                password: Source::of_secret(&auth.password, &auth.password_file, threads),
             });
         }
         if let Some(authorization) = &config.authorization {
@@ -40,13 +41,13 @@ impl Credentials {
                 "" => "Bearer",
                 kind => kind,
             };
-            let credentials = Source::of_secret(&authorization.credentials, &authorization.credentials_file);
+            let credentials = Source::of_secret(&authorization.credentials, &authorization.credentials_file, threads);
             return Ok(Self::Header { kind: kind.to_owned(), credentials });
         }
         if let Some(oauth2) = &config.oauth2 {
-            return Tokens::new(oauth2, options).map(Self::OAuth2);
+            return Tokens::new(oauth2, options).map(|tokens| Self::OAuth2(Box::new(tokens)));
         }
-        Ok(match Source::of_secret(&config.bearer_token, &config.bearer_token_file) {
+        Ok(match Source::of_secret(&config.bearer_token, &config.bearer_token_file, threads) {
             Some(token) => Self::Header { kind: "Bearer".to_owned(), credentials: Some(token) },
             None => Self::None,
         })
@@ -57,11 +58,12 @@ impl Credentials {
         let header = match self {
             Self::None => return Ok(None),
             Self::Basic { username, password } => {
-                let (username, password) = (source::read(username.as_ref())?, source::read(password.as_ref())?);
+                let username = source::read(username.as_ref()).await?;
+                let password = source::read(password.as_ref()).await?;
                 basic(username.as_deref().unwrap_or_default(), password.as_deref().unwrap_or_default())
             }
             Self::Header { kind, credentials } => {
-                let credentials = source::read(credentials.as_ref())?;
+                let credentials = source::read(credentials.as_ref()).await?;
                 secret_value("authorization credentials", &format!("{kind} {}", credentials.unwrap_or_default()))?
             }
             Self::OAuth2(tokens) => {

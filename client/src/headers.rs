@@ -5,6 +5,7 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rosterd_model::Secret;
+use rosterd_tasks::Threads;
 
 use crate::redirect::is_sensitive;
 use crate::source::Source;
@@ -22,10 +23,10 @@ struct ExtraHeader {
 }
 
 impl ExtraHeaders {
-    pub(crate) fn new(config: &BTreeMap<String, Header>) -> Result<Self, ClientError> {
+    pub(crate) fn new(config: &BTreeMap<String, Header>, threads: &Threads) -> Result<Self, ClientError> {
         let extra = |(name, header): (&String, &Header)| {
-            let secrets = header.secrets.iter().filter_map(|secret| Source::of_secret(secret, Path::new("")));
-            let files = header.files.iter().filter_map(|file| Source::of("", file));
+            let secrets = header.secrets.iter().filter_map(|secret| Source::of_secret(secret, Path::new(""), threads));
+            let files = header.files.iter().filter_map(|file| Source::of("", file, threads));
             Ok(ExtraHeader {
                 name: header_name(name)?,
                 values: header.values.iter().map(|text| header_value(name, text)).collect::<Result<_, _>>()?,
@@ -36,7 +37,7 @@ impl ExtraHeaders {
     }
 
     /// Adds the headers. What is secret, by its kind or by its header, does not go to another host than the one asked.
-    pub(crate) fn add_to(&self, headers: &mut HeaderMap, same_host: bool) -> Result<(), ClientError> {
+    pub(crate) async fn add_to(&self, headers: &mut HeaderMap, same_host: bool) -> Result<(), ClientError> {
         for extra in &self.0 {
             if !same_host && is_sensitive(&extra.name) {
                 continue;
@@ -46,7 +47,7 @@ impl ExtraHeaders {
             }
             for source in extra.hidden.iter().filter(|_| same_host) {
                 let what = source.describe(&format!("http_headers.{}", extra.name));
-                headers.append(&extra.name, secret_value(&what, &source.read()?)?);
+                headers.append(&extra.name, secret_value(&what, &source.read().await?)?);
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use hyper_util::client::legacy::connect::dns::Name;
 use rosterd_model::in_words;
-use rosterd_tasks::{blocking, files};
+use rosterd_tasks::{Threads, blocking, files};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tower::Service;
@@ -76,7 +76,10 @@ impl Names {
         if let Ok(address) = host.parse() {
             return Ok([address].into());
         }
-        if let Some(found) = self.0.hosts.as_ref().and_then(|hosts| hosts.of(host)) {
+        if let Some(found) = match &self.0.hosts {
+            Some(hosts) => hosts.of(host).await,
+            None => None,
+        } {
             return Ok(found);
         }
         loop {
@@ -200,11 +203,11 @@ impl Hosts {
     }
 
     fn new(path: &Path) -> Self {
-        Self { file: WatchedFile::new(path), read: Mutex::default() }
+        Self { file: WatchedFile::new(path, &Threads::new(1)), read: Mutex::default() }
     }
 
-    fn of(&self, host: &str) -> Option<Arc<[IpAddr]>> {
-        let text = self.file.read().ok()?;
+    async fn of(&self, host: &str) -> Option<Arc<[IpAddr]>> {
+        let text = self.file.read().await.ok()?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&read.text, &text) {
             *read = Read { addresses: hosts(&text), text };

@@ -89,7 +89,11 @@ impl Tokens {
             client: Client::new(&settings, Options { gzip: true, unix_socket: None, ..options.clone() })?,
             url,
             client_id: config.client_id.clone(),
-            client_secret: Source::of_secret(&config.client_secret, &config.client_secret_file),
+            client_secret: Source::of_secret(
+                &config.client_secret,
+                &config.client_secret_file,
+                options.system.threads(),
+            ),
             scopes: config.scopes.join(" "),
             params: config.endpoint_params.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             state: Mutex::default(),
@@ -99,7 +103,7 @@ impl Tokens {
     /// The token, fetched if there is none that can be used. Whoever comes meanwhile waits for that one request.
     pub(crate) async fn get(&self, time: Time) -> Result<Token, ClientError> {
         let mut state = self.state.lock().await;
-        let secret = source::read(self.client_secret.as_ref())?.unwrap_or_default();
+        let secret = source::read(self.client_secret.as_ref()).await?.unwrap_or_default();
         let fresh = |token: &&Token| token.expires.is_none_or(|at| Instant::now() < at);
         if let Some(token) = state.token.as_ref().filter(fresh)
             && state.secret == secret

@@ -100,7 +100,7 @@ impl Client {
         Ok(Self(Arc::new(Shared {
             transport: Transport::new(tls, proxies, config.enable_http2, &options),
             credentials: Credentials::new(config, &options)?,
-            headers: ExtraHeaders::new(&config.http_headers)?,
+            headers: ExtraHeaders::new(&config.http_headers, options.system.threads())?,
             user_agent,
             follow_redirects: config.follow_redirects,
             timeout: options.timeout,
@@ -176,7 +176,7 @@ impl Shared {
         same_host: bool,
         time: Time,
     ) -> Result<Option<Token>, ClientError> {
-        self.headers.add_to(headers, same_host)?;
+        self.headers.add_to(headers, same_host).await?;
         headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
         if !same_host || headers.contains_key(header::AUTHORIZATION) {
             return Ok(None);

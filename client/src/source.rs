@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rosterd_model::Secret;
 use rosterd_tasks::files::{self, Stamp};
+use rosterd_tasks::{Found, Threads, Together};
 
 use crate::ClientError;
 
@@ -17,23 +18,36 @@ pub(crate) enum Source {
 
 impl Source {
     /// The one of both that is set.
-    pub(crate) fn of(inline: &str, file: &Path) -> Option<Self> {
+    pub(crate) fn of(inline: &str, file: &Path, threads: &Threads) -> Option<Self> {
         if !inline.is_empty() {
             return Some(Self::Inline(inline.into()));
         }
-        (!file.as_os_str().is_empty()).then(|| Self::File(WatchedFile::new(file)))
+        (!file.as_os_str().is_empty()).then(|| Self::File(WatchedFile::new(file, threads)))
     }
 
     /// The same for a secret.
-    pub(crate) fn of_secret(inline: &Secret, file: &Path) -> Option<Self> {
-        Self::of(inline.expose(), file)
+    pub(crate) fn of_secret(inline: &Secret, file: &Path, threads: &Threads) -> Option<Self> {
+        Self::of(inline.expose(), file, threads)
     }
 
-    /// The string as it is now, for a file without the white space around it.
-    pub(crate) fn read(&self) -> Result<Arc<str>, ClientError> {
+    /// The string as it is now, or was a moment ago if it had rested; for a file without the white space around it. Whoever
+    /// drops it waits no longer, though a disk hangs.
+    pub(crate) async fn read(&self) -> Result<Arc<str>, ClientError> {
         match self {
             Self::Inline(text) => Ok(Arc::clone(text)),
-            Self::File(file) => file.read(),
+            Self::File(file) => match file.together.recent() {
+                Some(text) => Ok(text),
+                // In a box: it is large.
+                None => Box::pin(file.read()).await,
+            },
+        }
+    }
+
+    /// The same on a thread that may block.
+    pub(crate) fn read_here(&self) -> Result<Arc<str>, ClientError> {
+        match self {
+            Self::Inline(text) => Ok(Arc::clone(text)),
+            Self::File(file) => file.watched.read().map(|found| found.value),
         }
     }
 
@@ -41,27 +55,35 @@ impl Source {
     pub(crate) fn describe(&self, key: &str) -> String {
         match self {
             Self::Inline(_) => key.to_owned(),
-            Self::File(file) => format!("{key}_file {}", file.path.display()),
+            Self::File(file) => format!("{key}_file {}", file.watched.path.display()),
         }
     }
 }
 
 /// Reads what may not be there.
-pub(crate) fn read(source: Option<&Source>) -> Result<Option<Arc<str>>, ClientError> {
-    source.map(Source::read).transpose()
+pub(crate) async fn read(source: Option<&Source>) -> Result<Option<Arc<str>>, ClientError> {
+    match source {
+        Some(source) => source.read().await.map(Some),
+        None => Ok(None),
+    }
 }
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inline(_) => f.write_str("<inline>"),
-            Self::File(file) => file.path.fmt(f),
+            Self::File(file) => file.watched.path.fmt(f),
         }
     }
 }
 
 /// A file, with what it held when it was last read.
 pub(crate) struct WatchedFile {
+    watched: Arc<Watched>,
+    together: Together<Arc<str>>,
+}
+
+struct Watched {
     path: PathBuf,
     last: Mutex<Option<Snapshot>>,
 }
@@ -72,27 +94,38 @@ struct Snapshot {
 }
 
 impl WatchedFile {
-    pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), last: Mutex::new(None) }
+    pub(crate) fn new(path: &Path, threads: &Threads) -> Self {
+        let watched = Arc::new(Watched { path: path.to_owned(), last: Mutex::new(None) });
+        Self { watched, together: Together::on(threads) }
     }
 
-    /// The content. These files are small and local, and mostly it is one `stat`: not worth a thread.
-    pub(crate) fn read(&self) -> Result<Arc<str>, ClientError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The content, as it is after this was called, or was a moment ago if it had rested. Mostly it is one `stat` at most; but
+    /// that hangs for as long as a file server does.
+    pub(crate) async fn read(&self) -> Result<Arc<str>, ClientError> {
+        let watched = Arc::clone(&self.watched);
+        self.together.ask(move || watched.read()).await
+    }
+}
+
+impl Watched {
+    /// The content. Nobody waits for the lock as long as a disk hangs.
+    fn read(&self) -> Result<Found<Arc<str>>, ClientError> {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let unreadable = |source| ClientError::FileUnreadable { path: self.path.clone(), source };
         let stamp = Stamp::at(&self.path).map_err(unreadable)?;
-        if let Some(last) = last.as_ref().filter(|last| last.stamp.is_settled_at(&stamp)) {
-            return Ok(Arc::clone(&last.content));
+        if let Some(last) = last().as_ref().filter(|last| last.stamp.is_settled_at(&stamp)) {
+            return Ok(Found { value: Arc::clone(&last.content), rests: true });
         }
         let text = files::read_text(&self.path).map_err(unreadable)?;
         let content: Arc<str> = text.trim().into();
         // Equal content keeps its pointer, which makes comparing it with what was used before cheap.
+        let mut last = last();
         let content = match last.take() {
             Some(last) if last.content == content => last.content,
             _ => content,
         };
         *last = Some(Snapshot { stamp, content: Arc::clone(&content) });
-        Ok(content)
+        Ok(Found { value: content, rests: false })
     }
 }
 
@@ -102,26 +135,30 @@ mod tests {
 
     use super::*;
 
+    fn of(inline: &str, file: &Path) -> Option<Source> {
+        Source::of(inline, file, &Threads::new(1))
+    }
+
     #[test]
     fn a_file_is_read_again_when_it_changed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
         std::fs::write(&path, " one\n").expect("written");
-        let source = Source::of("", &path).expect("a source");
-        assert_eq!(&*source.read().expect("read"), "one");
+        let source = of("", &path).expect("a source");
+        assert_eq!(&*source.read_here().expect("read"), "one");
         // As long, and perhaps within one tick of the file system's clock.
         std::fs::write(&path, " two\n").expect("written");
-        assert_eq!(&*source.read().expect("read"), "two");
+        assert_eq!(&*source.read_here().expect("read"), "two");
         let other = folder.path().join("other");
         std::fs::write(&other, "three").expect("written");
         std::fs::rename(&other, &path).expect("renamed");
-        assert_eq!(&*source.read().expect("read"), "three");
+        assert_eq!(&*source.read_here().expect("read"), "three");
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_named() {
-        let source = Source::of("", Path::new("/nonexistent/token")).expect("a source");
-        let error = source.read().expect_err("not there");
+        let source = of("", Path::new("/nonexistent/token")).expect("a source");
+        let error = source.read_here().expect_err("not there");
         assert_eq!(
             (error.to_string().as_str(), error.code()),
             ("cannot read /nonexistent/token", "http_file_unreadable")
@@ -130,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_is_not_set_is_no_source() {
-        assert!(Source::of("", Path::new("")).is_none());
-        assert_eq!(&*Source::of("x", Path::new("")).expect("a source").read().expect("read"), "x");
+        assert!(of("", Path::new("")).is_none());
+        assert_eq!(&*of("x", Path::new("")).expect("a source").read_here().expect("read"), "x");
     }
 }

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rosterd_tasks::Machine;
+use rosterd_tasks::{Machine, Threads};
 use rustls_native_certs::CertificateResult;
 
 use crate::certificates::Pool;
 use crate::names::Names;
+
+/// How many files of certificates and credentials are looked at at the same time.
+const FILES_AT_ONCE: usize = 16;
 
 /// Where distributions keep the certificates that they trust: the first file that there is, and every folder. The
 /// places are those of OpenSSL's and Go's.
@@ -64,13 +67,22 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
 #[derive(Debug, Clone, Default)]
 pub struct System(Arc<Seen>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
     name: String,
     environment: Environment,
     allows_commands: bool,
     roots: OnceLock<Arc<Pool>>,
     names: Names,
+    threads: Threads,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        let threads = Threads::new(FILES_AT_ONCE);
+        let (name, environment, allows_commands, roots, names) = <_>::default();
+        Self { name, environment, allows_commands, roots, names, threads }
+    }
 }
 
 impl System {
@@ -106,6 +118,11 @@ impl System {
     /// The environment.
     pub fn environment(&self) -> &Environment {
         &self.0.environment
+    }
+
+    /// Where files are read.
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.0.threads
     }
 
     /// Looks hosts up.

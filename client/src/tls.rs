@@ -46,9 +46,9 @@ impl Tls {
         Ok(Self {
             provider: Arc::new(certificates::provider()),
             versions: versions(config)?,
-            ca: Source::of(&config.ca, &config.ca_file),
-            cert: Source::of(&config.cert, &config.cert_file),
-            key: Source::of_secret(&config.key, &config.key_file),
+            ca: Source::of(&config.ca, &config.ca_file, system.threads()),
+            cert: Source::of(&config.cert, &config.cert_file, system.threads()),
+            key: Source::of_secret(&config.key, &config.key_file, system.threads()),
             server_name,
             verify: !config.insecure_skip_verify,
             http2,
@@ -62,12 +62,18 @@ impl Tls {
     }
 
     /// Reads the files, as far as they changed.
-    pub(crate) fn material(&self) -> Result<Material, ClientError> {
+    pub(crate) async fn material(&self) -> Result<Material, ClientError> {
         Ok(Material {
-            ca: source::read(self.ca.as_ref())?,
-            cert: source::read(self.cert.as_ref())?,
-            key: source::read(self.key.as_ref())?,
+            ca: source::read(self.ca.as_ref()).await?,
+            cert: source::read(self.cert.as_ref()).await?,
+            key: source::read(self.key.as_ref()).await?,
         })
+    }
+
+    /// The same on a thread that may block.
+    pub(crate) fn material_here(&self) -> Result<Material, ClientError> {
+        let read = |source: &Option<Source>| source.as_ref().map(Source::read_here).transpose();
+        Ok(Material { ca: read(&self.ca)?, cert: read(&self.cert)?, key: read(&self.key)? })
     }
 
     /// The settings of connections that use this material.

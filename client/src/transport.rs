@@ -1,7 +1,7 @@
 //! Connections: pools that are kept until certificates change.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use http::{HeaderMap, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rosterd_tasks::{Found, Together};
 use tracing::info;
 use url::Url;
 
@@ -36,15 +37,22 @@ type Pool = hyper_util::client::legacy::Client<Connector, Full<Bytes>>;
 
 /// What requests are sent over.
 pub(crate) struct Transport {
+    /// For URLs without TLS, so that these cost no certificates.
+    plain: Pool,
+    secure: Arc<Secure>,
+    /// Makes them anew.
+    together: Together<Pool>,
+}
+
+/// Connections with TLS, made of certificates as they were last.
+struct Secure {
     tls: Tls,
     proxies: Arc<Proxies>,
     lookups: Lookups,
     unix_socket: Option<Arc<Path>>,
     http2: bool,
     name: String,
-    /// For URLs without TLS, so that these cost no certificates.
-    plain: Pool,
-    secure: Mutex<Option<(Material, Pool)>>,
+    made: Mutex<Option<(Material, Pool)>>,
 }
 
 impl Transport {
@@ -54,27 +62,30 @@ impl Transport {
         let lookups = Lookups { names: options.system.names(), turns: options.by_turns.then(Arc::default) };
         let unix_socket = options.unix_socket.as_deref().map(Arc::from);
         let plain = pool(Connector::new(lookups.clone(), Arc::clone(&proxies), unix_socket.clone(), None), http2);
-        Self { tls, proxies, lookups, unix_socket, http2, name: options.name.clone(), plain, secure: Mutex::new(None) }
+        let (together, name) = (Together::on(options.system.threads()), options.name.clone());
+        let secure = Secure { tls, proxies, lookups, unix_socket, http2, name, made: Mutex::new(None) };
+        Self { plain, secure: Arc::new(secure), together }
     }
 
-    /// Fails when configured certificates cannot be used.
+    /// Fails when configured certificates cannot be used. Blocks as long as a disk does.
     pub(crate) fn check(&self) -> Result<(), ClientError> {
-        if self.tls.has_material() { self.secure().map(drop) } else { Ok(()) }
+        let tls = &self.secure.tls;
+        if tls.has_material() { self.secure.of(tls.material_here()?).map(drop) } else { Ok(()) }
     }
 
     /// Whether all URLs without TLS are reached without a proxy, at their host.
     pub(crate) fn is_direct(&self) -> bool {
-        self.proxies.is_empty() && !self.is_unix()
+        self.secure.proxies.is_empty() && !self.is_unix()
     }
 
     /// Whether all goes to a unix socket.
     pub(crate) fn is_unix(&self) -> bool {
-        self.unix_socket.is_some()
+        self.secure.unix_socket.is_some()
     }
 
     /// Hosts and their addresses.
     pub(crate) fn names(&self) -> &Names {
-        &self.lookups.names
+        &self.secure.lookups.names
     }
 
     /// What is sent to a URL. A proxy that reads it is told who asks.
@@ -82,7 +93,7 @@ impl Transport {
         let unusable = |error| ClientError::settings_because(format!("the URL {}", shown(url)), error);
         let uri: Uri = without_user(url).as_str().parse().map_err(|error: http::uri::InvalidUri| unusable(error))?;
         if url.scheme() != "https"
-            && let Some(proxy) = self.proxies.of(&uri)
+            && let Some(proxy) = self.secure.proxies.of(&uri)
         {
             proxy.add_to(headers);
         }
@@ -92,7 +103,11 @@ impl Transport {
     /// Sends a request and waits for the head of the reply. When changed certificates are of no use, that is an error, and
     /// the connections made before are kept.
     pub(crate) async fn send(&self, url: &Url, request: Request) -> Result<http::Response<Incoming>, ClientError> {
-        let pool = if url.scheme() == "https" || self.proxies.need_tls() { self.secure()? } else { self.plain.clone() };
+        let pool = if url.scheme() == "https" || self.secure.proxies.need_tls() {
+            self.secure().await?
+        } else {
+            self.plain.clone()
+        };
         let mut repeats = 0;
         loop {
             match pool.request(request.clone()).await {
@@ -102,16 +117,35 @@ impl Transport {
         }
     }
 
-    fn secure(&self) -> Result<Pool, ClientError> {
-        let material = self.tls.material()?;
-        let mut secure = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, pool)) = secure.as_ref().filter(|(used, _)| *used == material) {
-            return Ok(pool.clone());
+    async fn secure(&self) -> Result<Pool, ClientError> {
+        let material = self.secure.tls.material().await?;
+        if let Some(pool) = self.secure.made_of(&material) {
+            return Ok(pool);
+        }
+        // Certificates are read, those of the system too.
+        let secure = Arc::clone(&self.secure);
+        self.together.ask(move || secure.of(material).map(|value| Found { value, rests: false })).await
+    }
+}
+
+impl Secure {
+    fn made(&self) -> MutexGuard<'_, Option<(Material, Pool)>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made_of(&self, material: &Material) -> Option<Pool> {
+        self.made().as_ref().filter(|(used, _)| used == material).map(|(_, pool)| pool.clone())
+    }
+
+    /// Those that are made of this, on a thread that may block.
+    fn of(&self, material: Material) -> Result<Pool, ClientError> {
+        if let Some(pool) = self.made_of(&material) {
+            return Ok(pool);
         }
         let tls = self.tls.build(&material)?;
         let (lookups, proxies) = (self.lookups.clone(), Arc::clone(&self.proxies));
         let pool = pool(Connector::new(lookups, proxies, self.unix_socket.clone(), Some(tls)), self.http2);
-        if secure.replace((material, pool.clone())).is_some() {
+        if self.made().replace((material, pool.clone())).is_some() {
             info!(client = self.name, "certificates changed, connecting anew");
         }
         Ok(pool)

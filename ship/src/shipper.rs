@@ -118,8 +118,10 @@ impl Shipper {
                 after.push(same);
                 continue;
             }
-            let endpoint =
-                Arc::new(Endpoint::new(config, place, &self.0.metrics, &self.0.system, self.0.stopper.child())?);
+            let (metrics, system, stopper) = (self.0.metrics.clone(), self.0.system.clone(), self.0.stopper.child());
+            // Certificates are read.
+            let make = move || Endpoint::new(config, place, &metrics, &system, stopper);
+            let endpoint = Arc::new(blocking(make).await?);
             started.push(Arc::clone(&endpoint));
             after.push(endpoint);
         }

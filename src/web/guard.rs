@@ -15,7 +15,10 @@ use crate::problem::Problem;
 
 /// A middleware in front of all routes. Without a web configuration everybody may come in for whom there is room.
 pub(super) async fn guard(State(live): State<Option<Arc<Live>>>, mut request: Request, next: Next) -> Response {
-    let config = live.map(|live| live.current());
+    let config = match &live {
+        Some(live) => Some(live.current().await),
+        None => None,
+    };
     let mut response = match admit(config.as_deref(), &mut request).await {
         Err(refusal) => answer(refusal),
         Ok(()) => {

@@ -1,11 +1,14 @@
 //! Keeps a web configuration fresh: whenever it is asked for, changed files are read again. A file that turned bad is
 //! logged once and changes nothing.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::files::Stamp;
+use rosterd_tasks::{Found, Threads, Together};
 use tracing::{error, info};
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -13,11 +16,23 @@ use super::Error;
 use super::doors::Opened;
 use super::file::{Loaded, load};
 
+/// Longer than that nobody waits for the files: what is known is used.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// A web configuration file that is followed.
 #[derive(Debug)]
 pub struct Live {
+    watched: Arc<Watched>,
+    together: Together<Arc<Loaded>>,
+}
+
+#[derive(Debug)]
+struct Watched {
     path: PathBuf,
+    /// Locked by whoever reads the files, as long as that takes.
     state: Mutex<State>,
+    /// What is known without reading them.
+    known: Mutex<Arc<Loaded>>,
 }
 
 #[derive(Debug)]
@@ -38,23 +53,41 @@ impl Live {
         let files = files(path, &loaded);
         // The look is not trusted: the files may have changed since they were loaded.
         let content = Some(content(&files));
-        let state = State { content, loaded: Arc::new(loaded), files, look: Look::none(), refused: None };
-        Ok(Self { path: path.to_owned(), state: Mutex::new(state) })
+        let loaded = Arc::new(loaded);
+        let known = Mutex::new(Arc::clone(&loaded));
+        let state = State { content, loaded, files, look: Look::none(), refused: None };
+        let watched = Watched { path: path.to_owned(), state: Mutex::new(state), known };
+        Ok(Self { watched: Arc::new(watched), together: Together::on(&Threads::new(1)) })
     }
 
-    /// The configuration as the files say it now, or said it when they were last good.
-    pub fn current(&self) -> Arc<Loaded> {
+    /// The configuration as the files say it now, or said it a moment ago if they had rested, or when they were last good, or
+    /// could be read at all: a disk that hangs keeps nobody waiting.
+    pub async fn current(&self) -> Arc<Loaded> {
+        let watched = Arc::clone(&self.watched);
+        let read = self.together.ask_within(PATIENCE, move || Ok::<_, Infallible>(watched.look())).await;
+        read.map_or_else(|| self.watched.known(), |Ok(loaded)| loaded)
+    }
+}
+
+impl Watched {
+    fn known(&self) -> Arc<Loaded> {
+        Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The configuration as the files say it now, on a thread that may block.
+    fn look(&self) -> Found<Arc<Loaded>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let look = Look::at(&state.files);
         if state.look.is_settled_at(&look) {
-            return Arc::clone(&state.loaded);
+            return Found { value: Arc::clone(&state.loaded), rests: true };
         }
         let content = content(&state.files);
         state.look = look;
         if state.content != Some(content) {
             self.reload(&mut state, content);
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&state.loaded);
         }
-        Arc::clone(&state.loaded)
+        Found { value: Arc::clone(&state.loaded), rests: false }
     }
 
     fn reload(&self, state: &mut State, content: u64) {
@@ -152,20 +185,20 @@ mod tests {
         let path = folder.path().join("web.yml");
         std::fs::write(&path, "rate_limit: {interval: 1s, burst: 1}").unwrap();
         let live = Live::open(&path).unwrap();
-        let first = live.current();
-        assert!(Arc::ptr_eq(&first, &live.current()), "what did not change is not read again");
+        let first = live.watched.look().value;
+        assert!(Arc::ptr_eq(&first, &live.watched.look().value), "what did not change is not read again");
 
         std::fs::write(&path, "rate_limit: {interval: 1s, burst: 2}").unwrap();
-        let second = live.current();
+        let second = live.watched.look().value;
         assert!(!second.rate.as_ref().unwrap().is_like(first.rate.as_ref().unwrap()));
 
         std::fs::write(&path, "rate_limits: {}").unwrap();
-        assert!(Arc::ptr_eq(&second, &live.current()));
+        assert!(Arc::ptr_eq(&second, &live.watched.look().value));
         std::fs::remove_file(&path).unwrap();
-        assert!(Arc::ptr_eq(&second, &live.current()));
+        assert!(Arc::ptr_eq(&second, &live.watched.look().value));
 
         std::fs::write(&path, "http_server_config: {http2: false}\nrate_limit: {interval: 1s, burst: 2}").unwrap();
-        let third = live.current();
+        let third = live.watched.look().value;
         assert!(!third.http2);
         assert!(Arc::ptr_eq(second.rate.as_ref().unwrap(), third.rate.as_ref().unwrap()), "the count goes on");
     }
@@ -193,8 +226,8 @@ mod tests {
         );
         let (_folder, live) = opened(&text);
         for length in 0..text.len() {
-            std::fs::write(&live.path, &text[..length]).unwrap();
-            let current = live.current();
+            std::fs::write(&live.watched.path, &text[..length]).unwrap();
+            let current = live.watched.look().value;
             assert!(!current.users.is_empty() && current.doors == Doors::GUARDED, "{:?}", &text[..length]);
         }
     }
@@ -204,18 +237,18 @@ mod tests {
         let hash = bcrypt::hash("s3cret", 4).unwrap();
         let users = format!("basic_auth_users: {{alice: {hash}}}");
         let (_folder, live) = opened(&users);
-        let first = live.current();
+        let first = live.watched.look().value;
         for open in ["", "\n \n", "# later\n", "---\n", "{}", "null", "basic_auth_users:", "http_server_config: {}"] {
-            std::fs::write(&live.path, open).unwrap();
+            std::fs::write(&live.watched.path, open).unwrap();
             for _ in 0..3 {
-                assert!(Arc::ptr_eq(&first, &live.current()), "{open:?}");
+                assert!(Arc::ptr_eq(&first, &live.watched.look().value), "{open:?}");
             }
         }
-        std::fs::write(&live.path, users.replace("alice", "bob")).unwrap();
-        assert!(!Arc::ptr_eq(&first, &live.current()) && !live.current().users.is_empty());
+        std::fs::write(&live.watched.path, users.replace("alice", "bob")).unwrap();
+        assert!(!Arc::ptr_eq(&first, &live.watched.look().value) && !live.watched.look().value.users.is_empty());
         for open in ["basic_auth_users: {}", ""] {
-            std::fs::write(&live.path, open).unwrap();
-            assert!(live.current().users.is_empty(), "{open:?}");
+            std::fs::write(&live.watched.path, open).unwrap();
+            assert!(live.watched.look().value.users.is_empty(), "{open:?}");
         }
     }
 
@@ -223,13 +256,13 @@ mod tests {
     fn certificates_of_clients_are_asked_for_until_the_file_says_otherwise() {
         let tls = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: ";
         let (_folder, live) = opened(&format!("{tls} RequireAnyClientCert, client_allowed_sans: [me]}}"));
-        let first = live.current();
+        let first = live.watched.look().value;
         for open in ["RequireAnyClientCert}", "'', client_allowed_sans: [me]}", "NoClientCert}"] {
-            std::fs::write(&live.path, format!("{tls} {open}")).unwrap();
-            assert!(Arc::ptr_eq(&first, &live.current()), "{open}");
+            std::fs::write(&live.watched.path, format!("{tls} {open}")).unwrap();
+            assert!(Arc::ptr_eq(&first, &live.watched.look().value), "{open}");
         }
-        std::fs::write(&live.path, format!("{tls} NoClientCert, client_allowed_sans: [me]}}")).unwrap();
-        assert!(!Arc::ptr_eq(&first, &live.current()));
+        std::fs::write(&live.watched.path, format!("{tls} NoClientCert, client_allowed_sans: [me]}}")).unwrap();
+        assert!(!Arc::ptr_eq(&first, &live.watched.look().value));
     }
 
     #[test]
@@ -243,6 +276,6 @@ mod tests {
         std::fs::write(folder.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
         std::fs::write(&path, "tls_server_config: {cert_file: cert.pem, key_file: key.pem}").unwrap();
         assert!(load(&path).unwrap().has_tls());
-        assert!(!live.current().has_tls());
+        assert!(!live.watched.look().value.has_tls());
     }
 }

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::file::Loaded;
 use super::seats::{Seated, Seats};
 use super::{Error, Live, catch, connection, guard};
 use crate::problem;
@@ -162,13 +163,16 @@ struct Acceptor {
 impl Acceptor {
     async fn run(self) {
         if let Ok(address) = self.listener.local_addr() {
-            let tls = self.live.as_ref().is_some_and(|live| live.current().has_tls());
+            let tls = self.config().await.is_some_and(|config| config.has_tls());
             info!(%address, tls, "listening");
         }
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => match self.seats.take() {
-                    Some(seated) => self.connect(stream, peer, seated),
+                    Some(seated) => {
+                        let config = self.config().await;
+                        self.connect(stream, peer, config, seated);
+                    }
                     // Closed by being dropped.
                     None => debug!(%peer, "all connections are busy, those for probes too"),
                 },
@@ -177,8 +181,14 @@ impl Acceptor {
         }
     }
 
-    fn connect(&self, stream: TcpStream, peer: SocketAddr, seated: Seated) {
-        let config = self.live.as_ref().map(|live| live.current());
+    async fn config(&self) -> Option<Arc<Loaded>> {
+        match &self.live {
+            Some(live) => Some(live.current().await),
+            None => None,
+        }
+    }
+
+    fn connect(&self, stream: TcpStream, peer: SocketAddr, config: Option<Arc<Loaded>>, seated: Seated) {
         let service = connection::Service {
             router: self.router.clone(),
             seat: Arc::clone(&seated.seat),

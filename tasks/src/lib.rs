@@ -7,9 +7,11 @@ pub mod process;
 mod schedule;
 pub mod stopper;
 mod supervision;
+mod together;
 pub mod watch;
 
 pub use blocking::{Turns, blocking, by_size};
 pub use schedule::{Machine, Schedule};
 pub use stopper::{Stopper, Task, TaskName, portion};
 pub use supervision::{Fatal, Guard, Panicked, Supervision, panic_text};
+pub use together::{Found, Threads, Together};
