@@ -419,7 +419,7 @@ impl Agent {
             warn!(file = %file.display(), line, column, key, code, error = message, "the configuration may not do what it says");
         }
         let config = &loaded.config;
-        let plan = self.manager.plan(&jobs::discovery(config));
+        let plan = self.manager.plan(jobs::discovery(config)).await;
         let grace = config.rosterd.ready_grace_period.as_std();
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
         self.scraping.take(config, clients);

@@ -133,7 +133,7 @@ impl World {
             configured.insert(name(number), configs);
             uses.insert(number, once);
         }
-        let plan = self.process.manager.plan(&configured);
+        let plan = self.process.manager.plan(configured).await;
         let mut keys = BTreeMap::new();
         let before = std::mem::take(&mut self.process.providers);
         for (number, once) in &uses {

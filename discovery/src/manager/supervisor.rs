@@ -19,7 +19,7 @@ use super::update::Update;
 use crate::metrics::Metrics;
 use crate::status::StatusHandle;
 use crate::{AnyConfig, Registry};
-use rosterd_tasks::{Stopper, Supervision, portion};
+use rosterd_tasks::{Stopper, Supervision, blocking, portion};
 
 /// The share of the time for a shutdown that providers have; the rest is for what they share.
 const PROVIDERS: f64 = 0.8;
@@ -131,10 +131,11 @@ impl Manager {
         })
     }
 
-    /// What would be started and stopped for these jobs, and which providers each job has.
-    pub fn plan(&self, jobs: &Jobs) -> Plan {
+    /// What would be started and stopped for these jobs, and which providers each job has. Made aside: the keys of
+    /// configurations with secrets are slow to make on purpose.
+    pub async fn plan(&self, jobs: Jobs) -> Plan {
         let running: Providers = self.running.iter().map(|(key, run)| (key.clone(), Arc::clone(&run.config))).collect();
-        Plan::new(&running, jobs)
+        blocking(move || Plan::new(&running, &jobs)).await
     }
 
     /// Stops providers side by side, and starts others; those that the plan does not name run on undisturbed. What has not

@@ -126,7 +126,7 @@ fn shared_state_that_panics_while_it_is_made_costs_those_who_need_it_an_attempt(
             (Arc::from("two"), vec![Arc::new(good) as Arc<dyn AnyConfig>]),
         ]
         .into();
-        let plan = setup.manager.plan(&jobs);
+        let plan = setup.manager.plan(jobs).await;
         setup.manager.apply(plan, Instant::now() + PATIENCE).await;
         probe.wait_runs(1).await;
         probe.everything(Vec::new()).await;

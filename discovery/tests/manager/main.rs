@@ -46,7 +46,7 @@ impl Setup {
                 (Arc::from(*job), configs.collect())
             })
             .collect();
-        let plan = self.manager.plan(&jobs);
+        let plan = self.manager.plan(jobs).await;
         self.manager.apply(plan, Instant::now() + PATIENCE).await
     }
 

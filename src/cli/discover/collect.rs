@@ -36,7 +36,7 @@ pub(super) async fn groups(
 ) -> Result<(Groups, Vec<ProviderStatus>), AgentError> {
     let (updates, mut received) = mpsc::channel(1);
     let mut manager = Manager::new(registry, &prometheus::Registry::new(), system, updates, &Supervision::default())?;
-    let plan = manager.plan(&jobs::discovery(config));
+    let plan = manager.plan(jobs::discovery(config)).await;
     let mut waiting = keys(&plan);
     manager.apply(plan, Instant::now() + STOP_DEADLINE).await;
     let mut groups = Groups::new();
@@ -86,7 +86,7 @@ pub(super) async fn targets(
     let mut manager = Manager::new(registry, &metrics, system, updates, &Supervision::default())?;
     let work = Stopper::new();
     let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), roster_metrics, Clock::system(), received);
-    let plan = manager.plan(&jobs::discovery(config));
+    let plan = manager.plan(jobs::discovery(config)).await;
     roster.set_jobs(jobs::roster(config, &plan.jobs), timeout).await;
     manager.apply(plan, Instant::now() + STOP_DEADLINE).await;
     let mut views = roster.watch();
