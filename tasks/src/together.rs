@@ -21,6 +21,17 @@ impl Threads {
     pub fn new(count: usize) -> Self {
         Self(Arc::new(Semaphore::new(count)))
     }
+
+    /// Runs a call on one of them, like [`blocking`].
+    pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
+        // It is closed by nobody.
+        let permit = Arc::clone(&self.0).acquire_owned().await;
+        blocking(move || {
+            let _permit = permit;
+            call()
+        })
+        .await
+    }
 }
 
 /// What a call found.
@@ -84,19 +95,16 @@ impl<T: Clone + Send + 'static> Together<T> {
         if let Some(found) = self.answer(asked) {
             return Ok(found);
         }
-        let threads = Arc::clone(&self.threads.0);
-        // It is closed by nobody.
-        let permit = threads.acquire_owned().await;
         let (last, under_way) = (Arc::clone(&self.last), Arc::clone(&self.under_way));
-        blocking(move || {
-            let (_line, _permit) = (line, permit);
+        let look = move || {
+            let _line = line;
             let begun = Instant::now();
             let _under_way = UnderWay::begin(&under_way, begun);
             let found = call();
             *lock(&last) = found.as_ref().ok().map(|found| Answer { begun, found: found.clone() });
             found.map(|found| found.value)
-        })
-        .await
+        };
+        self.threads.run(look).await
     }
 
     /// The same, unless a call has been under way for longer than this: then `None`.

@@ -8,6 +8,7 @@
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
+//! - [`BusyThreads`] shows what does not leave the threads of the runtime.
 //! - [`assert_golden`] compares with a file below `testdata/`.
 //! - [`eventually`], [`eventually_ok`], [`advance_until`], [`Folder`], [`Process`] and [`Server`] wait for conditions, and hold files and programs.
 //!
@@ -38,6 +39,7 @@ mod nameserver;
 mod process;
 mod remote_write;
 mod server;
+mod threads;
 mod time;
 
 pub use files::{Folder, fixture, testdata};
@@ -50,4 +52,5 @@ pub use nameserver::Nameserver;
 pub use process::{Process, need};
 pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use server::Server;
+pub use threads::BusyThreads;
 pub use time::{advance_until, eventually, eventually_ok, free_loopback_listener, patience};

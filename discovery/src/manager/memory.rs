@@ -56,6 +56,19 @@ impl Heard {
 }
 
 impl Memory {
+    /// How much there is to do for a word: so many groups, targets and sources are looked at, those that are known included
+    /// where the word may be the end of them.
+    pub(super) fn work(&self, word: &Word) -> usize {
+        let said = word.groups().iter().map(|group| 1 + group.targets.len()).sum::<usize>() + word.unread().len();
+        let sources = self.unread.len() + self.seen.as_ref().map_or(0, |seen| seen.len());
+        let known = match word {
+            Word::Everything(_) | Word::EverythingBut(..) => self.known.groups() + self.empty.len(),
+            Word::Found(..) if self.seen.is_none() => self.known.groups(),
+            _ => 0,
+        };
+        said + sources + known
+    }
+
     /// Takes a word.
     pub(super) fn hear(&mut self, word: Word, now: SystemTime) -> Heard {
         let unread_before = Arc::clone(&self.unread);
@@ -219,6 +232,24 @@ mod tests {
             false => format!("({name})"),
         };
         list.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn the_work_for_a_word_is_what_it_says_and_what_it_may_end() {
+        let memory = after(vec![Word::Everything((0..50).map(|n| group(&n.to_string(), &["x:1", "y:1"])).collect())]);
+        let unread = || failing(&["0", "1", "2"]);
+        for (word, work) in [
+            (Word::Everything(Vec::new()), 50),
+            (Word::EverythingBut(vec![group("0", &["x:1"])], unread()), 55),
+            (Word::Found(Vec::new(), unread()), 53),
+            (Word::Changed(vec![group("0", &["x:1"]), TargetGroup::gone("1")]), 3),
+            (Word::Unread(unread()), 3),
+            (Word::Unchanged, 0),
+        ] {
+            assert_eq!(memory.work(&word), work, "{word:?}");
+        }
+        let after = after(vec![Word::Everything(vec![TargetGroup::gone("a")]), Word::Unread(failing(&["b", "c"]))]);
+        assert_eq!(after.work(&Word::Everything(Vec::new())), 3, "a source without targets, and two that failed");
     }
 
     #[test]

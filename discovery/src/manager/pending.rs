@@ -24,6 +24,21 @@ impl Pending {
         Self { update, index: None }
     }
 
+    /// How much there is to do to take in a later update: so many groups are looked at or let go.
+    pub(super) fn work(&self, later: &Update) -> usize {
+        let waiting = match &self.index {
+            Some(_) if !later.whole => 0,
+            index => self.size() + index.as_ref().map_or(0, |index| index.groups.len()),
+        };
+        waiting + later.groups.len() + later.gone.len()
+    }
+
+    /// How many groups it names.
+    pub(super) fn size(&self) -> usize {
+        let gone = self.index.as_ref().map_or(0, |index| index.gone.len());
+        self.update.groups.len() + self.update.gone.len() + gone
+    }
+
     /// Takes in a later update of the same provider, in time that follows the later one: what waits is walked once, by
     /// the first.
     pub(super) fn merge(&mut self, later: Update) {
@@ -114,6 +129,17 @@ mod tests {
         let whole = Update::everything(ProviderKey::new("p/1"), vec![group(2, 1)]);
         pending.merge(whole.clone());
         assert_eq!(pending.into_update(), whole);
+    }
+
+    #[test]
+    fn what_waits_is_walked_by_the_first_that_comes_and_by_the_picture_that_takes_its_place() {
+        let waiting = (0..9).map(|source| (source, Some(1))).chain([(9, None)]).collect();
+        let (mut pending, later) = (Pending::new(update(&waiting)), || update(&BTreeMap::from([(1, None), (20, Some(1))])));
+        let whole = || Update::everything(ProviderKey::new("p/1"), vec![group(2, 1)]);
+        assert_eq!((pending.size(), pending.work(&later()), pending.work(&whole())), (10, 12, 11));
+        pending.merge(later());
+        assert_eq!((pending.size(), pending.work(&later())), (11, 2));
+        assert_eq!(pending.work(&whole()), 11 + 9 + 1, "the index goes with it");
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd_tasks::{Guard, Machine, Panicked, Stopper, blocking};
+use rosterd_tasks::{Guard, Machine, Panicked, Stopper, Threads, blocking};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -21,7 +21,7 @@ use crate::metrics::ProviderMetrics;
 use crate::status::StatusHandle;
 use crate::{AnyConfig, Context, Discoverer, Error, Presence, Updates};
 
-/// Words of at least this many targets are taken in aside, so that the runtime stays responsive.
+/// What looks at this many targets, groups or sources is done aside, so that the runtime stays responsive.
 const LARGE: usize = 10_000;
 /// How many sources that failed or recovered by one word are told one by one in the log.
 const TOLD: usize = 5;
@@ -38,6 +38,8 @@ pub(super) struct Provider {
     pub(super) stopper: Stopper,
     pub(super) sink: mpsc::Sender<Update>,
     pub(super) build: Guard,
+    /// Where discoverers are built, those of all providers.
+    pub(super) builders: Threads,
     pub(super) memory: Memory,
 }
 
@@ -54,7 +56,8 @@ impl Provider {
         let stop = self.stopper.token().clone();
         let mut restarts = Restarts::new(self.key.as_str(), self.machine);
         loop {
-            let ended = match self.build() {
+            let Some(built) = stop.run_until_cancelled(self.build()).await else { return };
+            let ended = match built {
                 Ok(discoverer) => self.attend(discoverer).await,
                 Err(error) => Some(Ended { error, went_well: Duration::ZERO }),
             };
@@ -81,10 +84,12 @@ impl Provider {
         }
     }
 
-    /// Builds the discoverer. A panic costs this attempt and nothing else.
-    fn build(&self) -> Result<Box<dyn Discoverer>, Error> {
-        let key = self.key.as_str();
-        let built = self.build.call(&key, || self.tools.build(&*self.config, key));
+    /// Builds the discoverer, aside: it may read files, or be a long list. A panic costs this attempt and nothing else.
+    async fn build(&self) -> Result<Box<dyn Discoverer>, Error> {
+        let (key, config, tools, guard) =
+            (self.key.clone(), Arc::clone(&self.config), self.tools.clone(), self.build.clone());
+        let build = move || guard.call(&key.as_str(), || tools.build(&*config, key.as_str()));
+        let built = self.builders.run(build).await;
         built.unwrap_or_else(|Panicked(message)| Err(RunError::BuildPanicked { message }.into()))
     }
 
@@ -111,13 +116,18 @@ impl Provider {
                     permit = &mut slot => {
                         // Without a roster, the agent is ending.
                         if let Ok(permit) = permit {
-                            permit.send(pending.into_update());
+                            permit.send(by_work(pending.size(), || pending.into_update()).await);
                         }
                         break;
                     }
                     Some(word) = words.recv() => {
                         if let Some(later) = self.take(word).await {
-                            pending.merge(later);
+                            let work = pending.work(&later);
+                            let merge = move || {
+                                pending.merge(later);
+                                pending
+                            };
+                            pending = by_work(work, merge).await;
                         }
                     }
                 }
@@ -137,21 +147,15 @@ impl Provider {
 
     /// Takes a word in. Returns what the roster has to know of it.
     async fn take(&mut self, word: Word) -> Option<Update> {
-        let targets = word.groups().iter().map(|group| group.targets.len()).sum::<usize>();
         let now = SystemTime::now();
         let reads = !matches!(word, Word::Unread(_));
-        let heard = if targets < LARGE {
-            self.memory.hear(word, now)
-        } else {
-            let mut memory = std::mem::take(&mut self.memory);
-            let heard;
-            (self.memory, heard) = blocking(move || {
-                let heard = memory.hear(word, now);
-                (memory, heard)
-            })
-            .await;
-            heard
-        };
+        let mut memory = std::mem::take(&mut self.memory);
+        let heard;
+        (self.memory, heard) = by_work(memory.work(&word), move || {
+            let heard = memory.hear(word, now);
+            (memory, heard)
+        })
+        .await;
         self.show(&heard, (reads && heard.unread.is_empty()).then_some(now));
         heard.is_news().then(|| Update {
             provider: self.key.clone(),
@@ -220,4 +224,9 @@ impl Provider {
             info!(provider, jobs, count = untold, "more sources can be read again");
         }
     }
+}
+
+/// Runs what looks at so many things: in place, or aside if they are many.
+async fn by_work<T: Send + 'static>(work: usize, call: impl FnOnce() -> T + Send + 'static) -> T {
+    if work < LARGE { call() } else { blocking(call).await }
 }

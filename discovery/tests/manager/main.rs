@@ -1,5 +1,6 @@
 //! The manager, driven by fake mechanisms: what is shared, what runs on, what is forwarded, and what ends.
 
+mod aside;
 mod failures;
 mod stops;
 

@@ -1,0 +1,91 @@
+//! What takes long leaves the threads of the runtime: as long as there is no other thread, it is not done.
+
+use futures_util::FutureExt;
+use rosterd_testkit::BusyThreads;
+
+use super::*;
+
+/// More than is done in place.
+const MANY: usize = 20_000;
+
+/// Lets all tasks do what they can do now.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn plans_are_made_and_discoverers_are_built_aside() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        let jobs = || Jobs::from([(Arc::from("one"), vec![Arc::new(config.clone()) as Arc<dyn AnyConfig>])]);
+        let plan = setup.manager.plan(jobs()).await;
+        let busy = BusyThreads::all();
+        assert!(setup.manager.plan(jobs()).now_or_never().is_none());
+        setup.manager.apply(plan, Instant::now() + PATIENCE).await;
+        settle().await;
+        assert_eq!(probe.builds(), 0);
+        busy.release().await;
+        probe.wait_runs(1).await;
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_provider_whose_discoverer_is_being_built_can_be_stopped() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        let busy = BusyThreads::all();
+        settle().await;
+        setup.end().await;
+        assert_eq!(probe.builds(), 0);
+        busy.release().await;
+    });
+}
+
+#[test]
+fn a_picture_that_ends_many_groups_is_taken_aside() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.everything(groups(MANY)).await;
+        setup.next().await;
+        let busy = BusyThreads::all();
+        probe.everything(Vec::new()).await;
+        settle().await;
+        assert!(setup.updates.try_recv().is_err());
+        busy.release().await;
+        assert_eq!(setup.next().await.gone.len(), MANY);
+        setup.end().await;
+    });
+}
+
+#[test]
+fn a_large_update_that_waits_takes_others_in_aside() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        let known = |setup: &Setup, count| provider(setup, 0).status.groups == count;
+        // Nobody reads: the first update fills the channel, the second waits.
+        probe.everything(Vec::new()).await;
+        probe.changed(groups(MANY)).await;
+        advance_until(MINUTE, || known(&setup, MANY)).await;
+        settle().await;
+        let busy = BusyThreads::all();
+        probe.changed(vec![group("other", &["h:1"])]).await;
+        settle().await;
+        assert!(known(&setup, MANY + 1), "little that is new is heard in place");
+        assert!(setup.next().await.whole);
+        settle().await;
+        assert!(setup.updates.try_recv().is_err());
+        busy.release().await;
+        assert_eq!(setup.next().await.groups.len(), MANY + 1);
+        setup.end().await;
+    });
+}
