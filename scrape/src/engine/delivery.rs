@@ -1,13 +1,17 @@
 //! From a scrape that ended to the sink. A panic on the way costs this scrape, and nothing else: memory that is half
 //! written is made anew, and so is what is remembered of the target.
+//!
+//! What is large is looked at elsewhere, and handed over elsewhere, one after the other. In between the shard says whether it
+//! still counts; from then on it does, and what else is said with the key of its target stands behind it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use rosterd_client::Secrets;
 use rosterd_model::Labels;
+use rosterd_ship::Block;
 use rosterd_tasks::{Guard, Panicked, blocking};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::entry::Entry;
 use super::fetch::{Body, url};
@@ -25,6 +29,8 @@ pub(super) struct Delivery {
     guard: Guard,
     /// One large body at a time.
     turns: Arc<Semaphore>,
+    /// The key of the target whose body is being handed over, and what stands behind it.
+    behind: Option<(u64, Vec<Block>)>,
 }
 
 /// What a body became elsewhere.
@@ -33,6 +39,13 @@ pub(super) struct Elsewhere {
     pub(super) copy: Entry,
     intake: Intake,
     taken: Result<Taken, Panicked>,
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+/// A body was handed over elsewhere, or half of it before a panic.
+pub(super) struct HandedOver {
+    result: Result<Taken, Panicked>,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Names a target in the log.
@@ -53,7 +66,7 @@ impl fmt::Display for Named {
 impl Delivery {
     pub(super) fn new(families: Families, sink: Arc<dyn Sink>, guard: Guard) -> Self {
         let turns = Arc::new(Semaphore::new(1));
-        Self { intake: Intake::new(families.clone()), families, sink, guard, turns }
+        Self { intake: Intake::new(families.clone()), families, sink, guard, turns, behind: None }
     }
 
     /// Hands on what a scrape gave, and says what it came to.
@@ -70,11 +83,11 @@ impl Delivery {
         }
     }
 
-    /// Looks at a body elsewhere, for a target of which this is a copy.
+    /// Looks elsewhere at what a scrape gave, for a target of which this is a copy.
     pub(super) fn elsewhere(
         &self,
         mut copy: Entry,
-        body: Body,
+        fetched: Result<Body, ScrapeError>,
         at_ms: i64,
         seconds: Box<dyn Fn() -> f64 + Send>,
     ) -> impl Future<Output = Box<Elsewhere>> + Send + use<> {
@@ -82,38 +95,65 @@ impl Delivery {
         let turns = Arc::clone(&self.turns);
         async move {
             // It is closed by nobody.
-            let _turn = turns.acquire().await;
+            let turn = turns.acquire_owned().await.ok();
             blocking(move || {
                 let mut intake = Intake::new(families);
                 let name = Named::of(&copy);
-                let taken = guard.call(&name, || intake.take(&mut copy, Ok(body), at_ms, seconds));
-                Box::new(Elsewhere { copy, intake, taken })
+                let taken = guard.call(&name, || intake.take(&mut copy, fetched, at_ms, seconds));
+                Box::new(Elsewhere { copy, intake, taken, turn })
             })
             .await
         }
     }
 
-    /// Hands on what a body became elsewhere, and says what that is.
-    pub(super) fn came_back(
+    /// Hands over elsewhere what a body became. From now on this is what the target has said; until [`handed_over`] is told
+    /// of the end, what else is said with its key waits.
+    ///
+    /// [`handed_over`]: Self::handed_over
+    pub(super) fn hand_over(
         &mut self,
         entry: &mut Entry,
         elsewhere: Box<Elsewhere>,
+    ) -> impl Future<Output = HandedOver> + Send + use<> {
+        let Elsewhere { copy, mut intake, taken, turn } = *elsewhere;
+        let (name, key) = (Named::of(entry), entry.key);
+        let (guard, sink) = (self.guard.clone(), Arc::clone(&self.sink));
+        if taken.is_ok() {
+            entry.track = copy.track;
+            self.behind = Some((key, Vec::new()));
+        }
+        blocking(move || {
+            let hand_over = |taken| guard.call(&name, || intake.each_block(|block| sink.push(key, block))).map(|()| taken);
+            HandedOver { result: taken.and_then(hand_over), _turn: turn }
+        })
+    }
+
+    /// Whether a body is being handed over.
+    pub(super) fn is_handing_over(&self) -> bool {
+        self.behind.is_some()
+    }
+
+    /// Takes note that a body was handed over, for a target that is perhaps not there any more, and lets follow what stood
+    /// behind it. Returns what the scrape came to.
+    pub(super) fn handed_over(
+        &mut self,
+        entry: Option<&mut Entry>,
+        handed: HandedOver,
         at_ms: i64,
         seconds: impl Fn() -> f64,
-    ) -> Taken {
-        let Elsewhere { copy, mut intake, taken } = *elsewhere;
-        let (name, sink) = (Named::of(entry), &self.sink);
-        let handed = taken.and_then(|taken| {
-            self.guard.call(&name, || intake.each_block(|block| sink.push(entry.key, block)))?;
-            Ok(taken)
-        });
-        match handed {
-            Ok(taken) => {
-                entry.track = copy.track;
-                taken
-            }
-            Err(panicked) => self.panicked(entry, &panicked, at_ms, seconds),
+    ) -> Option<Taken> {
+        let behind = self.behind.take();
+        let taken = match (handed.result, entry) {
+            (Ok(taken), _) => Some(taken),
+            (Err(panicked), Some(entry)) => Some(self.panicked(entry, &panicked, at_ms, seconds)),
+            (Err(_), None) => None,
+        };
+        if let Some((key, blocks)) = behind {
+            let sink = &self.sink;
+            // Logged and counted is all there is to do about a panic, here and below.
+            self.guard.call(&"what follows a large body", || blocks.iter().for_each(|block| sink.push(key, block))).ok();
         }
+        taken
     }
 
     /// The scrape failed by a panic.
@@ -143,7 +183,6 @@ impl Delivery {
     pub(super) fn replaced(&mut self, entry: &mut Entry, before: &Job, at_ms: i64) {
         let (old, new) = (&before.rules, &entry.job.rules);
         if old.external != new.external || old.extra_metrics != new.extra_metrics {
-            // Logged and counted is all there is to do about a panic, here and below.
             self.guarded(entry, |intake, entry| intake.replaced(entry, before, at_ms)).ok();
         }
     }
@@ -159,10 +198,14 @@ impl Delivery {
         fill: impl FnOnce(&mut Intake, &mut Entry) -> T,
     ) -> Result<T, Panicked> {
         let name = Named::of(entry);
-        let Self { intake, sink, .. } = self;
+        let Self { intake, sink, behind, .. } = self;
+        let mut behind = behind.as_mut().filter(|(key, _)| *key == entry.key);
         let result = self.guard.call(&name, || {
             let filled = fill(intake, entry);
-            intake.each_block(|block| sink.push(entry.key, block));
+            intake.each_block(|block| match &mut behind {
+                Some((_, waiting)) => waiting.push(block.clone()),
+                None => sink.push(entry.key, block),
+            });
             intake.shrink();
             filled
         });

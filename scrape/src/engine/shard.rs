@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::delivery::{Delivery, Elsewhere};
+use super::delivery::{Delivery, Elsewhere, HandedOver};
 use super::entry::Entry;
-use super::fetch::{Fetching, Ticket, begin, url};
+use super::fetch::{Body, Fetching, Ticket, begin, url};
 use super::slots::Slots;
 use super::take::Taken;
 use super::{Change, Clock, Command, key};
@@ -60,6 +60,9 @@ struct JobTargets {
     slots: Divided<(Labels, u32)>,
 }
 
+/// A target with this many series may have as many stale markers: also what a scrape of it gives is looked at elsewhere.
+const MANY: usize = 20_000;
+
 /// What was known of targets that leave, by their places.
 type Left = Divided<(u32, TargetStatus)>;
 
@@ -75,8 +78,10 @@ enum Event {
 enum Landed {
     /// A body, or none.
     Fetched(Fetching),
-    /// A large body, of which all is known by now.
+    /// Something large, of which all is known by now.
     CameBack(Ticket, Connection, Box<Elsewhere>),
+    /// The same, when the sink has it.
+    HandedOver(Ticket, Connection, HandedOver),
 }
 
 /// A scrape under way. In a box: the socket remembers whom to wake, and with it all of a future that stands in the set itself.
@@ -126,6 +131,7 @@ impl Shard {
                 Event::Command(Command::RemoveJob(job)) => self.remove_job(&job.name).await,
                 Event::Command(Command::End { stale, done }) => {
                     self.end(stale).await;
+                    self.hand_over_the_last(&mut running).await;
                     running = FuturesUnordered::new();
                     self.metrics.running.set(0);
                     // Whoever asked may have gone away.
@@ -188,32 +194,61 @@ impl Shard {
 
     /// Takes what a scrape came to. Returns what is still under way of it.
     fn landed(&mut self, landed: Landed) -> Option<Flight> {
-        let (Landed::Fetched(Fetching { ticket, .. }) | Landed::CameBack(ticket, ..)) = landed;
-        // A target whose time is over has nothing to say any more.
-        let entry = self.slots.get_mut(ticket.slot).filter(|entry| entry.flight == Some(ticket.flight))?;
-        let at_ms = entry.grid.timestamp(ticket.wall);
+        let (Landed::Fetched(Fetching { ticket, .. })
+        | Landed::CameBack(ticket, ..)
+        | Landed::HandedOver(ticket, ..)) = landed;
         let seconds = move || ticket.started.elapsed().as_secs_f64();
-        let taken = match landed {
-            Landed::Fetched(Fetching { connection, result: Ok(body), .. }) if body.is_large() => {
-                let elsewhere = self.delivery.elsewhere(entry.copy(), body, at_ms, Box::new(seconds));
-                return Some(Box::pin(elsewhere.map(move |became| Landed::CameBack(ticket, connection, became))));
-            }
-            Landed::Fetched(Fetching { connection, result, .. }) => {
+        let entry = self.slots.get_mut(ticket.slot).filter(|entry| entry.flight == Some(ticket.flight));
+        match landed {
+            Landed::HandedOver(_, connection, handed) => {
+                let Some(entry) = entry else {
+                    self.delivery.handed_over(None, handed, 0, seconds);
+                    return None;
+                };
+                let at_ms = entry.grid.timestamp(ticket.wall);
                 entry.land(connection);
-                self.delivery.scraped(entry, result, at_ms, seconds)
+                let taken = self.delivery.handed_over(Some(entry), handed, at_ms, seconds);
+                taken.into_iter().for_each(|taken| self.finish(ticket, taken));
+                None
+            }
+            // A target whose time is over has nothing to say any more.
+            Landed::Fetched(Fetching { connection, result, .. }) => {
+                let entry = entry?;
+                let at_ms = entry.grid.timestamp(ticket.wall);
+                if entry.track.len() >= MANY || result.as_ref().is_ok_and(Body::is_large) {
+                    let elsewhere = self.delivery.elsewhere(entry.copy(), result, at_ms, Box::new(seconds));
+                    return Some(Box::pin(elsewhere.map(move |became| Landed::CameBack(ticket, connection, became))));
+                }
+                entry.land(connection);
+                let taken = self.delivery.scraped(entry, result, at_ms, seconds);
+                self.note(ticket, at_ms);
+                self.finish(ticket, taken);
+                None
             }
             Landed::CameBack(_, connection, elsewhere) => {
-                entry.land(connection);
+                let entry = entry?;
                 if entry.job.rules != elsewhere.copy.job.rules {
                     // A reload ends the scrapes that it changes, as in Prometheus.
+                    entry.land(connection);
                     self.schedule(ticket);
                     return None;
                 }
-                self.delivery.came_back(entry, elsewhere, at_ms, seconds)
+                let at_ms = entry.grid.timestamp(ticket.wall);
+                let handed = self.delivery.hand_over(entry, elsewhere);
+                self.note(ticket, at_ms);
+                Some(Box::pin(handed.map(move |handed| Landed::HandedOver(ticket, connection, handed))))
             }
-        };
-        self.finish(ticket, at_ms, taken);
-        None
+        }
+    }
+
+    /// All targets are forgotten: what is being handed over of one of them comes before what was said of its end.
+    async fn hand_over_the_last(&mut self, running: &mut FuturesUnordered<Flight>) {
+        while self.delivery.is_handing_over() {
+            let Some(landed) = running.next().await else { return };
+            if let Landed::HandedOver(.., handed) = landed {
+                self.delivery.handed_over(None, handed, 0, || 0.0);
+            }
+        }
     }
 
     /// A scrape fails before it begins.
@@ -221,11 +256,12 @@ impl Shard {
         let Some(entry) = self.slots.get_mut(ticket.slot) else { return };
         let at_ms = entry.grid.timestamp(ticket.wall);
         let taken = self.delivery.scraped(entry, Err(error), at_ms, || ticket.started.elapsed().as_secs_f64());
-        self.finish(ticket, at_ms, taken);
+        self.note(ticket, at_ms);
+        self.finish(ticket, taken);
     }
 
-    /// Says what a scrape came to, and puts the target on the schedule again.
-    fn finish(&mut self, ticket: Ticket, at_ms: i64, taken: Taken) {
+    /// Notes that what a scrape gave is handed over, or about to be.
+    fn note(&mut self, ticket: Ticket, at_ms: i64) {
         let Some(entry) = self.slots.get_mut(ticket.slot) else { return };
         if let Some(last_ms) = entry.scraped_ms {
             let interval = entry.grid.interval();
@@ -233,6 +269,11 @@ impl Shard {
             histogram.observe((at_ms - last_ms) as f64 / 1000.0);
         }
         entry.scraped(at_ms);
+    }
+
+    /// Says what a scrape came to, and puts the target on the schedule again.
+    fn finish(&mut self, ticket: Ticket, taken: Taken) {
+        let Some(entry) = self.slots.get_mut(ticket.slot) else { return };
         let report = taken.error.as_ref().map(|error| Arc::new(taken.secrets.hide_in(Report::of(error))));
         // It may have gone meanwhile, and its job with it.
         if self.jobs.contains_key(&entry.job.name) {

@@ -1,12 +1,10 @@
 //! What takes long: large bodies, and scrapes that last longer than their interval.
 
 use std::fmt::Write as _;
-use std::pin::Pin;
-use std::sync::mpsc;
+use std::sync::Condvar;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
-use rosterd_tasks::blocking;
+use rosterd_testkit::BusyThreads;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -57,32 +55,6 @@ fn lines(count: usize) -> String {
     text
 }
 
-/// Holds all threads for what takes long, until it is dropped.
-struct Held(Option<mpsc::Sender<()>>, FuturesUnordered<Pin<Box<dyn Future<Output = ()>>>>);
-
-impl Held {
-    /// As many as a runtime has.
-    const THREADS: usize = 512;
-
-    fn all() -> Self {
-        let (release, until) = mpsc::channel();
-        let until = Arc::new(Mutex::new(until));
-        let hold = |_| {
-            let until = Arc::clone(&until);
-            let held = blocking(move || assert!(until.lock().unwrap().recv().is_err(), "nobody says anything"));
-            Box::pin(held) as Pin<Box<dyn Future<Output = ()>>>
-        };
-        let mut held: FuturesUnordered<_> = (0..Self::THREADS).map(hold).collect();
-        assert!(held.next().now_or_never().is_none(), "all of them wait");
-        Self(Some(release), held)
-    }
-
-    async fn release(mut self) {
-        self.0 = None;
-        while self.1.next().await.is_some() {}
-    }
-}
-
 /// Waits until a target that answers at once was scraped so many times more.
 async fn wait_scrapes(scene: &Scene, count: usize) {
     scene.notes.of(&["quick"]);
@@ -107,12 +79,12 @@ fn a_large_body_holds_nobody_and_arrives_whole() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let body = lines(500_000);
         read_request(&mut stream).await;
-        let held = Held::all();
+        let busy = BusyThreads::all();
         answer(&mut stream, &body).await;
         wait_scrapes(&scene, 2).await;
         let status = scene.engine.statuses().get("j", &large).unwrap();
         assert_eq!(status.health, Health::Unknown, "others were scraped before the body was looked at");
-        held.release().await;
+        busy.release().await;
         scene.wait_health(&large, Health::Up).await;
         assert_eq!(scene.engine.statuses().get("j", &large).unwrap().samples, 500_000);
         for line in ["s0 1", "s250000 1", "s499999 1"] {
@@ -140,12 +112,12 @@ fn a_large_body_that_a_reload_changes_is_scraped_anew() {
         scene.targets(&job, &targets, &[]).await;
         let (mut stream, _) = listener.accept().await.unwrap();
         read_request(&mut stream).await;
-        let held = Held::all();
+        let busy = BusyThreads::all();
         answer(&mut stream, &lines(500_000)).await;
         // By now the body is there, and goes by the rules of its time.
         wait_scrapes(&scene, 2).await;
         scene.targets(&other, &[], &[]).await;
-        held.release().await;
+        busy.release().await;
         // The connection is made anew with the settings of the job.
         let (mut stream, _) = listener.accept().await.unwrap();
         assert!(!scene.notes.has("s0 1"), "it was made by rules that are not those of now");
@@ -153,6 +125,181 @@ fn a_large_body_that_a_reload_changes_is_scraped_anew() {
         answer(&mut stream, "s0 1\n").await;
         scene.wait("s0 1").await;
         assert!(!scene.notes.has("s1 stale"), "it was never told");
+        scene.end().await;
+        drop(quick);
+    });
+}
+
+/// Takes what is large only once it may, or when nobody lets it for long.
+#[derive(Default)]
+struct Slow {
+    open: Mutex<bool>,
+    opened: Condvar,
+    is_busy: AtomicBool,
+    /// The target that is large, and what is said of it.
+    key: AtomicU64,
+    large: Notes,
+    others: Arc<Notes>,
+}
+
+impl Slow {
+    fn scene() -> (Arc<Self>, Scene) {
+        let mut slow = None;
+        let scene = Scene::with(1, Clock::system(), |others| {
+            Arc::clone(slow.insert(Arc::new(Self { others, ..Self::default() })))
+        });
+        (slow.expect("the scene has a sink"), scene)
+    }
+
+    async fn wait_busy(&self) {
+        eventually(patience(), "something large is handed over", || self.is_busy.load(Ordering::SeqCst)).await;
+    }
+
+    async fn wait(&self, line: &str) {
+        eventually(patience(), &format!("{line:?} was handed over"), || self.large.has(line)).await;
+    }
+
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+
+    fn close(&self) {
+        *self.open.lock().unwrap() = false;
+        self.is_busy.store(false, Ordering::SeqCst);
+    }
+
+    /// These lines came in this order.
+    fn assert_order(&self, lines: &[&str]) {
+        let notes = self.large.0.lock().unwrap();
+        let places: Vec<_> = lines.iter().map(|line| notes.iter().position(|known| known == line)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{lines:?} came at {places:?}");
+    }
+}
+
+impl Sink for Slow {
+    fn wants(&self) -> Wants {
+        self.large.wants()
+    }
+
+    fn push(&self, key: u64, block: &Block) {
+        if block.counts.series > 1000 {
+            self.key.store(key, Ordering::SeqCst);
+            self.is_busy.store(true, Ordering::SeqCst);
+            let open = self.open.lock().unwrap();
+            drop(self.opened.wait_timeout_while(open, Duration::from_secs(20), |open| !*open).unwrap());
+        }
+        let notes = if key == self.key.load(Ordering::SeqCst) { &self.large } else { &*self.others };
+        notes.push(key, block);
+    }
+}
+
+/// A scene in which a large body is being handed over, while another target is scraped.
+async fn handing_over(interval: &str) -> (Arc<Slow>, Scene, Labels, ScriptedServer, TcpStream) {
+    let quick = ScriptedServer::start([text(Step::get("/metrics").any_times(), "quick 1\n")]).await;
+    let (listener, address) = listener().await;
+    let (slow, scene) = Slow::scene();
+    let large = at(&address, "large", interval, "1h");
+    let targets = [at(&quick.address().to_string(), "quick", "50ms", "50ms"), large.clone()];
+    scene.targets(&scene.job(|_| {}), &targets, &[]).await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream).await;
+    answer(&mut stream, &lines(150_000)).await;
+    slow.wait_busy().await;
+    (slow, scene, large, quick, stream)
+}
+
+#[test]
+fn a_large_body_that_is_handed_over_slowly_holds_nobody() {
+    leak_checked_live(|| async {
+        let (slow, scene, large, quick, _stream) = handing_over("1h").await;
+        wait_scrapes(&scene, 3).await;
+        assert_eq!(scene.engine.statuses().get("j", &large).unwrap().health, Health::Unknown);
+        assert!(!slow.large.has("s0 1"), "others were scraped before the sink had taken anything of it");
+        slow.open();
+        scene.wait_health(&large, Health::Up).await;
+        for line in ["s0 1", "s75000 1", "s149999 1"] {
+            assert!(slow.large.has(line), "{line}");
+        }
+        scene.end().await;
+        drop(quick);
+    });
+}
+
+#[test]
+fn what_a_reload_says_of_a_target_whose_body_is_handed_over_comes_behind_it() {
+    leak_checked_live(|| async {
+        let (slow, scene, _, quick, stream) = handing_over("100ms").await;
+        let other = scene.job(|job| job.rules.external = vec![("x".into(), "y".into())]);
+        scene.targets(&other, &[], &[]).await;
+        wait_scrapes(&scene, 3).await;
+        assert!(!slow.large.has("scrape_samples_scraped stale"), "nothing overtakes it");
+        slow.open();
+        slow.wait("scrape_samples_scraped stale").await;
+        let lines = ["s0 1", "s149999 1", "scrape_samples_scraped 150000", "scrape_samples_scraped stale"];
+        slow.assert_order(&lines);
+        drop(stream);
+        // Nobody listens any more. What was known by the rules of before ends with the next scrape.
+        slow.wait("s149999 stale").await;
+        scene.end().await;
+        drop(quick);
+    });
+}
+
+#[test]
+fn a_target_that_ends_while_its_body_is_handed_over_ends_behind_it() {
+    leak_checked_live(|| async {
+        let (slow, scene, _, quick, _stream) = handing_over("1h").await;
+        let mut end = Box::pin(scene.engine.end(true));
+        // The shard knows of it once there is no other scrape.
+        assert!(futures_util::poll!(&mut end).is_pending());
+        scene.wait("quick stale").await;
+        assert!(!slow.large.has("s149999 stale"));
+        assert!(futures_util::poll!(&mut end).is_pending());
+        slow.open();
+        end.await;
+        slow.assert_order(&["s0 1", "s149999 1", "scrape_samples_scraped 150000", "s0 stale", "s149999 stale"]);
+        scene.end().await;
+        drop(quick);
+    });
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_large_body_costs_one_scrape() {
+    leak_checked_live(|| async {
+        let (listener, address) = listener().await;
+        let scene = Scene::with(1, Clock::system(), |notes| Arc::new(Picky(notes)));
+        let large = at(&address, "large", "50ms", "1h");
+        scene.targets(&scene.job(|_| {}), std::slice::from_ref(&large), &[]).await;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await;
+        answer(&mut stream, &(lines(150_000) + "bad 1\n")).await;
+        scene.wait_health(&large, Health::Down).await;
+        assert_eq!(scene.engine.statuses().get("j", &large).unwrap().error.unwrap().code, "scrape_panicked");
+        scene.wait("s149999 stale").await;
+        read_request(&mut stream).await;
+        answer(&mut stream, "s1 2\n").await;
+        scene.wait_health(&large, Health::Up).await;
+        assert!(scene.notes.has("s1 2"));
+        scene.end().await;
+    });
+}
+
+#[test]
+fn what_a_large_target_leaves_when_it_fails_holds_nobody() {
+    leak_checked_live(|| async {
+        let (slow, scene, large, quick, mut stream) = handing_over("50ms").await;
+        slow.open();
+        scene.wait_health(&large, Health::Up).await;
+        slow.close();
+        read_request(&mut stream).await;
+        answer(&mut stream, "not an exposition\n").await;
+        slow.wait_busy().await;
+        wait_scrapes(&scene, 3).await;
+        assert!(!slow.large.has("s149999 stale"));
+        slow.open();
+        scene.wait_health(&large, Health::Down).await;
+        slow.assert_order(&["s0 stale", "s149999 stale"]);
         scene.end().await;
         drop(quick);
     });
