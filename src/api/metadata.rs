@@ -18,7 +18,7 @@ use super::Error;
 use super::State;
 use super::envelope::success;
 use super::query::Query;
-use super::targets::{LOOKS, PIECE, json};
+use super::targets::{LOOKS, PIECE, Pieces, json};
 use crate::problem::Problem;
 use crate::publish::encode::{object, string};
 use crate::roster::view::JobView;
@@ -63,6 +63,8 @@ struct Writer {
     /// The labels of a target, as each of its lines has them.
     target: Vec<u8>,
 }
+
+impl Pieces for Writer {}
 
 impl Iterator for Writer {
     type Item = Bytes;

@@ -225,6 +225,11 @@ impl<'a> BlockView<'a> {
         self.worked.block.size()
     }
 
+    /// How much it is when it is unpacked, in bytes.
+    pub fn unpacked_size(self) -> usize {
+        self.worked.block.unpacked_size()
+    }
+
     /// What became of its entries, in order.
     pub fn entries(self) -> &'a [Entry] {
         &self.worked.entries

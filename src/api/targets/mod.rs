@@ -13,11 +13,12 @@ use axum::body::Body;
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use http::Uri;
 use http::header::CONTENT_TYPE;
 use rosterd_model::Builder;
 use rosterd_scrape::{Health, Statuses, TargetStatus};
+use rosterd_tasks::by_size;
 
 use super::Error;
 use super::State;
@@ -25,7 +26,7 @@ use super::query::Query;
 use super::url::Outside;
 use crate::problem::Problem;
 use crate::publish::encode::{object, string};
-use crate::roster::block::Walk;
+use crate::roster::block::{self, Walk};
 use crate::roster::target::Entry;
 use crate::roster::view::JobView;
 
@@ -37,6 +38,8 @@ pub(super) use write::last_error;
 pub(super) const PIECE: usize = 64 * 1024;
 /// So many entries are looked at before others may use the thread.
 pub(super) const LOOKS: usize = 8 * 1024;
+/// A block with more in it is one of few large groups.
+const LARGE: usize = 4 * block::FULL;
 
 /// The targets.
 pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
@@ -84,15 +87,36 @@ pub(super) fn health(query: &Query) -> Result<Option<Health>, Error> {
     query.get("health").map(parse).transpose()
 }
 
-/// An answer that is written while it is sent. After each piece, empty ones included, others may use the thread.
-pub(super) fn json(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Response {
+/// What writes an answer in pieces, which may be empty.
+pub(super) trait Pieces: Iterator<Item = Bytes> + Send + 'static {
+    /// How many bytes have to be unpacked at once for the next piece, if these are many.
+    fn unpacks(&self) -> usize {
+        0
+    }
+}
+
+/// An answer that is written while it is sent. After each piece, empty ones included, others may use the thread; a piece for
+/// which much is unpacked is written aside.
+pub(super) fn json(pieces: impl Pieces) -> Response {
     ([(CONTENT_TYPE, "application/json")], Body::from_stream(unhurried(pieces))).into_response()
 }
 
-fn unhurried(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    futures_util::stream::iter(pieces).filter_map(async |piece| {
-        tokio::task::yield_now().await;
-        (!piece.is_empty()).then_some(Ok(piece))
+fn unhurried(pieces: impl Pieces) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    futures_util::stream::unfold(pieces, async |mut pieces| {
+        loop {
+            tokio::task::yield_now().await;
+            let bytes = pieces.unpacks();
+            let write = move || {
+                let piece = pieces.next();
+                (pieces, piece)
+            };
+            let piece;
+            (pieces, piece) = by_size(bytes, write).await;
+            match piece? {
+                piece if piece.is_empty() => {}
+                piece => return Some((Ok(piece), pieces)),
+            }
+        }
     })
 }
 
@@ -132,6 +156,13 @@ struct Unpacked {
     read: usize,
 }
 
+impl Unpacked {
+    /// Whether it goes on to this entry.
+    fn reaches(&self, place: scan::Place) -> bool {
+        self.place.same_block(place) && self.read <= place.entry
+    }
+}
+
 impl Iterator for Writer {
     type Item = Bytes;
 
@@ -139,12 +170,24 @@ impl Iterator for Writer {
         if self.section == Section::Done {
             return None;
         }
-        let (mut out, mut looked) = (Vec::new(), 0);
+        let (mut out, mut looked, aside) = (Vec::new(), 0, self.unpacks() > 0);
         while out.len() < PIECE && looked < LOOKS && self.section != Section::Done {
             self.step(&mut out);
             looked += self.scan.looked();
+            // What comes then is for another piece.
+            if !aside && self.unpacks() > 0 {
+                break;
+            }
         }
         Some(out.into())
+    }
+}
+
+impl Pieces for Writer {
+    fn unpacks(&self) -> usize {
+        let Some((place, block)) = self.scan.block() else { return 0 };
+        let is_unpacked = self.walk.as_ref().is_some_and(|unpacked| unpacked.reaches(place));
+        if is_unpacked || block.unpacked_size() <= LARGE { 0 } else { block.unpacked_size() }
     }
 }
 
@@ -241,7 +284,7 @@ impl Writer {
     fn load(&mut self, job: &JobView, place: scan::Place) {
         let block = job.block(place.block).expect("the scan found an entry in it");
         let unpacked = match self.walk.take() {
-            Some(unpacked) if unpacked.place.same_block(place) && unpacked.read <= place.entry => unpacked,
+            Some(unpacked) if unpacked.reaches(place) => unpacked,
             _ => Unpacked { place, walk: block.walk(), read: 0 },
         };
         let unpacked = self.walk.insert(unpacked);

@@ -8,7 +8,7 @@ use rosterd_model::Labels;
 use super::cursor::Cursor;
 use crate::roster::hold::Hold;
 use crate::roster::target::Entry;
-use crate::roster::view::JobView;
+use crate::roster::view::{BlockView, JobView};
 
 /// So many entries are looked at in one step: a block can be large, and others wait for the thread.
 const STEP: usize = 512;
@@ -118,6 +118,11 @@ impl Scan {
     /// How many entries were looked at since this was asked last.
     pub(in crate::api) fn looked(&mut self) -> usize {
         std::mem::take(&mut self.looked)
+    }
+
+    /// The entry that is looked at next, and its block.
+    pub(super) fn block(&self) -> Option<(Place, BlockView<'_>)> {
+        Some((self.place, self.jobs.get(self.place.job)?.block(self.place.block)?))
     }
 
     /// The final labels of the target at a place.

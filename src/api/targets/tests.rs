@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::{GroupId, TargetGroup};
-use rosterd_testkit::{leak_checked_live, patience};
+use rosterd_testkit::{BusyThreads, leak_checked_live, patience};
 
 use crate::api::tests::{Face, group, job};
 
@@ -75,6 +75,26 @@ fn a_target_that_an_earlier_page_has_shown_is_not_shown_again_however_far_that_i
             cursor = format!("&cursor={next}");
         }
         assert_eq!(sizes, [1_100, 400]);
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_large_block_is_unpacked_aside() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
+        let names: Vec<_> = (0..20_000).map(|number| format!("h{number}.example.org:9100")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        face.report("static/1", vec![group("s", &names)]).await;
+        let busy = BusyThreads::all();
+        let mut asked = Box::pin(face.json("/api/v1/targets?limit=10"));
+        for _ in 0..50 {
+            assert!(futures_util::poll!(&mut asked).is_pending(), "there is no thread for it");
+            face.get("/-/healthy").await;
+        }
+        busy.release().await;
+        assert_eq!(asked.await["data"]["activeTargets"].as_array().unwrap().len(), 10);
         face.stop().await;
     });
 }
