@@ -14,11 +14,12 @@ use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::scrape::RemoteWrites;
 use rosterd::store::MemoryBlocks;
 use rosterd::web::{Server, Settings};
-use rosterd_discovery::{ProviderKey, Update};
+use rosterd_discovery::ProviderKey;
 use rosterd_model::relabel::Rules;
 use rosterd_model::{Labels, Priority, Report, Retry, TargetGroup};
 use rosterd_scrape::{Health, Statuses, TargetStatus};
 use rosterd_tasks::stopper::Stopper;
+use rosterd_testkit::everything;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -144,7 +145,7 @@ async fn main() {
     let many = (0..targets).map(|number| group(number, vec![target(number)])).collect();
     let one = vec![group(0, (0..targets).map(target).collect())];
     for (name, groups) in [("many", many), ("one", one)] {
-        let update = Update::everything(ProviderKey::new(format!("bench/{name}")), groups);
+        let update = everything(ProviderKey::new(format!("bench/{name}")), groups);
         updates.send(update).await.expect("the roster runs");
         let mut views = roster.watch();
         let complete = |view: &Arc<rosterd::roster::view::RosterView>| {

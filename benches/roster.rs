@@ -16,6 +16,7 @@ use rosterd_discovery::{ProviderKey, Update, decode};
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{GroupId, TargetGroup};
 use rosterd_tasks::stopper::Stopper;
+use rosterd_testkit::{changed, everything};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -145,10 +146,10 @@ impl Running {
 
     /// Reports targets, some at a time so that they are not in memory twice.
     async fn fill(&mut self, provider: &ProviderKey, targets: usize) {
-        self.tell(Update::everything(provider.clone(), Vec::new())).await;
+        self.tell(everything(provider.clone(), Vec::new())).await;
         for from in (0..targets).step_by(20_000) {
             let groups = (from..targets.min(from + 20_000)).map(|number| group(number, 0, number)).collect();
-            self.tell(Update::changed(provider.clone(), groups, Vec::new())).await;
+            self.tell(changed(provider.clone(), groups, Vec::new())).await;
         }
     }
 
@@ -164,7 +165,7 @@ impl Running {
         let mut took = Vec::new();
         for change in 0..CHANGES {
             let (number, source) = chosen(random(change));
-            let update = Update::changed(provider.clone(), vec![group(number, salt + change, source)], Vec::new());
+            let update = changed(provider.clone(), vec![group(number, salt + change, source)], Vec::new());
             took.push(self.tell(update).await);
         }
         took.sort();
@@ -223,7 +224,7 @@ async fn replaced(targets: usize) {
                 let gone = part.iter().map(|number| GroupId::of(&format!("bench:{}", sources[*number]), "")).collect();
                 part.iter().for_each(|number| sources[*number] += targets);
                 let new = part.iter().map(|number| group(*number, round, sources[*number])).collect();
-                running.tell(Update::changed(provider.clone(), new, gone)).await;
+                running.tell(changed(provider.clone(), new, gone)).await;
             }
         }
         let replacing = started.elapsed().as_secs_f64();
@@ -251,17 +252,17 @@ async fn whole_list(targets: usize) {
     println!("decode           {:>10.3} s for {} MB", started.elapsed().as_secs_f64(), json.len() >> 20);
 
     let started = Instant::now();
-    let update = Update::everything(provider.clone(), groups_read);
+    let update = everything(provider.clone(), groups_read);
     updates.send(update).await.expect("the roster runs");
     views.changed().await.expect("the roster runs");
     println!("relabel and keep {:>10.3} s", started.elapsed().as_secs_f64());
 
-    let mut changed: Vec<_> = decoded(&groups(10, 1));
-    for (number, group) in changed.iter_mut().enumerate() {
+    let mut new: Vec<_> = decoded(&groups(10, 1));
+    for (number, group) in new.iter_mut().enumerate() {
         group.source = format!("bench:{}", number * (targets / 10)).into();
     }
     let started = Instant::now();
-    updates.send(Update::changed(provider, changed, Vec::new())).await.expect("the roster runs");
+    updates.send(changed(provider, new, Vec::new())).await.expect("the roster runs");
     views.changed().await.expect("the roster runs");
     println!("change of ten    {:>10.6} s", started.elapsed().as_secs_f64());
 

@@ -245,7 +245,7 @@ impl<S: Spec> Loop<S> {
 
     fn take_news(&mut self, news: News) {
         let known = match news {
-            News::Changed { version, .. } => {
+            News::Changed(version) => {
                 let own = self.own.contains(&version);
                 self.own.retain(|own| *own > version);
                 own || version <= self.known

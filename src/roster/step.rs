@@ -11,7 +11,6 @@ use rosterd_tasks::by_size;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
-use super::block::Block;
 use super::view::{JobView, RosterView};
 
 /// How many steps a reader may be behind before it gets a picture.
@@ -73,16 +72,6 @@ pub struct SourceStep {
     pub reason: Reason,
     /// The differences; each target once, in whichever source.
     pub differences: Vec<Difference>,
-    /// A block that holds groups of the source, for its name.
-    pub(super) block: Arc<Block>,
-}
-
-impl SourceStep {
-    /// The name of the source; unpacks a block.
-    pub fn source_name(&self) -> Option<String> {
-        let unpacked = self.block.unpack();
-        unpacked.groups().map(|group| group.source()).find(|name| SourceId::of(name) == self.source).map(str::to_owned)
-    }
 }
 
 /// Why targets changed.

@@ -41,6 +41,7 @@ mod remote_write;
 mod server;
 mod threads;
 mod time;
+mod updates;
 
 pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;
@@ -54,3 +55,4 @@ pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, Wr
 pub use server::Server;
 pub use threads::BusyThreads;
 pub use time::{advance_until, eventually, eventually_ok, free_loopback_listener, patience};
+pub use updates::{changed, everything};

@@ -88,6 +88,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
 
     use proptest::prelude::*;
     use rosterd_model::TargetGroup;
@@ -100,11 +101,16 @@ mod tests {
         TargetGroup { source: source.to_string().into(), targets, ..TargetGroup::default() }
     }
 
+    fn told(whole: bool, groups: Vec<TargetGroup>) -> Update {
+        let provider = ProviderKey::new("p/1");
+        Update { provider, whole, groups, gone: Vec::new(), unread: Arc::default(), seen: None }
+    }
+
     fn update(changes: &BTreeMap<u8, Option<u8>>) -> Update {
         let groups = changes.iter().filter_map(|(source, content)| Some(group(*source, (*content)?))).collect();
         let gone = changes.iter().filter(|(_, content)| content.is_none());
         let gone = gone.map(|(source, _)| GroupId::of(&source.to_string(), "")).collect();
-        Update::changed(ProviderKey::new("p/1"), groups, gone)
+        Update { gone, ..told(false, groups) }
     }
 
     /// Applies an update as a roster would.
@@ -126,7 +132,7 @@ mod tests {
     #[test]
     fn a_whole_picture_takes_the_place_of_what_waited() {
         let mut pending = Pending::new(update(&BTreeMap::from([(1, Some(1))])));
-        let whole = Update::everything(ProviderKey::new("p/1"), vec![group(2, 1)]);
+        let whole = told(true, vec![group(2, 1)]);
         pending.merge(whole.clone());
         assert_eq!(pending.into_update(), whole);
     }
@@ -135,7 +141,7 @@ mod tests {
     fn what_waits_is_walked_by_the_first_that_comes_and_by_the_picture_that_takes_its_place() {
         let waiting = (0..9).map(|source| (source, Some(1))).chain([(9, None)]).collect();
         let (mut pending, later) = (Pending::new(update(&waiting)), || update(&BTreeMap::from([(1, None), (20, Some(1))])));
-        let whole = || Update::everything(ProviderKey::new("p/1"), vec![group(2, 1)]);
+        let whole = || told(true, vec![group(2, 1)]);
         assert_eq!((pending.size(), pending.work(&later()), pending.work(&whole())), (10, 12, 11));
         pending.merge(later());
         assert_eq!((pending.size(), pending.work(&later())), (11, 2));

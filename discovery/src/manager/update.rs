@@ -49,15 +49,3 @@ pub struct Unread {
     /// Why, the last time that it was tried.
     pub report: Report,
 }
-
-impl Update {
-    /// The whole picture, all of which could be read.
-    pub fn everything(provider: ProviderKey, groups: Vec<TargetGroup>) -> Self {
-        Self { provider, whole: true, groups, gone: Vec::new(), unread: Arc::default(), seen: None }
-    }
-
-    /// A difference, while all sources can be read.
-    pub fn changed(provider: ProviderKey, groups: Vec<TargetGroup>, gone: Vec<GroupId>) -> Self {
-        Self { provider, whole: false, groups, gone, unread: Arc::default(), seen: None }
-    }
-}

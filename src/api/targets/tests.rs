@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rosterd_discovery::{ProviderKey, Update};
+use rosterd_discovery::ProviderKey;
 use rosterd_model::{GroupId, TargetGroup};
-use rosterd_testkit::{BusyThreads, leak_checked_live, patience};
+use rosterd_testkit::{BusyThreads, changed, leak_checked_live, patience};
 
 use crate::api::tests::{Face, group, job};
 
@@ -41,7 +41,7 @@ fn a_target_that_stays_is_on_one_page_while_blocks_are_merged_and_split() {
             let new = groups((0..50).map(|number| GROUPS + 50 * pages + number));
             let mut views = face.handle.watch();
             views.borrow_and_update();
-            face.updates.send(Update::changed(ProviderKey::new("static/1"), new, gone)).await.unwrap();
+            face.updates.send(changed(ProviderKey::new("static/1"), new, gone)).await.unwrap();
             tokio::time::timeout(patience(), views.changed()).await.unwrap().unwrap();
             pages += 1;
             assert!(pages < GROUPS / 50, "there is no end to the pages");

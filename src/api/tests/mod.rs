@@ -14,7 +14,7 @@ use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Priority, Report, Retry, TargetGroup};
 use rosterd_tasks::stopper::Stopper;
-use rosterd_testkit::{leak_checked_live, patience};
+use rosterd_testkit::{everything, leak_checked_live, patience};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -110,7 +110,7 @@ impl Face {
     pub(super) async fn report(&self, provider: &str, groups: Vec<TargetGroup>) {
         let mut views = self.handle.watch();
         views.borrow_and_update();
-        let update = Update::everything(ProviderKey::new(provider), groups);
+        let update = everything(ProviderKey::new(provider), groups);
         self.updates.send(update).await.unwrap();
         tokio::time::timeout(patience(), views.changed()).await.unwrap().unwrap();
     }

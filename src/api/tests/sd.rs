@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use rosterd_discovery::{ProviderKey, Unread, Update};
 use rosterd_model::TargetGroup;
-use rosterd_testkit::{leak_checked_live, patience};
+use rosterd_testkit::{everything, leak_checked_live, patience};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -178,7 +178,7 @@ fn without_b(groups: Vec<TargetGroup>) -> Update {
     let report = failing().status.last_error.unwrap().report;
     let unread = Unread { since: SystemTime::UNIX_EPOCH, known: false, report };
     let unread = Arc::new(BTreeMap::from([(Arc::from("b, c"), unread)]));
-    Update { unread, ..Update::everything(ProviderKey::new("dns/2"), groups) }
+    Update { unread, ..everything(ProviderKey::new("dns/2"), groups) }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rosterd_discovery::Update;
 use rosterd_model::TargetGroup;
 use rosterd_model::relabel::Rules;
 use rosterd_tasks::Stopper;
-use rosterd_testkit::leak_checked;
+use rosterd_testkit::{everything, leak_checked};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -85,7 +85,7 @@ impl Running {
         let targets = addresses.iter().map(|it| [("__address__", *it)].into_iter().collect()).collect();
         let group = TargetGroup { source: "s".into(), targets, ..TargetGroup::default() };
         let groups = if addresses.is_empty() { Vec::new() } else { vec![group] };
-        self.updates.send(Update::everything(ProviderKey::new(provider), groups)).await.expect("the roster runs");
+        self.updates.send(everything(ProviderKey::new(provider), groups)).await.expect("the roster runs");
         views.changed().await.expect("the roster runs");
     }
 

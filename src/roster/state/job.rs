@@ -181,7 +181,6 @@ impl Job {
                                 provider: key.clone(),
                                 source: head.id.source,
                                 reason: reason(key),
-                                block: Arc::clone(&worked.block),
                             })
                         });
                         turns.note(Some(turn), labels, place);
@@ -216,7 +215,6 @@ impl Job {
                     provider: provider.clone(),
                     source: head.id.source,
                     reason: *reason,
-                    block: Arc::clone(&block),
                 });
                 for index in block.entries_of(group) {
                     let one = Old { entry: entries[index].clone(), held: held.of(group), place };
@@ -258,7 +256,6 @@ impl Job {
                         provider: provider.clone(),
                         source: head.id.source,
                         reason,
-                        block: Arc::clone(block),
                     })
                 });
                 entries.push(match kept.take() {
@@ -336,7 +333,6 @@ impl Job {
                     provider: key.clone(),
                     source: head.id.source,
                     reason,
-                    block: Arc::clone(&worked.block),
                 });
                 for entry in &worked.entries[worked.block.entries_of(group)] {
                     self.mark(entry, before, now, place, turns);

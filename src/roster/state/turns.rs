@@ -2,13 +2,11 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Labels, SourceId};
 
-use crate::roster::block::Block;
 use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::{Difference, Reason, SourceStep};
 
@@ -25,8 +23,6 @@ pub(super) struct Place {
     pub(super) provider: ProviderKey,
     pub(super) source: SourceId,
     pub(super) reason: Reason,
-    /// Holds the group.
-    pub(super) block: Arc<Block>,
 }
 
 /// The number of a place among those of an event.
@@ -109,7 +105,6 @@ impl Log {
                         source: place.source,
                         reason: place.reason,
                         differences: Vec::new(),
-                        block: Arc::clone(&place.block),
                     });
                     *free.insert(steps.len() - 1)
                 }

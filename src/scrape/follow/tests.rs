@@ -10,7 +10,7 @@ use rosterd_model::relabel::Rules;
 use rosterd_scrape::{Clock, Metrics, Seed, Settings, Sink, headers, ingest};
 use rosterd_ship::{Block, Wants};
 use rosterd_tasks::Stopper;
-use rosterd_testkit::{eventually, leak_checked_live, patience};
+use rosterd_testkit::{eventually, everything, leak_checked_live, patience};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -82,7 +82,7 @@ impl Stage {
         let target = |number| [("__address__".to_owned(), format!("127.0.0.1:{number}"))].into_iter().collect();
         let group =
             TargetGroup { source: "s".into(), targets: numbers.map(target).collect(), ..TargetGroup::default() };
-        self.updates.send(Update::everything(ProviderKey::new(provider), vec![group])).await.expect("the roster runs");
+        self.updates.send(everything(ProviderKey::new(provider), vec![group])).await.expect("the roster runs");
     }
 
     /// Waits until the engine has all targets of the roster's job, and so many in all.

@@ -84,22 +84,3 @@ pub enum Write {
     /// Deletes the state of a worker, if there is one.
     DeleteWorker(String),
 }
-
-/// What became different.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// An operation was written or, if `now` is `None`, deleted.
-    Operation {
-        /// The operation.
-        id: OperationId,
-        /// What is kept now.
-        now: Option<Operation>,
-    },
-    /// The state of a worker was written or, if `now` is `None`, deleted.
-    Worker {
-        /// The worker.
-        id: String,
-        /// What is kept now.
-        now: Option<WorkerState>,
-    },
-}

@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::watch::Feed;
-use super::{
-    Change, Ledger, Member, OperationId, Picture, Precondition, Transaction, Version, Watch, WorkerState, Write,
-};
+use super::{Ledger, Member, OperationId, Picture, Precondition, Transaction, Version, Watch, WorkerState, Write};
 use crate::store::StoreError;
 use crate::store::database::{Database, Fault, Format, Lock, Opener, decode, encode};
 
@@ -47,13 +45,13 @@ impl Ledger for EmbeddedLedger {
     async fn apply(&self, transaction: Transaction) -> Result<Option<Version>, StoreError> {
         let (feed, member) = (Arc::clone(&self.feed), transaction.member.clone());
         let write = move |write: &WriteTransaction| apply(write, &transaction);
-        let tell = move |applied: Result<&Option<(Version, Vec<Change>)>, &StoreError>| match applied {
-            Ok(Some((version, changes))) => feed.changed(&member, *version, changes.clone()),
+        let tell = move |applied: Result<&Option<Version>, &StoreError>| match applied {
+            Ok(Some(version)) => feed.changed(&member, *version),
             Ok(None) | Err(StoreError::Precondition(_)) => {}
             // It may have happened all the same.
             Err(_) => feed.missed(),
         };
-        Ok(self.database.write_and(write, tell).await?.map(|(version, _)| version))
+        self.database.write_and(write, tell).await
     }
 
     async fn read(&self, member: &Member) -> Result<Picture, StoreError> {
@@ -73,7 +71,7 @@ fn make(write: &WriteTransaction) -> Result<(), Fault> {
     Ok(())
 }
 
-fn apply(write: &WriteTransaction, transaction: &Transaction) -> Result<Option<(Version, Vec<Change>)>, Fault> {
+fn apply(write: &WriteTransaction, transaction: &Transaction) -> Result<Option<Version>, Fault> {
     let mut records = Records {
         member: transaction.member.as_str(),
         operations: write.open_table(OPERATIONS)?,
@@ -84,17 +82,17 @@ fn apply(write: &WriteTransaction, transaction: &Transaction) -> Result<Option<(
             return Err(Fault::Precondition(precondition.clone()));
         }
     }
-    let mut changes = Vec::new();
+    let mut changed = false;
     for write in &transaction.writes {
-        changes.extend(records.carry_out(write)?);
+        changed |= records.carry_out(write)?;
     }
-    if changes.is_empty() {
+    if !changed {
         return Ok(None);
     }
     let mut counters = write.open_table(COUNTERS)?;
     let version = counters.get(VERSION)?.map_or(0, |version| version.value()) + 1;
     counters.insert(VERSION, version)?;
-    Ok(Some((Version(version), changes)))
+    Ok(Some(Version(version)))
 }
 
 /// The records of a member, to be written.
@@ -117,27 +115,22 @@ impl Records<'_> {
         }
     }
 
-    fn carry_out(&mut self, write: &Write) -> Result<Option<Change>, Fault> {
+    /// Says whether that changed anything.
+    fn carry_out(&mut self, write: &Write) -> Result<bool, Fault> {
         let member = self.member;
         Ok(match write {
             Write::PutOperation(operation) => {
-                let (id, bytes) = (operation.id, encode(operation));
-                let before = self.operations.insert((member, id.0), &*bytes)?;
-                let same = before.is_some_and(|before| before.value() == bytes);
-                (!same).then(|| Change::Operation { id, now: Some(operation.clone()) })
+                let bytes = encode(operation);
+                let before = self.operations.insert((member, operation.id.0), &*bytes)?;
+                before.is_none_or(|before| before.value() != bytes)
             }
-            Write::DeleteOperation(id) => {
-                self.operations.remove((member, id.0))?.map(|_| Change::Operation { id: *id, now: None })
-            }
+            Write::DeleteOperation(id) => self.operations.remove((member, id.0))?.is_some(),
             Write::PutWorker(state) => {
                 let bytes = encode(state);
                 let before = self.workers.insert((member, state.id.as_str()), &*bytes)?;
-                let same = before.is_some_and(|before| before.value() == bytes);
-                (!same).then(|| Change::Worker { id: state.id.clone(), now: Some(state.clone()) })
+                before.is_none_or(|before| before.value() != bytes)
             }
-            Write::DeleteWorker(id) => {
-                self.workers.remove((member, id.as_str()))?.map(|_| Change::Worker { id: id.clone(), now: None })
-            }
+            Write::DeleteWorker(id) => self.workers.remove((member, id.as_str()))?.is_some(),
         })
     }
 }

@@ -7,8 +7,7 @@ use async_trait::async_trait;
 
 use super::watch::Feed;
 use super::{
-    Change, Ledger, Member, Operation, OperationId, Picture, Precondition, Transaction, Version, Watch, WorkerState,
-    Write,
+    Ledger, Member, Operation, OperationId, Picture, Precondition, Transaction, Version, Watch, WorkerState, Write,
 };
 use crate::store::StoreError;
 
@@ -55,20 +54,19 @@ impl Records {
         }
     }
 
-    fn carry_out(&mut self, write: Write) -> Option<Change> {
+    /// Says whether that changed anything.
+    fn carry_out(&mut self, write: Write) -> bool {
         match write {
             Write::PutOperation(operation) => {
-                let (id, now) = (operation.id, Some(operation.clone()));
-                let before = self.operations.insert(id, operation);
-                (before != now).then_some(Change::Operation { id, now })
+                let before = self.operations.insert(operation.id, operation.clone());
+                before != Some(operation)
             }
-            Write::DeleteOperation(id) => self.operations.remove(&id).map(|_| Change::Operation { id, now: None }),
+            Write::DeleteOperation(id) => self.operations.remove(&id).is_some(),
             Write::PutWorker(state) => {
-                let (id, now) = (state.id.clone(), Some(state.clone()));
-                let before = self.workers.insert(id.clone(), state);
-                (before != now).then_some(Change::Worker { id, now })
+                let before = self.workers.insert(state.id.clone(), state.clone());
+                before != Some(state)
             }
-            Write::DeleteWorker(id) => self.workers.remove(&id).map(|_| Change::Worker { id, now: None }),
+            Write::DeleteWorker(id) => self.workers.remove(&id).is_some(),
         }
     }
 }
@@ -82,13 +80,16 @@ impl Ledger for MemoryLedger {
         if let Some(failed) = preconditions.into_iter().find(|it| !records.holds(it)) {
             return Err(StoreError::Precondition(failed));
         }
-        let changes: Vec<_> = writes.into_iter().filter_map(|write| records.carry_out(write)).collect();
-        if changes.is_empty() {
+        let mut changed = false;
+        for write in writes {
+            changed |= records.carry_out(write);
+        }
+        if !changed {
             return Ok(None);
         }
         kept.version.0 += 1;
         // Under the lock: news come in the order of versions.
-        self.0.feed.changed(&member, kept.version, changes);
+        self.0.feed.changed(&member, kept.version);
         Ok(Some(kept.version))
     }
 

@@ -8,7 +8,7 @@ mod records; // what is kept
 pub(crate) mod tests;
 mod watch; // who is told of changes
 
-pub use contract::{Change, Ledger, Picture, Precondition, Transaction, Version, Write};
+pub use contract::{Ledger, Picture, Precondition, Transaction, Version, Write};
 pub use embedded::EmbeddedLedger;
 pub use memory::MemoryLedger;
 pub use records::{Action, Member, Operation, OperationId, Progress, Revision, WorkerState};

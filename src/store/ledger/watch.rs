@@ -1,11 +1,9 @@
 //! Who is told of changes.
 
-use std::sync::Arc;
-
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Change, Member, Version};
+use super::{Member, Version};
 
 /// How many transactions a reader may be behind. One that is further behind is told that it missed some.
 const BEHIND: usize = 256;
@@ -13,13 +11,8 @@ const BEHIND: usize = 256;
 /// What a reader is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// A transaction made records different.
-    Changed {
-        /// Its version.
-        version: Version,
-        /// What it changed, in its order.
-        changes: Arc<[Change]>,
-    },
+    /// A transaction made records different: the one of this version.
+    Changed(Version),
     /// Some changes cannot be told: read everything again.
     Missed,
 }
@@ -61,8 +54,8 @@ impl Feed {
     }
 
     /// Tells of a transaction. To be called in the order of versions.
-    pub(super) fn changed(&self, member: &Member, version: Version, changes: Vec<Change>) {
-        self.tell(Some(member.clone()), News::Changed { version, changes: changes.into() });
+    pub(super) fn changed(&self, member: &Member, version: Version) {
+        self.tell(Some(member.clone()), News::Changed(version));
     }
 
     /// Tells everybody to read again.

@@ -212,7 +212,7 @@ async fn handing_over(interval: &str) -> (Arc<Slow>, Scene, Labels, ScriptedServ
 #[test]
 fn a_large_body_that_is_handed_over_slowly_holds_nobody() {
     leak_checked_live(|| async {
-        let (slow, scene, large, quick, _stream) = handing_over("1h").await;
+        let (slow, scene, large, quick, _stream) = handing_over("1s").await;
         wait_scrapes(&scene, 3).await;
         assert_eq!(scene.engine.statuses().get("j", &large).unwrap().health, Health::Unknown);
         assert!(!slow.large.has("s0 1"), "others were scraped before the sink had taken anything of it");
@@ -249,7 +249,7 @@ fn what_a_reload_says_of_a_target_whose_body_is_handed_over_comes_behind_it() {
 #[test]
 fn a_target_that_ends_while_its_body_is_handed_over_ends_behind_it() {
     leak_checked_live(|| async {
-        let (slow, scene, _, quick, _stream) = handing_over("1h").await;
+        let (slow, scene, _, quick, _stream) = handing_over("1s").await;
         let mut end = Box::pin(scene.engine.end(true));
         // The shard knows of it once there is no other scrape.
         assert!(futures_util::poll!(&mut end).is_pending());

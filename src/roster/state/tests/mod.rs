@@ -6,6 +6,7 @@ mod unused; // what stays of providers that no job uses
 
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{GroupId, SourceId, TargetGroup};
+use rosterd_testkit::changed;
 
 use super::*;
 use crate::roster::Limits;
@@ -48,7 +49,7 @@ fn group(source: &str, addresses: &[&str]) -> TargetGroup {
 
 fn update(provider: &str, groups: Vec<TargetGroup>, whole: bool) -> Update {
     let (groups, gone): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| !group.targets.is_empty());
-    Update { whole, ..Update::changed(key(provider), groups, gone.iter().map(TargetGroup::id).collect()) }
+    Update { whole, ..changed(key(provider), groups, gone.iter().map(TargetGroup::id).collect()) }
 }
 
 const GRACE: Duration = Duration::from_secs(300);
@@ -333,8 +334,8 @@ fn an_update_that_removes_many_targets_is_as_large_as_one_that_brings_them() {
     assert!(state.is_large(&all));
     state.update(all, now());
     let (many, few) = (GroupId::of("many", ""), GroupId::of("few", ""));
-    assert!(state.is_large(&Update::changed(key("p/1"), Vec::new(), vec![many])));
+    assert!(state.is_large(&changed(key("p/1"), Vec::new(), vec![many])));
     assert!(state.is_large(&update("p/1", vec![group("many", &["h:1"])], false)));
     assert!(state.is_large(&update("p/1", vec![group("few", &["h:1"])], true)), "it removes all others");
-    assert!(!state.is_large(&Update::changed(key("p/1"), vec![group("new", &["h:2"])], vec![few])));
+    assert!(!state.is_large(&changed(key("p/1"), vec![group("new", &["h:2"])], vec![few])));
 }

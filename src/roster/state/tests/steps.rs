@@ -18,7 +18,8 @@ fn words(effect: &Effect, job: &str) -> Vec<String> {
     let instance = |labels: &rosterd_model::Labels| labels.get("instance").unwrap_or_default().to_owned();
     let mut words = Vec::new();
     for source in sources {
-        let place = format!("{} {} {:?}", source.provider, source.source_name().unwrap_or_default(), source.reason);
+        let name = ["s", "t", "x"].into_iter().find(|name| SourceId::of(name) == source.source).unwrap_or("?");
+        let place = format!("{} {name} {:?}", source.provider, source.reason);
         words.extend(source.differences.iter().map(|difference| match difference {
             Difference::Added(labels) => format!("{place}: +{}", instance(labels)),
             Difference::Removed(labels) => format!("{place}: -{}", instance(labels)),
