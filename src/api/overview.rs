@@ -19,7 +19,7 @@ use super::words::{Moment, Tally, bytes, coarse, grouped};
 use super::{Refused, State, routes};
 use crate::publish::Publication;
 use crate::roster::hold::Missing;
-use crate::roster::view::{Counts, JobView, Knowledge, RosterView};
+use crate::roster::view::{Counts, JobView, ProviderPresence, RosterView};
 use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
 
 #[derive(Template)]
@@ -126,7 +126,7 @@ impl Job {
 /// How a job is, in words.
 fn state(job: &JobView) -> String {
     let (providers, held) = (job.providers(), job.pages().held());
-    let unheard: Vec<_> = providers.iter().filter(|it| it.knowledge != Knowledge::Synced).collect();
+    let unheard: Vec<_> = providers.iter().filter(|it| it.presence != ProviderPresence::Synced).collect();
     let missing: Vec<_> = job.missing().iter().filter(|missing| missing.overdue).map(Missing::to_string).collect();
     let waiting = || format!("waiting for {} of {} providers", unheard.len(), providers.len());
     let mut words = match job.servable() {

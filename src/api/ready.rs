@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::State;
 use super::missing::Causes;
-use crate::roster::view::{Knowledge, RosterView};
+use crate::roster::view::{ProviderPresence, RosterView};
 
 /// Prometheus tells a process that ends from one that starts by this header.
 const STOPPING: HeaderName = HeaderName::from_static("x-prometheus-stopping");
@@ -70,7 +70,7 @@ fn readiness(state: &State) -> Readiness {
 fn waiting_for(view: &RosterView, causes: &Causes) -> Vec<Waiting> {
     let mut waiting: BTreeMap<(ProviderKey, Option<Arc<str>>), Waiting> = BTreeMap::new();
     for job in view.jobs() {
-        let unheard = job.providers().iter().filter(|it| it.knowledge != Knowledge::Synced);
+        let unheard = job.providers().iter().filter(|it| it.presence != ProviderPresence::Synced);
         let overdue: BTreeSet<_> =
             job.missing().iter().filter(|it| it.overdue && it.source.is_none()).map(|it| &it.provider).collect();
         let unheard = unheard.map(|it| (it.key.clone(), None, causes.get(&it.key), overdue.contains(&it.key)));

@@ -15,7 +15,7 @@ use super::run::{Ended, Job, Run};
 use super::table::Table;
 use super::{DesiredSet, MakeWorker, Outcome, Spec, Statuses, WorkerId, plan};
 use crate::store::StoreError;
-use crate::store::ledger::{Ledger, Member, News, Version, Watch};
+use crate::store::ledger::{Ledger, LedgerNews, Member, Version, Watch};
 
 /// How many workers are at work on operations at the same time.
 const CONCURRENT: usize = 64;
@@ -243,14 +243,14 @@ impl<S: Spec> Loop<S> {
         Ok(())
     }
 
-    fn take_news(&mut self, news: News) {
+    fn take_news(&mut self, news: LedgerNews) {
         let known = match news {
-            News::Changed(version) => {
+            LedgerNews::Changed(version) => {
                 let own = self.own.contains(&version);
                 self.own.retain(|own| *own > version);
                 own || version <= self.known
             }
-            News::Missed => false,
+            LedgerNews::Missed => false,
         };
         if !known && self.loaded == Loaded::Yes {
             self.loaded = Loaded::Outdated;
@@ -336,7 +336,7 @@ impl<S: Spec> Loop<S> {
 }
 
 /// The next news of the ledger; none without a watch.
-async fn next(watch: &mut Option<Watch>) -> News {
+async fn next(watch: &mut Option<Watch>) -> LedgerNews {
     let told = match watch {
         Some(watch) => watch.next().await,
         None => None,

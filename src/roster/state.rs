@@ -23,13 +23,13 @@ use super::job::JobSpec;
 use super::pages::Pages;
 use super::step::{JobStep, LimitStep, Reason, SourceStep, Step};
 use super::target::{Failure, Workbench};
-use super::view::{JobView, Knowledge, NotServable, ProviderSize, RosterView};
+use super::view::{JobView, NotServable, ProviderPresence, ProviderSize, RosterView};
 use former::{Former, held_of};
 use job::{Job, Work};
 pub(super) use provider::Stored;
 use provider::{Provider, Providers};
 pub(super) use turns::Delta;
-use turns::Turns;
+use turns::TargetTurns;
 pub(super) use unused::Left;
 use unused::Unused;
 
@@ -101,7 +101,7 @@ pub(super) struct State {
 }
 
 impl Effect {
-    fn note(&mut self, job: &Arc<str>, turns: Turns, pages: &Pages) {
+    fn note(&mut self, job: &Arc<str>, turns: TargetTurns, pages: &Pages) {
         let (delta, sources) = turns.finish(pages);
         self.jobs.insert(Arc::clone(job), delta);
         if !sources.is_empty() {
@@ -160,7 +160,7 @@ impl State {
             self.set_job(spec, old, former, &mut effect);
         }
         for (name, job) in before {
-            let mut turns = Turns::new(&job.pages, self.telling);
+            let mut turns = TargetTurns::new(&job.pages, self.telling);
             job.end(&mut turns);
             effect.note(&name, turns, &Pages::default());
         }
@@ -200,9 +200,9 @@ impl State {
         let key = update.provider.clone();
         // A provider that was just removed may still have had something to say. One that comes back begins with a whole
         // picture: a difference to what it knew before it was removed is of no use.
-        let wanted = |it: &&mut Provider| it.used && (update.whole || it.knowledge == Knowledge::Synced);
+        let wanted = |it: &&mut Provider| it.used && (update.whole || it.presence == ProviderPresence::Synced);
         let Some(provider) = self.providers.get_mut(&key).filter(wanted) else { return effect };
-        if provider.knowledge == Knowledge::Unsynced {
+        if provider.presence == ProviderPresence::Unsynced {
             // Something may be stored that could not be read.
             effect.forgotten.push(key.clone());
         }
@@ -215,7 +215,7 @@ impl State {
         let (provider, mut released) = (&self.providers[&key], false);
         for name in provider.users.keys() {
             let Some(job) = self.jobs.get_mut(name) else { continue };
-            let mut turns = Turns::new(&job.pages, self.telling);
+            let mut turns = TargetTurns::new(&job.pages, self.telling);
             let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
             job.update(&key, provider, &taken.changes, taken.held_changed, &mut work, &mut turns);
             // What it holds follows from what its own providers miss, and from what the former ones have of that.
@@ -305,7 +305,7 @@ impl State {
                 continue;
             }
             let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data()).map(|(_, twin)| twin);
-            let known = twins().find(|twin| twin.knowledge != Knowledge::Unsynced);
+            let known = twins().find(|twin| twin.presence != ProviderPresence::Unsynced);
             let provider = match known.or_else(|| twins().next()) {
                 Some(twin) => {
                     // What is stored under its own key could not be read.
@@ -340,12 +340,17 @@ impl State {
         let former = held_of(&former, &job.spec.providers, &self.providers);
         if !unchanged || former != job.former {
             job.former = former;
-            let mut turns = Turns::new(&before, self.telling);
+            let mut turns = TargetTurns::new(&before, self.telling);
             let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
             match replaced {
                 None => job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns),
                 Some(old) => {
-                    job.follow_providers(&self.providers, Reason::Rules, &mut work, &mut Turns::new(&before, false));
+                    job.follow_providers(
+                        &self.providers,
+                        Reason::Rules,
+                        &mut work,
+                        &mut TargetTurns::new(&before, false),
+                    );
                     job.compare(&old, &mut turns);
                 }
             }
@@ -371,7 +376,7 @@ impl State {
             effect.sizes.push((key.clone(), None));
             let before = provider.head.clone();
             provider.changed_head();
-            match provider.head.filter(|_| provider.knowledge != Knowledge::Unsynced) {
+            match provider.head.filter(|_| provider.presence != ProviderPresence::Unsynced) {
                 Some(head) => {
                     let unused = before.as_ref().and_then(|before| before.unused);
                     let head = Some(Head { unused, ..head });

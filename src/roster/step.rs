@@ -107,7 +107,7 @@ pub enum Difference {
 
 /// News for a reader.
 #[derive(Debug, Clone)]
-pub enum News {
+pub enum RosterNews {
     /// All there is, in place of what the reader knows. The first news are a picture.
     Picture(Arc<RosterView>),
     /// What changed since the news before.
@@ -128,7 +128,7 @@ type Told = Option<Arc<Step>>;
 
 impl Steps {
     /// The next news, `None` after the roster has stopped. Safe to drop at any time.
-    pub async fn next(&mut self) -> Option<News> {
+    pub async fn next(&mut self) -> Option<RosterNews> {
         if self.known.is_none() {
             return Some(self.picture());
         }
@@ -137,7 +137,7 @@ impl Steps {
                 Ok(Some(step)) if Some(step.number) <= self.known => {}
                 Ok(Some(step)) => {
                     self.known = Some(step.number);
-                    return Some(News::Step(step));
+                    return Some(RosterNews::Step(step));
                 }
                 Ok(None) | Err(RecvError::Lagged(_)) => {
                     if Some(self.views.borrow().step) > self.known {
@@ -149,12 +149,12 @@ impl Steps {
         }
     }
 
-    fn picture(&mut self) -> News {
+    fn picture(&mut self) -> RosterNews {
         // Steps until now are in the picture: none of them has to be passed over, or kept until then.
         self.steps = self.steps.as_ref().map(broadcast::Receiver::resubscribe);
         let view = Arc::clone(&self.views.borrow());
         self.known = Some(view.step);
-        News::Picture(view)
+        RosterNews::Picture(view)
     }
 }
 
@@ -226,8 +226,8 @@ mod tests {
     async fn next(steps: &mut Steps) -> Option<(&'static str, u64)> {
         let next = tokio::time::timeout(std::time::Duration::from_secs(60), steps.next()).await;
         next.expect("there are news").map(|news| match news {
-            News::Picture(view) => ("picture", view.step),
-            News::Step(step) => ("step", step.number),
+            RosterNews::Picture(view) => ("picture", view.step),
+            RosterNews::Step(step) => ("step", step.number),
         })
     }
 

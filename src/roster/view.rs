@@ -17,7 +17,7 @@ use super::tree::Tree;
 /// What the roster knows of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Knowledge {
+pub enum ProviderPresence {
     /// Nothing: it has never reported, and nothing was stored. Not the same as having no targets.
     Unsynced,
     /// What it reported before this process started, read from the store.
@@ -32,7 +32,7 @@ pub struct ProviderView {
     /// Its name.
     pub key: ProviderKey,
     /// What is known of it.
-    pub knowledge: Knowledge,
+    pub presence: ProviderPresence,
     /// Whether all that is known of it is from before this process.
     pub restored: bool,
     /// How much.
@@ -389,7 +389,7 @@ impl RosterView {
     pub fn waiting_for(&self) -> Vec<ProviderKey> {
         let providers = self.jobs().flat_map(|job| job.providers.iter());
         let mut missing: Vec<_> =
-            providers.filter(|it| it.knowledge != Knowledge::Synced).map(|it| it.key.clone()).collect();
+            providers.filter(|it| it.presence != ProviderPresence::Synced).map(|it| it.key.clone()).collect();
         missing.sort();
         missing.dedup();
         missing

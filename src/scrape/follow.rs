@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::roster::pages::Pages;
-use crate::roster::step::{Difference, JobStep, News, SourceStep, Step, Steps};
+use crate::roster::step::{Difference, JobStep, RosterNews, SourceStep, Step, Steps};
 use crate::roster::view::{JobView, NotServable, RosterView};
 
 /// The jobs to scrape, by name; `None` as long as the configuration is not known.
@@ -38,11 +38,11 @@ pub(crate) async fn follow(
                 follower.let_go(None).await;
             }
             news = steps.next() => match news {
-                Some(News::Picture(view)) => {
+                Some(RosterNews::Picture(view)) => {
                     follower.take_picture(&view).await;
                     follower.let_go(None).await;
                 }
-                Some(News::Step(step)) => {
+                Some(RosterNews::Step(step)) => {
                     for step in &step.jobs {
                         follower.take(step).await;
                     }

@@ -19,7 +19,7 @@ const PROBES: [&str; 2] = ["/-/healthy", "/-/ready"];
 #[derive(Debug)]
 pub(super) struct Seats {
     limit: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<TakenSeats>,
     metrics: IntCounterVec,
 }
 
@@ -29,7 +29,7 @@ const EVICTED: &str = "evicted";
 const REFUSED: &str = "refused";
 
 #[derive(Debug, Default)]
-struct Taken {
+struct TakenSeats {
     next: u64,
     seats: BTreeMap<u64, Arc<Seat>>,
 }
@@ -76,7 +76,7 @@ impl Seats {
         &self.metrics
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, TakenSeats> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -101,7 +101,7 @@ impl Seats {
     }
 
     /// Whether there is a seat of this kind, for which the connection may have to go that has rested longest.
-    fn has_room(&self, taken: &mut Taken, reserved: bool) -> bool {
+    fn has_room(&self, taken: &mut TakenSeats, reserved: bool) -> bool {
         let limit = if reserved { RESERVE } else { self.limit };
         let alike = taken.seats.iter().filter(|(_, seat)| seat.is_reserved() == reserved);
         if alike.clone().count() < limit {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use rosterd::roster::RosterHandle;
-use rosterd::roster::step::{Difference, News, Steps};
+use rosterd::roster::step::{Difference, RosterNews, Steps};
 use rosterd::roster::view::{JobView, RosterView};
 use rosterd_model::Labels;
 
@@ -33,8 +33,8 @@ impl Follower {
     pub(crate) fn catch_up(&mut self) -> &Told {
         while let Some(Some(news)) = self.steps.next().now_or_never() {
             match news {
-                News::Picture(view) => self.told = shown(&view),
-                News::Step(step) => {
+                RosterNews::Picture(view) => self.told = shown(&view),
+                RosterNews::Step(step) => {
                     for job in &step.jobs {
                         let targets = self.told.entry(Arc::clone(&job.name)).or_default();
                         job.sources.iter().flat_map(|source| &source.differences).for_each(|it| apply(targets, it));

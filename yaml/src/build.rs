@@ -10,7 +10,7 @@ use super::parse::{self, Events};
 use super::problem::{Problem, code};
 use super::scalar::{Scalar, Tag};
 use super::syntax::Broken;
-use super::tree::{Content, Entry, Id, Node, Place, Tree};
+use super::tree::{Content, Entry, Id, Node, NodePlace, Tree};
 
 /// No configuration is deeper; what reads it recurses.
 const MAX_DEPTH: u32 = 64;
@@ -129,7 +129,7 @@ struct Builder<'t> {
 
 /// A list or a map that is being read.
 struct Open {
-    place: Place,
+    place: NodePlace,
     /// In brackets.
     flow: bool,
     anchor: Option<String>,
@@ -170,7 +170,7 @@ impl Builder<'_> {
             }
         }
         self.root.take().unwrap_or_else(|| {
-            let place = Place { file: self.file, line: 1, column: 1 };
+            let place = NodePlace { file: self.file, line: 1, column: 1 };
             self.tree.push(Node { content: Content::Scalar(Scalar::nothing()), place, weight: 1, depth: 1 })
         })
     }
@@ -324,13 +324,13 @@ impl Builder<'_> {
         matches!(&self.tree.node(key).content, Content::Scalar(key) if key.is_merge())
     }
 
-    fn place(&self, at: Mark) -> Place {
+    fn place(&self, at: Mark) -> NodePlace {
         let counted = |number: u64| u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
-        Place { file: self.file, line: counted(at.line).saturating_add(self.skipped), column: counted(at.column) }
+        NodePlace { file: self.file, line: counted(at.line).saturating_add(self.skipped), column: counted(at.column) }
     }
 
     fn problem(&self, at: Mark, code: &'static str, message: impl Into<String>) -> Problem {
-        let Place { line, column, .. } = self.place(at);
+        let NodePlace { line, column, .. } = self.place(at);
         let file = &self.tree.files[self.file as usize];
         Problem { line: line as usize, column: column as usize, ..Problem::of_file(file, code, message) }
     }

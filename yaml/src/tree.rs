@@ -11,7 +11,7 @@ use super::scalar::Scalar;
 pub struct Id(pub(super) u32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct NodePlace {
     pub(super) file: u32,
     pub(super) line: u32,
     pub(super) column: u32,
@@ -34,7 +34,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) content: Content,
-    pub(super) place: Place,
+    pub(super) place: NodePlace,
     /// How many values there are from here on, each alias counted as what it stands for.
     pub(super) weight: u64,
     pub(super) depth: u32,

@@ -37,14 +37,14 @@ struct Group {
 
 /// What is new in a report.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct GroupNews {
     /// Groups with targets that were not there, or were different.
     pub(super) groups: Vec<TargetGroup>,
     /// Groups that were there, and are not any more.
     pub(super) gone: Vec<GroupId>,
 }
 
-impl News {
+impl GroupNews {
     pub(super) fn is_empty(&self) -> bool {
         self.groups.is_empty() && self.gone.is_empty()
     }
@@ -56,8 +56,8 @@ impl News {
 
 impl Known {
     /// Takes the whole picture: what is not in it is gone, except groups of a source for which `stays` is true.
-    pub(super) fn picture(&mut self, groups: Vec<TargetGroup>, stays: impl Fn(SourceId) -> bool) -> News {
-        let mut news = News { groups: self.take(groups, |_| ()), gone: Vec::new() };
+    pub(super) fn picture(&mut self, groups: Vec<TargetGroup>, stays: impl Fn(SourceId) -> bool) -> GroupNews {
+        let mut news = GroupNews { groups: self.take(groups, |_| ()), gone: Vec::new() };
         let mark = !self.mark;
         let (tally, gone) = (&mut self.tally, &mut news.gone);
         self.sources.retain(|source, groups| {
@@ -77,9 +77,9 @@ impl Known {
     }
 
     /// Takes some sources: each that is named is replaced whole, all others stay.
-    pub(super) fn changed(&mut self, groups: Vec<TargetGroup>) -> News {
+    pub(super) fn changed(&mut self, groups: Vec<TargetGroup>) -> GroupNews {
         let mut named = Vec::new();
-        let mut news = News { groups: self.take(groups, |source| named.push(source)), gone: Vec::new() };
+        let mut news = GroupNews { groups: self.take(groups, |source| named.push(source)), gone: Vec::new() };
         named.sort_unstable();
         named.dedup();
         let (mark, tally, gone) = (self.mark, &mut self.tally, &mut news.gone);
@@ -246,7 +246,7 @@ mod tests {
         let mut known = Known::default();
         known.picture(vec![group("a", "1", &["x"]), group("a", "2", &["x"]), group("b", "", &["y"])], |_| false);
         let news = known.picture(Vec::new(), |source| source == SourceId::of("a"));
-        assert_eq!(news, News { groups: Vec::new(), gone: vec![id("b", "")] });
+        assert_eq!(news, GroupNews { groups: Vec::new(), gone: vec![id("b", "")] });
         assert_eq!(known.picture(Vec::new(), |_| false).gone.len(), 2);
     }
 
@@ -257,7 +257,7 @@ mod tests {
         let news = known.changed(vec![group("a", "2", &["x"]), group("c", "", &["w"]), group("a", "3", &["z"])]);
         assert_eq!((names(&news.groups), news.gone), (vec!["c/".to_owned(), "a/3".to_owned()], vec![id("a", "1")]));
         let news = known.changed(vec![TargetGroup::gone("b"), TargetGroup::gone("never")]);
-        assert_eq!(news, News { groups: Vec::new(), gone: vec![id("b", "")] });
+        assert_eq!(news, GroupNews { groups: Vec::new(), gone: vec![id("b", "")] });
         assert_eq!((known.groups(), known.targets()), (3, 3));
     }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use rosterd_model::{SourceId, TargetGroup};
 
-use super::known::{Known, News};
+use super::known::{GroupNews, Known};
 use super::update::{SeenSources, Unread, UnreadSources};
 use crate::contract::{Unreadable, Word};
 
@@ -38,7 +38,7 @@ pub(super) struct Heard {
     /// Whether it is the first picture.
     pub(super) whole: bool,
     /// The groups that changed.
-    pub(super) news: News,
+    pub(super) news: GroupNews,
     /// The sources that were unread before the word.
     pub(super) unread_before: Arc<UnreadSources>,
     /// Those that are now.
@@ -105,14 +105,14 @@ impl Memory {
             }
             Word::Unread(unread) => {
                 self.list((*self.unread).clone(), unread, now);
-                News::default()
+                GroupNews::default()
             }
             Word::Unchanged => {
                 // Of a source that was never read nothing was said that could be as before.
                 if self.unread.values().any(|unread| unread.known) {
                     Arc::make_mut(&mut self.unread).retain(|_, unread| !unread.known);
                 }
-                News::default()
+                GroupNews::default()
             }
         };
         if self.tried.len() > self.unread.len() {

@@ -140,7 +140,8 @@ mod tests {
     #[test]
     fn what_waits_is_walked_by_the_first_that_comes_and_by_the_picture_that_takes_its_place() {
         let waiting = (0..9).map(|source| (source, Some(1))).chain([(9, None)]).collect();
-        let (mut pending, later) = (Pending::new(update(&waiting)), || update(&BTreeMap::from([(1, None), (20, Some(1))])));
+        let (mut pending, later) =
+            (Pending::new(update(&waiting)), || update(&BTreeMap::from([(1, None), (20, Some(1))])));
         let whole = || told(true, vec![group(2, 1)]);
         assert_eq!((pending.size(), pending.work(&later()), pending.work(&whole())), (10, 12, 11));
         pending.merge(later());

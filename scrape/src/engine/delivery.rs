@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::entry::Entry;
 use super::fetch::{Body, url};
-use super::take::{Intake, Taken};
+use super::take::{Intake, TakenScrape};
 use crate::error::ScrapeError;
 use crate::ingest::{Families, Report, Track};
 use crate::job::Job;
@@ -38,13 +38,13 @@ pub(super) struct Elsewhere {
     /// The target, as it was when it went away, with what is remembered of its series from now on.
     pub(super) copy: Entry,
     intake: Intake,
-    taken: Result<Taken, Panicked>,
+    taken: Result<TakenScrape, Panicked>,
     turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A body was handed over elsewhere, or half of it before a panic.
 pub(super) struct HandedOver {
-    result: Result<Taken, Panicked>,
+    result: Result<TakenScrape, Panicked>,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -76,7 +76,7 @@ impl Delivery {
         fetched: Result<Body, ScrapeError>,
         at_ms: i64,
         seconds: impl Fn() -> f64,
-    ) -> Taken {
+    ) -> TakenScrape {
         match self.try_scraped(entry, fetched, at_ms, &seconds) {
             Ok(taken) => taken,
             Err(panicked) => self.panicked(entry, &panicked, at_ms, seconds),
@@ -123,7 +123,8 @@ impl Delivery {
             self.behind = Some((key, Vec::new()));
         }
         blocking(move || {
-            let hand_over = |taken| guard.call(&name, || intake.each_block(|block| sink.push(key, block))).map(|()| taken);
+            let hand_over =
+                |taken| guard.call(&name, || intake.each_block(|block| sink.push(key, block))).map(|()| taken);
             HandedOver { result: taken.and_then(hand_over), _turn: turn }
         })
     }
@@ -141,7 +142,7 @@ impl Delivery {
         handed: HandedOver,
         at_ms: i64,
         seconds: impl Fn() -> f64,
-    ) -> Option<Taken> {
+    ) -> Option<TakenScrape> {
         let behind = self.behind.take();
         let taken = match (handed.result, entry) {
             (Ok(taken), _) => Some(taken),
@@ -151,19 +152,27 @@ impl Delivery {
         if let Some((key, blocks)) = behind {
             let sink = &self.sink;
             // Logged and counted is all there is to do about a panic, here and below.
-            self.guard.call(&"what follows a large body", || blocks.iter().for_each(|block| sink.push(key, block))).ok();
+            self.guard
+                .call(&"what follows a large body", || blocks.iter().for_each(|block| sink.push(key, block)))
+                .ok();
         }
         taken
     }
 
     /// The scrape failed by a panic.
-    fn panicked(&mut self, entry: &mut Entry, panicked: &Panicked, at_ms: i64, seconds: impl Fn() -> f64) -> Taken {
+    fn panicked(
+        &mut self,
+        entry: &mut Entry,
+        panicked: &Panicked,
+        at_ms: i64,
+        seconds: impl Fn() -> f64,
+    ) -> TakenScrape {
         let failed = || ScrapeError::Panicked { message: panicked.0.clone() };
         // The series that are known are stale, unless it is they that cannot be told.
         let taken = self.try_scraped(entry, Err(failed()), at_ms, &seconds).unwrap_or_else(|_| {
             let report =
                 Report { seconds: seconds(), timeout_seconds: entry.timeout.as_secs_f64(), ..Report::default() };
-            Taken { error: Some(failed()), report, secrets: Secrets::default() }
+            TakenScrape { error: Some(failed()), report, secrets: Secrets::default() }
         });
         entry.track = Track::default();
         taken
@@ -175,7 +184,7 @@ impl Delivery {
         fetched: Result<Body, ScrapeError>,
         at_ms: i64,
         seconds: impl Fn() -> f64,
-    ) -> Result<Taken, Panicked> {
+    ) -> Result<TakenScrape, Panicked> {
         self.guarded(entry, |intake, entry| intake.take(entry, fetched, at_ms, seconds))
     }
 

@@ -24,7 +24,7 @@ use super::delivery::{Delivery, Elsewhere, HandedOver};
 use super::entry::Entry;
 use super::fetch::{Body, Fetching, Ticket, begin, url};
 use super::slots::Slots;
-use super::take::Taken;
+use super::take::TakenScrape;
 use super::{Change, Clock, Command, key};
 use crate::divided::Divided;
 use crate::error::ScrapeError;
@@ -194,9 +194,8 @@ impl Shard {
 
     /// Takes what a scrape came to. Returns what is still under way of it.
     fn landed(&mut self, landed: Landed) -> Option<Flight> {
-        let (Landed::Fetched(Fetching { ticket, .. })
-        | Landed::CameBack(ticket, ..)
-        | Landed::HandedOver(ticket, ..)) = landed;
+        let (Landed::Fetched(Fetching { ticket, .. }) | Landed::CameBack(ticket, ..) | Landed::HandedOver(ticket, ..)) =
+            landed;
         let seconds = move || ticket.started.elapsed().as_secs_f64();
         let entry = self.slots.get_mut(ticket.slot).filter(|entry| entry.flight == Some(ticket.flight));
         match landed {
@@ -272,7 +271,7 @@ impl Shard {
     }
 
     /// Says what a scrape came to, and puts the target on the schedule again.
-    fn finish(&mut self, ticket: Ticket, taken: Taken) {
+    fn finish(&mut self, ticket: Ticket, taken: TakenScrape) {
         let Some(entry) = self.slots.get_mut(ticket.slot) else { return };
         let report = taken.error.as_ref().map(|error| Arc::new(taken.secrets.hide_in(Report::of(error))));
         // It may have gone meanwhile, and its job with it.
@@ -496,7 +495,7 @@ fn began(ticket: Ticket) -> SystemTime {
 }
 
 /// Counts a scrape, and writes down that it failed.
-fn count(entry: &Entry, taken: &Taken, error: Option<&Report>, ticket: Ticket) {
+fn count(entry: &Entry, taken: &TakenScrape, error: Option<&Report>, ticket: Ticket) {
     let report = &taken.report;
     let metrics = &entry.job.metrics;
     match error {
@@ -524,8 +523,8 @@ fn count(entry: &Entry, taken: &Taken, error: Option<&Report>, ticket: Ticket) {
 }
 
 /// Says how a target is now.
-fn tell(entry: &Entry, taken: &Taken, error: Option<Arc<Report>>, ticket: Ticket, statuses: &Statuses) {
-    let Taken { error: cause, report, .. } = taken;
+fn tell(entry: &Entry, taken: &TakenScrape, error: Option<Arc<Report>>, ticket: Ticket, statuses: &Statuses) {
+    let TakenScrape { error: cause, report, .. } = taken;
     let wall = began(ticket);
     // Or it snoozes already.
     let asks = cause.as_ref().and_then(|cause| rest(cause, &entry.job));

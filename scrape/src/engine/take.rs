@@ -21,7 +21,7 @@ pub(super) struct Intake {
 }
 
 /// What a scrape came to.
-pub(super) struct Taken {
+pub(super) struct TakenScrape {
     pub(super) error: Option<ScrapeError>,
     pub(super) report: Report,
     /// What was sent as a secret, and may be repeated in what the error quotes.
@@ -46,7 +46,7 @@ impl Intake {
         fetched: Result<Body, ScrapeError>,
         at_ms: i64,
         seconds: impl FnOnce() -> f64,
-    ) -> Taken {
+    ) -> TakenScrape {
         self.bench.begin();
         let (job, labels) = (entry.job.clone(), entry.labels.clone());
         let target: Vec<_> = Target(&labels).public().collect();
@@ -66,7 +66,7 @@ impl Intake {
         let timeout_seconds = entry.timeout.as_secs_f64();
         let report = Report { up: error.is_none(), seconds: seconds(), ingested, timeout_seconds, body_bytes };
         self.bench.report(&mut entry.track, &job.rules, &target, &report, at_ms);
-        Taken { error, report, secrets }
+        TakenScrape { error, report, secrets }
     }
 
     /// Gives back what the last scrape needed, once it is handed over.

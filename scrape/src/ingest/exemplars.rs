@@ -32,7 +32,7 @@ pub(super) struct Sieve {
 
 /// How many exemplars of a sample were taken, and how many are older than one that was.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Taken {
+pub(super) struct TakenExemplars {
     pub(super) taken: u32,
     pub(super) out_of_order: usize,
 }
@@ -50,7 +50,7 @@ impl Sieve {
         at_ms: i64,
         track: &Track,
         out: &mut Vec<u8>,
-    ) -> Taken {
+    ) -> TakenExemplars {
         let known = track.exemplars.binary_search_by_key(&series, |known| known.series);
         let before = known.ok().map(|index| track.exemplars[index]);
         let mut newest = before;
@@ -59,9 +59,9 @@ impl Sieve {
         let times = exemplars.iter().map(|exemplar| exemplar.timestamp_ms.unwrap_or(at_ms));
         self.order.extend(times.enumerate().map(|(index, at_ms)| (at_ms, index)));
         if self.order.len() > 1 {
-            self.order.sort_by_cached_key(|(at_ms, index)| Place::of(exemplars, *at_ms, *index));
+            self.order.sort_by_cached_key(|(at_ms, index)| ExemplarPlace::of(exemplars, *at_ms, *index));
         }
-        let mut found = Taken::default();
+        let mut found = TakenExemplars::default();
         for &(at_ms, index) in &self.order {
             let Some(exemplar) = exemplars.iter().nth(index) else { continue };
             let Some(labels) = labels(exemplar) else { continue };
@@ -114,13 +114,13 @@ impl Newest {
 
 /// Where an exemplar comes among those of its sample: by time, value and labels, as Prometheus sorts them.
 #[derive(Debug, PartialEq)]
-struct Place<'a> {
+struct ExemplarPlace<'a> {
     at_ms: i64,
     value: f64,
     labels: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ExemplarPlace<'a> {
     fn of(exemplars: Exemplars<'a>, at_ms: i64, index: usize) -> Self {
         let exemplar = exemplars.iter().nth(index);
         let (value, labels) = exemplar.map_or((0.0, None), |exemplar| (exemplar.value, labels(exemplar)));
@@ -128,16 +128,16 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Eq for Place<'_> {}
+impl Eq for ExemplarPlace<'_> {}
 
-impl Ord for Place<'_> {
+impl Ord for ExemplarPlace<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         let by_value = self.value.total_cmp(&other.value);
         self.at_ms.cmp(&other.at_ms).then(by_value).then_with(|| self.labels.cmp(&other.labels))
     }
 }
 
-impl PartialOrd for Place<'_> {
+impl PartialOrd for ExemplarPlace<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

@@ -17,7 +17,7 @@ use crate::limiter::{Limiter, Sum};
 use crate::log::Record;
 use crate::metrics::{EndpointMetrics, Reason};
 use crate::queue::{Queue, now_ms};
-use crate::wire::{Assembler, Dropped, Packer, Place, Sends};
+use crate::wire::{Assembler, BlockPlace, Dropped, Packer, Sends};
 
 /// The lanes of an endpoint, and what they feed.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Lanes {
         let mut lane = current.lanes[index].lock().unwrap_or_else(PoisonError::into_inner);
         let mut dropped = Dropped::default();
         let filled = self.guarded(&mut lane, block.counts, |lane| {
-            let mut place = Place::default();
+            let mut place = BlockPlace::default();
             while !place.is_end(block) {
                 match lane.assembler.push_part(block, &mut place, self.most) {
                     Ok(more) => dropped = dropped.plus(more),

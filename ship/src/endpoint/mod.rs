@@ -39,7 +39,7 @@ use crate::error::ShipError;
 use crate::limiter::Limiter;
 use crate::log::{LogError, Record};
 use crate::metrics::{Metrics, Reason};
-use crate::queue::{Limits, Place, Queue};
+use crate::queue::{Limits, Queue, QueuePlace};
 use crate::status::EndpointStatus;
 use crate::wire::Message;
 use crate::{Block, Wants};
@@ -58,7 +58,7 @@ pub(crate) struct Endpoint {
     queue: Arc<Queue>,
     sender: Arc<Sender>,
     protocol: Arc<Protocol>,
-    place: Option<Place>,
+    place: Option<QueuePlace>,
     stopper: Stopper,
     metrics: Metrics,
     /// It is not as it was asked for.
@@ -122,7 +122,7 @@ impl Endpoint {
             splits: Limiter::default(),
             rejections: Limiter::default(),
         });
-        let place = folder.map(|folder| Place { folder, max_bytes: config.disk.max_bytes });
+        let place = folder.map(|folder| QueuePlace { folder, max_bytes: config.disk.max_bytes });
         let (metrics, degraded) = (metrics.clone(), AtomicBool::new(false));
         Ok(Self { config, lanes, queue, sender, protocol, place, stopper, metrics, degraded })
     }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::{GRACE, Place, Shared, now_ms};
+use super::{GRACE, QueuePlace, Shared, now_ms};
 use crate::Counts;
 use crate::limiter::{Limiter, Sum};
 use crate::log::{Fault, Log, LogError, Record, Settings};
@@ -34,14 +34,14 @@ struct Job {
 }
 
 /// Runs until the queue is closed and all is written.
-pub(super) fn run(shared: &Shared, place: &Place, opened: oneshot::Sender<Result<(), LogError>>) {
+pub(super) fn run(shared: &Shared, place: &QueuePlace, opened: oneshot::Sender<Result<(), LogError>>) {
     run_by(shared, place, opened, |keeper| keeper.step());
 }
 
 /// The same by steps that may panic: then it goes on with the next.
 pub(super) fn run_by(
     shared: &Shared,
-    place: &Place,
+    place: &QueuePlace,
     opened: oneshot::Sender<Result<(), LogError>>,
     mut step: impl FnMut(&mut Keeper<'_>) -> bool,
 ) {
@@ -96,7 +96,7 @@ pub(super) fn run_by(
 /// What the thread knows.
 pub(super) struct Keeper<'a> {
     shared: &'a Shared,
-    place: &'a Place,
+    place: &'a QueuePlace,
     log: Log,
     /// The position that was written last.
     acknowledged: u64,

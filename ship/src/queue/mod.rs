@@ -36,7 +36,7 @@ pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 /// Where a queue is kept on disk.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct QueuePlace {
     pub(crate) folder: PathBuf,
     pub(crate) max_bytes: u64,
 }
@@ -106,7 +106,7 @@ impl Queue {
     }
 
     /// Opens the log and starts the thread. When that fails the queue is in memory only.
-    pub(crate) async fn open(&self, place: Place) -> Result<(), LogError> {
+    pub(crate) async fn open(&self, place: QueuePlace) -> Result<(), LogError> {
         let (opened, result) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let shared = Arc::clone(&self.shared);

@@ -306,7 +306,7 @@ proptest! {
 fn a_panic_of_the_thread_is_counted_and_nothing_that_is_queued_is_lost() {
     leak_checked_live(async || {
         let (folder, registry) = (Folder::new(), prometheus::Registry::new());
-        let place = || Place { folder: folder.path("queue"), max_bytes: 1 << 20 };
+        let place = || QueuePlace { folder: folder.path("queue"), max_bytes: 1 << 20 };
         let queue = || {
             let metrics = Metrics::register(&prometheus::Registry::new()).unwrap().endpoint("e");
             let supervision = Supervision::register(&registry).unwrap_or_default();

@@ -60,12 +60,12 @@ impl Dropped {
 
 /// How far a block has been taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct BlockPlace {
     bytes: usize,
     series: usize,
 }
 
-impl Place {
+impl BlockPlace {
     fn end(block: &Block) -> Self {
         Self { bytes: block.series.len(), series: block.counts.series as usize }
     }
@@ -140,13 +140,13 @@ impl Assembler {
 
     /// Adds the series of a block. Returns what was dropped.
     pub fn push(&mut self, block: &Block) -> Result<Dropped, Damaged> {
-        self.push_part(block, &mut Place::default(), u32::MAX)
+        self.push_part(block, &mut BlockPlace::default(), u32::MAX)
     }
 
     /// Adds the series of a block from a place on, until the body [is full](Self::is_full) or the block is at its end, and
     /// moves the place there. Returns what was dropped. After an error the rest of the block is of no
     /// use; what was added before stays.
-    pub fn push_part(&mut self, block: &Block, place: &mut Place, most: u32) -> Result<Dropped, Damaged> {
+    pub fn push_part(&mut self, block: &Block, place: &mut BlockPlace, most: u32) -> Result<Dropped, Damaged> {
         let room = most.saturating_sub(self.weight());
         if self.is_full(most) || place.is_end(block) {
             return Ok(Dropped::default());
@@ -176,13 +176,13 @@ impl Assembler {
     }
 
     /// The bytes as they are. Only a block that does not fit is looked into.
-    fn copy_part(&mut self, block: &Block, place: &mut Place, room: u32) -> Result<(), Damaged> {
+    fn copy_part(&mut self, block: &Block, place: &mut BlockPlace, room: u32) -> Result<(), Damaged> {
         let counts = block.counts;
         let fits = self.series.len() + block.series.len() <= MOST_BYTES;
         if place.bytes == 0 && fits && counts.samples + counts.histograms <= room {
             self.series.extend_from_slice(&block.series);
             self.add(counts, block);
-            *place = Place::end(block);
+            *place = BlockPlace::end(block);
             return Ok(());
         }
         // Each series has something, so as many samples as series are one each.
@@ -195,7 +195,7 @@ impl Assembler {
             && bytes(&fields) < MOST_BYTES
             && let Some(field) = fields.next()
         {
-            let (_, value) = field.inspect_err(|_| *place = Place::end(block))?;
+            let (_, value) = field.inspect_err(|_| *place = BlockPlace::end(block))?;
             part.series += 1;
             place.series += 1;
             if one_each {
@@ -214,7 +214,7 @@ impl Assembler {
     fn convert_part(
         &mut self,
         block: &Block,
-        place: &mut Place,
+        place: &mut BlockPlace,
         room: u32,
         kept: &mut Counts,
         dropped: &mut Dropped,
@@ -235,7 +235,7 @@ impl Assembler {
                 Ok(_) => continue,
                 Err(damaged) => Err(damaged),
             };
-            let bytes = bytes.inspect_err(|_| *place = Place::end(block))?;
+            let bytes = bytes.inspect_err(|_| *place = BlockPlace::end(block))?;
             let unknown = Extra { created_ms: 0, metadata: Extra::NO_METADATA };
             let extra = block.extras.get(place.series).copied().unwrap_or(unknown);
             place.series += 1;
@@ -245,7 +245,7 @@ impl Assembler {
                 kept.samples += samples;
                 continue;
             }
-            let series = Series::read(bytes).inspect_err(|_| *place = Place::end(block))?;
+            let series = Series::read(bytes).inspect_err(|_| *place = BlockPlace::end(block))?;
             let Some([samples, histograms, exemplars]) = self.push_series(series, extra, metadata) else {
                 dropped.relabelled.series += 1;
                 dropped.relabelled.samples += series.samples().count() as u32;

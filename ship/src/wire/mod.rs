@@ -22,7 +22,7 @@ mod symbols;
 pub(crate) mod tests;
 
 pub use age::drop_older_than;
-pub use assemble::{Assembler, Dropped, Head, MOST_BYTES, Place, Sends};
+pub use assemble::{Assembler, BlockPlace, Dropped, Head, MOST_BYTES, Sends};
 pub use compress::{Compression, Packer};
 pub use convert::{v1_to_v2, v2_to_v1};
 pub use histogram::encode_histogram;

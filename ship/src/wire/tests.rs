@@ -333,7 +333,7 @@ fn a_block_is_taken_in_parts() {
         let rules: Vec<_> = serde_yaml::from_str(rules).expect("they are rules");
         let rules = Rules::compile(&rules, NameScheme::Utf8).expect("they are good");
         let mut assembler = Assembler::new(message, rules, Sends::default());
-        let (mut place, mut values) = (Place::default(), Vec::new());
+        let (mut place, mut values) = (BlockPlace::default(), Vec::new());
         let mut sizes = Vec::new();
         while !place.is_end(&block) {
             assembler.push_part(&block, &mut place, 4).expect("the block is good");

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::scan::{Kind, Place};
+use super::scan::{EntryPlace, Kind};
 use crate::api::Error;
 use crate::roster::view::JobView;
 
@@ -20,7 +20,7 @@ pub(in crate::api) struct Cursor {
 
 impl Cursor {
     /// At an entry that exists.
-    pub(super) fn at(kind: Kind, job: &JobView, place: Place) -> Self {
+    pub(super) fn at(kind: Kind, job: &JobView, place: EntryPlace) -> Self {
         let block = job.block(place.block).expect("the scan found an entry in it");
         let (group, entry) = block.group_of(place.entry).expect("each entry belongs to a group");
         Self { kind, group, entry, provider: block.provider().as_str().to_owned(), job: job.spec().name.to_string() }

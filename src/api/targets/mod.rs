@@ -151,14 +151,14 @@ struct Writer {
 
 /// A block, and how many of its entries were read.
 struct Unpacked {
-    place: scan::Place,
+    place: scan::EntryPlace,
     walk: Walk,
     read: usize,
 }
 
 impl Unpacked {
     /// Whether it goes on to this entry.
-    fn reaches(&self, place: scan::Place) -> bool {
+    fn reaches(&self, place: scan::EntryPlace) -> bool {
         self.place.same_block(place) && self.read <= place.entry
     }
 }
@@ -281,7 +281,7 @@ impl Writer {
     }
 
     /// Loads the discovered labels of an entry.
-    fn load(&mut self, job: &JobView, place: scan::Place) {
+    fn load(&mut self, job: &JobView, place: scan::EntryPlace) {
         let block = job.block(place.block).expect("the scan found an entry in it");
         let unpacked = match self.walk.take() {
             Some(unpacked) if unpacked.reaches(place) => unpacked,
@@ -300,7 +300,7 @@ impl Writer {
         self.labels.sort();
     }
 
-    fn write(&mut self, job: &JobView, place: scan::Place, status: TargetStatus, out: &mut Vec<u8>) {
+    fn write(&mut self, job: &JobView, place: scan::EntryPlace, status: TargetStatus, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"discoveredLabels\":");
         object(self.labels.iter(), out);
         let block = job.block(place.block).expect("the scan found an entry in it");

@@ -24,13 +24,13 @@ pub(in crate::api) enum Kind {
 
 /// An entry of a block of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::api) struct Place {
+pub(in crate::api) struct EntryPlace {
     pub(super) job: usize,
     pub(super) block: usize,
     pub(super) entry: usize,
 }
 
-impl Place {
+impl EntryPlace {
     pub(super) fn same_block(self, other: Self) -> bool {
         (self.job, self.block) == (other.job, other.block)
     }
@@ -39,9 +39,9 @@ impl Place {
 /// The jobs, and how far they were gone through.
 pub(in crate::api) struct Scan {
     jobs: Vec<Arc<JobView>>,
-    place: Place,
+    place: EntryPlace,
     /// Where the page before ended, until what it and those before it have shown of the job was passed.
-    resumed: Option<Place>,
+    resumed: Option<EntryPlace>,
     /// Targets of the job with several origins that were passed.
     seen: HashSet<u64>,
     /// Dropped entries of the job that were passed.
@@ -53,7 +53,7 @@ pub(in crate::api) struct Scan {
 impl Scan {
     /// From the first entry on.
     pub(in crate::api) fn new(jobs: Vec<Arc<JobView>>) -> Self {
-        Self { jobs, place: Place::default(), resumed: None, seen: HashSet::new(), listed: 0, looked: 0 }
+        Self { jobs, place: EntryPlace::default(), resumed: None, seen: HashSet::new(), listed: 0, looked: 0 }
     }
 
     /// From the first entry on again.
@@ -69,7 +69,7 @@ impl Scan {
             return;
         };
         let (block, entry) = job.place_of(&cursor.provider, cursor.group, cursor.entry);
-        let there = Place { job: self.place.job, block, entry };
+        let there = EntryPlace { job: self.place.job, block, entry };
         if job.counts().duplicates == 0 && job.spec().limits.keep_dropped == 0 {
             // Whatever follows was not shown before.
             self.place = there;
@@ -79,7 +79,7 @@ impl Scan {
     }
 
     /// Passes some of what the pages before have shown of a job, and notes what of it must not be shown again.
-    fn pass(&mut self, job: &JobView, resumed: Place) {
+    fn pass(&mut self, job: &JobView, resumed: EntryPlace) {
         let Some(block) = job.block(self.place.block).filter(|_| self.place.block <= resumed.block) else {
             self.place = resumed;
             self.resumed = None;
@@ -105,8 +105,8 @@ impl Scan {
     fn advance(&mut self, passed: usize, left: usize) {
         self.looked += passed;
         self.place = match passed < left {
-            true => Place { entry: self.place.entry + passed, ..self.place },
-            false => Place { block: self.place.block + 1, entry: 0, ..self.place },
+            true => EntryPlace { entry: self.place.entry + passed, ..self.place },
+            false => EntryPlace { block: self.place.block + 1, entry: 0, ..self.place },
         };
     }
 
@@ -121,12 +121,12 @@ impl Scan {
     }
 
     /// The entry that is looked at next, and its block.
-    pub(super) fn block(&self) -> Option<(Place, BlockView<'_>)> {
+    pub(super) fn block(&self) -> Option<(EntryPlace, BlockView<'_>)> {
         Some((self.place, self.jobs.get(self.place.job)?.block(self.place.block)?))
     }
 
     /// The final labels of the target at a place.
-    pub(in crate::api) fn labels(&self, place: Place) -> Option<&Labels> {
+    pub(in crate::api) fn labels(&self, place: EntryPlace) -> Option<&Labels> {
         match self.job(place).block(place.block)?.entries().get(place.entry)? {
             Entry::Active(labels) => Some(labels),
             _ => None,
@@ -134,18 +134,18 @@ impl Scan {
     }
 
     /// Why the target at a place is held, if it is.
-    pub(in crate::api) fn hold(&self, place: Place) -> Option<Hold> {
+    pub(in crate::api) fn hold(&self, place: EntryPlace) -> Option<Hold> {
         let job = self.job(place);
         job.hold(job.block(place.block)?, place.entry)
     }
 
     /// The job of a place.
-    pub(in crate::api) fn job(&self, place: Place) -> &Arc<JobView> {
+    pub(in crate::api) fn job(&self, place: EntryPlace) -> &Arc<JobView> {
         &self.jobs[place.job]
     }
 
     /// Where a page begins whose first entry is at this place.
-    pub(in crate::api) fn cursor(&self, kind: Kind, place: Place) -> Cursor {
+    pub(in crate::api) fn cursor(&self, kind: Kind, place: EntryPlace) -> Cursor {
         Cursor::at(kind, self.job(place), place)
     }
 
@@ -155,7 +155,7 @@ impl Scan {
         &mut self,
         kind: Kind,
         mut keep: impl FnMut(&JobView, &Labels) -> bool,
-    ) -> Option<Place> {
+    ) -> Option<EntryPlace> {
         let job = Arc::clone(self.jobs.get(self.place.job)?);
         self.looked += 1;
         if let Some(resumed) = self.resumed {
@@ -163,7 +163,7 @@ impl Scan {
             return None;
         }
         let Some(block) = job.block(self.place.block) else {
-            self.place = Place { job: self.place.job + 1, ..Place::default() };
+            self.place = EntryPlace { job: self.place.job + 1, ..EntryPlace::default() };
             self.seen.clear();
             self.listed = 0;
             return None;
@@ -171,7 +171,7 @@ impl Scan {
         let rest = block.entries().get(self.place.entry..).unwrap_or_default();
         let part = &rest[..rest.len().min(STEP)];
         if let Some(skipped) = part.iter().position(|entry| self.shows(kind, &job, entry, &mut keep)) {
-            let found = Place { entry: self.place.entry + skipped, ..self.place };
+            let found = EntryPlace { entry: self.place.entry + skipped, ..self.place };
             self.place.entry = found.entry + 1;
             self.looked += skipped;
             return Some(found);

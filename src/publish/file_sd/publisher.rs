@@ -15,7 +15,7 @@ use super::worker::FileSdWorker;
 use super::write::{Disk, RealDisk};
 use crate::reconcile::{MakeWorker, Worker, WorkerId};
 use crate::roster::RosterHandle;
-use crate::roster::step::{News, Step, Steps};
+use crate::roster::step::{RosterNews, Step, Steps};
 use crate::roster::view::RosterView;
 
 /// How many files are written at the same time.
@@ -66,12 +66,12 @@ impl Publisher {
     async fn wake_readers(self, mut steps: Steps, stop: CancellationToken) {
         while let Some(Some(news)) = stop.run_until_cancelled(steps.next()).await {
             match news {
-                News::Picture(view) => {
+                RosterNews::Picture(view) => {
                     self.readers().values().flatten().for_each(|reader| reader.notify_one());
                     // It may have been replaced meanwhile, and let go of by everybody else.
                     blocking(move || drop(view)).await;
                 }
-                News::Step(step) => {
+                RosterNews::Step(step) => {
                     self.wake(&step);
                     step.let_go(()).await;
                 }

@@ -10,7 +10,7 @@ use super::provider::Providers;
 use crate::roster::block::Block;
 use crate::roster::head::HeldBy;
 use crate::roster::hold::Hold;
-use crate::roster::view::Knowledge;
+use crate::roster::view::ProviderPresence;
 
 /// What a job holds of a provider that a reload replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Former {
     /// Whether nothing is known of one of these that came in its place.
     fn waits(&self, own: &[ProviderKey], providers: &Providers) -> bool {
         let mut awaited = own.iter().filter(|key| !self.beside.contains(*key)).filter_map(|key| providers.get(key));
-        awaited.any(|provider| provider.knowledge == Knowledge::Unsynced)
+        awaited.any(|provider| provider.presence == ProviderPresence::Unsynced)
     }
 
     /// Whether it is this source, among others, that keeps it.
@@ -69,10 +69,10 @@ pub(super) fn held_of(
     let of_job = || own.iter().filter_map(|key| Some((key, providers.get(key)?)));
     // What has the same data has begun with it.
     let adopted = |key: &ProviderKey| {
-        of_job().any(|(own, provider)| own.data() == key.data() && provider.knowledge != Knowledge::Unsynced)
+        of_job().any(|(own, provider)| own.data() == key.data() && provider.presence != ProviderPresence::Unsynced)
     };
     let known = |key: &ProviderKey| {
-        providers.get(key).is_some_and(|provider| provider.knowledge != Knowledge::Unsynced) && !adopted(key)
+        providers.get(key).is_some_and(|provider| provider.presence != ProviderPresence::Unsynced) && !adopted(key)
     };
     let held = former.iter().filter(|(key, _)| known(key)).filter_map(|(key, former)| {
         if former.waits(own, providers) {

@@ -8,7 +8,7 @@ use rosterd_model::{Labels, Names, SourceId};
 
 use super::former::Former;
 use super::provider::{Provider, Providers};
-use super::turns::{Place, PlaceId, Turns};
+use super::turns::{PlaceId, TargetTurns, TurnPlace};
 use super::{TOLD, Tally};
 use crate::roster::archive::BlockChange;
 use crate::roster::block::{Block, BlockId};
@@ -18,7 +18,7 @@ use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::Reason;
 use crate::roster::target::{Entry, Workbench, populate};
 use crate::roster::tree::Tree;
-use crate::roster::view::{Counts, JobView, Knowledge, Worked};
+use crate::roster::view::{Counts, JobView, ProviderPresence, Worked};
 
 /// What all relabelling shares, and notes.
 pub(super) struct Work<'a> {
@@ -78,7 +78,7 @@ impl Job {
         providers: &Providers,
         reason: Reason,
         work: &mut Work<'_>,
-        turns: &mut Turns,
+        turns: &mut TargetTurns,
     ) {
         let mut pieces = Vec::new();
         for (key, blocks) in &self.blocks {
@@ -119,7 +119,7 @@ impl Job {
         changes: &[BlockChange],
         held_changed: bool,
         work: &mut Work<'_>,
-        turns: &mut Turns,
+        turns: &mut TargetTurns,
     ) {
         let held = self.held(key, provider);
         let former = self.former.get(key);
@@ -136,7 +136,7 @@ impl Job {
     }
 
     /// What changed from an earlier state of the job that was relabelled by other rules.
-    pub(super) fn compare(&self, earlier: &Self, turns: &mut Turns) {
+    pub(super) fn compare(&self, earlier: &Self, turns: &mut TargetTurns) {
         let reason = |key: &ProviderKey| match self.blocks.contains_key(key) && earlier.blocks.contains_key(key) {
             true => Reason::Rules,
             false => Reason::Reload,
@@ -153,7 +153,7 @@ impl Job {
     }
 
     /// That all its targets are gone.
-    pub(super) fn end(&self, turns: &mut Turns) {
+    pub(super) fn end(&self, turns: &mut TargetTurns) {
         self.each_target(|_| Reason::Reload, turns, |_, _| Some(Turn::Removed));
     }
 
@@ -161,7 +161,7 @@ impl Job {
     fn each_target(
         &self,
         reason: impl Fn(&ProviderKey) -> Reason,
-        turns: &mut Turns,
+        turns: &mut TargetTurns,
         turn: impl Fn(&Labels, bool) -> Option<Turn>,
     ) {
         let mut seen = HashSet::new();
@@ -177,7 +177,7 @@ impl Job {
                             continue;
                         }
                         let place = *place.get_or_insert_with(|| {
-                            turns.place(|| Place {
+                            turns.place(|| TurnPlace {
                                 provider: key.clone(),
                                 source: head.id.source,
                                 reason: reason(key),
@@ -192,7 +192,7 @@ impl Job {
 
     /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
     /// gone are counted out: a target that only moved is neither added nor removed.
-    fn change(&mut self, pieces: Vec<Piece>, work: &mut Work<'_>, turns: &mut Turns) {
+    fn change(&mut self, pieces: Vec<Piece>, work: &mut Work<'_>, turns: &mut TargetTurns) {
         let mut leftover = self.take_old(&pieces, turns);
         for Piece { provider, id, after, reason } in pieces {
             let Some((block, held)) = after else { continue };
@@ -205,17 +205,14 @@ impl Job {
     }
 
     /// The entries of the blocks as they were, by the hash of their discovered labels.
-    fn take_old(&mut self, pieces: &[Piece], turns: &mut Turns) -> HashMap<u64, Vec<Old>> {
+    fn take_old(&mut self, pieces: &[Piece], turns: &mut TargetTurns) -> HashMap<u64, Vec<Old>> {
         let mut old: HashMap<u64, Vec<Old>> = HashMap::new();
         for Piece { provider, id, reason, .. } in pieces {
             let worked = self.blocks.get_mut(provider).and_then(|blocks| blocks.remove(id));
             let Some(Worked { block, entries, held }) = worked else { continue };
             for (group, head) in block.groups().iter().enumerate() {
-                let place = turns.place(|| Place {
-                    provider: provider.clone(),
-                    source: head.id.source,
-                    reason: *reason,
-                });
+                let place =
+                    turns.place(|| TurnPlace { provider: provider.clone(), source: head.id.source, reason: *reason });
                 for index in block.entries_of(group) {
                     let one = Old { entry: entries[index].clone(), held: held.of(group), place };
                     old.entry(block.entries()[index]).or_default().push(one);
@@ -235,7 +232,7 @@ impl Job {
         reason: Reason,
         old: &mut HashMap<u64, Vec<Old>>,
         work: &mut Work<'_>,
-        turns: &mut Turns,
+        turns: &mut TargetTurns,
     ) -> Arc<[Entry]> {
         let mut kept: Vec<Option<Old>> =
             block.entries().iter().map(|hash| old.get_mut(hash).and_then(Vec::pop)).collect();
@@ -252,7 +249,7 @@ impl Job {
                     continue;
                 }
                 let place = *place.get_or_insert_with(|| {
-                    turns.place(|| Place {
+                    turns.place(|| TurnPlace {
                         provider: provider.clone(),
                         source: head.id.source,
                         reason,
@@ -287,7 +284,7 @@ impl Job {
         entry
     }
 
-    fn count_in(&mut self, entry: Entry, held: Option<HoldReason>, place: PlaceId, turns: &mut Turns) -> Entry {
+    fn count_in(&mut self, entry: Entry, held: Option<HoldReason>, place: PlaceId, turns: &mut TargetTurns) -> Entry {
         match entry {
             Entry::Active(labels) => {
                 let (shared, turn) = self.pages.add(labels, held.is_some());
@@ -306,7 +303,7 @@ impl Job {
         }
     }
 
-    fn count_out(&mut self, old: &Old, turns: &mut Turns) {
+    fn count_out(&mut self, old: &Old, turns: &mut TargetTurns) {
         match &old.entry {
             Entry::Active(labels) => {
                 turns.note(self.pages.remove(labels, old.held.is_some()), labels, old.place);
@@ -318,7 +315,7 @@ impl Job {
     }
 
     /// Takes note of what else is held of a provider, in blocks that did not change.
-    fn remark(&mut self, key: &ProviderKey, held: &Held, reason: Reason, turns: &mut Turns) {
+    fn remark(&mut self, key: &ProviderKey, held: &Held, reason: Reason, turns: &mut TargetTurns) {
         let Some(mut blocks) = self.blocks.remove(key) else { return };
         let marks = blocks.iter().map(|(id, worked)| (*id, held.mark(&worked.block), &worked.held));
         let other: Vec<_> = marks.filter(|(_, now, before)| now != *before).map(|(id, now, _)| (id, now)).collect();
@@ -329,11 +326,7 @@ impl Job {
                 if before == now {
                     continue;
                 }
-                let place = turns.place(|| Place {
-                    provider: key.clone(),
-                    source: head.id.source,
-                    reason,
-                });
+                let place = turns.place(|| TurnPlace { provider: key.clone(), source: head.id.source, reason });
                 for entry in &worked.entries[worked.block.entries_of(group)] {
                     self.mark(entry, before, now, place, turns);
                 }
@@ -350,7 +343,7 @@ impl Job {
         before: Option<HoldReason>,
         now: Option<HoldReason>,
         place: PlaceId,
-        turns: &mut Turns,
+        turns: &mut TargetTurns,
     ) {
         let Entry::Active(labels) = entry else { return };
         self.counts.held.count_out(before);
@@ -366,7 +359,7 @@ impl Job {
         let mut missing = Vec::new();
         for key in &self.spec.providers {
             let Some(provider) = providers.get(key) else { continue };
-            if provider.knowledge == Knowledge::Unsynced {
+            if provider.presence == ProviderPresence::Unsynced {
                 let overdue = provider.overdue;
                 missing.push(Missing { provider: key.clone(), source: None, overdue, report: None });
                 continue;

@@ -13,7 +13,7 @@ use crate::roster::block::{Block, BlockId};
 use crate::roster::clock::Now;
 use crate::roster::head::{Head, HeldBy};
 use crate::roster::hold::{Held, Hold, HoldReason};
-use crate::roster::view::{Knowledge, ProviderSize, ProviderView};
+use crate::roster::view::{ProviderPresence, ProviderSize, ProviderView};
 
 /// The providers, by key.
 pub(super) type Providers = BTreeMap<ProviderKey, Provider>;
@@ -21,7 +21,7 @@ pub(super) type Providers = BTreeMap<ProviderKey, Provider>;
 #[derive(Debug)]
 pub(super) struct Provider {
     pub(super) archive: Archive,
-    pub(super) knowledge: Knowledge,
+    pub(super) presence: ProviderPresence,
     /// Whether a job of the configuration uses it; otherwise some job holds it.
     pub(super) used: bool,
     /// The jobs that use it or, where it says how, hold it.
@@ -63,7 +63,7 @@ pub(super) struct MissingSource {
 
 /// What an update did to a provider.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct TakenUpdate {
     pub(super) changes: Vec<BlockChange>,
     /// Whether something else is held or missing.
     pub(super) presence_changed: bool,
@@ -76,7 +76,7 @@ impl Provider {
     pub(super) fn unsynced(now: Now) -> Self {
         Self {
             archive: Archive::default(),
-            knowledge: Knowledge::Unsynced,
+            presence: ProviderPresence::Unsynced,
             used: true,
             users: BTreeMap::new(),
             wanted: now.instant,
@@ -102,7 +102,7 @@ impl Provider {
         let reason = if head.replaced { HoldReason::Replaced } else { HoldReason::Restored };
         Self {
             archive: Archive::restore(blocks),
-            knowledge: if head.reported { Knowledge::Restored } else { Knowledge::Unsynced },
+            presence: if head.reported { ProviderPresence::Restored } else { ProviderPresence::Unsynced },
             overdue: !head.reported,
             known: head.known,
             from_before: Hold { reason, since: head.restored.unwrap_or(now.wall) },
@@ -121,13 +121,15 @@ impl Provider {
         missing.values_mut().for_each(|source| source.wanted = wanted(source.wanted));
         Self {
             archive: Archive::restore(twin.archive.blocks().clone()),
-            knowledge: twin.knowledge.min(Knowledge::Restored),
+            presence: twin.presence.min(ProviderPresence::Restored),
             wanted: wanted(twin.wanted),
             overdue: twin.overdue,
             known: twin.known,
-            from_before: match twin.knowledge {
-                Knowledge::Restored => twin.from_before,
-                Knowledge::Unsynced | Knowledge::Synced => Hold { reason: HoldReason::Replaced, since: now.wall },
+            from_before: match twin.presence {
+                ProviderPresence::Restored => twin.from_before,
+                ProviderPresence::Unsynced | ProviderPresence::Synced => {
+                    Hold { reason: HoldReason::Replaced, since: now.wall }
+                }
             },
             missing,
             unread: Arc::clone(&twin.unread),
@@ -137,7 +139,7 @@ impl Provider {
 
     /// The provider as others see it.
     pub(super) fn view(&self, key: &ProviderKey) -> ProviderView {
-        ProviderView { key: key.clone(), knowledge: self.knowledge, restored: self.is_restored(), size: self.size() }
+        ProviderView { key: key.clone(), presence: self.presence, restored: self.is_restored(), size: self.size() }
     }
 
     /// How much is known of it.
@@ -152,16 +154,16 @@ impl Provider {
 
     /// What of its groups is held.
     pub(super) fn held(&self) -> Held {
-        match self.knowledge {
-            Knowledge::Restored => Held::All { hold: self.from_before, earlier: Arc::clone(&self.unread) },
-            Knowledge::Unsynced | Knowledge::Synced if self.unread.is_empty() => Held::None,
-            Knowledge::Unsynced | Knowledge::Synced => Held::Sources(Arc::clone(&self.unread)),
+        match self.presence {
+            ProviderPresence::Restored => Held::All { hold: self.from_before, earlier: Arc::clone(&self.unread) },
+            ProviderPresence::Unsynced | ProviderPresence::Synced if self.unread.is_empty() => Held::None,
+            ProviderPresence::Unsynced | ProviderPresence::Synced => Held::Sources(Arc::clone(&self.unread)),
         }
     }
 
     /// What of its groups a job holds that held all of it since then, as others came in its place.
     pub(super) fn held_by(&self, mut hold: Hold) -> Held {
-        if self.knowledge == Knowledge::Restored {
+        if self.presence == ProviderPresence::Restored {
             hold.since = hold.since.min(self.from_before.since);
         }
         Held::All { hold, earlier: Arc::clone(&self.unread) }
@@ -169,7 +171,7 @@ impl Provider {
 
     /// Whether all that is known of it is from before this process.
     pub(super) fn is_restored(&self) -> bool {
-        self.knowledge == Knowledge::Restored && self.from_before.reason == HoldReason::Restored
+        self.presence == ProviderPresence::Restored && self.from_before.reason == HoldReason::Restored
     }
 
     /// Follows whether it is used. One that is not used reports no more, and begins anew when it is used again.
@@ -183,17 +185,17 @@ impl Provider {
         self.missing.values_mut().for_each(|source| source.wanted = now.instant);
         self.told = Arc::default();
         self.open = false;
-        if self.knowledge == Knowledge::Synced {
-            self.knowledge = Knowledge::Restored;
+        if self.presence == ProviderPresence::Synced {
+            self.presence = ProviderPresence::Restored;
             self.from_before = Hold { reason: HoldReason::Replaced, since: now.wall };
         }
     }
 
     /// Takes what it reports: what is stored of a source that could not be read stays until it can, and what is stored of one
     /// that was not there until it comes, or may come no more.
-    pub(super) fn take(&mut self, update: Update, now: Now) -> Taken {
-        let first = self.knowledge != Knowledge::Synced;
-        self.knowledge = Knowledge::Synced;
+    pub(super) fn take(&mut self, update: Update, now: Now) -> TakenUpdate {
+        let first = self.presence != ProviderPresence::Synced;
+        self.presence = ProviderPresence::Synced;
         let Update { provider: _, whole, groups, gone, unread: told, seen } = update;
         let was_read = |name: &Arc<str>| told.get(name).is_none_or(|unread| unread.known);
         let first_read = self.told.iter().filter(|(name, before)| !before.known && was_read(name));
@@ -213,7 +215,7 @@ impl Provider {
         let was_open = std::mem::replace(&mut self.open, seen.is_some());
         if !first && !was_open && !self.open && told == self.told {
             self.known |= !self.archive.blocks().is_empty();
-            return Taken { changes, ..Taken::default() };
+            return TakenUpdate { changes, ..TakenUpdate::default() };
         }
         let unseen: Vec<_> = match whole && seen.is_some() {
             true => self.archive.sources().filter(may_come).collect(),
@@ -223,7 +225,7 @@ impl Provider {
         self.sort_unread(first, whole, &unseen, now);
         self.known |= self.missing.is_empty() || !self.archive.blocks().is_empty();
         let held_changed = first || before.1 != self.unread;
-        Taken { changes, presence_changed: held_changed || before.0 != self.missing, held_changed }
+        TakenUpdate { changes, presence_changed: held_changed || before.0 != self.missing, held_changed }
     }
 
     /// Tells of the sources that this process never read which are held and which are missing; those that were not there are
@@ -271,14 +273,14 @@ impl Provider {
 
     /// When the time of grace of something is over, if anything is waited for.
     pub(super) fn deadline(&self, grace: Duration) -> Option<Instant> {
-        let own = (self.used && self.knowledge == Knowledge::Unsynced && !self.overdue).then_some(self.wanted);
+        let own = (self.used && self.presence == ProviderPresence::Unsynced && !self.overdue).then_some(self.wanted);
         let sources = self.missing.values().filter(|source| self.used && !source.overdue);
         own.into_iter().chain(sources.map(|source| source.wanted)).min().map(|wanted| wanted + grace)
     }
 
     /// Notes what did not come within its time of grace.
     pub(super) fn pass(&mut self, grace: Duration, now: Now) {
-        self.overdue |= self.knowledge == Knowledge::Unsynced && self.wanted + grace <= now.instant;
+        self.overdue |= self.presence == ProviderPresence::Unsynced && self.wanted + grace <= now.instant;
         for source in self.missing.values_mut() {
             source.overdue |= source.wanted + grace <= now.instant;
         }
@@ -286,7 +288,7 @@ impl Provider {
 
     /// What has to be stored beside its blocks, if that is not what is stored.
     pub(super) fn changed_head(&mut self) -> Option<Head> {
-        if self.knowledge == Knowledge::Unsynced && !self.overdue {
+        if self.presence == ProviderPresence::Unsynced && !self.overdue {
             return None;
         }
         let held = self.users.iter().filter_map(|(job, held)| Some((Arc::clone(job), held.clone()?)));
@@ -295,9 +297,9 @@ impl Provider {
             held: held.collect(),
             missing: self.missing.values().map(|source| (Arc::clone(&source.name), source.overdue)).collect(),
             unread: self.unread.iter().map(|(source, hold)| (source.0, hold.since)).collect(),
-            restored: (self.knowledge == Knowledge::Restored).then_some(self.from_before.since),
-            replaced: self.knowledge == Knowledge::Restored && self.from_before.reason == HoldReason::Replaced,
-            reported: self.knowledge != Knowledge::Unsynced,
+            restored: (self.presence == ProviderPresence::Restored).then_some(self.from_before.since),
+            replaced: self.presence == ProviderPresence::Restored && self.from_before.reason == HoldReason::Replaced,
+            reported: self.presence != ProviderPresence::Unsynced,
             known: self.known,
             unused: None,
         };

@@ -19,7 +19,7 @@ pub(in crate::roster) struct Delta {
 
 /// Where an entry comes from, and why it changes.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct TurnPlace {
     pub(super) provider: ProviderKey,
     pub(super) source: SourceId,
     pub(super) reason: Reason,
@@ -30,7 +30,7 @@ pub(super) type PlaceId = u32;
 
 /// Notes what happens to the targets of a job: counts, and where somebody wants to know, each of them.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct TargetTurns {
     delta: Delta,
     log: Option<Log>,
 }
@@ -38,14 +38,14 @@ pub(super) struct Turns {
 #[derive(Debug)]
 struct Log {
     before: Pages,
-    places: Vec<Place>,
+    places: Vec<TurnPlace>,
     turned: Vec<(Labels, PlaceId)>,
     first: Option<Turn>,
     /// Whether different things happened: then a target may be noted twice.
     mixed: bool,
 }
 
-impl Turns {
+impl TargetTurns {
     /// Nothing happened yet to the targets as they are in `before`.
     pub(super) fn new(before: &Pages, telling: bool) -> Self {
         let log = || Log { before: before.clone(), places: Vec::new(), turned: Vec::new(), first: None, mixed: false };
@@ -53,7 +53,7 @@ impl Turns {
     }
 
     /// Numbers a place.
-    pub(super) fn place(&mut self, place: impl FnOnce() -> Place) -> PlaceId {
+    pub(super) fn place(&mut self, place: impl FnOnce() -> TurnPlace) -> PlaceId {
         let Some(log) = &mut self.log else { return 0 };
         log.places.push(place());
         PlaceId::try_from(log.places.len() - 1).expect("an event has far fewer than 2^32 groups")

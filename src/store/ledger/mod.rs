@@ -12,4 +12,4 @@ pub use contract::{Ledger, Picture, Precondition, Transaction, Version, Write};
 pub use embedded::EmbeddedLedger;
 pub use memory::MemoryLedger;
 pub use records::{Action, Member, Operation, OperationId, Progress, Revision, WorkerState};
-pub use watch::{News, Watch};
+pub use watch::{LedgerNews, Watch};

@@ -10,7 +10,7 @@ const BEHIND: usize = 256;
 
 /// What a reader is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
+pub enum LedgerNews {
     /// A transaction made records different: the one of this version.
     Changed(Version),
     /// Some changes cannot be told: read everything again.
@@ -21,17 +21,17 @@ pub enum News {
 #[derive(Debug)]
 pub struct Watch {
     member: Member,
-    told: broadcast::Receiver<(Option<Member>, News)>,
+    told: broadcast::Receiver<(Option<Member>, LedgerNews)>,
 }
 
 impl Watch {
     /// The next news; `None` when the ledger is gone. Safe to drop at any time.
-    pub async fn next(&mut self) -> Option<News> {
+    pub async fn next(&mut self) -> Option<LedgerNews> {
         loop {
             match self.told.recv().await {
                 Ok((member, news)) if member.as_ref().is_none_or(|member| *member == self.member) => return Some(news),
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => return Some(News::Missed),
+                Err(RecvError::Lagged(_)) => return Some(LedgerNews::Missed),
                 Err(RecvError::Closed) => return None,
             }
         }
@@ -40,7 +40,7 @@ impl Watch {
 
 /// A backend's end. It never waits for a reader.
 #[derive(Debug)]
-pub(super) struct Feed(broadcast::Sender<(Option<Member>, News)>);
+pub(super) struct Feed(broadcast::Sender<(Option<Member>, LedgerNews)>);
 
 impl Default for Feed {
     fn default() -> Self {
@@ -55,15 +55,15 @@ impl Feed {
 
     /// Tells of a transaction. To be called in the order of versions.
     pub(super) fn changed(&self, member: &Member, version: Version) {
-        self.tell(Some(member.clone()), News::Changed(version));
+        self.tell(Some(member.clone()), LedgerNews::Changed(version));
     }
 
     /// Tells everybody to read again.
     pub(super) fn missed(&self) {
-        self.tell(None, News::Missed);
+        self.tell(None, LedgerNews::Missed);
     }
 
-    fn tell(&self, member: Option<Member>, news: News) {
+    fn tell(&self, member: Option<Member>, news: LedgerNews) {
         // It fails when nobody watches.
         self.0.send((member, news)).ok();
     }

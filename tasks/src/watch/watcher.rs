@@ -21,10 +21,10 @@ use crate::blocking;
 /// Without inotify it never reports a change, says so once in the log, and tries again at each `rearm`.
 ///
 /// Each method may be dropped at any time: nothing is lost.
-pub struct Watcher(Place);
+pub struct Watcher(WatchedPlace);
 
 /// Where the state is.
-enum Place {
+enum WatchedPlace {
     Here(Box<Watched>),
     Away(Pin<Box<dyn Future<Output = Box<Watched>> + Send>>),
     /// The call that had it panicked.
@@ -34,8 +34,8 @@ enum Place {
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Here(watched) => f.debug_tuple("Watcher").field(watched).finish(),
-            Place::Away(_) | Place::Lost => f.debug_struct("Watcher").finish_non_exhaustive(),
+            WatchedPlace::Here(watched) => f.debug_tuple("Watcher").field(watched).finish(),
+            WatchedPlace::Away(_) | WatchedPlace::Lost => f.debug_struct("Watcher").finish_non_exhaustive(),
         }
     }
 }
@@ -44,7 +44,7 @@ impl Watcher {
     /// Watches these paths and patterns from now on, by an inotify instance that others may share. A change after the
     /// return is not missed.
     pub async fn new(inotify: &Inotify, patterns: &[PathBuf]) -> Self {
-        let mut watcher = Self(Place::Here(Box::new(Watched::new(inotify, patterns))));
+        let mut watcher = Self(WatchedPlace::Here(Box::new(Watched::new(inotify, patterns))));
         watcher.rearm().await;
         watcher
     }
@@ -98,21 +98,21 @@ impl Watcher {
 
     /// The state, once it is back.
     async fn here(&mut self) -> &mut Watched {
-        if let Place::Away(call) = &mut self.0 {
+        if let WatchedPlace::Away(call) = &mut self.0 {
             let watched = call.await;
-            self.0 = Place::Here(watched);
+            self.0 = WatchedPlace::Here(watched);
         }
         match &mut self.0 {
-            Place::Here(watched) => watched,
-            Place::Away(_) | Place::Lost => panic!("a call that watched files has panicked before"),
+            WatchedPlace::Here(watched) => watched,
+            WatchedPlace::Away(_) | WatchedPlace::Lost => panic!("a call that watched files has panicked before"),
         }
     }
 
     /// Does something that blocks, to its end even if the future is dropped.
     async fn run(&mut self, call: impl FnOnce(&mut Watched) + Send + 'static) {
         self.here().await;
-        if let Place::Here(mut watched) = std::mem::replace(&mut self.0, Place::Lost) {
-            self.0 = Place::Away(Box::pin(blocking(move || {
+        if let WatchedPlace::Here(mut watched) = std::mem::replace(&mut self.0, WatchedPlace::Lost) {
+            self.0 = WatchedPlace::Away(Box::pin(blocking(move || {
                 call(&mut watched);
                 watched
             })));

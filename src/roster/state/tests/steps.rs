@@ -210,7 +210,7 @@ proptest! {
             kept.take(effect);
             prop_assert_eq!(&picture, &seen(&state));
             let providers = BTreeSet::from_iter(kept.in_use());
-            let held: BTreeSet<_> = state.providers.iter().filter(|(_, it)| it.knowledge != Knowledge::Unsynced).map(|(key, _)| key.clone()).collect();
+            let held: BTreeSet<_> = state.providers.iter().filter(|(_, it)| it.presence != ProviderPresence::Unsynced).map(|(key, _)| key.clone()).collect();
             prop_assert_eq!(providers, held, "the store has what is known, and nothing else but what is not used any more");
         }
     }

@@ -75,10 +75,10 @@ fn after_a_failure_of_the_disk_watchers_read_again() {
         assert_eq!(rosterd_model::Coded::code(&error), "store_disk_full", "{error:?}");
         assert!(error.to_string().contains("ledger.redb"), "{error}");
         let told = tokio::time::timeout(rosterd_testkit::patience(), watch.next()).await.expect("it is told");
-        assert_eq!(told, Some(News::Missed));
+        assert_eq!(told, Some(LedgerNews::Missed));
         (it.fail)(false);
         it.store.apply(transaction(vec![Write::PutWorker(worker("w", None))])).await.unwrap();
-        assert!(matches!(watch.next().await, Some(News::Changed(_))));
+        assert!(matches!(watch.next().await, Some(LedgerNews::Changed(_))));
     });
 }
 

@@ -6,7 +6,7 @@ use rosterd_model::Coded;
 use super::{operation, transaction, worker};
 use crate::store::StoreError;
 use crate::store::ledger::{
-    Ledger, Member, News, OperationId, Picture, Precondition, Revision, Transaction, Version, Write,
+    Ledger, LedgerNews, Member, OperationId, Picture, Precondition, Revision, Transaction, Version, Write,
 };
 use crate::store::tests::Tested;
 
@@ -76,7 +76,7 @@ pub(crate) async fn members_do_not_see_each_other(it: &Tested<impl Ledger>) {
             assert_eq!(found.workers, [worker("w", Some(number))]);
         }
     }
-    assert!(matches!(watch.next().await, Some(News::Changed(_))), "it is told of its own change");
+    assert!(matches!(watch.next().await, Some(LedgerNews::Changed(_))), "it is told of its own change");
     assert_eq!(futures_util::FutureExt::now_or_never(watch.next()), None, "and of nothing else");
 }
 
@@ -109,8 +109,8 @@ pub(crate) async fn whoever_watches_is_told_of_changes_in_their_order(it: &Teste
     let first = done(it, vec![Write::PutOperation(operation(1, "w")), Write::PutWorker(worker("w", Some(1)))]).await;
     done(it, vec![Write::DeleteWorker("none".to_owned())]).await;
     let second = done(it, vec![Write::DeleteOperation(OperationId(1)), Write::PutWorker(worker("w", Some(1)))]).await;
-    assert_eq!(watch.next().await, Some(News::Changed(first.unwrap())));
-    assert_eq!(watch.next().await, Some(News::Changed(second.unwrap())), "what changed nothing is not told");
+    assert_eq!(watch.next().await, Some(LedgerNews::Changed(first.unwrap())));
+    assert_eq!(watch.next().await, Some(LedgerNews::Changed(second.unwrap())), "what changed nothing is not told");
 }
 
 pub(crate) async fn a_reader_that_is_far_behind_is_told_to_read_again(it: &Tested<impl Ledger>) {
@@ -118,11 +118,11 @@ pub(crate) async fn a_reader_that_is_far_behind_is_told_to_read_again(it: &Teste
     for revision in 0..300 {
         done(it, vec![Write::PutWorker(worker("w", Some(revision)))]).await;
     }
-    assert_eq!(watch.next().await, Some(News::Missed));
+    assert_eq!(watch.next().await, Some(LedgerNews::Missed));
     let last = read(it).await.version;
-    let Some(News::Changed(mut version)) = watch.next().await else { panic!("it goes on with what is left") };
+    let Some(LedgerNews::Changed(mut version)) = watch.next().await else { panic!("it goes on with what is left") };
     while version < last {
-        let Some(News::Changed(next)) = watch.next().await else { panic!("nothing is missed now") };
+        let Some(LedgerNews::Changed(next)) = watch.next().await else { panic!("nothing is missed now") };
         assert_eq!(next.0, version.0 + 1);
         version = next;
     }
