@@ -1,6 +1,6 @@
 //! What a running discoverer is given, and where it reports how reading goes: log, metrics and status in one place.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use rosterd_tasks::{Machine, Schedule};
@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::contract::Outcome;
 use crate::metrics::ProviderMetrics;
 use crate::status::StatusHandle;
-use crate::{Error, Status};
+use crate::{Error, Status, Watch, WatchStatus};
 
 /// What a running discoverer is given.
 #[derive(Debug, Clone)]
@@ -65,6 +65,11 @@ impl Context {
         self.status.update(|status| status.next_try = at(Some(wait)));
     }
 
+    /// What the discoverer follows from now on, for people who look at the provider. Nothing is kept alive by that.
+    pub fn watches(&self, watches: Vec<Weak<dyn Watch>>) {
+        self.status.watches(watches);
+    }
+
     /// A read took so long, whatever came of it.
     pub fn took(&self, time: Duration) {
         self.metrics.refresh_duration.observe(time.as_secs_f64());
@@ -73,6 +78,11 @@ impl Context {
     /// What is shown of the provider now.
     pub fn status(&self) -> Status {
         self.status.get()
+    }
+
+    /// How what the discoverer follows is now.
+    pub fn watched(&self) -> Vec<WatchStatus> {
+        self.status.watched().iter().filter_map(Weak::upgrade).map(|watch| watch.status()).collect()
     }
 
     /// How often reading failed, as a whole or in part.

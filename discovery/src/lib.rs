@@ -12,6 +12,7 @@ mod polling;
 mod registry;
 mod status;
 mod telling;
+mod watch;
 
 pub use context::Context;
 pub use contract::{Discoverer, Reading, Refresh, Stopped, Unreadable, Updates, Word};
@@ -27,6 +28,7 @@ pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use rosterd_client::{Environment, Identity, System};
 pub use status::{Failure, Presence, Status, named_jobs};
+pub use watch::{ProviderWatch, Watch, WatchState, WatchStatus};
 
 #[doc(hidden)]
 pub use inventory;

@@ -1,7 +1,7 @@
 //! What is known about a provider while it runs: shown by the API, read by readiness.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use rosterd_model::Report;
@@ -9,9 +9,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::Error;
 use crate::manager::{Unread, UnreadSources};
 use crate::telling::Telling;
+use crate::{Error, Watch};
 
 /// Whether a provider has ever reported. Never confuse *not known yet* with *empty*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -97,6 +97,7 @@ pub(crate) struct StatusHandle {
     status: Arc<Mutex<Status>>,
     telling: Arc<Mutex<Telling>>,
     jobs: Arc<Mutex<Arc<str>>>,
+    watches: Arc<Mutex<Vec<Weak<dyn Watch>>>>,
 }
 
 /// How many of the jobs that use a provider are named for people.
@@ -121,6 +122,16 @@ impl StatusHandle {
     /// The jobs that use the provider, for people: the key tells a person nothing.
     pub(crate) fn jobs(&self) -> Arc<str> {
         Arc::clone(&self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The provider uses these watches from now on.
+    pub(crate) fn watches(&self, watches: Vec<Weak<dyn Watch>>) {
+        *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = watches;
+    }
+
+    /// The watches that the provider uses.
+    pub(crate) fn watched(&self) -> Vec<Weak<dyn Watch>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The state as it is now.

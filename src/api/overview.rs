@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::header::CONTENT_SECURITY_POLICY;
-use rosterd_discovery::ProviderStatus;
+use rosterd_discovery::{ProviderStatus, ProviderWatch, WatchState};
 use rosterd_scrape::Statuses;
 
 use super::providers::{presence, size};
@@ -34,6 +34,9 @@ struct Overview {
     endpoints: Vec<Endpoint>,
     failing: Vec<Failing>,
     providers: Vec<Provider>,
+    watches: Vec<Watch>,
+    /// Those that are not shown.
+    more_watches: usize,
     paths: Vec<&'static str>,
     docs: &'static str,
 }
@@ -73,6 +76,23 @@ struct Provider {
     error: String,
 }
 
+/// Something that is followed, for one or several providers.
+struct Watch {
+    what: String,
+    jobs: String,
+    state: &'static str,
+    /// The class that the word for the state has.
+    class: &'static str,
+    objects: usize,
+    heard: Option<Moment>,
+    lists: String,
+    error: String,
+    failed: Option<Moment>,
+}
+
+/// How many watches are shown; those that do not go well come first.
+const WATCHES: usize = 200;
+
 /// The page.
 pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
     let config = Arc::clone(&state.config.borrow());
@@ -80,6 +100,8 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
         route.methods == ["GET"] && !matches!(route.path, "/" | "/targets") && !route.path.contains('{')
     };
     let (now, view) = (SystemTime::now(), state.roster.view());
+    let providers = state.providers.list();
+    let (watches, more_watches) = Watch::all(&providers, now);
     page(&Overview {
         version: state.build.version.clone(),
         uptime: uptime(state.started),
@@ -89,7 +111,9 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
         jobs: view.jobs().map(|job| Job::of(job, &state.scrapes)).collect(),
         endpoints: state.remote_writes.list().into_iter().map(|status| Endpoint::of(status, now)).collect(),
         failing: state.publications.list().into_iter().filter_map(Failing::of).collect(),
-        providers: state.providers.list().into_iter().map(|provider| Provider::of(provider, &view)).collect(),
+        providers: providers.into_iter().map(|provider| Provider::of(provider, &view)).collect(),
+        watches,
+        more_watches,
         paths: routes().iter().filter(|route| links(route)).map(|route| route.path).collect(),
         docs: concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs"),
     })
@@ -177,7 +201,7 @@ impl Failing {
 }
 
 impl Provider {
-    fn of(ProviderStatus { key, jobs, status }: ProviderStatus, view: &RosterView) -> Self {
+    fn of(ProviderStatus { key, jobs, status, .. }: ProviderStatus, view: &RosterView) -> Self {
         let seen = view.provider(&key, &jobs);
         let (groups, targets) = size(&status, seen);
         Self {
@@ -187,6 +211,51 @@ impl Provider {
             groups,
             targets,
             error: status.worst().map(|failure| failure.report.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Watch {
+    /// Each once, whoever shares it, and how many more there are.
+    fn all(providers: &[ProviderStatus], now: SystemTime) -> (Vec<Self>, usize) {
+        let mut all: Vec<_> = providers.iter().flat_map(|provider| &provider.watches).collect();
+        all.sort_by_key(|watch| watch.number);
+        all.dedup_by_key(|watch| watch.number);
+        all.sort_by(|a, b| {
+            let place =
+                |it: &ProviderWatch| (it.status.state, Arc::clone(&it.status.resource), it.status.scope.clone());
+            place(a).cmp(&place(b))
+        });
+        let more = all.len().saturating_sub(WATCHES);
+        (all.into_iter().take(WATCHES).map(|watch| Self::of(watch, now)).collect(), more)
+    }
+
+    fn of(ProviderWatch { jobs, status, .. }: &ProviderWatch, now: SystemTime) -> Self {
+        let mut what = status.resource.to_string();
+        if let Some(scope) = &status.scope {
+            what.push_str(&format!(" in {scope}"));
+        }
+        if !status.selectors.is_empty() {
+            what.push_str(&format!(" where {}", status.selectors.join(" and ")));
+        }
+        let class = match status.state {
+            WatchState::Unread => "down",
+            WatchState::Silent => "behind",
+            WatchState::Listing => "unknown",
+            WatchState::Watching => "",
+        };
+        let lists = status.lists.iter().map(|(cause, count)| format!("{count} {cause}"));
+        let failure = status.last_error.as_ref();
+        Self {
+            what,
+            jobs: jobs.join(", "),
+            state: status.state.as_str(),
+            class,
+            objects: status.objects,
+            heard: status.last_heard.map(|heard| Moment::of(heard, now)),
+            lists: lists.collect::<Vec<_>>().join(", "),
+            error: failure.map(|failure| failure.report.to_string()).unwrap_or_default(),
+            failed: failure.map(|failure| Moment::of(failure.at, now)),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! `/api/v1/providers`: how discovery is doing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use rosterd_discovery::{Failure, Presence, ProviderStatus, Status};
+use rosterd_discovery::{Failure, Presence, ProviderStatus, ProviderWatch, Status, WatchStatus};
 use rosterd_model::Report;
 use serde::Serialize;
 
@@ -32,6 +33,25 @@ struct Provider {
     next_try: Option<String>,
     groups: usize,
     targets: usize,
+    watches: Vec<Watch>,
+}
+
+/// Something that a mechanism that watches follows.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Watch {
+    resource: Arc<str>,
+    scope: Option<Arc<str>>,
+    selectors: Vec<Arc<str>>,
+    /// All that share it.
+    jobs: Vec<Arc<str>>,
+    state: &'static str,
+    objects: usize,
+    last_heard: Option<String>,
+    /// How often everything was asked for, by why.
+    lists: BTreeMap<&'static str, u64>,
+    last_error: Option<LastError>,
+    next_try: Option<String>,
 }
 
 /// A source that could not be read lately.
@@ -81,8 +101,33 @@ pub(super) fn size(status: &Status, view: Option<&ProviderView>) -> (usize, usiz
     view.map_or((status.groups, status.targets), |view| (view.size.groups, view.size.targets))
 }
 
+impl LastError {
+    fn of(Failure { report, at, since }: Failure) -> Self {
+        Self { at: rfc3339(at), since: rfc3339(since), report }
+    }
+}
+
+impl Watch {
+    fn of(ProviderWatch { jobs, status, .. }: ProviderWatch) -> Self {
+        let WatchStatus { resource, scope, selectors, state, objects, last_heard, lists, last_error, next_try } =
+            status;
+        Self {
+            resource,
+            scope,
+            selectors,
+            jobs,
+            state: state.as_str(),
+            objects,
+            last_heard: last_heard.map(rfc3339),
+            lists,
+            last_error: last_error.map(LastError::of),
+            next_try: next_try.map(rfc3339),
+        }
+    }
+}
+
 impl Provider {
-    fn of(ProviderStatus { key, jobs, status }: ProviderStatus, view: &RosterView) -> Self {
+    fn of(ProviderStatus { key, jobs, status, watches }: ProviderStatus, view: &RosterView) -> Self {
         let time = |time: Option<SystemTime>| time.map(rfc3339);
         let unread = status.unread.iter().map(|(source, unread)| UnreadSource {
             source: Arc::clone(source),
@@ -91,8 +136,6 @@ impl Provider {
             known: unread.known,
             report: unread.report.clone(),
         });
-        let last_error =
-            |Failure { report, at, since }: Failure| LastError { at: rfc3339(at), since: rfc3339(since), report };
         let seen = view.provider(&key, &jobs);
         let (groups, targets) = size(&status, seen);
         Self {
@@ -101,11 +144,12 @@ impl Provider {
             mechanism: key.mechanism().to_owned(),
             jobs,
             last_success: time(status.last_success),
-            last_error: status.worst().map(last_error),
+            last_error: status.worst().map(LastError::of),
             unread: unread.collect(),
             next_try: time(status.next_try),
             groups,
             targets,
+            watches: watches.into_iter().map(Watch::of).collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::Status;
+use crate::{ProviderWatch, Status};
 
 /// The name of a provider: `<mechanism>/<what it reads, and as whom>`, and `-2`, `-3` behind it where several unequal
 /// configurations have the same data. It is the same after a restart, in every version and on every machine with the same
@@ -64,6 +64,8 @@ pub struct ProviderStatus {
     pub jobs: Vec<Arc<str>>,
     /// Its state.
     pub status: Status,
+    /// What it follows, if its mechanism watches.
+    pub watches: Vec<ProviderWatch>,
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::task::Provider;
 use super::update::Update;
 use crate::metrics::Metrics;
 use crate::status::StatusHandle;
-use crate::{AnyConfig, Registry};
+use crate::{AnyConfig, Registry, watch};
 use rosterd_tasks::{Stopper, Supervision, Threads, blocking, portion};
 
 /// The share of the time for a shutdown that providers have; the rest is for what they share.
@@ -94,10 +94,9 @@ impl Directory {
     /// All providers with their state, by key.
     pub fn list(&self) -> Vec<ProviderStatus> {
         let listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let statuses = listed.iter().map(|Listed { key, jobs, status }| ProviderStatus {
-            key: key.clone(),
-            jobs: jobs.clone(),
-            status: status.get(),
+        let used: Vec<_> = listed.iter().map(|one| (&*one.jobs, one.status.watched())).collect();
+        let statuses = listed.iter().zip(watch::shared(&used)).map(|(Listed { key, jobs, status }, watches)| {
+            ProviderStatus { key: key.clone(), jobs: jobs.clone(), status: status.get(), watches }
         });
         statuses.collect()
     }

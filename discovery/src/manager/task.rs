@@ -134,6 +134,7 @@ impl Provider {
             }
         }
         let ended = task.await;
+        self.status.watches(Vec::new());
         if stop.is_cancelled() {
             return None;
         }

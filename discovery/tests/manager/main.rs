@@ -3,6 +3,7 @@
 mod aside;
 mod failures;
 mod stops;
+mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -26,7 +26,7 @@ fn of_providers(registry: &Registry, name: &str, values: &[(&[&str], i64)]) {
 /// A provider that has not reported yet.
 fn provider(key: &str, jobs: &[&str]) -> ProviderStatus {
     let jobs = jobs.iter().map(|job| Arc::from(*job)).collect();
-    ProviderStatus { key: ProviderKey::new(key), jobs, status: Status::default() }
+    ProviderStatus { key: ProviderKey::new(key), jobs, status: Status::default(), watches: Vec::new() }
 }
 
 fn endpoint() -> EndpointStatus {

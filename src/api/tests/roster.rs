@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
-use rosterd_discovery::{Failure, Presence, ProviderKey, ProviderStatus, Status, Unread};
+use rosterd_discovery::{
+    Failure, Presence, ProviderKey, ProviderStatus, ProviderWatch, Status, Unread, WatchState, WatchStatus,
+};
 use rosterd_model::{Priority, Report, Retry};
 use rosterd_testkit::{leak_checked_live, patience};
 use serde_json::{Value, json};
@@ -213,7 +215,7 @@ fn down() -> Report {
 pub(super) fn failing() -> ProviderStatus {
     let status =
         Status { last_error: Some(Failure { report: down(), at: UNIX_EPOCH, since: UNIX_EPOCH }), ..Status::default() };
-    ProviderStatus { key: ProviderKey::new("dns/2"), jobs: vec![Arc::from("two")], status }
+    ProviderStatus { key: ProviderKey::new("dns/2"), jobs: vec![Arc::from("two")], status, watches: Vec::new() }
 }
 
 #[test]
@@ -228,7 +230,8 @@ fn providers_are_told_with_the_sources_that_they_cannot_read() {
             tried: Arc::new(tried.into()),
             ..Status::default()
         };
-        let list = vec![ProviderStatus { key: ProviderKey::new("dns/2"), jobs: Vec::new(), status }];
+        let list =
+            vec![ProviderStatus { key: ProviderKey::new("dns/2"), jobs: Vec::new(), status, watches: Vec::new() }];
         let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
         let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
         assert_eq!(provider["presence"], "stale");
@@ -253,7 +256,12 @@ fn providers_are_told_with_the_sources_that_they_cannot_read() {
 #[test]
 fn providers_are_told_with_their_last_error() {
     leak_checked_live(async || {
-        let well = ProviderStatus { key: ProviderKey::new("static/1"), jobs: Vec::new(), status: Status::default() };
+        let well = ProviderStatus {
+            key: ProviderKey::new("static/1"),
+            jobs: Vec::new(),
+            status: Status::default(),
+            watches: Vec::new(),
+        };
         let list = vec![failing(), well];
         let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
         let providers = face.json("/api/v1/providers").await["data"]["providers"].clone();
@@ -265,6 +273,67 @@ fn providers_are_told_with_their_last_error() {
         assert_eq!((&two["presence"], &two["lastError"]["code"]), (&json!("unsynced"), &json!("sd_unreachable")));
         assert!(two["lastError"]["at"].as_str().unwrap().ends_with('Z'));
         assert_eq!((&one["lastError"], &one["lastSuccess"], &one["groups"]), (&Value::Null, &Value::Null, &json!(0)));
+        face.stop().await;
+    });
+}
+
+/// A watch that two providers share, and one of the second alone that cannot be read.
+fn watching() -> Vec<ProviderStatus> {
+    let jobs = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect::<Vec<_>>();
+    let well = WatchStatus {
+        resource: "pods".into(),
+        scope: None,
+        selectors: vec!["app=x".into(), "spec.nodeName=n".into()],
+        state: WatchState::Watching,
+        objects: 5,
+        last_heard: Some(UNIX_EPOCH + Duration::from_secs(60)),
+        lists: [("expired", 2), ("start", 1)].into(),
+        last_error: None,
+        next_try: None,
+    };
+    let lost = WatchStatus {
+        scope: Some("<a>".into()),
+        selectors: Vec::new(),
+        state: WatchState::Unread,
+        objects: 0,
+        last_heard: None,
+        lists: [("start", 1)].into(),
+        last_error: Some(Failure { report: down(), at: UNIX_EPOCH, since: UNIX_EPOCH }),
+        next_try: Some(UNIX_EPOCH),
+        ..well.clone()
+    };
+    let shared = ProviderWatch { number: 0, jobs: jobs(&["one", "two"]), status: well };
+    let own = ProviderWatch { number: 1, jobs: jobs(&["two"]), status: lost };
+    let provider = |key: &str, job: &str, watches: Vec<ProviderWatch>| ProviderStatus {
+        key: ProviderKey::new(key),
+        jobs: jobs(&[job]),
+        status: Status::default(),
+        watches,
+    };
+    vec![provider("k/1", "one", vec![shared.clone()]), provider("k/2", "two", vec![shared, own])]
+}
+
+#[test]
+fn watches_are_told_with_who_shares_them_and_how_they_are() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.providers = Providers::new(watching)).await;
+        let providers = face.json("/api/v1/providers").await["data"]["providers"].clone();
+        let shared = json!({
+            "resource": "pods", "scope": null, "selectors": ["app=x", "spec.nodeName=n"], "jobs": ["one", "two"],
+            "state": "watching", "objects": 5, "lastHeard": "1970-01-01T00:01:00Z", "lists": {"expired": 2, "start": 1},
+            "lastError": null, "nextTry": null,
+        });
+        assert_eq!((&providers[0]["watches"], &providers[1]["watches"][0]), (&json!([shared]), &shared));
+        let lost = &providers[1]["watches"][1];
+        assert_eq!(["scope", "state"].map(|it| lost[it].clone()), ["<a>", "unread"]);
+        assert_eq!(["at", "code"].map(|it| lost["lastError"][it].clone()), ["1970-01-01T00:00:00Z", "sd_unreachable"]);
+        let page = face.get("/").await.text().await.unwrap();
+        let row = |words: &str| page.find(words).unwrap_or_else(|| panic!("no {words} in {page}"));
+        let good = row("pods where app=x and spec.nodeName=n</th><td>one, two</td>");
+        let bad = row("pods in &#60;a&#62;</th><td>two</td><td><span class=\"down\">unread</span>");
+        assert!(bad < good, "what does not go well comes first");
+        assert_eq!(page.matches("pods where").count(), 1, "what is shared is shown once");
+        assert!(page.contains("2 expired, 1 start") && page.contains("cannot reach &#60;dns&#62;"), "{page}");
         face.stop().await;
     });
 }

@@ -87,7 +87,7 @@ fn missing(providers: &[ProviderStatus], timeout: Duration) -> bool {
     let mut any = false;
     let time = rosterd_model::Duration::from(timeout);
     let why = |report: &Report| format!("{report} ({})", report.code);
-    for ProviderStatus { key, jobs, status } in providers {
+    for ProviderStatus { key, jobs, status, .. } in providers {
         let jobs = jobs.join(", ");
         any |= status.presence == Presence::Unsynced || !status.unread.is_empty();
         for (source, unread) in status.unread.iter() {

@@ -73,6 +73,7 @@ mod tests {
             key: ProviderKey::new(name),
             jobs: vec![format!("job-{name}").into()],
             status: Status { presence, targets, ..Status::default() },
+            watches: Vec::new(),
         };
         let mut providers = vec![provider("a", Presence::Synced, 7), provider("b", Presence::Unsynced, 0)];
         assert_eq!(line(&providers), "1 of 2 providers, 7 targets, waiting for b (job-b)");

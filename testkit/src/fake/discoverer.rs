@@ -1,9 +1,9 @@
 //! The discoverer of the fake: does what its probe says.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use rosterd_discovery::{Context, Discoverer, Error, Unreadable, Updates, Word};
+use rosterd_discovery::{Context, Discoverer, Error, Unreadable, Updates, Watch, Word};
 use rosterd_model::{Coded, Priority, Retry, TargetGroup};
 use tokio::sync::oneshot;
 
@@ -41,6 +41,7 @@ pub(super) fn failing(sources: &[&str]) -> Vec<Unreadable> {
 #[derive(Debug)]
 pub(super) enum Order {
     Say(Word, oneshot::Sender<()>),
+    Follow(Vec<Weak<dyn Watch>>, oneshot::Sender<()>),
     Report(FakeError, oneshot::Sender<()>),
     Fail(FakeError, oneshot::Sender<()>),
     End(oneshot::Sender<()>),
@@ -76,6 +77,10 @@ impl Discoverer for Fake {
             match order {
                 Order::Say(word, done) => {
                     up.say(word).await?;
+                    done.send(()).ok();
+                }
+                Order::Follow(watches, done) => {
+                    cx.watches(watches);
                     done.send(()).ok();
                 }
                 Order::Report(error, done) => {

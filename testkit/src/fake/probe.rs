@@ -1,9 +1,9 @@
 //! The handle that drives a fake and tells what became of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 
-use rosterd_discovery::Word;
+use rosterd_discovery::{Watch, Word};
 use rosterd_model::{Retry, TargetGroup};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
@@ -92,6 +92,11 @@ impl Probe {
 
     async fn say(&self, word: Word) {
         self.order("say something", |done| Order::Say(word, done)).await;
+    }
+
+    /// Makes the discoverer tell that it follows these from now on.
+    pub async fn follow(&self, watches: Vec<Weak<dyn Watch>>) {
+        self.order("follow something", |done| Order::Follow(watches, done)).await;
     }
 
     /// Makes the discoverer report a failed read that it survives.

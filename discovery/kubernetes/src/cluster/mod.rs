@@ -87,6 +87,7 @@ impl Clusters {
             return watched.subscribe(number, inbox);
         }
         let watched = Arc::new(Watched::new(key.clone(), metrics));
+        metrics.watches(&watched);
         watches.insert(key.clone(), Arc::clone(&watched));
         // Used before it runs, so that it does not end for want of users.
         let subscription = watched.subscribe(number, inbox);

@@ -6,6 +6,7 @@ mod faults;
 mod front;
 mod history;
 mod sharing;
+mod status;
 
 use rosterd_discovery::{AnyConfig, Context, Discoverer, Equipment, Registry, System, Updates, Word};
 use rosterd_tasks::{Stopper, Supervision};

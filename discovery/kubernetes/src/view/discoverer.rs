@@ -120,6 +120,7 @@ impl Seeing {
     }
 
     async fn see(&mut self, cx: &Context, up: &Updates) -> Result<(), Stopped> {
+        self.show(cx);
         loop {
             // Taken first: what changes from now on rings again.
             for (number, key) in self.inbox.take().keys {
@@ -127,11 +128,14 @@ impl Seeing {
                 let concerned = self.parts[part].concerned(resource, &key);
                 self.dirty.entry(part).or_default().extend(concerned);
             }
-            self.narrow();
+            if self.narrow() {
+                self.show(cx);
+            }
             let forgotten = self.forgotten();
             let healths: Vec<_> = self.parts.iter().map(Part::health).collect();
             let is: Vec<Is> = healths.iter().map(|(is, ..)| *is).collect();
-            let saying = self.said.next(&is);
+            let failures: Vec<_> = self.parts.iter().map(Part::failures).collect();
+            let saying = self.said.next(&is, &failures);
             let words = self.words(saying, &healths).await;
             if self.forgotten() != forgotten {
                 // What was made of half of what there is must not be said.
@@ -154,11 +158,19 @@ impl Seeing {
     }
 
     /// Uses others in place of wider watches that came to nothing.
-    fn narrow(&mut self) {
+    fn narrow(&mut self) -> bool {
         let View { needs, cluster, clusters, metrics, .. } = &self.view;
+        let mut narrowed = false;
         for part in &mut self.parts {
-            part.narrow(needs, |key, number| clusters.subscribe(cluster, key, number, &self.inbox, metrics));
+            narrowed |=
+                part.narrow(needs, |key, number| clusters.subscribe(cluster, key, number, &self.inbox, metrics));
         }
+        narrowed
+    }
+
+    /// Shows people what is watched.
+    fn show(&self, cx: &Context) {
+        cx.watches(self.parts.iter().flat_map(Part::watches).collect());
     }
 
     /// Makes the words that have to be said.

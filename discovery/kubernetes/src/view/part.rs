@@ -1,8 +1,8 @@
 //! A namespace of a configuration, or all: the watches that it is made of, and which groups a change concerns.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use rosterd_discovery::Unreadable;
+use rosterd_discovery::{Unreadable, Watch};
 use rosterd_model::{Coded, Priority, Retry, TargetGroup};
 use rosterd_tasks::{Guard, Panicked};
 use tokio::time::Instant;
@@ -100,7 +100,8 @@ impl Part {
     }
 
     /// Uses others in place of wider watches that came to nothing: `subscribe` begins to.
-    pub(super) fn narrow(&mut self, needs: &Needs, subscribe: impl Fn(&WatchKey, usize) -> Subscription) {
+    /// Returns whether there were any.
+    pub(super) fn narrow(&mut self, needs: &Needs, subscribe: impl Fn(&WatchKey, usize) -> Subscription) -> bool {
         let mut narrowed = false;
         for watch in &mut self.watches {
             if *watch.watched().key() != watch.key && watch.watched().health().is_lost() {
@@ -111,6 +112,20 @@ impl Part {
         if narrowed {
             self.index(needs);
         }
+        narrowed
+    }
+
+    /// The watches, for people.
+    pub(super) fn watches(&self) -> impl Iterator<Item = Weak<dyn Watch>> {
+        self.watches.iter().map(|watch| {
+            let watched: Weak<Watched> = Arc::downgrade(watch.watched());
+            watched as Weak<dyn Watch>
+        })
+    }
+
+    /// How often what it is made of has failed.
+    pub(super) fn failures(&self) -> u64 {
+        self.watches.iter().map(|watch| watch.watched().health().failures).sum()
     }
 
     /// What it is called as a source.

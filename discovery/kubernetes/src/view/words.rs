@@ -51,13 +51,15 @@ pub(super) enum Picture {
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     parts: Vec<Is>,
+    /// How often each had failed.
+    failures: Vec<u64>,
     picture: Option<Picture>,
 }
 
 impl Said {
     /// Nothing of so many parts.
     pub(super) fn new(parts: usize) -> Self {
-        Self { parts: vec![Is::Awaited; parts], picture: None }
+        Self { parts: vec![Is::Awaited; parts], failures: vec![0; parts], picture: None }
     }
 
     /// What was said may not be what was meant: all has to be said again.
@@ -65,8 +67,8 @@ impl Said {
         *self = Self { picture: self.picture.and(Some(Picture::Part)), ..Self::new(self.parts.len()) };
     }
 
-    /// What has to be said now that the parts are like this.
-    pub(super) fn next(&mut self, now: &[Is]) -> Saying {
+    /// What has to be said now that the parts are like this, and have failed so often.
+    pub(super) fn next(&mut self, now: &[Is], failures: &[u64]) -> Saying {
         let mut saying = Saying::default();
         let all_known = now.iter().all(|part| part.is_known());
         let decided = now.iter().all(|part| *part != Is::Awaited);
@@ -94,7 +96,8 @@ impl Said {
                 }
             }
             // A picture says which parts it lacks, but not which are stale.
-            let told = before.fails() && saying.picture != Some(Picture::Whole);
+            let failed_again = self.failures[index] != failures[index];
+            let told = before.fails() && !failed_again && saying.picture != Some(Picture::Whole);
             if now.fails() && !told && !(saying.picture == Some(Picture::Part) && *now == Is::Unknown) {
                 saying.unread.push(index);
             }
@@ -104,6 +107,7 @@ impl Said {
             self.picture = Some(Picture::Part);
         }
         self.parts = now.to_vec();
+        self.failures = failures.to_vec();
         saying
     }
 }
@@ -131,7 +135,7 @@ mod tests {
 
     fn history(steps: &[&[Is]]) -> Vec<String> {
         let mut said = Said::new(steps[0].len());
-        steps.iter().map(|now| shown(&said.next(now))).collect()
+        steps.iter().map(|now| shown(&said.next(now, &vec![0; now.len()]))).collect()
     }
 
     #[test]
@@ -172,15 +176,27 @@ mod tests {
     #[test]
     fn who_begins_anew_says_all_again() {
         let mut said = Said::new(1);
-        assert_eq!(shown(&said.next(&[Known])), "Whole");
+        assert_eq!(shown(&said.next(&[Known], &[0])), "Whole");
         said.begin_anew();
-        assert_eq!(shown(&said.next(&[Awaited])), "");
-        assert_eq!(shown(&said.next(&[Known])), "Whole");
+        assert_eq!(shown(&said.next(&[Awaited], &[0])), "");
+        assert_eq!(shown(&said.next(&[Known], &[0])), "Whole");
     }
 
     #[test]
     fn what_has_to_be_read_anew_is_told_anew() {
         let told = history(&[&[Known, Known], &[Known, Awaited], &[Known, Known], &[Known, Known]]);
         assert_eq!(told, ["Whole", "changes of [0]", "Whole", "changes of [0, 1]"]);
+    }
+
+    #[test]
+    fn each_failure_is_told_and_none_twice() {
+        let mut said = Said::new(2);
+        let mut next = |is: [Is; 2], failures: [u64; 2]| shown(&said.next(&is, &failures));
+        assert_eq!(next([Known, Unknown], [0, 1]), "Part");
+        assert_eq!(next([Known, Unknown], [0, 1]), "changes of [0]");
+        assert_eq!(next([Known, Unknown], [0, 2]), "changes of [0], unread [1]");
+        assert_eq!(next([Stale, Unknown], [1, 2]), "changes of [0], unread [0]");
+        assert_eq!(next([Stale, Unknown], [2, 3]), "changes of [0], unread [0, 1]");
+        assert_eq!(next([Stale, Unknown], [2, 3]), "changes of [0]");
     }
 }

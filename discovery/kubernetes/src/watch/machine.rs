@@ -39,6 +39,8 @@ pub(super) struct Machine {
     state: State,
     /// Whether the server is asked to stream lists.
     streams: bool,
+    /// Whether this list, and no other, is not streamed although the server does so.
+    unstreamed: bool,
     /// Whether lists are taken in pages.
     pages: bool,
     /// How often in a row a list ended in the middle.
@@ -49,6 +51,36 @@ pub(super) struct Machine {
     schedule: Schedule,
     pause: Duration,
     seed: u64,
+    /// Why the next list is taken, or the last one was.
+    cause: Cause,
+}
+
+/// Why everything is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// Nothing is known yet.
+    Start,
+    /// The watch began anew, over a panic or since somebody uses it again.
+    Restarted,
+    /// The server does not stream lists: the same one in pages.
+    Refused,
+    /// The list before came to nothing.
+    Failed,
+    /// The server has forgotten what happened since the last event.
+    Expired,
+}
+
+impl Cause {
+    /// As a word.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Restarted => "restarted",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +146,7 @@ pub(super) enum Step {
 
 impl Machine {
     /// Begins with a list; which kind it begins with is known from other watches of the server.
-    pub(super) fn new(key: WatchKey, streams: bool, on: OnMachine) -> Self {
+    pub(super) fn new(key: WatchKey, streams: bool, on: OnMachine, cause: Cause) -> Self {
         let name = key.to_string();
         Self {
             seed: on.seed(&name),
@@ -122,11 +154,13 @@ impl Machine {
             key,
             state: State::Unlisted,
             streams,
+            unstreamed: false,
             pages: true,
             cut: 0,
             bookmarks: false,
             alive: false,
             pause: Duration::ZERO,
+            cause,
         }
     }
 
@@ -135,10 +169,15 @@ impl Machine {
         self.streams
     }
 
+    /// Why everything is asked for, if it is.
+    pub(super) fn cause(&self) -> Cause {
+        self.cause
+    }
+
     /// What to ask now.
     pub(super) fn ask(&mut self) -> Ask {
         let what = match &self.state {
-            State::Unlisted | State::Streaming if self.streams => What::StreamedList,
+            State::Unlisted | State::Streaming if self.streams && !self.unstreamed => What::StreamedList,
             State::Unlisted | State::Streaming => What::List,
             State::Rest(_) => What::Rest,
             State::Following(_) => What::Watch,
@@ -217,7 +256,7 @@ impl Machine {
 
     fn follow(&mut self, version: String) {
         self.state = State::Following(version);
-        (self.cut, self.alive) = (0, false);
+        (self.cut, self.alive, self.unstreamed) = (0, false, false);
     }
 
     fn lives(&mut self) {
@@ -231,9 +270,11 @@ impl Machine {
         let (verb, key) = (what.verb(), self.key.clone());
         let Status { code, reason, message, .. } = &status;
         let (code, message) = (*code, message.clone());
-        // Older servers do not know the parameter, or are told not to; newer ones on an etcd before 3.4.31 answer 500.
+        // Older servers do not know the parameter, or are told not to; newer ones on an etcd before 3.4.31 answer 500, and any
+        // server may do so once: that says nothing of the next list.
         if what == What::StreamedList && matches!(code, 400 | 422 | 500) {
-            (self.streams, self.state) = (false, State::Unlisted);
+            (self.state, self.cause) = (State::Unlisted, Cause::Refused);
+            (self.streams, self.unstreamed) = (self.streams && code == 500, code == 500);
             return None;
         }
         let error = match code {
@@ -248,13 +289,13 @@ impl Machine {
         let expired = matches!(error, WatchError::Expired { .. });
         // History ends for every watch once in a while: that is no failure, unless it goes on like that.
         if expired && self.alive {
-            (self.state, self.alive) = (State::Unlisted, false);
+            (self.state, self.alive, self.cause) = (State::Unlisted, false, Cause::Expired);
             self.pause = self.up_to(LIST_SPREAD);
             return None;
         }
         self.failed(what, &error);
         if expired {
-            self.state = State::Unlisted;
+            (self.state, self.cause) = (State::Unlisted, Cause::Expired);
         }
         Some(error)
     }
@@ -272,7 +313,7 @@ impl Machine {
         if matches!(self.state, State::Following(_)) {
             return;
         }
-        self.state = State::Unlisted;
+        (self.state, self.cause) = (State::Unlisted, Cause::Failed);
         let cut =
             matches!(error, WatchError::Incomplete { .. } | WatchError::Silent { .. } | WatchError::Expired { .. });
         if !cut {
@@ -280,7 +321,7 @@ impl Machine {
         }
         self.cut += 1;
         match what {
-            What::StreamedList => self.streams &= self.cut < PATIENCE,
+            What::StreamedList => self.unstreamed |= self.cut >= PATIENCE,
             // The list takes longer than the server remembers it: without pages it cannot fall behind.
             What::Rest => self.pages &= self.cut < PATIENCE,
             What::List | What::Watch => {}

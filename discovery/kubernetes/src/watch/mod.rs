@@ -3,10 +3,12 @@
 mod inbox; // what users of watches are told
 mod machine; // list, watch, resume: what to ask next; pure
 mod run; // its I/O
+mod status; // how it is
 #[cfg(test)]
 mod tests;
 mod watched; // what is known, and who is told
 
 pub(crate) use inbox::Inbox;
 pub(crate) use run::{Running, run};
+pub(crate) use status::Health;
 pub(crate) use watched::{Subscription, Watched};

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Watched;
-use super::machine::{Ask, Machine, Step, What};
+use super::machine::{Ask, Cause, Machine, Step, What};
 use crate::codec::Str;
 use crate::error::{Malformed, SharedError, WatchError};
 use crate::metrics::KubernetesMetrics;
@@ -53,7 +53,9 @@ impl Running {
         // After a panic, what is known may be half of something.
         self.watched.forget();
         let resource = self.watched.key().resource.plural();
-        let mut machine = Machine::new(self.watched.key().clone(), self.streams.load(Ordering::Relaxed), self.on);
+        let cause = if self.watched.health().forgotten > 1 { Cause::Restarted } else { Cause::Start };
+        let streams = self.streams.load(Ordering::Relaxed);
+        let mut machine = Machine::new(self.watched.key().clone(), streams, self.on, cause);
         loop {
             let ask = machine.ask();
             sleep(ask.pause).await;
@@ -86,10 +88,11 @@ impl Running {
         if !status.is_success() {
             return self.refused(machine, what, status.as_u16(), retry_after(&headers), &mut *body).await;
         }
+        self.watched.hear();
         if what.begins_list() {
-            self.metrics.lists.with_label_values(&[key.resource.plural()]).inc();
-            self.watched.store_mut().begin_list();
+            self.watched.list_begins(machine.cause());
         } else if what == What::Watch {
+            self.metrics.restarts.with_label_values(&[key.resource.plural()]).inc();
             self.watched.is_well();
         }
         let mut taking = Taking::new(self, what);
@@ -98,6 +101,7 @@ impl Running {
             let chunk = timeout(silence, body.chunk()).await;
             let chunk = chunk.map_err(|_| WatchError::Silent { key: key.clone(), silence })?.map_err(unreachable)?;
             let Some(chunk) = chunk else { break };
+            self.watched.hear();
             taking.take(machine, &chunk)?;
         }
         match taking.page() {

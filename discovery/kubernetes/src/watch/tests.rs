@@ -5,13 +5,13 @@ use std::time::Duration;
 use rosterd_model::Coded;
 use rosterd_tasks::Machine as OnMachine;
 
-use super::machine::{Machine, Step, What};
+use super::machine::{Cause, Machine, Step, What};
 use crate::error::WatchError;
 use crate::resource::{Resource, WatchKey};
 use crate::stream::{ListMeta, Status};
 
 fn machine(streams: bool) -> Machine {
-    Machine::new(WatchKey::all(Resource::Pod, None), streams, OnMachine::default())
+    Machine::new(WatchKey::all(Resource::Pod, None), streams, OnMachine::default(), Cause::Start)
 }
 
 /// What is asked now, without what is different each time, and after what pause.
@@ -72,8 +72,15 @@ fn a_server_that_does_not_stream_is_asked_for_pages() {
     for code in [400, 422, 500] {
         let mut machine = machine(true);
         machine.ask();
-        assert_eq!((refuses(&mut machine, What::StreamedList, code), machine.streams()), (None, false), "{code}");
+        assert_eq!(refuses(&mut machine, What::StreamedList, code), None, "{code}");
+        assert_eq!((machine.streams(), machine.cause()), (code == 500, Cause::Refused), "one failure says little");
         assert_eq!(asks(&mut machine), (LIST.to_owned(), Duration::ZERO));
+        machine.page(meta("7", "")).expect("a page");
+        machine.ask();
+        machine.event("8");
+        assert_eq!(refuses(&mut machine, What::Watch, 410), None);
+        let next = if code == 500 { STREAMED } else { LIST };
+        assert_eq!((&*asks(&mut machine).0, machine.cause()), (next, Cause::Expired), "{code}");
     }
     let mut machine = machine(false);
     machine.ask();
@@ -142,7 +149,7 @@ fn a_list_that_keeps_ending_in_the_middle_is_taken_in_another_way() {
         assert_eq!(asks(&mut machine).0, STREAMED);
         machine.ended(What::StreamedList, 9 * SECOND).expect_err("it was not whole");
     }
-    assert_eq!(asks(&mut machine).0, LIST);
+    assert_eq!((&*asks(&mut machine).0, machine.cause(), machine.streams()), (LIST, Cause::Failed, true));
     let mut machine = self::machine(false);
     for wanted in ["Rest limit=500&continue=r", "Rest limit=500&continue=r"] {
         machine.ask();
@@ -178,7 +185,7 @@ fn watches_that_end_at_once_are_not_asked_for_in_a_busy_loop() {
 
 #[test]
 fn watches_do_not_all_end_at_the_same_time() {
-    let of = |name: &str| Machine::new(WatchKey::all(Resource::Pod, None), true, OnMachine::named(name));
+    let of = |name: &str| Machine::new(WatchKey::all(Resource::Pod, None), true, OnMachine::named(name), Cause::Start);
     assert_ne!(of("one").ask().time, of("two").ask().time);
     let mut machine = of("one");
     let lives: std::collections::BTreeSet<_> = (0..50).map(|_| machine.ask().time).collect();

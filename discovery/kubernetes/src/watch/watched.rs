@@ -1,12 +1,15 @@
 //! What is known of a watched resource, and who is told of changes.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Inbox;
+use super::machine::Cause;
+use super::status::Past;
+use super::{Health, Inbox};
 use crate::error::SharedError;
 use crate::metrics::KubernetesMetrics;
 use crate::objects::Link;
@@ -24,13 +27,16 @@ pub(crate) struct Watched {
     metrics: KubernetesMetrics,
     /// What of it the metrics have counted in: objects and bytes.
     counted: Mutex<(i64, i64)>,
+    /// When something came last, in milliseconds of Unix time; 0 before anything has.
+    pub(super) heard: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     users: Vec<User>,
     next_user: u64,
-    health: Health,
+    pub(super) health: Health,
+    pub(super) past: Past,
 }
 
 #[derive(Debug)]
@@ -39,26 +45,6 @@ struct User {
     /// What the user calls this watch.
     watch: usize,
     inbox: Arc<Inbox>,
-}
-
-/// How a watch is.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Health {
-    /// Whether all objects are known, as of some time.
-    pub(crate) listed: bool,
-    /// Why it is not up to date, if it is not.
-    pub(crate) failure: Option<SharedError>,
-    /// When it is tried again.
-    pub(crate) next_try: Option<Instant>,
-    /// How often all that was known was forgotten.
-    pub(crate) forgotten: u64,
-}
-
-impl Health {
-    /// Whether nothing is known, and that is not about to change.
-    pub(crate) fn is_lost(&self) -> bool {
-        !self.listed && self.failure.is_some()
-    }
 }
 
 impl Watched {
@@ -71,6 +57,7 @@ impl Watched {
             users_changed: Notify::new(),
             metrics: metrics.clone(),
             counted: Mutex::default(),
+            heard: AtomicU64::new(0),
         }
     }
 
@@ -138,7 +125,10 @@ impl Watched {
 
     /// All objects are known.
     pub(super) fn listed(&self) {
-        self.update(|health| *health = Health { listed: true, forgotten: health.forgotten, ..Health::default() });
+        self.update(|health| {
+            let Health { forgotten, failures, .. } = *health;
+            *health = Health { listed: true, forgotten, failures, ..Health::default() };
+        });
     }
 
     /// It is up to date again.
@@ -151,7 +141,14 @@ impl Watched {
     /// It is not up to date.
     pub(super) fn failed(&self, error: SharedError, pause: Duration) {
         let next_try = Some(Instant::now() + pause);
-        self.update(|health| (health.failure, health.next_try) = (Some(error), next_try));
+        let mut state = self.state();
+        let goes_on = state.health.failure.is_some();
+        state.past.failed(&error, goes_on);
+        drop(state);
+        self.update(|health| {
+            (health.failure, health.next_try) = (Some(error), next_try);
+            health.failures += 1;
+        });
     }
 
     /// What is known may be half of something: it is as if nothing were.
@@ -159,6 +156,19 @@ impl Watched {
         // First, so that who has looked into the store meanwhile can tell.
         self.update(|health| (health.listed, health.forgotten) = (false, health.forgotten + 1));
         self.store_mut().reset();
+    }
+
+    /// A list begins.
+    pub(super) fn list_begins(&self, cause: Cause) {
+        self.metrics.lists.with_label_values(&[self.key.resource.plural(), cause.name()]).inc();
+        self.state().past.list_begins(cause);
+        self.store_mut().begin_list();
+    }
+
+    /// How many objects are known.
+    pub(super) fn objects(&self) -> usize {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner).0;
+        usize::try_from(counted).unwrap_or_default()
     }
 
     /// Counts what there is.
@@ -180,7 +190,7 @@ impl Watched {
         state.users.iter().for_each(|user| user.inbox.ring());
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
