@@ -8,6 +8,7 @@ mod error;
 mod manager;
 mod mechanism;
 pub mod metrics;
+mod permission;
 mod polling;
 mod registry;
 mod status;
@@ -24,6 +25,7 @@ pub use manager::{
 pub use mechanism::{
     AnyBuild, AnyConfig, Build, CheckContext, Finding, MechanismConfig, MechanismMetrics, MechanismShared,
 };
+pub use permission::Permission;
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use rosterd_client::{Environment, Identity, System};

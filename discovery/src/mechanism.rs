@@ -12,7 +12,7 @@ use rosterd_tasks::{Guard, Stopper};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Discoverer, Error, Mechanism};
+use crate::{Discoverer, Error, Mechanism, Permission};
 
 /// The configuration of a mechanism: one entry of its `<name>_sd_configs`.
 ///
@@ -45,6 +45,11 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
     /// What a look at the files that it names shows. Only checks look, after the paths were made absolute: whoever runs
     /// finds out by itself, and goes on when a file comes back.
     fn examine(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    /// What it has to be allowed in the API of Kubernetes, if it asks that; `own` is the namespace in which rosterd runs.
+    fn permissions(&self, _own: &str) -> Vec<Permission> {
         Vec::new()
     }
 
@@ -155,6 +160,9 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
     /// What a look at the files that it names shows.
     fn examine(&self) -> Vec<Finding>;
 
+    /// What it has to be allowed in the API of Kubernetes, if it asks that; `own` is the namespace in which rosterd runs.
+    fn permissions(&self, own: &str) -> Vec<Permission>;
+
     /// The interval of a polling mechanism.
     fn refresh_interval(&self) -> Option<Duration>;
 
@@ -199,6 +207,10 @@ impl<C: MechanismConfig> AnyConfig for C {
 
     fn examine(&self) -> Vec<Finding> {
         MechanismConfig::examine(self)
+    }
+
+    fn permissions(&self, own: &str) -> Vec<Permission> {
+        MechanismConfig::permissions(self, own)
     }
 
     fn refresh_interval(&self) -> Option<Duration> {

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use rosterd_config::{Config, LoadOptions, Loaded, code};
-use rosterd_discovery::Registry;
+use rosterd_discovery::{Permission, Registry};
 use rosterd_model::Report;
 use serde_json::json;
 
 use super::exit::{Failure, tell};
 use super::flags::system;
 use super::problems::{Severity, Shown};
+use super::rbac::{Account, roles};
 use crate::agent::jobs;
 use crate::web;
 
@@ -43,6 +44,12 @@ pub(super) struct ConfigArgs {
     /// Look at the configuration alone, not at lists, credentials and certificates in other files
     #[arg(long)]
     syntax_only: bool,
+    /// Print the Roles of Kubernetes that the configurations need, as YAML for kubectl apply, and nothing else
+    #[arg(long, conflicts_with = "output")]
+    rbac: bool,
+    /// The service account that rosterd runs as, to which --rbac binds the Roles
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "monitoring/rosterd")]
+    rbac_service_account: Account,
     /// How to tell what was found
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     output: Output,
@@ -68,7 +75,14 @@ pub(super) fn run(what: Check) -> Result<(), Failure> {
     let all_good = match what {
         Check::Config(args) => {
             let registry = Registry::linked()?;
-            all(&args.files, |file| config(file, &args, &registry))?
+            let mut permissions = Vec::new();
+            let all_good = all(&args.files, |file| config(file, &args, &registry, &mut permissions))?;
+            if all_good && args.rbac {
+                let roles = roles(&permissions, &args.rbac_service_account);
+                let roles = roles.map_err(|error| Failure::of_output(std::io::Error::other(error)))?;
+                write!(std::io::stdout(), "{roles}").map_err(Failure::of_output)?;
+            }
+            all_good
         }
         Check::WebConfig(args) => all(&args.files, web_config)?,
     };
@@ -76,11 +90,16 @@ pub(super) fn run(what: Check) -> Result<(), Failure> {
 }
 
 /// Checks all files, whatever the first one is like.
-fn all(files: &[PathBuf], check: impl Fn(&Path) -> Result<bool, Failure>) -> Result<bool, Failure> {
+fn all(files: &[PathBuf], mut check: impl FnMut(&Path) -> Result<bool, Failure>) -> Result<bool, Failure> {
     files.iter().try_fold(true, |good, file| Ok(check(file)? && good))
 }
 
-fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, Failure> {
+fn config(
+    file: &Path,
+    args: &ConfigArgs,
+    registry: &Registry,
+    permissions: &mut Vec<Permission>,
+) -> Result<bool, Failure> {
     let system = system();
     let env = |name: &str| system.environment().get(name).map(str::to_owned);
     let options = LoadOptions {
@@ -93,6 +112,8 @@ fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, F
     let (problems, warnings, content) = match loaded {
         Ok(loaded) => {
             let content = content(&loaded);
+            let providers = loaded.config.scrape_configs.iter().flat_map(|job| &job.discovery);
+            permissions.extend(providers.flat_map(|one| one.permissions(&args.rbac_service_account.namespace)));
             (Vec::new(), loaded.warnings, content)
         }
         Err(refused) => (refused.problems, Vec::new(), String::new()),
@@ -105,7 +126,7 @@ fn config(file: &Path, args: &ConfigArgs, registry: &Registry) -> Result<bool, F
     let mut shown = Shown::on_stderr(&system);
     warnings.iter().for_each(|warning| tell(shown.show(Severity::Warning, warning)));
     problems.iter().for_each(|problem| tell(shown.show(Severity::Problem, problem)));
-    conclude(file, wrong, &content)
+    if args.rbac && wrong == 0 { Ok(true) } else { conclude(file, wrong, &content) }
 }
 
 /// What a good configuration amounts to.

@@ -13,6 +13,7 @@ mod log;
 mod man;
 mod parse;
 mod problems;
+mod rbac;
 mod relabel;
 mod run;
 mod signals;

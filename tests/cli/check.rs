@@ -177,3 +177,26 @@ fn a_command_line_that_cannot_be_meant_has_a_status_of_its_own() {
         assert!(ended.errors.contains("Usage: rosterd"), "{}", ended.errors);
     }
 }
+
+#[test]
+fn the_rights_that_a_configuration_needs_are_printed_and_nothing_else() {
+    let folder = rosterd_testkit::Folder::new();
+    let jobs = "scrape_configs:
+- job_name: a
+  kubernetes_sd_configs:
+  - {role: pod, namespaces: {own_namespace: true, names: [shop]}, attach_metadata: {node: true, deployment: true}}
+  - {role: endpointslice, api_server: 'https://elsewhere.test'}
+- job_name: b
+  kubernetes_sd_configs: [{role: service}]
+";
+    let (good, bad) = (folder.write("good.yml", jobs), folder.write("bad.yml", jobs.replace("service", "servants")));
+    let ended = run(&["check", "config", "--rbac", good.to_str().unwrap(), "--rbac-service-account=agents/roster"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.errors);
+    assert_golden("cli/check/rbac.golden.yml", &ended.output);
+    let ended = run(&["check", "config", "--rbac", good.to_str().unwrap(), bad.to_str().unwrap()]);
+    assert_eq!((ended.status, ended.output.as_str()), (Some(1), ""), "half of the rights are not printed");
+    let ended = run(&["check", "config", "--rbac", "--output=json", good.to_str().unwrap()]);
+    assert!(ended.status != Some(0) && ended.errors.contains("cannot be used with"), "{}", ended.errors);
+    let ended = run(&["check", "config", "--rbac", "check/warned.yml"]);
+    assert!(ended.status == Some(0) && ended.output.starts_with("# Nothing is asked"), "{}", ended.output);
+}

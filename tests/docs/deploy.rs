@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use rosterd_testkit::need;
+use rosterd_testkit::{Folder, need};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::sources::{files, read, root};
+
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
 /// The flags of `rosterd run`.
 fn flags() -> BTreeSet<String> {
@@ -59,7 +61,7 @@ fn containers() -> Vec<(String, Value, Value)> {
     let mut found = Vec::new();
     for (name, manifest) in manifests() {
         let pod = match manifest["kind"].as_str().expect("a manifest has a kind") {
-            "Deployment" => manifest["spec"]["template"]["spec"].clone(),
+            "Deployment" | "DaemonSet" => manifest["spec"]["template"]["spec"].clone(),
             "Pod" => manifest["spec"].clone(),
             _ => continue,
         };
@@ -72,23 +74,74 @@ fn containers() -> Vec<(String, Value, Value)> {
     found
 }
 
+/// Whether a configuration asks the API of Kubernetes.
+fn asks(config: &str) -> bool {
+    config.contains("kubernetes_sd_configs")
+}
+
+/// The configuration of rosterd in a file, and the account that it runs as there, if it needs one.
+fn configured(file: &str) -> (String, Option<String>) {
+    let of_file: Vec<_> = manifests().into_iter().filter(|(name, _)| name == file).map(|(_, it)| it).collect();
+    let configs: Vec<_> = of_file.iter().filter_map(|it| it["data"]["prometheus.yml"].as_str()).collect();
+    assert_eq!(configs.len(), 1, "{file}");
+    let accounts = containers().into_iter().filter(|(name, ..)| name == file);
+    let account = accounts.filter_map(|(_, pod, _)| Some(pod["serviceAccountName"].as_str()?.to_owned())).next();
+    (configs[0].to_owned(), account)
+}
+
 #[test]
 fn containers_run_with_no_rights_that_they_do_not_need() {
     let containers = containers();
-    assert_eq!(containers.len(), 2, "the sidecar and the deployment");
+    assert_eq!(containers.len(), 4, "the sidecar, two deployments and the daemon set");
     for (name, pod, container) in containers {
-        let own = &container["securityContext"];
-        assert_eq!(own["readOnlyRootFilesystem"], true, "{name}");
-        assert_eq!(own["allowPrivilegeEscalation"], false, "{name}");
-        assert_eq!(own["capabilities"]["drop"], serde_json::json!(["ALL"]), "{name}");
+        let others = pod["initContainers"].as_array().cloned().unwrap_or_default();
+        for one in others.iter().chain([&container]) {
+            let own = &one["securityContext"];
+            assert_eq!(own["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(own["allowPrivilegeEscalation"], false, "{name}");
+            assert_eq!(own["capabilities"]["drop"], serde_json::json!(["ALL"]), "{name}");
+        }
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
-        assert_eq!(
-            pod["automountServiceAccountToken"], false,
-            "{name}: its configuration asks nothing of the API of Kubernetes"
-        );
+        let asks = asks(&configured(&name).0);
+        assert_eq!(pod["automountServiceAccountToken"], asks, "{name}: who asks nothing of the API needs no token");
     }
-    let kinds: Vec<_> = manifests().iter().map(|(_, manifest)| manifest["kind"].clone()).collect();
-    assert!(!kinds.iter().any(|kind| kind == "Role" || kind == "ClusterRole"), "no rights are needed: {kinds:?}");
+}
+
+#[test]
+fn rights_are_those_that_check_config_prints() {
+    for file in ["cluster.yml", "daemonset.yml", "deployment.yml", "sidecar.yml"] {
+        let (config, account) = configured(file);
+        let folder = Folder::new();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+        command.args(["check", "config", "--syntax-only", "--rbac"]).arg(folder.write("prometheus.yml", config));
+        if let Some(account) = account {
+            command.arg(format!("--rbac-service-account=monitoring/{account}"));
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+        let printed: Vec<_> = documents(&said).into_iter().filter(|document| !document.is_null()).collect();
+        let shipped = manifests().into_iter().filter(|(name, it)| name == file && it["apiVersion"] == RBAC);
+        let shipped: Vec<_> = shipped.map(|(_, manifest)| manifest).collect();
+        assert_eq!(shipped, printed, "{file} should have these rights:\n{said}");
+    }
+}
+
+#[test]
+fn each_node_asks_for_its_own_pods() {
+    let (template, _) = configured("daemonset.yml");
+    let pod = containers().into_iter().find(|(name, ..)| name == "daemonset.yml").expect("it is shipped").1;
+    let command = pod["initContainers"][0]["command"][2].as_str().expect("a script of the shell").to_owned();
+    let folder = Folder::new();
+    let (from, to) = (folder.write("template.yml", template), folder.path("prometheus.yml"));
+    let script = command
+        .replace("$(NODE_NAME)", "worker-1.example")
+        .replace("/template/prometheus.yml", &from.display().to_string())
+        .replace("/etc/rosterd/prometheus.yml", &to.display().to_string());
+    succeeds(Command::new("sh").arg("-c").arg(script));
+    let config = std::fs::read_to_string(&to).unwrap();
+    assert!(config.contains("field: spec.nodeName=worker-1.example}") && !config.contains('@'), "{config}");
+    succeeds(Command::new(env!("CARGO_BIN_EXE_rosterd")).args(["check", "config"]).arg(to));
 }
 
 #[test]
@@ -179,13 +232,20 @@ fn the_volume_has_room_for_a_full_queue() {
     let sizes: Vec<_> = claims
         .map(|(_, claim)| quantity(claim["spec"]["resources"]["requests"]["storage"].as_str().unwrap()))
         .collect();
-    assert_eq!(sizes.len(), 1);
-    assert!(sizes[0] >= queue + (1 << 30), "{sizes:?} for a queue of {queue} and what was discovered");
+    assert_eq!(sizes.len(), 2);
+    let nodes = containers().into_iter().filter(|(name, ..)| name == "daemonset.yml");
+    let of_pods = nodes.flat_map(|(_, pod, _)| pod["volumes"].as_array().cloned().unwrap_or_default());
+    let of_pods = of_pods.filter_map(|volume| Some(quantity(volume["emptyDir"]["sizeLimit"].as_str()?)));
+    let sizes: Vec<_> = sizes.into_iter().chain(of_pods).collect();
+    assert_eq!(sizes.len(), 3, "that of the daemon set");
+    let least = queue + (1 << 30);
+    assert!(sizes.iter().all(|size| *size >= least), "{sizes:?} for a queue of {queue} and what was discovered");
     // Where there is a smaller one, nothing is sent.
     for (name, manifest) in &manifests {
         let sends = manifest["data"].as_object().into_iter().flat_map(|data| data.values());
         let sends = sends.filter_map(Value::as_str).any(|text| text.contains("remote_write:"));
-        assert!(!sends || name == "deployment.yml", "{name} sends, and its volume is not looked at");
+        let looked_at = ["cluster.yml", "deployment.yml", "daemonset.yml"].contains(&&**name);
+        assert!(!sends || looked_at, "{name} sends, and its volume is not looked at");
     }
 }
 

@@ -21,6 +21,20 @@ impl Wrapper {
         Self(vec![unshare, "--mount".into(), "sh".into(), "-c".into(), script.into(), path.display().to_string()])
     }
 
+    /// Runs the program as in a pod: with the folder of its service account, and told where the API server is.
+    pub(crate) fn in_pod(account: &Path, port: u16) -> Self {
+        assert!(rustix::process::geteuid().is_root(), "the tests of pods mount a folder: run as root");
+        let unshare = need("unshare", "util-linux").display().to_string();
+        let script = r#"
+            folder=/var/run/secrets/kubernetes.io/serviceaccount
+            mount -t tmpfs tmpfs /var/run && mkdir -p $folder && mount --bind "$0" $folder || exit
+            KUBERNETES_SERVICE_PORT=$1 && shift && export KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT
+            exec "$@"
+        "#;
+        let account = account.display().to_string();
+        Self(vec![unshare, "--mount".into(), "sh".into(), "-c".into(), script.into(), account, port.to_string()])
+    }
+
     fn command(&self, program: impl AsRef<Path>) -> Command {
         match self.0.split_first() {
             None => Command::new(program.as_ref()),

@@ -248,12 +248,12 @@ fn group(key: &WatchKey) -> &'static str {
 
 /// The rule that would allow it, and where it belongs.
 fn rule(key: &WatchKey) -> String {
-    let (group, resource) = (key.resource.group(), key.resource);
-    let place = match &key.namespace {
+    let permission = key.permission();
+    let place = match &permission.namespace {
         Some(namespace) => format!("a Role in {namespace}"),
         None => "a ClusterRole".to_owned(),
     };
-    format!("bind {place} with {{apiGroups: [\"{group}\"], resources: [{resource}], verbs: [list, watch]}}")
+    format!("bind {place} with {permission}")
 }
 
 impl Coded for WatchError {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rosterd_discovery::Permission;
 
 /// A resource that targets are made of. Stores are locked in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +117,12 @@ impl WatchKey {
             path.extend(utf8_percent_encode(value, PLAIN));
         }
         path
+    }
+
+    /// What has to be allowed for it, in whichever cluster.
+    pub(crate) fn permission(&self) -> Permission {
+        let (group, resource) = (self.resource.group(), self.resource.plural());
+        Permission { cluster: None, namespace: self.namespace.clone(), group, resource, verbs: &["list", "watch"] }
     }
 
     /// Whether all that the other covers is a part of this: the same objects, in all namespaces or in the same.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request};
-use rosterd_testkit::{Folder, Process, Server, free_loopback_listener, need, patience};
+use rosterd_testkit::{Folder, Process, Server, eventually_ok, free_loopback_listener, need, patience};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -66,6 +66,11 @@ impl Cluster {
         format!("https://127.0.0.1:{}", self.port)
     }
 
+    /// The port of its API server.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A file of the cluster: `ca.pem`, `admin.pem` and `admin.key`.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.path(name)
@@ -102,6 +107,41 @@ impl Cluster {
     async fn merge(&self, path: &str, body: Value) {
         let (status, said) = self.ask(Method::PATCH, path, Some((MERGE, body.clone()))).await;
         assert_eq!(status, 200, "{path} {body}\n{said}");
+    }
+
+    /// Puts an object in the place of the one with its name.
+    pub(super) async fn replace(&self, object: &Value) {
+        let (status, said) = self.ask(Method::PUT, &path(object), Some(("application/json", object.clone()))).await;
+        assert_eq!(status, 200, "{object}\n{said}");
+    }
+
+    /// Asks whether an object could be created, with no more than what it may have.
+    pub(super) async fn would_create(&self, object: &Value) {
+        let path = format!("{}?dryRun=All&fieldValidation=Strict", collection(object));
+        let (status, said) = self.ask(Method::POST, &path, Some(("application/json", object.clone()))).await;
+        assert_eq!(status, 201, "{object}\n{said}");
+    }
+
+    /// A token of a service account, as its pods get one.
+    pub(super) async fn token_of(&self, namespace: &str, account: &str) -> String {
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let (status, said) = self.ask(Method::POST, &path, Some(("application/json", request))).await;
+        assert_eq!(status, 201, "{said}");
+        said["status"]["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Waits until who has this token is answered with this status.
+    pub(super) async fn answers(&self, token: &str, path: &str, status: u16) {
+        let url = format!("{}{path}?limit=1", self.url());
+        let look = async || {
+            let answer = exchange(&self.client, as_whom(token, Method::GET, &url, None)).await;
+            match answer {
+                Ok((found, _)) if found == status => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        };
+        eventually_ok(patience(), &format!("{path} is answered with {status}"), look).await;
     }
 
     /// Deletes an object, without waiting for a node to let it go.
@@ -197,9 +237,13 @@ fn client(folder: &Folder) -> Client {
 
 /// A request for one answer, after which the connection ends.
 fn as_admin(method: Method, url: &str, body: Option<(&str, Value)>) -> Request {
+    as_whom(ADMIN, method, url, body)
+}
+
+fn as_whom(token: &str, method: Method, url: &str, body: Option<(&str, Value)>) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {ADMIN}")).expect("a header"));
+    headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).expect("a header"));
     let mut request = Request::get(url.parse().expect("a URL"));
     if let Some((kind, body)) = body {
         headers.insert(header::CONTENT_TYPE, HeaderValue::try_from(kind).expect("a header"));

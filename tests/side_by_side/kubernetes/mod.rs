@@ -7,4 +7,5 @@ mod built;
 mod charts;
 mod cluster;
 mod jobs;
+mod rights;
 mod story;

@@ -11,7 +11,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use rosterd_client::SafeUrl;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Permission};
 use rosterd_model::{Problem, in_words};
 use rosterd_tasks::files::resolve;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Clusters;
 use crate::error::KubeconfigError;
 use crate::metrics::KubernetesMetrics;
+use crate::resource::WatchKey;
 use crate::transport::kubeconfig;
 use crate::view::View;
 
@@ -151,6 +152,18 @@ impl MechanismConfig for KubernetesConfig {
             Err(error) => found.push(missing("cfg_invalid_value", error.to_string())),
         }
         found
+    }
+
+    fn permissions(&self, own: &str) -> Vec<Permission> {
+        let Some(role) = self.role else { return Vec::new() };
+        let cluster = match (unset(&self.api_server), unset(&self.kubeconfig_file)) {
+            (true, true) => None,
+            (false, _) => Some(self.api_server.to_string()),
+            (true, false) => Some(self.kubeconfig_file.display().to_string()),
+        };
+        let parts = Needs::of(self, role, Some(own)).parts;
+        let needed = parts.iter().flat_map(|part| &part.watches).map(WatchKey::permission);
+        needed.map(|needed| Permission { cluster: cluster.clone(), ..needed }).collect()
     }
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
