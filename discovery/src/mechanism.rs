@@ -44,7 +44,7 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
 
     /// What a look at the files that it names shows. Only checks look, after the paths were made absolute: whoever runs
     /// finds out by itself, and goes on when a file comes back.
-    fn examine(&self) -> Vec<Finding> {
+    fn examine(&self, _cx: &CheckContext) -> Vec<Finding> {
         Vec::new()
     }
 
@@ -158,7 +158,7 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
     fn resolve_paths(&mut self, base: &Path);
 
     /// What a look at the files that it names shows.
-    fn examine(&self) -> Vec<Finding>;
+    fn examine(&self, cx: &CheckContext) -> Vec<Finding>;
 
     /// What it has to be allowed in the API of Kubernetes, if it asks that; `own` is the namespace in which rosterd runs.
     fn permissions(&self, own: &str) -> Vec<Permission>;
@@ -205,8 +205,8 @@ impl<C: MechanismConfig> AnyConfig for C {
         MechanismConfig::resolve_paths(self, base);
     }
 
-    fn examine(&self) -> Vec<Finding> {
-        MechanismConfig::examine(self)
+    fn examine(&self, cx: &CheckContext) -> Vec<Finding> {
+        MechanismConfig::examine(self, cx)
     }
 
     fn permissions(&self, own: &str) -> Vec<Permission> {

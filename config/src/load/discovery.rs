@@ -116,7 +116,7 @@ impl Loader<'_> {
         config.resolve_paths(&base);
         // What stands in the configuration itself is looked at without a look at other files.
         if self.options.examine || mechanism.name == "static" && self.options.impossible.is_some() {
-            for finding in config.examine() {
+            for finding in config.examine(&self.check) {
                 match finding {
                     Finding::Missing(found) => self.found_at(at, path, &HashSet::new(), found),
                     Finding::Idle(found) => {

@@ -65,7 +65,7 @@ impl MechanismConfig for Config {
         }
     }
 
-    fn examine(&self) -> Vec<Finding> {
+    fn examine(&self, _: &CheckContext) -> Vec<Finding> {
         let all = self.files.iter().enumerate();
         all.flat_map(|(index, pattern)| read::examine(&format!("files[{index}]"), pattern)).collect()
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use rosterd_discovery::{
-    Build, Context, Error, Finding, MechanismConfig, MechanismMetrics, MechanismShared, System, Updates, Word,
+    Build, CheckContext, Context, Error, Finding, MechanismConfig, MechanismMetrics, MechanismShared, System, Updates,
+    Word,
 };
 use rosterd_model::{Report, TargetGroup};
 use rosterd_tasks::{Stopper, Supervision, Task};
@@ -402,7 +403,7 @@ fn a_look_at_the_files_tells_what_is_missing_and_what_is_wrong_in_them() {
     let empty = folder.write("empty.json", json(&["a:1", ""]));
     let mut config: Config = serde_yaml::from_str("files: ['*.json', bad.yml, none.yml, no*.json]").unwrap();
     config.resolve_paths(folder.root());
-    let found = config.examine();
+    let found = config.examine(&CheckContext::default());
     let shown: Vec<_> = found
         .iter()
         .map(|finding| match finding {

@@ -59,7 +59,7 @@ impl MechanismConfig for HttpConfig {
         self.client.resolve_paths(base);
     }
 
-    fn examine(&self) -> Vec<Finding> {
+    fn examine(&self, _: &CheckContext) -> Vec<Finding> {
         self.client.examine().into_iter().map(Finding::Missing).collect()
     }
 

@@ -60,7 +60,7 @@ impl MechanismConfig for Config {
         self.groups.iter().enumerate().flat_map(|(index, group)| group.problems(index)).collect()
     }
 
-    fn examine(&self) -> Vec<Finding> {
+    fn examine(&self, _: &CheckContext) -> Vec<Finding> {
         vec![Finding::Groups { file: None, groups: self.target_groups() }]
     }
 

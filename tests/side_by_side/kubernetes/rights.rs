@@ -27,6 +27,9 @@ scrape_configs:
     attach_metadata: {node: true, namespace: true, deployment: true, job: true, cronjob: true}
 - {job_name: services, kubernetes_sd_configs: [{role: service}]}
 - {job_name: endpoints, kubernetes_sd_configs: [{role: endpoints, namespaces: {names: [shop]}}]}
+- job_name: some-endpoints
+  kubernetes_sd_configs:
+  - {role: endpoints, namespaces: {names: [shop]}, selectors: [{role: endpoints, label: app=web}]}
 - {job_name: slices, kubernetes_sd_configs: [{role: endpointslice, namespaces: {names: [shop]}}]}
 - {job_name: ingresses, kubernetes_sd_configs: [{role: ingress, namespaces: {names: [shop]}}]}
 ";
@@ -114,6 +117,8 @@ fn the_rights_that_are_printed_are_enough_and_each_is_needed() {
         let config = configured(&folder, &cluster, &token, JOBS);
         let ours = rosterd(&config, Wrapper::default(), &[]).await;
         providers(&ours, "everything can be read", all_can_be_read).await;
+        // Two watches of them were begun.
+        assert_eq!(ours.log().matches("Endpoints is deprecated").count(), 1, "{}", ours.log());
         drop(ours);
         let mut tried = 0;
         for role in roles.iter().filter(|object| object.get("rules").is_some()) {

@@ -8,11 +8,12 @@ use rosterd_client::System;
 use rosterd_discovery::{Error, MechanismShared};
 use rosterd_tasks::Stopper;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
 
 use crate::metrics::KubernetesMetrics;
 use crate::resource::WatchKey;
 use crate::transport::{Access, Transport};
-use crate::watch::{Inbox, Running, Subscription, Watched, run};
+use crate::watch::{Inbox, Notices, Running, Subscription, Watched, run};
 
 /// All API servers that are watched, and who they are asked as.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Cluster {
     transport: Arc<dyn Transport>,
     /// Whether it streams lists, until it was found not to.
     streams: Arc<AtomicBool>,
+    notices: Arc<Notices>,
     watches: Arc<Mutex<HashMap<WatchKey, Arc<Watched>>>>,
 }
 
@@ -63,8 +65,12 @@ impl Clusters {
             access: access.clone(),
             transport: access.transport(&self.system)?,
             streams: Arc::new(AtomicBool::new(true)),
+            notices: Arc::default(),
             watches: Arc::default(),
         });
+        if access.withholds {
+            warn!(url = %access.url, "the credentials of a kubeconfig file are not sent, for its server is no https URL");
+        }
         clusters.push(Arc::clone(&cluster));
         Ok(cluster)
     }
@@ -103,6 +109,7 @@ impl Clusters {
             watched,
             transport: Arc::clone(&cluster.transport),
             streams: Arc::clone(&cluster.streams),
+            notices: Arc::clone(&cluster.notices),
             metrics: metrics.clone(),
             on: self.system.machine(),
         });

@@ -20,7 +20,7 @@ use crate::cluster::Clusters;
 use crate::error::KubeconfigError;
 use crate::metrics::KubernetesMetrics;
 use crate::resource::WatchKey;
-use crate::transport::kubeconfig;
+use crate::transport::{Access, kubeconfig};
 use crate::view::View;
 
 pub(crate) use check::api_server;
@@ -134,14 +134,14 @@ impl MechanismConfig for KubernetesConfig {
         resolve(base, &mut self.kubeconfig_file);
     }
 
-    fn examine(&self) -> Vec<Finding> {
+    fn examine(&self, cx: &CheckContext) -> Vec<Finding> {
         let mut found: Vec<_> = self.client.examine().into_iter().map(Finding::Missing).collect();
         if unset(&self.kubeconfig_file) {
             return found;
         }
         let missing = |code, message| Finding::Missing(Problem::new("kubeconfig_file", code, message));
         match kubeconfig(&self.kubeconfig_file) {
-            Ok(_) => {}
+            Ok(access) => found.extend(idle(&access, cx).map(Finding::Idle)),
             Err(KubeconfigError::Read { path, source }) => {
                 let message = format!("cannot read {}: {}", path.display(), in_words(source));
                 found.push(missing("cfg_unreadable", message));
@@ -169,6 +169,19 @@ impl MechanismConfig for KubernetesConfig {
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         Ok(Box::new(View::new(self, cx.metrics, cx.shared, cx.guard)?))
     }
+}
+
+/// What a kubeconfig file has and is not used.
+fn idle(access: &Access, cx: &CheckContext) -> impl Iterator<Item = Problem> {
+    let warn = |code, message: &str| Problem::new("kubeconfig_file", code, message);
+    let command = access.command().filter(|_| !cx.allow_exec).map(|command| {
+        let message =
+            format!("its user is told by the command {command}: start rosterd with --enable-exec-sd to allow it");
+        warn("cfg_exec_disabled", &message)
+    });
+    let message = "its user has credentials, and none are sent: its server is no https URL";
+    let withheld = access.withholds.then(|| warn("cfg_kubernetes_no_https", message));
+    command.into_iter().chain(withheld)
 }
 
 rosterd_discovery::register!(KubernetesConfig);

@@ -1,6 +1,7 @@
 //! What is accepted, what is refused, and what it means.
 
-use rosterd_discovery::{CheckContext, Identity, MechanismConfig};
+use rosterd_discovery::{CheckContext, Finding, Identity, MechanismConfig};
+use rosterd_testkit::Folder;
 
 use super::field::{FieldSelector, FieldTerm};
 use super::label::{LabelSelector, Needs as Wanted, Requirement};
@@ -274,4 +275,30 @@ fn the_identity_is_what_is_read_and_as_whom() {
     ] {
         assert_eq!(hash(one), hash(other), "{one} and {other}");
     }
+}
+
+#[test]
+fn a_look_at_a_kubeconfig_file_shows_what_has_no_effect() {
+    let folder = Folder::new();
+    let found = |server: &str, user: &str, allow_exec: bool| {
+        let file = format!(
+            "{{current-context: a, contexts: [{{name: a, context: {{cluster: c, user: u}}}}],
+              clusters: [{{name: c, cluster: {{server: '{server}'}}}}], users: [{{name: u, user: {{{user}}}}}]}}"
+        );
+        let path = folder.write("kubeconfig", file);
+        let config = parse(&format!("{{role: pod, kubeconfig_file: '{}'}}", path.display()));
+        let found = config.examine(&CheckContext { allow_exec });
+        let warned = found.into_iter().map(|it| match it {
+            Finding::Idle(problem) => format!("{} {}", problem.code, problem.path),
+            other => panic!("{other:?}"),
+        });
+        warned.collect::<Vec<_>>()
+    };
+    let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: aws, interactiveMode: Never}";
+    assert_eq!(found("https://k", exec, false), ["cfg_exec_disabled kubeconfig_file"]);
+    assert_eq!(found("https://k", exec, true), [""; 0]);
+    for user in [exec, "token: hunter2", "username: u, password: p"] {
+        assert_eq!(found("http://k", user, false), ["cfg_kubernetes_no_https kubeconfig_file"]);
+    }
+    assert_eq!([found("http://k", "", false), found("https://k", "token: hunter2", false)], [[""; 0], [""; 0]]);
 }

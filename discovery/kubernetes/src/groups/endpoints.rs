@@ -4,7 +4,7 @@ use rosterd_model::{Labels, TargetGroup};
 
 use super::backed::Backing;
 use super::{Making, join, labels};
-use crate::objects::{Address, EndpointPort, Endpoints};
+use crate::objects::{Address, Endpoints, Port};
 
 impl<'s> Making<'_, 's> {
     pub(super) fn endpoints(&mut self, endpoints: &Endpoints<'_>) -> TargetGroup {
@@ -27,13 +27,7 @@ impl<'s> Making<'_, 's> {
         TargetGroup { labels: self.labels(), targets, ..TargetGroup::default() }
     }
 
-    fn endpoint(
-        &mut self,
-        address: &Address<'_>,
-        port: &EndpointPort<'_>,
-        ready: bool,
-        backing: &mut Backing<'s>,
-    ) -> Labels {
+    fn endpoint(&mut self, address: &Address<'_>, port: &Port<'_>, ready: bool, backing: &mut Backing<'s>) -> Labels {
         self.sheet.address(&join(&address.ip, port.number));
         self.sheet.set(labels::ENDPOINT_PORT_NAME, &port.name);
         self.sheet.set(labels::ENDPOINT_PORT_PROTOCOL, &port.protocol);

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::json::List;
 use super::meta::MetaJson;
-use super::{Link, Meta, Object};
+use super::port::PortJson;
+use super::{Link, Meta, Object, Port};
 use crate::codec::{Str, fields};
 
 /// The addresses behind a service, in one object.
@@ -21,7 +22,7 @@ fields!(Endpoints { meta, subsets });
 pub(crate) struct Subset<'a> {
     pub(crate) ready: Vec<Address<'a>>,
     pub(crate) not_ready: Vec<Address<'a>>,
-    pub(crate) ports: Vec<EndpointPort<'a>>,
+    pub(crate) ports: Vec<Port<'a>>,
 }
 
 fields!(Subset { ready, not_ready, ports });
@@ -46,16 +47,6 @@ pub(crate) struct Reference<'a> {
 }
 
 fields!(Reference { kind, namespace, name });
-
-/// A port.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct EndpointPort<'a> {
-    pub(crate) name: Str<'a>,
-    pub(crate) number: u32,
-    pub(crate) protocol: Str<'a>,
-}
-
-fields!(EndpointPort { name, number, protocol });
 
 impl<'a> Reference<'a> {
     /// Names the pod or node that it is, and the node that it runs on.
@@ -130,16 +121,6 @@ pub(super) struct ReferenceJson<'a> {
     name: Str<'a>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PortJson<'a> {
-    #[serde(borrow)]
-    name: Str<'a>,
-    port: u32,
-    #[serde(borrow)]
-    protocol: Str<'a>,
-}
-
 impl<'a> From<EndpointsJson<'a>> for Endpoints<'a> {
     fn from(json: EndpointsJson<'a>) -> Self {
         Self { meta: json.metadata.into(), subsets: json.subsets.convert() }
@@ -163,11 +144,5 @@ impl<'a> From<AddressJson<'a>> for Address<'a> {
 impl<'a> From<ReferenceJson<'a>> for Reference<'a> {
     fn from(json: ReferenceJson<'a>) -> Self {
         Self { kind: json.kind, namespace: json.namespace, name: json.name }
-    }
-}
-
-impl<'a> From<PortJson<'a>> for EndpointPort<'a> {
-    fn from(json: PortJson<'a>) -> Self {
-        Self { name: json.name, number: json.port, protocol: json.protocol }
     }
 }

@@ -9,6 +9,7 @@ mod meta;
 mod node;
 mod owned;
 mod pod;
+mod port;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -18,13 +19,14 @@ use serde::Deserialize;
 use crate::codec::Field;
 
 pub(crate) use endpoint_slice::{EndpointSlice, SliceEndpoint, SlicePort};
-pub(crate) use endpoints::{Address, EndpointPort, Endpoints, Reference};
+pub(crate) use endpoints::{Address, Endpoints, Reference};
 pub(crate) use ingress::{Ingress, Rule};
 pub(crate) use json::Map;
 pub(crate) use meta::{Meta, Owner};
 pub(crate) use node::{Namespace, Node};
 pub(crate) use owned::{Job, ReplicaSet};
 pub(crate) use pod::{Container, ContainerPort, Pod};
+pub(crate) use port::Port;
 pub(crate) use service::Service;
 
 /// What can be asked of every object.

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::json::List;
 use super::meta::MetaJson;
-use super::{Meta, Object};
+use super::port::PortJson;
+use super::{Meta, Object, Port};
 use crate::codec::{Str, fields};
 
 /// A service.
@@ -18,20 +19,10 @@ pub(crate) struct Service<'a> {
     pub(crate) load_balancer: Str<'a>,
     /// The family of its first address, if it has addresses of two families.
     pub(crate) primary_family: Option<Str<'a>>,
-    pub(crate) ports: Vec<ServicePort<'a>>,
+    pub(crate) ports: Vec<Port<'a>>,
 }
 
 fields!(Service { meta, kind, cluster_ip, external_name, load_balancer, primary_family, ports });
-
-/// A port of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct ServicePort<'a> {
-    pub(crate) name: Str<'a>,
-    pub(crate) number: u32,
-    pub(crate) protocol: Str<'a>,
-}
-
-fields!(ServicePort { name, number, protocol });
 
 impl<'a> Object<'a> for Service<'a> {
     type Json = ServiceJson<'a>;
@@ -69,16 +60,6 @@ struct SpecJson<'a> {
     ports: List<PortJson<'a>>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PortJson<'a> {
-    #[serde(borrow)]
-    name: Str<'a>,
-    port: u32,
-    #[serde(borrow)]
-    protocol: Str<'a>,
-}
-
 impl<'a> From<ServiceJson<'a>> for Service<'a> {
     fn from(json: ServiceJson<'a>) -> Self {
         let spec = json.spec.unwrap_or_default();
@@ -92,11 +73,5 @@ impl<'a> From<ServiceJson<'a>> for Service<'a> {
             primary_family: spec.ip_families.0.into_iter().next().filter(|_| two_families),
             ports: spec.ports.convert(),
         }
-    }
-}
-
-impl<'a> From<PortJson<'a>> for ServicePort<'a> {
-    fn from(json: PortJson<'a>) -> Self {
-        Self { name: json.name, number: json.port, protocol: json.protocol }
     }
 }

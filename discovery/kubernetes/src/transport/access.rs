@@ -22,10 +22,12 @@ const PORT: &str = "KUBERNETES_SERVICE_PORT";
 /// An API server and who asks it: watches of one can be shared.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Access {
-    pub(super) url: Url,
+    pub(crate) url: Url,
     pub(super) client: HttpClientConfig,
     /// What prints credentials.
     pub(super) command: Option<Command>,
+    /// Whether there are credentials that are not sent, since the connection is in the clear.
+    pub(crate) withholds: bool,
 }
 
 impl Access {
@@ -42,7 +44,7 @@ impl Access {
             };
         }
         match api_server(&config.api_server) {
-            Some(Ok(url)) => Ok(Self { url, client: config.client.clone(), command: None }),
+            Some(Ok(url)) => Ok(Self { url, client: config.client.clone(), command: None, withholds: false }),
             Some(Err(reason)) => Err(AccessError::Url { reason }),
             None => Self::in_cluster(system, Path::new(ACCOUNT)),
         }
@@ -60,7 +62,12 @@ impl Access {
         let url = rosterd_client::parse_url(&format!("https://{host}:{port}")).map_err(unusable)?;
         let mut client = HttpClientConfig { bearer_token_file: account.join("token"), ..HttpClientConfig::default() };
         client.tls_config.ca_file = account.join("ca.crt");
-        Ok(Self { url, client, command: None })
+        Ok(Self { url, client, command: None, withholds: false })
+    }
+
+    /// The command that prints credentials, if there is one.
+    pub(crate) fn command(&self) -> Option<&str> {
+        self.command.as_ref().map(|command| &*command.program)
     }
 
     /// The way there.

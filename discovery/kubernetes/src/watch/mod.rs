@@ -2,6 +2,7 @@
 
 mod inbox; // what users of watches are told
 mod machine; // list, watch, resume: what to ask next; pure
+mod notices; // what is told once
 mod run; // its I/O
 mod status; // how it is
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod tests;
 mod watched; // what is known, and who is told
 
 pub(crate) use inbox::Inbox;
+pub(crate) use notices::Notices;
 pub(crate) use run::{Running, run};
 pub(crate) use status::Health;
 pub(crate) use watched::{Subscription, Watched};

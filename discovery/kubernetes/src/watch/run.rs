@@ -11,11 +11,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::Watched;
 use super::machine::{Ask, Cause, Machine, Step, What};
+use super::{Notices, Watched};
 use crate::codec::Str;
 use crate::error::{Malformed, SharedError, WatchError};
 use crate::metrics::KubernetesMetrics;
+use crate::objects::Endpoints;
+use crate::resource::Resource;
 use crate::store::{Change, Key, Store};
 use crate::stream::{Event, EventKind, Items, Lines, ListMeta, Piece, Status};
 use crate::transport::{Answer, Body, Transport};
@@ -34,6 +36,8 @@ pub(crate) struct Running {
     pub(crate) transport: Arc<dyn Transport>,
     /// Whether the server streams lists, as far as its watches know.
     pub(crate) streams: Arc<AtomicBool>,
+    /// What was told of the cluster.
+    pub(crate) notices: Arc<Notices>,
     pub(crate) metrics: KubernetesMetrics,
     pub(crate) on: OnMachine,
 }
@@ -85,6 +89,7 @@ impl Running {
         let answer = timeout(HEAD, self.transport.get(&path, ask.time)).await;
         let answer = answer.map_err(|_| WatchError::Silent { key: key.clone(), silence: HEAD })?;
         let Answer { status, headers, mut body } = answer.map_err(|error| error.of(what.verb(), key))?;
+        self.notices.of_answer(key, &headers, |text| body.hide(text));
         if !status.is_success() {
             return self.refused(machine, what, status.as_u16(), retry_after(&headers), &mut *body).await;
         }
@@ -230,6 +235,7 @@ impl<'r> Taking<'r> {
 
     /// An object. Returns its version.
     fn object(&mut self, store: &mut Store, json: &[u8]) -> Result<String, Refused> {
+        let before = self.changed.len();
         let changed = &mut self.changed;
         let taken = store.take(json, |change, key, version| {
             if change != Change::None {
@@ -237,6 +243,12 @@ impl<'r> Taking<'r> {
             }
             version.to_owned()
         });
+        if self.running.watched.key().resource == Resource::Endpoints
+            && let [key] = &self.changed[before..]
+            && let Some(endpoints) = store.get::<Endpoints<'_>>(&key.namespace, &key.name)
+        {
+            self.running.notices.of_endpoints(&endpoints);
+        }
         match taken {
             // One object that is not as it should be costs no other.
             Err(error) if error.is_of_one_object() => {

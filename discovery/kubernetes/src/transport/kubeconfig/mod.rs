@@ -104,7 +104,7 @@ fn access(cluster: Cluster, user: User, base: &Path) -> Result<Access, String> {
     };
     // Nobody's secrets are sent in the clear.
     if url.scheme() != "https" {
-        return Ok(Access { url, client, command: None });
+        return Ok(Access { url, client, command: None, withholds: user.has_credentials() });
     }
     client.tls_config = tls(&cluster, &user, base)?;
     let has_certificate = !client.tls_config.cert.is_empty() || !client.tls_config.cert_file.as_os_str().is_empty();
@@ -121,15 +121,32 @@ fn access(cluster: Cluster, user: User, base: &Path) -> Result<Access, String> {
     } else if let Some(exec) = user.exec.filter(|_| !has_certificate) {
         command = Some(exec.command(&cluster, &client.tls_config, base)?);
     }
-    Ok(Access { url, client, command })
+    Ok(Access { url, client, command, withholds: false })
+}
+
+impl User {
+    fn has_token(&self) -> bool {
+        !self.token.is_empty() || !self.token_file.as_os_str().is_empty()
+    }
+
+    fn has_password(&self) -> bool {
+        !self.username.is_empty() || !self.password.is_empty()
+    }
+
+    fn has_certificate(&self) -> bool {
+        !self.client_certificate.as_os_str().is_empty() || !self.client_certificate_data.is_empty()
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.has_token() || self.has_password() || self.has_certificate() || self.exec.is_some()
+    }
 }
 
 /// What does not go together.
 fn check(user: &User) -> Result<(), String> {
-    let token = !user.token.is_empty() || !user.token_file.as_os_str().is_empty();
-    let basic = !user.username.is_empty() || !user.password.is_empty();
+    let (token, basic) = (user.has_token(), user.has_password());
     let key = !user.client_key.as_os_str().is_empty() || !user.client_key_data.is_empty();
-    let certificate = !user.client_certificate.as_os_str().is_empty() || !user.client_certificate_data.is_empty();
+    let certificate = user.has_certificate();
     let as_nobody = user.impersonate.is_empty()
         && !(user.as_uid.is_empty() && user.as_groups.is_empty() && user.as_user_extra.is_empty());
     let wrong = [

@@ -112,12 +112,14 @@ fn the_current_context_says_who_asks_whom() {
 #[test]
 fn nothing_secret_goes_over_a_connection_that_is_in_the_clear() {
     for user in ["token", "basic", "exec", "files", "cert"] {
-        let Access { url, client, command } = read_of("plain", user).expect(user);
+        let Access { url, client, command, withholds } = read_of("plain", user).expect(user);
         assert_eq!(url.as_str(), "http://k.example:8080/");
         let bare = HttpClientConfig { proxy_from_environment: true, ..HttpClientConfig::default() };
         assert_eq!(HttpClientConfig { http_headers: BTreeMap::new(), ..client }, bare, "{user}");
-        assert!(command.is_none(), "{user}");
+        assert!(command.is_none() && withholds, "{user}");
+        assert!(!read_as(user).expect(user).withholds, "{user}");
     }
+    assert!(!read_of("plain", "''").expect("a file").withholds, "there is nothing to withhold");
 }
 
 #[test]
