@@ -125,6 +125,11 @@ impl WatchKey {
         Permission { cluster: None, namespace: self.namespace.clone(), group, resource, verbs: &["list", "watch"] }
     }
 
+    /// The same in all namespaces: what covers this, if it is of one.
+    pub(crate) fn everywhere(&self) -> Option<Self> {
+        self.namespace.is_some().then(|| Self { namespace: None, ..self.clone() })
+    }
+
     /// Whether all that the other covers is a part of this: the same objects, in all namespaces or in the same.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let everywhere = self.namespace.is_none() || self.namespace == other.namespace;
@@ -194,5 +199,7 @@ mod tests {
         ] {
             assert_eq!(wide.covers(narrow), covers, "{wide} and {narrow}");
         }
+        assert_eq!([&one, &selected_in_one].map(WatchKey::everywhere), [Some(all.clone()), Some(selected)]);
+        assert_eq!(all.everywhere(), None);
     }
 }

@@ -1,6 +1,5 @@
 //! What all discoverers of an agent have in common: one watch for each thing that is watched, whoever needs it.
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +12,7 @@ use tracing::warn;
 use crate::metrics::KubernetesMetrics;
 use crate::resource::WatchKey;
 use crate::transport::{Access, Transport};
-use crate::watch::{Inbox, Notices, Running, Subscription, Watched, run};
+use crate::watch::{Inbox, Notices, Running, Subscription, Watched, Watches, run};
 
 /// All API servers that are watched, and who they are asked as.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(crate) struct Cluster {
     /// Whether it streams lists, until it was found not to.
     streams: Arc<AtomicBool>,
     notices: Arc<Notices>,
-    watches: Arc<Mutex<HashMap<WatchKey, Arc<Watched>>>>,
+    watches: Watches,
 }
 
 impl MechanismShared for Clusters {
@@ -87,8 +86,8 @@ impl Clusters {
     ) -> Subscription {
         let mut watches = cluster.watches.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever may not read all namespaces may well read one.
-        let serves = |watched: &&Arc<Watched>| watched.key().covers(key) && !watched.health().is_lost();
-        let wider = || watches.values().find(serves);
+        let serves = |watched: &&Arc<Watched>| !watched.health().is_lost();
+        let wider = || watches.get(&key.everywhere()?).filter(serves);
         if let Some(watched) = watches.get(key).or_else(wider) {
             return watched.subscribe(number, inbox);
         }
@@ -102,11 +101,25 @@ impl Clusters {
         subscription
     }
 
+    /// Begins to use a wider watch in place of this one, if one runs and goes well.
+    pub(crate) fn wider(
+        &self,
+        cluster: &Cluster,
+        key: &WatchKey,
+        number: usize,
+        inbox: &Arc<Inbox>,
+    ) -> Option<Subscription> {
+        let watches = cluster.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = watches.get(&key.everywhere()?).filter(|watched| watched.health().is_well())?;
+        Some(watched.subscribe(number, inbox))
+    }
+
     fn begin(&self, cluster: &Cluster, watched: Arc<Watched>, metrics: &KubernetesMetrics) {
         let (stop, name) = (self.owner.token().clone(), watched.key().to_string());
         let watches = Arc::clone(&cluster.watches);
         let running = Arc::new(Running {
             watched,
+            beside: Arc::clone(&cluster.watches),
             transport: Arc::clone(&cluster.transport),
             streams: Arc::clone(&cluster.streams),
             notices: Arc::clone(&cluster.notices),

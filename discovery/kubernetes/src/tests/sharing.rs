@@ -96,3 +96,37 @@ fn a_watch_goes_on_for_the_next_who_needs_it() {
         server.finish().await;
     });
 }
+
+#[test]
+fn a_wider_watch_that_comes_later_takes_the_narrow_ones_over() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.put(pod("a", "x", "10.0.0.1"));
+        server.put(pod("b", "y", "10.0.0.2"));
+        let agent = Agent::new();
+        let mut narrow = agent.run(&config(&server, "role: pod, namespaces: {names: [a]}"));
+        let mut selected =
+            agent.run(&config(&server, "role: pod, namespaces: {names: [a]}, selectors: [{role: pod, label: app}]"));
+        assert_eq!((narrow.next().await.groups().len(), selected.next().await.groups().len()), (1, 1));
+        let mut wide = agent.run(&config(&server, "role: pod"));
+        assert_eq!(wide.next().await.groups().len(), 2);
+        // All is said again, since each knows what it knows as of another moment.
+        let word = narrow.next().await;
+        assert!(matches!(&word, Word::EverythingBut(groups, _) if addresses(groups).len() == 1), "{word:?}");
+        let scope = |running: &super::Running| running.cx.watched()[0].scope.clone();
+        assert_eq!((scope(&narrow), scope(&selected)), (None, Some("a".into())), "who asks for less has its own");
+        server.put(pod("a", "x", "10.0.0.3"));
+        for running in [&mut narrow, &mut wide, &mut selected] {
+            let word = running.next().await;
+            assert!(matches!(&word, Word::Changed(groups) if &*groups[0].source == "pod/a/x"), "{word:?}");
+        }
+        // In other namespaces nothing concerns it.
+        server.put(pod("b", "y", "10.0.0.4"));
+        assert!(matches!(wide.next().await, Word::Changed(_)));
+        server.delete("pods", "a", "x");
+        let word = narrow.next().await;
+        assert!(matches!(&word, Word::Changed(groups) if &*groups[0].source == "pod/a/x"), "{word:?}");
+        agent.end(vec![narrow, selected, wide]).await;
+        server.finish().await;
+    });
+}

@@ -123,13 +123,19 @@ impl Seeing {
         self.show(cx);
         loop {
             // Taken first: what changes from now on rings again.
-            for (number, key) in self.inbox.take().keys {
+            let news = self.inbox.take();
+            for (number, key) in news.keys {
                 let (part, resource) = self.numbers[number];
                 let concerned = self.parts[part].concerned(resource, &key);
                 self.dirty.entry(part).or_default().extend(concerned);
             }
             if self.narrow() {
                 self.show(cx);
+            }
+            if news.health && self.widen() {
+                self.show(cx);
+                // The wider watch may know other things than the narrow one did: only a picture tells what is gone.
+                self.said.begin_anew();
             }
             let forgotten = self.forgotten();
             let healths: Vec<_> = self.parts.iter().map(Part::health).collect();
@@ -166,6 +172,16 @@ impl Seeing {
                 part.narrow(needs, |key, number| clusters.subscribe(cluster, key, number, &self.inbox, metrics));
         }
         narrowed
+    }
+
+    /// Uses wider watches that run by now in place of narrow ones.
+    fn widen(&mut self) -> bool {
+        let View { needs, cluster, clusters, .. } = &self.view;
+        let mut widened = false;
+        for part in &mut self.parts {
+            widened |= part.widen(needs, |key, number| clusters.wider(cluster, key, number, &self.inbox));
+        }
+        widened
     }
 
     /// Shows people what is watched.

@@ -115,6 +115,25 @@ impl Part {
         narrowed
     }
 
+    /// Uses wider watches that run anyway in place of its own: `subscribe` begins to. Returns whether there were any.
+    pub(super) fn widen(
+        &mut self,
+        needs: &Needs,
+        subscribe: impl Fn(&WatchKey, usize) -> Option<Subscription>,
+    ) -> bool {
+        let mut widened = false;
+        for watch in self.watches.iter_mut().filter(|watch| *watch.watched().key() == watch.key) {
+            if let Some(wider) = subscribe(&watch.key, watch.number) {
+                watch.subscription = wider;
+                widened = true;
+            }
+        }
+        if widened {
+            self.index(needs);
+        }
+        widened
+    }
+
     /// The watches, for people.
     pub(super) fn watches(&self) -> impl Iterator<Item = Weak<dyn Watch>> {
         self.watches.iter().map(|watch| {

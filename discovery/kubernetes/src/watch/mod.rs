@@ -11,6 +11,6 @@ mod watched; // what is known, and who is told
 
 pub(crate) use inbox::Inbox;
 pub(crate) use notices::Notices;
-pub(crate) use run::{Running, run};
+pub(crate) use run::{Running, Watches, run};
 pub(crate) use status::Health;
 pub(crate) use watched::{Subscription, Watched};

@@ -1,7 +1,8 @@
 //! The I/O of a watch: asks what the machine says, and takes in what comes.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, header};
@@ -17,7 +18,7 @@ use crate::codec::Str;
 use crate::error::{Malformed, SharedError, WatchError};
 use crate::metrics::KubernetesMetrics;
 use crate::objects::Endpoints;
-use crate::resource::Resource;
+use crate::resource::{Resource, WatchKey};
 use crate::store::{Change, Key, Store};
 use crate::stream::{Event, EventKind, Items, Lines, ListMeta, Piece, Status};
 use crate::transport::{Answer, Body, Transport};
@@ -29,10 +30,15 @@ const HEAD: Duration = Duration::from_secs(60);
 /// More of a refusal is not read.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
+/// The watches of a cluster. Their state is locked after this, never before.
+pub(crate) type Watches = Arc<Mutex<HashMap<WatchKey, Arc<Watched>>>>;
+
 /// What a watch runs with.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) watched: Arc<Watched>,
+    /// All of the cluster, this one among them.
+    pub(crate) beside: Watches,
     pub(crate) transport: Arc<dyn Transport>,
     /// Whether the server streams lists, as far as its watches know.
     pub(crate) streams: Arc<AtomicBool>,
@@ -76,6 +82,14 @@ impl Running {
             self.metrics.failures.with_label_values(&[resource]).inc();
             self.watched.failed(SharedError(Arc::new(error)), machine.pause());
         }
+    }
+
+    /// All is known: who uses a watch that this one covers may come over.
+    fn offer(&self) {
+        let key = self.watched.key();
+        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        let covered = beside.values().filter(|other| other.key() != key && key.covers(other.key()));
+        covered.for_each(|other| other.ring());
     }
 
     /// Asks once, and takes in the answer to its end.
@@ -272,6 +286,7 @@ impl<'r> Taking<'r> {
         self.running.watched.changed(&std::mem::take(&mut self.changed));
         if std::mem::take(&mut self.listed) {
             self.running.watched.listed();
+            self.running.offer();
         }
     }
 

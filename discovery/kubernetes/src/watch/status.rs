@@ -33,6 +33,11 @@ impl Health {
         !self.listed && self.failure.is_some()
     }
 
+    /// Whether all is known, as of now.
+    pub(crate) fn is_well(&self) -> bool {
+        self.listed && self.failure.is_none()
+    }
+
     fn state(&self) -> WatchState {
         match (self.listed, self.failure.is_some()) {
             (true, false) => WatchState::Watching,

@@ -184,6 +184,11 @@ impl Watched {
         self.metrics.bytes.with_label_values(&resource).add(now.1 - before.1);
     }
 
+    /// Lets its users look around.
+    pub(super) fn ring(&self) {
+        self.state().users.iter().for_each(|user| user.inbox.ring());
+    }
+
     fn update(&self, change: impl FnOnce(&mut Health)) {
         let mut state = self.state();
         change(&mut state.health);
