@@ -9,3 +9,4 @@ mod cluster;
 mod jobs;
 mod rights;
 mod story;
+mod vmagent;
