@@ -2,6 +2,7 @@
 
 mod auth;
 mod fetch;
+mod http2;
 mod oauth2;
 mod plain;
 mod proxies;

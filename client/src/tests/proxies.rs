@@ -1,14 +1,16 @@
 //! Proxies that pass on whatever comes: by `CONNECT` and by SOCKS 5.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use rosterd_model::{Coded, Report};
 use rosterd_testkit::{ScriptedServer, Step, free_loopback_listener, leak_checked_live};
 use rustls::version::TLS13;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
-use super::tls_server::{Authority, TlsServer};
+use super::tls_server::{Authority, TlsServer, settings};
 use super::*;
 
 /// A listener, and settings that name it as proxy.
@@ -19,7 +21,7 @@ async fn proxy(scheme: &str, more: &str) -> (TcpListener, String) {
 }
 
 /// The head of a request. It goes on as it is told.
-async fn head(stream: &mut TcpStream) -> String {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.expect("a request comes"));
@@ -53,6 +55,48 @@ fn a_tunnel_leads_to_the_server_with_what_only_the_proxy_is_told() {
         };
         let (reply, ()) = tokio::join!(async { body(&client, &url).await }, serving);
         assert_eq!(reply.expect("a reply"), "0");
+        server.stop().await;
+    });
+}
+
+#[test]
+fn a_proxy_may_be_reached_by_tls_and_a_tunnel_through_it_leads_to_another() {
+    leak_checked_live(async || {
+        let (folder, authority) = (tempfile::tempdir().expect("a folder"), Authority::new());
+        let ca = folder.path().join("ca.pem");
+        authority.write(&ca);
+        let server = TlsServer::start(&authority.sign("localhost"), None, &[&TLS13]).await;
+        let acceptor = TlsAcceptor::from(Arc::new(settings(&authority.sign("localhost"), None, &[&TLS13])));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let tls = format!("tls_config: {{ca_file: {}}}", ca.display());
+        let client = client(&format!("{{proxy_url: 'https://u:p@localhost:{port}', {tls}}}"));
+        let url = server.url("localhost");
+        let target = url.trim_start_matches("https://").trim_end_matches('/');
+        let serving = async {
+            let (stream, _) = listener.accept().await.expect("it listens");
+            let mut stream = acceptor.accept(stream).await.expect("the proxy's certificate is good");
+            let asked = head(&mut stream).await;
+            assert!(asked.starts_with(&format!("connect {target} http/1.1\r\n")), "{asked}");
+            assert!(asked.contains("proxy-authorization: basic dtpw\r\n"), "{asked}");
+            let mut there = TcpStream::connect(target).await.expect("the server is there");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.expect("it reads");
+            copy_bidirectional(&mut stream, &mut there).await.ok();
+        };
+        let (reply, ()) = tokio::join!(async { body(&client, &url).await }, serving);
+        assert_eq!(reply.expect("a reply"), "0");
+        // Without a tunnel the proxy is told the whole URL.
+        let serving = async {
+            let (stream, _) = listener.accept().await.expect("it listens");
+            let mut stream = acceptor.accept(stream).await.expect("the proxy's certificate is good");
+            let asked = head(&mut stream).await;
+            assert!(asked.starts_with("get http://target.invalid/x http/1.1\r\n"), "{asked}");
+            assert!(asked.contains("proxy-authorization: basic dtpw\r\n"), "{asked}");
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.expect("it reads");
+            stream.shutdown().await.ok();
+        };
+        let (reply, ()) = tokio::join!(async { body(&client, "http://target.invalid/x").await }, serving);
+        assert_eq!(reply.expect("a reply"), "ok");
         server.stop().await;
     });
 }

@@ -73,6 +73,31 @@ pub(super) struct TlsServer {
     address: SocketAddr,
 }
 
+/// The settings of a server. Clients need a certificate of `clients`, if there is such an authority.
+pub(super) fn settings(
+    identity: &Identity,
+    clients: Option<&Authority>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConfig {
+    let provider = Arc::new(crate::certificates::provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_protocol_versions(versions).expect("versions");
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.certificate.der().clone()).expect("an authority");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+            builder.with_client_cert_verifier(verifier.expect("a verifier"))
+        }
+    };
+    let key = PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
+    let key = provider.key_provider.load_private_key(key).expect("a key that signs");
+    // Not asked whether the one is of the other.
+    let own = CertifiedKey::new(vec![identity.certificate.der().clone()], key);
+    builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)))
+}
+
 impl TlsServer {
     /// Clients need a certificate of `clients`, if there is such an authority.
     pub(super) async fn start(
@@ -80,24 +105,7 @@ impl TlsServer {
         clients: Option<&Authority>,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Self {
-        let provider = Arc::new(crate::certificates::provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_protocol_versions(versions).expect("versions");
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(authority) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(authority.certificate.der().clone()).expect("an authority");
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
-                builder.with_client_cert_verifier(verifier.expect("a verifier"))
-            }
-        };
-        let key = PrivateKeyDer::try_from(identity.key.serialize_der()).expect("a key");
-        let key = provider.key_provider.load_private_key(key).expect("a key that signs");
-        // Not asked whether the one is of the other.
-        let own = CertifiedKey::new(vec![identity.certificate.der().clone()], key);
-        let config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
+        let config = settings(identity, clients, versions);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let stopper = Stopper::new();
