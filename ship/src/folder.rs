@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rosterd_client::without_user;
-use rosterd_model::in_words;
 use rosterd_tasks::{blocking, files};
 use tracing::{debug, info, warn};
 use xxhash_rust::xxh3::xxh3_128;
@@ -86,7 +85,7 @@ pub(crate) async fn choose(folder: &Path, configs: Vec<EndpointConfig>, running:
     let folder = folder.to_owned();
     blocking(move || {
         let found = found(&folder).unwrap_or_else(|error| {
-            warn!(error = in_words(error), "cannot look for the folders of remote write queues");
+            warn!(%error, "cannot look for the folders of remote write queues");
             Vec::new()
         });
         chosen(&folder, &configs, running, found)
@@ -152,7 +151,7 @@ pub(crate) async fn tidy(folder: &Path, ours: Vec<(PathBuf, EndpointConfig)>) {
     blocking(move || {
         let told = |path: &Path, tidied: io::Result<()>| {
             if let Err(error) = tidied {
-                warn!(error = in_words(error), path = %path.display(), "cannot look after the folder of a remote write queue");
+                warn!(%error, path = %path.display(), "cannot look after the folder of a remote write queue");
             }
         };
         for (own, config) in &ours {

@@ -5,6 +5,7 @@ use std::fmt::{self, Debug, Write};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
+use rosterd_model::in_words;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -152,7 +153,9 @@ impl Fields {
         self.others.push((field.name(), Value::Plain(value.to_string())));
     }
 
-    fn text(&mut self, field: &Field, value: String) {
+    /// Whoever logs an error of the system need not think of its number, which says nothing to people.
+    fn text(&mut self, field: &Field, value: impl fmt::Display) {
+        let value = in_words(value);
         match field.name() {
             "message" => self.message = value,
             name => self.others.push((name, Value::Text(value))),
@@ -168,11 +171,11 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value.to_owned());
+        self.text(field, value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.text(field, value.to_string());
+        self.text(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -189,13 +192,54 @@ impl Visit for Fields {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no infinity.
-        if value.is_finite() { self.plain(field, value) } else { self.text(field, value.to_string()) }
+        if value.is_finite() { self.plain(field, value) } else { self.text(field, value) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
     use super::*;
+
+    /// A log in memory.
+    #[derive(Debug, Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Memory {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn errors_of_the_system_are_told_without_their_numbers_however_they_are_logged() {
+        let memory = Memory::default();
+        let lines = tracing_subscriber::fmt::layer().with_writer(memory.clone()).event_format(Lines(Format::Logfmt));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let error = std::io::Error::from_raw_os_error(28);
+            tracing::warn!(%error, "shown");
+            tracing::warn!(error = &error as &dyn Error, "as it is");
+            tracing::warn!(error = error.to_string(), "text");
+            tracing::warn!("message: {error}");
+        });
+        let log = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        assert!(log.matches("No space left on device").count() == 4 && !log.contains("os error"), "{log}");
+    }
 
     fn fields() -> Fields {
         let text = |text: &str| Value::Text(text.to_owned());

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 use rosterd_discovery::Registry;
-use rosterd_model::in_words;
 use rosterd_tasks::{Stopper, Task};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
@@ -144,7 +143,7 @@ fn raise_open_files() {
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
         warn!(
-            error = in_words(error),
+            %error,
             limit = limit.current,
             "cannot raise the limit of open files: many targets will not be reached"
         );

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use rosterd_model::in_words;
 use rosterd_tasks::{Stopper, Supervision};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -206,7 +205,7 @@ impl Acceptor {
     async fn pause(&self, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
         if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
-            warn!(error = in_words(error), "cannot accept connections, trying again in a second");
+            warn!(%error, "cannot accept connections, trying again in a second");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

@@ -161,8 +161,9 @@ impl Tls {
                 config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
                 Some(config)
             }
-            Err(error) => {
-                problems.push(invalid(PATH, format!("versions and cipher suites do not go together: {error}")));
+            Err(_) => {
+                let message = "none of the cipher_suites is for min_version to max_version: name one, or leave them out";
+                problems.push(invalid(PATH, message));
                 None
             }
         }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rosterd_model::in_words;
 use rosterd_tasks::{blocking, files};
 use tracing::warn;
 
@@ -75,7 +74,7 @@ impl Protocol {
         if let Some(file) = &self.file
             && let Err(error) = tokio::fs::write(file, refused.to_text()).await
         {
-            warn!(error = in_words(error), path = %file.display(), "what the receiver takes is remembered only until the end of the process");
+            warn!(%error, path = %file.display(), "what the receiver takes is remembered only until the end of the process");
         }
     }
 

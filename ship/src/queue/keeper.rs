@@ -4,7 +4,6 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rosterd_model::in_words;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -89,7 +88,7 @@ pub(super) fn run_by(
         }
     }
     if let Err(error) = keeper.log.close() {
-        warn!(endpoint = &*shared.name, error = in_words(error), "queue on disk could not be synced");
+        warn!(endpoint = &*shared.name, %error, "queue on disk could not be synced");
     }
 }
 
@@ -149,7 +148,7 @@ impl Keeper<'_> {
                 endpoint,
                 doing,
                 times,
-                error = in_words(error),
+                %error,
                 code = "ship_queue_io",
                 "queue on disk failed, going on in memory"
             );
