@@ -275,9 +275,9 @@ impl Shipper {
 }
 
 /// Tries queues again that could not be opened, after pauses that grow. What runs with a queue in memory is left in peace until
-/// a queue looks as if it could be opened.
+/// a queue looks as if it could be opened. It looks when it begins, too: whoever did this before may have ended by a panic.
 async fn try_again(shared: Weak<Shared>, degraded: Arc<Notify>, stop: CancellationToken) {
-    while stop.run_until_cancelled(degraded.notified()).await.is_some() {
+    loop {
         let mut pauses = Schedule::new(LONGEST_PAUSE, "remote write queues");
         loop {
             let pause = tokio::time::sleep(pauses.failed(Retry::Backoff));
@@ -293,6 +293,7 @@ async fn try_again(shared: Weak<Shared>, degraded: Arc<Notify>, stop: Cancellati
                 },
             }
         }
+        let Some(()) = stop.run_until_cancelled(degraded.notified()).await else { return };
     }
 }
 

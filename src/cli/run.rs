@@ -224,7 +224,33 @@ fn without_password(value: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use rosterd_testkit::{Folder, leak_checked_live};
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_agent_ends_when_nobody_is_left_who_attends_to_signals() {
+        leak_checked_live(async || {
+            let folder = Folder::new();
+            let file = folder.write("prometheus.yml", "{}");
+            let file = format!("--config.file={}", file.display());
+            let line = ["rosterd", &file, "--storage.path=", "--web.listen-address=127.0.0.1:0"];
+            let options = Line::parse_from(line).args.options(BTreeMap::new(), Build::of(["unknown"; 3])).unwrap();
+            let (stop, attendant) = (CancellationToken::new(), Stopper::new());
+            let mut attending = attendant.spawn("signals", async { panic!("oops") });
+            let ended = agent(options, stop, &Notify::new(), &mut attending).await;
+            let Err(AgentError::TaskEnded { task, message }) = ended else { panic!("{ended:?}") };
+            assert_eq!((task, &*message), ("signals", "oops"));
+            assert!(attendant.stop(LAST_WAIT).await.is_empty());
+        });
+    }
 
     #[test]
     fn the_password_of_a_url_is_not_shown() {

@@ -4,6 +4,8 @@
 mod blocking;
 pub mod files;
 pub mod process;
+#[cfg(feature = "provoke")]
+mod provoke;
 mod schedule;
 pub mod stopper;
 mod supervision;

@@ -32,6 +32,8 @@ pub struct Fatal {
 pub struct Supervision {
     panics: IntCounterVec,
     fatal: Arc<watch::Sender<Option<Fatal>>>,
+    #[cfg(feature = "provoke")]
+    pub(crate) provoked: crate::provoke::Provoked,
 }
 
 impl Default for Supervision {
@@ -40,7 +42,12 @@ impl Default for Supervision {
         let opts =
             Opts::new("rosterd_task_panics_total", "Panics, by the kind of the task or of the part that panicked.");
         let panics = IntCounterVec::new(opts, &["task"]).expect("the name and the label are good");
-        Self { panics, fatal: Arc::new(watch::Sender::new(None)) }
+        Self {
+            panics,
+            fatal: Arc::new(watch::Sender::new(None)),
+            #[cfg(feature = "provoke")]
+            provoked: crate::provoke::Provoked::default(),
+        }
     }
 }
 
@@ -54,7 +61,12 @@ impl Supervision {
 
     /// Catches panics of one kind of work. `task` is a label of a metric: one of few words, never made of data.
     pub fn guard(&self, task: &'static str) -> Guard {
-        Guard { task, panics: self.panics.with_label_values(&[task]) }
+        Guard {
+            task,
+            panics: self.panics.with_label_values(&[task]),
+            #[cfg(feature = "provoke")]
+            provoked: self.provoked.clone(),
+        }
     }
 
     /// Waits until an essential task has ended unasked: then the agent has to end in order.
@@ -83,16 +95,25 @@ impl Supervision {
 pub struct Guard {
     task: &'static str,
     panics: IntCounter,
+    #[cfg(feature = "provoke")]
+    provoked: crate::provoke::Provoked,
 }
 
 impl Guard {
     /// Makes a call; `name` tells in the log which one it was.
     pub fn call<T>(&self, name: &(dyn Display + Sync), call: impl FnOnce() -> T) -> Result<T, Panicked> {
+        #[cfg(feature = "provoke")]
+        let call = || {
+            self.provoked.strike(self.task);
+            call()
+        };
         catch_unwind(AssertUnwindSafe(call)).map_err(|panic| self.caught(name, &*panic))
     }
 
     /// Runs a future to its end; `name` tells in the log which one it was.
     pub async fn run<T>(&self, name: &(dyn Display + Sync), future: impl Future<Output = T>) -> Result<T, Panicked> {
+        #[cfg(feature = "provoke")]
+        let future = self.provoked.over(self.task, future);
         AssertUnwindSafe(future).catch_unwind().await.map_err(|panic| self.caught(name, &*panic))
     }
 

@@ -16,4 +16,5 @@ mod mechanisms;
 mod metrics;
 mod migrating;
 mod pages;
+mod panics;
 mod sources;

@@ -1,5 +1,7 @@
 //! How an agent ends: in one deadline, when a part that it cannot do without has ended, and in the middle of a reload.
 
+mod panics; // what becomes of each part that panics
+
 use async_trait::async_trait;
 use rosterd_discovery::{
     Build, CheckContext, Context, Discoverer, Error, Identity, Mechanism, MechanismConfig, Registry, Updates,
@@ -53,16 +55,15 @@ fn config(names: &[&str]) -> String {
     format!("scrape_configs: [{{job_name: a, deaf_sd_configs: [{}]}}]", entries.join(", "))
 }
 
-async fn agent(folder: &Folder, names: &[&str], shutdown_timeout: Duration) -> Agent {
-    folder.write("prometheus.yml", config(names));
-    let options = Options {
+fn options(folder: &Folder, mechanisms: Registry, shutdown_timeout: Duration) -> Options {
+    Options {
         config_file: folder.path("prometheus.yml"),
         rosterd_config_file: None,
         storage_path: Some(folder.path("data")),
         auto_reload: None,
         allow_empty: false,
         system: System::new("host", rosterd_client::Environment::default()),
-        mechanisms: Registry::new([Mechanism::of::<Deaf>()], []).unwrap(),
+        mechanisms,
         flags: BTreeMap::new(),
         build: crate::api::Build::of(["unknown"; 3]),
         shutdown_timeout,
@@ -73,8 +74,16 @@ async fn agent(folder: &Folder, names: &[&str], shutdown_timeout: Duration) -> A
             route_prefix: None,
             enable_lifecycle: true,
         },
-    };
+    }
+}
+
+async fn started(options: Options) -> Agent {
     Agent::start(options, &CancellationToken::new()).await.unwrap().expect("nobody stops it")
+}
+
+async fn agent(folder: &Folder, names: &[&str], shutdown_timeout: Duration) -> Agent {
+    folder.write("prometheus.yml", config(names));
+    started(options(folder, Registry::new([Mechanism::of::<Deaf>()], []).unwrap(), shutdown_timeout)).await
 }
 
 async fn wait_running(agent: &Agent, count: usize) {
