@@ -173,7 +173,7 @@ impl Agent {
         let clock = roster::Clock::system();
         let roster = Roster::start(&work, stores.blocks, roster_metrics, clock, received);
         let (outputs, wanted) = watch::channel(None);
-        let publisher = Publisher::start(&roster, &work);
+        let publisher = Publisher::start(&roster, wanted.clone(), &work);
         let ledger = (stores.ledger, Member::local());
         let files = publisher.statuses();
         let workers = Reconciler::start(ledger, publisher, wanted, reconcile_metrics, &work);
@@ -413,7 +413,7 @@ impl Agent {
         refused
     }
 
-    /// Takes a good configuration into use: the roster first, so that it knows whose updates come.
+    /// Takes a good configuration into use: the roster before discovery, so that it knows whose updates come.
     async fn take(&mut self, loaded: Loaded, clients: scrape::Clients) {
         for Problem { file, line, column, key, code, message } in &loaded.warnings {
             warn!(file = %file.display(), line, column, key, code, error = message, "the configuration may not do what it says");
@@ -421,9 +421,10 @@ impl Agent {
         let config = &loaded.config;
         let plan = self.manager.plan(jobs::discovery(config)).await;
         let grace = config.rosterd.ready_grace_period.as_std();
+        // Before the jobs change: what these come to is nothing for an output that is written otherwise now.
+        self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
         self.scraping.take(config, clients);
-        self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
         // By their patterns, new files of more jobs are noticed too.
         let patterns = config.scrape_config_files.iter().map(PathBuf::from);

@@ -1,18 +1,21 @@
-//! Discovery, roster and store together, over restarts: whatever is said, fails, is reloaded or crashes, in whatever order,
-//! the roster has the targets that a small model says, and marks those that are held.
+//! Discovery, roster, publications and stores together, over restarts: whatever is said, fails, is reloaded or crashes, in
+//! whatever order, the roster has the targets that a small model says, marks those that are held, and publishes what is known.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 mod follow; // a reader of steps
 mod model; // what should be
+mod published; // what others get of it
 mod world; // what is
+
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rosterd_testkit::leak_checked;
 
 use model::{Content, Use};
-use world::World;
+use world::{JOBS, World};
 
 /// Something that happens.
 #[derive(Debug, Clone)]
@@ -37,6 +40,10 @@ enum Event {
     Restart(Option<Vec<Vec<Use>>>),
     /// The process ends at once, and another one begins.
     Crash,
+    /// The same so many milliseconds after something else has happened, which need not be written yet.
+    CrashAfter(Box<Event>, u64),
+    /// Somebody deletes the file of a job, or writes something else into it.
+    Touch { job: usize, deletes: bool },
     /// The store takes no writes, or does again.
     Disk { works: bool },
     /// More time passes than anything has until it counts as overdue.
@@ -45,24 +52,34 @@ enum Event {
 
 fn uses() -> impl Strategy<Value = Vec<Vec<Use>>> {
     let one = (0..3u8, 0..2u8).prop_map(|(data, revision)| Use { data, revision });
-    prop::collection::vec(prop::collection::vec(one, 0..3), 3)
+    prop::collection::vec(prop::collection::vec(one, 0..3), JOBS)
+}
+
+/// What is written to the store.
+fn news() -> impl Strategy<Value = Event> {
+    let (data, source) = (0..3u8, 0..3u8);
+    prop_oneof![
+        4 => data.clone().prop_map(|data| Event::Picture { data }),
+        2 => data.clone().prop_map(|data| Event::Found { data }),
+        3 => (data, source).prop_map(|(data, source)| Event::Source { data, source }),
+        4 => uses().prop_map(Event::Reload),
+    ]
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let (data, source) = (0..3u8, 0..3u8);
     prop_oneof![
+        13 => news(),
         4 => (data.clone(), source.clone(), prop::option::weighted(0.8, 0..4u8))
             .prop_map(|(data, source, targets)| Event::Truth { data, source, targets }),
-        2 => (data.clone(), source.clone(), any::<bool>())
+        2 => (data.clone(), source, any::<bool>())
             .prop_map(|(data, source, is)| Event::Readable { data, source, is }),
-        4 => data.clone().prop_map(|data| Event::Picture { data }),
-        2 => data.clone().prop_map(|data| Event::Found { data }),
-        3 => (data.clone(), source).prop_map(|(data, source)| Event::Source { data, source }),
         1 => data.clone().prop_map(|data| Event::Unchanged { data }),
         1 => data.prop_map(|data| Event::Fail { data }),
-        4 => uses().prop_map(Event::Reload),
         2 => prop::option::of(uses()).prop_map(Event::Restart),
         1 => Just(Event::Crash),
+        2 => (news(), 0..700u64).prop_map(|(news, after)| Event::CrashAfter(Box::new(news), after)),
+        1 => (0..JOBS, any::<bool>()).prop_map(|(job, deletes)| Event::Touch { job, deletes }),
         1 => any::<bool>().prop_map(|works| Event::Disk { works }),
         1 => Just(Event::Grace),
     ]
@@ -73,28 +90,41 @@ async fn play(jobs: Vec<Vec<Use>>, events: &[Event]) {
     let mut world = World::start(jobs).await;
     world.compare("the start").await;
     for (number, event) in events.iter().enumerate() {
-        match event {
-            Event::Truth { data, source, targets } => world.truth.set(*data, *source, *targets),
-            Event::Readable { data, source, is } => world.truth.set_readable(*data, *source, *is),
-            Event::Picture { data } => world.say_picture(*data).await,
-            Event::Found { data } => world.say_found(*data).await,
-            Event::Source { data, source } => world.say_source(*data, *source).await,
-            Event::Unchanged { data } => world.say_unchanged(*data).await,
-            Event::Fail { data } => world.fail(*data).await,
-            Event::Reload(jobs) => world.reload(jobs.clone()).await,
-            Event::Restart(jobs) => world.restart(jobs.clone()).await,
-            Event::Crash => world.crash().await,
-            Event::Disk { works } => world.disk(*works).await,
-            Event::Grace => world.pass_grace().await,
+        happens(&mut world, event).await;
+        if let Event::CrashAfter(event, after) = event {
+            happens(&mut world, event).await;
+            world.crash_soon(Duration::from_millis(*after)).await;
         }
         world.compare(&format!("event {number}, {event:?}")).await;
     }
     world.end().await;
 }
 
+async fn happens(world: &mut World, event: &Event) {
+    match event {
+        Event::Truth { data, source, targets } => world.truth.set(*data, *source, *targets),
+        Event::Readable { data, source, is } => world.truth.set_readable(*data, *source, *is),
+        Event::Picture { data } => world.say_picture(*data).await,
+        Event::Found { data } => world.say_found(*data).await,
+        Event::Source { data, source } => world.say_source(*data, *source).await,
+        Event::Unchanged { data } => world.say_unchanged(*data).await,
+        Event::Fail { data } => world.fail(*data).await,
+        Event::Reload(jobs) => world.reload(jobs.clone()).await,
+        Event::Restart(jobs) => world.restart(jobs.clone()).await,
+        Event::Crash => world.crash().await,
+        // It has two parts.
+        Event::CrashAfter(..) => {}
+        Event::Touch { job, deletes } => world.touch(*job, *deletes),
+        Event::Disk { works } => world.disk(*works).await,
+        Event::Grace => world.pass_grace().await,
+    }
+}
+
 #[test]
 fn any_history_gives_the_targets_of_the_model() {
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let config = Config::default();
+    // Each is long, and writes files.
+    let mut runner = TestRunner::new(Config { failure_persistence: None, cases: config.cases.div_ceil(4), ..config });
     let histories = (uses(), prop::collection::vec(event(), 1..30));
     let result = runner.run(&histories, |(jobs, events)| {
         leak_checked(async || play(jobs, &events).await);
@@ -195,6 +225,24 @@ fn a_source_that_was_unread_and_is_not_there_yet_stays_until_the_picture_is_whol
         world.say_picture(0).await;
         world.compare("the whole picture").await;
         assert_eq!(world.targets(0).len(), 2);
+        world.end().await;
+    });
+}
+
+/// What one job has goes to another one that has yet to find it. A file of both is left alone until it has: in between it
+/// would have neither.
+#[test]
+fn a_file_of_all_jobs_loses_nothing_when_targets_go_from_one_job_to_a_new_one() {
+    leak_checked(async || {
+        let [stays, moves, arrives] = [0, 1, 2].map(|data| Use { data, revision: 0 });
+        let mut world = World::start(vec![vec![stays, moves], Vec::new(), Vec::new()]).await;
+        for data in 0..2 {
+            world.truth.set(data, 0, Some(2));
+            world.say_picture(data).await;
+        }
+        world.compare("all is known").await;
+        world.reload(vec![vec![stays], vec![arrives], Vec::new()]).await;
+        world.compare("a job is new").await;
         world.end().await;
     });
 }

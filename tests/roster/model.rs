@@ -78,7 +78,7 @@ pub(crate) enum Knowledge {
     Synced,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Provider {
     pub(crate) knowledge: Knowledge,
     /// Whether all that is known of it was there before a reload, rather than before this process, if it is restored.
@@ -215,7 +215,7 @@ struct Former {
 }
 
 /// All that is known, in memory and on disk.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Model {
     pub(crate) providers: BTreeMap<ProviderKey, Provider>,
     jobs: BTreeMap<usize, Job>,
@@ -228,7 +228,7 @@ pub(crate) struct Model {
 }
 
 /// What is stored of a provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Stored {
     provider: Provider,
     /// Since when no job uses or holds it, if that is so.
@@ -247,6 +247,15 @@ pub(crate) struct Expected {
     pub(crate) held: HeldTargets,
     pub(crate) missing: MissingThings,
     pub(crate) servable: bool,
+    /// Nothing at all is known of it, and nothing is waited for any more.
+    pub(crate) given_up: bool,
+}
+
+/// What a list of these jobs has, if there is one: of jobs that are given up nothing, unless there is no other.
+pub(crate) fn list<'a>(jobs: impl Iterator<Item = &'a Expected>) -> Option<Content> {
+    let (given_up, known): (Vec<_>, Vec<_>) = jobs.partition(|job| job.given_up);
+    let is_there = known.iter().all(|job| job.servable) && (given_up.is_empty() || !known.is_empty());
+    is_there.then(|| known.iter().flat_map(|job| job.targets.clone()).collect())
 }
 
 impl Model {
@@ -271,6 +280,26 @@ impl Model {
         if works {
             self.disk = self.stored.clone();
         }
+    }
+
+    /// All that may be on disk when the process ends before everything is written: what waits of some providers, of none or of all.
+    pub(crate) fn written_in_part(&self) -> Vec<Self> {
+        let mut later = self.clone();
+        later.store(true);
+        let keys: BTreeSet<_> = self.disk.keys().chain(later.disk.keys()).collect();
+        let mut all = vec![self.clone()];
+        for key in keys.into_iter().filter(|key| self.disk.get(*key) != later.disk.get(*key)) {
+            let written = |model: &Self| {
+                let mut model = model.clone();
+                match later.disk.get(key) {
+                    Some(stored) => drop(model.disk.insert(key.clone(), stored.clone())),
+                    None => drop(model.disk.remove(key)),
+                }
+                model
+            };
+            all.extend(all.iter().map(written).collect::<Vec<_>>());
+        }
+        all
     }
 
     /// Takes these jobs; the discoverers of some providers begin.
@@ -498,7 +527,8 @@ impl Model {
         let nothing_known = job.former.is_empty() && !own().any(|provider| provider.known);
         let targets = said.iter().chain(held.keys()).cloned().collect();
         held.retain(|address, _| !said.contains(address));
-        let servable = missing.values().all(|overdue| *overdue) && !nothing_known;
-        Some(Expected { targets, held, missing, servable })
+        let in_time = missing.values().all(|overdue| *overdue);
+        let (servable, given_up) = (in_time && !nothing_known, in_time && nothing_known);
+        Some(Expected { targets, held, missing, servable, given_up })
     }
 }

@@ -1,4 +1,4 @@
-//! What is: a manager with fakes, a roster and a store, in a process that ends and begins again.
+//! What is: a manager with fakes, a roster, publications and the stores, in a process that ends and begins again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use rosterd::roster::hold::HoldReason;
 use rosterd::roster::metrics::Metrics;
 use rosterd::roster::target::Entry;
+use rosterd::roster::view::JobView;
 use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use rosterd::store::{Block, Blocks, BlocksChange, MemoryBlocks, StoreError};
 use rosterd_discovery::{AnyConfig, Environment, Jobs, Manager, Mechanism, ProviderKey, Registry, System};
@@ -21,29 +22,32 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::follow::{Follower, shown};
-use crate::model::{Content, HeldTargets, MissingThings, Model, Sources, Truth, Use, source};
+use crate::model::{Content, Expected, HeldTargets, MissingThings, Model, Sources, Truth, Use, source};
+use crate::published::{Files, Published, handed_out};
 
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Long enough for whatever an event sets off, the writing of the store included.
 const SETTLED: Duration = Duration::from_secs(2);
 /// The same when the store has to be tried again.
 const TRIED_AGAIN: Duration = Duration::from_secs(300);
+/// How many jobs there can be.
+pub(crate) const JOBS: usize = 3;
+/// Within it a file is put right that somebody touched.
+const PUT_RIGHT: Duration = Duration::from_secs(60);
 
 /// A store that can be full, and of which a process that crashed writes nothing any more.
 #[derive(Debug, Clone)]
-struct Disk {
+pub(crate) struct Disk {
     blocks: MemoryBlocks,
-    works: Arc<AtomicBool>,
-    crashed: Arc<AtomicBool>,
+    pub(crate) works: Arc<AtomicBool>,
+    pub(crate) crashed: Arc<AtomicBool>,
     begun: Instant,
 }
 
 #[async_trait]
 impl Blocks for Disk {
     async fn apply(&self, changes: Vec<BlocksChange>) -> Result<(), StoreError> {
-        if self.crashed.load(Ordering::Relaxed) || !self.works.load(Ordering::Relaxed) {
-            return Err(StoreError::Full { path: "disk".into(), source: std::io::ErrorKind::StorageFull.into() });
-        }
+        self.check()?;
         self.blocks.apply(changes).await
     }
 
@@ -63,6 +67,7 @@ struct Process {
     work: Stopper,
     disk: Disk,
     follower: Follower,
+    published: Published,
     /// The provider of each configuration in use.
     providers: BTreeMap<Use, ProviderKey>,
     /// The configurations whose discoverer has said a picture since it was built.
@@ -70,7 +75,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(disk: &Disk) -> Self {
+    fn start(disk: &Disk, files: &Files) -> Self {
         let mechanisms = Registry::new([Mechanism::of::<fake::Config>()], []).unwrap();
         let (registry, work) = (prometheus::Registry::new(), Stopper::new());
         let (sink, updates) = mpsc::channel(1);
@@ -83,7 +88,9 @@ impl Process {
         let clock = Clock::new(move || SystemTime::UNIX_EPOCH + begun.elapsed());
         let roster = Roster::start(&work, Arc::new(disk.clone()), metrics, clock, updates);
         let follower = Follower::of(&roster);
-        Self { manager, roster, work, disk, follower, providers: BTreeMap::new(), pictured: BTreeSet::new() }
+        let published = Published::start(&roster, files, &disk, &work);
+        let (providers, pictured) = (BTreeMap::new(), BTreeSet::new());
+        Self { manager, roster, work, disk, follower, published, providers, pictured }
     }
 
     async fn end(self) {
@@ -95,7 +102,9 @@ impl Process {
 /// All there is.
 pub(crate) struct World {
     pub(crate) truth: Truth,
-    model: Model,
+    /// All that may be the case: after a crash it shows only later what was written.
+    models: Vec<Model>,
+    files: Files,
     configs: BTreeMap<Use, (Probe, fake::Config)>,
     jobs: Vec<Vec<Use>>,
     disk: Disk,
@@ -111,9 +120,10 @@ impl World {
             crashed: Arc::default(),
             begun: Instant::now(),
         };
-        let process = Process::start(&disk);
-        let (truth, model, configs) = (Truth::default(), Model::default(), BTreeMap::new());
-        let mut world = Self { truth, model, configs, jobs: Vec::new(), disk, process, settled: SETTLED };
+        let files = Files::new();
+        let process = Process::start(&disk, &files);
+        let (truth, models, configs) = (Truth::default(), vec![Model::default()], BTreeMap::new());
+        let mut world = Self { truth, models, files, configs, jobs: Vec::new(), disk, process, settled: SETTLED };
         world.reload(jobs).await;
         world
     }
@@ -148,11 +158,14 @@ impl World {
             before.contains_key(use_) && key.is_some_and(|key| !begin.contains(key))
         };
         self.process.pictured.retain(stays);
+        self.files.set_jobs(keys.keys().copied());
+        self.happens(|_| {});
+        self.process.published.want(&self.files);
         let specs = keys.iter().map(|(number, providers)| spec(*number, providers.clone()));
         self.process.roster.set_jobs(specs.collect(), GRACE).await;
         assert_eq!(self.process.manager.apply(plan, soon()).await.stragglers, [] as [Arc<str>; 0]);
-        self.model.set_jobs(&keys, &begin);
         self.jobs = jobs;
+        self.happens(|model| model.set_jobs(&keys, &begin));
     }
 
     fn config(&mut self, use_: Use) -> fake::Config {
@@ -178,7 +191,7 @@ impl World {
                 false => probe.everything_but(groups(&read), &unread).await,
             }
             self.process.pictured.insert(use_);
-            self.model.picture(&key, &read, &unreadable);
+            self.happens(|model| model.picture(&key, &read, &unreadable));
         }
     }
 
@@ -192,7 +205,7 @@ impl World {
         for (use_, key) in self.running(data) {
             self.configs[&use_].0.found(groups(&read), &unread).await;
             self.process.pictured.insert(use_);
-            self.model.found(&key, &read, &unreadable);
+            self.happens(|model| model.found(&key, &read, &unreadable));
         }
     }
 
@@ -205,11 +218,11 @@ impl World {
             let probe = &self.configs[&use_].0;
             if self.truth.unreadable(data).contains(&name) {
                 probe.unread(&[&name]).await;
-                self.model.source(&key, &name, None);
+                self.happens(|model| model.source(&key, &name, None));
             } else {
                 let content = self.truth.readable(data).remove(&name).unwrap_or_default();
                 probe.changed(groups(&Sources::from([(name.clone(), content.clone())]))).await;
-                self.model.source(&key, &name, Some(content));
+                self.happens(|model| model.source(&key, &name, Some(content.clone())));
             }
         }
     }
@@ -218,7 +231,7 @@ impl World {
         for (use_, key) in self.running(data) {
             if self.process.pictured.contains(&use_) {
                 self.configs[&use_].0.unchanged().await;
-                self.model.unchanged(&key);
+                self.happens(|model| model.unchanged(&key));
             }
         }
     }
@@ -232,15 +245,19 @@ impl World {
 
     /// Ends the process in order and begins another one.
     pub(crate) async fn restart(&mut self, jobs: Option<Vec<Vec<Use>>>) {
-        let next = Process::start(&self.disk);
         let served: Vec<_> = (0..self.jobs.len()).filter(|job| self.is_servable(*job)).collect();
-        std::mem::replace(&mut self.process, next).end().await;
-        self.model.restart();
         let same = jobs.is_none() && self.disk.works.load(Ordering::Relaxed);
-        let jobs = jobs.unwrap_or_else(|| self.jobs.clone());
-        self.reload(jobs).await;
+        self.begin_again(jobs).await;
         let lost = served.into_iter().find(|job| same && !self.is_servable(*job));
         assert_eq!(lost, None, "a job was served before the restart and is not after it");
+    }
+
+    async fn begin_again(&mut self, jobs: Option<Vec<Vec<Use>>>) {
+        let next = Process::start(&self.disk, &self.files);
+        std::mem::replace(&mut self.process, next).end().await;
+        self.models.iter_mut().for_each(Model::restart);
+        let jobs = jobs.unwrap_or_else(|| self.jobs.clone());
+        self.reload(jobs).await;
     }
 
     /// The same, but from now on the old process writes nothing.
@@ -250,40 +267,83 @@ impl World {
         self.restart(None).await;
     }
 
+    /// The same, so soon that what happened last need not be written yet, or not all of it.
+    pub(crate) async fn crash_soon(&mut self, after: Duration) {
+        tokio::time::sleep(after).await;
+        self.process.disk.crashed.store(true, Ordering::Relaxed);
+        if self.disk.works.load(Ordering::Relaxed) {
+            self.models = self.models.iter().flat_map(Model::written_in_part).collect();
+        }
+        self.begin_again(None).await;
+    }
+
     pub(crate) async fn disk(&mut self, works: bool) {
         self.disk.works.store(works, Ordering::Relaxed);
         self.settled = if works { TRIED_AGAIN } else { SETTLED };
     }
 
+    /// Somebody deletes the file of a job, or writes something else into it.
+    pub(crate) fn touch(&mut self, job: usize, deletes: bool) {
+        self.files.touch(job, deletes);
+        self.settled = self.settled.max(PUT_RIGHT);
+    }
+
     pub(crate) async fn pass_grace(&mut self) {
         tokio::time::sleep(GRACE + SETTLED).await;
-        self.model.pass_grace();
+        self.happens(Model::pass_grace);
+    }
+
+    /// Something happens, which may be published at once.
+    fn happens(&mut self, what: impl Fn(&mut Model)) {
+        for model in &mut self.models {
+            what(model);
+            self.files.note(&expected(model));
+        }
     }
 
     async fn settle(&mut self) {
         tokio::time::sleep(self.settled).await;
         self.settled = SETTLED;
-        self.model.store(self.disk.works.load(Ordering::Relaxed));
+        let works = self.disk.works.load(Ordering::Relaxed);
+        self.models.iter_mut().for_each(|model| model.store(works));
     }
 
-    /// Compares all jobs, as views show them and as steps tell them, with the model.
+    /// Compares all jobs, as views show them, as steps tell them and as they are published, with the model.
     pub(crate) async fn compare(&mut self, after: &str) {
         self.settle().await;
-        for job in 0..self.jobs.len() {
-            let expected = self.model.expected(job);
-            assert_eq!(
-                self.process.roster.view().job(&name(job)).is_some(),
-                expected.is_some(),
-                "job {job} after {after}"
-            );
-            let Some(expected) = expected else { continue };
-            assert_eq!(self.targets(job), expected.targets, "targets of job {job} after {after}");
-            assert_eq!(self.held(job), expected.held, "held targets of job {job} after {after}");
-            assert_eq!(self.missing(job), expected.missing, "what is missing of job {job} after {after}");
-            assert_eq!(self.is_servable(job), expected.servable, "whether job {job} is served after {after}");
+        let found = self.found();
+        let wanted: Vec<_> = self.models.iter().map(expected).collect();
+        let mut fits = wanted.iter().map(|wanted| *wanted == found);
+        self.models.retain(|_| fits.next() == Some(true));
+        if self.models.is_empty() {
+            assert_eq!(found, wanted[0], "after {after}, and none of {} possibilities fits", wanted.len());
         }
-        let view = shown(&self.process.roster.view());
-        assert_eq!(*self.process.follower.catch_up(), view, "what steps told after {after}");
+        let view = self.process.roster.view();
+        for (job, expected) in &found {
+            let list = view.job(&name(*job)).and_then(handed_out);
+            assert_eq!(
+                list,
+                expected.servable.then(|| expected.targets.clone()),
+                "the list of job {job} after {after}"
+            );
+        }
+        assert_eq!(*self.process.follower.catch_up(), shown(&view), "what steps told after {after}");
+        self.files.compare(&found, after);
+        if self.disk.works.load(Ordering::Relaxed) {
+            self.files.compare_decisions(&self.process.published, after).await;
+        }
+    }
+
+    /// The jobs as the view shows them.
+    fn found(&self) -> BTreeMap<usize, Expected> {
+        let view = self.process.roster.view();
+        let there = (0..JOBS).filter_map(|job| Some((job, view.job(&name(job))?)));
+        let found = |(job, of_view): (usize, &Arc<JobView>)| {
+            let (targets, held, missing) = (self.targets(job), self.held(job), self.missing(job));
+            let (servable, given_up) = (of_view.servable().is_ok(), of_view.is_given_up());
+            (job, Expected { targets, held, missing, servable, given_up })
+        };
+        there.map(found).collect()
     }
 
     /// The addresses that a job has.
@@ -339,7 +399,12 @@ fn soon() -> Instant {
     Instant::now() + TRIED_AGAIN
 }
 
-fn name(job: usize) -> Arc<str> {
+/// What a model says of all jobs.
+fn expected(model: &Model) -> BTreeMap<usize, Expected> {
+    (0..JOBS).filter_map(|job| Some((job, model.expected(job)?))).collect()
+}
+
+pub(crate) fn name(job: usize) -> Arc<str> {
     format!("job-{job}").into()
 }
 

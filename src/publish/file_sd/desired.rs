@@ -11,7 +11,7 @@ pub fn desired(outputs: &[Output]) -> DesiredSet<Output> {
     outputs.iter().map(|output| (id(output), Desired { revision: revision(output), spec: output.clone() })).collect()
 }
 
-fn id(output: &Output) -> WorkerId {
+pub(super) fn id(output: &Output) -> WorkerId {
     format!("file_sd:{}", output.path.display()).into()
 }
 

@@ -10,10 +10,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Output;
+use super::desired::id;
 use super::status::FileStatuses;
 use super::worker::FileSdWorker;
 use super::write::{Disk, RealDisk};
-use crate::reconcile::{MakeWorker, Worker, WorkerId};
+use crate::reconcile::{DesiredSet, MakeWorker, Worker, WorkerId};
 use crate::roster::RosterHandle;
 use crate::roster::step::{RosterNews, Step, Steps};
 use crate::roster::view::RosterView;
@@ -25,12 +26,17 @@ const CONCURRENT: usize = 8;
 #[derive(Clone)]
 pub struct Publisher {
     pub(super) roster: watch::Receiver<Arc<RosterView>>,
+    /// What is to be published.
+    pub(super) wanted: Wanted,
     pub(super) statuses: FileStatuses,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) writing: Arc<Semaphore>,
     readers: Arc<Mutex<Readers>>,
     touched: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
+
+/// The outputs of the configuration; `None` before there is one.
+pub(super) type Wanted = watch::Receiver<Option<Arc<DesiredSet<Output>>>>;
 
 /// Who is woken when a job changed.
 type Readers = BTreeMap<Arc<str>, Vec<Arc<Notify>>>;
@@ -42,15 +48,20 @@ impl std::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// Follows the roster with a task on the stopper.
-    pub fn start(roster: &RosterHandle, stopper: &Stopper) -> Self {
-        Self::on(Arc::new(RealDisk), roster, stopper)
+    /// Follows the roster with a task on the stopper. `wanted` are the outputs of a configuration before the roster has its
+    /// jobs: so no file gets what the jobs of one configuration come to in an output of another.
+    pub fn start(
+        roster: &RosterHandle,
+        wanted: watch::Receiver<Option<Arc<DesiredSet<Output>>>>,
+        stopper: &Stopper,
+    ) -> Self {
+        Self::on(Arc::new(RealDisk), roster, wanted, stopper)
     }
 
-    pub(super) fn on(disk: Arc<dyn Disk>, roster: &RosterHandle, stopper: &Stopper) -> Self {
+    pub(super) fn on(disk: Arc<dyn Disk>, roster: &RosterHandle, wanted: Wanted, stopper: &Stopper) -> Self {
         let (statuses, writing) = (FileStatuses::default(), Arc::new(Semaphore::new(CONCURRENT)));
-        let publisher =
-            Self { roster: roster.watch(), statuses, disk, writing, readers: Arc::default(), touched: Arc::default() };
+        let (readers, touched) = (Arc::default(), Arc::default());
+        let publisher = Self { roster: roster.watch(), wanted, statuses, disk, writing, readers, touched };
         let (following, roster, stop) = (publisher.clone(), roster.clone(), stopper.token().clone());
         // What it misses between two beginnings is in the picture that it begins with.
         stopper.spawn_restarting("file_sd", move || following.clone().wake_readers(roster.steps(), stop.clone()));
@@ -83,6 +94,12 @@ impl Publisher {
         let readers = self.readers();
         let woken = step.jobs.iter().filter_map(|job| readers.get(&job.name)).flatten();
         woken.for_each(|reader| reader.notify_one());
+    }
+
+    /// Whether the configuration has this output, and not another one in its place.
+    pub(super) fn wants(&self, output: &Output) -> bool {
+        let wanted = self.wanted.borrow();
+        wanted.as_ref().and_then(|wanted| wanted.get(&id(output))).is_some_and(|wanted| wanted.spec == *output)
     }
 
     /// Wakes the reader whenever one of the jobs changes, until it is dropped.

@@ -160,9 +160,13 @@ impl Worker<Output> for FileSdWorker {
         if self.reader.as_ref().is_none_or(|reader| !reader.reads(&output.jobs)) {
             self.reader = Some(self.publisher.subscribe(&output.jobs));
         }
+        let mut wanted = self.publisher.wanted.clone();
         loop {
+            wanted.mark_unchanged();
             let view = Arc::clone(&self.publisher.roster.borrow());
             let wait = match content(output, &view) {
+                // The view may be that of another configuration, by which this worker is about to stop or be told otherwise.
+                _ if !self.publisher.wants(output) => None,
                 Content::Unknown => {
                     if std::mem::replace(&mut self.shown, Shown::Waiting) != Shown::Waiting {
                         return Outcome::Snooze(Duration::ZERO);
@@ -201,6 +205,8 @@ impl Worker<Output> for FileSdWorker {
                 biased;
                 () = stop.cancelled() => return Outcome::Done,
                 () = changed => {}
+                // Its owner is gone when the agent ends.
+                Ok(()) = wanted.changed() => {}
                 () = tokio::time::sleep(wait.map_or(LOOK, |(_, wait)| wait)) => {}
             }
         }

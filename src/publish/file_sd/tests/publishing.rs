@@ -12,7 +12,7 @@ use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::TargetGroup;
 use rosterd_model::relabel::Rules;
 use rosterd_tasks::Stopper;
-use rosterd_testkit::{Folder, leak_checked};
+use rosterd_testkit::{Folder, eventually, leak_checked};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -81,7 +81,7 @@ impl Running {
         let roster = Roster::start(&stopper, blocks, metrics, Clock::system(), receiver);
         let (outputs, wanted) = watch::channel(Some(Arc::new(desired(outputs))));
         let disk = Arc::<CountingDisk>::default();
-        let publisher = Publisher::on(disk.clone(), &roster, &stopper);
+        let publisher = Publisher::on(disk.clone(), &roster, wanted.clone(), &stopper);
         let files = publisher.statuses();
         let metrics = reconcile::metrics::Metrics::register(&registry).unwrap();
         let ledger = (Arc::new(stores.1.clone()) as Arc<dyn Ledger>, Member::local());
@@ -142,12 +142,8 @@ fn output(path: &Path, format: Format, jobs: &[&str]) -> Output {
     Output { path: path.to_path_buf(), format, jobs: jobs.iter().map(|job| (*job).into()).collect() }
 }
 
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(300), "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+async fn until(what: &str, condition: impl FnMut() -> bool) {
+    eventually(Duration::from_secs(300), what, condition).await;
 }
 
 /// The addresses in a file; `None` when there is no file.
