@@ -5,6 +5,8 @@ mod context;
 mod contract;
 pub mod decode;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod manager;
 mod mechanism;
 pub mod metrics;

@@ -8,6 +8,8 @@ mod config; // what an endpoint is told
 mod endpoint; // one receiver
 mod error;
 mod folder; // where queues are kept
+#[doc(hidden)]
+pub mod fuzzing;
 mod limiter; // messages that would come too often
 mod log; // the queue on disk
 mod metrics;

@@ -5,6 +5,8 @@
 mod archive;
 pub mod block;
 mod clock;
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 pub mod hold;
 mod job;

@@ -6,6 +6,8 @@
 mod config;
 mod discoverer;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod metrics;
 mod query;
 mod records;

@@ -24,7 +24,7 @@ const HEADER: usize = 12;
 #[derive(Debug)]
 pub(super) struct Query {
     message: Message,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Query {
@@ -85,7 +85,8 @@ impl Query {
         Ok(answer)
     }
 
-    fn read(&self, server: SocketAddr, bytes: &[u8]) -> Result<Message, ServerError> {
+    /// Reads an answer, unless it is one to another question.
+    pub(super) fn read(&self, server: SocketAddr, bytes: &[u8]) -> Result<Message, ServerError> {
         let answer = Message::from_vec(bytes).map_err(|source| ServerError::Malformed { server, source })?;
         let head = &answer.metadata;
         // A server that refuses may leave the question out of its answer.

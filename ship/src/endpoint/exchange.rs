@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use rosterd_client::{Client, ClientError, Request};
 use rosterd_model::{Coded, Retry};
+use url::Url;
 
 /// How much of a reply is read, so that its connection can be used again.
 const DRAINED: usize = 64 << 10;
@@ -38,10 +39,14 @@ pub(super) async fn exchange(client: &Client, request: Request) -> Result<Reply,
     let mut words = response.secrets().hide(&String::from_utf8_lossy(&body));
     words.truncate(words.floor_char_boundary(WORDS));
     let words = words.trim().to_owned();
-    // `Retry-After` means the same for each status that is tried again.
-    let after = match ClientError::of_status(&url, StatusCode::SERVICE_UNAVAILABLE, &headers).retry() {
+    let after = comes_back(&url, &headers);
+    Ok(Reply { status, headers, words, after })
+}
+
+/// When a receiver asks to be asked again. `Retry-After` means the same for each status that is tried again.
+pub(super) fn comes_back(url: &Url, headers: &HeaderMap) -> Option<Duration> {
+    match ClientError::of_status(url, StatusCode::SERVICE_UNAVAILABLE, headers).retry() {
         Retry::After(wait) => Some(wait),
         _ => None,
-    };
-    Ok(Reply { status, headers, words, after })
+    }
 }

@@ -2,6 +2,7 @@
 
 mod custom_buckets; // histograms that version 1.0 cannot carry
 mod exchange; // one request and its reply
+pub(crate) mod fuzzing; // any bytes as a reply
 mod health; // how it has been lately; pure
 mod lanes; // blocks -> batches
 mod load; // how many lanes; pure

@@ -4,6 +4,7 @@
 //! acknowledged; what is acknowledged is deleted a segment at a time. Whatever a killed process, a full disk or a failing one
 //! leaves behind, every whole record is found. Everything here blocks: it is for a thread of its own.
 
+pub(crate) mod fuzzing; // what may happen to a log
 mod mend; // bytes of which one flipped
 mod position; // up to where records were acknowledged
 mod reader; // the records of a segment

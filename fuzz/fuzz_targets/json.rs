@@ -1,0 +1,6 @@
+//! Any bytes as a list of target groups in JSON.
+#![no_main]
+
+use rosterd_discovery::fuzzing;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::json(bytes));
