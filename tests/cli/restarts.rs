@@ -1,6 +1,6 @@
 //! What a restart or a reload leaves to consumers while a source is away: what was known, and never what is another job's.
 
-use rosterd_testkit::{Folder, ScriptedServer, Step, eventually, leak_checked_live, patience};
+use rosterd_testkit::{Folder, ScriptedServer, Step, eventually, eventually_ok, leak_checked_live, patience};
 use rustix::process::Signal;
 
 use super::sources::{Agent, configuration};
@@ -224,11 +224,11 @@ fn a_job_that_is_taken_back_has_its_targets_of_before_and_says_so() {
         assert!(providers.contains(r#""presence":"restored""#) && !providers.contains(r#""targets":0"#), "{providers}");
 
         // It is tried again and again, and told once for each of the two.
-        let end = tokio::time::Instant::now() + patience();
-        while metric(&agent, "rosterd_discovery_refresh_failures_total").await < Some(3.0) {
-            assert!(tokio::time::Instant::now() < end, "{}", agent.process.log());
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        let look = async || {
+            let failures = metric(&agent, "rosterd_discovery_refresh_failures_total").await;
+            if failures >= Some(3.0) { Ok(()) } else { Err(agent.process.log()) }
+        };
+        eventually_ok(patience(), "it fails three times", look).await;
         assert_eq!(agent.process.log().matches("refresh failed").count(), 2, "{}", agent.process.log());
         for (secret, address) in [("Basic dTpvbmU=", "one:2"), ("Basic dTp0d28=", "two:2")] {
             let list = format!(r#"[{{"targets": ["{address}"]}}]"#);

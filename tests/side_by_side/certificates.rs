@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, Process, Server, free_loopback_listener, leak_checked_live, need, patience};
+use rosterd_testkit::{
+    Folder, Process, Server, eventually_ok, free_loopback_listener, leak_checked_live, need, patience,
+};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -215,12 +217,12 @@ impl Servers {
         let mut command = Command::new(need("nginx", "nginx-light"));
         command.args(["-p", &root.to_string(), "-e", "stderr", "-c"]).arg(config);
         let mut process = Process::start("nginx", &mut command);
-        let end = Instant::now() + patience();
         for port in &ports {
-            while TcpStream::connect(("127.0.0.1", *port)).await.is_err() {
-                assert!(process.exited().is_none() && Instant::now() < end, "nginx does not start: {}", process.log());
-                sleep(Duration::from_millis(50)).await;
-            }
+            let look = async || {
+                assert!(process.exited().is_none(), "nginx does not start: {}", process.log());
+                TcpStream::connect(("127.0.0.1", *port)).await.map_err(|error| format!("{error}: {}", process.log()))
+            };
+            drop(eventually_ok(patience(), "nginx starts", look).await);
         }
         Self { _process: process, ports }
     }

@@ -1,10 +1,8 @@
 //! The same configuration in rosterd and in a real Prometheus: equal `/api/v1/targets` and `/api/v1/scrape_pools`.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rosterd_testkit::{Folder, Server, eventually_ok, fixture, leak_checked_live, patience};
-use tokio::time::{Instant, sleep};
 
 use super::names::Names;
 use super::programs::{Wrapper, prometheus, rosterd};
@@ -16,19 +14,15 @@ type Expected = BTreeMap<&'static str, (usize, u64)>;
 
 /// Waits until both have all targets, and compares them.
 async fn agree(ours: &Server, theirs: &Server, bare: &Server, expected: &Expected) {
-    let end = Instant::now() + patience();
-    loop {
+    let look = async || {
         let (one, other) = (Targets::of(ours).await, Targets::of_2_42(theirs, bare).await);
-        if counts(&other) == count_strings(expected) && one == other {
-            return;
+        let (found, wanted) = (counts(&other), count_strings(expected));
+        if one != other {
+            return Err(format!("they do not agree:\n{}", one.difference(&other, ["rosterd", "Prometheus"])));
         }
-        if Instant::now() > end {
-            let difference = one.difference(&other, ["rosterd", "Prometheus"]);
-            assert!(difference.is_empty(), "rosterd and Prometheus do not agree:\n{difference}");
-            assert_eq!(counts(&other), count_strings(expected), "they agree, but not on what is in the configuration");
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
+        if found == wanted { Ok(()) } else { Err(format!("they agree on {found:?}, and not on {wanted:?}")) }
+    };
+    eventually_ok(patience(), "rosterd and Prometheus have what is in the configuration", look).await;
 }
 
 fn counts(targets: &Targets) -> BTreeMap<String, (usize, u64)> {

@@ -1,11 +1,9 @@
 //! The same change of the configuration in rosterd and in a real Prometheus agent: the same series go on, end and begin.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use rosterd_testkit::{Folder, RemoteWriteReceiver, fixture, leak_checked_live, patience};
+use rosterd_testkit::{Folder, RemoteWriteReceiver, eventually_ok, fixture, leak_checked_live, patience};
 use rustix::process::Signal;
-use tokio::time::{Instant, sleep};
 
 use super::exporter::{Exporter, Page, Pages};
 use super::programs::{Wrapper, prometheus_agent, rosterd};
@@ -68,8 +66,7 @@ async fn agree(
     reloaded: bool,
     wanted: impl Fn(&Events) -> bool,
 ) {
-    let end = Instant::now() + patience();
-    loop {
+    let look = async || {
         for (seen, receiver) in seen.iter_mut().zip(receivers) {
             seen.take(receiver);
         }
@@ -78,13 +75,9 @@ async fn agree(
             end_removed_jobs(&mut theirs);
             forget_gaps(&mut theirs);
         }
-        if ours == theirs && wanted(&ours) {
-            return;
-        }
-        let difference = difference(&ours, &theirs, PROGRAMS);
-        assert!(Instant::now() < end, "rosterd and Prometheus do not agree, or not on what was to come:\n{difference}");
-        sleep(Duration::from_millis(200)).await;
-    }
+        if ours == theirs && wanted(&ours) { Ok(()) } else { Err(difference(&ours, &theirs, PROGRAMS)) }
+    };
+    eventually_ok(patience(), "rosterd and Prometheus agree, and on what was to come", look).await;
 }
 
 #[test]

@@ -2,12 +2,11 @@
 //! stale at the same events, and equal words about targets and metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rosterd_testkit::{Folder, RemoteWriteReceiver, Server, eventually_ok, fixture, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::exporter::{Exporter, Page, Pages};
 use super::programs::{Wrapper, node_exporter, prometheus_agent, rosterd};
@@ -74,25 +73,20 @@ impl Stage {
 
     /// Waits until both got the same, and what `wanted` says.
     async fn agree(&mut self, wanted: impl Fn(&Events) -> bool) {
-        let end = Instant::now() + patience();
-        loop {
+        let look = async || {
             let [ours, theirs] = self.events();
-            if ours == theirs && wanted(&ours) {
-                return;
+            match ours == theirs {
+                true if wanted(&ours) => Ok(()),
+                true => Err(format!("they agree, but not on what was to come:\n{ours:#?}")),
+                false => Err(format!("they do not agree:\n{}", difference(&ours, &theirs, PROGRAMS))),
             }
-            if Instant::now() > end {
-                let difference = difference(&ours, &theirs, PROGRAMS);
-                assert!(difference.is_empty(), "rosterd and Prometheus do not agree:\n{difference}");
-                panic!("they agree, but not on what was to come:\n{ours:#?}");
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
+        };
+        eventually_ok(patience(), "rosterd and Prometheus tell what was to come", look).await;
     }
 
     /// Waits until both got the same exemplars, and metadata of the same families.
     async fn agree_on_the_rest(&mut self) {
-        let end = Instant::now() + patience();
-        loop {
+        let look = async || {
             self.events();
             let [(ours, our_families), (theirs, their_families)] =
                 self.seen.each_ref().map(|seen| (seen.exemplars.clone(), seen.families.clone()));
@@ -100,12 +94,12 @@ impl Stage {
             let theirs: BTreeSet<_> = theirs.collect();
             let complete = !ours.is_empty() && our_families.contains("node_memory_MemTotal_bytes");
             if complete && ours == theirs && our_families == their_families {
-                return;
+                return Ok(());
             }
             let families = only_one(&our_families, &their_families, PROGRAMS);
-            assert!(Instant::now() < end, "{}{families}", only_one(&ours, &theirs, PROGRAMS));
-            sleep(Duration::from_millis(200)).await;
-        }
+            Err(format!("{}{families}", only_one(&ours, &theirs, PROGRAMS)))
+        };
+        eventually_ok(patience(), "rosterd and Prometheus agree on exemplars and metadata", look).await;
     }
 }
 

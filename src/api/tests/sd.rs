@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use rosterd_discovery::{ProviderKey, Unread, Update};
 use rosterd_model::TargetGroup;
-use rosterd_testkit::{everything, leak_checked_live, patience};
+use rosterd_testkit::{eventually_ok, everything, leak_checked_live, patience};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Providers;
@@ -162,15 +161,12 @@ fn who_waits_is_let_go_when_the_agent_stops() {
 
 /// Waits until a path answers with this status.
 pub(super) async fn until(face: &Face, path: &str, status: StatusCode) -> Answer {
-    let begun = Instant::now();
-    loop {
+    let look = async || {
         let response = face.get(path).await;
-        if response.status() == status {
-            return response;
-        }
-        assert!(begun.elapsed() < patience(), "{path} does not answer {status} in time");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        let seen = response.status();
+        if seen == status { Ok(response) } else { Err(seen.to_string()) }
+    };
+    eventually_ok(patience(), &format!("{path} answers {status}"), look).await
 }
 
 /// An update of `dns/2`, of which the name `b, c` could not be read.

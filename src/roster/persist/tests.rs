@@ -7,9 +7,8 @@ use rosterd_discovery::Update;
 use rosterd_model::TargetGroup;
 use rosterd_model::relabel::Rules;
 use rosterd_tasks::Stopper;
-use rosterd_testkit::{everything, leak_checked};
+use rosterd_testkit::{eventually_ok, everything, leak_checked};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::Instant;
 
 use super::*;
 use crate::roster::metrics::Metrics;
@@ -115,11 +114,11 @@ impl Running {
     /// Lets so many writes happen, and waits until the store has what `wanted` says.
     async fn write(&self, writes: usize, wanted: &[&str]) {
         self.store.permits.add_permits(writes);
-        let begun = Instant::now();
-        while self.store.providers().await.expect("it can be read") != wanted {
-            assert!(begun.elapsed() < Duration::from_secs(600), "not written in time");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let look = async || {
+            let there = self.store.providers().await.expect("it can be read");
+            if there == wanted { Ok(()) } else { Err(format!("{there:?}")) }
+        };
+        eventually_ok(Duration::from_secs(600), "it is written", look).await;
     }
 
     /// Ends; the last write is let happen.

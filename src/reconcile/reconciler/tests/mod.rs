@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use proptest::prelude::*;
 use rosterd_model::Retry;
-use rosterd_testkit::{leak_checked, patience};
+use rosterd_testkit::{eventually_ok, leak_checked};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -133,11 +133,8 @@ async fn write(ledger: &Flaky, writes: Vec<Write>) {
 
 /// Waits, without moving the clock by more than a little, until the condition holds.
 async fn advance_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition().await {
-        assert!(begun.elapsed() < patience(), "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let look = async || if condition().await { Ok(()) } else { Err(String::new()) };
+    eventually_ok(Duration::from_secs(600), what, look).await;
 }
 
 type Sender = watch::Sender<Option<Arc<DesiredSet<Fake>>>>;
