@@ -9,6 +9,7 @@
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`BusyThreads`] shows what does not leave the threads of the runtime.
+//! - [`Supervision::provoke`](rosterd_tasks::Supervision::provoke), which this crate switches on, lets a piece of work panic.
 //! - [`assert_golden`] compares with a file below `testdata/`.
 //! - [`eventually`], [`eventually_ok`], [`advance_until`], [`Folder`], [`Process`] and [`Server`] wait for conditions, and hold files and programs.
 //!

@@ -1,6 +1,7 @@
 //! How an agent ends: in one deadline, when a part that it cannot do without has ended, and in the middle of a reload.
 
 mod panics; // what becomes of each part that panics
+mod refused; // configurations that are not good
 
 use async_trait::async_trait;
 use rosterd_discovery::{
