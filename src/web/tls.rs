@@ -162,7 +162,8 @@ impl Tls {
                 Some(config)
             }
             Err(_) => {
-                let message = "none of the cipher_suites is for min_version to max_version: name one, or leave them out";
+                let message =
+                    "none of the cipher_suites is for min_version to max_version: name one, or leave them out";
                 problems.push(invalid(PATH, message));
                 None
             }

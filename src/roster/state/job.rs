@@ -249,11 +249,7 @@ impl Job {
                     continue;
                 }
                 let place = *place.get_or_insert_with(|| {
-                    turns.place(|| TurnPlace {
-                        provider: provider.clone(),
-                        source: head.id.source,
-                        reason,
-                    })
+                    turns.place(|| TurnPlace { provider: provider.clone(), source: head.id.source, reason })
                 });
                 entries.push(match kept.take() {
                     Some(old) => {
