@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rosterd_model::Problem;
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
@@ -23,6 +24,17 @@ impl SafeUrl {
     /// The URL with its password, if anything is written at all.
     pub fn parse(&self) -> Option<Result<Url, UrlError>> {
         (!self.0.is_empty()).then(|| parse_url(&self.0))
+    }
+
+    /// What is wrong with it as the value of this key, which has to be a URL of HTTP.
+    pub fn check(&self, key: &str) -> Option<Problem> {
+        let (code, message) = match self.parse() {
+            None => ("cfg_missing_key", format!("{key} is missing")),
+            Some(Err(error)) => ("cfg_invalid_value", error.to_string()),
+            Some(Ok(url)) if matches!(url.scheme(), "http" | "https") => return None,
+            Some(Ok(_)) => ("cfg_invalid_value", "the URL scheme must be 'http' or 'https'".to_owned()),
+        };
+        Some(Problem::new(key, code, message))
     }
 
     /// The URL as it is spelt, without user and password, with secret parameters hidden.

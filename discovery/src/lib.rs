@@ -13,6 +13,7 @@ pub mod metrics;
 mod permission;
 mod polling;
 mod registry;
+mod sheet;
 mod status;
 mod telling;
 mod watch;
@@ -31,6 +32,7 @@ pub use permission::Permission;
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use rosterd_client::{Environment, Identity, System};
+pub use sheet::{Sheet, host_port};
 pub use status::{Failure, Presence, Status, named_jobs};
 pub use watch::{ProviderWatch, Watch, WatchState, WatchStatus};
 

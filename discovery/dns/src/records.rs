@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::Ipv6Addr;
 
 use hickory_proto::rr::{Name, RData, Record};
+use rosterd_discovery::host_port;
 use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Builder, Labels, Names, TargetGroup};
 use tracing::debug;
@@ -55,11 +56,6 @@ fn target(name: &str, port: u16, record: &Record, builder: &mut Builder, names: 
     };
     builder.set(ADDRESS, &address);
     Some(builder.build(names))
-}
-
-/// `host:port`, with brackets when the host has colons itself.
-fn host_port(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn unrooted(name: &str) -> &str {

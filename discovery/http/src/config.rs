@@ -43,16 +43,7 @@ impl MechanismConfig for HttpConfig {
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
-        let problem = match self.url.parse() {
-            None => Some(("cfg_missing_key", "url is missing".to_owned())),
-            Some(Err(error)) => Some(("cfg_invalid_value", error.to_string())),
-            Some(Ok(url)) if !matches!(url.scheme(), "http" | "https") => {
-                Some(("cfg_invalid_value", "the URL scheme must be 'http' or 'https'".to_owned()))
-            }
-            Some(Ok(_)) => None,
-        };
-        let problem = problem.map(|(code, message)| Problem::new("url", code, message));
-        problem.into_iter().chain(self.client.check()).collect()
+        self.url.check("url").into_iter().chain(self.client.check()).collect()
     }
 
     fn resolve_paths(&mut self, base: &Path) {

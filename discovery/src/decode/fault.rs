@@ -49,7 +49,8 @@ fn data(reason: &str) -> String {
     if let Some((found, expected)) =
         reason.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
     {
-        return format!("expected {}, found {}", expected.replace("a string", "text in quotes"), kind(found));
+        let expected = expected.replace("a string", "text in quotes").replace("a sequence", "a list");
+        return format!("expected {expected}, found {}", kind(found));
     }
     if let Some((key, _)) = reason.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected ")) {
         return format!("unknown key {key}: a target group has `targets` and `labels`");

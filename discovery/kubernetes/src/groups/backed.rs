@@ -2,7 +2,7 @@
 
 use rosterd_model::Labels;
 
-use super::{Making, join, labels};
+use super::{Making, labels};
 use crate::codec::Str;
 use crate::objects::{Container, ContainerPort, Owner, Pod, Reference};
 
@@ -55,7 +55,7 @@ impl<'s> Backing<'s> {
         for Met { pod, ports, .. } in self.pods.iter().filter(|met| !met.pod.ip.is_empty()) {
             for (container, init) in pod.all_containers() {
                 for port in container.ports.iter().filter(|port| !ports.contains(&Some(port.number))) {
-                    making.sheet.address(&join(&pod.ip, port.number));
+                    making.sheet.endpoint(&pod.ip, port.number);
                     making.container(container, init);
                     making.container_port(port, &port.protocol);
                     making.pod_labels(pod);

@@ -3,7 +3,7 @@
 use rosterd_model::{Labels, TargetGroup};
 
 use super::backed::Backing;
-use super::{Making, join, labels};
+use super::{Making, labels};
 use crate::objects::{EndpointSlice, SliceEndpoint, SlicePort};
 
 impl<'s> Making<'_, 's> {
@@ -43,7 +43,7 @@ impl<'s> Making<'_, 's> {
         match port.number {
             None => self.sheet.address(address),
             Some(number) => {
-                self.sheet.address(&join(address, number));
+                self.sheet.endpoint(address, number);
                 self.sheet.number(labels::ENDPOINTSLICE_PORT, number);
             }
         }

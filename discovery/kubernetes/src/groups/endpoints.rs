@@ -3,7 +3,7 @@
 use rosterd_model::{Labels, TargetGroup};
 
 use super::backed::Backing;
-use super::{Making, join, labels};
+use super::{Making, labels};
 use crate::objects::{Address, Endpoints, Port};
 
 impl<'s> Making<'_, 's> {
@@ -28,7 +28,7 @@ impl<'s> Making<'_, 's> {
     }
 
     fn endpoint(&mut self, address: &Address<'_>, port: &Port<'_>, ready: bool, backing: &mut Backing<'s>) -> Labels {
-        self.sheet.address(&join(&address.ip, port.number));
+        self.sheet.endpoint(&address.ip, port.number);
         self.sheet.set(labels::ENDPOINT_PORT_NAME, &port.name);
         self.sheet.set(labels::ENDPOINT_PORT_PROTOCOL, &port.protocol);
         self.sheet.flag(labels::ENDPOINT_READY, ready);

@@ -121,8 +121,3 @@ macro_rules! of_resource {
 }
 
 of_resource!(Node, Pod, Service, Endpoints, EndpointSlice, Ingress);
-
-/// `host:port`, as Go joins them: an IPv6 address stands in brackets.
-fn join(host: &str, port: u32) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}

@@ -2,7 +2,7 @@
 
 use rosterd_model::TargetGroup;
 
-use super::{Making, join, labels};
+use super::{Making, labels};
 use crate::objects::Node;
 
 /// The types of addresses, the best one first.
@@ -13,7 +13,7 @@ impl Making<'_, '_> {
     pub(super) fn node(&mut self, node: &Node<'_>) -> TargetGroup {
         let first = |kind: &str| node.addresses.iter().find(|(other, _)| **other == *kind).map(|(_, address)| address);
         let Some(host) = TYPES.into_iter().find_map(first) else { return TargetGroup::default() };
-        self.sheet.address(&join(host, node.kubelet_port));
+        self.sheet.endpoint(host, node.kubelet_port);
         self.sheet.instance(&node.meta.name);
         for (index, (kind, address)) in node.addresses.iter().enumerate() {
             if !node.addresses[..index].iter().any(|(other, _)| other == kind) {

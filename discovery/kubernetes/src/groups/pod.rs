@@ -2,7 +2,7 @@
 
 use rosterd_model::TargetGroup;
 
-use super::{Making, join, labels};
+use super::{Making, labels};
 use crate::objects::Pod;
 
 impl Making<'_, '_> {
@@ -21,7 +21,7 @@ impl Making<'_, '_> {
                 match port {
                     None => self.sheet.address(&pod.ip),
                     Some(port) => {
-                        self.sheet.address(&join(&pod.ip, port.number));
+                        self.sheet.endpoint(&pod.ip, port.number);
                         self.container_port(port, &port.protocol);
                     }
                 }

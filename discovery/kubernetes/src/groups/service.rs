@@ -2,7 +2,7 @@
 
 use rosterd_model::TargetGroup;
 
-use super::{Making, join, labels};
+use super::{Making, labels};
 use crate::objects::Service;
 
 impl Making<'_, '_> {
@@ -10,7 +10,7 @@ impl Making<'_, '_> {
         let host = format!("{}.{}.svc", &*service.meta.name, &*service.meta.namespace);
         let mut targets = Vec::with_capacity(service.ports.len());
         for port in &service.ports {
-            self.sheet.address(&join(&host, port.number));
+            self.sheet.endpoint(&host, port.number);
             self.sheet.set(labels::SERVICE_PORT_NAME, &port.name);
             self.sheet.number(labels::SERVICE_PORT_NUMBER, port.number);
             self.sheet.set(labels::SERVICE_PORT_PROTOCOL, &port.protocol);

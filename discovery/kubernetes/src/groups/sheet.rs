@@ -1,55 +1,17 @@
-//! Labels under construction: and names that are none yet.
+//! Labels under construction: and those of objects.
 
-use rosterd_model::labels::{ADDRESS, Builder, INSTANCE};
-use rosterd_model::{Labels, Names};
+use std::ops::{Deref, DerefMut};
 
 use super::labels::Kind;
 use crate::objects::Meta;
 
 const PRESENT: &str = "true";
 
-/// Labels under construction.
+/// Labels under construction, also those of objects.
 #[derive(Debug, Default)]
-pub(super) struct Sheet {
-    builder: Builder,
-    name: String,
-}
+pub(super) struct Sheet(rosterd_discovery::Sheet);
 
 impl Sheet {
-    /// The address.
-    pub(super) fn address(&mut self, address: &str) {
-        self.builder.set(ADDRESS, address);
-    }
-
-    /// The instance.
-    pub(super) fn instance(&mut self, instance: &str) {
-        self.builder.set(INSTANCE, instance);
-    }
-
-    /// A label.
-    pub(super) fn set(&mut self, name: &str, value: &str) {
-        self.builder.set(name, value);
-    }
-
-    /// A label of which the last part of the name is a text that may have any characters.
-    pub(super) fn set_sanitised(&mut self, name: &str, rest: &str, value: &str) {
-        let valid = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
-        self.name.clear();
-        self.name.push_str(name);
-        self.name.extend(rest.chars().map(valid));
-        self.builder.set(&self.name, value);
-    }
-
-    /// A number.
-    pub(super) fn number(&mut self, name: &str, number: u32) {
-        self.set(name, &number.to_string());
-    }
-
-    /// `true` or `false`.
-    pub(super) fn flag(&mut self, name: &str, flag: bool) {
-        self.set(name, if flag { "true" } else { "false" });
-    }
-
     /// Name, labels and annotations of an object of this kind.
     pub(super) fn object(&mut self, kind: &Kind, meta: &Meta<'_>) {
         self.set(kind.name, &meta.name);
@@ -71,11 +33,18 @@ impl Sheet {
         self.set_sanitised(name, key, value);
         self.set_sanitised(present, key, PRESENT);
     }
+}
 
-    /// The labels; the next ones begin anew.
-    pub(super) fn build(&mut self, names: &mut Names) -> Labels {
-        let labels = self.builder.build(names);
-        self.builder.clear();
-        labels
+impl Deref for Sheet {
+    type Target = rosterd_discovery::Sheet;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Sheet {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }

@@ -57,9 +57,9 @@ impl Access {
             value.ok_or(AccessError::NotInCluster { missing: name })
         };
         let (host, port) = (variable(HOST)?, variable(PORT)?);
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let address = rosterd_discovery::host_port(host, port);
         let unusable = |error: rosterd_client::UrlError| AccessError::Url { reason: error.to_string() };
-        let url = rosterd_client::parse_url(&format!("https://{host}:{port}")).map_err(unusable)?;
+        let url = rosterd_client::parse_url(&format!("https://{address}")).map_err(unusable)?;
         let mut client = HttpClientConfig { bearer_token_file: account.join("token"), ..HttpClientConfig::default() };
         client.tls_config.ca_file = account.join("ca.crt");
         Ok(Self { url, client, command: None, withholds: false })
