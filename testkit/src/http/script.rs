@@ -25,6 +25,19 @@ impl Received {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+
+    /// The first value of a parameter of the query, if it is there.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let (_, query) = self.path.split_once('?')?;
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+    }
+
+    /// How long it may be held.
+    fn longest_wait(&self) -> Duration {
+        let wait = self.parameter("wait").and_then(|wait| wait.strip_suffix("ms")?.parse().ok());
+        wait.map_or(LONGEST_HOLD, Duration::from_millis)
+    }
 }
 
 /// An expected call and its answer: 200 without a body, unless it says more.
@@ -34,8 +47,20 @@ pub struct Step {
     path: String,
     headers: Vec<(HeaderName, Option<String>)>,
     sent: Option<Bytes>,
-    pub(super) any_times: bool,
-    pub(super) answer: Answer,
+    place: Place,
+    index: Option<u64>,
+    answer: Answer,
+}
+
+/// When a call is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Once, after the step before.
+    InOrder,
+    /// Once, at any time.
+    AnyTime,
+    /// At any time, any number of times, or never.
+    AnyTimes,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -44,6 +69,7 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) delay: Duration,
+    pub(super) part: Option<usize>,
     pub(super) fault: Option<Fault>,
 }
 
@@ -54,6 +80,17 @@ pub(super) enum Fault {
     Truncate(usize),
     Stall,
 }
+
+/// What is done with a call.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Answer(Answer),
+    /// There is nothing newer than what it knows; it waits for that, so long.
+    Hold(Duration),
+}
+
+/// How long a call is held that does not say how long.
+const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
 impl Step {
     /// Expects `GET path`. A path without a query matches any query.
@@ -69,7 +106,8 @@ impl Step {
     /// Expects any method.
     pub fn of(method: Method, path: &str) -> Self {
         let (headers, answer) = (Vec::new(), Answer::default());
-        Self { method, path: path.to_owned(), headers, sent: None, any_times: false, answer }
+        let (sent, place, index) = (None, Place::InOrder, None);
+        Self { method, path: path.to_owned(), headers, sent, place, index, answer }
     }
 
     /// The call must have this header.
@@ -96,8 +134,22 @@ impl Step {
     /// A route instead of a step: it may be called at any time, any number of times, or never.
     #[must_use]
     pub fn any_times(mut self) -> Self {
-        self.any_times = true;
+        self.place = Place::AnyTimes;
         self
+    }
+
+    /// A step that does not wait for those before it: it is expected once, at any time, as of calls that are made together.
+    #[must_use]
+    pub fn any_order(mut self) -> Self {
+        self.place = Place::AnyTime;
+        self
+    }
+
+    /// A route that answers with an index in this header, and holds back calls whose parameter `index` says that they know it: until
+    /// there is another route for them, or the time of their parameter `wait` is over.
+    #[must_use]
+    pub fn index(self, header: &str, index: u64) -> Self {
+        Self { index: Some(index), ..self.any_times().reply_header(header, &index.to_string()) }
     }
 
     /// Answers with this status.
@@ -132,6 +184,13 @@ impl Step {
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.answer.delay = delay;
+        self
+    }
+
+    /// Sends the body in parts of so many bytes.
+    #[must_use]
+    pub fn in_parts(mut self, bytes: usize) -> Self {
+        self.answer.part = Some(bytes);
         self
     }
 
@@ -187,6 +246,7 @@ impl fmt::Display for Step {
 #[derive(Debug, Default)]
 pub(super) struct Script {
     steps: VecDeque<Step>,
+    unordered: Vec<Step>,
     routes: Vec<Step>,
     pub(super) received: Vec<Received>,
     faults: Vec<String>,
@@ -194,40 +254,51 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) fn add(&mut self, step: Step) {
-        if step.any_times { self.routes.push(step) } else { self.steps.push_back(step) }
+        match step.place {
+            Place::InOrder => self.steps.push_back(step),
+            Place::AnyTime => self.unordered.push(step),
+            Place::AnyTimes => self.routes.push(step),
+        }
     }
 
     /// How many steps are left.
     pub(super) fn left(&self) -> usize {
-        self.steps.len()
+        self.steps.len() + self.unordered.len()
     }
 
-    /// Takes a call and finds its answer: of the next step, else of the newest route that fits.
-    pub(super) fn answer(&mut self, call: Received) -> Answer {
-        let mismatch = self.steps.front().map(|step| step.mismatch(&call));
-        let found = match mismatch {
-            Some(None) => self.steps.pop_front().map(|step| step.answer),
-            _ => {
-                self.routes.iter().rev().find(|route| route.mismatch(&call).is_none()).map(|route| route.answer.clone())
-            }
-        };
-        let answer = found.unwrap_or_else(|| {
-            let expected = match (self.steps.front(), mismatch.flatten()) {
-                (Some(step), Some(why)) => format!("expected next is {step}: {why}"),
-                _ => "no further step is expected".to_owned(),
+    /// Finds the answer to a call: of the next step, else of one that may come at any time, else of the newest route that fits.
+    /// `waited` is for how long the call was held already.
+    pub(super) fn answer(&mut self, call: &Received, waited: Duration) -> Verdict {
+        let mismatch = self.steps.front().map(|step| step.mismatch(call));
+        if let Some(None) = mismatch
+            && let Some(step) = self.steps.pop_front()
+        {
+            return Verdict::Answer(step.answer);
+        }
+        if let Some(place) = self.unordered.iter().position(|step| step.mismatch(call).is_none()) {
+            return Verdict::Answer(self.unordered.remove(place).answer);
+        }
+        if let Some(route) = self.routes.iter().rev().find(|route| route.mismatch(call).is_none()) {
+            let knows =
+                call.parameter("index").is_some_and(|known| route.index.is_some_and(|it| it.to_string() == known));
+            return match call.longest_wait().checked_sub(waited).filter(|left| knows && !left.is_zero()) {
+                Some(left) => Verdict::Hold(left),
+                None => Verdict::Answer(route.answer.clone()),
             };
-            let fault = format!("unexpected call {} {}; {expected}", call.method, call.path);
-            let body = Bytes::from(fault.clone());
-            self.faults.push(fault);
-            Answer { status: StatusCode::NOT_IMPLEMENTED, body, ..Answer::default() }
-        });
-        self.received.push(call);
-        answer
+        }
+        let expected = match (self.steps.front(), mismatch.flatten()) {
+            (Some(step), Some(why)) => format!("expected next is {step}: {why}"),
+            _ => "no further step is expected".to_owned(),
+        };
+        let fault = format!("unexpected call {} {}; {expected}", call.method, call.path);
+        let body = Bytes::from(fault.clone());
+        self.faults.push(fault);
+        Verdict::Answer(Answer { status: StatusCode::NOT_IMPLEMENTED, body, ..Answer::default() })
     }
 
     /// Unexpected and missing calls.
     pub(super) fn complaints(&self) -> Vec<String> {
-        let missing = self.steps.iter().map(|step| format!("missing call {step}"));
+        let missing = self.steps.iter().chain(&self.unordered).map(|step| format!("missing call {step}"));
         self.faults.iter().cloned().chain(missing).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -14,34 +14,61 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::script::{Fault, Received, Script};
+use super::script::{Answer, Fault, Received, Script, Verdict};
+
+/// A script, and whoever waits for its next change.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) script: Mutex<Script>,
+    pub(super) changed: Notify,
+}
+
+impl Shared {
+    /// Takes a call, and waits until there is an answer to it.
+    async fn answer(&self, call: Received) -> Answer {
+        let begun = Instant::now();
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).received.push(call.clone());
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let verdict = self.script.lock().unwrap_or_else(PoisonError::into_inner).answer(&call, begun.elapsed());
+            match verdict {
+                Verdict::Answer(answer) => return answer,
+                // Either way it is looked at again.
+                Verdict::Hold(wait) => drop(tokio::time::timeout(wait, changed).await),
+            }
+        }
+    }
+}
 
 /// Accepts connections until it is dropped, which closes them all.
-pub(super) async fn serve(listener: TcpListener, script: Arc<Mutex<Script>>) -> Infallible {
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
         // A connection that was given up before it was accepted is nobody's problem.
         if let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(connection(stream, Arc::clone(&script)));
+            connections.spawn(connection(stream, Arc::clone(&shared)));
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn connection(stream: TcpStream, script: Arc<Mutex<Script>>) {
-    let service = service_fn(|request| answer(request, &script));
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    let service = service_fn(|request| answer(request, &shared));
     // Scripts close connections in the middle of answers, and clients do what they like: neither is an error here.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
-async fn answer(request: Request<Incoming>, script: &Mutex<Script>) -> io::Result<Response<Reply>> {
+async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<Response<Reply>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let path = head.uri.path_and_query().map_or("*", |path| path.as_str()).to_owned();
     let received = Received { method: head.method, path, headers: head.headers, body };
-    let answer = script.lock().unwrap_or_else(PoisonError::into_inner).answer(received);
+    let answer = shared.answer(received).await;
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
     }
@@ -49,7 +76,7 @@ async fn answer(request: Request<Incoming>, script: &Mutex<Script>) -> io::Resul
         Some(Fault::Close) => return Err(io::ErrorKind::ConnectionAborted.into()),
         Some(Fault::Stall) => std::future::pending().await,
         Some(Fault::Truncate(bytes)) => Reply::truncated(answer.body, bytes),
-        None => Reply::whole(answer.body),
+        None => Reply::whole(answer.body, answer.part),
     };
     let mut response = Response::new(reply);
     *response.status_mut() = answer.status;
@@ -61,6 +88,9 @@ async fn answer(request: Request<Incoming>, script: &Mutex<Script>) -> io::Resul
 struct Reply {
     announced: u64,
     data: Option<Bytes>,
+    /// How much of it is sent in one piece, and whether such a piece has still to reach the other side.
+    part: usize,
+    is_sending: bool,
     then: Then,
 }
 
@@ -73,13 +103,20 @@ enum Then {
 }
 
 impl Reply {
-    fn whole(body: Bytes) -> Self {
-        Self { announced: body.len() as u64, data: Some(body), then: Then::End }
+    fn whole(body: Bytes, part: Option<usize>) -> Self {
+        let part = part.unwrap_or(body.len()).max(1);
+        Self { announced: body.len() as u64, data: Some(body), part, is_sending: false, then: Then::End }
     }
 
     fn truncated(body: Bytes, bytes: usize) -> Self {
         let data = body.slice(..bytes.min(body.len()));
-        Self { announced: body.len() as u64, data: Some(data), then: Then::Flush }
+        Self {
+            announced: body.len() as u64,
+            part: bytes.max(1),
+            data: Some(data),
+            is_sending: false,
+            then: Then::Flush,
+        }
     }
 }
 
@@ -88,8 +125,17 @@ impl Body for Reply {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if let Some(data) = self.data.take().filter(|data| !data.is_empty()) {
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+        if let Some(mut data) = self.data.take().filter(|data| !data.is_empty()) {
+            // What comes at once would be written together.
+            self.is_sending = !self.is_sending;
+            if !self.is_sending {
+                self.data = Some(data);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let part = data.split_to(self.part.min(data.len()));
+            self.data = Some(data);
+            return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         match self.then {
             Then::End => Poll::Ready(None),

@@ -2,19 +2,19 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::script::{Received, Script, Step};
-use super::serve::serve;
+use super::serve::{Shared, serve};
 use crate::{eventually, patience};
 
 /// An HTTP server on the loopback interface that expects the calls of a script and answers them.
 ///
-/// Steps are expected in their order, each once; a [route](Step::any_times) at any time. The test fails on a missing
-/// call and on any other call, which is answered with 501, when [`finish`](Self::finish) is called or the server is
+/// Steps are expected in their order, or [in any](Step::any_order), each once; a [route](Step::any_times) at any time. The test fails
+/// on a missing call and on any other call, which is answered with 501, when [`finish`](Self::finish) is called or the server is
 /// dropped.
 ///
 /// ```
@@ -35,7 +35,7 @@ use crate::{eventually, patience};
 #[derive(Debug)]
 pub struct ScriptedServer {
     address: SocketAddr,
-    script: Arc<Mutex<Script>>,
+    shared: Arc<Shared>,
     tasks: JoinSet<Infallible>,
     finished: bool,
 }
@@ -46,10 +46,10 @@ impl ScriptedServer {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the loopback interface has free ports");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let script = Arc::<Mutex<Script>>::default();
+        let shared = Arc::<Shared>::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::clone(&script)));
-        let server = Self { address, script, tasks, finished: false };
+        tasks.spawn(serve(listener, Arc::clone(&shared)));
+        let server = Self { address, shared, tasks, finished: false };
         for step in steps {
             server.then(step);
         }
@@ -59,6 +59,7 @@ impl ScriptedServer {
     /// Adds a step after all others, or a route before all others.
     pub fn then(&self, step: Step) {
         self.script().add(step);
+        self.shared.changed.notify_waiters();
     }
 
     /// Where it listens.
@@ -104,7 +105,7 @@ impl ScriptedServer {
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,6 +161,50 @@ mod tests {
             }
             server.wait_steps().await;
             server.wait_requests(4).await;
+            server.finish().await;
+        });
+    }
+
+    #[test]
+    fn steps_of_any_order_are_missed_and_come_once() {
+        leak_checked_live(|| async {
+            let steps = [Step::get("/a").any_order(), Step::get("/b").any_order(), Step::get("/c").any_order()];
+            let server = ScriptedServer::start(steps).await;
+            for (path, status) in [("/b", 200), ("/a", 200), ("/b", 501)] {
+                assert_eq!(get(&server.url(path)).await.unwrap().0, status, "{path}");
+            }
+            let complaint = complaint(server);
+            assert!(
+                complaint.contains("missing call GET /c") && !complaint.contains("missing call GET /a"),
+                "{complaint}"
+            );
+        });
+    }
+
+    #[test]
+    fn who_knows_the_index_waits_for_another() {
+        leak_checked_live(|| async {
+            let server = ScriptedServer::start([Step::get("/a").index("x-index", 3).body("3")]).await;
+            for path in ["/a", "/a?index=2", "/a?index=3&wait=5ms"] {
+                assert_eq!(get(&server.url(path)).await.unwrap().1, "3", "{path}");
+            }
+            let url = server.url("/a?index=3&wait=600000ms");
+            let change = async {
+                server.wait_requests(4).await;
+                server.then(Step::get("/b").any_times());
+                server.then(Step::get("/a").index("x-index", 4).body("4"));
+            };
+            let (answer, ()) = tokio::join!(get(&url), change);
+            assert_eq!(answer.unwrap().1, "4");
+            server.finish().await;
+        });
+    }
+
+    #[test]
+    fn bodies_can_come_in_parts() {
+        leak_checked_live(|| async {
+            let server = ScriptedServer::start([Step::get("/a").body("in four parts").in_parts(4)]).await;
+            assert_eq!(get(&server.url("/a")).await.unwrap().1, "in four parts");
             server.finish().await;
         });
     }
