@@ -8,7 +8,7 @@ use super::sources::{Agent, configuration};
 #[test]
 fn what_is_left_out_is_refused_with_what_to_do() {
     let folder = Folder::new();
-    for (name, config) in [("exec", "[{command: [true]}]"), ("kubernetes", "[{role: node}]")] {
+    for (name, config) in [("exec", "[{command: [true]}]"), ("kubernetes", "[{role: node}]"), ("nomad", "[{}]")] {
         let file = folder.write("prometheus.yml", configuration(&format!("{name}_sd_configs: {config}"), "1s"));
         let ended = run(&["check", "config", &file.display().to_string()]);
         let told =

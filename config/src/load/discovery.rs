@@ -12,7 +12,7 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without: features of that name.
-pub const OPTIONAL_MECHANISMS: [&str; 2] = ["exec", "kubernetes"];
+pub const OPTIONAL_MECHANISMS: [&str; 3] = ["exec", "kubernetes", "nomad"];
 
 /// Mechanisms of Prometheus and vmagent, which may be in the registry or not.
 const KNOWN: [&str; 36] = [

@@ -1,0 +1,137 @@
+//! A server that is asked over HTTP: where it is, as whom it is asked, and how long one waits.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, SafeUrl, UrlError, shown};
+use rosterd_discovery::{Build, Error, MechanismConfig};
+use rosterd_tasks::by_size;
+use url::Url;
+
+use crate::{Answer, Fault, Known, RestError};
+
+/// The largest body that is read, once unpacked. What is larger is more likely a mistake than a list.
+const LARGEST: u64 = 512 << 20;
+/// How much longer than asked for an answer that was held back may take.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// A server. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client,
+    server: Url,
+}
+
+impl Api {
+    /// The server at this URL, asked as the settings say, with so much time for each answer.
+    pub fn new<C: MechanismConfig>(
+        server: &SafeUrl,
+        settings: &HttpClientConfig,
+        timeout: Duration,
+        cx: &Build<'_, C>,
+    ) -> Result<Self, ClientError> {
+        let unusable = |error| ClientError::Settings { what: "the URL".to_owned(), source: Some(Box::new(error)) };
+        let server = server.parse().unwrap_or(Err(UrlError::NoHost)).map_err(unusable)?;
+        let options =
+            Options { timeout, name: cx.provider.to_owned(), system: cx.system.clone(), ..Options::default() };
+        Ok(Self { client: Client::new(settings, options)?, server })
+    }
+
+    /// Forgets the path of the server's URL.
+    #[must_use]
+    pub fn without_path(mut self) -> Self {
+        self.server.set_path("");
+        self
+    }
+
+    /// Asks for what is there below the path of the server. Whatever characters a segment has, it stays one.
+    pub fn get<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Question {
+        let mut url = self.server.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        Question { client: self.client.clone(), request: Request::get(url) }
+    }
+}
+
+/// What is asked of a server.
+#[derive(Debug)]
+#[must_use]
+pub struct Question {
+    client: Client,
+    request: Request,
+}
+
+impl Question {
+    /// With this parameter.
+    pub fn parameter(mut self, name: &str, value: &str) -> Self {
+        self.request.url.query_pairs_mut().append_pair(name, value);
+        self
+    }
+
+    /// With this parameter, unless it is empty.
+    pub fn parameter_if_set(self, name: &str, value: &str) -> Self {
+        if value.is_empty() { self } else { self.parameter(name, value) }
+    }
+
+    /// With this header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.request.headers.insert(name, value);
+        self
+    }
+
+    /// Reads the answer. `decode` computes, and does nothing else.
+    pub async fn read<T: Send + 'static>(
+        self,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.reply().await?.read(decode).await
+    }
+
+    /// Reads the answer if there is something newer than what is known, for which the server waits. This header has the index of
+    /// what it answers.
+    pub async fn news<T: Send + 'static>(
+        mut self,
+        known: Known,
+        index: &str,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Answer<T>, Error> {
+        if known.index > 0 {
+            let wait = format!("{}ms", known.wait.as_millis());
+            self = self.parameter("index", &known.index.to_string()).parameter("wait", &wait);
+            // It answers up to a sixteenth later, so that not all ask again at the same time.
+            self.request.timeout = Some(known.wait + known.wait / 16 + SLACK);
+        }
+        let reply = self.reply().await?;
+        let number = reply.headers.get(index).and_then(|value| value.to_str().ok()?.parse().ok());
+        let index = number.unwrap_or_default();
+        let is_known = index > 0 && index == known.index;
+        Ok(Answer { index, news: if is_known { None } else { Some(reply.read(decode).await?) } })
+    }
+
+    async fn reply(self) -> Result<Reply, ClientError> {
+        let url = shown(&self.request.url);
+        let response = self.client.send(self.request).await?.success()?;
+        let (headers, secrets) = (response.headers().clone(), response.secrets().clone());
+        Ok(Reply { url, headers, secrets, body: response.body(Some(LARGEST)).await? })
+    }
+}
+
+/// A reply of success.
+struct Reply {
+    url: String,
+    headers: HeaderMap,
+    secrets: rosterd_client::Secrets,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    async fn read<T: Send + 'static>(
+        self,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        let Self { url, secrets, body, .. } = self;
+        let read = by_size(body.len(), move || decode(&body)).await;
+        read.map_err(|source| secrets.hide_in_error(&RestError::Malformed { url, source }).into())
+    }
+}

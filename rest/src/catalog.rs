@@ -1,0 +1,100 @@
+//! What a catalog of services owes whoever watches it: one that is told which state is known, and answers when there is a newer one.
+//!
+//! An answer has an index. Whoever asks with that index gets no answer until there is something newer, or the time is over that he
+//! gives it; then the index is the same. Without an index the answer comes at once. An index that is smaller than the one before
+//! says that the server lost its memory: one asks without an index then.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rosterd_discovery::Error;
+use rosterd_model::TargetGroup;
+
+/// A catalog of named things, mostly services, each of which is a source. [`Watching`](crate::Watching) makes a discoverer of it.
+#[async_trait]
+pub trait Catalog: Send + Sync + 'static {
+    /// What tells them apart; as text the name of the source.
+    type Name: Ord + Clone + Display + Send + Sync + 'static;
+
+    /// The names, where they are known without asking.
+    fn fixed(&self) -> Option<BTreeSet<Self::Name>> {
+        None
+    }
+
+    /// The names of those that are wanted.
+    async fn names(&self, known: Known) -> Result<Answer<BTreeSet<Self::Name>>, Error>;
+
+    /// The group of one. Its source is set to the name afterwards.
+    async fn group(&self, name: &Self::Name, known: Known) -> Result<Answer<TargetGroup>, Error>;
+}
+
+/// What whoever asks knows already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The index of the last answer; 0 for an answer at once.
+    pub index: u64,
+    /// How long the server may wait for something newer.
+    pub wait: Duration,
+}
+
+/// What a catalog answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// The index to ask with next; 0 from a server that has none.
+    pub index: u64,
+    /// What is there, unless it is what is known.
+    pub news: Option<T>,
+}
+
+impl<T> Answer<T> {
+    /// The same with something else in it.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { index: self.index, news: self.news.map(make) }
+    }
+}
+
+/// How often a catalog is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Within this time each thing is asked about, were they so many that they have to take turns; and again when the server does
+    /// not know of indexes.
+    pub interval: Duration,
+    /// The longest that an answer is waited for.
+    pub wait: Duration,
+    /// The least time from one question about a thing to the next.
+    pub least: Duration,
+}
+
+impl Pace {
+    /// How long to pause after an answer with this index, `taken` after the question.
+    pub(crate) fn pause(&self, index: u64, taken: Duration) -> Duration {
+        let least = if index == 0 { self.interval } else { self.least };
+        least.saturating_sub(taken)
+    }
+}
+
+/// The index to ask with after an answer.
+pub(crate) fn next_index(known: u64, answered: u64) -> u64 {
+    if answered < known { 0 } else { answered }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_goes_back_is_forgotten() {
+        assert_eq!([(0, 7), (7, 9), (7, 7), (9, 7), (7, 0)].map(|(known, it)| next_index(known, it)), [7, 9, 7, 0, 0]);
+    }
+
+    #[test]
+    fn who_knows_no_index_is_asked_by_the_interval() {
+        let second = Duration::from_secs;
+        let pace = Pace { interval: second(30), wait: second(120), least: second(2) };
+        assert_eq!(pace.pause(7, Duration::ZERO), second(2));
+        assert_eq!(pace.pause(7, second(90)), Duration::ZERO);
+        assert_eq!(pace.pause(0, second(1)), second(29));
+    }
+}

@@ -1,0 +1,72 @@
+//! What can be wrong with a reply that arrived. All before that is a [`ClientError`](rosterd_client::ClientError).
+
+use rosterd_discovery::decode::JsonFault;
+use rosterd_model::{Coded, Priority, Retry};
+use rosterd_tasks::Panicked;
+
+/// Why a text is not what an API promises.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(String);
+
+impl Fault {
+    /// This is wrong, at this place.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self(JsonFault::from(error).to_string())
+    }
+}
+
+/// A reply that is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum RestError {
+    /// It cannot be read.
+    #[error("the reply of {url} is not what its API promises")]
+    Malformed {
+        /// What was asked for.
+        url: String,
+        /// What is wrong.
+        source: Fault,
+    },
+    /// The reading of a source panicked.
+    #[error("reading it panicked: {message}")]
+    Panicked {
+        /// The words of the panic.
+        message: String,
+    },
+}
+
+impl From<Panicked> for RestError {
+    fn from(panicked: Panicked) -> Self {
+        Self::Panicked { message: panicked.0 }
+    }
+}
+
+impl Coded for RestError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "sd_rest_malformed",
+            Self::Panicked { .. } => "sd_rest_panicked",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Self::Malformed { .. } => Priority::Remote,
+            Self::Panicked { .. } => Priority::Operator,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            // It is not down: it will answer the same when it is asked at once.
+            Self::Malformed { .. } => Retry::Interval,
+            Self::Panicked { .. } => Retry::Backoff,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What mechanisms that ask an API over HTTP have in common: a server that is asked, replies that are read, and catalogs that hold
+//! an answer back until they have news. A mechanism adds what it asks for, and what becomes of it.
+
+mod api; // a server, and questions to it
+mod catalog; // the contract of what answers late
+mod error;
+mod reply; // what came, and how it is read
+mod turns; // how many questions there are at the same time
+mod watching; // the discoverer that asks a catalog
+
+pub use api::{Api, Question};
+pub use catalog::{Answer, Catalog, Known, Pace};
+pub use error::{Fault, RestError};
+#[cfg(feature = "xml")]
+pub use reply::xml;
+pub use reply::{json, or_default};
+pub use turns::{Server, Servers};
+pub use watching::Watching;
+
+#[cfg(test)]
+extern crate self as rosterd_rest;

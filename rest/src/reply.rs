@@ -1,0 +1,105 @@
+//! Replies in JSON, and in XML: bytes in, values out. Pure.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use crate::Fault;
+
+/// Reads JSON. Bytes that are no UTF-8 cost themselves and not the reply, as in Go.
+pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    Ok(serde_json::from_str(&String::from_utf8_lossy(body))?)
+}
+
+/// Reads XML, without document types and the entities that these declare.
+#[cfg(feature = "xml")]
+pub fn xml(text: &str) -> Result<roxmltree::Document<'_>, Fault> {
+    roxmltree::Document::parse(text).map_err(|error| {
+        let place = error.pos();
+        Fault::new(format!("line {}, column {}: this is not XML: {error}", place.row, place.col))
+    })
+}
+
+/// A value that may be `null`, which stands for what it is when it is left out.
+pub fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// Declares what is read of a map of a reply, as Go reads it: a key that is missing or `null` is empty, and what is not named here
+/// is left alone. The crate needs `serde` and `rosterd-rest`.
+///
+/// ```
+/// rosterd_rest::reply! {
+///     /// A host.
+///     pub struct Host {
+///         /// Its name.
+///         pub name: String = "Name",
+///         /// Its tags.
+///         pub tags: Vec<String> = "Tags",
+///     }
+/// }
+///
+/// let host: Host = rosterd_rest::json(br#"{"Name": "a", "Tags": null, "Other": 1}"#).unwrap();
+/// assert!(host.name == "a" && host.tags.is_empty());
+/// ```
+#[macro_export]
+macro_rules! reply {
+    ($(
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident {
+            $( $(#[doc = $doc:expr])* $field_vis:vis $field:ident: $type:ty = $key:literal ),* $(,)?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Default, ::serde::Deserialize)]
+        #[serde(default, expecting = "a map of keys and values")]
+        $vis struct $name {
+            $(
+                $(#[doc = $doc])*
+                #[serde(rename = $key, deserialize_with = "rosterd_rest::or_default")]
+                $field_vis $field: $type,
+            )*
+        }
+    )*};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::reply! {
+        struct Host {
+            name: String = "Name",
+            slots: Vec<u16> = "Slots",
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        json::<Vec<Host>>(text.as_bytes()).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn what_is_left_out_or_null_is_empty() {
+        let hosts: Vec<Host> = json(br#"[{"Name": null, "Slots": [1]}, {"Name": "a", "More": {}}]"#).expect("hosts");
+        assert_eq!((hosts[0].name.as_str(), &*hosts[0].slots), ("", &[1][..]));
+        assert_eq!((hosts[1].name.as_str(), &*hosts[1].slots), ("a", &[][..]));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_cost_themselves() {
+        let hosts: Vec<Host> = json(b"[{\"Name\": \"M\xfcnchen\"}]").expect("hosts");
+        assert_eq!(hosts[0].name, "M\u{fffd}nchen");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (text, want) in [
+            ("{}", "line 1, column 0: expected a list"),
+            ("[{\"Name\": 1}]", "line 1, column 11: expected text in quotes, found a number"),
+            ("[\n1]", "line 2, column 1: expected a map of keys and values, found a number"),
+            ("[{", "line 1, column 2: the text ends too early"),
+        ] {
+            let told = refused(text);
+            assert!(told.starts_with(want), "{text}: {told}");
+        }
+    }
+}

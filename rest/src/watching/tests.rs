@@ -1,0 +1,327 @@
+//! The watching of a catalog, on a clock that stands still while somebody works.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rosterd_discovery::Word;
+use rosterd_model::labels::ADDRESS;
+use rosterd_tasks::Supervision;
+use rosterd_testkit::contract::Run;
+use rosterd_testkit::{addresses, leak_checked};
+use tokio::sync::Notify;
+
+use super::*;
+use crate::Fault;
+
+const PACE: Pace =
+    Pace { interval: Duration::from_secs(30), wait: Duration::from_secs(120), least: Duration::from_secs(1) };
+
+/// A catalog in memory: each name has an index and a target, or fails.
+#[derive(Debug, Default)]
+struct Registry {
+    held: Mutex<Held>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    index: u64,
+    names: BTreeMap<String, (u64, String)>,
+    failing: BTreeSet<String>,
+    panicking: BTreeSet<String>,
+    /// Names and indexes of all questions.
+    asked: Vec<(String, u64)>,
+    under_way: usize,
+    most: usize,
+}
+
+/// In place of a name: the question about the names.
+const NAMES: &str = "(names)";
+
+impl Registry {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Held)) {
+        change(&mut self.held());
+        self.changed.notify_waiters();
+    }
+
+    /// The name has this target from now on.
+    fn put(&self, name: &str, address: &str) {
+        self.change(|held| {
+            held.index += 1;
+            held.names.insert(name.to_owned(), (held.index, address.to_owned()));
+        });
+    }
+
+    /// The indexes with which was asked for this.
+    fn asked(&self, what: &str) -> Vec<u64> {
+        self.held().asked.iter().filter(|(name, _)| name == what).map(|(_, index)| *index).collect()
+    }
+
+    /// Waits for another index than the one that is known.
+    async fn wait(&self, what: &str, known: Known, index: impl Fn(&Held) -> u64) -> Result<u64, Error> {
+        self.held().asked.push((what.to_owned(), known.index));
+        let end = Instant::now() + known.wait;
+        loop {
+            let changed = self.changed.notified();
+            let now = {
+                let held = self.held();
+                assert!(!held.panicking.contains(what), "asked about {what}");
+                if held.failing.contains(what) {
+                    return Err(RestError::Malformed { url: what.to_owned(), source: Fault::new("broken") }.into());
+                }
+                index(&held)
+            };
+            if known.index == 0 || now != known.index || tokio::time::timeout_at(end, changed).await.is_err() {
+                return Ok(now);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Catalog for Arc<Registry> {
+    type Name = String;
+
+    async fn names(&self, known: Known) -> Result<Answer<BTreeSet<String>>, Error> {
+        let index = self.wait(NAMES, known, |held| held.index).await?;
+        let names = self.held().names.keys().cloned().collect();
+        Ok(Answer { index, news: (known.index == 0 || index != known.index).then_some(names) })
+    }
+
+    async fn group(&self, name: &String, known: Known) -> Result<Answer<TargetGroup>, Error> {
+        self.change(|held| {
+            held.under_way += 1;
+            held.most = held.most.max(held.under_way);
+        });
+        let of = |held: &Held| held.names.get(name).map_or(1, |(index, _)| *index);
+        let index = self.wait(name, known, of).await;
+        self.held().under_way -= 1;
+        let index = index?;
+        let held = self.held();
+        let targets = held.names.get(name).map(|(_, address)| [(ADDRESS, address.as_str())].into_iter().collect());
+        let group = TargetGroup { targets: targets.into_iter().collect(), ..TargetGroup::default() };
+        Ok(Answer { index, news: (known.index == 0 || index != known.index).then_some(group) })
+    }
+}
+
+fn watch(registry: &Arc<Registry>) -> Run {
+    let guard = Supervision::default().guard("source");
+    Run::of(Watching::boxed(Arc::clone(registry), Server::new(), PACE, &guard))
+}
+
+fn registry(names: &[(&str, &str)]) -> Arc<Registry> {
+    let registry = Arc::<Registry>::default();
+    names.iter().for_each(|(name, address)| registry.put(name, address));
+    registry
+}
+
+/// Lets time pass, and takes what is said in it.
+async fn pass(run: &mut Run, time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        sleep(Duration::from_millis(500)).await;
+        while run.try_next().is_some() {}
+    }
+}
+
+fn shown(run: &Run) -> Vec<String> {
+    addresses(run.picture()).into_iter().collect()
+}
+
+#[test]
+fn the_first_word_is_the_whole_picture_and_then_changes_come_at_once() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+        let mut run = watch(&registry);
+        let first = run.next().await.expect("a word");
+        assert!(
+            matches!(&first, Word::EverythingBut(groups, unread) if groups.len() == 2 && unread.is_empty()),
+            "{first:?}"
+        );
+        pass(&mut run, Duration::from_secs(20)).await;
+        let before = Instant::now();
+        registry.put("a", "a:2");
+        let second = run.next().await.expect("a word");
+        assert!(matches!(&second, Word::Changed(groups) if *groups[0].source == *"a"), "{second:?}");
+        registry.put("c", "c:1");
+        run.next().await.expect("a word");
+        assert_eq!(shown(&run), ["a:2", "b:1", "c:1"]);
+        assert!(before.elapsed() <= PACE.least, "{:?}", before.elapsed());
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn what_is_there_before_any_name_is_nothing() {
+    leak_checked(|| async {
+        let registry = Arc::<Registry>::default();
+        let mut run = watch(&registry);
+        let first = run.next().await.expect("a word");
+        assert!(matches!(&first, Word::EverythingBut(groups, _) if groups.is_empty()), "{first:?}");
+        registry.put("a", "a:1");
+        run.next().await.expect("a word");
+        assert_eq!(shown(&run), ["a:1"]);
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn a_name_that_vanishes_is_gone_and_not_asked_about_any_more() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        registry.change(|held| {
+            held.index += 1;
+            held.names.remove("a");
+        });
+        // The question about it may be answered before it is known to be gone.
+        while shown(&run).len() > 1 {
+            run.next().await.expect("a word");
+        }
+        pass(&mut run, Duration::from_secs(5)).await;
+        let asked = registry.asked("a").len();
+        pass(&mut run, Duration::from_secs(600)).await;
+        assert_eq!((shown(&run), registry.asked("a").len()), (vec!["b:1".to_owned()], asked));
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn one_that_fails_or_panics_hides_no_other_and_comes_back() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1"), ("c", "c:1")]);
+        registry.change(|held| held.failing.insert("a".to_owned()).then_some(()).expect("new"));
+        registry.change(|held| held.panicking.insert("b".to_owned()).then_some(()).expect("new"));
+        let mut run = watch(&registry);
+        let first = run.next().await.expect("a word");
+        let told: Vec<_> = first.unread().iter().map(|it| (it.source.to_string(), it.error.code())).collect();
+        assert_eq!(told, [("a".to_owned(), "sd_rest_malformed"), ("b".to_owned(), "sd_rest_panicked")]);
+        assert_eq!(shown(&run), ["c:1"]);
+        registry.change(|held| {
+            held.failing.clear();
+            held.panicking.clear();
+        });
+        while run.unread().next().is_some() {
+            run.next().await.expect("a word");
+        }
+        assert_eq!(shown(&run), ["a:1", "b:1", "c:1"]);
+        // A failure later on keeps what it had, and it is read anew afterwards.
+        registry.put("a", "a:2");
+        registry.change(|held| held.failing.insert("a".to_owned()).then_some(()).expect("new"));
+        while run.unread().next().is_none() {
+            run.next().await.expect("a word");
+        }
+        assert!(
+            shown(&run).contains(&"a:1".to_owned()) || shown(&run).contains(&"a:2".to_owned()),
+            "{:?}",
+            shown(&run)
+        );
+        registry.change(|held| held.failing.clear());
+        while run.unread().next().is_some() {
+            run.next().await.expect("a word");
+        }
+        assert_eq!(shown(&run), ["a:2", "b:1", "c:1"]);
+        assert_eq!(registry.asked("a").last(), Some(&0), "what failed is asked for without an index");
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn an_index_that_goes_back_is_asked_without_one() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        // The server was restored from a copy.
+        registry.change(|held| {
+            held.index = 1;
+            held.names = BTreeMap::from([("b".to_owned(), (1, "b:old".to_owned()))]);
+        });
+        while shown(&run) != ["b:old"] {
+            run.next().await.expect("a word");
+        }
+        pass(&mut run, Duration::from_secs(10)).await;
+        assert_eq!(registry.asked(NAMES), [0, 2, 0, 1]);
+        assert_eq!(registry.asked("b"), [0, 2, 0, 1]);
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn who_answers_without_an_index_is_asked_at_each_interval() {
+    leak_checked(|| async {
+        let registry = Arc::<Registry>::default();
+        registry.change(|held| drop(held.names.insert("a".to_owned(), (0, "a:1".to_owned()))));
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        pass(&mut run, PACE.interval * 10 + PACE.least).await;
+        assert_eq!((registry.asked(NAMES).len(), registry.asked("a").len()), (11, 11));
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn thousands_of_names_take_turns_and_each_is_asked_about_within_the_interval() {
+    leak_checked(|| async {
+        let registry = Arc::<Registry>::default();
+        (0..2_000).for_each(|number| registry.put(&format!("n{number:04}"), &format!("n{number}:1")));
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        assert_eq!(shown(&run).len(), 2_000);
+        pass(&mut run, PACE.interval * 4).await;
+        let counts: BTreeSet<_> = (0..2_000).map(|number| registry.asked(&format!("n{number:04}")).len()).collect();
+        assert!(counts.iter().all(|count| (4..=6).contains(count)), "{counts:?}");
+        assert_eq!(registry.held().most, 100);
+        registry.put("n1234", "new:1");
+        let before = Instant::now();
+        while !shown(&run).contains(&"new:1".to_owned()) {
+            run.next().await.expect("a word");
+        }
+        assert!(before.elapsed() <= PACE.interval + PACE.least, "{:?}", before.elapsed());
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn names_that_cannot_be_asked_for_are_a_failure_that_keeps_everything_and_passes() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        registry.change(|held| held.failing.extend([NAMES.to_owned(), "b".to_owned()]));
+        while !(run.status().last_error.is_some() && run.unread().next().is_some()) {
+            run.try_next();
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(shown(&run), ["a:1", "b:1"]);
+        registry.change(|held| {
+            held.failing.remove(NAMES);
+        });
+        while run.status().last_error.is_some() {
+            run.try_next();
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(run.unread().collect::<Vec<_>>(), ["b"], "one that fails still does");
+        assert_eq!((run.fault(), shown(&run)), (None, vec!["a:1".to_owned(), "b:1".to_owned()]));
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn that_nothing_changes_is_said_now_and_then() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        let before = Instant::now();
+        let next = run.next().await.expect("a word");
+        assert!(matches!(next, Word::Unchanged), "{next:?}");
+        assert!(before.elapsed() <= PACE.wait + PACE.interval, "{:?}", before.elapsed());
+        assert_eq!(run.fault(), None);
+        run.stop().await.expect("it ends").ok();
+    });
+}
