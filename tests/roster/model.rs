@@ -72,7 +72,7 @@ impl Truth {
 
 /// What is known of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Knowledge {
+pub(crate) enum Presence {
     Unsynced,
     Restored,
     Synced,
@@ -80,7 +80,7 @@ pub(crate) enum Knowledge {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Provider {
-    pub(crate) knowledge: Knowledge,
+    pub(crate) presence: Presence,
     /// Whether all that is known of it was there before a reload, rather than before this process, if it is restored.
     replaced: bool,
     pub(crate) sources: Sources,
@@ -107,7 +107,7 @@ pub(crate) struct Provider {
 impl Provider {
     fn unsynced() -> Self {
         Self {
-            knowledge: Knowledge::Unsynced,
+            presence: Presence::Unsynced,
             replaced: false,
             sources: Sources::new(),
             unread: BTreeMap::new(),
@@ -124,7 +124,7 @@ impl Provider {
 
     /// The same after a restart.
     fn restored(&self) -> Self {
-        let replaced = self.knowledge == Knowledge::Restored && self.replaced;
+        let replaced = self.presence == Presence::Restored && self.replaced;
         Self { replaced, ..self.as_restored() }
     }
 
@@ -135,30 +135,30 @@ impl Provider {
 
     /// The same after a reload: without its discoverer, or in the place of another one.
     fn left(&self) -> Self {
-        let replaced = self.knowledge != Knowledge::Restored || self.replaced;
+        let replaced = self.presence != Presence::Restored || self.replaced;
         Self { replaced, ..self.as_restored() }
     }
 
     fn as_restored(&self) -> Self {
-        let knowledge = match self.knowledge {
-            Knowledge::Unsynced => Knowledge::Unsynced,
-            Knowledge::Restored | Knowledge::Synced => Knowledge::Restored,
+        let presence = match self.presence {
+            Presence::Unsynced => Presence::Unsynced,
+            Presence::Restored | Presence::Synced => Presence::Restored,
         };
         let (unread, read, before) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { knowledge, unread, read, open: false, before, ..self.clone() }
+        Self { presence, unread, read, open: false, before, ..self.clone() }
     }
 
     /// Whether the store has anything of it.
     fn is_stored(&self) -> bool {
-        self.knowledge != Knowledge::Unsynced || self.overdue
+        self.presence != Presence::Unsynced || self.overdue
     }
 
     /// Why what is known of a source is held, if it is.
     fn held(&self, source: &String) -> Option<HoldReason> {
-        match self.knowledge {
-            Knowledge::Restored if self.replaced => Some(HoldReason::Replaced),
-            Knowledge::Restored => Some(HoldReason::Restored),
-            Knowledge::Unsynced | Knowledge::Synced => self.before.contains(source).then_some(HoldReason::Unread),
+        match self.presence {
+            Presence::Restored if self.replaced => Some(HoldReason::Replaced),
+            Presence::Restored => Some(HoldReason::Restored),
+            Presence::Unsynced | Presence::Synced => self.before.contains(source).then_some(HoldReason::Unread),
         }
     }
 
@@ -321,7 +321,7 @@ impl Model {
         if starts {
             // What was found in the store and nobody needs is unused, from now on where it was not.
             let now = Instant::now();
-            let left = self.stored.iter().filter(|(_, it)| it.provider.knowledge != Knowledge::Unsynced);
+            let left = self.stored.iter().filter(|(_, it)| it.provider.presence != Presence::Unsynced);
             let left = left.map(|(key, it)| (key.clone(), (it.provider.unused(), it.unused.unwrap_or(now))));
             self.unused = left.collect();
         }
@@ -350,10 +350,10 @@ impl Model {
         let was_used: BTreeSet<_> = before.values().flat_map(|job| job.providers.clone()).collect();
         for key in &used {
             let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data()).map(|(_, twin)| twin);
-            let twin = twins().find(|twin| twin.knowledge != Knowledge::Unsynced).or_else(|| twins().next()).cloned();
+            let twin = twins().find(|twin| twin.presence != Presence::Unsynced).or_else(|| twins().next()).cloned();
             match self.providers.get_mut(key) {
                 // It was stopped and only held: it begins anew.
-                Some(provider) if !was_used.contains(key) && provider.knowledge == Knowledge::Synced => {
+                Some(provider) if !was_used.contains(key) && provider.presence == Presence::Synced => {
                     *provider = provider.left();
                 }
                 Some(_) => {}
@@ -364,7 +364,7 @@ impl Model {
             }
         }
         for (key, provider) in &mut self.providers {
-            if was_used.contains(key) && !used.contains(key) && provider.knowledge == Knowledge::Synced {
+            if was_used.contains(key) && !used.contains(key) && provider.presence == Presence::Synced {
                 *provider = provider.left();
             }
         }
@@ -388,7 +388,7 @@ impl Model {
         provider.read.retain(|source| unreadable.contains(source));
         provider.read.extend(read.keys().cloned());
         provider.fail(unread, Provider::has);
-        provider.knowledge = Knowledge::Synced;
+        provider.presence = Presence::Synced;
         self.let_go();
     }
 
@@ -405,7 +405,7 @@ impl Model {
         }
         let of_before = |it: &Provider, source: &String| it.before.contains(source);
         provider.fail(unread, if begins { Provider::has } else { of_before });
-        provider.knowledge = Knowledge::Synced;
+        provider.presence = Presence::Synced;
         self.let_go();
     }
 
@@ -442,7 +442,7 @@ impl Model {
     pub(crate) fn pass_grace(&mut self) {
         let used: BTreeSet<_> = self.jobs.values().flat_map(|job| job.providers.clone()).collect();
         for (_, provider) in self.providers.iter_mut().filter(|(key, _)| used.contains(*key)) {
-            provider.overdue |= provider.knowledge == Knowledge::Unsynced;
+            provider.overdue |= provider.presence == Presence::Unsynced;
             provider.missing.values_mut().for_each(|overdue| *overdue = true);
         }
     }
@@ -453,17 +453,17 @@ impl Model {
         for job in self.jobs.values_mut() {
             let own = || job.providers.iter().filter_map(|key| Some((key, providers.get(key)?)));
             let knows_nothing =
-                |key: &ProviderKey| providers.get(key).is_some_and(|it| it.knowledge == Knowledge::Unsynced);
+                |key: &ProviderKey| providers.get(key).is_some_and(|it| it.presence == Presence::Unsynced);
             let missing: BTreeSet<_> = own().flat_map(|(_, provider)| provider.missing.keys().cloned()).collect();
             let adopted: Vec<_> = own()
-                .filter(|(_, it)| it.knowledge != Knowledge::Unsynced)
+                .filter(|(_, it)| it.presence != Presence::Unsynced)
                 .map(|(key, _)| key.data().to_owned())
                 .collect();
             let awaits = |beside: &BTreeSet<ProviderKey>| {
                 job.providers.iter().any(|key| !beside.contains(key) && knows_nothing(key))
             };
             job.former.retain(|key, Former { beside, only }| {
-                let Some(provider) = providers.get(key).filter(|it| it.knowledge != Knowledge::Unsynced) else {
+                let Some(provider) = providers.get(key).filter(|it| it.presence != Presence::Unsynced) else {
                     return false;
                 };
                 if adopted.iter().any(|data| data == key.data()) {
@@ -485,7 +485,7 @@ impl Model {
             provider.users = self.jobs.iter().filter_map(|(name, job)| Some((*name, how(job)?))).collect();
         }
         for (key, provider) in self.providers.extract_if(.., |_, provider| provider.users.is_empty()) {
-            if provider.knowledge != Knowledge::Unsynced {
+            if provider.presence != Presence::Unsynced {
                 self.unused.entry(key).or_insert((provider.unused(), Instant::now()));
             }
         }
@@ -517,7 +517,7 @@ impl Model {
         let mut missing = MissingThings::new();
         for key in &job.providers {
             let provider = &self.providers[key];
-            if provider.knowledge == Knowledge::Unsynced {
+            if provider.presence == Presence::Unsynced {
                 missing.insert((key.clone(), None), provider.overdue);
                 continue;
             }
