@@ -51,8 +51,10 @@ fn machines_with_one_configuration_build_again_at_different_times() {
             waits.push(advance_until(Duration::from_secs(2), || probe.builds() == 2).await);
             setup.end().await;
         }
-        assert_ne!(waits[0], waits[1]);
-        assert_eq!(waits[0], waits[2], "a machine keeps to its own times");
+        // A discoverer is built on another thread: it may be seen a step of the clock later.
+        let apart = |one: usize, other: usize| waits[one].abs_diff(waits[other]) > Duration::from_millis(2);
+        assert!(apart(0, 1), "{waits:?}");
+        assert!(!apart(0, 2), "a machine keeps to its own times: {waits:?}");
     });
 }
 
@@ -131,7 +133,9 @@ fn shared_state_that_panics_while_it_is_made_costs_those_who_need_it_an_attempt(
         probe.wait_runs(1).await;
         probe.everything(Vec::new()).await;
         assert_eq!(setup.next().await.provider.mechanism(), "fake");
-        let failing = provider(&setup, 1).status.last_error.expect("the panic is told").report;
+        let error = |setup: &Setup| provider(setup, 1).status.last_error;
+        advance_until(MINUTE, || error(&setup).is_some()).await;
+        let failing = error(&setup).expect("the panic is told").report;
         assert!(failing.code == "sd_panicked" && failing.to_string().contains("not the first time"), "{failing}");
         assert_eq!(setup.next().await.provider.mechanism(), "stubborn", "the next attempt makes it");
         setup.end().await;
