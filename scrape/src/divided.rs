@@ -160,6 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn one_that_comes_and_goes_moves_nothing() {
+        let mut divided = Divided::default();
+        for number in 0..=ENTRIES as u64 {
+            divided.insert(hash(&number), number, hash);
+        }
+        assert_eq!(divided.parts.len(), 2);
+        let moved = |_: &u64| -> u64 { panic!("it is moved") };
+        for _ in 0..3 {
+            assert_eq!(divided.remove(hash(&0), |number| *number == 0, moved), Some(0));
+            divided.insert(hash(&0), 0, hash);
+            assert_eq!(divided.parts.len(), 2);
+        }
+    }
+
+    #[test]
     fn no_table_becomes_large() {
         let mut divided = Divided::default();
         for number in 0..100 * ENTRIES as u64 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rosterd_tasks::{blocking, files};
 use tracing::warn;
 
+use crate::private;
 use crate::wire::{Compression, Message};
 
 /// How long it is remembered that a receiver does not take something.
@@ -71,9 +72,9 @@ impl Protocol {
             }
             *refused
         };
-        if let Some(file) = &self.file
-            && let Err(error) = tokio::fs::write(file, refused.to_text()).await
-        {
+        let Some(file) = self.file.clone() else { return };
+        let at = file.clone();
+        if let Err(error) = blocking(move || private::write(&at, &refused.to_text())).await {
             warn!(%error, path = %file.display(), "what the receiver takes is remembered only until the end of the process");
         }
     }
@@ -100,6 +101,8 @@ impl Refused {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use rosterd_testkit::leak_checked_live;
 
     use super::*;
@@ -112,6 +115,8 @@ mod tests {
             let protocol = Protocol::new(Message::V2, Compression::Zstd, Some(&path));
             protocol.refuse(Refusal::Message, 1000).await;
             assert_eq!(protocol.now(2000), (Message::V1, Compression::Zstd));
+            let mode = std::fs::metadata(path.join(FILE)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "like all that is stored");
             let next = Protocol::new(Message::V2, Compression::Zstd, Some(&path));
             assert_eq!(next.now(2000).0, Message::V2);
             next.recall().await;

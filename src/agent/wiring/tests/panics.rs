@@ -1,6 +1,8 @@
 //! Every kind of work that docs/operations.md names panics once in an agent that has all of them: what promises to begin again
 //! does, what costs itself costs no more, and what ends the agent ends it in order. All panics are counted.
 
+use std::os::unix::fs::MetadataExt;
+
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::client::conn::http2;
@@ -189,9 +191,21 @@ impl World {
 
     async fn end(self) {
         assert_eq!(self.agent.shutdown().await, Vec::<String>::new());
+        let open = open_to_others(&self.folder.path("data"));
+        assert_eq!(open, [] as [PathBuf; 0], "nobody else may read what is stored");
         self.exporter.finish().await;
         self.cluster.finish().await;
     }
+}
+
+/// The files below a folder that others may read or write.
+fn open_to_others(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let open = paths.flat_map(|path| match path.is_dir() {
+        true => open_to_others(&path),
+        false => Some(path).filter(|path| path.metadata().unwrap().mode() & 0o077 != 0).into_iter().collect(),
+    });
+    open.collect()
 }
 
 #[test]
