@@ -191,7 +191,9 @@ impl Packer {
         Some((identity, start..self.at))
     }
 
-    /// Unpacks the next piece, if there is one.
+    /// Unpacks the next piece, if there is one. It stays out of what is done for each sample.
+    #[cold]
+    #[inline(never)]
     fn unpack(&mut self, packed: &Packed) -> Option<()> {
         let mut rest = packed.0.get(self.read..)?;
         let (plain, length) = (take_varint(&mut rest)? as usize, take_varint(&mut rest)? as usize);
