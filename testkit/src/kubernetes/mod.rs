@@ -145,6 +145,8 @@ pub enum Fault {
     RetryAfter(u16, u64),
     /// The answer is cut after so many bytes of its body.
     Cut(usize),
+    /// The answer ends after so many bytes of its body, as if that were all of it.
+    Short(usize),
     /// The answer begins, and nothing follows.
     Silence,
     /// The answer comes byte after byte, with this pause between every so many of them.

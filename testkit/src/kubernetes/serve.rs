@@ -127,6 +127,11 @@ impl Pieces<'_> {
                 self.to.send(Err(io::ErrorKind::ConnectionAborted.into())).await.ok();
                 Err(Ended)
             }
+            Some(Fault::Short(bytes)) if self.sent + piece.len() >= *bytes => {
+                let left = piece.slice(..bytes - self.sent);
+                self.pass(left).await?;
+                Err(Ended)
+            }
             Some(Fault::Slow(bytes, pause)) => {
                 let (bytes, pause) = ((*bytes).clamp(1, PIECE), *pause);
                 let mut rest = piece;

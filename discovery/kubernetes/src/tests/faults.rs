@@ -104,6 +104,9 @@ fn an_answer_that_is_cut_or_slow_loses_nothing() {
         for (streams, fault) in [
             (true, Fault::Cut(900)),
             (false, Fault::Cut(900)),
+            // Nobody says that it is cut, as a proxy may not.
+            (true, Fault::Short(900)),
+            (false, Fault::Short(900)),
             (true, Fault::Slow(11, Duration::from_millis(1))),
             (false, Fault::Slow(11, Duration::from_millis(1))),
             (true, Fault::ErrorEvent(410)),
