@@ -126,12 +126,12 @@ impl Archive {
         let edits = self.edits(edit);
         let mut changes = Vec::new();
         self.rewrite(&edits, &mut changes);
-        self.append(&edits, &mut changes);
+        self.append(&edits.new, &mut changes);
         coalesce(changes)
     }
 
     /// What has to be done to which block.
-    fn edits(&self, edit: &Edit) -> Edits {
+    fn edits<'e>(&self, edit: &'e Edit) -> Edits<'e> {
         let mut edits = Edits::default();
         // The groups that are named; only needed to tell those that vanished.
         let drops_others = edit.whole || !edit.replaced.is_empty();
@@ -146,13 +146,17 @@ impl Archive {
             if drops_others {
                 named.insert(id);
             }
+            let Some(block) = self.index.get(&id) else {
+                edits.new.push(group);
+                continue;
+            };
             let start = edits.text.len();
             encode(group, &mut edits.text);
             let range = start..edits.text.len();
-            match self.index.get(&id) {
-                Some(block) if self.holds(*block, id, &edits.text[range.clone()]) => edits.text.truncate(start),
-                Some(block) => drop(edits.blocks.entry(*block).or_default().insert(id, Some(range))),
-                None => edits.new.push(range),
+            if self.holds(*block, id, &edits.text[range.clone()]) {
+                edits.text.truncate(start);
+            } else {
+                edits.blocks.entry(*block).or_default().insert(id, Some(range));
             }
         }
         if drops_others {
@@ -175,7 +179,7 @@ impl Archive {
     }
 
     /// Replaces and removes groups, one block after the other.
-    fn rewrite(&mut self, edits: &Edits, changes: &mut Vec<BlockChange>) {
+    fn rewrite(&mut self, edits: &Edits<'_>, changes: &mut Vec<BlockChange>) {
         let mut last: Option<Run> = None;
         for (&id, groups) in &edits.blocks {
             let run = self.edited(id, groups, &edits.text, changes);
@@ -274,13 +278,13 @@ impl Archive {
     }
 
     /// Appends new groups to the last block, then to new ones.
-    fn append(&mut self, edits: &Edits, changes: &mut Vec<BlockChange>) {
+    fn append(&mut self, new: &[&TargetGroup], changes: &mut Vec<BlockChange>) {
         let last = self.blocks.last_key_value().map(|(id, block)| (*id, block.unpacked_size()));
         let (mut writer, mut id) = (BlockWriter::default(), self.next);
         if let Some((last, size)) = last
             && size < FULL
-            && offset(last, self.next + edits.new.len() as u64).is_some()
-            && !edits.new.is_empty()
+            && offset(last, self.next + new.len() as u64).is_some()
+            && !new.is_empty()
         {
             let block = self.take(last, changes);
             for (group, head) in block.unpack().groups().zip(block.groups()) {
@@ -288,17 +292,19 @@ impl Archive {
             }
             id = last;
         }
-        for range in &edits.new {
+        let mut text = Vec::new();
+        for group in new {
             let number = self.next;
             self.next += 1;
-            let text = &edits.text[range.clone()];
-            if overflows(writer.size(), text) {
+            text.clear();
+            encode(group, &mut text);
+            if overflows(writer.size(), &text) {
                 self.put(id, writer.finish(), changes);
             }
             if writer.is_empty() {
                 id = number;
             }
-            let group = RawGroup::read(text).expect("a group is read as it was written");
+            let group = RawGroup::read(&text).expect("a group is read as it was written");
             writer.push(group, offset(id, number).expect("a block is closed long before"));
             if writer.size() >= FULL {
                 self.put(id, writer.finish(), changes);
@@ -422,13 +428,14 @@ fn offset(id: BlockId, number: GroupNumber) -> Option<u32> {
 }
 
 #[derive(Debug, Default)]
-struct Edits {
-    /// Encoded groups.
+struct Edits<'e> {
+    /// Groups that are replaced, encoded.
     text: Vec<u8>,
     /// For each block the groups that are replaced or, with `None`, removed.
     blocks: BTreeMap<BlockId, HashMap<GroupId, Option<Range<usize>>>>,
-    /// Groups that were not known.
-    new: Vec<Range<usize>>,
+    /// Groups that were not known. They are encoded one at a time when they are appended: in the first picture of a provider these are
+    /// all groups, and their text is far larger than they are.
+    new: Vec<&'e TargetGroup>,
 }
 
 /// One change for each block, from what it was first to what it is last.
