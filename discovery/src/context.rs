@@ -103,6 +103,7 @@ impl Context {
                 self.status.worked(&self.provider);
             }
             Outcome::Unread => self.metrics.refresh_failures.inc(),
+            Outcome::Underway => {}
         }
     }
 }

@@ -4,23 +4,28 @@
 //!
 //! A discoverer reads one or several *sources*: a name, a file, a URL, a service, an object. What it finds are target
 //! groups, each of which belongs to a source. What is not known yet must never look like what is not there, and what
-//! cannot be read must hide nothing that can. So a discoverer says which of six things it knows:
+//! cannot be read must hide nothing that can. So a discoverer says which of seven things it knows:
 //!
 //! | word | what it means |
 //! | --- | --- |
 //! | [`everything`](Updates::everything) | the whole picture: a source or a group that is not in it is gone |
 //! | [`everything_but`](Updates::everything_but) | the whole picture, except sources that could not be read: of them nothing new |
 //! | [`found`](Updates::found) | what is there at the beginning, where a source that is not there yet may still come |
+//! | [`piece`](Pieces::piece) | some sources of a picture that is too large for one word: more follows, until one of the three above ends it |
 //! | [`changed`](Updates::changed) | each source that is named here is replaced whole; all others stay |
 //! | [`unread`](Updates::unread) | these sources could not be read just now; all that is known stays |
 //! | [`unchanged`](Updates::unchanged) | everything was read again, and is as it was said before |
 //!
-//! The first word of a run is one of the first three. Whoever polls needs no other than the first two and `unchanged`, and
+//! The first word of a run is one of the first three, or begins one of these [in pieces](Updates::in_pieces). Whoever polls needs no other than the first two and `unchanged`, and
 //! keeps no memory of what it said: the manager finds out what is new. A watch begins with the whole picture, goes on with
 //! what changed, and says the whole picture again when it had to list again; there is no need to end for that.
 //!
 //! Where nobody answers for what is not there, as in a folder that may not be mounted yet, a run begins with `found`: nothing
 //! was seen to vanish. After a while it says the whole picture, and from then on what is not there is gone.
+//!
+//! A picture in pieces counts with its last one: until then nothing is gone because it is not there, and a provider that was
+//! not known is not. But each source stands whole in one piece, and has from then on what it has there. So a picture that is broken
+//! off, be it by the end of the run, takes nothing away, and there are never more groups in memory than a few pieces hold.
 //!
 //! A group without targets names its source and holds nothing. In the whole picture that tells a source that was read and
 //! is empty from one that was not looked at; among changes it says that the source has no targets any more.
@@ -120,6 +125,20 @@ pub enum Word {
     EverythingBut(Vec<TargetGroup>, Vec<Unreadable>),
     /// What is there, while what is not may still come, and sources that could not be read.
     Found(Vec<TargetGroup>, Vec<Unreadable>),
+    /// Sources of a picture of which more follows.
+    Piece {
+        /// Whether the picture begins with it.
+        first: bool,
+        /// All that these sources have.
+        groups: Vec<TargetGroup>,
+    },
+    /// The picture that was said in pieces is whole.
+    Pieced {
+        /// Sources that could not be read.
+        unread: Vec<Unreadable>,
+        /// Whether what is not in it may still come.
+        found: bool,
+    },
     /// Sources that are replaced whole.
     Changed(Vec<TargetGroup>),
     /// Sources that could not be read.
@@ -135,16 +154,20 @@ impl Word {
             Self::Everything(groups)
             | Self::EverythingBut(groups, _)
             | Self::Found(groups, _)
+            | Self::Piece { groups, .. }
             | Self::Changed(groups) => groups,
-            Self::Unread(_) | Self::Unchanged => &[],
+            Self::Pieced { .. } | Self::Unread(_) | Self::Unchanged => &[],
         }
     }
 
     /// The sources that could not be read.
     pub fn unread(&self) -> &[Unreadable] {
         match self {
-            Self::EverythingBut(_, unread) | Self::Found(_, unread) | Self::Unread(unread) => unread,
-            Self::Everything(_) | Self::Changed(_) | Self::Unchanged => &[],
+            Self::EverythingBut(_, unread)
+            | Self::Found(_, unread)
+            | Self::Pieced { unread, .. }
+            | Self::Unread(unread) => unread,
+            Self::Everything(_) | Self::Piece { .. } | Self::Changed(_) | Self::Unchanged => &[],
         }
     }
 }
@@ -196,6 +219,11 @@ impl Updates {
         self.say(Word::Found(groups, unread)).await
     }
 
+    /// A picture that is said in pieces, for who would otherwise make all groups before any of them is taken.
+    pub fn in_pieces(&self) -> Pieces<'_> {
+        Pieces { up: self, begun: false }
+    }
+
     /// Each source that is named here is replaced whole by the groups it has here; others stay as they are.
     /// [`TargetGroup::gone`] names a source that has none.
     pub async fn changed(&self, groups: Vec<TargetGroup>) -> Result<(), Stopped> {
@@ -226,6 +254,44 @@ impl Updates {
     }
 }
 
+/// A picture that is said in pieces. All groups of a source stand in one of them. Dropped before its end, it is broken off.
+#[derive(Debug)]
+pub struct Pieces<'u> {
+    up: &'u Updates,
+    begun: bool,
+}
+
+impl Pieces<'_> {
+    /// These sources are in the picture, with all that they have. More follows.
+    pub async fn piece(&mut self, groups: Vec<TargetGroup>) -> Result<(), Stopped> {
+        let first = !std::mem::replace(&mut self.begun, true);
+        self.up.say(Word::Piece { first, groups }).await
+    }
+
+    /// With these the picture is whole, as by [`everything_but`](Updates::everything_but).
+    pub async fn everything_but(self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>) -> Result<(), Stopped> {
+        self.end(groups, unread, false).await
+    }
+
+    /// With these it is all that is there now, as by [`found`](Updates::found).
+    pub async fn found(self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>) -> Result<(), Stopped> {
+        self.end(groups, unread, true).await
+    }
+
+    async fn end(mut self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>, found: bool) -> Result<(), Stopped> {
+        match (self.begun, found) {
+            (false, false) => self.up.everything_but(groups, unread).await,
+            (false, true) => self.up.found(groups, unread).await,
+            (true, found) => {
+                if !groups.is_empty() {
+                    self.piece(groups).await?;
+                }
+                self.up.say(Word::Pieced { unread, found }).await
+            }
+        }
+    }
+}
+
 /// What a word says about reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -235,12 +301,15 @@ pub(crate) enum Outcome {
     Partial,
     /// Some sources could not be read.
     Unread,
+    /// It goes on.
+    Underway,
 }
 
 impl Outcome {
     fn of(word: &Word) -> Self {
         match word {
             Word::Unread(_) => Self::Unread,
+            Word::Piece { .. } => Self::Underway,
             word if word.unread().is_empty() => Self::Success,
             _ => Self::Partial,
         }

@@ -19,7 +19,7 @@ mod telling;
 mod watch;
 
 pub use context::Context;
-pub use contract::{Discoverer, Reading, Refresh, Stopped, Unreadable, Updates, Word};
+pub use contract::{Discoverer, Pieces, Reading, Refresh, Stopped, Unreadable, Updates, Word};
 pub use error::Error;
 pub use manager::{
     Applied, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers,

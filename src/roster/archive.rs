@@ -48,7 +48,7 @@ pub(super) struct Edit {
     pub(super) gone: Vec<GroupId>,
     /// Whether all other groups are gone too,
     pub(super) whole: bool,
-    /// except those of these sources.
+    /// except those of these sources, which could not be read or came before.
     pub(super) unread: HashSet<SourceId>,
     /// Sources of which all other groups are gone in any case.
     pub(super) replaced: HashSet<SourceId>,

@@ -1,6 +1,6 @@
 //! The task that owns the roster. Everything that changes it goes through this one, in order; readers get snapshots.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::head::Head;
 use super::job::JobSpec;
 use super::metrics::Metrics;
 use super::persist::Outbox;
-use super::state::{Effect, Left, State, Stored, Wanted};
+use super::state::{Delta, Effect, Left, State, Stored, Wanted};
 use super::step::{Lectern, Steps, Teller};
 use super::view::RosterView;
 use crate::store::{Blocks, StoreError};
@@ -93,6 +93,7 @@ impl Roster {
             views: sender,
             outbox: Arc::clone(&outbox),
             store: Arc::clone(&store),
+            untold: BTreeMap::new(),
         };
         let (stop, done) = (stopper.token().clone(), written.clone());
         stopper.spawn_essential("roster", async move {
@@ -113,6 +114,8 @@ struct Owner {
     views: watch::Sender<Arc<RosterView>>,
     outbox: Arc<Outbox>,
     store: Arc<dyn Blocks>,
+    /// What changed in jobs by pieces of pictures that are not whole yet.
+    untold: BTreeMap<Arc<str>, Delta>,
 }
 
 impl Owner {
@@ -228,7 +231,10 @@ impl Owner {
         let (restored, unused) = (self.state.restored(), self.state.unused());
         self.metrics.observe(&effect, &view, restored, unused, started.elapsed().as_secs_f64());
         for (job, delta) in &effect.jobs {
-            if delta.added + delta.removed > 0 {
+            let delta = *delta + self.untold.remove(job).unwrap_or_default();
+            if effect.more_follows {
+                self.untold.insert(Arc::clone(job), delta);
+            } else if delta.added + delta.removed > 0 {
                 let targets = view.job(job).map_or(0, |job| job.counts().targets);
                 info!(job = &**job, added = delta.added, removed = delta.removed, targets, "targets changed");
             }

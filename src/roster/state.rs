@@ -50,6 +50,8 @@ pub(super) struct Effect {
     pub(super) sizes: Vec<(ProviderKey, Option<ProviderSize>)>,
     /// What relabelling had to do.
     pub(super) tally: Tally,
+    /// Whether it is part of something that goes on: people are told once, at the end.
+    pub(super) more_follows: bool,
     sources: BTreeMap<Arc<str>, Vec<SourceStep>>,
 }
 
@@ -200,15 +202,27 @@ impl State {
         let key = update.provider.clone();
         // A provider that was just removed may still have had something to say. One that comes back begins with a whole
         // picture: a difference to what it knew before it was removed is of no use.
-        let wanted = |it: &&mut Provider| it.used && (update.whole || it.presence == ProviderPresence::Synced);
+        let begins = update.whole || update.piece;
+        let wanted = |it: &&mut Provider| it.used && (begins || it.presence == ProviderPresence::Synced);
         let Some(provider) = self.providers.get_mut(&key).filter(wanted) else { return effect };
-        if provider.presence == ProviderPresence::Unsynced {
-            // Something may be stored that could not be read.
-            effect.forgotten.push(key.clone());
-        }
-        self.restored -= usize::from(provider.is_restored());
+        effect.more_follows = update.piece;
+        let (unsynced, restored) = (provider.presence == ProviderPresence::Unsynced, provider.is_restored());
         let taken = provider.take(update, now);
-        effect.blocks.extend(taken.changes.iter().map(|change| (key.clone(), change.id, change.after.clone())));
+        match (unsynced, effect.more_follows) {
+            // Half of a picture is not stored: read again, it would pass for all there is.
+            (true, true) => {}
+            (true, false) => {
+                // Something may be stored that could not be read.
+                effect.forgotten.push(key.clone());
+                let blocks = provider.archive.blocks().iter();
+                effect.blocks.extend(blocks.map(|(id, block)| (key.clone(), *id, Some(Arc::clone(block)))));
+            }
+            (false, _) => {
+                let changes = taken.changes.iter();
+                effect.blocks.extend(changes.map(|change| (key.clone(), change.id, change.after.clone())));
+            }
+        }
+        self.restored -= usize::from(restored && !provider.is_restored());
         if taken.changes.is_empty() && !taken.presence_changed {
             return effect;
         }

@@ -74,7 +74,7 @@ impl Running {
         let named: BTreeSet<_> = word.groups().iter().map(|group| self.name(&group.source)).collect();
         let unread: BTreeMap<_, _> =
             word.unread().iter().map(|unread| (self.name(&unread.source), unread.error.report())).collect();
-        match word {
+        match &word {
             Word::Everything(_) | Word::EverythingBut(..) => {
                 self.files.retain(|file, _| unread.contains_key(file));
                 self.unread = unread;
@@ -90,6 +90,7 @@ impl Running {
                 self.unread.retain(|file, _| !named.contains(file));
                 self.unread.extend(unread);
             }
+            Word::Piece { .. } | Word::Pieced { .. } => panic!("a picture of files is no large one: {word:?}"),
             Word::Unchanged => self.unread.clear(),
         }
         for group in word.groups().iter().filter(|group| !group.targets.is_empty()) {

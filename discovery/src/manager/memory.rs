@@ -26,6 +26,8 @@ pub(super) struct Memory {
     tried: Arc<BTreeMap<Arc<str>, SystemTime>>,
     /// Whether there was a picture.
     pictured: bool,
+    /// The sources that were told since a picture was begun in pieces that is not whole yet.
+    told: Option<HashSet<SourceId>>,
     /// The sources that were read, as long as others may still come.
     seen: Option<Arc<SeenSources>>,
     /// Whether any source was read, or there was none to read.
@@ -37,6 +39,10 @@ pub(super) struct Memory {
 pub(super) struct Heard {
     /// Whether it is the first picture.
     pub(super) whole: bool,
+    /// Whether it is a piece of that.
+    pub(super) piece: bool,
+    /// The sources with targets that came in the pieces of the first picture, when that is whole.
+    pub(super) told: HashSet<SourceId>,
     /// The groups that changed.
     pub(super) news: GroupNews,
     /// The sources that were unread before the word.
@@ -62,8 +68,10 @@ impl Memory {
         let said = word.groups().iter().map(|group| 1 + group.targets.len()).sum::<usize>() + word.unread().len();
         let sources = self.unread.len() + self.seen.as_ref().map_or(0, |seen| seen.len());
         let known = match word {
-            Word::Everything(_) | Word::EverythingBut(..) => self.known.groups() + self.empty.len(),
-            Word::Found(..) if self.seen.is_none() => self.known.groups(),
+            Word::Everything(_) | Word::EverythingBut(..) | Word::Pieced { found: false, .. } => {
+                self.known.groups() + self.empty.len()
+            }
+            Word::Found(..) | Word::Pieced { .. } if self.seen.is_none() => self.known.groups(),
             _ => 0,
         };
         said + sources + known
@@ -73,34 +81,52 @@ impl Memory {
     pub(super) fn hear(&mut self, word: Word, now: SystemTime) -> Heard {
         let unread_before = Arc::clone(&self.unread);
         let seen_before = self.seen.as_ref().map(|seen| seen.len());
-        let mut whole = false;
+        let first = !self.pictured;
+        let (mut whole, mut piece, mut told) = (false, false, HashSet::new());
+        if matches!(word, Word::Everything(_) | Word::EverythingBut(..) | Word::Found(..)) {
+            self.told = None;
+        }
         let news = match word {
             Word::Everything(groups) => {
-                whole = self.begin_picture(true);
-                (self.unread, self.tried, self.seen) = Default::default();
-                self.empty.clear();
-                self.note_empty(&groups);
-                self.known.picture(groups, |_| false)
+                whole = first;
+                self.picture(groups, Vec::new(), &told, now)
             }
             Word::EverythingBut(groups, unread) => {
-                whole = self.begin_picture(!groups.is_empty() || unread.is_empty());
-                let sources: HashSet<_> = unread.iter().map(|unread| SourceId::of(&unread.source)).collect();
-                self.list(UnreadSources::new(), unread, now);
-                self.seen = None;
-                self.empty.retain(|source| sources.contains(source));
-                self.note_empty(&groups);
-                self.known.picture(groups, |source| sources.contains(&source))
+                whole = first;
+                self.picture(groups, unread, &told, now)
             }
             Word::Found(groups, unread) => {
-                whole = self.begin_picture(!groups.is_empty() || unread.is_empty());
-                // Of what the discoverers before this one have read, too, something is known.
-                self.seen.get_or_insert_with(|| Arc::new(self.known.sources().collect()));
-                self.list(UnreadSources::new(), unread, now);
+                whole = first;
+                self.found(groups, unread, &told, now)
+            }
+            Word::Piece { first: begins, groups } => {
+                piece = first;
+                if begins {
+                    self.told = None;
+                }
+                if begins && first {
+                    // What there is of a picture that was broken off goes when this one is whole.
+                    (self.known, self.empty) = Default::default();
+                }
                 self.read(&groups);
+                self.told.get_or_insert_default().extend(sources_of(&groups));
                 self.known.changed(groups)
+            }
+            Word::Pieced { unread, found } => {
+                whole = first;
+                told = self.told.take().unwrap_or_default();
+                let news = match found {
+                    true => self.found(Vec::new(), unread, &told, now),
+                    false => self.picture(Vec::new(), unread, &told, now),
+                };
+                told.retain(|source| first && self.known.has(*source));
+                news
             }
             Word::Changed(groups) => {
                 self.read(&groups);
+                if let Some(told) = &mut self.told {
+                    told.extend(sources_of(&groups));
+                }
                 self.known.changed(groups)
             }
             Word::Unread(unread) => {
@@ -121,7 +147,12 @@ impl Memory {
         let (unread, seen) = (Arc::clone(&self.unread), self.seen.clone());
         // Sources are only added as long as there is a list.
         let seen_changed = seen_before != seen.as_ref().map(|seen| seen.len());
-        Heard { whole, news, unread_before, unread, seen, seen_changed }
+        Heard { whole, piece, told, news, unread_before, unread, seen, seen_changed }
+    }
+
+    /// Another discoverer begins: a picture that the one before it did not end is broken off.
+    pub(super) fn begin_run(&mut self) {
+        self.told = None;
     }
 
     /// Whether the provider has reported anything.
@@ -149,15 +180,49 @@ impl Memory {
         self.known.targets()
     }
 
-    /// Begins a picture; says whether it is the first. That one is passed on whole, whatever was said before it.
-    fn begin_picture(&mut self, reports: bool) -> bool {
-        self.reported |= reports;
-        let first = !std::mem::replace(&mut self.pictured, true);
-        if first {
-            self.known = Known::default();
-            self.empty.clear();
+    /// Takes the whole picture, of which these sources were told before.
+    fn picture(
+        &mut self,
+        groups: Vec<TargetGroup>,
+        unread: Vec<Unreadable>,
+        told: &HashSet<SourceId>,
+        now: SystemTime,
+    ) -> GroupNews {
+        self.begin_picture(!groups.is_empty() || unread.is_empty(), told);
+        let sources: HashSet<_> = unread.iter().map(|unread| SourceId::of(&unread.source)).collect();
+        let stays = |source: &SourceId| sources.contains(source) || told.contains(source);
+        self.list(UnreadSources::new(), unread, now);
+        self.seen = None;
+        self.empty.retain(stays);
+        self.note_empty(&groups);
+        self.known.picture(groups, |source| stays(&source))
+    }
+
+    /// Takes what is there while others may still come, of which these sources were told before.
+    fn found(
+        &mut self,
+        groups: Vec<TargetGroup>,
+        unread: Vec<Unreadable>,
+        told: &HashSet<SourceId>,
+        now: SystemTime,
+    ) -> GroupNews {
+        self.begin_picture(!groups.is_empty() || unread.is_empty(), told);
+        // Of what the discoverers before this one have read, too, something is known.
+        let seen = self.seen.get_or_insert_with(|| Arc::new(self.known.sources().collect()));
+        if !told.is_empty() {
+            Arc::make_mut(seen).extend(told);
         }
-        first
+        self.list(UnreadSources::new(), unread, now);
+        self.read(&groups);
+        self.known.changed(groups)
+    }
+
+    /// Begins a picture. The first is passed on whole, whatever was said before that is no piece of it.
+    fn begin_picture(&mut self, reports: bool, told: &HashSet<SourceId>) {
+        self.reported |= reports || !told.is_empty();
+        if !std::mem::replace(&mut self.pictured, true) && told.is_empty() {
+            (self.known, self.empty) = Default::default();
+        }
     }
 
     /// Notes which sources are named without targets.
@@ -180,7 +245,7 @@ impl Memory {
         if let Some(seen) = &mut self.seen
             && !groups.is_empty()
         {
-            Arc::make_mut(seen).extend(groups.iter().map(|group| SourceId::of(&group.source)));
+            Arc::make_mut(seen).extend(sources_of(groups));
         }
         if groups.iter().any(|group| self.unread.contains_key(&*group.source)) {
             let unread = Arc::make_mut(&mut self.unread);
@@ -203,6 +268,11 @@ impl Memory {
         }
         self.unread = Arc::new(list);
     }
+}
+
+/// The sources that groups are of.
+fn sources_of(groups: &[TargetGroup]) -> impl Iterator<Item = SourceId> {
+    groups.iter().map(|group| SourceId::of(&group.source))
 }
 
 #[cfg(test)]
@@ -245,6 +315,8 @@ mod tests {
             (Word::Changed(vec![group("0", &["x:1"]), TargetGroup::gone("1")]), 3),
             (Word::Unread(unread()), 3),
             (Word::Unchanged, 0),
+            (piece(true, vec![group("0", &["x:1"])]), 2),
+            (pieced(Vec::new()), 50),
         ] {
             assert_eq!(memory.work(&word), work, "{word:?}");
         }
@@ -353,6 +425,95 @@ mod tests {
         assert_eq!((whole.is_news(), seen(&whole), whole.news.gone), (true, None, vec![GroupId::of("a", "")]));
         let same = memory.hear(Word::Everything(vec![group("e", &["y:1"])]), SystemTime::UNIX_EPOCH);
         assert!(!same.is_news());
+    }
+
+    fn piece(first: bool, groups: Vec<TargetGroup>) -> Word {
+        Word::Piece { first, groups }
+    }
+
+    fn pieced(unread: Vec<Unreadable>) -> Word {
+        Word::Pieced { unread, found: false }
+    }
+
+    fn told(heard: &Heard) -> Vec<SourceId> {
+        let mut told = Vec::from_iter(heard.told.iter().copied());
+        told.sort_unstable();
+        told
+    }
+
+    fn ids(names: &[&str]) -> Vec<SourceId> {
+        let mut ids: Vec<_> = names.iter().map(|name| SourceId::of(name)).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[test]
+    fn the_first_picture_is_passed_on_piece_by_piece_and_counts_with_the_last() {
+        let mut memory = Memory::default();
+        let mut hear = |word| memory.hear(word, SystemTime::UNIX_EPOCH);
+        let begun = hear(piece(true, vec![group("a", &["x:1"]), TargetGroup::gone("empty")]));
+        assert!(begun.piece && !begun.whole && begun.news.groups.len() == 1);
+        let more = hear(piece(false, vec![group("b", &["y:1"])]));
+        assert!(more.piece && !more.whole);
+        let whole = hear(pieced(failing(&["c"])));
+        assert!(whole.whole && !whole.piece && whole.news.is_empty());
+        assert_eq!((told(&whole), unread(&whole.unread)), (ids(&["a", "b"]), vec!["(c)".to_owned()]));
+        assert!(memory.has_reported() && memory.has_read(SourceId::of("empty")));
+    }
+
+    #[test]
+    fn nothing_is_reported_before_the_last_piece() {
+        let memory = after(vec![piece(true, vec![group("a", &["x:1"])])]);
+        assert!(!memory.has_reported() && memory.groups() == 1);
+        assert!(after(vec![piece(true, Vec::new()), pieced(Vec::new())]).has_reported());
+    }
+
+    #[test]
+    fn what_is_in_no_piece_of_a_later_picture_is_gone_with_the_last() {
+        let (a, b) = (|| group("a", &["x:1"]), || group("b", &["y:1"]));
+        let mut memory = after(vec![Word::Everything(vec![a(), b(), group("c", &["z:1"])])]);
+        let mut hear = |word| memory.hear(word, SystemTime::UNIX_EPOCH);
+        let begun = hear(piece(true, vec![group("a", &["x:2"])]));
+        assert!(!begun.piece && !begun.whole && begun.news.gone.is_empty() && begun.news.groups.len() == 1);
+        // What changes meanwhile is in the picture too.
+        assert!(hear(Word::Changed(vec![group("d", &["w:1"])])).is_news());
+        let whole = hear(pieced(failing(&["b"])));
+        assert_eq!((whole.whole, whole.told.len(), whole.news.gone), (false, 0, vec![GroupId::of("c", "")]));
+        assert_eq!(memory.groups(), 3);
+    }
+
+    #[test]
+    fn a_picture_that_is_broken_off_takes_nothing_away_and_adds_nothing_to_the_next() {
+        let whole = || Word::Everything(vec![group("a", &["x:1"]), group("b", &["y:1"])]);
+        let mut memory = after(vec![whole(), piece(true, vec![group("a", &["x:1"])])]);
+        memory.begin_run();
+        assert_eq!(memory.groups(), 2);
+        memory.hear(piece(true, vec![group("b", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        let next = memory.hear(pieced(Vec::new()), SystemTime::UNIX_EPOCH);
+        assert_eq!(next.news.gone, vec![GroupId::of("a", "")]);
+        // Nor to one that is said in one word.
+        memory.hear(piece(true, vec![group("a", &["x:1"])]), SystemTime::UNIX_EPOCH);
+        let next = memory.hear(Word::Everything(vec![group("b", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        assert_eq!(next.news.gone, vec![GroupId::of("a", "")]);
+    }
+
+    #[test]
+    fn a_first_picture_that_was_broken_off_is_passed_on_anew() {
+        let mut memory = after(vec![piece(true, vec![group("a", &["x:1"]), group("b", &["y:1"])])]);
+        memory.begin_run();
+        let begun = memory.hear(piece(true, vec![group("a", &["x:1"])]), SystemTime::UNIX_EPOCH);
+        assert!(begun.piece && begun.news.groups.len() == 1);
+        let whole = memory.hear(pieced(Vec::new()), SystemTime::UNIX_EPOCH);
+        assert_eq!((whole.whole, told(&whole), memory.groups()), (true, ids(&["a"]), 1));
+    }
+
+    #[test]
+    fn of_what_was_found_in_pieces_all_counts_as_seen() {
+        let mut memory = after(vec![piece(true, vec![group("a", &["x:1"]), TargetGroup::gone("b")])]);
+        let found = Word::Pieced { unread: failing(&["c"]), found: true };
+        let found = memory.hear(found, SystemTime::UNIX_EPOCH);
+        let seen = found.seen.as_ref().map(|seen| Vec::from_iter(seen.iter().copied()));
+        assert_eq!((found.whole, seen, told(&found)), (true, Some(ids(&["a", "b"])), ids(&["a"])));
     }
 
     #[test]

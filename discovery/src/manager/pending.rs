@@ -11,7 +11,12 @@ use super::update::Update;
 pub(super) struct Pending {
     update: Update,
     index: Option<Index>,
+    /// How many targets were put into it.
+    targets: usize,
 }
+
+/// An update with at least this many targets takes nothing in any more: memory is bounded, and who says more waits.
+const FULL: usize = 10_000;
 
 #[derive(Debug)]
 struct Index {
@@ -21,13 +26,19 @@ struct Index {
 
 impl Pending {
     pub(super) fn new(update: Update) -> Self {
-        Self { update, index: None }
+        let targets = targets_of(&update);
+        Self { update, index: None, targets }
+    }
+
+    /// Whether later news may be merged into it. A piece of a picture goes by itself: what it is part of may be large.
+    pub(super) fn takes_more(&self) -> bool {
+        !self.update.piece && self.targets < FULL
     }
 
     /// How much there is to do to take in a later update: so many groups are looked at or let go.
     pub(super) fn work(&self, later: &Update) -> usize {
         let waiting = match &self.index {
-            Some(_) if !later.whole => 0,
+            Some(_) if !later.whole && !later.piece => 0,
             index => self.size() + index.as_ref().map_or(0, |index| index.groups.len()),
         };
         waiting + later.groups.len() + later.gone.len()
@@ -42,11 +53,13 @@ impl Pending {
     /// Takes in a later update of the same provider, in time that follows the later one: what waits is walked once, by
     /// the first.
     pub(super) fn merge(&mut self, later: Update) {
-        // Nothing in a whole picture depends on what came before it.
-        if later.whole {
+        // Nothing in a whole picture depends on what came before it, but for its pieces; and nobody has waited for what came before
+        // these.
+        if later.whole || later.piece {
             *self = Self::new(later);
             return;
         }
+        self.targets += targets_of(&later);
         let waiting = &mut self.update;
         let index = self.index.get_or_insert_with(|| Index {
             groups: waiting.groups.iter().enumerate().map(|(at, group)| (group.id(), at)).collect(),
@@ -85,6 +98,10 @@ impl Pending {
     }
 }
 
+fn targets_of(update: &Update) -> usize {
+    update.groups.iter().map(|group| group.targets.len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +120,8 @@ mod tests {
 
     fn told(whole: bool, groups: Vec<TargetGroup>) -> Update {
         let provider = ProviderKey::new("p/1");
-        Update { provider, whole, groups, gone: Vec::new(), unread: Arc::default(), seen: None }
+        let (told, gone, unread) = (HashSet::new(), Vec::new(), Arc::default());
+        Update { provider, whole, piece: false, told, groups, gone, unread, seen: None }
     }
 
     fn update(changes: &BTreeMap<u8, Option<u8>>) -> Update {
@@ -147,6 +165,21 @@ mod tests {
         pending.merge(later());
         assert_eq!((pending.size(), pending.work(&later())), (11, 2));
         assert_eq!(pending.work(&whole()), 11 + 9 + 1, "the index goes with it");
+    }
+
+    #[test]
+    fn pieces_go_by_themselves_and_what_waits_stays_of_a_size() {
+        let mut pending = Pending::new(update(&BTreeMap::from([(1, Some(1))])));
+        assert!(pending.takes_more());
+        pending.merge(Update { piece: true, ..update(&BTreeMap::from([(2, Some(1))])) });
+        assert!(!pending.takes_more());
+        let update = pending.into_update();
+        assert_eq!((update.piece, update.groups.len()), (true, 1), "what came before a picture begins is of no use");
+        let target: rosterd_model::Labels = [("__address__", "h:1")].into_iter().collect();
+        let large = TargetGroup { targets: vec![target; FULL], ..group(3, 1) };
+        let mut pending = Pending::new(told(false, Vec::new()));
+        pending.merge(told(false, vec![large]));
+        assert!(!pending.takes_more());
     }
 
     proptest! {

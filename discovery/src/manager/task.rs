@@ -103,6 +103,7 @@ impl Provider {
         let (up, mut words) = Updates::channel(&cx);
         let task = self.stopper.spawn(("discoverer", &self.key), discoverer.run(cx, up));
         let mut first_word = None;
+        self.memory.begin_run();
         while let Some(word) = words.recv().await {
             first_word.get_or_insert_with(Instant::now);
             let Some(update) = self.take(word).await else { continue };
@@ -120,7 +121,7 @@ impl Provider {
                         }
                         break;
                     }
-                    Some(word) = words.recv() => {
+                    Some(word) = words.recv(), if pending.takes_more() => {
                         if let Some(later) = self.take(word).await {
                             let work = pending.work(&later);
                             let merge = move || {
@@ -149,7 +150,7 @@ impl Provider {
     /// Takes a word in. Returns what the roster has to know of it.
     async fn take(&mut self, word: Word) -> Option<Update> {
         let now = SystemTime::now();
-        let reads = !matches!(word, Word::Unread(_));
+        let reads = !matches!(word, Word::Unread(_) | Word::Piece { .. });
         let mut memory = std::mem::take(&mut self.memory);
         let heard;
         (self.memory, heard) = by_work(memory.work(&word), move || {
@@ -161,6 +162,8 @@ impl Provider {
         heard.is_news().then(|| Update {
             provider: self.key.clone(),
             whole: heard.whole,
+            piece: heard.piece,
+            told: heard.told,
             groups: heard.news.groups,
             gone: heard.news.gone,
             unread: heard.unread,

@@ -1,6 +1,6 @@
 //! What the manager tells the roster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,14 +10,20 @@ use super::provider::ProviderKey;
 
 /// What changed of a provider. Updates of one provider come in order; none is lost.
 ///
-/// The first update of a provider in a process is [`whole`](Self::whole), later ones are differences, also when the
-/// discoverer was built again. No group is named twice.
+/// The first update of a provider in a process is [`whole`](Self::whole), or [pieces](Self::piece) of it come before that one;
+/// later ones are differences, also when the discoverer was built again. No group is named twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// Who reported.
     pub provider: ProviderKey,
-    /// Whether this is the whole picture: what is neither in `groups` nor of a source in `unread`, nor may still come, is gone.
+    /// Whether this is the whole picture: what is neither in `groups` nor of a source in `told` or `unread`, nor may still come, is
+    /// gone.
     pub whole: bool,
+    /// Whether this is some of the first picture, of which more follows: the sources of `groups` have what they have here, and
+    /// what else is known of the provider stays as it is.
+    pub piece: bool,
+    /// Of the whole picture, the sources with targets that came in pieces of it: all that they have is known.
+    pub told: HashSet<SourceId>,
     /// Groups that are new or changed, each with targets.
     pub groups: Vec<TargetGroup>,
     /// Groups that are gone.

@@ -24,6 +24,45 @@ fn a_failure_keeps_the_groups_and_builds_again() {
 }
 
 #[test]
+fn a_picture_that_is_broken_off_in_the_middle_is_no_report_and_takes_nothing_away() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        let [one, two, three] = [0, 1, 2].map(|index| groups(3).swap_remove(index));
+        probe.piece(true, vec![one.clone(), two.clone()]).await;
+        let begun = setup.next().await;
+        assert_eq!((begun.piece, begun.whole, begun.groups.len()), (true, false, 2));
+        failed_then_rebuilt(&probe, async || probe.fail(Retry::Backoff).await).await;
+        assert_eq!(provider(&setup, 0).status.presence, Presence::Unsynced);
+        assert!(setup.updates.try_recv().is_err(), "a failure changes no group");
+
+        probe.wait_runs(2).await;
+        for (first, group) in [(true, two.clone()), (false, three.clone())] {
+            probe.piece(first, vec![group]).await;
+            let begun = setup.next().await;
+            assert_eq!((begun.piece, begun.whole, begun.groups.len()), (true, false, 1));
+        }
+        probe.pieced(&["elsewhere"]).await;
+        let whole = setup.next().await;
+        assert_eq!((whole.piece, whole.whole, whole.groups.len(), whole.told.len()), (false, true, 0, 2));
+        assert!(!whole.told.contains(&one.id().source), "what the first run has said goes");
+        let status = provider(&setup, 0).status;
+        assert_eq!((status.presence, status.groups, status.unread.len()), (Presence::Stale, 2, 1));
+
+        // A later picture is a difference, and what it lacks is gone only with its end.
+        probe.piece(true, vec![two]).await;
+        probe.changed(vec![one.clone()]).await;
+        let changed = setup.next().await;
+        assert_eq!((changed.whole, changed.piece, sources(&changed)), (false, false, vec![&*one.source]));
+        probe.pieced(&[]).await;
+        let update = setup.next().await;
+        assert_eq!((update.whole, update.gone), (false, vec![three.id()]));
+        setup.end().await;
+    });
+}
+
+#[test]
 fn the_error_decides_when_to_build_again() {
     leak_checked(|| async {
         let (probe, config) = fake::mechanism("a");

@@ -44,7 +44,7 @@ pub(super) async fn groups(
         while !waiting.is_empty() {
             let Some(update) = received.recv().await else { return };
             // A source that could not be read is tried again soon.
-            match update.unread.is_empty() {
+            match update.unread.is_empty() && !update.piece {
                 true => waiting.remove(&update.provider),
                 false => waiting.insert(update.provider.clone()),
             };
@@ -64,7 +64,7 @@ fn keys(plan: &Plan) -> BTreeSet<ProviderKey> {
 fn take(groups: &mut Groups, update: Update) {
     let known = groups.entry(update.provider).or_default();
     if update.whole {
-        known.clear();
+        known.retain(|id, _| update.told.contains(&id.source));
     }
     for id in update.gone {
         known.remove(&id);

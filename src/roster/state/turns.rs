@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::ops::Add;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::labels::ADDRESS;
@@ -15,6 +16,14 @@ use crate::roster::step::{Difference, Reason, SourceStep};
 pub(in crate::roster) struct Delta {
     pub(in crate::roster) added: u64,
     pub(in crate::roster) removed: u64,
+}
+
+impl Add for Delta {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { added: self.added + other.added, removed: self.removed + other.removed }
+    }
 }
 
 /// Where an entry comes from, and why it changes.

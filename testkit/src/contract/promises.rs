@@ -71,9 +71,17 @@ async fn configuration(driver: &mut dyn Driver) -> Kept {
 async fn first_word(driver: &mut dyn Driver, groups: &Groups) -> Kept {
     driver.set(groups).await;
     let mut run = start(&*driver.config()).await?;
-    let kept = match run.next().await {
-        Some(first) => same(&addresses(first.groups()), groups, "the first word"),
-        None => Err(silent(&run)),
+    let picture = async {
+        let mut said = run.next().await.is_some();
+        while said && run.is_in_pieces() {
+            said = run.next().await.is_some();
+        }
+        said
+    };
+    let kept = match timeout(patience(), picture).await {
+        Ok(true) => same(&addresses(run.picture()), groups, "the first picture"),
+        Ok(false) => Err(silent(&run)),
+        Err(_) => Err("it never ended the pieces of its first picture".to_owned()),
     };
     stop(run).await.and(kept)
 }

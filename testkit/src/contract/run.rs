@@ -38,6 +38,8 @@ struct Picture {
     has_begun: bool,
     /// Whether what is not there is gone.
     is_whole: bool,
+    /// The sources of the pieces of a picture that is not whole yet.
+    told: Option<BTreeSet<Box<str>>>,
     fault: Option<String>,
 }
 
@@ -115,6 +117,11 @@ impl Run {
         self.picture.is_whole
     }
 
+    /// Whether a picture was begun in pieces and is not whole yet.
+    pub fn is_in_pieces(&self) -> bool {
+        self.picture.told.is_some()
+    }
+
     /// What was wrong with a word so far, by itself or at its place.
     pub fn fault(&self) -> Option<&str> {
         self.picture.fault.as_deref()
@@ -160,23 +167,40 @@ impl Picture {
         }
         let named = |source: &str| word.groups().iter().any(|group| *group.source == *source);
         let unread: BTreeSet<_> = word.unread().iter().map(|unread| Arc::clone(&unread.source)).collect();
+        let sources = word.groups().iter().map(|group| group.source.clone());
+        let told = match word {
+            Word::Piece { first: true, .. } => {
+                self.told = Some(sources.collect());
+                BTreeSet::new()
+            }
+            Word::Piece { first: false, .. } | Word::Changed(_) => {
+                self.told.iter_mut().for_each(|told| told.extend(sources.clone()));
+                BTreeSet::new()
+            }
+            Word::Unread(_) | Word::Unchanged => BTreeSet::new(),
+            Word::Everything(_) | Word::EverythingBut(..) | Word::Found(..) => {
+                self.told = None;
+                BTreeSet::new()
+            }
+            Word::Pieced { .. } => self.told.take().unwrap_or_default(),
+        };
         match word {
-            Word::Everything(_) | Word::EverythingBut(..) => {
+            Word::Everything(_) | Word::EverythingBut(..) | Word::Pieced { found: false, .. } => {
                 if !std::mem::replace(&mut self.has_begun, true) {
                     self.never_read.clone_from(&unread);
                 }
-                self.groups.retain(|(source, _), _| unread.contains(&**source));
+                self.groups.retain(|(source, _), _| unread.contains(&**source) || told.contains(source));
                 self.unread = unread;
                 self.is_whole = true;
             }
-            Word::Found(..) => {
+            Word::Found(..) | Word::Pieced { found: true, .. } => {
                 if !std::mem::replace(&mut self.has_begun, true) {
                     self.never_read.clone_from(&unread);
                 }
                 self.groups.retain(|(source, _), _| !named(source));
                 self.unread = unread;
             }
-            Word::Changed(_) => {
+            Word::Changed(_) | Word::Piece { .. } => {
                 self.groups.retain(|(source, _), _| !named(source));
                 self.unread.retain(|source| !named(source));
             }
@@ -189,8 +213,21 @@ impl Picture {
     }
 
     fn fault_of(&self, word: &Word) -> Option<String> {
-        if !self.has_begun && !matches!(word, Word::Everything(_) | Word::EverythingBut(..) | Word::Found(..)) {
+        let begins = matches!(
+            word,
+            Word::Everything(_) | Word::EverythingBut(..) | Word::Found(..) | Word::Piece { first: true, .. }
+        );
+        if !self.has_begun && !begins && self.told.is_none() {
             return Some(format!("the first word is {word:?} and not the whole picture"));
+        }
+        if let Word::Piece { groups, first: false } = word {
+            let Some(told) = &self.told else { return Some(format!("{word:?} continues no picture")) };
+            if let Some(group) = groups.iter().find(|group| told.contains(&group.source)) {
+                return Some(format!("{:?} stands in two pieces", group.source));
+            }
+        }
+        if matches!(word, Word::Pieced { .. }) && self.told.is_none() {
+            return Some(format!("{word:?} ends no picture"));
         }
         if let Some(unread) =
             word.unread().iter().find(|it| word.groups().iter().any(|group| *group.source == *it.source))

@@ -30,6 +30,8 @@ enum Vice {
     HasGroupsOfTheUnread,
     NamesGroupsTwice,
     NeverSaysTheWhole,
+    LeavesPicturesOpen,
+    SplitsSources,
     IgnoresStop,
     Panics,
 }
@@ -42,6 +44,8 @@ enum Way {
     Polls,
     /// Honestly, in the words of a watch.
     Watches,
+    /// Honestly, a group at a time.
+    SaysPieces,
     /// By polling, but for one thing.
     Errs(Vice),
 }
@@ -97,6 +101,7 @@ impl MechanismConfig for Config {
         Ok(match self.way {
             Way::Polls => Polling::boxed(self.shelf.clone(), Duration::from_secs(60)),
             Way::Watches => Box::new(Watch(self.shelf.clone())),
+            Way::SaysPieces => Box::new(InPieces(self.shelf.clone())),
             Way::Errs(vice) => Box::new(Dishonest { vice, shelf: self.shelf.clone() }),
         })
     }
@@ -145,6 +150,29 @@ impl Discoverer for Watch {
     }
 }
 
+/// Says the whole picture again and again, a group at a time.
+struct InPieces(Shelf);
+
+#[async_trait]
+impl Discoverer for InPieces {
+    async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+        while !cx.stop.is_cancelled() {
+            match self.0.read() {
+                Err(error) => cx.failed(&error.into(), None),
+                Ok((mut groups, unread)) => {
+                    let (mut pieces, last) = (up.in_pieces(), groups.pop());
+                    for group in groups {
+                        pieces.piece(vec![group]).await?;
+                    }
+                    pieces.everything_but(Vec::from_iter(last), unread).await?;
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        Ok(())
+    }
+}
+
 struct Dishonest {
     vice: Vice,
     shelf: Shelf,
@@ -161,10 +189,9 @@ impl Discoverer for Dishonest {
                     failed |= !unread.is_empty();
                     all.extend(groups.iter().map(|group| group.source.clone()));
                     // Whoever ignores being stopped does so here too.
-                    match self.word(groups, unread, first, failed) {
-                        Some(word) => up.say(word).await.ok(),
-                        None => None,
-                    };
+                    for word in self.words(groups, unread, first, failed) {
+                        up.say(word).await.ok();
+                    }
                     first = false;
                 }
                 Err(_) if self.vice == Vice::HidesFailures => {}
@@ -182,7 +209,19 @@ impl Discoverer for Dishonest {
 }
 
 impl Dishonest {
-    /// The word for what was read, but for the vice.
+    /// The words for what was read, but for the vice.
+    fn words(&self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>, first: bool, failed: bool) -> Vec<Word> {
+        let begins = |groups| Word::Piece { first: true, groups };
+        match self.vice {
+            Vice::LeavesPicturesOpen => vec![begins(groups)],
+            Vice::SplitsSources => {
+                let again = Word::Piece { first: false, groups: groups.clone() };
+                vec![begins(groups), again, Word::Pieced { unread, found: false }]
+            }
+            _ => Vec::from_iter(self.word(groups, unread, first, failed)),
+        }
+    }
+
     fn word(&self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>, first: bool, failed: bool) -> Option<Word> {
         let twice = |group: &TargetGroup| {
             vec![TargetGroup { labels: [("n", "2")].into_iter().collect(), ..group.clone() }, group.clone()]
@@ -266,6 +305,12 @@ fn an_honest_watch_passes() {
 }
 
 #[test]
+fn an_honest_discoverer_that_says_pieces_passes() {
+    let config = Config { way: Way::SaysPieces, ..Config::default() };
+    leak_checked(|| async { check(&mut ShelfDriver(config)).await });
+}
+
+#[test]
 fn each_vice_is_found() {
     let first = "the first word is the whole picture";
     let whole = "what is not there at first is gone after a while";
@@ -291,6 +336,8 @@ fn each_vice_is_found() {
         (Vice::HasGroupsOfTheUnread, &[words]),
         (Vice::NamesGroupsTwice, &[words]),
         (Vice::NeverSaysTheWhole, &[whole]),
+        (Vice::LeavesPicturesOpen, &[first, empty, whole, change]),
+        (Vice::SplitsSources, &[words]),
         (Vice::IgnoresStop, &[stop]),
         (Vice::Panics, &[first]),
     ] {

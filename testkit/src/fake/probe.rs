@@ -75,6 +75,16 @@ impl Probe {
         self.say(Word::Found(groups, failing(unread))).await;
     }
 
+    /// Makes the discoverer say that this is some of a picture of which more follows, and whether the picture begins with it.
+    pub async fn piece(&self, first: bool, groups: Vec<TargetGroup>) {
+        self.say(Word::Piece { first, groups }).await;
+    }
+
+    /// Makes the discoverer say that the picture of which it said pieces is whole, but for these sources, which fail.
+    pub async fn pieced(&self, unread: &[&str]) {
+        self.say(Word::Pieced { unread: failing(unread), found: false }).await;
+    }
+
     /// Makes the discoverer say that this changed.
     pub async fn changed(&self, groups: Vec<TargetGroup>) {
         self.say(Word::Changed(groups)).await;

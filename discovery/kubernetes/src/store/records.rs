@@ -263,10 +263,18 @@ impl Store {
     }
 
     /// The names of all objects, in one namespace or in all.
+    #[cfg(test)]
     pub(crate) fn keys(&self, namespace: Option<&str>) -> impl Iterator<Item = Key> {
-        let names = self.table.iter().map(|slot| name_of(&self.slots[*slot as usize], &self.interner));
-        let wanted = names.filter(move |(of, _)| namespace.is_none_or(|namespace| **of == *namespace));
-        wanted.map(|(namespace, name)| Key::new(&namespace, &name))
+        self.keys_from(0, namespace).map(|(_, key)| key)
+    }
+
+    /// The names of objects from a place on, in one namespace or in all, each with the place after it. Who goes on later from there
+    /// has met each object that was there all the time.
+    pub(crate) fn keys_from(&self, place: usize, namespace: Option<&str>) -> impl Iterator<Item = (usize, Key)> {
+        let records = self.slots.iter().enumerate().skip(place).filter(|(_, record)| !record.is_empty());
+        let names = records.map(|(slot, record)| (slot + 1, name_of(record, &self.interner)));
+        let wanted = names.filter(move |(_, (of, _))| namespace.is_none_or(|namespace| **of == *namespace));
+        wanted.map(|(next, (namespace, name))| (next, Key::new(&namespace, &name)))
     }
 
     /// Makes objects findable by what they refer to.

@@ -84,10 +84,14 @@ fn drop_object(server: &FakeApiServer, resource: &str, namespace: &str, name: &s
 
 /// The groups that have targets, after all words so far.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
-struct Told(BTreeMap<String, TargetGroup>);
+pub(super) struct Told(BTreeMap<String, TargetGroup>);
 
 impl Told {
-    fn hear(&mut self, word: &Word) {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn hear(&mut self, word: &Word) {
         if matches!(word, Word::Everything(_) | Word::EverythingBut(..)) {
             self.0.clear();
         }

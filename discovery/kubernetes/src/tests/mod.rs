@@ -5,6 +5,7 @@ mod contract;
 mod faults;
 mod front;
 mod history;
+mod pieces;
 mod sharing;
 mod status;
 

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rosterd_discovery::{Context, Discoverer, Error, Stopped, Unreadable, Updates, Word};
+use rosterd_discovery::{Context, Discoverer, Error, Stopped, Unreadable, Updates};
 use rosterd_model::TargetGroup;
 use rosterd_tasks::Guard;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::part::{Part, Used};
+use super::part::{Made, Part, Used};
 use super::words::{Is, Picture, Said, Saying};
 use crate::cluster::{Cluster, Clusters};
 use crate::config::{KubernetesConfig, Needs};
@@ -69,24 +68,6 @@ impl Discoverer for View {
 /// How a part is, why it cannot be read, and when that is tried again.
 type Health = (Is, Option<SharedError>, Option<Instant>);
 
-/// What is about to be said.
-struct Words {
-    said: Vec<Word>,
-    /// Held until a picture was taken.
-    turn: Option<OwnedSemaphorePermit>,
-}
-
-async fn say(word: Word, up: &Updates) -> Result<(), Stopped> {
-    match word {
-        Word::Everything(groups) => up.everything(groups).await,
-        Word::EverythingBut(groups, unread) => up.everything_but(groups, unread).await,
-        Word::Found(groups, unread) => up.found(groups, unread).await,
-        Word::Changed(groups) => up.changed(groups).await,
-        Word::Unread(unread) => up.unread(unread).await,
-        Word::Unchanged => up.unchanged().await,
-    }
-}
-
 /// A view that has begun.
 struct Seeing {
     view: View,
@@ -142,16 +123,10 @@ impl Seeing {
             let is: Vec<Is> = healths.iter().map(|(is, ..)| *is).collect();
             let failures: Vec<_> = self.parts.iter().map(Part::failures).collect();
             let saying = self.said.next(&is, &failures);
-            let words = self.words(saying, &healths).await;
-            if self.forgotten() != forgotten {
-                // What was made of half of what there is must not be said.
+            if !self.say(saying, &healths, forgotten, up).await? {
                 self.said.begin_anew();
                 continue;
             }
-            for word in words.said {
-                say(word, up).await?;
-            }
-            drop(words.turn);
             if let Some(next) = healths.iter().filter_map(|(.., next)| *next).min() {
                 cx.next_try(next.saturating_duration_since(Instant::now()));
             }
@@ -189,58 +164,88 @@ impl Seeing {
         cx.watches(self.parts.iter().flat_map(Part::watches).collect());
     }
 
-    /// Makes the words that have to be said.
-    async fn words(&mut self, saying: Saying, healths: &[Health]) -> Words {
+    /// Says what has to be said. False, and not all of it, when what it is made of was forgotten meanwhile: what was made of half of
+    /// what there is must not be said.
+    async fn say(&mut self, saying: Saying, healths: &[Health], forgotten: u64, up: &Updates) -> Result<bool, Stopped> {
         let Saying { picture, whole, changes, recovered, unread: failing } = saying;
-        let (mut groups, mut unread, mut said) = (Vec::new(), Vec::new(), Vec::new());
-        let mut turn = None;
+        let mut made = Made::default();
         if let Some(picture) = picture {
-            turn = self.view.clusters.turn().await;
+            let _turn = self.view.clusters.turn().await;
+            let mut pieces = up.in_pieces();
             for (index, (is, ..)) in healths.iter().enumerate() {
-                match is.is_known() {
-                    true => self.make_all(index, &mut groups, &mut unread).await,
-                    false => unread.extend(self.unread(index, healths)),
+                if !is.is_known() {
+                    made.unread.extend(self.unread(index, healths));
+                    continue;
+                }
+                self.dirty.remove(&index);
+                let mut place = Some(0);
+                while let Some(from) = place {
+                    place = self.parts[index].all_groups(from, &mut self.maker, &self.view.guard, &mut made);
+                    if self.forgotten() != forgotten {
+                        return Ok(false);
+                    }
+                    match made.is_full() {
+                        true => pieces.piece(made.take()).await?,
+                        false => tokio::task::yield_now().await,
+                    }
                 }
             }
-            said.push(match picture {
-                Picture::Whole => Word::EverythingBut(groups, unread),
-                Picture::Part => Word::Found(groups, unread),
-            });
+            let (groups, unread) = (made.take(), made.unread);
+            match picture {
+                Picture::Whole => pieces.everything_but(groups, unread).await?,
+                Picture::Part => pieces.found(groups, unread).await?,
+            }
         } else {
             for index in whole {
-                self.make_all(index, &mut groups, &mut unread).await;
+                self.dirty.remove(&index);
+                let mut place = Some(0);
+                while let Some(from) = place {
+                    place = self.parts[index].all_groups(from, &mut self.maker, &self.view.guard, &mut made);
+                    if !self.pass_on(&mut made, forgotten, up).await? {
+                        return Ok(false);
+                    }
+                }
             }
             for index in changes {
                 let keys = Vec::from_iter(self.dirty.remove(&index).unwrap_or_default());
-                self.make(index, &keys, &mut groups, &mut unread).await;
+                let mut rest = &keys[..];
+                while !rest.is_empty() {
+                    let count = self.parts[index].groups(rest.iter(), &mut self.maker, &self.view.guard, &mut made);
+                    rest = &rest[count..];
+                    if !self.pass_on(&mut made, forgotten, up).await? {
+                        return Ok(false);
+                    }
+                }
             }
-            groups.extend(recovered.iter().map(|index| TargetGroup::gone(&**self.parts[*index].name())));
-            if !groups.is_empty() {
-                said.push(Word::Changed(groups));
+            made.groups.extend(recovered.iter().map(|index| TargetGroup::gone(&**self.parts[*index].name())));
+            if !made.groups.is_empty() {
+                up.changed(made.take()).await?;
             }
-            if !unread.is_empty() {
-                said.push(Word::Unread(unread));
+            if !made.unread.is_empty() {
+                up.unread(made.unread).await?;
             }
         }
         let failing: Vec<_> = failing.iter().filter_map(|index| self.unread(*index, healths)).collect();
         if !failing.is_empty() {
-            said.push(Word::Unread(failing));
+            up.unread(failing).await?;
         }
-        Words { said, turn }
+        Ok(true)
     }
 
-    async fn make_all(&mut self, index: usize, groups: &mut Vec<TargetGroup>, unread: &mut Vec<Unreadable>) {
-        self.dirty.remove(&index);
-        let keys = self.parts[index].keys();
-        self.make(index, &keys, groups, unread).await;
+    /// Says changes, when there are enough of them for a word; false when what they are made of was forgotten.
+    async fn pass_on(&self, made: &mut Made, forgotten: u64, up: &Updates) -> Result<bool, Stopped> {
+        if self.forgotten() != forgotten {
+            return Ok(false);
+        }
+        match made.is_full() {
+            true => up.changed(made.take()).await?,
+            false => tokio::task::yield_now().await,
+        }
+        Ok(true)
     }
 
     fn unread(&self, index: usize, healths: &[Health]) -> Option<Unreadable> {
         let error = healths[index].1.clone()?;
         Some(Unreadable::new(Arc::clone(self.parts[index].name()), error))
-    }
-
-    async fn make(&mut self, index: usize, keys: &[Key], groups: &mut Vec<TargetGroup>, unread: &mut Vec<Unreadable>) {
-        self.parts[index].groups(keys, &mut self.maker, &self.view.guard, groups, unread).await;
     }
 }

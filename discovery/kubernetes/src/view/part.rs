@@ -208,46 +208,68 @@ impl Part {
         keys
     }
 
-    /// The names of all objects that are sources.
-    pub(super) fn keys(&self) -> Vec<Key> {
-        let Some(primary) = self.watched(self.role.resource()) else { return Vec::new() };
-        primary.store().keys(self.needed.namespace.as_deref()).collect()
+    /// Makes some groups of all objects, of those from a place on; returns the place to go on from, if that was not the end.
+    pub(super) fn all_groups(&self, place: usize, maker: &mut Maker, guard: &Guard, made: &mut Made) -> Option<usize> {
+        let watched = self.watched(self.role.resource())?;
+        let keys: Vec<_> = watched.store().keys_from(place, self.needed.namespace.as_deref()).take(AT_ONCE).collect();
+        let count = self.groups(keys.iter().map(|(_, key)| key), maker, guard, made);
+        let (next, _) = keys.get(count.checked_sub(1)?)?;
+        Some(*next)
     }
 
-    /// Makes groups of these objects. What panics is unread.
-    pub(super) async fn groups(
+    /// Makes groups of these objects, of as many as others may wait for; returns of how many. What panics is unread.
+    pub(super) fn groups<'k>(
         &self,
-        keys: &[Key],
+        keys: impl Iterator<Item = &'k Key>,
         maker: &mut Maker,
         guard: &Guard,
-        groups: &mut Vec<TargetGroup>,
-        unread: &mut Vec<Unreadable>,
-    ) {
-        groups.reserve(keys.len());
-        for some in keys.chunks(AT_ONCE) {
-            self.some_groups(some, maker, guard, groups, unread);
-            tokio::task::yield_now().await;
-        }
-    }
-
-    fn some_groups(
-        &self,
-        keys: &[Key],
-        maker: &mut Maker,
-        guard: &Guard,
-        groups: &mut Vec<TargetGroup>,
-        unread: &mut Vec<Unreadable>,
-    ) {
+        made: &mut Made,
+    ) -> usize {
         let stores: Vec<_> = self.watches.iter().map(|watch| watch.watched().store()).collect();
         let world = World::of(stores.iter().map(|store| -> &Store { store }));
-        for key in keys {
+        let mut count = 0;
+        for key in keys.take(AT_ONCE) {
+            count += 1;
             match guard.call(key, || maker.group(key, world)) {
-                Ok(group) => groups.push(group),
+                Ok(group) => made.add(group),
                 Err(Panicked(message)) => {
                     maker.begin_anew();
-                    unread.push(Unreadable::new(maker.source(key), Broken { message }));
+                    made.unread.push(Unreadable::new(maker.source(key), Broken { message }));
                 }
             }
+            if made.is_full() {
+                break;
+            }
         }
+        count
+    }
+}
+
+/// Groups that are about to be said, and sources of which none could be made.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    pub(super) groups: Vec<TargetGroup>,
+    pub(super) unread: Vec<Unreadable>,
+    targets: usize,
+}
+
+/// How many targets make a piece.
+const PIECE: usize = 1000;
+
+impl Made {
+    fn add(&mut self, group: TargetGroup) {
+        self.targets += group.targets.len().max(1);
+        self.groups.push(group);
+    }
+
+    /// Whether there are enough groups for a word.
+    pub(super) fn is_full(&self) -> bool {
+        self.targets >= PIECE
+    }
+
+    /// Takes the groups.
+    pub(super) fn take(&mut self) -> Vec<TargetGroup> {
+        self.targets = 0;
+        std::mem::take(&mut self.groups)
     }
 }

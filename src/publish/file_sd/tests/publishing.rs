@@ -12,7 +12,7 @@ use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::TargetGroup;
 use rosterd_model::relabel::Rules;
 use rosterd_tasks::Stopper;
-use rosterd_testkit::{Folder, eventually, leak_checked};
+use rosterd_testkit::{Folder, eventually, everything, leak_checked};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -94,9 +94,7 @@ impl Running {
         let targets = addresses.iter().map(|it| [("__address__", *it)].into_iter().collect()).collect();
         let group = TargetGroup { source: "s".into(), targets, ..TargetGroup::default() };
         let groups = if addresses.is_empty() { Vec::new() } else { vec![group] };
-        let (gone, unread) = (Vec::new(), Arc::default());
-        let update = Update { provider: ProviderKey::new(provider), whole: true, groups, gone, unread, seen: None };
-        self.updates.send(update).await.unwrap();
+        self.updates.send(everything(ProviderKey::new(provider), groups)).await.unwrap();
     }
 
     fn want(&self, outputs: &[Output]) {

@@ -4,17 +4,17 @@ use super::*;
 use crate::roster::hold::HoldReason::{Replaced, Restored, Unread};
 
 /// An update of which some sources could not be read, and never were by this process.
-fn but(update: Update, unread: &[&str]) -> Update {
+pub(super) fn but(update: Update, unread: &[&str]) -> Update {
     let unread: Vec<_> = unread.iter().map(|name| (*name, false)).collect();
     Update { unread: failing(&unread), ..update }
 }
 
-fn view(state: &State, job: &str) -> Arc<JobView> {
+pub(super) fn view(state: &State, job: &str) -> Arc<JobView> {
     Arc::clone(state.view().job(job).expect("the job exists"))
 }
 
 /// The targets that are held, by instance, as whoever reads entries sees them; fails where counts or slots disagree.
-fn held(state: &State, job: &str) -> Vec<(String, HoldReason)> {
+pub(super) fn held(state: &State, job: &str) -> Vec<(String, HoldReason)> {
     let view = view(state, job);
     let mut held = BTreeMap::new();
     for block in view.blocks() {
@@ -29,7 +29,7 @@ fn held(state: &State, job: &str) -> Vec<(String, HoldReason)> {
     held.into_iter().collect()
 }
 
-fn all_held(instances: &[&str], reason: HoldReason) -> Vec<(String, HoldReason)> {
+pub(super) fn all_held(instances: &[&str], reason: HoldReason) -> Vec<(String, HoldReason)> {
     instances.iter().map(|instance| ((*instance).to_owned(), reason)).collect()
 }
 

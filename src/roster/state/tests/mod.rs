@@ -1,6 +1,7 @@
 //! Events in, views out.
 
 mod holds; // what stays although nobody says so now
+mod pieces; // what is known before a picture is whole
 mod steps; // what events change, target by target
 mod unused; // what stays of providers that no job uses
 
