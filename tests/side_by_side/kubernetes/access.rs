@@ -13,7 +13,7 @@ use crate::programs::{Wrapper, rosterd};
 use crate::targets::Targets;
 
 /// A Role in `shop` that allows to read these, and its binding to the reader.
-fn role(name: &str, group: &str, resources: &[&str]) -> [Value; 2] {
+pub(super) fn role(name: &str, group: &str, resources: &[&str]) -> [Value; 2] {
     let metadata = json!({"name": name, "namespace": "shop"});
     let version = "rbac.authorization.k8s.io/v1";
     let rule = json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]});
@@ -71,7 +71,7 @@ fn what_a_role_lacks_is_named_and_hides_nothing_else() {
     });
 }
 
-fn pod(name: &str, address: &str) -> Value {
+pub(super) fn pod(name: &str, address: &str) -> Value {
     let containers = json!([{"name": "main", "image": "registry.example/a:1"}]);
     let status = json!({"podIP": address, "podIPs": [{"ip": address}]});
     let metadata = json!({"name": name, "namespace": "shop"});
@@ -79,7 +79,7 @@ fn pod(name: &str, address: &str) -> Value {
 }
 
 /// A cluster with a namespace that the reader may read, and a pod in it.
-async fn small(built: Built) -> Cluster {
+pub(super) async fn small(built: Built) -> Cluster {
     let cluster = Cluster::start(built).await;
     cluster.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})).await;
     for object in role("pods", "", &["pods"]) {

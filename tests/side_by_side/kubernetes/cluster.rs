@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, header};
 use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request};
 use rosterd_testkit::{Folder, Process, Server, eventually_ok, free_loopback_listener, need, patience};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -18,16 +19,20 @@ pub(super) const ADMIN: &str = "token-of-the-admin";
 /// Of somebody who may do what a test allows.
 pub(super) const READER: &str = "token-of-the-reader";
 const TOKENS: &str = "tokens.csv";
+const OTHER_TOKENS: &str = "other-tokens.csv";
 const MERGE: &str = "application/merge-patch+json";
 /// How often an API server is started anew because somebody took its port in the meantime.
 const ATTEMPTS: usize = 5;
 
 /// A running cluster.
 pub(super) struct Cluster {
+    built: Built,
     folder: Folder,
-    _etcd: Server,
+    etcd: Server,
     server: Process,
     port: u16,
+    /// An API server that runs beside it, to take its place.
+    other: Option<(Process, u16)>,
     client: Client,
 }
 
@@ -48,17 +53,38 @@ impl Cluster {
         folder.write(TOKENS, tokens(READER));
         let etcd = self::etcd(etcd).await;
         let client = client(&folder);
-        for attempt in 1.. {
-            let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
-            let mut server = Process::start("kube-apiserver", &mut command(&built, &folder, &etcd, port));
-            if is_ready(&client, &mut server, port).await {
-                return Self { folder, _etcd: etcd, server, port, client };
-            }
-            let log = server.log();
-            let taken = log.contains("address already in use");
-            assert!(taken && attempt < ATTEMPTS, "the API server does not start:\n{log}");
-        }
-        unreachable!("the last attempt returns or panics")
+        let (server, port) = api_server(&client, |port| command(&built, &folder, TOKENS, &etcd, port)).await;
+        Self { built, folder, etcd, server, port, other: None, client }
+    }
+
+    /// Starts another API server beside the one that is asked, with more flags, for which the reader is who has this token.
+    pub(super) async fn prepares_another(&mut self, reader: &str, flags: &[&str]) {
+        self.folder.write(OTHER_TOKENS, tokens(reader));
+        let command = |port| {
+            let mut command = command(&self.built, &self.folder, OTHER_TOKENS, &self.etcd, port);
+            command.args(flags);
+            command
+        };
+        self.other = Some(api_server(&self.client, command).await);
+    }
+
+    /// Kills the API server; the one that was prepared takes its place.
+    pub(super) async fn goes_over(&mut self) {
+        // Asked to end, it would wait for those who watch.
+        self.server.signal(Signal::KILL);
+        self.server.wait().await;
+        (self.server, self.port) = self.other.take().expect("another one is prepared");
+    }
+
+    /// Forgets all history but the newest.
+    pub(super) async fn compact(&self) {
+        let (_, newest) = self.ask(Method::GET, "/api/v1/namespaces", None).await;
+        let revision = newest["metadata"]["resourceVersion"].as_str().expect("a list has a version");
+        let body = json!({"revision": revision, "physical": true}).to_string().into();
+        let url = self.etcd.url("/v3/kv/compaction").parse().expect("a URL");
+        let request = Request { method: Method::POST, body, timeout: Some(patience()), ..Request::get(url) };
+        let (status, said) = exchange(&self.client, request).await.expect("etcd answers");
+        assert_eq!(status, 200, "{said}");
     }
 
     /// Its URL.
@@ -160,6 +186,21 @@ impl Cluster {
     }
 }
 
+/// Starts an API server by the command for a port; returns the port, too.
+async fn api_server(client: &Client, command: impl Fn(u16) -> Command) -> (Process, u16) {
+    for attempt in 1.. {
+        let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+        let mut server = Process::start("kube-apiserver", &mut command(port));
+        if is_ready(client, &mut server, port).await {
+            return (server, port);
+        }
+        let log = server.log();
+        let taken = log.contains("address already in use");
+        assert!(taken && attempt < ATTEMPTS, "the API server does not start:\n{log}");
+    }
+    unreachable!("the last attempt returns or panics")
+}
+
 /// Waits until an API server answers; false when it ends before.
 async fn is_ready(client: &Client, server: &mut Process, port: u16) -> bool {
     // It makes its own roles and priorities first, on a busy machine.
@@ -207,7 +248,7 @@ async fn etcd(program: PathBuf) -> Server {
     .await
 }
 
-fn command(built: &Built, folder: &Folder, etcd: &Server, port: u16) -> Command {
+fn command(built: &Built, folder: &Folder, tokens: &str, etcd: &Server, port: u16) -> Command {
     let path = |name: &str| folder.path(name).display().to_string();
     let mut command = Command::new(built.api_server());
     command
@@ -216,7 +257,7 @@ fn command(built: &Built, folder: &Folder, etcd: &Server, port: u16) -> Command 
         .arg(format!("--tls-cert-file={}", path("server.pem")))
         .arg(format!("--tls-private-key-file={}", path("server.key")))
         .arg(format!("--client-ca-file={}", path("ca.pem")))
-        .arg(format!("--token-auth-file={}", path(TOKENS)))
+        .arg(format!("--token-auth-file={}", path(tokens)))
         .arg(format!("--service-account-signing-key-file={}", path("accounts.key")))
         .arg(format!("--service-account-key-file={}", path("accounts.pem")))
         .args(["--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC"])

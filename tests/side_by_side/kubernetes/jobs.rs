@@ -9,11 +9,16 @@ use super::cluster::Cluster;
 use crate::targets::Targets;
 
 /// Where `configured` writes the token.
-const TOKEN: &str = "token";
+pub(super) const TOKEN: &str = "token";
 
 /// Writes a configuration whose jobs ask this cluster, as whoever has the token; those that name a kubeconfig file stay as they are.
 /// Nothing is scraped: there is no proxy where they are told that one is.
 pub(super) fn configured(folder: &Folder, cluster: &Cluster, token: &str, jobs: &str) -> PathBuf {
+    configured_at(&cluster.url(), folder, cluster, token, jobs)
+}
+
+/// The same for a cluster that is reached by another URL than its own.
+pub(super) fn configured_at(url: &str, folder: &Folder, cluster: &Cluster, token: &str, jobs: &str) -> PathBuf {
     folder.write(TOKEN, token);
     let mut config: Value = serde_yaml::from_str(jobs).expect("a configuration");
     for job in config["scrape_configs"].as_array_mut().expect("there are jobs") {
@@ -22,7 +27,7 @@ pub(super) fn configured(folder: &Folder, cluster: &Cluster, token: &str, jobs: 
             if mechanism.get("kubeconfig_file").is_some() {
                 continue;
             }
-            mechanism["api_server"] = json!(cluster.url());
+            mechanism["api_server"] = json!(url);
             mechanism["authorization"] = json!({"credentials_file": TOKEN});
             mechanism["tls_config"] = json!({"ca_file": cluster.file("ca.pem")});
         }
