@@ -5,6 +5,7 @@
 mod archive;
 pub mod block;
 mod clock;
+mod entries;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;

@@ -8,6 +8,7 @@ use rosterd_model::{Builder, Coded, Labels, Priority};
 use serde::Serialize;
 
 use super::block::{Block, BlockId, GroupNumber, Walk};
+use super::entries::Entries;
 use super::hold::{Held, Hold, HoldReason, Mark, Missing};
 use super::job::JobSpec;
 use super::pages::{Pages, Slot};
@@ -174,7 +175,7 @@ pub struct JobView {
 #[derive(Debug, Clone)]
 pub(super) struct Worked {
     pub(super) block: Arc<Block>,
-    pub(super) entries: Arc<[Entry]>,
+    pub(super) entries: Entries,
     /// Which of its groups are held.
     pub(super) held: Mark,
 }

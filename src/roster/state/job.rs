@@ -12,6 +12,7 @@ use super::turns::{PlaceId, TargetTurns, TurnPlace};
 use super::{TOLD, Tally};
 use crate::roster::archive::BlockChange;
 use crate::roster::block::{Block, BlockId};
+use crate::roster::entries::Entries;
 use crate::roster::hold::{Held, HoldReason, Mark, Missing};
 use crate::roster::job::JobSpec;
 use crate::roster::pages::{Pages, Turn};
@@ -233,7 +234,7 @@ impl Job {
         old: &mut HashMap<u64, Vec<Old>>,
         work: &mut Work<'_>,
         turns: &mut TargetTurns,
-    ) -> Arc<[Entry]> {
+    ) -> Entries {
         let mut kept: Vec<Option<Old>> =
             block.entries().iter().map(|hash| old.get_mut(hash).and_then(Vec::pop)).collect();
         let unpacked = kept.iter().any(Option::is_none).then(|| block.unpack());
