@@ -39,7 +39,18 @@ impl Span {
 #[derive(Debug, Clone)]
 struct Entry {
     name: Span,
+    /// What of the name tells it from most others at a glance.
+    tag: u32,
     value: Span,
+}
+
+/// How long a name is, and how it ends: names of labels begin alike.
+fn tag(name: &[u8]) -> u32 {
+    let mut tag = [0; 4];
+    let end = name.len().min(3);
+    tag[..end].copy_from_slice(&name[name.len() - end..]);
+    tag[3] = name.len() as u8;
+    u32::from_ne_bytes(tag)
 }
 
 impl Builder {
@@ -103,8 +114,18 @@ impl Builder {
     pub fn reset<'a>(&mut self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) {
         self.clear();
         for (name, value) in labels {
-            let (name, value) = (self.push(name), self.push(value));
-            self.entries.push(Entry { name, value });
+            self.append(name, value);
+        }
+    }
+
+    /// Sets all these labels, whose names are distinct and whose values are not empty, as in a [`Labels`].
+    pub fn overlay<'a>(&mut self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let before = self.entries.len();
+        for (name, value) in labels {
+            match self.find_among(before, name) {
+                Some(index) => self.entries[index].value = self.push(value),
+                None => self.append(name, value),
+            }
         }
     }
 
@@ -168,8 +189,8 @@ impl Builder {
             Some(index) => self.entries[index].value = value,
             None if value.len() == 0 => {}
             None => {
-                let name = self.push(name);
-                self.entries.push(Entry { name, value });
+                let (name, tag) = (self.push(name), tag(name.as_bytes()));
+                self.entries.push(Entry { name, tag, value });
             }
         }
     }
@@ -178,7 +199,7 @@ impl Builder {
     pub(crate) fn set_spans(&mut self, name: Span, value: Span) {
         match self.find(self.str(name)) {
             Some(index) => self.entries[index].value = value,
-            None => self.entries.push(Entry { name, value }),
+            None => self.entries.push(Entry { name, tag: tag(self.str(name).as_bytes()), value }),
         }
     }
 
@@ -204,11 +225,22 @@ impl Builder {
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        // Bytes need no check for character boundaries, and most names differ in their length.
-        let (text, name) = (self.text.as_bytes(), name.as_bytes());
-        self.entries.iter().position(|Entry { name: known, .. }| {
-            known.len() == name.len() && text[known.start as usize..known.end as usize] == *name
+        self.find_among(self.entries.len(), name)
+    }
+
+    /// Finds a label among the first ones.
+    fn find_among(&self, count: usize, name: &str) -> Option<usize> {
+        // Bytes need no check for character boundaries.
+        let (text, name, wanted) = (self.text.as_bytes(), name.as_bytes(), tag(name.as_bytes()));
+        self.entries[..count].iter().position(|Entry { name: known, tag, .. }| {
+            *tag == wanted && text[known.start as usize..known.end as usize] == *name
         })
+    }
+
+    fn append(&mut self, name: &str, value: &str) {
+        let tag = tag(name.as_bytes());
+        let (name, value) = (self.push(name), self.push(value));
+        self.entries.push(Entry { name, tag, value });
     }
 
     fn push(&mut self, text: &str) -> Span {
@@ -234,6 +266,15 @@ mod tests {
         builder.set_default("a", "4");
         builder.set_default("c", "5");
         assert_eq!(builder.build(&mut Names::new()).to_string(), r#"{a="3", c="5"}"#);
+    }
+
+    #[test]
+    fn labels_laid_over_others_win_whatever_their_names_are_like() {
+        let mut builder = Builder::new();
+        builder.reset([("a_abc", "1"), ("b_abc", "2"), ("c", "3")]);
+        builder.overlay([("b_abc", "4"), ("d_abc", "5"), ("", "6")]);
+        assert_eq!((builder.get("a_abc"), builder.get("b_abc"), builder.get("abc")), ("1", "4", ""));
+        assert_eq!((builder.get("d_abc"), builder.get(""), builder.len()), ("5", "6", 5));
     }
 
     #[test]

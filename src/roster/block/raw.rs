@@ -77,7 +77,7 @@ impl RawEntry<'_> {
     /// Puts the discovered labels into the builder: its own over those of the group.
     pub fn load(self, labels: &mut Builder) {
         labels.reset(Reader(self.group).labels());
-        labels.extend(Reader(self.own).labels());
+        labels.overlay(Reader(self.own).labels());
     }
 }
 
