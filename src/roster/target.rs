@@ -8,6 +8,7 @@ use rosterd_model::target::BOOLEANS;
 use rosterd_model::{Builder, Duration, Labels, Names};
 use serde::Serialize;
 
+use super::block::RawEntry;
 use super::job::JobSpec;
 
 /// What became of one entry of a target group in one job.
@@ -74,6 +75,21 @@ pub struct Workbench {
     scratch: Scratch,
 }
 
+/// What becomes of an entry of a block in a job.
+pub fn relabel(bench: &mut Workbench, entry: RawEntry<'_>, job: &JobSpec, names: &mut Names) -> Entry {
+    // Most of a large cluster is dropped by the first rule, which looks at one label or two: no others are copied then.
+    let leading = job.rules.leading();
+    if !leading.is_empty() {
+        entry.load_some(|name| leading.look_at(name), &mut bench.labels);
+        job.add_defaults(&mut bench.labels);
+        if leading.drop(&mut bench.labels, &mut bench.scratch) {
+            return Entry::Dropped;
+        }
+    }
+    entry.load(&mut bench.labels);
+    populate(bench, job, names)
+}
+
 /// Turns the discovered labels in `bench.labels` into a target of the job.
 pub fn populate(bench: &mut Workbench, job: &JobSpec, names: &mut Names) -> Entry {
     job.add_defaults(&mut bench.labels);
@@ -131,4 +147,64 @@ fn duration(label: &'static str, value: &str) -> Result<std::time::Duration, Fai
     let parsed: Duration = value.parse().map_err(|_| Failure::BadDuration { label, value: value.to_owned() })?;
     let parsed = std::time::Duration::from(parsed);
     if parsed.is_zero() { Err(Failure::ZeroDuration { label }) } else { Ok(parsed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rosterd_model::TargetGroup;
+    use rosterd_model::relabel::RuleConfig;
+
+    use super::*;
+    use crate::roster::block::{RawGroup, encode};
+
+    /// A rule over labels of which some are there, some are only defaults, and some come from rules before it.
+    fn rule() -> impl Strategy<Value = String> {
+        let name = || prop::sample::select(vec!["a", "b", "c", "job", "__address__"]);
+        let sources = || prop::collection::vec(name(), 0..3).prop_map(|names| names.join(", "));
+        let regex = || prop::sample::select(vec!["", "1", "1;2", "x|.*1", "h:1", "(.*)"]);
+        prop_oneof![
+            4 => (sources(), regex(), prop::sample::select(vec!["keep", "drop"])).prop_map(|(sources, regex, action)| {
+                format!("{{source_labels: [{sources}], regex: '{regex}', action: {action}}}")
+            }),
+            2 => (name(), name(), prop::sample::select(vec!["keepequal", "dropequal"])).prop_map(|(one, other, action)| {
+                format!("{{source_labels: [{one}], target_label: {other}, action: {action}}}")
+            }),
+            1 => (sources(), name()).prop_map(|(sources, to)| format!("{{source_labels: [{sources}], target_label: {to}}}")),
+            1 => regex().prop_map(|regex| format!("{{regex: '{regex}', action: labeldrop}}")),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_dropped_at_a_glance_is_what_is_dropped_after_all(
+            rules in prop::collection::vec(rule(), 0..5),
+            shared in prop::collection::btree_map(prop::sample::select(vec!["a", "b"]), "[12]", 0..3),
+            own in prop::collection::btree_map(prop::sample::select(vec!["a", "b", "c"]), "[12]", 0..4),
+        ) {
+            let configs: Vec<RuleConfig> = serde_yaml::from_str(&format!("[{}]", rules.join(", "))).unwrap();
+            let rules = Rules::compile(&configs, Default::default()).unwrap();
+            let job = JobSpec {
+                name: "j".into(),
+                rules,
+                defaults: vec![("job".to_owned(), "1".to_owned())],
+                interval: String::new(),
+                timeout: String::new(),
+                params: Default::default(),
+                limits: Default::default(),
+                providers: Vec::new(),
+            };
+            let labels = |map: &std::collections::BTreeMap<&str, String>| map.iter().map(|(k, v)| (*k, &**v)).collect();
+            let target: Labels = labels(&own);
+            let address: Labels = target.iter().chain([("__address__", "h:1")]).collect();
+            let group = TargetGroup { labels: labels(&shared), targets: vec![address], ..TargetGroup::default() };
+            let mut text = Vec::new();
+            encode(&group, &mut text);
+            let entry = RawGroup::read(&text).unwrap().entries().next().unwrap();
+            let (mut bench, mut names) = (Workbench::default(), Names::new());
+            let quick = relabel(&mut bench, entry, &job, &mut names);
+            entry.load(&mut bench.labels);
+            prop_assert_eq!(quick, populate(&mut bench, &job, &mut names));
+        }
+    }
 }

@@ -119,6 +119,17 @@ impl Rule {
         true
     }
 
+    /// Whether the rule changes no labels, and only says of which ones it drops.
+    fn only_looks(&self) -> bool {
+        matches!(self.step, Step::Keep(_) | Step::Drop(_) | Step::KeepEqual | Step::DropEqual)
+    }
+
+    /// Whether what a rule that only looks says may depend on the label of this name.
+    fn looks_at(&self, name: &[u8]) -> bool {
+        let sources = self.config.source_labels.iter();
+        sources.chain([&self.config.target_label]).any(|source| source.as_bytes() == name)
+    }
+
     /// What the rule looks at in these labels, and whether it finds what it looks for.
     pub(super) fn look(&self, labels: &mut Builder) -> Look {
         let value = self.source(labels);
@@ -256,9 +267,36 @@ impl Rules {
         self.dropped_by(labels, scratch).is_none()
     }
 
+    /// The rules at the beginning that change no labels.
+    pub fn leading(&self) -> Leading<'_> {
+        let count = self.0.iter().take_while(|rule| rule.only_looks()).count();
+        Leading(&self.0[..count])
+    }
+
     /// Applies the rules, and tells which of them dropped the labels, counted from 0.
     pub fn dropped_by(&self, labels: &mut Builder, scratch: &mut Scratch) -> Option<usize> {
         self.0.iter().position(|rule| !rule.apply(labels, scratch))
+    }
+}
+
+/// Rules at the beginning of a list that change no labels: what they drop is known from a few labels.
+#[derive(Debug, Clone, Copy)]
+pub struct Leading<'r>(&'r [Rule]);
+
+impl Leading<'_> {
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether they look at the label of this name.
+    pub fn look_at(self, name: &[u8]) -> bool {
+        self.0.iter().any(|rule| rule.looks_at(name))
+    }
+
+    /// Whether one of them drops the labels, of which only those that they [look at](Self::look_at) have to be there.
+    pub fn drop(self, labels: &mut Builder, scratch: &mut Scratch) -> bool {
+        !self.0.iter().all(|rule| rule.apply(labels, scratch))
     }
 }
 

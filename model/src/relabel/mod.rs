@@ -17,7 +17,7 @@ mod template; // `$1` and `${name}`
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Rule, Rules, Scratch};
+pub use apply::{Leading, Rule, Rules, Scratch};
 pub use config::{Action, RuleConfig};
 pub use error::RelabelError;
 pub use explain::{Look, Step};

@@ -62,7 +62,7 @@ impl<'a> RawGroup<'a> {
     /// Its entries, in order.
     pub fn entries(self) -> impl Iterator<Item = RawEntry<'a>> {
         let mut reader = Reader(self.targets);
-        (0..self.count).map_while(move |_| Some(RawEntry { group: self.labels, own: reader.label_list()? }))
+        (0..self.count).map_while(move |_| Some(RawEntry { group: self.labels, own: reader.bytes()? }))
     }
 }
 
@@ -78,6 +78,16 @@ impl RawEntry<'_> {
     pub fn load(self, labels: &mut Builder) {
         labels.reset(Reader(self.group).labels());
         labels.overlay(Reader(self.own).labels());
+    }
+}
+
+impl RawEntry<'_> {
+    /// Puts those of the discovered labels into the builder whose names are wanted.
+    pub fn load_some(self, wanted: impl Fn(&[u8]) -> bool, labels: &mut Builder) {
+        labels.clear();
+        labels.extend(Reader(self.own).labels_among(&wanted));
+        let shared = Reader(self.group).labels_among(&wanted);
+        shared.for_each(|(name, value)| labels.set_default(name, value));
     }
 }
 
@@ -105,12 +115,12 @@ impl Walk {
             reader.length()?;
             reader.str()?;
             reader.str()?;
-            let labels = reader.label_list()?.len();
+            let labels = reader.bytes()?.len();
             let end = self.text.len() - reader.0.len();
             self.labels = end - labels..end;
             self.left = reader.length()?;
         }
-        let own = reader.label_list()?;
+        let own = reader.bytes()?;
         self.left -= 1;
         self.at = self.text.len() - reader.0.len();
         Some(RawEntry { group: &self.text[self.labels.clone()], own })
@@ -175,11 +185,11 @@ impl<'a> Reader<'a> {
         let start = self.0;
         let source = self.str()?;
         let key = self.str()?;
-        let labels = self.label_list()?;
+        let labels = self.bytes()?;
         let count = self.length()?;
         let targets = self.0;
         for _ in 0..count {
-            self.label_list()?;
+            self.bytes()?;
         }
         let used = |rest: &[u8], whole: &'a [u8]| &whole[..whole.len() - rest.len()];
         Some(RawGroup { bytes: used(self.0, start), source, key, labels, targets: used(self.0, targets), count })
@@ -189,14 +199,25 @@ impl<'a> Reader<'a> {
         std::iter::from_fn(move || if self.0.is_empty() { None } else { Some((self.str()?, self.str()?)) })
     }
 
-    fn label_list(&mut self) -> Option<&'a [u8]> {
-        let length = self.length()?;
-        self.take(length)
+    /// The labels whose names are wanted; the others are passed over unread.
+    fn labels_among(mut self, wanted: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (&'a str, &'a str)> {
+        std::iter::from_fn(move || {
+            loop {
+                let (name, value) = (self.bytes()?, self.bytes()?);
+                if wanted(name) {
+                    return Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?));
+                }
+            }
+        })
     }
 
     fn str(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.length()?;
-        std::str::from_utf8(self.take(length)?).ok()
+        self.take(length)
     }
 
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {

@@ -11,13 +11,13 @@ use super::provider::{Provider, Providers};
 use super::turns::{PlaceId, TargetTurns, TurnPlace};
 use super::{TOLD, Tally};
 use crate::roster::archive::BlockChange;
-use crate::roster::block::{Block, BlockId};
+use crate::roster::block::{Block, BlockId, RawEntry};
 use crate::roster::entries::Entries;
 use crate::roster::hold::{Held, HoldReason, Mark, Missing};
 use crate::roster::job::JobSpec;
 use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::Reason;
-use crate::roster::target::{Entry, Workbench, populate};
+use crate::roster::target::{Entry, Workbench, relabel};
 use crate::roster::tree::Tree;
 use crate::roster::view::{Counts, JobView, ProviderPresence, Worked};
 
@@ -258,8 +258,8 @@ impl Job {
                         old.entry
                     }
                     None => {
-                        raw.expect("a block has as many entries as it says").load(&mut work.bench.labels);
-                        let entry = self.relabelled(work);
+                        let raw = raw.expect("a block has as many entries as it says");
+                        let entry = self.relabelled(raw, work);
                         self.count_in(entry, held, place, turns)
                     }
                 });
@@ -268,9 +268,9 @@ impl Job {
         entries.into()
     }
 
-    /// What relabelling makes of the labels on the bench.
-    fn relabelled(&mut self, work: &mut Work<'_>) -> Entry {
-        let entry = populate(work.bench, &self.spec, &mut self.names);
+    /// What relabelling makes of an entry.
+    fn relabelled(&mut self, raw: RawEntry<'_>, work: &mut Work<'_>) -> Entry {
+        let entry = relabel(work.bench, raw, &self.spec, &mut self.names);
         work.tally.relabelled += 1;
         if let Entry::Failed(failure) = &entry {
             *work.tally.failed.entry(Arc::clone(&self.spec.name)).or_default() += 1;
