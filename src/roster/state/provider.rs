@@ -191,9 +191,9 @@ impl Provider {
         }
     }
 
-    /// Takes what it reports. A piece of its first picture changes the sources that are in it; all that is stored counts as from
-    /// before until the picture is whole. Otherwise: what is stored of a source that could not be read stays until it can, and what is stored of one
-    /// that was not there until it comes, or may come no more.
+    /// Takes what it reports. A piece of its first picture changes the sources that are in it; all that is known counts as from
+    /// before until the picture is whole. Otherwise what is stored of a source that could not be read stays until it can, and
+    /// what is stored of one that was not there until it comes, or may come no more.
     pub(super) fn take(&mut self, update: Update, now: Now) -> TakenUpdate {
         let Update { provider: _, whole, piece, told: pieces, groups, gone, unread: told, seen } = update;
         if piece {
