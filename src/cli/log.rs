@@ -16,7 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Libraries whose debug output nobody asked for by `--log.level=debug`.
-const TALKATIVE: [&str; 7] = ["h2", "hyper", "hyper_util", "mio", "notify", "rustls", "tower"];
+const TALKATIVE: [&str; 10] =
+    ["async_io", "h2", "hyper", "hyper_util", "mio", "notify", "polling", "rustls", "tower", "zookeeper_client"];
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

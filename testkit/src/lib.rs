@@ -7,6 +7,7 @@
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
+//! - [`ZookeeperServer`] is Debian's ZooKeeper, and [`ZookeeperSession`] changes what it holds.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`BusyThreads`] shows what does not leave the threads of the runtime.
 //! - [`Supervision::provoke`](rosterd_tasks::Supervision::provoke), which this crate switches on, lets a piece of work panic.
@@ -43,6 +44,7 @@ mod server;
 mod threads;
 mod time;
 mod updates;
+mod zookeeper;
 
 pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;
@@ -57,3 +59,4 @@ pub use server::Server;
 pub use threads::BusyThreads;
 pub use time::{advance_until, eventually, eventually_ok, free_loopback_listener, patience};
 pub use updates::{changed, everything};
+pub use zookeeper::{ZookeeperServer, ZookeeperSession};

@@ -8,11 +8,16 @@ use super::sources::{Agent, configuration};
 #[test]
 fn what_is_left_out_is_refused_with_what_to_do() {
     let folder = Folder::new();
-    for (name, config) in [("exec", "[{command: [true]}]"), ("kubernetes", "[{role: node}]"), ("nomad", "[{}]")] {
+    for (name, feature, config) in [
+        ("exec", "exec", "[{command: [true]}]"),
+        ("kubernetes", "kubernetes", "[{role: node}]"),
+        ("nerve", "zookeeper", "[{servers: [localhost], paths: [/a]}]"),
+        ("nomad", "nomad", "[{}]"),
+    ] {
         let file = folder.write("prometheus.yml", configuration(&format!("{name}_sd_configs: {config}"), "1s"));
         let ended = run(&["check", "config", &file.display().to_string()]);
         let told =
-            format!("{name}_sd_configs is not in this build of rosterd: take one that has the feature {name}, or");
+            format!("{name}_sd_configs is not in this build of rosterd: take one that has the feature {feature}, or");
         assert_ne!(ended.status, Some(0), "{ended:?}");
         assert!(format!("{}{}", ended.output, ended.errors).contains(&told), "{ended:?}");
     }

@@ -83,6 +83,11 @@ fn spelling_and_order_do_not_count() {
             "{command: [./a], working_directory: .}",
             "{command: [x/../a], working_directory: /etc/rosterd}",
         ),
+        (
+            "nerve_sd_configs",
+            "{servers: [a, b], paths: [/x, /y/]}",
+            "{servers: ['b:2181', a], paths: [/y, /x, /x/z], timeout: 1m}",
+        ),
         ("dns_sd_configs", "{names: [a, b]}", "{names: [b, a], type: srv, port: 0}"),
         ("http_sd_configs", "{url: 'http://a'}", "{url: 'HTTP://A:80/', body_size_limit: 1MB, proxy_url: 'http://p'}"),
         (

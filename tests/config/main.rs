@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 // With the mechanisms that it has linked in.
 use rosterd as _;
-use rosterd_config::{Config, ConfigErrors, LoadOptions, Loaded, code};
+use rosterd_config::{Config, ConfigErrors, LoadOptions, Loaded, code, feature_of};
 use rosterd_discovery::{Mechanism, Registry};
 
 /// Sections of which an unknown key must be shown to be refused.
@@ -130,7 +130,7 @@ fn every_mechanism_has_a_good_and_a_bad_file() {
 #[test]
 fn every_mechanism_of_the_repository_is_linked_in() {
     let linked: BTreeSet<_> =
-        Registry::linked().unwrap().iter().map(|mechanism| mechanism.name.replace('_', "-")).collect();
+        Registry::linked().unwrap().iter().map(|mechanism| feature_of(mechanism.name).replace('_', "-")).collect();
     let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("discovery")).unwrap();
     let crates = entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("Cargo.toml").exists());
     let names: BTreeSet<_> = crates.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();

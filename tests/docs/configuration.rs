@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
     DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Metrics, Publish, QueueConfig,
-    RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4,
+    RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, feature_of,
 };
 use rosterd_discovery::Registry;
 use rosterd_model::relabel::RuleConfig;
@@ -55,10 +55,14 @@ fn every_mechanism_lists_the_labels_that_it_sets() {
     let page = Page::read("configuration.md");
     let sources = sources();
     for mechanism in Registry::linked().unwrap().iter() {
-        let folder = format!("/discovery/{}/src/", mechanism.name);
+        let crate_name = feature_of(mechanism.name);
+        let folder = format!("/discovery/{crate_name}/src/");
         let code = sources.iter().filter(|(path, _)| path.display().to_string().contains(&folder));
         let labels = code.flat_map(|(_, text)| literals(text)).filter(|literal| literal.starts_with("__meta_"));
-        let labels: BTreeSet<_> = labels.map(str::to_owned).collect();
+        // Mechanisms that share a crate tell their labels apart by their names.
+        let prefix =
+            if crate_name == mechanism.name { "__meta_".to_owned() } else { format!("__meta_{}_", mechanism.name) };
+        let labels: BTreeSet<_> = labels.filter(|label| label.starts_with(&prefix)).map(str::to_owned).collect();
         let documented = rows(page.section(&format!("### `{}`", mechanism.key())));
         let documented: BTreeSet<_> = documented.into_keys().filter(|key| key.starts_with("__meta_")).collect();
         assert_eq!(documented, labels, "the labels of {} in docs/configuration.md", mechanism.name);

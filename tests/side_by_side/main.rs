@@ -2,7 +2,7 @@
 //! receivers of what it scrapes.
 //!
 //! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9` and
-//! `etcd-server`, and root for the tests of DNS: every program there sees a `/etc/resolv.conf` of its own.
+//! `etcd-server`, `zookeeper`, and root for the tests of DNS: every program there sees a `/etc/resolv.conf` of its own.
 
 mod authorities;
 mod certificates;
@@ -21,3 +21,4 @@ mod scrapes;
 mod series;
 mod source;
 mod targets;
+mod zookeeper;

@@ -11,8 +11,16 @@ use super::{Loader, folder_of};
 use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
-/// Mechanisms of rosterd that a build may do without: features of that name.
-pub const OPTIONAL_MECHANISMS: [&str; 3] = ["exec", "kubernetes", "nomad"];
+/// Mechanisms of rosterd that a build may do without.
+pub const OPTIONAL_MECHANISMS: [&str; 5] = ["exec", "kubernetes", "nerve", "nomad", "serverset"];
+
+/// The feature that a mechanism is part of: most have one of their own.
+pub fn feature_of(mechanism: &str) -> &str {
+    match mechanism {
+        "nerve" | "serverset" => "zookeeper",
+        own => own,
+    }
+}
 
 /// Mechanisms of Prometheus and vmagent, which may be in the registry or not.
 const KNOWN: [&str; 36] = [
@@ -72,7 +80,8 @@ impl Loader<'_> {
                 let elsewhere = "discover these targets elsewhere, and read them by file_sd_configs or http_sd_configs";
                 let message = match OPTIONAL_MECHANISMS.iter().find(|name| Mechanism::key_of(name) == *key) {
                     Some(name) => format!(
-                        "{key} is not in this build of rosterd: take one that has the feature {name}, or {elsewhere}"
+                        "{key} is not in this build of rosterd: take one that has the feature {}, or {elsewhere}",
+                        feature_of(name)
                     ),
                     None => format!("{key} is not supported yet by this version of rosterd: {elsewhere}"),
                 };

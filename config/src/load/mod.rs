@@ -22,7 +22,7 @@ use crate::file::Config;
 use rosterd_yaml::{Id, Problem, Tree};
 use targets::List;
 
-pub use discovery::OPTIONAL_MECHANISMS;
+pub use discovery::{OPTIONAL_MECHANISMS, feature_of};
 pub use rules::load_rules;
 pub use targets::{Impossible, ImpossibleTarget};
 

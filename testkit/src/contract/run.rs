@@ -142,6 +142,11 @@ impl Run {
         self.context.failures() > 0 || self.has_ended()
     }
 
+    /// How often it has told of a failed read.
+    pub fn failures(&self) -> u64 {
+        self.context.failures()
+    }
+
     /// Asks the discoverer to end. Fails, with the reason, when it does not end soon, or has panicked.
     pub async fn stop(self) -> Result<Result<(), Error>, String> {
         self.context.stop.cancel();

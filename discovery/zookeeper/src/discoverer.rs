@@ -1,0 +1,235 @@
+//! The discoverer: opens sessions, reads everything once in each, follows what changes, and says it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use prometheus::IntGauge;
+use rosterd_discovery::{Context, Discoverer, Error, Stopped, Updates};
+use rosterd_model::{Coded, Retry};
+use rosterd_tasks::{Guard, Schedule};
+use tokio::time::{Instant, sleep_until};
+use zookeeper_client::SessionState;
+
+use crate::error::ZookeeperError;
+use crate::member::Kind;
+use crate::read::{Found, Interrupted, Step, View};
+use crate::session::{Ensemble, Session, Sessions};
+
+/// The longest pause before something is tried again, as in Prometheus.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Watches the members of services.
+pub(crate) struct Zookeeper {
+    pub(crate) kind: Kind,
+    pub(crate) ensemble: Ensemble,
+    pub(crate) roots: Vec<String>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) guard: Guard,
+    pub(crate) watches: IntGauge,
+}
+
+#[async_trait]
+impl Discoverer for Zookeeper {
+    async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
+        let roots: Vec<Arc<str>> = self.roots.iter().map(|root| root.as_str().into()).collect();
+        let mut told =
+            Told { servers: self.ensemble.name(), retry: cx.schedule(RETRY), picture: Picture::default(), cx, up };
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = told.cx.stop.cancelled() => return Ok(()),
+                opened = self.sessions.get(&self.ensemble) => opened,
+            };
+            let failed = match opened {
+                Ok(session) => {
+                    let view = View::new(Arc::clone(&session), self.kind, &roots, &self.guard, &self.watches);
+                    match told.follow(&session, view).await {
+                        Ok(()) => return Ok(()),
+                        Err(failed) => failed,
+                    }
+                }
+                Err(failed) => failed,
+            };
+            if !told.pause(failed).await {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What was said so far.
+#[derive(Debug, Default)]
+struct Picture {
+    has_begun: bool,
+    /// Whether what is not there is known to be gone.
+    is_whole: bool,
+}
+
+struct Told {
+    cx: Context,
+    up: Updates,
+    servers: Arc<str>,
+    retry: Schedule,
+    picture: Picture,
+}
+
+/// What is next in a session.
+enum Next {
+    /// Everything, because nothing is known, or it is not known how much.
+    Everything,
+    /// What changed; and what is known to be no target any more.
+    These(Vec<Step>, Vec<Arc<str>>),
+    /// What could not be read.
+    Unread,
+    /// Whatever came while nobody could be asked.
+    CatchUp,
+}
+
+impl Told {
+    /// Follows one session until it is over, or until stopped.
+    async fn follow(&mut self, session: &Arc<Session>, fresh: View) -> Result<(), ZookeeperError> {
+        let mut view = fresh;
+        let mut state = session.client.state_watcher();
+        let mut next = Some(Next::Everything);
+        // When to try again what failed, with what.
+        let mut again: Option<(Instant, Next)> = None;
+        let stop = self.cx.stop.clone();
+        loop {
+            if let Some(what) = next.take() {
+                let done = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(()),
+                    done = self.turn(what, &mut view) => done,
+                };
+                match done {
+                    Err(Stopped) => return Ok(()),
+                    Ok(Ok(())) if view.is_complete() => {
+                        self.retry.succeeded();
+                        again = None;
+                    }
+                    // News put no try off.
+                    Ok(Ok(())) if again.is_some() => {}
+                    Ok(Ok(())) => {
+                        let pause = self.retry.failed(Retry::Backoff);
+                        self.cx.next_try(pause);
+                        again = Some((Instant::now() + pause, Next::Unread));
+                    }
+                    Ok(Err(Interrupted)) => {
+                        let lost = ZookeeperError::Lost { servers: Arc::clone(&self.servers) };
+                        let pause = self.failed(lost);
+                        again = Some((Instant::now() + pause, Next::Everything));
+                    }
+                }
+            }
+            let due = again.as_ref().map(|(at, _)| *at);
+            next = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = session.ended.cancelled() => return Err(self.over()),
+                state = state.changed() => match state {
+                    SessionState::SyncConnected | SessionState::ConnectedReadOnly => {
+                        let lost = again.take_if(|(_, what)| matches!(what, Next::Everything));
+                        Some(lost.map_or(Next::CatchUp, |(_, everything)| everything))
+                    }
+                    SessionState::Disconnected => {
+                        let lost = ZookeeperError::Lost { servers: Arc::clone(&self.servers) };
+                        self.cx.failed(&lost.into(), None);
+                        None
+                    }
+                    SessionState::Expired | SessionState::AuthFailed | SessionState::Closed => return Err(self.over()),
+                },
+                (steps, gone) = view.news() => match again.take_if(|(_, what)| matches!(what, Next::Everything)) {
+                    Some((_, everything)) => Some(everything),
+                    None => Some(Next::These(steps, gone)),
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => again.take().map(|(_, what)| what),
+            };
+        }
+    }
+
+    /// Reads what is next and says what came of it.
+    async fn turn(&mut self, what: Next, view: &mut View) -> Result<Result<(), Interrupted>, Stopped> {
+        let catches_up = matches!(what, Next::CatchUp);
+        let (steps, gone) = match what {
+            Next::Everything => return self.everything(view).await,
+            Next::These(steps, gone) => (steps, gone),
+            Next::Unread => (view.unread(), Vec::new()),
+            Next::CatchUp => match view.catch_up().await {
+                Ok(()) => view.news().now_or_never().unwrap_or_default(),
+                Err(Interrupted) => return Ok(Err(Interrupted)),
+            },
+        };
+        let found = match view.read(steps, gone).await {
+            Ok(found) => found,
+            Err(Interrupted) => return Ok(Err(Interrupted)),
+        };
+        if catches_up && !view.is_well() {
+            return self.everything(view).await;
+        }
+        if catches_up && found.groups.is_empty() {
+            self.up.unchanged().await?;
+        }
+        self.changed(found).await?;
+        if view.is_complete() && !self.picture.is_whole {
+            return self.everything(view).await;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Reads everything in place of what was known in the session.
+    async fn everything(&mut self, view: &mut View) -> Result<Result<(), Interrupted>, Stopped> {
+        let begun = Instant::now();
+        let mut fresh = view.anew();
+        let read = fresh.read(fresh.everything(), Vec::new()).await;
+        self.cx.took(begun.elapsed());
+        let found = match read {
+            Ok(found) => found,
+            Err(Interrupted) => return Ok(Err(Interrupted)),
+        };
+        // Only now, so that the ensemble need not be told that the old watches are wanted no more.
+        *view = fresh;
+        self.picture.is_whole = view.is_complete();
+        if self.picture.is_whole {
+            let groups = found.groups.into_values().filter(|group| !group.targets.is_empty()).collect();
+            self.up.everything_but(groups, found.unread).await?;
+        } else if self.picture.has_begun {
+            self.changed(found).await?;
+        } else {
+            self.up.found(found.groups.into_values().collect(), found.unread).await?;
+        }
+        self.picture.has_begun = true;
+        Ok(Ok(()))
+    }
+
+    async fn changed(&mut self, found: Found) -> Result<(), Stopped> {
+        if !found.groups.is_empty() {
+            self.up.changed(found.groups.into_values().collect()).await?;
+        }
+        if !found.unread.is_empty() {
+            self.up.unread(found.unread).await?;
+        }
+        Ok(())
+    }
+
+    fn over(&self) -> ZookeeperError {
+        ZookeeperError::Expired { servers: Arc::clone(&self.servers) }
+    }
+
+    fn failed(&mut self, error: ZookeeperError) -> Duration {
+        let pause = self.retry.failed(error.retry());
+        self.cx.failed(&error.into(), Some(pause));
+        pause
+    }
+
+    /// Tells a failure and waits until it is time for the next try; false when stopped meanwhile.
+    async fn pause(&mut self, error: ZookeeperError) -> bool {
+        let pause = self.failed(error);
+        tokio::select! {
+            biased;
+            () = self.cx.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+}
