@@ -8,6 +8,7 @@
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
 //! - [`ZookeeperServer`] is Debian's ZooKeeper, and [`ZookeeperSession`] changes what it holds.
+//! - [`FakeProc`] is a made-up `/proc`.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`BusyThreads`] shows what does not leave the threads of the runtime.
 //! - [`Supervision::provoke`](rosterd_tasks::Supervision::provoke), which this crate switches on, lets a piece of work panic.
@@ -39,6 +40,7 @@ mod kubernetes;
 mod leak;
 mod nameserver;
 mod process;
+mod procfs;
 mod remote_write;
 mod server;
 mod threads;
@@ -54,6 +56,7 @@ pub use kubernetes::{Asked, FakeApiServer, Fault, On};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
 pub use nameserver::Nameserver;
 pub use process::{Process, need};
+pub use procfs::{FakeProc, FakeProcess};
 pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use server::Server;
 pub use threads::BusyThreads;

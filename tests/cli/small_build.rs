@@ -11,6 +11,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
     for (name, feature, config) in [
         ("exec", "exec", "[{command: [true]}]"),
         ("kubernetes", "kubernetes", "[{role: node}]"),
+        ("process", "process", "[{}]"),
         ("nerve", "zookeeper", "[{servers: [localhost], paths: [/a]}]"),
         ("nomad", "nomad", "[{}]"),
     ] {

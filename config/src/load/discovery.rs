@@ -12,7 +12,7 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 5] = ["exec", "kubernetes", "nerve", "nomad", "serverset"];
+pub const OPTIONAL_MECHANISMS: [&str; 6] = ["exec", "kubernetes", "nerve", "nomad", "process", "serverset"];
 
 /// The feature that a mechanism is part of: most have one of their own.
 pub fn feature_of(mechanism: &str) -> &str {
@@ -22,8 +22,8 @@ pub fn feature_of(mechanism: &str) -> &str {
     }
 }
 
-/// Mechanisms of Prometheus and vmagent, which may be in the registry or not.
-const KNOWN: [&str; 36] = [
+/// Mechanisms of Prometheus, vmagent and Alloy, which may be in the registry or not.
+const KNOWN: [&str; 37] = [
     "static",
     "file",
     "http",
@@ -52,6 +52,7 @@ const KNOWN: [&str; 36] = [
     "openstack",
     "outscale",
     "ovhcloud",
+    "process",
     "puppetdb",
     "scaleway",
     "serverset",

@@ -1,0 +1,28 @@
+//! What can go wrong when processes are looked at.
+
+use std::io;
+use std::path::PathBuf;
+
+use rosterd_model::{Coded, Priority};
+
+/// A refresh failed, or the reading of one process. What may not be read is none: it is left out and counted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProcessError {
+    #[error("cannot list the processes in {}", path.display())]
+    List { path: PathBuf, source: io::Error },
+    #[error("reading the process {pid} panicked: {message}")]
+    Panicked { pid: u32, message: String },
+}
+
+impl Coded for ProcessError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "sd_process_unreadable",
+            Self::Panicked { .. } => "sd_process_panicked",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+}
