@@ -7,6 +7,7 @@
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
+//! - [`FakeEngine`] is a Docker Engine: lists, events, and versions of its API.
 //! - [`ZookeeperServer`] is Debian's ZooKeeper, and [`ZookeeperSession`] changes what it holds.
 //! - [`FakeProc`] is a made-up `/proc`.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
@@ -31,6 +32,7 @@
 //! ```
 
 pub mod contract;
+mod engine;
 pub mod fake;
 mod files;
 mod golden;
@@ -48,6 +50,7 @@ mod time;
 mod updates;
 mod zookeeper;
 
+pub use engine::FakeEngine;
 pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;
 pub use groups::{addresses, group, groups};

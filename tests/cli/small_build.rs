@@ -9,6 +9,8 @@ use super::sources::{Agent, configuration};
 fn what_is_left_out_is_refused_with_what_to_do() {
     let folder = Folder::new();
     for (name, feature, config) in [
+        ("docker", "docker", "[{host: 'unix:///s'}]"),
+        ("dockerswarm", "dockerswarm", "[{host: 'unix:///s', role: nodes}]"),
         ("exec", "exec", "[{command: [true]}]"),
         ("kubernetes", "kubernetes", "[{role: node}]"),
         ("process", "process", "[{}]"),

@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
+#[allow(dead_code, reason = "the rest is for the targets of engines")]
 mod daemon;
 
 use std::path::Path;
 
-use daemon::Daemon;
+use daemon::{Daemon, Network};
 use rosterd_testkit::{Folder, eventually, free_loopback_listener, get, leak_checked_live, patience};
 use serde_json::{Value, json};
 
@@ -41,7 +42,7 @@ fn the_image_runs_read_only_as_nobody_and_is_healthy() {
         return;
     }
     leak_checked_live(|| async {
-        let daemon = Daemon::start().await;
+        let mut daemon = Daemon::start(Network::Machine).await;
         let context = context();
         let path = context.root().display().to_string();
         daemon.docker(&["build", "--quiet", "--target", "prebuilt", "--tag", "rosterd", &path]);
@@ -90,6 +91,6 @@ fn the_image_runs_read_only_as_nobody_and_is_healthy() {
         let ended = daemon.docker(&["inspect", "--format", "{{.State.ExitCode}}", "one"]);
         assert_eq!(ended.trim(), "0", "{}", daemon.docker(&["logs", "one"]));
         daemon.docker(&["rm", "--volumes", "one"]);
-        daemon.stop().await;
+        daemon.halt().await;
     });
 }

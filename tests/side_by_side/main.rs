@@ -1,14 +1,18 @@
 //! rosterd beside real programs: the same configuration in a real Prometheus, real consumers of what it publishes, and real
 //! receivers of what it scrapes.
 //!
-//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9` and
-//! `etcd-server`, `zookeeper`, and root for the tests of DNS: every program there sees a `/etc/resolv.conf` of its own.
+//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9`,
+//! `etcd-server`, `zookeeper` and `docker.io`, and root for the tests of DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker.
 
 mod authorities;
 mod certificates;
 mod changes;
 mod consumers;
+#[path = "../docker/daemon.rs"]
+#[allow(dead_code, reason = "the rest is for the test of the image")]
+mod daemon;
 mod departures;
+mod docker;
 mod equality;
 mod exporter;
 mod kubernetes;

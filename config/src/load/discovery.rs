@@ -12,7 +12,8 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 6] = ["exec", "kubernetes", "nerve", "nomad", "process", "serverset"];
+pub const OPTIONAL_MECHANISMS: [&str; 8] =
+    ["docker", "dockerswarm", "exec", "kubernetes", "nerve", "nomad", "process", "serverset"];
 
 /// The feature that a mechanism is part of: most have one of their own.
 pub fn feature_of(mechanism: &str) -> &str {
@@ -23,7 +24,7 @@ pub fn feature_of(mechanism: &str) -> &str {
 }
 
 /// Mechanisms of Prometheus, vmagent and Alloy, which may be in the registry or not.
-const KNOWN: [&str; 37] = [
+const KNOWN: [&str; 38] = [
     "static",
     "file",
     "http",
@@ -41,6 +42,7 @@ const KNOWN: [&str; 37] = [
     "gce",
     "hetzner",
     "ionos",
+    "kubelet",
     "kubernetes",
     "kuma",
     "lightsail",
