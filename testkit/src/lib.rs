@@ -8,6 +8,7 @@
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
 //! - [`FakeEngine`] is a Docker Engine: lists, events, and versions of its API.
+//! - [`FakeKubelet`] lists pods, over TLS.
 //! - [`ZookeeperServer`] is Debian's ZooKeeper, and [`ZookeeperSession`] changes what it holds.
 //! - [`FakeProc`] is a made-up `/proc`.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
@@ -38,6 +39,7 @@ mod files;
 mod golden;
 mod groups;
 mod http;
+mod kubelet;
 mod kubernetes;
 mod leak;
 mod nameserver;
@@ -55,6 +57,7 @@ pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;
 pub use groups::{addresses, group, groups};
 pub use http::{Received, ScriptedServer, Step, get};
+pub use kubelet::FakeKubelet;
 pub use kubernetes::{Asked, FakeApiServer, Fault, On};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
 pub use nameserver::Nameserver;

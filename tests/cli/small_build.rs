@@ -12,6 +12,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
         ("docker", "docker", "[{host: 'unix:///s'}]"),
         ("dockerswarm", "dockerswarm", "[{host: 'unix:///s', role: nodes}]"),
         ("exec", "exec", "[{command: [true]}]"),
+        ("kubelet", "kubelet", "[{}]"),
         ("kubernetes", "kubernetes", "[{role: node}]"),
         ("process", "process", "[{}]"),
         ("nerve", "zookeeper", "[{servers: [localhost], paths: [/a]}]"),

@@ -8,6 +8,7 @@ mod error;
 mod groups; // objects -> target groups; pure
 mod metrics;
 mod objects; // JSON -> what targets are made of; pure
+mod pods; // what a kubelet lists
 mod resource; // what can be watched, and where it is
 mod store; // what a watch knows
 mod stream; // bytes -> objects and events; pure
@@ -21,3 +22,4 @@ pub use cluster::Clusters;
 pub use config::{AttachMetadata, KubernetesConfig, Namespaces, Role, SelectorConfig};
 pub use error::{AccessError, KubeconfigError};
 pub use metrics::KubernetesMetrics;
+pub use pods::{PodsError, groups_of_pods};

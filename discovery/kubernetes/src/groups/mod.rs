@@ -16,7 +16,7 @@ mod tests;
 use rosterd_model::{Names, TargetGroup};
 
 use crate::config::{AttachMetadata, Role};
-use crate::objects::Object;
+use crate::objects::{Object, Pod};
 use crate::resource::Resource;
 use crate::store::{Key, World};
 use sheet::Sheet;
@@ -70,11 +70,26 @@ impl Maker {
             Role::EndpointSlice => making.get(key).map(|slice| making.endpoint_slice(&slice)),
             Role::Ingress => making.get(key).map(|ingress| making.ingress(&ingress)),
         };
-        match made {
-            Some(group) if !group.targets.is_empty() => TargetGroup { source, ..group },
-            _ => TargetGroup::gone(source),
-        }
+        finished(source, made.unwrap_or_default())
     }
+
+    /// For pods that are told, and to which nothing is attached.
+    pub(crate) fn of_pods() -> Self {
+        Self::new(Role::Pod, AttachMetadata::default())
+    }
+
+    /// The group of a pod that is told.
+    pub(crate) fn pod(&mut self, pod: &Pod<'_>) -> TargetGroup {
+        let source = self.source(&Key::new(&pod.meta.namespace, &pod.meta.name));
+        let (sheet, names) = (&mut self.sheet, &mut self.names);
+        let made = Making { world: World::default(), attach: self.attach, sheet, names }.pod(pod);
+        finished(source, made)
+    }
+}
+
+/// A group with its source, as far as there are targets.
+fn finished(source: Box<str>, group: TargetGroup) -> TargetGroup {
+    if group.targets.is_empty() { TargetGroup::gone(source) } else { TargetGroup { source, ..group } }
 }
 
 impl<'s> Making<'_, 's> {

@@ -10,7 +10,7 @@ use crate::codec::{Field, In, Out, Str};
 
 /// A list, which `null` is too.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct List<T>(pub(super) Vec<T>);
+pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 impl<T> Default for List<T> {
     fn default() -> Self {

@@ -21,11 +21,11 @@ use crate::codec::Field;
 pub(crate) use endpoint_slice::{EndpointSlice, SliceEndpoint, SlicePort};
 pub(crate) use endpoints::{Address, Endpoints, Reference};
 pub(crate) use ingress::{Ingress, Rule};
-pub(crate) use json::Map;
+pub(crate) use json::{List, Map};
 pub(crate) use meta::{Meta, Owner};
 pub(crate) use node::{Namespace, Node};
 pub(crate) use owned::{Job, ReplicaSet};
-pub(crate) use pod::{Container, ContainerPort, Pod};
+pub(crate) use pod::{Container, ContainerPort, Pod, PodJson};
 pub(crate) use port::Port;
 pub(crate) use service::Service;
 
