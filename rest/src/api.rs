@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, SafeUrl, UrlError, shown};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Response, SafeUrl, UrlError, shown};
 use rosterd_discovery::{Build, Error, MechanismConfig};
 use rosterd_tasks::by_size;
 use url::Url;
@@ -52,6 +52,16 @@ impl Api {
         }
         Question { client: self.client.clone(), request: Request::get(url) }
     }
+
+    /// Posts this JSON to what is there, and asks for JSON.
+    pub fn post<'a>(&self, path: impl IntoIterator<Item = &'a str>, json: Vec<u8>) -> Question {
+        let Question { client, request } = self.get(path);
+        let mut request = Request::post(request.url, json);
+        for name in [header::CONTENT_TYPE, header::ACCEPT] {
+            request.headers.insert(name, HeaderValue::from_static("application/json"));
+        }
+        Question { client, request }
+    }
 }
 
 /// What is asked of a server.
@@ -88,6 +98,18 @@ impl Question {
         self.reply().await?.read(decode).await
     }
 
+    /// Reads the answer, unless it says that there is nothing newer than what the question says is known (304).
+    pub async fn read_modified<T: Send + 'static>(
+        self,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Option<T>, Error> {
+        let response = self.send().await?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        Reply::of(response).await?.read(decode).await.map(Some)
+    }
+
     /// Reads the answer if there is something newer than what is known, for which the server waits. This header has the index of
     /// what it answers.
     pub async fn news<T: Send + 'static>(
@@ -109,11 +131,12 @@ impl Question {
         Ok(Answer { index, news: if is_known { None } else { Some(reply.read(decode).await?) } })
     }
 
+    async fn send(self) -> Result<Response, ClientError> {
+        self.client.send(self.request).await
+    }
+
     async fn reply(self) -> Result<Reply, ClientError> {
-        let url = shown(&self.request.url);
-        let response = self.client.send(self.request).await?.success()?;
-        let (headers, secrets) = (response.headers().clone(), response.secrets().clone());
-        Ok(Reply { url, headers, secrets, body: response.body(Some(LARGEST)).await? })
+        Reply::of(self.send().await?).await
     }
 }
 
@@ -126,6 +149,12 @@ struct Reply {
 }
 
 impl Reply {
+    async fn of(response: Response) -> Result<Self, ClientError> {
+        let (url, response) = (shown(response.url()), response.success()?);
+        let (headers, secrets) = (response.headers().clone(), response.secrets().clone());
+        Ok(Self { url, headers, secrets, body: response.body(Some(LARGEST)).await? })
+    }
+
     async fn read<T: Send + 'static>(
         self,
         decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,

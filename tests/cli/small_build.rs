@@ -14,6 +14,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
         ("exec", "exec", "[{command: [true]}]"),
         ("kubelet", "kubelet", "[{}]"),
         ("kubernetes", "kubernetes", "[{role: node}]"),
+        ("kuma", "kuma", "[{server: 'http://a'}]"),
         ("process", "process", "[{}]"),
         ("nerve", "zookeeper", "[{servers: [localhost], paths: [/a]}]"),
         ("nomad", "nomad", "[{}]"),
