@@ -122,7 +122,7 @@ scrape_configs:
       - {source_labels: [a], regex: '(', action: keep}
       -
   - job_name: a
-    consul_sd_configs: [{server: x}]
+    gce_sd_configs: [{server: x}]
     metrics_pth: /m
   - {}
 scrape_confg: []
@@ -140,7 +140,7 @@ scrape_confg: []
             "11:37 cfg_invalid_rule scrape_configs[0].relabel_configs[1].regex",
             "12:8 cfg_empty_entry scrape_configs[0].relabel_configs[2]",
             "13:15 cfg_duplicate_name scrape_configs[1].job_name",
-            "14:5 cfg_not_supported_yet scrape_configs[1].consul_sd_configs",
+            "14:5 cfg_not_supported_yet scrape_configs[1].gce_sd_configs",
             "15:5 cfg_unknown_key scrape_configs[1].metrics_pth",
             "16:5 cfg_missing_key scrape_configs[2].job_name",
             "17:1 cfg_unknown_key scrape_confg",

@@ -18,6 +18,11 @@ pub trait Catalog: Send + Sync + 'static {
     /// What tells them apart; as text the name of the source.
     type Name: Ord + Clone + Display + Send + Sync + 'static;
 
+    /// What has to be known before anything else is asked. Tried until it succeeds; nothing is said before.
+    async fn prepare(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The names, where they are known without asking.
     fn fixed(&self) -> Option<BTreeSet<Self::Name>> {
         None
@@ -29,6 +34,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// The group of one. Its source is set to the name afterwards.
     async fn group(&self, name: &Self::Name, known: Known) -> Result<Answer<TargetGroup>, Error>;
 }
+
+/// How soon is asked again after a question that did not wait.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What whoever asks knows already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +76,14 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// How long to pause after an answer with this index, `taken` after the question.
-    pub(crate) fn pause(&self, index: u64, taken: Duration) -> Duration {
-        let least = if index == 0 { self.interval } else { self.least };
+    /// How long to pause before the next question about a thing: after one with the index that was known, and an answer with this
+    /// index, `taken` later. What was read for the first time is waited for at once: nothing of it was news yet.
+    pub(crate) fn pause(&self, known: u64, index: u64, taken: Duration) -> Duration {
+        let least = match (known, index) {
+            (_, 0) => self.interval,
+            (0, _) => self.least.min(SOON),
+            _ => self.least,
+        };
         least.saturating_sub(taken)
     }
 }
@@ -92,9 +105,11 @@ mod tests {
     #[test]
     fn who_knows_no_index_is_asked_by_the_interval() {
         let second = Duration::from_secs;
-        let pace = Pace { interval: second(30), wait: second(120), least: second(2) };
-        assert_eq!(pace.pause(7, Duration::ZERO), second(2));
-        assert_eq!(pace.pause(7, second(90)), Duration::ZERO);
-        assert_eq!(pace.pause(0, second(1)), second(29));
+        let pace = Pace { interval: second(60), wait: second(120), least: second(30) };
+        for (known, index, taken, pause) in
+            [(7, 8, 0, 30), (7, 8, 20, 10), (7, 7, 90, 0), (0, 7, 0, 1), (0, 0, 1, 59), (7, 0, 1, 59)]
+        {
+            assert_eq!(pace.pause(known, index, second(taken)), second(pause), "{known} {index} {taken}");
+        }
     }
 }

@@ -58,6 +58,7 @@ struct Event<N> {
 }
 
 enum Outcome<N> {
+    Prepared(Result<(), Error>),
     Names(Result<Answer<BTreeSet<N>>, Error>),
     Group(N, Result<Answer<TargetGroup>, Error>),
 }
@@ -70,7 +71,7 @@ struct View<C: Catalog> {
     cx: Context,
     questions: FuturesUnordered<Pending<C::Name>>,
     wanted: Wanted,
-    /// When the names are asked for after a failure, and whether the last question about them failed.
+    /// When is prepared, and the names are asked for, after a failure; and whether the last question about them failed.
     naming: Schedule,
     naming_fails: bool,
     names: BTreeMap<C::Name, Watched>,
@@ -115,10 +116,7 @@ impl<C: Catalog> View<C> {
 
     /// Asks, and says what comes, until it is stopped.
     async fn follow(&mut self, up: &Updates) -> Result<(), Stopped> {
-        match self.watching.catalog.fixed() {
-            Some(names) => self.want(names),
-            None => self.ask_for_names(0, Duration::ZERO),
-        }
+        self.prepare(Duration::ZERO);
         loop {
             self.speak(up).await?;
             match self.questions.next().await {
@@ -130,6 +128,17 @@ impl<C: Catalog> View<C> {
                 self.take(event);
             }
         }
+    }
+
+    fn prepare(&mut self, pause: Duration) {
+        let (catalog, guard) = (Arc::clone(&self.watching.catalog), self.watching.guard.clone());
+        let question = async move {
+            sleep(pause).await;
+            let asked = Instant::now();
+            let prepared = guard.run(&"preparation", catalog.prepare()).await;
+            Event { asked, index: 0, outcome: Outcome::Prepared(settle(prepared)) }
+        };
+        self.ask(Box::pin(question));
     }
 
     fn ask_for_names(&mut self, index: u64, pause: Duration) {
@@ -167,10 +176,19 @@ impl<C: Catalog> View<C> {
         // A name that is not wanted any more.
         let Ok(Event { asked, index, outcome }) = event else { return };
         match outcome {
+            Outcome::Prepared(Ok(())) => match self.watching.catalog.fixed() {
+                Some(names) => self.want(names),
+                None => self.ask_for_names(0, Duration::ZERO),
+            },
+            Outcome::Prepared(Err(error)) => {
+                let pause = self.naming.failed(error.retry());
+                self.cx.failed(&error, Some(pause));
+                self.prepare(pause);
+            }
             Outcome::Names(Ok(answer)) => {
                 self.naming.succeeded();
                 self.confirmed |= answer.news.is_none() || std::mem::take(&mut self.naming_fails);
-                let pause = self.watching.pace.pause(answer.index, asked.elapsed());
+                let pause = self.watching.pace.pause(index, answer.index, asked.elapsed());
                 self.ask_for_names(next_index(index, answer.index), pause);
                 if let Some(names) = answer.news {
                     self.want(names);
@@ -222,7 +240,7 @@ impl<C: Catalog> View<C> {
         let (next, pause) = match &answer {
             Ok(answer) => {
                 watched.schedule.succeeded();
-                (next_index(index, answer.index), self.watching.pace.pause(answer.index, asked.elapsed()))
+                (next_index(index, answer.index), self.watching.pace.pause(index, answer.index, asked.elapsed()))
             }
             Err(error) => (0, watched.schedule.failed(error.retry())),
         };

@@ -9,12 +9,15 @@ use super::sources::{Agent, configuration};
 fn what_is_left_out_is_refused_with_what_to_do() {
     let folder = Folder::new();
     for (name, feature, config) in [
+        ("consul", "consul", "[{}]"),
         ("docker", "docker", "[{host: 'unix:///s'}]"),
         ("dockerswarm", "dockerswarm", "[{host: 'unix:///s', role: nodes}]"),
+        ("eureka", "eureka", "[{server: 'http://e'}]"),
         ("exec", "exec", "[{command: [true]}]"),
         ("kubelet", "kubelet", "[{}]"),
         ("kubernetes", "kubernetes", "[{role: node}]"),
         ("kuma", "kuma", "[{server: 'http://a'}]"),
+        ("marathon", "marathon", "[{servers: ['http://m']}]"),
         ("process", "process", "[{}]"),
         ("nerve", "zookeeper", "[{servers: [localhost], paths: [/a]}]"),
         ("nomad", "nomad", "[{}]"),

@@ -20,6 +20,7 @@ mod names;
 mod odd;
 mod programs;
 mod receivers;
+mod registries;
 mod reloads;
 mod scrapes;
 mod series;

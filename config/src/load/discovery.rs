@@ -12,8 +12,21 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 10] =
-    ["docker", "dockerswarm", "exec", "kubelet", "kubernetes", "kuma", "nerve", "nomad", "process", "serverset"];
+pub const OPTIONAL_MECHANISMS: [&str; 13] = [
+    "consul",
+    "docker",
+    "dockerswarm",
+    "eureka",
+    "exec",
+    "kubelet",
+    "kubernetes",
+    "kuma",
+    "marathon",
+    "nerve",
+    "nomad",
+    "process",
+    "serverset",
+];
 
 /// The feature that a mechanism is part of: most have one of their own.
 pub fn feature_of(mechanism: &str) -> &str {

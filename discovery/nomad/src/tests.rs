@@ -45,6 +45,8 @@ fn questions_name_region_and_namespace_and_wait_for_news() {
         assert_eq!(addresses(run.next().await.expect("a word").groups()).len(), 1);
         assert_eq!(run.picture().next().map(|group| &*group.source), Some("ops/a/b"));
         server.wait_requests(4).await;
+        let waiting = server.requests().iter().filter(|request| request.parameter("index").is_some()).count();
+        assert_eq!(waiting, 2, "{:?}", server.requests());
         run.stop().await.expect("it ends").expect("in order");
         server.finish().await;
     });

@@ -194,8 +194,8 @@ fn a_name_that_vanishes_is_gone_and_not_asked_about_any_more() {
 fn one_that_fails_or_panics_hides_no_other_and_comes_back() {
     leak_checked(|| async {
         let registry = registry(&[("a", "a:1"), ("b", "b:1"), ("c", "c:1")]);
-        registry.change(|held| held.failing.insert("a".to_owned()).then_some(()).expect("new"));
-        registry.change(|held| held.panicking.insert("b".to_owned()).then_some(()).expect("new"));
+        registry.change(|held| held.failing.extend(["a".to_owned()]));
+        registry.change(|held| held.panicking.extend(["b".to_owned()]));
         let mut run = watch(&registry);
         let first = run.next().await.expect("a word");
         let told: Vec<_> = first.unread().iter().map(|it| (it.source.to_string(), it.error.code())).collect();
@@ -211,7 +211,7 @@ fn one_that_fails_or_panics_hides_no_other_and_comes_back() {
         assert_eq!(shown(&run), ["a:1", "b:1", "c:1"]);
         // A failure later on keeps what it had, and it is read anew afterwards.
         registry.put("a", "a:2");
-        registry.change(|held| held.failing.insert("a".to_owned()).then_some(()).expect("new"));
+        registry.change(|held| held.failing.extend(["a".to_owned()]));
         while run.unread().next().is_none() {
             run.next().await.expect("a word");
         }

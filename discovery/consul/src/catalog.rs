@@ -1,0 +1,108 @@
+//! The questions to Consul.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
+use prometheus::Histogram;
+use rosterd_client::ClientError;
+use rosterd_discovery::Error;
+use rosterd_model::TargetGroup;
+use rosterd_rest::{Answer, Api, Catalog, Fault, Known, Question};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::config::ConsulConfig;
+use super::decode;
+use super::metrics::ConsulMetrics;
+
+const INDEX: &str = "x-consul-index";
+const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
+
+pub(super) struct Consul {
+    api: Api,
+    config: ConsulConfig,
+    token: Option<HeaderValue>,
+    /// That of the server, unless the configuration names one.
+    datacenter: OnceCell<String>,
+    metrics: ConsulMetrics,
+}
+
+impl Consul {
+    pub(super) fn new(config: &ConsulConfig, api: Api, metrics: ConsulMetrics) -> Result<Self, ClientError> {
+        let unusable = |error| ClientError::Settings { what: "token".to_owned(), source: Some(Box::new(error)) };
+        let token = HeaderValue::from_str(config.token.expose()).map_err(unusable)?;
+        Ok(Self {
+            api,
+            config: config.clone(),
+            token: Some(token).filter(|token| !token.is_empty()),
+            datacenter: OnceCell::new_with(Some(config.datacenter.clone()).filter(|name| !name.is_empty())),
+            metrics,
+        })
+    }
+
+    fn question(&self, path: &[&str]) -> Question {
+        let question = self.api.get(path.iter().copied()).parameter_if_set("dc", &self.config.datacenter);
+        let question = question.parameter_if_set("ns", &self.config.namespace);
+        let question = question.parameter_if_set("partition", &self.config.partition);
+        match self.token.clone() {
+            Some(token) => question.header(TOKEN, token),
+            None => question,
+        }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        mut question: Question,
+        filter: &str,
+        known: Known,
+        duration: &Histogram,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Answer<T>, Error> {
+        if self.config.allow_stale {
+            question = question.parameter("stale", "");
+        }
+        for (key, value) in &self.config.node_meta {
+            question = question.parameter("node-meta", &format!("{key}:{value}"));
+        }
+        let asked = Instant::now();
+        let answer = question.parameter_if_set("filter", filter).news(known, INDEX, decode).await;
+        duration.observe(asked.elapsed().as_secs_f64());
+        answer.inspect_err(|_| self.metrics.failures.inc())
+    }
+}
+
+#[async_trait]
+impl Catalog for Consul {
+    type Name = String;
+
+    async fn prepare(&self) -> Result<(), Error> {
+        let ask = async || self.question(&["v1", "agent", "self"]).read(decode::datacenter).await;
+        let asked = self.datacenter.get_or_try_init(ask).await;
+        asked.map(drop).inspect_err(|_| self.metrics.failures.inc())
+    }
+
+    fn fixed(&self) -> Option<BTreeSet<String>> {
+        let ConsulConfig { services, tags, filter, .. } = &self.config;
+        let are_fixed = !services.is_empty() && tags.is_empty() && filter.is_empty();
+        are_fixed.then(|| services.iter().cloned().collect())
+    }
+
+    async fn names(&self, known: Known) -> Result<Answer<BTreeSet<String>>, Error> {
+        let (services, tags) = (self.config.services.clone(), self.config.tags.clone());
+        let decode = move |body: &[u8]| decode::services(body, &services, &tags);
+        let question = self.question(&["v1", "catalog", "services"]);
+        self.ask(question, &self.config.filter, known, &self.metrics.services, decode).await
+    }
+
+    async fn group(&self, service: &String, known: Known) -> Result<Answer<TargetGroup>, Error> {
+        let datacenter = self.datacenter.get().cloned().unwrap_or_default();
+        let (name, separator) = (service.clone(), self.config.tag_separator.clone());
+        let decode = move |body: &[u8]| decode::group(body, &name, &datacenter, &separator);
+        let mut question = self.question(&["v1", "health", "service", service]);
+        for tag in &self.config.tags {
+            question = question.parameter("tag", tag);
+        }
+        self.ask(question, &self.config.health_filter, known, &self.metrics.service, decode).await
+    }
+}

@@ -1,0 +1,120 @@
+//! Registries of services: rosterd and a real Prometheus find the same targets in them, through changes, failures and recovery.
+
+use std::time::Duration;
+
+use rosterd_testkit::{Folder, ScriptedServer, Server, Step, fixture, leak_checked_live, patience};
+use tokio::time::{Instant, sleep};
+
+use super::programs::{Wrapper, prometheus, rosterd};
+use super::targets::Targets;
+
+/// Both, with one job that discovers by the same configuration.
+struct Pair {
+    ours: Server,
+    theirs: Server,
+    _folder: Folder,
+}
+
+impl Pair {
+    async fn start(discovery: &str) -> Self {
+        let folder = Folder::new();
+        let config = folder.write(
+            "prometheus.yml",
+            format!("global: {{scrape_interval: 10m}}\nscrape_configs:\n- job_name: registry\n  {discovery}\n"),
+        );
+        let ours = rosterd(&config, Wrapper::default(), &[]).await;
+        let theirs = prometheus("prometheus", &config, Wrapper::default()).await;
+        Self { ours, theirs, _folder: folder }
+    }
+
+    /// Waits until both have so many targets, and the same ones.
+    async fn agree(&self, count: usize) {
+        let end = Instant::now() + patience();
+        loop {
+            let (one, other) = (Targets::of(&self.ours).await, Targets::of_2_42(&self.theirs, &self.theirs).await);
+            if one == other && one.active.len() == count {
+                return;
+            }
+            if Instant::now() > end {
+                let difference = one.difference(&other, ["rosterd", "Prometheus"]);
+                assert!(difference.is_empty(), "rosterd and Prometheus do not agree:\n{difference}");
+                assert_eq!(one.active.len(), count, "they agree, but not on what is there");
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Waits until both have failed once more, by these metrics.
+    async fn fail(&self, ours: &str, theirs: &str) {
+        let counts = async || [self.ours.metric(ours, "").await, self.theirs.metric(theirs, "").await];
+        let (before, end) = (counts().await, Instant::now() + patience());
+        while counts().await.iter().zip(before).any(|(now, before)| *now <= before) {
+            assert!(Instant::now() < end, "{ours} and {theirs} are still {before:?}");
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// Of Eureka: the applications with the addresses of their instances.
+fn eureka(server: &ScriptedServer, applications: &[(&str, &[&str])]) {
+    let instance = |address: &&str| {
+        format!(
+            "<instance><instanceId>{address}:i</instanceId><hostName>{address}</hostName><app>A</app><ipAddr>{address}</ipAddr>\
+             <status>UP</status><port enabled=\"true\">9</port><securePort enabled=\"false\">443</securePort>\
+             <countryId>1</countryId><dataCenterInfo class=\"x\"><name>MyOwn</name><metadata><z-one>a</z-one></metadata></dataCenterInfo>\
+             <metadata><a.b>c &amp; d</a.b><e/></metadata><homePageUrl>http://{address}/?a&amp;b</homePageUrl></instance>"
+        )
+    };
+    let application = |(name, addresses): &(&str, &[&str])| {
+        let instances: String = addresses.iter().map(instance).collect();
+        format!("<application><name>{name}</name>{instances}</application>")
+    };
+    let applications: String = applications.iter().map(application).collect();
+    let body = format!(
+        "<?xml version=\"1.0\"?><applications><versions__delta>1</versions__delta>{applications}</applications>"
+    );
+    server.then(Step::get("/eureka/apps").any_times().reply_header("content-type", "application/xml").body(body));
+}
+
+const FAILURES: [&str; 2] = ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
+
+#[test]
+fn applications_of_eureka() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([]).await;
+        eureka(&server, &[("WEB", &["127.0.7.1", "127.0.7.2"]), ("API", &["localhost"])]);
+        let pair =
+            Pair::start(&format!("eureka_sd_configs: [{{server: '{}', refresh_interval: 1s}}]", server.url("/eureka")))
+                .await;
+        pair.agree(3).await;
+        eureka(&server, &[("WEB", &["127.0.7.2"]), ("NEW", &["127.0.7.4"]), ("NONE", &[])]);
+        pair.agree(2).await;
+        server.then(Step::get("/eureka/apps").any_times().status(503));
+        pair.fail(FAILURES[0], FAILURES[1]).await;
+        pair.agree(2).await;
+        eureka(&server, &[("WEB", &["127.0.7.6"])]);
+        pair.agree(1).await;
+    });
+}
+
+#[test]
+fn tasks_of_marathon() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([]).await;
+        let serve = |body: String| server.then(Step::get("/v2/apps/?embed=apps.tasks").any_times().json(body));
+        // Two applications of one id: Prometheus remembers the later one, too.
+        let body = fixture("discovery/marathon/apps.json");
+        serve(body.clone());
+        let pair =
+            Pair::start(&format!("marathon_sd_configs: [{{servers: ['{}'], refresh_interval: 1s}}]", server.url("")))
+                .await;
+        pair.agree(19).await;
+        serve(body.replace("/host-network-any-port", "/renamed").replace("31013", "31113"));
+        pair.agree(19).await;
+        server.then(Step::get("/v2/apps/").any_times().status(500));
+        pair.fail(FAILURES[0], FAILURES[1]).await;
+        pair.agree(19).await;
+        serve(r#"{"apps": [{"id": "/a", "tasks": [{"id": "t", "host": "127.0.7.1", "ports": [9]}]}]}"#.to_owned());
+        pair.agree(1).await;
+    });
+}
