@@ -102,18 +102,18 @@ fn tasks_of_marathon() {
     leak_checked_live(|| async {
         let server = ScriptedServer::start([]).await;
         let serve = |body: String| server.then(Step::get("/v2/apps/?embed=apps.tasks").any_times().json(body));
-        // Two applications of one id: Prometheus remembers the later one, too.
-        let body = fixture("discovery/marathon/apps.json");
+        // Of two targets with the same labels each program tells of another one.
+        let body = fixture("discovery/marathon/apps.json").replace("[31007]", "[31007, 31017]");
         serve(body.clone());
         let pair =
             Pair::start(&format!("marathon_sd_configs: [{{servers: ['{}'], refresh_interval: 1s}}]", server.url("")))
                 .await;
-        pair.agree(19).await;
+        pair.agree(20).await;
         serve(body.replace("/host-network-any-port", "/renamed").replace("31013", "31113"));
-        pair.agree(19).await;
+        pair.agree(20).await;
         server.then(Step::get("/v2/apps/").any_times().status(500));
         pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(19).await;
+        pair.agree(20).await;
         serve(r#"{"apps": [{"id": "/a", "tasks": [{"id": "t", "host": "127.0.7.1", "ports": [9]}]}]}"#.to_owned());
         pair.agree(1).await;
     });
