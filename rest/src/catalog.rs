@@ -2,7 +2,8 @@
 //!
 //! An answer has an index. Whoever asks with that index gets no answer until there is something newer, or the time is over that he
 //! gives it; then the index is the same. Without an index the answer comes at once. An index that is smaller than the one before
-//! says that the server lost its memory: one asks without an index then.
+//! says that the server lost its memory, or is one that has just begun and does not know everything yet: one asks without an index
+//! then, and believes the answer to that.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -61,6 +62,11 @@ impl<T> Answer<T> {
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Answer<U> {
         Answer { index: self.index, news: self.news.map(make) }
     }
+
+    /// What is there, for who knew the state of this index; nothing from a server that is behind it.
+    pub(crate) fn news_since(self, known: u64) -> Option<T> {
+        self.news.filter(|_| !is_behind(known, self.index))
+    }
 }
 
 /// How often a catalog is asked.
@@ -79,6 +85,9 @@ impl Pace {
     /// How long to pause before the next question about a thing: after one with the index that was known, and an answer with this
     /// index, `taken` later. What was read for the first time is waited for at once: nothing of it was news yet.
     pub(crate) fn pause(&self, known: u64, index: u64, taken: Duration) -> Duration {
+        if is_behind(known, index) {
+            return self.least;
+        }
         let least = match (known, index) {
             (_, 0) => self.interval,
             (0, _) => self.least.min(SOON),
@@ -86,6 +95,11 @@ impl Pace {
         };
         least.saturating_sub(taken)
     }
+}
+
+/// Whether an answer is of a state before the one that was known.
+fn is_behind(known: u64, answered: u64) -> bool {
+    (1..known).contains(&answered)
 }
 
 /// The index to ask with after an answer.
@@ -107,7 +121,7 @@ mod tests {
         let second = Duration::from_secs;
         let pace = Pace { interval: second(60), wait: second(120), least: second(30) };
         for (known, index, taken, pause) in
-            [(7, 8, 0, 30), (7, 8, 20, 10), (7, 7, 90, 0), (0, 7, 0, 1), (0, 0, 1, 59), (7, 0, 1, 59)]
+            [(7, 8, 0, 30), (7, 8, 20, 10), (7, 7, 90, 0), (0, 7, 0, 1), (0, 0, 1, 59), (7, 0, 1, 59), (7, 6, 90, 30)]
         {
             assert_eq!(pace.pause(known, index, second(taken)), second(pause), "{known} {index} {taken}");
         }

@@ -190,7 +190,7 @@ impl<C: Catalog> View<C> {
                 self.confirmed |= answer.news.is_none() || std::mem::take(&mut self.naming_fails);
                 let pause = self.watching.pace.pause(index, answer.index, asked.elapsed());
                 self.ask_for_names(next_index(index, answer.index), pause);
-                if let Some(names) = answer.news {
+                if let Some(names) = answer.news_since(index) {
                     self.want(names);
                 }
             }
@@ -247,13 +247,13 @@ impl<C: Catalog> View<C> {
         if let Some(awaited) = &mut self.awaited {
             awaited.remove(&name);
         }
-        match answer {
-            Ok(Answer { news: Some(group), .. }) => {
+        match answer.map(|answer| answer.news_since(index)) {
+            Ok(Some(group)) => {
                 self.failing.remove(&name);
                 let group = TargetGroup { source: name.to_string().into(), ..group };
                 self.news.insert(name.clone(), Ok(group));
             }
-            Ok(Answer { news: None, .. }) => self.confirmed = true,
+            Ok(None) => self.confirmed = true,
             Err(error) => {
                 self.failing.insert(name.clone());
                 self.news.insert(name.clone(), Err(error));

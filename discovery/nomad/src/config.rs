@@ -11,6 +11,9 @@ use rosterd_rest::{Api, Pace, Servers, Watching};
 use super::catalog::Nomad;
 use super::metrics::NomadMetrics;
 
+/// An answer is not waited for any longer: with the sixteenth that Nomad adds, less than the minute of most proxies.
+const MOST: StdDuration = StdDuration::from_secs(50);
+
 /// A service is not asked about more often.
 const LEAST: StdDuration = StdDuration::from_secs(1);
 
@@ -28,7 +31,7 @@ rosterd_client::with_http_client! {
         pub allow_stale: bool = true,
         /// What stands between tags, before the first and behind the last.
         pub tag_separator: String = ",".to_owned(),
-        /// The longest that an answer is waited for: Nomad answers at once when something changes.
+        /// The longest that an answer is waited for, up to 50 s: Nomad answers at once when something changes.
         pub refresh_interval: Duration = Duration::from_secs(60),
     }
 }
@@ -66,7 +69,7 @@ impl MechanismConfig for NomadConfig {
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let interval: StdDuration = self.refresh_interval.into();
         let api = Api::new(&self.server, &self.client, interval, &cx)?.without_path();
-        let pace = Pace { interval, wait: interval, least: LEAST.min(interval) };
+        let pace = Pace { interval, wait: interval.min(MOST), least: LEAST.min(interval) };
         let server = cx.shared.get(&self.server.to_string());
         Ok(Watching::boxed(Nomad::new(self, api, cx.metrics.clone()), server, pace, cx.guard))
     }

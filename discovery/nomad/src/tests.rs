@@ -34,9 +34,9 @@ fn questions_name_region_and_namespace_and_wait_for_news() {
         let server = ScriptedServer::start([
             json(Step::get("/v1/services?region=eu&namespace=*&stale="), LIST).index("x-nomad-index", 7),
             json(Step::get("/v1/service/a%2Fb?region=eu&namespace=ops&stale="), ONE).index("x-nomad-index", 8),
-            json(Step::get("/v1/services?region=eu&namespace=*&stale=&index=7&wait=90000ms"), LIST)
+            json(Step::get("/v1/services?region=eu&namespace=*&stale=&index=7&wait=50000ms"), LIST)
                 .index("x-nomad-index", 7),
-            json(Step::get("/v1/service/a%2Fb?region=eu&namespace=ops&stale=&index=8&wait=90000ms"), ONE)
+            json(Step::get("/v1/service/a%2Fb?region=eu&namespace=ops&stale=&index=8&wait=50000ms"), ONE)
                 .index("x-nomad-index", 8),
         ])
         .await;

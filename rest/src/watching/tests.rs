@@ -252,6 +252,25 @@ fn an_index_that_goes_back_is_asked_without_one() {
 }
 
 #[test]
+fn a_server_that_is_behind_is_not_believed() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        pass(&mut run, PACE.least * 2).await;
+        let (index, names) = (registry.held().index, registry.held().names.clone());
+        // One that has just begun answers in its place, until it has caught up.
+        registry.change(|held| (held.index, held.names) = (1, BTreeMap::new()));
+        pass(&mut run, PACE.least / 2).await;
+        assert_eq!((shown(&run).len(), registry.asked(NAMES)), (2, vec![0, 2]));
+        registry.change(|held| (held.index, held.names) = (index, names));
+        pass(&mut run, Duration::from_secs(10)).await;
+        assert_eq!((shown(&run), registry.asked(NAMES)), (vec!["a:1".to_owned(), "b:1".to_owned()], vec![0, 2, 0, 2]));
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
 fn who_answers_without_an_index_is_asked_at_each_interval() {
     leak_checked(|| async {
         let registry = Arc::<Registry>::default();
