@@ -118,10 +118,17 @@ impl FakeProc {
     /// # Panics
     ///
     /// When it cannot be written.
-    pub fn spoil(&self, pid: u32, link: &str) {
-        let at = self.folder.path(&format!("proc/{pid}/{link}"));
-        std::fs::remove_file(&at).expect("it is there");
-        std::fs::write(&at, "no link").expect("a folder takes a file");
+    pub fn spoil(&self, pid: u32, name: &str) {
+        let at = self.folder.path(&format!("proc/{pid}/{name}"));
+        let is = std::fs::symlink_metadata(&at).expect("it is there");
+        if is.is_file() {
+            std::fs::remove_file(&at).expect("it is there");
+            std::fs::create_dir(&at).expect("a folder takes a folder");
+            return;
+        }
+        let removed = if is.is_dir() { std::fs::remove_dir_all(&at) } else { std::fs::remove_file(&at) };
+        removed.expect("it is there");
+        std::fs::write(&at, "neither link nor folder").expect("a folder takes a file");
     }
 
     /// Takes a process away, if it is there.

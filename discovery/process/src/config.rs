@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration as StdDuration;
 
-use rosterd_discovery::{Build, Discoverer, Error, Identity, MechanismConfig, Polling};
-use rosterd_model::Duration;
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
+use rosterd_model::{Duration, Problem, in_words};
 use rosterd_tasks::files;
 use serde::{Deserialize, Serialize};
 
 use crate::discoverer::Processes;
+use crate::files::processes;
 use crate::metrics::ProcessMetrics;
 use crate::scan::Places;
 
@@ -99,6 +100,21 @@ impl MechanismConfig for ProcessConfig {
         }
     }
 
+    fn check(&self, _: &CheckContext) -> Vec<Problem> {
+        let message = "procfs must not be empty; leave it out for /proc";
+        let is_empty = self.procfs.as_os_str().is_empty();
+        is_empty.then(|| Problem::new("procfs", "cfg_invalid_value", message)).into_iter().collect()
+    }
+
+    fn examine(&self, _: &CheckContext) -> Vec<Finding> {
+        let Err(error) = processes(&self.procfs) else { return Vec::new() };
+        let mut message = error.to_string();
+        if let Some(cause) = std::error::Error::source(&error) {
+            message = format!("{message}: {}", in_words(cause));
+        }
+        vec![Finding::Missing(Problem::new("procfs", "cfg_unreadable", message))]
+    }
+
     fn resolve_paths(&mut self, base: &Path) {
         files::resolve(base, &mut self.procfs);
     }
@@ -108,7 +124,7 @@ impl MechanismConfig for ProcessConfig {
     }
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
-        let processes = Processes::new(self, Places::of(&self.procfs), cx.metrics, cx.guard);
+        let processes = Processes::new(self, Places::of(&self.procfs), &cx);
         Ok(Polling::boxed(processes, self.refresh_interval.into()))
     }
 }
@@ -117,6 +133,8 @@ rosterd_discovery::register!(ProcessConfig);
 
 #[cfg(test)]
 mod tests {
+    use rosterd_testkit::{FakeProc, FakeProcess};
+
     use super::*;
 
     fn parse(yaml: &str) -> Result<ProcessConfig, String> {
@@ -133,6 +151,29 @@ mod tests {
     }
 
     #[test]
+    fn a_check_finds_a_procfs_that_shows_no_processes() {
+        let cx = CheckContext { allow_exec: false };
+        let proc = FakeProc::new();
+        let config = ProcessConfig { procfs: proc.path(), ..ProcessConfig::default() };
+        let told = |found: Vec<Finding>| match <[Finding; 1]>::try_from(found) {
+            Ok([Finding::Missing(problem)]) => format!("{} {} {}", problem.path, problem.code, problem.message),
+            other => panic!("{other:?}"),
+        };
+        let at = proc.path().display().to_string();
+        let nobody = format!("procfs cfg_unreadable no process is shown in {at}: is it mounted?");
+        assert_eq!(told(config.examine(&cx)), nobody);
+        proc.mounted(false);
+        let missing = told(config.examine(&cx));
+        assert!(
+            missing.starts_with(&format!("procfs cfg_unreadable cannot list the processes in {at}: ")),
+            "{missing}"
+        );
+        proc.mounted(true);
+        proc.show(&FakeProcess::default());
+        assert_eq!(config.examine(&cx), []);
+    }
+
+    #[test]
     fn what_is_given_changes_that_alone_and_reads_back() {
         let config =
             parse("{discover_config: {exe: false, cgroup_path: true}, ports: true, procfs: host/proc}").unwrap();
@@ -142,6 +183,8 @@ mod tests {
         let mut resolved = config;
         resolved.resolve_paths(Path::new("/etc/rosterd"));
         assert_eq!(resolved.procfs, Path::new("/etc/rosterd/host/proc"));
+        let wrong = parse("{procfs: ''}").unwrap().check(&CheckContext { allow_exec: false });
+        assert_eq!(wrong.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["cfg_invalid_value"]);
         assert!(parse("{join: []}").unwrap_err().contains("unknown field `join`"));
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use rosterd_discovery::{Error, Reading, Refresh};
+use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_tasks::{Guard, blocking};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::config::ProcessConfig;
 use crate::metrics::ProcessMetrics;
@@ -18,14 +18,38 @@ pub(crate) struct Processes {
     places: Places,
     metrics: ProcessMetrics,
     guard: Guard,
+    /// The name of the provider, for the log.
+    provider: Box<str>,
+    refusals: Refusals,
     /// Away while a look is under way.
     memory: Option<Memory>,
 }
 
 impl Processes {
-    pub(crate) fn new(config: &ProcessConfig, places: Places, metrics: &ProcessMetrics, guard: &Guard) -> Self {
-        let (config, metrics, guard) = (config.clone(), metrics.clone(), guard.clone());
-        Self { config, places, metrics, guard, memory: None }
+    pub(crate) fn new(config: &ProcessConfig, places: Places, cx: &Build<'_, ProcessConfig>) -> Self {
+        let (config, metrics, guard) = (config.clone(), cx.metrics.clone(), cx.guard.clone());
+        Self {
+            config,
+            places,
+            metrics,
+            guard,
+            provider: cx.provider.into(),
+            refusals: Refusals::default(),
+            memory: None,
+        }
+    }
+}
+
+/// Whether it was told that processes may not be read: what a user may read stays as it is, so that once is enough.
+#[derive(Debug, Default)]
+struct Refusals {
+    told: bool,
+}
+
+impl Refusals {
+    /// Whether to tell that so many may not be read.
+    fn is_news(&mut self, refused: u64) -> bool {
+        refused > 0 && !std::mem::replace(&mut self.told, true)
     }
 }
 
@@ -52,8 +76,31 @@ impl Refresh for Processes {
         let (memory, found) = looked.await;
         self.memory = Some(memory);
         let found = found?;
-        self.metrics.unreadable.inc_by(found.refused);
+        self.metrics.unreadable.inc_by(found.refused + found.unread.len() as u64);
+        if self.refusals.is_news(found.refused) {
+            let (provider, refused, processes) = (&*self.provider, found.refused, found.all);
+            warn!(
+                provider,
+                refused,
+                processes,
+                "processes may not be read and are left out: run rosterd as root, or with CAP_SYS_PTRACE"
+            );
+        }
         debug!(processes = found.groups.len(), read = found.read, refused = found.refused, "looked at processes");
         Ok(Reading::EverythingBut(found.groups, found.unread))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_processes_may_not_be_read_is_told_once() {
+        let mut refusals = Refusals::default();
+        assert_eq!(
+            [0, 0, 3, 3, 0, 4].map(|refused| refusals.is_news(refused)),
+            [false, false, true, false, false, false]
+        );
     }
 }

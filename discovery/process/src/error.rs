@@ -10,6 +10,10 @@ use rosterd_model::{Coded, Priority};
 pub(crate) enum ProcessError {
     #[error("cannot list the processes in {}", path.display())]
     List { path: PathBuf, source: io::Error },
+    #[error("no process is shown in {}: is it mounted?", path.display())]
+    Nobody { path: PathBuf },
+    #[error("cannot read the process {pid}")]
+    Read { pid: u32, source: io::Error },
     #[error("reading the process {pid} panicked: {message}")]
     Panicked { pid: u32, message: String },
 }
@@ -17,12 +21,15 @@ pub(crate) enum ProcessError {
 impl Coded for ProcessError {
     fn code(&self) -> &'static str {
         match self {
-            Self::List { .. } => "sd_process_unreadable",
+            Self::List { .. } | Self::Nobody { .. } | Self::Read { .. } => "sd_process_unreadable",
             Self::Panicked { .. } => "sd_process_panicked",
         }
     }
 
     fn priority(&self) -> Priority {
-        Priority::Operator
+        match self {
+            Self::Read { .. } => Priority::Retry,
+            Self::List { .. } | Self::Nobody { .. } | Self::Panicked { .. } => Priority::Operator,
+        }
     }
 }

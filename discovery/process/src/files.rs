@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::config::DiscoverConfig;
+use crate::error::ProcessError;
 use crate::parse::{self, Listening, Program};
 
 /// What is read of any of its files: longer command lines are cut off, and all others are shorter.
@@ -21,6 +22,8 @@ pub(crate) enum Unread {
     Gone,
     /// It may not be read.
     Refused,
+    /// It could not be read just now.
+    Failed(io::Error),
 }
 
 impl From<io::Error> for Unread {
@@ -29,8 +32,11 @@ impl From<io::Error> for Unread {
         const NO_SUCH_PROCESS: i32 = 3;
         match error.raw_os_error() {
             Some(NO_SUCH_PROCESS) => Self::Gone,
-            _ if error.kind() == io::ErrorKind::NotFound => Self::Gone,
-            _ => Self::Refused,
+            _ => match error.kind() {
+                io::ErrorKind::NotFound => Self::Gone,
+                io::ErrorKind::PermissionDenied => Self::Refused,
+                _ => Self::Failed(error),
+            },
         }
     }
 }
@@ -57,7 +63,8 @@ impl Folder {
 
     /// What it runs.
     pub(crate) fn program(&self) -> Result<Program, Unread> {
-        parse::program(&self.text("stat")?).ok_or(Unread::Refused)
+        let program = parse::program(&self.text("stat")?);
+        program.ok_or_else(|| Unread::Failed(io::Error::new(io::ErrorKind::InvalidData, "stat tells no program")))
     }
 
     /// All that is wanted of it.
@@ -110,8 +117,14 @@ impl Folder {
     pub(crate) fn listens_on(&self, listening: &Listening) -> Result<BTreeSet<SocketAddr>, Unread> {
         let mut found = BTreeSet::new();
         for entry in std::fs::read_dir(self.0.join("fd"))? {
-            // It may be closed by now.
-            let Ok(link) = entry.and_then(|entry| std::fs::read_link(entry.path())) else { continue };
+            let link = match std::fs::read_link(entry?.path()) {
+                Ok(link) => link,
+                // It is closed by now, or is a file whose path is too long to be told.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let socket = link.to_str().and_then(parse::socket);
             found.extend(socket.and_then(|socket| listening.get(&socket)));
         }
@@ -133,11 +146,16 @@ impl Folder {
     }
 }
 
-/// The numbers of all processes.
-pub(crate) fn processes(procfs: &Path) -> io::Result<BTreeSet<u32>> {
+/// The numbers of all processes. Whoever looks is one: where none is shown the kernel shows nothing.
+pub(crate) fn processes(procfs: &Path) -> Result<BTreeSet<u32>, ProcessError> {
+    let unlisted = |source| ProcessError::List { path: procfs.to_owned(), source };
     let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(procfs)? {
-        found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    for entry in std::fs::read_dir(procfs).map_err(unlisted)? {
+        let entry = entry.map_err(unlisted)?;
+        found.extend(entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    if found.is_empty() {
+        return Err(ProcessError::Nobody { path: procfs.to_owned() });
     }
     Ok(found)
 }

@@ -4,6 +4,7 @@
 //! itself) is seen in the first two looks at it, when it settles in, and in each tenth after.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,11 +73,13 @@ enum Is {
     Refused,
 }
 
-impl From<Unread> for Is {
-    fn from(unread: Unread) -> Self {
+impl Is {
+    /// What it is that was not read. Fails where that is not known.
+    fn unread(unread: Unread) -> io::Result<Self> {
         match unread {
-            Unread::Gone => Self::Nothing,
-            Unread::Refused => Self::Refused,
+            Unread::Gone => Ok(Self::Nothing),
+            Unread::Refused => Ok(Self::Refused),
+            Unread::Failed(error) => Err(error),
         }
     }
 }
@@ -86,6 +89,8 @@ impl From<Unread> for Is {
 pub(crate) struct Found {
     pub(crate) groups: Vec<TargetGroup>,
     pub(crate) unread: Vec<Unreadable>,
+    /// How many there are.
+    pub(crate) all: usize,
     /// How many may not be read.
     pub(crate) refused: u64,
     /// How many were read, and not known already.
@@ -100,28 +105,30 @@ pub(crate) fn look(
     guard: &Guard,
     given_up: &AtomicBool,
 ) -> Result<Found, ProcessError> {
-    let all = processes(&places.procfs);
-    let all = all.map_err(|source| ProcessError::List { path: places.procfs.clone(), source })?;
+    let all = processes(&places.procfs)?;
     memory.looks = memory.looks.wrapping_add(1);
     memory.read_users(&places.passwd);
     let mut before = std::mem::take(&mut memory.processes);
-    let mut found = Found::default();
+    let mut found = Found { all: all.len(), ..Found::default() };
+    let unread = |pid, error| Unreadable::new(target::source(pid), error);
     for pid in all {
         if given_up.load(Ordering::Relaxed) {
             return Ok(found);
         }
         let known = before.remove(&pid);
         match guard.call(&target::source(pid), || memory.process(pid, known, config, places)) {
-            Ok(Some(process)) => drop(memory.processes.insert(pid, process)),
-            Ok(None) => {}
-            Err(panicked) => {
-                let error = ProcessError::Panicked { pid, message: panicked.0 };
-                found.unread.push(Unreadable::new(target::source(pid), error));
-            }
+            Ok(Ok(Some(process))) => drop(memory.processes.insert(pid, process)),
+            Ok(Ok(None)) => {}
+            Ok(Err(source)) => found.unread.push(unread(pid, ProcessError::Read { pid, source })),
+            Err(panicked) => found.unread.push(unread(pid, ProcessError::Panicked { pid, message: panicked.0 })),
         }
     }
     if config.ports {
-        memory.listen(places, given_up);
+        for (pid, source) in memory.listen(places, given_up) {
+            // What it listens on is asked anew in the next look.
+            memory.processes.remove(&pid);
+            found.unread.push(unread(pid, ProcessError::Read { pid, source }));
+        }
     }
     for (pid, process) in &memory.processes {
         found.read += u64::from(process.is_fresh);
@@ -138,19 +145,20 @@ pub(crate) fn look(
 }
 
 impl Memory {
-    /// A process as it is now; `None` if it is no more.
+    /// A process as it is now; `None` if it is no more. Fails if it could not be read just now.
     fn process(
         &mut self,
         pid: u32,
         known: Option<Process>,
         config: &ProcessConfig,
         places: &Places,
-    ) -> Option<Process> {
+    ) -> io::Result<Option<Process>> {
         let folder = Folder::of(&places.procfs, pid);
         let program = match folder.program() {
             Ok(program) => program,
-            Err(Unread::Gone) => return None,
+            Err(Unread::Gone) => return Ok(None),
             Err(Unread::Refused) => Program::default(),
+            Err(Unread::Failed(error)) => return Err(error),
         };
         let known = known.filter(|known| known.program == program);
         let since = known.as_ref().map_or(self.looks, |known| known.since);
@@ -160,70 +168,78 @@ impl Memory {
         if let Some(known) = known
             && !is_due
         {
-            return Some(Process { is_fresh: false, ..known });
+            return Ok(Some(Process { is_fresh: false, ..known }));
         }
         let wanted = &config.discover_config;
         let mut is = match folder.read(wanted) {
             Ok(read) => Is::Known(target::labels(pid, &read, wanted, &self.users, &mut self.names)),
-            Err(unread) => unread.into(),
+            Err(unread) => Is::unread(unread)?,
         };
         let mut network = None;
         if config.ports && matches!(is, Is::Known(_)) {
             match folder.network() {
                 Ok(name) => network = Some(name),
-                Err(unread) => is = unread.into(),
+                Err(unread) => is = Is::unread(unread)?,
             }
         }
-        Some(Process { program, since, is, network, listens_on: BTreeSet::new(), is_fresh: true })
+        Ok(Some(Process { program, since, is, network, listens_on: BTreeSet::new(), is_fresh: true }))
     }
 
     /// Finds out who listens on what. Of a network where nothing changed only those are asked who are new.
-    fn listen(&mut self, places: &Places, given_up: &AtomicBool) {
+    /// Returns those of whom that could not be read just now.
+    fn listen(&mut self, places: &Places, given_up: &AtomicBool) -> Vec<(u32, io::Error)> {
+        let mut failed = Vec::new();
+        let mut unheard: HashMap<u32, Unread> = HashMap::new();
         let mut networks: HashMap<String, Option<Listening>> = HashMap::new();
         let numbers: Vec<u32> = self.processes.keys().copied().collect();
         for pid in &numbers {
             let Some(network) = self.processes.get(pid).and_then(|process| process.network.as_ref()) else { continue };
             let listening = networks.entry(network.clone()).or_default();
             if listening.is_none() {
-                // Who is no more cannot tell, and then the next one is asked.
-                *listening = Folder::of(&places.procfs, *pid).listening().ok();
+                match Folder::of(&places.procfs, *pid).listening() {
+                    Ok(tables) => *listening = Some(tables),
+                    // Who is no more cannot tell, and then the next one is asked.
+                    Err(unread) => drop(unheard.insert(*pid, unread)),
+                }
             }
         }
         for pid in numbers {
             if given_up.load(Ordering::Relaxed) {
-                return;
+                return failed;
             }
             let Some(process) = self.processes.get_mut(&pid) else { continue };
             let Some(network) = &process.network else { continue };
-            let Some(Some(listening)) = networks.get(network) else { continue };
-            if !process.is_fresh && self.networks.get(network) == Some(listening) {
-                continue;
-            }
-            process.listens_on = match listening.is_empty() {
-                true => BTreeSet::new(),
-                false => match Folder::of(&places.procfs, pid).listens_on(listening) {
-                    Ok(listens_on) => listens_on,
-                    Err(Unread::Gone) => BTreeSet::new(),
-                    Err(Unread::Refused) => {
-                        process.is = Is::Refused;
-                        BTreeSet::new()
-                    }
-                },
+            let listens_on = match networks.get(network).and_then(Option::as_ref) {
+                Some(same) if !process.is_fresh && self.networks.get(network) == Some(same) => continue,
+                Some(listening) if listening.is_empty() => Ok(BTreeSet::new()),
+                Some(listening) => Folder::of(&places.procfs, pid).listens_on(listening),
+                // Nobody in its network could tell, and so not this one either.
+                None => unheard.remove(&pid).map_or_else(|| Ok(BTreeSet::new()), Err),
             };
+            process.listens_on = BTreeSet::new();
+            match listens_on {
+                Ok(listens_on) => process.listens_on = listens_on,
+                Err(Unread::Gone) => {}
+                Err(Unread::Refused) => process.is = Is::Refused,
+                Err(Unread::Failed(error)) => failed.push((pid, error)),
+            }
         }
         self.networks = networks.into_iter().filter_map(|(name, listening)| Some((name, listening?))).collect();
+        failed
     }
 
+    /// Reads the list of users again if it is another. While it cannot be read, they are called as before.
     fn read_users(&mut self, passwd: &Path) {
-        let now = Stamp::at(passwd).ok();
-        if now.is_none() || now != self.users_as_of {
-            let text = std::fs::read(passwd).unwrap_or_default();
+        let Ok(now) = Stamp::at(passwd) else { return };
+        if self.users_as_of.as_ref() != Some(&now)
+            && let Ok(text) = std::fs::read(passwd)
+        {
             let users = names(&String::from_utf8_lossy(&text));
             if users != self.users {
                 self.users = users;
                 self.processes.clear();
             }
-            self.users_as_of = now;
+            self.users_as_of = Some(now);
         }
     }
 }

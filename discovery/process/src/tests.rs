@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicBool;
 
+use rosterd_model::Coded as _;
 use rosterd_tasks::Supervision;
 use rosterd_testkit::{FakeProc, FakeProcess, Folder, assert_golden};
 
 use crate::config::{DiscoverConfig, ProcessConfig};
+use crate::error::ProcessError;
+use crate::files::Unread;
 use crate::parse;
 use crate::scan::{Found, Memory, Places, look};
 
@@ -28,9 +31,20 @@ impl Machine {
     }
 
     fn look(&mut self) -> Found {
+        self.try_look().unwrap()
+    }
+
+    fn try_look(&mut self) -> Result<Found, ProcessError> {
         let places = Places { procfs: self.proc.path(), passwd: self.users.path("passwd") };
         let guard = Supervision::default().guard("process");
-        look(&self.config, &places, &mut self.memory, &guard, &AtomicBool::new(false)).unwrap()
+        look(&self.config, &places, &mut self.memory, &guard, &AtomicBool::new(false))
+    }
+
+    /// Whose targets are known, and who could not be read.
+    fn sources(&mut self) -> (Vec<String>, Vec<String>) {
+        let found = self.look();
+        let known = found.groups.iter().map(|group| group.source.to_string()).collect();
+        (known, found.unread.iter().map(|unread| unread.source.to_string()).collect())
     }
 
     /// A line for each target.
@@ -43,6 +57,10 @@ impl Machine {
         }
         text
     }
+}
+
+fn unread(pids: &[u32]) -> Vec<String> {
+    pids.iter().map(|pid| format!("pid/{pid}")).collect()
 }
 
 fn ports() -> ProcessConfig {
@@ -171,9 +189,69 @@ fn a_process_that_cannot_be_read_costs_itself() {
     machine.proc.spoil(40, "exe");
     machine.proc.show(&FakeProcess { pid: 41, ..FakeProcess::default() });
     machine.proc.spoil(41, "ns/net");
-    let found = machine.look();
-    assert_eq!(found.refused, 2);
-    assert_eq!(found.groups.iter().map(|group| &*group.source).collect::<Vec<_>>(), ["pid/30", "pid/31"]);
+    assert_eq!(machine.sources(), (vec!["pid/30".to_owned(), "pid/31".to_owned()], unread(&[40, 41])));
+}
+
+#[test]
+fn a_known_process_that_cannot_be_read_now_is_unread_and_not_gone() {
+    for name in ["stat", "exe", "cwd", "cmdline", "status", "cgroup", "ns/net", "net/tcp", "fd"] {
+        let mut machine = Machine::new(ports());
+        for pid in [1, 2] {
+            machine.proc.show(&FakeProcess { pid, network: pid, sockets: &[700], ..FakeProcess::default() });
+            machine.proc.sockets(pid, "net/tcp", &[("0100007F:0050", "0A", 700)]);
+        }
+        let both = (vec!["pid/1".to_owned(), "pid/2".to_owned()], Vec::new());
+        assert_eq!(machine.sources(), both);
+        machine.proc.spoil(2, name);
+        assert_eq!(machine.sources(), (vec!["pid/1".to_owned()], unread(&[2])), "{name}");
+        machine.proc.show(&FakeProcess { pid: 2, network: 2, sockets: &[700], ..FakeProcess::default() });
+        machine.proc.sockets(2, "net/tcp", &[("0100007F:0050", "0A", 700)]);
+        assert_eq!(machine.sources(), both, "{name}");
+    }
+}
+
+#[test]
+fn only_what_the_kernel_forbids_may_not_be_read() {
+    let unread = |number| Unread::from(std::io::Error::from_raw_os_error(number));
+    let [perm, noent, srch, intr, io, nomem, acces, nfile, mfile] = [1, 2, 3, 4, 5, 12, 13, 23, 24];
+    for number in [perm, acces] {
+        assert!(matches!(unread(number), Unread::Refused), "{number}");
+    }
+    for number in [noent, srch] {
+        assert!(matches!(unread(number), Unread::Gone), "{number}");
+    }
+    for number in [intr, io, nomem, nfile, mfile] {
+        assert!(matches!(unread(number), Unread::Failed(_)), "{number}");
+    }
+}
+
+#[test]
+fn users_keep_their_names_while_the_list_of_users_cannot_be_read() {
+    let mut machine = Machine::new(ProcessConfig::default());
+    machine.proc.show(&FakeProcess { uid: 33, ..FakeProcess::default() });
+    let is_web = |machine: &mut Machine| machine.targets().contains(r#"__meta_process_username="web""#);
+    assert!(is_web(&mut machine));
+    let passwd = machine.users.path("passwd");
+    std::fs::remove_file(&passwd).unwrap();
+    assert!(is_web(&mut machine), "it is not there");
+    std::fs::create_dir(&passwd).unwrap();
+    assert!(is_web(&mut machine), "it is a folder");
+    std::fs::remove_dir(&passwd).unwrap();
+    machine.users.write("passwd", "www:x:33:\n");
+    assert!(machine.targets().contains(r#"__meta_process_username="www""#));
+}
+
+#[test]
+fn a_proc_that_shows_nobody_is_not_mounted() {
+    let mut machine = Machine::new(ProcessConfig::default());
+    machine.proc.show(&FakeProcess::default());
+    assert_eq!(machine.look().groups.len(), 1);
+    machine.proc.mounted(false);
+    machine.proc.mounted(true);
+    let error = machine.try_look().unwrap_err();
+    assert_eq!(error.code(), "sd_process_unreadable");
+    let message = error.to_string();
+    assert!(message.starts_with("no process is shown in /") && message.ends_with("/proc: is it mounted?"), "{message}");
 }
 
 #[test]
