@@ -16,8 +16,8 @@ use crate::{Folder, Process, free_loopback_listener, need, patience};
 const ATTEMPTS: usize = 5;
 /// Everybody may do everything.
 const ALL: i32 = 31;
-/// Everybody may write, and change who may do what, but read nothing.
-const UNREADABLE: i32 = 2 | 16;
+/// Everybody may do everything but read.
+const UNREADABLE: i32 = ALL & !1;
 
 /// A server that stands alone.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The discoverer: opens sessions, reads everything once in each, follows what changes, and says it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use rosterd_discovery::{Context, Discoverer, Error, Stopped, Updates};
 use rosterd_model::{Coded, Retry};
 use rosterd_tasks::{Guard, Schedule};
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 use zookeeper_client::SessionState;
 
 use crate::error::ZookeeperError;
 use crate::member::Kind;
+use crate::picture::Picture;
 use crate::read::{Found, Interrupted, Step, View};
 use crate::session::{Ensemble, Session, Sessions};
 
@@ -34,8 +37,14 @@ pub(crate) struct Zookeeper {
 impl Discoverer for Zookeeper {
     async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
         let roots: Vec<Arc<str>> = self.roots.iter().map(|root| root.as_str().into()).collect();
-        let mut told =
-            Told { servers: self.ensemble.name(), retry: cx.schedule(RETRY), picture: Picture::default(), cx, up };
+        let mut told = Told {
+            servers: self.ensemble.name(),
+            retry: cx.schedule(RETRY),
+            picture: Picture::default(),
+            missing: BTreeSet::new(),
+            cx,
+            up,
+        };
         loop {
             let opened = tokio::select! {
                 biased;
@@ -59,20 +68,14 @@ impl Discoverer for Zookeeper {
     }
 }
 
-/// What was said so far.
-#[derive(Debug, Default)]
-struct Picture {
-    has_begun: bool,
-    /// Whether what is not there is known to be gone.
-    is_whole: bool,
-}
-
 struct Told {
     cx: Context,
     up: Updates,
     servers: Arc<str>,
     retry: Schedule,
     picture: Picture,
+    /// Paths of which the log says that nothing is there.
+    missing: BTreeSet<Arc<str>>,
 }
 
 /// What is next in a session.
@@ -103,6 +106,9 @@ impl Told {
                     () = stop.cancelled() => return Ok(()),
                     done = self.turn(what, &mut view) => done,
                 };
+                if matches!(done, Ok(Ok(()))) {
+                    self.tell_missing(&view.missing);
+                }
                 match done {
                     Err(Stopped) => return Ok(()),
                     Ok(Ok(())) if view.is_complete() => {
@@ -165,13 +171,13 @@ impl Told {
             Ok(found) => found,
             Err(Interrupted) => return Ok(Err(Interrupted)),
         };
-        if catches_up && !view.is_well() {
+        if catches_up && !view.is_complete() {
             return self.everything(view).await;
         }
         if catches_up && found.groups.is_empty() {
             self.up.unchanged().await?;
         }
-        self.changed(found).await?;
+        self.changed(found, view).await?;
         if view.is_complete() && !self.picture.is_whole {
             return self.everything(view).await;
         }
@@ -184,7 +190,7 @@ impl Told {
         let mut fresh = view.anew();
         let read = fresh.read(fresh.everything(), Vec::new()).await;
         self.cx.took(begun.elapsed());
-        let found = match read {
+        let mut found = match read {
             Ok(found) => found,
             Err(Interrupted) => return Ok(Err(Interrupted)),
         };
@@ -192,25 +198,43 @@ impl Told {
         *view = fresh;
         self.picture.is_whole = view.is_complete();
         if self.picture.is_whole {
-            let groups = found.groups.into_values().filter(|group| !group.targets.is_empty()).collect();
-            self.up.everything_but(groups, found.unread).await?;
+            self.picture.begin(&found);
+            let (groups, unread) = found.into_words();
+            let groups = groups.into_iter().filter(|group| !group.targets.is_empty()).collect();
+            self.up.everything_but(groups, unread).await?;
         } else if self.picture.has_begun {
-            self.changed(found).await?;
+            found.revealed.extend(view.roots.iter().cloned());
+            self.changed(found, view).await?;
         } else {
-            self.up.found(found.groups.into_values().collect(), found.unread).await?;
+            self.picture.begin(&found);
+            let (groups, unread) = found.into_words();
+            self.up.found(groups, unread).await?;
         }
         self.picture.has_begun = true;
         Ok(Ok(()))
     }
 
-    async fn changed(&mut self, found: Found) -> Result<(), Stopped> {
-        if !found.groups.is_empty() {
-            self.up.changed(found.groups.into_values().collect()).await?;
+    /// Says what was found; and that those are gone that no list has any more, and no node hides that cannot be read.
+    async fn changed(&mut self, mut found: Found, view: &mut View) -> Result<(), Stopped> {
+        self.picture.change(&mut found, |path| view.may_be_target(path));
+        let (groups, unread) = found.into_words();
+        if !groups.is_empty() {
+            self.up.changed(groups).await?;
         }
-        if !found.unread.is_empty() {
-            self.up.unread(found.unread).await?;
+        if !unread.is_empty() {
+            self.up.unread(unread).await?;
         }
         Ok(())
+    }
+
+    /// Tells once of each path that is not there. It is no failure: it was asked for, and has no targets.
+    fn tell_missing(&mut self, missing: &BTreeSet<Arc<str>>) {
+        for path in missing.difference(&self.missing) {
+            let error = ZookeeperError::Missing { path: Arc::clone(path) };
+            let (code, provider) = (error.code(), &*self.cx.provider);
+            warn!(%error, code, provider, "a path has no targets, and is waited for");
+        }
+        self.missing.clone_from(missing);
     }
 
     fn over(&self) -> ZookeeperError {
@@ -231,5 +255,75 @@ impl Told {
             () = self.cx.stop.cancelled() => false,
             () = tokio::time::sleep(pause) => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::*;
+
+    /// What is logged: levels, and fields with their values.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+
+    struct Line(String);
+
+    impl Visit for Line {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            self.0 += &format!("{field}={value:?} ");
+        }
+    }
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line(String::new());
+            event.record(&mut line);
+            self.0.lock().unwrap().push((*event.metadata().level(), line.0));
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_told_once_each_time_it_goes() {
+        let cx = Context::detached("nerve/1");
+        let (up, _words) = Updates::channel(&cx);
+        let (retry, picture, missing) = (cx.schedule(RETRY), Picture::default(), BTreeSet::new());
+        let (mut told, log) = (Told { servers: "zk:1".into(), retry, picture, missing, cx, up }, Log::default());
+        for (paths, lines) in [
+            (vec!["/a"], vec!["/a"]),
+            (vec!["/a"], vec![]),
+            (vec!["/a", "/b"], vec!["/b"]),
+            (vec!["/b"], vec![]),
+            (vec!["/a", "/b"], vec!["/a"]),
+        ] {
+            let missing = paths.into_iter().map(Arc::from).collect();
+            tracing::subscriber::with_default(log.clone(), || told.tell_missing(&missing));
+            let logged = std::mem::take(&mut *log.0.lock().unwrap());
+            assert_eq!(logged.len(), lines.len(), "{logged:?}");
+            for ((level, line), path) in logged.iter().zip(lines) {
+                assert_eq!(*level, Level::WARN);
+                assert!(line.contains(&format!("error={path} does not exist ")), "{line}");
+                assert!(line.contains("code=\"sd_zookeeper_no_path\" provider=\"nerve/1\""), "{line}");
+            }
+        }
+        assert_eq!((told.cx.failures(), told.cx.status().worst().is_none()), (0, true), "it is no failure");
     }
 }

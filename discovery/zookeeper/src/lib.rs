@@ -9,6 +9,7 @@ mod discoverer; // sessions come and go; what is said when
 mod error;
 mod member; // bytes -> a target; pure
 mod metrics;
+mod picture; // what was said over all sessions; pure
 mod read; // asks for nodes and sets watches
 mod session; // one for all that ask an ensemble
 #[cfg(test)]

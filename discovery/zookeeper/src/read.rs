@@ -1,6 +1,7 @@
 //! Asks for nodes, sets watches on what is there, and follows a tree down to its leaves.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use zookeeper_client::{Error as Cause, EventType, OneshotWatcher, Stat};
 use crate::error::{ZookeeperError, is_of_session};
 use crate::member::{self, Kind};
 use crate::session::Session;
-use crate::tree::{Listed, Side, Tree, WatchId};
+use crate::tree::{Listed, Side, Tree, WatchId, parent_and_name};
 
 /// So many requests are on their way at once.
 const AT_ONCE: usize = 128;
@@ -47,7 +48,9 @@ pub(crate) struct Found {
     /// Nodes that are targets, and those that are none any more.
     pub(crate) groups: BTreeMap<Arc<str>, TargetGroup>,
     /// What could not be read.
-    pub(crate) unread: Vec<Unreadable>,
+    unread: BTreeMap<Arc<str>, ZookeeperError>,
+    /// Nodes of which all that is there is known now: what was said of nodes below them may be of the past.
+    pub(crate) revealed: Vec<Arc<str>>,
 }
 
 type Watch = Pin<Box<dyn Future<Output = (Arc<str>, Side, WatchId, EventType)> + Send>>;
@@ -56,13 +59,13 @@ type Watch = Pin<Box<dyn Future<Output = (Arc<str>, Side, WatchId, EventType)> +
 pub(crate) struct View {
     session: Arc<Session>,
     kind: Kind,
-    roots: Vec<Arc<str>>,
+    pub(crate) roots: Vec<Arc<str>>,
     guard: Guard,
-    pub(crate) tree: Tree,
+    tree: Tree,
     /// What is there and could not be read.
     unread: BTreeSet<Arc<str>>,
     /// Paths where nothing is.
-    missing: BTreeSet<Arc<str>>,
+    pub(crate) missing: BTreeSet<Arc<str>>,
     watches: FuturesUnordered<Watch>,
     count: Count,
     last: WatchId,
@@ -172,7 +175,11 @@ impl View {
                 let (kind, names) = (self.kind, &mut self.names);
                 let read = self.guard.call(&path, || member::target(kind, &path, &data, names));
                 let watch = self.watch(&path, Side::Data, watcher);
-                let was_unread = self.unread.remove(&path) | self.missing.remove(&path);
+                self.missing.remove(&path);
+                let was_unread = self.unread.remove(&path);
+                if was_unread {
+                    found.revealed.push(Arc::clone(&path));
+                }
                 let was_target = self.tree.is_target(&path);
                 let target = match read {
                     Ok(target) => target,
@@ -241,7 +248,8 @@ impl View {
                 let watch = self.watch(&path, Side::Data, watcher);
                 self.tree.awaits(&path, watch);
                 self.missing.insert(Arc::clone(&path));
-                found.cannot(&path, ZookeeperError::Missing { path: Arc::clone(&path) });
+                // That is an answer: nothing is there.
+                found.is_gone(&path);
             }
             Err(cause) if is_of_session(&cause) => return Err(Interrupted),
             Err(cause) => self.cannot(&path, ZookeeperError::of_node(&path, cause), found),
@@ -264,17 +272,12 @@ impl View {
         if self.unread.is_empty() {
             return;
         }
-        if self.unread.remove(path) {
-            found.is_gone(path);
-        }
         let below = format!("{path}/");
-        self.unread.retain(|unread| {
-            let is_below = unread.starts_with(&below);
-            if is_below {
-                found.is_gone(unread);
-            }
-            !is_below
-        });
+        let gone: Vec<_> = self.unread.extract_if(.., |unread| unread == path || unread.starts_with(&below)).collect();
+        if !gone.is_empty() {
+            found.revealed.push(Arc::clone(path));
+        }
+        gone.iter().for_each(|unread| found.is_gone(unread));
     }
 
     fn cannot(&mut self, path: &Arc<str>, error: ZookeeperError, found: &mut Found) {
@@ -294,27 +297,36 @@ impl View {
         self.unread.is_empty()
     }
 
-    /// Whether all paths are there, too.
-    pub(crate) fn is_well(&self) -> bool {
-        self.is_complete() && self.missing.is_empty()
+    /// Whether what was once said of a node may be so still: it is a target, or nobody knows, because it or a node above it
+    /// could not be read.
+    pub(crate) fn may_be_target(&self, path: &str) -> bool {
+        let mut upwards = successors(Some(path), |path| parent_and_name(path).map(|(parent, _)| parent));
+        self.tree.is_target(path) || upwards.any(|path| self.unread.contains(path))
     }
 }
 
 impl Found {
     fn is_there(&mut self, path: &Arc<str>, labels: rosterd_model::Labels) {
         let group = TargetGroup { targets: vec![labels], ..TargetGroup::gone(&**path) };
+        self.unread.remove(path);
         self.groups.insert(Arc::clone(path), group);
     }
 
     pub(crate) fn is_gone(&mut self, path: &Arc<str>) {
+        self.unread.remove(path);
         self.groups.insert(Arc::clone(path), TargetGroup::gone(&**path));
     }
 
     fn cannot(&mut self, path: &Arc<str>, error: ZookeeperError) {
         // Data and children of one node may both be refused, or one of them.
         self.groups.remove(path);
-        self.unread.retain(|unread| unread.source != *path);
-        self.unread.push(Unreadable::new(Arc::clone(path), error));
+        self.unread.insert(Arc::clone(path), error);
+    }
+
+    /// What is to be said: nodes that were read, and those that could not be.
+    pub(crate) fn into_words(self) -> (Vec<TargetGroup>, Vec<Unreadable>) {
+        let unread = self.unread.into_iter().map(|(path, error)| Unreadable::new(path, error));
+        (self.groups.into_values().collect(), unread.collect())
     }
 }
 

@@ -121,7 +121,7 @@ fn child_of(path: &str, name: &str) -> Arc<str> {
     format!("{}/{name}", path.trim_end_matches('/')).into()
 }
 
-fn parent_and_name(path: &str) -> Option<(&str, &str)> {
+pub(crate) fn parent_and_name(path: &str) -> Option<(&str, &str)> {
     let (parent, name) = path.rsplit_once('/')?;
     (!name.is_empty()).then_some((if parent.is_empty() { "/" } else { parent }, name))
 }

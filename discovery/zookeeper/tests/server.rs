@@ -171,17 +171,96 @@ fn a_path_that_is_not_there_empties_no_other_and_is_found_when_it_comes() {
         let mut zk = server.session().await;
         zk.set("/a/one", &member(1)).await;
         let mut run = Run::start(&nerve(&server, &["/a", "/late/path"], LONG)).await.unwrap();
-        assert_eq!(shows(&mut run, &[1]).await, ["sd_zookeeper_no_path"]);
-        assert_eq!(run.unread().collect::<Vec<_>>(), ["/late/path"]);
+        assert!(shows(&mut run, &[1]).await.is_empty(), "it was read: nothing is there");
+        assert!(run.is_whole() && run.unread().next().is_none());
+        assert_eq!((code(&run), run.failures()), (None, 0));
         zk.set("/late/path/two", &member(2)).await;
-        shows(&mut run, &[1, 2]).await;
-        until(&mut run, "it is missing no more", |run| run.unread().next().is_none()).await;
+        assert!(shows(&mut run, &[1, 2]).await.is_empty());
         zk.delete("/late/path/two").await;
         zk.delete("/late/path").await;
-        shows(&mut run, &[1]).await;
-        until(&mut run, "it is missing again", |run| run.unread().next().is_some()).await;
+        assert!(shows(&mut run, &[1]).await.is_empty());
         zk.set("/late/path", &member(3)).await;
+        assert!(shows(&mut run, &[1, 3]).await.is_empty());
+        zk.close().await;
+        run.stop().await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_path_that_is_a_member_itself_goes_with_its_node() {
+    live(async || {
+        let server = ZookeeperServer::start().await;
+        let mut zk = server.session().await;
+        zk.set("/one", &member(1)).await;
+        zk.set("/two", &member(2)).await;
+        zk.set("/secret", "").await;
+        zk.readable("/secret", false).await;
+        let mut whole = Run::start(&nerve(&server, &["/one", "/two"], LONG)).await.unwrap();
+        let mut part = Run::start(&nerve(&server, &["/one", "/two", "/secret", "/never"], LONG)).await.unwrap();
+        shows(&mut whole, &[1, 2]).await;
+        assert_eq!(shows(&mut part, &[1, 2]).await, ["sd_zookeeper_denied"]);
+        zk.delete("/one").await;
+        shows(&mut whole, &[2]).await;
+        shows(&mut part, &[2]).await;
+        assert!(whole.unread().next().is_none());
+        assert_eq!(part.unread().collect::<Vec<_>>(), ["/secret"]);
+        zk.close().await;
+        whole.stop().await.unwrap().unwrap();
+        part.stop().await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_path_that_is_not_there_is_waited_for_over_a_lost_connection() {
+    live(async || {
+        let mut server = ZookeeperServer::start().await;
+        let mut zk = server.session().await;
+        zk.set("/a/one", &member(1)).await;
+        zk.set("/gone", &member(2)).await;
+        let mut run = Run::start(&nerve(&server, &["/a", "/gone", "/late"], LONG)).await.unwrap();
+        shows(&mut run, &[1, 2]).await;
+        server.kill().await;
+        until(&mut run, "the loss is told", |run| code(run).is_some()).await;
+        assert_eq!(addresses(run.picture()), set(&[1, 2]), "nobody said that it is not there");
+        server.again().await;
+        let mut zk = server.session().await;
+        zk.delete("/gone").await;
+        zk.set("/late", &member(3)).await;
         shows(&mut run, &[1, 3]).await;
+        until(&mut run, "the loss is over", |run| code(run).is_none()).await;
+        assert!(run.unread().next().is_none());
+        zk.close().await;
+        run.stop().await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn what_went_while_the_session_expired_is_gone_though_another_node_may_not_be_read() {
+    live(async || {
+        let mut server = ZookeeperServer::start().await;
+        let mut zk = server.session().await;
+        for (path, port) in [("/a/one", 1), ("/a/two", 2), ("/a/secret/three", 3), ("/a/hidden/four", 4)] {
+            zk.set(path, &member(port)).await;
+        }
+        let mut run = Run::start(&nerve(&server, &["/a"], Duration::from_millis(800))).await.unwrap();
+        shows(&mut run, &[1, 2, 3, 4]).await;
+        zk.readable("/a/secret", false).await;
+        zk.readable("/a/hidden", false).await;
+        server.kill().await;
+        let over = |run: &Run| {
+            matches!(code(run).as_deref(), Some("sd_zookeeper_session_expired" | "sd_zookeeper_unreachable"))
+        };
+        until(&mut run, "the session is over", over).await;
+        server.again().await;
+        let mut zk = server.session().await;
+        zk.delete("/a/one").await;
+        shows(&mut run, &[2, 3, 4]).await;
+        until(&mut run, "what may not be read is named", |run| run.unread().count() == 2).await;
+        // Of what is below them this session has never heard.
+        zk.delete("/a/secret/three").await;
+        zk.delete("/a/secret").await;
+        shows(&mut run, &[2, 4]).await;
+        assert_eq!(run.unread().collect::<Vec<_>>(), ["/a/hidden"]);
         zk.close().await;
         run.stop().await.unwrap().unwrap();
     });
