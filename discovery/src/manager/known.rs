@@ -101,6 +101,16 @@ impl Known {
         news
     }
 
+    /// Takes some sources, as [`changed`](Self::changed) does, for who has to be told all that they have: what is as it was is news
+    /// too.
+    pub(super) fn replaced(&mut self, groups: Vec<TargetGroup>) -> GroupNews {
+        let mut gone = self.changed(groups.iter().map(|group| TargetGroup::gone(&*group.source)).collect()).gone;
+        let news = self.changed(groups);
+        let told: HashSet<_> = news.groups.iter().map(TargetGroup::id).collect();
+        gone.retain(|id| !told.contains(id));
+        GroupNews { gone, ..news }
+    }
+
     /// Whether a source has groups with targets.
     pub(super) fn has(&self, source: SourceId) -> bool {
         self.sources.contains_key(&source)

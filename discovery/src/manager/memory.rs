@@ -124,10 +124,14 @@ impl Memory {
             }
             Word::Changed(groups) => {
                 self.read(&groups);
+                piece = first && self.told.is_some();
                 if let Some(told) = &mut self.told {
                     told.extend(sources_of(&groups));
                 }
-                self.known.changed(groups)
+                match piece {
+                    true => self.known.replaced(groups),
+                    false => self.known.changed(groups),
+                }
             }
             Word::Unread(unread) => {
                 self.list((*self.unread).clone(), unread, now);
@@ -459,6 +463,23 @@ mod tests {
         assert!(whole.whole && !whole.piece && whole.news.is_empty());
         assert_eq!((told(&whole), unread(&whole.unread)), (ids(&["a", "b"]), vec!["(c)".to_owned()]));
         assert!(memory.has_reported() && memory.has_read(SourceId::of("empty")));
+    }
+
+    #[test]
+    fn what_changes_between_the_pieces_of_the_first_picture_is_a_piece_of_it() {
+        let keyed = |key: &str, address: &str| TargetGroup { key: key.into(), ..group("a", &[address]) };
+        let mut memory = after(vec![piece(true, vec![keyed("1", "x:1"), keyed("2", "x:2"), keyed("3", "x:3")])]);
+        let mut hear = |word| memory.hear(word, SystemTime::UNIX_EPOCH);
+        let more = hear(Word::Changed(vec![group("b", &["y:1"])]));
+        assert_eq!((more.piece, more.whole, more.news.groups.len()), (true, false, 1));
+        // A source stands whole in a piece: what is as it was is told again.
+        let again = hear(Word::Changed(vec![keyed("1", "x:1"), keyed("2", "x:9")]));
+        assert_eq!(again.news.groups, [keyed("1", "x:1"), keyed("2", "x:9")]);
+        assert_eq!((again.piece, again.news.gone), (true, vec![GroupId::of("a", "3")]));
+        let whole = hear(pieced(Vec::new()));
+        assert_eq!((whole.whole, told(&whole), whole.news.len()), (true, ids(&["a", "b"]), 0));
+        let later = hear(Word::Changed(vec![group("b", &["y:2"])]));
+        assert!(!later.piece && later.news.groups.len() == 1);
     }
 
     #[test]
