@@ -127,6 +127,7 @@ impl Seeing {
                 self.said.begin_anew();
                 continue;
             }
+            self.said.was_said();
             if let Some(next) = healths.iter().filter_map(|(.., next)| *next).min() {
                 cx.next_try(next.saturating_duration_since(Instant::now()));
             }

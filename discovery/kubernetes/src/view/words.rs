@@ -54,17 +54,25 @@ pub(super) struct Said {
     /// How often each had failed.
     failures: Vec<u64>,
     picture: Option<Picture>,
+    /// Whether any picture was said to its end.
+    pictured: bool,
 }
 
 impl Said {
     /// Nothing of so many parts.
     pub(super) fn new(parts: usize) -> Self {
-        Self { parts: vec![Is::Awaited; parts], failures: vec![0; parts], picture: None }
+        Self { parts: vec![Is::Awaited; parts], failures: vec![0; parts], picture: None, pictured: false }
     }
 
-    /// What was said may not be what was meant: all has to be said again.
+    /// What was said may not be what was meant: all has to be said again. Before a picture was said, that is one.
     pub(super) fn begin_anew(&mut self) {
-        *self = Self { picture: self.picture.and(Some(Picture::Part)), ..Self::new(self.parts.len()) };
+        let (picture, pictured) = (self.pictured.then_some(Picture::Part), self.pictured);
+        *self = Self { picture, pictured, ..Self::new(self.parts.len()) };
+    }
+
+    /// What had to be said was said, all of it.
+    pub(super) fn was_said(&mut self) {
+        self.pictured |= self.picture.is_some();
     }
 
     /// What has to be said now that the parts are like this, and have failed so often.
@@ -177,9 +185,23 @@ mod tests {
     fn who_begins_anew_says_all_again() {
         let mut said = Said::new(1);
         assert_eq!(shown(&said.next(&[Known], &[0])), "Whole");
+        said.was_said();
         said.begin_anew();
         assert_eq!(shown(&said.next(&[Awaited], &[0])), "");
         assert_eq!(shown(&said.next(&[Known], &[0])), "Whole");
+    }
+
+    #[test]
+    fn a_first_picture_that_was_broken_off_is_said_anew() {
+        let mut said = Said::new(2);
+        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "Part");
+        said.begin_anew();
+        assert_eq!(shown(&said.next(&[Awaited, Unknown], &[0, 0])), "");
+        said.was_said();
+        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "Part");
+        said.was_said();
+        said.begin_anew();
+        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "all of [0], unread [1]");
     }
 
     #[test]
