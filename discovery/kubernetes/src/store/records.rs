@@ -256,6 +256,11 @@ impl Store {
         self.slots.shrink_to(self.slots.len());
     }
 
+    /// Whether an object is there.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.find(hash_of(&key.namespace, &key.name), &key.namespace, &key.name).is_some()
+    }
+
     /// An object, if it is there.
     pub(crate) fn get<'a, T: Object<'a>>(&'a self, namespace: &str, name: &str) -> Option<T> {
         let slot = self.find(hash_of(namespace, name), namespace, name)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rosterd_discovery::Word;
 use rosterd_testkit::{FakeApiServer, Fault, On, leak_checked_live};
+use serde_json::json;
 
 use super::{Agent, asked, config, config_of, pod};
 
@@ -55,6 +56,47 @@ fn who_may_not_read_all_may_read_a_part() {
         let narrow = asked(&server).into_iter().filter(|asked| asked == "watch pods a").count();
         assert_eq!(narrow, 1);
         agent.end(vec![all, one]).await;
+        server.finish().await;
+    });
+}
+
+/// Endpoints of one address.
+fn endpoints(namespace: &str, name: &str) -> serde_json::Value {
+    json!({
+        "kind": "Endpoints", "metadata": {"namespace": namespace, "name": name},
+        "subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}]}],
+    })
+}
+
+#[test]
+fn what_goes_while_another_part_may_not_be_read_is_told_by_who_takes_its_watch_over() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.put(endpoints("a", "x"));
+        server.put(endpoints("a", "y"));
+        for namespace in ["", "b"] {
+            server.fail(On::resource("services").in_namespace(namespace), Fault::Status(403));
+        }
+        let agent = Agent::new();
+        let mut narrow = agent.run(&config(&server, "role: endpoints, namespaces: {names: [a, b]}"));
+        let word = narrow.next().await;
+        assert!(matches!(&word, Word::Found(groups, unread) if groups.len() == 2 && unread.len() == 1), "{word:?}");
+        // One goes while its watch fails, and another watch finds the rest.
+        server.fail(On::resource("endpoints").in_namespace("a"), Fault::Status(500));
+        server.cut_watches();
+        while !matches!(narrow.next().await, Word::Unread(unread) if unread.iter().any(|it| &*it.source == "endpoints/a/*"))
+        {
+        }
+        server.delete("endpoints", "a", "x");
+        let wide = agent.run(&config(&server, "role: endpoints"));
+        let mut told = Vec::new();
+        while !told.contains(&("endpoints/a/x".to_owned(), 0)) {
+            let word = narrow.next().await;
+            assert!(matches!(word, Word::Changed(_) | Word::Unread(_)), "{word:?}");
+            told.extend(word.groups().iter().map(|group| (group.source.to_string(), group.targets.len())));
+        }
+        assert!(!told.contains(&("endpoints/a/y".to_owned(), 0)), "{told:?}");
+        agent.end(vec![narrow, wide]).await;
         server.finish().await;
     });
 }

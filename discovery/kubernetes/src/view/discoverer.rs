@@ -9,7 +9,7 @@ use rosterd_model::TargetGroup;
 use rosterd_tasks::Guard;
 use tokio::time::Instant;
 
-use super::part::{Made, Part, Used};
+use super::part::{AT_ONCE, Made, Part, Used};
 use super::words::{Is, Picture, Said, Saying};
 use crate::cluster::{Cluster, Clusters};
 use crate::config::{KubernetesConfig, Needs};
@@ -77,7 +77,7 @@ struct Seeing {
     numbers: Vec<(usize, Resource)>,
     maker: Maker,
     said: Said,
-    /// What changed and was not said, by part: of one that is not known it need not be.
+    /// What changed and was not said, by part, and what may have gone with a store or a watch that knew it.
     dirty: BTreeMap<usize, BTreeSet<Key>>,
 }
 
@@ -115,7 +115,7 @@ impl Seeing {
             }
             if news.health && self.widen() {
                 self.show(cx);
-                // The wider watch may know other things than the narrow one did: only a picture tells what is gone.
+                // The wider watch may know other things than the narrow one did.
                 self.said.begin_anew();
             }
             let forgotten = self.forgotten();
@@ -123,7 +123,12 @@ impl Seeing {
             let is: Vec<Is> = healths.iter().map(|(is, ..)| *is).collect();
             let failures: Vec<_> = self.parts.iter().map(Part::failures).collect();
             let saying = self.said.next(&is, &failures);
-            if !self.say(saying, &healths, forgotten, up).await? {
+            // What is not said to its end, or not known, stays news.
+            let dirty = std::mem::take(&mut self.dirty);
+            let said = self.say(&saying, &dirty, &healths, forgotten, up).await?;
+            self.dirty = dirty;
+            self.dirty.retain(|part, _| !said || !saying.tells(*part, is[*part]));
+            if !said {
                 self.said.begin_anew();
                 continue;
             }
@@ -154,8 +159,9 @@ impl Seeing {
     fn widen(&mut self) -> bool {
         let View { needs, cluster, clusters, .. } = &self.view;
         let mut widened = false;
-        for part in &mut self.parts {
-            widened |= part.widen(needs, |key, number| clusters.wider(cluster, key, number, &self.inbox));
+        for (index, part) in self.parts.iter_mut().enumerate() {
+            let left = self.dirty.entry(index).or_default();
+            widened |= part.widen(needs, left, |key, number| clusters.wider(cluster, key, number, &self.inbox));
         }
         widened
     }
@@ -167,10 +173,18 @@ impl Seeing {
 
     /// Says what has to be said. False, and not all of it, when what it is made of was forgotten meanwhile: what was made of half of
     /// what there is must not be said.
-    async fn say(&mut self, saying: Saying, healths: &[Health], forgotten: u64, up: &Updates) -> Result<bool, Stopped> {
+    async fn say(
+        &mut self,
+        saying: &Saying,
+        dirty: &BTreeMap<usize, BTreeSet<Key>>,
+        healths: &[Health],
+        forgotten: u64,
+        up: &Updates,
+    ) -> Result<bool, Stopped> {
         let Saying { picture, whole, changes, recovered, unread: failing } = saying;
+        let keys_of = |index: &usize| dirty.get(index).into_iter().flatten().collect::<Vec<_>>();
         let mut made = Made::default();
-        if let Some(picture) = picture {
+        if let Some(picture) = *picture {
             let _turn = self.view.clusters.turn().await;
             let mut pieces = up.in_pieces();
             for (index, (is, ..)) in healths.iter().enumerate() {
@@ -178,10 +192,16 @@ impl Seeing {
                     made.unread.extend(self.unread(index, healths));
                     continue;
                 }
-                self.dirty.remove(&index);
-                let mut place = Some(0);
+                // A picture of all parts tells by itself what is gone. First, for what is gone may come again meanwhile.
+                let before = if picture == Picture::Part { keys_of(&index) } else { Vec::new() };
+                let (mut before, mut place) = (before.chunks(AT_ONCE), Some(0));
                 while let Some(from) = place {
-                    place = self.parts[index].all_groups(from, &mut self.maker, &self.view.guard, &mut made);
+                    match before.next() {
+                        Some(keys) => self.parts[index].gone(keys, &self.maker, &mut made),
+                        None => {
+                            place = self.parts[index].all_groups(from, &mut self.maker, &self.view.guard, &mut made)
+                        }
+                    }
                     if self.forgotten() != forgotten {
                         return Ok(false);
                     }
@@ -197,21 +217,27 @@ impl Seeing {
                 Picture::Part => pieces.found(groups, unread).await?,
             }
         } else {
-            for index in whole {
-                self.dirty.remove(&index);
-                let mut place = Some(0);
+            for &index in whole {
+                let before = keys_of(&index);
+                let (mut before, mut place) = (before.chunks(AT_ONCE), Some(0));
                 while let Some(from) = place {
-                    place = self.parts[index].all_groups(from, &mut self.maker, &self.view.guard, &mut made);
+                    match before.next() {
+                        Some(keys) => self.parts[index].gone(keys, &self.maker, &mut made),
+                        None => {
+                            place = self.parts[index].all_groups(from, &mut self.maker, &self.view.guard, &mut made)
+                        }
+                    }
                     if !self.pass_on(&mut made, forgotten, up).await? {
                         return Ok(false);
                     }
                 }
             }
-            for index in changes {
-                let keys = Vec::from_iter(self.dirty.remove(&index).unwrap_or_default());
+            for &index in changes {
+                let keys = keys_of(&index);
                 let mut rest = &keys[..];
                 while !rest.is_empty() {
-                    let count = self.parts[index].groups(rest.iter(), &mut self.maker, &self.view.guard, &mut made);
+                    let count =
+                        self.parts[index].groups(rest.iter().copied(), &mut self.maker, &self.view.guard, &mut made);
                     rest = &rest[count..];
                     if !self.pass_on(&mut made, forgotten, up).await? {
                         return Ok(false);

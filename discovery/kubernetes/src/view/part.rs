@@ -1,5 +1,6 @@
 //! A namespace of a configuration, or all: the watches that it is made of, and which groups a change concerns.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use rosterd_discovery::{Unreadable, Watch};
@@ -17,7 +18,7 @@ use crate::store::{Key, Store, World};
 use crate::watch::{Subscription, Watched};
 
 /// How many groups are made before others get their turn.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// A part, as it is watched.
 #[derive(Debug)]
@@ -115,16 +116,22 @@ impl Part {
         narrowed
     }
 
-    /// Uses wider watches that run anyway in place of its own: `subscribe` begins to. Returns whether there were any.
+    /// Uses wider watches that run anyway in place of its own: `subscribe` begins to. Returns whether there were any. What was known
+    /// of the objects that groups are made of is `left`: a wider watch need not know them.
     pub(super) fn widen(
         &mut self,
         needs: &Needs,
+        left: &mut BTreeSet<Key>,
         subscribe: impl Fn(&WatchKey, usize) -> Option<Subscription>,
     ) -> bool {
         let mut widened = false;
         for watch in self.watches.iter_mut().filter(|watch| *watch.watched().key() == watch.key) {
             if let Some(wider) = subscribe(&watch.key, watch.number) {
-                watch.subscription = wider;
+                let before = std::mem::replace(&mut watch.subscription, wider);
+                if watch.key.resource == self.role.resource() {
+                    let store = before.watched().store();
+                    left.extend(store.keys_from(0, self.needed.namespace.as_deref()).map(|(_, key)| key));
+                }
                 widened = true;
             }
         }
@@ -215,6 +222,14 @@ impl Part {
         let count = self.groups(keys.iter().map(|(_, key)| key), maker, guard, made);
         let (next, _) = keys.get(count.checked_sub(1)?)?;
         Some(*next)
+    }
+
+    /// Names those of these objects that are not there, as gone.
+    pub(super) fn gone(&self, keys: &[&Key], maker: &Maker, made: &mut Made) {
+        let Some(watched) = self.watched(self.role.resource()) else { return };
+        let store = watched.store();
+        let gone = keys.iter().filter(|key| !store.has(key));
+        gone.for_each(|key| made.add(TargetGroup::gone(maker.source(key))));
     }
 
     /// Makes groups of these objects, of as many as others may wait for; returns of how many. What panics is unread.

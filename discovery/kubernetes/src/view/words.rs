@@ -38,6 +38,14 @@ pub(super) struct Saying {
     pub(super) unread: Vec<usize>,
 }
 
+impl Saying {
+    /// Whether all that is news of a part is said, now that it is like this.
+    pub(super) fn tells(&self, part: usize, now: Is) -> bool {
+        let picture = self.picture.is_some() && now.is_known();
+        picture || self.whole.contains(&part) || self.changes.contains(&part)
+    }
+}
+
 /// Which picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Picture {

@@ -151,11 +151,17 @@ impl Watched {
         });
     }
 
-    /// What is known may be half of something: it is as if nothing were.
+    /// What is known may be half of something: it is as if nothing were. Its users are told what there was, for what does not come
+    /// again is gone.
     pub(super) fn forget(&self) {
         // First, so that who has looked into the store meanwhile can tell.
         self.update(|health| (health.listed, health.forgotten) = (false, health.forgotten + 1));
-        self.store_mut().reset();
+        let mut store = self.store_mut();
+        let keys: Vec<_> = store.keys_from(0, None).map(|(_, key)| key).collect();
+        store.reset();
+        drop(store);
+        let state = self.state();
+        state.users.iter().for_each(|user| user.inbox.changed(user.watch, keys.iter().cloned()));
     }
 
     /// A list begins.
@@ -225,5 +231,29 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.watched.state().users.retain(|user| user.id != self.id);
         self.watched.users_changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_discovery::MechanismMetrics as _;
+
+    use super::*;
+    use crate::resource::Resource;
+
+    #[test]
+    fn who_used_what_was_forgotten_is_told_what_there_was() {
+        let metrics = KubernetesMetrics::register(&prometheus::Registry::new()).expect("an empty registry");
+        let watched = Arc::new(Watched::new(WatchKey::all(Resource::Pod, None), &metrics));
+        let inbox = Arc::<Inbox>::default();
+        let _used = watched.subscribe(3, &inbox);
+        let pod = br#"{"metadata": {"namespace": "a", "name": "x"}}"#;
+        watched.store_mut().take(pod, |_, _, _| ()).expect("a pod");
+        watched.listed();
+        inbox.take();
+        watched.forget();
+        let news = inbox.take();
+        assert_eq!((Vec::from_iter(news.keys), news.health), (vec![(3, Key::new("a", "x"))], true));
+        assert_eq!((watched.store().len(), watched.health().listed), (0, false));
     }
 }
