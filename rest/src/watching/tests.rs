@@ -258,7 +258,8 @@ fn a_server_that_is_behind_is_not_believed() {
         let mut run = watch(&registry);
         run.next().await.expect("a word");
         pass(&mut run, PACE.least * 2).await;
-        let (index, names) = (registry.held().index, registry.held().names.clone());
+        let index = registry.held().index;
+        let names = registry.held().names.clone();
         // One that has just begun answers in its place, until it has caught up.
         registry.change(|held| (held.index, held.names) = (1, BTreeMap::new()));
         pass(&mut run, PACE.least / 2).await;
