@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,10 +118,20 @@ impl Client {
     }
 }
 
+/// A request under way.
+pub(crate) type Sent<'a> = Pin<Box<dyn Future<Output = Result<Response, ClientError>> + Send + 'a>>;
+
 impl Shared {
     /// Sends the request, and again where redirects say so, up to `most` times. Once the host was left (`same_host` is
     /// false), credentials stay away for good.
-    pub(crate) async fn follow(
+    ///
+    /// In a box, so that all that lies below is compiled in this crate: as a bare future it is compiled once more, with
+    /// hyper, HTTP/2 and TLS, in each crate that sends anything.
+    pub(crate) fn follow(&self, request: Request, same_host: bool, most: usize, time: Time) -> Sent<'_> {
+        Box::pin(self.follow_unboxed(request, same_host, most, time))
+    }
+
+    async fn follow_unboxed(
         &self,
         mut request: Request,
         mut same_host: bool,
