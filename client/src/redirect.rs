@@ -50,10 +50,13 @@ pub(crate) fn keeps_credentials(from: &Url, to: &Url) -> bool {
     from.host() == to.host() && !(from.scheme() == "https" && to.scheme() == "http")
 }
 
-/// Turns a request into the one that follows the redirect.
+/// Turns a request into the one that follows the redirect. A token stays behind whatever header it is in.
 pub(crate) fn follow(request: &mut Request, to: Url, same_host: bool) {
     if !same_host {
-        for name in &SENSITIVE {
+        let headers = request.headers.iter();
+        let secret = headers.filter(|(name, value)| is_sensitive(name) || value.is_sensitive());
+        let secret: Vec<_> = secret.map(|(name, _)| name.clone()).collect();
+        for name in secret {
             request.headers.remove(name);
         }
     }
@@ -111,5 +114,18 @@ mod tests {
         follow(&mut request, url("http://b/"), false);
         assert_eq!((&request.method, &*request.body), (&Method::POST, &b"b"[..]));
         assert!(request.headers.is_empty());
+    }
+
+    #[test]
+    fn a_secret_stays_with_its_host_whatever_its_header() {
+        let mut request = Request::get(url("http://a/"));
+        let mut token = http::HeaderValue::from_static("t");
+        token.set_sensitive(true);
+        request.headers.insert("x-auth-token", token);
+        request.headers.insert("accept", http::HeaderValue::from_static("text/csv"));
+        follow(&mut request, url("http://a/b"), true);
+        assert_eq!(request.headers.len(), 2);
+        follow(&mut request, url("http://b/"), false);
+        assert_eq!(request.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
     }
 }
