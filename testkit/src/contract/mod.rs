@@ -35,6 +35,11 @@ pub trait Driver: Send {
     /// Undoes [`break_source`](Self::break_source) and [`break_one`](Self::break_one). The source holds what it held before, or what was set since.
     async fn heal(&mut self);
 
+    /// What becomes of an address of [`set`](Self::set), where a discoverer makes its own of what the source holds.
+    fn made_of(&self, address: &str) -> String {
+        address.to_owned()
+    }
+
     /// Whether a running discoverer notices that the source has changed; otherwise a change is a new configuration.
     fn follows_changes(&self) -> bool {
         true

@@ -79,7 +79,7 @@ async fn first_word(driver: &mut dyn Driver, groups: &Groups) -> Kept {
         said
     };
     let kept = match timeout(patience(), picture).await {
-        Ok(true) => same(&addresses(run.picture()), groups, "the first picture"),
+        Ok(true) => same(driver, &addresses(run.picture()), groups, "the first picture"),
         Ok(false) => Err(silent(&run)),
         Err(_) => Err("it never ended the pieces of its first picture".to_owned()),
     };
@@ -102,11 +102,11 @@ async fn change(driver: &mut dyn Driver) -> Kept {
     }
     driver.set(BOTH).await;
     let mut run = start(&*driver.config()).await?;
-    let mut kept = shows(&mut run, BOTH).await;
+    let mut kept = shows(driver, &mut run, BOTH).await;
     for groups in [ONE, NOTHING, BOTH] {
         if kept.is_ok() {
             driver.set(groups).await;
-            kept = shows(&mut run, groups).await;
+            kept = shows(driver, &mut run, groups).await;
         }
     }
     stop(run).await.and(kept)
@@ -115,16 +115,16 @@ async fn change(driver: &mut dyn Driver) -> Kept {
 async fn failed_read(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let mut run = start(&*driver.config()).await?;
-    let mut kept = shows(&mut run, BOTH).await;
+    let mut kept = shows(driver, &mut run, BOTH).await;
     if kept.is_ok() && driver.follows_changes() && driver.break_source().await {
-        kept = fails_silently(&mut run, BOTH).await;
+        kept = fails_silently(driver, &mut run, BOTH).await;
         driver.heal().await;
         driver.set(ONE).await;
         if run.has_ended() {
             stop(run).await?;
             run = start(&*driver.config()).await?;
         }
-        kept = kept.and(shows(&mut run, ONE).await.map_err(healed));
+        kept = kept.and(shows(driver, &mut run, ONE).await.map_err(healed));
     }
     stop(run).await.and(kept)
 }
@@ -132,16 +132,16 @@ async fn failed_read(driver: &mut dyn Driver) -> Kept {
 async fn failed_source(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let mut run = start(&*driver.config()).await?;
-    let mut kept = shows(&mut run, BOTH).await;
+    let mut kept = shows(driver, &mut run, BOTH).await;
     if kept.is_ok() && driver.follows_changes() && driver.break_one("two").await {
         driver.set(ONE_CHANGED).await;
-        kept = shows(&mut run, ONE_CHANGED).await;
+        kept = shows(driver, &mut run, ONE_CHANGED).await;
         kept = kept.and(is_unread(&mut run, true).await);
-        kept = kept.and(same(&addresses(run.picture()), ONE_CHANGED, "the picture while a source fails"));
+        kept = kept.and(same(driver, &addresses(run.picture()), ONE_CHANGED, "the picture while a source fails"));
         driver.heal().await;
         kept = kept.and(is_unread(&mut run, false).await.map_err(healed));
         driver.set(ONE).await;
-        kept = kept.and(shows(&mut run, ONE).await.map_err(healed));
+        kept = kept.and(shows(driver, &mut run, ONE).await.map_err(healed));
     }
     stop(run).await.and(kept)
 }
@@ -152,10 +152,10 @@ async fn broken_source(driver: &mut dyn Driver) -> Kept {
         return Ok(());
     }
     let mut run = start(&*driver.config()).await?;
-    let mut kept = shows(&mut run, &BOTH[..1]).await;
+    let mut kept = shows(driver, &mut run, &BOTH[..1]).await;
     kept = kept.and(is_unread(&mut run, true).await);
     driver.heal().await;
-    kept = kept.and(shows(&mut run, BOTH).await.map_err(healed));
+    kept = kept.and(shows(driver, &mut run, BOTH).await.map_err(healed));
     kept = kept.and(is_unread(&mut run, false).await.map_err(healed));
     stop(run).await.and(kept)
 }
@@ -165,10 +165,10 @@ async fn words(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let mut run = start(&*driver.config()).await?;
     // Whether it says the right things is for others to check.
-    shows(&mut run, BOTH).await.ok();
+    shows(driver, &mut run, BOTH).await.ok();
     if driver.follows_changes() {
         driver.set(ONE_CHANGED).await;
-        shows(&mut run, ONE_CHANGED).await.ok();
+        shows(driver, &mut run, ONE_CHANGED).await.ok();
         if driver.break_one("two").await {
             is_unread(&mut run, true).await.ok();
             driver.heal().await;
@@ -189,7 +189,7 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
     let mut kept = Ok(());
     let mut still_runs = None;
     if let Some(mut run) = broken {
-        kept = fails_silently(&mut run, NOTHING).await;
+        kept = fails_silently(driver, &mut run, NOTHING).await;
         if run.has_ended() { stop(run).await? } else { still_runs = Some(run) }
     }
     driver.heal().await;
@@ -197,7 +197,7 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
         Some(run) => run,
         None => start(&*driver.config()).await?,
     };
-    kept = kept.and(shows(&mut run, BOTH).await.map_err(healed));
+    kept = kept.and(shows(driver, &mut run, BOTH).await.map_err(healed));
     stop(run).await.and(kept)
 }
 
@@ -215,7 +215,7 @@ async fn outlived(driver: &mut dyn Driver) -> Kept {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let mut run = start(&*driver.config()).await?;
-    let kept = shows(&mut run, BOTH).await;
+    let kept = shows(driver, &mut run, BOTH).await;
     stop(run).await.and(kept)?;
     let end = Instant::now() + SOON;
     while tasks() > before {
@@ -236,10 +236,10 @@ async fn stop(run: Run) -> Kept {
 }
 
 /// Waits until the picture holds these addresses and no others.
-async fn shows(run: &mut Run, groups: &Groups) -> Kept {
+async fn shows(driver: &dyn Driver, run: &mut Run, groups: &Groups) -> Kept {
     let all = async {
         loop {
-            if run.next().await.is_none() || same(&addresses(run.picture()), groups, "").is_ok() {
+            if run.next().await.is_none() || same(driver, &addresses(run.picture()), groups, "").is_ok() {
                 return;
             }
         }
@@ -247,7 +247,7 @@ async fn shows(run: &mut Run, groups: &Groups) -> Kept {
     // The verdict comes from the picture.
     timeout(patience(), all).await.ok();
     let shown = addresses(run.picture());
-    same(&shown, groups, "the picture").map_err(|detail| if run.has_ended() { silent(run) } else { detail })
+    same(driver, &shown, groups, "the picture").map_err(|detail| if run.has_ended() { silent(run) } else { detail })
 }
 
 /// Waits until a source is unread, or until none is.
@@ -267,7 +267,7 @@ fn healed(detail: String) -> String {
 }
 
 /// Waits until a failure shows; the picture must not change by it.
-async fn fails_silently(run: &mut Run, before: &Groups) -> Kept {
+async fn fails_silently(driver: &dyn Driver, run: &mut Run, before: &Groups) -> Kept {
     let (end, step) = (Instant::now() + patience(), patience() / 10_000);
     loop {
         let failed = run.has_failed();
@@ -284,12 +284,12 @@ async fn fails_silently(run: &mut Run, before: &Groups) -> Kept {
         }
         sleep(step).await;
     }
-    same(&addresses(run.picture()), before, "the picture after a failed read")
+    same(driver, &addresses(run.picture()), before, "the picture after a failed read")
 }
 
-fn same(shown: &BTreeSet<String>, groups: &Groups, what: &str) -> Kept {
+fn same(driver: &dyn Driver, shown: &BTreeSet<String>, groups: &Groups, what: &str) -> Kept {
     let wanted: BTreeSet<_> =
-        groups.iter().flat_map(|(_, addresses)| addresses.iter().map(|a| (*a).to_owned())).collect();
+        groups.iter().flat_map(|(_, addresses)| addresses.iter().map(|a| driver.made_of(a))).collect();
     if *shown == wanted { Ok(()) } else { Err(format!("{what} has {shown:?} and not {wanted:?}")) }
 }
 

@@ -4,6 +4,7 @@ mod client;
 mod script;
 mod serve;
 mod server;
+mod tls;
 
 pub use client::get;
 pub use script::{Received, Step};

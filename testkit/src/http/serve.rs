@@ -13,10 +13,12 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 use super::script::{Answer, Fault, Received, Script, Verdict};
 
@@ -46,18 +48,29 @@ impl Shared {
 }
 
 /// Accepts connections until it is dropped, which closes them all.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) -> Infallible {
+pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
         // A connection that was given up before it was accepted is nobody's problem.
         if let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(connection(stream, Arc::clone(&shared)));
+            let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+            connections.spawn(async move {
+                match tls {
+                    None => connection(stream, shared).await,
+                    // Whoever is not trusted, or does not trust, goes away.
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            connection(stream, shared).await;
+                        }
+                    }
+                }
+            });
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
     let service = service_fn(|request| answer(request, &shared));
     // Scripts close connections in the middle of answers, and clients do what they like: neither is an error here.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();

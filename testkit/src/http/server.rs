@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::script::{Received, Script, Step};
 use super::serve::{Shared, serve};
+use super::tls::Certificates;
 use crate::{eventually, patience};
 
 /// An HTTP server on the loopback interface that expects the calls of a script and answers them.
@@ -36,6 +37,7 @@ use crate::{eventually, patience};
 pub struct ScriptedServer {
     address: SocketAddr,
     shared: Arc<Shared>,
+    certificates: Option<Certificates>,
     tasks: JoinSet<Infallible>,
     finished: bool,
 }
@@ -43,13 +45,22 @@ pub struct ScriptedServer {
 impl ScriptedServer {
     /// Listens on a free port.
     pub async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::begin(None, steps).await
+    }
+
+    /// The same over TLS, with a certificate that nobody knows, and for those who have [one of their own](Self::tls_config).
+    pub async fn with_tls(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::begin(Some(Certificates::new()), steps).await
+    }
+
+    async fn begin(certificates: Option<Certificates>, steps: impl IntoIterator<Item = Step>) -> Self {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the loopback interface has free ports");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::<Shared>::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::clone(&shared)));
-        let server = Self { address, shared, tasks, finished: false };
+        tasks.spawn(serve(listener, certificates.as_ref().map(Certificates::acceptor), Arc::clone(&shared)));
+        let server = Self { address, shared, certificates, tasks, finished: false };
         for step in steps {
             server.then(step);
         }
@@ -69,7 +80,19 @@ impl ScriptedServer {
 
     /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        match self.certificates {
+            None => format!("http://{}{path}", self.address),
+            Some(_) => format!("https://localhost:{}{path}", self.address.port()),
+        }
+    }
+
+    /// A `tls_config` that trusts the server and that it trusts.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not speak TLS.
+    pub fn tls_config(&self) -> String {
+        self.certificates.as_ref().expect("a server with TLS").tls_config()
     }
 
     /// All requests so far.
