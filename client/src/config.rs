@@ -82,6 +82,11 @@ impl Default for HttpClientConfig {
 }
 
 impl HttpClientConfig {
+    /// That of a section which has no other key of it: what Prometheus asks over HTTP/1.1 then.
+    pub fn of_tls(tls: &TlsConfig) -> Self {
+        Self { tls_config: tls.clone(), enable_http2: false, ..Self::default() }
+    }
+
     /// Makes relative paths absolute; `base` is the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
         self.each_file(&mut |_, file| resolve(base, file));

@@ -98,6 +98,34 @@ fn applications_of_eureka() {
 }
 
 #[test]
+fn containers_and_compute_nodes_of_triton() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::with_tls([]).await;
+        let serve = |path: &str, body: &str| server.then(Step::get(path).any_times().json(body.to_owned()));
+        let containers = fixture("discovery/triton/containers.json");
+        serve("/v1/discover?groups=web%2Cdb", &containers);
+        serve("/v1/gz/discover", &fixture("discovery/triton/cns.json"));
+        let common = format!(
+            "account: me, dns_suffix: cns.triton.example.com, endpoint: localhost, port: {}, refresh_interval: 1s, tls_config: {}",
+            server.address().port(),
+            server.tls_config()
+        );
+        let discovery = format!("triton_sd_configs: [{{{common}, groups: [web, db]}}, {{{common}, role: cn}}]");
+        let pair = Pair::start(&discovery).await;
+        pair.agree(6).await;
+        serve("/v1/gz/discover", r#"{"cns": [{"server_uuid": "a", "server_hostname": "b"}]}"#);
+        serve("/v1/discover?groups=web%2Cdb", &containers.replace("\"eu-1\"", "\"eu-2\", \"x\""));
+        pair.agree(4).await;
+        // Prometheus takes an error in JSON for an empty list.
+        server.then(Step::get("/v1/gz/discover").any_times().status(503).body("not now"));
+        pair.fail(FAILURES[0], FAILURES[1]).await;
+        pair.agree(4).await;
+        serve("/v1/gz/discover", r#"{"cns": []}"#);
+        pair.agree(3).await;
+    });
+}
+
+#[test]
 fn tasks_of_marathon() {
     leak_checked_live(|| async {
         let server = ScriptedServer::start([]).await;

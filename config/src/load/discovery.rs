@@ -12,7 +12,7 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 13] = [
+pub const OPTIONAL_MECHANISMS: [&str; 14] = [
     "consul",
     "docker",
     "dockerswarm",
@@ -26,6 +26,7 @@ pub const OPTIONAL_MECHANISMS: [&str; 13] = [
     "nomad",
     "process",
     "serverset",
+    "triton",
 ];
 
 /// The feature that a mechanism is part of: most have one of their own.
