@@ -1,17 +1,20 @@
 //! What every discoverer promises, checked on a real one: see [`Discoverer`](rosterd_discovery::Discoverer).
 //!
 //! A mechanism's test implements [`Driver`]: it changes, breaks and heals the source that the discoverer watches. Then
-//! [`check`] does the rest. Run it within [`leak_checked`](crate::leak_checked), or within
+//! [`check`] does the rest. Where the source is a server, the test only says what that answers: [`check_server`], or
+//! [`check_catalog`]. Run it within [`leak_checked`](crate::leak_checked), or within
 //! [`leak_checked_live`](crate::leak_checked_live) when the mechanism uses sockets or real files.
 
 mod promises;
 mod run;
+mod served;
 
 use async_trait::async_trait;
 use rosterd_discovery::AnyConfig;
 
 pub use promises::{Violation, violations};
 pub use run::Run;
+pub use served::{Served, ServedGroup, check_catalog, check_server};
 
 /// The source that a discoverer watches, in the hands of a test.
 #[async_trait]

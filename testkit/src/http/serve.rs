@@ -1,6 +1,7 @@
 //! Serves a script on a listener.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -47,12 +47,19 @@ impl Shared {
     }
 }
 
-/// Accepts connections until it is dropped, which closes them all.
-pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) -> Infallible {
+/// Serves the connections that are accepted until it is dropped, which closes them all.
+pub(super) async fn serve<S>(
+    mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<S>>,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+) -> Infallible
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         // A connection that was given up before it was accepted is nobody's problem.
-        if let Ok((stream, _)) = listener.accept().await {
+        if let Ok(stream) = poll_fn(&mut accept).await {
             let (tls, shared) = (tls.clone(), Arc::clone(&shared));
             connections.spawn(async move {
                 match tls {

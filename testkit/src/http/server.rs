@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::task::Context;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 use super::script::{Received, Script, Step};
@@ -35,7 +37,8 @@ use crate::{eventually, patience};
 /// ```
 #[derive(Debug)]
 pub struct ScriptedServer {
-    address: SocketAddr,
+    /// Unless it is behind a unix socket.
+    address: Option<SocketAddr>,
     shared: Arc<Shared>,
     certificates: Option<Certificates>,
     tasks: JoinSet<Infallible>,
@@ -57,10 +60,28 @@ impl ScriptedServer {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the loopback interface has free ports");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::<Shared>::default();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, certificates.as_ref().map(Certificates::acceptor), Arc::clone(&shared)));
-        let server = Self { address, shared, certificates, tasks, finished: false };
+        let mut server = Self::new(Some(address), certificates, steps);
+        let accept = move |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
+        let tls = server.certificates.as_ref().map(Certificates::acceptor);
+        server.tasks.spawn(serve(accept, tls, Arc::clone(&server.shared)));
+        server
+    }
+
+    /// Listens on a unix socket that it makes at this path.
+    pub async fn start_behind(socket: &Path, steps: impl IntoIterator<Item = Step>) -> Self {
+        let listener = UnixListener::bind(socket).expect("a socket can be made there");
+        let mut server = Self::new(None, None, steps);
+        let accept = move |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
+        server.tasks.spawn(serve(accept, None, Arc::clone(&server.shared)));
+        server
+    }
+
+    fn new(
+        address: Option<SocketAddr>,
+        certificates: Option<Certificates>,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Self {
+        let server = Self { address, shared: Arc::default(), certificates, tasks: JoinSet::new(), finished: false };
         for step in steps {
             server.then(step);
         }
@@ -74,15 +95,19 @@ impl ScriptedServer {
     }
 
     /// Where it listens.
+    ///
+    /// # Panics
+    ///
+    /// When it is [behind a socket](Self::start_behind).
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("it listens on a port")
     }
 
     /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
         match self.certificates {
-            None => format!("http://{}{path}", self.address),
-            Some(_) => format!("https://localhost:{}{path}", self.address.port()),
+            None => format!("http://{}{path}", self.address()),
+            Some(_) => format!("https://localhost:{}{path}", self.address().port()),
         }
     }
 
