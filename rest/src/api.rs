@@ -37,6 +37,12 @@ impl Api {
         Ok(Self { client: Client::new(settings, options)?, server })
     }
 
+    /// Another server, or another place on this one, for the same client: with the same connections and settings.
+    #[must_use]
+    pub fn at(&self, server: Url) -> Self {
+        Self { client: self.client.clone(), server }
+    }
+
     /// Forgets the path of the server's URL.
     #[must_use]
     pub fn without_path(mut self) -> Self {
@@ -64,8 +70,17 @@ impl Api {
     }
 }
 
+#[cfg(test)]
+impl Api {
+    /// A server that is asked without any settings.
+    pub(crate) fn plain(url: &str) -> Self {
+        let client = Client::new(&HttpClientConfig::default(), Options::default()).expect("no settings are wrong");
+        Self { client, server: Url::parse(url).expect(url) }
+    }
+}
+
 /// What is asked of a server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct Question {
     client: Client,
@@ -96,6 +111,16 @@ impl Question {
         decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {
         self.reply().await?.read(decode).await
+    }
+
+    /// Reads the answer with its headers.
+    pub async fn read_whole<T: Send + 'static>(
+        self,
+        decode: impl FnOnce(&HeaderMap, &[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        let reply = self.reply().await?;
+        let headers = reply.headers.clone();
+        reply.read(move |body| decode(&headers, body)).await
     }
 
     /// Reads the answer, unless it says that there is nothing newer than what the question says is known (304).
@@ -129,6 +154,10 @@ impl Question {
         let index = number.unwrap_or_default();
         let is_known = index > 0 && index == known.index;
         Ok(Answer { index, news: if is_known { None } else { Some(reply.read(decode).await?) } })
+    }
+
+    pub(crate) fn url_mut(&mut self) -> &mut Url {
+        &mut self.request.url
     }
 
     async fn send(self) -> Result<Response, ClientError> {

@@ -1,19 +1,23 @@
-//! What mechanisms that ask an API over HTTP have in common: a server that is asked, replies that are read, and catalogs that hold
-//! an answer back until they have news. A mechanism adds what it asks for, and what becomes of it.
+//! What mechanisms that ask an API over HTTP have in common: a server that is asked, tokens to ask with, replies that are
+//! read, in pages too, and catalogs that hold an answer back until they have news. A mechanism adds what it asks for, and what becomes of it.
 
 mod api; // a server, and questions to it
 mod catalog; // the contract of what answers late
 mod error;
+mod pages; // lists in pieces
 mod reply; // what came, and how it is read
+mod tokens; // what one has to ask for before one may ask
 mod turns; // how many questions there are at the same time
 mod watching; // the discoverer that asks a catalog
 
 pub use api::{Api, Question};
 pub use catalog::{Answer, Catalog, Known, Pace};
-pub use error::{Fault, RestError};
+pub use error::{Fault, RestError, Told};
+pub use pages::Page;
 #[cfg(feature = "xml")]
 pub use reply::xml;
 pub use reply::{json, or_default};
+pub use tokens::{Issued, Issuer, Tokens};
 pub use turns::{Server, Servers};
 pub use watching::Watching;
 
