@@ -21,6 +21,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
         ("process", "process", "[{}]"),
         ("nerve", "zookeeper", "[{servers: [localhost], paths: [/a]}]"),
         ("nomad", "nomad", "[{}]"),
+        ("openstack", "openstack", "[{role: instance, region: One}]"),
         ("triton", "triton", "[{account: a, dns_suffix: d, endpoint: e}]"),
     ] {
         let file = folder.write("prometheus.yml", configuration(&format!("{name}_sd_configs: {config}"), "1s"));

@@ -9,14 +9,14 @@ use super::programs::{Wrapper, prometheus, rosterd};
 use super::targets::Targets;
 
 /// Both, with one job that discovers by the same configuration.
-struct Pair {
+pub(crate) struct Pair {
     ours: Server,
     theirs: Server,
     _folder: Folder,
 }
 
 impl Pair {
-    async fn start(discovery: &str) -> Self {
+    pub(crate) async fn start(discovery: &str) -> Self {
         let folder = Folder::new();
         let config = folder.write(
             "prometheus.yml",
@@ -28,7 +28,7 @@ impl Pair {
     }
 
     /// Waits until both have so many targets, and the same ones.
-    async fn agree(&self, count: usize) {
+    pub(crate) async fn agree(&self, count: usize) {
         let end = Instant::now() + patience();
         loop {
             let (one, other) = (Targets::of(&self.ours).await, Targets::of_2_42(&self.theirs, &self.theirs).await);
@@ -45,7 +45,7 @@ impl Pair {
     }
 
     /// Waits until both have failed once more, by these metrics.
-    async fn fail(&self, ours: &str, theirs: &str) {
+    pub(crate) async fn fail(&self, ours: &str, theirs: &str) {
         let counts = async || [self.ours.metric(ours, "").await, self.theirs.metric(theirs, "").await];
         let (before, end) = (counts().await, Instant::now() + patience());
         while counts().await.iter().zip(before).any(|(now, before)| *now <= before) {

@@ -12,7 +12,7 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 14] = [
+pub const OPTIONAL_MECHANISMS: [&str; 15] = [
     "consul",
     "docker",
     "dockerswarm",
@@ -24,6 +24,7 @@ pub const OPTIONAL_MECHANISMS: [&str; 14] = [
     "marathon",
     "nerve",
     "nomad",
+    "openstack",
     "process",
     "serverset",
     "triton",

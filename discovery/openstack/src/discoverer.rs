@@ -1,0 +1,111 @@
+//! Asks the services of a region, each list page by page, with a token that is kept as long as it is good.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue, header};
+use rosterd_client::{ClientError, HttpClientConfig};
+use rosterd_discovery::{Build, Error, Reading, Refresh};
+use rosterd_model::TargetGroup;
+use rosterd_rest::{Api, Fault, Page, Question, Tokens};
+use tokio::try_join;
+
+use super::catalog::{Grant, Service};
+use super::decode::{self, FloatingIps};
+use super::keystone::Keystone;
+use super::{OpenstackConfig, Role};
+
+/// The header of the token.
+const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+pub(super) struct Openstack {
+    tokens: Tokens<Keystone>,
+    /// For services, wherever they are.
+    api: Api,
+    config: OpenstackConfig,
+}
+
+impl Openstack {
+    pub(super) fn new(
+        config: OpenstackConfig,
+        client: &HttpClientConfig,
+        cx: &Build<'_, OpenstackConfig>,
+    ) -> Result<Self, ClientError> {
+        let keystone = Keystone::new(config.clone(), client, cx)?;
+        Ok(Self { api: keystone.api(), tokens: Tokens::new(keystone), config })
+    }
+
+    /// Nothing is left out where a list cannot be read: which addresses are floating decides what the targets are.
+    async fn servers(&self) -> Result<Vec<TargetGroup>, Error> {
+        // Of a port, much is told that nobody needs.
+        let fields = [("fields", "id"), ("fields", "device_id")];
+        let (ports, floating) = try_join!(
+            self.list(Service::Network, &["ports"], &fields, decode::ports),
+            self.list(Service::Network, &["floatingips"], &[], decode::floating_ips),
+        )?;
+        let (floating, port) = (Arc::new(FloatingIps::of(&ports, floating)), self.config.port);
+        let all = [("all_tenants", "true")];
+        let all = if self.config.all_tenants { &all[..] } else { &[] };
+        let decode = move |body: &[u8]| decode::servers(body, &floating, port);
+        self.list(Service::Compute, &["servers", "detail"], all, decode).await
+    }
+
+    async fn hypervisors(&self) -> Result<Vec<TargetGroup>, Error> {
+        let port = self.config.port;
+        let decode = move |body: &[u8]| decode::hypervisors(body, port);
+        self.list(Service::Compute, &["os-hypervisors", "detail"], &[], decode).await
+    }
+
+    async fn load_balancers(&self) -> Result<Vec<TargetGroup>, Error> {
+        let (balancers, listeners, floating) = try_join!(
+            self.list(Service::LoadBalancer, &["lbaas", "loadbalancers"], &[], decode::load_balancers),
+            self.list(Service::LoadBalancer, &["lbaas", "listeners"], &[], decode::listeners),
+            self.list(Service::Network, &["floatingips"], &[], decode::floating_ips),
+        )?;
+        Ok(decode::groups_of_load_balancers(&balancers, &listeners, &floating))
+    }
+
+    async fn list<T: Send + 'static>(
+        &self,
+        service: Service,
+        path: &[&str],
+        parameters: &[(&str, &str)],
+        decode: impl Fn(&[u8]) -> Result<Page<T>, Fault> + Clone + Send + 'static,
+    ) -> Result<Vec<T>, Error> {
+        let ask = |grant: Arc<Grant>| {
+            let (question, decode) = (self.question(&grant, service, path, parameters), decode.clone());
+            async move { question?.pages(decode).await }
+        };
+        self.tokens.with(ask).await
+    }
+
+    fn question(
+        &self,
+        grant: &Grant,
+        service: Service,
+        path: &[&str],
+        parameters: &[(&str, &str)],
+    ) -> Result<Question, Error> {
+        let endpoint = grant.endpoint(service, self.config.availability.name(), &self.config.region)?;
+        let question = self.api.at(endpoint).get(path.iter().copied()).header(TOKEN, grant.token());
+        let question = question.header(header::ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(parameters.iter().fold(question, |question, (name, value)| question.parameter(name, value)))
+    }
+}
+
+#[async_trait]
+impl Refresh for Openstack {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        let mut groups = match self.config.role {
+            // Checks refuse a configuration without one.
+            None | Some(Role::Instance) => self.servers().await?,
+            Some(Role::Hypervisor) => self.hypervisors().await?,
+            Some(Role::LoadBalancer) => self.load_balancers().await?,
+        };
+        // What comes or goes while pages are read may stand on two of them.
+        let mut seen = HashSet::new();
+        groups.retain(|group| seen.insert((group.source.clone(), group.key.clone())));
+        Ok(Reading::Everything(groups))
+    }
+}

@@ -1,0 +1,186 @@
+//! A made-up cloud: rosterd finds the servers and hypervisors that Debian's Prometheus and vmagent find, through changes, failures and
+//! recovery.
+
+use std::collections::BTreeMap;
+
+use rosterd_testkit::{Folder, ScriptedServer, Server, Step, eventually_ok, fixture, leak_checked_live, patience};
+use serde_json::{Value, json};
+
+use super::programs::{Wrapper, rosterd, vmagent};
+use super::registries::Pair;
+use super::targets::Labels;
+
+const SERVERS: &str = "/compute/v2.1/servers/detail";
+const HYPERVISORS: &str = "/compute/v2.1/os-hypervisors/detail";
+const FLOATING: &str = "/network/v2.0/floatingips";
+/// Where Nova told of floating addresses before Neutron did.
+const FLOATING_OF_NOVA: &str = "/compute/v2.1/os-floating-ips";
+
+/// The catalog of a region with a service that computes and a network.
+fn catalog(server: &ScriptedServer) -> Value {
+    let service = |kind: &str, path: &str| {
+        let endpoint = |interface: &str| {
+            json!({"id": format!("{kind}-{interface}"), "interface": interface, "region": "RegionOne", "region_id": "RegionOne",
+                   "url": server.url(path)})
+        };
+        json!({"id": kind, "type": kind, "name": kind, "endpoints": [endpoint("public"), endpoint("internal")]})
+    };
+    json!([service("compute", "/compute/v2.1"), service("network", "/network")])
+}
+
+/// Serves the lists for those who have a token.
+fn serve(server: &ScriptedServer, path: &str, body: impl Into<Vec<u8>>) {
+    server.then(Step::get(path).any_times().json(body.into()));
+}
+
+/// Which address leads to which of a server: in Neutron's words, and in those that Nova had.
+fn float(server: &ScriptedServer, floating: &[(&str, &str, &str)]) {
+    let ports: Vec<_> =
+        floating.iter().map(|(_, device, fixed)| json!({"id": format!("port-{fixed}"), "device_id": device})).collect();
+    let ips = floating.iter().map(|(ip, _, fixed)| {
+        json!({"id": ip, "floating_ip_address": ip, "fixed_ip_address": fixed, "port_id": format!("port-{fixed}")})
+    });
+    let of_nova = floating.iter().map(
+        |(ip, device, fixed)| json!({"id": ip, "ip": ip, "fixed_ip": fixed, "instance_id": device, "pool": "public"}),
+    );
+    serve(server, "/network/v2.0/ports", json!({"ports": ports}).to_string());
+    serve(server, FLOATING, json!({"floatingips": ips.collect::<Vec<_>>()}).to_string());
+    serve(server, FLOATING_OF_NOVA, json!({"floating_ips": of_nova.collect::<Vec<_>>()}).to_string());
+}
+
+/// A server without an image, because 2.42 and vmagent do not tell of images.
+fn machine(id: &str, status: &str, addresses: Value) -> Value {
+    json!({"id": id, "name": format!("name of {id}"), "status": status, "tenant_id": "project", "user_id": "user", "image": "",
+           "flavor": {"id": "small"}, "metadata": {"env.tier": "prod"}, "addresses": addresses,
+           "created": "2026-01-02T03:04:05Z", "updated": "2026-01-02T03:04:05Z"})
+}
+
+fn fixed(address: &str) -> Value {
+    json!({"addr": address, "version": 4, "OS-EXT-IPS:type": "fixed"})
+}
+
+fn floating(address: &str) -> Value {
+    json!({"addr": address, "version": 4, "OS-EXT-IPS:type": "floating"})
+}
+
+fn list(name: &str, items: &[Value]) -> String {
+    json!({name: items}).to_string()
+}
+
+struct Cloud {
+    server: ScriptedServer,
+}
+
+impl Cloud {
+    async fn start() -> Self {
+        let server = ScriptedServer::start([]).await;
+        let grant = json!({"token": {"methods": ["password"], "issued_at": "2026-01-02T03:04:05.000000Z",
+            "expires_at": "2099-01-02T03:04:05.000000Z", "catalog": catalog(&server)}});
+        let keystone = Step::post("/v3/auth/tokens").any_times().status(201).reply_header("x-subject-token", "t");
+        server.then(keystone.json(grant.to_string()));
+        float(&server, &[("192.0.2.10", "a", "127.0.8.1")]);
+        let cloud = Self { server };
+        cloud.machines(&[
+            machine("a", "ACTIVE", json!({"private": [fixed("127.0.8.1"), floating("192.0.2.10")]})),
+            machine("b", "SHUTOFF", json!({"private": [fixed("127.0.8.2")], "back": [fixed("127.0.9.2")]})),
+            machine("c", "BUILD", json!({})),
+        ]);
+        serve(&cloud.server, HYPERVISORS, fixture("discovery/openstack/hypervisors.json"));
+        cloud
+    }
+
+    /// In two pages.
+    fn machines(&self, machines: &[Value]) {
+        let (first, rest) = machines.split_at(1);
+        let next = self.server.url(&format!("{SERVERS}?marker=first"));
+        let page = json!({"servers": first, "servers_links": [{"rel": "next", "href": next}]});
+        serve(&self.server, SERVERS, page.to_string());
+        // vmagent and Prometheus follow the link as it is given, and vmagent would say whose servers it wants.
+        serve(&self.server, &format!("{SERVERS}?marker=first"), list("servers", rest));
+    }
+
+    fn config(&self, role: &str) -> String {
+        format!(
+            "{{identity_endpoint: '{}', username: me, password: hunter2, domain_name: Default, project_name: p, \
+             region: RegionOne, port: 9100, refresh_interval: 1s, role: {role}}}",
+            self.server.url("/v3")
+        )
+    }
+}
+
+const FAILURES: [&str; 2] = ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
+
+#[test]
+fn prometheus_finds_the_same_servers_and_hypervisors() {
+    leak_checked_live(|| async {
+        let cloud = Cloud::start().await;
+        let discovery = format!("openstack_sd_configs: [{}, {}]", cloud.config("instance"), cloud.config("hypervisor"));
+        let pair = Pair::start(&discovery).await;
+        pair.agree(6).await;
+        float(&cloud.server, &[("192.0.2.11", "b", "127.0.9.2")]);
+        cloud.machines(&[
+            machine(
+                "b",
+                "ACTIVE",
+                json!({"private": [fixed("127.0.8.2")], "back": [fixed("127.0.9.2"), floating("192.0.2.11")]}),
+            ),
+            machine("d", "ACTIVE", json!({"private": [fixed("127.0.8.4")]})),
+        ]);
+        pair.agree(6).await;
+        cloud.server.then(Step::get(SERVERS).any_times().status(503));
+        pair.fail(FAILURES[0], FAILURES[1]).await;
+        pair.agree(6).await;
+        cloud.server.then(Step::get(HYPERVISORS).any_times().status(401));
+        pair.fail(FAILURES[0], FAILURES[1]).await;
+        pair.agree(6).await;
+        cloud.machines(&[machine("e", "ERROR", json!({"private": [fixed("127.0.8.5")]}))]);
+        serve(&cloud.server, HYPERVISORS, r#"{"hypervisors": []}"#);
+        pair.agree(1).await;
+    });
+}
+
+/// The labels of each target of vmagent and rosterd, but for empty ones, which are none.
+async fn labels(program: &Server) -> BTreeMap<String, Labels> {
+    let answer = program.data("/api/v1/targets").await;
+    let mut found = BTreeMap::new();
+    for target in answer["activeTargets"].as_array().into_iter().flatten() {
+        let all: Labels = serde_json::from_value(target["discoveredLabels"].clone()).expect("labels");
+        let told = all.into_iter().filter(|(name, value)| name.starts_with("__meta_openstack_") && !value.is_empty());
+        let address = target["discoveredLabels"]["__address__"].as_str().expect("an address").to_owned();
+        found.insert(address, told.collect());
+    }
+    found
+}
+
+#[test]
+fn vmagent_finds_the_same_servers_and_hypervisors() {
+    leak_checked_live(|| async {
+        let cloud = Cloud::start().await;
+        // It knows ids of hypervisors only as numbers.
+        let numbered: Value = serde_json::from_str(&fixture("discovery/openstack/hypervisors.json")).expect("JSON");
+        let numbered: Vec<_> =
+            numbered["hypervisors"].as_array().into_iter().flatten().filter(|it| it["id"].is_u64()).cloned().collect();
+        serve(&cloud.server, HYPERVISORS, list("hypervisors", &numbered));
+        let folder = Folder::new();
+        let text = format!(
+            "scrape_configs:\n- {{job_name: servers, openstack_sd_configs: [{}]}}\n- {{job_name: hypervisors, openstack_sd_configs: [{}]}}\n",
+            cloud.config("instance"),
+            cloud.config("hypervisor")
+        );
+        let config = folder.write("prometheus.yml", text);
+        let (ours, theirs) = (rosterd(&config, Wrapper::default(), &[]).await, vmagent("vmagent", &config).await);
+        let agree = async |count: usize| {
+            let look = async || {
+                let (ours, theirs) = (labels(&ours).await, labels(&theirs).await);
+                match ours == theirs && ours.len() == count {
+                    true => Ok(()),
+                    false => Err(format!("{count} are wanted, rosterd has\n{ours:#?}\nand vmagent\n{theirs:#?}")),
+                }
+            };
+            eventually_ok(patience(), "rosterd and vmagent agree", look).await;
+        };
+        agree(5).await;
+        cloud.machines(&[machine("d", "ACTIVE", json!({"private": [fixed("127.0.8.4")]}))]);
+        agree(3).await;
+    });
+}
