@@ -61,6 +61,14 @@ pub enum ClientError {
         /// What happened.
         source: Cause,
     },
+    /// Not `application/json`, where only that is read.
+    #[error("{url} has the content type {declared:?}, want application/json")]
+    NotJson {
+        /// What was asked for.
+        url: String,
+        /// What it says instead.
+        declared: String,
+    },
     /// 401 or 403.
     #[error("server returned HTTP status {status} for {url}: check the credentials")]
     Unauthorized {
@@ -184,6 +192,7 @@ impl Coded for ClientError {
             Self::Tls { .. } => "http_tls",
             Self::Broken { .. } => "http_broken",
             Self::Malformed { .. } => "http_malformed",
+            Self::NotJson { .. } => "sd_content_type",
             Self::Unauthorized { .. } => "http_unauthorized",
             Self::Throttled { .. } => "http_throttled",
             Self::Status { .. } => "http_status",
@@ -201,9 +210,11 @@ impl Coded for ClientError {
             Self::Timeout { .. } | Self::Connect { .. } | Self::Broken { .. } | Self::Throttled { .. } => {
                 Priority::Retry
             }
-            Self::Malformed { .. } | Self::Status { .. } | Self::Redirect { .. } | Self::NoToken { .. } => {
-                Priority::Remote
-            }
+            Self::Malformed { .. }
+            | Self::NotJson { .. }
+            | Self::Status { .. }
+            | Self::Redirect { .. }
+            | Self::NoToken { .. } => Priority::Remote,
             Self::Tls { .. }
             | Self::Unauthorized { .. }
             | Self::TooLarge { .. }
@@ -216,7 +227,9 @@ impl Coded for ClientError {
     fn retry(&self) -> Retry {
         match self {
             Self::Throttled { retry_after: Some(wait), .. } => Retry::After(*wait),
-            Self::Unauthorized { .. } | Self::TooLarge { .. } | Self::Redirect { .. } => Retry::Interval,
+            Self::NotJson { .. } | Self::Unauthorized { .. } | Self::TooLarge { .. } | Self::Redirect { .. } => {
+                Retry::Interval
+            }
             Self::Status { status, .. } if status.is_client_error() => Retry::Interval,
             Self::OAuth2 { source } => source.retry(),
             _ => Retry::Backoff,

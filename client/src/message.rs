@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use rosterd_tasks::blocking;
@@ -120,6 +120,16 @@ impl Response {
         if self.status().is_success() { Ok(self) } else { Err(self.status_error()) }
     }
 
+    /// This reply if it is declared as JSON in UTF-8.
+    pub fn json(self) -> Result<Self, ClientError> {
+        let declared = self.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let declared = String::from_utf8_lossy(declared);
+        if is_json(&declared) {
+            return Ok(self);
+        }
+        Err(ClientError::NotJson { url: self.shown_url(), declared: self.secrets.hide(&declared) })
+    }
+
     /// The next part of the body, unpacked; `None` at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         let url = self.url.clone();
@@ -220,4 +230,35 @@ async fn grow(buffer: &mut Vec<u8>, more: usize) {
         grown
     })
     .await;
+}
+
+/// Whether this is the content type of JSON, which is in UTF-8.
+fn is_json(content_type: &str) -> bool {
+    let kind = content_type.trim().to_ascii_lowercase();
+    let Some(parameter) = kind.strip_prefix("application/json") else {
+        return false;
+    };
+    let charset = parameter.strip_prefix(';').map(|parameter| parameter.trim_ascii_start());
+    parameter.is_empty() || matches!(charset, Some("charset=utf-8" | "charset=\"utf-8\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_in_utf8_is_json() {
+        for kind in [
+            "application/json",
+            " Application/JSON ",
+            "application/json;charset=utf-8",
+            "application/json; charset=UTF-8",
+            "application/json;  charset=\"utf-8\"",
+        ] {
+            assert!(is_json(kind), "{kind}");
+        }
+        for kind in ["", "text/json", "application/jsonp", "application/json; charset=latin1", "application/json;"] {
+            assert!(!is_json(kind), "{kind}");
+        }
+    }
 }

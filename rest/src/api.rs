@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Response, SafeUrl, UrlError, shown};
+use rosterd_client::{
+    Client, ClientError, HttpClientConfig, Options, Request, Response, SafeUrl, Secrets, UrlError, shown,
+};
 use rosterd_discovery::{Build, Error, MechanismConfig};
+use rosterd_model::Secret;
 use rosterd_tasks::by_size;
 use url::Url;
 
-use crate::{Answer, Fault, Known, RestError};
+use crate::refused::refusal;
+use crate::{Answer, Fault, Known, Last, RestError};
 
 /// The largest body that is read, once unpacked. What is larger is more likely a mistake than a list.
 const LARGEST: u64 = 512 << 20;
@@ -50,23 +54,35 @@ impl Api {
         self
     }
 
+    /// Tidies the path of the server's URL, as Go joins paths: empty segments, and with them a slash at its end, do not count.
+    #[must_use]
+    pub fn with_clean_path(mut self) -> Self {
+        let path: Vec<_> = self.server.path().split('/').filter(|segment| !segment.is_empty()).collect();
+        let path = path.join("/");
+        self.server.set_path(&path);
+        self
+    }
+
     /// Asks for what is there below the path of the server. Whatever characters a segment has, it stays one.
     pub fn get<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Question {
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        Question { client: self.client.clone(), request: Request::get(url) }
+        Question { client: self.client.clone(), request: Request::get(url), secrets: Vec::new(), only_json: false }
     }
 
     /// Posts this JSON to what is there, and asks for JSON.
     pub fn post<'a>(&self, path: impl IntoIterator<Item = &'a str>, json: Vec<u8>) -> Question {
-        let Question { client, request } = self.get(path);
-        let mut request = Request::post(request.url, json);
-        for name in [header::CONTENT_TYPE, header::ACCEPT] {
-            request.headers.insert(name, HeaderValue::from_static("application/json"));
-        }
-        Question { client, request }
+        let kind = "application/json";
+        self.post_as(path, kind, json).header(header::ACCEPT, HeaderValue::from_static(kind))
+    }
+
+    /// Posts a body of this content type.
+    pub fn post_as<'a>(&self, path: impl IntoIterator<Item = &'a str>, kind: &'static str, body: Vec<u8>) -> Question {
+        let mut question = self.get(path);
+        question.request = Request::post(question.request.url, body);
+        question.header(header::CONTENT_TYPE, HeaderValue::from_static(kind))
     }
 }
 
@@ -85,6 +101,9 @@ impl Api {
 pub struct Question {
     client: Client,
     request: Request,
+    /// Those of the body, which may be repeated in the answer.
+    secrets: Vec<Secret>,
+    only_json: bool,
 }
 
 impl Question {
@@ -105,6 +124,22 @@ impl Question {
         self
     }
 
+    /// Where it goes.
+    pub fn url(&self) -> &Url {
+        &self.request.url
+    }
+
+    /// Hides this secret, which is sent in the body, in what is told of the answer.
+    pub fn hiding(mut self, secret: Secret) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// Takes no answer that is not declared as JSON.
+    pub fn only_json(self) -> Self {
+        Self { only_json: true, ..self }
+    }
+
     /// Reads the answer. `decode` computes, and does nothing else.
     pub async fn read<T: Send + 'static>(
         self,
@@ -123,16 +158,29 @@ impl Question {
         reply.read(move |body| decode(&headers, body)).await
     }
 
+    /// Reads the answer, unless its body is the last one that was read.
+    pub async fn read_changed<T: Send + 'static>(
+        self,
+        last: &mut Last,
+        decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<Option<T>, Error> {
+        let known = *last;
+        let (read, value) = self.read(move |body| known.changed(body, decode)).await?;
+        *last = read;
+        Ok(value)
+    }
+
     /// Reads the answer, unless it says that there is nothing newer than what the question says is known (304).
     pub async fn read_modified<T: Send + 'static>(
         self,
         decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Option<T>, Error> {
-        let response = self.send().await?;
+        let Self { client, request, secrets, only_json } = self;
+        let response = client.send(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
-        Reply::of(response).await?.read(decode).await.map(Some)
+        Reply::of(response, secrets, only_json).await?.read(decode).await.map(Some)
     }
 
     /// Reads the answer if there is something newer than what is known, for which the server waits. This header has the index of
@@ -160,12 +208,9 @@ impl Question {
         &mut self.request.url
     }
 
-    async fn send(self) -> Result<Response, ClientError> {
-        self.client.send(self.request).await
-    }
-
-    async fn reply(self) -> Result<Reply, ClientError> {
-        Reply::of(self.send().await?).await
+    async fn reply(self) -> Result<Reply, Error> {
+        let Self { client, request, secrets, only_json } = self;
+        Reply::of(client.send(request).await?, secrets, only_json).await
     }
 }
 
@@ -173,14 +218,18 @@ impl Question {
 struct Reply {
     url: String,
     headers: HeaderMap,
-    secrets: rosterd_client::Secrets,
+    secrets: Secrets,
     body: Vec<u8>,
 }
 
 impl Reply {
-    async fn of(response: Response) -> Result<Self, ClientError> {
-        let (url, response) = (shown(response.url()), response.success()?);
-        let (headers, secrets) = (response.headers().clone(), response.secrets().clone());
+    async fn of(response: Response, secrets: Vec<Secret>, only_json: bool) -> Result<Self, Error> {
+        let secrets = response.secrets().clone().and(secrets);
+        if !response.status().is_success() {
+            return Err(refusal(response, &secrets).await);
+        }
+        let response = if only_json { response.json()? } else { response };
+        let (url, headers) = (shown(response.url()), response.headers().clone());
         Ok(Self { url, headers, secrets, body: response.body(Some(LARGEST)).await? })
     }
 

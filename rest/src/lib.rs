@@ -4,7 +4,9 @@
 mod api; // a server, and questions to it
 mod catalog; // the contract of what answers late
 mod error;
+mod last; // a body that was read, so that the same costs a hash
 mod pages; // lists in pieces
+mod refused; // what a server says that does not answer
 mod reply; // what came, and how it is read
 mod tokens; // what one has to ask for before one may ask
 mod turns; // how many questions there are at the same time
@@ -13,7 +15,9 @@ mod watching; // the discoverer that asks a catalog
 pub use api::{Api, Question};
 pub use catalog::{Answer, Catalog, Known, Pace};
 pub use error::{Fault, RestError, Told};
+pub use last::Last;
 pub use pages::Page;
+pub use refused::brief;
 #[cfg(feature = "xml")]
 pub use reply::xml;
 pub use reply::{json, or_default};

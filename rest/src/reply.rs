@@ -10,13 +10,47 @@ pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     Ok(serde_json::from_str(&String::from_utf8_lossy(body))?)
 }
 
-/// Reads XML, without document types and the entities that these declare.
+/// Reads XML, without document types and the entities that these declare. What would take much memory or time is refused before.
 #[cfg(feature = "xml")]
 pub fn xml(text: &str) -> Result<roxmltree::Document<'_>, Fault> {
+    bounds::check(text)?;
     roxmltree::Document::parse(text).map_err(|error| {
         let place = error.pos();
         Fault::new(format!("line {}, column {}: this is not XML: {error}", place.row, place.col))
     })
+}
+
+/// How much there may be of what a tree is made of. It takes up to twenty times the memory of the text, and each attribute is compared
+/// with all others of its element.
+#[cfg(feature = "xml")]
+mod bounds {
+    use super::Fault;
+
+    const MOST_TAGS: usize = 8 << 20;
+    const MOST_ATTRIBUTES: usize = 2 << 20;
+    const MOST_OF_ONE: usize = 4096;
+
+    /// Counts more than there are, but for what is no XML: a `<` may be that of a comment, a `=` may stand in a text.
+    pub(super) fn check(text: &str) -> Result<(), Fault> {
+        let (mut tags, mut attributes, mut of_one) = (0, 0, 0);
+        for byte in text.bytes() {
+            match byte {
+                b'<' => (tags, of_one) = (tags + 1, 0),
+                b'=' => (attributes, of_one) = (attributes + 1, of_one + 1),
+                _ => continue,
+            }
+            for (count, most, what) in [
+                (tags, MOST_TAGS, "tags"),
+                (attributes, MOST_ATTRIBUTES, "attributes"),
+                (of_one, MOST_OF_ONE, "attributes of one element"),
+            ] {
+                if count > most {
+                    return Err(Fault::new(format!("it has more than {most} {what}")));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A value that may be `null`, which stands for what it is when it is left out.
@@ -88,6 +122,24 @@ mod tests {
     fn bytes_that_are_no_text_cost_themselves() {
         let hosts: Vec<Host> = json(b"[{\"Name\": \"M\xfcnchen\"}]").expect("hosts");
         assert_eq!(hosts[0].name, "M\u{fffd}nchen");
+    }
+
+    #[cfg(feature = "xml")]
+    #[test]
+    fn xml_that_would_take_all_memory_or_time_is_refused_before_it_is_read() {
+        let told = |text: &str| xml(text).map(drop).map_err(|fault| fault.to_string());
+        let attributes = |count: usize| (0..count).map(|at| format!(" a{at}=''")).collect::<String>();
+        assert_eq!(told(&format!("<a{}>{}</a>", attributes(4000), "=".repeat(90))), Ok(()));
+        let wide = format!("<a{}/>", attributes(5000));
+        assert_eq!(told(&wide), Err("it has more than 4096 attributes of one element".to_owned()));
+        let many = format!("<a>{}</a>", "<b c='' d=''/>".repeat((1 << 20) + 1));
+        assert_eq!(told(&many), Err("it has more than 2097152 attributes".to_owned()));
+        let large = format!("<a>{}", "<b/>".repeat(8 << 20));
+        assert_eq!(told(&large), Err("it has more than 8388608 tags".to_owned()));
+        let deep = format!("{}{}", "<a>".repeat(1 << 20), "</a>".repeat(1 << 20));
+        assert_eq!(told(&deep), Ok(()));
+        let bomb = "<!DOCTYPE a [<!ENTITY b 'bb'><!ENTITY c '&b;&b;'>]><a>&c;</a>";
+        assert!(told(bomb).is_err_and(|told| told.starts_with("line 1, column 1: this is not XML: ")));
     }
 
     #[test]

@@ -7,14 +7,6 @@ use rosterd_discovery::decode::DecodeError;
 /// The reply cannot be used. Everything before it is a [`ClientError`](rosterd_client::ClientError).
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Not `application/json`.
-    #[error("{url} has the content type {got:?}, want application/json")]
-    ContentType {
-        /// What was asked for.
-        url: String,
-        /// What came instead.
-        got: String,
-    },
     /// JSON, but not a list of target groups.
     #[error("reply of {url} is not a list of target groups")]
     Malformed {
@@ -28,7 +20,6 @@ pub enum HttpError {
 impl Coded for HttpError {
     fn code(&self) -> &'static str {
         match self {
-            Self::ContentType { .. } => "sd_content_type",
             Self::Malformed { source, .. } => source.code(),
         }
     }

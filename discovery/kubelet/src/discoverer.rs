@@ -7,43 +7,31 @@ use async_trait::async_trait;
 use rosterd_discovery::{Error, Reading, Refresh};
 use rosterd_discovery_kubernetes::groups_of_pods;
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Fault};
-use xxhash_rust::xxh3::xxh3_128;
+use rosterd_rest::{Api, Fault, Last};
 
 pub(super) struct Kubelet {
     api: Api,
     namespaces: Arc<BTreeSet<String>>,
-    /// The hash of the last list.
-    last: Option<u128>,
+    last: Last,
 }
 
 impl Kubelet {
     pub(super) fn new(api: Api, namespaces: &[String]) -> Self {
-        Self { api, namespaces: Arc::new(namespaces.iter().cloned().collect()), last: None }
+        Self { api, namespaces: Arc::new(namespaces.iter().cloned().collect()), last: Last::default() }
     }
 }
 
 #[async_trait]
 impl Refresh for Kubelet {
     async fn refresh(&mut self) -> Result<Reading, Error> {
-        let (last, namespaces) = (self.last, Arc::clone(&self.namespaces));
-        let (hash, groups) = self.api.get(["pods"]).read(move |body| decode(body, last, &namespaces)).await?;
-        self.last = Some(hash);
+        let namespaces = Arc::clone(&self.namespaces);
+        let decode = move |body: &[u8]| decode(body, &namespaces);
+        let groups = self.api.get(["pods"]).read_changed(&mut self.last, decode).await?;
         Ok(groups.map_or(Reading::Unchanged, Reading::Everything))
     }
 }
 
-/// The hash of a list, and its groups if it is not the last one.
-fn decode(
-    body: &[u8],
-    last: Option<u128>,
-    namespaces: &BTreeSet<String>,
-) -> Result<(u128, Option<Vec<TargetGroup>>), Fault> {
-    let hash = xxh3_128(body);
-    if last == Some(hash) {
-        return Ok((hash, None));
-    }
+fn decode(body: &[u8], namespaces: &BTreeSet<String>) -> Result<Vec<TargetGroup>, Fault> {
     let is_wanted = |namespace: &str| namespaces.is_empty() || namespaces.contains(namespace);
-    let groups = groups_of_pods(body, is_wanted).map_err(|error| Fault::new(error.to_string()))?;
-    Ok((hash, Some(groups)))
+    groups_of_pods(body, is_wanted).map_err(|error| Fault::new(error.to_string()))
 }

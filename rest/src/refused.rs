@@ -1,0 +1,88 @@
+//! What a server says when it does not answer: a query that it does not understand, a token that it does not know.
+
+use http::StatusCode;
+use rosterd_client::{ClientError, Response, Secrets};
+use rosterd_discovery::Error;
+use rosterd_model::{Coded, Priority, Retry};
+
+/// So many bytes of what it says are read.
+const LARGEST: usize = 16 << 10;
+/// So many characters of them are told.
+const LONGEST: usize = 300;
+
+/// The error for the status of a reply, with what the server says of it. Of who is not known it says nothing that helps.
+pub(crate) async fn refusal(mut response: Response, secrets: &Secrets) -> Error {
+    let status = response.status_error();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        return status.into();
+    }
+    let mut body = Vec::new();
+    while body.len() < LARGEST {
+        // What cannot be read says nothing. The status does.
+        let Ok(Some(part)) = response.chunk().await else { break };
+        body.extend_from_slice(&part);
+    }
+    match words(&secrets.hide(&String::from_utf8_lossy(&body))) {
+        Some(words) => Refused { status, words: Words(words) }.into(),
+        None => status.into(),
+    }
+}
+
+/// A body as one line, unless it is a page for browsers.
+fn words(body: &str) -> Option<String> {
+    let line = brief(body);
+    if line.is_empty() || line.starts_with('<') { None } else { Some(line) }
+}
+
+/// What somebody else says, as one line that can be shown. Secrets have to be hidden before.
+pub fn brief(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told: String = line.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
+    if told.len() < line.len() { told + "..." } else { told }
+}
+
+/// A status that is of no use, and why the server gave it.
+#[derive(Debug, thiserror::Error)]
+#[error("{status}")]
+struct Refused {
+    status: ClientError,
+    #[source]
+    words: Words,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it says: {0}")]
+struct Words(String);
+
+impl Coded for Refused {
+    fn code(&self) -> &'static str {
+        self.status.code()
+    }
+
+    fn priority(&self) -> Priority {
+        self.status.priority()
+    }
+
+    fn retry(&self) -> Retry {
+        self.status.retry()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_one_short_line_and_no_page() {
+        assert_eq!(
+            words("PQL parse error at line 1:\n\nres {\n   ^\n").as_deref(),
+            Some("PQL parse error at line 1: res { ^")
+        );
+        for nothing in ["", " \r\n", "\n<html><body>Bad Gateway</body></html>", "<?xml version='1.0'?>"] {
+            assert_eq!(words(nothing), None, "{nothing:?}");
+        }
+        let told = words(&"\u{fc}".repeat(LONGEST + 1)).expect("words");
+        assert_eq!(told, "\u{fc}".repeat(LONGEST) + "...");
+        assert_eq!(words("a\u{1b}[31m").as_deref(), Some("a[31m..."));
+    }
+}
