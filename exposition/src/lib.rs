@@ -24,7 +24,7 @@ pub use error::ParseError;
 pub use histogram::{Histogram, HistogramError, HistogramLimits, Span};
 pub use metadata::{Metadata, MetricKind};
 pub use negotiate::{ContentTypeError, Escaping, Format, Negotiated, Protocol, accept, negotiate};
-pub use number::{format_open_metrics, format_value};
+pub use number::{format_open_metrics, format_shortest, format_value};
 pub use protobuf::{HistogramOptions, ProtobufParser};
 pub use text::{Dialect, TextParser};
 

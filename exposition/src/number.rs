@@ -146,7 +146,7 @@ pub fn format_open_metrics(value: f64, out: &mut String) {
     let start = out.len();
     // Zero has no sign here.
     let value = if value == 0.0 { 0.0 } else { value };
-    format_shortest(value, out);
+    write_shortest(value, out);
     if !out[start..].contains(['e', '.']) && value.is_finite() {
         out.push_str(".0");
     }
@@ -164,8 +164,15 @@ pub fn format_value(value: f64) -> String {
     }
 }
 
-/// Go's format `g` with as few digits as give the value back: with an exponent below 1e-4 and from 1e6 on.
-fn format_shortest(value: f64, out: &mut String) {
+/// A number as Prometheus writes it in labels: Go's format `g` with as few digits as give the value back, which has an exponent below
+/// 1e-4 and from 1e6 on.
+pub fn format_shortest(value: f64) -> String {
+    let mut out = String::new();
+    write_shortest(value, &mut out);
+    out
+}
+
+fn write_shortest(value: f64, out: &mut String) {
     if !value.is_finite() {
         out.push_str(&format_value(value));
         return;
