@@ -10,6 +10,7 @@
 //! - [`FakeEngine`] is a Docker Engine: lists, events, and versions of its API.
 //! - [`FakeKubelet`] lists pods, over TLS.
 //! - [`ZookeeperServer`] is Debian's ZooKeeper, and [`ZookeeperSession`] changes what it holds.
+//! - [`PuppetdbServer`] is Debian's PuppetDB, with the PostgreSQL that it needs.
 //! - [`FakeProc`] is a made-up `/proc`.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`BusyThreads`] shows what does not leave the threads of the runtime.
@@ -45,6 +46,7 @@ mod leak;
 mod nameserver;
 mod process;
 mod procfs;
+mod puppetdb;
 mod remote_write;
 mod server;
 mod threads;
@@ -56,13 +58,14 @@ pub use engine::FakeEngine;
 pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;
 pub use groups::{addresses, group, groups};
-pub use http::{Received, ScriptedServer, Step, get};
+pub use http::{Received, ScriptedServer, Step, get, post};
 pub use kubelet::FakeKubelet;
 pub use kubernetes::{Asked, FakeApiServer, Fault, On};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
 pub use nameserver::Nameserver;
 pub use process::{Process, need};
 pub use procfs::{FakeProc, FakeProcess};
+pub use puppetdb::PuppetdbServer;
 pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use server::Server;
 pub use threads::BusyThreads;

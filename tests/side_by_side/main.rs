@@ -2,7 +2,7 @@
 //! receivers of what it scrapes.
 //!
 //! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9`,
-//! `etcd-server`, `zookeeper` and `docker.io`, and root for the tests of DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker.
+//! `etcd-server`, `zookeeper`, `puppetdb` with `postgresql`, and `docker.io`, and root for the tests of DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker.
 
 mod authorities;
 mod certificates;
@@ -21,6 +21,7 @@ mod names;
 mod odd;
 mod openstack;
 mod programs;
+mod puppetdb;
 mod receivers;
 mod registries;
 mod reloads;

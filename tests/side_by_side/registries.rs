@@ -76,7 +76,7 @@ fn eureka(server: &ScriptedServer, applications: &[(&str, &[&str])]) {
     server.then(Step::get("/eureka/apps").any_times().reply_header("content-type", "application/xml").body(body));
 }
 
-const FAILURES: [&str; 2] = ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
+pub(super) const FAILURES: [&str; 2] = ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
 
 #[test]
 fn applications_of_eureka() {
@@ -143,6 +143,38 @@ fn tasks_of_marathon() {
         pair.fail(FAILURES[0], FAILURES[1]).await;
         pair.agree(20).await;
         serve(r#"{"apps": [{"id": "/a", "tasks": [{"id": "t", "host": "127.0.7.1", "ports": [9]}]}]}"#.to_owned());
+        pair.agree(1).await;
+    });
+}
+
+#[test]
+fn resources_of_puppetdb() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([]).await;
+        let asked = || {
+            let asked = Step::post("/puppet/pdb/query/v4").any_times().with_body(r#"{"query":"resources {}"}"#);
+            let json = "application/json";
+            asked.with_header("content-type", json).with_header("accept", json).with_header("authorization", "Bearer t")
+        };
+        // All labels are kept, so that the resources of a node are different targets.
+        let body = fixture("discovery/puppetdb/resources.json").replace("db1.example.com", "127.0.7.3");
+        server.then(asked().json(body.clone()));
+        let pair = Pair::start(&format!(
+            "puppetdb_sd_configs: [{{url: '{}', query: 'resources {{}}', include_parameters: true, port: 9, refresh_interval: 1s, bearer_token: t}}]
+  relabel_configs:
+  - {{regex: __meta_puppetdb_(.*), replacement: pdb_$1, action: labelmap}}",
+            server.url("/puppet/")
+        ))
+        .await;
+        pair.agree(5).await;
+        server.then(asked().json(body.replace("9113,", "91130000,").replace("\"rack.no\": 7", "\"rack.no\": -0.25")));
+        pair.agree(5).await;
+        for refused in [asked().status(503), asked().body(body.clone()), asked().json("{}"), asked().json(body.clone()).truncate(99)] {
+            server.then(refused);
+            pair.fail(FAILURES[0], FAILURES[1]).await;
+            pair.agree(5).await;
+        }
+        server.then(asked().json(r#"[{"certname": "127.0.7.1", "resource": "1", "exported": true}]"#));
         pair.agree(1).await;
     });
 }

@@ -12,7 +12,7 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 15] = [
+pub const OPTIONAL_MECHANISMS: [&str; 16] = [
     "consul",
     "docker",
     "dockerswarm",
@@ -26,6 +26,7 @@ pub const OPTIONAL_MECHANISMS: [&str; 15] = [
     "nomad",
     "openstack",
     "process",
+    "puppetdb",
     "serverset",
     "triton",
 ];

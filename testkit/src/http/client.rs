@@ -3,7 +3,8 @@
 use std::io;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http::request::Builder;
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -11,14 +12,22 @@ use url::Url;
 
 /// Asks for a URL over a connection of its own and returns status and body. No redirects, no TLS.
 pub async fn get(url: &str) -> io::Result<(u16, String)> {
+    ask(url, |target| http::Request::get(target), Bytes::new()).await
+}
+
+/// Posts JSON to a URL in the same way.
+pub async fn post(url: &str, json: impl Into<Bytes>) -> io::Result<(u16, String)> {
+    ask(url, |target| http::Request::post(target).header("content-type", "application/json"), json.into()).await
+}
+
+async fn ask(url: &str, begin: impl FnOnce(&str) -> Builder, body: Bytes) -> io::Result<(u16, String)> {
     let url = Url::parse(url).map_err(io::Error::other)?;
     let address = url.socket_addrs(|| None)?;
     let stream = TcpStream::connect(&*address).await?;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    let request = http::Request::get(target).header("host", host).body(Empty::<Bytes>::new());
-    let request = request.map_err(io::Error::other)?;
+    let request = begin(target).header("host", host).body(Full::new(body)).map_err(io::Error::other)?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(io::Error::other)?;
         let status = response.status().as_u16();

@@ -6,6 +6,6 @@ mod serve;
 mod server;
 mod tls;
 
-pub use client::get;
+pub use client::{get, post};
 pub use script::{Received, Step};
 pub use server::ScriptedServer;
