@@ -1,10 +1,10 @@
 //! The roster by itself: target groups as JSON in, relabelled and deduplicated targets out, no file system, no network.
 //!
 //! `cargo bench --bench roster [-- TARGETS]` prints wall time of each step (all of it is single-threaded) and resident
-//! memory; then what one changed target costs in jobs of several sizes, and what replacing groups at random for a while
-//! leaves behind. The whole agent next to its peers is measured by `benches/peers`.
+//! memory; then what one changed target costs in jobs of several sizes, what each group of a first picture in pieces costs, and
+//! what replacing groups at random for a while leaves behind. The whole agent next to its peers is measured by `benches/peers`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,11 +123,15 @@ struct Running {
 
 impl Running {
     async fn start(jobs: Vec<JobSpec>) -> Self {
+        Self::with_store(jobs, &MemoryBlocks::default()).await
+    }
+
+    async fn with_store(jobs: Vec<JobSpec>, store: &MemoryBlocks) -> Self {
         let stopper = Stopper::new();
         let registry = prometheus::Registry::new();
         let metrics = metrics::Metrics::register(&registry).expect("the registry is empty");
         let (updates, receiver) = mpsc::channel(1);
-        let roster = Roster::start(&stopper, Arc::new(MemoryBlocks::default()), metrics, Clock::system(), receiver);
+        let roster = Roster::start(&stopper, Arc::new(store.clone()), metrics, Clock::system(), receiver);
         roster.set_jobs(jobs, Duration::from_secs(300)).await;
         let mut views = roster.watch();
         views.mark_unchanged();
@@ -172,8 +176,9 @@ impl Running {
         took[CHANGES / 2]
     }
 
+    /// Ends it, with everything stored.
     async fn stop(self) {
-        self.stopper.stop(Duration::from_secs(5)).await;
+        self.stopper.stop(Duration::from_secs(60)).await;
     }
 }
 
@@ -206,7 +211,29 @@ async fn main() {
         println!("change of one    {:>10.6} s in one of {count} jobs of 1000", took.as_secs_f64());
         running.stop().await;
     }
+    for targets in [10_000, 100_000, 1_000_000] {
+        in_pieces(targets).await;
+    }
     replaced(targets).await;
+}
+
+/// Reports a first picture in pieces: when nothing is known, and when as many other targets are stored of the same sources.
+async fn in_pieces(targets: usize) {
+    const PIECE: usize = 1_000;
+    let (provider, store) = (ProviderKey::new("bench/1"), MemoryBlocks::default());
+    for (salt, stored) in [(0, "nothing"), (500, "as many")] {
+        let mut running = Running::with_store(vec![job("bench", &provider)], &store).await;
+        let (mut took, mut told) = (Duration::ZERO, HashSet::new());
+        for from in (0..targets).step_by(PIECE) {
+            let groups: Vec<_> = (from..targets.min(from + PIECE)).map(|number| group(number, salt, number)).collect();
+            told.extend(groups.iter().map(|group| group.id().source));
+            took += running.tell(Update { piece: true, ..changed(provider.clone(), groups, Vec::new()) }).await;
+        }
+        took += running.tell(Update { told, ..everything(provider.clone(), Vec::new()) }).await;
+        let each = took.as_secs_f64() / targets as f64;
+        println!("in pieces        {each:>10.9} s for each of {targets} groups, {stored} stored");
+        running.stop().await;
+    }
 }
 
 /// Replaces most groups again and again, except for one in a hundred.

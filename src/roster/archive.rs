@@ -1,5 +1,8 @@
 //! What a provider has reported, in blocks. Turns changed groups into changed blocks. Pure.
 
+mod index; // where each group is
+mod run; // groups that are about to become blocks
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -7,7 +10,9 @@ use std::sync::Arc;
 
 use rosterd_model::{GroupId, SourceId, TargetGroup};
 
-use super::block::{Block, BlockId, BlockWriter, FULL, GroupNumber, RawGroup, encode};
+use super::block::{Block, BlockId, BlockWriter, FULL, GroupHead, GroupNumber, RawGroup, encode};
+use index::Index;
+use run::{MERGED, Run, offset, overflows};
 
 /// A block after a change.
 #[derive(Debug, Clone)]
@@ -26,18 +31,12 @@ pub(super) struct BlockChange {
 #[derive(Debug)]
 pub(super) struct Archive {
     blocks: BTreeMap<BlockId, Arc<Block>>,
-    index: HashMap<GroupId, BlockId>,
+    index: Index,
     /// How many entries all groups have.
     entries: usize,
     /// The number of the next new group.
     next: GroupNumber,
 }
-
-/// Two blocks beside each other, one of which shrank, become one when it is not larger than this.
-const MERGED: usize = FULL + FULL / 2;
-/// A block that grew is split when it is larger than this. Far enough from [`MERGED`] that no group going to and fro has a
-/// block split and merged each time.
-const LARGEST: usize = 2 * FULL;
 
 /// Changes to the groups of a provider.
 #[derive(Debug, Default)]
@@ -63,17 +62,15 @@ impl Edit {
 
 impl Default for Archive {
     fn default() -> Self {
-        Self { blocks: BTreeMap::new(), index: HashMap::new(), entries: 0, next: 1 }
+        Self { blocks: BTreeMap::new(), index: Index::default(), entries: 0, next: 1 }
     }
 }
 
 impl Archive {
     /// An archive of stored blocks.
     pub(super) fn restore(blocks: BTreeMap<BlockId, Arc<Block>>) -> Self {
-        let mut index = HashMap::with_capacity(blocks.values().map(|block| block.groups().len()).sum());
-        for (id, block) in &blocks {
-            index.extend(block.groups().iter().map(|head| (head.id, *id)));
-        }
+        let numbered = |id: BlockId| move |head: &GroupHead| (head.id, id + u64::from(head.offset));
+        let index = blocks.iter().flat_map(|(id, block)| block.groups().iter().map(numbered(*id))).collect();
         let next = blocks.last_key_value().map_or(1, |(id, block)| id + u64::from(block.last_offset()) + 1);
         let entries = blocks.values().map(|block| block.len()).sum();
         Self { blocks, index, entries, next }
@@ -101,24 +98,32 @@ impl Archive {
 
     /// The sources that have groups, each as often as it has.
     pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
-        self.blocks.values().flat_map(|block| block.groups()).map(|head| head.id.source)
+        self.index.groups().map(|id| id.source)
     }
 
     /// Which of these sources have groups.
     pub(super) fn which_of(&self, mut sources: BTreeSet<SourceId>) -> BTreeSet<SourceId> {
-        let mut found = BTreeSet::new();
-        let mut heads = self.blocks.values().flat_map(|block| block.groups());
-        while let Some(head) = heads.next().filter(|_| !sources.is_empty()) {
-            found.extend(sources.take(&head.id.source));
-        }
-        found
+        sources.retain(|source| self.index.of_source(*source).next().is_some());
+        sources
     }
 
     /// How many entries a group has; none, if it is not known.
     pub(super) fn entries_of(&self, id: GroupId) -> usize {
-        let Some(block) = self.index.get(&id).and_then(|block| self.blocks.get(block)) else { return 0 };
-        let at = block.groups().iter().position(|head| head.id == id);
-        at.map_or(0, |at| block.entries_of(at).len())
+        self.find(id).map_or(0, |(_, block, at)| block.entries_of(at).len())
+    }
+
+    /// How many entries the groups of a source have.
+    pub(super) fn entries_of_source(&self, source: SourceId) -> usize {
+        self.index.of_source(source).map(|id| self.entries_of(id)).sum()
+    }
+
+    /// The block that a group is in, and which of its groups it is.
+    fn find(&self, id: GroupId) -> Option<(BlockId, &Block, usize)> {
+        let number = self.index.number(id)?;
+        let (block, content) = self.blocks.range(..=number).next_back()?;
+        let offset = offset(*block, number)?;
+        let at = content.groups().binary_search_by_key(&offset, |head| head.offset).ok()?;
+        Some((*block, content, at))
     }
 
     /// Applies changes. Returns the blocks that changed: none if the groups are as they were.
@@ -137,8 +142,8 @@ impl Archive {
         let drops_others = edit.whole || !edit.replaced.is_empty();
         let mut named: HashSet<GroupId> = HashSet::new();
         for id in &edit.gone {
-            if let Some(block) = self.index.get(id) {
-                edits.blocks.entry(*block).or_default().insert(*id, None);
+            if let Some((block, ..)) = self.find(*id) {
+                edits.blocks.entry(block).or_default().insert(*id, None);
             }
         }
         for group in &edit.groups {
@@ -146,36 +151,37 @@ impl Archive {
             if drops_others {
                 named.insert(id);
             }
-            let Some(block) = self.index.get(&id) else {
+            let Some((block, content, at)) = self.find(id) else {
                 edits.new.push(group);
                 continue;
             };
             let start = edits.text.len();
             encode(group, &mut edits.text);
             let range = start..edits.text.len();
-            if self.holds(*block, id, &edits.text[range.clone()]) {
+            let fingerprint = RawGroup::read(&edits.text[range.clone()]).map(RawGroup::fingerprint);
+            if fingerprint == Some(content.groups()[at].fingerprint) {
                 edits.text.truncate(start);
             } else {
-                edits.blocks.entry(*block).or_default().insert(id, Some(range));
+                edits.blocks.entry(block).or_default().insert(id, Some(range));
             }
         }
-        if drops_others {
+        if edit.whole {
             for (block, content) in &self.blocks {
                 let dropped = content.groups().iter().map(|head| head.id).filter(|id| edit.drops(*id));
                 for id in dropped.filter(|id| !named.contains(id)) {
                     edits.blocks.entry(*block).or_default().insert(id, None);
                 }
             }
+        } else {
+            // A picture in pieces replaces some sources at a time: what there is of them is looked for, not looked through.
+            let replaced = edit.replaced.iter().flat_map(|source| self.index.of_source(*source));
+            for id in replaced.filter(|id| !named.contains(id)) {
+                if let Some((block, ..)) = self.find(id) {
+                    edits.blocks.entry(block).or_default().insert(id, None);
+                }
+            }
         }
         edits
-    }
-
-    /// Whether the block holds this very group.
-    fn holds(&self, block: BlockId, id: GroupId, text: &[u8]) -> bool {
-        let fingerprint = RawGroup::read(text).map(RawGroup::fingerprint);
-        let heads = self.blocks.get(&block).map_or(&[][..], |block| block.groups());
-        let head = heads.iter().find(|head| head.id == id);
-        head.map(|head| head.fingerprint) == fingerprint
     }
 
     /// Replaces and removes groups, one block after the other.
@@ -217,7 +223,7 @@ impl Archive {
             match groups.get(&head.id) {
                 None => run.push(id + u64::from(head.offset), group.bytes()),
                 Some(Some(range)) => run.push(id + u64::from(head.offset), &text[range.clone()]),
-                Some(None) => drop(self.index.remove(&head.id)),
+                Some(None) => self.index.remove(head.id),
             }
         }
         run.shrank = run.text.len() < size;
@@ -296,6 +302,7 @@ impl Archive {
         for group in new {
             let number = self.next;
             self.next += 1;
+            self.index.insert(group.id(), number);
             text.clear();
             encode(group, &mut text);
             if overflows(writer.size(), &text) {
@@ -323,108 +330,11 @@ impl Archive {
     }
 
     fn put(&mut self, id: BlockId, block: Block, changes: &mut Vec<BlockChange>) {
-        self.index.extend(block.groups().iter().map(|head| (head.id, id)));
         let block = Arc::new(block);
         self.entries += block.len();
         self.blocks.insert(id, Arc::clone(&block));
         changes.push(BlockChange { id, after: Some(block) });
     }
-}
-
-/// Groups of blocks beside each other that are about to become one block.
-#[derive(Debug)]
-struct Run {
-    /// The first of the blocks.
-    id: BlockId,
-    /// The numbers of the groups.
-    numbers: Vec<GroupNumber>,
-    /// The groups one after the other.
-    text: Vec<u8>,
-    /// Whether it is smaller than the blocks were.
-    shrank: bool,
-}
-
-impl Run {
-    fn new(id: BlockId) -> Self {
-        Self { id, numbers: Vec::new(), text: Vec::new(), shrank: false }
-    }
-
-    fn of(id: BlockId, block: &Block) -> Self {
-        let mut run = Self::new(id);
-        for (group, head) in block.unpack().groups().zip(block.groups()) {
-            run.push(id + u64::from(head.offset), group.bytes());
-        }
-        run
-    }
-
-    fn push(&mut self, number: GroupNumber, group: &[u8]) {
-        self.numbers.push(number);
-        self.text.extend_from_slice(group);
-    }
-
-    fn groups(&self) -> impl Iterator<Item = (GroupNumber, RawGroup<'_>)> {
-        let mut text = &self.text[..];
-        self.numbers.iter().map(move |number| {
-            let group = RawGroup::read(text).expect("a group is read as it was written");
-            text = &text[group.bytes().len()..];
-            (*number, group)
-        })
-    }
-
-    /// The run itself, or several of equal size where it is too large for a block. A group that is very large is alone.
-    fn split(self) -> Vec<Self> {
-        let size = self.text.len();
-        if size <= LARGEST {
-            return vec![self];
-        }
-        let piece = size / (size / FULL);
-        let (mut pieces, mut run) = (Vec::new(), Self::new(self.id));
-        let (mut written, mut end) = (0, piece);
-        for (number, group) in self.groups() {
-            if written >= end || overflows(run.text.len(), group.bytes()) {
-                pieces.push(std::mem::replace(&mut run, Self::new(number)));
-                end += piece;
-                if end < written {
-                    end = written + piece;
-                }
-            }
-            run.push(number, group.bytes());
-            written += group.bytes().len();
-        }
-        pieces.push(run);
-        pieces
-    }
-
-    /// Whether it should become one with the run that follows.
-    fn takes(&self, after: &Self) -> bool {
-        let last = after.numbers.last().copied().unwrap_or(after.id);
-        let fits = self.text.len() + after.text.len() <= MERGED && offset(self.id, last).is_some();
-        (self.shrank || after.shrank) && fits
-    }
-
-    /// Whether a block beside it may become part of it.
-    fn fits(&self, id: BlockId, block: &Block) -> bool {
-        let first = self.id.min(id);
-        let last = self.numbers.last().copied().unwrap_or(self.id).max(id + u64::from(block.last_offset()));
-        self.text.len() + block.unpacked_size() <= MERGED && offset(first, last).is_some()
-    }
-
-    fn append(&mut self, after: Self) {
-        self.numbers.extend(after.numbers);
-        self.text.extend(after.text);
-        self.shrank = true;
-    }
-}
-
-/// Whether a group is too large to come into the block that is being written: who changes one of the groups there would have
-/// to do with all of it.
-fn overflows(written: usize, group: &[u8]) -> bool {
-    written > 0 && written + group.len() > LARGEST
-}
-
-/// A number as a block holds it.
-fn offset(id: BlockId, number: GroupNumber) -> Option<u32> {
-    u32::try_from(number - id).ok().filter(|offset| *offset < u32::MAX)
 }
 
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! The roster's state and what can happen to it: other jobs, with what is stored of their providers; an update; time that
 //! passes. No I/O, no clock that it was not handed, no tasks.
 
+mod effect;
 mod former;
 mod job;
 mod provider;
@@ -15,15 +16,15 @@ use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::TargetGroup;
 use tokio::time::Instant;
 
-use super::block::{Block, BlockId};
 use super::clock::Now;
 use super::head::{Head, HeldBy};
 use super::hold::{Hold, HoldReason};
 use super::job::JobSpec;
 use super::pages::Pages;
-use super::step::{JobStep, LimitStep, Reason, SourceStep, Step};
-use super::target::{Failure, Workbench};
-use super::view::{JobView, NotServable, ProviderPresence, ProviderSize, RosterView};
+use super::step::{JobStep, LimitStep, Reason, Step};
+use super::target::Workbench;
+use super::view::{JobView, NotServable, ProviderPresence, RosterView};
+pub(super) use effect::Effect;
 use former::{Former, held_of};
 use job::{Job, Work};
 pub(super) use provider::Stored;
@@ -33,44 +34,9 @@ use turns::TargetTurns;
 pub(super) use unused::Left;
 use unused::Unused;
 
-/// What an event did to the roster.
-#[derive(Debug, Default)]
-pub(super) struct Effect {
-    /// The jobs whose targets, or what is known of them, changed.
-    pub(super) jobs: BTreeMap<Arc<str>, Delta>,
-    /// The step for those who follow, if there are any and there was one.
-    pub(super) step: Option<Step>,
-    /// Providers of which nothing has to be stored any more, or not what is stored. Comes before what follows.
-    pub(super) forgotten: Vec<ProviderKey>,
-    /// Blocks to write to the store.
-    pub(super) blocks: Vec<(ProviderKey, BlockId, Option<Arc<Block>>)>,
-    /// What to write beside the blocks.
-    pub(super) heads: Vec<(ProviderKey, Head)>,
-    /// How much is known of providers now; `None` of those that no job uses any more.
-    pub(super) sizes: Vec<(ProviderKey, Option<ProviderSize>)>,
-    /// What relabelling had to do.
-    pub(super) tally: Tally,
-    /// Whether it is part of something that goes on: people are told once, at the end.
-    pub(super) more_follows: bool,
-    sources: BTreeMap<Arc<str>, Vec<SourceStep>>,
-}
-
-/// What relabelling had to do for an event.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    /// How many entries were relabelled.
-    pub(super) relabelled: u64,
-    /// How many of each job cannot be targets.
-    pub(super) failed: BTreeMap<Arc<str>, u64>,
-    /// The first of these, for the log.
-    pub(super) failures: Vec<(Arc<str>, Arc<Failure>)>,
-}
-
 /// An update that adds, replaces and removes at least this many entries is worked on aside, so that the runtime stays
 /// responsive.
 const LARGE: usize = 500;
-/// How many failures of an event are told one by one.
-const TOLD: usize = 5;
 
 /// The jobs of a configuration.
 #[derive(Debug, Default)]
@@ -100,16 +66,6 @@ pub(super) struct State {
     awaited: BTreeSet<ProviderKey>,
     /// Providers that no job uses or holds and of which something is stored.
     unused: Unused,
-}
-
-impl Effect {
-    fn note(&mut self, job: &Arc<str>, turns: TargetTurns, pages: &Pages) {
-        let (delta, sources) = turns.finish(pages);
-        self.jobs.insert(Arc::clone(job), delta);
-        if !sources.is_empty() {
-            self.sources.insert(Arc::clone(job), sources);
-        }
-    }
 }
 
 impl State {
@@ -188,10 +144,14 @@ impl State {
             // What did not come goes.
             return true;
         }
+        let archive = &provider.archive;
         let named = update.groups.iter().map(TargetGroup::id).chain(update.gone.iter().copied());
-        let known: usize = match update.whole {
-            true => provider.archive.blocks().values().map(|block| block.len()).sum(),
-            false => named.map(|id| provider.archive.entries_of(id)).sum(),
+        let known = match update.whole {
+            true => archive.entries(),
+            false => {
+                let replaced = provider.replaced_by(update).into_iter().map(|source| archive.entries_of_source(source));
+                named.map(|id| archive.entries_of(id)).sum::<usize>().max(replaced.sum())
+            }
         };
         new + known >= LARGE
     }
@@ -214,8 +174,7 @@ impl State {
             (true, false) => {
                 // Something may be stored that could not be read.
                 effect.forgotten.push(key.clone());
-                let blocks = provider.archive.blocks().iter();
-                effect.blocks.extend(blocks.map(|(id, block)| (key.clone(), *id, Some(Arc::clone(block)))));
+                effect.store_all(&key, provider);
             }
             (false, _) => {
                 let changes = taken.changes.iter();
@@ -324,8 +283,7 @@ impl State {
                 Some(twin) => {
                     // What is stored under its own key could not be read.
                     effect.forgotten.push(key.clone());
-                    let blocks = twin.archive.blocks().iter();
-                    effect.blocks.extend(blocks.map(|(id, block)| (key.clone(), *id, Some(Arc::clone(block)))));
+                    effect.store_all(key, twin);
                     Provider::adopting(twin, now)
                 }
                 None => Provider::unsynced(now),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Labels, Names, SourceId};
 
+use super::effect::{TOLD, Tally};
 use super::former::Former;
 use super::provider::{Provider, Providers};
 use super::turns::{PlaceId, TargetTurns, TurnPlace};
-use super::{TOLD, Tally};
 use crate::roster::archive::BlockChange;
 use crate::roster::block::{Block, BlockId, RawEntry};
 use crate::roster::entries::Entries;

@@ -195,29 +195,18 @@ impl Provider {
     /// before until the picture is whole. Otherwise what is stored of a source that could not be read stays until it can, and
     /// what is stored of one that was not there until it comes, or may come no more.
     pub(super) fn take(&mut self, update: Update, now: Now) -> TakenUpdate {
+        let replaced = self.replaced_by(&update);
         let Update { provider: _, whole, piece, told: pieces, groups, gone, unread: told, seen } = update;
         if piece {
-            // What was stored of these sources goes. Nothing else is known yet.
-            let replaced = groups.iter().map(|group| SourceId::of(&group.source)).collect();
+            // Nothing is known of other sources yet.
             let changes = self.archive.apply(&Edit { replaced, groups, gone, ..Edit::default() });
             return TakenUpdate { changes, ..TakenUpdate::default() };
         }
         let first = self.presence != ProviderPresence::Synced;
         self.presence = ProviderPresence::Synced;
-        let was_read = |name: &Arc<str>| told.get(name).is_none_or(|unread| unread.known);
-        let first_read = self.told.iter().filter(|(name, before)| !before.known && was_read(name));
         let may_come = |source: &SourceId| seen.as_ref().is_some_and(|seen| !seen.contains(source));
-        // One that is not among the unread any more was read, unless it is not there now and may still come.
-        let first_read = first_read.map(|(name, _)| SourceId::of(name)).filter(|source| !may_come(source));
-        let mut replaced: HashSet<_> = first_read.collect();
         let mut unread: HashSet<_> = told.keys().map(|name| SourceId::of(name)).collect();
-        match &seen {
-            // All that was read, and nothing else.
-            Some(seen) if whole => replaced.extend(seen.iter().copied()),
-            _ => replaced.extend(self.unread.keys().filter(|it| !may_come(it) && !unread.contains(*it)).copied()),
-        }
         // What came in pieces is here already.
-        replaced.retain(|source| !pieces.contains(source));
         unread.extend(pieces);
         let edit = Edit { replaced, unread, whole: whole && seen.is_none(), groups, gone };
         let changes = self.archive.apply(&edit);
@@ -236,6 +225,33 @@ impl Provider {
         self.known |= self.missing.is_empty() || !self.archive.blocks().is_empty();
         let held_changed = first || before.1 != self.unread;
         TakenUpdate { changes, presence_changed: held_changed || before.0 != self.missing, held_changed }
+    }
+
+    /// The sources of which nothing stays that an update does not name: those of a piece, and those that were read for the first
+    /// time, of which the roster may have what is stored.
+    pub(super) fn replaced_by(&self, update: &Update) -> HashSet<SourceId> {
+        let Update { whole, piece, told: pieces, groups, unread: told, seen, .. } = update;
+        if *piece {
+            return groups.iter().map(|group| SourceId::of(&group.source)).collect();
+        }
+        let may_come = |source: &SourceId| seen.as_ref().is_some_and(|seen| !seen.contains(source));
+        let was_read = |name: &Arc<str>| told.get(name).is_none_or(|unread| unread.known);
+        let first_read = self.told.iter().filter(|(name, before)| !before.known && was_read(name));
+        // One that is not among the unread any more was read, unless it is not there now and may still come.
+        let first_read = first_read.map(|(name, _)| SourceId::of(name)).filter(|source| !may_come(source));
+        let mut replaced: HashSet<_> = first_read.collect();
+        match seen {
+            // All that was read, and nothing else.
+            Some(seen) if *whole => replaced.extend(seen.iter().copied()),
+            _ if self.unread.is_empty() => {}
+            _ => {
+                let unread: HashSet<_> = told.keys().map(|name| SourceId::of(name)).collect();
+                replaced.extend(self.unread.keys().filter(|it| !may_come(it) && !unread.contains(*it)).copied());
+            }
+        }
+        // What came in pieces is here already.
+        replaced.retain(|source| !pieces.contains(source));
+        replaced
     }
 
     /// Tells of the sources that this process never read which are held and which are missing; those that were not there are

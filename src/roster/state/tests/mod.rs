@@ -11,6 +11,7 @@ use rosterd_testkit::changed;
 
 use super::*;
 use crate::roster::Limits;
+use crate::roster::block::{Block, BlockId};
 use crate::roster::hold::Missing;
 use crate::roster::view::NotServable;
 

@@ -80,3 +80,19 @@ fn a_piece_replaces_all_that_was_stored_of_its_sources() {
     state.update(piece(vec![keyed]), now());
     assert_eq!(instances(&state, "a"), ["h:2", "h:3"]);
 }
+
+#[test]
+fn a_piece_is_as_large_as_what_it_says_and_what_was_stored_of_its_sources() {
+    let (mut before, mut kept) = (State::default(), Kept::default());
+    before.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    let many: Vec<_> = (0..600).map(|number| format!("h:{number}")).collect();
+    let many = group("many", &many.iter().map(String::as_str).collect::<Vec<_>>());
+    kept.take(before.update(update("p/1", vec![many.clone(), group("few", &["h:1"])], true), now()));
+    let mut state = kept.restart(vec![job("a", &["p/1"], "[]")]);
+    let other = |source: &str| TargetGroup { key: "other".into(), ..group(source, &["h:1"]) };
+    assert!(state.is_large(&piece(vec![other("many")])), "what it has under another key goes");
+    assert!(!state.is_large(&piece(vec![other("few"), other("new")])));
+    assert!(state.is_large(&rest(Vec::new(), &["few"])), "what is in no piece goes");
+    state.update(piece(vec![other("many")]), now());
+    assert_eq!(instances(&state, "a"), ["h:1"]);
+}

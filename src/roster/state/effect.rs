@@ -1,0 +1,67 @@
+//! What an event did to the roster. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rosterd_discovery::ProviderKey;
+
+use super::provider::Provider;
+use super::turns::{Delta, TargetTurns};
+use crate::roster::block::{Block, BlockId};
+use crate::roster::head::Head;
+use crate::roster::pages::Pages;
+use crate::roster::step::{SourceStep, Step};
+use crate::roster::target::Failure;
+use crate::roster::view::ProviderSize;
+
+/// How many failures of an event are told one by one.
+pub(super) const TOLD: usize = 5;
+
+/// What an event did to the roster.
+#[derive(Debug, Default)]
+pub(in crate::roster) struct Effect {
+    /// The jobs whose targets, or what is known of them, changed.
+    pub(in crate::roster) jobs: BTreeMap<Arc<str>, Delta>,
+    /// The step for those who follow, if there are any and there was one.
+    pub(in crate::roster) step: Option<Step>,
+    /// Providers of which nothing has to be stored any more, or not what is stored. Comes before what follows.
+    pub(in crate::roster) forgotten: Vec<ProviderKey>,
+    /// Blocks to write to the store.
+    pub(in crate::roster) blocks: Vec<(ProviderKey, BlockId, Option<Arc<Block>>)>,
+    /// What to write beside the blocks.
+    pub(in crate::roster) heads: Vec<(ProviderKey, Head)>,
+    /// How much is known of providers now; `None` of those that no job uses any more.
+    pub(in crate::roster) sizes: Vec<(ProviderKey, Option<ProviderSize>)>,
+    /// What relabelling had to do.
+    pub(in crate::roster) tally: Tally,
+    /// Whether it is part of something that goes on: people are told once, at the end.
+    pub(in crate::roster) more_follows: bool,
+    pub(super) sources: BTreeMap<Arc<str>, Vec<SourceStep>>,
+}
+
+/// What relabelling had to do for an event.
+#[derive(Debug, Default)]
+pub(in crate::roster) struct Tally {
+    /// How many entries were relabelled.
+    pub(in crate::roster) relabelled: u64,
+    /// How many of each job cannot be targets.
+    pub(in crate::roster) failed: BTreeMap<Arc<str>, u64>,
+    /// The first of these, for the log.
+    pub(in crate::roster) failures: Vec<(Arc<str>, Arc<Failure>)>,
+}
+
+impl Effect {
+    pub(super) fn note(&mut self, job: &Arc<str>, turns: TargetTurns, pages: &Pages) {
+        let (delta, sources) = turns.finish(pages);
+        self.jobs.insert(Arc::clone(job), delta);
+        if !sources.is_empty() {
+            self.sources.insert(Arc::clone(job), sources);
+        }
+    }
+
+    /// All groups of a provider are to be stored under this key.
+    pub(super) fn store_all(&mut self, key: &ProviderKey, provider: &Provider) {
+        let blocks = provider.archive.blocks().iter();
+        self.blocks.extend(blocks.map(|(id, block)| (key.clone(), *id, Some(Arc::clone(block)))));
+    }
+}
