@@ -283,7 +283,9 @@ impl State {
                 Some(twin) => {
                     // What is stored under its own key could not be read.
                     effect.forgotten.push(key.clone());
-                    effect.store_all(key, twin);
+                    if twin.presence != ProviderPresence::Unsynced {
+                        effect.store_all(key, twin);
+                    }
                     Provider::adopting(twin, now)
                 }
                 None => Provider::unsynced(now),

@@ -38,7 +38,7 @@ fn let_go(effect: &Effect) -> Vec<ProviderKey> {
     effect.heads.iter().filter(|(_, head)| head.unused.is_some()).map(|(key, _)| key.clone()).collect()
 }
 
-fn after(now: Now, seconds: u64) -> Now {
+pub(super) fn after(now: Now, seconds: u64) -> Now {
     Now { instant: now.instant + Duration::from_secs(seconds), ..now }
 }
 

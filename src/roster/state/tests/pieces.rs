@@ -1,6 +1,6 @@
 //! A first picture that comes in pieces: what is known before it is whole, and after.
 
-use super::holds::{all_held, but, held, view};
+use super::holds::{after, all_held, but, held, view};
 use super::*;
 use crate::roster::hold::HoldReason::{Restored, Unread};
 
@@ -79,6 +79,23 @@ fn a_piece_replaces_all_that_was_stored_of_its_sources() {
     let keyed = TargetGroup { key: "k".into(), ..group("s", &["h:3"]) };
     state.update(piece(vec![keyed]), now());
     assert_eq!(instances(&state, "a"), ["h:2", "h:3"]);
+}
+
+#[test]
+fn half_a_picture_goes_on_under_another_key_and_is_not_stored_there() {
+    let (mut state, mut kept, start) = (State::default(), Kept::default(), now());
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), start));
+    kept.take(state.update(piece(vec![group("s", &["h:1"])]), start));
+    // It had its time: that is stored.
+    let start = after(start, GRACE.as_secs());
+    kept.take(state.pass(start));
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/1-2"], "[]")]), start));
+    assert_eq!(instances(&state, "a"), ["h:1"]);
+    let (head, blocks) = &kept.0[&key("p/1-2")];
+    assert!(head.as_ref().is_some_and(|head| !head.reported) && blocks.is_empty(), "{head:?}, {blocks:?}");
+    let state = kept.restart(vec![job("a", &["p/1-2"], "[]")]);
+    assert_eq!(instances(&state, "a"), [] as [&str; 0]);
+    assert_eq!(view(&state, "a").missing(), [missing("p/1-2", None, true)]);
 }
 
 #[test]
