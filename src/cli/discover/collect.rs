@@ -9,7 +9,7 @@ use std::time::Duration;
 use rosterd_client::System;
 use rosterd_config::Config;
 use rosterd_discovery::{Directory, Manager, Plan, ProviderKey, ProviderStatus, Registry, Update};
-use rosterd_model::{GroupId, TargetGroup};
+use rosterd_model::{GroupId, SourceId, TargetGroup};
 use rosterd_tasks::{Stopper, Supervision};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -66,6 +66,14 @@ fn take(groups: &mut Groups, update: Update) {
     if update.whole {
         known.retain(|id, _| update.told.contains(&id.source));
     }
+    if update.piece {
+        // What a picture that was broken off had of its sources goes.
+        for source in update.groups.iter().map(|group| SourceId::of(&group.source)) {
+            let of_source = known.range(GroupId { source, key: 0 }..=GroupId { source, key: u64::MAX });
+            let of_source: Vec<_> = of_source.map(|(id, _)| *id).collect();
+            of_source.iter().for_each(|id| drop(known.remove(id)));
+        }
+    }
     for id in update.gone {
         known.remove(&id);
     }
@@ -118,4 +126,41 @@ async fn wait(directory: Directory, all_reported: impl Future<Output = ()>, time
     }
     progress.end();
     directory.list()
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_testkit::{changed, everything, group};
+
+    use super::*;
+
+    fn key() -> ProviderKey {
+        ProviderKey::new("p/1")
+    }
+
+    fn keyed(key: &str) -> TargetGroup {
+        TargetGroup { key: key.into(), ..group("s", &["h:1"]) }
+    }
+
+    fn piece(groups: Vec<TargetGroup>) -> Update {
+        Update { piece: true, ..changed(key(), groups, Vec::new()) }
+    }
+
+    fn after(updates: Vec<Update>) -> Vec<TargetGroup> {
+        let mut groups = Groups::new();
+        updates.into_iter().for_each(|update| take(&mut groups, update));
+        let mut groups: Vec<_> = groups.remove(&key()).unwrap_or_default().into_values().collect();
+        groups.sort_by_key(|group| (group.source.clone(), group.key.clone()));
+        groups
+    }
+
+    #[test]
+    fn a_picture_in_pieces_has_of_each_source_what_was_said_last() {
+        let rest = Update { told: [SourceId::of("s")].into(), ..everything(key(), vec![group("t", &["h:2"])]) };
+        let broken_off = vec![piece(vec![keyed("a"), keyed("b")]), piece(vec![group("gone", &["h:3"])])];
+        let anew = vec![piece(vec![keyed("b"), keyed("c")]), rest];
+        assert_eq!(after([broken_off, anew].concat()), [keyed("b"), keyed("c"), group("t", &["h:2"])]);
+        let later = changed(key(), vec![keyed("d")], vec![keyed("b").id()]);
+        assert_eq!(after(vec![everything(key(), vec![keyed("a"), keyed("b")]), later]), [keyed("a"), keyed("d")]);
+    }
 }
