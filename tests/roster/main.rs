@@ -6,6 +6,7 @@
 mod follow; // a reader of steps
 mod model; // what should be
 mod published; // what others get of it
+mod truth; // what the sources have
 mod world; // what is
 
 use std::time::Duration;
@@ -14,7 +15,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rosterd_testkit::leak_checked;
 
-use model::{Content, Use};
+use truth::{Content, Use};
 use world::{JOBS, World};
 
 /// Something that happens.
@@ -28,6 +29,9 @@ enum Event {
     Picture { data: u8 },
     /// They say what is there at the beginning, while others may still come.
     Found { data: u8 },
+    /// They say some sources of a picture, one by one: of the one that they were saying, or anew. Then it is whole, or what is
+    /// there at the beginning; or they go on later, or never.
+    Pieces { data: u8, anew: bool, most: usize, ends: Option<Ends> },
     /// They say how one source is now.
     Source { data: u8, source: u8 },
     /// They read again and find all as they said.
@@ -50,6 +54,15 @@ enum Event {
     Grace,
 }
 
+/// How a picture in pieces ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// What is not in it is gone.
+    Whole,
+    /// What is not in it may still come.
+    Found,
+}
+
 fn uses() -> impl Strategy<Value = Vec<Vec<Use>>> {
     let one = (0..3u8, 0..2u8).prop_map(|(data, revision)| Use { data, revision });
     prop::collection::vec(prop::collection::vec(one, 0..3), JOBS)
@@ -58,9 +71,12 @@ fn uses() -> impl Strategy<Value = Vec<Vec<Use>>> {
 /// What is written to the store.
 fn news() -> impl Strategy<Value = Event> {
     let (data, source) = (0..3u8, 0..3u8);
+    let ends = prop_oneof![2 => Just(None), 2 => Just(Some(Ends::Whole)), 1 => Just(Some(Ends::Found))];
     prop_oneof![
         4 => data.clone().prop_map(|data| Event::Picture { data }),
         2 => data.clone().prop_map(|data| Event::Found { data }),
+        4 => (data.clone(), any::<bool>(), 0..3usize, ends)
+            .prop_map(|(data, anew, most, ends)| Event::Pieces { data, anew, most, ends }),
         3 => (data, source).prop_map(|(data, source)| Event::Source { data, source }),
         4 => uses().prop_map(Event::Reload),
     ]
@@ -69,7 +85,7 @@ fn news() -> impl Strategy<Value = Event> {
 fn event() -> impl Strategy<Value = Event> {
     let (data, source) = (0..3u8, 0..3u8);
     prop_oneof![
-        13 => news(),
+        17 => news(),
         4 => (data.clone(), source.clone(), prop::option::weighted(0.8, 0..4u8))
             .prop_map(|(data, source, targets)| Event::Truth { data, source, targets }),
         2 => (data.clone(), source, any::<bool>())
@@ -106,6 +122,7 @@ async fn happens(world: &mut World, event: &Event) {
         Event::Readable { data, source, is } => world.truth.set_readable(*data, *source, *is),
         Event::Picture { data } => world.say_picture(*data).await,
         Event::Found { data } => world.say_found(*data).await,
+        Event::Pieces { data, anew, most, ends } => world.say_pieces(*data, *anew, *most, *ends).await,
         Event::Source { data, source } => world.say_source(*data, *source).await,
         Event::Unchanged { data } => world.say_unchanged(*data).await,
         Event::Fail { data } => world.fail(*data).await,
@@ -243,6 +260,41 @@ fn a_file_of_all_jobs_loses_nothing_when_targets_go_from_one_job_to_a_new_one() 
         world.compare("all is known").await;
         world.reload(vec![vec![stays], vec![arrives], Vec::new()]).await;
         world.compare("a job is new").await;
+        world.end().await;
+    });
+}
+
+/// A first picture in pieces goes on over a reload that leaves its provider alone, and what changes between them is in it. One
+/// that is broken off by a crash is said anew: until it is whole, what is stored stays.
+#[test]
+fn a_picture_in_pieces_counts_with_its_last_whatever_happens_between_them() {
+    leak_checked(async || {
+        let used = Use { data: 0, revision: 0 };
+        let mut world = World::start(vec![vec![used], Vec::new(), Vec::new()]).await;
+        for source in 0..3 {
+            world.truth.set(0, source, Some(2));
+        }
+        world.say_pieces(0, true, 1, None).await;
+        world.compare("the first piece").await;
+        assert!(world.targets(0).len() == 2 && !world.is_servable(0));
+        world.reload(vec![vec![used], vec![used], Vec::new()]).await;
+        world.truth.set(0, 2, Some(3));
+        world.say_source(0, 2).await;
+        world.say_pieces(0, false, 0, Some(Ends::Whole)).await;
+        world.compare("the last piece").await;
+        assert_eq!([0, 1].map(|job| (world.targets(job).len(), world.is_servable(job))), [(7, true); 2]);
+
+        world.crash().await;
+        world.truth.set(0, 0, Some(3));
+        world.truth.set(0, 1, None);
+        world.say_pieces(0, true, 1, None).await;
+        world.crash().await;
+        world.compare("a crash after the first piece").await;
+        assert_eq!(world.held(0).len(), 8);
+        world.fail(0).await;
+        world.say_pieces(0, false, 0, Some(Ends::Whole)).await;
+        world.compare("the last piece of the picture anew").await;
+        assert_eq!((world.targets(0).len(), world.held(0).len()), (6, 0));
         world.end().await;
     });
 }

@@ -8,67 +8,10 @@ use rosterd::roster::hold::HoldReason;
 use rosterd_discovery::ProviderKey;
 use tokio::time::Instant;
 
+use crate::truth::{Content, Sources};
+
 /// How long what no job uses or holds stays in the store.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-
-/// Which configuration a job uses: those with equal data differ in what does not change the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Use {
-    pub(crate) data: u8,
-    pub(crate) revision: u8,
-}
-
-/// Addresses.
-pub(crate) type Content = BTreeSet<String>;
-/// What each source has.
-pub(crate) type Sources = BTreeMap<String, Content>;
-
-/// What the sources have, whether anybody has said so or not.
-#[derive(Debug, Default)]
-pub(crate) struct Truth {
-    sources: BTreeMap<u8, Sources>,
-    unreadable: BTreeSet<(u8, String)>,
-}
-
-/// The name of a source.
-pub(crate) fn source(number: u8) -> String {
-    format!("source-{number}")
-}
-
-impl Truth {
-    pub(crate) fn set(&mut self, data: u8, number: u8, targets: Option<u8>) {
-        let sources = self.sources.entry(data).or_default();
-        match targets {
-            // Some are found in several sources, some in the sources of several data.
-            Some(targets) => {
-                let address = |target| {
-                    if target == 0 { format!("shared-{number}:1") } else { format!("{data}-{number}-{target}:1") }
-                };
-                drop(sources.insert(source(number), (0..targets).map(address).collect()));
-            }
-            None => drop(sources.remove(&source(number))),
-        }
-    }
-
-    pub(crate) fn set_readable(&mut self, data: u8, number: u8, is: bool) {
-        match is {
-            true => self.unreadable.remove(&(data, source(number))),
-            false => self.unreadable.insert((data, source(number))),
-        };
-    }
-
-    /// The sources that can be read.
-    pub(crate) fn readable(&self, data: u8) -> Sources {
-        let mut sources = self.sources.get(&data).cloned().unwrap_or_default();
-        sources.retain(|source, _| !self.unreadable.contains(&(data, source.clone())));
-        sources
-    }
-
-    /// The sources that cannot.
-    pub(crate) fn unreadable(&self, data: u8) -> BTreeSet<String> {
-        self.unreadable.iter().filter(|(of, _)| *of == data).map(|(_, source)| source.clone()).collect()
-    }
-}
 
 /// What is known of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +43,8 @@ pub(crate) struct Provider {
     pub(crate) known: bool,
     /// Whether its discoverer has begun and told no picture yet.
     begins: bool,
+    /// Of a first picture that is told in pieces, the sources with targets that were told so far.
+    told: BTreeSet<String>,
     /// The jobs that use or hold it; where they hold it, with the providers that did not come in its place.
     users: BTreeMap<usize, Option<BTreeSet<ProviderKey>>>,
 }
@@ -118,6 +63,7 @@ impl Provider {
             overdue: false,
             known: false,
             begins: false,
+            told: BTreeSet::new(),
             users: BTreeMap::new(),
         }
     }
@@ -144,13 +90,18 @@ impl Provider {
             Presence::Unsynced => Presence::Unsynced,
             Presence::Restored | Presence::Synced => Presence::Restored,
         };
-        let (unread, read, before) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { presence, unread, read, open: false, before, ..self.clone() }
+        let (unread, read, before, told) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { presence, unread, read, open: false, before, told, ..self.clone() }
     }
 
-    /// Whether the store has anything of it.
-    fn is_stored(&self) -> bool {
-        self.presence != Presence::Unsynced || self.overdue
+    /// What the store has of it, if that is anything. Half of a first picture would pass for all there is.
+    fn to_store(&self, unused: Option<Instant>) -> Option<Stored> {
+        let sources = match self.presence {
+            Presence::Unsynced if !self.overdue => return None,
+            Presence::Unsynced => Sources::new(),
+            Presence::Restored | Presence::Synced => self.sources.clone(),
+        };
+        Some(Stored { provider: Self { sources, ..self.clone() }, unused })
     }
 
     /// Why what is known of a source is held, if it is.
@@ -225,6 +176,8 @@ pub(crate) struct Model {
     stored: BTreeMap<ProviderKey, Stored>,
     /// What is written.
     disk: BTreeMap<ProviderKey, Stored>,
+    /// What was to be written for a while of an event that has several parts.
+    meanwhile: BTreeMap<ProviderKey, Vec<Stored>>,
 }
 
 /// What is stored of a provider.
@@ -264,40 +217,53 @@ impl Model {
         self.providers.clear();
         self.jobs.clear();
         self.unused.clear();
+        self.meanwhile.clear();
         self.stored = self.disk.clone();
     }
 
     /// What is known waits to be written, and is if that is possible. What nobody uses is forgotten after a day.
     pub(crate) fn store(&mut self, works: bool) {
         self.unused.retain(|_, (_, since)| since.elapsed() < KEPT);
-        let in_use = self.providers.iter().filter(|(_, provider)| provider.is_stored());
-        let in_use = in_use.map(|(key, provider)| (key.clone(), Stored { provider: provider.clone(), unused: None }));
-        let unused = self
-            .unused
-            .iter()
-            .map(|(key, (provider, since))| (key.clone(), Stored { provider: provider.clone(), unused: Some(*since) }));
-        self.stored = unused.chain(in_use).collect();
+        let in_use = self.providers.iter().map(|(key, provider)| (key, provider.to_store(None)));
+        let unused = self.unused.iter().map(|(key, (provider, since))| (key, provider.to_store(Some(*since))));
+        self.stored = unused.chain(in_use).filter_map(|(key, stored)| Some((key.clone(), stored?))).collect();
+        self.meanwhile.clear();
         if works {
             self.disk = self.stored.clone();
         }
+    }
+
+    /// What is known of a provider is to be written now, before there is more.
+    fn wait_to_be_written(&mut self, key: &ProviderKey) {
+        let stored = self.providers.get(key).and_then(|provider| provider.to_store(None));
+        self.meanwhile.entry(key.clone()).or_default().extend(stored);
     }
 
     /// All that may be on disk when the process ends before everything is written: what waits of some providers, of none or of all.
     pub(crate) fn written_in_part(&self) -> Vec<Self> {
         let mut later = self.clone();
         later.store(true);
-        let keys: BTreeSet<_> = self.disk.keys().chain(later.disk.keys()).collect();
+        let keys: BTreeSet<_> = self.disk.keys().chain(self.meanwhile.keys()).chain(later.disk.keys()).collect();
         let mut all = vec![self.clone()];
-        for key in keys.into_iter().filter(|key| self.disk.get(*key) != later.disk.get(*key)) {
-            let written = |model: &Self| {
+        for key in keys {
+            let mut others: Vec<Option<&Stored>> = Vec::new();
+            let meanwhile = self.meanwhile.get(key).into_iter().flatten().map(Some);
+            for written in meanwhile.chain([later.disk.get(key)]) {
+                if written != self.disk.get(key) && !others.contains(&written) {
+                    others.push(written);
+                }
+            }
+            let with = |model: &Self, written: Option<&Stored>| {
                 let mut model = model.clone();
-                match later.disk.get(key) {
+                match written {
                     Some(stored) => drop(model.disk.insert(key.clone(), stored.clone())),
                     None => drop(model.disk.remove(key)),
                 }
                 model
             };
-            all.extend(all.iter().map(written).collect::<Vec<_>>());
+            let written = all.iter().flat_map(|model| others.iter().map(move |written| with(model, *written)));
+            let written: Vec<_> = written.collect();
+            all.extend(written);
         }
         all
     }
@@ -372,7 +338,7 @@ impl Model {
         self.unused.retain(|key, _| !self.providers.contains_key(key));
         for key in begin {
             if let Some(provider) = self.providers.get_mut(key) {
-                provider.begins = true;
+                (provider.begins, provider.told) = (true, BTreeSet::new());
             }
         }
     }
@@ -409,6 +375,29 @@ impl Model {
         self.let_go();
     }
 
+    /// A provider begins to say a picture in pieces. What was said of one that was broken off stays until one is whole.
+    pub(crate) fn begin_pieces(&mut self, key: &ProviderKey) {
+        if let Some(provider) = self.providers.get_mut(key) {
+            provider.told.clear();
+        }
+    }
+
+    /// A provider says in a piece of a picture, or while it says one, how a source is. Of a first picture nothing counts before it
+    /// is whole, but a source that has targets there has these, and those no more when it loses them.
+    pub(crate) fn piece(&mut self, key: &ProviderKey, source: &str, content: &Content) {
+        let Some(provider) = self.providers.get_mut(key) else { return };
+        if !provider.begins {
+            self.source(key, source, Some(content.clone()));
+        } else if !content.is_empty() {
+            provider.told.insert(source.to_owned());
+            provider.sources.insert(source.to_owned(), content.clone());
+        } else if provider.told.remove(source) {
+            provider.sources.remove(source);
+        }
+        self.let_go();
+        self.wait_to_be_written(key);
+    }
+
     /// A provider that has said its picture says how one source is: what it has, or that it could not be read.
     pub(crate) fn source(&mut self, key: &ProviderKey, source: &str, content: Option<Content>) {
         let Some(provider) = self.providers.get_mut(key) else { return };
@@ -421,6 +410,8 @@ impl Model {
                 provider.known |= provider.missing.is_empty() || provider.has_any();
                 provider.read.insert(source.to_owned());
             }
+            // Before its first picture nothing is missing of it.
+            None if provider.begins => {}
             None => {
                 let failed = provider.hear(&BTreeSet::from([source.to_owned()]));
                 let mut unread = provider.unread.clone();

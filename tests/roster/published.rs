@@ -18,7 +18,8 @@ use rosterd_tasks::Stopper;
 use rosterd_testkit::Folder;
 use tokio::sync::watch;
 
-use crate::model::{Content, Expected, list};
+use crate::model::{Expected, list};
+use crate::truth::Content;
 use crate::world::{Disk, name};
 
 /// Where all jobs are published together.

@@ -21,9 +21,11 @@ use rosterd_testkit::fake::{self, Probe};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::Ends;
 use crate::follow::{Follower, shown};
-use crate::model::{Content, Expected, HeldTargets, MissingThings, Model, Sources, Truth, Use, source};
+use crate::model::{Expected, HeldTargets, MissingThings, Model};
 use crate::published::{Files, Published, handed_out};
+use crate::truth::{Content, Sources, Truth, Use, source};
 
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Long enough for whatever an event sets off, the writing of the store included.
@@ -72,6 +74,8 @@ struct Process {
     providers: BTreeMap<Use, ProviderKey>,
     /// The configurations whose discoverer has said a picture since it was built.
     pictured: BTreeSet<Use>,
+    /// What was said of a picture in pieces that has not ended.
+    in_pieces: BTreeMap<Use, Sources>,
 }
 
 impl Process {
@@ -89,8 +93,8 @@ impl Process {
         let roster = Roster::start(&work, Arc::new(disk.clone()), metrics, clock, updates);
         let follower = Follower::of(&roster);
         let published = Published::start(&roster, files, &disk, &work);
-        let (providers, pictured) = (BTreeMap::new(), BTreeSet::new());
-        Self { manager, roster, work, disk, follower, published, providers, pictured }
+        let (providers, pictured, in_pieces) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { manager, roster, work, disk, follower, published, providers, pictured, in_pieces }
     }
 
     async fn end(self) {
@@ -158,6 +162,7 @@ impl World {
             before.contains_key(use_) && key.is_some_and(|key| !begin.contains(key))
         };
         self.process.pictured.retain(stays);
+        self.process.in_pieces.retain(|use_, _| stays(use_));
         self.files.set_jobs(keys.keys().copied());
         self.happens(|_| {});
         self.process.published.want(&self.files);
@@ -191,6 +196,7 @@ impl World {
                 false => probe.everything_but(groups(&read), &unread).await,
             }
             self.process.pictured.insert(use_);
+            self.process.in_pieces.remove(&use_);
             self.happens(|model| model.picture(&key, &read, &unreadable));
         }
     }
@@ -205,12 +211,55 @@ impl World {
         for (use_, key) in self.running(data) {
             self.configs[&use_].0.found(groups(&read), &unread).await;
             self.process.pictured.insert(use_);
+            self.process.in_pieces.remove(&use_);
             self.happens(|model| model.found(&key, &read, &unreadable));
         }
     }
 
+    /// Says so many sources of a picture one by one, all of them if it ends. One that has begun is gone on with, unless it is to be
+    /// begun anew. A run that has said a picture ends a later one whole.
+    pub(crate) async fn say_pieces(&mut self, data: u8, anew: bool, most: usize, ends: Option<Ends>) {
+        let (read, unreadable) = (self.truth.readable(data), self.truth.unreadable(data));
+        for (use_, key) in self.running(data) {
+            let probe = self.configs[&use_].0.clone();
+            let begun = self.process.in_pieces.remove(&use_).filter(|_| !anew);
+            let (mut first, mut told) = (begun.is_none(), begun.unwrap_or_default());
+            if first {
+                self.happens(|model| model.begin_pieces(&key));
+            }
+            let rest = read.iter().filter(|(source, _)| !told.contains_key(*source));
+            let rest: Vec<_> = rest.map(|(source, content)| (source.clone(), content.clone())).collect();
+            let most = if ends.is_some() { rest.len() } else { most };
+            for (source, content) in rest.into_iter().take(most) {
+                let piece = Sources::from([(source.clone(), content.clone())]);
+                probe.piece(std::mem::take(&mut first), groups(&piece)).await;
+                self.happens(|model| model.piece(&key, &source, &content));
+                told.insert(source, content);
+            }
+            if first {
+                probe.piece(true, Vec::new()).await;
+            }
+            let Some(ends) = ends else {
+                self.process.in_pieces.insert(use_, told);
+                continue;
+            };
+            // Of what it has said of a source by now, it stays.
+            let unreadable: BTreeSet<_> = unreadable.iter().filter(|it| !told.contains_key(*it)).cloned().collect();
+            let unread: Vec<_> = unreadable.iter().map(String::as_str).collect();
+            if ends == Ends::Found && !self.process.pictured.contains(&use_) {
+                probe.found_in_pieces(&unread).await;
+                self.happens(|model| model.found(&key, &told, &unreadable));
+            } else {
+                probe.pieced(&unread).await;
+                self.happens(|model| model.picture(&key, &told, &unreadable));
+            }
+            self.process.pictured.insert(use_);
+        }
+    }
+
     pub(crate) async fn say_source(&mut self, data: u8, number: u8) {
-        if self.running(data).iter().any(|(use_, _)| !self.process.pictured.contains(use_)) {
+        let begun = |use_: &Use| self.process.pictured.contains(use_) || self.process.in_pieces.contains_key(use_);
+        if self.running(data).iter().any(|(use_, _)| !begun(use_)) {
             return self.say_picture(data).await;
         }
         let name = source(number);
@@ -222,7 +271,10 @@ impl World {
             } else {
                 let content = self.truth.readable(data).remove(&name).unwrap_or_default();
                 probe.changed(groups(&Sources::from([(name.clone(), content.clone())]))).await;
-                self.happens(|model| model.source(&key, &name, Some(content.clone())));
+                self.happens(|model| model.piece(&key, &name, &content));
+                if let Some(told) = self.process.in_pieces.get_mut(&use_) {
+                    told.insert(name.clone(), content);
+                }
             }
         }
     }
@@ -240,6 +292,7 @@ impl World {
         for (use_, _) in self.running(data) {
             self.configs[&use_].0.fail(Retry::Backoff).await;
             self.process.pictured.remove(&use_);
+            self.process.in_pieces.remove(&use_);
         }
     }
 

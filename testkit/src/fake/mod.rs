@@ -18,7 +18,7 @@ mod shared;
 
 pub use config::Config;
 pub use discoverer::FakeError;
-pub use probe::Probe;
+pub use probe::{HungBuilds, Probe};
 pub use shared::Shared;
 
 /// A probe, and the configuration of the mechanism that it drives. Configurations of two calls are never equal.

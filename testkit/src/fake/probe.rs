@@ -1,7 +1,7 @@
 //! The handle that drives a fake and tells what became of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak, mpsc as std_mpsc};
 
 use rosterd_discovery::{Watch, Word};
 use rosterd_model::{Retry, TargetGroup};
@@ -25,6 +25,8 @@ struct Inner {
     counts: watch::Sender<Counts>,
     ignores_stop: AtomicBool,
     panics_on_build: AtomicBool,
+    /// Builds wait as long as the other end is there.
+    hangs: StdMutex<Option<Arc<StdMutex<std_mpsc::Receiver<()>>>>>,
     refuses: StdMutex<Option<FakeError>>,
     shared: StdMutex<Option<Arc<Shared>>>,
 }
@@ -35,6 +37,10 @@ struct Counts {
     runs: usize,
     ended: usize,
 }
+
+/// Builds that hang, until it is dropped.
+#[derive(Debug)]
+pub struct HungBuilds(#[expect(dead_code, reason = "it is there to be dropped")] std_mpsc::Sender<()>);
 
 /// Counts a run as ended, however it ended.
 #[derive(Debug)]
@@ -55,6 +61,7 @@ impl Probe {
             counts: watch::Sender::default(),
             ignores_stop: AtomicBool::new(false),
             panics_on_build: AtomicBool::new(false),
+            hangs: StdMutex::default(),
             refuses: StdMutex::default(),
             shared: StdMutex::default(),
         }))
@@ -83,6 +90,12 @@ impl Probe {
     /// Makes the discoverer say that the picture of which it said pieces is whole, but for these sources, which fail.
     pub async fn pieced(&self, unread: &[&str]) {
         self.say(Word::Pieced { unread: failing(unread), found: false }).await;
+    }
+
+    /// Makes the discoverer say that what it said in pieces is all that is there now, while others may still come, and that these
+    /// sources fail.
+    pub async fn found_in_pieces(&self, unread: &[&str]) {
+        self.say(Word::Pieced { unread: failing(unread), found: true }).await;
     }
 
     /// Makes the discoverer say that this changed.
@@ -137,6 +150,14 @@ impl Probe {
     /// From now on building a discoverer panics, or does not any more.
     pub fn panic_on_build(&self, panics: bool) {
         self.0.panics_on_build.store(panics, Ordering::Relaxed);
+    }
+
+    /// From now on building a discoverer holds its thread, until what is returned is dropped.
+    #[must_use = "builds hang for as long as it is held"]
+    pub fn hang_builds(&self) -> HungBuilds {
+        let (held, until) = std_mpsc::channel();
+        *self.0.hangs.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(StdMutex::new(until)));
+        HungBuilds(held)
     }
 
     /// From now on a discoverer cannot be built, or can again.
@@ -210,6 +231,11 @@ impl Probe {
     pub(super) fn built(&self, shared: &Arc<Shared>) -> Result<(), FakeError> {
         *self.0.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(shared));
         self.0.counts.send_modify(|counts| counts.builds += 1);
+        let hangs = self.0.hangs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(until) = hangs {
+            // Nobody says anything: it ends when the other end is dropped.
+            until.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+        }
         assert!(
             !self.0.panics_on_build.load(Ordering::Relaxed),
             "the fake panics while it is built, as it was told to"
