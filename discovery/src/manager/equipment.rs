@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use rosterd_client::System;
-use rosterd_tasks::{Guard, Stopper, Supervision};
+use rosterd_tasks::{Guard, Stopper, Supervision, Threads};
 use tokio::time::Instant;
 
 use super::supervisor::ManagerError;
 use crate::{AnyBuild, AnyConfig, Discoverer, Error, Mechanism, Registry};
+
+/// How many discoverers of a mechanism are built at the same time. One that hangs, as the disk with its certificates does, keeps
+/// its place: others of the mechanism may have to wait for it, but never those of another one.
+const BUILDERS: usize = 16;
 
 /// The equipment of all mechanisms. [`end`](Self::end) it after the discoverers that were built with it.
 #[derive(Debug)]
@@ -26,6 +30,7 @@ pub struct Equipment {
 struct Equipped {
     metrics: Arc<dyn Any + Send + Sync>,
     shared: Shared,
+    builders: Threads,
 }
 
 /// What the discoverers of a mechanism share, once the first of them was built. Cloning shares it.
@@ -75,11 +80,17 @@ pub struct Tools {
     metrics: Arc<dyn Any + Send + Sync>,
     /// None of a mechanism that is not registered.
     shared: Option<Shared>,
+    builders: Threads,
     system: System,
     guard: Guard,
 }
 
 impl Tools {
+    /// Where discoverers of the mechanism are built.
+    pub(super) fn builders(&self) -> &Threads {
+        &self.builders
+    }
+
     /// Builds a discoverer of the mechanism, and before the first one what they share.
     pub fn build(&self, config: &dyn AnyConfig, provider: &str) -> Result<Box<dyn Discoverer>, Error> {
         let shared = self.shared.as_ref().map_or_else(|| Arc::new(()) as _, |shared| shared.get(&self.system));
@@ -102,7 +113,8 @@ impl Equipment {
                 .map_err(|source| ManagerError::Metrics { part: mechanism.name, source })?;
             let made = Arc::default();
             let shared = Shared { mechanism: *mechanism, supervision: supervision.clone(), made };
-            Ok((mechanism.name, Equipped { metrics: Arc::from(metrics), shared }))
+            let builders = Threads::new(BUILDERS);
+            Ok((mechanism.name, Equipped { metrics: Arc::from(metrics), shared, builders }))
         };
         let mechanisms = mechanisms.iter().map(equip).collect::<Result<_, _>>()?;
         Ok(Self { system, guard: supervision.guard("source"), mechanisms })
@@ -117,10 +129,11 @@ impl Equipment {
     pub fn of(&self, mechanism: &str) -> Tools {
         let (system, guard) = (self.system.clone(), self.guard.clone());
         match self.mechanisms.get(mechanism) {
-            Some(Equipped { metrics, shared }) => {
-                Tools { metrics: Arc::clone(metrics), shared: Some(shared.clone()), system, guard }
+            Some(Equipped { metrics, shared, builders }) => {
+                let (metrics, shared, builders) = (Arc::clone(metrics), Some(shared.clone()), builders.clone());
+                Tools { metrics, shared, builders, system, guard }
             }
-            None => Tools { metrics: Arc::new(()), shared: None, system, guard },
+            None => Tools { metrics: Arc::new(()), shared: None, builders: Threads::new(BUILDERS), system, guard },
         }
     }
 

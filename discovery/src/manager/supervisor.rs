@@ -19,12 +19,10 @@ use super::update::Update;
 use crate::metrics::Metrics;
 use crate::status::StatusHandle;
 use crate::{AnyConfig, Registry, watch};
-use rosterd_tasks::{Stopper, Supervision, Threads, blocking, portion};
+use rosterd_tasks::{Stopper, Supervision, blocking, portion};
 
 /// The share of the time for a shutdown that providers have; the rest is for what they share.
 const PROVIDERS: f64 = 0.8;
-/// How many discoverers are built at the same time.
-const BUILDERS: usize = 16;
 
 /// The discovery configurations of each job.
 pub type Jobs = BTreeMap<Arc<str>, Vec<Arc<dyn AnyConfig>>>;
@@ -72,7 +70,6 @@ pub struct Manager {
     metrics: Metrics,
     sink: mpsc::Sender<Update>,
     supervision: Supervision,
-    builders: Threads,
     running: BTreeMap<ProviderKey, Running>,
     /// Those that were asked to end, until they have.
     stopping: Vec<(ProviderKey, Running)>,
@@ -127,7 +124,6 @@ impl Manager {
             metrics,
             sink,
             supervision: supervision.clone(),
-            builders: Threads::new(BUILDERS),
             running: BTreeMap::new(),
             stopping: Vec::new(),
             directory: Directory::default(),
@@ -201,8 +197,6 @@ impl Manager {
             status,
             stopper: Stopper::under(&self.supervision),
             sink: self.sink.clone(),
-            build: self.supervision.guard("build"),
-            builders: self.builders.clone(),
             memory: Memory::default(),
         };
         let running = Running { config, stopper: provider.stopper.clone(), status: provider.status.clone() };

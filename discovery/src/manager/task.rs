@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd_tasks::{Guard, Machine, Panicked, Stopper, Threads, blocking};
-use tokio::sync::mpsc;
+use rosterd_tasks::{Machine, Panicked, Stopper, blocking};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -37,9 +37,6 @@ pub(super) struct Provider {
     pub(super) status: StatusHandle,
     pub(super) stopper: Stopper,
     pub(super) sink: mpsc::Sender<Update>,
-    pub(super) build: Guard,
-    /// Where discoverers are built, those of all providers.
-    pub(super) builders: Threads,
     pub(super) memory: Memory,
 }
 
@@ -56,7 +53,7 @@ impl Provider {
         let stop = self.stopper.token().clone();
         let mut restarts = Restarts::new(self.key.as_str(), self.machine);
         loop {
-            let Some(built) = stop.run_until_cancelled(self.build()).await else { return };
+            let Some(Some(built)) = stop.run_until_cancelled(self.build()).await else { return };
             let ended = match built {
                 Ok(discoverer) => self.attend(discoverer).await,
                 Err(error) => Some(Ended { error, went_well: Duration::ZERO }),
@@ -84,13 +81,35 @@ impl Provider {
         }
     }
 
-    /// Builds the discoverer, aside: it may read files, or be a long list. A panic costs this attempt and nothing else.
-    async fn build(&self) -> Result<Box<dyn Discoverer>, Error> {
-        let (key, config, tools, guard) =
-            (self.key.clone(), Arc::clone(&self.config), self.tools.clone(), self.build.clone());
-        let build = move || guard.call(&key.as_str(), || tools.build(&*config, key.as_str()));
-        let built = self.builders.run(build).await;
-        built.unwrap_or_else(|Panicked(message)| Err(RunError::BuildPanicked { message }.into()))
+    /// Builds the discoverer, aside: it may read files, or be a long list. A panic costs this attempt and nothing else. `None` when
+    /// the provider was stopped before it began; a build that has begun is waited for, as whatever the provider does, and named
+    /// when it hangs.
+    async fn build(&self) -> Option<Result<Box<dyn Discoverer>, Error>> {
+        let (key, config, tools) = (self.key.clone(), Arc::clone(&self.config), self.tools.clone());
+        let (stop, builders, (begins, mut begun)) =
+            (self.stopper.token().clone(), self.tools.builders().clone(), oneshot::channel());
+        let stopped = stop.clone();
+        let build = move || {
+            // First it is told, then it is looked: whoever stops either sees that it has begun, or is seen.
+            begins.send(()).ok();
+            (!stopped.is_cancelled()).then(|| tools.build(&*config, key.as_str()))
+        };
+        let building = async move {
+            let mut built = pin!(builders.run(build));
+            tokio::select! {
+                biased;
+                built = &mut built => built,
+                () = stop.cancelled() => match begun.try_recv() {
+                    Ok(()) => built.await,
+                    Err(_) => None,
+                }
+            }
+        };
+        match self.stopper.spawn(("build", &self.key), building).await {
+            Some(Ok(built)) => built,
+            Some(Err(Panicked(message))) => Some(Err(RunError::BuildPanicked { message }.into())),
+            None => None,
+        }
     }
 
     /// Runs one discoverer and forwards what it says. `None` when it was stopped, otherwise why it ended.

@@ -32,8 +32,9 @@ impl Setup {
 
     fn on(machine: &str) -> Self {
         let system = System::new(machine, Environment::default());
-        let mechanisms = Registry::new([Mechanism::of::<fake::Config>(), Mechanism::of::<stubborn::Config>()], [])
-            .expect("one mechanism has one name");
+        let mechanisms =
+            [Mechanism::of::<fake::Config>(), Mechanism::of::<stubborn::Config>(), Mechanism::of::<stubborn::Plain>()];
+        let mechanisms = Registry::new(mechanisms, []).expect("one mechanism has one name");
         let (sink, updates) = mpsc::channel(1);
         let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), system, sink, &Supervision::default())
             .expect("the registry is empty");
@@ -376,7 +377,7 @@ fn a_large_picture_is_taken_in_aside_and_whole() {
     });
 }
 
-/// A mechanism whose shared state cannot be made the first time.
+/// A mechanism whose shared state cannot be made the first time, and one that shares none.
 mod stubborn {
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -412,6 +413,21 @@ mod stubborn {
             up.everything(Vec::new()).await?;
             cx.stop.cancelled().await;
             Ok(())
+        }
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Plain;
+
+    impl MechanismConfig for Plain {
+        const MECHANISM: &'static str = "plain";
+        type Metrics = ();
+        type Shared = ();
+
+        fn identity(&self, _: &mut Identity) {}
+
+        fn build(&self, _: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
+            Ok(Box::new(Nothing))
         }
     }
 

@@ -1,6 +1,11 @@
 //! How discoverers end, and who is named that does not.
 
+use rosterd_testkit::{eventually, leak_checked_live, patience};
+
 use super::*;
+
+/// How many discoverers of a mechanism are built at the same time.
+const AT_A_TIME: usize = 16;
 
 #[test]
 fn who_ignores_the_stop_is_named_and_aborted() {
@@ -78,5 +83,33 @@ fn what_a_dropped_apply_was_about_to_stop_is_stopped_by_the_shutdown() {
         let stragglers = setup.manager.shutdown(Instant::now() + PATIENCE).await;
         assert!(stragglers.iter().any(|name| name.starts_with("discoverer ")), "{stragglers:?}");
         assert!(deaf.has_ended() && other.has_ended());
+    });
+}
+
+#[test]
+fn builds_that_hang_are_named_when_they_are_stopped_and_cost_other_mechanisms_nothing() {
+    leak_checked_live(|| async {
+        let hung: Vec<_> = (0..AT_A_TIME + 4).map(|number| fake::mechanism(&format!("hung-{number}"))).collect();
+        let held: Vec<_> = hung.iter().map(|(probe, _)| probe.hang_builds()).collect();
+        let configs: Vec<_> = hung.iter().map(|(_, config)| config).collect();
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &configs)]).await;
+        let begun = || hung.iter().filter(|(probe, _)| probe.builds() > 0).count();
+        eventually(patience(), "as many hang as are built at a time", || begun() == AT_A_TIME).await;
+
+        let (fine, config) = fake::mechanism("fine");
+        let configs: Vec<Arc<dyn AnyConfig>> = vec![Arc::new(stubborn::Plain), Arc::new(config)];
+        let plan = setup.manager.plan([(Arc::from("two"), configs)].into()).await;
+        let applied = setup.manager.apply(plan, Instant::now() + Duration::from_millis(200)).await;
+        assert_eq!((applied.started, applied.stopped), (2, AT_A_TIME + 4));
+        assert!(applied.stragglers.iter().all(|name| name.starts_with("build fake/")), "{:?}", applied.stragglers);
+        assert_eq!(applied.stragglers.len(), AT_A_TIME, "those that only waited have ended");
+
+        let first = tokio::time::timeout(patience(), setup.next()).await.expect("another mechanism is built");
+        assert_eq!(first.provider.mechanism(), "plain");
+        assert_eq!((begun(), fine.builds()), (AT_A_TIME, 0), "what was left behind keeps its threads");
+        drop(held);
+        fine.wait_runs(1).await;
+        setup.end().await;
     });
 }
