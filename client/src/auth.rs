@@ -29,11 +29,11 @@ pub(crate) struct Proof {
 
 impl Credentials {
     pub(crate) fn new(config: &HttpClientConfig, options: &Options) -> Result<Self, ClientError> {
-        let threads = options.system.threads();
+        let system = &options.system;
         if let Some(auth) = &config.basic_auth {
             return Ok(Self::Basic {
-                username: Source::of(&auth.username, &auth.username_file, threads),
-                password: Source::of_secret(&auth.password, &auth.password_file, threads),
+                username: Source::of(&auth.username, &auth.username_file, system),
+                password: Source::of_secret(&auth.password, &auth.password_file, system),
             });
         }
         if let Some(authorization) = &config.authorization {
@@ -41,13 +41,13 @@ impl Credentials {
                 "" => "Bearer",
                 kind => kind,
             };
-            let credentials = Source::of_secret(&authorization.credentials, &authorization.credentials_file, threads);
+            let credentials = Source::of_secret(&authorization.credentials, &authorization.credentials_file, system);
             return Ok(Self::Header { kind: kind.to_owned(), credentials });
         }
         if let Some(oauth2) = &config.oauth2 {
             return Tokens::new(oauth2, options).map(|tokens| Self::OAuth2(Box::new(tokens)));
         }
-        Ok(match Source::of_secret(&config.bearer_token, &config.bearer_token_file, threads) {
+        Ok(match Source::of_secret(&config.bearer_token, &config.bearer_token_file, system) {
             Some(token) => Self::Header { kind: "Bearer".to_owned(), credentials: Some(token) },
             None => Self::None,
         })

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rosterd_model::Secret;
-use rosterd_tasks::Threads;
 
 use crate::redirect::is_sensitive;
 use crate::source::Source;
-use crate::{ClientError, Header};
+use crate::{ClientError, Header, System};
 
 /// `http_headers`, ready to use.
 #[derive(Debug)]
@@ -23,10 +22,10 @@ struct ExtraHeader {
 }
 
 impl ExtraHeaders {
-    pub(crate) fn new(config: &BTreeMap<String, Header>, threads: &Threads) -> Result<Self, ClientError> {
+    pub(crate) fn new(config: &BTreeMap<String, Header>, system: &System) -> Result<Self, ClientError> {
         let extra = |(name, header): (&String, &Header)| {
-            let secrets = header.secrets.iter().filter_map(|secret| Source::of_secret(secret, Path::new(""), threads));
-            let files = header.files.iter().filter_map(|file| Source::of("", file, threads));
+            let secrets = header.secrets.iter().filter_map(|secret| Source::of_secret(secret, Path::new(""), system));
+            let files = header.files.iter().filter_map(|file| Source::of("", file, system));
             Ok(ExtraHeader {
                 name: header_name(name)?,
                 values: header.values.iter().map(|text| header_value(name, text)).collect::<Result<_, _>>()?,

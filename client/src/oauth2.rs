@@ -89,11 +89,7 @@ impl Tokens {
             client: Client::new(&settings, Options { gzip: true, unix_socket: None, ..options.clone() })?,
             url,
             client_id: config.client_id.clone(),
-            client_secret: Source::of_secret(
-                &config.client_secret,
-                &config.client_secret_file,
-                options.system.threads(),
-            ),
+            client_secret: Source::of_secret(&config.client_secret, &config.client_secret_file, &options.system),
             scopes: config.scopes.join(" "),
             params: config.endpoint_params.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             state: Mutex::default(),

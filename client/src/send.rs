@@ -101,7 +101,7 @@ impl Client {
         Ok(Self(Arc::new(Shared {
             transport: Transport::new(tls, proxies, config.enable_http2, &options),
             credentials: Credentials::new(config, &options)?,
-            headers: ExtraHeaders::new(&config.http_headers, options.system.threads())?,
+            headers: ExtraHeaders::new(&config.http_headers, &options.system)?,
             user_agent,
             follow_redirects: config.follow_redirects,
             timeout: options.timeout,

@@ -8,7 +8,7 @@ use rosterd_model::Secret;
 use rosterd_tasks::files::{self, Stamp};
 use rosterd_tasks::{Found, Threads, Together};
 
-use crate::ClientError;
+use crate::{ClientError, System};
 
 /// Where a string comes from.
 pub(crate) enum Source {
@@ -18,16 +18,16 @@ pub(crate) enum Source {
 
 impl Source {
     /// The one of both that is set.
-    pub(crate) fn of(inline: &str, file: &Path, threads: &Threads) -> Option<Self> {
+    pub(crate) fn of(inline: &str, file: &Path, system: &System) -> Option<Self> {
         if !inline.is_empty() {
             return Some(Self::Inline(inline.into()));
         }
-        (!file.as_os_str().is_empty()).then(|| Self::File(WatchedFile::new(file, threads)))
+        (!file.as_os_str().is_empty()).then(|| Self::File(WatchedFile::new(file, system.readers_of(file))))
     }
 
     /// The same for a secret.
-    pub(crate) fn of_secret(inline: &Secret, file: &Path, threads: &Threads) -> Option<Self> {
-        Self::of(inline.expose(), file, threads)
+    pub(crate) fn of_secret(inline: &Secret, file: &Path, system: &System) -> Option<Self> {
+        Self::of(inline.expose(), file, system)
     }
 
     /// The string as it is now, or was a moment ago if it had rested; for a file without the white space around it. Whoever
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn of(inline: &str, file: &Path) -> Option<Source> {
-        Source::of(inline, file, &Threads::new(1))
+        Source::of(inline, file, &System::default())
     }
 
     #[test]

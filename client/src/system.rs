@@ -2,6 +2,7 @@
 //! the process's own environment, so that a configuration means the same to every agent of a process and in every test.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -11,8 +12,12 @@ use rustls_native_certs::CertificateResult;
 use crate::certificates::Pool;
 use crate::names::Names;
 
-/// How many files of certificates and credentials are looked at at the same time.
-const FILES_AT_ONCE: usize = 16;
+/// How many files of certificates and credentials of a folder are looked at at the same time.
+const FILES_AT_ONCE: usize = 4;
+/// So many lines there are for them: folders share one only by chance.
+const LINES: usize = 32;
+/// How many pools of connections are made at the same time.
+const POOLS_AT_ONCE: usize = 16;
 
 /// Where distributions keep the certificates that they trust: the first file that there is, and every folder. The
 /// places are those of OpenSSL's and Go's.
@@ -74,14 +79,16 @@ struct Seen {
     allows_commands: bool,
     roots: OnceLock<Arc<Pool>>,
     names: Names,
-    threads: Threads,
+    /// Where files are read, by folder: that of one may be on a disk that hangs.
+    files: Box<[Threads]>,
+    pools: Threads,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        let threads = Threads::new(FILES_AT_ONCE);
+        let files = (0..LINES).map(|_| Threads::new(FILES_AT_ONCE)).collect();
         let (name, environment, allows_commands, roots, names) = <_>::default();
-        Self { name, environment, allows_commands, roots, names, threads }
+        Self { name, environment, allows_commands, roots, names, files, pools: Threads::new(POOLS_AT_ONCE) }
     }
 }
 
@@ -120,9 +127,16 @@ impl System {
         &self.0.environment
     }
 
-    /// Where files are read.
-    pub(crate) fn threads(&self) -> &Threads {
-        &self.0.threads
+    /// Where a file is read, and others of its folder.
+    pub(crate) fn readers_of(&self, file: &Path) -> &Threads {
+        let mut hasher = DefaultHasher::new();
+        file.parent().hash(&mut hasher);
+        &self.0.files[hasher.finish() as usize % LINES]
+    }
+
+    /// Where pools of connections are made, with certificates that were read.
+    pub(crate) fn pool_makers(&self) -> &Threads {
+        &self.0.pools
     }
 
     /// Looks hosts up.
@@ -205,6 +219,16 @@ mod tests {
         assert_eq!(system.roots().len(), 3);
         std::fs::remove_file(&file).unwrap();
         assert!(Arc::ptr_eq(&system.roots(), &system.clone().roots()), "clones share what was read");
+    }
+
+    #[test]
+    fn files_that_hang_keep_no_thread_from_those_of_other_folders() {
+        let (system, one) = (System::default(), Path::new("/mnt/gone/token"));
+        let same = |other: &Path| std::ptr::eq(system.readers_of(one), system.readers_of(other));
+        assert!(same(Path::new("/mnt/gone/password")), "there are a few for a folder");
+        let others = (0..100).map(|number| PathBuf::from(format!("/etc/secrets/{number}/token")));
+        assert!(others.filter(|other| !same(other)).count() > 80);
+        assert!(!std::ptr::eq(system.readers_of(one), system.pool_makers()));
     }
 
     #[test]

@@ -46,9 +46,9 @@ impl Tls {
         Ok(Self {
             provider: Arc::new(certificates::provider()),
             versions: versions(config)?,
-            ca: Source::of(&config.ca, &config.ca_file, system.threads()),
-            cert: Source::of(&config.cert, &config.cert_file, system.threads()),
-            key: Source::of_secret(&config.key, &config.key_file, system.threads()),
+            ca: Source::of(&config.ca, &config.ca_file, &system),
+            cert: Source::of(&config.cert, &config.cert_file, &system),
+            key: Source::of_secret(&config.key, &config.key_file, &system),
             server_name,
             verify: !config.insecure_skip_verify,
             http2,

@@ -62,7 +62,7 @@ impl Transport {
         let lookups = Lookups { names: options.system.names(), turns: options.by_turns.then(Arc::default) };
         let unix_socket = options.unix_socket.as_deref().map(Arc::from);
         let plain = pool(Connector::new(lookups.clone(), Arc::clone(&proxies), unix_socket.clone(), None), http2);
-        let (together, name) = (Together::on(options.system.threads()), options.name.clone());
+        let (together, name) = (Together::on(options.system.pool_makers()), options.name.clone());
         let secure = Secure { tls, proxies, lookups, unix_socket, http2, name, made: Mutex::new(None) };
         Self { plain, secure: Arc::new(secure), together }
     }
