@@ -388,6 +388,36 @@ fn discoverers_of_one_ensemble_share_a_session_which_ends_with_the_last() {
 }
 
 #[test]
+fn a_session_that_panics_costs_itself_and_another_goes_on_with_what_changed_meanwhile() {
+    live(async || {
+        let server = ZookeeperServer::start().await;
+        let mut zk = server.session().await;
+        zk.set("/a/one", &member(1)).await;
+        zk.set("/a/two", &member(2)).await;
+        let (config, metrics) = (nerve(&server, &["/a"], LONG), prometheus::Registry::new());
+        let mechanisms = Registry::new([config.registration()], []).unwrap();
+        let supervision = Supervision::register(&metrics).unwrap();
+        let equipment = Equipment::new(&mechanisms, &metrics, System::default(), &supervision).unwrap();
+        let mut run = Run::of(equipment.of("nerve").build(&config, "test").unwrap());
+        shows(&mut run, &[1, 2]).await;
+        timeout(patience(), supervision.provoke("zookeeper session")).await.expect("there is a session");
+        zk.delete("/a/one").await;
+        zk.set("/a/three", &member(3)).await;
+        zk.close().await;
+        shows(&mut run, &[2, 3]).await;
+        until(&mut run, "it is well again", |run| code(run).is_none()).await;
+        assert!(!run.has_ended(), "the discoverer opened another");
+        let families = metrics.gather();
+        let panics = families.iter().find(|family| family.name() == "rosterd_task_panics_total").unwrap();
+        let of_session = |it: &&prometheus::proto::Metric| it.get_label()[0].value() == "zookeeper session";
+        let counted = panics.get_metric().iter().find(of_session).unwrap().get_counter().get_value();
+        assert_eq!(counted, 1.0);
+        run.stop().await.unwrap().unwrap();
+        assert!(equipment.end(Instant::now() + patience()).await.is_empty());
+    });
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_told() {
     live(async || {
         let server = rosterd_testkit::free_loopback_listener();

@@ -14,7 +14,8 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// Who attends to signals is not of the agent: `cli::run` has its test. A session needs an ensemble of ZooKeeper.
+/// Who attends to signals is not of the agent: `cli::run` has its test. A session needs an ensemble of ZooKeeper: where that is,
+/// in the tests of its mechanism, it panics too.
 const BESIDE: [&str; 2] = ["signals", "zookeeper session"];
 /// Of these there are several in the agent below, all of which have to panic.
 const SEVERAL: [(&str, usize); 2] = [("provider", 2), ("discoverer", 2)];
