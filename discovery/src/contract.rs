@@ -9,23 +9,25 @@
 //! | word | what it means |
 //! | --- | --- |
 //! | [`everything`](Updates::everything) | the whole picture: a source or a group that is not in it is gone |
-//! | [`everything_but`](Updates::everything_but) | the whole picture, except sources that could not be read: of them nothing new |
+//! | [`everything_but`](Updates::everything_but) | the same, except sources that could not be read: of them nothing new |
 //! | [`found`](Updates::found) | what is there at the beginning, where a source that is not there yet may still come |
-//! | [`piece`](Pieces::piece) | some sources of a picture that is too large for one word: more follows, until one of the three above ends it |
+//! | [`piece`](Pieces::piece) | some sources of a picture that is too large for one word: one of the above ends it |
 //! | [`changed`](Updates::changed) | each source that is named here is replaced whole; all others stay |
 //! | [`unread`](Updates::unread) | these sources could not be read just now; all that is known stays |
 //! | [`unchanged`](Updates::unchanged) | everything was read again, and is as it was said before |
 //!
-//! The first word of a run is one of the first three, or begins one of these [in pieces](Updates::in_pieces). Whoever polls needs no other than the first two and `unchanged`, and
-//! keeps no memory of what it said: the manager finds out what is new. A watch begins with the whole picture, goes on with
-//! what changed, and says the whole picture again when it had to list again; there is no need to end for that.
+//! The first word of a run is one of the first three, or begins one of these [in pieces](Updates::in_pieces). Whoever polls
+//! needs no other than the first two and `unchanged`, and keeps no memory of what it said: the manager finds out what is new.
+//! A watch begins with the whole picture, goes on with what changed, and says the whole picture again when it had to list
+//! again; there is no need to end for that.
 //!
 //! Where nobody answers for what is not there, as in a folder that may not be mounted yet, a run begins with `found`: nothing
 //! was seen to vanish. After a while it says the whole picture, and from then on what is not there is gone.
 //!
 //! A picture in pieces counts with its last one: until then nothing is gone because it is not there, and a provider that was
-//! not known is not. But each source stands whole in one piece, and has from then on what it has there. So a picture that is broken
-//! off, be it by the end of the run, takes nothing away, and there are never more groups in memory than a few pieces hold.
+//! not known is not. But each source stands whole in one piece, and has from then on what it has there. So a picture that is
+//! broken off, be it by the end of the run, takes nothing away, and there are never more groups in memory than a few pieces
+//! hold.
 //!
 //! A group without targets names its source and holds nothing. In the whole picture that tells a source that was read and
 //! is empty from one that was not looked at; among changes it says that the source has no targets any more.

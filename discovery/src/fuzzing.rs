@@ -11,9 +11,9 @@ const SOURCE: &str = "list";
 const EXTRA: [(&str, &str); 1] = [("__meta_from", SOURCE)];
 
 /// A text that comes in pieces of so many bytes.
-struct Pieces<'a>(&'a [u8], usize);
+struct Bitten<'a>(&'a [u8], usize);
 
-impl Read for Pieces<'_> {
+impl Read for Bitten<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let (piece, rest) = self.0.split_at(self.1.min(self.0.len()).min(into.len()));
         into[..piece.len()].copy_from_slice(piece);
@@ -26,7 +26,7 @@ impl Read for Pieces<'_> {
 pub fn json(bytes: &[u8]) {
     let Some((&size, text)) = bytes.split_first() else { return };
     let whole = json_groups(text, SOURCE, &EXTRA);
-    let pieces = Pieces(text, usize::from(size).max(1));
+    let pieces = Bitten(text, usize::from(size).max(1));
     let pieces = json_groups_from(pieces, SOURCE, &EXTRA).expect("nothing fails to be read");
     match (&whole, &pieces) {
         (Ok(whole), Ok(pieces)) => assert_eq!(whole, pieces),

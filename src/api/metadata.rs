@@ -18,7 +18,7 @@ use super::Error;
 use super::State;
 use super::envelope::success;
 use super::query::Query;
-use super::targets::{LOOKS, PIECE, Pieces, json};
+use super::targets::{AnswerPieces, LOOKS, PIECE, json};
 use crate::problem::Problem;
 use crate::publish::encode::{object, string};
 use crate::roster::view::JobView;
@@ -64,7 +64,7 @@ struct Writer {
     target: Vec<u8>,
 }
 
-impl Pieces for Writer {}
+impl AnswerPieces for Writer {}
 
 impl Iterator for Writer {
     type Item = Bytes;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rosterd_discovery::{AnyConfig, Finding, Mechanism};
 
-use super::targets::{List, Place};
+use super::targets::{List, ListPlace};
 use super::{Loader, folder_of};
 use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
@@ -153,7 +153,7 @@ impl Loader<'_> {
                     }
                     Finding::Elsewhere(problem) => self.problems.push(problem),
                     Finding::Groups { file, groups } => {
-                        let place = file.map_or_else(|| Place::Here(at, path.to_owned()), Place::Elsewhere);
+                        let place = file.map_or_else(|| ListPlace::Here(at, path.to_owned()), ListPlace::Elsewhere);
                         self.lists.push(List { place, groups });
                     }
                 }

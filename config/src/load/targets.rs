@@ -33,12 +33,12 @@ pub struct ImpossibleTarget {
 
 /// Target groups that are known without asking anybody.
 pub(super) struct List {
-    pub(super) place: Place,
+    pub(super) place: ListPlace,
     pub(super) groups: Vec<TargetGroup>,
 }
 
 /// Where a list stands.
-pub(super) enum Place {
+pub(super) enum ListPlace {
     /// At this value of the configuration, with this path.
     Here(Id, String),
     /// In a file of its own.
@@ -57,8 +57,8 @@ impl Loader<'_> {
         found.truncate(TOLD);
         let last = found.len() - 1;
         let places = match list.place {
-            Place::Here(at, path) => Places::Here(at, path),
-            Place::Elsewhere(file) => Places::of(file),
+            ListPlace::Here(at, path) => Places::Here(at, path),
+            ListPlace::Elsewhere(file) => Places::of(file),
         };
         for (index, ImpossibleTarget { group, target, why }) in found.into_iter().enumerate() {
             let mut message = format!("this cannot be a target of the job {:?}: {why}", job.job_name());

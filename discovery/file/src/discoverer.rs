@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rosterd_model::Retry;
 use tokio::time::{Instant, sleep_until};
 
-use super::state::{Found, Look, State};
+use super::state::{FilesRead, Look, State};
 use super::{Config, FileMetrics};
 use rosterd_discovery::{Context, Discoverer, Error, Stopped, Updates};
 use rosterd_tasks::watch::{Changes, Inotify, Watcher};
@@ -90,7 +90,7 @@ impl From<Changes> for Look {
 
 /// Looks at files on a thread for blocking calls, and waits for its end even when stopped: it ends after the file that
 /// is being read.
-async fn look_at_files(mut state: State, look: Look, cx: &Context) -> (State, Found) {
+async fn look_at_files(mut state: State, look: Look, cx: &Context) -> (State, FilesRead) {
     let started = Instant::now();
     let stop = cx.stop.clone();
     let looked = blocking(move || {
@@ -117,8 +117,8 @@ enum Picture {
 
 /// Says what a look found: the first time what is there, then what changed, and once, after a look that read everything, all
 /// of it. Returns how far the files are told now.
-async fn say(found: Found, state: &State, picture: Picture, up: &Updates) -> Result<Picture, Stopped> {
-    let Found { groups, unread, all } = found;
+async fn say(found: FilesRead, state: &State, picture: Picture, up: &Updates) -> Result<Picture, Stopped> {
+    let FilesRead { groups, unread, all } = found;
     match picture {
         Picture::Closes if state.is_certain() => {
             up.everything_but(groups, unread).await?;

@@ -32,7 +32,7 @@ pub(super) enum Look {
 
 /// What a look found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FilesRead {
     /// The groups of files that were read, all of each; an empty one for a file that has none or is gone.
     pub(super) groups: Vec<TargetGroup>,
     /// Files and directories that could not be read.
@@ -84,8 +84,8 @@ impl State {
     }
 
     /// Looks at files and reads those that changed. Ends early when stopped.
-    pub(super) fn look(&mut self, look: Look, stop: &CancellationToken) -> Found {
-        let mut found = Found { all: matches!(look, Look::Everything), ..Found::default() };
+    pub(super) fn look(&mut self, look: Look, stop: &CancellationToken) -> FilesRead {
+        let mut found = FilesRead { all: matches!(look, Look::Everything), ..FilesRead::default() };
         let paths = match look {
             Look::Everything => self.list(&mut found),
             Look::These(paths) => paths,
@@ -135,7 +135,7 @@ impl State {
     }
 
     /// All files that exist, and those known that may not exist any more.
-    fn list(&mut self, found: &mut Found) -> BTreeSet<PathBuf> {
+    fn list(&mut self, found: &mut FilesRead) -> BTreeSet<PathBuf> {
         let expansion = watch::expand(&self.patterns);
         let mut paths = expansion.files;
         let hidden = |path: &Path| expansion.unreadable.iter().any(|(directory, _)| path.starts_with(directory));
@@ -149,7 +149,7 @@ impl State {
         paths
     }
 
-    fn look_at(&mut self, path: &Path, found: &mut Found) {
+    fn look_at(&mut self, path: &Path, found: &mut FilesRead) {
         match read::stat(path) {
             Ok(None) if self.may_be_rewritten(path) => {}
             Ok(None) => self.forget(path, found),
@@ -188,7 +188,7 @@ impl State {
         settled
     }
 
-    fn take(&mut self, path: &Path, stamp: Option<Stamp>, groups: Vec<TargetGroup>, found: &mut Found) {
+    fn take(&mut self, path: &Path, stamp: Option<Stamp>, groups: Vec<TargetGroup>, found: &mut FilesRead) {
         let known = self.files.entry(path.to_owned()).or_default();
         known.failing = None;
         known.leaving = None;
@@ -204,7 +204,7 @@ impl State {
         }
     }
 
-    fn fail(&mut self, path: &Path, stamp: Option<Stamp>, error: FileError, found: &mut Found) {
+    fn fail(&mut self, path: &Path, stamp: Option<Stamp>, error: FileError, found: &mut FilesRead) {
         let known = self.files.entry(path.to_owned()).or_default();
         known.leaving = None;
         let attempts = known.failing.take().map_or(0, |old| old.attempts);
@@ -216,7 +216,7 @@ impl State {
         known.failing = Some(Failing { attempts: attempts.saturating_add(1), retry });
     }
 
-    fn forget(&mut self, path: &Path, found: &mut Found) {
+    fn forget(&mut self, path: &Path, found: &mut FilesRead) {
         if self.files.remove(path).is_some() {
             found.groups.push(TargetGroup::gone(read::source(path)));
         }

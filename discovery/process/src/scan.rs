@@ -86,7 +86,7 @@ impl Is {
 
 /// What a look found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct ProcessesRead {
     pub(crate) groups: Vec<TargetGroup>,
     pub(crate) unread: Vec<Unreadable>,
     /// How many there are.
@@ -104,12 +104,12 @@ pub(crate) fn look(
     memory: &mut Memory,
     guard: &Guard,
     given_up: &AtomicBool,
-) -> Result<Found, ProcessError> {
+) -> Result<ProcessesRead, ProcessError> {
     let all = processes(&places.procfs)?;
     memory.looks = memory.looks.wrapping_add(1);
     memory.read_users(&places.passwd);
     let mut before = std::mem::take(&mut memory.processes);
-    let mut found = Found { all: all.len(), ..Found::default() };
+    let mut found = ProcessesRead { all: all.len(), ..ProcessesRead::default() };
     let unread = |pid, error| Unreadable::new(target::source(pid), error);
     for pid in all {
         if given_up.load(Ordering::Relaxed) {

@@ -11,7 +11,7 @@ use crate::config::{DiscoverConfig, ProcessConfig};
 use crate::error::ProcessError;
 use crate::files::Unread;
 use crate::parse;
-use crate::scan::{Found, Memory, Places, look};
+use crate::scan::{Memory, Places, ProcessesRead, look};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -30,11 +30,11 @@ impl Machine {
         Self { proc: FakeProc::new(), users, config, memory: Memory::default() }
     }
 
-    fn look(&mut self) -> Found {
+    fn look(&mut self) -> ProcessesRead {
         self.try_look().unwrap()
     }
 
-    fn try_look(&mut self) -> Result<Found, ProcessError> {
+    fn try_look(&mut self) -> Result<ProcessesRead, ProcessError> {
         let places = Places { procfs: self.proc.path(), passwd: self.users.path("passwd") };
         let guard = Supervision::default().guard("process");
         look(&self.config, &places, &mut self.memory, &guard, &AtomicBool::new(false))

@@ -17,7 +17,7 @@ use zookeeper_client::SessionState;
 use crate::error::ZookeeperError;
 use crate::member::Kind;
 use crate::picture::Picture;
-use crate::read::{Found, Interrupted, Step, View};
+use crate::read::{Interrupted, NodesRead, Step, View};
 use crate::session::{Ensemble, Session, Sessions};
 
 /// The longest pause before something is tried again, as in Prometheus.
@@ -215,7 +215,7 @@ impl Told {
     }
 
     /// Says what was found; and that those are gone that no list has any more, and no node hides that cannot be read.
-    async fn changed(&mut self, mut found: Found, view: &mut View) -> Result<(), Stopped> {
+    async fn changed(&mut self, mut found: NodesRead, view: &mut View) -> Result<(), Stopped> {
         self.picture.change(&mut found, |path| view.may_be_target(path));
         let (groups, unread) = found.into_words();
         if !groups.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::read::Found;
+use crate::read::NodesRead;
 
 /// What was said so far.
 #[derive(Debug, Default)]
@@ -18,14 +18,14 @@ pub(crate) struct Picture {
 
 impl Picture {
     /// This is said, and nothing before it counts.
-    pub(crate) fn begin(&mut self, found: &Found) {
+    pub(crate) fn begin(&mut self, found: &NodesRead) {
         self.targets.clear();
         self.take(found);
     }
 
     /// This is said besides. Adds what was said before and is gone: of the targets at and below what is revealed, those that
     /// cannot be targets any more.
-    pub(crate) fn change(&mut self, found: &mut Found, may_be_target: impl Fn(&str) -> bool) {
+    pub(crate) fn change(&mut self, found: &mut NodesRead, may_be_target: impl Fn(&str) -> bool) {
         for path in std::mem::take(&mut found.revealed) {
             let said = self.targets.get(&path).into_iter().chain(self.below(&path));
             said.filter(|said| !may_be_target(said)).for_each(|gone| found.is_gone(gone));
@@ -33,7 +33,7 @@ impl Picture {
         self.take(found);
     }
 
-    fn take(&mut self, found: &Found) {
+    fn take(&mut self, found: &NodesRead) {
         for (path, group) in &found.groups {
             if group.targets.is_empty() {
                 self.targets.remove(path);
@@ -57,8 +57,8 @@ mod tests {
 
     use super::*;
 
-    fn found(targets: &[&str], revealed: &[&str]) -> Found {
-        let mut found = Found::default();
+    fn found(targets: &[&str], revealed: &[&str]) -> NodesRead {
+        let mut found = NodesRead::default();
         found.revealed.extend(revealed.iter().map(|path| Arc::from(*path)));
         for path in targets {
             let group = TargetGroup { targets: vec![Default::default()], ..TargetGroup::gone(*path) };

@@ -44,7 +44,7 @@ pub(crate) struct Interrupted;
 
 /// What reading brought.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct NodesRead {
     /// Nodes that are targets, and those that are none any more.
     pub(crate) groups: BTreeMap<Arc<str>, TargetGroup>,
     /// What could not be read.
@@ -140,8 +140,8 @@ impl View {
     }
 
     /// Reads these, and all below that is new. `gone` is known to be targets no more.
-    pub(crate) async fn read(&mut self, steps: Vec<Step>, gone: Vec<Arc<str>>) -> Result<Found, Interrupted> {
-        let mut found = Found::default();
+    pub(crate) async fn read(&mut self, steps: Vec<Step>, gone: Vec<Arc<str>>) -> Result<NodesRead, Interrupted> {
+        let mut found = NodesRead::default();
         gone.into_iter().for_each(|path| found.is_gone(&path));
         let mut queue = VecDeque::from(steps);
         let (mut asked, mut turns) = (FuturesUnordered::new(), Turns::default());
@@ -168,7 +168,7 @@ impl View {
         path: Arc<str>,
         answer: Result<(Vec<u8>, Stat, OneshotWatcher), Cause>,
         queue: &mut VecDeque<Step>,
-        found: &mut Found,
+        found: &mut NodesRead,
     ) -> Result<(), Interrupted> {
         match answer {
             Ok((data, stat, watcher)) => {
@@ -213,7 +213,7 @@ impl View {
         path: Arc<str>,
         answer: Result<(Vec<String>, OneshotWatcher), Cause>,
         queue: &mut VecDeque<Step>,
-        found: &mut Found,
+        found: &mut NodesRead,
     ) -> Result<(), Interrupted> {
         match answer {
             Ok((names, watcher)) => {
@@ -240,7 +240,7 @@ impl View {
         path: Arc<str>,
         answer: Result<(Option<Stat>, OneshotWatcher), Cause>,
         queue: &mut VecDeque<Step>,
-        found: &mut Found,
+        found: &mut NodesRead,
     ) -> Result<(), Interrupted> {
         match answer {
             Ok((Some(_), _)) => queue.push_back(Step::Data(path)),
@@ -258,14 +258,14 @@ impl View {
     }
 
     /// A node is not there: of all others their parents tell when they come, but not of those where everything begins.
-    fn is_not_there(&mut self, path: Arc<str>, queue: &mut VecDeque<Step>, found: &mut Found) {
+    fn is_not_there(&mut self, path: Arc<str>, queue: &mut VecDeque<Step>, found: &mut NodesRead) {
         self.forget(&path, found);
         if self.roots.contains(&path) {
             queue.push_back(Step::Presence(path));
         }
     }
 
-    fn forget(&mut self, path: &Arc<str>, found: &mut Found) {
+    fn forget(&mut self, path: &Arc<str>, found: &mut NodesRead) {
         for target in self.tree.remove(path) {
             found.is_gone(&target);
         }
@@ -280,7 +280,7 @@ impl View {
         gone.iter().for_each(|unread| found.is_gone(unread));
     }
 
-    fn cannot(&mut self, path: &Arc<str>, error: ZookeeperError, found: &mut Found) {
+    fn cannot(&mut self, path: &Arc<str>, error: ZookeeperError, found: &mut NodesRead) {
         self.unread.insert(Arc::clone(path));
         found.cannot(path, error);
     }
@@ -305,7 +305,7 @@ impl View {
     }
 }
 
-impl Found {
+impl NodesRead {
     fn is_there(&mut self, path: &Arc<str>, labels: rosterd_model::Labels) {
         let group = TargetGroup { targets: vec![labels], ..TargetGroup::gone(&**path) };
         self.unread.remove(path);

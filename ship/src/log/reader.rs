@@ -39,7 +39,7 @@ pub(super) struct Reader {
 
 /// What was found.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum NextRecord {
     Record(Record),
     /// A record that is not to be read, or something that is no record.
     Nothing,
@@ -68,7 +68,7 @@ impl Reader {
 
     /// Goes on to the next record of the segment, which is to be read if it is not below `from` and not acknowledged. After
     /// an error the same is tried again.
-    pub(super) fn step(&mut self, segment: &Segment, from: u64, position: &Position) -> io::Result<Found> {
+    pub(super) fn step(&mut self, segment: &Segment, from: u64, position: &Position) -> io::Result<NextRecord> {
         let before = self.walk;
         self.walk.end = segment.length;
         // Of numbers that never were in use none was acknowledged either, unless all were.
@@ -77,7 +77,7 @@ impl Reader {
             Ok(Step::Record(header, body)) => (header, body),
             Ok(Step::Damage(bytes, _)) => {
                 self.skipped += bytes;
-                return Ok(Found::Nothing);
+                return Ok(NextRecord::Nothing);
             }
             Ok(Step::End) => {
                 self.skipped_over(missing(self.next(), segment.last.max(self.next()) + 1));
@@ -90,11 +90,11 @@ impl Reader {
                 let fault = |bytes| segment.fault("a part of it is damaged, skipped", batches, lost, bytes);
                 let damaged = std::mem::take(&mut self.damaged);
                 (self.records, self.passed, self.gone, self.ended) = (segment.records, segment.counts, 0, true);
-                return Ok(Found::End((damaged > 0).then(|| fault(damaged))));
+                return Ok(NextRecord::End((damaged > 0).then(|| fault(damaged))));
             }
             Err(error) if is_unreadable(&error) && self.gives_up() => {
                 self.walk.skip_unreadable();
-                return Ok(Found::Nothing);
+                return Ok(NextRecord::Nothing);
             }
             Err(error) => return Err(error),
         };
@@ -113,16 +113,16 @@ impl Reader {
         body: u64,
         from: u64,
         position: &Position,
-    ) -> io::Result<Found> {
+    ) -> io::Result<NextRecord> {
         if header.seq < from || position.is_acknowledged(header.seq) {
-            return Ok(Found::Nothing);
+            return Ok(NextRecord::Nothing);
         }
-        let damaged = |what| Ok(Found::Fault(segment.fault(what, 1, header.head.counts, header.size())));
+        let damaged = |what| Ok(NextRecord::Fault(segment.fault(what, 1, header.head.counts, header.size())));
         match body_at(&self.file, body, header) {
             Ok(Some(body)) => {
                 // Where it was given up once, the next place is not waited for.
                 self.failed = if self.failed < TRIES { 0 } else { self.failed };
-                Ok(Found::Record(header.with(body)))
+                Ok(NextRecord::Record(header.with(body)))
             }
             Ok(None) => damaged("a record is damaged, skipped"),
             Err(error) if is_unreadable(&error) && self.gives_up() => damaged("a record cannot be read, skipped"),

@@ -38,7 +38,7 @@ pub(crate) struct Log {
 
 /// What a log held when it was opened.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct OpenedLog {
     /// No record has this number or a higher one.
     pub(crate) next_seq: u64,
     /// The highest generation of lanes.
@@ -136,9 +136,9 @@ pub(crate) fn is_spent(folder: &Path) -> bool {
 
 impl Log {
     /// Opens a log, or begins one. Damage is no error: whatever is whole is used.
-    pub(crate) fn open(folder: &Path, settings: Settings) -> Result<(Self, Found), LogError> {
+    pub(crate) fn open(folder: &Path, settings: Settings) -> Result<(Self, OpenedLog), LogError> {
         let lock = lock(folder)?;
-        let mut found = Found::default();
+        let mut found = OpenedLog::default();
         let path = folder.join("position");
         let position = open_position(&path, &mut found).map_err(io_error(&path))?;
         let position_file = private::options().open(&path);
@@ -158,7 +158,7 @@ impl Log {
         Ok((log, found))
     }
 
-    fn find_segments(&mut self, found: &mut Found) -> Result<(), LogError> {
+    fn find_segments(&mut self, found: &mut OpenedLog) -> Result<(), LogError> {
         let listed = std::fs::read_dir(&self.folder).and_then(|all| {
             all.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>() //
         });
@@ -173,7 +173,7 @@ impl Log {
         Ok(())
     }
 
-    fn find_segment(&mut self, path: &Path, next: Option<u64>, found: &mut Found) -> io::Result<()> {
+    fn find_segment(&mut self, path: &Path, next: Option<u64>, found: &mut OpenedLog) -> io::Result<()> {
         let (mut left, mut records) = (Counts::default(), 0);
         let position = &self.position;
         let scan = match Segment::first_of(path) {
@@ -302,13 +302,13 @@ impl Log {
                 Err(error) => Err(error),
             };
             match found {
-                Ok(reader::Found::Record(record)) => {
+                Ok(reader::NextRecord::Record(record)) => {
                     left = left.saturating_sub(record.size());
                     out.push(record);
                 }
-                Ok(reader::Found::Nothing) => {}
-                Ok(reader::Found::Fault(fault)) => faults.push(fault),
-                Ok(reader::Found::End(fault)) => {
+                Ok(reader::NextRecord::Nothing) => {}
+                Ok(reader::NextRecord::Fault(fault)) => faults.push(fault),
+                Ok(reader::NextRecord::End(fault)) => {
                     faults.extend(fault);
                     next = next.max(segment.last + 1);
                 }
@@ -424,7 +424,7 @@ impl Log {
     }
 }
 
-fn open_position(path: &Path, found: &mut Found) -> io::Result<Position> {
+fn open_position(path: &Path, found: &mut OpenedLog) -> io::Result<Position> {
     let fault =
         |what: &'static str| Fault { path: path.to_owned(), what, batches: 0, lost: Counts::default(), bytes: 0 };
     match Position::read(path)? {

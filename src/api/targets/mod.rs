@@ -88,7 +88,7 @@ pub(super) fn health(query: &Query) -> Result<Option<Health>, Error> {
 }
 
 /// What writes an answer in pieces, which may be empty.
-pub(super) trait Pieces: Iterator<Item = Bytes> + Send + 'static {
+pub(super) trait AnswerPieces: Iterator<Item = Bytes> + Send + 'static {
     /// How many bytes have to be unpacked at once for the next piece, if these are many.
     fn unpacks(&self) -> usize {
         0
@@ -97,11 +97,11 @@ pub(super) trait Pieces: Iterator<Item = Bytes> + Send + 'static {
 
 /// An answer that is written while it is sent. After each piece, empty ones included, others may use the thread; a piece for
 /// which much is unpacked is written aside.
-pub(super) fn json(pieces: impl Pieces) -> Response {
+pub(super) fn json(pieces: impl AnswerPieces) -> Response {
     ([(CONTENT_TYPE, "application/json")], Body::from_stream(unhurried(pieces))).into_response()
 }
 
-fn unhurried(pieces: impl Pieces) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn unhurried(pieces: impl AnswerPieces) -> impl Stream<Item = Result<Bytes, Infallible>> {
     futures_util::stream::unfold(pieces, async |mut pieces| {
         loop {
             tokio::task::yield_now().await;
@@ -183,7 +183,7 @@ impl Iterator for Writer {
     }
 }
 
-impl Pieces for Writer {
+impl AnswerPieces for Writer {
     fn unpacks(&self) -> usize {
         let Some((place, block)) = self.scan.block() else { return 0 };
         let is_unpacked = self.walk.as_ref().is_some_and(|unpacked| unpacked.reaches(place));

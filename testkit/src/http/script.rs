@@ -47,14 +47,14 @@ pub struct Step {
     path: String,
     headers: Vec<(HeaderName, Option<String>)>,
     sent: Option<Bytes>,
-    place: Place,
+    due: Due,
     index: Option<u64>,
     answer: Answer,
 }
 
 /// When a call is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Due {
     /// Once, after the step before.
     InOrder,
     /// Once, at any time.
@@ -106,8 +106,8 @@ impl Step {
     /// Expects any method.
     pub fn of(method: Method, path: &str) -> Self {
         let (headers, answer) = (Vec::new(), Answer::default());
-        let (sent, place, index) = (None, Place::InOrder, None);
-        Self { method, path: path.to_owned(), headers, sent, place, index, answer }
+        let (sent, due, index) = (None, Due::InOrder, None);
+        Self { method, path: path.to_owned(), headers, sent, due, index, answer }
     }
 
     /// The call must have this header.
@@ -134,14 +134,14 @@ impl Step {
     /// A route instead of a step: it may be called at any time, any number of times, or never.
     #[must_use]
     pub fn any_times(mut self) -> Self {
-        self.place = Place::AnyTimes;
+        self.due = Due::AnyTimes;
         self
     }
 
     /// A step that does not wait for those before it: it is expected once, at any time, as of calls that are made together.
     #[must_use]
     pub fn any_order(mut self) -> Self {
-        self.place = Place::AnyTime;
+        self.due = Due::AnyTime;
         self
     }
 
@@ -254,10 +254,10 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) fn add(&mut self, step: Step) {
-        match step.place {
-            Place::InOrder => self.steps.push_back(step),
-            Place::AnyTime => self.unordered.push(step),
-            Place::AnyTimes => self.routes.push(step),
+        match step.due {
+            Due::InOrder => self.steps.push_back(step),
+            Due::AnyTime => self.unordered.push(step),
+            Due::AnyTimes => self.routes.push(step),
         }
     }
 
@@ -275,8 +275,8 @@ impl Script {
         {
             return Verdict::Answer(step.answer);
         }
-        if let Some(place) = self.unordered.iter().position(|step| step.mismatch(call).is_none()) {
-            return Verdict::Answer(self.unordered.remove(place).answer);
+        if let Some(at) = self.unordered.iter().position(|step| step.mismatch(call).is_none()) {
+            return Verdict::Answer(self.unordered.remove(at).answer);
         }
         if let Some(route) = self.routes.iter().rev().find(|route| route.mismatch(call).is_none()) {
             let knows =

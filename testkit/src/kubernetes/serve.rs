@@ -105,14 +105,14 @@ struct Sending {
 struct Ended;
 
 /// Sends pieces with a fault.
-struct Pieces<'p> {
+struct Faulty<'p> {
     to: &'p mpsc::Sender<io::Result<Bytes>>,
     fault: Option<Fault>,
     sent: usize,
     shared: &'p Shared,
 }
 
-impl Pieces<'_> {
+impl Faulty<'_> {
     async fn send(&mut self, piece: Bytes) -> Result<(), Ended> {
         match &self.fault {
             Some(Fault::Silence) => {
@@ -158,12 +158,12 @@ impl Sending {
         let Self { answer, shared, pieces } = self;
         match answer {
             Answer::Whole { body, fault, .. } => {
-                let mut pieces = Pieces { to: &pieces, fault, sent: 0, shared: &shared };
+                let mut pieces = Faulty { to: &pieces, fault, sent: 0, shared: &shared };
                 // It has ended either way.
                 pieces.send(body).await.ok();
             }
             Answer::List { head, objects, fault } => {
-                let mut pieces = Pieces { to: &pieces, fault, sent: 0, shared: &shared };
+                let mut pieces = Faulty { to: &pieces, fault, sent: 0, shared: &shared };
                 drop(list(head, &objects, &mut pieces).await);
             }
             Answer::Watch { watch, fault } => {
@@ -171,7 +171,7 @@ impl Sending {
                     Some(Fault::ErrorEvent(code)) => Some(*code),
                     _ => None,
                 };
-                let mut pieces = Pieces { to: &pieces, fault, sent: 0, shared: &shared };
+                let mut pieces = Faulty { to: &pieces, fault, sent: 0, shared: &shared };
                 shared.state().open_watches += 1;
                 let _open = Open(&shared);
                 match error {
@@ -188,7 +188,7 @@ impl Sending {
 }
 
 /// Sends a list.
-async fn list(head: String, objects: &[Arc<Object>], pieces: &mut Pieces<'_>) -> Result<(), Ended> {
+async fn list(head: String, objects: &[Arc<Object>], pieces: &mut Faulty<'_>) -> Result<(), Ended> {
     let mut batch = head.into_bytes();
     for (index, object) in objects.iter().enumerate() {
         if index > 0 {
@@ -208,7 +208,7 @@ async fn begin(
     resource: &str,
     objects: &[Arc<Object>],
     version: Option<u64>,
-    pieces: &mut Pieces<'_>,
+    pieces: &mut Faulty<'_>,
 ) -> Result<(), Ended> {
     let mut batch = Vec::new();
     for object in objects {
@@ -233,7 +233,7 @@ impl Drop for Open<'_> {
 }
 
 /// Sends what a watch begins with, and then what happens.
-async fn follow(watch: Watch, shared: &Shared, pieces: &mut Pieces<'_>) -> Result<(), Ended> {
+async fn follow(watch: Watch, shared: &Shared, pieces: &mut Faulty<'_>) -> Result<(), Ended> {
     let Watch { meant, first, first_version, mut position, bookmarks, seconds, cuts } = watch;
     let mut changes = shared.changes.subscribe();
     let end = Instant::now() + seconds.map_or(LONG, Duration::from_secs);

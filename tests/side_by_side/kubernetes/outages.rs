@@ -83,9 +83,8 @@ fn api_servers_that_go_move_and_forget_cost_nothing() {
         has(&ours, "pods", &["192.0.2.33", "192.0.2.34"]).await;
         has(&ours, "services", &["three.shop.svc:80"]).await;
         agrees(&Targets::of(&ours).await, &theirs, |targets| targets).await;
-        for told in ["\"presence\":\"synced\""] {
-            tells(&ours, "pods", &[told]).await;
-            tells(&ours, "services", &[told]).await;
+        for job in ["pods", "services"] {
+            tells(&ours, job, &["\"presence\":\"synced\""]).await;
         }
         assert!(!ours.log().contains(READER) && !ours.log().contains(ANOTHER), "{}", ours.log());
     });

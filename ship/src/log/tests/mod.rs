@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::segment::{START, Segment};
-use super::store::Found;
+use super::store::OpenedLog;
 use super::*;
 use crate::Counts;
 use crate::wire::{Compression, Head, Message};
@@ -32,7 +32,7 @@ fn record(seq: u64, size: usize) -> Record {
     }
 }
 
-fn open(folder: &Path) -> (Log, Found) {
+fn open(folder: &Path) -> (Log, OpenedLog) {
     Log::open(folder, SETTINGS).unwrap()
 }
 
