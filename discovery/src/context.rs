@@ -32,6 +32,9 @@ impl Context {
         metrics: ProviderMetrics,
         status: StatusHandle,
     ) -> Self {
+        // What was told of another run says nothing of this one.
+        status.keep_failing(false);
+        status.warn(None);
         Self { stop, provider, machine, metrics, status }
     }
 
@@ -57,6 +60,29 @@ impl Context {
             warn!(%error, code, provider, jobs, failures, retry_in = retry, "refresh failed, keeping stale targets");
         } else {
             warn!(%error, code, provider, jobs, failures, retry_in = retry, "refresh failed");
+        }
+    }
+
+    /// As [`failed`](Self::failed), of something that goes on failing while the rest can be read: no word ends it, before
+    /// [`recovered`](Self::recovered).
+    pub fn keeps_failing(&self, error: &Error, retry_in: Option<Duration>) {
+        self.status.keep_failing(true);
+        self.failed(error, retry_in);
+    }
+
+    /// What kept failing does not any more: the next word of success ends the failure.
+    pub fn recovered(&self) {
+        self.status.keep_failing(false);
+    }
+
+    /// Something that a person should know although nothing fails, from now on, or that there is nothing. It is shown as long as
+    /// it is so, and told in the log once.
+    pub fn warning(&self, warning: Option<&Error>) {
+        if self.status.warn(warning)
+            && let Some(error) = warning
+        {
+            let (code, provider, jobs) = (error.code(), &*self.provider, &*self.status.jobs());
+            warn!(%error, code, provider, jobs, "discovery works, but not as it should");
         }
     }
 
@@ -93,6 +119,8 @@ impl Context {
     /// A word was taken.
     pub(crate) fn said(&self, outcome: Outcome) {
         match outcome {
+            Outcome::Success if self.status.keeps_failing() => {}
+            Outcome::Partial if self.status.keeps_failing() => self.metrics.refresh_failures.inc(),
             Outcome::Success => {
                 self.status.worked(&self.provider);
                 self.status.update(|status| status.next_try = None);
@@ -110,4 +138,50 @@ impl Context {
 
 fn at(wait: Option<Duration>) -> Option<SystemTime> {
     SystemTime::now().checked_add(wait?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::RunError;
+
+    fn shown(cx: &Context) -> (Option<String>, Option<String>) {
+        let status = cx.status();
+        (status.last_error.map(|failure| failure.report.code), status.warning.map(|warning| warning.report.code))
+    }
+
+    #[test]
+    fn what_keeps_failing_is_ended_by_a_word_only_once_it_recovered() {
+        let (cx, code) = (Context::detached("test/1"), Some("sd_ended_unasked".to_owned()));
+        cx.keeps_failing(&RunError::EndedUnasked.into(), None);
+        for outcome in [Outcome::Success, Outcome::Partial, Outcome::Unread] {
+            cx.said(outcome);
+            assert_eq!(shown(&cx).0, code, "{outcome:?}");
+        }
+        assert_eq!(cx.failures(), 3, "the failure, and the words that name sources");
+        cx.recovered();
+        assert_eq!(shown(&cx).0, code);
+        cx.said(Outcome::Success);
+        assert_eq!(shown(&cx).0, None);
+    }
+
+    #[test]
+    fn a_warning_is_shown_as_long_as_it_is_so_and_ends_with_the_run() {
+        let cx = Context::detached("test/1");
+        let begin_again = || {
+            let (stop, provider) = (cx.stop.clone(), Arc::clone(&cx.provider));
+            Context::new(stop, provider, cx.machine, cx.metrics.clone(), cx.status.clone())
+        };
+        let (one, other) = (RunError::EndedUnasked.into(), RunError::Panicked { message: String::new() }.into());
+        for (warning, is_told) in [(&one, true), (&one, false), (&other, true), (&one, false)] {
+            assert_eq!(cx.status.warn(Some(warning)), is_told, "{warning}");
+            assert_eq!(shown(&cx), (None, Some(warning.code().to_owned())));
+            cx.said(Outcome::Success);
+        }
+        begin_again();
+        assert_eq!(shown(&cx), (None, None));
+        cx.keeps_failing(&one, None);
+        begin_again().said(Outcome::Success);
+        assert_eq!(shown(&cx), (None, None), "it is another run");
+    }
 }

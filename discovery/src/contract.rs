@@ -33,7 +33,10 @@
 //! is empty from one that was not looked at; among changes it says that the source has no targets any more.
 //!
 //! A read that fails as a whole says no word: it is told with [`Context::failed`], or ends the run as its error. A
-//! mechanism of several sources that can read none of them says `everything_but` nothing, with all of them unread.
+//! mechanism of several sources that can read none of them says `everything_but` nothing, with all of them unread. One that
+//! cannot list its sources, and still reads those that it knows, tells that with [`Context::keeps_failing`].
+//!
+//! What is no failure, and still not as it should be, is a [`warning`](Context::warning).
 //!
 //! # What the manager makes of it
 //!
@@ -85,6 +88,12 @@ pub trait Refresh: Send {
     /// Must be safe to drop at any time. By default there is no such hint.
     async fn hint(&mut self) {
         std::future::pending().await
+    }
+
+    /// What a person should know of what the last refresh found although it did not fail: shown as long as it is so. By default
+    /// nothing.
+    fn warning(&self) -> Option<Error> {
+        None
     }
 
     /// Ends what a refresh left behind. Called once, after the last refresh, which may have been dropped half-way.

@@ -33,7 +33,7 @@ pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use rosterd_client::{Environment, Identity, System};
 pub use sheet::{Sheet, host_port};
-pub use status::{Failure, Presence, Status, named_jobs};
+pub use status::{Failure, Presence, Status, Warning, named_jobs};
 pub use watch::{ProviderWatch, Watch, WatchState, WatchStatus};
 
 #[doc(hidden)]

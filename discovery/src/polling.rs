@@ -52,6 +52,7 @@ impl<R: Refresh + 'static> Polling<R> {
                 Ok(reading) => {
                     let word = Word::from(reading);
                     let retry = soonest(word.unread());
+                    cx.warning(self.refresh.warning().as_ref());
                     up.say(word).await?;
                     match retry {
                         None => schedule.succeeded(),

@@ -1,6 +1,7 @@
 //! What is known about a provider while it runs: shown by the API, read by readiness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
@@ -48,6 +49,15 @@ pub struct Failure {
     pub since: SystemTime,
 }
 
+/// What a person should know of a provider although nothing fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What it is, as of the last read.
+    pub report: Report,
+    /// Since when it is so.
+    pub since: SystemTime,
+}
+
 /// The state of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
@@ -57,6 +67,8 @@ pub struct Status {
     pub last_success: Option<SystemTime>,
     /// The last failure of a read as a whole, gone once one succeeds.
     pub last_error: Option<Failure>,
+    /// What a person should know, as long as it is so.
+    pub warning: Option<Warning>,
     /// The sources that could not be read lately.
     pub unread: Arc<UnreadSources>,
     /// When each of these was last tried.
@@ -96,6 +108,10 @@ impl Status {
 pub(crate) struct StatusHandle {
     status: Arc<Mutex<Status>>,
     telling: Arc<Mutex<Telling>>,
+    /// Whether what failed as a whole goes on failing whatever is said of the rest.
+    keeps_failing: Arc<AtomicBool>,
+    /// The codes of warnings that the log has told.
+    warned: Arc<Mutex<BTreeSet<&'static str>>>,
     jobs: Arc<Mutex<Arc<str>>>,
     watches: Arc<Mutex<Vec<Weak<dyn Watch>>>>,
 }
@@ -157,6 +173,29 @@ impl StatusHandle {
         if let Some(failures) = failed {
             info!(provider, jobs = &*self.jobs(), failures, "reading works again");
         }
+    }
+
+    /// Whether what failed as a whole goes on failing whatever is said of the rest.
+    pub(crate) fn keeps_failing(&self) -> bool {
+        self.keeps_failing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn keep_failing(&self, keeps: bool) {
+        self.keeps_failing.store(keeps, Ordering::Relaxed);
+    }
+
+    /// This is what a person should know from now on. Returns whether it is to be told in the log: once of each kind.
+    pub(crate) fn warn(&self, warning: Option<&Error>) -> bool {
+        self.update(|status| {
+            let before = status.warning.take();
+            status.warning = warning.map(|error| {
+                let report = error.report();
+                let since = before.filter(|before| before.report.code == report.code).map(|before| before.since);
+                Warning { since: since.unwrap_or_else(SystemTime::now), report }
+            });
+        });
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warning.is_some_and(|error| warned.insert(error.code()))
     }
 
     /// Changes the state.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rosterd_discovery::{Context, Error, Polling, Reading, Refresh, Unreadable, Updates, Word};
-use rosterd_model::Retry;
+use rosterd_model::{Coded, Retry};
 use rosterd_tasks::{Stopper, Task};
 use rosterd_testkit::fake::FakeError;
 use rosterd_testkit::{group, leak_checked};
@@ -34,10 +34,14 @@ struct Running {
 
 impl Running {
     fn start(readings: impl IntoIterator<Item = Result<Reading, Error>>) -> Self {
+        Self::of(Scripted(readings.into_iter().collect()))
+    }
+
+    fn of(refresh: impl Refresh + 'static) -> Self {
         let cx = Context::detached("test/1");
         let (up, words) = Updates::channel(&cx);
         let stopper = Stopper::new();
-        let polling = Polling::boxed(Scripted(readings.into_iter().collect()), INTERVAL);
+        let polling = Polling::boxed(refresh, INTERVAL);
         let task = stopper.spawn("polling", polling.run(cx.clone(), up));
         Self { cx, words, stopper, task }
     }
@@ -141,6 +145,38 @@ fn pauses_grow_while_a_source_fails_and_the_interval_returns_with_it() {
         }
         assert!(waits[1..5].windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
         assert!(is_about_an_interval(waits[5]), "{waits:?}");
+        running.end().await;
+    });
+}
+
+/// Reads nothing, and warns of what it is told to.
+struct Warns(VecDeque<Option<FakeError>>);
+
+#[async_trait]
+impl Refresh for Warns {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        self.0.pop_front();
+        Ok(Reading::Everything(Vec::new()))
+    }
+
+    fn warning(&self) -> Option<Error> {
+        (*self.0.front()?).map(Error::from)
+    }
+}
+
+#[test]
+fn what_a_refresh_warns_of_is_shown_until_one_that_does_not() {
+    leak_checked(|| async {
+        let warning = || Some(down(Retry::Interval));
+        let mut running = Running::of(Warns([None, None, warning(), warning(), None].into()));
+        for is_warned in [false, true, true, false] {
+            running.hear().await;
+            tokio::time::sleep(SOON).await;
+            let status = running.cx.status();
+            let code = status.warning.as_ref().map(|warning| warning.report.code.clone());
+            assert_eq!(code.as_deref(), is_warned.then(|| down(Retry::Interval).code()));
+            assert_eq!(status.worst(), None, "it is no failure");
+        }
         running.end().await;
     });
 }

@@ -11,7 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::header::CONTENT_SECURITY_POLICY;
-use rosterd_discovery::{ProviderStatus, ProviderWatch, WatchState};
+use rosterd_discovery::{ProviderStatus, ProviderWatch, Status, WatchState};
+use rosterd_model::Report;
 use rosterd_scrape::Statuses;
 
 use super::providers::{presence, size};
@@ -200,6 +201,12 @@ impl Failing {
     }
 }
 
+/// What is not as it should be.
+fn problem(status: &Status) -> Option<Report> {
+    let failure = status.worst().map(|failure| failure.report);
+    failure.or_else(|| status.warning.as_ref().map(|warning| warning.report.clone()))
+}
+
 impl Provider {
     fn of(ProviderStatus { key, jobs, status, .. }: ProviderStatus, view: &RosterView) -> Self {
         let seen = view.provider(&key, &jobs);
@@ -210,7 +217,7 @@ impl Provider {
             jobs: jobs.join(", "),
             groups,
             targets,
-            error: status.worst().map(|failure| failure.report.to_string()).unwrap_or_default(),
+            error: problem(&status).map(|report| report.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use rosterd_discovery::{Failure, Presence, ProviderStatus, ProviderWatch, Status, WatchStatus};
+use rosterd_discovery::{Failure, Presence, ProviderStatus, ProviderWatch, Status, Warning, WatchStatus};
 use rosterd_model::Report;
 use serde::Serialize;
 
@@ -29,6 +29,7 @@ struct Provider {
     presence: &'static str,
     last_success: Option<String>,
     last_error: Option<LastError>,
+    warning: Option<Warned>,
     unread: Vec<UnreadSource>,
     next_try: Option<String>,
     groups: usize,
@@ -74,6 +75,14 @@ struct LastError {
     /// When it failed last.
     at: String,
     /// Since when it fails each time.
+    since: String,
+    #[serde(flatten)]
+    report: Report,
+}
+
+/// What a person should know although nothing fails.
+#[derive(Serialize)]
+struct Warned {
     since: String,
     #[serde(flatten)]
     report: Report,
@@ -145,6 +154,7 @@ impl Provider {
             jobs,
             last_success: time(status.last_success),
             last_error: status.worst().map(LastError::of),
+            warning: status.warning.map(|Warning { report, since }| Warned { since: rfc3339(since), report }),
             unread: unread.collect(),
             next_try: time(status.next_try),
             groups,

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_tasks::{Guard, blocking};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::config::ProcessConfig;
+use crate::error::ProcessError;
 use crate::metrics::ProcessMetrics;
 use crate::scan::{Memory, Places, look};
 
@@ -18,9 +19,9 @@ pub(crate) struct Processes {
     places: Places,
     metrics: ProcessMetrics,
     guard: Guard,
-    /// The name of the provider, for the log.
-    provider: Box<str>,
-    refusals: Refusals,
+    /// How many processes the last look was not allowed to read, and how many there were.
+    refused: u64,
+    all: usize,
     /// Away while a look is under way.
     memory: Option<Memory>,
 }
@@ -28,28 +29,7 @@ pub(crate) struct Processes {
 impl Processes {
     pub(crate) fn new(config: &ProcessConfig, places: Places, cx: &Build<'_, ProcessConfig>) -> Self {
         let (config, metrics, guard) = (config.clone(), cx.metrics.clone(), cx.guard.clone());
-        Self {
-            config,
-            places,
-            metrics,
-            guard,
-            provider: cx.provider.into(),
-            refusals: Refusals::default(),
-            memory: None,
-        }
-    }
-}
-
-/// Whether it was told that processes may not be read: what a user may read stays as it is, so that once is enough.
-#[derive(Debug, Default)]
-struct Refusals {
-    told: bool,
-}
-
-impl Refusals {
-    /// Whether to tell that so many may not be read.
-    fn is_news(&mut self, refused: u64) -> bool {
-        refused > 0 && !std::mem::replace(&mut self.told, true)
+        Self { config, places, metrics, guard, refused: 0, all: 0, memory: None }
     }
 }
 
@@ -77,18 +57,19 @@ impl Refresh for Processes {
         self.memory = Some(memory);
         let found = found?;
         self.metrics.unreadable.inc_by(found.refused + found.unread.len() as u64);
-        if self.refusals.is_news(found.refused) {
-            let (provider, refused, processes) = (&*self.provider, found.refused, found.all);
-            warn!(
-                provider,
-                refused,
-                processes,
-                "processes may not be read and are left out: run rosterd as root, or with CAP_SYS_PTRACE"
-            );
-        }
+        (self.refused, self.all) = (found.refused, found.all);
         debug!(processes = found.groups.len(), read = found.read, refused = found.refused, "looked at processes");
         Ok(Reading::EverythingBut(found.groups, found.unread))
     }
+
+    fn warning(&self) -> Option<Error> {
+        warning(self.refused, self.all)
+    }
+}
+
+/// That so many of all may not be read.
+fn warning(refused: u64, all: usize) -> Option<Error> {
+    (refused > 0).then(|| ProcessError::Refused { refused, all }.into())
 }
 
 #[cfg(test)]
@@ -96,11 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn that_processes_may_not_be_read_is_told_once() {
-        let mut refusals = Refusals::default();
-        assert_eq!(
-            [0, 0, 3, 3, 0, 4].map(|refused| refusals.is_news(refused)),
-            [false, false, true, false, false, false]
-        );
+    fn that_processes_may_not_be_read_is_a_warning() {
+        assert!(warning(0, 131).is_none());
+        let told = warning(130, 131).expect("a warning");
+        assert_eq!(told.code(), "sd_process_refused");
+        assert!(told.to_string().starts_with("130 of 131 processes may not be read and are left out: "), "{told}");
     }
 }

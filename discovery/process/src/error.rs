@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rosterd_model::{Coded, Priority};
 
-/// A refresh failed, or the reading of one process. What may not be read is none: it is left out and counted.
+/// A refresh failed, or the reading of one process. What may not be read is no failure: it is left out, counted, and warned of.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
     #[error("cannot list the processes in {}", path.display())]
@@ -16,6 +16,10 @@ pub(crate) enum ProcessError {
     Read { pid: u32, source: io::Error },
     #[error("reading the process {pid} panicked: {message}")]
     Panicked { pid: u32, message: String },
+    #[error(
+        "{refused} of {all} processes may not be read and are left out: run rosterd as root, or with CAP_SYS_PTRACE"
+    )]
+    Refused { refused: u64, all: usize },
 }
 
 impl Coded for ProcessError {
@@ -23,13 +27,16 @@ impl Coded for ProcessError {
         match self {
             Self::List { .. } | Self::Nobody { .. } | Self::Read { .. } => "sd_process_unreadable",
             Self::Panicked { .. } => "sd_process_panicked",
+            Self::Refused { .. } => "sd_process_refused",
         }
     }
 
     fn priority(&self) -> Priority {
         match self {
             Self::Read { .. } => Priority::Retry,
-            Self::List { .. } | Self::Nobody { .. } | Self::Panicked { .. } => Priority::Operator,
+            Self::List { .. } | Self::Nobody { .. } | Self::Panicked { .. } | Self::Refused { .. } => {
+                Priority::Operator
+            }
         }
     }
 }

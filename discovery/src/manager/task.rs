@@ -177,7 +177,8 @@ impl Provider {
             (memory, heard)
         })
         .await;
-        self.show(&heard, (reads && heard.unread.is_empty()).then_some(now));
+        let reads_all = reads && heard.unread.is_empty() && !self.status.keeps_failing();
+        self.show(&heard, reads_all.then_some(now));
         heard.is_news().then(|| Update {
             provider: self.key.clone(),
             whole: heard.whole,

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
 use rosterd_discovery::{
-    Failure, Presence, ProviderKey, ProviderStatus, ProviderWatch, Status, Unread, WatchState, WatchStatus,
+    Failure, Presence, ProviderKey, ProviderStatus, ProviderWatch, Status, Unread, Warning, WatchState, WatchStatus,
 };
 use rosterd_model::{Priority, Report, Retry};
 use rosterd_testkit::{leak_checked_live, patience};
@@ -256,13 +256,11 @@ fn providers_are_told_with_the_sources_that_they_cannot_read() {
 #[test]
 fn providers_are_told_with_their_last_error() {
     leak_checked_live(async || {
-        let well = ProviderStatus {
-            key: ProviderKey::new("static/1"),
-            jobs: Vec::new(),
-            status: Status::default(),
-            watches: Vec::new(),
-        };
-        let list = vec![failing(), well];
+        let provider =
+            |key, status| ProviderStatus { key: ProviderKey::new(key), jobs: Vec::new(), status, watches: Vec::new() };
+        let report = Report { message: "somebody should know".to_owned(), ..down() };
+        let warned = Status { warning: Some(Warning { report, since: UNIX_EPOCH }), ..Status::default() };
+        let list = vec![failing(), provider("static/1", Status::default()), provider("static/2", warned)];
         let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
         let providers = face.json("/api/v1/providers").await["data"]["providers"].clone();
         let (two, one) = (&providers[0], &providers[1]);
@@ -273,6 +271,12 @@ fn providers_are_told_with_their_last_error() {
         assert_eq!((&two["presence"], &two["lastError"]["code"]), (&json!("unsynced"), &json!("sd_unreachable")));
         assert!(two["lastError"]["at"].as_str().unwrap().ends_with('Z'));
         assert_eq!((&one["lastError"], &one["lastSuccess"], &one["groups"]), (&Value::Null, &Value::Null, &json!(0)));
+        assert_eq!((&one["warning"], &two["warning"]), (&Value::Null, &Value::Null));
+        let warned = &providers[2];
+        assert_eq!((&warned["lastError"], &warned["warning"]["code"]), (&Value::Null, &json!("sd_unreachable")));
+        assert_eq!(warned["warning"]["since"], "1970-01-01T00:00:00Z");
+        let page = face.get("/").await.text().await.unwrap();
+        assert!(page.contains("<td class=\"error\">somebody should know"), "a warning stands where errors do: {page}");
         face.stop().await;
     });
 }
