@@ -13,6 +13,8 @@ use async_trait::async_trait;
 use rosterd_discovery::Error;
 use rosterd_model::TargetGroup;
 
+use crate::pace::is_behind;
+
 /// A catalog of named things, mostly services, each of which is a source. [`Watching`](crate::Watching) makes a discoverer of it.
 #[async_trait]
 pub trait Catalog: Send + Sync + 'static {
@@ -35,9 +37,6 @@ pub trait Catalog: Send + Sync + 'static {
     /// The group of one. Its source is set to the name afterwards.
     async fn group(&self, name: &Self::Name, known: Known) -> Result<Answer<TargetGroup>, Error>;
 }
-
-/// How soon is asked again after a question that did not wait.
-const SOON: Duration = Duration::from_secs(1);
 
 /// What whoever asks knows already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,64 +65,5 @@ impl<T> Answer<T> {
     /// What is there, for who knew the state of this index; nothing from a server that is behind it.
     pub(crate) fn news_since(self, known: u64) -> Option<T> {
         self.news.filter(|_| !is_behind(known, self.index))
-    }
-}
-
-/// How often a catalog is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// Within this time each thing is asked about, were they so many that they have to take turns; and again when the server does
-    /// not know of indexes.
-    pub interval: Duration,
-    /// The longest that an answer is waited for.
-    pub wait: Duration,
-    /// The least time from one question about a thing to the next.
-    pub least: Duration,
-}
-
-impl Pace {
-    /// How long to pause before the next question about a thing: after one with the index that was known, and an answer with this
-    /// index, `taken` later. What was read for the first time is waited for at once: nothing of it was news yet.
-    pub(crate) fn pause(&self, known: u64, index: u64, taken: Duration) -> Duration {
-        if is_behind(known, index) {
-            return self.least;
-        }
-        let least = match (known, index) {
-            (_, 0) => self.interval,
-            (0, _) => self.least.min(SOON),
-            _ => self.least,
-        };
-        least.saturating_sub(taken)
-    }
-}
-
-/// Whether an answer is of a state before the one that was known.
-fn is_behind(known: u64, answered: u64) -> bool {
-    (1..known).contains(&answered)
-}
-
-/// The index to ask with after an answer.
-pub(crate) fn next_index(known: u64, answered: u64) -> u64 {
-    if answered < known { 0 } else { answered }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_that_goes_back_is_forgotten() {
-        assert_eq!([(0, 7), (7, 9), (7, 7), (9, 7), (7, 0)].map(|(known, it)| next_index(known, it)), [7, 9, 7, 0, 0]);
-    }
-
-    #[test]
-    fn who_knows_no_index_is_asked_by_the_interval() {
-        let second = Duration::from_secs;
-        let pace = Pace { interval: second(60), wait: second(120), least: second(30) };
-        for (known, index, taken, pause) in
-            [(7, 8, 0, 30), (7, 8, 20, 10), (7, 7, 90, 0), (0, 7, 0, 1), (0, 0, 1, 59), (7, 0, 1, 59), (7, 6, 90, 30)]
-        {
-            assert_eq!(pace.pause(known, index, second(taken)), second(pause), "{known} {index} {taken}");
-        }
     }
 }

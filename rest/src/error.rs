@@ -78,6 +78,9 @@ pub enum RestError {
         /// The words of the panic.
         message: String,
     },
+    /// A warning: it is asked in vain to wait for news.
+    #[error("the server answers at once when it has nothing new, and so is asked at each interval only")]
+    Unheld,
 }
 
 impl From<Panicked> for RestError {
@@ -93,6 +96,7 @@ impl Coded for RestError {
             Self::NoToken { .. } => "sd_rest_no_token",
             Self::TokenRefused { .. } => "sd_rest_token_refused",
             Self::Panicked { .. } => "sd_rest_panicked",
+            Self::Unheld => "sd_rest_unheld",
         }
     }
 
@@ -100,14 +104,14 @@ impl Coded for RestError {
         match self {
             Self::Malformed { .. } => Priority::Remote,
             Self::NoToken { source } | Self::TokenRefused { source } => source.0.priority(),
-            Self::Panicked { .. } => Priority::Operator,
+            Self::Panicked { .. } | Self::Unheld => Priority::Operator,
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
             // It is not down: it will answer the same when it is asked at once.
-            Self::Malformed { .. } => Retry::Interval,
+            Self::Malformed { .. } | Self::Unheld => Retry::Interval,
             Self::NoToken { source } | Self::TokenRefused { source } => source.0.retry(),
             Self::Panicked { .. } => Retry::Backoff,
         }

@@ -5,6 +5,7 @@ mod api; // a server, and questions to it
 mod catalog; // the contract of what answers late
 mod error;
 mod last; // a body that was read, so that the same costs a hash
+mod pace; // when it is asked again; pure
 mod pages; // lists in pieces
 mod refused; // what a server says that does not answer
 mod reply; // what came, and how it is read
@@ -13,9 +14,10 @@ mod turns; // how many questions there are at the same time
 mod watching; // the discoverer that asks a catalog
 
 pub use api::{Api, Question};
-pub use catalog::{Answer, Catalog, Known, Pace};
+pub use catalog::{Answer, Catalog, Known};
 pub use error::{Fault, RestError, Told};
 pub use last::Last;
+pub use pace::Pace;
 pub use pages::Page;
 pub use refused::brief;
 #[cfg(feature = "xml")]

@@ -1,16 +1,21 @@
 //! The watching of a catalog, on a clock that stands still while somebody works.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use rosterd_client::ClientError;
 use rosterd_discovery::Word;
+use rosterd_model::TargetGroup;
 use rosterd_model::labels::ADDRESS;
 use rosterd_tasks::Supervision;
 use rosterd_testkit::contract::Run;
 use rosterd_testkit::{addresses, leak_checked};
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::Fault;
+use crate::{Answer, Fault, Known, RestError};
 
 const PACE: Pace =
     Pace { interval: Duration::from_secs(30), wait: Duration::from_secs(120), least: Duration::from_secs(1) };
@@ -28,6 +33,14 @@ struct Held {
     names: BTreeMap<String, (u64, String)>,
     failing: BTreeSet<String>,
     panicking: BTreeSet<String>,
+    /// What fails as all does at a server that is not well.
+    down: BTreeSet<String>,
+    /// The names are known without asking.
+    are_fixed: bool,
+    /// Each name has the index of all.
+    is_table: bool,
+    /// No answer is held back.
+    is_unheld: bool,
     /// Names and indexes of all questions.
     asked: Vec<(String, u64)>,
     under_way: usize,
@@ -55,6 +68,19 @@ impl Registry {
         });
     }
 
+    /// The server is not well from now on, or it is again.
+    fn set_down(&self, is_down: bool) {
+        self.change(|held| {
+            let all = held.names.keys().cloned().chain([NAMES.to_owned()]);
+            held.down = if is_down { all.collect() } else { BTreeSet::new() };
+        });
+    }
+
+    /// How often names were asked about.
+    fn asked_about_names(&self) -> usize {
+        self.held().asked.iter().filter(|(name, _)| name != NAMES).count()
+    }
+
     /// The indexes with which was asked for this.
     fn asked(&self, what: &str) -> Vec<u64> {
         self.held().asked.iter().filter(|(name, _)| name == what).map(|(_, index)| *index).collect()
@@ -72,6 +98,12 @@ impl Registry {
                 if held.failing.contains(what) {
                     return Err(RestError::Malformed { url: what.to_owned(), source: Fault::new("broken") }.into());
                 }
+                if held.down.contains(what) {
+                    return Err(ClientError::Timeout { url: what.to_owned(), after: PACE.wait }.into());
+                }
+                if held.is_unheld {
+                    return Ok(index(&held));
+                }
                 index(&held)
             };
             if known.index == 0 || now != known.index || tokio::time::timeout_at(end, changed).await.is_err() {
@@ -85,6 +117,11 @@ impl Registry {
 impl Catalog for Arc<Registry> {
     type Name = String;
 
+    fn fixed(&self) -> Option<BTreeSet<String>> {
+        let held = self.held();
+        held.are_fixed.then(|| held.names.keys().cloned().collect())
+    }
+
     async fn names(&self, known: Known) -> Result<Answer<BTreeSet<String>>, Error> {
         let index = self.wait(NAMES, known, |held| held.index).await?;
         let names = self.held().names.keys().cloned().collect();
@@ -96,7 +133,10 @@ impl Catalog for Arc<Registry> {
             held.under_way += 1;
             held.most = held.most.max(held.under_way);
         });
-        let of = |held: &Held| held.names.get(name).map_or(1, |(index, _)| *index);
+        let of = |held: &Held| match held.is_table {
+            true => held.index,
+            false => held.names.get(name).map_or(1, |(index, _)| *index),
+        };
         let index = self.wait(name, known, of).await;
         self.held().under_way -= 1;
         let index = index?;
@@ -342,6 +382,160 @@ fn that_nothing_changes_is_said_now_and_then() {
         assert!(matches!(next, Word::Unchanged), "{next:?}");
         assert!(before.elapsed() <= PACE.wait + PACE.interval, "{:?}", before.elapsed());
         assert_eq!(run.fault(), None);
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn who_is_answered_because_of_others_is_asked_less_and_less_often() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1")]);
+        registry.change(|held| held.is_table = true);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        for round in 0..240 {
+            registry.put("b", &format!("b:{round}"));
+            pass(&mut run, Duration::from_millis(500)).await;
+        }
+        let asked = registry.asked("a").len();
+        assert!((4..=12).contains(&asked), "{asked} times in two minutes");
+        // Its own news is seen within the interval, and what follows soon after it.
+        registry.put("a", "a:2");
+        pass(&mut run, PACE.interval).await;
+        assert!(shown(&run).contains(&"a:2".to_owned()), "{:?}", shown(&run));
+        let before = registry.asked("a").len();
+        for round in 0..40 {
+            registry.put("a", &format!("a:new{round}"));
+            pass(&mut run, Duration::from_millis(500)).await;
+        }
+        let asked = registry.asked("a").len() - before;
+        assert!(asked >= 15, "{asked} times in twenty seconds");
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn a_server_that_does_not_wait_is_asked_at_each_interval_and_that_is_told() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+        registry.change(|held| held.is_unheld = true);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        assert_eq!(run.status().warning, None);
+        pass(&mut run, PACE.interval * 10).await;
+        let asked = [NAMES, "a", "b"].map(|what| registry.asked(what).len());
+        assert!(asked.iter().all(|asked| (10..=13).contains(asked)), "{asked:?}");
+        let told = |run: &Run| run.status().warning.map(|warning| warning.report.code);
+        assert_eq!((told(&run).as_deref(), run.status().worst()), (Some("sd_rest_unheld"), None));
+        registry.change(|held| held.is_unheld = false);
+        pass(&mut run, PACE.wait + PACE.interval * 2).await;
+        assert_eq!(told(&run), None);
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn while_the_server_is_not_well_one_question_is_asked_for_all_and_then_all_at_once() {
+    leak_checked(|| async {
+        let registry = Arc::<Registry>::default();
+        (0..300).for_each(|number| registry.put(&format!("n{number:03}"), &format!("n{number}:1")));
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        pass(&mut run, Duration::from_secs(10)).await;
+        let before = (registry.asked(NAMES).len(), registry.asked_about_names());
+        registry.set_down(true);
+        pass(&mut run, Duration::from_secs(600)).await;
+        let asked = (registry.asked(NAMES).len() - before.0, registry.asked_about_names() - before.1);
+        assert!((15..=40).contains(&asked.0) && asked.1 <= 300, "{asked:?}");
+        assert_eq!((run.unread().count(), shown(&run).len()), (300, 300));
+        (0..300).for_each(|number| registry.put(&format!("n{number:03}"), &format!("n{number}:2")));
+        registry.set_down(false);
+        while run.status().last_error.is_some() {
+            run.next().await.expect("a word");
+        }
+        let before = Instant::now();
+        while run.unread().next().is_some() {
+            run.next().await.expect("a word");
+        }
+        assert!(before.elapsed() <= Duration::from_secs(1), "{:?}", before.elapsed());
+        assert_eq!(shown(&run).iter().filter(|it| it.ends_with(":2")).count(), 300);
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn where_the_names_are_known_one_after_the_other_is_asked_for_all() {
+    leak_checked(|| async {
+        let registry = Arc::<Registry>::default();
+        (0..20).for_each(|number| registry.put(&format!("n{number:02}"), &format!("n{number}:1")));
+        registry.change(|held| held.are_fixed = true);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        let before = registry.asked_about_names();
+        registry.set_down(true);
+        pass(&mut run, Duration::from_secs(300)).await;
+        let (count, asked) = (registry.asked_about_names() - before, registry.held().asked[before..].to_vec());
+        let names: BTreeSet<_> = asked.into_iter().map(|(name, _)| name).collect();
+        assert!((8..=40).contains(&count) && names.len() >= 5, "{count} times about {names:?}");
+        registry.set_down(false);
+        while run.unread().count() == 20 {
+            run.next().await.expect("a word");
+        }
+        let before = Instant::now();
+        while run.unread().next().is_some() {
+            run.next().await.expect("a word");
+        }
+        assert!(before.elapsed() <= Duration::from_secs(1), "{:?}", before.elapsed());
+        assert_eq!(shown(&run).len(), 20);
+        // One that fails alone lets nobody wait.
+        registry.change(|held| held.down.extend(["n07".to_owned()]));
+        registry.put("n08", "n8:2");
+        pass(&mut run, Duration::from_secs(5)).await;
+        assert_eq!(run.unread().collect::<Vec<_>>(), ["n07"]);
+        assert!(shown(&run).contains(&"n8:2".to_owned()), "{:?}", shown(&run));
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn names_that_cannot_be_asked_for_stay_a_failure_whatever_else_is_said() {
+    leak_checked(|| async {
+        for is_down in [false, true] {
+            let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+            let mut run = watch(&registry);
+            run.next().await.expect("a word");
+            registry.change(|held| if is_down { &mut held.down } else { &mut held.failing }.extend([NAMES.to_owned()]));
+            pass(&mut run, Duration::from_secs(5)).await;
+            for address in ["a:2", "a:3", "a:4"] {
+                registry.put("a", address);
+                pass(&mut run, PACE.least * 2).await;
+                assert_eq!(shown(&run), [address, "b:1"]);
+                assert!(run.status().last_error.is_some(), "{address} says nothing of the names");
+            }
+            registry.change(|held| (held.down, held.failing) = Default::default());
+            pass(&mut run, PACE.interval * 2).await;
+            assert_eq!((run.status().last_error, run.fault()), (None, None));
+            run.stop().await.expect("it ends").ok();
+        }
+    });
+}
+
+#[test]
+fn one_that_can_be_read_again_is_while_the_names_cannot() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1"), ("c", "c:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        pass(&mut run, PACE.least * 2).await;
+        registry.set_down(true);
+        pass(&mut run, Duration::from_secs(120)).await;
+        assert_eq!(run.unread().count(), 3);
+        registry.change(|held| held.down = [NAMES.to_owned()].into());
+        pass(&mut run, PACE.interval * 2).await;
+        assert_eq!((run.unread().next(), run.status().last_error.is_some()), (None, true));
+        registry.put("b", "b:2");
+        pass(&mut run, PACE.least * 2).await;
+        assert_eq!(shown(&run), ["a:1", "b:2", "c:1"]);
         run.stop().await.expect("it ends").ok();
     });
 }

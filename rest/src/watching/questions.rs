@@ -1,0 +1,109 @@
+//! The questions of one catalog that are under way, or wait for their time.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rosterd_discovery::Error;
+use rosterd_model::TargetGroup;
+use tokio::time::{Instant, sleep};
+
+use super::Watching;
+use crate::{Answer, Catalog, Known, RestError};
+
+/// An answer to one of the questions.
+pub(super) struct Event<N> {
+    /// When it was asked, and what was known then.
+    pub(super) asked: Instant,
+    pub(super) known: Known,
+    pub(super) outcome: Outcome<N>,
+}
+
+pub(super) enum Outcome<N> {
+    Prepared(Result<(), Error>),
+    Names(Result<Answer<BTreeSet<N>>, Error>),
+    Group(N, Result<Answer<TargetGroup>, Error>),
+}
+
+type Pending<N> = Abortable<Pin<Box<dyn Future<Output = Event<N>> + Send>>>;
+
+pub(super) struct Questions<C: Catalog> {
+    watching: Watching<C>,
+    pending: FuturesUnordered<Pending<C::Name>>,
+}
+
+impl<C: Catalog> Questions<C> {
+    pub(super) fn new(watching: Watching<C>) -> Self {
+        Self { watching, pending: FuturesUnordered::new() }
+    }
+
+    pub(super) fn prepare(&mut self, pause: Duration) {
+        let (catalog, guard) = (Arc::clone(&self.watching.catalog), self.watching.guard.clone());
+        let known = Known { index: 0, wait: self.watching.pace.wait };
+        let question = async move {
+            sleep(pause).await;
+            let asked = Instant::now();
+            let prepared = guard.run(&"preparation", catalog.prepare()).await;
+            Event { asked, known, outcome: Outcome::Prepared(settle(prepared)) }
+        };
+        self.ask(Box::pin(question));
+    }
+
+    pub(super) fn ask_for_names(&mut self, index: u64, pause: Duration) {
+        let (catalog, guard) = (Arc::clone(&self.watching.catalog), self.watching.guard.clone());
+        let known = Known { index, wait: self.watching.pace.wait };
+        let question = async move {
+            sleep(pause).await;
+            let asked = Instant::now();
+            let answer = guard.run(&"names", catalog.names(known)).await;
+            Event { asked, known, outcome: Outcome::Names(settle(answer)) }
+        };
+        self.ask(Box::pin(question));
+    }
+
+    /// Asks about a name after a pause, when it is its turn. Aborted, it is forgotten.
+    pub(super) fn ask_about(&mut self, name: C::Name, index: u64, pause: Duration) -> AbortHandle {
+        let Watching { catalog, server, pace, guard } = &self.watching;
+        let (catalog, server, pace, guard) = (Arc::clone(catalog), Arc::clone(server), *pace, guard.clone());
+        let question = async move {
+            sleep(pause).await;
+            let _turn = server.turn().await;
+            let (asked, known) = (Instant::now(), Known { index, wait: server.wait(&pace) });
+            let answer = guard.run(&name, catalog.group(&name, known)).await;
+            Event { asked, known, outcome: Outcome::Group(name, settle(answer)) }
+        };
+        self.ask(Box::pin(question))
+    }
+
+    /// The next answers, at least one.
+    pub(super) async fn answers(&mut self) -> Vec<Event<C::Name>> {
+        let mut answers = Vec::new();
+        while answers.is_empty() {
+            match self.pending.next().await {
+                // Nothing is wanted, and never will be.
+                None => std::future::pending().await,
+                Some(answer) => answers.extend(answer),
+            }
+            while let Some(Some(answer)) = self.pending.next().now_or_never() {
+                answers.extend(answer);
+            }
+        }
+        answers
+    }
+
+    fn ask(&mut self, question: Pin<Box<dyn Future<Output = Event<C::Name>> + Send>>) -> AbortHandle {
+        let (question, handle) = futures_util::future::abortable(question);
+        self.pending.push(question);
+        handle
+    }
+}
+
+/// A panic is a failure of what was asked for.
+fn settle<T>(answer: Result<Result<T, Error>, rosterd_tasks::Panicked>) -> Result<T, Error> {
+    answer.map_err(RestError::from)?
+}
