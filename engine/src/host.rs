@@ -1,16 +1,15 @@
 //! Where an engine is: the `host` key.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rosterd_client::{HttpClientConfig, Identity, SafeUrl, UrlError};
 use rosterd_discovery::Finding;
 use rosterd_model::Problem;
+use rosterd_rest::{SocketError, socket};
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
-/// The longest path of a unix socket.
-const LONGEST_PATH: usize = 107;
 /// What stands in URLs for an engine behind a socket.
 const BEHIND_SOCKET: &str = "http://localhost/";
 
@@ -37,12 +36,9 @@ pub enum HostError {
     /// It does not begin with a scheme that is known here.
     #[error("host begins with unix://, tcp://, http:// or https://")]
     Scheme,
-    /// `unix://` and nothing more.
-    #[error("the path of the socket is missing: write unix:///var/run/docker.sock")]
-    NoPath,
-    /// A path that no socket can have.
-    #[error("the path of a unix socket has no more than {LONGEST_PATH} bytes")]
-    LongPath,
+    /// Nothing that can be the path of a socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// Anything else.
     #[error(transparent)]
     Url(#[from] UrlError),
@@ -58,9 +54,12 @@ impl Host {
         if self.0.is_empty() {
             return Err(HostError::Missing);
         }
+        if let Some(socket) = socket(&self.0) {
+            let url = Url::parse(BEHIND_SOCKET).map_err(|_| HostError::Url(UrlError::Other))?;
+            return Ok(Place { socket: Some(socket?), url, has_settings: false });
+        }
         let (scheme, rest) = self.0.split_once("://").ok_or(HostError::Scheme)?;
         let is_http = match scheme {
-            "unix" => return Self::socket(rest),
             "tcp" => false,
             "http" | "https" => true,
             _ => return Err(HostError::Scheme),
@@ -71,16 +70,6 @@ impl Host {
             url.set_path(&format!("{}/", url.path()));
         }
         Ok(Place { socket: None, url, has_settings: is_http })
-    }
-
-    fn socket(path: &str) -> Result<Place, HostError> {
-        match path.len() {
-            0 => return Err(HostError::NoPath),
-            length if length > LONGEST_PATH => return Err(HostError::LongPath),
-            _ => {}
-        }
-        let url = Url::parse(BEHIND_SOCKET).map_err(|_| HostError::Url(UrlError::Other))?;
-        Ok(Place { socket: Some(Path::new(path).to_owned()), url, has_settings: false })
     }
 
     /// What is wrong with it.
@@ -134,6 +123,8 @@ impl Serialize for Host {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -157,8 +148,7 @@ mod tests {
             ("", HostError::Missing),
             ("/var/run/docker.sock", HostError::Scheme),
             ("npipe:////./pipe/docker_engine", HostError::Scheme),
-            ("unix://", HostError::NoPath),
-            (&format!("unix:///{}", "x".repeat(107)), HostError::LongPath),
+            ("unix://", HostError::Socket(SocketError::NoPath)),
             ("tcp://", HostError::Url(UrlError::NoHost)),
             ("https://a:x", HostError::Url(UrlError::Port)),
         ] {

@@ -1,5 +1,6 @@
 //! A server that is asked over HTTP: where it is, as whom it is asked, and how long one waits.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -34,10 +35,26 @@ impl Api {
         timeout: Duration,
         cx: &Build<'_, C>,
     ) -> Result<Self, ClientError> {
+        Self::behind(None, server, settings, timeout, cx)
+    }
+
+    /// The same behind a unix socket, if there is one, at which the URL says what is asked for.
+    pub fn behind<C: MechanismConfig>(
+        socket: Option<PathBuf>,
+        server: &SafeUrl,
+        settings: &HttpClientConfig,
+        timeout: Duration,
+        cx: &Build<'_, C>,
+    ) -> Result<Self, ClientError> {
         let unusable = |error| ClientError::Settings { what: "the URL".to_owned(), source: Some(Box::new(error)) };
         let server = server.parse().unwrap_or(Err(UrlError::NoHost)).map_err(unusable)?;
-        let options =
-            Options { timeout, name: cx.provider.to_owned(), system: cx.system.clone(), ..Options::default() };
+        let options = Options {
+            timeout,
+            name: cx.provider.to_owned(),
+            system: cx.system.clone(),
+            unix_socket: socket,
+            ..Options::default()
+        };
         Ok(Self { client: Client::new(settings, options)?, server })
     }
 

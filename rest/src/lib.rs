@@ -9,6 +9,7 @@ mod pace; // when it is asked again; pure
 mod pages; // lists in pieces
 mod refused; // what a server says that does not answer
 mod reply; // what came, and how it is read
+mod socket; // servers behind unix sockets; pure
 mod tokens; // what one has to ask for before one may ask
 mod turns; // how many questions there are at the same time
 mod watching; // the discoverer that asks a catalog
@@ -23,6 +24,7 @@ pub use refused::brief;
 #[cfg(feature = "xml")]
 pub use reply::xml;
 pub use reply::{json, or_default};
+pub use socket::{SocketError, socket};
 pub use tokens::{Issued, Issuer, Tokens};
 pub use turns::{Server, Servers};
 pub use watching::Watching;

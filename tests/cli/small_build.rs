@@ -10,6 +10,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
     let folder = Folder::new();
     for (name, feature, config) in [
         ("consul", "consul", "[{}]"),
+        ("consulagent", "consulagent", "[{}]"),
         ("docker", "docker", "[{host: 'unix:///s'}]"),
         ("dockerswarm", "dockerswarm", "[{host: 'unix:///s', role: nodes}]"),
         ("eureka", "eureka", "[{server: 'http://e'}]"),

@@ -12,8 +12,9 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 16] = [
+pub const OPTIONAL_MECHANISMS: [&str; 17] = [
     "consul",
+    "consulagent",
     "docker",
     "dockerswarm",
     "eureka",

@@ -3,52 +3,39 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue};
 use prometheus::Histogram;
-use rosterd_client::ClientError;
 use rosterd_discovery::Error;
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Answer, Api, Catalog, Fault, Known, Question};
+use rosterd_rest::{Answer, Catalog, Fault, Known, Question};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::access::Consul;
 use super::config::ConsulConfig;
 use super::decode;
 use super::metrics::ConsulMetrics;
 
 const INDEX: &str = "x-consul-index";
-const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 
-pub(super) struct Consul {
-    api: Api,
+/// The services of a catalog.
+pub(super) struct Services {
+    consul: Consul,
     config: ConsulConfig,
-    token: Option<HeaderValue>,
     /// That of the server, unless the configuration names one.
     datacenter: OnceCell<String>,
     metrics: ConsulMetrics,
 }
 
-impl Consul {
-    pub(super) fn new(config: &ConsulConfig, api: Api, metrics: ConsulMetrics) -> Result<Self, ClientError> {
-        let unusable = |error| ClientError::Settings { what: "token".to_owned(), source: Some(Box::new(error)) };
-        let token = HeaderValue::from_str(config.token.expose()).map_err(unusable)?;
-        Ok(Self {
-            api,
-            config: config.clone(),
-            token: Some(token).filter(|token| !token.is_empty()),
-            datacenter: OnceCell::new_with(Some(config.datacenter.clone()).filter(|name| !name.is_empty())),
-            metrics,
-        })
+impl Services {
+    pub(super) fn new(config: &ConsulConfig, consul: Consul, metrics: ConsulMetrics) -> Self {
+        let datacenter = Some(config.datacenter.clone()).filter(|name| !name.is_empty());
+        Self { consul, config: config.clone(), datacenter: OnceCell::new_with(datacenter), metrics }
     }
 
     fn question(&self, path: &[&str]) -> Question {
-        let question = self.api.get(path.iter().copied()).parameter_if_set("dc", &self.config.datacenter);
+        let question = self.consul.get(path).parameter_if_set("dc", &self.config.datacenter);
         let question = question.parameter_if_set("ns", &self.config.namespace);
-        let question = question.parameter_if_set("partition", &self.config.partition);
-        match self.token.clone() {
-            Some(token) => question.header(TOKEN, token),
-            None => question,
-        }
+        question.parameter_if_set("partition", &self.config.partition)
     }
 
     async fn ask<T: Send + 'static>(
@@ -73,7 +60,7 @@ impl Consul {
 }
 
 #[async_trait]
-impl Catalog for Consul {
+impl Catalog for Services {
     type Name = String;
 
     async fn prepare(&self) -> Result<(), Error> {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration as StdDuration;
 
-use rosterd_client::{BasicAuth, HttpClientConfig, SafeUrl, Secret};
+use rosterd_client::Secret;
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig};
 use rosterd_model::{Duration, Problem};
-use rosterd_rest::{Api, Pace, Servers, Watching};
+use rosterd_rest::{Pace, Servers, Watching};
 
-use super::catalog::Consul;
+use super::access::Access;
+use super::catalog::Services;
 use super::metrics::ConsulMetrics;
-use super::server;
 
 /// The longest that Consul is asked to wait.
 const WAIT: StdDuration = StdDuration::from_secs(120);
@@ -22,7 +22,7 @@ rosterd_client::with_http_client! {
     /// One entry of `consul_sd_configs`.
     #[derive(Debug, Clone, PartialEq)]
     pub struct ConsulConfig {
-        /// Where Consul is: host and port, or a URL.
+        /// Where Consul is: host and port, a URL, or `unix://` and the path of a socket.
         pub server: String = "localhost:8500".to_owned(),
         /// The path below which its API is.
         #[serde(skip_serializing_if = "String::is_empty")]
@@ -72,23 +72,16 @@ rosterd_client::with_http_client! {
 }
 
 impl ConsulConfig {
-    /// The URL of the server.
-    fn url(&self) -> SafeUrl {
-        server::url(&self.server, &self.scheme, &self.path_prefix)
-    }
-
-    /// The settings of the client, with the user if there is one.
-    fn settings(&self) -> HttpClientConfig {
-        let mut settings = self.client.clone();
-        if self.has_user() {
-            let (username, password) = (self.username.clone(), self.password.clone());
-            settings.basic_auth = Some(BasicAuth { username, password, ..BasicAuth::default() });
+    fn access(&self) -> Access<'_> {
+        Access {
+            server: &self.server,
+            scheme: &self.scheme,
+            path_prefix: &self.path_prefix,
+            token: &self.token,
+            username: &self.username,
+            password: &self.password,
+            client: &self.client,
         }
-        settings
-    }
-
-    fn has_user(&self) -> bool {
-        !self.username.is_empty() || !self.password.is_empty()
     }
 }
 
@@ -99,8 +92,7 @@ impl MechanismConfig for ConsulConfig {
     type Shared = Servers;
 
     fn identity(&self, id: &mut Identity) {
-        id.url("server", &self.url());
-        id.secret("token", &self.token);
+        self.access().identity(id);
         id.text("datacenter", &self.datacenter);
         id.text("namespace", &self.namespace);
         id.text("partition", &self.partition);
@@ -110,26 +102,10 @@ impl MechanismConfig for ConsulConfig {
         id.part("node_meta", |id| self.node_meta.iter().for_each(|(key, value)| id.text(key, value)));
         id.text("filter", &self.filter);
         id.text("health_filter", &self.health_filter);
-        self.settings().identity(id);
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
-        let conflict = |path, message: &str| Problem::new(path, "cfg_conflicting_keys", message);
-        let mut problems = Vec::new();
-        if self.server.trim().is_empty() {
-            problems.push(Problem::new("server", "cfg_missing_key", "server is missing"));
-        } else {
-            problems.extend(self.url().check("server"));
-        }
-        if self.has_user() && self.client.basic_auth.is_some() {
-            let message = "at most one of username and password, and basic_auth can be configured";
-            problems.push(conflict("basic_auth", message));
-        }
-        if !self.token.is_empty() && (self.client.authorization.is_some() || self.client.oauth2.is_some()) {
-            problems.push(conflict("token", "at most one of token, authorization and oauth2 can be configured"));
-        }
-        problems.extend(self.settings().check());
-        problems
+        self.access().check()
     }
 
     fn resolve_paths(&mut self, base: &Path) {
@@ -145,11 +121,11 @@ impl MechanismConfig for ConsulConfig {
     }
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
-        let (url, interval) = (self.url(), self.refresh_interval.into());
-        let api = Api::new(&url, &self.settings(), TIMEOUT, &cx)?;
+        let interval = self.refresh_interval.into();
+        let consul = self.access().consul(TIMEOUT, &cx)?;
         let pace = Pace { interval, wait: WAIT, least: interval };
-        let server = cx.shared.get(&url.to_string());
-        Ok(Watching::boxed(Consul::new(self, api, cx.metrics.clone())?, server, pace, cx.guard))
+        let server = cx.shared.get(&self.access().name());
+        Ok(Watching::boxed(Services::new(self, consul, cx.metrics.clone()), server, pace, cx.guard))
     }
 }
 
@@ -178,6 +154,7 @@ mod tests {
         for (text, want) in [
             ("server: ' '", "cfg_missing_key server"),
             ("server: 'ftp://consul'", "cfg_invalid_value server"),
+            ("server: 'unix://'", "cfg_invalid_value server"),
             ("scheme: gopher", "cfg_invalid_value server"),
             ("server: 'consul:x'", "cfg_invalid_value server"),
             ("{username: u, basic_auth: {username: u}}", "cfg_conflicting_keys basic_auth"),
@@ -190,6 +167,25 @@ mod tests {
         // As in Prometheus, which looks at bearer tokens later.
         assert_eq!(problems("{token: t, bearer_token: b}"), [""; 0]);
         assert_eq!(problems("{token: t, username: u, password: p}"), [""; 0]);
+        assert_eq!(problems("server: 'unix:///run/consul.sock'"), [""; 0]);
+    }
+
+    #[test]
+    fn a_socket_is_another_server_and_paths_before_its_api_count() {
+        let hash = |text: &str| {
+            let mut id = Identity::new();
+            serde_yaml::from_str::<ConsulConfig>(text).expect(text).identity(&mut id);
+            id.hash()
+        };
+        assert_eq!(hash("server: 'unix:///run/consul.sock'"), hash("server: 'unix:///run/./consul.sock'"));
+        let all = [
+            "server: localhost",
+            "server: 'unix:///run/consul.sock'",
+            "server: 'unix:///run/other.sock'",
+            "{server: 'unix:///run/consul.sock', path_prefix: /a}",
+        ];
+        let hashes: std::collections::BTreeSet<_> = all.map(hash).into();
+        assert_eq!(hashes.len(), all.len());
     }
 
     #[test]

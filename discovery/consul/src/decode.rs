@@ -11,8 +11,12 @@ rosterd_rest::reply! {
         config: AgentConfig = "Config",
     }
 
-    struct AgentConfig {
-        datacenter: String = "Datacenter",
+    /// How an agent is configured.
+    pub struct AgentConfig {
+        /// Its datacenter.
+        pub datacenter: String = "Datacenter",
+        /// The name of its node.
+        pub node: String = "NodeName",
     }
 
     struct Entry {
@@ -38,9 +42,14 @@ rosterd_rest::reply! {
         meta: BTreeMap<String, String> = "Meta",
     }
 
-    struct Check {
-        id: String = "CheckID",
-        status: String = "Status",
+    /// A check of a node or a service.
+    pub struct Check {
+        /// Its id.
+        pub id: String = "CheckID",
+        /// Its status.
+        pub status: String = "Status",
+        /// The id of the service, unless it is of the node.
+        pub service: String = "ServiceID",
     }
 }
 
@@ -91,7 +100,7 @@ pub(super) fn group(body: &[u8], service: &str, datacenter: &str, separator: &st
 }
 
 /// The worst status of all checks. One that is unknown makes the whole unknown.
-fn health(checks: &[Check]) -> &'static str {
+pub fn health<'a>(checks: impl IntoIterator<Item = &'a Check>) -> &'static str {
     const STATUSES: [&str; 3] = ["passing", "warning", "critical"];
     let mut worst = 0;
     let mut is_maintained = false;
@@ -120,7 +129,11 @@ mod tests {
             (&[("_service_maintenance:web", "x"), ("a", "passing")], "maintenance"),
             (&[("_node_maintenance", "critical"), ("a", "odd")], ""),
         ] {
-            let check = |(id, status): &(&str, &str)| Check { id: (*id).to_owned(), status: (*status).to_owned() };
+            let check = |(id, status): &(&str, &str)| Check {
+                id: (*id).to_owned(),
+                status: (*status).to_owned(),
+                ..Check::default()
+            };
             let list: Vec<_> = checks.iter().map(check).collect();
             assert_eq!(health(&list), want, "{checks:?}");
         }

@@ -2,7 +2,7 @@
 
 use rosterd_testkit::contract::Run;
 use rosterd_testkit::{
-    ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
+    Folder, ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
 
 use super::{ConsulConfig, decode};
@@ -141,5 +141,25 @@ fn refusals_and_malformed_answers_cost_their_service() {
             run.stop().await.expect("it ends").expect("in order");
             server.finish().await;
         }
+    });
+}
+
+#[test]
+fn a_server_may_be_behind_a_socket() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let socket = folder.path("consul.sock");
+        let step = |path: &str| Step::get(path).with_header("host", "localhost").with_header("x-consul-token", "t");
+        let steps = [
+            step("/prefix/v1/catalog/services").json(r#"{"web": []}"#).index(INDEX, 5),
+            step("/prefix/v1/health/service/web").json(ENTRY).index(INDEX, 6),
+        ];
+        let server = ScriptedServer::start_behind(&socket, steps).await;
+        let text = format!("{{server: 'unix://{}', path_prefix: prefix, datacenter: d, token: t}}", socket.display());
+        let config: ConsulConfig = serde_yaml::from_str(&text).expect(&text);
+        let mut run = Run::start(&config).await.expect("it can be built");
+        assert_eq!(addresses(run.next().await.expect("a word").groups()).len(), 1);
+        run.stop().await.expect("it ends").expect("in order");
+        server.finish().await;
     });
 }
