@@ -1,9 +1,14 @@
 //! A Docker daemon of the test's own, with its data in a temporary folder.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rosterd_testkit::{Folder, Process, eventually, need, patience};
-use rustix::process::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// Where control groups are.
+const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
 /// Whether a daemon can run here. CI has to be able to.
 #[expect(clippy::disallowed_methods, reason = "CI says so by the environment")]
@@ -24,7 +29,8 @@ pub(crate) fn output(command: &mut Command) -> String {
     printed.into_owned() + &errors
 }
 
-/// A running daemon.
+/// A running daemon, in a space of processes and mounts of its own: what it started, containers and their shims, ends with it, also
+/// when a test panics, and no mount outlives it.
 pub(crate) struct Daemon {
     process: Process,
     folder: Folder,
@@ -51,12 +57,23 @@ impl Daemon {
 
     /// Ends the daemon, and its containers with it.
     pub(crate) async fn halt(&mut self) {
-        self.process.stop().await;
+        self.signal(Signal::TERM);
+        self.process.wait().await;
     }
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        self.process.signal(signal);
+        if let Some(daemon) = self.pid() {
+            // It may have ended already.
+            kill_process(daemon, signal).ok();
+        }
+    }
+
+    /// Its process number, as seen from here: the first process of its space, and the only child of what made that.
+    fn pid(&self) -> Option<Pid> {
+        let maker = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{maker}/task/{maker}/children")).ok()?;
+        Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
     }
 
     /// Starts it again, with what it had stored.
@@ -90,16 +107,50 @@ impl Daemon {
     }
 }
 
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(daemon) = self.pid()
+            && let Ok(process) = pidfd_open(daemon, PidfdFlags::empty())
+        {
+            self.signal(Signal::KILL);
+            // It has ended when all in its space have, and then the folder can be removed.
+            let longest = Timespec { tv_sec: 60, tv_nsec: 0 };
+            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&longest)).ok();
+        }
+        for group in control_groups(self.folder.root()) {
+            // Files are no groups.
+            entries(&group).iter().for_each(|container| drop(std::fs::remove_dir(container)));
+            std::fs::remove_dir(group).ok();
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// The name of the control group of all containers of a daemon with this folder.
+fn control_group(folder: &Path) -> String {
+    let name = folder.file_name().expect("a temporary folder has a name").to_string_lossy();
+    format!("rosterd-test-{}", name.trim_start_matches('.'))
+}
+
+/// Where it is: one in each hierarchy, while there are any.
+pub(crate) fn control_groups(folder: &Path) -> Vec<PathBuf> {
+    let all = Path::new(CONTROL_GROUPS);
+    let groups =
+        entries(all).into_iter().chain([all.to_owned()]).map(|hierarchy| hierarchy.join(control_group(folder)));
+    groups.filter(|group| group.is_dir()).collect()
+}
+
 fn command(folder: &Folder, network: Network) -> Command {
     let path = |name: &str| folder.path(name).display().to_string();
     let daemon = need("dockerd", "docker.io");
-    let mut command = match network {
-        Network::Machine => Command::new(daemon),
-        Network::Own => {
-            let mut command = Command::new(need("unshare", "util-linux"));
-            command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]).arg(daemon);
-            command
-        }
+    let mut command = Command::new(need("unshare", "util-linux"));
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+    match network {
+        Network::Machine => command.arg(daemon),
+        Network::Own => command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]).arg(daemon),
     };
     let host = format!("unix://{}", path("socket"));
     command.args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--host", &host]).args([
@@ -107,6 +158,8 @@ fn command(folder: &Folder, network: Network) -> Command {
         &path("data"),
         "--exec-root",
         &path("exec"),
+        "--cgroup-parent",
+        &format!("/{}", control_group(folder.root())),
         "--pidfile",
         &path("pid"),
     ]);

@@ -286,3 +286,30 @@ fn a_swarm_has_the_targets_that_prometheus_has_while_services_come_and_go() {
         daemon.halt().await;
     });
 }
+
+#[test]
+fn an_engine_that_a_test_lets_go_leaves_nothing_behind() {
+    if !daemon::is_possible() {
+        return;
+    }
+    leak_checked_live(|| async {
+        let daemon = Daemon::start(Network::Own).await;
+        image(&daemon);
+        run(&daemon, "left", &["--network", "none"]);
+        let socket = daemon.host().replace("unix://", "");
+        let folder = Path::new(&socket).parent().expect("the socket is in the folder of the engine").to_owned();
+        let name = folder.to_str().expect("it is text");
+        let shims = || {
+            let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+            let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+            let texts = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+            texts.filter(|line| line.contains(name)).collect::<Vec<_>>()
+        };
+        assert!(shims().iter().any(|line| line.contains("shim")), "{:?}", shims());
+        assert!(!daemon::control_groups(&folder).is_empty());
+        drop(daemon);
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+        assert_eq!((shims(), mounts.contains(name), folder.exists()), (Vec::new(), false, false));
+        assert!(daemon::control_groups(&folder).is_empty());
+    });
+}
