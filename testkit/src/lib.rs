@@ -12,6 +12,7 @@
 //! - [`ZookeeperServer`] is Debian's ZooKeeper, and [`ZookeeperSession`] changes what it holds.
 //! - [`PuppetdbServer`] is Debian's PuppetDB, with the PostgreSQL that it needs.
 //! - [`FakeProc`] is a made-up `/proc`.
+//! - [`xmlrpc_answer`] and [`xmlrpc_fault`] are answers of XML-RPC.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`BusyThreads`] shows what does not leave the threads of the runtime.
 //! - [`Supervision::provoke`](rosterd_tasks::Supervision::provoke), which this crate switches on, lets a piece of work panic.
@@ -52,6 +53,7 @@ mod server;
 mod threads;
 mod time;
 mod updates;
+mod xmlrpc;
 mod zookeeper;
 
 pub use engine::FakeEngine;
@@ -71,4 +73,5 @@ pub use server::Server;
 pub use threads::BusyThreads;
 pub use time::{advance_until, eventually, eventually_ok, free_loopback_listener, patience};
 pub use updates::{changed, everything};
+pub use xmlrpc::{xmlrpc_answer, xmlrpc_fault};
 pub use zookeeper::{ZookeeperServer, ZookeeperSession};

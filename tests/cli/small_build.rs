@@ -25,6 +25,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
         ("openstack", "openstack", "[{role: instance, region: One}]"),
         ("triton", "triton", "[{account: a, dns_suffix: d, endpoint: e}]"),
         ("puppetdb", "puppetdb", "[{url: 'http://p', query: q}]"),
+        ("uyuni", "uyuni", "[{server: 'http://u', username: u, password: p}]"),
     ] {
         let file = folder.write("prometheus.yml", configuration(&format!("{name}_sd_configs: {config}"), "1s"));
         let ended = run(&["check", "config", &file.display().to_string()]);

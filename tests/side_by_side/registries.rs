@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, ScriptedServer, Server, Step, fixture, leak_checked_live, patience};
+use rosterd_testkit::{
+    Folder, ScriptedServer, Server, Step, fixture, leak_checked_live, patience, xmlrpc_answer, xmlrpc_fault,
+};
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::programs::{Wrapper, prometheus, rosterd};
@@ -76,7 +79,8 @@ fn eureka(server: &ScriptedServer, applications: &[(&str, &[&str])]) {
     server.then(Step::get("/eureka/apps").any_times().reply_header("content-type", "application/xml").body(body));
 }
 
-pub(super) const FAILURES: [&str; 2] = ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
+pub(super) const FAILURES: [&str; 2] =
+    ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
 
 #[test]
 fn applications_of_eureka() {
@@ -169,12 +173,92 @@ fn resources_of_puppetdb() {
         pair.agree(5).await;
         server.then(asked().json(body.replace("9113,", "91130000,").replace("\"rack.no\": 7", "\"rack.no\": -0.25")));
         pair.agree(5).await;
-        for refused in [asked().status(503), asked().body(body.clone()), asked().json("{}"), asked().json(body.clone()).truncate(99)] {
+        for refused in [
+            asked().status(503),
+            asked().body(body.clone()),
+            asked().json("{}"),
+            asked().json(body.clone()).truncate(99),
+        ] {
             server.then(refused);
             pair.fail(FAILURES[0], FAILURES[1]).await;
             pair.agree(5).await;
         }
         server.then(asked().json(r#"[{"certname": "127.0.7.1", "resource": "1", "exported": true}]"#));
+        pair.agree(1).await;
+    });
+}
+
+/// A call of XML-RPC, as both write it.
+fn call(method: &str, parameters: &[&str]) -> Step {
+    let parameters: String = parameters.iter().map(|value| format!("<param><value>{value}</value></param>")).collect();
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><methodCall><methodName>{method}</methodName><params>{parameters}</params></methodCall>"
+    );
+    Step::post("/manager/rpc/api").any_times().with_header("content-type", "text/xml").with_body(body)
+}
+
+/// Of Uyuni: two systems, of which the one has this name and the other one these exporters.
+fn uyuni(server: &ScriptedServer, session: &str, name: &str, exporters: &[(&str, u16)]) {
+    let answer = |step: Step, result: &Value| server.then(step.body(xmlrpc_answer(result)));
+    answer(call("auth.login", &["<string>me</string>", "<string>p&amp;w</string>", "<int>600</int>"]), &json!(session));
+    let session = format!("<string>{session}</string>");
+    let groups = json!([{"id": 7, "name": "front & end"}, {"id": 8, "name": "<prod>"}]);
+    let systems = json!([{"id": 1, "system_groups": groups}, {"id": 2, "system_groups": []}]);
+    let entitled = [&*session, "<string>monitoring_entitled</string>"];
+    answer(call("system.listSystemGroupsForSystemsWithEntitlement", &entitled), &systems);
+    let mut endpoints = vec![json!({
+        "system_id": 1, "endpoint_name": "Node", "port": 9, "path": "", "module": null, "exporter_name": "node_exporter", "tls_enabled": false,
+    })];
+    endpoints.extend(exporters.iter().map(|(exporter, port)| {
+        json!({"system_id": 2, "port": port, "path": "/proxy", "module": exporter, "exporter_name": exporter, "tls_enabled": true, "more": [1]})
+    }));
+    let networks = json!([
+        {"system_id": 1, "hostname": name, "primary_fqdn": "one.example.com", "ip": "192.0.2.1"},
+        {"system_id": 2, "hostname": "localhost", "primary_fqdn": ""},
+    ]);
+    // Prometheus asks for systems in any order.
+    for order in [
+        "<value><int>1</int></value><value><int>2</int></value>",
+        "<value><int>2</int></value><value><int>1</int></value>",
+    ] {
+        let of_these = [&*session, &*format!("<array><data>{order}</data></array>")];
+        answer(call("system.monitoring.listEndpoints", &of_these), &json!(endpoints));
+        answer(call("system.getNetworkForSystems", &of_these), &networks);
+    }
+}
+
+#[test]
+fn exporters_on_systems_of_uyuni() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([]).await;
+        uyuni(&server, "1x", "127.0.7.1", &[("a", 9), ("b", 10)]);
+        let pair = Pair::start(&format!(
+            "uyuni_sd_configs: [{{server: '{}', username: me, password: p&w, refresh_interval: 1s}}]
+  relabel_configs:
+  - {{regex: __meta_uyuni_(.*), replacement: uyuni_$1, action: labelmap}}
+  - {{source_labels: [__meta_uyuni_scheme], target_label: __scheme__}}
+  - {{source_labels: [__meta_uyuni_proxy_module], target_label: __param_module}}",
+            server.url("/manager/")
+        ))
+        .await;
+        pair.agree(3).await;
+        uyuni(&server, "1x", "127.0.7.2", &[("b", 10)]);
+        pair.agree(2).await;
+        let entitled = ["<string>1x</string>", "<string>monitoring_entitled</string>"];
+        let listed = || call("system.listSystemGroupsForSystemsWithEntitlement", &entitled);
+        for refused in [
+            listed().status(503),
+            listed().body(xmlrpc_fault(-23, "You do not have permissions")),
+            listed().body(&xmlrpc_answer(&json!([{"id": 1}])).as_bytes()[..120]),
+            listed().body(xmlrpc_answer(&json!([{"id": "1"}]))),
+        ] {
+            server.then(refused);
+            pair.fail(FAILURES[0], FAILURES[1]).await;
+            pair.agree(2).await;
+        }
+        // The session is gone, and so is what was asked in it.
+        server.then(listed().body(xmlrpc_fault(-1, "Could not find session with id: 1")));
+        uyuni(&server, "2x", "127.0.7.3", &[]);
         pair.agree(1).await;
     });
 }

@@ -12,7 +12,7 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 17] = [
+pub const OPTIONAL_MECHANISMS: [&str; 18] = [
     "consul",
     "consulagent",
     "docker",
@@ -30,6 +30,7 @@ pub const OPTIONAL_MECHANISMS: [&str; 17] = [
     "puppetdb",
     "serverset",
     "triton",
+    "uyuni",
 ];
 
 /// The feature that a mechanism is part of: most have one of their own.
