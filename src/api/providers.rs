@@ -154,7 +154,7 @@ impl Provider {
             jobs,
             last_success: time(status.last_success),
             last_error: status.worst().map(LastError::of),
-            warning: status.warning.map(|Warning { report, since }| Warned { since: rfc3339(since), report }),
+            warning: status.warning.clone().map(|Warning { report, since }| Warned { since: rfc3339(since), report }),
             unread: unread.collect(),
             next_try: time(status.next_try),
             groups,
