@@ -249,7 +249,7 @@ fn exporters_on_systems_of_uyuni() {
         for refused in [
             listed().status(503),
             listed().body(xmlrpc_fault(-23, "You do not have permissions")),
-            listed().body(&xmlrpc_answer(&json!([{"id": 1}])).as_bytes()[..120]),
+            listed().body(xmlrpc_answer(&json!([{"id": 1}])).as_bytes()[..120].to_vec()),
             listed().body(xmlrpc_answer(&json!([{"id": "1"}]))),
         ] {
             server.then(refused);

@@ -10,7 +10,7 @@ use rosterd_rest::{Api, Fault, Issued, Issuer, Tokens, brief};
 
 use super::config::UyuniConfig;
 use super::error::{NO_SESSION, UyuniError};
-use super::rpc::{Argument, Value, answer, call};
+use super::rpc::{Argument, Value, answer, call, escaped};
 use super::systems::{endpoints, groups, networks, systems};
 
 /// How long a session is asked for.
@@ -95,7 +95,7 @@ async fn ask<T: Send + 'static>(
     read: impl FnOnce(Value<'_>) -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Error> {
     let question = api.post_as(["rpc", "api"], "text/xml", call(method, arguments).into_bytes());
-    let question = question.hiding(secret.clone());
+    let question = question.hiding(secret.clone()).hiding(Secret::new(escaped(secret.expose())));
     let url = shown(question.url());
     let refusal = match question.read(move |body| answer(body, read)).await? {
         Ok(value) => return Ok(value),

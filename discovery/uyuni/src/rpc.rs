@@ -20,9 +20,7 @@ pub(super) fn call(method: &str, arguments: &[Argument<'_>]) -> String {
         text.push_str("<param>");
         match argument {
             Argument::Text(value) => {
-                text.push_str("<value><string>");
-                escape(value, &mut text);
-                text.push_str("</string></value>");
+                write!(text, "<value><string>{}</string></value>", escaped(value)).expect("a string takes any text");
             }
             Argument::Number(value) => number(*value, &mut text),
             Argument::Numbers(values) => {
@@ -41,7 +39,9 @@ fn number(value: i64, text: &mut String) {
     write!(text, "<value><int>{value}</int></value>").expect("a string takes any text");
 }
 
-fn escape(value: &str, text: &mut String) {
+/// A text as it is written in XML.
+pub(super) fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
     for character in value.chars() {
         match character {
             '&' => text.push_str("&amp;"),
@@ -52,6 +52,7 @@ fn escape(value: &str, text: &mut String) {
             other => text.push(other),
         }
     }
+    text
 }
 
 /// What a server says instead of an answer.
@@ -109,7 +110,7 @@ impl<'a> Value<'a> {
 
     /// The text of this name in a map; empty if it is not there.
     pub(super) fn text_of(self, name: &str) -> Result<String, Fault> {
-        self.member(name)?.map_or(Ok(String::new()), Value::text)
+        self.member(name)?.map_or(Ok(String::new()), |value| value.text())
     }
 
     /// The number of this name in a map; 0 if it is not there.
@@ -188,7 +189,7 @@ mod tests {
     }
 
     fn text(inner: &str) -> Result<String, Fault> {
-        answer(answered(inner).as_bytes(), Value::text).map(|answer| answer.expect("no fault"))
+        answer(answered(inner).as_bytes(), |value| value.text()).map(|answer| answer.expect("no fault"))
     }
 
     #[test]
@@ -259,10 +260,10 @@ mod tests {
             )
         };
         let told =
-            answer(fault("<int>2950</int>", "Either the password or username is incorrect.").as_bytes(), Value::text);
+            answer(fault("<int>2950</int>", "Either the password or username is incorrect.").as_bytes(), |value| value.text());
         let want = Refusal { code: 2950, text: "Either the password or username is incorrect.".to_owned() };
         assert_eq!(told.expect("read"), Err(want));
-        let told = answer(fault("<string>x</string>", "y").as_bytes(), Value::text).expect_err("a code is a number");
+        let told = answer(fault("<string>x</string>", "y").as_bytes(), |value| value.text()).expect_err("a code is a number");
         assert!(told.to_string().contains("expected a number, found <string>"), "{told}");
     }
 
@@ -293,7 +294,7 @@ mod tests {
         }
         let whole = answered("<value><string>token</string></value>");
         for length in 0..whole.len() {
-            assert!(answer(&whole.as_bytes()[..length], Value::text).is_err(), "{length}");
+            assert!(answer(&whole.as_bytes()[..length], |value| value.text()).is_err(), "{length}");
         }
     }
 

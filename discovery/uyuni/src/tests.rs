@@ -180,7 +180,7 @@ fn what_fails_within_a_session_is_told_and_takes_nothing_away() {
             (asked().status(503), "http_throttled"),
             (asked().close(), "http_broken"),
             (asked().body(xmlrpc_answer(&json!([]))).truncate(40), "http_broken"),
-            (asked().body(&xmlrpc_answer(&json!([{"id": 7}])).as_bytes()[..150]), "sd_rest_malformed"),
+            (asked().body(xmlrpc_answer(&json!([{"id": 7}])).as_bytes()[..150].to_vec()), "sd_rest_malformed"),
             (asked().body(xmlrpc_answer(&json!("text"))), "sd_rest_malformed"),
             (asked().body(xmlrpc_answer(&json!([{"id": "7"}]))), "sd_rest_malformed"),
             (asked().body(bomb), "sd_rest_malformed"),
