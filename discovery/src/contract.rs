@@ -29,6 +29,12 @@
 //! broken off, be it by the end of the run, takes nothing away, and there are never more groups in memory than a few pieces
 //! hold.
 //!
+//! What cannot be read need not be one source: of a namespace that may not be listed nobody knows what is in it. Such a
+//! [scope](Unreadable::scope) is named as unread, and stands for all sources beneath it. So a picture is whole but for it: what
+//! is beneath stays, also what is stored from before this process, and all else that is not in the picture is gone. A scope is
+//! named as a source without targets when it is read: in the picture, or among changes once all that is beneath was said. Then
+//! what was stored beneath and was not said is gone. Of scopes beneath it that cannot be read it is told before.
+//!
 //! A group without targets names its source and holds nothing. In the whole picture that tells a source that was read and
 //! is empty from one that was not looked at; among changes it says that the source has no targets any more.
 //!
@@ -116,6 +122,8 @@ pub enum Reading {
 pub struct Unreadable {
     /// Its name, as groups carry it in [`TargetGroup::source`].
     pub source: Arc<str>,
+    /// What the names of the sources beneath it begin with, if it stands for others too: ends with a slash.
+    pub beneath: Option<Arc<str>>,
     /// What went wrong.
     pub error: Error,
 }
@@ -123,7 +131,13 @@ pub struct Unreadable {
 impl Unreadable {
     /// This source could not be read because of this.
     pub fn new(source: impl Into<Arc<str>>, error: impl Into<Error>) -> Self {
-        Self { source: source.into(), error: error.into() }
+        Self { source: source.into(), beneath: None, error: error.into() }
+    }
+
+    /// This source, and all whose names begin with `path` and a slash, could not be read because of this.
+    pub fn scope(source: impl Into<Arc<str>>, path: &str, error: impl Into<Error>) -> Self {
+        let beneath = format!("{}/", path.strip_suffix('/').unwrap_or(path));
+        Self { beneath: Some(beneath.into()), ..Self::new(source, error) }
     }
 }
 
@@ -219,7 +233,8 @@ impl Updates {
         self.say(Word::Everything(groups)).await
     }
 
-    /// This is the whole picture except these sources, which could not be read: of them there is nothing new.
+    /// This is the whole picture except these sources, which could not be read: of them, and of what is beneath those that are
+    /// scopes, there is nothing new.
     pub async fn everything_but(&self, groups: Vec<TargetGroup>, unread: Vec<Unreadable>) -> Result<(), Stopped> {
         self.say(Word::EverythingBut(groups, unread)).await
     }

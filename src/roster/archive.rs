@@ -107,6 +107,14 @@ impl Archive {
         sources
     }
 
+    /// Hands over the names of all sources that have groups, each as often as it has. Unpacks all blocks.
+    pub(super) fn for_each_name(&self, mut each: impl FnMut(&str, SourceId)) {
+        for block in self.blocks.values() {
+            let unpacked = block.unpack();
+            unpacked.groups().zip(block.groups()).for_each(|(group, head)| each(group.source(), head.id.source));
+        }
+    }
+
     /// How many entries a group has; none, if it is not known.
     pub(super) fn entries_of(&self, id: GroupId) -> usize {
         self.find(id).map_or(0, |(_, block, at)| block.entries_of(at).len())

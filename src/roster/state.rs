@@ -3,6 +3,7 @@
 
 mod effect;
 mod former;
+mod hidden;
 mod job;
 mod provider;
 mod turns;
@@ -140,7 +141,7 @@ impl State {
             // What is held goes, when this tells what is in its place.
             return true;
         }
-        if provider.is_open() && update.seen.is_none() {
+        if (provider.is_open() && update.seen.is_none()) || provider.looks_for_hidden(update) {
             // What did not come goes.
             return true;
         }

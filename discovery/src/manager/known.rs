@@ -2,10 +2,13 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use rosterd_model::{GroupId, SourceId, TargetGroup};
 
-/// A hash for each group, nothing more.
+use super::stems::{Stem, Stems};
+
+/// A hash for each group, and what the names of sources begin with; nothing more.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     sources: HashMap<SourceId, Groups>,
@@ -18,6 +21,7 @@ pub(super) struct Known {
 struct Tally {
     groups: usize,
     targets: usize,
+    stems: Stems,
 }
 
 /// The groups of a source, by key. Most sources have one: it takes no more than it would if there were no keys.
@@ -32,6 +36,8 @@ enum Groups {
 struct Group {
     fingerprint: u64,
     targets: u32,
+    /// Of the name of its source.
+    stem: Stem,
     mark: bool,
 }
 
@@ -55,15 +61,22 @@ impl GroupNews {
 }
 
 impl Known {
-    /// Takes the whole picture: what is not in it is gone, except groups of a source for which `stays` is true.
-    pub(super) fn picture(&mut self, groups: Vec<TargetGroup>, stays: impl Fn(SourceId) -> bool) -> GroupNews {
+    /// Takes the whole picture: what is not in it is gone, except groups of a source for which `stays` is true, or whose name
+    /// begins with one of `scopes`.
+    pub(super) fn picture(
+        &mut self,
+        groups: Vec<TargetGroup>,
+        scopes: &[Arc<str>],
+        stays: impl Fn(SourceId) -> bool,
+    ) -> GroupNews {
         let mut news = GroupNews { groups: self.take(groups, |_| ()), gone: Vec::new() };
         let mark = !self.mark;
+        let beneath = self.tally.stems.beneath(scopes);
         let (tally, gone) = (&mut self.tally, &mut news.gone);
         self.sources.retain(|source, groups| {
             let stays = stays(*source);
             groups.retain(|key, group| {
-                let keep = group.mark == mark || stays;
+                let keep = group.mark == mark || stays || beneath.has(group.stem);
                 group.mark = mark;
                 if !keep {
                     tally.remove(group);
@@ -116,6 +129,11 @@ impl Known {
         self.sources.contains_key(&source)
     }
 
+    /// Whether any source with targets has a name that begins like this.
+    pub(super) fn has_beneath(&self, beneath: &str) -> bool {
+        self.tally.stems.any_beneath(beneath)
+    }
+
     /// The sources that have groups with targets.
     pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
         self.sources.keys().copied()
@@ -142,7 +160,8 @@ impl Known {
                 return false;
             }
             let targets = u32::try_from(group.targets.len()).unwrap_or(u32::MAX);
-            let now = Group { fingerprint: group.fingerprint(), targets, mark };
+            let stem = self.tally.stems.enter(&group.source);
+            let now = Group { fingerprint: group.fingerprint(), targets, stem, mark };
             let before = self.insert(id, now);
             twice |= before.is_some_and(|before| before.mark == mark);
             before.is_none_or(|before| before.fingerprint != now.fingerprint)
@@ -203,6 +222,7 @@ impl Tally {
     fn remove(&mut self, group: &Group) {
         self.groups -= 1;
         self.targets -= group.targets as usize;
+        self.stems.leave(group.stem);
     }
 }
 
@@ -243,10 +263,10 @@ mod tests {
     fn only_what_changed_of_a_picture_is_news() {
         let mut known = Known::default();
         let nothing_stays = |_| false;
-        let news = known.picture(vec![group("a", "", &["x"]), group("b", "", &["y"])], nothing_stays);
+        let news = known.picture(vec![group("a", "", &["x"]), group("b", "", &["y"])], &[], nothing_stays);
         assert_eq!((names(&news.groups), news.gone.len()), (vec!["a/".to_owned(), "b/".to_owned()], 0));
-        assert!(known.picture(vec![group("b", "", &["y"]), group("a", "", &["x"])], nothing_stays).is_empty());
-        let news = known.picture(vec![group("a", "", &["x", "z"]), group("c", "", &["w"])], nothing_stays);
+        assert!(known.picture(vec![group("b", "", &["y"]), group("a", "", &["x"])], &[], nothing_stays).is_empty());
+        let news = known.picture(vec![group("a", "", &["x", "z"]), group("c", "", &["w"])], &[], nothing_stays);
         assert_eq!((names(&news.groups), news.gone), (vec!["a/".to_owned(), "c/".to_owned()], vec![id("b", "")]));
         assert_eq!((known.groups(), known.targets()), (2, 3));
     }
@@ -254,16 +274,42 @@ mod tests {
     #[test]
     fn sources_that_stay_are_not_gone_because_a_picture_leaves_them_out() {
         let mut known = Known::default();
-        known.picture(vec![group("a", "1", &["x"]), group("a", "2", &["x"]), group("b", "", &["y"])], |_| false);
-        let news = known.picture(Vec::new(), |source| source == SourceId::of("a"));
+        known.picture(vec![group("a", "1", &["x"]), group("a", "2", &["x"]), group("b", "", &["y"])], &[], |_| false);
+        let news = known.picture(Vec::new(), &[], |source| source == SourceId::of("a"));
         assert_eq!(news, GroupNews { groups: Vec::new(), gone: vec![id("b", "")] });
-        assert_eq!(known.picture(Vec::new(), |_| false).gone.len(), 2);
+        assert_eq!(known.picture(Vec::new(), &[], |_| false).gone.len(), 2);
+    }
+
+    #[test]
+    fn what_is_beneath_a_scope_stays_when_a_picture_leaves_it_out() {
+        let mut known = Known::default();
+        let all = || ["n/a/x", "n/a/y", "n/b/x", "n", "n/ab"].map(|source| group(source, "", &["x"])).to_vec();
+        let mut left_out = |scopes: &[&str]| {
+            known.picture(all(), &[], |_| false);
+            let scopes: Vec<_> = scopes.iter().map(|scope| Arc::from(*scope)).collect();
+            let mut gone = known.picture(Vec::new(), &scopes, |_| false).gone;
+            gone.sort_unstable();
+            gone
+        };
+        let ids = |sources: &[&str]| {
+            let mut ids: Vec<_> = sources.iter().map(|source| id(source, "")).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(left_out(&["n/a/"]), ids(&["n/b/x", "n", "n/ab"]));
+        assert_eq!(left_out(&["n/a/", "n/b/"]), ids(&["n", "n/ab"]));
+        assert_eq!(left_out(&["n/"]), ids(&["n"]));
+        assert_eq!(left_out(&["m/"]).len(), 5);
+        assert!(!known.has_beneath("n/"));
+        known.picture(all(), &[], |_| false);
+        known.changed(vec![TargetGroup::gone("n/b/x"), group("n/a/x", "", &["y"])]);
+        assert_eq!(["n/", "n/a/", "n/b/", "n/ab/"].map(|scope| known.has_beneath(scope)), [true, true, false, false]);
     }
 
     #[test]
     fn a_source_that_changed_is_replaced_whole_and_others_stay() {
         let mut known = Known::default();
-        known.picture(vec![group("a", "1", &["x"]), group("a", "2", &["x"]), group("b", "", &["y"])], |_| false);
+        known.picture(vec![group("a", "1", &["x"]), group("a", "2", &["x"]), group("b", "", &["y"])], &[], |_| false);
         let news = known.changed(vec![group("a", "2", &["x"]), group("c", "", &["w"]), group("a", "3", &["z"])]);
         assert_eq!((names(&news.groups), news.gone), (vec!["c/".to_owned(), "a/3".to_owned()], vec![id("a", "1")]));
         let news = known.changed(vec![TargetGroup::gone("b"), TargetGroup::gone("never")]);
@@ -274,7 +320,7 @@ mod tests {
     #[test]
     fn of_a_group_that_is_named_twice_the_later_counts() {
         let mut known = Known::default();
-        let news = known.picture(vec![group("a", "", &["x"]), group("a", "", &["y"])], |_| false);
+        let news = known.picture(vec![group("a", "", &["x"]), group("a", "", &["y"])], &[], |_| false);
         assert_eq!(news.groups, [group("a", "", &["y"])]);
         assert_eq!((known.groups(), known.targets()), (1, 1));
     }
@@ -316,7 +362,7 @@ mod tests {
                     Report::Picture(groups, unread) => {
                         let stays = |source| unread.iter().any(|name| SourceId::of(&name.to_string()) == source);
                         wanted.retain(|id: &GroupId, _: &mut TargetGroup| stays(id.source));
-                        (groups, known.picture(made(groups), stays))
+                        (groups, known.picture(made(groups), &[], stays))
                     }
                     Report::Changed(groups) => {
                         let named = |id: &GroupId| groups.iter().any(|(s, ..)| SourceId::of(&s.to_string()) == id.source);

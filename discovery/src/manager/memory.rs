@@ -164,9 +164,9 @@ impl Memory {
         self.reported
     }
 
-    /// Whether a source has targets.
-    pub(super) fn has_targets_of(&self, source: &str) -> bool {
-        self.known.has(SourceId::of(source))
+    /// Whether a source that could not be read has targets, or any beneath it has.
+    pub(super) fn has_targets_of(&self, source: &str, beneath: Option<&str>) -> bool {
+        self.known.has(SourceId::of(source)) || beneath.is_some_and(|beneath| self.known.has_beneath(beneath))
     }
 
     /// When each source that is unread was last tried.
@@ -194,12 +194,13 @@ impl Memory {
     ) -> GroupNews {
         self.begin_picture(!groups.is_empty() || unread.is_empty(), told);
         let sources: HashSet<_> = unread.iter().map(|unread| SourceId::of(&unread.source)).collect();
+        let scopes: Vec<_> = unread.iter().filter_map(|unread| unread.beneath.clone()).collect();
         let stays = |source: &SourceId| sources.contains(source) || told.contains(source);
         self.list(UnreadSources::new(), unread, now);
         self.seen = None;
         self.empty.retain(stays);
         self.note_empty(&groups);
-        self.known.picture(groups, |source| stays(&source))
+        self.known.picture(groups, &scopes, |source| stays(&source))
     }
 
     /// Takes what is there while others may still come, of which these sources were told before.
@@ -236,10 +237,11 @@ impl Memory {
         self.empty.extend(empty.take(room).map(|group| SourceId::of(&group.source)));
     }
 
-    /// Whether a source was read.
-    fn has_read(&self, source: SourceId) -> bool {
+    /// Whether a source was read, or anything beneath it.
+    fn has_read(&self, source: SourceId, beneath: Option<&str>) -> bool {
         let seen = || self.seen.as_ref().is_some_and(|seen| seen.contains(&source));
-        self.pictured && (self.known.has(source) || self.empty.contains(&source) || seen())
+        let beneath = || beneath.is_some_and(|beneath| self.known.has_beneath(beneath));
+        self.pictured && (self.known.has(source) || self.empty.contains(&source) || seen() || beneath())
     }
 
     /// Sources that are named with what they have are unread no more.
@@ -263,12 +265,12 @@ impl Memory {
         let tried = Arc::make_mut(&mut self.tried);
         tried.retain(|source, _| list.contains_key(source));
         tried.extend(unread.iter().map(|unread| (Arc::clone(&unread.source), now)));
-        for Unreadable { source, error } in unread {
+        for Unreadable { source, beneath, error } in unread {
             let (since, known) = match self.unread.get(&source) {
                 Some(before) => (before.since, before.known),
-                None => (now, self.has_read(SourceId::of(&source))),
+                None => (now, self.has_read(SourceId::of(&source), beneath.as_deref())),
             };
-            list.insert(source, Unread { since, known, report: error.report() });
+            list.insert(source, Unread { since, known, beneath, report: error.report() });
         }
         self.unread = Arc::new(list);
     }
@@ -431,6 +433,47 @@ mod tests {
         assert!(!same.is_news());
     }
 
+    fn scope(source: &str, path: &str) -> Unreadable {
+        Unreadable::scope(source, path, RunError::EndedUnasked)
+    }
+
+    #[test]
+    fn what_is_beneath_a_scope_that_cannot_be_read_stays_and_all_else_is_gone() {
+        let all = || ["n/a/x", "n/b/x", "n/b/y"].map(|source| group(source, &["x:1"])).to_vec();
+        let but_b = |groups| Word::EverythingBut(groups, vec![scope("n/b/*", "n/b")]);
+        for begins in [Word::Everything(all()), but_b(all())] {
+            let mut memory = after(vec![begins]);
+            memory.begin_run();
+            let mut hear = |word| memory.hear(word, SystemTime::UNIX_EPOCH);
+            let heard = hear(but_b(vec![group("n/c/x", &["x:1"])]));
+            assert_eq!((heard.news.groups.len(), heard.news.gone), (1, vec![GroupId::of("n/a/x", "")]));
+            let in_pieces = [piece(true, vec![group("n/d/x", &["x:1"])]), pieced(vec![scope("n/b/*", "n/b")])];
+            let gone: Vec<_> = in_pieces.into_iter().flat_map(|word| hear(word).news.gone).collect();
+            assert_eq!(gone, [GroupId::of("n/c/x", "")]);
+            assert!(hear(Word::Changed(vec![TargetGroup::gone("n/b/*")])).news.is_empty());
+            assert_eq!(hear(Word::Everything(Vec::new())).news.gone.len(), 3);
+        }
+    }
+
+    #[test]
+    fn a_scope_is_known_that_was_named_or_has_anything_beneath() {
+        let b = || vec![scope("n/b/*", "n/b")];
+        let there = || group("n/b/x", &["x:1"]);
+        for (words, wanted) in [
+            (vec![Word::EverythingBut(Vec::new(), b())], "(n/b/*)"),
+            (vec![Word::Everything(Vec::new()), Word::Unread(b())], "(n/b/*)"),
+            (vec![Word::Everything(vec![group("n/bb/x", &["x:1"])]), Word::Unread(b())], "(n/b/*)"),
+            (vec![Word::Everything(vec![there()]), Word::Unread(b())], "n/b/*"),
+            (vec![Word::Everything(vec![there()]), Word::EverythingBut(Vec::new(), b())], "n/b/*"),
+            (vec![Word::Everything(vec![TargetGroup::gone("n/b/*")]), Word::Unread(b())], "n/b/*"),
+            // What is said beneath one that was never read does not make it known: more may be there.
+            (vec![Word::EverythingBut(Vec::new(), b()), Word::Changed(vec![there()]), Word::Unread(b())], "(n/b/*)"),
+        ] {
+            let said = format!("{words:?}");
+            assert_eq!(unread(&after(words).unread), [wanted], "after {said}");
+        }
+    }
+
     fn piece(first: bool, groups: Vec<TargetGroup>) -> Word {
         Word::Piece { first, groups }
     }
@@ -462,7 +505,7 @@ mod tests {
         let whole = hear(pieced(failing(&["c"])));
         assert!(whole.whole && !whole.piece && whole.news.is_empty());
         assert_eq!((told(&whole), unread(&whole.unread)), (ids(&["a", "b"]), vec!["(c)".to_owned()]));
-        assert!(memory.has_reported() && memory.has_read(SourceId::of("empty")));
+        assert!(memory.has_reported() && memory.has_read(SourceId::of("empty"), None));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod pending; // an update that waits for the roster
 mod plan; // which providers a configuration needs
 mod provider; // the name of a provider, and its state
 mod restarts; // how long to wait before a discoverer is built again
+mod stems; // what the names of sources begin with
 mod supervisor; // starts and stops providers
 mod task; // what a provider does
 mod update; // what the roster is told

@@ -222,9 +222,9 @@ impl Provider {
         let is_new =
             |name: &Arc<str>, unread: &Unread| before.get(name).is_none_or(|it| it.report.code != unread.report.code);
         let mut failed = now.iter().filter(|(name, unread)| is_new(name, unread));
-        for (source, Unread { report, .. }) in failed.by_ref().take(TOLD) {
+        for (source, Unread { report, beneath, .. }) in failed.by_ref().take(TOLD) {
             let (error, code, source) = (report, &*report.code, &**source);
-            if self.memory.has_targets_of(source) {
+            if self.memory.has_targets_of(source, beneath.as_deref()) {
                 warn!(%error, code, provider, jobs, source, "source cannot be read, keeping its stale targets");
             } else {
                 warn!(%error, code, provider, jobs, source, "source cannot be read");

@@ -16,8 +16,8 @@ use super::provider::ProviderKey;
 pub struct Update {
     /// Who reported.
     pub provider: ProviderKey,
-    /// Whether this is the whole picture: what is neither in `groups` nor of a source in `told` or `unread`, nor may still come, is
-    /// gone.
+    /// Whether this is the whole picture: what is neither in `groups` nor of a source in `told` or in or beneath one of those in
+    /// `unread` that were never read, nor may still come, is gone.
     pub whole: bool,
     /// Whether this is some of the first picture, of which more follows: the sources of `groups` have what they have here, and
     /// what else is known of the provider stays as it is.
@@ -31,7 +31,8 @@ pub struct Update {
     /// All sources of the provider that could not be read lately: the complete list, in every update.
     ///
     /// A source that was listed as never read, and now is not listed or is listed as known, was read meanwhile: then
-    /// `groups` holds all that it has, and what is stored of it and not among them is gone.
+    /// `groups` holds all that it has, and what is stored of it and not among them is gone. Of what is beneath a scope it holds
+    /// all too, or the updates before did, and what is stored there and was in none of them is gone.
     pub unread: Arc<UnreadSources>,
     /// All sources that were read, as long as others may still come: the complete list, in every update. What is stored of a
     /// source that is not among them stays; of one that comes to them `groups` holds all that it has. `None` once what is not
@@ -52,6 +53,8 @@ pub struct Unread {
     pub since: SystemTime,
     /// Whether this process read it before: then its groups are stale. Otherwise nothing is known of it.
     pub known: bool,
+    /// What the names of the sources beneath it begin with, if it is a [scope](crate::Unreadable::scope).
+    pub beneath: Option<Arc<str>>,
     /// Why, the last time that it was tried.
     pub report: Report,
 }

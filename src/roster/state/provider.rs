@@ -15,6 +15,8 @@ use crate::roster::head::{Head, HeldBy};
 use crate::roster::hold::{Held, Hold, HoldReason};
 use crate::roster::view::{ProviderPresence, ProviderSize, ProviderView};
 
+use super::hidden::Hidden;
+
 /// The providers, by key.
 pub(super) type Providers = BTreeMap<ProviderKey, Provider>;
 
@@ -39,6 +41,8 @@ pub(super) struct Provider {
     /// Sources of which groups are stored and that were not read since some start of rosterd: they could not be, or were not
     /// there yet.
     unread: Arc<BTreeMap<SourceId, Hold>>,
+    /// Those of them that are beneath scopes which it told as never read.
+    hidden: Hidden,
     /// Whether sources that were not there may still come, as it told last.
     open: bool,
     /// All sources that it could not read lately, as it told last.
@@ -85,6 +89,7 @@ impl Provider {
             from_before: Hold { reason: HoldReason::Restored, since: now.wall },
             missing: BTreeMap::new(),
             unread: Arc::default(),
+            hidden: Hidden::default(),
             open: false,
             told: Arc::default(),
             head: None,
@@ -152,6 +157,11 @@ impl Provider {
         self.open
     }
 
+    /// Whether an update tells of other scopes than before, while something is held that may be beneath them.
+    pub(super) fn looks_for_hidden(&self, update: &Update) -> bool {
+        !self.unread.is_empty() && self.hidden.is_outdated(&update.unread)
+    }
+
     /// What of its groups is held.
     pub(super) fn held(&self) -> Held {
         match self.presence {
@@ -195,6 +205,7 @@ impl Provider {
     /// before until the picture is whole. Otherwise what is stored of a source that could not be read stays until it can, and
     /// what is stored of one that was not there until it comes, or may come no more.
     pub(super) fn take(&mut self, update: Update, now: Now) -> TakenUpdate {
+        let any_heard = !update.piece && self.follow_hidden(&update);
         let replaced = self.replaced_by(&update);
         let Update { provider: _, whole, piece, told: pieces, groups, gone, unread: told, seen } = update;
         if piece {
@@ -204,15 +215,18 @@ impl Provider {
         }
         let first = self.presence != ProviderPresence::Synced;
         self.presence = ProviderPresence::Synced;
+        let mut unread = HashSet::new();
+        if whole {
+            unread.extend(self.stays_unread(&told));
+            // What came in pieces is here already.
+            unread.extend(pieces);
+        }
         let may_come = |source: &SourceId| seen.as_ref().is_some_and(|seen| !seen.contains(source));
-        let mut unread: HashSet<_> = told.keys().map(|name| SourceId::of(name)).collect();
-        // What came in pieces is here already.
-        unread.extend(pieces);
         let edit = Edit { replaced, unread, whole: whole && seen.is_none(), groups, gone };
         let changes = self.archive.apply(&edit);
         let told = std::mem::replace(&mut self.told, told);
         let was_open = std::mem::replace(&mut self.open, seen.is_some());
-        if !first && !was_open && !self.open && told == self.told {
+        if !first && !was_open && !self.open && told == self.told && !any_heard {
             self.known |= !self.archive.blocks().is_empty();
             return TakenUpdate { changes, ..TakenUpdate::default() };
         }
@@ -231,8 +245,9 @@ impl Provider {
     /// time, of which the roster may have what is stored.
     pub(super) fn replaced_by(&self, update: &Update) -> HashSet<SourceId> {
         let Update { whole, piece, told: pieces, groups, unread: told, seen, .. } = update;
+        let named = groups.iter().map(|group| SourceId::of(&group.source));
         if *piece {
-            return groups.iter().map(|group| SourceId::of(&group.source)).collect();
+            return named.collect();
         }
         let may_come = |source: &SourceId| seen.as_ref().is_some_and(|seen| !seen.contains(source));
         let was_read = |name: &Arc<str>| told.get(name).is_none_or(|unread| unread.known);
@@ -240,18 +255,52 @@ impl Provider {
         // One that is not among the unread any more was read, unless it is not there now and may still come.
         let first_read = first_read.map(|(name, _)| SourceId::of(name)).filter(|source| !may_come(source));
         let mut replaced: HashSet<_> = first_read.collect();
+        if !self.unread.is_empty() {
+            replaced.extend(named.filter(|source| self.unread.contains_key(source)));
+        }
         match seen {
             // All that was read, and nothing else.
             Some(seen) if *whole => replaced.extend(seen.iter().copied()),
             _ if self.unread.is_empty() => {}
+            // All that is held has still to be.
+            None if !whole && !self.open && *told == self.told => {}
             _ => {
-                let unread: HashSet<_> = told.keys().map(|name| SourceId::of(name)).collect();
+                let unread: HashSet<_> = self.stays_unread(told).collect();
                 replaced.extend(self.unread.keys().filter(|it| !may_come(it) && !unread.contains(*it)).copied());
             }
         }
         // What came in pieces is here already.
         replaced.retain(|source| !pieces.contains(source));
         replaced
+    }
+
+    /// The sources of which nothing is known but what is stored: those that were never read, themselves and beneath scopes. Of one
+    /// that was read before it failed all is told.
+    fn stays_unread(&self, told: &UnreadSources) -> impl Iterator<Item = SourceId> {
+        let never = told.iter().filter(|(_, unread)| !unread.known).map(|(name, _)| SourceId::of(name));
+        never.chain(self.hidden.sources())
+    }
+
+    /// Follows which scopes were never read, and what is held beneath them. Returns whether an update tells of sources that were
+    /// held.
+    fn follow_hidden(&mut self, update: &Update) -> bool {
+        let Update { whole, told: pieces, groups, unread: told, .. } = update;
+        let named = groups.iter().map(|group| SourceId::of(&group.source));
+        if *whole {
+            self.hidden = Hidden::default();
+        }
+        match self.hidden.is_outdated(told) {
+            true if *whole => {
+                let named: HashSet<_> = named.collect();
+                self.hidden.look(told, &self.archive, |source| !named.contains(&source) && !pieces.contains(&source));
+                return false;
+            }
+            true => self.hidden.look(told, &self.archive, |source| self.unread.contains_key(&source)),
+            false => {}
+        }
+        let heard: Vec<_> = named.filter(|source| self.unread.contains_key(source)).collect();
+        heard.iter().for_each(|source| self.hidden.reveal(*source));
+        !heard.is_empty()
     }
 
     /// Tells of the sources that this process never read which are held and which are missing; those that were not there are
@@ -271,6 +320,10 @@ impl Provider {
         let overdue = self.overdue || self.known || given_up;
         let (mut missing, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for (source, name, told) in never {
+            if self.hidden.has_any(told.beneath.as_deref()) {
+                // It is not missing: of what is beneath it something is held.
+                continue;
+            }
             if stored.contains(&source) {
                 let since = if first { self.from_before.since } else { told.since };
                 let since = self.unread.get(&source).map_or(since, |before| before.since);
@@ -288,10 +341,10 @@ impl Provider {
                 },
             );
         }
-        for source in unseen {
+        for source in unseen.iter().copied().chain(self.hidden.sources()) {
             let since = if first { self.from_before.since } else { now.wall };
-            let since = self.unread.get(source).map_or(since, |before| before.since);
-            unread.entry(*source).or_insert(Hold { reason: HoldReason::Unread, since });
+            let since = self.unread.get(&source).map_or(since, |before| before.since);
+            unread.entry(source).or_insert(Hold { reason: HoldReason::Unread, since });
         }
         self.missing = missing;
         self.unread = Arc::new(unread);

@@ -32,9 +32,14 @@ pub struct Run {
 struct Picture {
     /// By source and key.
     groups: BTreeMap<(Box<str>, Box<str>), TargetGroup>,
-    unread: BTreeSet<Arc<str>>,
+    /// Each with what the names of sources beneath it begin with, if it is a scope.
+    unread: Unread,
     /// Those of them of which nothing was ever said.
-    never_read: BTreeSet<Arc<str>>,
+    never_read: Unread,
+    /// All sources that were named as read.
+    named: BTreeSet<Box<str>>,
+    /// Sources of before this run of which nothing was said.
+    held: BTreeSet<Box<str>>,
     has_begun: bool,
     /// Whether what is not there is gone.
     is_whole: bool,
@@ -43,10 +48,21 @@ struct Picture {
     fault: Option<String>,
 }
 
+type Unread = BTreeMap<Arc<str>, Option<Arc<str>>>;
+
 impl Run {
     /// Builds a discoverer and runs it.
     pub async fn start(config: &dyn AnyConfig) -> Result<Self, Error> {
         Self::with_equipment(config, |_| ()).await
+    }
+
+    /// Builds a discoverer and runs it, where these groups are known from before.
+    pub async fn after(config: &dyn AnyConfig, before: Vec<TargetGroup>) -> Result<Self, Error> {
+        let mut run = Self::start(config).await?;
+        run.picture.held = before.iter().map(|group| group.source.clone()).collect();
+        run.picture.groups =
+            before.into_iter().map(|group| ((group.source.clone(), group.key.clone()), group)).collect();
+        Ok(run)
     }
 
     /// Runs a discoverer.
@@ -109,7 +125,17 @@ impl Run {
 
     /// The sources that could not be read, after all words so far.
     pub fn unread(&self) -> impl Iterator<Item = &str> {
-        self.picture.unread.iter().map(|source| &**source)
+        self.picture.unread.keys().map(|source| &**source)
+    }
+
+    /// Those of them that count as never read: neither they nor anything beneath them was ever said.
+    pub fn never_read(&self) -> impl Iterator<Item = &str> {
+        let is_named = |(source, beneath): &(&Arc<str>, &Option<Arc<str>>)| {
+            let named = &self.picture.named;
+            let is_beneath = |it: &Box<str>| beneath.as_ref().is_some_and(|beneath| it.starts_with(&**beneath));
+            named.contains(&***source) || named.iter().any(is_beneath)
+        };
+        self.picture.unread.iter().filter(move |unread| !is_named(unread)).map(|(source, _)| &**source)
     }
 
     /// Whether the whole picture was said: what was not there at first is gone.
@@ -171,11 +197,12 @@ impl Picture {
             self.fault = self.fault_of(word);
         }
         let named = |source: &str| word.groups().iter().any(|group| *group.source == *source);
-        let unread: BTreeSet<_> = word.unread().iter().map(|unread| Arc::clone(&unread.source)).collect();
+        let unread: Unread =
+            word.unread().iter().map(|unread| (Arc::clone(&unread.source), unread.beneath.clone())).collect();
         let sources = word.groups().iter().map(|group| group.source.clone());
         let told = match word {
             Word::Piece { first: true, .. } => {
-                self.told = Some(sources.collect());
+                self.told = Some(sources.clone().collect());
                 BTreeSet::new()
             }
             Word::Piece { first: false, .. } | Word::Changed(_) => {
@@ -189,12 +216,19 @@ impl Picture {
             }
             Word::Pieced { .. } => self.told.take().unwrap_or_default(),
         };
+        let is_beneath =
+            |scopes: &Unread, source: &str| scopes.values().flatten().any(|beneath| source.starts_with(&**beneath));
+        self.held.retain(|source| !named(source));
+        self.named.extend(sources);
         match word {
             Word::Everything(_) | Word::EverythingBut(..) | Word::Pieced { found: false, .. } => {
                 if !std::mem::replace(&mut self.has_begun, true) {
                     self.never_read.clone_from(&unread);
                 }
-                self.groups.retain(|(source, _), _| unread.contains(&**source) || told.contains(source));
+                let stays = |source: &Box<str>| {
+                    unread.contains_key(&**source) || told.contains(source) || is_beneath(&unread, source)
+                };
+                self.groups.retain(|(source, _), _| stays(source) && !named(source));
                 self.unread = unread;
                 self.is_whole = true;
             }
@@ -206,13 +240,28 @@ impl Picture {
                 self.unread = unread;
             }
             Word::Changed(_) | Word::Piece { .. } => {
-                self.groups.retain(|(source, _), _| !named(source));
-                self.unread.retain(|source| !named(source));
+                // What is known from before beneath a scope that was never read goes with the name of that.
+                let (read, never_read): (Unread, Unread) =
+                    std::mem::take(&mut self.never_read).into_iter().partition(|(source, _)| named(source));
+                let goes = |source: &Box<str>| {
+                    self.held.contains(source) && is_beneath(&read, source) && !is_beneath(&never_read, source)
+                };
+                self.groups.retain(|(source, _), _| !named(source) && !goes(source));
+                self.never_read = never_read;
+                self.unread.retain(|source, _| !named(source));
             }
-            Word::Unread(_) => self.unread.extend(unread),
+            Word::Unread(_) => {
+                let is_known = |source: &str| self.groups.keys().any(|(known, _)| **known == *source);
+                let new = unread.iter().filter(|(source, _)| !self.unread.contains_key(*source));
+                // One beneath a scope that was never read was not either.
+                let never = new.filter(|(source, _)| is_beneath(&self.never_read, source) && !is_known(source));
+                let never: Vec<_> = never.map(|(source, beneath)| (Arc::clone(source), beneath.clone())).collect();
+                self.never_read.extend(never);
+                self.unread.extend(unread);
+            }
             Word::Unchanged => self.unread.clone_from(&self.never_read),
         }
-        self.never_read.retain(|source| self.unread.contains(source));
+        self.never_read.retain(|source, _| self.unread.contains_key(source));
         let held = word.groups().iter().filter(|group| !group.targets.is_empty());
         self.groups.extend(held.map(|group| ((group.source.clone(), group.key.clone()), group.clone())));
     }
@@ -239,7 +288,7 @@ impl Picture {
         {
             return Some(format!("{:?} has groups and is unread in one word", unread.source));
         }
-        if let (Word::Unchanged, Some(source)) = (word, self.never_read.first()) {
+        if let (Word::Unchanged, Some(source)) = (word, self.never_read.keys().next()) {
             return Some(format!("{source:?} was never read, but is said to be unchanged"));
         }
         let mut names = BTreeSet::new();

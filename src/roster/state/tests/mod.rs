@@ -1,5 +1,6 @@
 //! Events in, views out.
 
+mod hidden; // what stays beneath what may not be read
 mod holds; // what stays although nobody says so now
 mod pieces; // what is known before a picture is whole
 mod steps; // what events change, target by target
@@ -292,7 +293,12 @@ fn report() -> rosterd_model::Report {
 }
 
 fn failing(sources: &[(&str, bool)]) -> Arc<rosterd_discovery::UnreadSources> {
-    let unread = |known: bool| rosterd_discovery::Unread { since: std::time::UNIX_EPOCH, known, report: report() };
+    let unread = |known: bool| rosterd_discovery::Unread {
+        since: std::time::UNIX_EPOCH,
+        known,
+        beneath: None,
+        report: report(),
+    };
     Arc::new(sources.iter().map(|(name, known)| (Arc::from(*name), unread(*known))).collect())
 }
 
@@ -314,6 +320,13 @@ fn what_is_stored_of_a_source_stays_until_it_can_be_read() {
     assert_eq!(instances(&state, "a"), ["h:2", "h:4"]);
     state.update(update("p/1", vec![], false), now());
     assert_eq!(instances(&state, "a"), ["h:4"], "it was read, and has nothing any more");
+}
+
+#[test]
+fn a_source_that_was_read_and_fails_before_the_picture_is_taken_has_only_what_was_read() {
+    let mut state = restored();
+    state.update(Update { unread: failing(&[("t", true)]), ..update("p/1", vec![group("s", &["h:1"])], true) }, now());
+    assert_eq!(instances(&state, "a"), ["h:1"], "it has no targets");
 }
 
 #[test]
