@@ -1,7 +1,10 @@
 //! What a restart or a reload leaves to consumers while a source is away: what was known, and never what is another job's.
 
-use rosterd_testkit::{Folder, ScriptedServer, Step, eventually, eventually_ok, leak_checked_live, patience};
+use rosterd_testkit::{
+    FakeApiServer, Fault, Folder, On, ScriptedServer, Step, eventually, eventually_ok, leak_checked_live, patience,
+};
 use rustix::process::Signal;
+use serde_json::json;
 
 use super::sources::{Agent, configuration};
 
@@ -237,5 +240,52 @@ fn a_job_that_is_taken_back_has_its_targets_of_before_and_says_so() {
         agent.serves_of("a", &["one:2"]).await;
         agent.process.wait_log("reading works again").await;
         agent.stop().await;
+    });
+}
+
+fn pod(namespace: &str, name: &str, ip: &str) -> serde_json::Value {
+    json!({
+        "kind": "Pod", "metadata": {"namespace": namespace, "name": name},
+        "spec": {"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 1}]}]},
+        "status": {"podIP": ip, "phase": "Running"},
+    })
+}
+
+#[test]
+fn what_went_of_one_namespace_is_gone_though_another_may_not_be_read_any_more() {
+    leak_checked_live(async || {
+        let (folder, server) = (Folder::new(), FakeApiServer::start().await);
+        for (namespace, name, ip) in [("a", "x", "10.0.0.1"), ("a", "y", "10.0.0.2"), ("b", "x", "10.0.0.3")] {
+            server.put(pod(namespace, name, ip));
+        }
+        let url = server.url("");
+        let found = format!("[{{role: pod, api_server: '{url}', namespaces: {{names: [a, b]}}}}]");
+        folder.write("prometheus.yml", configuration(&format!("kubernetes_sd_configs: {found}"), "1h"));
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]).await;
+        // Of what it has read nothing is missing, though it cannot be read just now.
+        server.fail(On::resource("pods"), Fault::Status(403));
+        server.cut_watches();
+        agent.process.wait_log("source cannot be read, keeping its stale targets").await;
+        agent.misses(&[]).await;
+        agent.stop().await;
+
+        server.heal();
+        server.fail(On::resource("pods").in_namespace("b"), Fault::Status(403));
+        server.delete("pods", "a", "x");
+        server.delete("pods", "b", "x");
+        server.put(pod("b", "y", "10.0.0.4"));
+        for _ in 0..2 {
+            let mut agent = Agent::start(&folder).await;
+            agent.serves(&["10.0.0.2:1", "10.0.0.3:1"]).await;
+            agent.misses(&[]).await;
+            agent.stop().await;
+        }
+        let mut agent = Agent::start(&folder).await;
+        agent.process.wait_log("source cannot be read").await;
+        server.heal();
+        agent.serves(&["10.0.0.2:1", "10.0.0.4:1"]).await;
+        agent.stop().await;
+        server.finish().await;
     });
 }

@@ -72,7 +72,7 @@ impl Agent {
     }
 
     /// Waits until these are the sources that job `a` misses.
-    async fn misses(&mut self, wanted: &[&str]) {
+    pub(super) async fn misses(&mut self, wanted: &[&str]) {
         let look = async || {
             let (_, body) = self.answers("/api/v1/scrape_pools").await;
             let pools: Value = serde_json::from_str(&body).expect("it answers in JSON");

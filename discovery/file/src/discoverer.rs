@@ -131,11 +131,12 @@ async fn say(found: FilesRead, state: &State, picture: Picture, up: &Updates) ->
         Picture::Open | Picture::Whole => {}
     }
     let (any_changed, any_unread) = (!groups.is_empty(), !unread.is_empty());
-    if any_changed {
-        up.changed(groups).await?;
-    }
+    // First: a directory that can be listed again may have another in it that cannot.
     if any_unread {
         up.unread(unread).await?;
+    }
+    if any_changed {
+        up.changed(groups).await?;
     }
     // A file that still fails is not read again as long as it does not change.
     if all && !any_changed && !any_unread && state.is_well() {

@@ -104,19 +104,19 @@ impl State {
         self.files.values_mut().for_each(|known| known.stamp = None);
     }
 
-    /// Whether all directories could be listed. Files in one that could not have no names by which they could be unread.
+    /// Whether all directories could be listed.
     pub(super) fn is_listed(&self) -> bool {
         self.unlisted.is_empty()
     }
 
-    /// Whether what is not there is gone, as far as a look can tell: nothing could be hidden, and nothing is being rewritten.
+    /// Whether what is not there is gone, as far as a look can tell: nothing is being rewritten.
     pub(super) fn is_certain(&self) -> bool {
-        self.is_listed() && self.files.values().all(|known| known.leaving.is_none())
+        self.files.values().all(|known| known.leaving.is_none())
     }
 
     /// Whether all that exists could be read when it was looked at last.
     pub(super) fn is_well(&self) -> bool {
-        self.is_certain() && self.files.values().all(|known| known.failing.is_none())
+        self.is_listed() && self.is_certain() && self.files.values().all(|known| known.failing.is_none())
     }
 
     /// When the next file has to be tried again.
@@ -142,7 +142,8 @@ impl State {
         paths.extend(self.files.keys().filter(|path| !hidden(path)).cloned());
         let before = std::mem::take(&mut self.unlisted);
         for (path, source) in expansion.unreadable {
-            found.unread.push(Unreadable::new(read::source(&path), FileError::List { path: path.clone(), source }));
+            let (name, error) = (read::source(&path), FileError::List { path: path.clone(), source });
+            found.unread.push(Unreadable::scope(&*name, &name, error));
             self.unlisted.insert(path);
         }
         found.groups.extend(before.difference(&self.unlisted).map(|path| TargetGroup::gone(read::source(path))));
@@ -250,7 +251,9 @@ mod tests {
         let mut state = State { read: read_or_panic, ..State::new(vec![folder.path("*.json")], metrics, guard) };
         for _ in 0..2 {
             let found = state.look(Look::Everything, &CancellationToken::new());
-            let [Unreadable { source, error }] = &*found.unread else { panic!("not one: {:?}", found.unread) };
+            let [Unreadable { source, error, beneath: None }] = &*found.unread else {
+                panic!("not one: {:?}", found.unread)
+            };
             assert_eq!((&**source, error.code()), (&*read::source(&folder.path("bad.json")), "sd_file_panicked"));
             assert!(error.to_string().ends_with("panicked: what a file"), "{error}");
             assert!(!state.is_well() && state.next_retry().is_some());

@@ -178,9 +178,6 @@ impl Told {
             self.up.unchanged().await?;
         }
         self.changed(found, view).await?;
-        if view.is_complete() && !self.picture.is_whole {
-            return self.everything(view).await;
-        }
         Ok(Ok(()))
     }
 
@@ -190,27 +187,15 @@ impl Told {
         let mut fresh = view.anew();
         let read = fresh.read(fresh.everything(), Vec::new()).await;
         self.cx.took(begun.elapsed());
-        let mut found = match read {
+        let found = match read {
             Ok(found) => found,
             Err(Interrupted) => return Ok(Err(Interrupted)),
         };
         // Only now, so that the ensemble need not be told that the old watches are wanted no more.
         *view = fresh;
-        self.picture.is_whole = view.is_complete();
-        if self.picture.is_whole {
-            self.picture.begin(&found);
-            let (groups, unread) = found.into_words();
-            let groups = groups.into_iter().filter(|group| !group.targets.is_empty()).collect();
-            self.up.everything_but(groups, unread).await?;
-        } else if self.picture.has_begun {
-            found.revealed.extend(view.roots.iter().cloned());
-            self.changed(found, view).await?;
-        } else {
-            self.picture.begin(&found);
-            let (groups, unread) = found.into_words();
-            self.up.found(groups, unread).await?;
-        }
-        self.picture.has_begun = true;
+        self.picture.begin(&found, |path| view.may_be_target(path));
+        let (groups, unread) = found.into_words();
+        self.up.everything_but(groups, unread).await?;
         Ok(Ok(()))
     }
 
@@ -218,11 +203,12 @@ impl Told {
     async fn changed(&mut self, mut found: NodesRead, view: &mut View) -> Result<(), Stopped> {
         self.picture.change(&mut found, |path| view.may_be_target(path));
         let (groups, unread) = found.into_words();
-        if !groups.is_empty() {
-            self.up.changed(groups).await?;
-        }
+        // First: a node that can be read again may have others below it that cannot.
         if !unread.is_empty() {
             self.up.unread(unread).await?;
+        }
+        if !groups.is_empty() {
+            self.up.changed(groups).await?;
         }
         Ok(())
     }

@@ -9,17 +9,14 @@ use crate::read::NodesRead;
 /// What was said so far.
 #[derive(Debug, Default)]
 pub(crate) struct Picture {
-    pub(crate) has_begun: bool,
-    /// Whether what is not there is known to be gone.
-    pub(crate) is_whole: bool,
     /// Nodes that were said to be targets, and not to be gone since.
     targets: BTreeSet<Arc<str>>,
 }
 
 impl Picture {
-    /// This is said, and nothing before it counts.
-    pub(crate) fn begin(&mut self, found: &NodesRead) {
-        self.targets.clear();
+    /// This is said as all there is, but for what may still be a target, as nobody knows.
+    pub(crate) fn begin(&mut self, found: &NodesRead, may_be_target: impl Fn(&str) -> bool) {
+        self.targets.retain(|path| may_be_target(path));
         self.take(found);
     }
 
@@ -76,8 +73,8 @@ mod tests {
             ("/b", vec![]),
         ] {
             let mut picture = Picture::default();
-            picture.begin(&found(&["/of/before"], &[]));
-            picture.begin(&found(&["/a", "/a/b", "/a/b/c", "/a/kept", "/ab", "/a-b"], &[]));
+            picture.begin(&found(&["/of/before", "/a/kept"], &[]), |_| true);
+            picture.begin(&found(&["/a", "/a/b", "/a/b/c", "/ab", "/a-b"], &[]), |path| path.ends_with("kept"));
             let mut change = found(&["/a/new"], &[revealed]);
             picture.change(&mut change, |path| path.ends_with("kept"));
             let said: Vec<_> = change.groups.into_iter().filter(|(_, group)| group.targets.is_empty()).collect();

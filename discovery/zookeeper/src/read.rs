@@ -193,8 +193,8 @@ impl View {
                 self.tree.read(&path, watch, target.is_some());
                 match target {
                     Some(labels) => found.is_there(&path, labels),
-                    None if was_target || was_unread => found.is_gone(&path),
-                    None => {}
+                    // Named in any case: should it fail later, it is known that it was read.
+                    None => found.is_gone(&path),
                 }
                 // What a session holds has no children.
                 if stat.ephemeral_owner == 0 && !self.tree.is_listed(&path) {
@@ -323,9 +323,9 @@ impl NodesRead {
         self.unread.insert(Arc::clone(path), error);
     }
 
-    /// What is to be said: nodes that were read, and those that could not be.
+    /// What is to be said: nodes that were read, and those that could not be, of which nobody knows what is below them.
     pub(crate) fn into_words(self) -> (Vec<TargetGroup>, Vec<Unreadable>) {
-        let unread = self.unread.into_iter().map(|(path, error)| Unreadable::new(path, error));
+        let unread = self.unread.into_iter().map(|(path, error)| Unreadable::scope(Arc::clone(&path), &path, error));
         (self.groups.into_values().collect(), unread.collect())
     }
 }

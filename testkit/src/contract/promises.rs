@@ -51,7 +51,9 @@ pub async fn violations(driver: &mut dyn Driver) -> Vec<Violation> {
     note("a failed read takes nothing away, and is told", failed_read(driver).await);
     note("a source that cannot be read at first is not an empty source", broken_start(driver).await);
     note("a source that fails hides no other, keeps what it had, and is named", failed_source(driver).await);
+    note("a source that was read and fails is known to have been read", known_source(driver).await);
     note("a source that fails at first hides no other, and is named", broken_source(driver).await);
+    note("what went between two runs is gone, though a source fails", away(driver).await);
     note("words do not contradict themselves, and no group is named twice", words(driver).await);
     note("the run ends soon after stop although nobody takes its words", blocked(driver).await);
     note("what the discoverer spawned has ended before it", outlived(driver).await);
@@ -146,6 +148,28 @@ async fn failed_source(driver: &mut dyn Driver) -> Kept {
     stop(run).await.and(kept)
 }
 
+/// What is named as unread must have been named before, or its targets count as those of nobody knows when.
+async fn known_source(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let mut run = start(&*driver.config()).await?;
+    let mut kept = shows(&mut run, BOTH).await;
+    if kept.is_ok() && driver.follows_changes() {
+        let one = driver.break_one("two").await;
+        if one || driver.break_source().await {
+            kept = match one {
+                true => is_unread(&mut run, true).await,
+                false => fails_silently(&mut run, BOTH).await,
+            };
+            let unknown: Vec<_> = run.never_read().collect();
+            if !unknown.is_empty() {
+                kept = Err(format!("{unknown:?} were read, and never named"));
+            }
+            driver.heal().await;
+        }
+    }
+    stop(run).await.and(kept)
+}
+
 async fn broken_source(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     if !driver.break_one("two").await {
@@ -157,6 +181,28 @@ async fn broken_source(driver: &mut dyn Driver) -> Kept {
     driver.heal().await;
     kept = kept.and(shows(driver, &mut run, BOTH).await.map_err(healed));
     kept = kept.and(is_unread(&mut run, false).await.map_err(healed));
+    stop(run).await.and(kept)
+}
+
+/// What is stored of a source that cannot be read is held. That is no reason to hold what went of another one.
+async fn away(driver: &mut dyn Driver) -> Kept {
+    driver.set(BOTH).await;
+    let mut run = start(&*driver.config()).await?;
+    let kept = shows(&mut run, BOTH).await;
+    let before: Vec<_> = run.picture().cloned().collect();
+    stop(run).await.and(kept)?;
+    let breaks = driver.break_one("two").await;
+    driver.set(&BOTH[1..]).await;
+    let mut run =
+        Run::after(&*driver.config(), before).await.map_err(|error| format!("it cannot be built: {error}"))?;
+    let mut kept = shows(&mut run, &BOTH[1..]).await;
+    if breaks {
+        kept = kept.and(is_unread(&mut run, true).await);
+        kept = kept.and(same(&addresses(run.picture()), &BOTH[1..], "the picture while a source fails"));
+        driver.set(NOTHING).await;
+        driver.heal().await;
+        kept = kept.and(shows(&mut run, NOTHING).await.map_err(healed));
+    }
     stop(run).await.and(kept)
 }
 

@@ -30,6 +30,7 @@ enum Vice {
     HasGroupsOfTheUnread,
     NamesGroupsTwice,
     NeverSaysTheWhole,
+    HoldsAllForOne,
     LeavesPicturesOpen,
     SplitsSources,
     IgnoresStop,
@@ -115,26 +116,33 @@ impl Refresh for Shelf {
     }
 }
 
+fn names_of(unread: &[Unreadable]) -> BTreeSet<Arc<str>> {
+    unread.iter().map(|unread| Arc::clone(&unread.source)).collect()
+}
+
 /// Says the whole picture once, then what changed.
 struct Watch(Shelf);
 
 #[async_trait]
 impl Discoverer for Watch {
     async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
-        let mut known: Option<Vec<TargetGroup>> = None;
+        let mut known: Option<(Vec<TargetGroup>, BTreeSet<Arc<str>>)> = None;
         loop {
             match self.0.read() {
                 Err(error) => cx.failed(&error.into(), None),
-                Ok((groups, unread)) => match known.replace(groups.clone()) {
+                Ok((groups, unread)) => match known.replace((groups.clone(), names_of(&unread))) {
                     None => up.everything_but(groups, unread).await?,
-                    Some(before) if unread.is_empty() && before == groups => up.unchanged().await?,
-                    Some(before) => {
+                    Some((before, failed)) if unread.is_empty() && failed.is_empty() && before == groups => {
+                        up.unchanged().await?
+                    }
+                    Some((before, failed)) => {
                         let is_there = |source: &str| {
                             groups.iter().any(|group| *group.source == *source)
                                 || unread.iter().any(|unread| *unread.source == *source)
                         };
-                        let gone = before.iter().filter(|group| !is_there(&group.source));
-                        let gone: Vec<_> = gone.map(|group| TargetGroup::gone(group.source.clone())).collect();
+                        let before = before.iter().map(|group| &*group.source).chain(failed.iter().map(|it| &**it));
+                        let gone: BTreeSet<_> = before.filter(|source| !is_there(source)).collect();
+                        let gone: Vec<_> = gone.into_iter().map(TargetGroup::gone).collect();
                         up.changed(groups.iter().cloned().chain(gone).collect()).await?;
                         if !unread.is_empty() {
                             up.unread(unread).await?;
@@ -242,6 +250,7 @@ impl Dishonest {
                 Word::EverythingBut(groups.into_iter().chain([stale]).collect(), unread)
             }
             Vice::NeverSaysTheWhole => Word::Found(groups, unread),
+            Vice::HoldsAllForOne if !unread.is_empty() => Word::Found(groups, unread),
             Vice::NamesGroupsTwice => Word::Everything(groups.iter().flat_map(twice).collect()),
             _ => Word::EverythingBut(groups, unread),
         })
@@ -319,7 +328,9 @@ fn each_vice_is_found() {
     let failed = "a failed read takes nothing away, and is told";
     let at_first = "a source that cannot be read at first is not an empty source";
     let source = "a source that fails hides no other, keeps what it had, and is named";
+    let known = "a source that was read and fails is known to have been read";
     let source_at_first = "a source that fails at first hides no other, and is named";
+    let away = "what went between two runs is gone, though a source fails";
     let words = "words do not contradict themselves, and no group is named twice";
     let stop = "the run ends soon after stop although nobody takes its words";
     for (vice, broken) in [
@@ -330,12 +341,13 @@ fn each_vice_is_found() {
         (Vice::HidesFailures, &[failed, at_first, source, source_at_first]),
         (Vice::HidesOtherSources, &[source, source_at_first]),
         (Vice::LeavesOutWhatFails, &[source, source_at_first]),
-        (Vice::NamesAnotherSource, &[source]),
+        (Vice::NamesAnotherSource, &[source, known]),
         (Vice::KeepsSourcesUnread, &[source, source_at_first]),
         (Vice::SaysUnchangedOfTheUnread, &[source]),
         (Vice::HasGroupsOfTheUnread, &[words]),
         (Vice::NamesGroupsTwice, &[words]),
-        (Vice::NeverSaysTheWhole, &[whole]),
+        (Vice::NeverSaysTheWhole, &[whole, away]),
+        (Vice::HoldsAllForOne, &[away]),
         (Vice::LeavesPicturesOpen, &[first, empty, whole, change]),
         (Vice::SplitsSources, &[words]),
         (Vice::IgnoresStop, &[stop]),

@@ -84,12 +84,14 @@ impl Needs {
 impl Part {
     /// What it is called where it cannot be read, and as a source: no object can be called so.
     pub(crate) fn name(&self, role: Role) -> Arc<str> {
+        let objects = if self.namespace.is_none() && role != Role::Node { "*/*" } else { "*" };
+        format!("{}/{objects}", self.path(role)).into()
+    }
+
+    /// What the names of its objects as sources begin with, before a slash.
+    pub(crate) fn path(&self, role: Role) -> String {
         let source = role.source();
-        match &self.namespace {
-            None if role == Role::Node => format!("{source}/*").into(),
-            None => format!("{source}/*/*").into(),
-            Some(namespace) => format!("{source}/{namespace}/*").into(),
-        }
+        self.namespace.as_ref().map_or_else(|| source.to_owned(), |namespace| format!("{source}/{namespace}"))
     }
 }
 

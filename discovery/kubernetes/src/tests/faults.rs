@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rosterd_discovery::Word;
+use rosterd_discovery::{WatchState, Word};
 use rosterd_testkit::{FakeApiServer, Fault, On, leak_checked_live};
 use serde_json::json;
 
-use super::{Agent, asked, config, config_of, pod};
+use super::{Agent, asked, config, config_of, objects, pod};
 
 #[test]
 fn what_may_not_be_read_is_named_and_hides_nothing() {
@@ -17,8 +17,9 @@ fn what_may_not_be_read_is_named_and_hides_nothing() {
         let agent = Agent::new();
         let mut running = agent.run(&config(&server, "role: pod, namespaces: {names: [a, b]}"));
         let word = running.next().await;
-        let Word::Found(groups, unread) = &word else { panic!("{word:?}") };
-        assert_eq!((groups.len(), unread.len(), &*unread[0].source), (1, 1, "pod/b/*"));
+        let Word::EverythingBut(_, unread) = &word else { panic!("{word:?}") };
+        assert_eq!((objects(&word).len(), unread.len(), &*unread[0].source), (1, 1, "pod/b/*"));
+        assert_eq!(unread[0].beneath.as_deref(), Some("pod/b/"));
         let error = unread[0].error.to_string();
         for part in [
             "cannot watch pods in b: forbidden",
@@ -27,10 +28,12 @@ fn what_may_not_be_read_is_named_and_hides_nothing() {
             assert!(error.contains(part), "{error}");
         }
         assert_eq!(unread[0].error.code(), "sd_kubernetes_forbidden");
+        server.put(pod("b", "y", "10.0.0.2"));
         server.heal();
-        assert!(
-            matches!(running.next().await, Word::EverythingBut(groups, unread) if groups.len() == 1 && unread.is_empty())
-        );
+        let word = running.next().await;
+        let sources = word.groups().iter().map(|group| &*group.source);
+        assert!(matches!(&word, Word::Changed(_)), "{word:?}");
+        assert_eq!(sources.collect::<Vec<_>>(), ["pod/b/y", "pod/b/*"], "the part last, when all of it is told");
         agent.end(vec![running]).await;
         server.finish().await;
     });
@@ -47,12 +50,13 @@ fn who_may_not_read_all_may_read_a_part() {
         // It is served by the watch of all, as long as that one has not failed.
         let mut one = agent.run(&config(&server, "role: pod, namespaces: {names: [a]}"));
         let word = all.next().await;
-        assert!(matches!(&word, Word::Found(groups, unread) if groups.is_empty() && unread.len() == 1), "{word:?}");
-        let word = one.next().await;
         assert!(
-            matches!(&word, Word::EverythingBut(groups, unread) if groups.len() == 1 && unread.is_empty()),
+            matches!(&word, Word::EverythingBut(groups, unread) if groups.is_empty() && unread.len() == 1),
             "{word:?}"
         );
+        let word = one.next().await;
+        assert!(matches!(&word, Word::EverythingBut(_, unread) if unread.is_empty()), "{word:?}");
+        assert_eq!(objects(&word).len(), 1);
         let narrow = asked(&server).into_iter().filter(|asked| asked == "watch pods a").count();
         assert_eq!(narrow, 1);
         agent.end(vec![all, one]).await;
@@ -80,7 +84,8 @@ fn what_goes_while_another_part_may_not_be_read_is_told_by_who_takes_its_watch_o
         let agent = Agent::new();
         let mut narrow = agent.run(&config(&server, "role: endpoints, namespaces: {names: [a, b]}"));
         let word = narrow.next().await;
-        assert!(matches!(&word, Word::Found(groups, unread) if groups.len() == 2 && unread.len() == 1), "{word:?}");
+        assert!(matches!(&word, Word::EverythingBut(_, unread) if unread.len() == 1), "{word:?}");
+        assert_eq!(objects(&word).len(), 2);
         // One goes while its watch fails, and another watch finds the rest.
         server.fail(On::resource("endpoints").in_namespace("a"), Fault::Status(500));
         server.cut_watches();
@@ -92,7 +97,15 @@ fn what_goes_while_another_part_may_not_be_read_is_told_by_who_takes_its_watch_o
         let mut told = Vec::new();
         while !told.contains(&("endpoints/a/x".to_owned(), 0)) {
             let word = narrow.next().await;
-            assert!(matches!(word, Word::Changed(_) | Word::Unread(_)), "{word:?}");
+            // A picture says by itself what is gone. There is one for each watch that is taken over.
+            if matches!(word, Word::EverythingBut(..)) {
+                let has = |name: &str| objects(&word).iter().any(|group| &*group.source == name);
+                assert!(has("endpoints/a/y"), "{word:?}");
+                match has("endpoints/a/x") {
+                    true => continue,
+                    false => break,
+                }
+            }
             told.extend(word.groups().iter().map(|group| (group.source.to_string(), group.targets.len())));
         }
         assert!(!told.contains(&("endpoints/a/y".to_owned(), 0)), "{told:?}");
@@ -111,7 +124,7 @@ fn history_that_was_forgotten_costs_a_list_and_loses_nothing() {
             server.put(pod("a", "y", "10.0.0.2"));
             let agent = Agent::new();
             let mut running = agent.run(&config(&server, "role: pod"));
-            assert_eq!(running.next().await.groups().len(), 2);
+            assert_eq!(objects(&running.next().await).len(), 2);
             server.wait_watches(1).await;
             let before = agent.metric("rosterd_discovery_kubernetes_lists_total");
             // While nobody watches, one goes, one comes, and all is forgotten.
@@ -167,13 +180,16 @@ fn an_answer_that_is_cut_or_slow_loses_nothing() {
             let mut word = running.next().await;
             if !gets_on {
                 assert!(
-                    matches!(&word, Word::Found(groups, unread) if groups.is_empty() && unread.len() == 1),
+                    matches!(&word, Word::EverythingBut(groups, unread) if groups.is_empty() && unread.len() == 1),
                     "{fault:?}: {word:?}"
                 );
+                let watch = running.cx.watched().remove(0);
+                let shown = (watch.state, watch.objects);
+                assert!(matches!(shown, (WatchState::Unread, 0) | (WatchState::Watching, 5)), "{shown:?}");
                 server.heal();
                 word = running.next().await;
             }
-            assert!(matches!(&word, Word::EverythingBut(groups, _) if groups.len() == 5), "{fault:?}: {word:?}");
+            assert!(matches!(&word, Word::EverythingBut(..)) && objects(&word).len() == 5, "{fault:?}: {word:?}");
             agent.end(vec![running]).await;
             server.finish().await;
         }

@@ -10,6 +10,7 @@ mod sharing;
 mod status;
 
 use rosterd_discovery::{AnyConfig, Context, Discoverer, Equipment, Registry, System, Updates, Word};
+use rosterd_model::TargetGroup;
 use rosterd_tasks::{Stopper, Supervision};
 use rosterd_testkit::{FakeApiServer, patience};
 use serde_json::{Value, json};
@@ -91,6 +92,11 @@ impl Running {
 
 fn config_of(text: &str) -> KubernetesConfig {
     serde_yaml::from_str(&format!("{{{text}}}")).expect(text)
+}
+
+/// The groups that were said of objects: without those that name what was read.
+fn objects(word: &Word) -> Vec<&TargetGroup> {
+    word.groups().iter().filter(|group| !group.source.ends_with('*')).collect()
 }
 
 /// What was asked for: `list pods a`, without those that were asked again.

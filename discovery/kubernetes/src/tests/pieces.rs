@@ -5,7 +5,7 @@ use rosterd_testkit::{FakeApiServer, leak_checked_live, patience};
 use tokio::time::Instant;
 
 use super::history::Told;
-use super::{Agent, config, pod};
+use super::{Agent, config, objects, pod};
 
 fn numbered(number: usize) -> serde_json::Value {
     pod("a", &format!("p{number:05}"), &format!("10.0.{}.{}", number / 256, number % 256))
@@ -13,7 +13,7 @@ fn numbered(number: usize) -> serde_json::Value {
 
 fn shown(word: &Word) -> String {
     match word {
-        Word::Piece { first, groups } => format!("piece {first} {}", groups.len()),
+        Word::Piece { first, .. } => format!("piece {first} {}", objects(word).len()),
         Word::Pieced { unread, found } => format!("pieced {found} {}", unread.len()),
         word => format!("{word:?}"),
     }

@@ -4,7 +4,7 @@ use rosterd_discovery::Word;
 use rosterd_testkit::{FakeApiServer, addresses, eventually, leak_checked_live, patience};
 use serde_json::json;
 
-use super::{Agent, asked, config, pod};
+use super::{Agent, asked, config, objects, pod};
 
 #[test]
 fn what_several_need_is_watched_once() {
@@ -55,7 +55,7 @@ fn a_change_is_said_with_all_that_depends_on_it_and_nothing_else() {
         let agent = Agent::new();
         let mut plain = agent.run(&config(&server, "role: pod"));
         let mut with_nodes = agent.run(&config(&server, "role: pod, attach_metadata: {node: true}"));
-        assert_eq!((plain.next().await.groups().len(), with_nodes.next().await.groups().len()), (3, 3));
+        assert_eq!((objects(&plain.next().await).len(), objects(&with_nodes.next().await).len()), (3, 3));
         server.put(node("2"));
         let changed = with_nodes.next().await;
         let zones = changed.groups().iter().map(|group| group.labels.get("__meta_kubernetes_node_label_zone"));
@@ -86,11 +86,11 @@ fn a_watch_goes_on_for_the_next_who_needs_it() {
         server.put(pod("a", "x", "10.0.0.1"));
         let agent = Agent::new();
         let mut first = agent.run(&config(&server, "role: pod"));
-        assert_eq!(first.next().await.groups().len(), 1);
+        assert_eq!(objects(&first.next().await).len(), 1);
         first.cx.stop.cancel();
         eventually(patience(), "the first has ended", || agent.stopper.running().is_empty()).await;
         let mut second = agent.run(&config(&server, "role: pod, attach_metadata: {job: true}"));
-        assert_eq!(second.next().await.groups().len(), 1);
+        assert_eq!(objects(&second.next().await).len(), 1);
         assert_eq!(asked(&server), ["watch pods "]);
         agent.end(vec![first, second]).await;
         server.finish().await;
@@ -107,9 +107,9 @@ fn a_wider_watch_that_comes_later_takes_the_narrow_ones_over() {
         let mut narrow = agent.run(&config(&server, "role: pod, namespaces: {names: [a]}"));
         let mut selected =
             agent.run(&config(&server, "role: pod, namespaces: {names: [a]}, selectors: [{role: pod, label: app}]"));
-        assert_eq!((narrow.next().await.groups().len(), selected.next().await.groups().len()), (1, 1));
+        assert_eq!((objects(&narrow.next().await).len(), objects(&selected.next().await).len()), (1, 1));
         let mut wide = agent.run(&config(&server, "role: pod"));
-        assert_eq!(wide.next().await.groups().len(), 2);
+        assert_eq!(objects(&wide.next().await).len(), 2);
         // All is said again, since each knows what it knows as of another moment.
         let word = narrow.next().await;
         assert!(matches!(&word, Word::EverythingBut(groups, _) if addresses(groups).len() == 1), "{word:?}");

@@ -25,7 +25,7 @@ fn each_watch_tells_how_it_is_and_what_failed_last() {
         let selectors = "selectors: [{role: pod, label: 'app=x', field: 'spec.nodeName=n'}]";
         let more = format!("role: pod, namespaces: {{names: [a, b]}}, {selectors}");
         let mut running = agent.run(&config(&server, &more));
-        assert!(matches!(running.next().await, Word::Found(..)));
+        assert!(matches!(running.next().await, Word::EverythingBut(..)));
         let (a, lost) = (of(&running, "a"), of(&running, "b"));
         assert_eq!((&*a.resource, a.state, a.objects, code(&a)), ("pods", WatchState::Watching, 1, ""));
         assert_eq!(a.selectors, ["app=x".into(), "spec.nodeName=n".into()]);
@@ -44,7 +44,7 @@ fn each_watch_tells_how_it_is_and_what_failed_last() {
             (vec!["sd_kubernetes_unauthorized"], "sd_kubernetes_unauthorized")
         );
         server.heal();
-        while !matches!(running.next().await, Word::EverythingBut(..)) {}
+        while !matches!(running.next().await, Word::Changed(..)) {}
         let found = of(&running, "b");
         assert_eq!((found.state, code(&found)), (WatchState::Watching, "sd_kubernetes_unauthorized"));
         assert!(found.next_try.is_none());

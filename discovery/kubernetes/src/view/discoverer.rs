@@ -10,7 +10,7 @@ use rosterd_tasks::Guard;
 use tokio::time::Instant;
 
 use super::part::{AT_ONCE, Made, Part, Used};
-use super::words::{Is, Picture, Said, Saying};
+use super::words::{Is, Said, Saying};
 use crate::cluster::{Cluster, Clusters};
 use crate::config::{KubernetesConfig, Needs};
 use crate::error::{AccessError, SharedError};
@@ -184,24 +184,20 @@ impl Seeing {
         let Saying { picture, whole, changes, recovered, unread: failing } = saying;
         let keys_of = |index: &usize| dirty.get(index).into_iter().flatten().collect::<Vec<_>>();
         let mut made = Made::default();
-        if let Some(picture) = *picture {
+        if *picture {
             let _turn = self.view.clusters.turn().await;
             let mut pieces = up.in_pieces();
+            // Each part that is known is named: what is beneath it and not there is gone, and it is no news when it fails later.
+            let known = healths.iter().zip(&self.parts).filter(|((is, ..), _)| is.is_known());
+            made.groups.extend(known.map(|(_, part)| TargetGroup::gone(&**part.name())));
             for (index, (is, ..)) in healths.iter().enumerate() {
                 if !is.is_known() {
                     made.unread.extend(self.unread(index, healths));
                     continue;
                 }
-                // A picture of all parts tells by itself what is gone. First, for what is gone may come again meanwhile.
-                let before = if picture == Picture::Part { keys_of(&index) } else { Vec::new() };
-                let (mut before, mut place) = (before.chunks(AT_ONCE), Some(0));
+                let mut place = Some(0);
                 while let Some(from) = place {
-                    match before.next() {
-                        Some(keys) => self.parts[index].gone(keys, &self.maker, &mut made),
-                        None => {
-                            place = self.parts[index].all_groups(from, &mut self.maker, &self.view.guard, &mut made)
-                        }
-                    }
+                    place = self.parts[index].all_groups(from, &mut self.maker, &self.view.guard, &mut made);
                     if self.forgotten() != forgotten {
                         return Ok(false);
                     }
@@ -211,11 +207,8 @@ impl Seeing {
                     }
                 }
             }
-            let (groups, unread) = (made.take(), made.unread);
-            match picture {
-                Picture::Whole => pieces.everything_but(groups, unread).await?,
-                Picture::Part => pieces.found(groups, unread).await?,
-            }
+            let groups = made.take();
+            pieces.everything_but(groups, made.unread).await?;
         } else {
             for &index in whole {
                 let before = keys_of(&index);
@@ -273,6 +266,7 @@ impl Seeing {
 
     fn unread(&self, index: usize, healths: &[Health]) -> Option<Unreadable> {
         let error = healths[index].1.clone()?;
-        Some(Unreadable::new(Arc::clone(self.parts[index].name()), error))
+        let part = &self.parts[index];
+        Some(Unreadable::scope(Arc::clone(part.name()), &part.path(), error))
     }
 }

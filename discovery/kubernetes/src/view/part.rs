@@ -159,6 +159,11 @@ impl Part {
         &self.name
     }
 
+    /// What the names of its objects as sources begin with, before a slash.
+    pub(super) fn path(&self) -> String {
+        self.needed.path(self.role)
+    }
+
     fn watched(&self, resource: Resource) -> Option<&Arc<Watched>> {
         self.watches.iter().find(|watch| watch.key.resource == resource).map(Used::watched)
     }

@@ -26,8 +26,8 @@ impl Is {
 /// What has to be said, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Saying {
-    /// A picture is said: of these parts, all groups.
-    pub(super) picture: Option<Picture>,
+    /// A picture is said: all groups of the parts that are known, and which parts are not.
+    pub(super) picture: bool,
     /// Parts of which all groups are said, as changes.
     pub(super) whole: Vec<usize>,
     /// Parts of which changes are said.
@@ -41,18 +41,9 @@ pub(super) struct Saying {
 impl Saying {
     /// Whether all that is news of a part is said, now that it is like this.
     pub(super) fn tells(&self, part: usize, now: Is) -> bool {
-        let picture = self.picture.is_some() && now.is_known();
+        let picture = self.picture && now.is_known();
         picture || self.whole.contains(&part) || self.changes.contains(&part)
     }
-}
-
-/// Which picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Picture {
-    /// All parts: what is not there is gone.
-    Whole,
-    /// The parts that are known: the others may still come.
-    Part,
 }
 
 /// What was said so far.
@@ -61,66 +52,64 @@ pub(super) struct Said {
     parts: Vec<Is>,
     /// How often each had failed.
     failures: Vec<u64>,
-    picture: Option<Picture>,
-    /// Whether any picture was said to its end.
+    /// Whether each is unread, as far as was said.
+    unread: Vec<bool>,
+    /// Whether a picture has to be said, as soon as each part is known or has failed.
+    picture_due: bool,
+    /// Whether any was said to its end.
     pictured: bool,
 }
 
 impl Said {
     /// Nothing of so many parts.
     pub(super) fn new(parts: usize) -> Self {
-        Self { parts: vec![Is::Awaited; parts], failures: vec![0; parts], picture: None, pictured: false }
+        let (failures, unread) = (vec![0; parts], vec![false; parts]);
+        Self { parts: vec![Is::Awaited; parts], failures, unread, picture_due: true, pictured: false }
     }
 
-    /// What was said may not be what was meant: all has to be said again. Before a picture was said, that is one.
+    /// What was said may not be what was meant: all has to be said again.
     pub(super) fn begin_anew(&mut self) {
-        let (picture, pictured) = (self.pictured.then_some(Picture::Part), self.pictured);
-        *self = Self { picture, pictured, ..Self::new(self.parts.len()) };
+        *self = Self { pictured: self.pictured, ..Self::new(self.parts.len()) };
     }
 
     /// What had to be said was said, all of it.
     pub(super) fn was_said(&mut self) {
-        self.pictured |= self.picture.is_some();
+        self.pictured |= !self.picture_due;
     }
 
     /// What has to be said now that the parts are like this, and have failed so often.
     pub(super) fn next(&mut self, now: &[Is], failures: &[u64]) -> Saying {
-        let mut saying = Saying::default();
-        let all_known = now.iter().all(|part| part.is_known());
         let decided = now.iter().all(|part| *part != Is::Awaited);
-        let due = match self.picture {
-            None => decided,
-            Some(Picture::Part) => all_known,
-            Some(Picture::Whole) => false,
-        };
-        if due {
-            self.picture = Some(if all_known { Picture::Whole } else { Picture::Part });
-            saying.picture = self.picture;
-        }
-        if self.picture.is_none() {
+        let any_known = |parts: &[Is]| parts.iter().any(|part| part.is_known());
+        // Where nothing was known, what is there now comes at once, and not bit by bit.
+        let begins = any_known(now) && !any_known(&self.parts);
+        let mut saying = Saying { picture: decided && (self.picture_due || begins), ..Saying::default() };
+        self.picture_due &= !decided;
+        if self.picture_due && !self.pictured {
             return saying;
         }
         for (index, (before, now)) in self.parts.iter().zip(now).enumerate() {
-            if saying.picture.is_none() && now.is_known() {
+            if !saying.picture && now.is_known() {
                 if before.is_known() {
                     saying.changes.push(index)
                 } else {
                     saying.whole.push(index)
                 }
-                if before.fails() && !now.fails() {
+                if self.unread[index] && !now.fails() {
                     saying.recovered.push(index);
                 }
             }
             // A picture says which parts it lacks, but not which are stale.
-            let failed_again = self.failures[index] != failures[index];
-            let told = before.fails() && !failed_again && saying.picture != Some(Picture::Whole);
-            if now.fails() && !told && !(saying.picture == Some(Picture::Part) && *now == Is::Unknown) {
+            let told = match saying.picture {
+                true => *now == Is::Unknown,
+                false => before.fails() && self.failures[index] == failures[index],
+            };
+            if now.fails() && !told {
                 saying.unread.push(index);
             }
-        }
-        // What was known and is read anew may lack what was told: only a picture says so.
-        if self.parts.iter().zip(now).any(|(before, now)| before.is_known() && !now.is_known()) {
-            self.picture = Some(Picture::Part);
+            if saying.picture || now.is_known() || now.fails() {
+                self.unread[index] = now.fails();
+            }
         }
         self.parts = now.to_vec();
         self.failures = failures.to_vec();
@@ -135,7 +124,7 @@ mod tests {
 
     fn shown(saying: &Saying) -> String {
         let mut parts = Vec::new();
-        parts.extend(saying.picture.map(|picture| format!("{picture:?}")));
+        parts.extend(saying.picture.then(|| "picture".to_owned()));
         for (what, which) in [
             ("all of", &saying.whole),
             ("changes of", &saying.changes),
@@ -157,19 +146,25 @@ mod tests {
     #[test]
     fn nothing_is_said_before_each_part_is_known_or_has_failed() {
         let told = history(&[&[Awaited, Awaited], &[Known, Awaited], &[Known, Known], &[Known, Known]]);
-        assert_eq!(told, ["", "", "Whole", "changes of [0, 1]"]);
+        assert_eq!(told, ["", "", "picture", "changes of [0, 1]"]);
     }
 
     #[test]
     fn what_cannot_be_read_at_first_hides_nothing_and_is_not_gone() {
         let told = history(&[&[Known, Unknown], &[Known, Unknown], &[Known, Known], &[Known, Known]]);
-        assert_eq!(told, ["Part", "changes of [0]", "Whole", "changes of [0, 1]"]);
+        assert_eq!(
+            told,
+            ["picture", "changes of [0]", "all of [1], changes of [0], recovered [1]", "changes of [0, 1]"]
+        );
     }
 
     #[test]
     fn a_part_that_comes_before_others_is_told_at_once() {
         let told = history(&[&[Known, Unknown, Unknown], &[Known, Known, Unknown], &[Known, Known, Known]]);
-        assert_eq!(told, ["Part", "all of [1], changes of [0], recovered [1]", "Whole"]);
+        assert_eq!(
+            told,
+            ["picture", "all of [1], changes of [0], recovered [1]", "all of [2], changes of [0, 1], recovered [2]"]
+        );
     }
 
     #[test]
@@ -177,52 +172,69 @@ mod tests {
         let told = history(&[&[Known], &[Stale], &[Stale], &[Known], &[Known]]);
         let changes = "changes of [0]";
         let (unread, recovered) = (format!("{changes}, unread [0]"), format!("{changes}, recovered [0]"));
-        assert_eq!(told, ["Whole", &unread, changes, &recovered, changes]);
+        assert_eq!(told, ["picture", &unread, changes, &recovered, changes]);
     }
 
     #[test]
     fn a_picture_is_said_of_what_is_stale_already() {
         assert_eq!(
             history(&[&[Stale], &[Stale], &[Known]]),
-            ["Whole, unread [0]", "changes of [0]", "changes of [0], recovered [0]"]
+            ["picture, unread [0]", "changes of [0]", "changes of [0], recovered [0]"]
         );
-        assert_eq!(history(&[&[Stale, Unknown], &[Stale, Known]]), ["Part, unread [0]", "Whole, unread [0]"]);
+        assert_eq!(
+            history(&[&[Stale, Unknown], &[Stale, Known]]),
+            ["picture, unread [0]", "all of [1], changes of [0], recovered [1]"]
+        );
     }
 
     #[test]
     fn who_begins_anew_says_all_again() {
         let mut said = Said::new(1);
-        assert_eq!(shown(&said.next(&[Known], &[0])), "Whole");
+        assert_eq!(shown(&said.next(&[Known], &[0])), "picture");
         said.was_said();
         said.begin_anew();
         assert_eq!(shown(&said.next(&[Awaited], &[0])), "");
-        assert_eq!(shown(&said.next(&[Known], &[0])), "Whole");
+        assert_eq!(shown(&said.next(&[Known], &[0])), "picture");
     }
 
     #[test]
     fn a_first_picture_that_was_broken_off_is_said_anew() {
         let mut said = Said::new(2);
-        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "Part");
+        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "picture");
         said.begin_anew();
         assert_eq!(shown(&said.next(&[Awaited, Unknown], &[0, 0])), "");
         said.was_said();
-        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "Part");
+        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "picture");
         said.was_said();
         said.begin_anew();
-        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "all of [0], unread [1]");
+        assert_eq!(shown(&said.next(&[Known, Unknown], &[0, 0])), "picture");
     }
 
     #[test]
     fn what_has_to_be_read_anew_is_told_anew() {
         let told = history(&[&[Known, Known], &[Known, Awaited], &[Known, Known], &[Known, Known]]);
-        assert_eq!(told, ["Whole", "changes of [0]", "Whole", "changes of [0, 1]"]);
+        assert_eq!(told, ["picture", "changes of [0]", "all of [1], changes of [0]", "changes of [0, 1]"]);
+    }
+
+    #[test]
+    fn after_a_picture_of_nothing_there_is_one_of_what_is_there() {
+        let told = history(&[&[Unknown, Unknown], &[Unknown, Unknown], &[Known, Unknown], &[Known, Known]]);
+        assert_eq!(told, ["picture", "", "picture", "all of [1], changes of [0], recovered [1]"]);
+    }
+
+    #[test]
+    fn what_was_unread_recovers_also_when_it_is_read_in_another_way_meanwhile() {
+        let told =
+            history(&[&[Known, Unknown], &[Known, Awaited], &[Known, Awaited], &[Known, Known], &[Known, Known]]);
+        let (changes, all) = ("changes of [0]", "all of [1], changes of [0], recovered [1]");
+        assert_eq!(told, ["picture", changes, changes, all, "changes of [0, 1]"]);
     }
 
     #[test]
     fn each_failure_is_told_and_none_twice() {
         let mut said = Said::new(2);
         let mut next = |is: [Is; 2], failures: [u64; 2]| shown(&said.next(&is, &failures));
-        assert_eq!(next([Known, Unknown], [0, 1]), "Part");
+        assert_eq!(next([Known, Unknown], [0, 1]), "picture");
         assert_eq!(next([Known, Unknown], [0, 1]), "changes of [0]");
         assert_eq!(next([Known, Unknown], [0, 2]), "changes of [0], unread [1]");
         assert_eq!(next([Stale, Unknown], [1, 2]), "changes of [0], unread [0]");

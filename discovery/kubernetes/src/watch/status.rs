@@ -73,17 +73,20 @@ impl Watch for Watched {
         let key = self.key();
         let state = self.state();
         let wait = |at: Instant| SystemTime::now().checked_add(at.saturating_duration_since(Instant::now()));
+        let health = &state.health;
+        // What came of a list that was broken off is not known.
+        let objects = if health.state() == WatchState::Unread { 0 } else { self.objects() };
         let selectors = [&key.label, &key.field].into_iter().filter(|selector| !selector.is_empty());
         WatchStatus {
             resource: key.resource.plural().into(),
             scope: key.namespace.clone(),
             selectors: selectors.cloned().collect(),
-            state: state.health.state(),
-            objects: self.objects(),
+            state: health.state(),
+            objects,
             last_heard: self.last_heard(),
             lists: state.past.lists.iter().map(|(cause, count)| (cause.name(), *count)).collect(),
             last_error: state.past.last_error.clone(),
-            next_try: state.health.next_try.and_then(wait),
+            next_try: health.next_try.and_then(wait),
         }
     }
 }
