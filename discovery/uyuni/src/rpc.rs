@@ -280,7 +280,7 @@ mod tests {
                 "line 1, column 25: <param> has no value",
             ),
             ("<methodResponse><fault/></methodResponse>".to_owned(), "line 1, column 17: <fault> has no value"),
-            (answered("<value><array>"), "line 2, column 56: this is not XML"),
+            (answered("<value><array>"), "line 2, column 46: this is not XML"),
             (answered("<value><string>a</string></value>"), "line 2, column 39: expected a list, found <string>"),
             (answered("<value>a</value>"), "line 2, column 32: expected a list, found a text"),
             (

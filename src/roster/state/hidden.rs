@@ -36,7 +36,7 @@ impl Hidden {
 
     /// It is told what this source has.
     pub(super) fn reveal(&mut self, source: SourceId) {
-        self.0.values_mut().for_each(|held| drop(held.remove(&source)));
+        self.0.values_mut().for_each(|held| _ = held.remove(&source));
     }
 
     /// Whether anything is held beneath a scope.

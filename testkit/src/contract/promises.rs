@@ -152,13 +152,13 @@ async fn failed_source(driver: &mut dyn Driver) -> Kept {
 async fn known_source(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let mut run = start(&*driver.config()).await?;
-    let mut kept = shows(&mut run, BOTH).await;
+    let mut kept = shows(driver, &mut run, BOTH).await;
     if kept.is_ok() && driver.follows_changes() {
         let one = driver.break_one("two").await;
         if one || driver.break_source().await {
             kept = match one {
                 true => is_unread(&mut run, true).await,
-                false => fails_silently(&mut run, BOTH).await,
+                false => fails_silently(driver, &mut run, BOTH).await,
             };
             let unknown: Vec<_> = run.never_read().collect();
             if !unknown.is_empty() {
@@ -188,20 +188,20 @@ async fn broken_source(driver: &mut dyn Driver) -> Kept {
 async fn away(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let mut run = start(&*driver.config()).await?;
-    let kept = shows(&mut run, BOTH).await;
+    let kept = shows(driver, &mut run, BOTH).await;
     let before: Vec<_> = run.picture().cloned().collect();
     stop(run).await.and(kept)?;
     let breaks = driver.break_one("two").await;
     driver.set(&BOTH[1..]).await;
     let mut run =
         Run::after(&*driver.config(), before).await.map_err(|error| format!("it cannot be built: {error}"))?;
-    let mut kept = shows(&mut run, &BOTH[1..]).await;
+    let mut kept = shows(driver, &mut run, &BOTH[1..]).await;
     if breaks {
         kept = kept.and(is_unread(&mut run, true).await);
-        kept = kept.and(same(&addresses(run.picture()), &BOTH[1..], "the picture while a source fails"));
+        kept = kept.and(same(driver, &addresses(run.picture()), &BOTH[1..], "the picture while a source fails"));
         driver.set(NOTHING).await;
         driver.heal().await;
-        kept = kept.and(shows(&mut run, NOTHING).await.map_err(healed));
+        kept = kept.and(shows(driver, &mut run, NOTHING).await.map_err(healed));
     }
     stop(run).await.and(kept)
 }
