@@ -128,11 +128,12 @@ impl Provider {
         self.missing.get(source).copied().unwrap_or(self.overdue || self.known || given_up)
     }
 
-    /// Of sources that cannot be read, whether its discoverer had read them before. Another discoverer has read nothing yet.
-    fn hear(&mut self, unreadable: &BTreeSet<String>) -> BTreeMap<String, bool> {
+    /// Of sources that cannot be read, whether its discoverer had read them before. Another discoverer has read nothing yet but
+    /// what it told in pieces.
+    fn hear(&mut self, unreadable: &BTreeSet<String>, in_pieces: Option<&Sources>) -> BTreeMap<String, bool> {
         if std::mem::take(&mut self.begins) {
             self.unread.clear();
-            self.read.clear();
+            self.read = in_pieces.into_iter().flat_map(Sources::keys).cloned().collect();
         }
         let known = |source: &String| self.unread.get(source).copied().unwrap_or_else(|| self.read.contains(source));
         unreadable.iter().map(|source| (source.clone(), known(source))).collect()
@@ -343,10 +344,16 @@ impl Model {
         }
     }
 
-    /// A provider says the whole picture.
-    pub(crate) fn picture(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
+    /// A provider says the whole picture, at once or in pieces.
+    pub(crate) fn picture(
+        &mut self,
+        key: &ProviderKey,
+        read: &Sources,
+        unreadable: &BTreeSet<String>,
+        in_pieces: bool,
+    ) {
         let Some(provider) = self.providers.get_mut(key) else { return };
-        let unread = provider.hear(unreadable);
+        let unread = provider.hear(unreadable, in_pieces.then_some(read));
         provider.open = false;
         provider.before.clear();
         provider.sources.retain(|source, _| unreadable.contains(source));
@@ -359,10 +366,10 @@ impl Model {
     }
 
     /// A provider says what is there, while others may still come.
-    pub(crate) fn found(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
+    pub(crate) fn found(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>, in_pieces: bool) {
         let Some(provider) = self.providers.get_mut(key) else { return };
         let begins = provider.begins;
-        let unread = provider.hear(unreadable);
+        let unread = provider.hear(unreadable, in_pieces.then_some(read));
         provider.open = true;
         provider.sources.extend(read.clone());
         provider.read.extend(read.keys().cloned());
@@ -413,7 +420,7 @@ impl Model {
             // Before its first picture nothing is missing of it.
             None if provider.begins => {}
             None => {
-                let failed = provider.hear(&BTreeSet::from([source.to_owned()]));
+                let failed = provider.hear(&BTreeSet::from([source.to_owned()]), None);
                 let mut unread = provider.unread.clone();
                 unread.extend(failed);
                 provider.fail(unread, |it, source| it.before.contains(source));

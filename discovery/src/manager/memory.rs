@@ -241,7 +241,9 @@ impl Memory {
     fn has_read(&self, source: SourceId, beneath: Option<&str>) -> bool {
         let seen = || self.seen.as_ref().is_some_and(|seen| seen.contains(&source));
         let beneath = || beneath.is_some_and(|beneath| self.known.has_beneath(beneath));
-        self.pictured && (self.known.has(source) || self.empty.contains(&source) || seen() || beneath())
+        // Of a first picture in pieces that is not whole, too, what was told was read.
+        (self.pictured || self.told.is_some())
+            && (self.known.has(source) || self.empty.contains(&source) || seen() || beneath())
     }
 
     /// Sources that are named with what they have are unread no more.
@@ -523,6 +525,20 @@ mod tests {
         assert_eq!((whole.whole, told(&whole), whole.news.len()), (true, ids(&["a", "b"]), 0));
         let later = hear(Word::Changed(vec![group("b", &["y:2"])]));
         assert!(!later.piece && later.news.groups.len() == 1);
+    }
+
+    #[test]
+    fn what_fails_between_the_pieces_of_the_first_picture_was_read_if_it_was_told() {
+        let mut memory = after(vec![piece(true, vec![group("a", &["x:1"]), TargetGroup::gone("empty")])]);
+        let mut hear = |word| memory.hear(word, SystemTime::UNIX_EPOCH);
+        hear(Word::Unread(failing(&["a", "b", "empty"])));
+        let whole = hear(pieced(failing(&["a", "b", "empty"])));
+        assert_eq!(unread(&whole.unread), ["a", "(b)", "empty"]);
+        // Not of one that was broken off.
+        let mut memory = after(vec![piece(true, vec![group("a", &["x:1"])])]);
+        memory.begin_run();
+        let heard = memory.hear(Word::EverythingBut(Vec::new(), failing(&["a"])), SystemTime::UNIX_EPOCH);
+        assert_eq!(unread(&heard.unread), ["(a)"]);
     }
 
     #[test]
