@@ -363,6 +363,7 @@ impl Model {
         provider.fail(unread, Provider::has);
         provider.presence = Presence::Synced;
         self.let_go();
+        self.wait_to_be_written(key);
     }
 
     /// A provider says what is there, while others may still come.
@@ -380,6 +381,7 @@ impl Model {
         provider.fail(unread, if begins { Provider::has } else { of_before });
         provider.presence = Presence::Synced;
         self.let_go();
+        self.wait_to_be_written(key);
     }
 
     /// A provider begins to say a picture in pieces. What was said of one that was broken off stays until one is whole.
@@ -427,6 +429,7 @@ impl Model {
             }
         }
         self.let_go();
+        self.wait_to_be_written(key);
     }
 
     /// A provider found all as it had said.
