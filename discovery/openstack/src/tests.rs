@@ -325,6 +325,24 @@ fn refusals_tell_who_refused() {
 }
 
 #[test]
+fn whoever_is_silent_is_given_up() {
+    leak_checked_live(async || {
+        for (silent, code) in [(KEYSTONE, "sd_rest_no_token"), (HYPERVISORS, "http_timeout")] {
+            let server = ScriptedServer::start([]).await;
+            server.then(login(&server, "t").any_times().delay(StdDuration::from_millis(20)));
+            let method = if silent == KEYSTONE { http::Method::POST } else { http::Method::GET };
+            server.then(Step::of(method, silent).any_times().stall());
+            let mut config = of(&server, "role: hypervisor");
+            config.refresh_interval = "300ms".parse().expect("a duration");
+            let report = failure(&config).await;
+            assert_eq!(report.code, code);
+            assert!(report.to_string().contains(&format!("{silent} within 300ms")), "{report}");
+            server.finish().await;
+        }
+    });
+}
+
+#[test]
 fn a_region_without_the_service_is_told_with_those_that_have_it() {
     leak_checked_live(async || {
         let server = ScriptedServer::start([]).await;
