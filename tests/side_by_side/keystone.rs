@@ -97,9 +97,13 @@ impl Keystone {
         body: Value,
     ) -> (HeaderMap, Value) {
         let url = self.server.url(&format!("/v3{path}")).parse().expect("a URL");
-        let mut request = Request { method, ..Request::post(url, body.to_string()) };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut request = Request { method, ..Request::post(url, body) };
+        let has_body = !request.body.is_empty();
         let mut set = |name: &'static str, value: &str| request.headers.insert(name, value.parse().expect("a value"));
-        set("content-type", "application/json");
+        if has_body {
+            set("content-type", "application/json");
+        }
         if !self.token.is_empty() {
             set("x-auth-token", &self.token);
         }

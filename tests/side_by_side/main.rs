@@ -3,6 +3,7 @@
 //!
 //! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9`,
 //! `etcd-server`, `zookeeper`, `puppetdb` with `postgresql`, and `docker.io`, and root for the tests of DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker.
+//! One test does nothing where `keystone` is not installed, which brings much along.
 
 mod authorities;
 mod certificates;

@@ -52,8 +52,11 @@ impl Issuer for Keystone {
     type Token = Grant;
 
     async fn issue(&self) -> Result<Issued<Grant>, Error> {
-        let request = credentials::request(&self.config, &self.token().await?);
-        let question = self.api.post(self.path.iter().copied(), request.to_string().into_bytes());
+        let token = self.token().await?;
+        let request = credentials::request(&self.config, &token).to_string().into_bytes();
+        let question = self.api.post(self.path.iter().copied(), request).hiding(token);
+        let question = question.hiding(self.config.password.clone());
+        let question = question.hiding(self.config.application_credential_secret.clone());
         question.read_whole(catalog::issued).await
     }
 }

@@ -301,7 +301,12 @@ fn refusals_tell_who_refused() {
         let refuse = |status: u16| Step::post(KEYSTONE).any_times().status(status);
         for (given, step, code, who) in [
             (false, refuse(401).json(r#"{"error": {"message": "no hunter2 here"}}"#), "sd_rest_no_token", KEYSTONE),
-            (false, refuse(403), "sd_rest_no_token", KEYSTONE),
+            (
+                false,
+                refuse(403).json(r#"{"error": {"message": "hunter2 has to be changed"}}"#),
+                "sd_rest_no_token",
+                KEYSTONE,
+            ),
             (false, refuse(429).reply_header("retry-after", "17"), "sd_rest_no_token", KEYSTONE),
             (false, refuse(201).json("{}"), "sd_rest_no_token", KEYSTONE),
             (true, hypervisors().status(401), "sd_rest_token_refused", HYPERVISORS),
