@@ -34,9 +34,13 @@ async fn ask(url: &str, begin: impl FnOnce(&str) -> Builder, body: Bytes) -> io:
         let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     };
-    tokio::pin!(connection);
+    tokio::pin!(connection, exchange);
     tokio::select! {
-        answer = exchange => answer,
-        ended = &mut connection => Err(ended.err().map_or_else(|| io::ErrorKind::ConnectionAborted.into(), io::Error::other)),
+        answer = &mut exchange => answer,
+        ended = &mut connection => {
+            ended.map_err(io::Error::other)?;
+            // The answer came with the end: it is there, or was never begun.
+            exchange.await
+        }
     }
 }
