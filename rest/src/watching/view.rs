@@ -38,8 +38,9 @@ pub(super) struct View<C: Catalog> {
     /// Those of them that failed as all do at a server that is not well, and whether they wait until it is.
     down: BTreeSet<C::Name>,
     waits: bool,
-    /// The last one that was asked for all of them.
+    /// The last one that was asked for all of them, and when one could be read again.
     probed: Option<C::Name>,
+    revived: Option<Instant>,
     /// Whether the server waits for news.
     holds: bool,
     /// What has still to be said of each.
@@ -94,6 +95,7 @@ impl<C: Catalog> View<C> {
             down: BTreeSet::new(),
             waits: false,
             probed: None,
+            revived: None,
             holds: true,
             news: BTreeMap::new(),
             confirmed: false,
@@ -142,7 +144,9 @@ impl<C: Catalog> View<C> {
             }
             Outcome::Names(Err(error)) => {
                 let pause = self.naming.fails(&error);
-                self.naming.is = if is_down(&error) { Is::Down } else { Is::Failing };
+                // Not if something else could be read meanwhile.
+                let reads = self.revived.is_some_and(|revived| revived >= asked);
+                self.naming.is = if is_down(&error) && !reads { Is::Down } else { Is::Failing };
                 self.cx.keeps_failing(&error, Some(pause));
                 self.questions.ask_for_names(0, pause);
                 self.settle();
@@ -232,8 +236,11 @@ impl<C: Catalog> View<C> {
         let was_down = self.down.remove(&name);
         if self.fixed.is_some() {
             self.naming_works();
-        } else if was_down && self.naming.is == Is::Down {
-            self.naming.is = Is::Failing;
+        } else if was_down {
+            self.revived = Some(Instant::now());
+            if self.naming.is == Is::Down {
+                self.naming.is = Is::Failing;
+            }
         }
         self.settle();
     }
