@@ -14,7 +14,7 @@ use rosterd_discovery::AnyConfig;
 
 pub use promises::{Violation, violations};
 pub use run::Run;
-pub use served::{Served, ServedGroup, check_catalog, check_server};
+pub use served::{Served, ServedGroup, check_catalog, check_server, check_server_with_own_addresses};
 
 /// The source that a discoverer watches, in the hands of a test.
 #[async_trait]

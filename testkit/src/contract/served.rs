@@ -130,7 +130,20 @@ pub async fn check_server<C: MechanismConfig>(
     config: impl Fn() -> C + Send + Sync,
     answer: impl Fn(&Served) + Send + Sync,
 ) {
-    run(config, answer, false).await;
+    run(config, answer, str::to_owned, false).await;
+}
+
+/// The same of a mechanism that makes addresses of its own of what the server holds: this one of each.
+///
+/// # Panics
+///
+/// As [`check`] does.
+pub async fn check_server_with_own_addresses<C: MechanismConfig>(
+    config: impl Fn() -> C + Send + Sync,
+    answer: impl Fn(&Served) + Send + Sync,
+    made_of: impl Fn(&str) -> String + Send + Sync,
+) {
+    run(config, answer, made_of, false).await;
 }
 
 /// Checks a mechanism that asks a server for each group by itself: one of them may [be broken alone](Served::answer_of). Otherwise
@@ -143,28 +156,30 @@ pub async fn check_catalog<C: MechanismConfig>(
     config: impl Fn() -> C + Send + Sync,
     answer: impl Fn(&Served) + Send + Sync,
 ) {
-    run(config, answer, true).await;
+    run(config, answer, str::to_owned, true).await;
 }
 
 async fn run<C: MechanismConfig>(
     config: impl Fn() -> C + Send + Sync,
     answer: impl Fn(&Served) + Send + Sync,
+    made_of: impl Fn(&str) -> String + Send + Sync,
     is_catalog: bool,
 ) {
     let key = format!("{}_sd_configs", C::MECHANISM);
     let registry = Registry::linked().expect("distinct names");
     assert_eq!(registry.by_key(&key).map(|mechanism| mechanism.name), Some(C::MECHANISM), "{key} is not registered");
-    check(&mut Server { config, answer, is_catalog, served: Served::default() }).await;
+    check(&mut Server { config, answer, made_of, is_catalog, served: Served::default() }).await;
 }
 
-struct Server<F, G> {
+struct Server<F, G, M> {
     config: F,
     answer: G,
+    made_of: M,
     is_catalog: bool,
     served: Served,
 }
 
-impl<F, G: Fn(&Served)> Server<F, G> {
+impl<F, G: Fn(&Served), M> Server<F, G, M> {
     fn tell(&mut self, change: impl FnOnce(&mut Served)) {
         change(&mut self.served);
         self.served.index += 1;
@@ -173,7 +188,13 @@ impl<F, G: Fn(&Served)> Server<F, G> {
 }
 
 #[async_trait]
-impl<C: MechanismConfig, F: Fn() -> C + Send + Sync, G: Fn(&Served) + Send + Sync> Driver for Server<F, G> {
+impl<C, F, G, M> Driver for Server<F, G, M>
+where
+    C: MechanismConfig,
+    F: Fn() -> C + Send + Sync,
+    G: Fn(&Served) + Send + Sync,
+    M: Fn(&str) -> String + Send + Sync,
+{
     fn config(&self) -> Box<dyn AnyConfig> {
         Box::new((self.config)())
     }
@@ -196,6 +217,10 @@ impl<C: MechanismConfig, F: Fn() -> C + Send + Sync, G: Fn(&Served) + Send + Syn
 
     async fn heal(&mut self) {
         self.tell(|served| served.broken = Broken::Nothing);
+    }
+
+    fn made_of(&self, address: &str) -> String {
+        (self.made_of)(address)
     }
 }
 
