@@ -4,13 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
-use url::Url;
 
 use crate::headers::secret_value;
 use crate::message::Time;
 use crate::oauth2::{Token, Tokens};
 use crate::source::{self, Source};
-use crate::{ClientError, HttpClientConfig, Options};
+use crate::{ClientError, HttpClientConfig, Options, Url};
 
 /// How requests prove who sends them.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
 use rosterd_model::{Coded, Priority, Retry};
-use url::Url;
 
+use crate::Url;
 use crate::head::Malformed;
 use crate::secrets::{hidden_query, shown};
 use crate::tls_words::NotSecure;
@@ -240,15 +240,13 @@ impl Coded for ClientError {
 /// The URL without user and password: credentials are shown to nobody, and may change while the place stays the same.
 pub fn without_user(url: &Url) -> Url {
     let mut url = url.clone();
-    // Both fail only for URLs that cannot have them.
-    url.set_username("").ok();
-    url.set_password(None).ok();
+    url.set_user("", None);
     url
 }
 
 /// A URL for people: as it is spelt, unless something in it has to be hidden.
 pub(crate) fn shown_text(url: &str) -> String {
-    match Url::parse(url) {
+    match Url::read(url) {
         Ok(parsed)
             if !parsed.username().is_empty() || parsed.password().is_some() || hidden_query(&parsed).is_some() =>
         {

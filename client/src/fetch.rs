@@ -2,16 +2,13 @@
 //! asked again and again, where a shared pool would cost more than the exchange.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, SocketType};
 use tokio::net::{TcpStream, UnixStream};
-use url::Url;
 
 use crate::budget::Share;
 use crate::error::shown_text;
@@ -20,8 +17,7 @@ use crate::message::Time;
 use crate::names::Names;
 use crate::secrets::{Secrets, shown};
 use crate::send::Shared;
-use crate::url::parse_url;
-use crate::{Client, ClientError, Request, redirect};
+use crate::{Client, ClientError, Request, Url, redirect, zone};
 
 /// A `GET` whose body is wanted as it is sent.
 #[derive(Debug, Clone, Copy)]
@@ -209,13 +205,10 @@ impl Shared {
     }
 }
 
-/// What stands between an IPv6 address and its zone, as URLs spell `%`.
-const ZONE: &str = "%25";
-
 /// The parts of a URL of plain HTTP, as it is spelt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place<'a> {
-    /// Host and port: the `Host` header.
+    /// Host and port, perhaps with the zone of an IPv6 address.
     authority: &'a str,
     /// What is asked for, if it is not `/`.
     path: &'a str,
@@ -242,12 +235,8 @@ impl<'a> Place<'a> {
             Some(_) => self.path.into(),
         };
         PathAndQuery::try_from(&*path).map_err(|error| unusable(error.into()))?;
-        // The zone is no business of the server.
-        let host = match self.zone() {
-            None => HeaderValue::from_str(self.authority),
-            Some(zone) => HeaderValue::from_str(&self.authority.replacen(&format!("{ZONE}{zone}"), "", 1)),
-        };
-        let host = host.map_err(|error| unusable(error.into()))?;
+        let host: Cow<'_, str> = zone::without(self.authority).map_or(self.authority.into(), Cow::from);
+        let host = HeaderValue::from_str(&host).map_err(|error| unusable(error.into()))?;
         Ok((path, host))
     }
 
@@ -259,33 +248,17 @@ impl<'a> Place<'a> {
         let Some((host, port)) = self.host_and_port() else {
             return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is no host and port")));
         };
-        let addresses = names.look_up(host).await.map_err(failed)?;
-        let scope = self.zone().map_or(Ok(0), scope_of).map_err(failed)?;
-        let addresses: Vec<_> = addresses
-            .iter()
-            .map(|address| match address {
-                IpAddr::V6(address) => SocketAddr::V6(SocketAddrV6::new(*address, port, 0, scope)),
-                IpAddr::V4(_) => SocketAddr::new(*address, port),
-            })
-            .collect();
-        let stream = TcpStream::connect(addresses.as_slice()).await;
-        let stream = stream.map_err(failed)?;
+        let addresses = names.look_up(host, port).await.map_err(failed)?;
+        let stream = TcpStream::connect(addresses.as_slice()).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(Socket::Tcp(stream))
-    }
-
-    /// The zone of an IPv6 address: the network interface that it is reached by.
-    fn zone(self) -> Option<&'a str> {
-        let (inside, _) = self.authority.strip_prefix('[')?.split_once(']')?;
-        inside.split_once(ZONE).map(|(_, zone)| zone)
     }
 
     fn host_and_port(self) -> Option<(&'a str, u16)> {
         const DEFAULT: u16 = 80;
         if let Some(inside) = self.authority.strip_prefix('[') {
             let (host, rest) = inside.split_once(']')?;
-            let host = host.split_once(ZONE).map_or(host, |(address, _)| address);
-            host.parse::<Ipv6Addr>().ok()?;
+            zone::split(host).map_or(host, |(address, _)| address).parse::<Ipv6Addr>().ok()?;
             let port = match rest.strip_prefix(':') {
                 None if rest.is_empty() => DEFAULT,
                 None => return None,
@@ -302,17 +275,8 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The number of a network interface that is named, or given by its number.
-fn scope_of(zone: &str) -> std::io::Result<u32> {
-    if let Ok(number) = zone.parse() {
-        return Ok(number);
-    }
-    let socket = rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None)?;
-    Ok(name_to_index(&socket, zone)?)
-}
-
 fn parse(url: &str) -> Result<Url, ClientError> {
-    parse_url(url).map_err(|error| ClientError::settings_because(format!("the URL {url:?}"), error))
+    Url::parse(url).map_err(|error| ClientError::settings_because(format!("the URL {url:?}"), error))
 }
 
 #[cfg(test)]
@@ -331,14 +295,11 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_chooses_the_interface_and_is_not_sent() {
-        let url = "http://[fe80::1%25lo]:9100/metrics";
-        let place = Place::of(url).expect("it is plain");
-        assert_eq!((place.zone(), place.host_and_port()), (Some("lo"), Some(("fe80::1", 9100))));
-        assert_eq!(place.request(url).expect("it can be asked for").1, "[fe80::1]:9100");
-        assert_eq!(Place { authority: "[::1]:1", path: "" }.zone(), None);
-        assert_eq!((scope_of("lo").expect("every machine has it"), scope_of("7").expect("a number")), (1, 7));
-        assert!(scope_of("no such interface").is_err());
+    fn a_zone_is_not_sent() {
+        for url in ["http://[fe80::1%25lo]:9100/metrics", "http://[fe80::1]:9100/metrics"] {
+            let place = Place::of(url).expect("it is plain");
+            assert_eq!(place.request(url).expect("it can be asked for").1, "[fe80::1]:9100");
+        }
     }
 
     #[test]
@@ -349,7 +310,7 @@ mod tests {
         assert_eq!(place("h:9100"), Some(("h", 9100)));
         assert_eq!(place("[::1]"), Some(("::1", 80)));
         assert_eq!(place("[::1]:7"), Some(("::1", 7)));
-        assert_eq!(place("[fe80::1%25eth0]:7"), Some(("fe80::1", 7)));
+        assert_eq!(place("[fe80::1%25eth0]:7"), Some(("fe80::1%25eth0", 7)));
         for bad in ["h:x", "h:70000", "[h]:1", "[::1]7", "a:b:1"] {
             assert_eq!(place(bad), None, "{bad}");
         }

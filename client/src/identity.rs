@@ -67,8 +67,8 @@ impl Identity {
             self.secrets(&format!("{name}/parameters"), &secrets);
         }
         let password = Secret::new(parsed.password().unwrap_or_default());
-        // Only a URL that has no host refuses, and such a URL has none.
-        parsed.set_password(None).ok();
+        let user = parsed.username().to_owned();
+        parsed.set_user(&user, None);
         self.text(name, parsed);
         self.secret(&format!("{name}/password"), &password);
     }

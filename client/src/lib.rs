@@ -31,6 +31,7 @@ mod tls_words; // what went wrong with a secure connection
 mod transport; // connections, made anew when certificates change
 mod unpack; // gzip
 mod url; // what is a URL, and why a text is none
+mod zone; // by which interface an address is reached; pure
 
 pub use budget::{Budget, Share};
 pub use config::{Authorization, BasicAuth, EndpointParams, Header, HttpClientConfig, OAuth2, TlsConfig, TlsVersion};
@@ -45,4 +46,4 @@ pub use safe_url::SafeUrl;
 pub use secrets::{Discreet, Secrets, proves, shown};
 pub use send::{Client, Options};
 pub use system::{Environment, System};
-pub use url::{UrlError, parse_url};
+pub use url::{Url, UrlError};

@@ -8,12 +8,11 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use rosterd_tasks::blocking;
 use tokio::time::Instant;
-use url::Url;
 
-use crate::ClientError;
 use crate::budget::Share;
 use crate::secrets::{Secrets, shown};
 use crate::unpack::Unpacker;
+use crate::{ClientError, Url};
 
 /// A request. Headers of the configuration are added to these, credentials unless `Authorization` is among them.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use hyper_util::client::legacy::connect::dns::Name;
 use rosterd_model::in_words;
-use rosterd_tasks::{Threads, blocking, files};
+use rosterd_tasks::{Threads, blocking, files, interface_number};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tower::Service;
 
 use crate::source::WatchedFile;
+use crate::zone;
 
 /// How many look-ups block a thread at a time. The others wait in line, and leave it when their time is over.
 const AT_ONCE: usize = 16;
@@ -71,8 +72,18 @@ impl Names {
         Self(Arc::new(Shared { ask, lifetime, hosts, slots, known: Mutex::default() }))
     }
 
-    /// The addresses of a host, in the order in which they are to be tried. Dropping it gives up waiting.
-    pub(crate) async fn look_up(&self, host: &str) -> io::Result<Arc<[IpAddr]>> {
+    /// The addresses of a host with a port, in the order in which they are to be tried. An address with a zone is spelt as in
+    /// URLs, without the brackets. Dropping it gives up waiting.
+    pub(crate) async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let Some((address, zone)) = zone::split(host) else {
+            return Ok(self.addresses(host).await?.iter().map(|address| (*address, port).into()).collect());
+        };
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "this is no IPv6 address with a zone");
+        let (address, zone) = (address.parse().map_err(|_| wrong())?, zone::decode(zone).ok_or_else(wrong)?);
+        Ok(vec![SocketAddrV6::new(address, port, 0, interface_number(&zone)?).into()])
+    }
+
+    async fn addresses(&self, host: &str) -> io::Result<Arc<[IpAddr]>> {
         if let Ok(address) = host.parse() {
             return Ok([address].into());
         }
@@ -249,14 +260,13 @@ pub(crate) struct Lookups {
 
 impl Lookups {
     async fn look_up(self, host: &str) -> io::Result<std::vec::IntoIter<SocketAddr>> {
-        let mut addresses = self.names.look_up(host).await?.to_vec();
+        // Who asks knows the port.
+        let mut addresses = self.names.look_up(host, 0).await?;
         if let Some(turns) = self.turns {
             addresses.sort();
             let first = turns.fetch_add(1, Ordering::Relaxed) % addresses.len().max(1);
             addresses.rotate_left(first);
         }
-        // Who asks knows the port.
-        let addresses: Vec<_> = addresses.into_iter().map(|address| (address, 0_u16).into()).collect();
         Ok(addresses.into_iter())
     }
 }
@@ -328,7 +338,7 @@ mod tests {
                 let names = names.clone();
                 async move {
                     let host = format!("host-{number}");
-                    tokio::time::timeout(Duration::from_millis(100), names.look_up(&host)).await.is_ok()
+                    tokio::time::timeout(Duration::from_millis(100), names.addresses(&host)).await.is_ok()
                 }
             };
             let answered = futures_util::future::join_all((0..600).map(ask)).await;
@@ -336,11 +346,11 @@ mod tests {
             assert_eq!(slow.asked(), AT_ONCE);
             // Neither blocking calls nor hosts that are known wait behind them.
             assert_eq!(blocking(|| 7).await, 7);
-            let near = names.look_up("NEAR.").await.unwrap();
+            let near = names.addresses("NEAR.").await.unwrap();
             assert_eq!(&*near, [IpAddr::from([127, 0, 0, 9]), "::1".parse().unwrap()]);
-            assert_eq!(&*names.look_up("::1").await.unwrap(), ["::1".parse::<IpAddr>().unwrap()]);
+            assert_eq!(&*names.addresses("::1").await.unwrap(), ["::1".parse::<IpAddr>().unwrap()]);
             slow.answer();
-            names.look_up("another").await.unwrap();
+            names.addresses("another").await.unwrap();
             assert_eq!(slow.asked(), AT_ONCE + 1, "those who gave up are not asked for");
         });
     }
@@ -351,7 +361,7 @@ mod tests {
             for (lifetime, more) in [(Duration::from_secs(3600), 0), (Duration::ZERO, 1)] {
                 let slow = Arc::new(Slow::default());
                 let names = slow.names(lifetime, None);
-                let all = futures_util::future::join_all((0..50).map(|_| names.look_up("host")));
+                let all = futures_util::future::join_all((0..50).map(|_| names.addresses("host")));
                 let answering = async {
                     eventually(patience(), "it is asked", || slow.asked() == 1).await;
                     slow.answer();
@@ -359,10 +369,10 @@ mod tests {
                 let (all, ()) = tokio::join!(all, answering);
                 assert!(all.into_iter().all(|found| found.is_ok()));
                 assert_eq!(slow.asked(), 1);
-                names.look_up("host").await.unwrap();
+                names.addresses("host").await.unwrap();
                 assert_eq!(slow.asked(), 1 + more);
                 for _ in 0..2 {
-                    assert_eq!(names.look_up("unknown").await.unwrap_err().to_string(), "no such host");
+                    assert_eq!(names.addresses("unknown").await.unwrap_err().to_string(), "no such host");
                 }
                 assert_eq!(slow.asked(), 3 + more, "what failed is asked for again");
             }
@@ -377,9 +387,9 @@ mod tests {
             // All slots are taken, so that the first who wants this name waits.
             let taken = Arc::clone(&names.0.slots).acquire_many_owned(AT_ONCE as u32).await.unwrap();
             slow.answer();
-            let mut first = Box::pin(names.look_up("host"));
+            let mut first = Box::pin(names.addresses("host"));
             assert!(tokio::time::timeout(Duration::ZERO, first.as_mut()).await.is_err());
-            let mut second = Box::pin(names.look_up("host"));
+            let mut second = Box::pin(names.addresses("host"));
             assert!(tokio::time::timeout(Duration::ZERO, second.as_mut()).await.is_err());
             drop(first);
             drop(taken);
@@ -400,6 +410,24 @@ mod tests {
                 firsts.push(addresses.next().unwrap().ip().to_string());
             }
             assert_eq!(firsts, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"]);
+        });
+    }
+
+    #[test]
+    fn the_zone_of_an_address_is_its_scope() {
+        leak_checked_live(|| async {
+            let names = Slow::names(&Arc::default(), LIFETIME, None);
+            for (host, scope) in [("fe80::1%25lo", 1), ("fe80::1%257", 7)] {
+                let scoped = SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, scope).into();
+                assert_eq!(names.look_up(host, 80).await.unwrap(), [scoped]);
+            }
+            for (host, error) in [
+                ("fe80::1%25no-such", "there is no network interface \"no-such\" here"),
+                ("fe80::1%lo", "this is no IPv6 address with a zone"),
+                ("h%25lo", "this is no IPv6 address with a zone"),
+            ] {
+                assert_eq!(names.look_up(host, 80).await.unwrap_err().to_string(), error, "{host}");
+            }
         });
     }
 

@@ -10,8 +10,7 @@ use rosterd_model::Secret;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use url::form_urlencoded::{self, Serializer};
-use url::{Url, form_urlencoded::byte_serialize};
+use url::form_urlencoded::{self, Serializer, byte_serialize};
 
 use crate::auth::basic;
 use crate::headers::secret_value;
@@ -19,7 +18,7 @@ use crate::message::Time;
 use crate::secrets::{proves, shown};
 use crate::source::{self, Source};
 use crate::url::UrlError;
-use crate::{Client, ClientError, HttpClientConfig, OAuth2, Options, Request};
+use crate::{Client, ClientError, HttpClientConfig, OAuth2, Options, Request, Url};
 
 /// A token is not used in its last seconds, because it has to arrive before it expires.
 const MARGIN: Duration = Duration::from_secs(10);

@@ -6,12 +6,11 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use percent_encoding::percent_decode_str;
 use rosterd_model::Secret;
-use url::Url;
 
 use crate::auth::of_url;
 use crate::config::ProxySettings;
 use crate::headers::secret_headers;
-use crate::{ClientError, Environment};
+use crate::{ClientError, Environment, Url};
 
 /// The proxies, and what is reached without them.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +27,7 @@ pub(crate) struct Proxies {
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     pub(crate) kind: Kind,
-    /// Where it is: host and port.
+    /// Where it is: host and port, perhaps with the zone of an IPv6 address.
     pub(crate) uri: Uri,
     /// User and password.
     pub(crate) user: Option<(String, Secret)>,
@@ -104,8 +103,8 @@ impl Proxy {
             "socks5" | "socks5h" => (Kind::Socks, 1080),
             _ => return Err(unusable()),
         };
-        let host = url.host_str().unwrap_or_default();
-        let uri = format!("http://{host}:{}", url.port().unwrap_or(port)).parse().map_err(|_| unusable())?;
+        let port = url.without_zone().port().unwrap_or(port);
+        let uri = format!("http://{}:{port}", url.host()).parse().map_err(|_| unusable())?;
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let authorization = of_url(url);
         let user = authorization
@@ -146,8 +145,8 @@ fn from_environment(name: &str, value: &str) -> Result<Option<Proxy>, ClientErro
         return Ok(None);
     }
     let known = |url: &Url| matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
-    let whole = Url::parse(value).ok().filter(known);
-    let url = whole.map_or_else(|| Url::parse(&format!("http://{value}")), Ok);
+    let whole = Url::read(value).ok().filter(known);
+    let url = whole.map_or_else(|| Url::read(&format!("http://{value}")), Ok);
     let what = format!("{name} of the environment");
     let url = url.map_err(|error| ClientError::settings_because(&what, error))?;
     Proxy::new(&what, &url).map(Some)
@@ -238,7 +237,7 @@ mod tests {
 
     fn of(proxies: &Proxies, url: &str) -> Option<String> {
         // The client's URLs are spelt like this.
-        let url = Url::parse(url).expect("a URL").as_str().parse().expect("a URL");
+        let url = Url::parse(url).expect("a URL").to_string().parse().expect("a URL");
         proxies.of(&url).map(|proxy| format!("{:?} {}", proxy.kind, proxy.name()))
     }
 
@@ -284,6 +283,15 @@ mod tests {
             "http://example",
         ] {
             assert_eq!(of(&proxies, url).as_deref(), Some("Http p:80"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_may_be_in_a_zone() {
+        let in_settings = proxies("proxy_url: http://u:p@[fe80::1%25eth0]", &[]);
+        let in_environment = proxies("proxy_from_environment: true", &[("HTTP_PROXY", "[fe80::1%25eth0]:80")]);
+        for proxies in [in_settings, in_environment] {
+            assert_eq!(of(&proxies, "http://a").as_deref(), Some("Http [fe80::1%25eth0]:80"));
         }
     }
 

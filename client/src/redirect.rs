@@ -1,10 +1,8 @@
 //! Redirects: where a reply points to, how to ask there, and which headers stay behind.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use url::Url;
 
-use crate::Request;
-use crate::url::reason;
+use crate::{Request, Url};
 
 /// Headers that belong to a host. They are not sent to another one.
 const SENSITIVE: [HeaderName; 4] =
@@ -41,13 +39,14 @@ pub(crate) fn target(
     Some(parsed.and_then(|text| match from.join(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         Ok(url) => Err(format!("the scheme {:?} is not HTTP", url.scheme())),
-        Err(error) => Err(format!("in its location, {}", reason(text, error))),
+        Err(error) => Err(format!("in its location, {error}")),
     }))
 }
 
 /// Whether credentials for one URL may be sent to the other: the host is the same, and TLS is not given up.
 pub(crate) fn keeps_credentials(from: &Url, to: &Url) -> bool {
-    from.host() == to.host() && !(from.scheme() == "https" && to.scheme() == "http")
+    (from.without_zone().host(), from.zone()) == (to.without_zone().host(), to.zone())
+        && !(from.scheme() == "https" && to.scheme() == "http")
 }
 
 /// Turns a request into the one that follows the redirect. A token stays behind whatever header it is in.
@@ -80,6 +79,8 @@ mod tests {
             ("https://a/", "http://a/", false),
             ("http://a/", "http://b/", false),
             ("http://a/", "http://a.a/", false),
+            ("http://[fe80::1%25lo]/", "http://[fe80::1%25lo]:81/", true),
+            ("http://[fe80::1%25lo]/", "http://[fe80::1%25eth0]/", false),
         ] {
             assert_eq!(keeps_credentials(&url(from), &url(to)), want, "{from} {to}");
         }

@@ -4,11 +4,11 @@ use std::fmt;
 
 use rosterd_model::Problem;
 use serde::{Deserialize, Serialize, Serializer};
-use url::Url;
 
+use crate::Url;
 use crate::error::shown_text;
 use crate::secrets::hidden_query;
-use crate::url::{UrlError, parse_url};
+use crate::url::UrlError;
 
 /// A URL as it was written. Its password and secret parameters are not shown.
 #[derive(Clone, PartialEq, Eq, Default, Deserialize)]
@@ -23,7 +23,7 @@ impl SafeUrl {
 
     /// The URL with its password, if anything is written at all.
     pub fn parse(&self) -> Option<Result<Url, UrlError>> {
-        (!self.0.is_empty()).then(|| parse_url(&self.0))
+        (!self.0.is_empty()).then(|| Url::parse(&self.0))
     }
 
     /// What is wrong with it as the value of this key, which has to be a URL of HTTP.
@@ -39,25 +39,25 @@ impl SafeUrl {
 
     /// The URL as it is spelt, without user and password, with secret parameters hidden.
     pub fn without_user(&self) -> String {
-        if Url::parse(&self.0).is_ok() { shown_text(&self.0) } else { self.to_string() }
+        if Url::read(&self.0).is_ok() { shown_text(&self.0) } else { self.to_string() }
     }
 }
 
 impl fmt::Display for SafeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Url::parse(&self.0) {
+        match Url::read(&self.0) {
             Ok(mut url) if url.password().is_some() || hidden_query(&url).is_some() => {
                 if let Some(query) = hidden_query(&url) {
                     url.set_query(Some(&query));
                 }
                 if url.password().is_some() {
-                    // Only a URL that has no host refuses a password, and such a URL has none.
-                    url.set_password(Some("xxxxx")).ok();
+                    let user = url.username().to_owned();
+                    url.set_user(&user, Some("xxxxx"));
                 }
-                f.write_str(url.as_str())
+                url.fmt(f)
             }
             // What is not `scheme://host` cannot be searched for a password.
-            Ok(url) if url.has_host() || !self.0.contains('@') => f.write_str(&self.0),
+            Ok(url) if url.without_zone().has_host() || !self.0.contains('@') => f.write_str(&self.0),
             Err(_) if !self.0.contains('@') => f.write_str(&self.0),
             _ => f.write_str("<secret>"),
         }
@@ -87,6 +87,8 @@ mod tests {
             ("http://proxy:3128", "http://proxy:3128"),
             ("http://u:hunter2@h/x?token=abc", "http://u:xxxxx@h/x?token=xxxxx"),
             ("http://h?x=1&token=abc", "http://h/?x=1&token=xxxxx"),
+            ("http://u:hunter2@[fe80::1%25eth0]/x?token=abc", "http://u:xxxxx@[fe80::1%25eth0]/x?token=xxxxx"),
+            ("http://[FE80::1%25eth0]", "http://[FE80::1%25eth0]"),
             ("user:hunter2@proxy", "<secret>"),
             ("", ""),
         ] {

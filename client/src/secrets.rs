@@ -8,8 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
 use rosterd_model::{Coded, HIDDEN, Priority, Report, Retry, Secret};
-use url::Url;
 use url::form_urlencoded::{byte_serialize, parse};
+
+use crate::Url;
 
 /// What stands in a URL in place of a secret: `<` and `>` would be encoded there.
 const HIDDEN_IN_URL: &str = "xxxxx";

@@ -170,7 +170,7 @@ impl Shared {
 
     async fn exchange(&self, request: &Request, same_host: bool, time: Time) -> Result<Response, ClientError> {
         let (prepared, token) = self.prepare(request, same_host, time).await?;
-        let secrets = Secrets::of(prepared.headers(), request.url.as_str());
+        let secrets = Secrets::of(prepared.headers(), request.url.without_zone().as_str());
         let inner = self.transport.send(&request.url, prepared).await?;
         if let Some(token) = token.filter(|_| inner.status() == StatusCode::UNAUTHORIZED) {
             self.credentials.refused(&token).await;

@@ -1,6 +1,6 @@
 //! Connections: pools that are kept until certificates change.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rosterd_tasks::{Found, Together};
 use tracing::info;
-use url::Url;
 
 use crate::connect::Connector;
 use crate::error::was_not_begun;
@@ -19,7 +18,7 @@ use crate::names::{Lookups, Names};
 use crate::proxy::Proxies;
 use crate::secrets::shown;
 use crate::tls::{Material, Tls};
-use crate::{ClientError, Options, head, without_user};
+use crate::{ClientError, Options, Url, head, without_user};
 
 /// A request as it is sent.
 pub(crate) type Request = http::Request<Full<Bytes>>;
@@ -29,30 +28,45 @@ const IDLE: Duration = Duration::from_secs(300);
 /// After so long without news on an HTTP/2 connection, the other side is asked whether it is still there.
 const PING: Duration = Duration::from_secs(60);
 
+/// So many zones have connections that are kept.
+const MOST_ZONES: usize = 1024;
+
 /// How often a request is sent again with which the server has not begun, as it says.
 const MOST_REPEATS: usize = 2;
 
 /// Connections that are kept, and made where they are missing.
 type Pool = hyper_util::client::legacy::Client<Connector, Full<Bytes>>;
 
+/// Pools that differ in nothing but the zone of the URLs that they are for. A pool tells connections apart by what is sent, and
+/// that has no zone.
+struct Pools {
+    connector: Connector,
+    http2: bool,
+    /// For URLs without a zone.
+    usual: Pool,
+    zones: Mutex<BTreeMap<Arc<str>, Pool>>,
+}
+
 /// What requests are sent over.
 pub(crate) struct Transport {
     /// For URLs without TLS, so that these cost no certificates.
-    plain: Pool,
+    plain: Pools,
     secure: Arc<Secure>,
     /// Makes them anew.
-    together: Together<Pool>,
+    together: Together<Arc<Pools>>,
+    has_unix_socket: bool,
 }
 
 /// Connections with TLS, made of certificates as they were last.
 struct Secure {
     tls: Tls,
     proxies: Arc<Proxies>,
-    lookups: Lookups,
-    unix_socket: Option<Arc<Path>>,
+    names: Names,
+    /// Makes connections without TLS.
+    connector: Connector,
     http2: bool,
     name: String,
-    made: Mutex<Option<(Material, Pool)>>,
+    made: Mutex<Option<(Material, Arc<Pools>)>>,
 }
 
 impl Transport {
@@ -60,11 +74,13 @@ impl Transport {
     pub(crate) fn new(tls: Tls, proxies: Proxies, http2: bool, options: &Options) -> Self {
         let proxies = Arc::new(if options.unix_socket.is_some() { Proxies::default() } else { proxies });
         let lookups = Lookups { names: options.system.names(), turns: options.by_turns.then(Arc::default) };
+        let names = lookups.names.clone();
         let unix_socket = options.unix_socket.as_deref().map(Arc::from);
-        let plain = pool(Connector::new(lookups.clone(), Arc::clone(&proxies), unix_socket.clone(), None), http2);
+        let connector = Connector::new(lookups, Arc::clone(&proxies), unix_socket);
+        let plain = Pools::new(connector.clone(), http2);
         let (together, name) = (Together::on(options.system.pool_makers()), options.name.clone());
-        let secure = Secure { tls, proxies, lookups, unix_socket, http2, name, made: Mutex::new(None) };
-        Self { plain, secure: Arc::new(secure), together }
+        let secure = Secure { tls, proxies, names, connector, http2, name, made: Mutex::new(None) };
+        Self { plain, secure: Arc::new(secure), together, has_unix_socket: options.unix_socket.is_some() }
     }
 
     /// Fails when configured certificates cannot be used. Blocks as long as a disk does.
@@ -80,18 +96,19 @@ impl Transport {
 
     /// Whether all goes to a unix socket.
     pub(crate) fn is_unix(&self) -> bool {
-        self.secure.unix_socket.is_some()
+        self.has_unix_socket
     }
 
     /// Hosts and their addresses.
     pub(crate) fn names(&self) -> &Names {
-        &self.secure.lookups.names
+        &self.secure.names
     }
 
     /// What is sent to a URL. A proxy that reads it is told who asks.
     pub(crate) fn address(&self, url: &Url, headers: &mut HeaderMap) -> Result<Uri, ClientError> {
         let unusable = |error| ClientError::settings_because(format!("the URL {}", shown(url)), error);
-        let uri: Uri = without_user(url).as_str().parse().map_err(|error: http::uri::InvalidUri| unusable(error))?;
+        let spelt = without_user(url);
+        let uri: Uri = spelt.without_zone().as_str().parse().map_err(|error: http::uri::InvalidUri| unusable(error))?;
         if url.scheme() != "https"
             && let Some(proxy) = self.secure.proxies.of(&uri)
         {
@@ -104,9 +121,9 @@ impl Transport {
     /// the connections made before are kept.
     pub(crate) async fn send(&self, url: &Url, request: Request) -> Result<http::Response<Incoming>, ClientError> {
         let pool = if url.scheme() == "https" || self.secure.proxies.need_tls() {
-            self.secure().await?
+            self.secure().await?.of(url)
         } else {
-            self.plain.clone()
+            self.plain.of(url)
         };
         let mut repeats = 0;
         loop {
@@ -117,10 +134,10 @@ impl Transport {
         }
     }
 
-    async fn secure(&self) -> Result<Pool, ClientError> {
+    async fn secure(&self) -> Result<Arc<Pools>, ClientError> {
         let material = self.secure.tls.material().await?;
-        if let Some(pool) = self.secure.made_of(&material) {
-            return Ok(pool);
+        if let Some(pools) = self.secure.made_of(&material) {
+            return Ok(pools);
         }
         // Certificates are read, those of the system too.
         let secure = Arc::clone(&self.secure);
@@ -129,26 +146,48 @@ impl Transport {
 }
 
 impl Secure {
-    fn made(&self) -> MutexGuard<'_, Option<(Material, Pool)>> {
+    fn made(&self) -> MutexGuard<'_, Option<(Material, Arc<Pools>)>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn made_of(&self, material: &Material) -> Option<Pool> {
-        self.made().as_ref().filter(|(used, _)| used == material).map(|(_, pool)| pool.clone())
+    fn made_of(&self, material: &Material) -> Option<Arc<Pools>> {
+        self.made().as_ref().filter(|(used, _)| used == material).map(|(_, pools)| Arc::clone(pools))
     }
 
     /// Those that are made of this, on a thread that may block.
-    fn of(&self, material: Material) -> Result<Pool, ClientError> {
-        if let Some(pool) = self.made_of(&material) {
-            return Ok(pool);
+    fn of(&self, material: Material) -> Result<Arc<Pools>, ClientError> {
+        if let Some(pools) = self.made_of(&material) {
+            return Ok(pools);
         }
-        let tls = self.tls.build(&material)?;
-        let (lookups, proxies) = (self.lookups.clone(), Arc::clone(&self.proxies));
-        let pool = pool(Connector::new(lookups, proxies, self.unix_socket.clone(), Some(tls)), self.http2);
-        if self.made().replace((material, pool.clone())).is_some() {
+        let connector = self.connector.with_tls(self.tls.build(&material)?);
+        let pools = Arc::new(Pools::new(connector, self.http2));
+        if self.made().replace((material, Arc::clone(&pools))).is_some() {
             info!(client = self.name, "certificates changed, connecting anew");
         }
-        Ok(pool)
+        Ok(pools)
+    }
+}
+
+impl Pools {
+    fn new(connector: Connector, http2: bool) -> Self {
+        let usual = pool(connector.clone(), http2);
+        Self { connector, http2, usual, zones: Mutex::default() }
+    }
+
+    /// The one for this URL.
+    fn of(&self, url: &Url) -> Pool {
+        let Some(zone) = url.zone() else { return self.usual.clone() };
+        let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = zones.get(zone) {
+            return pool.clone();
+        }
+        // Interfaces come and go, and a redirect may name any.
+        if zones.len() >= MOST_ZONES {
+            zones.clear();
+        }
+        let pool = pool(self.connector.in_zone(zone), self.http2);
+        zones.insert(Arc::clone(zone), pool.clone());
+        pool
     }
 }
 

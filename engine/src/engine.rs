@@ -4,13 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Response, shown};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Response, Url, shown};
 use rosterd_discovery::{Build, Error, MechanismConfig};
 use rosterd_rest::{RestError, json};
 use rosterd_tasks::by_size;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use url::Url;
 
 use crate::host::Place;
 use crate::{EngineError, Filters, Host};

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use rosterd_client::{HttpClientConfig, Identity, SafeUrl, UrlError};
+use rosterd_client::{HttpClientConfig, Identity, SafeUrl, Url, UrlError};
 use rosterd_discovery::Finding;
 use rosterd_model::Problem;
 use rosterd_rest::{SocketError, socket};
 use serde::{Deserialize, Serialize, Serializer};
-use url::Url;
 
 /// What stands in URLs for an engine behind a socket.
 const BEHIND_SOCKET: &str = "http://localhost/";
@@ -55,7 +54,7 @@ impl Host {
             return Err(HostError::Missing);
         }
         if let Some(socket) = socket(&self.0) {
-            let url = Url::parse(BEHIND_SOCKET).map_err(|_| HostError::Url(UrlError::Other))?;
+            let url = Url::parse(BEHIND_SOCKET)?;
             return Ok(Place { socket: Some(socket?), url, has_settings: false });
         }
         let (scheme, rest) = self.0.split_once("://").ok_or(HostError::Scheme)?;
@@ -65,7 +64,7 @@ impl Host {
             _ => return Err(HostError::Scheme),
         };
         let scheme = if is_http { scheme } else { "http" };
-        let mut url = rosterd_client::parse_url(&format!("{scheme}://{rest}"))?;
+        let mut url = Url::parse(&format!("{scheme}://{rest}"))?;
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
@@ -134,11 +133,12 @@ mod tests {
             ("unix://run/x.sock", Some("run/x.sock"), "http://localhost/"),
             ("tcp://a:2375", None, "http://a:2375/"),
             ("tcp://[::1]:2375/base", None, "http://[::1]:2375/base/"),
+            ("tcp://[fe80::1%25eth0]:2375", None, "http://[fe80::1%25eth0]:2375/"),
             ("http://a:2375/", None, "http://a:2375/"),
             ("https://a:2376", None, "https://a:2376/"),
         ] {
             let place = Host::new(host).place().expect(host);
-            assert_eq!((place.socket.as_deref(), place.url.as_str()), (socket.map(Path::new), url), "{host}");
+            assert_eq!((place.socket.as_deref(), &*place.url.to_string()), (socket.map(Path::new), url), "{host}");
         }
     }
 

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use rosterd_client::{
-    Client, ClientError, HttpClientConfig, Options, Request, Response, SafeUrl, Secrets, UrlError, shown,
+    Client, ClientError, HttpClientConfig, Options, Request, Response, SafeUrl, Secrets, Url, UrlError, shown,
 };
 use rosterd_discovery::{Build, Error, MechanismConfig};
 use rosterd_model::Secret;
 use rosterd_tasks::by_size;
-use url::Url;
 
 use crate::refused::refusal;
 use crate::{Answer, Fault, Known, Last, RestError};
@@ -83,7 +82,7 @@ impl Api {
     /// Asks for what is there below the path of the server. Whatever characters a segment has, it stays one.
     pub fn get<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Question {
         let mut url = self.server.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
+        if let Some(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
         Question { client: self.client.clone(), request: Request::get(url), secrets: Vec::new(), only_json: false }

@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use rosterd_client::shown;
+use rosterd_client::{Url, shown};
 use rosterd_discovery::Error;
-use url::Url;
 
 use crate::{Fault, Question, RestError};
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rosterd_client::{HttpClientConfig, Secret};
+use rosterd_client::{HttpClientConfig, Secret, Url};
 use rosterd_model::relabel::Rules;
-use url::Url;
 
 use crate::wire::{Compression, Message, Sends};
 

@@ -1,8 +1,7 @@
 //! Whose queue it is. Samples go only to whom they were queued for: to the receiver, and there to the tenant that they are
 //! for. Whatever else changes, in the file or of its order, an endpoint goes on with its queue.
 
-use rosterd_client::{HttpClientConfig, Identity, proves, without_user};
-use url::Url;
+use rosterd_client::{HttpClientConfig, Identity, SafeUrl, Url, proves, without_user};
 
 use crate::config::EndpointConfig;
 
@@ -102,7 +101,7 @@ pub(crate) fn names_of_first_release(endpoints: &[EndpointConfig]) -> Vec<String
 }
 
 fn receiver(url: &Url) -> String {
-    format!("{}{}", url.authority().rsplit('@').next().unwrap_or_default(), url.path())
+    format!("{}{}", url.authority(), url.path())
 }
 
 /// The name, or the first with a number that is not taken.
@@ -142,7 +141,7 @@ fn tenant(config: &EndpointConfig) -> u64 {
 
 fn proof(config: &EndpointConfig) -> u64 {
     let mut id = Identity::new();
-    id.url("url", &rosterd_client::SafeUrl::new(config.url.as_str()));
+    id.url("url", &SafeUrl::new(config.url.clone()));
     config.client.identity(&mut id);
     id.part("headers", |id| {
         config.headers.iter().for_each(|(name, value)| id.secret(&name.to_lowercase(), value));
@@ -194,9 +193,8 @@ mod tests {
     #[test]
     fn a_header_names_a_tenant_however_it_is_written() {
         let tenant = |client: &str| {
-            let url = Url::parse("http://h/w").unwrap();
             let client = serde_yaml::from_str(client).unwrap();
-            super::tenant(&EndpointConfig { client, ..crate::tests::endpoint("", url.as_str()) })
+            super::tenant(&EndpointConfig { client, ..crate::tests::endpoint("", "http://h/w") })
         };
         for kind in ["values", "secrets", "files"] {
             let of = |value: &str| tenant(&format!("http_headers: {{X-Scope-OrgID: {{{kind}: [{value}]}}}}"));

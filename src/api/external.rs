@@ -1,8 +1,7 @@
 //! Where rosterd is seen from outside: the external URL and the prefix of all routes, as in Prometheus.
 
-use rosterd_client::parse_url;
+use rosterd_client::Url;
 use rosterd_model::{Coded, Priority, Retry};
-use url::Url;
 
 /// `--web.external-url` is no URL that could be meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +51,8 @@ impl ExternalUrl {
         if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
             return Err(wrong("it begins or ends with a quote"));
         }
-        let url = parse_url(text).map_err(|error| wrong(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.without_zone().has_host() {
             return Err(wrong("it needs a scheme, http or https, and a host"));
         }
         let path = url.path().trim_end_matches('/').to_owned();
@@ -67,13 +66,12 @@ impl ExternalUrl {
 
     /// The host, with the port where one was given that is not the scheme's own.
     pub fn host(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.url.authority()
     }
 
     /// Whether pages of this origin are those of this rosterd.
-    pub(super) fn is_origin(&self, origin: &Url) -> bool {
-        self.url.origin() == origin.origin()
+    pub(super) fn is_origin(&self, origin: &url::Url) -> bool {
+        self.url.without_zone().origin() == origin.origin()
     }
 
     /// The path in front of all links: empty, or beginning with a slash and not ending with one.

@@ -4,8 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rosterd_client::{Client, HttpClientConfig, Options, Request, parse_url};
-use url::Url;
+use rosterd_client::{Client, HttpClientConfig, Options, Request, Url};
 
 use super::Error;
 use super::exit::{Failure, tell};
@@ -54,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn url(args: &Args) -> Result<Url, Error> {
     let wrong = |reason: String| Error::InvalidUrl { url: args.url.clone(), reason };
-    let mut url = parse_url(&args.url).map_err(|error| wrong(error.to_string()))?;
+    let mut url = Url::parse(&args.url).map_err(|error| wrong(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("the scheme has to be http or https".to_owned()));
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
+use rosterd_client::Url;
 use rosterd_discovery::Registry;
 use rosterd_tasks::{Stopper, Task};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -213,9 +214,10 @@ pub(super) fn flags_of(command: &Command, matches: &ArgMatches) -> BTreeMap<Stri
 
 /// The value of a flag as it may be shown: the password of a URL is not.
 fn without_password(value: String) -> String {
-    match url::Url::parse(&value) {
+    match Url::parse(&value) {
         Ok(mut url) if url.password().is_some() => {
-            url.set_password(Some("xxxxx")).expect("a URL with a password can have another one");
+            let user = url.username().to_owned();
+            url.set_user(&user, Some("xxxxx"));
             url.into()
         }
         _ => value,
@@ -256,6 +258,7 @@ mod tests {
     fn the_password_of_a_url_is_not_shown() {
         let shown = |value: &str| without_password(value.to_owned());
         assert_eq!(shown("https://me:secret@h/x"), "https://me:xxxxx@h/x");
+        assert_eq!(shown("http://me:secret@[fe80::1%25lo]:1/x"), "http://me:xxxxx@[fe80::1%25lo]:1/x");
         for plain in ["https://h/x", "localhost:8395", "data/", ""] {
             assert_eq!(shown(plain), plain);
         }

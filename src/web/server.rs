@@ -1,13 +1,13 @@
 //! The listeners: bind, accept, and stop in order. Every connection is a task that is waited for.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use rosterd_tasks::{Stopper, Supervision};
+use rosterd_tasks::{Stopper, Supervision, interface_number};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -216,6 +216,13 @@ async fn listen(address: &str) -> Result<TcpListener, Error> {
     let failed = |source| Error::Listen { address: address.to_owned(), source };
     let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
     let port: u16 = port.parse().map_err(|_| malformed())?;
+    // The library knows interfaces by their numbers only.
+    let zoned = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')?.split_once('%'));
+    if let Some((address, zone)) = zoned {
+        let address = address.parse().map_err(|_| malformed())?;
+        let address = SocketAddrV6::new(address, port, 0, interface_number(zone).map_err(failed)?);
+        return TcpListener::bind(address).await.map_err(failed);
+    }
     if !host.is_empty() {
         return TcpListener::bind(address).await.map_err(failed);
     }

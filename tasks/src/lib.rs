@@ -3,6 +3,7 @@
 
 mod blocking;
 pub mod files;
+mod interfaces;
 pub mod process;
 #[cfg(feature = "provoke")]
 mod provoke;
@@ -13,6 +14,7 @@ mod together;
 pub mod watch;
 
 pub use blocking::{Turns, blocking, by_size};
+pub use interfaces::interface_number;
 pub use schedule::{Machine, Schedule};
 pub use stopper::{Stopper, Task, TaskName, portion};
 pub use supervision::{Fatal, Guard, Panicked, Supervision, panic_text};

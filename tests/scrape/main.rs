@@ -9,6 +9,7 @@ mod queues;
 mod reloads;
 mod targets;
 mod tls_target;
+mod zones;
 
 use std::path::Path;
 use std::process::Command;

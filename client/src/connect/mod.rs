@@ -27,6 +27,7 @@ use tower::Service;
 use crate::error::{Cause, innermost};
 use crate::names::Lookups;
 use crate::proxy::{Kind, Proxies, Proxy};
+use crate::zone;
 use error::{ProxyError, SocketError};
 use stream::{Io, Stream};
 
@@ -40,14 +41,18 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Connector(Arc<Shared>);
 
+#[derive(Clone)]
 struct Shared {
     tcp: HttpConnector<Lookups>,
     proxies: Arc<Proxies>,
     unix_socket: Option<Arc<Path>>,
     tls: Option<Secure>,
+    /// By which interface all servers are reached, whose addresses are of IPv6 then.
+    zone: Option<Arc<str>>,
 }
 
 /// What TLS needs.
+#[derive(Clone)]
 pub(crate) struct Secure {
     /// For servers.
     pub(crate) servers: Arc<ClientConfig>,
@@ -58,13 +63,8 @@ pub(crate) struct Secure {
 }
 
 impl Connector {
-    /// Without TLS, only URLs and proxies that do without can be connected to.
-    pub(crate) fn new(
-        lookups: Lookups,
-        proxies: Arc<Proxies>,
-        unix_socket: Option<Arc<Path>>,
-        tls: Option<Secure>,
-    ) -> Self {
+    /// Connects only to URLs and proxies that do without TLS.
+    pub(crate) fn new(lookups: Lookups, proxies: Arc<Proxies>, unix_socket: Option<Arc<Path>>) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(lookups);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -72,7 +72,17 @@ impl Connector {
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        Self(Arc::new(Shared { tcp, proxies, unix_socket, tls }))
+        Self(Arc::new(Shared { tcp, proxies, unix_socket, tls: None, zone: None }))
+    }
+
+    /// The same with TLS where it is wanted.
+    pub(crate) fn with_tls(&self, tls: Secure) -> Self {
+        Self(Arc::new(Shared { tls: Some(tls), ..Shared::clone(&self.0) }))
+    }
+
+    /// The same for URLs in a zone, which they do not name.
+    pub(crate) fn in_zone(&self, zone: &Arc<str>) -> Self {
+        Self(Arc::new(Shared { zone: Some(Arc::clone(zone)), ..Shared::clone(&self.0) }))
     }
 }
 
@@ -98,7 +108,7 @@ impl Shared {
         let Some(proxy) = self.proxies.of(&to) else {
             let stream = match &self.unix_socket {
                 Some(path) => unix(path).await?,
-                None => self.tcp(&to).await?,
+                None => self.tcp(self.place(&to)?).await?,
             };
             return if secure { self.secured(stream, host).await } else { Ok(Stream::plain(stream)) };
         };
@@ -116,15 +126,24 @@ impl Shared {
         if secure { self.secured(stream, host).await } else { Ok(Stream::plain(stream)) }
     }
 
-    async fn tcp(&self, to: &Uri) -> Result<Box<dyn Io>, Cause> {
-        let stream = self.tcp.clone().call(to.clone()).await?;
+    /// Where to connect to for a URL: there, in the zone if there is one.
+    fn place(&self, to: &Uri) -> Result<Uri, Cause> {
+        let (Some(zone), Some(authority)) = (&self.zone, to.authority()) else { return Ok(to.clone()) };
+        let host = zone::put(authority.host(), zone);
+        let authority = authority.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let scheme = to.scheme().cloned().unwrap_or(Scheme::HTTP);
+        Ok(Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build()?)
+    }
+
+    async fn tcp(&self, to: Uri) -> Result<Box<dyn Io>, Cause> {
+        let stream = self.tcp.clone().call(to).await?;
         Ok(Box::new(stream.into_inner()))
     }
 
     /// A connection to a proxy itself.
     async fn proxy(&self, proxy: &Proxy) -> Result<Box<dyn Io>, Cause> {
         let unreachable = |error| ProxyError::Unreachable { proxy: proxy.name(), reason: innermost(&error) };
-        let stream = self.tcp(&proxy.uri).await.map_err(unreachable)?;
+        let stream = self.tcp(proxy.uri.clone()).await.map_err(unreachable)?;
         match (proxy.kind, &self.tls) {
             (Kind::Https, Some(tls)) => {
                 Ok(Box::new(handshake(&tls.proxies, tls.name.as_ref(), stream, proxy.uri.host()).await?))
@@ -158,8 +177,10 @@ async fn handshake(
         Some(name) => name.clone(),
         None => {
             let host = host.unwrap_or_default();
-            let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-            ServerName::try_from(address.unwrap_or(host).to_owned())?
+            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            // No certificate is made out for a zone: it means nothing to others.
+            let host = zone::split(host).map_or(host, |(address, _)| address);
+            ServerName::try_from(host.to_owned())?
         }
     };
     Ok(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?)

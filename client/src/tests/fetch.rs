@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, UnixListener};
 use super::super::{Budget, Connection, Fetch, Fetched, Share};
 use super::{Client, ClientError, client};
 
-async fn fetch(
+pub(super) async fn fetch(
     client: &Client,
     url: &str,
     connection: &mut Connection,

@@ -9,6 +9,7 @@ mod proxies;
 mod tls;
 mod tls_server;
 mod unix;
+mod zones;
 
 use super::{Client, ClientError, HttpClientConfig, Options, Request, Response};
 

@@ -21,7 +21,7 @@ async fn proxy(scheme: &str, more: &str) -> (TcpListener, String) {
 }
 
 /// The head of a request. It goes on as it is told.
-async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
+pub(super) async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.expect("a request comes"));

@@ -70,7 +70,7 @@ with_http_client! {
 impl RemoteWrite {
     /// Whether this is its name or its URL.
     pub(super) fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.url.as_ref().is_some_and(|url| url.expose().as_str() == name)
+        self.name == name || self.url.as_ref().is_some_and(|url| url.expose().to_string() == name)
     }
 
     /// `write_relabel_configs`, compiled; they were checked with the configuration.

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use rosterd_client::{SafeUrl, parse_url};
+use rosterd_client::{SafeUrl, Url};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use url::Url;
 
 /// The URL of a remote endpoint, shown and serialised without its password and secret parameters.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,7 +18,7 @@ impl DestinationUrl {
 
 impl fmt::Display for DestinationUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        SafeUrl::new(self.0.as_str()).fmt(f)
+        SafeUrl::new(self.0.clone()).fmt(f)
     }
 }
 
@@ -38,7 +37,7 @@ impl Serialize for DestinationUrl {
 impl<'de> Deserialize<'de> for DestinationUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        match parse_url(&text) {
+        match Url::parse(&text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
             Ok(_) => Err(de::Error::custom("the URL must begin with http:// or https://")),
             Err(error) => Err(de::Error::custom(error)),
@@ -57,7 +56,9 @@ mod tests {
         assert_eq!(url.expose().password(), Some("hunter2"));
         let url: DestinationUrl = serde_yaml::from_str("http://host/write?tenant=a&token=hunter2").unwrap();
         assert_eq!(url.to_string(), "http://host/write?tenant=a&token=xxxxx");
-        for text in ["write", "ftp://host/", "''"] {
+        let url: DestinationUrl = serde_yaml::from_str("http://user:hunter2@[fe80::1%25eth0]:8428/write").unwrap();
+        assert_eq!(url.to_string(), "http://user:xxxxx@[fe80::1%25eth0]:8428/write");
+        for text in ["http://[fe80::1%eth0]/", "write", "ftp://host/", "''"] {
             assert!(serde_yaml::from_str::<DestinationUrl>(text).is_err(), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! Where Consul is, and as whom it is asked: the keys that all its mechanisms have in common.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -147,7 +148,17 @@ fn url(server: &str, scheme: &str, path_prefix: &str) -> SafeUrl {
         Some((host, path)) => (host, path),
         None => (rest, path_prefix.trim_start_matches('/')),
     };
-    SafeUrl::new(format!("{scheme}://{host}/{path}"))
+    SafeUrl::new(format!("{scheme}://{}/{path}", escaped(host)))
+}
+
+/// The host of a URL. A zone of an address stands behind a bare `%` here, as the client of Consul takes it.
+fn escaped(host: &str) -> Cow<'_, str> {
+    match host.split_once('%') {
+        Some((address, zone)) if address.starts_with('[') && !zone.starts_with("25") => {
+            format!("{address}%25{zone}").into()
+        }
+        _ => host.into(),
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +177,8 @@ mod tests {
             ("https://consul", "http", "", "https://consul/"),
             ("http://consul", "https", "", "https://consul/"),
             ("[::1]:8500", "http", "", "http://[::1]:8500/"),
+            ("[fe80::1%eth0]:8500", "http", "", "http://[fe80::1%25eth0]:8500/"),
+            ("https://[fe80::1%25eth0]:8500/a", "http", "", "https://[fe80::1%25eth0]:8500/a"),
             ("ftp://consul", "http", "", "ftp://consul/"),
         ] {
             assert_eq!(url(server, scheme, prefix).to_string(), want, "{server} {scheme} {prefix}");

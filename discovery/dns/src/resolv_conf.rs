@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 
-use rosterd_tasks::{blocking, files};
+use rosterd_tasks::{blocking, files, interface_number};
 
 use super::config::PORT;
 use super::error::DnsError;
@@ -99,14 +99,8 @@ fn nameserver(text: &str) -> Option<SocketAddr> {
     let Some((address, zone)) = text.split_once('%') else {
         return text.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT));
     };
-    let scope = zone.parse().ok().or_else(|| interface_index(zone))?;
+    let scope = interface_number(zone).ok()?;
     Some(SocketAddrV6::new(address.parse().ok()?, PORT, 0, scope).into())
-}
-
-fn interface_index(name: &str) -> Option<u32> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
-    let socket = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-    netdevice::name_to_index(socket, name).ok()
 }
 
 /// Whether a name ends with a dot that is not escaped.

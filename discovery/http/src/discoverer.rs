@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use url::Url;
 
 use super::{HttpConfig, HttpError};
-use rosterd_client::{Client, ClientError, Request, Response};
+use rosterd_client::{Client, ClientError, Request, Response, Url, UrlError};
 use rosterd_discovery::decode::{JsonList, ListHash};
 use rosterd_discovery::{Error, Reading, Refresh};
 
@@ -47,7 +46,7 @@ impl Read {
 impl Http {
     pub(super) fn new(config: &HttpConfig, client: Client) -> Result<Self, ClientError> {
         let unusable = |error| ClientError::Settings { what: "url".to_owned(), source: Some(Box::new(error)) };
-        let url = config.url.parse().unwrap_or(Err(rosterd_client::UrlError::NoHost)).map_err(unusable)?;
+        let url = config.url.parse().unwrap_or(Err(UrlError::NoHost)).map_err(unusable)?;
         let seconds = config.refresh_interval.as_secs_f64().to_string();
         let seconds = HeaderValue::from_str(&seconds).expect("a number has only digits and a point");
         let json = HeaderValue::from_static("application/json");

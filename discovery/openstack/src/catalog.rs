@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
+use rosterd_client::Url;
 use rosterd_rest::{Fault, Issued, json};
-use url::Url;
 
 use super::error::OpenstackError;
 
@@ -125,7 +125,7 @@ fn versioned(url: &str, service: Service) -> Option<Url> {
         Some(version) if version != "v2" && !version.starts_with("v2.") => return None,
         Some(_) => {}
         None => {
-            url.path_segments_mut().ok()?.pop_if_empty().push(service.version());
+            url.path_segments_mut()?.pop_if_empty().push(service.version());
         }
     }
     Some(url)

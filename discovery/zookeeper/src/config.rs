@@ -126,6 +126,12 @@ fn port_of(address: &str) -> Option<&str> {
     (!host.starts_with('[') || host.ends_with(']')).then_some(port)
 }
 
+/// Whether it is an address of IPv6, perhaps with its zone: `fe80::1%eth0`.
+fn is_address(host: &str) -> bool {
+    let (address, zone) = host.split_once('%').map_or((host, None), |(address, zone)| (address, Some(zone)));
+    address.parse::<Ipv6Addr>().is_ok() && zone != Some("")
+}
+
 fn fault_of_server(server: &str) -> Option<&'static str> {
     let address = server.split('/').next().unwrap_or_default();
     let port = port_of(address);
@@ -134,7 +140,7 @@ fn fault_of_server(server: &str) -> Option<&'static str> {
     if bracketed.map_or(host, |host| host).is_empty() {
         return Some("names no host");
     }
-    if bracketed.map_or(host.contains([':', '[', ']', ' ', ',']), |host| host.parse::<Ipv6Addr>().is_err()) {
+    if bracketed.map_or(host.contains([':', '[', ']', ' ', ',']), |host| !is_address(host)) {
         return Some("is not a host with a port");
     }
     if port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err()) {
@@ -240,9 +246,14 @@ mod tests {
 
     #[test]
     fn servers_have_a_port_and_may_end_in_what_goes_before_all_paths() {
-        let config = parse("{servers: [a, 'b:2182', '[2001:db8::1]', '[::1]:7/x/y/'], paths: [/, /z/]}").unwrap();
+        let config =
+            parse("{servers: [a, 'b:2182', '[2001:db8::1]', '[fe80::1%eth0]:1', '[::1]:7/x/y/'], paths: [/, /z/]}")
+                .unwrap();
         assert!(config.0.check().is_empty());
-        assert_eq!(config.0.ensemble().servers, ["a:2181", "b:2182", "[2001:db8::1]:2181", "[::1]:7"]);
+        assert_eq!(
+            config.0.ensemble().servers,
+            ["a:2181", "b:2182", "[2001:db8::1]:2181", "[fe80::1%eth0]:1", "[::1]:7"]
+        );
         assert_eq!(config.0.roots(), ["/x/y"]);
     }
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use rosterd_client::{Client, ClientError, Request};
+use rosterd_client::{Client, ClientError, Request, Url};
 use rosterd_model::{Coded, Retry};
-use url::Url;
 
 /// How much of a reply is read, so that its connection can be used again.
 const DRAINED: usize = 64 << 10;

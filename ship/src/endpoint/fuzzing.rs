@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use rosterd_client::Url;
 use tokio::time::Instant;
-use url::Url;
 
 use super::exchange::comes_back;
 use super::pace::Pace;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use rosterd_client::{Request, Secret};
-use url::Url;
+use rosterd_client::{Request, Secret, Url};
 
 use crate::Counts;
 use crate::log::Record;

@@ -7,13 +7,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, StatusCode};
-use rosterd_client::Client;
+use rosterd_client::{Client, Url};
 use rosterd_model::{Coded, Report};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
-use url::Url;
 
 use super::custom_buckets::CustomBuckets;
 use super::exchange::{Reply, exchange};

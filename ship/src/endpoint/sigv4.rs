@@ -9,9 +9,8 @@ use std::path::Path;
 use aws_lc_rs::{digest, hmac};
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
-use rosterd_client::{Request, Secret};
+use rosterd_client::{Request, Secret, Url};
 use rosterd_model::in_words;
-use url::Url;
 
 use crate::config::SigV4Config;
 
@@ -146,7 +145,9 @@ fn canonical(request: &Request) -> (String, String) {
     (format!("{method}\n{path}\n{}\n{lines}\n{signed}\n{body}", query(&request.url)), signed)
 }
 
+/// What is sent as the `Host` header.
 fn host(url: &Url) -> String {
+    let url = url.without_zone();
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
@@ -209,6 +210,7 @@ mod tests {
         assert_eq!(signature(sorted), "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500");
         let mut form = Request::post(url("https://example.amazonaws.com/"), "Param1=value1");
         form.headers.insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
+        assert_eq!(host(&url("https://[fe80::1%25eth0]:8443/")), "[fe80::1]:8443");
         assert_eq!(signature(form), "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a");
     }
 

@@ -47,8 +47,7 @@ impl Ask {
     }
 
     pub(crate) fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        self.request.url.set_username(user).unwrap();
-        self.request.url.set_password(Some(password)).unwrap();
+        self.request.url.set_user(user, Some(password));
         self
     }
 

@@ -4,7 +4,7 @@ pub(crate) mod client;
 mod connections;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,10 +93,11 @@ async fn stop(server: Server) {
 #[test]
 fn all_addresses_are_listened_on() {
     leak_checked_live(async || {
-        let listen_addresses = vec!["127.0.0.1:0".to_owned(), ":0".to_owned(), "localhost:0".to_owned()];
+        let listen_addresses = ["127.0.0.1:0", ":0", "localhost:0", "[::1%lo]:0"].map(str::to_owned).to_vec();
         let (server, _) = serve(Settings { listen_addresses, ..settings() }, None, hello()).await;
         for address in server.addresses() {
-            let (status, body) = rosterd_testkit::get(&format!("http://127.0.0.1:{}/", address.port())).await.unwrap();
+            let host = if address.ip() == Ipv6Addr::LOCALHOST { "[::1]" } else { "127.0.0.1" };
+            let (status, body) = rosterd_testkit::get(&format!("http://{host}:{}/", address.port())).await.unwrap();
             assert_eq!((status, body.as_str()), (200, "hello"));
         }
         stop(server).await;
@@ -115,7 +116,7 @@ fn an_address_that_cannot_be_listened_on_is_named() {
         )
         .await;
         assert!(matches!(failed, Err(Error::Listen { address: named, .. }) if named == address));
-        for wrong in ["9090", "host:", "host:http", ""] {
+        for wrong in ["9090", "host:", "host:http", "[h%lo]:0", ""] {
             let failed = Server::bind(
                 Settings { listen_addresses: vec![wrong.to_owned()], ..settings() },
                 None,
@@ -124,6 +125,10 @@ fn an_address_that_cannot_be_listened_on_is_named() {
             .await;
             assert!(matches!(failed, Err(Error::Address { .. })), "{wrong}");
         }
+        let nowhere = Settings { listen_addresses: vec!["[fe80::1%no-such]:0".to_owned()], ..settings() };
+        let failed = Server::bind(nowhere, None, &Supervision::default()).await;
+        let Err(Error::Listen { source, .. }) = failed else { panic!("{failed:?}") };
+        assert_eq!(source.to_string(), "there is no network interface \"no-such\" here");
     });
 }
 

@@ -48,17 +48,29 @@ pub struct ScriptedServer {
 impl ScriptedServer {
     /// Listens on a free port.
     pub async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self::begin(None, steps).await
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), steps).await
+    }
+
+    /// Listens on an address.
+    ///
+    /// # Panics
+    ///
+    /// When the address is taken.
+    pub async fn start_at(address: SocketAddr, steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::begin(address, None, steps).await
     }
 
     /// The same over TLS, with a certificate that nobody knows, and for those who have [one of their own](Self::tls_config).
     pub async fn with_tls(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self::begin(Some(Certificates::new()), steps).await
+        Self::begin((Ipv4Addr::LOCALHOST, 0).into(), Some(Certificates::new()), steps).await
     }
 
-    async fn begin(certificates: Option<Certificates>, steps: impl IntoIterator<Item = Step>) -> Self {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the loopback interface has free ports");
+    async fn begin(
+        address: SocketAddr,
+        certificates: Option<Certificates>,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the address is free");
         let address = listener.local_addr().expect("a bound listener has an address");
         let mut server = Self::new(Some(address), certificates, steps);
         let accept = move |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);

@@ -1,8 +1,7 @@
 //! Which settings go together. The rules are those of Prometheus; all that break one are told, not only the first.
 
-use rosterd_client::{HttpClientConfig, SafeUrl, UrlError, parse_url};
+use rosterd_client::{HttpClientConfig, SafeUrl, Url, UrlError};
 use rosterd_model::Problem;
-use url::Url;
 
 use super::field::FieldSelector;
 use super::label::LabelSelector;
@@ -81,7 +80,7 @@ fn check_selector(
 pub(crate) fn api_server(url: &SafeUrl) -> Option<Result<Url, String>> {
     let parsed = url.parse()?;
     let parsed = match parsed {
-        Err(UrlError::NoScheme) => parse_url(&format!("http://{url}")),
+        Err(UrlError::NoScheme) => Url::parse(&format!("http://{url}")),
         parsed => parsed,
     };
     Some(match parsed {

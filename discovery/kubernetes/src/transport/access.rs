@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rosterd_client::{HttpClientConfig, System};
+use rosterd_client::{HttpClientConfig, System, Url, UrlError};
 use rosterd_discovery::Error;
 use rosterd_tasks::files;
-use url::Url;
 
 use super::http::Http;
 use super::plugin::Command;
@@ -58,8 +57,8 @@ impl Access {
         };
         let (host, port) = (variable(HOST)?, variable(PORT)?);
         let address = rosterd_discovery::host_port(host, port);
-        let unusable = |error: rosterd_client::UrlError| AccessError::Url { reason: error.to_string() };
-        let url = rosterd_client::parse_url(&format!("https://{address}")).map_err(unusable)?;
+        let unusable = |error: UrlError| AccessError::Url { reason: error.to_string() };
+        let url = Url::parse(&format!("https://{address}")).map_err(unusable)?;
         let mut client = HttpClientConfig { bearer_token_file: account.join("token"), ..HttpClientConfig::default() };
         client.tls_config.ca_file = account.join("ca.crt");
         Ok(Self { url, client, command: None, withholds: false })
@@ -101,7 +100,7 @@ mod tests {
     fn a_pod_is_told_where_the_server_is() {
         for (host, url) in [("10.96.0.1", "https://10.96.0.1/"), ("fd00::1", "https://[fd00::1]/")] {
             let access = in_cluster(&[(HOST, host), (PORT, "443")]).expect(host);
-            assert_eq!(access.url.as_str(), url);
+            assert_eq!(access.url.to_string(), url);
             assert_eq!(access.client.tls_config.ca_file, Path::new("/account/ca.crt"));
             assert_eq!(access.client.bearer_token_file, Path::new("/account/token"));
         }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Response, System};
-use url::Url;
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Response, System, Url};
 
 use super::plugin::{Command, Plugin};
 use super::{Answer, Body, Transport};
@@ -47,14 +46,14 @@ impl Http {
         };
         Ok(Self {
             by,
-            base: url.as_str().trim_end_matches('/').to_owned(),
+            base: url.to_string().trim_end_matches('/').to_owned(),
             headers: HeaderMap::from_iter([(header::ACCEPT, json)]),
         })
     }
 
     async fn ask(&self, client: &Client, path: &str, time: Duration) -> Result<Answer, ClientError> {
         let unusable = |error| ClientError::Settings { what: "api_server".to_owned(), source: Some(Box::new(error)) };
-        let url = rosterd_client::parse_url(&format!("{}{path}", self.base)).map_err(unusable)?;
+        let url = Url::parse(&format!("{}{path}", self.base)).map_err(unusable)?;
         let request = Request { headers: self.headers.clone(), timeout: Some(time), ..Request::get(url) };
         let response = client.send(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());

@@ -13,7 +13,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rosterd_client::{BasicAuth, Header, HttpClientConfig, SafeUrl, Secret, TlsConfig, UrlError, parse_url};
+use rosterd_client::{BasicAuth, Header, HttpClientConfig, SafeUrl, Secret, TlsConfig, Url, UrlError};
 use rosterd_tasks::files::{self, resolve};
 use serde::Deserialize;
 use serde_json::Value;
@@ -86,8 +86,8 @@ fn access(cluster: Cluster, user: User, base: &Path) -> Result<Access, String> {
     if cluster.server.is_empty() {
         return Err("the cluster has no server".to_owned());
     }
-    let url = match parse_url(&cluster.server) {
-        Err(UrlError::NoScheme) => parse_url(&format!("http://{}", cluster.server)),
+    let url = match Url::parse(&cluster.server) {
+        Err(UrlError::NoScheme) => Url::parse(&format!("http://{}", cluster.server)),
         parsed => parsed,
     };
     let url = url.map_err(|error| format!("server of the cluster: {error}"))?;

@@ -87,7 +87,7 @@ fn read_of(cluster: &str, user: &str) -> Result<Access, KubeconfigError> {
 #[test]
 fn the_current_context_says_who_asks_whom() {
     let Access { url, client, .. } = read_as("files").expect("a file");
-    assert_eq!(url.as_str(), "https://k.example:6443/");
+    assert_eq!(url.to_string(), "https://k.example:6443/");
     let tls = &client.tls_config;
     assert_eq!((tls.ca_file.as_path(), &*tls.server_name), (Path::new("/kube/pki/ca.crt"), "api"));
     assert_eq!(
@@ -113,7 +113,7 @@ fn the_current_context_says_who_asks_whom() {
 fn nothing_secret_goes_over_a_connection_that_is_in_the_clear() {
     for user in ["token", "basic", "exec", "files", "cert"] {
         let Access { url, client, command, withholds } = read_of("plain", user).expect(user);
-        assert_eq!(url.as_str(), "http://k.example:8080/");
+        assert_eq!(url.to_string(), "http://k.example:8080/");
         let bare = HttpClientConfig { proxy_from_environment: true, ..HttpClientConfig::default() };
         assert_eq!(HttpClientConfig { http_headers: BTreeMap::new(), ..client }, bare, "{user}");
         assert!(command.is_none() && withholds, "{user}");
