@@ -7,6 +7,7 @@
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
+//! - [`FakeConsul`] is a Consul: services, and questions that wait for news.
 //! - [`FakeEngine`] is a Docker Engine: lists, events, and versions of its API.
 //! - [`FakeKubelet`] lists pods, over TLS.
 //! - [`ZookeeperServer`] is Debian's ZooKeeper, and [`ZookeeperSession`] changes what it holds.
@@ -34,6 +35,7 @@
 //! });
 //! ```
 
+mod consul;
 pub mod contract;
 mod engine;
 pub mod fake;
@@ -56,6 +58,7 @@ mod updates;
 mod xmlrpc;
 mod zookeeper;
 
+pub use consul::FakeConsul;
 pub use engine::FakeEngine;
 pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;

@@ -2,10 +2,12 @@
 //! receivers of what it scrapes.
 //!
 //! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9`,
-//! `etcd-server`, `zookeeper`, `puppetdb` with `postgresql`, and `docker.io`, and root for the tests of DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker.
-//! One test does nothing where `keystone` is not installed, which brings much along.
+//! `etcd-server`, `zookeeper`, `puppetdb` with `postgresql`, and `docker.io`, what `ci/kubernetes/build` builds with Go, and root for the tests of
+//! DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker. One test does nothing where `keystone` is not installed, which
+//! brings much along.
 
 mod authorities;
+mod built;
 mod certificates;
 mod changes;
 mod consumers;

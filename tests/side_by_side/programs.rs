@@ -158,7 +158,8 @@ pub(crate) async fn vmagent(name: &str, config: &Path) -> Server {
             .args(["-remoteWrite.url=http://127.0.0.1:9/", "-promscrape.httpSDCheckInterval=1s"])
             .arg("-promscrape.openstackSDCheckInterval=1s")
             // It knows intervals only as flags, and refuses those of Prometheus.
-            .args(["-promscrape.fileSDCheckInterval=1s", "-promscrape.config.strictParse=false"]);
+            .args(["-promscrape.fileSDCheckInterval=1s", "-promscrape.config.strictParse=false"])
+            .args(["-promscrape.consulSDCheckInterval=1s", "-promscrape.dockerSDCheckInterval=1s"]);
         command
     })
     .await

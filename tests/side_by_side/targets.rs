@@ -89,6 +89,35 @@ pub(crate) fn only_one<T: Ord + std::fmt::Debug>(one: &BTreeSet<T>, other: &BTre
     lines.concat()
 }
 
+/// What a program tells of active targets before they are relabelled: their jobs, their addresses, and what discovery says of them.
+#[derive(Debug)]
+pub(crate) struct Found(BTreeSet<Labels>);
+
+impl Found {
+    /// Asks a program. Labels of discovery that are not known are left out, and so are those without a value, which are none.
+    pub(crate) async fn by(server: &Server, is_known: impl Fn(&str) -> bool) -> Self {
+        Self::of(active(&server.data("/api/v1/targets?state=active").await), is_known)
+    }
+
+    /// The same of targets that a program has told.
+    pub(crate) fn of(targets: BTreeSet<Target>, is_known: impl Fn(&str) -> bool) -> Self {
+        let counts =
+            |name: &str| matches!(name, "job" | "__address__") || name.starts_with("__meta_") && is_known(name);
+        let of = |mut target: Target| {
+            target.discovered.retain(|name, value| counts(name) && !value.is_empty());
+            target.discovered
+        };
+        Self(targets.into_iter().map(of).collect())
+    }
+
+    /// Whether it is the same as another, with so many targets; else what differs.
+    pub(crate) fn is(&self, other: &Self, count: usize, names: [&str; 2]) -> Result<(), String> {
+        let difference = only_one(&self.0, &other.0, names);
+        let is_same = difference.is_empty() && self.0.len() == count;
+        if is_same { Ok(()) } else { Err(format!("{} targets\n{difference}", self.0.len())) }
+    }
+}
+
 /// The active targets of an answer.
 pub(crate) fn active(answer: &Value) -> BTreeSet<Target> {
     list(&answer["activeTargets"])

@@ -5,10 +5,10 @@ use base64::prelude::BASE64_STANDARD;
 use rosterd_testkit::{Folder, leak_checked_live};
 use serde_json::{Value, json};
 
-use super::built::Built;
 use super::cluster::{Cluster, READER};
 use super::jobs::{agrees, configured, has, tells};
 use super::story::story;
+use crate::built::Built;
 use crate::programs::{Wrapper, rosterd};
 use crate::targets::Targets;
 

@@ -2,10 +2,10 @@
 
 use rosterd_testkit::{Folder, fixture, leak_checked_live};
 
-use super::built::Built;
 use super::cluster::{ADMIN, Cluster};
 use super::jobs::{agrees, configured, has};
 use super::story::story;
+use crate::built::Built;
 use crate::programs::{Wrapper, rosterd};
 use crate::targets::Targets;
 

@@ -11,8 +11,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::built::Built;
 use crate::authorities::make_for_cluster;
+use crate::built::Built;
 
 /// Of somebody who may do anything.
 pub(super) const ADMIN: &str = "token-of-the-admin";

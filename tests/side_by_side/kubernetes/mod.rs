@@ -3,7 +3,6 @@
 //! Needs what `ci/kubernetes/build` builds with Go, and Debian's package `etcd-server`.
 
 mod access;
-mod built;
 mod charts;
 mod cluster;
 mod front;

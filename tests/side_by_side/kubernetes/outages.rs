@@ -5,10 +5,10 @@ use rosterd_testkit::{Folder, leak_checked_live};
 use serde_json::json;
 
 use super::access::{pod, role, small};
-use super::built::Built;
 use super::cluster::READER;
 use super::front::Front;
 use super::jobs::{TOKEN, agrees, configured_at, has, tells};
+use crate::built::Built;
 use crate::programs::{Wrapper, rosterd};
 use crate::targets::Targets;
 

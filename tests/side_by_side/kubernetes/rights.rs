@@ -8,10 +8,10 @@ use rosterd_testkit::{Folder, Server, eventually_ok, leak_checked_live, patience
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::built::Built;
 use super::cluster::Cluster;
 use super::jobs::{configured, has};
 use super::story::story;
+use crate::built::Built;
 use crate::programs::{Wrapper, rosterd};
 
 const NAMESPACE: &str = "monitoring";

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use rosterd_testkit::{Folder, Server, assert_golden, eventually_ok, fixture, leak_checked_live, patience};
 use serde_json::{Value, json};
 
-use super::built::Built;
 use super::cluster::{ADMIN, Cluster};
 use super::jobs::{agrees, configured};
+use crate::built::Built;
 use crate::programs::{Wrapper, rosterd};
 use crate::targets::{Labels, Target, Targets, only_one};
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rosterd_testkit::{Folder, Server, eventually_ok, fixture, leak_checked_live, patience};
 
-use super::built::Built;
 use super::cluster::{ADMIN, Cluster};
 use super::jobs::configured;
 use super::story::story;
+use crate::built::Built;
 use crate::programs::{Wrapper, rosterd, vmagent};
 use crate::targets::Labels;
 

@@ -1,5 +1,8 @@
 //! Registries of services: rosterd and a real Prometheus find the same targets in them, through changes, failures and recovery.
 
+mod consul;
+mod nomad;
+
 use std::time::Duration;
 
 use rosterd_testkit::{
@@ -8,6 +11,7 @@ use rosterd_testkit::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::built::Built;
 use super::programs::{Wrapper, prometheus, rosterd};
 use super::targets::Targets;
 
@@ -15,26 +19,45 @@ use super::targets::Targets;
 pub(crate) struct Pair {
     ours: Server,
     theirs: Server,
+    /// Whether the other one is a Prometheus 3.
+    is_3: bool,
     _folder: Folder,
 }
 
 impl Pair {
+    /// Beside Debian's Prometheus.
     pub(crate) async fn start(discovery: &str) -> Self {
+        Self::beside(None, discovery).await
+    }
+
+    /// Beside a Prometheus 3, for what Debian's cannot, or does in another way.
+    async fn beside_3(built: &Built, discovery: &str) -> Self {
+        Self::beside(Some(built), discovery).await
+    }
+
+    async fn beside(built: Option<&Built>, discovery: &str) -> Self {
         let folder = Folder::new();
         let config = folder.write(
             "prometheus.yml",
             format!("global: {{scrape_interval: 10m}}\nscrape_configs:\n- job_name: registry\n  {discovery}\n"),
         );
         let ours = rosterd(&config, Wrapper::default(), &[]).await;
-        let theirs = prometheus("prometheus", &config, Wrapper::default()).await;
-        Self { ours, theirs, _folder: folder }
+        let theirs = match built {
+            Some(built) => built.prometheus(&config, Wrapper::default()).await,
+            None => prometheus("prometheus", &config, Wrapper::default()).await,
+        };
+        Self { ours, theirs, is_3: built.is_some(), _folder: folder }
     }
 
     /// Waits until both have so many targets, and the same ones.
     pub(crate) async fn agree(&self, count: usize) {
         let end = Instant::now() + patience();
         loop {
-            let (one, other) = (Targets::of(&self.ours).await, Targets::of_2_42(&self.theirs, &self.theirs).await);
+            let one = Targets::of(&self.ours).await;
+            let other = match self.is_3 {
+                true => Targets::of(&self.theirs).await,
+                false => Targets::of_2_42(&self.theirs, &self.theirs).await,
+            };
             if one == other && one.active.len() == count {
                 return;
             }
