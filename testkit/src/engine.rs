@@ -45,6 +45,7 @@ struct State {
     lists: BTreeMap<String, Value>,
     refusals: BTreeMap<String, (u16, String)>,
     asked: Vec<String>,
+    connections: usize,
     streams: Vec<mpsc::Sender<Bytes>>,
 }
 
@@ -61,6 +62,7 @@ impl FakeEngine {
             lists: BTreeMap::new(),
             refusals: BTreeMap::new(),
             asked: Vec::new(),
+            connections: 0,
             streams: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -94,6 +96,11 @@ impl FakeEngine {
     /// Tells of an event, once somebody listens.
     pub async fn event(&self, event: Value) {
         self.wait_stream().await;
+        self.tell(event).await;
+    }
+
+    /// Tells of an event whoever listens.
+    pub async fn tell(&self, event: Value) {
         let line = Bytes::from(format!("{event}\n"));
         let streams = self.state().streams.clone();
         for stream in streams {
@@ -110,6 +117,11 @@ impl FakeEngine {
     /// What was asked, as in `GET /v1.41/networks`.
     pub fn asked(&self) -> Vec<String> {
         self.state().asked.clone()
+    }
+
+    /// How many connections were made.
+    pub fn connections(&self) -> usize {
+        self.state().connections
     }
 
     /// Waits until somebody listens to events.
@@ -136,6 +148,7 @@ async fn serve(listener: UnixListener, state: Arc<Mutex<State>>) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
+            state.lock().unwrap_or_else(PoisonError::into_inner).connections += 1;
             connections.spawn(connection(stream, Arc::clone(&state)));
         }
         while connections.try_join_next().is_some() {}
