@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
-use crate::{Folder, Process, free_loopback_listener, get, patience};
+use crate::{Folder, Process, eventually_ok, free_loopback_listener, get, patience};
 
 /// How often a program is started anew because somebody took its port in the meantime.
 const ATTEMPTS: usize = 5;
@@ -152,16 +150,12 @@ impl Server {
 
 /// Waits until a page answers 200; false when the program ends before.
 async fn answers(process: &mut Process, port: u16, ready: &str) -> bool {
-    let end = Instant::now() + patience();
-    loop {
+    let look = async || {
         if process.exited().is_some() {
-            return false;
+            return Ok(false);
         }
         let answer = tokio::time::timeout(patience(), get(&format!("http://127.0.0.1:{port}{ready}"))).await;
-        if matches!(answer, Ok(Ok((200, _)))) {
-            return process.exited().is_none();
-        }
-        assert!(Instant::now() < end, "{ready} does not answer 200:\n{}", process.log());
-        sleep(Duration::from_millis(20)).await;
-    }
+        if matches!(answer, Ok(Ok((200, _)))) { Ok(process.exited().is_none()) } else { Err(process.log()) }
+    };
+    eventually_ok(patience(), &format!("{ready} answers 200"), look).await
 }

@@ -4,14 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
-use std::time::Duration;
 
 use rosterd_testkit::{
     Folder, Process, Server, eventually_ok, free_loopback_listener, leak_checked_live, need, patience,
 };
 use serde_json::Value;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
 
 use super::authorities::make_all;
 use super::programs::{Wrapper, prometheus, rosterd};
@@ -295,35 +293,23 @@ async fn comes_to(
     folder: &Folder,
     whose: &str,
 ) {
-    let end = Instant::now() + patience();
     let (mut last, mut calm) = (Vec::new(), 0);
-    while calm < 3 {
+    let look = async || {
         let now = seen(program, set_ups, servers, folder, whose).await;
-        let as_expected = now.as_ref().is_some_and(|(seen, _)| seen == expected);
-        match now {
-            Some((_, times)) if as_expected => {
-                let all_new = last.len() == times.len() && last.iter().zip(&times).all(|(old, new)| old != new);
-                if all_new || last.is_empty() {
-                    (last, calm) = (times, calm + 1);
-                }
-            }
-            now => {
-                (last, calm) = (Vec::new(), 0);
-                if Instant::now() > end {
-                    let (seen, _) = now.expect("all are scraped by now");
-                    let wrong = seen.iter().filter(|(name, worked)| expected.get(*name) != Some(worked));
-                    let wrong: Vec<_> = wrong.map(|(name, worked)| format!("{name}: {worked:?}")).collect();
-                    panic!(
-                        "{whose} differs (scrape, discovery, remote write):\n{}\n{}",
-                        wrong.join("\n"),
-                        program.log()
-                    );
-                }
-            }
+        let Some((_, times)) = now.as_ref().filter(|(seen, _)| seen == expected) else {
+            (last, calm) = (Vec::new(), 0);
+            let Some((seen, _)) = now else { return Err("not all were scraped".to_owned()) };
+            let wrong = seen.iter().filter(|(name, worked)| expected.get(*name) != Some(worked));
+            let wrong: Vec<_> = wrong.map(|(name, worked)| format!("{name}: {worked:?}")).collect();
+            return Err(format!("scrape, discovery, remote write:\n{}\n{}", wrong.join("\n"), program.log()));
+        };
+        let all_new = last.len() == times.len() && last.iter().zip(times).all(|(old, new)| old != new);
+        if all_new || last.is_empty() {
+            (last, calm) = (times.clone(), calm + 1);
         }
-        assert!(Instant::now() < end + patience(), "{whose} does not scrape any more");
-        sleep(Duration::from_millis(200)).await;
-    }
+        if calm < 3 { Err(format!("as it should be, but scraped no more since {last:?}")) } else { Ok(()) }
+    };
+    eventually_ok(2 * patience(), &format!("{whose} comes to the verdicts, and stands by them"), look).await;
 }
 
 #[test]

@@ -2,12 +2,10 @@
 //! they would have discovered themselves, and lose nothing while rosterd or its sources are away.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use rosterd_testkit::{Folder, Server, eventually_ok, fixture, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::programs::{Wrapper, prometheus, rosterd, vmagent};
 use super::source::Source;
@@ -96,15 +94,17 @@ impl Stage {
     /// Watches that nobody loses any of its targets while the first consumer refreshes often enough to have lost them.
     async fn nobody_loses_any(&self, count: usize, what: &str) {
         let refreshed = || self.consumers[0].metric("prometheus_sd_refresh_duration_seconds_count", "http");
-        let (until, end) = (refreshed().await + REFRESHES * JOBS.len() as f64, Instant::now() + patience());
-        while refreshed().await < until {
+        let until = refreshed().await + REFRESHES * JOBS.len() as f64;
+        let look = async || {
             for consumer in &self.consumers {
                 let targets = seen(consumer).await.len();
                 assert_eq!(targets, count, "{} lost targets while {what}\n{}", consumer.name(), self.rosterd.log());
             }
-            assert!(Instant::now() < end, "{} does not refresh while {what}", self.consumers[0].name());
-            sleep(Duration::from_millis(50)).await;
-        }
+            let now = refreshed().await;
+            if now >= until { Ok(()) } else { Err(format!("{now} refreshes, and not {until}")) }
+        };
+        let refreshes = format!("{} goes on to refresh while {what}", self.consumers[0].name());
+        eventually_ok(patience(), &refreshes, look).await;
     }
 
     /// The status of rosterd's list of a job, and how many targets are in it.

@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request};
 use rosterd_testkit::{Folder, Process, Server, eventually_ok, free_loopback_listener, need, patience};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use crate::authorities::make_for_cluster;
 use crate::built::Built;
@@ -203,19 +201,16 @@ async fn api_server(client: &Client, command: impl Fn(u16) -> Command) -> (Proce
 
 /// Waits until an API server answers; false when it ends before.
 async fn is_ready(client: &Client, server: &mut Process, port: u16) -> bool {
-    // It makes its own roles and priorities first, on a busy machine.
-    let end = Instant::now() + 4 * patience();
     let url = format!("https://127.0.0.1:{port}/readyz");
-    loop {
+    let look = async || {
         if server.exited().is_some() {
-            return false;
+            return Ok(false);
         }
-        if exchange(client, as_admin(Method::GET, &url, None)).await.is_ok_and(|(status, _)| status == 200) {
-            return true;
-        }
-        assert!(Instant::now() < end, "the API server is not ready:\n{}", server.log());
-        sleep(Duration::from_millis(50)).await;
-    }
+        let answer = exchange(client, as_admin(Method::GET, &url, None)).await;
+        if answer.is_ok_and(|(status, _)| status == 200) { Ok(true) } else { Err(server.log()) }
+    };
+    // It makes its own roles and priorities first, on a busy machine.
+    eventually_ok(4 * patience(), "the API server is ready", look).await
 }
 
 /// Who is known by which token.

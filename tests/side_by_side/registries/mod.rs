@@ -3,13 +3,11 @@
 mod consul;
 mod nomad;
 
-use std::time::Duration;
-
 use rosterd_testkit::{
-    Folder, ScriptedServer, Server, Step, fixture, leak_checked_live, patience, xmlrpc_answer, xmlrpc_fault,
+    Folder, ScriptedServer, Server, Step, eventually_ok, fixture, leak_checked_live, patience, xmlrpc_answer,
+    xmlrpc_fault,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::built::Built;
 use super::programs::{Wrapper, prometheus, rosterd};
@@ -51,33 +49,31 @@ impl Pair {
 
     /// Waits until both have so many targets, and the same ones.
     pub(crate) async fn agree(&self, count: usize) {
-        let end = Instant::now() + patience();
-        loop {
+        let look = async || {
             let one = Targets::of(&self.ours).await;
             let other = match self.is_3 {
                 true => Targets::of(&self.theirs).await,
                 false => Targets::of_2_42(&self.theirs, &self.theirs).await,
             };
-            if one == other && one.active.len() == count {
-                return;
+            if one != other {
+                return Err(one.difference(&other, ["rosterd", "Prometheus"]));
             }
-            if Instant::now() > end {
-                let difference = one.difference(&other, ["rosterd", "Prometheus"]);
-                assert!(difference.is_empty(), "rosterd and Prometheus do not agree:\n{difference}");
-                assert_eq!(one.active.len(), count, "they agree, but not on what is there");
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
+            let found = one.active.len();
+            if found == count { Ok(()) } else { Err(format!("they agree, but on {found}")) }
+        };
+        eventually_ok(patience(), &format!("rosterd and Prometheus agree on {count} targets"), look).await;
     }
 
     /// Waits until both have failed once more, by these metrics.
     pub(crate) async fn fail(&self, ours: &str, theirs: &str) {
         let counts = async || [self.ours.metric(ours, "").await, self.theirs.metric(theirs, "").await];
-        let (before, end) = (counts().await, Instant::now() + patience());
-        while counts().await.iter().zip(before).any(|(now, before)| *now <= before) {
-            assert!(Instant::now() < end, "{ours} and {theirs} are still {before:?}");
-            sleep(Duration::from_millis(200)).await;
-        }
+        let before = counts().await;
+        let look = async || {
+            let now = counts().await;
+            let both = now.iter().zip(before).all(|(now, before)| *now > before);
+            if both { Ok(()) } else { Err(format!("{now:?}")) }
+        };
+        eventually_ok(patience(), &format!("{ours} and {theirs} are more than {before:?}"), look).await;
     }
 }
 
