@@ -466,4 +466,26 @@ mod tests {
         pages.add(labels(2), false);
         assert!(!Arc::ptr_eq(&first, &form(&pages)));
     }
+
+    #[test]
+    fn no_form_outlives_what_it_was_made_of_when_targets_go_and_pages_are_split_and_joined() {
+        let mut pages = Pages::default();
+        let look = |pages: &Pages| {
+            for page in pages.iter() {
+                let form = page.form::<Mutex<Option<Vec<Labels>>>>();
+                let mut made = form.lock().expect("nobody panicked");
+                assert!(made.get_or_insert_with(|| page.labels().cloned().collect()).iter().eq(page.labels()));
+            }
+        };
+        for number in 0..700 {
+            pages.add(labels(number), false);
+            look(&pages);
+        }
+        assert!(pages.iter().len() > 1);
+        for number in 0..700 {
+            pages.remove(&labels(number), false);
+            look(&pages);
+        }
+        assert_eq!(pages.iter().len(), 1);
+    }
 }

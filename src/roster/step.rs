@@ -250,6 +250,20 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_is_told_again_although_it_is_in_the_picture_is_passed_over() {
+        leak_checked(|| async {
+            let owner = Owner::new();
+            let mut steps = owner.follow();
+            owner.step(true);
+            assert_eq!(next(&mut steps).await, Some(("picture", 1)));
+            // The reader listened before it was told, and looked after it was done.
+            owner.teller.tell(Some(Step { number: 1, jobs: Vec::new() }));
+            owner.step(true);
+            assert_eq!(next(&mut steps).await, Some(("step", 2)));
+        });
+    }
+
+    #[test]
     fn a_reader_that_falls_behind_gets_a_picture_and_goes_on_from_there() {
         leak_checked(|| async {
             let owner = Owner::new();

@@ -396,6 +396,9 @@ mod tests {
         });
         assert_eq!((unshared.here, unshared.there), (vec![&(5_000, 0)], vec![&(5_000, 5_000), &(7_000, 7_000)]));
         assert!(looked.get() <= 4 * WIDTH, "{} entries were compared", looked.get());
+        let mut other = copy.clone();
+        assert_eq!(other.remove(&20_000), None);
+        assert!(Arc::ptr_eq(&other.root, &copy.root), "what is not there costs no copy");
     }
 
     proptest! {

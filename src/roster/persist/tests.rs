@@ -11,7 +11,9 @@ use rosterd_testkit::{eventually_ok, everything, leak_checked};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
+use crate::roster::archive::{Archive, Edit};
 use crate::roster::metrics::Metrics;
+use crate::roster::step::RosterNews;
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
 
@@ -292,5 +294,114 @@ fn a_configuration_that_changed_over_a_restart_holds_or_adopts_what_its_jobs_use
         tokio::time::sleep(DAY).await;
         it.write(9, &["p/2", "p/7-2"]).await;
         it.stop().await;
+    });
+}
+
+#[test]
+fn a_failed_write_is_tried_again_although_nothing_changes() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        store.broken.store(true, Ordering::Relaxed);
+        it.report("p/1", &["h:1"]).await;
+        it.write(1, &[]).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(it.store_failures(), 1.0);
+        store.broken.store(false, Ordering::Relaxed);
+        it.write(1, &["p/1"]).await;
+        it.stop().await;
+    });
+}
+
+#[test]
+fn what_is_on_its_way_to_the_store_is_restored_and_what_came_meanwhile_outlives_a_failed_write() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        store.broken.store(true, Ordering::Relaxed);
+        it.report("p/1", &["h:1"]).await;
+        // The write has begun, and does not end.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        it.set_jobs(&[]).await;
+        it.set_jobs(&[("a", "p/1")]).await;
+        assert_eq!(it.served("a"), list(&["h:1"]));
+        it.report("p/1", &["h:2"]).await;
+        it.store.permits.add_permits(1);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(it.store_failures(), 1.0);
+        store.broken.store(false, Ordering::Relaxed);
+        it.write(2, &["p/1"]).await;
+        it.stop().await;
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        assert_eq!(it.served("a"), list(&["h:2"]));
+        it.stop().await;
+    });
+}
+
+#[test]
+fn who_reads_the_same_data_in_another_job_begins_with_what_is_stored() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1-2")]).await;
+        it.report("p/1-2", &["h:1"]).await;
+        it.write(1, &["p/1-2"]).await;
+        it.stop().await;
+        let it = Running::start(&store, &[("b", "p/1")]).await;
+        assert_eq!(it.served("b"), list(&["h:1"]));
+        it.write(9, &["p/1", "p/1-2"]).await;
+        it.stop().await;
+    });
+}
+
+#[test]
+fn who_follows_is_told_of_a_change_and_not_of_everything() {
+    leak_checked(async || {
+        let store = Slow::new();
+        let it = Running::start(&store, &[("a", "p/1")]).await;
+        let mut steps = it.roster.steps();
+        assert!(matches!(steps.next().await, Some(RosterNews::Picture(_))));
+        it.report("p/1", &["h:1"]).await;
+        let news = steps.next().await;
+        assert!(matches!(&news, Some(RosterNews::Step(step)) if step.jobs.len() == 1), "{news:?}");
+        it.stop().await;
+    });
+}
+
+fn block() -> Arc<Block> {
+    let targets = vec![[("__address__", "h:1")].into_iter().collect()];
+    let group = TargetGroup { source: "s".into(), targets, ..TargetGroup::default() };
+    let changes = Archive::default().apply(&Edit { groups: vec![group], ..Edit::default() });
+    changes.into_iter().find_map(|change| change.after).expect("a group is in a block")
+}
+
+#[test]
+fn what_waits_goes_with_its_provider() {
+    let key = ProviderKey::new("p/1");
+    let mut changes = Changes {
+        heads: BTreeMap::from([(key.clone(), Head::default())]),
+        blocks: BTreeMap::from([((key.clone(), 1), Some(block()))]),
+        ..Changes::default()
+    };
+    changes.extend(Changes { forgotten: BTreeSet::from([key]), ..Changes::default() });
+    let changes = changes.to_write();
+    assert!(matches!(&changes[..], [BlocksChange::DeleteProvider(_)]), "{changes:?}");
+}
+
+#[test]
+fn all_that_is_stored_of_a_provider_is_restored_or_nothing() {
+    leak_checked(async || {
+        let (store, key) = (MemoryBlocks::new(), ProviderKey::new("p/1"));
+        let put = async |id, bytes: Vec<u8>| {
+            let blocks = vec![store::Block { id, bytes: bytes.into() }];
+            store.apply(vec![BlocksChange::Put { provider: key.shared(), blocks }]).await.expect("memory takes all");
+        };
+        put(HEAD, Head::default().to_bytes()).await;
+        for id in 1..=700 {
+            put(id, block().to_bytes()).await;
+        }
+        let load = async || Outbox::default().load(&store, &key, &[]).await.expect("memory can be read");
+        assert_eq!(load().await.map(|stored| stored.blocks.len()), Some(700));
+        put(333, b"damaged".to_vec()).await;
+        assert!(load().await.is_none(), "half of it would pass for all there is");
     });
 }

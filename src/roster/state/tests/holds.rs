@@ -484,3 +484,67 @@ fn since_when_targets_are_held_outlives_restarts() {
     kept.take(state.update(first(), at(6)));
     assert_eq!((since(&state, "a"), since(&restart(&mut kept, 7), "a")), (vec![], vec![at(7).wall; 2]));
 }
+
+#[test]
+fn each_source_has_its_own_time_of_grace() {
+    let (mut state, start) = (State::default(), now());
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), start);
+    state.update(but(update("p/1", vec![], true), &["s"]), start);
+    state.update(but(update("p/1", vec![], false), &["s", "t"]), after(start, 200));
+    state.pass(after(start, 300));
+    let overdue = |state: &State| {
+        let view = view(state, "a");
+        let overdue: BTreeMap<_, _> = view.missing().iter().map(|it| (it.source.clone(), it.overdue)).collect();
+        overdue.into_values().collect::<Vec<_>>()
+    };
+    assert_eq!(overdue(&state), [true, false]);
+    assert_eq!(state.deadline(), Some(after(start, 500).instant));
+    state.pass(after(start, 500));
+    assert_eq!((overdue(&state), state.deadline()), (vec![true, true], None));
+}
+
+#[test]
+fn what_has_the_same_data_and_knows_nothing_yet_is_waited_for_as_another() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/1-2"], "[]"), job("b", &["p/1"], "[]")]), now());
+    state.update(update("p/1-2", vec![group("s", &["h:1"])], true), now());
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("b", &["p/1"], "[]")]), now());
+    assert_eq!(held(&state, "a"), all_held(&["h:1"], Replaced));
+    state.update(update("p/1", vec![group("s", &["h:2"])], true), now());
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:2".to_owned()], vec![]));
+}
+
+#[test]
+fn a_provider_that_went_and_came_back_is_waited_for_again() {
+    let mut state = State::default();
+    let mut jobs = |state: &mut State, providers: &[&str]| {
+        state.set_jobs(wanted(vec![job("a", providers, "[]")]), now());
+    };
+    jobs(&mut state, &["p/1", "q/2"]);
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    jobs(&mut state, &["q/2", "r/3"]);
+    assert_eq!(held(&state, "a"), all_held(&["h:1"], Replaced), "the new one may have the same");
+    jobs(&mut state, &["r/3"]);
+    assert_eq!(held(&state, "a"), all_held(&["h:1"], Replaced));
+    jobs(&mut state, &["q/2"]);
+    assert_eq!(held(&state, "a"), all_held(&["h:1"], Replaced), "it is as new as the other was");
+    state.update(update("q/2", vec![], true), now());
+    assert_eq!(instances(&state, "a"), [""; 0]);
+}
+
+#[test]
+fn a_job_without_providers_is_known_to_be_empty() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &[], "[]")]), now());
+    assert_eq!((view(&state, "a").servable(), instances(&state, "a").len()), (Ok(()), 0));
+}
+
+#[test]
+fn of_several_with_the_same_data_one_that_knows_it_is_adopted() {
+    let mut state = State::default();
+    let jobs = || vec![job("a", &["p/1"], "[]"), job("b", &["p/1-2"], "[]")];
+    state.set_jobs(wanted(jobs()), now());
+    state.update(update("p/1-2", vec![group("s", &["h:1"])], true), now());
+    state.set_jobs(wanted([jobs(), vec![job("c", &["p/1-3"], "[]")]].concat()), now());
+    assert_eq!((instances(&state, "c"), held(&state, "c")), (vec!["h:1".to_owned()], all_held(&["h:1"], Replaced)));
+}

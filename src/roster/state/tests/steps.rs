@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::roster::hold::HoldReason;
 use crate::roster::step::Difference;
+use crate::roster::target::Entry;
 
 fn telling() -> State {
     let mut state = State::default();
@@ -83,6 +85,40 @@ fn holding_and_releasing_are_told() {
     assert_eq!(words(&effect, "a"), ["p/1 s Reload: held h:1", "p/1 s Reload: held h:2"]);
     let effect = state.update(update("p/2", vec![group("x", &["h:1"])], true), now());
     assert_eq!(words(&effect, "a"), ["p/1 s Reload: -h:2", "p/2 x Source: released h:1"]);
+}
+
+#[test]
+fn what_other_rules_release_is_told() {
+    let mut state = telling();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("b", &["p/1"], "[]")]), now());
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    state.set_jobs(wanted(vec![job("a", &["q/2"], "[]"), job("b", &["p/1"], "[]")]), now());
+    let rules = "[{source_labels: [__address__], regex: other, action: drop}]";
+    let effect = state.set_jobs(wanted(vec![job("a", &["p/1"], rules), job("b", &["p/1"], "[]")]), now());
+    assert_eq!(words(&effect, "a"), ["p/1 s Rules: released h:1"]);
+}
+
+#[test]
+fn a_target_that_one_source_holds_and_another_has_is_told_once() {
+    let (mut before, mut kept) = (State::default(), Kept::default());
+    let jobs = || vec![job("a", &["p/1"], "[]"), job("b", &["q/2"], "[]")];
+    kept.take(before.set_jobs(wanted(jobs()), now()));
+    kept.take(before.update(update("p/1", vec![group("s", &["h:1"])], true), now()));
+    let mut state = telling();
+    state.set_jobs(Wanted { stored: kept.stored(), ..wanted(jobs()) }, now());
+    state.update(update("q/2", vec![group("t", &["h:1"])], true), now());
+    let both = [jobs(), vec![job("c", &["p/1", "q/2"], "[]")]].concat();
+    assert_eq!(words(&state.set_jobs(wanted(both), now()), "c"), ["p/1 s Reload: +h:1"]);
+}
+
+/// How many entries are held, by the blocks of a job.
+fn held_entries(job: &JobView) -> usize {
+    let worked = job.blocks.iter().flat_map(|(_, blocks)| blocks.iter().map(|(_, worked)| worked));
+    let held = worked.flat_map(|worked| {
+        let groups = (0..worked.block.groups().len()).filter(|group| worked.held.of(*group).is_some());
+        groups.flat_map(|group| &worked.entries[worked.block.entries_of(group)])
+    });
+    held.filter(|entry| matches!(entry, Entry::Active(_))).count()
 }
 
 #[test]
@@ -180,7 +216,11 @@ proptest! {
             let effect = match event {
                 Event::Jobs(new) => {
                     jobs = new;
-                    state.set_jobs(wanted(specs(&jobs)), now())
+                    // As the roster does: what is stored of a provider that is used again comes with it.
+                    let specs = specs(&jobs);
+                    let comes = |key: &ProviderKey| !state.has(key) && specs.iter().any(|job| job.providers.contains(key));
+                    let stored = kept.stored().into_iter().filter(|stored| comes(&stored.key)).collect();
+                    state.set_jobs(Wanted { stored, ..wanted(specs) }, now())
                 }
                 Event::Update { provider, groups, whole, unread } => {
                     let provider = ["p/1", "p/1-2", "p/3", "q/4"][usize::from(provider)];
@@ -209,6 +249,10 @@ proptest! {
             follow(&mut picture, &effect);
             kept.take(effect);
             prop_assert_eq!(&picture, &seen(&state));
+            for job in state.view().jobs() {
+                let counted: usize = HoldReason::ALL.into_iter().map(|reason| job.counts().held.of(reason)).sum();
+                prop_assert_eq!(counted, held_entries(job), "held entries of {}", job.spec().name);
+            }
             let providers = BTreeSet::from_iter(kept.in_use());
             let held: BTreeSet<_> = state.providers.iter().filter(|(_, it)| it.presence != ProviderPresence::Unsynced).map(|(key, _)| key.clone()).collect();
             prop_assert_eq!(providers, held, "the store has what is known, and nothing else but what is not used any more");

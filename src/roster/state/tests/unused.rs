@@ -111,4 +111,21 @@ fn of_too_many_or_too_large_ones_the_oldest_go() {
         forgotten.extend(effect.forgotten);
     }
     assert_eq!((forgotten, state.unused()), (vec![key("p/0000"), key("p/0001")], 2));
+    let (mut state, all) = (State::default(), (0..4).map(|number| left(number, 100 << 20)).collect());
+    let effect = state.set_jobs(Wanted { left: all, ..wanted(Vec::new()) }, start);
+    let heads: Vec<_> = effect.heads.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(
+        (heads, state.unused()),
+        (vec![key("p/0002"), key("p/0003")], 2),
+        "of what is forgotten no head is left"
+    );
+}
+
+#[test]
+fn of_what_never_reported_nothing_is_kept() {
+    let head = Some(Head { reported: false, known: false, ..Head::default() });
+    let left = vec![Left { key: key("p/1"), head, bytes: 0 }, Left { key: key("p/2"), head: None, bytes: 9 }];
+    let mut state = State::default();
+    let effect = state.set_jobs(Wanted { left, ..wanted(Vec::new()) }, now());
+    assert_eq!((effect.forgotten, state.unused()), (vec![key("p/1"), key("p/2")], 0));
 }
