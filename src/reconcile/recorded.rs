@@ -56,3 +56,44 @@ pub(super) fn transaction<'a>(
     }
     transaction
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ledger::{Action, OperationId, Progress, Revision};
+
+    #[test]
+    fn what_is_written_depends_on_what_was_there() {
+        let operation = |id| Operation {
+            id: OperationId(id),
+            worker: "a".to_owned(),
+            kind: "k".to_owned(),
+            action: Action::Update,
+            revision: Some(Revision(2)),
+            spec: serde_json::Value::Null,
+            progress: Progress::default(),
+        };
+        let state = |revision| WorkerState {
+            id: "a".to_owned(),
+            kind: "k".to_owned(),
+            revision: Some(Revision(revision)),
+            spec: serde_json::Value::Null,
+        };
+        let before = Recorded { operation: Some(operation(1)), state: Some(state(1)) };
+        let id = WorkerId::from("a");
+        let write = |after: &Recorded| {
+            let Transaction { preconditions, writes, .. } = transaction(&Member::local(), [(&id, &before, after)]);
+            (preconditions, writes)
+        };
+        let revision = || Precondition::RevisionIs { worker: "a".to_owned(), revision: Some(Revision(1)) };
+        let both = || vec![revision(), Precondition::OperationPending(OperationId(1))];
+        let ended = Recorded { operation: None, state: Some(state(2)) };
+        let writes = vec![Write::DeleteOperation(OperationId(1)), Write::PutWorker(state(2))];
+        assert_eq!(write(&ended), (both(), writes));
+        let replaced = Recorded { operation: Some(operation(3)), ..before.clone() };
+        let writes = vec![Write::DeleteOperation(OperationId(1)), Write::PutOperation(operation(3))];
+        assert_eq!(write(&replaced), (both(), writes));
+        let gone = Recorded { state: None, ..before.clone() };
+        assert_eq!(write(&gone), (vec![revision()], vec![Write::DeleteWorker("a".to_owned())]));
+    }
+}

@@ -155,14 +155,14 @@ impl<S: Spec> Table<S> {
     pub(super) fn take_back(&mut self, ended: Ended<S>, now: Instant) -> bool {
         let Ended { id, operation, outcome, worker } = ended;
         let Some(entry) = self.entries.get_mut(&id) else { return false };
-        let interrupted = entry.ongoing.take().is_none_or(|ongoing| ongoing.stop.is_cancelled());
+        entry.ongoing = None;
         entry.worker = worker;
         entry.running = entry.worker.is_some();
         let wait = match operation {
             Some((number, _)) if entry.pending.as_ref().is_some_and(|pending| pending.operation.id == number) => {
                 entry.step_ended(outcome)
             }
-            None if !interrupted && entry.pending.is_none() => Some(entry.kept(outcome)),
+            None if entry.pending.is_none() => Some(entry.kept(outcome)),
             // Something else was decided meanwhile.
             Some(_) | None => Some(Duration::ZERO),
         };

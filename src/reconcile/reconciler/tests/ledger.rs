@@ -130,3 +130,41 @@ fn a_change_by_somebody_else_is_noticed_and_planned_over() {
         it.stop().await;
     });
 }
+
+#[test]
+fn who_missed_what_others_wrote_reads_the_ledger_again() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        it.want(&[("a", 1)]);
+        it.until_reached(&[("a", 1)]).await;
+        // More than wait for a reader, and the last of them of another member.
+        write(&it.store, vec![Write::DeleteWorker("a".to_owned())]).await;
+        for number in 0..1000 {
+            let writes = vec![Write::PutWorker(state("b", number, None))];
+            let other = Transaction { member: Member::new("other"), preconditions: Vec::new(), writes };
+            it.store.backend.apply(other).await.unwrap();
+        }
+        it.until_reached(&[("a", 1)]).await;
+        assert_eq!(it.script.runs().len(), 2);
+        it.stop().await;
+    });
+}
+
+#[test]
+fn a_run_that_somebody_overtook_does_not_end_what_came_in_its_place() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        let gate = it.script.gate();
+        it.want(&[("a", 1)]);
+        advance_until("it began", async || it.script.runs().len() == 1).await;
+        let before = pending(&it.store).await.remove(0);
+        let progress = Progress { step: 1, left: json!("theirs"), ..Progress::default() };
+        let theirs = Operation { id: OperationId(7), progress, ..before.clone() };
+        write(&it.store, vec![Write::DeleteOperation(before.id), Write::PutOperation(theirs)]).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gate.add_permits(9);
+        it.until_reached(&[("a", 1)]).await;
+        assert_eq!(it.script.steps(), [(0, 0, Value::Null), (1, 0, json!("theirs"))]);
+        it.stop().await;
+    });
+}

@@ -172,3 +172,52 @@ fn a_worker_that_panics_is_made_anew() {
         it.stop().await;
     });
 }
+
+#[test]
+fn a_worker_that_refuses_to_end_is_gone_all_the_same() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        it.want(&[("a", 1)]);
+        it.until_reached(&[("a", 1)]).await;
+        it.script.answer(Some(Outcome::Cancel(failure(Retry::Never))));
+        it.want(&[]);
+        it.until_reached(&[]).await;
+        assert!(it.statuses.get("a").is_none());
+        it.stop().await;
+    });
+}
+
+#[test]
+fn many_workers_have_operations_of_their_own_and_few_are_at_work_at_once() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        let gate = it.script.gate();
+        let names: Vec<_> = (0..300).map(|number| format!("w{number:03}")).collect();
+        let wanted: Vec<_> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        it.want(&wanted);
+        advance_until("all are recorded", async || workers(&it.store).await.len() == names.len()).await;
+        assert_eq!(pending(&it.store).await.len(), names.len(), "no two have one number");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(it.script.runs().len(), CONCURRENT);
+        gate.add_permits(names.len());
+        it.until_reached(&wanted).await;
+        it.stop().await;
+    });
+}
+
+#[test]
+fn the_pauses_of_keeping_begin_anew_when_it_went_well() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        let failed = || Outcome::Retry(failure(Retry::Backoff));
+        let answers =
+            (0..6).map(|_| failed()).chain([Outcome::Done, failed(), Outcome::Snooze(Duration::from_secs(600))]);
+        it.script.keeps.lock().unwrap().extend(answers.map(Some));
+        it.want(&[("a", 1)]);
+        advance_until("it failed again", async || *it.script.kept.lock().unwrap() == 8).await;
+        let begun = Instant::now();
+        it.until("it is kept", Phase::Snoozing, "a").await;
+        assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+        it.stop().await;
+    });
+}

@@ -79,3 +79,51 @@ fn an_operation_past_its_first_step_ends_before_a_newer_state_is_begun() {
         it.stop().await;
     });
 }
+
+#[test]
+fn why_an_operation_failed_before_a_restart_is_shown_until_it_is_tried_again() {
+    leak_checked(|| async {
+        let it = Running::start(in_the_middle().await);
+        let gate = it.script.gate();
+        it.want(&[("a", 2)]);
+        advance_until("it goes on", async || it.script.runs().len() == 1).await;
+        let status = it.statuses.get("a").expect("it is known");
+        assert_eq!(status.last_error.map(|error| error.code), Some("test_failed".to_owned()));
+        gate.add_permits(1);
+        it.until_reached(&[("a", 2)]).await;
+        it.stop().await;
+    });
+}
+
+#[test]
+fn an_operation_goes_on_with_its_own_specification() {
+    leak_checked(|| async {
+        let store = Arc::<Flaky>::default();
+        let progress = Progress { step: 1, ..Progress::default() };
+        let writes = vec![
+            Write::PutOperation(Operation { progress, ..left(7, "a", 2) }),
+            Write::PutWorker(state("a", 1, Some(1))),
+        ];
+        write(&store, writes).await;
+        let it = Running::start(store);
+        it.want(&[("a", 3)]);
+        it.until_reached(&[("a", 3)]).await;
+        assert_eq!(it.script.runs(), [run("a", 0, Some(2)), run("a", 1, Some(3))]);
+        it.stop().await;
+    });
+}
+
+#[test]
+fn what_was_decided_before_the_ledger_could_be_read_does_not_hide_what_is_in_it() {
+    leak_checked(|| async {
+        let store = in_the_middle().await;
+        store.fail_reads(true);
+        let it = Running::start(store);
+        it.want(&[("a", 2)]);
+        advance_until("the ledger failed twice", async || it.metrics.store_failures.get() >= 2).await;
+        it.store.fail_reads(false);
+        it.until_reached(&[("a", 2)]).await;
+        assert_eq!(it.script.steps(), [(2, 4, json!("half"))]);
+        it.stop().await;
+    });
+}
