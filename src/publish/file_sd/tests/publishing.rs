@@ -237,6 +237,7 @@ fn a_file_stays_when_its_output_is_removed() {
         let (it, path) = published(&stores, &folder).await;
         it.want(&[]);
         until("the worker is gone", || it.statuses.all().is_empty()).await;
+        assert_eq!(it.files.get(&path), None);
         it.stop().await;
         let left = stores.decided().await;
         assert_eq!((left.workers, left.operations), (Vec::new(), Vec::new()));
@@ -249,10 +250,14 @@ fn an_output_may_change_its_format_and_its_jobs() {
     leak_checked(async || {
         let (folder, stores) = (Folder::new(), Stores::default());
         let (it, path) = published(&stores, &folder).await;
+        let is_json = || std::fs::read_to_string(&path).unwrap().starts_with('[');
+        let begun = Instant::now();
+        it.want(&[output(&path, Format::Yaml, &["a"])]);
+        until("it is no JSON", || !is_json()).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         it.report("p/2", &["z:1"]).await;
         it.want(&[output(&path, Format::Yaml, &["b"])]);
         until("it has the other job", || has(&path, &["z:1"])).await;
-        assert!(!std::fs::read_to_string(&path).unwrap().starts_with('['), "it is no JSON");
         it.report("p/2", &["z:2"]).await;
         until("it follows the other job", || has(&path, &["z:2"])).await;
         it.stop().await;

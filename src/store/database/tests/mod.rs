@@ -149,6 +149,13 @@ fn a_file_that_is_no_database_is_moved_aside() {
             let (store, _) = open_folder(folder.path()).await.unwrap();
             assert_eq!(store.providers().await.unwrap(), ["p"]);
             assert_eq!(moved_aside(folder.path()), aside, "the new store is fine");
+            drop(store);
+            // Twice within a second.
+            for _ in 0..2 {
+                fs::write(folder.path().join("roster.redb"), garbage).unwrap();
+                drop(open_folder(folder.path()).await.unwrap());
+            }
+            assert_eq!(moved_aside(folder.path()).len(), 4, "none takes the place of another");
         }
     });
 }
@@ -221,6 +228,8 @@ fn the_store_of_the_first_release_is_taken_over() {
             let (store, decided) = open_folder(folder.path()).await.unwrap();
             assert!(moved_aside(folder.path()).is_empty(), "it is old, not damaged");
             assert_eq!(store.blocks("dns/0123456789abcdef", 0, 9).await.unwrap(), []);
+            let known = store.providers().await.unwrap();
+            assert!(known.iter().all(|provider| provider == "p"), "of before nothing is left: {known:?}");
             assert_eq!(ledger::content(&decided).await, Picture::default());
             store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
         }
