@@ -601,5 +601,62 @@ mod tests {
         let mut memory = after(vec![Word::Changed(vec![group("a", &["x:1"])])]);
         let heard = memory.hear(Word::Everything(vec![group("a", &["x:1"])]), SystemTime::UNIX_EPOCH);
         assert!(heard.whole && heard.news.groups.len() == 1);
+        let heard = Memory::default().hear(Word::Changed(vec![group("a", &["x:1"])]), SystemTime::UNIX_EPOCH);
+        assert!(!heard.piece && !heard.whole, "of a picture that nobody began it is no piece");
+    }
+
+    #[test]
+    fn a_picture_that_is_begun_anew_has_nothing_of_the_one_before() {
+        let whole = Word::Everything(vec![group("a", &["x:1"]), group("b", &["y:1"]), group("c", &["z:1"])]);
+        let mut memory = after(vec![whole, piece(true, vec![group("a", &["x:1"])])]);
+        memory.hear(piece(true, vec![group("b", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        let mut gone = memory.hear(pieced(Vec::new()), SystemTime::UNIX_EPOCH).news.gone;
+        gone.sort_unstable();
+        let mut wanted = ["a", "c"].map(|source| GroupId::of(source, ""));
+        wanted.sort_unstable();
+        assert_eq!(gone, wanted);
+        // What changes afterwards is not kept for a picture that does not come.
+        memory.hear(piece(true, vec![group("b", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        memory.hear(Word::Everything(vec![group("b", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        memory.hear(Word::Changed(vec![group("a", &["x:2"])]), SystemTime::UNIX_EPOCH);
+        assert_eq!(memory.told, None);
+    }
+
+    #[test]
+    fn what_another_run_says_is_no_piece_of_a_picture_that_was_broken_off() {
+        let mut memory = after(vec![piece(true, vec![group("a", &["x:1"])])]);
+        memory.begin_run();
+        let heard = memory.hear(Word::Changed(vec![group("b", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        assert!(!heard.piece);
+    }
+
+    #[test]
+    fn when_a_source_was_tried_is_known_as_long_as_it_fails() {
+        let mut memory = after(vec![Word::EverythingBut(vec![group("a", &["x:1"])], failing(&["b", "c"]))]);
+        assert_eq!(memory.tried().len(), 2);
+        memory.hear(Word::Changed(vec![group("b", &["y:1"])]), SystemTime::UNIX_EPOCH);
+        assert_eq!(memory.tried().keys().map(|source| &**source).collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[test]
+    fn what_no_picture_has_any_more_or_none_had_yet_was_not_read() {
+        let empty = || Word::Everything(vec![TargetGroup::gone("a")]);
+        for (words, wanted) in [
+            (vec![empty()], "a"),
+            (vec![empty(), Word::Everything(vec![group("b", &["x:1"])])], "(a)"),
+            (vec![Word::Changed(vec![group("a", &["x:1"])])], "(a)"),
+        ] {
+            let heard = after(words).hear(Word::Unread(failing(&["a"])), SystemTime::UNIX_EPOCH);
+            assert_eq!(unread(&heard.unread), [wanted]);
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_read_counts_as_seen_where_others_may_still_come() {
+        let mut memory = after(vec![Word::Everything(vec![group("a", &["x:1"])])]);
+        memory.begin_run();
+        let heard = memory.hear(Word::Found(vec![group("b", &["y:1"])], Vec::new()), SystemTime::UNIX_EPOCH);
+        let seen = heard.seen.map(|seen| Vec::from_iter(seen.iter().copied()));
+        assert_eq!(seen, Some(ids(&["a", "b"])));
     }
 }

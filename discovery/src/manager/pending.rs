@@ -106,12 +106,16 @@ fn targets_of(update: &Update) -> usize {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
+    use std::time::SystemTime;
 
     use proptest::prelude::*;
     use rosterd_model::TargetGroup;
 
     use super::*;
     use crate::ProviderKey;
+    use crate::contract::Unreadable;
+    use crate::error::RunError;
+    use crate::manager::Unread;
 
     fn group(source: u8, content: u8) -> TargetGroup {
         let targets = vec![[("__address__", format!("h:{content}"))].into_iter().collect()];
@@ -153,6 +157,21 @@ mod tests {
         let whole = told(true, vec![group(2, 1)]);
         pending.merge(whole.clone());
         assert_eq!(pending.into_update(), whole);
+    }
+
+    #[test]
+    fn what_is_unread_and_what_was_seen_is_as_the_later_one_says() {
+        let report = Unreadable::new("s", RunError::EndedUnasked).error.report();
+        let unread = Unread { since: SystemTime::UNIX_EPOCH, known: true, beneath: None, report };
+        let later = Update {
+            unread: Arc::new(BTreeMap::from([("s".into(), unread)])),
+            seen: Some(Arc::new(BTreeSet::from([GroupId::of("t", "").source]))),
+            ..update(&BTreeMap::from([(2, Some(1))]))
+        };
+        let mut pending = Pending::new(update(&BTreeMap::from([(1, Some(1))])));
+        pending.merge(later.clone());
+        let merged = pending.into_update();
+        assert_eq!((merged.unread, merged.seen, merged.groups.len()), (later.unread, later.seen, 2));
     }
 
     #[test]

@@ -185,10 +185,10 @@ fn an_essential_task_that_panics_or_ends_unasked_is_fatal_and_the_first_is_told(
         child.spawn_essential("heart", async { panic!("oops") });
         let fatal = stopper.supervision().fatal().await;
         assert_eq!(fatal, Fatal { task: "heart", message: "oops".to_owned() });
-        stopper.spawn_essential("lung", async {});
+        stopper.spawn_essential("lung", async { panic!("later") });
         assert!(stopper.stop(SECOND).await.is_empty() && child.stop(SECOND).await.is_empty());
         assert_eq!(stopper.supervision().fatal().await.task, "heart");
-        assert_eq!(panics(&registry), [("heart".to_owned(), 1.0), ("lung".to_owned(), 0.0)]);
+        assert_eq!(panics(&registry), [("heart".to_owned(), 1.0), ("lung".to_owned(), 1.0)]);
         let other = Stopper::new();
         other.spawn_essential(("lung", "left"), async {});
         assert_eq!(other.supervision().fatal().await, Fatal { task: "lung", message: "it returned".to_owned() });
