@@ -41,6 +41,8 @@ struct Held {
     is_table: bool,
     /// No answer is held back.
     is_unheld: bool,
+    /// About these nothing is answered.
+    hanging: BTreeSet<String>,
     /// Names and indexes of all questions.
     asked: Vec<(String, u64)>,
     under_way: usize,
@@ -92,7 +94,7 @@ impl Registry {
         let end = Instant::now() + known.wait;
         loop {
             let changed = self.changed.notified();
-            let now = {
+            let (now, hangs) = {
                 let held = self.held();
                 assert!(!held.panicking.contains(what), "asked about {what}");
                 if held.failing.contains(what) {
@@ -104,8 +106,12 @@ impl Registry {
                 if held.is_unheld {
                     return Ok(index(&held));
                 }
-                index(&held)
+                (index(&held), held.hanging.contains(what))
             };
+            if hangs {
+                changed.await;
+                continue;
+            }
             if known.index == 0 || now != known.index || tokio::time::timeout_at(end, changed).await.is_err() {
                 return Ok(now);
             }
@@ -536,6 +542,118 @@ fn one_that_can_be_read_again_is_while_the_names_cannot() {
         registry.put("b", "b:2");
         pass(&mut run, PACE.least * 2).await;
         assert_eq!(shown(&run), ["a:1", "b:2", "c:1"]);
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn a_name_that_goes_before_the_first_word_is_not_waited_for_and_not_told() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1"), ("c", "c:1")]);
+        registry.change(|held| held.hanging.extend(["b".to_owned(), "c".to_owned()]));
+        let mut run = watch(&registry);
+        pass(&mut run, Duration::from_secs(10)).await;
+        assert_eq!(registry.asked("b"), [0], "it was asked about");
+        registry.change(|held| {
+            held.index += 1;
+            held.names.retain(|name, _| name == "c");
+        });
+        pass(&mut run, Duration::from_secs(10)).await;
+        assert!(!run.is_whole());
+        registry.change(|held| held.hanging.clear());
+        let first = run.next().await.expect("a word");
+        let sources: Vec<_> = first.groups().iter().map(|group| group.source.to_string()).collect();
+        assert_eq!(sources, ["c"]);
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn a_question_about_a_name_that_went_takes_no_turn_from_others() {
+    leak_checked(|| async {
+        let registry = Arc::<Registry>::default();
+        (0..100).for_each(|number| registry.put(&format!("old{number}"), "old:1"));
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        // Each waits for news, and that takes all turns.
+        pass(&mut run, PACE.least * 5).await;
+        registry.change(|held| held.hanging.extend((0..100).map(|number| format!("old{number}"))));
+        registry.change(|held| {
+            held.index += 1;
+            held.names =
+                (0..100).map(|number| (format!("new{number}"), (held.index, format!("new{number}:1")))).collect();
+        });
+        let begun = Instant::now();
+        while shown(&run).len() < 100 || shown(&run)[0] == "old:1" {
+            run.next().await.expect("a word");
+        }
+        assert!(begun.elapsed() <= PACE.least * 5, "{:?}", begun.elapsed());
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+/// The words of so much time.
+async fn words(run: &mut Run, time: Duration) -> Vec<Word> {
+    let (end, mut words) = (Instant::now() + time, Vec::new());
+    while Instant::now() < end {
+        sleep(Duration::from_millis(500)).await;
+        words.extend(std::iter::from_fn(|| run.try_next()));
+    }
+    words
+}
+
+#[test]
+fn nothing_is_confirmed_while_the_names_cannot_be_asked_for() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        registry.change(|held| held.failing.extend([NAMES.to_owned()]));
+        pass(&mut run, PACE.interval).await;
+        let words = words(&mut run, PACE.wait * 4).await;
+        assert!(words.is_empty(), "{words:?}");
+        assert!(run.status().last_error.is_some());
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn that_nothing_changes_takes_no_failure_away_and_is_said_again_afterwards() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1"), ("b", "b:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        registry.change(|held| held.failing.extend(["b".to_owned()]));
+        while run.unread().next().is_none() {
+            run.next().await.expect("a word");
+        }
+        let end = Instant::now() + PACE.wait * 6;
+        while Instant::now() < end {
+            let word = run.next().await.expect("a word");
+            assert_eq!(run.unread().collect::<Vec<_>>(), ["b"], "{word:?}");
+        }
+        registry.change(|held| held.failing.clear());
+        while run.unread().next().is_some() {
+            run.next().await.expect("a word");
+        }
+        let words = words(&mut run, PACE.wait * 3).await;
+        assert!(!words.is_empty() && words.iter().all(|word| matches!(word, Word::Unchanged)), "{words:?}");
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn many_names_without_news_are_no_more_words_than_intervals() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        for number in 0..30 {
+            registry.put(&format!("n{number}"), "n:1");
+            pass(&mut run, Duration::from_secs(3)).await;
+        }
+        let words = words(&mut run, PACE.interval * 20).await.len();
+        assert!((4..=21).contains(&words), "{words} words");
         run.stop().await.expect("it ends").ok();
     });
 }
