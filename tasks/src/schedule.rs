@@ -114,5 +114,9 @@ mod tests {
         let mut schedule = Schedule::new(MINUTE, "http/1");
         assert_eq!(schedule.failed(Retry::After(Duration::from_secs(300))), Duration::from_secs(300));
         assert_eq!(schedule.failed(Retry::Interval), MINUTE);
+        for _ in 0..10 {
+            schedule.failed(Retry::Backoff);
+        }
+        assert_eq!(schedule.failed(Retry::After(Duration::from_secs(1))), MINUTE, "it goes on failing");
     }
 }

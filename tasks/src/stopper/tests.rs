@@ -238,3 +238,13 @@ fn a_guard_lets_a_panic_cost_only_the_call() {
         assert_eq!(panics(&registry), [("call".to_owned(), 2.0)]);
     });
 }
+
+#[test]
+fn a_portion_is_one_of_the_time_that_is_left() {
+    leak_checked(|| async {
+        let now = Instant::now();
+        assert_eq!(portion(now + 10 * SECOND, 0.3), now + 3 * SECOND);
+        tokio::time::advance(20 * SECOND).await;
+        assert_eq!(portion(now + 10 * SECOND, 0.3), now + 20 * SECOND, "nothing is left");
+    });
+}
