@@ -97,6 +97,31 @@ fn services_that_are_named_are_asked_about_without_the_catalog() {
 }
 
 #[test]
+fn services_that_are_named_are_looked_up_where_more_is_wanted_of_them() {
+    for wanted in ["tags: [x]", "filter: 'ServiceName != none'"] {
+        leak_checked_live(async || {
+            let server = ScriptedServer::start([
+                Step::get("/v1/catalog/services").json(r#"{"web": ["x"], "other": ["x"]}"#).index(INDEX, 5),
+                Step::get("/v1/health/service/web").json(ENTRY).index(INDEX, 6),
+            ])
+            .await;
+            let more = format!(", datacenter: d, allow_stale: false, services: [web, none], {wanted}");
+            let mut run = Run::start(&config(&server, &more)).await.expect("it can be built");
+            let first = run.next().await.expect("a word");
+            assert_eq!((addresses(first.groups()).len(), first.unread().len()), (1, 0), "{wanted}");
+            run.stop().await.expect("it ends").expect("in order");
+            server.finish().await;
+        });
+    }
+}
+
+#[test]
+fn an_agent_that_names_no_datacenter_is_not_believed() {
+    assert_eq!(decode::datacenter(br#"{"Config": {"Datacenter": "d"}}"#).as_deref(), Ok("d"));
+    assert!(decode::datacenter(br#"{"Config": {}}"#).is_err());
+}
+
+#[test]
 fn nothing_is_said_before_the_datacenter_is_known() {
     leak_checked_live(async || {
         let server = ScriptedServer::start([

@@ -3,15 +3,17 @@
 use std::fmt::Write;
 
 use rosterd_discovery::{CheckContext, Finding, Identity, MechanismConfig};
-use rosterd_engine::Network;
+use rosterd_engine::{Filter, Filters, Network};
 use rosterd_model::TargetGroup;
 use rosterd_testkit::{
-    FakeEngine, addresses, assert_golden, contract, eventually, fixture, leak_checked_live, patience,
+    FakeEngine, ScriptedServer, Step, addresses, assert_golden, contract, eventually, fixture, leak_checked_live,
+    patience,
 };
 use serde_json::json;
 
 use super::DockerConfig;
 use super::containers::{Container, Settings, groups};
+use super::discoverer::wanted;
 
 fn rendered(groups: &[TargetGroup]) -> String {
     let mut text = String::new();
@@ -226,5 +228,36 @@ fn the_words_of_an_engine_that_refuses_are_told() {
         assert_eq!(report.message.as_str(), "the Docker Engine refuses: Invalid filter 'foo'");
         stop(run).await;
         engine.finish().await;
+    });
+}
+
+#[test]
+fn only_events_that_may_change_the_list_are_wanted() {
+    let filters = |name: &str| Filters::of(&[Filter { name: name.to_owned(), values: vec!["x".to_owned()] }]);
+    for (filters, pause, health) in
+        [(Filters::default(), false, false), (filters("status"), true, false), (filters("health"), false, true)]
+    {
+        let wanted = wanted(&filters).filters.json();
+        let has = |event: &str| wanted.contains(&format!("\"{event}\""));
+        assert_eq!((has("pause"), has("health_status"), has("start")), (pause, health, true), "{wanted}");
+    }
+}
+
+#[test]
+fn a_secret_that_an_engine_sends_back_is_not_told() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([
+            Step::get("/_ping").any_times().body("OK"),
+            Step::get("/events").any_times().status(404),
+            Step::get("/containers/json").any_times().status(400).json(r#"{"message": "hush-hush may not do that"}"#),
+        ])
+        .await;
+        let text = format!("{{host: '{}', bearer_token: hush-hush}}", server.url(""));
+        let run = contract::Run::start(&config(&text)).await.expect("it is built");
+        eventually(patience(), "the failure is told", || run.status().last_error.is_some()).await;
+        let report = run.status().last_error.expect("it failed").report.to_string();
+        assert!(report.contains("may not do that") && !report.contains("hush-hush"), "{report}");
+        stop(run).await;
+        server.finish().await;
     });
 }

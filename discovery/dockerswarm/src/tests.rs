@@ -114,6 +114,9 @@ fn each_role_asks_for_what_it_needs_and_filters_its_own() {
             let mut wanted = vec![format!("{role}{filters}")];
             wanted.extend(others.iter().map(|other| (*other).to_owned()));
             assert_eq!(asked(&engine), wanted);
+            let all = engine.asked();
+            let at = |part: &str| all.iter().position(|asked| asked.contains(part)).expect("it was asked for");
+            assert!(at("/events") < at(&format!("/{role}")), "what changes after the list would be missed: {all:?}");
             engine.finish().await;
         });
     }
