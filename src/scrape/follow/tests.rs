@@ -39,6 +39,13 @@ struct Stage {
 
 impl Stage {
     fn start() -> Self {
+        let (stage, wishes) = Self::unfollowed();
+        stage.follow(wishes);
+        stage
+    }
+
+    /// One where nobody follows yet, and who says what is wanted.
+    fn unfollowed() -> (Self, watch::Receiver<Wanted>) {
         let (stopper, registry) = (Stopper::new(), prometheus::Registry::new());
         let metrics = Metrics::register(&registry).expect("the registry is empty");
         let (sink, settings): (Arc<dyn Sink>, _) = (Arc::new(Nowhere), Settings { shards: 2, clock: Clock::system() });
@@ -48,9 +55,12 @@ impl Stage {
         let blocks = Arc::new(MemoryBlocks::new());
         let roster = Roster::start(&stopper, blocks, counts, roster::Clock::system(), received);
         let (wanted, wishes) = watch::channel(None);
-        let follow = follow(engine.clone(), wishes, roster.steps(), stopper.token().clone());
-        stopper.spawn_essential("follower", follow);
-        Self { stopper, engine, metrics, wanted, roster, updates }
+        (Self { stopper, engine, metrics, wanted, roster, updates }, wishes)
+    }
+
+    fn follow(&self, wishes: watch::Receiver<Wanted>) {
+        let follow = follow(self.engine.clone(), wishes, self.roster.steps(), self.stopper.token().clone());
+        self.stopper.spawn_essential("follower", follow);
     }
 
     /// The jobs of the roster, each with its provider, and the names of those that are scraped.
@@ -78,8 +88,15 @@ impl Stage {
     }
 
     async fn report(&self, provider: &str, numbers: std::ops::Range<u32>) {
+        self.report_as(provider, numbers, "1").await;
+    }
+
+    async fn report_as(&self, provider: &str, numbers: std::ops::Range<u32>, version: &str) {
         // An interval so long that none of them is asked.
-        let target = |number| [("__address__".to_owned(), format!("127.0.0.1:{number}"))].into_iter().collect();
+        let target = |number| {
+            let address = format!("127.0.0.1:{number}");
+            [("__address__", address.as_str()), ("version", version)].into_iter().collect()
+        };
         let group =
             TargetGroup { source: "s".into(), targets: numbers.map(target).collect(), ..TargetGroup::default() };
         self.updates.send(everything(ProviderKey::new(provider), vec![group])).await.expect("the roster runs");
@@ -142,6 +159,57 @@ fn the_engine_has_the_targets_of_the_jobs_that_are_scraped() {
         stage.set_jobs(&[("a", "p/3"), ("b", "p/2")], &["a", "b"]).await;
         stage.has("a", 4).await;
         stage.report("p/3", 1..2).await;
+        stage.has("a", 1).await;
+        stage.stop().await;
+    });
+}
+
+#[test]
+fn who_begins_late_has_the_targets_that_are_there() {
+    leak_checked_live(|| async {
+        let (stage, wishes) = Stage::unfollowed();
+        stage.set_jobs(&[("a", "p/1")], &["a"]).await;
+        stage.report("p/1", 0..3).await;
+        let there = || stage.roster.view().job("a").is_some_and(|job| job.targets().count() == 3);
+        eventually(patience(), "the roster has them", there).await;
+        stage.follow(wishes);
+        stage.has("a", 3).await;
+        stage.stop().await;
+    });
+}
+
+#[test]
+fn a_target_that_changed_is_one_and_not_two() {
+    leak_checked_live(|| async {
+        let stage = Stage::start();
+        stage.set_jobs(&[("a", "p/1")], &["a"]).await;
+        stage.report("p/1", 0..3).await;
+        stage.has("a", 3).await;
+        stage.report_as("p/1", 0..3, "2").await;
+        let changed = || {
+            stage
+                .roster
+                .view()
+                .job("a")
+                .is_some_and(|job| job.targets().all(|slot| slot.labels.get("version") == Some("2")))
+        };
+        eventually(patience(), "the roster has the others", changed).await;
+        stage.has("a", 3).await;
+        stage.stop().await;
+    });
+}
+
+#[test]
+fn a_job_that_went_and_came_back_has_nothing_of_before() {
+    leak_checked_live(|| async {
+        let stage = Stage::start();
+        stage.set_jobs(&[("a", "p/1")], &["a"]).await;
+        stage.report("p/1", 0..3).await;
+        stage.has("a", 3).await;
+        // Nobody says that it is not to be scraped.
+        stage.roster.set_jobs(Vec::new(), Duration::ZERO).await;
+        stage.roster.set_jobs(vec![spec("a", "p/2")], Duration::ZERO).await;
+        stage.report("p/2", 5..6).await;
         stage.has("a", 1).await;
         stage.stop().await;
     });
