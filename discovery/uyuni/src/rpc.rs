@@ -260,10 +260,13 @@ mod tests {
             )
         };
         let told =
-            answer(fault("<int>2950</int>", "Either the password or username is incorrect.").as_bytes(), |value| value.text());
+            answer(fault("<int>2950</int>", "Either the password or username is incorrect.").as_bytes(), |value| {
+                value.text()
+            });
         let want = Refusal { code: 2950, text: "Either the password or username is incorrect.".to_owned() };
         assert_eq!(told.expect("read"), Err(want));
-        let told = answer(fault("<string>x</string>", "y").as_bytes(), |value| value.text()).expect_err("a code is a number");
+        let told =
+            answer(fault("<string>x</string>", "y").as_bytes(), |value| value.text()).expect_err("a code is a number");
         assert!(told.to_string().contains("expected a number, found <string>"), "{told}");
     }
 
