@@ -8,9 +8,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Folder, Process, eventually_ok, free_loopback_listener, need, patience};
+use crate::{Folder, Process, free_loopback_listener, need, patience};
 
 /// So many times a server is started anew because somebody took its port in the meantime.
 const ATTEMPTS: usize = 5;
@@ -108,16 +108,18 @@ impl ZookeeperServer {
 
     /// Waits until it takes sessions; false when it ends before.
     async fn answers(&mut self) -> bool {
-        let address = self.address();
-        let look = async || {
+        let end = Instant::now() + patience();
+        loop {
             if self.process.exited().is_some() {
-                return Ok(false);
+                return false;
             }
-            let Some(session) = ZookeeperSession::open(&address).await else { return Err(self.process.log()) };
-            session.close().await;
-            Ok(self.process.exited().is_none())
-        };
-        eventually_ok(patience(), "ZooKeeper takes a session", look).await
+            if let Some(session) = ZookeeperSession::open(&self.address()).await {
+                session.close().await;
+                return self.process.exited().is_none();
+            }
+            assert!(Instant::now() < end, "ZooKeeper takes no session:\n{}", self.process.log());
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

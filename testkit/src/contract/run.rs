@@ -132,8 +132,8 @@ impl Run {
     pub fn never_read(&self) -> impl Iterator<Item = &str> {
         let is_named = |(source, beneath): &(&Arc<str>, &Option<Arc<str>>)| {
             let named = &self.picture.named;
-            let is_beneath = |it: &Box<str>| beneath.as_ref().is_some_and(|beneath| it.starts_with(&**beneath));
-            named.contains(&***source) || named.iter().any(is_beneath)
+            let is_beneath = |it: &str| beneath.as_ref().is_some_and(|beneath| it.starts_with(&**beneath));
+            named.contains(&***source) || named.iter().any(|it| is_beneath(it))
         };
         self.picture.unread.iter().filter(move |unread| !is_named(unread)).map(|(source, _)| &**source)
     }
@@ -225,9 +225,8 @@ impl Picture {
                 if !std::mem::replace(&mut self.has_begun, true) {
                     self.never_read.clone_from(&unread);
                 }
-                let stays = |source: &Box<str>| {
-                    unread.contains_key(&**source) || told.contains(source) || is_beneath(&unread, source)
-                };
+                let stays =
+                    |source: &str| unread.contains_key(source) || told.contains(source) || is_beneath(&unread, source);
                 self.groups.retain(|(source, _), _| stays(source) && !named(source));
                 self.unread = unread;
                 self.is_whole = true;
@@ -243,7 +242,7 @@ impl Picture {
                 // What is known from before beneath a scope that was never read goes with the name of that.
                 let (read, never_read): (Unread, Unread) =
                     std::mem::take(&mut self.never_read).into_iter().partition(|(source, _)| named(source));
-                let goes = |source: &Box<str>| {
+                let goes = |source: &str| {
                     self.held.contains(source) && is_beneath(&read, source) && !is_beneath(&never_read, source)
                 };
                 self.groups.retain(|(source, _), _| !named(source) && !goes(source));

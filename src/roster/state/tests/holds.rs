@@ -517,7 +517,7 @@ fn what_has_the_same_data_and_knows_nothing_yet_is_waited_for_as_another() {
 #[test]
 fn a_provider_that_went_and_came_back_is_waited_for_again() {
     let mut state = State::default();
-    let mut jobs = |state: &mut State, providers: &[&str]| {
+    let jobs = |state: &mut State, providers: &[&str]| {
         state.set_jobs(wanted(vec![job("a", providers, "[]")]), now());
     };
     jobs(&mut state, &["p/1", "q/2"]);
