@@ -106,7 +106,7 @@ impl Memory {
                 }
                 if begins && first {
                     // What there is of a picture that was broken off goes when this one is whole.
-                    (self.known, self.empty) = Default::default();
+                    self.forget_pieces();
                 }
                 self.read(&groups);
                 self.told.get_or_insert_default().extend(sources_of(&groups));
@@ -226,7 +226,15 @@ impl Memory {
     fn begin_picture(&mut self, reports: bool, told: &HashSet<SourceId>) {
         self.reported |= reports || !told.is_empty();
         if !std::mem::replace(&mut self.pictured, true) && told.is_empty() {
-            (self.known, self.empty) = Default::default();
+            self.forget_pieces();
+        }
+    }
+
+    /// Forgets what was told of a first picture that was broken off, and that it was read.
+    fn forget_pieces(&mut self) {
+        (self.known, self.empty) = Default::default();
+        if self.unread.values().any(|unread| unread.known) {
+            Arc::make_mut(&mut self.unread).values_mut().for_each(|unread| unread.known = false);
         }
     }
 
@@ -535,10 +543,15 @@ mod tests {
         let whole = hear(pieced(failing(&["a", "b", "empty"])));
         assert_eq!(unread(&whole.unread), ["a", "(b)", "empty"]);
         // Not of one that was broken off.
-        let mut memory = after(vec![piece(true, vec![group("a", &["x:1"])])]);
-        memory.begin_run();
-        let heard = memory.hear(Word::EverythingBut(Vec::new(), failing(&["a"])), SystemTime::UNIX_EPOCH);
-        assert_eq!(unread(&heard.unread), ["(a)"]);
+        for word in [Word::EverythingBut(Vec::new(), failing(&["a"])), pieced(failing(&["a"]))] {
+            let mut memory = after(vec![piece(true, vec![group("a", &["x:1"])]), Word::Unread(failing(&["a"]))]);
+            memory.begin_run();
+            if matches!(word, Word::Pieced { .. }) {
+                memory.hear(piece(true, vec![group("b", &["y:1"])]), SystemTime::UNIX_EPOCH);
+            }
+            let heard = memory.hear(word, SystemTime::UNIX_EPOCH);
+            assert_eq!(unread(&heard.unread), ["(a)"]);
+        }
     }
 
     #[test]
