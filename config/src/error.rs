@@ -45,11 +45,15 @@ pub mod code {
     pub const NOT_SCRAPED: &str = "cfg_not_scraped";
     /// A warning: a pattern of files, or the name of one, that stands for no file.
     pub const NO_FILE: &str = "cfg_no_file";
+    /// A warning: a rule that drops everything, or nothing, whatever the labels are.
+    pub const CONSTANT_RULE: &str = "cfg_constant_rule";
+    /// A warning: what a mechanism finds has no address, and no rule of the job gives it one.
+    pub const NO_ADDRESS: &str = "cfg_no_address";
     /// A warning: an external label that names an empty environment variable.
     pub const UNDEFINED_VARIABLE: &str = "cfg_undefined_variable";
 
     /// All of them.
-    pub const ALL: [&str; 27] = [
+    pub const ALL: [&str; 29] = [
         INVALID_CONFIG,
         UNREADABLE,
         SYNTAX,
@@ -76,17 +80,29 @@ pub mod code {
         SECTION_IGNORED,
         NOT_SCRAPED,
         NO_FILE,
+        CONSTANT_RULE,
+        NO_ADDRESS,
         UNDEFINED_VARIABLE,
     ];
 }
 
-/// All that is wrong with a configuration, in the order of the files. Never empty. Shown one problem a line.
+/// All that is wrong with a configuration, in the order of the files. Never without problems. Shown one problem a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(transparent)]
 #[error("{}", lines(.problems))]
 pub struct ConfigErrors {
     /// The problems.
     pub problems: Vec<Problem>,
+    /// What is not wrong, and still worth telling.
+    #[serde(skip)]
+    pub warnings: Vec<Problem>,
+}
+
+impl ConfigErrors {
+    /// Problems without warnings.
+    pub(crate) fn of(problems: Vec<Problem>) -> Self {
+        Self { problems, warnings: Vec::new() }
+    }
 }
 
 fn lines(problems: &[Problem]) -> String {

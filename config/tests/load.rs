@@ -149,6 +149,56 @@ scrape_confg: []
 }
 
 #[test]
+fn problems_come_with_the_warnings_and_a_broken_rule_hides_nothing_that_it_does_not_touch() {
+    let text = "
+rule_files: [a.yml]
+scrape_configs:
+- job_name: a
+  static_configs: [{targets: ['http://x']}]
+  relabel_configs:
+  - {action: keepp, regex: '('}
+  - {action: drop}
+- job_name: b
+  static_configs: [{targets: ['http://x']}]
+  relabel_configs:
+  - {action: keepp, target_label: __address__}
+";
+    let errors = Folder::with(&[("prometheus.yml", text)]).load(None).unwrap_err();
+    let rules = "scrape_configs[0].relabel_configs";
+    assert_eq!(
+        places(&errors),
+        [
+            "5:31 cfg_invalid_value scrape_configs[0].static_configs[0].targets[0]".to_owned(),
+            format!("7:14 cfg_invalid_value {rules}[0].action"),
+            format!("7:28 cfg_invalid_rule {rules}[0].regex"),
+            "12:14 cfg_invalid_value scrape_configs[1].relabel_configs[0].action".to_owned(),
+        ]
+    );
+    let warnings: Vec<_> = errors.warnings.iter().map(|w| format!("{} {} {}", w.line, w.code, w.key)).collect();
+    assert_eq!(warnings, ["2 cfg_section_ignored rule_files".to_owned(), format!("8 cfg_constant_rule {rules}[1]")]);
+    assert_eq!(serde_json::to_value(&errors).unwrap().as_array().map(Vec::len), Some(4), "problems alone are written");
+}
+
+#[test]
+fn keys_in_the_wrong_file_are_sent_to_the_right_one() {
+    let folder = Folder::with(&[
+        ("prometheus.yml", "publish: {}\nscrape_config_files: [jobs.yml]\n"),
+        ("jobs.yml", "global: {}\n"),
+        ("own.yml", "scrape_configs: []\nready_grace_period: 1m\n"),
+    ]);
+    let errors = folder.load(Some("own.yml")).unwrap_err();
+    let told = |name: &str| {
+        let mut of_file = errors.problems.iter().filter(|problem| problem.file == folder.path(name));
+        of_file.next().map(|problem| problem.message.rsplit("; ").next().unwrap_or_default().to_owned())
+    };
+    assert_eq!(told("prometheus.yml").as_deref(), Some("it belongs below `rosterd:`"));
+    for name in ["jobs.yml", "own.yml"] {
+        let wanted = "it belongs at the left margin of the file of --config.file";
+        assert_eq!(told(name).as_deref(), Some(wanted), "{name}");
+    }
+}
+
+#[test]
 fn the_message_names_the_key_that_was_meant() {
     let folder = Folder::with(&[("prometheus.yml", "scrape_configs: [{job_name: a, scrape_interal: 5s}]")]);
     let shown = folder.load(None).unwrap_err().to_string();

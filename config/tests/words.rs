@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
-use rosterd_config::{Config, LoadOptions, Problem};
+use rosterd_config::{Config, ConfigErrors, LoadOptions, Loaded, Problem};
 use rosterd_discovery::Registry;
 // The mechanisms that the files here use.
 use rosterd_discovery_http as _;
@@ -27,12 +27,16 @@ const FOREIGN: [&str; 14] = [
     "EOF while",
 ];
 
-fn problems(text: &str) -> Vec<Problem> {
+fn loaded(text: &str) -> Result<Loaded, ConfigErrors> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("prometheus.yml");
     std::fs::write(&file, text).unwrap();
     let options = LoadOptions { allow_exec: false, examine: true, impossible: None, env: &|_| None };
-    match Config::load(&file, None, &Registry::linked().unwrap(), &options) {
+    Config::load(&file, None, &Registry::linked().unwrap(), &options)
+}
+
+fn problems(text: &str) -> Vec<Problem> {
+    match loaded(text) {
         Ok(loaded) => loaded.warnings,
         Err(refused) => refused.problems,
     }
@@ -109,13 +113,26 @@ fn unknown_keys_are_told_with_those_that_there_are_or_what_they_are_here() {
         ("basic_auth: {user: a}", "there are username"),
         ("kubernetes_sd_configs: []", "read them by file_sd_configs or http_sd_configs"),
         ("stream_parse: true", "leave it out: every body is read in one pass"),
+        ("disable_compression: true", "write `enable_compression: false` in its place"),
+        ("relabel_configs: [{action: drop_metrics, regex: a}]", "write drop in its place"),
         ("scrape_fallback_protocol: PrometheusText0.0.4", "it is called fallback_scrape_protocol"),
         (
             "relabel_configs: [{if: x, action: drop, source_labels: [a], regex: b}]",
-            "write it as source_labels and regex",
+            "write its condition as source_labels and regex of this rule",
         ),
         ("relabel_configs: [{action: remove}]", "the actions are replace, keep, drop"),
     ] {
         told(&job(lines), 3, words);
     }
+}
+
+#[test]
+fn a_rule_that_drops_everything_is_told_unless_its_condition_is_refused() {
+    told(&job("relabel_configs: [{action: drop}]"), 3, "this rule drops all targets: it looks at no label");
+    let scraped = job("metric_relabel_configs: [{action: keep, regex: up}]") + "remote_write: [{url: 'http://a/'}]\n";
+    told(&scraped, 3, "this rule drops all samples: it looks at no label");
+    let sent = "remote_write:\n- url: http://a/\n  write_relabel_configs: [{action: drop, source_labels: [a]}]\n";
+    told(sent, 3, "this rule drops all samples: its regex matches every value");
+    let refused = loaded(&job("relabel_configs: [{action: drop, if: x}]")).unwrap_err();
+    assert_eq!((refused.problems.len(), refused.warnings.len()), (1, 0), "{refused}");
 }

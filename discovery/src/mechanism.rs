@@ -129,6 +129,8 @@ pub enum Finding {
     Missing(Problem),
     /// As it is, something in the configuration has no effect.
     Idle(Problem),
+    /// What is found has no address, which the rules of the job have to give it.
+    NoAddress(Problem),
     /// Something is wrong in another file.
     Elsewhere(rosterd_yaml::Problem),
     /// Target groups that can be told without asking anybody, for the job to try its rules on.

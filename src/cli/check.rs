@@ -116,7 +116,7 @@ fn config(
             permissions.extend(providers.flat_map(|one| one.permissions(&args.rbac_service_account.namespace)));
             (Vec::new(), loaded.warnings, content)
         }
-        Err(refused) => (refused.problems, Vec::new(), String::new()),
+        Err(refused) => (refused.problems, refused.warnings, String::new()),
     };
     let wrong = problems.len() + if args.fatal_warnings { warnings.len() } else { 0 };
     if args.output == Output::Json {

@@ -2,11 +2,12 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -49,6 +50,16 @@ impl Program {
         self.0.current_dir(folder);
         self
     }
+}
+
+/// The file that a [`Program`] of this name runs, with this `PATH` in its environment if it has one: none if there is none
+/// that may be run.
+pub fn program_file(program: &str, path: Option<&str>) -> Option<PathBuf> {
+    let may_be_run = |file: &PathBuf| file.is_file() && access(file, Access::EXEC_OK).is_ok();
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(may_be_run);
+    }
+    path.unwrap_or(PATH).split(':').map(|folder| Path::new(folder).join(program)).find(may_be_run)
 }
 
 /// Takes what a command prints.

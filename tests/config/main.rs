@@ -149,6 +149,8 @@ fn every_code_of_a_failure_has_a_bad_file() {
         code::SECTION_IGNORED,
         code::NOT_SCRAPED,
         code::NO_FILE,
+        code::CONSTANT_RULE,
+        code::NO_ADDRESS,
         code::UNDEFINED_VARIABLE,
     ];
     let shown: BTreeSet<_> = fixtures("bad").iter().map(|(_, path)| wanted(path)).collect();

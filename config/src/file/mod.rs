@@ -23,7 +23,7 @@ pub use remote_write::{MetadataConfig, QueueConfig, RemoteWrite};
 pub use rosterd::{
     Compression, DiskQueue, EndpointSettings, FileOutput, FileSd, JobSettings, Metrics, OutputFormat, Publish, Rosterd,
 };
-pub(crate) use rules::compile;
+pub(crate) use rules::{compile, constant_rules, may_drop_by_address, may_write_address};
 pub use scalars::{EscapingScheme, ProtobufMessage, ScrapeProtocol};
 pub(crate) use scrape::ONLY_FOR_SCRAPING;
 pub use scrape::{ScrapeConfig, ScrapeSettings};

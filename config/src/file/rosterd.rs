@@ -260,6 +260,12 @@ impl FileSd {
             let message = "file_sd needs a path, such as targets/{job}.json";
             return Some(Problem::new(path, code::MISSING_KEY, message));
         }
+        if let Some(unknown) = unknown_placeholder(&self.path.to_string_lossy()) {
+            let message = format!(
+                "{unknown} stands for nothing: the only placeholder is {JOB}, which stands for the name of the job"
+            );
+            return Some(Problem::new(format!("{path}.path"), code::INVALID_VALUE, message));
+        }
         OutputFormat::of(&self.path).is_none().then(|| {
             let message = "the path must end in .json, .yml or .yaml, which tells the format";
             Problem::new(format!("{path}.path"), code::INVALID_VALUE, message)
@@ -280,6 +286,14 @@ impl FileSd {
                 .collect(),
         }
     }
+}
+
+/// What stands in braces in a path and is not the placeholder. A brace alone is meant for one too.
+fn unknown_placeholder(path: &str) -> Option<String> {
+    let rest = path.replace(JOB, "");
+    let start = rest.find(['{', '}'])?;
+    let end = rest[start..].find('}').map_or(rest.len(), |end| start + end + 1);
+    Some(rest[start..end].to_owned())
 }
 
 /// The name of a job as a part of a path: it leads to no other folder and hides no file.
@@ -312,6 +326,9 @@ mod tests {
             ("jobs: {nodes: {}}", code::UNKNOWN_JOB, "jobs.nodes"),
             ("publish: {file_sd: [{path: a.json, jobs: [x]}]}", code::UNKNOWN_JOB, "publish.file_sd[0].jobs[0]"),
             ("publish: {file_sd: [{path: a.txt}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
+            ("publish: {file_sd: [{path: 'x/{jobs}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
+            ("publish: {file_sd: [{path: '{{job}}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
+            ("publish: {file_sd: [{path: '{job.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{jobs: []}]}", code::MISSING_KEY, "publish.file_sd[0]"),
             ("queue: {keep_on: [401, 499, 413]}", code::INVALID_VALUE, "queue.keep_on[2]"),
             ("queue: {keep_on: [503]}", code::INVALID_VALUE, "queue.keep_on[0]"),
@@ -328,5 +345,7 @@ mod tests {
         }
         let hint = settings("jobs: {nodes: {}}").check(&["node"], &[])[0].message.clone();
         assert!(hint.ends_with("did you mean `node`?"), "{hint}");
+        let braces = settings("publish: {file_sd: [{path: 'x/{jobs}/{job}.json'}]}").check(&["node"], &[]);
+        assert!(braces[0].message.starts_with("{jobs} stands for nothing"), "{braces:?}");
     }
 }

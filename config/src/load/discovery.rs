@@ -138,8 +138,11 @@ impl Loader<'_> {
         for found in self.registry.check(&*config, &self.check) {
             // Relabelling may make an address of a target that is none, as for the blackbox exporter.
             let is_target = mechanism.name == "static" && found.path.contains("].targets[");
-            if !(is_target && targets_are_rewritten) {
-                self.found_at(at, path, &HashSet::new(), found);
+            let told = self.problems.len();
+            self.found_at(at, path, &HashSet::new(), found);
+            if is_target && targets_are_rewritten {
+                let doubtful = self.problems.split_off(told);
+                self.addresses.extend(doubtful);
             }
         }
         let base = self.base(at);
@@ -152,6 +155,10 @@ impl Loader<'_> {
                     Finding::Idle(found) => {
                         let place = self.tree.find(at, &found.path, &HashSet::new()).0;
                         self.warn(place, join_path(path, &found.path), found.code, found.message);
+                    }
+                    Finding::NoAddress(found) => {
+                        let place = self.tree.find(at, &found.path, &HashSet::new()).0;
+                        self.without_address.push((place, join_path(path, &found.path), found));
                     }
                     Finding::Elsewhere(problem) => self.problems.push(problem),
                     Finding::Groups { file, groups } => {

@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use super::environment::expand;
 use super::{Loader, folder_of};
 use crate::error::code;
-use crate::file::{Alerting, Alertmanager, Config, Global, Otlp, RemoteRead, RemoteWrite, Runtime, Storage, Tracing};
+use crate::file::{
+    Alerting, Alertmanager, Config, Global, Otlp, RemoteRead, RemoteWrite, Runtime, Storage, Tracing, constant_rules,
+};
 use rosterd_yaml::Id;
 
 /// The sections that are read on their own.
@@ -28,8 +30,15 @@ const SECTIONS: [&str; 10] = [
     "rosterd",
 ];
 
-/// Sections that are read and have no effect.
-const IGNORED: [&str; 6] = ["rule_files", "alerting", "storage", "tracing", "remote_read", "otlp"];
+/// Sections that are read and have no effect, and what rosterd does not do that they are for.
+const IGNORED: [(&str, &str); 6] = [
+    ("rule_files", "rosterd evaluates no rules, whoever stores the samples does"),
+    ("alerting", "rosterd sends no alerts, whoever stores the samples does"),
+    ("storage", "rosterd stores no series"),
+    ("tracing", "rosterd sends no traces of itself"),
+    ("remote_read", "rosterd answers no queries"),
+    ("otlp", "rosterd receives no samples, it scrapes them"),
+];
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -136,6 +145,8 @@ impl Loader<'_> {
             }
             let found = section.value.check(global.name_scheme());
             self.found(&section, found);
+            let noticed = constant_rules(&section.value.write_relabel_configs, "write_relabel_configs", "samples");
+            self.noticed(&section, noticed);
             self.unique(&mut names, at, &path, &section.value.name);
             section.value.resolve_paths(&self.base(at));
             if self.options.examine {
@@ -175,11 +186,11 @@ impl Loader<'_> {
         let present: Vec<_> = self
             .tree
             .entries(root)
-            .filter(|(key, _, value)| IGNORED.contains(key) && !self.tree.is_null(*value))
-            .map(|(key, at, _)| (key.to_owned(), at))
+            .filter(|(_, _, value)| !self.tree.is_null(*value))
+            .filter_map(|(key, at, _)| Some((key.to_owned(), at, IGNORED.iter().find(|(name, _)| *name == key)?.1)))
             .collect();
-        for (key, at) in present {
-            let message = format!("{key} has no effect: rosterd discovers, and leaves this to Prometheus");
+        for (key, at, why) in present {
+            let message = format!("{key} has no effect: {why}");
             self.warn(at, key, code::SECTION_IGNORED, message);
         }
     }

@@ -12,24 +12,61 @@ const RENAMED: [(&str, &str); 4] = [
     ("sd_configs", "file_sd_configs, http_sd_configs or another mechanism's key"),
 ];
 
-/// Keys that nothing has any more, and those of vmagent.
-const GONE: [(&str, &str); 10] = [
-    ("max_retries", "a request is sent again until it gets through or its samples are too old (sample_age_limit)"),
-    ("disable_compression", "what vmagent calls so is `enable_compression: false`"),
-    ("disable_keepalive", "connections to targets are always kept"),
-    ("headers", "for requests to targets and sources there is http_headers"),
-    ("if", "a condition of vmagent: write it as source_labels and regex"),
-    ("no_stale_markers", "series that end are always marked as stale"),
-    ("scrape_align_interval", "each target has its own place in the interval"),
-    ("scrape_offset", "each target has its own place in the interval"),
-    ("series_limit", "sample_limit limits what a scrape may bring"),
-    ("stream_parse", "every body is read in one pass"),
+/// Keys that nothing has any more, and those of vmagent: what to do in their place.
+const GONE: [(&str, &str); 11] = [
+    (
+        "max_retries",
+        "leave it out: a request is sent again until it gets through or its samples are too old (sample_age_limit)",
+    ),
+    ("disable_compression", "write `enable_compression: false` in its place"),
+    ("disable_keepalive", "leave it out: connections to targets are always kept"),
+    ("headers", "write http_headers in its place, as in `http_headers: {X-Scope: {values: [a]}}`"),
+    ("if", "write its condition as source_labels and regex of this rule, as in `source_labels: [job], regex: a|b`"),
+    ("max_scrape_size", "write body_size_limit in its place"),
+    ("no_stale_markers", "leave it out: series that end are always marked as stale"),
+    ("scrape_align_interval", "leave it out: each target has its own place in the interval"),
+    ("scrape_offset", "leave it out: each target has its own place in the interval"),
+    ("series_limit", "leave it out: series are not counted, sample_limit limits what a scrape may bring"),
+    ("stream_parse", "leave it out: every body is read in one pass"),
 ];
+
+/// Actions of vmagent: what to write in their place.
+const ACTIONS: [(&str, &str); 4] = [
+    (
+        "drop_if_equal",
+        "write dropequal in its place, with one of the labels as source_labels and the other as target_label",
+    ),
+    ("drop_metrics", "write drop in its place, with `source_labels: [__name__]`"),
+    (
+        "keep_if_equal",
+        "write keepequal in its place, with one of the labels as source_labels and the other as target_label",
+    ),
+    ("keep_metrics", "write keep in its place, with `source_labels: [__name__]`"),
+];
+
+/// What a file of the configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Everything: that of `--config.file`.
+    Configuration,
+    /// rosterd's own settings: that of `--rosterd.config.file`.
+    OwnSettings,
+    /// Jobs: one of `scrape_config_files`.
+    Jobs,
+}
+
+/// Keys of [rosterd's own settings](crate::Rosterd), which are often put at the left margin.
+const OWN: [&str; 7] =
+    ["scrape", "stale_markers_on_shutdown", "jobs", "queue", "publish", "metrics", "ready_grace_period"];
+/// Those of them that nobody takes for anything else, wherever they stand.
+const UNMISTAKABLE: [&str; 3] = ["stale_markers_on_shutdown", "publish", "ready_grace_period"];
+
+const LEFT_MARGIN: &str = "at the left margin of the file";
 
 /// Where keys belong that are often put elsewhere.
 const PLACES: [(&str, &[&str]); 9] = [
     (
-        "at the left margin of the file",
+        LEFT_MARGIN,
         &[
             "global",
             "scrape_configs",
@@ -84,23 +121,54 @@ const PLACES: [(&str, &[&str]); 9] = [
     ("in `tls_config`", &["ca_file", "cert_file", "key_file", "insecure_skip_verify", "server_name"]),
 ];
 
-/// Says of an unknown key where it belongs, or what it is called.
-pub(super) fn improve(problem: &mut Problem) {
-    if problem.code != code::UNKNOWN_KEY {
-        return;
-    }
-    let key = problem.key.rsplit(['.', ']']).next().unwrap_or_default();
-    let named = |list: &[(&'static str, &'static str)]| list.iter().find(|(name, _)| *name == key).map(|(_, to)| *to);
-    let place = || PLACES.iter().find(|(_, keys)| keys.contains(&key)).map(|(place, _)| format!("it belongs {place}"));
-    let hint = named(&RENAMED).map(|to| format!("it is called {to} now"));
-    let Some(hint) = hint.or_else(|| named(&GONE).map(|why| format!("leave it out: {why}"))).or_else(place) else {
-        return;
+/// Says of an unknown key in a file that `holds` this where it belongs, or what it is called; and of an action of vmagent
+/// what to write.
+pub(super) fn improve(problem: &mut Problem, holds: Holds) {
+    let hint = match problem.code {
+        code::UNKNOWN_KEY => of_key(&problem.key, holds),
+        code::INVALID_VALUE => of_action(problem),
+        _ => None,
     };
+    let Some(hint) = hint else { return };
     // What is known beats what merely looks alike.
-    let end = ["; did you mean", "; there are "].iter().filter_map(|hint| problem.message.find(hint)).min();
-    let end = end.unwrap_or(problem.message.len());
-    problem.message.truncate(end);
+    let ends = ["; did you mean", "; there are ", ": the actions are "];
+    let end = ends.iter().filter_map(|hint| problem.message.find(hint)).min();
+    problem.message.truncate(end.unwrap_or(problem.message.len()));
     problem.message += &format!("; {hint}");
+}
+
+fn of_action(problem: &Problem) -> Option<String> {
+    let (_, action) = problem.message.split_once("unknown relabel action \"")?;
+    let (_, hint) = ACTIONS.iter().find(|(name, _)| action.starts_with(&format!("{name}\"")))?;
+    Some((*hint).to_owned())
+}
+
+fn of_key(path: &str, holds: Holds) -> Option<String> {
+    let key = path.rsplit(['.', ']']).next().unwrap_or_default();
+    let named = |list: &[(&'static str, &'static str)]| list.iter().find(|(name, _)| *name == key).map(|(_, to)| *to);
+    if let Some(to) = named(&RENAMED) {
+        return Some(format!("it is called {to} now"));
+    }
+    if let Some(hint) = named(&GONE) {
+        return Some(hint.to_owned());
+    }
+    let place = place_of(key, key == path, holds)?;
+    Some(match (holds, key) {
+        (Holds::OwnSettings, "rosterd") => "leave this line out, or put all of the file below it".to_owned(),
+        (Holds::Configuration, _) | (Holds::Jobs, "scrape_configs") => format!("it belongs {place}"),
+        (Holds::Jobs, _) if place != LEFT_MARGIN && !OWN.contains(&key) => format!("it belongs {place}"),
+        (Holds::OwnSettings | Holds::Jobs, _) if place == LEFT_MARGIN => format!("it belongs {place} of --config.file"),
+        (Holds::OwnSettings | Holds::Jobs, _) => format!("it belongs {place}, in the file of --config.file"),
+    })
+}
+
+/// Where a key belongs that stands at the left margin, or deeper.
+fn place_of(key: &str, is_at_margin: bool, holds: Holds) -> Option<&'static str> {
+    let is_own = OWN.contains(&key) && (is_at_margin || UNMISTAKABLE.contains(&key));
+    if is_own && holds != Holds::OwnSettings {
+        return Some("below `rosterd:`");
+    }
+    PLACES.iter().find(|(_, keys)| keys.contains(&key)).map(|(place, _)| *place)
 }
 
 #[cfg(test)]
@@ -109,11 +177,11 @@ mod tests {
 
     use super::*;
 
-    fn improved(key: &str) -> String {
+    fn improved(key: &str, holds: Holds) -> String {
         let message = "unknown key `x`; did you mean `y`?";
         let mut problem =
             Problem { key: key.to_owned(), ..Problem::of_file(Path::new("a"), code::UNKNOWN_KEY, message) };
-        improve(&mut problem);
+        improve(&mut problem, holds);
         problem.message
     }
 
@@ -123,12 +191,55 @@ mod tests {
             ("global.scrape_classic_histograms", "it is called always_scrape_classic_histograms now"),
             ("scrape_configs[0].target_groups", "it is called static_configs now"),
             ("remote_write[0].queue_config.max_retries", "leave it out: a request is sent again"),
-            ("scrape_configs[0].relabel_configs[3].if", "leave it out: a condition of vmagent"),
+            ("scrape_configs[0].relabel_configs[3].if", "write its condition as source_labels and regex of this rule"),
+            ("scrape_configs[0].disable_compression", "write `enable_compression: false` in its place"),
             ("scrape_interval", "it belongs in `global`, or in a job of `scrape_configs`"),
             ("scrape_configs[1].targets", "it belongs in an entry of `static_configs`"),
+            ("publish", "it belongs below `rosterd:`"),
+            ("queue", "it belongs below `rosterd:`"),
+            ("global.ready_grace_period", "it belongs below `rosterd:`"),
         ] {
-            assert!(improved(key).starts_with(&format!("unknown key `x`; {hint}")), "{key}: {}", improved(key));
+            let told = improved(key, Holds::Configuration);
+            assert_eq!(
+                told.strip_prefix("unknown key `x`; ").map(|told| told.starts_with(hint)),
+                Some(true),
+                "{key}: {told}"
+            );
         }
-        assert_eq!(improved("global.whatever"), "unknown key `x`; did you mean `y`?");
+        for key in ["global.whatever", "scrape_configs[0].metrics", "remote_write[0].queue"] {
+            assert_eq!(improved(key, Holds::Configuration), "unknown key `x`; did you mean `y`?");
+        }
+    }
+
+    #[test]
+    fn a_key_that_belongs_into_another_file_is_sent_there() {
+        for (holds, key, hint) in [
+            (Holds::OwnSettings, "scrape_configs", "it belongs at the left margin of the file of --config.file"),
+            (Holds::OwnSettings, "rosterd.global", "it belongs at the left margin of the file of --config.file"),
+            (Holds::OwnSettings, "job_name", "it belongs in a job of `scrape_configs`, in the file of --config.file"),
+            (Holds::OwnSettings, "rosterd", "leave this line out, or put all of the file below it"),
+            (Holds::Jobs, "global", "it belongs at the left margin of the file of --config.file"),
+            (Holds::Jobs, "rosterd", "it belongs at the left margin of the file of --config.file"),
+            (Holds::Jobs, "publish", "it belongs below `rosterd:`, in the file of --config.file"),
+            (Holds::Jobs, "job_name", "it belongs in a job of `scrape_configs`"),
+            (Holds::Jobs, "scrape_configs[0].scrape_configs", "it belongs at the left margin of the file"),
+        ] {
+            assert_eq!(improved(key, holds), format!("unknown key `x`; {hint}"), "{holds:?} {key}");
+        }
+    }
+
+    #[test]
+    fn an_action_of_vmagent_is_told_with_that_of_prometheus() {
+        let told = |action: &str| {
+            let message = rosterd_model::relabel::RelabelError::UnknownAction(action.to_owned()).to_string();
+            let mut problem = Problem::of_file(Path::new("a"), code::INVALID_VALUE, message);
+            improve(&mut problem, Holds::Configuration);
+            problem.message
+        };
+        assert!(
+            told("drop_metrics")
+                .ends_with("\"drop_metrics\"; write drop in its place, with `source_labels: [__name__]`")
+        );
+        assert!(told("dropp").contains("the actions are replace"));
     }
 }

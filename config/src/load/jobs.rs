@@ -9,7 +9,10 @@ use rosterd_model::{Problem as Found, in_words};
 
 use super::Loader;
 use crate::error::code;
-use crate::file::{Config, Global, ONLY_FOR_SCRAPING, ScrapeConfig, ScrapeSettings};
+use crate::file::{
+    Config, Global, ONLY_FOR_SCRAPING, ScrapeConfig, ScrapeSettings, constant_rules, may_drop_by_address,
+    may_write_address,
+};
 use rosterd_tasks::watch;
 use rosterd_yaml::{Id, Problem};
 
@@ -45,10 +48,21 @@ impl Loader<'_> {
         let job = ScrapeConfig::new(settings, discovery, in_main_file, &mut found);
         let sound = sound && found.is_empty();
         self.found(&section, found);
-        let lists = std::mem::take(&mut self.lists);
-        // What follows from a broken rule is not told.
+        let rules = &section.value.relabel_configs;
+        let (lists, addresses) = (std::mem::take(&mut self.lists), std::mem::take(&mut self.addresses));
+        // What follows from a broken rule is not told; an address that no rule looks at is what it is.
         if sound {
             lists.into_iter().for_each(|list| self.try_targets(&job, list));
+        } else if !may_write_address(rules) && !may_drop_by_address(rules) {
+            self.problems.extend(addresses);
+        }
+        let mut noticed = constant_rules(rules, "relabel_configs", "targets");
+        noticed.extend(constant_rules(&section.value.metric_relabel_configs, "metric_relabel_configs", "samples"));
+        self.noticed(&section, noticed);
+        for (place, path, found) in std::mem::take(&mut self.without_address) {
+            if !may_write_address(rules) {
+                self.warn(place, path, found.code, found.message);
+            }
         }
         Some(job)
     }
@@ -94,6 +108,10 @@ impl Loader<'_> {
 
     /// A warning for a main file whose settings need somebody who scrapes, when nothing is scraped.
     pub(super) fn warn_of_scraping(&mut self, root: Id, config: &Config) {
+        // What is wrong elsewhere may be what is meant to send.
+        if !self.problems.iter().all(|problem| problem.key.starts_with("scrape_configs")) {
+            return;
+        }
         let Some(at) = self.first_for_scraping(root) else { return };
         let path = self.tree.path_below(root, at).unwrap_or_default();
         let message = match config.remote_write.is_empty() {

@@ -14,11 +14,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rosterd_discovery::{CheckContext, Registry};
+use rosterd_model::Problem as Found;
 use rosterd_tasks::files;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::error::{ConfigErrors, code};
 use crate::file::Config;
+use hints::Holds;
 use rosterd_yaml::{Id, Problem, Tree};
 use targets::List;
 
@@ -61,7 +63,7 @@ pub struct Loaded {
 impl Config {
     /// Reads a configuration: the file that is Prometheus' own, and, if given, the one with rosterd's settings.
     ///
-    /// Fails with all problems of all files. Relative paths become relative to the file that holds them.
+    /// Fails with all problems and warnings of all files. Relative paths become relative to the file that holds them.
     pub fn load(
         path: &Path,
         rosterd_path: Option<&Path>,
@@ -80,6 +82,8 @@ impl Config {
             cut: false,
             job_places: HashMap::new(),
             lists: Vec::new(),
+            addresses: Vec::new(),
+            without_address: Vec::new(),
         };
         let main = loader.read(path).filter(|root| loader.is_configuration(*root));
         let own = rosterd_path.map(|path| loader.read(path));
@@ -88,12 +92,20 @@ impl Config {
             (Some(main), Some(Some(own))) => Some(loader.document(main, Some(own))),
             _ => None,
         };
-        loader.finish(config)
+        loader.finish(config, path, rosterd_path)
     }
 }
 
 /// Problems that may be none once a file is read to its end.
-const OF_THE_WHOLE: [&str; 4] = [code::MISSING_KEY, code::UNKNOWN_JOB, code::UNKNOWN_ENDPOINT, code::EMPTY_ENTRY];
+const OF_THE_WHOLE: [&str; 7] = [
+    code::MISSING_KEY,
+    code::UNKNOWN_JOB,
+    code::UNKNOWN_ENDPOINT,
+    code::EMPTY_ENTRY,
+    code::NOT_SCRAPED,
+    code::CONSTANT_RULE,
+    code::NO_ADDRESS,
+];
 
 /// The state of loading.
 struct Loader<'a> {
@@ -111,6 +123,10 @@ struct Loader<'a> {
     job_places: HashMap<String, String>,
     /// Lists of the job that is read.
     lists: Vec<List>,
+    /// Targets of the job that is read whose addresses are none, unless its rules change that.
+    addresses: Vec<Problem>,
+    /// Discovery of the job that is read that finds no addresses, with its place and path.
+    without_address: Vec<(Id, String, Found)>,
 }
 
 impl Loader<'_> {
@@ -146,10 +162,19 @@ impl Loader<'_> {
         is_map
     }
 
-    fn finish(self, config: Option<Config>) -> Result<Loaded, ConfigErrors> {
+    fn finish(self, config: Option<Config>, main: &Path, own: Option<&Path>) -> Result<Loaded, ConfigErrors> {
         let Self { mut problems, mut warnings, files, hash, cut, .. } = self;
-        problems.retain(|problem| !cut || !OF_THE_WHOLE.contains(&problem.code));
-        problems.iter_mut().for_each(hints::improve);
+        let is_known = |problem: &Problem| !cut || !OF_THE_WHOLE.contains(&problem.code);
+        problems.retain(is_known);
+        warnings.retain(is_known);
+        for problem in &mut problems {
+            let holds = match problem.file.as_path() {
+                file if file == main => Holds::Configuration,
+                file if Some(file) == own => Holds::OwnSettings,
+                _ => Holds::Jobs,
+            };
+            hints::improve(problem, holds);
+        }
         let order =
             |problem: &Problem| (files.iter().position(|file| *file == problem.file), problem.line, problem.column);
         problems.sort_by_key(order);
@@ -157,7 +182,7 @@ impl Loader<'_> {
         warnings.sort_by_key(order);
         match config {
             Some(config) if problems.is_empty() => Ok(Loaded { config, warnings, files, checksum: hash.digest() }),
-            _ => Err(ConfigErrors { problems }),
+            _ => Err(ConfigErrors { problems, warnings }),
         }
     }
 }

@@ -19,10 +19,10 @@ const OF_A_MAP: &str = "expected a list of rules, found a map: for the rules of 
 pub fn load_rules(path: &Path, scheme: NameScheme) -> Result<Rules, ConfigErrors> {
     let mut tree = Tree::default();
     let bytes = rosterd_tasks::files::read_document(path)
-        .map_err(|error| ConfigErrors { problems: vec![Problem::unreadable(path, &error)] })?;
-    let root = tree.read(path, &bytes).sound().map_err(|problems| ConfigErrors { problems })?;
+        .map_err(|error| ConfigErrors::of(vec![Problem::unreadable(path, &error)]))?;
+    let root = tree.read(path, &bytes).sound().map_err(ConfigErrors::of)?;
     if tree.is_map(root) && !tree.is_null(root) {
-        return Err(ConfigErrors { problems: vec![tree.problem(root, String::new(), code::INVALID_TYPE, OF_A_MAP)] });
+        return Err(ConfigErrors::of(vec![tree.problem(root, String::new(), code::INVALID_TYPE, OF_A_MAP)]));
     }
     let decoded = tree.decode::<Vec<RuleConfig>>(root);
     let mut problems = decoded.problems;
@@ -44,7 +44,7 @@ pub fn load_rules(path: &Path, scheme: NameScheme) -> Result<Rules, ConfigErrors
         }
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
-    if problems.is_empty() { Ok(rules) } else { Err(ConfigErrors { problems }) }
+    if problems.is_empty() { Ok(rules) } else { Err(ConfigErrors::of(problems)) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Loader;
 use crate::error::code;
-use rosterd_yaml::{Id, decode, join_path};
+use rosterd_yaml::{Id, Problem, decode, join_path};
 
 /// A value that was decoded and may be checked.
 pub(super) struct Section<T> {
@@ -52,12 +52,29 @@ impl Loader<'_> {
         }
     }
 
+    /// Puts warnings in their places. What something is wrong with may be meant otherwise: of that nothing is noticed.
+    pub(super) fn noticed<T>(&mut self, section: &Section<T>, noticed: Vec<Found>) {
+        for one in noticed {
+            let (place, path) = self.place_of(section.at, &section.path, &section.left_out, one.path);
+            let file = self.tree.file(place);
+            let is_wrong = |problem: &Problem| problem.file == file && problem.key.starts_with(&path);
+            if !self.problems.iter().any(is_wrong) {
+                self.warn(place, path, one.code, one.message);
+            }
+        }
+    }
+
     pub(super) fn found_at(&mut self, at: Id, path: &str, left_out: &HashSet<Id>, found: Found) {
-        let (place, is_there) = self.tree.find(at, &found.path, left_out);
+        let (place, path) = self.place_of(at, path, left_out, found.path);
+        self.problems.push(self.tree.problem(place, path, found.code, found.message));
+    }
+
+    /// Where a path below a value leads, and what it is called from the root on.
+    fn place_of(&self, at: Id, path: &str, left_out: &HashSet<Id>, below: String) -> (Id, String) {
+        let (place, is_there) = self.tree.find(at, &below, left_out);
         // Where elements were left out, those behind them are counted as they stand in the file.
         let written = (is_there && !left_out.is_empty()).then(|| self.tree.path_below(at, place)).flatten();
-        let path = join_path(path, &written.unwrap_or(found.path));
-        self.problems.push(self.tree.problem(place, path, found.code, found.message));
+        (place, join_path(path, &written.unwrap_or(below)))
     }
 
     /// A problem at a value.

@@ -8,9 +8,9 @@ use rosterd_model::{Duration, Secret, Size};
 use serde::{Deserialize, Serialize};
 
 use super::discoverer::Exec;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
 use rosterd_model::Problem;
-use rosterd_tasks::process::Program;
+use rosterd_tasks::process::{Program, program_file};
 
 /// The timeout where none is set, unless the interval is shorter.
 const LONGEST_DEFAULT_TIMEOUT: StdDuration = StdDuration::from_secs(30);
@@ -112,6 +112,26 @@ impl MechanismConfig for ExecConfig {
         problems
     }
 
+    fn examine(&self, _: &CheckContext) -> Vec<Finding> {
+        let idle = |path: &str, message| Finding::Idle(Problem::new(path, "cfg_no_file", message));
+        let mut found = Vec::new();
+        let program = self.program();
+        let path = self.env.get("PATH").map(Secret::expose);
+        if !program.is_empty() && !program.contains('\0') && program_file(program, path).is_none() {
+            let message = match program.contains('/') {
+                true => format!("there is no program {program} at the moment, or it may not be run"),
+                false => {
+                    format!("there is no program {program} in PATH at the moment: write its path, or set PATH in env")
+                }
+            };
+            found.push(idle("command[0]", message));
+        }
+        if let Some(folder) = self.working_directory.as_ref().filter(|folder| !folder.is_dir()) {
+            found.push(idle("working_directory", format!("there is no folder {} at the moment", folder.display())));
+        }
+        found
+    }
+
     fn resolve_paths(&mut self, base: &Path) {
         if let Some(program) = self.command.first_mut().filter(|program| program.contains('/')) {
             // Joining an absolute path gives that path.
@@ -187,6 +207,32 @@ mod tests {
         }
         assert!(parse("{command: a b}").unwrap_err().contains("sequence"), "a command line is no list");
         assert!(parse("{command: [a], shell: true}").unwrap_err().contains("unknown field `shell`"));
+    }
+
+    #[test]
+    fn a_look_at_the_files_notices_a_program_that_is_not_there() {
+        let told = |yaml: &str| {
+            let found = parse(yaml).unwrap().examine(&CheckContext { allow_exec: true });
+            let path = |finding: Finding| match finding {
+                Finding::Idle(problem) => format!("{} {}", problem.path, problem.code),
+                other => panic!("{other:?}"),
+            };
+            found.into_iter().map(path).collect::<Vec<_>>()
+        };
+        for there in ["[/bin/sh]", "[sh, -c, x]", "['']"] {
+            assert_eq!(told(&format!("command: {there}")), [""; 0], "{there}");
+        }
+        let missing = ["command[0] cfg_no_file"];
+        for yaml in [
+            "command: [/no/such/program]",
+            "command: [no-such-program]",
+            "{command: [sh], env: {PATH: /no/such/folder}}",
+            "command: [/dev/null]",
+            "command: [/]",
+        ] {
+            assert_eq!(told(yaml), missing, "{yaml}");
+        }
+        assert_eq!(told("{command: [sh], working_directory: /no/such}"), ["working_directory cfg_no_file"]);
     }
 
     #[test]

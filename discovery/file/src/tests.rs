@@ -412,6 +412,7 @@ fn a_look_at_the_files_tells_what_is_missing_and_what_is_wrong_in_them() {
                 let targets: Vec<_> = groups.iter().map(|group| group.targets.len()).collect();
                 format!("{} {targets:?}", file.as_deref().expect("it stands in a file").display())
             }
+            Finding::NoAddress(problem) => format!("no address {}", problem.path),
             Finding::Elsewhere(p) => format!("{}:{}:{} {} {}", p.file.display(), p.line, p.column, p.key, p.code),
         })
         .collect();

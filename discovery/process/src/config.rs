@@ -75,6 +75,15 @@ impl Default for DiscoverConfig {
     }
 }
 
+impl ProcessConfig {
+    /// A process as such listens nowhere.
+    fn without_address(&self) -> Option<Finding> {
+        let message = "a process has no address, and no rule writes __address__: set `ports: true` for a target for each \
+                       address that one listens on, or write such a rule";
+        (!self.ports).then(|| Finding::NoAddress(Problem::new("", "cfg_no_address", message)))
+    }
+}
+
 impl MechanismConfig for ProcessConfig {
     const MECHANISM: &'static str = "process";
 
@@ -107,12 +116,13 @@ impl MechanismConfig for ProcessConfig {
     }
 
     fn examine(&self, _: &CheckContext) -> Vec<Finding> {
-        let Err(error) = processes(&self.procfs) else { return Vec::new() };
+        let Err(error) = processes(&self.procfs) else { return self.without_address().into_iter().collect() };
         let mut message = error.to_string();
         if let Some(cause) = std::error::Error::source(&error) {
             message = format!("{message}: {}", in_words(cause));
         }
-        vec![Finding::Missing(Problem::new("procfs", "cfg_unreadable", message))]
+        let missing = Finding::Missing(Problem::new("procfs", "cfg_unreadable", message));
+        self.without_address().into_iter().chain([missing]).collect()
     }
 
     fn resolve_paths(&mut self, base: &Path) {
@@ -154,7 +164,7 @@ mod tests {
     fn a_check_finds_a_procfs_that_shows_no_processes() {
         let cx = CheckContext { allow_exec: false };
         let proc = FakeProc::new();
-        let config = ProcessConfig { procfs: proc.path(), ..ProcessConfig::default() };
+        let config = ProcessConfig { procfs: proc.path(), ports: true, ..ProcessConfig::default() };
         let told = |found: Vec<Finding>| match <[Finding; 1]>::try_from(found) {
             Ok([Finding::Missing(problem)]) => format!("{} {} {}", problem.path, problem.code, problem.message),
             other => panic!("{other:?}"),
@@ -171,6 +181,18 @@ mod tests {
         proc.mounted(true);
         proc.show(&FakeProcess::default());
         assert_eq!(config.examine(&cx), []);
+    }
+
+    #[test]
+    fn processes_without_their_ports_have_no_address() {
+        let cx = CheckContext { allow_exec: false };
+        let proc = FakeProc::new();
+        proc.show(&FakeProcess::default());
+        let config = ProcessConfig { procfs: proc.path(), ..ProcessConfig::default() };
+        let found = config.examine(&cx);
+        assert!(matches!(&found[..], [Finding::NoAddress(it)] if it.code == "cfg_no_address"), "{found:?}");
+        proc.mounted(false);
+        assert_eq!(config.examine(&cx).len(), 2);
     }
 
     #[test]

@@ -43,11 +43,15 @@ pub struct Scratch {
 }
 
 impl RuleConfig {
-    /// Checks the rule and makes it ready to be applied. Fails where Prometheus refuses the rule.
-    pub fn compile(&self, scheme: NameScheme) -> Result<Rule, RelabelError> {
-        check::check(self, scheme)?;
-        let step = self.step().map_err(|source| RelabelError::Regex { regex: self.regex.clone(), source })?;
-        Ok(Rule { config: self.clone(), scheme, step })
+    /// Checks the rule and makes it ready to be applied. Fails where Prometheus refuses the rule, with all that is wrong.
+    pub fn compile(&self, scheme: NameScheme) -> Result<Rule, Vec<RelabelError>> {
+        let mut wrong = check::check(self, scheme);
+        match self.step() {
+            Ok(step) if wrong.is_empty() => return Ok(Rule { config: self.clone(), scheme, step }),
+            Ok(_) => {}
+            Err(source) => wrong.push(RelabelError::Regex { regex: self.regex.clone(), source }),
+        }
+        Err(wrong)
     }
 
     fn step(&self) -> Result<Step, re2::SyntaxError> {
@@ -233,14 +237,14 @@ fn labelmap(pattern: &Pattern, captures: bool, name: &Template, labels: &mut Bui
 pub struct Rules(Arc<[Rule]>);
 
 impl Rules {
-    /// Compiles all rules, or says for each that is refused which it is and why.
+    /// Compiles all rules, or says of each that is refused which it is and all that is wrong with it.
     pub fn compile(configs: &[RuleConfig], scheme: NameScheme) -> Result<Self, Vec<(usize, RelabelError)>> {
         let mut rules = Vec::with_capacity(configs.len());
         let mut errors = Vec::new();
         for (index, config) in configs.iter().enumerate() {
             match config.compile(scheme) {
                 Ok(rule) => rules.push(rule),
-                Err(error) => errors.push((index, error)),
+                Err(wrong) => errors.extend(wrong.into_iter().map(|error| (index, error))),
             }
         }
         if errors.is_empty() { Ok(Self(rules.into())) } else { Err(errors) }

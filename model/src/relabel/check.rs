@@ -3,30 +3,31 @@
 use super::{Action, NameScheme, RelabelError, RuleConfig};
 use crate::labels::is_valid_name;
 
-/// Finds the first thing that is wrong with a rule, except for its regex.
-pub(super) fn check(rule: &RuleConfig, scheme: NameScheme) -> Result<(), RelabelError> {
+/// Finds all that is wrong with a rule, except for its regex.
+pub(super) fn check(rule: &RuleConfig, scheme: NameScheme) -> Vec<RelabelError> {
     use Action::{DropEqual, HashMod, KeepEqual, LabelDrop, LabelKeep, LabelMap, Lowercase, Replace, Uppercase};
     let action = rule.action;
+    let mut wrong = Vec::new();
     // Source labels are checked as UTF-8 names whatever the scheme: they only read.
     if let Some(name) = rule.source_labels.iter().find(|name| !is_valid_name(name, NameScheme::Utf8)) {
-        return Err(RelabelError::SourceLabel(name.clone()));
+        wrong.push(RelabelError::SourceLabel(name.clone()));
     }
     if action == HashMod && rule.modulus == 0 {
-        return Err(RelabelError::ZeroModulus);
+        wrong.push(RelabelError::ZeroModulus);
     }
     if matches!(action, Replace | HashMod | Lowercase | Uppercase | KeepEqual | DropEqual) {
-        check_target(rule, scheme)?;
+        wrong.extend(check_target(rule, scheme));
     }
     if matches!(action, Lowercase | Uppercase | KeepEqual | DropEqual) && !rule.has_default_replacement() {
-        return Err(RelabelError::UnusedReplacement(action));
+        wrong.push(RelabelError::UnusedReplacement(action));
     }
     if action == LabelMap && !is_name_template(&rule.replacement, scheme) {
-        return Err(RelabelError::Replacement { replacement: rule.replacement.clone(), action });
+        wrong.push(RelabelError::Replacement { replacement: rule.replacement.clone(), action });
     }
     if matches!(action, DropEqual | KeepEqual)
         && !(rule.has_default_regex() && rule.has_default_separator() && rule.modulus == 0)
     {
-        return Err(RelabelError::OnlyLabels(action));
+        wrong.push(RelabelError::OnlyLabels(action));
     }
     let only_regex = rule.source_labels.is_empty()
         && rule.target_label.is_empty()
@@ -34,21 +35,21 @@ pub(super) fn check(rule: &RuleConfig, scheme: NameScheme) -> Result<(), Relabel
         && rule.has_default_separator()
         && rule.has_default_replacement();
     if matches!(action, LabelDrop | LabelKeep) && !only_regex {
-        return Err(RelabelError::OnlyRegex(action));
+        wrong.push(RelabelError::OnlyRegex(action));
     }
-    Ok(())
+    wrong
 }
 
-fn check_target(rule: &RuleConfig, scheme: NameScheme) -> Result<(), RelabelError> {
+fn check_target(rule: &RuleConfig, scheme: NameScheme) -> Option<RelabelError> {
     let (label, action) = (&rule.target_label, rule.action);
     if label.is_empty() {
-        return Err(RelabelError::NoTargetLabel(action));
+        return Some(RelabelError::NoTargetLabel(action));
     }
     let valid = match action {
         Action::Replace if label.contains('$') => is_name_template(label, scheme),
         _ => is_valid_name(label, scheme),
     };
-    if valid { Ok(()) } else { Err(RelabelError::TargetLabel { label: label.clone(), action }) }
+    (!valid).then(|| RelabelError::TargetLabel { label: label.clone(), action })
 }
 
 /// Whether a template can make a label name: in the legacy scheme, an identifier in which `$name` and `${name}` stand for
@@ -87,10 +88,27 @@ mod tests {
     use super::*;
     use crate::Coded;
 
+    fn verdicts(yaml: &str, scheme: NameScheme) -> Vec<&'static str> {
+        check(&serde_yaml::from_str(yaml).unwrap(), scheme).iter().map(Coded::code).collect()
+    }
+
     fn verdict(yaml: &str, scheme: NameScheme) -> &'static str {
-        match check(&serde_yaml::from_str(yaml).unwrap(), scheme) {
-            Ok(()) => "ok",
-            Err(error) => error.code(),
+        verdicts(yaml, scheme).first().unwrap_or(&"ok")
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_rule_is_told() {
+        for (yaml, codes) in [
+            (
+                "{action: hashmod, source_labels: [''], regex: x}",
+                &["relabel_invalid_source_label", "relabel_zero_modulus", "relabel_no_target_label"][..],
+            ),
+            (
+                "{action: keepequal, target_label: '', regex: x, replacement: y}",
+                &["relabel_no_target_label", "relabel_unused_replacement", "relabel_only_labels"],
+            ),
+        ] {
+            assert_eq!(verdicts(yaml, NameScheme::Utf8), codes, "{yaml}");
         }
     }
 
