@@ -5,7 +5,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
 use rosterd_config::ConfigErrors;
 use rosterd_model::{Coded, Report};
 
@@ -85,30 +84,11 @@ pub(super) fn tell(line: impl fmt::Display) {
     writeln!(io::stderr(), "{line}").ok();
 }
 
-/// What to do about a flag that Prometheus has and rosterd has not.
-fn flag_of_prometheus(flag: &str) -> Option<&'static str> {
-    let name = flag.split_once('=').map_or(flag, |(name, _)| name);
-    Some(match name {
-        "--agent" => "rosterd is always an agent: leave --agent out, as in `rosterd run --config.file=prometheus.yml`.",
-        "--config.file" | "--web.listen-address" => "This is a flag of `rosterd run`: put `run` in front of it.",
-        "--storage.agent.path" | "--storage.tsdb.path" => "The folder for what rosterd keeps is set by --storage.path.",
-        "--enable-feature" => {
-            "rosterd has no features to switch on: what it does is set in the configuration. Leave it out."
-        }
-        name if name.starts_with("--storage.agent.") || name.starts_with("--storage.tsdb.") => {
-            "rosterd stores no series: leave it out. How much may wait to be sent is set by rosterd.queue in the configuration."
-        }
-        _ => return None,
-    })
-}
-
-/// Says why the command line was not understood, or what help and version say.
-pub(super) fn refused(refused: &clap::Error) -> ExitCode {
+/// Says why the command line was not understood, and what to do if that is known; or what help and version say.
+pub(super) fn refused(refused: &clap::Error, hint: Option<&str>) -> ExitCode {
     // There is nobody left to tell that it cannot be written.
     refused.print().ok();
-    if let Some(ContextValue::String(flag)) = refused.get(ContextKind::InvalidArg)
-        && let Some(hint) = flag_of_prometheus(flag)
-    {
+    if let Some(hint) = hint {
         tell(format_args!("\n{hint}"));
     }
     ExitCode::from(if refused.use_stderr() { USAGE } else { OK })

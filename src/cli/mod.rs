@@ -9,6 +9,7 @@ mod errors;
 pub mod exit;
 mod flags;
 mod health;
+mod hints;
 mod log;
 mod man;
 mod parse;
@@ -29,7 +30,7 @@ use exit::Failure;
 
 use crate::api::Build;
 
-/// Service discovery and target sync from your own prometheus.yml.
+/// Finds targets by your own prometheus.yml, scrapes them, sends samples on, and tells others the targets.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", max_term_width = 100, propagate_version = true, subcommand_required = true)]
 struct Cli {
@@ -75,14 +76,21 @@ fn with_examples(command: Command, name: &str) -> Command {
 /// [`revision!`](crate::revision), which the binary has to ask for itself.
 pub fn main(revision: [&'static str; 3]) -> ExitCode {
     let build = Build::of(revision);
-    match parse(&build, std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match parse(&build, &arguments) {
         Ok((cli, matches)) => exit::report(run(cli, &matches, build)),
-        Err(refused) => exit::refused(&refused),
+        Err(mut refused) => {
+            let hint = hints::improve(&mut refused, &arguments);
+            exit::refused(&refused, hint.as_deref())
+        }
     }
 }
 
-fn parse(build: &Build, arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, ArgMatches), clap::Error> {
+fn parse(build: &Build, arguments: &[OsString]) -> Result<(Cli, ArgMatches), clap::Error> {
     let mut command = command().long_version(version::long(build));
+    if let Some(refused) = hints::single_dash(&command, arguments) {
+        return Err(refused);
+    }
     let matches = command.try_get_matches_from_mut(arguments)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     Ok((cli, matches))

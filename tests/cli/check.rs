@@ -33,6 +33,38 @@ fn warnings_are_fatal_only_when_that_is_asked_for() {
 }
 
 #[test]
+fn problems_hide_no_warnings_and_no_other_problems() {
+    let folder = rosterd_testkit::Folder::new();
+    let text = "rule_files: [a.yml]
+scrape_configs:
+- job_name: a
+  static_configs: [{targets: ['http://a', 'http://b@c']}]
+  relabel_configs:
+  - {action: keepp, regex: '('}
+  metric_relabel_configs:
+  - {action: drop}
+";
+    let file = folder.write("prometheus.yml", text);
+    let name = file.to_str().expect("folders have plain names");
+    let ended = run(&["check", "config", name]);
+    let told = ended.errors;
+    for place in ["warning: {}:1:1: ", "{}:4:31: ", "{}:4:43: ", "{}:6:14: ", "{}:6:28: ", "warning: {}:8:5: "] {
+        let place = place.replace("{}", name);
+        assert!(told.lines().any(|line| line.starts_with(&place)), "{place} is not told:\n{told}");
+    }
+    let caret = told.lines().skip_while(|line| !line.contains(":4:43: ")).nth(2);
+    assert_eq!(caret, Some(format!("   | {}^", " ".repeat(18)).as_str()), "it points at what is hidden:\n{told}");
+    let ended = run(&["check", "config", "--output=json", name]);
+    let told: serde_json::Value = serde_json::from_str(&ended.output).expect("it is JSON");
+    let codes = |key: &str| {
+        let list = told[key].as_array().cloned().unwrap_or_default();
+        list.iter().map(|one| one["code"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(codes("warnings").contains(&"cfg_constant_rule".to_owned()), "{told}");
+    assert_eq!(codes("problems"), ["cfg_invalid_value", "cfg_invalid_value", "cfg_invalid_value", "cfg_invalid_rule"]);
+}
+
+#[test]
 fn files_that_are_named_are_looked_into_and_all_of_it_is_a_list_for_programs() {
     let folder = rosterd_testkit::Folder::new();
     let list = folder.write("list.yml", "- targets: [a:1]\n  labls: {a: b}\n");
@@ -166,6 +198,8 @@ fn a_command_line_that_cannot_be_meant_has_a_status_of_its_own() {
         (&["run", "--storage.agent.path=x"], "is set by --storage.path"),
         (&["--config.file=x"], "put `run` in front of it"),
         (&["run", "--storage.tsdb.retention.time=1d"], "rosterd stores no series"),
+        (&["run", "--enable-feature=auto-reload-config"], "read by --config.auto-reload"),
+        (&["run", "-promscrape.config=x"], "named by --config.file"),
     ] {
         let ended = run(arguments);
         assert_eq!(ended.status, Some(2), "{arguments:?}");
