@@ -7,6 +7,7 @@ mod metrics;
 mod prometheus_names; // for alerts and dashboards that were made for Prometheus; pure
 mod reload; // when to read the configuration again
 mod second_look; // whether one without jobs is meant; pure
+mod warnings; // of the configuration, told once
 mod wiring; // start, run, shut down
 
 pub use error::AgentError;

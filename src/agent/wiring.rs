@@ -15,13 +15,14 @@ use rosterd_tasks::{Fatal, Guard, Stopper, Supervision, blocking, portion};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::load::Loader;
 use super::metrics::Metrics;
 use super::prometheus_names::{self, Known};
 use super::reload::{Reloads, Wish};
 use super::second_look::{Cause, SecondLook};
+use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
 use crate::publish::Publications;
@@ -94,6 +95,7 @@ pub struct Agent {
     jobs: usize,
     second_look: SecondLook,
     refused: Option<u64>,
+    warnings: Warnings,
     reloads: Reloads,
     reload_requests: mpsc::Sender<ReloadRequest>,
     server: web::Server,
@@ -240,6 +242,7 @@ impl Agent {
             jobs: 0,
             second_look: SecondLook::default(),
             refused: None,
+            warnings: Warnings::default(),
             reloads,
             reload_requests,
             server,
@@ -415,9 +418,7 @@ impl Agent {
 
     /// Takes a good configuration into use: the roster before discovery, so that it knows whose updates come.
     async fn take(&mut self, loaded: Loaded, clients: scrape::Clients) {
-        for Problem { file, line, column, key, code, message } in &loaded.warnings {
-            warn!(file = %file.display(), line, column, key, code, error = message, "the configuration may not do what it says");
-        }
+        self.warnings.tell(&loaded.warnings);
         let config = &loaded.config;
         let plan = self.manager.plan(jobs::discovery(config)).await;
         let grace = config.rosterd.ready_grace_period.as_std();
