@@ -8,6 +8,7 @@ use rosterd_testkit::{Folder, need};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::links::has_anchor;
 use crate::sources::{files, read, root};
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
@@ -289,6 +290,18 @@ fn promtool_takes_the_alerts() {
             .arg("rules")
             .arg(root().join("deploy/alerts/rosterd.yml")),
     );
+}
+
+#[test]
+fn every_alert_leads_to_a_page_that_says_more() {
+    let alerts: Value = serde_yaml::from_str(&read("deploy/alerts/rosterd.yml")).unwrap();
+    for alert in alerts["groups"][0]["rules"].as_array().expect("a list of alerts") {
+        let name = &alert["alert"];
+        let link = alert["annotations"]["runbook_url"].as_str().unwrap_or_else(|| panic!("{name} has no runbook_url"));
+        let pages = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/");
+        let (page, anchor) = link.strip_prefix(pages).and_then(|rest| rest.split_once('#')).expect(link);
+        assert!(has_anchor(&read(&format!("docs/{page}")), anchor), "{name}: there is no {link}");
+    }
 }
 
 #[test]

@@ -35,11 +35,11 @@ fn laid(page: &Page) -> Folder {
         "tests/contract.rs",
         "prometheus.yml",
         "inventory.yml",
+        "targets.txt",
     ];
     for file in files {
         crate_.write(file, block(page, file));
     }
-    crate_.write("targets.txt", "rack-1 a:9100\nrack-2 b:9100\n");
     let patch = |(name, folder): (&str, &str)| format!("{name} = {{ path = {:?} }}\n", root().join(folder));
     let crates = [
         ("rosterd", ""),
@@ -79,6 +79,23 @@ fn discovered(program: &Path, crate_: &Folder, configuration: &str) -> String {
     found.to_string()
 }
 
+/// What the page says that a command of its own prints, to either of its outputs.
+fn prints_what_the_page_says(program: &Path, crate_: &Folder, page: &Page) {
+    let mut rest = page.text();
+    let mut commands = 0;
+    while let Some((_, after)) = rest.split_once("    $ cargo run --features agent -- ") {
+        let (line, after) = after.split_once('\n').unwrap();
+        let wanted: Vec<&str> = after.lines().map_while(|line| line.strip_prefix("    ")).collect();
+        let wanted: Vec<&str> = wanted.into_iter().take_while(|line| !line.starts_with("$ ")).collect();
+        let output = Command::new(program).args(line.split(' ')).current_dir(crate_.root()).output().unwrap();
+        let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(printed.lines().collect::<Vec<_>>(), wanted, "{line}");
+        commands += 1;
+        rest = after;
+    }
+    assert_eq!(commands, 2, "the page runs its mechanism");
+}
+
 #[test]
 fn the_crate_of_the_page_compiles_keeps_the_contract_and_discovers() {
     leak_checked_live(async || {
@@ -94,6 +111,7 @@ fn the_crate_of_the_page_compiles_keeps_the_contract_and_discovers() {
             let asked = block(&page, "inventory.yml").replace("http://inventory.example/hosts", &url);
             crate_.write("inventory.yml", asked);
             let program = built(&crate_);
+            prints_what_the_page_says(&program, &crate_, &page);
             let found = |configuration| discovered(&program, &crate_, configuration);
             (found("prometheus.yml"), found("inventory.yml"))
         })

@@ -14,7 +14,7 @@ fn anchor(heading: &str) -> String {
     kept.trim().replace(' ', "-")
 }
 
-fn has_anchor(page: &str, wanted: &str) -> bool {
+pub(crate) fn has_anchor(page: &str, wanted: &str) -> bool {
     let headings = page.lines().filter(|line| line.starts_with('#'));
     headings.map(|line| anchor(line.trim_start_matches('#').trim())).any(|anchor| anchor == wanted)
 }
