@@ -300,7 +300,7 @@ fn every_alert_leads_to_a_page_that_says_more() {
         let link = alert["annotations"]["runbook_url"].as_str().unwrap_or_else(|| panic!("{name} has no runbook_url"));
         let pages = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/");
         let (page, anchor) = link.strip_prefix(pages).and_then(|rest| rest.split_once('#')).expect(link);
-        assert!(has_anchor(&read(&format!("docs/{page}")), anchor), "{name}: there is no {link}");
+        assert!(has_anchor(&read(format!("docs/{page}")), anchor), "{name}: there is no {link}");
     }
 }
 
