@@ -3,9 +3,9 @@
 use std::time::SystemTime;
 
 use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use super::process::Process;
 use crate::api::Build;
 
 /// Registered once for an agent.
@@ -47,7 +47,7 @@ impl Metrics {
             Box::new(metrics.success_time.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.build.clone()),
-            Box::new(ProcessCollector::for_self()),
+            Box::new(Process::new()),
         ];
         for collector in collectors {
             registry.register(collector)?;
