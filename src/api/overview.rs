@@ -1,5 +1,6 @@
 //! `/`: a plain page that shows how things are and where to go.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::header::CONTENT_SECURITY_POLICY;
-use rosterd_discovery::{ProviderStatus, ProviderWatch, Status, WatchState};
+use rosterd_discovery::{Presence, ProviderKey, ProviderStatus, ProviderWatch, Status, WatchState};
 use rosterd_model::Report;
 use rosterd_scrape::Statuses;
 
@@ -103,13 +104,15 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
     let (now, view) = (SystemTime::now(), state.roster.view());
     let providers = state.providers.list();
     let (watches, more_watches) = Watch::all(&providers, now);
+    let stale = providers.iter().filter(|provider| provider.status.presence == Presence::Stale);
+    let stale: HashSet<_> = stale.map(|provider| provider.key.clone()).collect();
     page(&Overview {
         version: state.build.version.clone(),
         uptime: uptime(state.started),
         loaded: Moment::of(config.loaded, now),
         refused: config.refused.clone(),
         prefix: state.external_url.path().to_owned(),
-        jobs: view.jobs().map(|job| Job::of(job, &state.scrapes)).collect(),
+        jobs: view.jobs().map(|job| Job::of(job, &stale, &state.scrapes)).collect(),
         endpoints: state.remote_writes.list().into_iter().map(|status| Endpoint::of(status, now)).collect(),
         failing: state.publications.list().into_iter().filter_map(Failing::of).collect(),
         providers: providers.into_iter().map(|provider| Provider::of(provider, &view)).collect(),
@@ -142,14 +145,15 @@ fn uptime(started: SystemTime) -> String {
 }
 
 impl Job {
-    fn of(job: &JobView, statuses: &Statuses) -> Self {
+    fn of(job: &JobView, stale: &HashSet<ProviderKey>, statuses: &Statuses) -> Self {
         let tally = Tally::of(job, statuses);
-        Self { name: Arc::clone(&job.spec().name), counts: job.counts(), tally, state: state(job) }
+        let stale = job.providers().iter().filter(|provider| stale.contains(&provider.key)).count();
+        Self { name: Arc::clone(&job.spec().name), counts: job.counts(), tally, state: state(job, stale) }
     }
 }
 
-/// How a job is, in words.
-fn state(job: &JobView) -> String {
+/// How a job is, in words, of whose providers so many cannot read all of what they have read before.
+fn state(job: &JobView, stale: usize) -> String {
     let (providers, held) = (job.providers(), job.pages().held());
     let unheard: Vec<_> = providers.iter().filter(|it| it.presence != ProviderPresence::Synced).collect();
     let missing: Vec<_> = job.missing().iter().filter(|missing| missing.overdue).map(Missing::to_string).collect();
@@ -158,9 +162,12 @@ fn state(job: &JobView) -> String {
         Err(error) => error.to_string(),
         Ok(()) if unheard.iter().any(|provider| provider.restored) => format!("restored, {}", waiting()),
         Ok(()) if !unheard.is_empty() => waiting(),
-        Ok(()) if !missing.is_empty() || held > 0 => "stale".to_owned(),
+        Ok(()) if !missing.is_empty() || held > 0 || stale > 0 => "stale".to_owned(),
         Ok(()) => "synced".to_owned(),
     };
+    if job.servable().is_ok() && stale > 0 {
+        words.push_str(&format!("; {stale} of {} providers cannot be read", providers.len()));
+    }
     if job.servable().is_ok() && !missing.is_empty() {
         words.push_str(&format!("; incomplete: {}", missing.join("; ")));
     }

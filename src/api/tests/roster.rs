@@ -254,6 +254,24 @@ fn providers_are_told_with_the_sources_that_they_cannot_read() {
 }
 
 #[test]
+fn a_job_is_no_better_than_its_providers() {
+    leak_checked_live(async || {
+        let failed = Failure { report: down(), at: UNIX_EPOCH, since: UNIX_EPOCH };
+        let status = Status { presence: Presence::Stale, last_error: Some(failed), ..Status::default() };
+        let list = vec![ProviderStatus { key: ProviderKey::new("static/1"), status, ..failing() }];
+        let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
+        let jobs = vec![job("one", "static/1", "[]"), job("two", "static/2", "[]")];
+        face.handle.set_jobs(jobs, Duration::from_secs(300)).await;
+        face.report("static/1", vec![group("s", &["a:1"])]).await;
+        face.report("static/2", vec![group("s", &["a:1"])]).await;
+        let page = face.get("/").await.text().await.unwrap();
+        assert!(page.contains("<td>stale; 1 of 1 providers cannot be read</td>"), "{page}");
+        assert!(page.contains("<td>synced</td>"), "the other one can: {page}");
+        face.stop().await;
+    });
+}
+
+#[test]
 fn providers_are_told_with_their_last_error() {
     leak_checked_live(async || {
         let provider =
