@@ -112,7 +112,6 @@ fn of_flag(written: &str, arguments: &[String]) -> Option<String> {
         ("config.file", Some("check")) => {
             return Some("Name the file without a flag, as in `rosterd check config prometheus.yml`.".to_owned());
         }
-        ("config.file", Some("relabel")) => return Some("The file is named by --config here.".to_owned()),
         ("config.file" | "web.listen-address", Some(first)) if first.starts_with("--") => {
             return Some("This is a flag of `rosterd run`: put `run` in front of it.".to_owned());
         }
@@ -176,7 +175,6 @@ mod tests {
             ("rosterd run --storage.agent.path=x", "set by --storage.path"),
             ("rosterd --config.file=x", "put `run` in front of it"),
             ("rosterd check config --config.file=x", "Name the file without a flag"),
-            ("rosterd relabel --config.file=x", "named by --config here"),
             ("rosterd run -promscrape.config=x", "named by --config.file."),
             ("rosterd -promscrape.config=x -remoteWrite.url=http://a/", "named by --config.file."),
             ("rosterd run --remoteWrite.url=http://a/", "into remote_write of the configuration"),
