@@ -90,7 +90,7 @@ async fn agree(what: &str, ours: &Server, theirs: &Server, expected: &[(&str, us
 async fn agree_with_vmagent(what: &str, ours: &Server, theirs: &Server, count: usize) {
     let of_all = |mut targets: BTreeSet<Target>| {
         targets.retain(|target| target.discovered.get("job").is_some_and(|job| job == "all"));
-        Found::of(targets, |_| true)
+        Found::of(targets)
     };
     let look = async || {
         let theirs = active(&theirs.data("/api/v1/targets?state=active").await);

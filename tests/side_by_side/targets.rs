@@ -94,15 +94,9 @@ pub(crate) fn only_one<T: Ord + std::fmt::Debug>(one: &BTreeSet<T>, other: &BTre
 pub(crate) struct Found(BTreeSet<Labels>);
 
 impl Found {
-    /// Asks a program. Labels of discovery that are not known are left out, and so are those without a value, which are none.
-    pub(crate) async fn by(server: &Server, is_known: impl Fn(&str) -> bool) -> Self {
-        Self::of(active(&server.data("/api/v1/targets?state=active").await), is_known)
-    }
-
-    /// The same of targets that a program has told.
-    pub(crate) fn of(targets: BTreeSet<Target>, is_known: impl Fn(&str) -> bool) -> Self {
-        let counts =
-            |name: &str| matches!(name, "job" | "__address__") || name.starts_with("__meta_") && is_known(name);
+    /// Of targets that a program has told. Labels without a value are left out: they are none.
+    pub(crate) fn of(targets: BTreeSet<Target>) -> Self {
+        let counts = |name: &str| matches!(name, "job" | "__address__") || name.starts_with("__meta_");
         let of = |mut target: Target| {
             target.discovered.retain(|name, value| counts(name) && !value.is_empty());
             target.discovered

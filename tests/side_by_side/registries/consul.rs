@@ -1,12 +1,10 @@
-//! Consul beside a Prometheus 3 and Debian's vmagent: Debian's Prometheus is built without it.
+//! Consul beside a Prometheus 3: Debian's is built without it.
 
-use rosterd_testkit::{FakeConsul, Folder, eventually, eventually_ok, fixture, leak_checked_live, patience};
+use rosterd_testkit::{FakeConsul, fixture, leak_checked_live};
 use serde_json::{Value, json};
 
 use super::Pair;
 use crate::built::Built;
-use crate::programs::{Wrapper, rosterd, vmagent};
-use crate::targets::Found;
 
 /// An instance of a service, with as much to tell of it as there is.
 fn instance(number: usize, tags: &[&str]) -> Value {
@@ -65,49 +63,5 @@ fn services_of_consul() {
             drop(pair);
             consul.finish().await;
         }
-    });
-}
-
-/// What vmagent does not tell, and why.
-const UNKNOWN: [(&str, &str); 1] = [("__meta_consul_partition", "it does not know partitions")];
-
-#[test]
-fn vmagent_finds_the_same_in_consul_but_for_known_differences() {
-    leak_checked_live(|| async {
-        let consul = FakeConsul::start().await;
-        first(&consul);
-        let folder = Folder::new();
-        let job = |name: &str, more: &str| {
-            format!(
-                "- job_name: {name}\n  consul_sd_configs: [{{server: '{}', refresh_interval: 1s{more}}}]\n",
-                consul.address()
-            )
-        };
-        let jobs = [job("all", ""), job("some", ", services: [web, api], tags: [v1], tag_separator: ;")].concat();
-        let config =
-            folder.write("prometheus.yml", format!("global: {{scrape_interval: 10m}}\nscrape_configs:\n{jobs}"));
-        let ours = rosterd(&config, Wrapper::default(), &[]).await;
-        let theirs = vmagent("vmagent", &config).await;
-        let agree = async |what: &str, count: usize| {
-            let look = async || {
-                let known = |name: &str| UNKNOWN.iter().all(|(unknown, _)| !name.starts_with(unknown));
-                let (one, other) = (Found::by(&ours, known).await, Found::by(&theirs, known).await);
-                one.is(&other, count, ["rosterd", "vmagent"])
-            };
-            eventually_ok(patience(), what, look).await;
-        };
-        agree("they agree at first", 9).await;
-        changed(&consul);
-        agree("they agree after changes", 8).await;
-        consul.refuse(Some(500));
-        let before = consul.requests();
-        eventually(patience(), "both were refused", || consul.requests() > before + 10).await;
-        agree("what fails takes nothing away", 8).await;
-        consul.remove("api");
-        consul.set("web", vec![instance(7, &["v1"]), instance(8, &["v2"])]);
-        consul.refuse(None);
-        agree("they agree after the failure", 4).await;
-        drop((ours, theirs));
-        consul.finish().await;
     });
 }
