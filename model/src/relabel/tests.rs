@@ -156,8 +156,15 @@ fn every_bad_rule_of_a_list_is_reported() {
             .unwrap();
     let errors = Rules::compile(&configs, NameScheme::Utf8).unwrap_err();
     let codes: Vec<_> = errors.iter().map(|(index, error)| (*index, error.code())).collect();
-    assert_eq!(codes, [(1, "relabel_no_target_label"), (2, "relabel_invalid_regex"), (3, "relabel_zero_modulus")]);
-    assert_eq!(crate::Report::of(&errors[1].1).to_string(), "invalid regex \"x(y\": missing closing ) at byte 1");
+    let wanted = [
+        (1, "relabel_no_target_label"),
+        (1, "relabel_invalid_regex"),
+        (2, "relabel_invalid_regex"),
+        (3, "relabel_zero_modulus"),
+        (3, "relabel_no_target_label"),
+    ];
+    assert_eq!(codes, wanted, "and all that is wrong with each");
+    assert_eq!(crate::Report::of(&errors[2].1).to_string(), "invalid regex \"x(y\": missing closing ) at byte 1");
 }
 
 #[test]
