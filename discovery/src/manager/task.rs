@@ -105,7 +105,8 @@ impl Provider {
                 }
             }
         };
-        match self.stopper.spawn(("build", &self.key), building).await {
+        let task = self.stopper.spawn(("build", &self.key), building);
+        match task.await {
             Some(Ok(built)) => built,
             Some(Err(Panicked(message))) => Some(Err(RunError::BuildPanicked { message }.into())),
             None => None,
