@@ -101,11 +101,20 @@ pub(super) fn improve(refused: &mut Error, arguments: &[OsString]) -> Option<Str
         && (hint.is_some() || nearest(&written, [like.as_str()]).is_none())
     {
         refused.remove(ContextKind::SuggestedArg);
+        // What it says of the usage has the flag of the tip in it.
+        let words: Vec<_> =
+            arguments.iter().skip(1).take_while(|word| !word.starts_with('-')).map(String::as_str).collect();
+        let usage = format!("Usage: rosterd {} [OPTIONS]", words.join(" "));
+        refused.insert(ContextKind::Usage, ContextValue::StyledStr(usage.into()));
     }
     hint
 }
 
 fn of_flag(written: &str, arguments: &[String]) -> Option<String> {
+    if !written.starts_with('-') {
+        let is_file = [".yml", ".yaml"].iter().any(|ending| written.ends_with(ending));
+        return is_file.then(|| "The configuration is named by --config.file.".to_owned());
+    }
     let name = written.trim_start_matches('-');
     match (name, arguments.get(1).map(String::as_str)) {
         ("enable-feature", _) => return Some(of_features(&values(written, arguments))),
@@ -181,11 +190,12 @@ mod tests {
             ("rosterd run -remoteWrite.queues=4", "set by each entry of remote_write"),
             ("rosterd run -httpListenAddr=:8429", "set by --web.listen-address"),
             ("rosterd run -config.file=x", "Flags begin with two dashes: --config.file."),
+            ("rosterd discover prometheus.yml", "named by --config.file."),
         ] {
             let told = told(line);
             assert!(told.contains(hint), "{line}: {told}");
             assert!(told.contains("unexpected argument") && !told.contains("similar argument"), "{line}: {told}");
-            assert!(told.contains("Usage: rosterd"), "{line}: {told}");
+            assert!(told.contains("Usage: rosterd") && !told.contains("--enable-exec-sd"), "{line}: {told}");
         }
     }
 
