@@ -25,6 +25,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// Whether the body holds what proves who asks. It goes to no other host then, wherever a redirect points.
+    pub has_secrets: bool,
     /// The time for the whole exchange, if not that of the client.
     pub timeout: Option<Duration>,
 }
@@ -32,7 +34,14 @@ pub struct Request {
 impl Request {
     /// A `GET` without headers.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), timeout: None }
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            has_secrets: false,
+            timeout: None,
+        }
     }
 
     /// A `POST`.

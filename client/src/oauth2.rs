@@ -145,6 +145,7 @@ impl Tokens {
             request.headers.insert(header::AUTHORIZATION, basic(&encode(&self.client_id), &encode(secret)));
         }
         request.timeout = Some(time.deadline.saturating_duration_since(Instant::now()));
+        request.has_secrets = true;
         // The client of a token source has no token source, but its future has the same type.
         let response = Box::pin(self.client.send(request)).await?;
         let (status, failure) = (response.status(), response.status_error());

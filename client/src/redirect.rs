@@ -14,6 +14,9 @@ pub(crate) const MOST: usize = 10;
 /// Why none is followed that came over a unix socket: what is behind it knows no host but itself.
 pub(crate) const OF_UNIX_SOCKET: &str = "those of a unix socket are not followed";
 
+/// Why none is followed to another host, or out of TLS, by a request with secrets in its body.
+pub(crate) const OF_SECRETS: &str = "where it points to is another host, which the secrets of the request are not for";
+
 pub(crate) fn is_sensitive(name: &HeaderName) -> bool {
     SENSITIVE.contains(name)
 }

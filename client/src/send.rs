@@ -157,6 +157,10 @@ impl Shared {
                     let reason = redirect::OF_UNIX_SOCKET.to_owned();
                     return Err(ClientError::Redirect { url: response.shown_url(), reason });
                 }
+                Some(Ok(to)) if request.has_secrets && !redirect::keeps_credentials(&request.url, &to) => {
+                    let reason = redirect::OF_SECRETS.to_owned();
+                    return Err(ClientError::Redirect { url: response.shown_url(), reason });
+                }
                 Some(Ok(to)) => {
                     same_host &= redirect::keeps_credentials(&request.url, &to);
                     redirect::follow(&mut request, to, same_host);

@@ -145,8 +145,9 @@ impl Question {
         &self.request.url
     }
 
-    /// Hides this secret, which is sent in the body, in what is told of the answer.
+    /// Hides this secret, which is sent in the body, in what is told of the answer. No redirect takes it to another host.
     pub fn hiding(mut self, secret: Secret) -> Self {
+        self.request.has_secrets = true;
         self.secrets.push(secret);
         self
     }

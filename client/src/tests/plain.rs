@@ -99,6 +99,27 @@ fn redirects_end_somewhere_or_are_not_followed() {
 }
 
 #[test]
+fn secrets_in_a_body_go_to_no_other_host() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([]).await;
+        let elsewhere = format!("http://localhost:{}/b", server.address().port());
+        let post = |has_secrets| Request { has_secrets, ..Request::post(server.url("/a").parse().expect("a URL"), "password") };
+        let ask = |has_secrets| async move { client("{}").send(post(has_secrets)).await };
+        server.then(Step::post("/a").status(307).reply_header("location", &elsewhere));
+        let error = ask(true).await.expect_err("it is sent there");
+        assert_eq!((error.code(), server.requests().len()), ("http_redirect", 1));
+        // To the same host, and what is no secret to any.
+        server.then(Step::post("/a").status(307).reply_header("location", &server.url("/b")));
+        server.then(Step::post("/b").with_body("password"));
+        assert_eq!(ask(true).await.expect("a reply").status(), 200);
+        server.then(Step::post("/a").status(308).reply_header("location", &elsewhere));
+        server.then(Step::post("/b").with_body("password"));
+        assert_eq!(ask(false).await.expect("a reply").status(), 200);
+        server.finish().await;
+    });
+}
+
+#[test]
 fn plain_requests_go_through_the_proxy_whole() {
     leak_checked_live(async || {
         let proxy = ScriptedServer::start([Step::get("/x")

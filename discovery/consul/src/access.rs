@@ -86,7 +86,8 @@ impl Access<'_> {
         };
         let socket: Option<PathBuf> =
             socket(self.server).transpose().map_err(|error| unusable("the path of the socket", error.into()))?;
-        let token = HeaderValue::from_str(self.token.expose()).map_err(|error| unusable("token", error.into()))?;
+        let mut token = HeaderValue::from_str(self.token.expose()).map_err(|error| unusable("token", error.into()))?;
+        token.set_sensitive(true);
         let api = Api::behind(socket, &self.url(), &self.settings(), timeout, cx)?;
         Ok(Consul { api, token: Some(token).filter(|token| !token.is_empty()) })
     }

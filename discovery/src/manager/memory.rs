@@ -196,7 +196,16 @@ impl Memory {
         let sources: HashSet<_> = unread.iter().map(|unread| SourceId::of(&unread.source)).collect();
         let scopes: Vec<_> = unread.iter().filter_map(|unread| unread.beneath.clone()).collect();
         let stays = |source: &SourceId| sources.contains(source) || told.contains(source);
-        self.list(UnreadSources::new(), unread, now);
+        // What was never read and is beneath what cannot be read now still was not: nobody could look there.
+        let named: HashSet<_> = sources_of(&groups).collect();
+        let is_hidden = |source: &str| scopes.iter().any(|beneath| source.starts_with(&**beneath));
+        let was_read = |source: SourceId| named.contains(&source) || told.contains(&source);
+        let hidden = self
+            .unread
+            .iter()
+            .filter(|(source, unread)| !unread.known && is_hidden(source) && !was_read(SourceId::of(source)));
+        let hidden = hidden.map(|(source, unread)| (Arc::clone(source), unread.clone())).collect();
+        self.list(hidden, unread, now);
         self.seen = None;
         self.empty.retain(stays);
         self.note_empty(&groups);
@@ -391,6 +400,20 @@ mod tests {
             let memory = after([first()].into_iter().chain(words).collect());
             assert_eq!(unread(&memory.unread), wanted, "after {said}");
         }
+    }
+
+    #[test]
+    fn what_was_never_read_was_not_either_when_more_cannot_be_read() {
+        let scope = |name: &str, path: &str| Unreadable::scope(name, path, RunError::EndedUnasked);
+        let first = || Word::EverythingBut(vec![group("n/a/x", &["x:1"])], vec![scope("n/b/*", "n/b")]);
+        let wider = || Word::EverythingBut(Vec::new(), vec![scope("n/*", "n")]);
+        assert_eq!(unread(&after(vec![first(), wider()]).unread), ["n/*", "(n/b/*)"]);
+        assert_eq!(unread(&after(vec![first(), wider(), wider()]).unread), ["n/*", "(n/b/*)"]);
+        let named = Word::EverythingBut(vec![group("n/b/*", &["x:1"])], vec![scope("n/*", "n")]);
+        assert_eq!(unread(&after(vec![first(), named]).unread), ["n/*"], "it was read now");
+        let other = Word::EverythingBut(Vec::new(), vec![scope("m/*", "m")]);
+        assert_eq!(unread(&after(vec![first(), other]).unread), ["(m/*)"], "nothing is said of it any more");
+        assert!(after(vec![first(), wider(), Word::Everything(Vec::new())]).unread.is_empty());
     }
 
     #[test]
