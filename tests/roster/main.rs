@@ -29,9 +29,9 @@ enum Event {
     Picture { data: u8 },
     /// They say what is there at the beginning, while others may still come.
     Found { data: u8 },
-    /// They say some sources of a picture, one by one: of the one that they were saying, or anew; and perhaps how a source is that
-    /// changes or fails meanwhile, and some more. Then it is whole, or what is there at the beginning; or they go on later, or never.
-    Pieces { data: u8, anew: bool, most: usize, meanwhile: Option<Meanwhile>, ends: Option<Ends> },
+    /// They say some sources of a picture, one by one: of the one that they were saying, or anew. Then it is whole, or what is
+    /// there at the beginning; or they go on later, or never.
+    Pieces { data: u8, anew: bool, most: usize, ends: Option<Ends> },
     /// They say how one source is now.
     Source { data: u8, source: u8 },
     /// They read again and find all as they said.
@@ -63,15 +63,6 @@ enum Ends {
     Found,
 }
 
-/// What becomes of a source between the pieces of a picture.
-#[derive(Debug, Clone, Copy)]
-struct Meanwhile {
-    source: u8,
-    /// It has these targets from now on, or does not exist.
-    targets: Option<u8>,
-    fails: bool,
-}
-
 fn uses() -> impl Strategy<Value = Vec<Vec<Use>>> {
     let one = (0..3u8, 0..2u8).prop_map(|(data, revision)| Use { data, revision });
     prop::collection::vec(prop::collection::vec(one, 0..3), JOBS)
@@ -80,15 +71,12 @@ fn uses() -> impl Strategy<Value = Vec<Vec<Use>>> {
 /// What is written to the store.
 fn news() -> impl Strategy<Value = Event> {
     let (data, source) = (0..3u8, 0..3u8);
-    let targets = prop::option::weighted(0.8, 0..4u8);
-    let meanwhile = (source.clone(), targets, prop::bool::weighted(0.3))
-        .prop_map(|(source, targets, fails)| Meanwhile { source, targets, fails });
     let ends = prop_oneof![2 => Just(None), 2 => Just(Some(Ends::Whole)), 1 => Just(Some(Ends::Found))];
     prop_oneof![
         4 => data.clone().prop_map(|data| Event::Picture { data }),
         2 => data.clone().prop_map(|data| Event::Found { data }),
-        4 => (data.clone(), any::<bool>(), 0..3usize, prop::option::of(meanwhile), ends)
-            .prop_map(|(data, anew, most, meanwhile, ends)| Event::Pieces { data, anew, most, meanwhile, ends }),
+        4 => (data.clone(), any::<bool>(), 0..3usize, ends)
+            .prop_map(|(data, anew, most, ends)| Event::Pieces { data, anew, most, ends }),
         3 => (data, source).prop_map(|(data, source)| Event::Source { data, source }),
         4 => uses().prop_map(Event::Reload),
     ]
@@ -134,16 +122,7 @@ async fn happens(world: &mut World, event: &Event) {
         Event::Readable { data, source, is } => world.truth.set_readable(*data, *source, *is),
         Event::Picture { data } => world.say_picture(*data).await,
         Event::Found { data } => world.say_found(*data).await,
-        Event::Pieces { data, anew, most, meanwhile: None, ends } => {
-            world.say_pieces(*data, *anew, *most, *ends).await;
-        }
-        Event::Pieces { data, anew, most, meanwhile: Some(meanwhile), ends } => {
-            world.say_pieces(*data, *anew, *most, None).await;
-            world.truth.set(*data, meanwhile.source, meanwhile.targets);
-            world.truth.set_readable(*data, meanwhile.source, !meanwhile.fails);
-            world.say_source(*data, meanwhile.source).await;
-            world.say_pieces(*data, false, *most, *ends).await;
-        }
+        Event::Pieces { data, anew, most, ends } => world.say_pieces(*data, *anew, *most, *ends).await,
         Event::Source { data, source } => world.say_source(*data, *source).await,
         Event::Unchanged { data } => world.say_unchanged(*data).await,
         Event::Fail { data } => world.fail(*data).await,

@@ -128,12 +128,11 @@ impl Provider {
         self.missing.get(source).copied().unwrap_or(self.overdue || self.known || given_up)
     }
 
-    /// Of sources that cannot be read, whether its discoverer had read them before. Another discoverer has read nothing yet but
-    /// what it told in pieces.
-    fn hear(&mut self, unreadable: &BTreeSet<String>, in_pieces: Option<&Sources>) -> BTreeMap<String, bool> {
+    /// Of sources that cannot be read, whether its discoverer had read them before. Another discoverer has read nothing yet.
+    fn hear(&mut self, unreadable: &BTreeSet<String>) -> BTreeMap<String, bool> {
         if std::mem::take(&mut self.begins) {
             self.unread.clear();
-            self.read = in_pieces.into_iter().flat_map(Sources::keys).cloned().collect();
+            self.read.clear();
         }
         let known = |source: &String| self.unread.get(source).copied().unwrap_or_else(|| self.read.contains(source));
         unreadable.iter().map(|source| (source.clone(), known(source))).collect()
@@ -344,16 +343,10 @@ impl Model {
         }
     }
 
-    /// A provider says the whole picture, at once or in pieces.
-    pub(crate) fn picture(
-        &mut self,
-        key: &ProviderKey,
-        read: &Sources,
-        unreadable: &BTreeSet<String>,
-        in_pieces: bool,
-    ) {
+    /// A provider says the whole picture.
+    pub(crate) fn picture(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
         let Some(provider) = self.providers.get_mut(key) else { return };
-        let unread = provider.hear(unreadable, in_pieces.then_some(read));
+        let unread = provider.hear(unreadable);
         provider.open = false;
         provider.before.clear();
         provider.sources.retain(|source, _| unreadable.contains(source));
@@ -363,14 +356,13 @@ impl Model {
         provider.fail(unread, Provider::has);
         provider.presence = Presence::Synced;
         self.let_go();
-        self.wait_to_be_written(key);
     }
 
     /// A provider says what is there, while others may still come.
-    pub(crate) fn found(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>, in_pieces: bool) {
+    pub(crate) fn found(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
         let Some(provider) = self.providers.get_mut(key) else { return };
         let begins = provider.begins;
-        let unread = provider.hear(unreadable, in_pieces.then_some(read));
+        let unread = provider.hear(unreadable);
         provider.open = true;
         provider.sources.extend(read.clone());
         provider.read.extend(read.keys().cloned());
@@ -381,7 +373,6 @@ impl Model {
         provider.fail(unread, if begins { Provider::has } else { of_before });
         provider.presence = Presence::Synced;
         self.let_go();
-        self.wait_to_be_written(key);
     }
 
     /// A provider begins to say a picture in pieces. What was said of one that was broken off stays until one is whole.
@@ -422,14 +413,13 @@ impl Model {
             // Before its first picture nothing is missing of it.
             None if provider.begins => {}
             None => {
-                let failed = provider.hear(&BTreeSet::from([source.to_owned()]), None);
+                let failed = provider.hear(&BTreeSet::from([source.to_owned()]));
                 let mut unread = provider.unread.clone();
                 unread.extend(failed);
                 provider.fail(unread, |it, source| it.before.contains(source));
             }
         }
         self.let_go();
-        self.wait_to_be_written(key);
     }
 
     /// A provider found all as it had said.

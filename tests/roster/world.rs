@@ -197,7 +197,7 @@ impl World {
             }
             self.process.pictured.insert(use_);
             self.process.in_pieces.remove(&use_);
-            self.happens(|model| model.picture(&key, &read, &unreadable, false));
+            self.happens(|model| model.picture(&key, &read, &unreadable));
         }
     }
 
@@ -212,7 +212,7 @@ impl World {
             self.configs[&use_].0.found(groups(&read), &unread).await;
             self.process.pictured.insert(use_);
             self.process.in_pieces.remove(&use_);
-            self.happens(|model| model.found(&key, &read, &unreadable, false));
+            self.happens(|model| model.found(&key, &read, &unreadable));
         }
     }
 
@@ -243,14 +243,15 @@ impl World {
                 self.process.in_pieces.insert(use_, told);
                 continue;
             };
-            // Some of which it has said something may be among them.
+            // Of what it has said of a source by now, it stays.
+            let unreadable: BTreeSet<_> = unreadable.iter().filter(|it| !told.contains_key(*it)).cloned().collect();
             let unread: Vec<_> = unreadable.iter().map(String::as_str).collect();
             if ends == Ends::Found && !self.process.pictured.contains(&use_) {
                 probe.found_in_pieces(&unread).await;
-                self.happens(|model| model.found(&key, &told, &unreadable, true));
+                self.happens(|model| model.found(&key, &told, &unreadable));
             } else {
                 probe.pieced(&unread).await;
-                self.happens(|model| model.picture(&key, &told, &unreadable, true));
+                self.happens(|model| model.picture(&key, &told, &unreadable));
             }
             self.process.pictured.insert(use_);
         }
