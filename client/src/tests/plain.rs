@@ -103,7 +103,10 @@ fn secrets_in_a_body_go_to_no_other_host() {
     leak_checked_live(async || {
         let server = ScriptedServer::start([]).await;
         let elsewhere = format!("http://localhost:{}/b", server.address().port());
-        let post = |has_secrets| Request { has_secrets, ..Request::post(server.url("/a").parse().expect("a URL"), "password") };
+        let post = |has_secrets| Request {
+            has_secrets,
+            ..Request::post(server.url("/a").parse().expect("a URL"), "password")
+        };
         let ask = |has_secrets| async move { client("{}").send(post(has_secrets)).await };
         server.then(Step::post("/a").status(307).reply_header("location", &elsewhere));
         let error = ask(true).await.expect_err("it is sent there");
