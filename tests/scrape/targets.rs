@@ -40,7 +40,8 @@ impl Stage {
     /// Waits until the API tells this of the target.
     async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let look = async || {
-            let target = self.rosterd.data("/api/v1/targets").await["activeTargets"][0].take();
+            let target =
+                self.rosterd.data("/api/v1/targets").await["activeTargets"].get(0).cloned().unwrap_or_default();
             if wanted(&target) { Ok(target) } else { Err(format!("{target:#}\n{}", self.rosterd.log())) }
         };
         eventually_ok(patience(), what, look).await
