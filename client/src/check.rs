@@ -6,6 +6,7 @@ use std::path::Path;
 use http::{HeaderName, HeaderValue};
 use rosterd_model::Secret;
 
+use crate::assertion::JWT_BEARER;
 use crate::config::ProxySettings;
 use crate::{HttpClientConfig, OAuth2, TlsConfig, TlsVersion};
 use rosterd_model::Problem;
@@ -107,27 +108,40 @@ fn check_oauth2(oauth2: &OAuth2, found: &mut Problems) {
         Some(Ok(_)) => found.add("oauth2.token_url", INVALID, "the URL scheme must be 'http' or 'https'"),
         Some(Err(error)) => found.add("oauth2.token_url", INVALID, error.to_string()),
     }
-    let (inline, file) = (&oauth2.client_secret, &oauth2.client_secret_file);
-    found.at_most_one("oauth2", &[("client_secret", !inline.is_empty()), ("client_secret_file", is_set(file))]);
-    if !matches!(oauth2.grant_type.as_str(), "" | "client_credentials") {
-        let message = format!("grant type {:?} is not supported yet, only client_credentials is", oauth2.grant_type);
-        found.add("oauth2.grant_type", UNSUPPORTED, message);
-    }
-    let only_jwt = [
-        ("client_certificate_key_id", !oauth2.client_certificate_key_id.is_empty()),
-        ("client_certificate_key", !oauth2.client_certificate_key.is_empty()),
-        ("client_certificate_key_file", is_set(&oauth2.client_certificate_key_file)),
-        ("signature_algorithm", !oauth2.signature_algorithm.is_empty()),
-        ("iss", !oauth2.iss.is_empty()),
-        ("audience", !oauth2.audience.is_empty()),
-        ("claims", !oauth2.claims.is_empty()),
-    ];
-    for (key, _) in only_jwt.iter().filter(|(_, set)| *set) {
-        let message = format!("{key} is for the grant type jwt-bearer, which is not supported yet");
-        found.add(format!("oauth2.{key}"), UNSUPPORTED, message);
+    if oauth2.is_jwt_bearer() {
+        check_assertion(oauth2, found);
+    } else {
+        let (inline, file) = (&oauth2.client_secret, &oauth2.client_secret_file);
+        found.at_most_one("oauth2", &[("client_secret", !inline.is_empty()), ("client_secret_file", is_set(file))]);
+        if !matches!(oauth2.grant_type.as_str(), "" | "client_credentials") {
+            let message =
+                format!("there is no grant type {:?}: client_credentials is one, and {JWT_BEARER}", oauth2.grant_type);
+            found.add("oauth2.grant_type", INVALID, message);
+        }
     }
     check_tls(&oauth2.tls_config, "oauth2.tls_config", found);
     check_proxy(oauth2.proxy(), "oauth2.", found);
+}
+
+/// What belongs to the other grant does not count.
+fn check_assertion(oauth2: &OAuth2, found: &mut Problems) {
+    let (inline, file) = (&oauth2.client_certificate_key, &oauth2.client_certificate_key_file);
+    let keys = [("client_certificate_key", !inline.is_empty()), ("client_certificate_key_file", is_set(file))];
+    found.at_most_one("oauth2", &keys);
+    if keys.iter().all(|(_, is_set)| !is_set) {
+        let message = "an assertion is signed with a key: give client_certificate_key or client_certificate_key_file";
+        found.add("oauth2.client_certificate_key", MISSING, message);
+    }
+    if oauth2.algorithm().is_none() {
+        let message = "valid signature algorithms are RS256, RS384 and RS512";
+        found.add("oauth2.signature_algorithm", INVALID, message);
+    }
+    for (name, is_taken) in [("assertion", true), ("scope", !oauth2.scopes.is_empty())] {
+        if is_taken && oauth2.endpoint_params.contains_key(name) {
+            let message = format!("{name} is asked with already: endpoint_params cannot say it again");
+            found.add(format!("oauth2.endpoint_params.{name}"), CONFLICT, message);
+        }
+    }
 }
 
 fn check_tls(tls: &TlsConfig, path: &str, found: &mut Problems) {
@@ -239,6 +253,9 @@ mod tests {
             "basic_auth: {username: u, password_file: p}",
             "authorization: {type: '  Token ', credentials: c}",
             "{oauth2: {client_id: i, token_url: 'https://t', client_secret_file: s, grant_type: client_credentials}}",
+            "{oauth2: {client_id: i, token_url: 'https://t', client_certificate_key: k, signature_algorithm: ES256}}",
+            "{oauth2: {client_id: i, token_url: 'https://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', client_secret: s, client_secret_file: f, \
+              client_certificate_key_file: k, signature_algorithm: RS512, endpoint_params: {scope: s, grant_type: g}}}",
             "tls_config: {ca: x, cert: c, key_file: k, min_version: TLS10, max_version: TLS12}",
             "{proxy_url: 'http://u:p@p', no_proxy: a, proxy_connect_header: {X-A: [s]}}",
             "{proxy_from_environment: true, proxy_connect_header: {X-A: [s]}}",
@@ -271,13 +288,25 @@ mod tests {
                 "oauth2: {client_id: i, token_url: 'http://t', client_secret: s, client_secret_file: f}",
                 "cfg_conflicting_keys oauth2.client_secret_file",
             ),
-            (
-                "oauth2: {client_id: i, token_url: 'http://t', client_certificate_key: k}",
-                "cfg_unsupported oauth2.client_certificate_key",
-            ),
+            ("oauth2: {client_id: i, token_url: 'http://t', grant_type: foo}", "cfg_invalid_value oauth2.grant_type"),
             (
                 "oauth2: {client_id: i, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'}",
-                "cfg_unsupported oauth2.grant_type",
+                "cfg_missing_key oauth2.client_certificate_key",
+            ),
+            (
+                "oauth2: {client_id: i, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', \
+                  client_certificate_key: k, client_certificate_key_file: f}",
+                "cfg_conflicting_keys oauth2.client_certificate_key_file",
+            ),
+            (
+                "oauth2: {client_id: i, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', \
+                  client_certificate_key: k, signature_algorithm: ES256}",
+                "cfg_invalid_value oauth2.signature_algorithm",
+            ),
+            (
+                "oauth2: {client_id: i, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', \
+                  client_certificate_key: k, scopes: [s], endpoint_params: {scope: t}}",
+                "cfg_conflicting_keys oauth2.endpoint_params.scope",
             ),
             (
                 "oauth2: {client_id: i, token_url: 'http://t', tls_config: {key: k}}",

@@ -178,10 +178,7 @@ impl Default for Authorization {
     }
 }
 
-/// OAuth 2.0 with the grant `client_credentials`.
-///
-/// The keys of the grant `jwt-bearer` are known, so that [`check`](HttpClientConfig::check) can say that they are not
-/// supported.
+/// OAuth 2.0 with the grant `client_credentials`, or `jwt-bearer`: an assertion of who asks, signed with a key.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OAuth2 {
@@ -194,28 +191,28 @@ pub struct OAuth2 {
     /// The file that holds the secret.
     #[serde(skip_serializing_if = "unset")]
     pub client_secret_file: PathBuf,
-    /// Only for `jwt-bearer`.
+    /// The id of the key, for the header of assertions. This and the keys below that name `jwt-bearer` are for that grant only.
     #[serde(skip_serializing_if = "unset")]
     pub client_certificate_key_id: String,
-    /// Only for `jwt-bearer`.
+    /// For `jwt-bearer`: the RSA key that signs assertions, in PEM.
     #[serde(skip_serializing_if = "unset")]
     pub client_certificate_key: Secret,
-    /// Only for `jwt-bearer`.
+    /// For `jwt-bearer`: the file that holds the key. It is read again when it has changed.
     #[serde(skip_serializing_if = "unset")]
     pub client_certificate_key_file: PathBuf,
     /// The grant, `client_credentials` by default.
     #[serde(skip_serializing_if = "unset")]
     pub grant_type: String,
-    /// Only for `jwt-bearer`.
+    /// For `jwt-bearer`: how is signed, `RS256` by default.
     #[serde(skip_serializing_if = "unset")]
     pub signature_algorithm: String,
-    /// Only for `jwt-bearer`.
+    /// For `jwt-bearer`: who asserts, `client_id` by default.
     #[serde(skip_serializing_if = "unset")]
     pub iss: String,
-    /// Only for `jwt-bearer`.
+    /// For `jwt-bearer`: for whom it is asserted, `token_url` by default.
     #[serde(skip_serializing_if = "unset")]
     pub audience: String,
-    /// Only for `jwt-bearer`.
+    /// For `jwt-bearer`: more claims, or others instead of those that rosterd makes.
     #[serde(skip_serializing_if = "unset")]
     pub claims: BTreeMap<String, serde_json::Value>,
     /// What the token is for.

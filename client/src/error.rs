@@ -257,7 +257,7 @@ pub(crate) fn shown_text(url: &str) -> String {
 }
 
 /// The wait that a `Retry-After` asks for, in seconds or until a date; an hour at most.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse() {
         Ok(seconds) => Duration::from_secs(seconds),

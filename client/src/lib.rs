@@ -1,6 +1,7 @@
 //! The HTTP client that all of rosterd shares: Prometheus' settings (`basic_auth`, `tls_config`, `proxy_url` and so on)
 //! as one part of a configuration, and the client that follows them.
 
+mod assertion; // who asks for a token, signed
 mod auth; // the `Authorization` header
 mod budget; // memory that what is under way shares
 pub mod certificates; // which are trusted, and which are ours
@@ -11,6 +12,7 @@ mod embed; // the settings as keys of a larger section
 mod error;
 mod exchange; // one exchange over a connection
 mod fetch; // bodies as they are sent, over connections that the caller keeps
+mod grant; // what a token endpoint gives
 mod head; // heads of replies; pure
 mod headers; // `http_headers`
 mod identity; // what is read, and as whom
@@ -37,8 +39,9 @@ pub use budget::{Budget, Share};
 pub use config::{Authorization, BasicAuth, EndpointParams, Header, HttpClientConfig, OAuth2, TlsConfig, TlsVersion};
 #[doc(hidden)]
 pub use embed::unset;
-pub use error::{ClientError, without_user};
+pub use error::{ClientError, retry_after, without_user};
 pub use fetch::{Connection, Fetch, Fetched};
+pub use grant::{Granted, form, granted};
 pub use identity::Identity;
 pub use message::{Request, Response};
 pub use rosterd_model::Secret;

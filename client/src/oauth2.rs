@@ -1,36 +1,35 @@
-//! OAuth 2.0 tokens by client credentials (RFC 6749, section 4.4): fetched by one request at a time, kept until shortly
-//! before they expire, dropped when they are refused or the client's secret changes.
+//! OAuth 2.0 tokens by client credentials (RFC 6749, section 4.4) or an assertion (RFC 7523, section 2.1): fetched by one request
+//! at a time, kept until shortly before they expire, dropped when they are refused or the client's secret or key changes.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use rosterd_model::Secret;
-use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use url::form_urlencoded::{self, Serializer, byte_serialize};
+use url::form_urlencoded::{Serializer, byte_serialize};
 
+use crate::assertion::{Claims, JWT_BEARER};
 use crate::auth::basic;
+use crate::grant::{self, Granted};
 use crate::headers::secret_value;
 use crate::message::Time;
 use crate::secrets::{proves, shown};
 use crate::source::{self, Source};
 use crate::url::UrlError;
-use crate::{Client, ClientError, HttpClientConfig, OAuth2, Options, Request, Url};
+use crate::{Client, ClientError, HttpClientConfig, OAuth2, Options, Url};
 
 /// A token is not used in its last seconds, because it has to arrive before it expires.
 const MARGIN: Duration = Duration::from_secs(10);
-/// A reply with a token is small.
-const LARGEST_REPLY: u64 = 1 << 20;
 
 /// Where tokens come from, with the last one.
 pub(crate) struct Tokens {
     client: Client,
     url: Url,
     client_id: String,
-    client_secret: Option<Source>,
+    proof: Proof,
     scopes: String,
     params: Vec<(String, String)>,
     state: Mutex<State>,
@@ -49,6 +48,13 @@ struct State {
 enum Style {
     Header,
     Body,
+    Assertion,
+}
+
+/// What the client proves itself with.
+enum Proof {
+    Secret(Option<Source>),
+    Key(Claims),
 }
 
 /// A token.
@@ -84,11 +90,17 @@ impl Tokens {
         };
         let url = config.token_url.parse().unwrap_or(Err(UrlError::NoHost));
         let url = url.map_err(|error| ClientError::settings_because("oauth2.token_url", error))?;
+        let proof = match config.is_jwt_bearer() {
+            true => Proof::Key(Claims::new(config, &options.system)),
+            false => {
+                Proof::Secret(Source::of_secret(&config.client_secret, &config.client_secret_file, &options.system))
+            }
+        };
         Ok(Self {
             client: Client::new(&settings, Options { gzip: true, unix_socket: None, ..options.clone() })?,
             url,
             client_id: config.client_id.clone(),
-            client_secret: Source::of_secret(&config.client_secret, &config.client_secret_file, &options.system),
+            proof,
             scopes: config.scopes.join(" "),
             params: config.endpoint_params.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             state: Mutex::default(),
@@ -98,7 +110,11 @@ impl Tokens {
     /// The token, fetched if there is none that can be used. Whoever comes meanwhile waits for that one request.
     pub(crate) async fn get(&self, time: Time) -> Result<Token, ClientError> {
         let mut state = self.state.lock().await;
-        let secret = source::read(self.client_secret.as_ref()).await?.unwrap_or_default();
+        let source = match &self.proof {
+            Proof::Secret(secret) => secret.as_ref(),
+            Proof::Key(claims) => claims.key(),
+        };
+        let secret = source::read(source).await?.unwrap_or_default();
         let fresh = |token: &&Token| token.expires.is_none_or(|at| Instant::now() < at);
         if let Some(token) = state.token.as_ref().filter(fresh)
             && state.secret == secret
@@ -122,6 +138,8 @@ impl Tokens {
     }
 
     async fn fetch(&self, known: Option<Style>, secret: &str, time: Time) -> Result<(Style, Token), ClientError> {
+        // An assertion says who asks.
+        let known = if matches!(self.proof, Proof::Key(_)) { Some(Style::Assertion) } else { known };
         if let Some(style) = known {
             return self.ask(style, secret, time).await.map(|token| (style, token));
         }
@@ -135,47 +153,32 @@ impl Tokens {
     }
 
     async fn ask(&self, style: Style, secret: &str, time: Time) -> Result<Token, ClientError> {
-        let mut request = Request::post(self.url.clone(), self.form(style, secret));
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers.insert(header::CONTENT_TYPE, form);
-        request.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let assertion = match &self.proof {
+            Proof::Secret(_) => None,
+            Proof::Key(claims) => Some(claims.assertion(secret, &self.client_id, &self.scopes)?),
+        };
+        let mut request = grant::form(self.url.clone(), self.form(style, secret, assertion.as_ref()));
         if style == Style::Header {
             // Both parts are encoded as in a form before they are joined: RFC 6749, section 2.3.1.
             let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
             request.headers.insert(header::AUTHORIZATION, basic(&encode(&self.client_id), &encode(secret)));
         }
         request.timeout = Some(time.deadline.saturating_duration_since(Instant::now()));
-        request.has_secrets = true;
-        // The client of a token source has no token source, but its future has the same type.
-        let response = Box::pin(self.client.send(request)).await?;
-        let (status, failure) = (response.status(), response.status_error());
         let params = self.params.iter().filter(|(name, _)| proves(name)).map(|(_, value)| Secret::new(&**value));
-        let secrets = response.secrets().clone().and(params.chain([Secret::new(secret)]));
-        let is_form = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
-            let kind = kind.as_bytes();
-            kind.starts_with(b"application/x-www-form-urlencoded") || kind.starts_with(b"text/plain")
-        });
-        let body = response.body(Some(LARGEST_REPLY)).await?;
-        match (Reply::read(&body, is_form), status) {
-            (Ok(reply), StatusCode::OK | StatusCode::CREATED) => self.token(reply),
-            // An endpoint that explains itself by RFC 6749, section 5.2, is told apart from any other failure.
-            (Ok(Reply { error: Some(error), error_description, .. }), status) if status.is_client_error() => {
-                let reason = match error_description {
-                    Some(description) => format!("HTTP status {status}, {error}: {description}"),
-                    None => format!("HTTP status {status}, {error}"),
-                };
-                Err(ClientError::NoToken { url: shown(&self.url), reason: secrets.hide(&reason) })
-            }
-            (Err(reason), status) if status.is_success() => Err(ClientError::NoToken { url: shown(&self.url), reason }),
-            _ => Err(failure),
-        }
+        let hidden = params.chain([assertion.unwrap_or_else(|| Secret::new(secret))]);
+        let Granted { kind, secret, lasts } = grant::granted(&self.client, request, hidden).await?;
+        let expires = lasts.and_then(|lasts| Instant::now().checked_add(lasts.saturating_sub(MARGIN)));
+        Ok(Token { kind, secret, expires })
     }
 
-    fn form(&self, style: Style, secret: &str) -> String {
+    fn form(&self, style: Style, secret: &str, assertion: Option<&Secret>) -> String {
         let mut form = Serializer::new(String::new());
         let overridden = |name: &str| self.params.iter().any(|(param, _)| param == name);
         if !overridden("grant_type") {
-            form.append_pair("grant_type", "client_credentials");
+            form.append_pair("grant_type", if assertion.is_some() { JWT_BEARER } else { "client_credentials" });
+        }
+        if let Some(assertion) = assertion {
+            form.append_pair("assertion", assertion.expose());
         }
         if !self.scopes.is_empty() && !overridden("scope") {
             form.append_pair("scope", &self.scopes);
@@ -189,70 +192,4 @@ impl Tokens {
         }
         form.finish()
     }
-
-    fn token(&self, reply: Reply) -> Result<Token, ClientError> {
-        let Some(secret) = reply.access_token.filter(|token| !token.is_empty()) else {
-            let reason = "the reply has no access_token".to_owned();
-            return Err(ClientError::NoToken { url: shown(&self.url), reason });
-        };
-        let kind = match reply.token_type.as_deref().unwrap_or_default() {
-            kind if kind.is_empty() || kind.eq_ignore_ascii_case("bearer") => "Bearer".to_owned(),
-            kind => kind.to_owned(),
-        };
-        let seconds = reply.expires_in.filter(|seconds| *seconds > 0);
-        let expires =
-            seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds).saturating_sub(MARGIN)));
-        Ok(Token { kind, secret, expires })
-    }
-}
-
-/// What a token endpoint says, of which only a part is ever there.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Reply {
-    access_token: Option<Secret>,
-    token_type: Option<String>,
-    #[serde(deserialize_with = "seconds")]
-    expires_in: Option<u64>,
-    error: Option<String>,
-    error_description: Option<String>,
-}
-
-impl Reply {
-    /// Reads JSON, or a form as some endpoints still send it. The reason of a failure does not quote the reply.
-    fn read(body: &[u8], is_form: bool) -> Result<Self, String> {
-        if !is_form {
-            let place = |error: serde_json::Error| {
-                format!("the reply is not the JSON of a token (line {}, column {})", error.line(), error.column())
-            };
-            return serde_json::from_slice(body).map_err(place);
-        }
-        let mut reply = Self::default();
-        for (name, value) in form_urlencoded::parse(body) {
-            match &*name {
-                "access_token" => reply.access_token = Some(value.into_owned().into()),
-                "token_type" => reply.token_type = Some(value.into_owned()),
-                "expires_in" => reply.expires_in = value.parse().ok(),
-                "error" => reply.error = Some(value.into_owned()),
-                "error_description" => reply.error_description = Some(value.into_owned()),
-                _ => {}
-            }
-        }
-        Ok(reply)
-    }
-}
-
-/// Some endpoints send the number as a string.
-fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Seconds {
-        Number(f64),
-        Text(String),
-    }
-    Ok(match Option::<Seconds>::deserialize(deserializer)? {
-        Some(Seconds::Number(number)) => Some(number.max(0.0) as u64),
-        Some(Seconds::Text(text)) => text.parse().ok(),
-        None => None,
-    })
 }

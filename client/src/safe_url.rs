@@ -21,6 +21,11 @@ impl SafeUrl {
         Self(url.into())
     }
 
+    /// What is written, with its password.
+    pub(crate) fn written(&self) -> &str {
+        &self.0
+    }
+
     /// The URL with its password, if anything is written at all.
     pub fn parse(&self) -> Option<Result<Url, UrlError>> {
         (!self.0.is_empty()).then(|| Url::parse(&self.0))

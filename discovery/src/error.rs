@@ -1,48 +1,8 @@
-//! The error of any mechanism, whatever its own type.
+//! What can be wrong with a run itself.
 
-use std::fmt;
-use std::ops::Deref;
-
-use rosterd_model::{Coded, Priority, Report, Retry};
+use rosterd_model::{Coded, Priority, Retry};
 
 use crate::Stopped;
-
-/// An error of a discoverer. Made by `?` from every type that implements [`Coded`], and read through it.
-pub struct Error(Box<dyn Coded>);
-
-impl Error {
-    /// Everything that the error can tell, as data.
-    pub fn report(&self) -> Report {
-        Report::of(&*self.0)
-    }
-}
-
-impl<E: Coded> From<E> for Error {
-    fn from(error: E) -> Self {
-        Self(Box::new(error))
-    }
-}
-
-impl Deref for Error {
-    type Target = dyn Coded;
-
-    fn deref(&self) -> &Self::Target {
-        &*self.0
-    }
-}
-
-/// The message and all its causes.
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.report(), f)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
 
 impl Coded for Stopped {
     fn code(&self) -> &'static str {

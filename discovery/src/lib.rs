@@ -20,7 +20,6 @@ mod watch;
 
 pub use context::Context;
 pub use contract::{Discoverer, Pieces, Reading, Refresh, Stopped, Unreadable, Updates, Word};
-pub use error::Error;
 pub use manager::{
     Applied, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers,
     SeenSources, Tools, Unread, UnreadSources, Update,
@@ -32,6 +31,7 @@ pub use permission::Permission;
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
 pub use rosterd_client::{Environment, Identity, System};
+pub use rosterd_model::Error;
 pub use sheet::{Sheet, host_port};
 pub use status::{Failure, Presence, Status, Warning, named_jobs};
 pub use watch::{ProviderWatch, Watch, WatchState, WatchStatus};

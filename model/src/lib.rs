@@ -1,6 +1,7 @@
 //! The pure parts of rosterd: labels, target groups, relabelling, durations, sizes, secrets, selectors and errors.
 //! No I/O, no clock, no async runtime: whatever is here can be tested with tables.
 
+mod any_error;
 mod duration;
 pub mod error;
 mod group;
@@ -14,6 +15,7 @@ mod size;
 pub mod target;
 mod text;
 
+pub use any_error::Error;
 pub use duration::{Duration, DurationError};
 pub use error::{Coded, Priority, Report, Retry};
 pub use group::{GroupId, SourceId, TargetGroup};

@@ -1,18 +1,21 @@
 //! A server that is asked over HTTP: where it is, as whom it is asked, and how long one waits.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use rosterd_client::{
     Client, ClientError, HttpClientConfig, Options, Request, Response, SafeUrl, Secrets, Url, UrlError, shown,
 };
+use rosterd_credentials::Authorize;
 use rosterd_discovery::{Build, Error, MechanismConfig};
 use rosterd_model::Secret;
 use rosterd_tasks::by_size;
 
+use crate::caller::Caller;
 use crate::refused::refusal;
-use crate::{Answer, Fault, Known, Last, RestError};
+use crate::{Answer, Calls, Fault, Known, Last, RestError, Throttle};
 
 /// The largest body that is read, once unpacked. What is larger is more likely a mistake than a list.
 const LARGEST: u64 = 512 << 20;
@@ -22,7 +25,7 @@ const SLACK: Duration = Duration::from_secs(15);
 /// A server. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Api {
-    client: Client,
+    caller: Caller,
     server: Url,
 }
 
@@ -54,13 +57,39 @@ impl Api {
             unix_socket: socket,
             ..Options::default()
         };
-        Ok(Self { client: Client::new(settings, options)?, server })
+        Ok(Self { caller: Caller::new(Client::new(settings, options)?), server })
+    }
+
+    /// The same, with what proves who asks added to each question.
+    #[must_use]
+    pub fn authorized(mut self, authorize: Arc<dyn Authorize>) -> Self {
+        self.caller.authorize = Some(authorize);
+        self
+    }
+
+    /// The same, asked less when the server wants that.
+    #[must_use]
+    pub fn throttled(mut self, throttle: Arc<Throttle>) -> Self {
+        self.caller.throttle = Some(throttle);
+        self
+    }
+
+    /// The same, with each question counted by what it [is called](Question::named).
+    #[must_use]
+    pub fn counted<C>(mut self, calls: &Calls<C>) -> Self {
+        self.caller.calls = Some(calls.counter());
+        self
+    }
+
+    /// The client that asks, for whoever has something else to ask with the same settings.
+    pub fn client(&self) -> &Client {
+        &self.caller.client
     }
 
     /// Another server, or another place on this one, for the same client: with the same connections and settings.
     #[must_use]
     pub fn at(&self, server: Url) -> Self {
-        Self { client: self.client.clone(), server }
+        Self { caller: self.caller.clone(), server }
     }
 
     /// Forgets the path of the server's URL.
@@ -85,7 +114,13 @@ impl Api {
         if let Some(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        Question { client: self.client.clone(), request: Request::get(url), secrets: Vec::new(), only_json: false }
+        Question {
+            caller: self.caller.clone(),
+            operation: "get",
+            request: Request::get(url),
+            secrets: Vec::new(),
+            only_json: false,
+        }
     }
 
     /// Posts this JSON to what is there, and asks for JSON.
@@ -107,7 +142,11 @@ impl Api {
     /// A server that is asked without any settings.
     pub(crate) fn plain(url: &str) -> Self {
         let client = Client::new(&HttpClientConfig::default(), Options::default()).expect("no settings are wrong");
-        Self { client, server: Url::parse(url).expect(url) }
+        Self { caller: Caller::new(client), server: Url::parse(url).expect(url) }
+    }
+
+    pub(crate) fn count_by(&mut self, counter: crate::calls::Counter) {
+        self.caller.calls = Some(counter);
     }
 }
 
@@ -115,7 +154,9 @@ impl Api {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Question {
-    client: Client,
+    caller: Caller,
+    /// What it is called where it is counted.
+    operation: &'static str,
     request: Request,
     /// Those of the body, which may be repeated in the answer.
     secrets: Vec<Secret>,
@@ -132,6 +173,11 @@ impl Question {
     /// With this parameter, unless it is empty.
     pub fn parameter_if_set(self, name: &str, value: &str) -> Self {
         if value.is_empty() { self } else { self.parameter(name, value) }
+    }
+
+    /// Counted as this operation.
+    pub fn named(self, operation: &'static str) -> Self {
+        Self { operation, ..self }
     }
 
     /// With this header.
@@ -192,8 +238,8 @@ impl Question {
         self,
         decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Option<T>, Error> {
-        let Self { client, request, secrets, only_json } = self;
-        let response = client.send(request).await?;
+        let Self { caller, operation, request, secrets, only_json } = self;
+        let response = caller.send(operation, request).await?;
         if response.status() == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
@@ -225,9 +271,17 @@ impl Question {
         &mut self.request.url
     }
 
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.request.body
+    }
+
+    pub(crate) fn set_body(&mut self, body: String) {
+        self.request.body = body.into();
+    }
+
     async fn reply(self) -> Result<Reply, Error> {
-        let Self { client, request, secrets, only_json } = self;
-        Reply::of(client.send(request).await?, secrets, only_json).await
+        let Self { caller, operation, request, secrets, only_json } = self;
+        Reply::of(caller.send(operation, request).await?, secrets, only_json).await
     }
 }
 

@@ -2,30 +2,36 @@
 //! read, in pages too, and catalogs that hold an answer back until they have news. A mechanism adds what it asks for, and what becomes of it.
 
 mod api; // a server, and questions to it
+mod caller; // how questions are sent
+mod calls; // how they are counted
 mod catalog; // the contract of what answers late
 mod error;
 mod last; // a body that was read, so that the same costs a hash
 mod pace; // when it is asked again; pure
-mod pages; // lists in pieces
+mod pages; // lists in pieces, with links
+mod paging; // lists in pieces, with numbers and tokens
 mod refused; // what a server says that does not answer
 mod reply; // what came, and how it is read
 mod socket; // servers behind unix sockets; pure
-mod tokens; // what one has to ask for before one may ask
+mod throttle; // who wants to be asked less
 mod turns; // how many questions there are at the same time
 mod watching; // the discoverer that asks a catalog
 
 pub use api::{Api, Question};
+pub use calls::Calls;
 pub use catalog::{Answer, Catalog, Known};
-pub use error::{Fault, RestError, Told};
+pub use error::{Fault, RestError};
 pub use last::Last;
 pub use pace::Pace;
 pub use pages::Page;
-pub use refused::brief;
+pub use paging::{Before, Place};
+pub use refused::{brief, refused_with};
 #[cfg(feature = "xml")]
 pub use reply::xml;
 pub use reply::{json, or_default};
+pub use rosterd_credentials::{Authorize, Issued, Issuer, NoToken, Tokens};
 pub use socket::{SocketError, socket};
-pub use tokens::{Issued, Issuer, Tokens};
+pub use throttle::{Throttle, Throttles};
 pub use turns::{Server, Servers};
 pub use watching::Watching;
 

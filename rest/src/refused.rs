@@ -1,5 +1,7 @@
 //! What a server says when it does not answer: a query that it does not understand, a token that it does not know.
 
+use std::error::Error as StdError;
+
 use http::StatusCode;
 use rosterd_client::{ClientError, Response, Secrets};
 use rosterd_discovery::Error;
@@ -25,6 +27,21 @@ pub(crate) async fn refusal(mut response: Response, secrets: &Secrets) -> Error 
     match words(&secrets.hide(&String::from_utf8_lossy(&body))) {
         Some(words) => Refused { status, words: Words(words) }.into(),
         None => status.into(),
+    }
+}
+
+/// The status that an error of a question is about, if it is about one.
+pub fn refused_with(error: &Error) -> Option<StatusCode> {
+    let error: &(dyn StdError + 'static) = &**error;
+    let status = match error.downcast_ref::<Refused>() {
+        Some(refused) => &refused.status,
+        None => error.downcast_ref()?,
+    };
+    match status {
+        ClientError::Unauthorized { status, .. }
+        | ClientError::Throttled { status, .. }
+        | ClientError::Status { status, .. } => Some(*status),
+        _ => None,
     }
 }
 
@@ -71,6 +88,16 @@ impl Coded for Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_status_of_a_refusal_is_known_with_words_and_without() {
+        let status = || ClientError::Status { url: "http://h/".to_owned(), status: StatusCode::NOT_FOUND };
+        let with_words = Refused { status: status(), words: Words("no such thing".to_owned()) };
+        assert_eq!(refused_with(&status().into()), Some(StatusCode::NOT_FOUND));
+        assert_eq!(refused_with(&with_words.into()), Some(StatusCode::NOT_FOUND));
+        let other = ClientError::TooLarge { url: "http://h/".to_owned(), limit: 1 };
+        assert_eq!(refused_with(&other.into()), None);
+    }
 
     #[test]
     fn what_is_said_is_one_short_line_and_no_page() {

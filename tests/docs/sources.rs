@@ -34,7 +34,21 @@ pub(crate) fn read(path: impl AsRef<Path>) -> String {
 
 /// The sources of the crates that make up rosterd, without tests and comments, by path.
 pub(crate) fn sources() -> BTreeMap<PathBuf, String> {
-    let crates = ["model", "yaml", "tasks", "client", "engine", "rest", "config", "exposition", "ship", "scrape", ""];
+    let crates = [
+        "model",
+        "yaml",
+        "tasks",
+        "client",
+        "sign",
+        "credentials",
+        "engine",
+        "rest",
+        "config",
+        "exposition",
+        "ship",
+        "scrape",
+        "",
+    ];
     let folders = crates.iter().map(|name| Path::new(name).join("src")).chain(discovery());
     let paths = folders.flat_map(|folder| files(folder, ".rs"));
     let paths = paths.filter(|path| !path.iter().any(|part| part.to_str().unwrap().starts_with("tests")));

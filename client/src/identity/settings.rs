@@ -31,6 +31,16 @@ impl HttpClientConfig {
                 id.secret("client_secret", &oauth2.client_secret);
                 id.path("client_secret_file", &oauth2.client_secret_file);
                 id.set("scopes", &oauth2.scopes);
+                if oauth2.is_jwt_bearer() {
+                    id.text("grant_type", &oauth2.grant_type);
+                    id.text("client_certificate_key_id", &oauth2.client_certificate_key_id);
+                    id.secret("client_certificate_key", &oauth2.client_certificate_key);
+                    id.path("client_certificate_key_file", &oauth2.client_certificate_key_file);
+                    id.text("iss", &oauth2.iss);
+                    id.text("audience", &oauth2.audience);
+                    let claims = &oauth2.claims;
+                    id.part("claims", |id| claims.iter().for_each(|(name, value)| id.named(name, &value.to_string())));
+                }
                 let params = &oauth2.endpoint_params;
                 id.part("endpoint_params", |id| params.iter().for_each(|(name, value)| id.named(name, value)));
                 certificate(id, &oauth2.tls_config);
@@ -100,6 +110,9 @@ mod tests {
             "oauth2: {token_url: 'http://t', client_id: a, client_secret: b}",
             "oauth2: {token_url: 'http://t', client_id: a, client_secret: b, scopes: [c]}",
             "oauth2: {token_url: 'http://t', client_id: a, client_secret: b, endpoint_params: {c: d}}",
+            "oauth2: {token_url: 'http://t', client_id: a, grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key: b}",
+            "oauth2: {token_url: 'http://t', client_id: a, grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key: b, iss: c}",
+            "oauth2: {token_url: 'http://t', client_id: a, grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key: b, claims: {c: 1}}",
             "tls_config: {cert_file: /a, key_file: /b}",
             "http_headers: {X-Tenant: {values: [a]}}",
             "http_headers: {X-Tenant: {secrets: [a]}}",

@@ -153,3 +153,107 @@ fn a_reply_without_a_token_is_no_token() {
         server.finish().await;
     });
 }
+
+/// The key of RFC 7515, A.2.
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/sign/rfc7515.pkcs8.pem");
+
+/// The body of the request of this number.
+fn text(server: &ScriptedServer, number: usize) -> String {
+    String::from_utf8_lossy(&server.requests()[number].body).into_owned()
+}
+
+fn claims(form: &str) -> (serde_json::Value, serde_json::Value) {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let pairs: std::collections::BTreeMap<_, _> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+    let token = pairs["assertion"].as_str();
+    let (signed, signature) = token.rsplit_once('.').expect("three parts");
+    let pem = std::fs::read(KEY).expect("the key of the example");
+    let key = rosterd_sign::Rsa::from_pem(&pem).expect("a key");
+    let of_key = aws_lc_rs::signature::UnparsedPublicKey::new(
+        &aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA512,
+        key.public_key().expect("a public key"),
+    );
+    let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64");
+    of_key.verify(signed.as_bytes(), &signature).expect("signed with the key");
+    let read = |part: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("JSON");
+    let (header, claims) = signed.split_once('.').expect("three parts");
+    (read(header), read(claims))
+}
+
+#[test]
+fn an_assertion_that_is_signed_with_a_key_gets_a_token() {
+    leak_checked_live(async || {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key.pem");
+        std::fs::copy(KEY, &file).expect("copied");
+        let ask = || Step::post("/token").without_header("authorization");
+        let server = ScriptedServer::start([
+            ask().json(r#"{"access_token": "one", "expires_in": 3600}"#),
+            target("one"),
+            ask().json(r#"{"access_token": "two", "expires_in": 3600}"#),
+            target("two"),
+        ])
+        .await;
+        let settings = format!(
+            "oauth2: {{client_id: me, token_url: '{}', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', \
+             client_certificate_key_file: '{}', client_certificate_key_id: k, signature_algorithm: RS512, \
+             audience: them, scopes: [a, b], claims: {{sub: other, level: 3}}, endpoint_params: {{x: y}}}}",
+            server.url("/token"),
+            file.display()
+        );
+        let client = client(&settings);
+        get(&client, &server.url("/")).await.expect("a reply");
+        let sent = text(&server, 0);
+        assert!(
+            sent.starts_with("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion="),
+            "{sent}"
+        );
+        assert!(sent.ends_with("&scope=a+b&x=y"), "{sent}");
+        let (header, mut said) = claims(&sent);
+        assert_eq!(header, serde_json::json!({"alg": "RS512", "kid": "k", "typ": "JWT"}));
+        let (from, to) = (said["iat"].as_u64().expect("a time"), said["exp"].as_u64().expect("a time"));
+        assert_eq!(to - from, 600);
+        let id = said["jti"].as_str().expect("an id").to_owned();
+        for key in ["iat", "exp", "jti"] {
+            said.as_object_mut().expect("a map").remove(key);
+        }
+        let want = serde_json::json!({"iss": "me", "sub": "other", "aud": "them", "scope": "a b", "level": 3});
+        assert_eq!(said, want);
+        // The same key, spelt in another way, is another file's content.
+        let other = std::fs::read_to_string(KEY).expect("the key of the example");
+        std::fs::write(&file, format!("rotated\n{other}")).expect("written");
+        get(&client, &server.url("/")).await.expect("a reply");
+        let (_, again) = claims(&text(&server, 2));
+        assert_ne!(again["jti"].as_str().expect("an id"), id);
+        server.finish().await;
+    });
+}
+
+#[test]
+fn a_key_that_is_none_is_told_with_its_file_and_not_shown() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([]).await;
+        let settings = |key: &str| {
+            format!(
+                "oauth2: {{client_id: me, token_url: '{}', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', {key}}}",
+                server.url("/token")
+            )
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key.pem");
+        std::fs::write(&file, "hunter2").expect("written");
+        let by_file = settings(&format!("client_certificate_key_file: '{}'", file.display()));
+        for (settings, name) in [
+            (settings("client_certificate_key: hunter2"), "oauth2.client_certificate_key".to_owned()),
+            (by_file, format!("oauth2.client_certificate_key_file {}", file.display())),
+        ] {
+            let error = get(&client(&settings), &server.url("/")).await.expect_err("no token");
+            let told = Report::of(&error).to_string();
+            assert_eq!((error.code(), error.priority()), ("http_oauth2", Priority::Operator));
+            assert!(told.contains(&format!("cannot use {name}: there is no private key")), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        server.finish().await;
+    });
+}

@@ -12,13 +12,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::StatusCode;
 use rosterd_client::ClientError;
-use rosterd_discovery::Error;
+use rosterd_model::Error;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::RestError;
-use crate::error::Told;
+use crate::{NoToken, Told};
 
 /// How long before its end a token is renewed, if that is not more than a tenth of its time.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -93,13 +92,13 @@ impl<I: Issuer> Tokens<I> {
             answer => return answer,
         }
         ask(self.get().await?).await.map_err(|error| match self.issuer.is_refused(&error) {
-            true => RestError::TokenRefused { source: error.into() }.into(),
+            true => NoToken::Refused { source: error.into() }.into(),
             false => error,
         })
     }
 
     /// The token. Whoever comes while it is asked for waits for that one answer.
-    async fn get(&self) -> Result<Arc<I::Token>, Error> {
+    pub async fn get(&self) -> Result<Arc<I::Token>, Error> {
         let asked = self.asked.load(Ordering::Relaxed);
         let mut state = self.state.lock().await;
         if let Some(held) = &state.held
@@ -110,7 +109,7 @@ impl<I: Issuer> Tokens<I> {
         if let Some(failure) = &state.failure
             && self.asked.load(Ordering::Relaxed) != asked
         {
-            return Err(RestError::NoToken { source: failure.clone() }.into());
+            return Err(NoToken::None { source: failure.clone() }.into());
         }
         let begun = Instant::now();
         let issued = self.issuer.issue().await;
@@ -135,7 +134,7 @@ impl<I: Issuer> Tokens<I> {
                 }
                 let failure = Told::from(error);
                 *state = State { held: None, failure: Some(failure.clone()) };
-                Err(RestError::NoToken { source: failure }.into())
+                Err(NoToken::None { source: failure }.into())
             }
         }
     }
@@ -143,6 +142,11 @@ impl<I: Issuer> Tokens<I> {
     /// Throws this token away, unless another one has taken its place.
     async fn forget(&self, token: &Arc<I::Token>) {
         self.state.lock().await.held.take_if(|held| Arc::ptr_eq(&held.token, token));
+    }
+
+    /// Throws the token away if it is the one that was used and refused.
+    pub async fn forget_if(&self, is_used: impl Fn(&I::Token) -> bool) {
+        self.state.lock().await.held.take_if(|held| is_used(&held.token));
     }
 }
 

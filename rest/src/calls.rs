@@ -1,0 +1,94 @@
+//! How many questions there were, and what became of them.
+
+use std::marker::PhantomData;
+
+use http::StatusCode;
+use prometheus::{IntCounterVec, Opts, Registry};
+use rosterd_client::{ClientError, Response};
+use rosterd_discovery::{MechanismConfig, MechanismMetrics};
+
+/// The metric of the mechanism with this configuration that counts what it asks: its [`MechanismConfig::Metrics`], or a part of
+/// them. [`Api::counted`](crate::Api::counted) takes it.
+#[derive(Debug)]
+pub struct Calls<C> {
+    counter: Counter,
+    mechanism: PhantomData<fn() -> C>,
+}
+
+impl<C: MechanismConfig> MechanismMetrics for Calls<C> {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new(
+            "rosterd_discovery_api_requests_total",
+            "Requests to the API of a mechanism, by operation and what came of them.",
+        )
+        .const_label("mechanism", C::MECHANISM);
+        let counter = IntCounterVec::new(opts, &["operation", "result"])?;
+        registry.register(Box::new(counter.clone()))?;
+        Ok(Self { counter: Counter(counter), mechanism: PhantomData })
+    }
+}
+
+impl<C> Calls<C> {
+    pub(crate) fn counter(&self) -> Counter {
+        self.counter.clone()
+    }
+}
+
+/// What counts.
+#[derive(Debug, Clone)]
+pub(crate) struct Counter(IntCounterVec);
+
+impl Counter {
+    pub(crate) fn count(&self, operation: &str, sent: &Result<Response, ClientError>) {
+        let result = match sent {
+            Ok(response) => of_status(response.status()),
+            Err(_) => "failed",
+        };
+        self.0.with_label_values(&[operation, result]).inc();
+    }
+}
+
+#[cfg(test)]
+impl Counter {
+    pub(crate) fn of(counter: IntCounterVec) -> Self {
+        Self(counter)
+    }
+
+    /// How often this came of that operation.
+    pub(crate) fn counted(&self, operation: &str, result: &str) -> u64 {
+        self.0.with_label_values(&[operation, result]).get()
+    }
+}
+
+const fn of_status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        304 => "not_modified",
+        401 => "unauthorized",
+        403 => "forbidden",
+        429 | 503 => "throttled",
+        200..=399 => "ok",
+        400..=499 => "refused",
+        _ => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_is_what_a_person_would_do_something_else_for() {
+        for (status, want) in [
+            (200, "ok"),
+            (304, "not_modified"),
+            (401, "unauthorized"),
+            (403, "forbidden"),
+            (404, "refused"),
+            (429, "throttled"),
+            (503, "throttled"),
+            (500, "failed"),
+        ] {
+            assert_eq!(of_status(StatusCode::from_u16(status).expect("a status")), want, "{status}");
+        }
+    }
+}
