@@ -7,6 +7,7 @@
 //! - [`ScriptedServer`] is an HTTP server that answers by a script and fails the test on any other call.
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
+//! - [`FakeCloud`] is the API of a cloud: lists in pages, behind the name that it has in the world.
 //! - [`FakeConsul`] is a Consul: services, and questions that wait for news.
 //! - [`FakeEngine`] is a Docker Engine: lists, events, and versions of its API.
 //! - [`FakeKubelet`] lists pods, over TLS.
@@ -63,7 +64,7 @@ pub use engine::FakeEngine;
 pub use files::{Folder, fixture, testdata};
 pub use golden::assert_golden;
 pub use groups::{addresses, group, groups};
-pub use http::{Received, ScriptedServer, Step, get, post};
+pub use http::{CloudPage, FakeCloud, Paging, Received, ScriptedServer, Step, get, post};
 pub use kubelet::FakeKubelet;
 pub use kubernetes::{Asked, FakeApiServer, Fault, On};
 pub use leak::{Leaks, leak_checked, leak_checked_live};

@@ -5,6 +5,7 @@
 //! [`check_catalog`]. Run it within [`leak_checked`](crate::leak_checked), or within
 //! [`leak_checked_live`](crate::leak_checked_live) when the mechanism uses sockets or real files.
 
+mod faults;
 mod promises;
 mod run;
 mod served;
@@ -12,6 +13,7 @@ mod served;
 use async_trait::async_trait;
 use rosterd_discovery::AnyConfig;
 
+pub use faults::check_faults;
 pub use promises::{Violation, violations};
 pub use run::Run;
 pub use served::{Served, ServedGroup, check_catalog, check_server, check_server_with_own_addresses};

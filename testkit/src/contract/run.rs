@@ -10,7 +10,7 @@ use rosterd_tasks::{Stopper, Supervision, Task};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::patience;
+use crate::{addresses, patience};
 
 /// How long "soon after `stop` fires" is.
 pub(super) const SOON: Duration = Duration::from_secs(10);
@@ -109,6 +109,23 @@ impl Run {
         let word = tokio::time::timeout(patience(), self.words.recv()).await.ok()??;
         self.picture.take(&word);
         Some(word)
+    }
+
+    /// Waits until the targets have exactly these addresses, in alphabetical order.
+    ///
+    /// # Panics
+    ///
+    /// When they do not come to that within [`patience`].
+    pub async fn finds(&mut self, want: &[&str]) {
+        let deadline = Instant::now() + patience();
+        loop {
+            let found = addresses(self.picture());
+            if found.iter().map(String::as_str).eq(want.iter().copied()) {
+                return;
+            }
+            let in_time = Instant::now() < deadline;
+            assert!(in_time && self.next().await.is_some(), "found {found:?}, want {want:?}: {:?}", self.status());
+        }
     }
 
     /// A word that has arrived already.

@@ -64,10 +64,10 @@ enum Due {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     pub(super) delay: Duration,
     pub(super) part: Option<usize>,
     pub(super) fault: Option<Fault>,
@@ -75,7 +75,7 @@ pub(super) struct Answer {
 
 /// How an answer goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Close,
     Truncate(usize),
     Stall,
@@ -213,6 +213,11 @@ impl Step {
     pub fn stall(mut self) -> Self {
         self.answer.fault = Some(Fault::Stall);
         self
+    }
+
+    /// The answer to a call, if it is the expected one.
+    pub(crate) fn answer_to(&self, call: &Received) -> Option<Answer> {
+        self.mismatch(call).is_none().then(|| self.answer.clone())
     }
 
     /// Why a call is not the expected one.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -22,6 +22,23 @@ use tokio_rustls::TlsAcceptor;
 
 use super::script::{Answer, Fault, Received, Script, Verdict};
 
+/// What answers calls.
+pub(crate) trait Answering: Send + Sync + 'static {
+    /// The answer to a call, as soon as there is one.
+    fn answer(&self, call: Received) -> impl Future<Output = Answer> + Send;
+}
+
+/// How the server is reached.
+#[derive(Clone)]
+pub(crate) enum Access {
+    /// As it is.
+    Plain,
+    /// Over TLS.
+    Tls(TlsAcceptor),
+    /// As it is, and as a proxy that leads to itself over TLS, whatever host it is asked to connect to.
+    Proxy(TlsAcceptor),
+}
+
 /// A script, and whoever waits for its next change.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -29,7 +46,7 @@ pub(super) struct Shared {
     pub(super) changed: Notify,
 }
 
-impl Shared {
+impl Answering for Shared {
     /// Takes a call, and waits until there is an answer to it.
     async fn answer(&self, call: Received) -> Answer {
         let begun = Instant::now();
@@ -48,10 +65,10 @@ impl Shared {
 }
 
 /// Serves the connections that are accepted until it is dropped, which closes them all.
-pub(super) async fn serve<S>(
+pub(crate) async fn serve<S>(
     mut accept: impl FnMut(&mut Context<'_>) -> Poll<io::Result<S>>,
-    tls: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
+    access: Access,
+    shared: Arc<impl Answering>,
 ) -> Infallible
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -60,16 +77,12 @@ where
     loop {
         // A connection that was given up before it was accepted is nobody's problem.
         if let Ok(stream) = poll_fn(&mut accept).await {
-            let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+            let (access, shared) = (access.clone(), Arc::clone(&shared));
             connections.spawn(async move {
-                match tls {
-                    None => connection(stream, shared).await,
-                    // Whoever is not trusted, or does not trust, goes away.
-                    Some(tls) => {
-                        if let Ok(stream) = tls.accept(stream).await {
-                            connection(stream, shared).await;
-                        }
-                    }
+                match access {
+                    Access::Plain => connection(stream, &*shared).await,
+                    Access::Tls(tls) => secure(stream, &tls, &*shared).await,
+                    Access::Proxy(tls) => proxy(stream, &tls, &*shared).await,
                 }
             });
         }
@@ -77,13 +90,43 @@ where
     }
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
-    let service = service_fn(|request| answer(request, &shared));
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, shared: &impl Answering) {
+    let service = service_fn(|request| answer(request, shared));
     // Scripts close connections in the middle of answers, and clients do what they like: neither is an error here.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
-async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<Response<Reply>> {
+async fn secure(stream: impl AsyncRead + AsyncWrite + Unpin, tls: &TlsAcceptor, shared: &impl Answering) {
+    // Whoever is not trusted, or does not trust, goes away.
+    if let Ok(stream) = tls.accept(stream).await {
+        connection(stream, shared).await;
+    }
+}
+
+async fn proxy<S>(stream: S, tls: &TlsAcceptor, shared: &impl Answering)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let tunnel = Mutex::new(None);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let is_tunnel = request.method() == Method::CONNECT;
+        if is_tunnel {
+            *tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(hyper::upgrade::on(&mut request));
+        }
+        async move {
+            if is_tunnel { Ok(Response::new(Reply::whole(Bytes::new(), None))) } else { answer(request, shared).await }
+        }
+    });
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await.ok();
+    let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tunnel) = tunnel
+        && let Ok(stream) = tunnel.await
+    {
+        secure(TokioIo::new(stream), tls, shared).await;
+    }
+}
+
+async fn answer(request: Request<Incoming>, shared: &impl Answering) -> io::Result<Response<Reply>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let path = head.uri.path_and_query().map_or("*", |path| path.as_str()).to_owned();

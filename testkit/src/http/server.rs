@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 
 use super::script::{Received, Script, Step};
-use super::serve::{Shared, serve};
+use super::serve::{Access, Shared, serve};
 use super::tls::Certificates;
 use crate::{eventually, patience};
 
@@ -62,7 +62,7 @@ impl ScriptedServer {
 
     /// The same over TLS, with a certificate that nobody knows, and for those who have [one of their own](Self::tls_config).
     pub async fn with_tls(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self::begin((Ipv4Addr::LOCALHOST, 0).into(), Some(Certificates::new()), steps).await
+        Self::begin((Ipv4Addr::LOCALHOST, 0).into(), Some(Certificates::with_clients()), steps).await
     }
 
     async fn begin(
@@ -74,8 +74,8 @@ impl ScriptedServer {
         let address = listener.local_addr().expect("a bound listener has an address");
         let mut server = Self::new(Some(address), certificates, steps);
         let accept = move |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
-        let tls = server.certificates.as_ref().map(Certificates::acceptor);
-        server.tasks.spawn(serve(accept, tls, Arc::clone(&server.shared)));
+        let access = server.certificates.as_ref().map_or(Access::Plain, |it| Access::Tls(it.acceptor()));
+        server.tasks.spawn(serve(accept, access, Arc::clone(&server.shared)));
         server
     }
 
@@ -84,7 +84,7 @@ impl ScriptedServer {
         let listener = UnixListener::bind(socket).expect("a socket can be made there");
         let mut server = Self::new(None, None, steps);
         let accept = move |cx: &mut Context<'_>| listener.poll_accept(cx).map_ok(|(stream, _)| stream);
-        server.tasks.spawn(serve(accept, None, Arc::clone(&server.shared)));
+        server.tasks.spawn(serve(accept, Access::Plain, Arc::clone(&server.shared)));
         server
     }
 
