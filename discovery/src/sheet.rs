@@ -58,6 +58,13 @@ impl Sheet {
         self.builder.set(name, &self.value);
     }
 
+    /// The same unless it is empty.
+    pub fn list_if_any(&mut self, name: &str, items: &[impl AsRef<str>], separator: &str) {
+        if !items.is_empty() {
+            self.list(name, items, separator);
+        }
+    }
+
     /// A label of which the last part of the name is a text that may have any characters.
     pub fn set_sanitised(&mut self, name: &str, rest: &str, value: &str) {
         let valid = |character: char| if character.is_ascii_alphanumeric() { character } else { '_' };
@@ -104,6 +111,7 @@ mod tests {
         assert_eq!(labels, want);
         sheet.endpoint("a", "90");
         sheet.list("tags", &[""; 0], "|");
+        sheet.list_if_any("none", &[""; 0], "|");
         assert_eq!(sheet.build(&mut names).to_string(), r#"{__address__="a:90", tags="||"}"#);
     }
 }

@@ -120,6 +120,7 @@ impl Api {
             request: Request::get(url),
             secrets: Vec::new(),
             only_json: false,
+            heed: |_, _| None,
         }
     }
 
@@ -161,6 +162,8 @@ pub struct Question {
     /// Those of the body, which may be repeated in the answer.
     secrets: Vec<Secret>,
     only_json: bool,
+    /// How long nothing is asked after a refusal that says so in its body.
+    heed: fn(StatusCode, &[u8]) -> Option<Duration>,
 }
 
 impl Question {
@@ -203,6 +206,12 @@ impl Question {
         Self { only_json: true, ..self }
     }
 
+    /// Asks nothing for so long after a refusal with this status and this body, which says so in no other way. Of who is not known the
+    /// body is empty.
+    pub fn heeding(self, heed: fn(StatusCode, &[u8]) -> Option<Duration>) -> Self {
+        Self { heed, ..self }
+    }
+
     /// Reads the answer. `decode` computes, and does nothing else.
     pub async fn read<T: Send + 'static>(
         self,
@@ -238,12 +247,11 @@ impl Question {
         self,
         decode: impl FnOnce(&[u8]) -> Result<T, Fault> + Send + 'static,
     ) -> Result<Option<T>, Error> {
-        let Self { caller, operation, request, secrets, only_json } = self;
-        let response = caller.send(operation, request).await?;
+        let response = self.caller.send(self.operation, self.request.clone()).await?;
         if response.status() == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
-        Reply::of(response, secrets, only_json).await?.read(decode).await.map(Some)
+        Reply::of(response, self).await?.read(decode).await.map(Some)
     }
 
     /// Reads the answer if there is something newer than what is known, for which the server waits. This header has the index of
@@ -280,8 +288,8 @@ impl Question {
     }
 
     async fn reply(self) -> Result<Reply, Error> {
-        let Self { caller, operation, request, secrets, only_json } = self;
-        Reply::of(caller.send(operation, request).await?, secrets, only_json).await
+        let response = self.caller.send(self.operation, self.request.clone()).await?;
+        Reply::of(response, self).await
     }
 }
 
@@ -294,10 +302,16 @@ struct Reply {
 }
 
 impl Reply {
-    async fn of(response: Response, secrets: Vec<Secret>, only_json: bool) -> Result<Self, Error> {
+    async fn of(response: Response, question: Question) -> Result<Self, Error> {
+        let Question { caller, secrets, only_json, heed, .. } = question;
         let secrets = response.secrets().clone().and(secrets);
         if !response.status().is_success() {
-            return Err(refusal(response, &secrets).await);
+            let slow_down = |status, body: &[u8]| {
+                if let (Some(throttle), Some(pause)) = (&caller.throttle, heed(status, body)) {
+                    throttle.slow_down(pause);
+                }
+            };
+            return Err(refusal(response, &secrets, &slow_down).await);
         }
         let response = if only_json { response.json()? } else { response };
         let (url, headers) = (shown(response.url()), response.headers().clone());

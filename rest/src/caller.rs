@@ -26,7 +26,7 @@ impl Caller {
 
     /// Sends a request; once more if its proof was refused, and there is another one.
     pub(crate) async fn send(&self, operation: &str, request: Request) -> Result<Response, Error> {
-        let Some(authorize) = &self.authorize else { return Ok(self.send_as_it_is(operation, request).await?) };
+        let Some(authorize) = &self.authorize else { return self.send_as_it_is(operation, request).await };
         let mut first = request.clone();
         authorize.authorize(&mut first).await?;
         let response = self.send_as_it_is(operation, first.clone()).await?;

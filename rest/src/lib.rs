@@ -6,21 +6,27 @@ mod caller; // how questions are sent
 mod calls; // how they are counted
 mod catalog; // the contract of what answers late
 mod error;
+mod groups; // what a list becomes; pure
+mod key; // secrets that may stand in a file
 mod last; // a body that was read, so that the same costs a hash
 mod pace; // when it is asked again; pure
 mod pages; // lists in pieces, with links
 mod paging; // lists in pieces, with numbers and tokens
 mod refused; // what a server says that does not answer
 mod reply; // what came, and how it is read
+mod shared; // a server that jobs ask together
 mod socket; // servers behind unix sockets; pure
 mod throttle; // who wants to be asked less
 mod turns; // how many questions there are at the same time
+mod unproven; // who has nothing to ask with; pure
 mod watching; // the discoverer that asks a catalog
 
 pub use api::{Api, Question};
 pub use calls::Calls;
 pub use catalog::{Answer, Catalog, Known};
 pub use error::{Fault, RestError};
+pub use groups::{distinct, each_a_target};
+pub use key::{Key, KeyHeader};
 pub use last::Last;
 pub use pace::Pace;
 pub use pages::Page;
@@ -28,11 +34,12 @@ pub use paging::{Before, Place};
 pub use refused::{brief, refused_with};
 #[cfg(feature = "xml")]
 pub use reply::xml;
-pub use reply::{json, or_default};
+pub use reply::{json, or_default, present};
 pub use rosterd_credentials::{Authorize, Issued, Issuer, NoToken, Tokens};
 pub use socket::{SocketError, socket};
 pub use throttle::{Throttle, Throttles};
 pub use turns::{Server, Servers};
+pub use unproven::examine_proof;
 pub use watching::Watching;
 
 #[cfg(test)]

@@ -12,10 +12,16 @@ const LARGEST: usize = 16 << 10;
 /// So many characters of them are told.
 const LONGEST: usize = 300;
 
-/// The error for the status of a reply, with what the server says of it. Of who is not known it says nothing that helps.
-pub(crate) async fn refusal(mut response: Response, secrets: &Secrets) -> Error {
+/// The error for the status of a reply, with what the server says of it, which is told to `heed`. Of who is not known it says nothing
+/// that helps.
+pub(crate) async fn refusal(
+    mut response: Response,
+    secrets: &Secrets,
+    heed: &(dyn Fn(StatusCode, &[u8]) + Sync),
+) -> Error {
     let status = response.status_error();
     if response.status() == StatusCode::UNAUTHORIZED {
+        heed(response.status(), &[]);
         return status.into();
     }
     let mut body = Vec::new();
@@ -24,6 +30,7 @@ pub(crate) async fn refusal(mut response: Response, secrets: &Secrets) -> Error 
         let Ok(Some(part)) = response.chunk().await else { break };
         body.extend_from_slice(&part);
     }
+    heed(response.status(), &body);
     match words(&secrets.hide(&String::from_utf8_lossy(&body))) {
         Some(words) => Refused { status, words: Words(words) }.into(),
         None => status.into(),

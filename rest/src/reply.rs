@@ -53,6 +53,11 @@ mod bounds {
     }
 }
 
+/// What is behind a key without which a reply is none: nothing there is not the same as nothing found.
+pub fn present<T>(value: Option<T>, key: &str) -> Result<T, Fault> {
+    value.ok_or_else(|| Fault::new(format!("{key} is missing")))
+}
+
 /// A value that may be `null`, which stands for what it is when it is left out.
 pub fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())

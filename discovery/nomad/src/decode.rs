@@ -55,9 +55,7 @@ pub(super) fn group(body: &[u8], tag_separator: &str) -> Result<TargetGroup, Fau
         sheet.set("__meta_nomad_service_address", &instance.address);
         sheet.set("__meta_nomad_service_id", &instance.id);
         sheet.number("__meta_nomad_service_port", instance.port);
-        if !instance.tags.is_empty() {
-            sheet.list("__meta_nomad_tags", &instance.tags, tag_separator);
-        }
+        sheet.list_if_any("__meta_nomad_tags", &instance.tags, tag_separator);
         sheet.build(&mut names)
     };
     Ok(TargetGroup { targets: instances.into_iter().map(target).collect(), ..TargetGroup::default() })

@@ -1,6 +1,5 @@
 //! Asks the services of a region, each list page by page, with a token that is kept as long as it is good.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +7,7 @@ use http::{HeaderName, HeaderValue, header};
 use rosterd_client::{ClientError, HttpClientConfig};
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Fault, Page, Question, Tokens};
+use rosterd_rest::{Api, Fault, Page, Question, Tokens, distinct};
 use tokio::try_join;
 
 use super::catalog::{Grant, Service};
@@ -97,15 +96,12 @@ impl Openstack {
 #[async_trait]
 impl Refresh for Openstack {
     async fn refresh(&mut self) -> Result<Reading, Error> {
-        let mut groups = match self.config.role {
+        let groups = match self.config.role {
             // Checks refuse a configuration without one.
             None | Some(Role::Instance) => self.servers().await?,
             Some(Role::Hypervisor) => self.hypervisors().await?,
             Some(Role::LoadBalancer) => self.load_balancers().await?,
         };
-        // What comes or goes while pages are read may stand on two of them.
-        let mut seen = HashSet::new();
-        groups.retain(|group| seen.insert((group.source.clone(), group.key.clone())));
-        Ok(Reading::Everything(groups))
+        Ok(Reading::Everything(distinct(groups)))
     }
 }

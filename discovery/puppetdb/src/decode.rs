@@ -57,9 +57,7 @@ fn target(resource: &Resource, settings: &Settings, sheet: &mut Sheet, names: &m
     sheet.flag("__meta_puppetdb_exported", resource.exported);
     sheet.set("__meta_puppetdb_file", &resource.file);
     sheet.set("__meta_puppetdb_environment", &resource.environment);
-    if !resource.tags.is_empty() {
-        sheet.list("__meta_puppetdb_tags", &resource.tags, ",");
-    }
+    sheet.list_if_any("__meta_puppetdb_tags", &resource.tags, ",");
     if settings.include_parameters {
         describe(&resource.parameters, sheet);
     }

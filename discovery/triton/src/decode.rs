@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Labels, Names, TargetGroup};
-use rosterd_rest::{Fault, json};
+use rosterd_rest::{Fault, json, present};
 
 use super::{Role, TritonConfig};
 
@@ -33,15 +33,14 @@ rosterd_rest::reply! {
 /// A group for each container or compute node, of which it is the source.
 pub(super) fn groups(body: &[u8], config: &TritonConfig) -> Result<Vec<TargetGroup>, Fault> {
     let answer: Answer = json(body)?;
-    let missing = |key: &str| Fault::new(format!("{key} is missing"));
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     let targets: BTreeMap<_, _> = match config.role {
         Role::Container => {
-            let all = answer.containers.ok_or_else(|| missing("containers"))?;
+            let all = present(answer.containers, "containers")?;
             all.iter().map(|it| (it.id.clone(), it.labels(config, &mut sheet, &mut names))).collect()
         }
         Role::Cn => {
-            let all = answer.nodes.ok_or_else(|| missing("cns"))?;
+            let all = present(answer.nodes, "cns")?;
             all.iter().map(|it| (it.id.clone(), it.labels(config, &mut sheet, &mut names))).collect()
         }
     };
@@ -61,9 +60,7 @@ impl Container {
         sheet.set("__meta_triton_machine_brand", &self.brand);
         sheet.set("__meta_triton_machine_image", &self.image);
         sheet.set("__meta_triton_server_id", &self.server);
-        if !self.groups.is_empty() {
-            sheet.list("__meta_triton_groups", &self.groups, ",");
-        }
+        sheet.list_if_any("__meta_triton_groups", &self.groups, ",");
         sheet.build(names)
     }
 }
