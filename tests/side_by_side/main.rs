@@ -10,6 +10,7 @@ mod authorities;
 mod built;
 mod certificates;
 mod changes;
+mod clouds;
 mod consumers;
 #[path = "../docker/daemon.rs"]
 #[allow(dead_code, reason = "the rest is for the test of the image")]

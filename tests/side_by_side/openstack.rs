@@ -1,15 +1,15 @@
 //! A made-up cloud: rosterd finds the servers and hypervisors that Debian's Prometheus and vmagent find, through changes, failures and
 //! recovery.
 
-use std::collections::BTreeMap;
-
-use rosterd_testkit::{Folder, ScriptedServer, Server, Step, eventually_ok, fixture, leak_checked_live, patience};
+use rosterd_testkit::{Folder, ScriptedServer, Step, eventually_ok, fixture, leak_checked_live, patience};
 use serde_json::{Value, json};
 
 use super::programs::{Wrapper, rosterd, vmagent};
 use super::registries::Pair;
-use super::targets::Labels;
+use super::targets::labels_of;
 
+/// What the labels begin with.
+const META: &str = "__meta_openstack_";
 const SERVERS: &str = "/compute/v2.1/servers/detail";
 const HYPERVISORS: &str = "/compute/v2.1/os-hypervisors/detail";
 const FLOATING: &str = "/network/v2.0/floatingips";
@@ -139,19 +139,6 @@ fn prometheus_finds_the_same_servers_and_hypervisors() {
     });
 }
 
-/// The labels of each target of vmagent and rosterd, but for empty ones, which are none.
-async fn labels(program: &Server) -> BTreeMap<String, Labels> {
-    let answer = program.data("/api/v1/targets").await;
-    let mut found = BTreeMap::new();
-    for target in answer["activeTargets"].as_array().into_iter().flatten() {
-        let all: Labels = serde_json::from_value(target["discoveredLabels"].clone()).expect("labels");
-        let told = all.into_iter().filter(|(name, value)| name.starts_with("__meta_openstack_") && !value.is_empty());
-        let address = target["discoveredLabels"]["__address__"].as_str().expect("an address").to_owned();
-        found.insert(address, told.collect());
-    }
-    found
-}
-
 #[test]
 fn vmagent_finds_the_same_servers_and_hypervisors() {
     leak_checked_live(|| async {
@@ -171,7 +158,7 @@ fn vmagent_finds_the_same_servers_and_hypervisors() {
         let (ours, theirs) = (rosterd(&config, Wrapper::default(), &[]).await, vmagent("vmagent", &config).await);
         let agree = async |count: usize| {
             let look = async || {
-                let (ours, theirs) = (labels(&ours).await, labels(&theirs).await);
+                let (ours, theirs) = (labels_of(&ours, META).await, labels_of(&theirs, META).await);
                 match ours == theirs && ours.len() == count {
                     true => Ok(()),
                     false => Err(format!("{count} are wanted, rosterd has\n{ours:#?}\nand vmagent\n{theirs:#?}")),

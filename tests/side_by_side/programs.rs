@@ -156,7 +156,7 @@ pub(crate) async fn vmagent(name: &str, config: &Path) -> Server {
             .arg(format!("-remoteWrite.tmpDataPath={}", queue.display()))
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
             .args(["-remoteWrite.url=http://127.0.0.1:9/", "-promscrape.httpSDCheckInterval=1s"])
-            .arg("-promscrape.openstackSDCheckInterval=1s")
+            .args(["-promscrape.openstackSDCheckInterval=1s", "-promscrape.digitaloceanSDCheckInterval=1s"])
             // It knows intervals only as flags, and refuses those of Prometheus.
             .args(["-promscrape.fileSDCheckInterval=1s", "-promscrape.config.strictParse=false"])
             .args(["-promscrape.consulSDCheckInterval=1s", "-promscrape.dockerSDCheckInterval=1s"]);

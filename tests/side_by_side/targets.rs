@@ -26,6 +26,19 @@ pub(crate) struct Target {
     pub(crate) discovered: Labels,
 }
 
+/// The discovered labels that begin so of each target by its address, but for empty ones, which are none: what vmagent tells, too.
+pub(crate) async fn labels_of(program: &Server, prefix: &str) -> BTreeMap<String, Labels> {
+    let answer = program.data("/api/v1/targets").await;
+    let mut found = BTreeMap::new();
+    for target in list(&answer["activeTargets"]) {
+        let mut told = labels(&target["discoveredLabels"]);
+        let address = told.remove("__address__").expect("an address");
+        told.retain(|name, value| name.starts_with(prefix) && !value.is_empty());
+        found.insert(address, told);
+    }
+    found
+}
+
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Targets {

@@ -12,25 +12,33 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 18] = [
+pub const OPTIONAL_MECHANISMS: [&str; 26] = [
     "consul",
     "consulagent",
+    "digitalocean",
     "docker",
     "dockerswarm",
     "eureka",
     "exec",
+    "hetzner",
+    "ionos",
     "kubelet",
     "kubernetes",
     "kuma",
+    "linode",
     "marathon",
     "nerve",
     "nomad",
     "openstack",
+    "outscale",
+    "ovhcloud",
     "process",
     "puppetdb",
+    "scaleway",
     "serverset",
     "triton",
     "uyuni",
+    "vultr",
 ];
 
 /// The feature that a mechanism is part of: most have one of their own.

@@ -1,0 +1,66 @@
+//! Asks DigitalOcean for droplets, or for clusters of databases, page by page.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use http::{HeaderValue, header};
+use rosterd_client::{ClientError, SafeUrl};
+use rosterd_discovery::{Build, Error, Reading, Refresh};
+use rosterd_model::TargetGroup;
+use rosterd_rest::{Api, Question};
+
+use super::{DigitaloceanConfig, Role, databases, droplets};
+
+/// Whom is asked.
+pub(super) const HOST: &str = "api.digitalocean.com";
+/// As many as it gives on one page.
+const PAGE: &str = "200";
+
+pub(super) struct Digitalocean {
+    api: Api,
+    role: Role,
+    port: u16,
+}
+
+impl Digitalocean {
+    pub(super) fn new(config: &DigitaloceanConfig, cx: &Build<'_, DigitaloceanConfig>) -> Result<Self, ClientError> {
+        let server = SafeUrl::new(format!("https://{HOST}"));
+        let api = Api::shared(&server, &config.client, config.refresh_interval.into(), cx, |_| ())?;
+        Ok(Self { api, role: config.role, port: config.port })
+    }
+
+    fn question(&self, list: &'static str) -> Question {
+        let question = self.api.get(["v2", list]).named(list).parameter("per_page", PAGE);
+        question.header(header::ACCEPT, HeaderValue::from_static("application/json"))
+    }
+
+    async fn droplets(&self) -> Result<Vec<TargetGroup>, Error> {
+        Ok(droplets::groups(self.question("droplets").pages(droplets::page).await?, self.port))
+    }
+
+    /// This list has no links to other pages, and nobody promises that it has pages: it ends where a page has nothing new.
+    async fn databases(&self) -> Result<Vec<TargetGroup>, Error> {
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        for page in 1.. {
+            let question = self.question("databases").parameter("page", &page.to_string());
+            let mut found = question.read(databases::page).await?;
+            found.retain(|cluster| seen.insert(cluster.id.clone()));
+            if found.is_empty() {
+                break;
+            }
+            all.extend(found);
+        }
+        Ok(databases::groups(all, self.port))
+    }
+}
+
+#[async_trait]
+impl Refresh for Digitalocean {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        let groups = match self.role {
+            Role::Droplets => self.droplets().await?,
+            Role::Databases => self.databases().await?,
+        };
+        Ok(Reading::Everything(groups))
+    }
+}

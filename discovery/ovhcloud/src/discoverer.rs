@@ -1,0 +1,87 @@
+//! Asks OVHcloud for its time, for the names of servers, and for each of them by itself.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use http::{HeaderValue, header};
+use rosterd_client::{ClientError, HttpClientConfig};
+use rosterd_discovery::{Build, Error, Identity, Reading, Refresh, Unreadable};
+use rosterd_model::TargetGroup;
+use rosterd_rest::{Api, Question, json};
+use tracing::debug;
+
+use super::addresses::Addresses;
+use super::signer::{APPLICATION, Signer};
+use super::{OvhcloudConfig, Service, decode};
+
+/// So many servers are asked about at the same time.
+const AT_ONCE: usize = 4;
+
+pub(super) struct Ovhcloud {
+    /// The same API, for who proves nothing.
+    open: Api,
+    api: Api,
+    signer: Arc<Signer>,
+    service: Service,
+}
+
+impl Ovhcloud {
+    pub(super) fn new(config: &OvhcloudConfig, cx: &Build<'_, OvhcloudConfig>) -> Result<Self, ClientError> {
+        let unknown = || ClientError::Settings { what: format!("the endpoint {:?}", config.endpoint), source: None };
+        let server = config.server().ok_or_else(unknown)?;
+        // There are no keys for it, and Prometheus takes the proxy of the environment then.
+        let settings = HttpClientConfig { proxy_from_environment: true, ..HttpClientConfig::default() };
+        let who = |id: &mut Identity| id.text("application_key", &config.application_key);
+        let open = Api::shared(&server, &settings, config.refresh_interval.into(), cx, who)?;
+        let signer = Arc::new(Signer::new(config)?);
+        let api = open.clone().authorized(Arc::clone(&signer) as Arc<_>);
+        // Checks refuse a configuration without a service.
+        Ok(Self { open, api, signer, service: config.service.unwrap_or(Service::Vps) })
+    }
+
+    fn question(&self, operation: &'static str, more: &[&str]) -> Question {
+        let path: &[_] = match self.service {
+            Service::Vps => &["vps"],
+            Service::DedicatedServer => &["dedicated", "server"],
+        };
+        asking_json(self.api.get(path.iter().chain(more).copied()).named(operation))
+    }
+
+    /// A server without an address is no target.
+    async fn server(&self, name: &str) -> Result<Option<TargetGroup>, Error> {
+        let service = self.service;
+        let details = self.question("server", &[name]).read(move |body| decode::details(body, service)).await?;
+        let addresses = self.question("ips", &[name, "ips"]).read(|body| Addresses::of(&json::<Vec<String>>(body)?));
+        let group = decode::group(name, &details, &addresses.await?);
+        if group.is_none() {
+            debug!(server = name, "a server has no address");
+        }
+        Ok(group)
+    }
+}
+
+fn asking_json(question: Question) -> Question {
+    question.header(header::ACCEPT, HeaderValue::from_static("application/json"))
+}
+
+#[async_trait]
+impl Refresh for Ovhcloud {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        let ovhcloud = &*self;
+        let time = asking_json(ovhcloud.open.get(["auth", "time"]).named("time"));
+        let time = time.header(APPLICATION, ovhcloud.signer.application.clone());
+        ovhcloud.signer.synchronise(time.read(json::<i64>).await?);
+        let names: Vec<String> = ovhcloud.question("servers", &[]).read(json).await?;
+        let mut servers =
+            stream::iter(names).map(|name| async move { (ovhcloud.server(&name).await, name) }).buffered(AT_ONCE);
+        let (mut groups, mut unread) = (Vec::new(), Vec::new());
+        while let Some((server, name)) = servers.next().await {
+            match server {
+                Ok(group) => groups.extend(group),
+                Err(error) => unread.push(Unreadable::new(name, error)),
+            }
+        }
+        Ok(Reading::EverythingBut(groups, unread))
+    }
+}
