@@ -3,11 +3,12 @@
 //! only a few of its threads are ever waited for, each name is asked for once however many wait for it, and what stands in
 //! `/etc/hosts` is found without it.
 
+mod hosts; // what stands in `/etc/hosts`
+
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +17,12 @@ use std::time::Duration;
 
 use hyper_util::client::legacy::connect::dns::Name;
 use rosterd_model::in_words;
-use rosterd_tasks::{Threads, blocking, files, interface_number};
+use rosterd_tasks::{blocking, interface_number};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tower::Service;
 
-use crate::source::WatchedFile;
+use self::hosts::Hosts;
 use crate::zone;
 
 /// How many look-ups block a thread at a time. The others wait in line, and leave it when their time is over.
@@ -191,63 +192,6 @@ fn in_our_words(error: io::Error) -> io::Error {
     let text = in_words(&error);
     let Some(reason) = text.strip_prefix("failed to lookup address information: ") else { return error };
     io::Error::new(error.kind(), format!("the name of the host is not found: {reason}"))
-}
-
-/// `/etc/hosts`, where it comes before all other sources.
-struct Hosts {
-    file: WatchedFile,
-    read: Mutex<Read>,
-}
-
-/// What a file says.
-#[derive(Default)]
-struct Read {
-    /// What it was read from.
-    text: Arc<str>,
-    addresses: HashMap<String, Vec<IpAddr>>,
-}
-
-impl Hosts {
-    fn of_system() -> Option<Self> {
-        let switch = files::read_text(Path::new("/etc/nsswitch.conf")).unwrap_or_default();
-        files_come_first(&switch).then(|| Self::new(Path::new("/etc/hosts")))
-    }
-
-    fn new(path: &Path) -> Self {
-        Self { file: WatchedFile::new(path, &Threads::new(1)), read: Mutex::default() }
-    }
-
-    async fn of(&self, host: &str) -> Option<Arc<[IpAddr]>> {
-        let text = self.file.read().await.ok()?;
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&read.text, &text) {
-            *read = Read { addresses: hosts(&text), text };
-        }
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        read.addresses.get(&host).map(|addresses| addresses.as_slice().into())
-    }
-}
-
-fn hosts(text: &str) -> HashMap<String, Vec<IpAddr>> {
-    let mut all = HashMap::<_, Vec<_>>::new();
-    for line in text.lines() {
-        let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
-        // An address that needs its interface is left to the resolver.
-        let Some(Ok(address)) = words.next().map(str::parse) else { continue };
-        for name in words {
-            let addresses = all.entry(name.to_ascii_lowercase()).or_default();
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-    }
-    all
-}
-
-/// Whether a name service switch looks at files before all else, as it does when it says nothing.
-fn files_come_first(switch: &str) -> bool {
-    let sources = switch.lines().find_map(|line| line.trim_start().strip_prefix("hosts:"));
-    sources.is_none_or(|sources| sources.split_ascii_whitespace().next() == Some("files"))
 }
 
 /// The names for connections that are shared.
@@ -438,17 +382,5 @@ mod tests {
         assert!(error.starts_with("the name of the host is not found: "), "{error}");
         let other = in_our_words(io::Error::from_raw_os_error(24));
         assert_eq!(other.raw_os_error(), Some(24), "all else stays as it is");
-    }
-
-    #[test]
-    fn files_are_looked_at_where_they_come_first() {
-        for (switch, first) in [
-            ("", true),
-            ("passwd: files\nhosts:  files dns", true),
-            ("hosts: mymachines files", false),
-            ("# hosts: dns\n", true),
-        ] {
-            assert_eq!(files_come_first(switch), first, "{switch}");
-        }
     }
 }
