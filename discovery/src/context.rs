@@ -142,6 +142,8 @@ fn at(wait: Option<Duration>) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use rosterd_testkit::Log;
+
     use super::*;
     use crate::error::RunError;
 
@@ -163,6 +165,19 @@ mod tests {
         assert_eq!(shown(&cx).0, code);
         cx.said(Outcome::Success);
         assert_eq!(shown(&cx).0, None);
+    }
+
+    #[test]
+    fn stale_targets_are_spoken_of_only_where_there_are_some() {
+        let (cx, log) = (Context::detached("test/1"), Log::of("rosterd_discovery"));
+        let told = |targets, error: Error| {
+            cx.status.update(|status| status.targets = targets);
+            tracing::subscriber::with_default(log.clone(), || cx.failed(&error, None));
+            log.take().iter().map(|line| line.split(" error=").next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0, RunError::EndedUnasked.into()), ["WARN refresh failed"]);
+        let other = RunError::Panicked { message: String::new() };
+        assert_eq!(told(3, other.into()), ["WARN refresh failed, keeping stale targets"]);
     }
 
     #[test]

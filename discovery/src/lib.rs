@@ -15,7 +15,6 @@ mod polling;
 mod registry;
 mod sheet;
 mod status;
-mod telling;
 mod watch;
 
 pub use context::Context;
@@ -30,7 +29,7 @@ pub use mechanism::{
 pub use permission::Permission;
 pub use polling::Polling;
 pub use registry::{Mechanism, Registry, RegistryError, Validator};
-pub use rosterd_client::{Environment, Identity, System};
+pub use rosterd_client::{Environment, Identity, Reads, System};
 pub use rosterd_model::Error;
 pub use sheet::{Sheet, host_port};
 pub use status::{Failure, Presence, Status, Warning, named_jobs};

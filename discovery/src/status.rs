@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use rosterd_model::Report;
+use rosterd_tasks::Telling;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::info;
 
 use crate::manager::{Unread, UnreadSources};
-use crate::telling::Telling;
 use crate::{Error, Watch};
 
 /// Whether a provider has ever reported. Never confuse *not known yet* with *empty*.

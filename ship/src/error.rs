@@ -72,6 +72,30 @@ impl Coded for ShipError {
     }
 }
 
+/// The queue on disk does not do what it is for. The endpoint goes on in memory, and the disk is tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("the queue on disk fails: {doing}")]
+pub(crate) struct DiskError {
+    /// What was tried.
+    pub(crate) doing: &'static str,
+    /// Why it failed.
+    pub(crate) source: std::io::Error,
+}
+
+impl Coded for DiskError {
+    fn code(&self) -> &'static str {
+        "ship_queue_io"
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Backoff
+    }
+}
+
 /// Why a request did not do what it was for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {

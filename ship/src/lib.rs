@@ -28,4 +28,4 @@ pub use error::ShipError;
 pub use metrics::Metrics;
 pub use owner::give_names;
 pub use shipper::Shipper;
-pub use status::{EndpointState, EndpointStatus};
+pub use status::{DiskFailure, EndpointState, EndpointStatus};

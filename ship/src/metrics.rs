@@ -21,6 +21,9 @@ pub struct Metrics {
     sent_bytes: IntCounterVec,
     disk_bytes: IntGaugeVec,
     memory_bytes: IntGaugeVec,
+    disk_limit: IntGaugeVec,
+    memory_limit: IntGaugeVec,
+    oldest_pending: GaugeVec,
     lanes: IntGaugeVec,
     lanes_desired: GaugeVec,
     lanes_min: IntGaugeVec,
@@ -140,6 +143,18 @@ impl Metrics {
             )?,
             disk_bytes: gauge("rosterd_remote_write_queue_disk_bytes", "Bytes of the queue on disk.")?,
             memory_bytes: gauge("rosterd_remote_write_queue_memory_bytes", "Bytes of finished bodies in memory.")?,
+            disk_limit: gauge(
+                "rosterd_remote_write_queue_disk_limit_bytes",
+                "What the queue may take on disk, after which its oldest samples go; 0 without a disk.",
+            )?,
+            memory_limit: gauge(
+                "rosterd_remote_write_queue_memory_limit_bytes",
+                "What bodies may take in memory, after which the oldest samples there go.",
+            )?,
+            oldest_pending: float(
+                "rosterd_remote_write_oldest_pending_timestamp_seconds",
+                "The timestamp of the batch that waits longest in the queue; 0 while none waits.",
+            )?,
             lanes: gauge("rosterd_remote_write_lanes", "Lanes: requests that can be under way at once.")?,
             lanes_desired: float(
                 "rosterd_remote_write_lanes_desired",
@@ -210,6 +225,9 @@ impl Metrics {
             sent_bytes: of(&self.sent_bytes),
             disk_bytes: gauge(&self.disk_bytes),
             memory_bytes: gauge(&self.memory_bytes),
+            disk_limit: gauge(&self.disk_limit),
+            memory_limit: gauge(&self.memory_limit),
+            oldest_pending: float(&self.oldest_pending),
             lanes: gauge(&self.lanes),
             lanes_desired: float(&self.lanes_desired),
             lanes_min: gauge(&self.lanes_min),
@@ -237,12 +255,8 @@ impl Metrics {
         for all in [&self.sent_bytes, &self.partial, &self.fallbacks, &self.corruptions, &self.write_failures] {
             all.remove_label_values(&[name]).ok();
         }
-        let gauges =
-            [&self.pending, &self.disk_bytes, &self.memory_bytes, &self.lanes, &self.lanes_min, &self.lanes_max];
-        gauges.into_iter().for_each(|all| drop(all.remove_label_values(&[name])));
-        for all in [&self.lanes_desired, &self.highest, &self.highest_sent] {
-            all.remove_label_values(&[name]).ok();
-        }
+        self.gauges().into_iter().for_each(|all| drop(all.remove_label_values(&[name])));
+        self.floats().into_iter().for_each(|all| drop(all.remove_label_values(&[name])));
         self.duration.remove_label_values(&[name]).ok();
     }
 
@@ -263,11 +277,18 @@ impl Metrics {
             &self.corruptions,
             &self.write_failures,
         ];
-        let gauges =
-            [&self.pending, &self.disk_bytes, &self.memory_bytes, &self.lanes, &self.lanes_min, &self.lanes_max];
-        let floats = [&self.lanes_desired, &self.highest, &self.highest_sent];
-        let all = counters.into_iter().map(boxed).chain(gauges.into_iter().map(boxed));
-        all.chain(floats.into_iter().map(boxed)).chain([boxed(&self.duration)]).collect()
+        let all = counters.into_iter().map(boxed).chain(self.gauges().into_iter().map(boxed));
+        all.chain(self.floats().into_iter().map(boxed)).chain([boxed(&self.duration)]).collect()
+    }
+
+    fn gauges(&self) -> [&IntGaugeVec; 8] {
+        let Self { pending, disk_bytes, memory_bytes, disk_limit, memory_limit, lanes, lanes_min, lanes_max, .. } =
+            self;
+        [pending, disk_bytes, memory_bytes, disk_limit, memory_limit, lanes, lanes_min, lanes_max]
+    }
+
+    fn floats(&self) -> [&GaugeVec; 4] {
+        [&self.lanes_desired, &self.highest, &self.highest_sent, &self.oldest_pending]
     }
 }
 
@@ -283,6 +304,9 @@ pub(crate) struct EndpointMetrics {
     pub(crate) sent_bytes: IntCounter,
     pub(crate) disk_bytes: IntGauge,
     pub(crate) memory_bytes: IntGauge,
+    pub(crate) disk_limit: IntGauge,
+    pub(crate) memory_limit: IntGauge,
+    pub(crate) oldest_pending: Gauge,
     pub(crate) lanes: IntGauge,
     pub(crate) lanes_desired: Gauge,
     pub(crate) lanes_min: IntGauge,

@@ -18,6 +18,22 @@ pub enum EndpointState {
     Failing,
 }
 
+/// The queue on disk does not work, and what should be there is in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskFailure {
+    /// What went wrong, the last time.
+    pub report: Report,
+    /// Since when it does not work.
+    pub since: SystemTime,
+}
+
+impl DiskFailure {
+    /// It goes wrong for this reason, after it has gone wrong `before`.
+    pub(crate) fn again(before: Option<Self>, report: Report) -> Self {
+        Self { report, since: before.map_or_else(SystemTime::now, |before| before.since) }
+    }
+}
+
 /// How an endpoint is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointStatus {
@@ -35,7 +51,10 @@ pub struct EndpointStatus {
     pub bytes_in_memory: u64,
     /// Bytes of the queue on disk.
     pub bytes_on_disk: u64,
-    /// The timestamp of the oldest sample in the queue, in milliseconds since 1970.
+    /// Why what should be on disk is in memory, if it is.
+    pub disk_failure: Option<DiskFailure>,
+    /// The timestamp of the batch that waits longest in the queue, in milliseconds since 1970: the newest in it, as targets may
+    /// give their samples old ones.
     pub oldest_pending_ms: Option<i64>,
     /// How many requests may be under way at once.
     pub lanes: u16,

@@ -10,6 +10,7 @@ mod provoke;
 mod schedule;
 pub mod stopper;
 mod supervision;
+mod telling;
 mod together;
 pub mod watch;
 
@@ -18,4 +19,5 @@ pub use interfaces::interface_number;
 pub use schedule::{Machine, Schedule};
 pub use stopper::{Stopper, Task, TaskName, portion};
 pub use supervision::{Fatal, Guard, Panicked, Supervision, panic_text};
+pub use telling::Telling;
 pub use together::{Found, Threads, Together};

@@ -16,6 +16,7 @@
 //! - [`FakeProc`] is a made-up `/proc`.
 //! - [`xmlrpc_answer`] and [`xmlrpc_fault`] are answers of XML-RPC.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
+//! - [`Log`] has what a crate logs meanwhile.
 //! - [`BusyThreads`] shows what does not leave the threads of the runtime.
 //! - [`Supervision::provoke`](rosterd_tasks::Supervision::provoke), which this crate switches on, lets a piece of work panic.
 //! - [`assert_golden`] compares with a file below `testdata/`.
@@ -47,6 +48,7 @@ mod http;
 mod kubelet;
 mod kubernetes;
 mod leak;
+mod log;
 mod nameserver;
 mod process;
 mod procfs;
@@ -68,6 +70,7 @@ pub use http::{CloudPage, FakeCloud, Paging, Received, ScriptedServer, Step, get
 pub use kubelet::FakeKubelet;
 pub use kubernetes::{Asked, FakeApiServer, Fault, On};
 pub use leak::{Leaks, leak_checked, leak_checked_live};
+pub use log::Log;
 pub use nameserver::Nameserver;
 pub use process::{Process, need};
 pub use procfs::{FakeProc, FakeProcess};

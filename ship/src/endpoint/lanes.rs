@@ -150,9 +150,20 @@ impl Lanes {
 
     fn refuse(&self, block: &Block) {
         self.metrics.dropped(Reason::Invalid, block.counts);
-        if let Some(Sum { times, samples }) = self.damaged.admit(block.counts.all_samples()) {
-            let (endpoint, code) = (&*self.name, "ship_damaged_block");
-            error!(endpoint, code, times, samples, "the series of a scrape are no series, dropped");
+        if let Some(sum) = self.damaged.admit("", block.counts.all_samples(), ()) {
+            self.tell_damaged(sum);
+        }
+    }
+
+    fn tell_damaged(&self, Sum { times, samples, .. }: Sum) {
+        let (endpoint, code) = (&*self.name, "ship_damaged_block");
+        error!(endpoint, code, times, samples, "the series of a scrape are no series, dropped");
+    }
+
+    /// Tells what the limits of the log have kept back: what is over, or everything.
+    pub(super) fn tell_rest(&self, everything: bool) {
+        if let Some(sum) = self.damaged.rest(everything) {
+            self.tell_damaged(sum);
         }
     }
 

@@ -16,8 +16,8 @@ mod size; // how large requests may be; pure
 mod verdict; // what a reply means; pure
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rosterd_client::{Client, Options, System, shown};
@@ -41,7 +41,7 @@ use crate::limiter::Limiter;
 use crate::log::{LogError, Record};
 use crate::metrics::{Metrics, Reason};
 use crate::queue::{Limits, Queue, QueuePlace};
-use crate::status::EndpointStatus;
+use crate::status::{DiskFailure, EndpointStatus};
 use crate::wire::Message;
 use crate::{Block, Wants};
 
@@ -62,8 +62,8 @@ pub(crate) struct Endpoint {
     place: Option<QueuePlace>,
     stopper: Stopper,
     metrics: Metrics,
-    /// It is not as it was asked for.
-    degraded: AtomicBool,
+    /// Why its queue is in memory, although it was to be on disk.
+    degraded: Mutex<Option<DiskFailure>>,
 }
 
 impl Endpoint {
@@ -97,6 +97,9 @@ impl Endpoint {
         handles.lanes_max.set(i64::from(config.queue.max_shards));
         let guard = |task| stopper.supervision().guard(task);
         let (limits, disk) = (limits(&config, folder.is_some()), guard("remote write disk"));
+        let most_on_disk = if folder.is_some() { config.disk.max_bytes } else { 0 };
+        handles.disk_limit.set(i64::try_from(most_on_disk).unwrap_or(i64::MAX));
+        handles.memory_limit.set(i64::try_from(limits.bytes).unwrap_or(i64::MAX));
         let queue = Arc::new(Queue::new(&config.name, limits, handles.clone(), disk));
         let protocol = Arc::new(Protocol::new(config.message, config.compression, folder.as_ref()));
         let custom_buckets = Arc::new(CustomBuckets::new(&config.name, &handles));
@@ -115,16 +118,15 @@ impl Endpoint {
             protocol: Arc::clone(&protocol),
             custom_buckets,
             metrics: handles,
-            health: std::sync::Mutex::new(Health::default()),
-            size: std::sync::Mutex::default(),
+            health: Mutex::new(Health::default()),
+            size: Mutex::default(),
             work: Work::default(),
             progress: Notify::new(),
-            failures: Limiter::default(),
             splits: Limiter::default(),
             rejections: Limiter::default(),
         });
         let place = folder.map(|folder| QueuePlace { folder, max_bytes: config.disk.max_bytes });
-        let (metrics, degraded) = (metrics.clone(), AtomicBool::new(false));
+        let (metrics, degraded) = (metrics.clone(), Mutex::default());
         Ok(Self { config, lanes, queue, sender, protocol, place, stopper, metrics, degraded })
     }
 
@@ -156,13 +158,19 @@ impl Endpoint {
         };
         self.begin(source);
         opened.map_err(|error| {
-            self.degraded.store(true, Ordering::Relaxed);
             let endpoint = self.config.name.clone();
-            match error {
+            let error = match error {
                 LogError::InUse { .. } => ShipError::QueueInUse { endpoint, source: Box::new(error) },
                 LogError::Io { .. } => ShipError::Queue { endpoint, source: Box::new(error) },
-            }
+            };
+            let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+            *degraded = Some(DiskFailure::again(degraded.take(), Report::of(&error)));
+            error
         })
+    }
+
+    fn degraded(&self) -> Option<DiskFailure> {
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its tasks. One that panics begins again; what it was about is in the queue and in the lanes still.
@@ -192,7 +200,7 @@ impl Endpoint {
 
     /// Whether it runs with this configuration, and as well as it can.
     pub(crate) fn is(&self, config: &EndpointConfig) -> bool {
-        self.config == *config && !self.degraded.load(Ordering::Relaxed)
+        self.config == *config && self.degraded().is_none()
     }
 
     /// The disk cannot be used yet: a write that failed, so that who watches that is told as long as it is so.
@@ -228,6 +236,7 @@ impl Endpoint {
         self.lanes.flush();
         let rest = self.queue.close(deadline).await;
         self.sender.tell_rest(true);
+        self.lanes.tell_rest(true);
         rest
     }
 
@@ -266,6 +275,7 @@ impl Endpoint {
             pending: held.pending,
             bytes_in_memory: held.bytes_in_memory as u64,
             bytes_on_disk: held.bytes_on_disk,
+            disk_failure: self.degraded().or_else(|| self.queue.disk_failure()),
             oldest_pending_ms: held.oldest_ms,
             lanes: self.lanes.count(),
             capacity: self.config.queue.capacity,
@@ -318,6 +328,7 @@ async fn adapt(config: EndpointConfig, lanes: Arc<Lanes>, sender: Arc<Sender>, s
         }
         let now = Instant::now();
         sender.tell_rest(false);
+        lanes.tell_rest(false);
         let pending = sender.queue.held().pending;
         let seen = Seen {
             samples_in: lanes.take_samples_in(),

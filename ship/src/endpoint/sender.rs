@@ -58,12 +58,10 @@ pub(super) struct Sender {
     pub(super) work: Work,
     /// Fires whenever a record is done.
     pub(super) progress: Notify,
-    /// Messages about requests that are sent again.
-    pub(super) failures: Limiter,
-    /// Messages about requests that are too large.
-    pub(super) splits: Limiter,
-    /// Messages about samples that are not wanted.
-    pub(super) rejections: Limiter,
+    /// Messages about requests that are too large, with what the receiver says.
+    pub(super) splits: Limiter<String>,
+    /// Messages about samples that are not wanted, with why.
+    pub(super) rejections: Limiter<Report>,
 }
 
 /// What was done since it was last asked.
@@ -226,9 +224,8 @@ impl Sender {
         let Some(parts) = parts(record, record.raw_len as usize / 2).filter(|parts| parts.len() > 1) else {
             return false;
         };
-        if let Some(Sum { times, .. }) = self.splits.admit(record.head.counts.all_samples()) {
-            let (endpoint, bytes, words) = (&*self.name, record.raw_len, &reply.words);
-            warn!(endpoint, bytes, requests = times, words, "request is too large for the receiver, sent in parts");
+        if let Some(sum) = self.splits.admit("", record.head.counts.all_samples(), reply.words.clone()) {
+            self.tell_split(&sum);
         }
         self.queue.replace(record.seq, parts, true);
         self.queue.again(record.seq, None, false);
@@ -273,9 +270,13 @@ impl Sender {
         let record = &flight.record;
         self.metrics.sent(written, record.head.newest_ms);
         self.metrics.sent_bytes.inc_by(record.body.len() as u64);
-        let down_for = self.health().succeeded(Instant::now());
-        if let Some(down_for) = down_for {
-            info!(endpoint = &*self.name, ?down_for, "remote write works again");
+        let over = self.health().succeeded(Instant::now());
+        if let Some((down_for, failures)) = over {
+            // What it cost comes before its end.
+            if let Some(sum) = self.rejections.rest(true) {
+                self.tell_rejected(&sum);
+            }
+            info!(endpoint = &*self.name, ?down_for, failures, "remote write works again");
         }
         self.answered(flight, took, pace);
     }
@@ -298,10 +299,9 @@ impl Sender {
     fn lost(&self, flight: &Flight, missing: Counts, error: &SendError, took: Duration, pace: &mut Pace) {
         let sent = flight.record.head.counts;
         self.metrics.dropped(Reason::Rejected, missing);
-        let sum = self.rejections.admit(missing.all_samples());
-        if let Some(Sum { times, samples }) = sum {
-            let (endpoint, code) = (&*self.name, error.code());
-            warn!(endpoint, %error, code, requests = times, samples, "samples dropped");
+        let sum = self.rejections.admit(error.code(), missing.all_samples(), Report::of(error));
+        if let Some(sum) = &sum {
+            self.tell_rejected(sum);
         }
         self.log_failed_request(sent, error);
         let written = Counts { series: 0, ..sent.minus(missing) };
@@ -315,22 +315,24 @@ impl Sender {
         }
     }
 
-    /// Tells what the limits of the log have kept back: what is due, or everything.
+    /// Tells what the limits of the log have kept back: what is over, or everything.
     pub(super) fn tell_rest(&self, everything: bool) {
-        if let Some(Sum { times, samples }) = self.rejections.rest(everything) {
-            warn!(endpoint = &*self.name, requests = times, samples, "more samples dropped");
+        if let Some(sum) = self.rejections.rest(everything) {
+            self.tell_rejected(&sum);
         }
-        if let Some(Sum { times, .. }) = self.failures.rest(everything) {
-            warn!(endpoint = &*self.name, requests = times, "more requests failed, trying again");
-        }
-        if let Some(Sum { times, .. }) = self.splits.rest(everything) {
-            warn!(
-                endpoint = &*self.name,
-                requests = times,
-                "more requests are too large for the receiver, sent in parts"
-            );
+        if let Some(sum) = self.splits.rest(everything) {
+            self.tell_split(&sum);
         }
         self.queue.tell_rest(everything);
+    }
+
+    fn tell_rejected(&self, Sum { times, samples, words: error }: &Sum<Report>) {
+        let (endpoint, code) = (&*self.name, &*error.code);
+        warn!(endpoint, %error, code, requests = times, samples, "samples dropped");
+    }
+
+    fn tell_split(&self, Sum { times, words, .. }: &Sum<String>) {
+        warn!(endpoint = &*self.name, requests = times, words, "request is too large for the receiver, sent in parts");
     }
 
     fn again(&self, flight: &Flight, error: &SendError, all: bool, after: Option<Duration>, pace: &mut Pace) {
@@ -343,13 +345,12 @@ impl Sender {
         };
         self.metrics.retried(flight.record.head.counts);
         let report = Report::of(error);
-        let sum = self.failures.admit(flight.record.head.counts.all_samples());
-        if let Some(Sum { times, .. }) = sum {
+        let told = self.health().failed(now, error.code(), report.clone());
+        if let Some(failures) = told {
             let (endpoint, code) = (&*self.name, error.code());
-            warn!(endpoint, error = %report, code, requests = times, "request failed, trying again");
+            warn!(endpoint, error = %report, code, failures, "request failed, trying again");
         }
         self.log_failed_request(flight.record.head.counts, error);
-        self.health().failed(now, report, sum.is_some());
         self.queue.hurry(true);
         self.queue.again(flight.record.seq, not_before, true);
     }

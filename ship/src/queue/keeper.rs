@@ -4,13 +4,15 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rosterd_model::{Coded, Report};
+use rosterd_tasks::Telling;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{GRACE, QueuePlace, Shared, now_ms};
 use crate::Counts;
-use crate::limiter::{Limiter, Sum};
+use crate::error::DiskError;
 use crate::log::{Fault, Log, LogError, Record, Settings};
 use crate::metrics::Reason;
 
@@ -68,7 +70,7 @@ pub(super) fn run_by(
         failing: None,
         unreadable: None,
         housekept: Instant::now(),
-        limiter: Limiter::default(),
+        telling: Telling::default(),
     };
     let mut state = shared.lock();
     let left = (keeper.log.bytes() > 0).then_some(found.left);
@@ -104,23 +106,24 @@ pub(super) struct Keeper<'a> {
     /// When it last failed to give something back.
     unreadable: Option<Instant>,
     housekept: Instant,
-    limiter: Limiter,
+    telling: Telling,
 }
 
 impl Keeper<'_> {
     /// Waits for something to do, and does it. Returns whether to go on.
     pub(super) fn step(&mut self) -> bool {
         let job = self.wait();
+        let mut some_failed = false;
         // Room comes before what needs room.
         if let Some((base, beyond)) = &job.position {
             self.acknowledged = *base;
             let acknowledged = self.log.acknowledge(*base, beyond.iter().copied());
-            self.failed(acknowledged, "position");
+            some_failed |= self.failed(acknowledged, "position");
         }
         if job.housekeeping {
             self.housekept = Instant::now();
             let expired = self.expire();
-            self.failed(expired, "expiry");
+            some_failed |= self.failed(expired, "expiry");
         }
         if let Some((from, bytes)) = job.read {
             let read = self.read(from, bytes);
@@ -130,8 +133,11 @@ impl Keeper<'_> {
         let failed = self.failed(written, "writing");
         if failed {
             self.failing = Some(Instant::now());
-        } else if !job.write.is_empty() && self.failing.take().is_some() {
-            info!(endpoint = &*self.shared.name, "queue on disk works again");
+        } else if !job.write.is_empty() {
+            self.failing = None;
+        }
+        if !some_failed && self.failing.is_none() && self.unreadable.is_none() {
+            self.works();
         }
         self.show(&mut self.shared.lock());
         // At the end there may be more than was written in one go.
@@ -139,21 +145,24 @@ impl Keeper<'_> {
     }
 
     /// Counts and tells a failure. Returns whether it is one.
-    fn failed(&self, result: io::Result<()>, doing: &str) -> bool {
-        let Err(error) = result else { return false };
-        self.shared.metrics.write_failures.inc();
-        if let Some(Sum { times, .. }) = self.limiter.admit(0) {
-            let endpoint = &*self.shared.name;
-            error!(
-                endpoint,
-                doing,
-                times,
-                %error,
-                code = "ship_queue_io",
-                "queue on disk failed, going on in memory"
-            );
+    fn failed(&mut self, result: io::Result<()>, doing: &'static str) -> bool {
+        let Err(source) = result else { return false };
+        let error = DiskError { doing, source };
+        let report = Report::of(&error);
+        if let Some(failures) = self.telling.failed(doing, Instant::now()) {
+            let (endpoint, code) = (&*self.shared.name, error.code());
+            error!(endpoint, error = %report, code, failures, "queue on disk failed, going on in memory");
         }
+        self.shared.disk_failed(report);
         true
+    }
+
+    /// All that was tried last worked.
+    fn works(&mut self) {
+        *self.shared.disk_failure() = None;
+        if let Some(failures) = self.telling.worked() {
+            info!(endpoint = &*self.shared.name, failures, "queue on disk works again");
+        }
     }
 
     fn wait(&mut self) -> Job {

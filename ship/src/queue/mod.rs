@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use rosterd_model::Report;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
@@ -26,6 +27,7 @@ use crate::Counts;
 use crate::limiter::{Limiter, Sum};
 use crate::log::{LogError, Record};
 use crate::metrics::{EndpointMetrics, Reason};
+use crate::status::DiskFailure;
 
 pub(crate) use slots::{Flight, Take};
 pub(crate) use state::Limits;
@@ -59,6 +61,7 @@ struct Shared {
     /// Records are written at once.
     hurry: AtomicBool,
     closing: AtomicBool,
+    disk_failure: Mutex<Option<DiskFailure>>,
     metrics: EndpointMetrics,
     /// Messages about what was dropped, by reason.
     told: [Limiter; Reason::ALL.len()],
@@ -87,6 +90,7 @@ impl Queue {
             ready: Notify::new(),
             hurry: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            disk_failure: Mutex::default(),
             metrics,
             told: std::array::from_fn(|_| Limiter::default()),
             guard,
@@ -208,7 +212,12 @@ impl Queue {
         }
     }
 
-    /// Tells what the limits of the log have kept back: what is due, or everything.
+    /// Why what should be on disk is in memory, if it is.
+    pub(crate) fn disk_failure(&self) -> Option<DiskFailure> {
+        self.shared.disk_failure().clone()
+    }
+
+    /// Tells what the limits of the log have kept back: what is over, or everything.
     pub(crate) fn tell_rest(&self, everything: bool) {
         for (reason, limiter) in Reason::ALL.into_iter().zip(&self.shared.told) {
             if let Some(Sum { samples, .. }) = limiter.rest(everything) {
@@ -251,6 +260,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn disk_failure(&self) -> MutexGuard<'_, Option<DiskFailure>> {
+        self.disk_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The disk did not do what it was asked for.
+    fn disk_failed(&self, report: Report) {
+        let mut failure = self.disk_failure();
+        *failure = Some(DiskFailure::again(failure.take(), report));
+        self.metrics.write_failures.inc();
+    }
+
     fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
         // Under the lock, so that the thread cannot miss it on its way to sleep.
@@ -263,6 +283,7 @@ impl Shared {
         self.metrics.pending.set(pending.all_samples() as i64);
         self.metrics.memory_bytes.set(state.slots.bytes() as i64);
         self.metrics.disk_bytes.set(state.bytes_on_disk as i64);
+        self.metrics.oldest_pending.set(state.oldest_ms().map_or(0.0, |ms| ms as f64 / 1000.0));
     }
 
     fn dropped(&self, reason: Reason, counts: Counts) {
@@ -270,7 +291,7 @@ impl Shared {
             return;
         }
         self.metrics.dropped(reason, counts);
-        if let Some(Sum { samples, .. }) = self.told[reason.index()].admit(counts.all_samples()) {
+        if let Some(Sum { samples, .. }) = self.told[reason.index()].admit("", counts.all_samples(), ()) {
             self.warn(reason, samples);
         }
     }

@@ -251,9 +251,11 @@ impl State {
         self.slots.is_empty() && self.cursor >= self.stored && self.disk != Disk::Opening
     }
 
+    /// When the batch that waits longest was made, by the newest timestamp in it: a target may give its samples timestamps that
+    /// were old when they came.
     pub(super) fn oldest_ms(&self) -> Option<i64> {
-        let front = self.slots.first().map(|record| record.head.oldest_ms);
-        front.or(self.oldest_on_disk_ms).or_else(|| self.slots.behind().map(|record| record.head.oldest_ms))
+        let front = self.slots.first().map(|record| record.head.newest_ms);
+        front.or(self.oldest_on_disk_ms).or_else(|| self.slots.behind().map(|record| record.head.newest_ms))
     }
 
     /// Whether records wait on disk, and not in memory.

@@ -5,6 +5,7 @@ mod large; // requests that are too large
 mod protocol; // versions, compression, statuses
 mod queue; // what survives what
 mod tenants; // whose queue it is
+mod told; // the log, and what others see
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -178,6 +178,8 @@ fn a_queue_on_disk_keeps_its_limit() {
         config.disk.max_bytes = 1 << 20;
         config.queue.max_samples_per_send = 500;
         let ship = Ship::of(Some(folder.path()), vec![config]).await;
+        assert_eq!(ship.metric("queue_disk_limit_bytes", &["a"]), f64::from(1 << 20));
+        assert_eq!(ship.metric("queue_memory_limit_bytes", &["a"]), f64::from(32 << 20));
         let names: Vec<_> = (0..500).map(|number| format!("{:032x}", number * 0x9e37_79b9_7f4a_7c15u128)).collect();
         let names: Vec<_> = names.iter().map(|name| &**name).collect();
         for number in 0..300 {
@@ -236,14 +238,19 @@ fn a_reload_while_the_disk_takes_nothing_loses_nothing() {
         }
         let failed = || ship.metric("queue_write_failures_total", &[]) > 0.0;
         eventually(patience(), "a write has failed", failed).await;
+        assert!(ship.shipper.status()[0].disk_failure.is_some(), "who looks is told");
         for _ in 0..2 {
             config.timeout += Duration::from_secs(1);
             let opened = ship.shipper.configure(vec![config.clone()]).await;
             assert!(matches!(opened, Err(ShipError::Queue { .. })), "{opened:?}");
-            assert_eq!(ship.shipper.status()[0].pending.samples, 10);
+            let status = ship.shipper.status().remove(0);
+            assert_eq!(status.pending.samples, 10);
+            let failure = status.disk_failure.expect("as long as it is so");
+            assert_eq!((&*failure.report.code, failure.report.causes.is_empty()), ("ship_queue_io", false));
         }
         std::fs::remove_dir(&first).unwrap();
         eventually(patience(), "it is written after all", || ship.shipper.status()[0].bytes_on_disk > 0).await;
+        eventually(patience(), "all is well", || ship.shipper.status()[0].disk_failure.is_none()).await;
         let receiver = RemoteWriteReceiver::start_at(address).await;
         receiver.wait_samples(10).await;
         assert_eq!(values(&receiver, "m"), (0..10).map(f64::from).collect::<Vec<_>>());

@@ -195,11 +195,11 @@ impl Sink for Slow {
 }
 
 /// A scene in which a large body is being handed over, while another target is scraped.
-async fn handing_over(interval: &str) -> (Arc<Slow>, Scene, Labels, ScriptedServer, TcpStream) {
+async fn handing_over(interval: &str, timeout: &str) -> (Arc<Slow>, Scene, Labels, ScriptedServer, TcpStream) {
     let quick = ScriptedServer::start([text(Step::get("/metrics").any_times(), "quick 1\n")]).await;
     let (listener, address) = listener().await;
     let (slow, scene) = Slow::scene();
-    let large = at(&address, "large", interval, "1h");
+    let large = at(&address, "large", interval, timeout);
     let targets = [at(&quick.address().to_string(), "quick", "50ms", "50ms"), large.clone()];
     scene.targets(&scene.job(|_| {}), &targets, &[]).await;
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -212,7 +212,7 @@ async fn handing_over(interval: &str) -> (Arc<Slow>, Scene, Labels, ScriptedServ
 #[test]
 fn a_large_body_that_is_handed_over_slowly_holds_nobody() {
     leak_checked_live(|| async {
-        let (slow, scene, large, quick, _stream) = handing_over("1s").await;
+        let (slow, scene, large, quick, _stream) = handing_over("1s", "1h").await;
         wait_scrapes(&scene, 3).await;
         assert_eq!(scene.engine.statuses().get("j", &large).unwrap().health, Health::Unknown);
         assert!(!slow.large.has("s0 1"), "others were scraped before the sink had taken anything of it");
@@ -227,9 +227,30 @@ fn a_large_body_that_is_handed_over_slowly_holds_nobody() {
 }
 
 #[test]
+fn a_scrape_that_ends_long_after_its_timeout_is_late_at_its_end() {
+    leak_checked_live(|| async {
+        let begun = tokio::time::Instant::now();
+        let (slow, scene, large, quick, _stream) = handing_over("1h", "5s").await;
+        let is_over = || begun.elapsed() > Duration::from_secs(8);
+        eventually(patience(), "its time is over, and it goes on", is_over).await;
+        slow.open();
+        scene.wait_health(&large, Health::Up).await;
+        let late = || {
+            let families = scene.registry.gather();
+            let lag = families.iter().find(|family| family.name() == "rosterd_scrape_lag_seconds").unwrap();
+            let at_end = lag.get_metric().iter().find(|metric| metric.get_label()[0].value() == "end").unwrap();
+            at_end.get_histogram().get_sample_sum()
+        };
+        eventually(patience(), "the rest of its time is told", || late() >= 2.0).await;
+        scene.end().await;
+        drop(quick);
+    });
+}
+
+#[test]
 fn what_a_reload_says_of_a_target_whose_body_is_handed_over_comes_behind_it() {
     leak_checked_live(|| async {
-        let (slow, scene, _, quick, stream) = handing_over("100ms").await;
+        let (slow, scene, _, quick, stream) = handing_over("100ms", "1h").await;
         let other = scene.job(|job| job.rules.external = vec![("x".into(), "y".into())]);
         scene.targets(&other, &[], &[]).await;
         wait_scrapes(&scene, 3).await;
@@ -249,7 +270,7 @@ fn what_a_reload_says_of_a_target_whose_body_is_handed_over_comes_behind_it() {
 #[test]
 fn a_target_that_ends_while_its_body_is_handed_over_ends_behind_it() {
     leak_checked_live(|| async {
-        let (slow, scene, _, quick, _stream) = handing_over("1s").await;
+        let (slow, scene, _, quick, _stream) = handing_over("1s", "1h").await;
         let mut end = Box::pin(scene.engine.end(true));
         // The shard knows of it once there is no other scrape.
         assert!(futures_util::poll!(&mut end).is_pending());
@@ -288,7 +309,7 @@ fn a_panic_in_the_middle_of_a_large_body_costs_one_scrape() {
 #[test]
 fn what_a_large_target_leaves_when_it_fails_holds_nobody() {
     leak_checked_live(|| async {
-        let (slow, scene, large, quick, mut stream) = handing_over("50ms").await;
+        let (slow, scene, large, quick, mut stream) = handing_over("50ms", "1h").await;
         slow.open();
         scene.wait_health(&large, Health::Up).await;
         slow.close();
