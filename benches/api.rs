@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd::api::{Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, PrometheusNames, Providers, State, router};
+use rosterd::api::{
+    Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, PrometheusNames, Providers, State, Storage, router,
+};
 use rosterd::publish::Publications;
 use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::scrape::RemoteWrites;
@@ -80,7 +82,13 @@ fn resident_mib(key: &str) -> usize {
 }
 
 fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses) -> State {
-    let view = ConfigView { yaml: String::new(), loaded: SystemTime::now(), prometheus_names: false, refused: None };
+    let view = ConfigView {
+        yaml: String::new(),
+        loaded: SystemTime::now(),
+        prometheus_names: false,
+        idle: None,
+        refused: None,
+    };
     let (reload, _) = mpsc::channel(1);
     let (stopping, quit) = (CancellationToken::new(), CancellationToken::new());
     State {
@@ -100,6 +108,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         scrapes,
         publications: Publications::new(Vec::new),
         remote_writes: RemoteWrites::new(Vec::new),
+        storage: Storage::new(Vec::new),
         waiting: Semaphore::new(256),
         heavy: Arc::new(Semaphore::new(384)),
         compressing: Arc::new(Semaphore::new(4)),

@@ -95,14 +95,7 @@ impl HttpClientConfig {
     /// The files that are named and cannot be read.
     pub fn examine(&self) -> Vec<Problem> {
         let mut found = Vec::new();
-        self.clone().each_file(&mut |key, file| {
-            if !file.as_os_str().is_empty()
-                && let Err(error) = files::read(file)
-            {
-                let message = format!("cannot read {}: {}", file.display(), in_words(error));
-                found.push(Problem::new(key, UNREADABLE, message));
-            }
-        });
+        self.clone().each_file(&mut |key, file| found.extend(unreadable(key, file)));
         found
     }
 
@@ -137,6 +130,13 @@ impl HttpClientConfig {
             connect_header: &self.proxy_connect_header,
         }
     }
+}
+
+/// That the file which is named under this key cannot be read, if one is named.
+pub fn unreadable(key: &str, file: &Path) -> Option<Problem> {
+    let error = files::read(file).err().filter(|_| !file.as_os_str().is_empty())?;
+    let message = format!("cannot read {}: {}", file.display(), in_words(error));
+    Some(Problem::new(key, UNREADABLE, message))
 }
 
 /// A user name and a password, each written down or in a file.

@@ -5,6 +5,7 @@
 //! said counts nor how they are spelt, and what is not set leaves no trace: a key of a later version, left at its default,
 //! changes nothing.
 
+mod reads; // what of it is shown
 mod settings; // what counts of the HTTP client
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use rosterd_model::Secret;
 use rosterd_tasks::files::clean;
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::reads::Reads;
 use crate::SafeUrl;
 use crate::secrets::{hidden_query, proves};
 
@@ -29,6 +31,7 @@ const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
     fields: BTreeMap<String, Vec<u8>>,
+    reads: Reads,
 }
 
 impl Identity {
@@ -39,7 +42,16 @@ impl Identity {
 
     /// A text, unless it is empty.
     pub fn text(&mut self, name: &str, value: impl Display) {
-        self.put(name, b't', value.to_string().into_bytes());
+        let value = value.to_string();
+        self.reads.note(name, vec![value.clone()]);
+        self.put(name, b't', value.into_bytes());
+    }
+
+    /// What counts and is not shown as what is read: what may hold a secret, and who asks.
+    pub fn quietly(&mut self, say: impl FnOnce(&mut Self)) {
+        let reads = self.reads.clone();
+        say(self);
+        self.reads = reads;
     }
 
     /// A value, unless it is the default.
@@ -69,8 +81,21 @@ impl Identity {
         let password = Secret::new(parsed.password().unwrap_or_default());
         let user = parsed.username().to_owned();
         parsed.set_user(&user, None);
-        self.text(name, parsed);
+        self.text(name, &parsed);
         self.secret(&format!("{name}/password"), &password);
+        parsed.set_user("", None);
+        parsed.set_query(None);
+        self.reads.note(name, vec![parsed.to_string()]);
+    }
+
+    /// URLs whose order counts, unless there are none.
+    pub fn urls<'u>(&mut self, name: &str, urls: impl IntoIterator<Item = &'u SafeUrl>) {
+        let mut shown = Vec::new();
+        self.parts(name, urls, |id, url| {
+            id.url("url", url);
+            shown.extend(id.reads.iter().flat_map(|(_, values)| values.to_vec()));
+        });
+        self.reads.note(name, shown);
     }
 
     /// A secret, as a hash that says nothing of it, unless it is empty.
@@ -92,9 +117,10 @@ impl Identity {
 
     /// Texts whose order counts, unless there are none.
     pub fn list<T: Display>(&mut self, name: &str, values: impl IntoIterator<Item = T>) {
-        let mut encoded = Vec::new();
-        values.into_iter().for_each(|value| piece(&mut encoded, value.to_string().as_bytes()));
+        let (mut encoded, values) = (Vec::new(), values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>());
+        values.iter().for_each(|value| piece(&mut encoded, value.as_bytes()));
         self.put(name, b'l', encoded);
+        self.reads.note(name, values);
     }
 
     /// Texts whose order and number do not count, unless there are none.
@@ -121,6 +147,11 @@ impl Identity {
             piece(&mut encoded, &part.encoded());
         }
         self.put(name, b'a', encoded);
+    }
+
+    /// What is read, for people: texts, lists and URLs that were given one by one, in this order, without what is secret.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// The hash.
@@ -249,6 +280,26 @@ mod tests {
         assert_eq!(distinct.len(), urls.len());
         assert!(urls.iter().all(|url| !holds(&of(url), "hunter")));
         assert!(holds(&of(urls[0]), "zone=z"));
+    }
+
+    #[test]
+    fn what_is_read_is_shown_without_secrets_queries_and_who_asks() {
+        let mut identity = Identity::new();
+        identity.url("url", &SafeUrl::new("http://me:hunter2@h/x?zone=z&token=hunter3"));
+        identity.text("role", "pod");
+        identity.text("region", "");
+        identity.value("port", &80, &80);
+        identity.set("names", ["b", "a", "b"]);
+        identity.secret("password", &Secret::new("hunter2"));
+        identity.part("labels", |id| id.text("a", "b"));
+        identity.quietly(|id| id.text("cert", "mine"));
+        let mut client = crate::HttpClientConfig::default();
+        client.tls_config.cert = "mine".to_owned();
+        client.identity(&mut identity);
+        let reads: Vec<_> = identity.reads().iter().map(|(name, values)| (name, values.join(" "))).collect();
+        let shown = [("url", "http://h/x"), ("role", "pod"), ("names", "a b")];
+        assert_eq!(reads, shown.map(|(name, values)| (name, values.to_owned())));
+        assert_ne!(identity.hash(), Identity::new().hash());
     }
 
     fn holds(identity: &Identity, text: &str) -> bool {

@@ -36,13 +36,15 @@ mod url; // what is a URL, and why a text is none
 mod zone; // by which interface an address is reached; pure
 
 pub use budget::{Budget, Share};
-pub use config::{Authorization, BasicAuth, EndpointParams, Header, HttpClientConfig, OAuth2, TlsConfig, TlsVersion};
+pub use config::{
+    Authorization, BasicAuth, EndpointParams, Header, HttpClientConfig, OAuth2, TlsConfig, TlsVersion, unreadable,
+};
 #[doc(hidden)]
 pub use embed::unset;
 pub use error::{ClientError, retry_after, without_user};
 pub use fetch::{Connection, Fetch, Fetched};
 pub use grant::{Granted, form, granted};
-pub use identity::Identity;
+pub use identity::{Identity, Reads};
 pub use message::{Request, Response};
 pub use rosterd_model::Secret;
 pub use safe_url::SafeUrl;

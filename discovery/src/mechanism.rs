@@ -31,7 +31,8 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
 
     /// Says what is read, and as whom: two configurations that say the same find the same data, and what one has found may
     /// be taken for the other's after a restart. Intervals, timeouts, limits and the way to the source do not count. What it
-    /// says of a configuration stays the same for ever.
+    /// says of a configuration stays the same for ever. People are shown it where they look at the provider, without secrets;
+    /// what they should not see is said [quietly](Identity::quietly).
     fn identity(&self, id: &mut Identity);
 
     /// All that is wrong with the configuration.
@@ -150,8 +151,8 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
     /// The mechanism, whether it is registered or not.
     fn registration(&self) -> Mechanism;
 
-    /// A hash of what is read, and as whom: the same in every version and on every machine.
-    fn data(&self) -> u64;
+    /// What is read, and as whom: the same in every version and on every machine.
+    fn identified(&self) -> Identity;
 
     /// The mechanism's own checks.
     fn check(&self, cx: &CheckContext) -> Vec<Problem>;
@@ -193,10 +194,10 @@ impl<C: MechanismConfig> AnyConfig for C {
         Mechanism::of::<C>()
     }
 
-    fn data(&self) -> u64 {
+    fn identified(&self) -> Identity {
         let mut identity = Identity::new();
         self.identity(&mut identity);
-        identity.hash()
+        identity
     }
 
     fn check(&self, cx: &CheckContext) -> Vec<Problem> {

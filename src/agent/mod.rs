@@ -4,6 +4,7 @@ mod error;
 pub(crate) mod jobs; // the configuration's jobs to the roster's; pure
 mod load; // reads the configuration
 mod metrics;
+mod presence; // how much is known of each job
 mod process; // what the process takes
 mod prometheus_names; // for alerts and dashboards that were made for Prometheus; pure
 mod reload; // when to read the configuration again

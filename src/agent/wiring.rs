@@ -19,6 +19,7 @@ use tracing::{error, info};
 
 use super::load::Loader;
 use super::metrics::Metrics;
+use super::presence::JobPresence;
 use super::prometheus_names::{self, Known};
 use super::reload::{Reloads, Wish};
 use super::second_look::{Cause, SecondLook};
@@ -31,7 +32,7 @@ use crate::reconcile::{DesiredSet, Reconciler};
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
 use crate::store::ledger::Member;
-use crate::store::{Blocks, Ledger, MemoryBlocks, MemoryLedger, open_folder};
+use crate::store::{Blocks, Ledger, MemoryBlocks, MemoryLedger, StoreFailure, StoreFailures, open_folder};
 use crate::{reconcile, roster, web};
 
 /// The shares of the time for a shutdown in which discovery has ended, and in which is sent what there is.
@@ -188,13 +189,19 @@ impl Agent {
         };
         let scraping = Scraping::start(surroundings, &registry, &roster, &work).map_err(failed("scraping"))?;
 
-        let none =
-            ConfigView { yaml: String::new(), loaded: SystemTime::now(), prometheus_names: false, refused: None };
+        let none = ConfigView {
+            yaml: String::new(),
+            loaded: SystemTime::now(),
+            prometheus_names: false,
+            idle: None,
+            refused: None,
+        };
         let (view, config) = watch::channel(Arc::new(none));
         let (reload_requests, requests) = mpsc::channel(1);
         let (quit, stopping) = (CancellationToken::new(), CancellationToken::new());
         let reloads = Reloads::new(requests, options.auto_reload);
         let directory = manager.directory();
+        JobPresence::register(&registry, roster.clone(), manager.directory()).map_err(failed("roster"))?;
         let (listed, counted, build) = (manager.directory(), scraping.counted(), options.build.clone());
         let prometheus_names = api::PrometheusNames::new(move |own| {
             let (totals, endpoints) = counted.now();
@@ -223,6 +230,7 @@ impl Agent {
             scrapes: scraping.statuses(),
             publications,
             remote_writes: scraping.remote_writes(),
+            storage: api::Storage::new(move || storage_failures(&stores.failures)),
             waiting: Semaphore::new(options.web.settings.max_connections.div_ceil(2)),
             heavy: Arc::new(Semaphore::new((3 * options.web.settings.max_connections).div_ceil(4))),
             compressing: Arc::new(Semaphore::new(4)),
@@ -439,6 +447,7 @@ impl Agent {
             yaml: config.to_yaml(),
             loaded: SystemTime::now(),
             prometheus_names: config.rosterd.metrics.prometheus_names,
+            idle: config.why_idle(),
             refused: None,
         }));
         let (started, stopped) = (applied.started, applied.stopped);
@@ -449,10 +458,16 @@ impl Agent {
     }
 }
 
+fn storage_failures(failures: &StoreFailures) -> Vec<api::StorageFailure> {
+    let told = |(file, StoreFailure { report, since })| api::StorageFailure { file, report, since };
+    failures.list().into_iter().map(told).collect()
+}
+
 /// Where state outlives the process, if there is a folder for it.
 struct Stores {
     blocks: Arc<dyn Blocks>,
     ledger: Arc<dyn Ledger>,
+    failures: StoreFailures,
 }
 
 impl Stores {
@@ -460,9 +475,14 @@ impl Stores {
         Ok(match folder {
             Some(folder) => {
                 let (blocks, ledger) = open_folder(folder).await?;
-                Self { blocks: Arc::new(blocks), ledger: Arc::new(ledger) }
+                let failures = blocks.failures();
+                Self { blocks: Arc::new(blocks), ledger: Arc::new(ledger), failures }
             }
-            None => Self { blocks: Arc::new(MemoryBlocks::new()), ledger: Arc::new(MemoryLedger::new()) },
+            None => Self {
+                blocks: Arc::new(MemoryBlocks::new()),
+                ledger: Arc::new(MemoryLedger::new()),
+                failures: StoreFailures::default(),
+            },
         })
     }
 }

@@ -12,6 +12,7 @@ mod missing;
 mod origin;
 mod overview;
 mod pools;
+pub mod presence;
 mod providers;
 mod publications;
 mod query;
@@ -34,4 +35,6 @@ pub use external::{ExternalUrl, ExternalUrlError, route_prefix};
 pub use metrics::HttpMetrics;
 pub use router::{Route, router, routes};
 pub use sd::RosterError;
-pub use state::{Build, ConfigView, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State};
+pub use state::{
+    Build, ConfigView, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State, Storage, StorageFailure,
+};

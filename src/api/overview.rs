@@ -12,13 +12,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::header::CONTENT_SECURITY_POLICY;
-use rosterd_discovery::{Presence, ProviderKey, ProviderStatus, ProviderWatch, Status, WatchState};
+use rosterd_discovery::{Presence as Reported, ProviderKey, ProviderStatus, ProviderWatch, Status, WatchState};
 use rosterd_model::Report;
 use rosterd_scrape::Statuses;
 
-use super::providers::{presence, size};
+use super::presence::Presence;
+use super::providers::size;
 use super::words::{Moment, Tally, bytes, coarse, grouped};
-use super::{Refused, State, routes};
+use super::{Refused, State, StorageFailure, routes};
 use crate::publish::Publication;
 use crate::roster::hold::Missing;
 use crate::roster::view::{Counts, JobView, ProviderPresence, RosterView};
@@ -35,6 +36,9 @@ struct Overview {
     jobs: Vec<Job>,
     endpoints: Vec<Endpoint>,
     failing: Vec<Failing>,
+    /// What of the storage does not work.
+    storage: Vec<FailingStorage>,
+    idle: Option<&'static str>,
     providers: Vec<Provider>,
     watches: Vec<Watch>,
     /// Those that are not shown.
@@ -63,6 +67,13 @@ struct Endpoint {
     disk: String,
 }
 
+/// A part of the storage that does not work.
+struct FailingStorage {
+    what: String,
+    since: Moment,
+    error: String,
+}
+
 /// A publication that does not work.
 struct Failing {
     id: String,
@@ -71,7 +82,10 @@ struct Failing {
 
 struct Provider {
     name: String,
+    reads: String,
     jobs: String,
+    success: Option<Moment>,
+    next: Option<Moment>,
     presence: &'static str,
     groups: usize,
     targets: usize,
@@ -102,9 +116,9 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
         route.methods == ["GET"] && !matches!(route.path, "/" | "/targets") && !route.path.contains('{')
     };
     let (now, view) = (SystemTime::now(), state.roster.view());
-    let providers = state.providers.list();
+    let (providers, endpoints) = (state.providers.list(), state.remote_writes.list());
     let (watches, more_watches) = Watch::all(&providers, now);
-    let stale = providers.iter().filter(|provider| provider.status.presence == Presence::Stale);
+    let stale = providers.iter().filter(|provider| provider.status.presence == Reported::Stale);
     let stale: HashSet<_> = stale.map(|provider| provider.key.clone()).collect();
     page(&Overview {
         version: state.build.version.clone(),
@@ -113,9 +127,11 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
         refused: config.refused.clone(),
         prefix: state.external_url.path().to_owned(),
         jobs: view.jobs().map(|job| Job::of(job, &stale, &state.scrapes)).collect(),
-        endpoints: state.remote_writes.list().into_iter().map(|status| Endpoint::of(status, now)).collect(),
+        storage: FailingStorage::all(state.storage.failing(), &endpoints, now),
+        endpoints: endpoints.into_iter().map(|status| Endpoint::of(status, now)).collect(),
+        idle: config.idle,
         failing: state.publications.list().into_iter().filter_map(Failing::of).collect(),
-        providers: providers.into_iter().map(|provider| Provider::of(provider, &view)).collect(),
+        providers: providers.into_iter().map(|provider| Provider::of(provider, &view, now)).collect(),
         watches,
         more_watches,
         paths: routes().iter().filter(|route| links(route)).map(|route| route.path).collect(),
@@ -201,6 +217,19 @@ impl Endpoint {
     }
 }
 
+impl FailingStorage {
+    /// Files of the store, and queues that are to be on disk.
+    fn all(files: Vec<StorageFailure>, endpoints: &[RemoteWriteStatus], now: SystemTime) -> Vec<Self> {
+        let one = |what, since, error: &Report| Self { what, since: Moment::of(since, now), error: error.to_string() };
+        let files = files.into_iter().map(|it| one(it.file.to_owned(), it.since, &it.report));
+        let queues = endpoints.iter().filter_map(|endpoint| {
+            let failure = endpoint.disk_failure.as_ref()?;
+            Some(one(format!("queue of {}", endpoint.name), failure.since, &failure.report))
+        });
+        files.chain(queues).collect()
+    }
+}
+
 impl Failing {
     fn of(publication: Publication) -> Option<Self> {
         let error = publication.worker.last_error?.to_string();
@@ -215,11 +244,14 @@ fn problem(status: &Status) -> Option<Report> {
 }
 
 impl Provider {
-    fn of(ProviderStatus { key, jobs, status, .. }: ProviderStatus, view: &RosterView) -> Self {
+    fn of(ProviderStatus { key, jobs, reads, status, .. }: ProviderStatus, view: &RosterView, now: SystemTime) -> Self {
         let seen = view.provider(&key, &jobs);
         let (groups, targets) = size(&status, seen);
         Self {
-            presence: presence(status.presence, seen),
+            presence: Presence::of_provider(status.presence, seen).as_str(),
+            reads: reads.to_string(),
+            success: status.last_success.map(|time| Moment::of(time, now)),
+            next: status.next_try.map(|time| Moment::of(time, now)),
             name: key.to_string(),
             jobs: jobs.join(", "),
             groups,

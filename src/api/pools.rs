@@ -14,6 +14,7 @@ use super::Error;
 use super::State;
 use super::envelope::success;
 use super::missing::{Causes, MissingSource};
+use super::presence::{self, Presence};
 use super::query::Query;
 use super::sd::unknown_job;
 use crate::problem::Problem;
@@ -23,18 +24,21 @@ use crate::roster::view::JobView;
 #[serde(rename_all = "camelCase")]
 struct ScrapePools {
     scrape_pools: Vec<Arc<str>>,
+    /// How much is known of each.
+    presence: BTreeMap<Arc<str>, Presence>,
     /// What is missing of pools, by their names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     missing: BTreeMap<Arc<str>, Vec<MissingSource>>,
 }
 
-/// The names of all jobs.
+/// The names of all jobs, and how much is known of them.
 pub(super) async fn scrape_pools(Extract(state): Extract<Arc<State>>) -> Response {
     let (view, causes) = (state.roster.view(), Causes::of(&state));
     let name = |job: &Arc<JobView>| Arc::clone(&job.spec().name);
     let missing = view.jobs().filter(|job| !job.missing().is_empty());
     success(ScrapePools {
         missing: missing.map(|job| (name(job), causes.explain(job.missing()))).collect(),
+        presence: presence::of_jobs(&view, &state.providers.list()).into_iter().collect(),
         scrape_pools: view.jobs().map(name).collect(),
     })
 }

@@ -6,13 +6,14 @@ use std::time::SystemTime;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use rosterd_discovery::{Failure, Presence, ProviderStatus, ProviderWatch, Status, Warning, WatchStatus};
+use rosterd_discovery::{Failure, ProviderStatus, ProviderWatch, Reads, Status, Warning, WatchStatus};
 use rosterd_model::Report;
 use serde::Serialize;
 
 use super::State;
 use super::envelope::success;
-use super::status::rfc3339;
+use super::presence::Presence;
+use super::status::{self, rfc3339};
 use crate::roster::view::{ProviderView, RosterView};
 
 #[derive(Serialize)]
@@ -26,10 +27,13 @@ struct Provider {
     provider: String,
     mechanism: String,
     jobs: Vec<Arc<str>>,
-    presence: &'static str,
+    /// What it reads: names with their values.
+    reads: Arc<Reads>,
+    presence: Presence,
     last_success: Option<String>,
     last_error: Option<LastError>,
-    warning: Option<Warned>,
+    /// What a person should know although nothing fails.
+    warning: Option<status::Failure>,
     unread: Vec<UnreadSource>,
     next_try: Option<String>,
     groups: usize,
@@ -80,29 +84,11 @@ struct LastError {
     report: Report,
 }
 
-/// What a person should know although nothing fails.
-#[derive(Serialize)]
-struct Warned {
-    since: String,
-    #[serde(flatten)]
-    report: Report,
-}
-
 /// All providers.
 pub(super) async fn providers(Extract(state): Extract<Arc<State>>) -> Response {
     let view = state.roster.view();
     let providers = state.providers.list().into_iter().map(|provider| Provider::of(provider, &view)).collect();
     success(Providers { providers })
-}
-
-/// The word for a provider's presence. The manager does not know what was there before it began to run the provider, the roster
-/// does.
-pub(super) fn presence(presence: Presence, view: Option<&ProviderView>) -> &'static str {
-    match (presence, view) {
-        (Presence::Unsynced, Some(view)) if view.restored => "restored",
-        (Presence::Unsynced, Some(view)) if view.size.known => Presence::Stale.as_str(),
-        (presence, _) => presence.as_str(),
-    }
 }
 
 /// How many groups and targets of a provider are known, whoever said so.
@@ -136,7 +122,7 @@ impl Watch {
 }
 
 impl Provider {
-    fn of(ProviderStatus { key, jobs, status, watches }: ProviderStatus, view: &RosterView) -> Self {
+    fn of(ProviderStatus { key, jobs, reads, status, watches }: ProviderStatus, view: &RosterView) -> Self {
         let time = |time: Option<SystemTime>| time.map(rfc3339);
         let unread = status.unread.iter().map(|(source, unread)| UnreadSource {
             source: Arc::clone(source),
@@ -148,13 +134,17 @@ impl Provider {
         let seen = view.provider(&key, &jobs);
         let (groups, targets) = size(&status, seen);
         Self {
-            presence: presence(status.presence, seen),
+            presence: Presence::of_provider(status.presence, seen),
+            reads,
             provider: key.to_string(),
             mechanism: key.mechanism().to_owned(),
             jobs,
             last_success: time(status.last_success),
             last_error: status.worst().map(LastError::of),
-            warning: status.warning.clone().map(|Warning { report, since }| Warned { since: rfc3339(since), report }),
+            warning: status
+                .warning
+                .clone()
+                .map(|Warning { report, since }| status::Failure { since: rfc3339(since), report }),
             unread: unread.collect(),
             next_try: time(status.next_try),
             groups,

@@ -6,11 +6,12 @@ use std::time::SystemTime;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use rosterd_model::Report;
+use rosterd_ship::DiskFailure;
 use serde::Serialize;
 
 use super::State;
 use super::envelope::success;
-use super::status::rfc3339;
+use super::status::{Failure, rfc3339};
 use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
 
 #[derive(Serialize)]
@@ -30,6 +31,7 @@ struct Endpoint {
     lanes: usize,
     pending_samples: u64,
     bytes_on_disk: u64,
+    disk_failure: Option<Failure>,
     oldest_pending: Option<String>,
     last_success: Option<String>,
     last_error: Option<Report>,
@@ -49,6 +51,9 @@ impl Endpoint {
             lanes: status.lanes,
             pending_samples: status.pending_samples,
             bytes_on_disk: status.bytes_on_disk,
+            disk_failure: status
+                .disk_failure
+                .map(|DiskFailure { report, since }| Failure { since: rfc3339(since), report }),
             oldest_pending: status.oldest_pending.map(rfc3339),
             last_success: status.last_success.map(rfc3339),
             last_error: status.last_error,

@@ -56,6 +56,8 @@ pub struct State {
     pub publications: Publications,
     /// Where samples go.
     pub remote_writes: RemoteWrites,
+    /// What of the store does not work.
+    pub storage: Storage,
     /// How many clients may still wait for news of lists: each has a connection to itself meanwhile.
     pub waiting: Semaphore,
     /// How many large answers there may still be at once, until their clients have taken them.
@@ -87,6 +89,39 @@ impl Providers {
 impl fmt::Debug for Providers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Providers")
+    }
+}
+
+/// Lists the files of the store that cannot be used at the moment.
+#[derive(Clone)]
+pub struct Storage(Arc<dyn Fn() -> Vec<StorageFailure> + Send + Sync>);
+
+/// A file of the store that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageFailure {
+    /// Its name.
+    pub file: &'static str,
+    /// What went wrong, the last time.
+    pub report: Report,
+    /// Since when it goes wrong each time.
+    pub since: SystemTime,
+}
+
+impl Storage {
+    /// Wraps what knows the store; it must not block.
+    pub fn new(list: impl Fn() -> Vec<StorageFailure> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(list))
+    }
+
+    /// All that cannot be used.
+    pub fn failing(&self) -> Vec<StorageFailure> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Storage")
     }
 }
 
@@ -157,6 +192,8 @@ pub struct ConfigView {
     pub loaded: SystemTime,
     /// Whether metrics are told under Prometheus' names too.
     pub prometheus_names: bool,
+    /// Why nothing is scraped, if nothing is.
+    pub idle: Option<&'static str>,
     /// Why the last reload failed, if it did.
     pub refused: Option<Refused>,
 }

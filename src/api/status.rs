@@ -5,20 +5,47 @@ use std::time::SystemTime;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
+use rosterd_model::Report;
 use serde::Serialize;
 
-use super::State;
 use super::envelope::success;
+use super::{State, StorageFailure};
+
+/// Something that does not work, and since when.
+#[derive(Serialize)]
+pub(super) struct Failure {
+    pub(super) since: String,
+    #[serde(flatten)]
+    pub(super) report: Report,
+}
+
+impl FailingFile {
+    fn of(StorageFailure { file, report, since }: StorageFailure) -> Self {
+        Self { file, failure: Failure { since: rfc3339(since), report } }
+    }
+}
 
 #[derive(Serialize)]
 struct Config<'a> {
     yaml: &'a str,
+    /// rosterd's own: what is wrong with the files that the last reload refused.
+    #[serde(rename = "reloadConfigProblems", skip_serializing_if = "<[_]>::is_empty")]
+    reload_config_problems: &'a [rosterd_config::Problem],
+}
+
+/// A file of the store that cannot be used.
+#[derive(Serialize)]
+struct FailingFile {
+    file: &'static str,
+    #[serde(flatten)]
+    failure: Failure,
 }
 
 /// The configuration in use, without secrets.
 pub(super) async fn config(Extract(state): Extract<Arc<State>>) -> Response {
     let view = Arc::clone(&state.config.borrow());
-    success(Config { yaml: &view.yaml })
+    let problems = view.refused.as_ref().map_or(&[][..], |refused| &refused.problems);
+    success(Config { yaml: &view.yaml, reload_config_problems: problems })
 }
 
 /// The flags of the command line.
@@ -47,6 +74,9 @@ struct Runtime {
     /// rosterd's own: what is wrong with the files that the last reload refused.
     #[serde(rename = "reloadConfigProblems", skip_serializing_if = "Vec::is_empty")]
     reload_config_problems: Vec<rosterd_config::Problem>,
+    /// rosterd's own: the files of the store that cannot be used.
+    #[serde(rename = "storageFailures", skip_serializing_if = "Vec::is_empty")]
+    storage_failures: Vec<FailingFile>,
     #[serde(rename = "lastConfigTime")]
     last_config_time: String,
     #[serde(rename = "corruptionCount")]
@@ -76,6 +106,7 @@ pub(super) async fn runtime(Extract(state): Extract<Arc<State>>) -> Response {
         server_time: rfc3339(SystemTime::now()),
         reload_config_success: view.refused.is_none(),
         reload_config_problems: view.refused.iter().flat_map(|refused| refused.problems.clone()).collect(),
+        storage_failures: state.storage.failing().into_iter().map(FailingFile::of).collect(),
         last_config_time: rfc3339(view.loaded),
         corruption_count: 0,
         tasks: tokio.num_alive_tasks(),

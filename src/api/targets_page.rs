@@ -38,6 +38,10 @@ struct Page {
     search: String,
     /// What is wrong with what was asked for.
     wrong: Option<String>,
+    /// Why nothing is scraped, if nothing is.
+    idle: Option<&'static str>,
+    /// Whether some targets of the jobs are left out because of what was asked for.
+    filtered: bool,
     groups: Vec<Group>,
     rows: usize,
     /// Whether this is not the first page.
@@ -94,6 +98,8 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         health: health.map_or("", Health::as_str),
         search: search.to_owned(),
         wrong,
+        idle: state.config.borrow().idle,
+        filtered: health.is_some() || !search.is_empty(),
         rows: found.groups.iter().map(|group| group.rows.len()).sum(),
         groups: found.groups,
         later: cursor.is_some(),

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use rosterd_model::Report;
 use rosterd_ship::wire::Message;
-use rosterd_ship::{EndpointState, EndpointStatus};
+use rosterd_ship::{DiskFailure, EndpointState, EndpointStatus};
 use serde::Serialize;
 
-/// How old the oldest pending sample may be before an endpoint counts as behind.
+/// How old what waits longest may be before an endpoint counts as behind.
 const BEHIND: Duration = Duration::from_secs(60);
 
 /// Lists the endpoints of remote write as they are at the moment.
@@ -51,7 +51,9 @@ pub struct RemoteWriteStatus {
     pub pending_samples: u64,
     /// How much its queue occupies on disk.
     pub bytes_on_disk: u64,
-    /// The time of the oldest sample that was not sent yet.
+    /// Why what should be on disk is in memory, if it is.
+    pub disk_failure: Option<DiskFailure>,
+    /// The time of what waits longest.
     pub oldest_pending: Option<SystemTime>,
     /// When something was last taken.
     pub last_success: Option<SystemTime>,
@@ -119,6 +121,7 @@ pub(super) fn of(endpoint: EndpointStatus) -> RemoteWriteStatus {
         lanes: usize::from(endpoint.lanes),
         pending_samples: endpoint.pending.all_samples(),
         bytes_on_disk: endpoint.bytes_on_disk,
+        disk_failure: endpoint.disk_failure,
         oldest_pending: endpoint.oldest_pending_ms.and_then(|ms| {
             let since = Duration::from_millis(u64::try_from(ms).ok()?);
             SystemTime::UNIX_EPOCH.checked_add(since)

@@ -4,11 +4,13 @@
 pub mod blocks;
 mod database; // what the files have in common: redb
 mod error;
+mod failures; // what does not work
 mod folder; // both stores in one folder
 pub mod ledger;
 
 pub use blocks::{Block, Blocks, BlocksChange, EmbeddedBlocks, MemoryBlocks};
 pub use error::StoreError;
+pub use failures::{StoreFailure, StoreFailures};
 pub use folder::open_folder;
 pub use ledger::{EmbeddedLedger, Ledger, MemoryLedger};
 

@@ -13,8 +13,12 @@ use crate::secrets::proves;
 use crate::{Header, HttpClientConfig, TlsConfig};
 
 impl HttpClientConfig {
-    /// Says who asks.
+    /// Says who asks. That is not what is read.
     pub fn identity(&self, id: &mut Identity) {
+        id.quietly(|id| self.say(id));
+    }
+
+    fn say(&self, id: &mut Identity) {
         if let Some(auth) = &self.basic_auth {
             id.part("basic_auth", |id| {
                 id.text("username", &auth.username);

@@ -82,7 +82,8 @@ impl MechanismConfig for ExecConfig {
     fn identity(&self, id: &mut Identity) {
         let program = Path::new(self.program());
         id.path("program", program);
-        id.list("arguments", self.command.iter().skip(1));
+        // They may be secrets.
+        id.quietly(|id| id.list("arguments", self.command.iter().skip(1)));
         self.env.iter().for_each(|(name, value)| id.secret(&format!("env/{name}"), value));
         id.path("working_directory", self.working_directory.as_deref().unwrap_or(Path::new("")));
     }

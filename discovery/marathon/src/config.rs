@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration as StdDuration;
 
-use rosterd_client::{SafeUrl, Secret};
+use rosterd_client::{SafeUrl, Secret, unreadable};
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
 use rosterd_model::{Duration, Problem};
 
@@ -39,7 +39,7 @@ impl MechanismConfig for MarathonConfig {
     fn identity(&self, id: &mut Identity) {
         let mut servers: Vec<_> = self.servers.iter().collect();
         servers.sort_by_key(|server| server.to_string());
-        id.parts("servers", servers, |id, server| id.url("url", server));
+        id.urls("servers", servers);
         id.secret("auth_token", &self.auth_token);
         id.path("auth_token_file", &self.auth_token_file);
         self.client.identity(id);
@@ -80,7 +80,8 @@ impl MechanismConfig for MarathonConfig {
     }
 
     fn examine(&self, _: &CheckContext) -> Vec<Finding> {
-        self.client.examine().into_iter().map(Finding::Missing).collect()
+        let token = unreadable("auth_token_file", &self.auth_token_file);
+        self.client.examine().into_iter().chain(token).map(Finding::Missing).collect()
     }
 
     fn refresh_interval(&self) -> Option<StdDuration> {
@@ -121,5 +122,18 @@ mod tests {
             assert_eq!(problems(text), [want], "{text}");
         }
         assert_eq!(problems("{servers: ['https://a:443', 'http://b'], auth_token: t}"), [""; 0]);
+    }
+
+    #[test]
+    fn servers_are_shown_and_a_token_that_cannot_be_read_is_told() {
+        let text = "{servers: ['http://b/', 'http://u:hunter2@a/?token=hunter3'], auth_token_file: /nonexistent/token}";
+        let config: MarathonConfig = serde_yaml::from_str(text).expect(text);
+        let found = config.examine(&CheckContext::default());
+        let [Finding::Missing(problem)] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((problem.code, &*problem.path), ("cfg_unreadable", "auth_token_file"));
+        let mut identity = Identity::new();
+        config.identity(&mut identity);
+        let shown = identity.reads().to_string();
+        assert!(shown.starts_with("servers ") && shown.contains("http://a/") && !shown.contains("hunter"), "{shown}");
     }
 }

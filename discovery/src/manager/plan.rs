@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rosterd_client::Reads;
+
 use super::provider::ProviderKey;
 use super::supervisor::Jobs;
 use crate::AnyConfig;
@@ -17,6 +19,8 @@ pub struct Plan {
     pub start: Providers,
     /// Providers to stop.
     pub stop: Vec<ProviderKey>,
+    /// What each provider reads, of those to start.
+    pub reads: BTreeMap<ProviderKey, Arc<Reads>>,
     /// The providers of each job, in the order of the file, each once.
     pub jobs: BTreeMap<Arc<str>, Vec<ProviderKey>>,
 }
@@ -28,11 +32,13 @@ impl Plan {
     /// data is begun under its key, and so is one before which another one went.
     pub fn new(running: &Providers, jobs: &Jobs) -> Self {
         let mut needed = Providers::new();
-        let mut by_job = BTreeMap::new();
+        let (mut by_job, mut reads) = (BTreeMap::new(), BTreeMap::new());
         for (job, configs) in jobs {
             let mut keys = Vec::with_capacity(configs.len());
             for config in configs {
-                let key = key_of(config, &needed);
+                let identity = config.identified();
+                let key = key_of(config, identity.hash(), &needed);
+                reads.entry(key.clone()).or_insert_with(|| Arc::new(identity.reads().clone()));
                 needed.entry(key.clone()).or_insert_with(|| Arc::clone(config));
                 if !keys.contains(&key) {
                     keys.push(key);
@@ -45,14 +51,15 @@ impl Plan {
         let stop = running.iter().filter(|(key, config)| !equal(needed.get(*key), config)).map(|(key, _)| key.clone());
         let stop = stop.collect();
         needed.retain(|key, config| !equal(running.get(key), config));
-        Self { start: needed, stop, jobs: by_job }
+        reads.retain(|key, _| needed.contains_key(key));
+        Self { start: needed, stop, reads, jobs: by_job }
     }
 }
 
-/// The key of a configuration: what it reads and as whom. Unequal configurations with the same data are told apart by a
+/// The key of a configuration: a hash of what it reads and as whom. Unequal configurations with the same data are told apart by a
 /// number, in the order of the jobs' names and in each job in that of the file.
-fn key_of(config: &Arc<dyn AnyConfig>, needed: &Providers) -> ProviderKey {
-    let base = format!("{}/{:016x}", config.mechanism(), config.data());
+fn key_of(config: &Arc<dyn AnyConfig>, data: u64, needed: &Providers) -> ProviderKey {
+    let base = format!("{}/{data:016x}", config.mechanism());
     let numbered = (2..).map(|number| ProviderKey::new(format!("{base}-{number}")));
     let mut keys = [ProviderKey::new(base.clone())].into_iter().chain(numbered);
     let is_its_own = |key: &ProviderKey| needed.get(key).is_none_or(|taken| taken.equals(&**config));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rosterd_client::Reads;
 use serde::{Serialize, Serializer};
 
 use crate::{ProviderWatch, Status};
@@ -62,6 +63,8 @@ pub struct ProviderStatus {
     pub key: ProviderKey,
     /// The jobs that use it.
     pub jobs: Vec<Arc<str>>,
+    /// What it reads.
+    pub reads: Arc<Reads>,
     /// Its state.
     pub status: Status,
     /// What it follows, if its mechanism watches.

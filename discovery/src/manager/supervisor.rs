@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
-use rosterd_client::System;
+use rosterd_client::{Reads, System};
 use rosterd_model::{Coded, Priority};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -84,6 +84,7 @@ pub struct Directory(Arc<Mutex<Vec<Listed>>>);
 struct Listed {
     key: ProviderKey,
     jobs: Vec<Arc<str>>,
+    reads: Arc<Reads>,
     status: StatusHandle,
 }
 
@@ -92,8 +93,9 @@ impl Directory {
     pub fn list(&self) -> Vec<ProviderStatus> {
         let listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let used: Vec<_> = listed.iter().map(|one| (&*one.jobs, one.status.watched())).collect();
-        let statuses = listed.iter().zip(watch::shared(&used)).map(|(Listed { key, jobs, status }, watches)| {
-            ProviderStatus { key: key.clone(), jobs: jobs.clone(), status: status.get(), watches }
+        let statuses = listed.iter().zip(watch::shared(&used)).map(|(Listed { key, jobs, reads, status }, watches)| {
+            let (key, jobs, reads) = (key.clone(), jobs.clone(), Arc::clone(reads));
+            ProviderStatus { key, jobs, reads, status: status.get(), watches }
         });
         statuses.collect()
     }
@@ -102,6 +104,7 @@ impl Directory {
 #[derive(Debug)]
 struct Running {
     config: Arc<dyn AnyConfig>,
+    reads: Arc<Reads>,
     stopper: Stopper,
     status: StatusHandle,
 }
@@ -147,7 +150,8 @@ impl Manager {
         let users = users(&plan.jobs);
         for (key, config) in plan.start {
             let jobs = users.get(&key).map_or(&[][..], Vec::as_slice);
-            self.start(key, config, jobs);
+            let reads = plan.reads.get(&key).cloned().unwrap_or_default();
+            self.start(key, config, reads, jobs);
         }
         self.list(&users);
         self.metrics.providers.set(i64::try_from(self.running.len()).unwrap_or(i64::MAX));
@@ -172,7 +176,7 @@ impl Manager {
         let listed = self.running.iter().map(|(key, running)| {
             let (jobs, status) = (users.get(key).cloned().unwrap_or_default(), running.status.clone());
             status.used_by(&jobs);
-            Listed { key: key.clone(), jobs, status }
+            Listed { key: key.clone(), jobs, reads: Arc::clone(&running.reads), status }
         });
         let listed: Vec<_> = listed.collect();
         let now = uses(&listed);
@@ -185,7 +189,7 @@ impl Manager {
         }
     }
 
-    fn start(&mut self, key: ProviderKey, config: Arc<dyn AnyConfig>, jobs: &[Arc<str>]) {
+    fn start(&mut self, key: ProviderKey, config: Arc<dyn AnyConfig>, reads: Arc<Reads>, jobs: &[Arc<str>]) {
         let status = StatusHandle::default();
         status.used_by(jobs);
         let provider = Provider {
@@ -199,8 +203,8 @@ impl Manager {
             sink: self.sink.clone(),
             memory: Memory::default(),
         };
-        let running = Running { config, stopper: provider.stopper.clone(), status: provider.status.clone() };
-        info!(provider = key.as_str(), jobs = &*running.status.jobs(), "provider started");
+        info!(provider = key.as_str(), jobs = &*provider.status.jobs(), %reads, "provider started");
+        let running = Running { config, reads, stopper: provider.stopper.clone(), status: provider.status.clone() };
         // One that begins again knows nothing, and tells the whole picture first.
         running.stopper.spawn_restarting(("provider", key.as_str()), move || provider.clone().run());
         self.running.insert(key, running);

@@ -87,6 +87,10 @@ fn equal_configurations_share_a_provider() {
         let status = provider(&setup, 0);
         assert_eq!(status.jobs, [Arc::from("one"), Arc::from("two")]);
         assert_eq!((probe.builds(), status.status.presence), (1, Presence::Unsynced));
+        assert_eq!(status.reads.to_string(), "name a", "people know it by what it reads");
+        // One that goes on is known by it still.
+        setup.apply(&[("one", &[&config])]).await;
+        assert_eq!(provider(&setup, 0).reads, status.reads);
         setup.end().await;
         assert!(probe.has_ended());
     });

@@ -26,7 +26,8 @@ fn of_providers(registry: &Registry, name: &str, values: &[(&[&str], i64)]) {
 /// A provider that has not reported yet.
 fn provider(key: &str, jobs: &[&str]) -> ProviderStatus {
     let jobs = jobs.iter().map(|job| Arc::from(*job)).collect();
-    ProviderStatus { key: ProviderKey::new(key), jobs, status: Status::default(), watches: Vec::new() }
+    let (key, reads) = (ProviderKey::new(key), Arc::default());
+    ProviderStatus { key, jobs, reads, status: Status::default(), watches: Vec::new() }
 }
 
 fn endpoint() -> EndpointStatus {
@@ -38,6 +39,7 @@ fn endpoint() -> EndpointStatus {
         pending: Counts { series: 9, samples: 7, histograms: 100, exemplars: 100 },
         bytes_in_memory: 0,
         bytes_on_disk: 0,
+        disk_failure: None,
         oldest_pending_ms: None,
         lanes: 3,
         capacity: 10_000,

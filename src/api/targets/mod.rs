@@ -63,6 +63,7 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         dropped: matches!(state_wanted.as_str(), "any" | "dropped") && health.is_none(),
         health,
         left: limit,
+        idle: state.config.borrow().idle,
         section: Section::Start,
         comma: false,
         walk: None,
@@ -139,6 +140,8 @@ struct Writer {
     health: Option<Health>,
     /// How many targets may still be written.
     left: Option<usize>,
+    /// Why nothing is scraped, if nothing is.
+    idle: Option<&'static str>,
     section: Section,
     /// Whether something stands before the next target.
     comma: bool,
@@ -222,7 +225,13 @@ impl Writer {
                     out.extend_from_slice(b",\"nextCursor\":");
                     string(&cursor.encode(), out);
                 }
-                out.extend_from_slice(b"}}");
+                out.push(b'}');
+                if let Some(why) = self.idle {
+                    out.extend_from_slice(b",\"infos\":[");
+                    string(&format!("nothing is scraped: {why}"), out);
+                    out.push(b']');
+                }
+                out.push(b'}');
                 self.section = Section::Done;
             }
             Section::Done => {}

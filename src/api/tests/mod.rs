@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State,
-    router, routes,
+    Storage, StorageFailure, router, routes,
 };
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
@@ -50,6 +50,7 @@ impl Face {
             yaml: "global: {}\n".to_owned(),
             loaded: SystemTime::UNIX_EPOCH,
             prometheus_names: false,
+            idle: None,
             refused: None,
         };
         let (config, config_seen) = watch::channel(Arc::new(view));
@@ -64,6 +65,7 @@ impl Face {
             scrapes: Default::default(),
             publications: crate::publish::Publications::new(Vec::new),
             remote_writes: crate::scrape::RemoteWrites::new(Vec::new),
+            storage: Storage::new(Vec::new),
             waiting: Semaphore::new(2),
             heavy: Arc::new(Semaphore::new(8)),
             compressing: Arc::new(Semaphore::new(4)),
@@ -409,7 +411,7 @@ fn status_has_the_shapes_of_prometheus() {
             (&runtime["startTime"], &runtime["CWD"], &runtime["reloadConfigSuccess"]),
             (&json!("1970-01-01T00:00:00Z"), &json!("/var/lib/rosterd"), &json!(true))
         );
-        assert_eq!(runtime["reloadConfigProblems"], json!(null));
+        assert_eq!((&runtime["reloadConfigProblems"], &runtime["storageFailures"]), (&Value::Null, &Value::Null));
         let report = Report {
             code: "cfg_unknown_key".to_owned(),
             message: "cannot load <it>".to_owned(),
@@ -422,9 +424,55 @@ fn status_has_the_shapes_of_prometheus() {
         let runtime = face.json("/api/v1/status/runtimeinfo").await["data"].clone();
         assert_eq!(runtime["reloadConfigSuccess"], false);
         assert_eq!(runtime["reloadConfigProblems"], told_problems());
+        let config = face.json("/api/v1/status/config").await;
+        assert_eq!(config["data"], json!({"yaml": "global: {}\n", "reloadConfigProblems": told_problems()}));
         let page = face.get("/").await.text().await.unwrap();
         let told = "<li>a.yml:3:7: unknown key `x&#60;y` (cfg_unknown_key)</li>";
         assert!(page.contains(told), "{told} is not in {page}");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_store_that_fails_is_told_and_shown() {
+    leak_checked_live(async || {
+        let report = Report {
+            code: "store_disk_full".to_owned(),
+            message: "no space left for <it>".to_owned(),
+            priority: Priority::Operator,
+            retry: Retry::Backoff,
+            causes: Vec::new(),
+        };
+        let failure = StorageFailure { file: "roster.redb", report, since: SystemTime::UNIX_EPOCH };
+        let face = Face::start(|state| state.storage = Storage::new(move || vec![failure.clone()])).await;
+        let told = face.json("/api/v1/status/runtimeinfo").await["data"]["storageFailures"].clone();
+        let members = ["file", "since", "code", "message"].map(|name| told[0][name].clone());
+        assert_eq!(members, ["roster.redb", "1970-01-01T00:00:00Z", "store_disk_full", "no space left for <it>"]);
+        let page = face.get("/").await.text().await.unwrap();
+        assert!(page.contains("Failing storage") && page.contains("<th scope=\"row\">roster.redb</th>"), "{page}");
+        assert!(page.contains("<td class=\"error\">no space left for &#60;it&#62;</td>"), "{page}");
+        face.stop().await;
+        let face = Face::start(|_| {}).await;
+        assert!(!face.get("/").await.text().await.unwrap().contains("Failing storage"));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn nothing_scraped_is_said_with_the_reason_wherever_targets_are_shown() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let escaped = "Nothing is scraped: there is no &#60;remote_write&#62;.";
+        for (idle, words) in [(Some("there is no <remote_write>"), escaped), (None, "Nothing is scraped")] {
+            face.config.send_modify(|view| Arc::make_mut(view).idle = idle);
+            let answer = face.json("/api/v1/targets").await;
+            let infos = idle.map(|_| json!(["nothing is scraped: there is no <remote_write>"]));
+            assert_eq!((answer.get("infos"), &answer["status"]), (infos.as_ref(), &json!("success")));
+            for path in ["/", "/targets"] {
+                let page = face.get(path).await.text().await.unwrap();
+                assert_eq!(page.contains(words), idle.is_some(), "{path}: {page}");
+            }
+        }
         face.stop().await;
     });
 }

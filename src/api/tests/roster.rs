@@ -1,11 +1,12 @@
 //! What is told of the roster, asked over a real socket.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 use rosterd_discovery::{
-    Failure, Presence, ProviderKey, ProviderStatus, ProviderWatch, Status, Unread, Warning, WatchState, WatchStatus,
+    Failure, Identity, Presence, ProviderKey, ProviderStatus, ProviderWatch, Status, Unread, Warning, WatchState,
+    WatchStatus,
 };
 use rosterd_model::{Priority, Report, Retry};
 use rosterd_testkit::{leak_checked_live, patience};
@@ -150,6 +151,7 @@ fn pools_and_relabel_steps_are_those_of_prometheus() {
             face.json("/api/v1/scrape_pools").await["data"],
             json!({
                 "scrapePools": ["one", "two"],
+                "presence": {"one": "synced", "two": "unsynced"},
                 "missing": {"two": [{"provider": "dns/2", "overdue": false}]},
             })
         );
@@ -215,7 +217,8 @@ fn down() -> Report {
 pub(super) fn failing() -> ProviderStatus {
     let status =
         Status { last_error: Some(Failure { report: down(), at: UNIX_EPOCH, since: UNIX_EPOCH }), ..Status::default() };
-    ProviderStatus { key: ProviderKey::new("dns/2"), jobs: vec![Arc::from("two")], status, watches: Vec::new() }
+    let (key, jobs) = (ProviderKey::new("dns/2"), vec![Arc::from("two")]);
+    ProviderStatus { key, jobs, reads: Arc::default(), status, watches: Vec::new() }
 }
 
 #[test]
@@ -230,8 +233,7 @@ fn providers_are_told_with_the_sources_that_they_cannot_read() {
             tried: Arc::new(tried.into()),
             ..Status::default()
         };
-        let list =
-            vec![ProviderStatus { key: ProviderKey::new("dns/2"), jobs: Vec::new(), status, watches: Vec::new() }];
+        let list = vec![ProviderStatus { status, ..failing() }];
         let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
         let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
         assert_eq!(provider["presence"], "stale");
@@ -258,7 +260,9 @@ fn a_job_is_no_better_than_its_providers() {
     leak_checked_live(async || {
         let failed = Failure { report: down(), at: UNIX_EPOCH, since: UNIX_EPOCH };
         let status = Status { presence: Presence::Stale, last_error: Some(failed), ..Status::default() };
-        let list = vec![ProviderStatus { key: ProviderKey::new("static/1"), status, ..failing() }];
+        let well = Status { presence: Presence::Synced, ..Status::default() };
+        let of = |key, status| ProviderStatus { key: ProviderKey::new(key), status, ..failing() };
+        let list = vec![of("static/1", status), of("static/2", well)];
         let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
         let jobs = vec![job("one", "static/1", "[]"), job("two", "static/2", "[]")];
         face.handle.set_jobs(jobs, Duration::from_secs(300)).await;
@@ -267,6 +271,31 @@ fn a_job_is_no_better_than_its_providers() {
         let page = face.get("/").await.text().await.unwrap();
         assert!(page.contains("<td>stale; 1 of 1 providers cannot be read</td>"), "{page}");
         assert!(page.contains("<td>synced</td>"), "the other one can: {page}");
+        let pools = face.json("/api/v1/scrape_pools").await;
+        assert_eq!(pools["data"]["presence"], json!({"one": "stale", "two": "synced"}));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn providers_are_told_with_what_they_read_and_when() {
+    leak_checked_live(async || {
+        let mut identity = Identity::new();
+        identity.text("url", "http://h/<x>");
+        identity.list("files", ["a", "b", "c", "d"]);
+        let (reads, hour) = (Arc::new(identity.reads().clone()), Duration::from_secs(3600));
+        let status = Status {
+            last_success: Some(SystemTime::now() - hour),
+            next_try: Some(SystemTime::now() + hour),
+            ..Status::default()
+        };
+        let list = vec![ProviderStatus { reads, status, ..failing() }];
+        let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
+        let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
+        assert_eq!(provider["reads"], json!({"url": ["http://h/<x>"], "files": ["a", "b", "c", "d"]}));
+        let page = face.get("/").await.text().await.unwrap();
+        assert!(page.contains("url http://h/&#60;x&#62;; files a, b, c and 1 more</td>"), "{page}");
+        assert!(page.contains(">1h ago</time>") && page.contains(">in 59m"), "{page}");
         face.stop().await;
     });
 }
@@ -275,7 +304,7 @@ fn a_job_is_no_better_than_its_providers() {
 fn providers_are_told_with_their_last_error() {
     leak_checked_live(async || {
         let provider =
-            |key, status| ProviderStatus { key: ProviderKey::new(key), jobs: Vec::new(), status, watches: Vec::new() };
+            |key, status| ProviderStatus { key: ProviderKey::new(key), jobs: Vec::new(), status, ..failing() };
         let report = Report { message: "somebody should know".to_owned(), ..down() };
         let warned = Status { warning: Some(Warning { report, since: UNIX_EPOCH }), ..Status::default() };
         let list = vec![failing(), provider("static/1", Status::default()), provider("static/2", warned)];
@@ -329,6 +358,7 @@ fn watching() -> Vec<ProviderStatus> {
     let provider = |key: &str, job: &str, watches: Vec<ProviderWatch>| ProviderStatus {
         key: ProviderKey::new(key),
         jobs: jobs(&[job]),
+        reads: Arc::default(),
         status: Status::default(),
         watches,
     };

@@ -7,6 +7,7 @@ use http::StatusCode;
 use rosterd_exposition::{Metadata, MetricKind};
 use rosterd_model::{Labels, Priority, Report, Retry};
 use rosterd_scrape::{Health, Statuses, TargetStatus};
+use rosterd_ship::DiskFailure;
 use rosterd_testkit::leak_checked_live;
 use serde_json::{Value, json};
 
@@ -283,6 +284,7 @@ fn endpoint(name: &str) -> RemoteWriteStatus {
         lanes: 4,
         pending_samples: 70,
         bytes_on_disk: 1536,
+        disk_failure: None,
         oldest_pending: None,
         last_success: Some(after_epoch(1000)),
         last_error: None,
@@ -312,21 +314,27 @@ fn endpoints_of_remote_write_are_told_and_shown() {
         let failing = RemoteWriteStatus { last_error: Some(report("ship_refused", Priority::Remote)), ..endpoint("b") };
         let late = RemoteWriteStatus { oldest_pending: Some(after_epoch(0)), ..endpoint("c") };
         let refusing = RemoteWriteStatus { rejecting: true, name: "d".to_owned(), ..failing.clone() };
+        let disk_failure =
+            Some(DiskFailure { report: report("ship_queue_io", Priority::Operator), since: after_epoch(0) });
+        let late = RemoteWriteStatus { disk_failure, ..late };
         let list = vec![endpoint("a"), failing, late, refusing];
         let face = Face::start(|state| state.remote_writes = RemoteWrites::new(move || list.clone())).await;
         let told = face.json("/api/v1/remote_write").await["data"]["remoteWrites"].clone();
         let expected = json!({
             "state": "sending", "name": "a", "url": "http://r/<api>", "protocol": "2.0", "compression": "snappy",
-            "lanes": 4, "pendingSamples": 70, "bytesOnDisk": 1536, "oldestPending": null,
+            "lanes": 4, "pendingSamples": 70, "bytesOnDisk": 1536, "diskFailure": null, "oldestPending": null,
             "lastSuccess": "1970-01-01T00:00:01Z", "lastError": null,
             "samplesSent": 9001, "samplesFailed": 8002, "samplesDropped": 7003,
         });
         assert_eq!(told[0], expected);
         assert_eq!((&told[1]["state"], &told[1]["lastError"]["code"]), (&json!("down"), &json!("ship_refused")));
         assert_eq!(told[3]["state"], json!("rejecting"));
+        let failure = ["since", "code"].map(|member| told[2]["diskFailure"][member].clone());
+        assert_eq!(failure, ["1970-01-01T00:00:00Z", "ship_queue_io"]);
         let page = face.get("/").await.text().await.unwrap();
         let states =
             [">down</span>: cannot scrape ", ">rejecting</span>: cannot ", ">behind</span> by ", ">sending</span>"];
+        assert!(page.contains("<th scope=\"row\">queue of c</th>") && page.contains("Failing storage"), "{page}");
         let numbers = ["1.5 KiB", ">9\u{202f}001<", ">8\u{202f}002<", ">7\u{202f}003<"];
         for text in states.into_iter().chain(numbers) {
             assert!(page.contains(text), "{text} is missing in {page}");
@@ -369,7 +377,7 @@ fn the_targets_page_shows_health_in_words_and_escapes_what_it_is_told() {
             "cannot scrape &#60;a&#62;: connection refused",
             "#scrape_unreachable",
             "class=\"scrape\">never</td>",
-            "1 up,",
+            "<span class=\"more\"><span class=\"tally\">1 up,",
             "4 targets on this page.",
         ] {
             assert!(page.contains(text), "{text} is missing in {page}");
@@ -414,6 +422,7 @@ fn the_targets_page_filters_and_leads_through_all_targets() {
         ] {
             let page = face.get(&format!("/targets?{query}")).await.text().await.unwrap();
             assert_eq!(shown(&page), expected, "{query}");
+            assert_eq!(page.matches("of all: ").count(), usize::from(!expected.is_empty()), "what is counted: {page}");
         }
         let (mut seen, mut link) = (Vec::new(), Some("?job=one&health=down&limit=2".to_owned()));
         while let Some(query) = link {

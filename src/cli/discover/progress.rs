@@ -72,6 +72,7 @@ mod tests {
         let provider = |name: &str, presence, targets| ProviderStatus {
             key: ProviderKey::new(name),
             jobs: vec![format!("job-{name}").into()],
+            reads: Default::default(),
             status: Status { presence, targets, ..Status::default() },
             watches: Vec::new(),
         };

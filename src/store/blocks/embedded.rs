@@ -8,8 +8,8 @@ use redb::{ReadTransaction, Table, TableDefinition, TableHandle, WriteTransactio
 use tracing::warn;
 
 use super::{Block, Blocks, BlocksChange};
-use crate::store::StoreError;
 use crate::store::database::{Database, Fault, Format, Lock, Opener};
+use crate::store::{StoreError, StoreFailures};
 
 const GROUPS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("groups");
 
@@ -28,6 +28,11 @@ impl EmbeddedBlocks {
     /// Opens or makes the file. Blocks the thread.
     pub(in crate::store) fn open(lock: &Lock, opener: Opener) -> Result<Self, StoreError> {
         Database::open(lock, &FORMAT, opener).map(Self)
+    }
+
+    /// What does not work of the files in its folder, those of the ledger among them.
+    pub fn failures(&self) -> StoreFailures {
+        self.0.failures().clone()
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::{error, warn};
 
 use super::fault::{Fault, caught, io_error};
 use super::format::Format;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreFailures};
 
 /// How a database is opened; the flag asks for a check of every page.
 pub(in crate::store) type Opener = fn(&Path, bool) -> Result<redb::Database, redb::DatabaseError>;
@@ -33,12 +33,22 @@ struct Folder {
     path: PathBuf,
     /// The locked file; `None` until it could be had.
     file: Mutex<Option<files::Lock>>,
+    failures: StoreFailures,
 }
 
 impl Lock {
     /// The lock of a folder, not taken yet.
     pub(in crate::store) fn of(folder: &Path) -> Self {
-        Self(Arc::new(Folder { path: folder.to_path_buf(), file: Mutex::new(None) }))
+        Self(Arc::new(Folder {
+            path: folder.to_path_buf(),
+            file: Mutex::new(None),
+            failures: StoreFailures::default(),
+        }))
+    }
+
+    /// What does not work of the files in the folder.
+    fn failures(&self) -> &StoreFailures {
+        &self.0.failures
     }
 
     /// Makes the folder if need be, and locks it, if that is not done.
@@ -120,6 +130,16 @@ impl DatabaseFile {
             File::options().write(true).truncate(true).open(&self.path).ok();
         }
         opened
+    }
+
+    /// What does not work of the files in its folder.
+    pub(super) fn failures(&self) -> &StoreFailures {
+        self.lock.failures()
+    }
+
+    /// How a use of it ended.
+    pub(super) fn note(&self, result: Result<(), &StoreError>) {
+        self.failures().note(self.format.file, result);
     }
 
     /// Tells, once, when the file is not at its path any more: nobody will find there what is written to it.

@@ -14,7 +14,7 @@ use rosterd_model::{Coded, Report};
 use rosterd_tasks::blocking;
 use tracing::error;
 
-use super::StoreError;
+use super::{StoreError, StoreFailures};
 use fault::caught;
 
 pub(super) use fault::{Fault, decode, encode};
@@ -47,17 +47,23 @@ impl Database {
     /// Opens the database of this name in the folder, which is locked as long as the database lives. A disk that is full or
     /// cannot be written is told, and every use tries again; what cannot become right by itself is an error.
     pub(super) fn open(lock: &Lock, format: &'static Format, opener: Opener) -> Result<Self, StoreError> {
-        let file = file::DatabaseFile::new(lock, format, opener);
-        let opened = match file.open_or_replace() {
+        let database_file = file::DatabaseFile::new(lock, format, opener);
+        let opened = match database_file.open_or_replace() {
             Ok(database) => Opened::Open(database),
             Err(error @ (StoreError::Full { .. } | StoreError::Io { .. })) => {
                 let (report, code, file) = (Report::of(&error), error.code(), format.file);
                 error!(error = %report, code, file, "cannot open the store, going on from memory and trying again");
+                database_file.note(Err(&error));
                 Opened::Never
             }
             Err(error) => return Err(error),
         };
-        Ok(Self(Arc::new(Inner { file, writing: Mutex::new(()), opened: RwLock::new(opened) })))
+        Ok(Self(Arc::new(Inner { file: database_file, writing: Mutex::new(()), opened: RwLock::new(opened) })))
+    }
+
+    /// What does not work of the files in its folder.
+    pub(super) fn failures(&self) -> &StoreFailures {
+        self.0.file.failures()
     }
 
     /// Reads what is there at one moment.
@@ -105,6 +111,12 @@ impl Database {
 impl Inner {
     /// Runs a use of the database, and closes it when it failed in a way that it does not recover from.
     fn with_open<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let result = self.run(work);
+        self.file.note(result.as_ref().map(drop));
+        result
+    }
+
+    fn run<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, StoreError> {
         let result = loop {
             let database = self.opened.read().unwrap_or_else(PoisonError::into_inner);
             if let Opened::Open(database) = &*database {

@@ -74,9 +74,19 @@ fn a_folder_that_cannot_be_had_at_the_start_is_taken_into_use_once_it_can() {
             let write = || store.apply(vec![put("p", vec![block(1, "x")])]);
             assert_eq!(store.providers().await.expect_err("it is not there").code(), code);
             assert_eq!(write().await.expect_err("it is not there").code(), code);
+            let failing = || -> Vec<(&str, String)> {
+                store.failures().list().into_iter().map(|(file, failure)| (file, failure.report.code)).collect()
+            };
+            let told = ["ledger.redb", "roster.redb"].map(|file| (file, code.to_owned()));
+            assert_eq!(failing(), told, "whoever looks sees it");
+            let since = store.failures().list().remove(1).1.since;
+            write().await.expect_err("it is not there");
+            assert_eq!(store.failures().list().remove(1).1.since, since, "as long as it is so");
             fs::remove_file(obstacle).unwrap();
             write().await.unwrap();
+            assert_eq!(failing(), [("ledger.redb", code.to_owned())], "nobody has used it since");
             decided.apply(transaction(vec![Write::PutWorker(worker("w", Some(1)))])).await.unwrap();
+            assert_eq!(store.failures().list(), []);
             assert_eq!(open_with(path, open).await.expect_err("it is taken").code(), "store_in_use");
             drop((store, decided));
             let (store, decided) = open_with(path, open).await.unwrap();
