@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration as StdDuration;
 
-use rosterd_client::{HttpClientConfig, SafeUrl, Secret, TlsConfig, unset};
+use rosterd_client::{HttpClientConfig, SafeUrl, Secret, TlsConfig, unreadable, unset};
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
 use rosterd_model::{Duration, Problem};
 use serde::{Deserialize, Serialize};
@@ -194,7 +194,9 @@ impl MechanismConfig for OpenstackConfig {
     }
 
     fn examine(&self, _: &CheckContext) -> Vec<Finding> {
-        let missing = self.client().examine().into_iter().map(Finding::Missing);
+        // Without Keystone the environment says who asks.
+        let token = unreadable("token_file", &self.token_file).filter(|_| self.identity_endpoint.parse().is_some());
+        let missing = self.client().examine().into_iter().chain(token).map(Finding::Missing);
         credentials::idle(self).map(Finding::Idle).into_iter().chain(missing).collect()
     }
 

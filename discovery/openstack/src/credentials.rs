@@ -117,6 +117,12 @@ pub(super) fn of_environment(
 ) -> Result<OpenstackConfig, OpenstackError> {
     let text = |name: &str| environment.get(name).unwrap_or_default().to_owned();
     let newer = |name: &str, old: &str| Some(text(name)).filter(|value| !value.is_empty()).unwrap_or_else(|| text(old));
+    // Prometheus reads the first pair alone; files of Horizon have the others.
+    let domain = ["OS_", "OS_USER_", "OS_PROJECT_"]
+        .map(|whose| (text(&format!("{whose}DOMAIN_NAME")), text(&format!("{whose}DOMAIN_ID"))))
+        .into_iter()
+        .find(|(name, id)| !name.is_empty() || !id.is_empty());
+    let (domain_name, domain_id) = domain.unwrap_or_default();
     let config = OpenstackConfig {
         identity_endpoint: SafeUrl::new(text("OS_AUTH_URL")),
         username: text("OS_USERNAME"),
@@ -124,8 +130,8 @@ pub(super) fn of_environment(
         password: Secret::new(text("OS_PASSWORD")),
         project_name: newer("OS_PROJECT_NAME", "OS_TENANT_NAME"),
         project_id: newer("OS_PROJECT_ID", "OS_TENANT_ID"),
-        domain_name: text("OS_DOMAIN_NAME"),
-        domain_id: text("OS_DOMAIN_ID"),
+        domain_name,
+        domain_id,
         application_credential_name: text("OS_APPLICATION_CREDENTIAL_NAME"),
         application_credential_id: text("OS_APPLICATION_CREDENTIAL_ID"),
         application_credential_secret: Secret::new(text("OS_APPLICATION_CREDENTIAL_SECRET")),
@@ -139,8 +145,24 @@ pub(super) fn of_environment(
     }
     match check(&config).into_iter().next() {
         None => Ok(config),
-        Some(problem) => Err(OpenstackError::Environment { reason: problem.message }),
+        Some(problem) => Err(OpenstackError::Environment { reason: of_variables(&problem.message) }),
     }
+}
+
+/// What is wrong with keys, said of the variables that stand for them.
+fn of_variables(message: &str) -> String {
+    let variable = |word: &str| match word {
+        "identity_endpoint" => Some("OS_AUTH_URL".to_owned()),
+        "username" | "userid" | "domain_name" | "domain_id" => Some(format!("OS_{}", word.to_uppercase())),
+        word if word.starts_with("application_credential_") => Some(format!("OS_{}", word.to_uppercase())),
+        _ => None,
+    };
+    let words = message.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let translated = words.map(|piece| {
+        let word = piece.trim_end_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        variable(word).map_or_else(|| piece.to_owned(), |name| format!("{name}{}", &piece[word.len()..]))
+    });
+    translated.collect()
 }
 
 /// The version that a URL of Keystone ends in.

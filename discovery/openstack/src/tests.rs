@@ -420,6 +420,16 @@ fn without_keystone_in_the_configuration_the_environment_says_who_asks() {
     assert_eq!(request["auth"]["identity"]["password"]["user"]["password"], "p");
     assert_eq!(request["auth"]["scope"]["project"]["name"], "new");
     assert_eq!(found.region, "One");
+    // As files of Horizon have it.
+    for (domain, expected) in [
+        (&[("OS_USER_DOMAIN_NAME", "u"), ("OS_PROJECT_DOMAIN_ID", "i")][..], ("u", "")),
+        (&[("OS_PROJECT_DOMAIN_ID", "i")], ("", "i")),
+        (&[("OS_DOMAIN_ID", "d"), ("OS_USER_DOMAIN_NAME", "u")], ("", "d")),
+    ] {
+        let user = [url, ("OS_USERNAME", "me"), ("OS_PASSWORD", "p")];
+        let found = of(&[&user, domain].concat()).expect("complete");
+        assert_eq!((&*found.domain_name, &*found.domain_id), expected);
+    }
     let system =
         of(&[url, ("OS_USERID", "u"), ("OS_PASSWORD", "p"), ("OS_SYSTEM_SCOPE", "all"), ("OS_PROJECT_ID", "i")]);
     let request = credentials::request(&system.expect("complete"), &Secret::default());
@@ -432,7 +442,11 @@ fn without_keystone_in_the_configuration_the_environment_says_who_asks() {
     assert_eq!(told(&[("OS_USERNAME", "me")]).0, "sd_openstack_no_keystone");
     let (code, message) = told(&[url, ("OS_USERNAME", "me"), ("OS_PASSWORD", "hunter2")]);
     assert_eq!(code, "sd_openstack_environment");
-    assert!(message.ends_with("count within a domain: give domain_name or domain_id"), "{message}");
+    assert!(message.ends_with("count within a domain: give OS_DOMAIN_NAME or OS_DOMAIN_ID"), "{message}");
+    let (_, message) = told(&[url, ("OS_APPLICATION_CREDENTIAL_ID", "i")]);
+    assert!(message.ends_with(": OS_APPLICATION_CREDENTIAL_SECRET is missing"), "{message}");
+    let (_, message) = told(&[url, ("OS_USERNAME", "me"), ("OS_USERID", "i"), ("OS_PASSWORD", "p")]);
+    assert!(message.ends_with(": give either OS_USERNAME or OS_USERID"), "{message}");
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -498,6 +512,12 @@ fn role_region_and_keystone_are_checked() {
     };
     assert!(idle("{username: me}") && idle("{token: t}"));
     assert!(!idle("{project_name: n}") && !idle("{username: me, identity_endpoint: 'http://k'}"));
+    let unreadable = |text: &str| {
+        let found = config(text).examine(&CheckContext::default());
+        found.iter().any(|found| matches!(found, Finding::Missing(problem) if problem.path == "token_file"))
+    };
+    assert!(unreadable("{identity_endpoint: 'http://k', token_file: /nonexistent/token}"));
+    assert!(!unreadable("{token_file: /nonexistent/token}"), "the environment says who asks");
 }
 
 #[test]

@@ -63,13 +63,13 @@ impl Refresh for Processes {
     }
 
     fn warning(&self) -> Option<Error> {
-        warning(self.refused, self.all)
+        warning(self.refused, self.all, rustix::process::geteuid().is_root())
     }
 }
 
 /// That so many of all may not be read.
-fn warning(refused: u64, all: usize) -> Option<Error> {
-    (refused > 0).then(|| ProcessError::Refused { refused, all }.into())
+fn warning(refused: u64, all: usize, as_root: bool) -> Option<Error> {
+    (refused > 0).then(|| ProcessError::Refused { refused, all, as_root }.into())
 }
 
 #[cfg(test)]
@@ -78,9 +78,13 @@ mod tests {
 
     #[test]
     fn that_processes_may_not_be_read_is_a_warning() {
-        assert!(warning(0, 131).is_none());
-        let told = warning(130, 131).expect("a warning");
-        assert_eq!(told.code(), "sd_process_refused");
-        assert!(told.to_string().starts_with("130 of 131 processes may not be read and are left out: "), "{told}");
+        assert!(warning(0, 131, false).is_none());
+        for (as_root, advice) in [(false, "run rosterd as root, or with CAP_SYS_PTRACE"), (true, "root may read them ")]
+        {
+            let told = warning(130, 131, as_root).expect("a warning");
+            assert_eq!(told.code(), "sd_process_refused");
+            let begin = format!("130 of 131 processes may not be read and are left out: {advice}");
+            assert!(told.to_string().starts_with(&begin), "{told}");
+        }
     }
 }

@@ -16,10 +16,16 @@ pub(crate) enum ProcessError {
     Read { pid: u32, source: io::Error },
     #[error("reading the process {pid} panicked: {message}")]
     Panicked { pid: u32, message: String },
-    #[error(
-        "{refused} of {all} processes may not be read and are left out: run rosterd as root, or with CAP_SYS_PTRACE"
-    )]
-    Refused { refused: u64, all: usize },
+    #[error("{refused} of {all} processes may not be read and are left out: {}", advice(*as_root))]
+    Refused { refused: u64, all: usize, as_root: bool },
+}
+
+/// What helps whom the system does not let read processes of others.
+fn advice(as_root: bool) -> &'static str {
+    match as_root {
+        true => "root may read them with CAP_SYS_PTRACE, unless they belong to another user namespace or are protected",
+        false => "run rosterd as root, or with CAP_SYS_PTRACE",
+    }
 }
 
 impl Coded for ProcessError {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use rosterd_config::Config;
-use rosterd_discovery::{Presence, ProviderStatus, Registry};
+use rosterd_discovery::{Presence, ProviderStatus, Registry, Warning};
 use rosterd_model::Report;
 
 use super::exit::{Failure, tell};
@@ -21,7 +21,7 @@ use super::{Error, log};
 ///
 /// Returns as soon as all providers have reported. One that has not when the time is over, and a source that one could not
 /// read, is named with its last error; what is known is printed all the same, and the exit status is 1. At last, standard
-/// error has a summary: how many targets each job has, which rules dropped how many, and what cannot be a target and why.
+/// error has what is not as it should be although nothing failed, and a summary: how many targets each job has, which rules dropped how many, and what cannot be a target and why.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -58,17 +58,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     select(&mut config, &args.jobs)?;
     let runtime = multi_thread()?;
     let output = args.output.unwrap_or(if stdout().is_terminal() { Output::Table } else { Output::Json });
-    let (missing, summary) = if args.groups {
+    let (missing, warned, summary) = if args.groups {
         let (groups, providers) =
             runtime.block_on(collect::groups(&config, &registry, args.config.system(), args.timeout))?;
         print::groups(&groups, &providers, output)?;
-        (missing(&providers, args.timeout), summary::groups(&groups, &providers))
+        (missing(&providers, args.timeout), warned(&providers), summary::groups(&groups, &providers))
     } else {
         let (view, providers) =
             runtime.block_on(collect::targets(&config, &registry, args.config.system(), args.timeout))?;
         print::targets(&view, output)?;
-        (missing(&providers, args.timeout) | over_limit(&view), summary::targets(&view))
+        (missing(&providers, args.timeout) | over_limit(&view), warned(&providers), summary::targets(&view))
     };
+    warned.iter().for_each(tell);
     summary.iter().for_each(tell);
     if missing { Err(Failure::Told) } else { Ok(()) }
 }
@@ -101,6 +102,21 @@ fn missing(providers: &[ProviderStatus], timeout: Duration) -> bool {
         }
     }
     any
+}
+
+/// What is not as it should be although nothing failed.
+fn warned(providers: &[ProviderStatus]) -> Vec<String> {
+    let warned = providers.iter().filter_map(|provider| Some((provider, provider.status.warning.as_ref()?)));
+    let line = |(provider, warning): (&ProviderStatus, &Warning)| {
+        format!(
+            "warning: {} of {}: {} ({})",
+            provider.key,
+            provider.jobs.join(", "),
+            warning.report,
+            warning.report.code
+        )
+    };
+    warned.map(line).collect()
 }
 
 /// Names the jobs with more targets than they may have, and says whether there are any.
