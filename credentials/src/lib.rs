@@ -2,6 +2,8 @@
 //! discovery and for remote write alike. Each cloud's way to tokens is a module and a feature of its own.
 
 mod authorize; // the contract: what is added to each request
+#[cfg(feature = "aws")]
+pub mod aws; // credentials of AWS
 mod bearer; // tokens that are sent as they are
 mod error;
 mod kept; // what jobs share, and a reload keeps

@@ -93,9 +93,14 @@ fn canonical(request: &Request) -> (String, String) {
     let signed = headers.iter().map(|(name, _)| &**name).collect::<Vec<_>>().join(";");
     let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let (method, body) = (&request.method, hex(digest::digest(&digest::SHA256, &request.body)));
-    // The path is encoded already, and once more for all services but S3.
-    let path = encode(request.url.path(), true);
+    // The path is encoded already, and once more for all services but S3, which alone tells several slashes from one.
+    let path = encode(&slashes_as_one(request.url.path()), true);
     (format!("{method}\n{path}\n{}\n{lines}\n{signed}\n{body}", query(&request.url)), signed)
+}
+
+fn slashes_as_one(path: &str) -> String {
+    let mut last = ' ';
+    path.chars().filter(|&character| std::mem::replace(&mut last, character) != '/' || character != '/').collect()
 }
 
 /// What is sent as the `Host` header.

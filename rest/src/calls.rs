@@ -29,14 +29,15 @@ impl<C: MechanismConfig> MechanismMetrics for Calls<C> {
 }
 
 impl<C> Calls<C> {
-    pub(crate) fn counter(&self) -> Counter {
+    /// What counts, for who does not ask by an [`Api`](crate::Api).
+    pub fn counter(&self) -> Counter {
         self.counter.clone()
     }
 }
 
-/// What counts.
+/// Counts.
 #[derive(Debug, Clone)]
-pub(crate) struct Counter(IntCounterVec);
+pub struct Counter(IntCounterVec);
 
 impl Counter {
     pub(crate) fn count(&self, operation: &str, sent: &Result<Response, ClientError>) {
@@ -44,6 +45,12 @@ impl Counter {
             Ok(response) => of_status(response.status()),
             Err(_) => "failed",
         };
+        self.add(operation, result);
+    }
+
+    /// Counts a question by what became of it: one of `ok`, `not_modified`, `unauthorized`, `forbidden`, `throttled`, `refused` and
+    /// `failed`.
+    pub fn add(&self, operation: &str, result: &str) {
         self.0.with_label_values(&[operation, result]).inc();
     }
 }

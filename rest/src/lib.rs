@@ -22,7 +22,7 @@ mod unproven; // who has nothing to ask with; pure
 mod watching; // the discoverer that asks a catalog
 
 pub use api::{Api, Question};
-pub use calls::Calls;
+pub use calls::{Calls, Counter};
 pub use catalog::{Answer, Catalog, Known};
 pub use error::{Fault, RestError};
 pub use groups::{distinct, each_a_target};

@@ -8,6 +8,7 @@
 //! - [`Nameserver`] answers and fails as it is told.
 //! - [`FakeApiServer`] is an API server of Kubernetes: lists, watches, and their faults.
 //! - [`FakeCloud`] is the API of a cloud: lists in pages, behind the name that it has in the world.
+//! - [`FakeAws`] is AWS: services that verify signatures, and answer as a test says.
 //! - [`FakeConsul`] is a Consul: services, and questions that wait for news.
 //! - [`FakeEngine`] is a Docker Engine: lists, events, and versions of its API.
 //! - [`FakeKubelet`] lists pods, over TLS.
@@ -37,6 +38,7 @@
 //! });
 //! ```
 
+mod aws;
 mod consul;
 pub mod contract;
 mod engine;
@@ -61,6 +63,7 @@ mod updates;
 mod xmlrpc;
 mod zookeeper;
 
+pub use aws::{AwsAnswer, AwsCall, FakeAws, ec2_error, json_error, query_error};
 pub use consul::FakeConsul;
 pub use engine::FakeEngine;
 pub use files::{Folder, fixture, testdata};

@@ -9,11 +9,15 @@ use super::sources::{Agent, configuration};
 fn what_is_left_out_is_refused_with_what_to_do() {
     let folder = Folder::new();
     for (name, feature, config) in [
+        ("aws", "aws", "[{role: ec2}]"),
         ("consul", "consul", "[{}]"),
         ("consulagent", "consulagent", "[{}]"),
         ("digitalocean", "digitalocean", "[{}]"),
         ("docker", "docker", "[{host: 'unix:///s'}]"),
         ("dockerswarm", "dockerswarm", "[{host: 'unix:///s', role: nodes}]"),
+        ("ec2", "aws", "[{}]"),
+        ("ecs", "aws", "[{}]"),
+        ("elasticache", "aws", "[{}]"),
         ("eureka", "eureka", "[{server: 'http://e'}]"),
         ("exec", "exec", "[{command: [true]}]"),
         ("hetzner", "hetzner", "[{role: hcloud}]"),
@@ -25,6 +29,8 @@ fn what_is_left_out_is_refused_with_what_to_do() {
         ("marathon", "marathon", "[{servers: ['http://m']}]"),
         ("outscale", "outscale", "[{access_key: a, secret_key: s}]"),
         ("ovhcloud", "ovhcloud", "[{application_key: a, application_secret: s, consumer_key: c, service: vps}]"),
+        ("lightsail", "aws", "[{}]"),
+        ("msk", "aws", "[{}]"),
         ("process", "process", "[{}]"),
         ("nerve", "zookeeper", "[{servers: [localhost], paths: [/a]}]"),
         ("nomad", "nomad", "[{}]"),
@@ -32,6 +38,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
         ("scaleway", "scaleway", "[{role: instance}]"),
         ("triton", "triton", "[{account: a, dns_suffix: d, endpoint: e}]"),
         ("puppetdb", "puppetdb", "[{url: 'http://p', query: q}]"),
+        ("rds", "aws", "[{}]"),
         ("uyuni", "uyuni", "[{server: 'http://u', username: u, password: p}]"),
         ("vultr", "vultr", "[{}]"),
     ] {

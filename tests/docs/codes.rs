@@ -7,9 +7,11 @@ use rosterd_testkit::fixture;
 use crate::pages::{Page, rows};
 use crate::sources::{is_word, literals, sources};
 
-/// What begins as a code does and is none: keys of configurations, a variable of the environment, automatic series, and a
+/// What begins as a code does and is none: keys of configurations and of profiles of AWS, a label of a database, a variable of the environment, automatic series, and a
 /// label of Prometheus' own metrics.
-const NO_CODES: [&str; 19] = [
+const NO_CODES: [&str; 22] = [
+    "duration_seconds",
+    "http_endpoint_enabled",
     "http_headers",
     "http_proxy",
     "http_server_config",
@@ -29,6 +31,7 @@ const NO_CODES: [&str; 19] = [
     "scrape_series_added",
     "scrape_timeout",
     "scrape_timeout_seconds",
+    "web_identity_token_file",
 ];
 
 fn listed() -> Vec<String> {

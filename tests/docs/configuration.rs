@@ -53,15 +53,15 @@ fn every_mechanism_has_a_section_with_its_keys() {
 #[test]
 fn every_mechanism_lists_the_labels_that_it_sets() {
     let page = Page::read("configuration.md");
-    let sources = sources();
-    for mechanism in Registry::linked().unwrap().iter() {
+    let (sources, registry) = (sources(), Registry::linked().unwrap());
+    for mechanism in registry.iter() {
         let crate_name = feature_of(mechanism.name);
         let folder = format!("/discovery/{crate_name}/src/");
         let code = sources.iter().filter(|(path, _)| path.display().to_string().contains(&folder));
         let labels = code.flat_map(|(_, text)| literals(text)).filter(|literal| literal.starts_with("__meta_"));
         // Mechanisms that share a crate tell their labels apart by their names.
-        let prefix =
-            if crate_name == mechanism.name { "__meta_".to_owned() } else { format!("__meta_{}_", mechanism.name) };
+        let is_shared = registry.iter().filter(|other| feature_of(other.name) == crate_name).count() > 1;
+        let prefix = if is_shared { format!("__meta_{}_", mechanism.name) } else { "__meta_".to_owned() };
         let labels: BTreeSet<_> = labels.filter(|label| label.starts_with(&prefix)).map(str::to_owned).collect();
         let documented = rows(page.section(&format!("### `{}`", mechanism.key())));
         let documented: BTreeSet<_> = documented.into_keys().filter(|key| key.starts_with("__meta_")).collect();

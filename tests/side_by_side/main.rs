@@ -3,10 +3,11 @@
 //!
 //! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9`,
 //! `etcd-server`, `zookeeper`, `puppetdb` with `postgresql`, and `docker.io`, what `ci/kubernetes/build` builds with Go, and root for the tests of
-//! DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker. One test does nothing where `keystone` is not installed, which
-//! brings much along.
+//! DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker. Some tests do nothing where `keystone`, or moto, which `ci/install` takes from PyPI, is
+//! not installed.
 
 mod authorities;
+mod aws;
 mod built;
 mod certificates;
 mod changes;

@@ -21,6 +21,12 @@ impl Wrapper {
         Self(vec![unshare, "--mount".into(), "sh".into(), "-c".into(), script.into(), path.display().to_string()])
     }
 
+    /// With these variables in its environment.
+    pub(crate) fn with_environment(variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| format!("{name}={value}"));
+        Self(std::iter::once("env".to_owned()).chain(variables).collect())
+    }
+
     /// Runs the program as in a pod: with the folder of its service account, and told where the API server is.
     pub(crate) fn in_pod(account: &Path, port: u16) -> Self {
         assert!(rustix::process::geteuid().is_root(), "the tests of pods mount a folder: run as root");
@@ -157,6 +163,7 @@ pub(crate) async fn vmagent(name: &str, config: &Path) -> Server {
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
             .args(["-remoteWrite.url=http://127.0.0.1:9/", "-promscrape.httpSDCheckInterval=1s"])
             .args(["-promscrape.openstackSDCheckInterval=1s", "-promscrape.digitaloceanSDCheckInterval=1s"])
+            .arg("-promscrape.ec2SDCheckInterval=1s")
             // It knows intervals only as flags, and refuses those of Prometheus.
             .args(["-promscrape.fileSDCheckInterval=1s", "-promscrape.config.strictParse=false"])
             .args(["-promscrape.consulSDCheckInterval=1s", "-promscrape.dockerSDCheckInterval=1s"]);

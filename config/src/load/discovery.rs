@@ -12,12 +12,16 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 26] = [
+pub const OPTIONAL_MECHANISMS: [&str; 33] = [
+    "aws",
     "consul",
     "consulagent",
     "digitalocean",
     "docker",
     "dockerswarm",
+    "ec2",
+    "ecs",
+    "elasticache",
     "eureka",
     "exec",
     "hetzner",
@@ -25,8 +29,10 @@ pub const OPTIONAL_MECHANISMS: [&str; 26] = [
     "kubelet",
     "kubernetes",
     "kuma",
+    "lightsail",
     "linode",
     "marathon",
+    "msk",
     "nerve",
     "nomad",
     "openstack",
@@ -34,6 +40,7 @@ pub const OPTIONAL_MECHANISMS: [&str; 26] = [
     "ovhcloud",
     "process",
     "puppetdb",
+    "rds",
     "scaleway",
     "serverset",
     "triton",
@@ -44,13 +51,14 @@ pub const OPTIONAL_MECHANISMS: [&str; 26] = [
 /// The feature that a mechanism is part of: most have one of their own.
 pub fn feature_of(mechanism: &str) -> &str {
     match mechanism {
+        "ec2" | "ecs" | "elasticache" | "lightsail" | "msk" | "rds" => "aws",
         "nerve" | "serverset" => "zookeeper",
         own => own,
     }
 }
 
 /// Mechanisms of Prometheus, vmagent and Alloy, which may be in the registry or not.
-const KNOWN: [&str; 38] = [
+const KNOWN: [&str; 42] = [
     "static",
     "file",
     "http",
@@ -64,6 +72,8 @@ const KNOWN: [&str; 38] = [
     "docker",
     "dockerswarm",
     "ec2",
+    "ecs",
+    "elasticache",
     "eureka",
     "gce",
     "hetzner",
@@ -74,6 +84,7 @@ const KNOWN: [&str; 38] = [
     "lightsail",
     "linode",
     "marathon",
+    "msk",
     "nerve",
     "nomad",
     "oci",
@@ -82,6 +93,7 @@ const KNOWN: [&str; 38] = [
     "ovhcloud",
     "process",
     "puppetdb",
+    "rds",
     "scaleway",
     "serverset",
     "stackit",

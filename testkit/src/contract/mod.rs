@@ -11,18 +11,23 @@ mod run;
 mod served;
 
 use async_trait::async_trait;
-use rosterd_discovery::AnyConfig;
+use rosterd_discovery::{AnyConfig, System};
 
 pub use faults::check_faults;
 pub use promises::{Violation, violations};
 pub use run::Run;
-pub use served::{Served, ServedGroup, check_catalog, check_server, check_server_with_own_addresses};
+pub use served::{Served, ServedGroup, check_catalog, check_server, check_server_on, check_server_with_own_addresses};
 
 /// The source that a discoverer watches, in the hands of a test.
 #[async_trait]
 pub trait Driver: Send {
     /// The configuration of a discoverer that watches the source. A short interval makes the checks fast.
     fn config(&self) -> Box<dyn AnyConfig>;
+
+    /// The machine that it runs on, for what its environment says.
+    fn system(&self) -> System {
+        System::default()
+    }
 
     /// Makes the source hold exactly these groups: a name for each and its addresses, `host:port`. All ports are 9100
     /// and all hosts IPv4 addresses. The names need not be the `source` of the groups that the discoverer makes.

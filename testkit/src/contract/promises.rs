@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use rosterd_discovery::{AnyConfig, CheckContext};
+use rosterd_discovery::CheckContext;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -72,7 +72,7 @@ async fn configuration(driver: &mut dyn Driver) -> Kept {
 
 async fn first_word(driver: &mut dyn Driver, groups: &Groups) -> Kept {
     driver.set(groups).await;
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let picture = async {
         let mut said = run.next().await.is_some();
         while said && run.is_in_pieces() {
@@ -91,7 +91,7 @@ async fn first_word(driver: &mut dyn Driver, groups: &Groups) -> Kept {
 /// A run may begin with what it found, so that what comes late is not missed; but not leave it at that.
 async fn whole_picture(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let told = async { while !run.is_whole() && run.next().await.is_some() {} };
     timeout(patience(), told).await.ok();
     let kept = if run.is_whole() { Ok(()) } else { Err("it never said the whole picture".to_owned()) };
@@ -103,7 +103,7 @@ async fn change(driver: &mut dyn Driver) -> Kept {
         return Ok(());
     }
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let mut kept = shows(driver, &mut run, BOTH).await;
     for groups in [ONE, NOTHING, BOTH] {
         if kept.is_ok() {
@@ -116,7 +116,7 @@ async fn change(driver: &mut dyn Driver) -> Kept {
 
 async fn failed_read(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let mut kept = shows(driver, &mut run, BOTH).await;
     if kept.is_ok() && driver.follows_changes() && driver.break_source().await {
         kept = fails_silently(driver, &mut run, BOTH).await;
@@ -124,7 +124,7 @@ async fn failed_read(driver: &mut dyn Driver) -> Kept {
         driver.set(ONE).await;
         if run.has_ended() {
             stop(run).await?;
-            run = start(&*driver.config()).await?;
+            run = start(&*driver).await?;
         }
         kept = kept.and(shows(driver, &mut run, ONE).await.map_err(healed));
     }
@@ -133,7 +133,7 @@ async fn failed_read(driver: &mut dyn Driver) -> Kept {
 
 async fn failed_source(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let mut kept = shows(driver, &mut run, BOTH).await;
     if kept.is_ok() && driver.follows_changes() && driver.break_one("two").await {
         driver.set(ONE_CHANGED).await;
@@ -151,7 +151,7 @@ async fn failed_source(driver: &mut dyn Driver) -> Kept {
 /// What is named as unread must have been named before, or its targets count as those of nobody knows when.
 async fn known_source(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let mut kept = shows(driver, &mut run, BOTH).await;
     if kept.is_ok() && driver.follows_changes() {
         let one = driver.break_one("two").await;
@@ -175,7 +175,7 @@ async fn broken_source(driver: &mut dyn Driver) -> Kept {
     if !driver.break_one("two").await {
         return Ok(());
     }
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let mut kept = shows(driver, &mut run, &BOTH[..1]).await;
     kept = kept.and(is_unread(&mut run, true).await);
     driver.heal().await;
@@ -187,14 +187,15 @@ async fn broken_source(driver: &mut dyn Driver) -> Kept {
 /// What is stored of a source that cannot be read is held. That is no reason to hold what went of another one.
 async fn away(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let kept = shows(driver, &mut run, BOTH).await;
     let before: Vec<_> = run.picture().cloned().collect();
     stop(run).await.and(kept)?;
     let breaks = driver.break_one("two").await;
     driver.set(&BOTH[1..]).await;
-    let mut run =
-        Run::after(&*driver.config(), before).await.map_err(|error| format!("it cannot be built: {error}"))?;
+    let mut run = Run::after_on(&driver.system(), &*driver.config(), before)
+        .await
+        .map_err(|error| format!("it cannot be built: {error}"))?;
     let mut kept = shows(driver, &mut run, &BOTH[1..]).await;
     if breaks {
         kept = kept.and(is_unread(&mut run, true).await);
@@ -209,7 +210,7 @@ async fn away(driver: &mut dyn Driver) -> Kept {
 /// Whatever a discoverer says while its source changes, fails and is healed, each word is one that it may say.
 async fn words(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     // Whether it says the right things is for others to check.
     shows(driver, &mut run, BOTH).await.ok();
     if driver.follows_changes() {
@@ -231,7 +232,7 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
         return Ok(());
     }
     // A source that cannot be read may already keep the discoverer from being built.
-    let broken = start(&*driver.config()).await.ok();
+    let broken = start(&*driver).await.ok();
     let mut kept = Ok(());
     let mut still_runs = None;
     if let Some(mut run) = broken {
@@ -241,7 +242,7 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
     driver.heal().await;
     let mut run = match still_runs {
         Some(run) => run,
-        None => start(&*driver.config()).await?,
+        None => start(&*driver).await?,
     };
     kept = kept.and(shows(driver, &mut run, BOTH).await.map_err(healed));
     stop(run).await.and(kept)
@@ -250,7 +251,9 @@ async fn broken_start(driver: &mut dyn Driver) -> Kept {
 async fn blocked(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let config = driver.config();
-    let run = Run::blocked(&*config).await.map_err(|error| format!("the discoverer cannot be built: {error}"))?;
+    let run = Run::blocked(&driver.system(), &*config)
+        .await
+        .map_err(|error| format!("the discoverer cannot be built: {error}"))?;
     // Nothing tells when it waits to be heard: after a moment, most likely. Wherever it is then, it has to end.
     sleep(Duration::from_millis(200)).await;
     stop(run).await
@@ -260,7 +263,7 @@ async fn outlived(driver: &mut dyn Driver) -> Kept {
     driver.set(BOTH).await;
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
-    let mut run = start(&*driver.config()).await?;
+    let mut run = start(&*driver).await?;
     let kept = shows(driver, &mut run, BOTH).await;
     stop(run).await.and(kept)?;
     let end = Instant::now() + SOON;
@@ -273,8 +276,10 @@ async fn outlived(driver: &mut dyn Driver) -> Kept {
     Ok(())
 }
 
-async fn start(config: &dyn AnyConfig) -> Result<Run, String> {
-    Run::start(config).await.map_err(|error| format!("the discoverer cannot be built: {error}"))
+async fn start(driver: &dyn Driver) -> Result<Run, String> {
+    Run::start_on(&driver.system(), &*driver.config())
+        .await
+        .map_err(|error| format!("the discoverer cannot be built: {error}"))
 }
 
 async fn stop(run: Run) -> Kept {

@@ -53,12 +53,26 @@ type Unread = BTreeMap<Arc<str>, Option<Arc<str>>>;
 impl Run {
     /// Builds a discoverer and runs it.
     pub async fn start(config: &dyn AnyConfig) -> Result<Self, Error> {
-        Self::with_equipment(config, |_| ()).await
+        Self::start_on(&System::default(), config).await
+    }
+
+    /// The same on a machine with this environment.
+    pub async fn start_on(system: &System, config: &dyn AnyConfig) -> Result<Self, Error> {
+        Self::with_equipment(system, config, |_| ()).await
     }
 
     /// Builds a discoverer and runs it, where these groups are known from before.
     pub async fn after(config: &dyn AnyConfig, before: Vec<TargetGroup>) -> Result<Self, Error> {
-        let mut run = Self::start(config).await?;
+        Self::after_on(&System::default(), config, before).await
+    }
+
+    /// The same on a machine with this environment.
+    pub(super) async fn after_on(
+        system: &System,
+        config: &dyn AnyConfig,
+        before: Vec<TargetGroup>,
+    ) -> Result<Self, Error> {
+        let mut run = Self::start_on(system, config).await?;
         run.picture.held = before.iter().map(|group| group.source.clone()).collect();
         run.picture.groups =
             before.into_iter().map(|group| ((group.source.clone(), group.key.clone()), group)).collect();
@@ -71,8 +85,8 @@ impl Run {
     }
 
     /// Runs a discoverer whose channel is full from the start, so that its first word waits for ever.
-    pub(super) async fn blocked(config: &dyn AnyConfig) -> Result<Self, Error> {
-        Self::with_equipment(config, |up| {
+    pub(super) async fn blocked(system: &System, config: &dyn AnyConfig) -> Result<Self, Error> {
+        Self::with_equipment(system, config, |up| {
             let filled = std::pin::pin!(up.unchanged());
             let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(filled.poll(&mut nobody).is_ready(), "a new channel takes one word");
@@ -81,10 +95,14 @@ impl Run {
     }
 
     /// Builds the discoverer with what its mechanism has in an agent of its own.
-    async fn with_equipment(config: &dyn AnyConfig, prepare: impl FnOnce(&Updates)) -> Result<Self, Error> {
+    async fn with_equipment(
+        system: &System,
+        config: &dyn AnyConfig,
+        prepare: impl FnOnce(&Updates),
+    ) -> Result<Self, Error> {
         let mechanisms = Registry::new([config.registration()], []).expect("one mechanism has one name");
         let metrics = prometheus::Registry::new();
-        let equipment = Equipment::new(&mechanisms, &metrics, System::default(), &Supervision::default())
+        let equipment = Equipment::new(&mechanisms, &metrics, system.clone(), &Supervision::default())
             .expect("an empty registry takes all names");
         match equipment.of(config.mechanism()).build(config, PROVIDER) {
             Ok(discoverer) => Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) }),

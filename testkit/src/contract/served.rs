@@ -1,7 +1,7 @@
 //! A driver for mechanisms that ask a server: the test says what the server answers, and nothing else.
 
 use async_trait::async_trait;
-use rosterd_discovery::{AnyConfig, MechanismConfig, Registry};
+use rosterd_discovery::{AnyConfig, MechanismConfig, Registry, System};
 
 use super::{Driver, check};
 use crate::Step;
@@ -54,6 +54,11 @@ impl Served {
         self.broken == Broken::All
     }
 
+    /// Whether this group cannot be read, alone or with all others.
+    pub fn is_broken_of(&self, group: &ServedGroup) -> bool {
+        self.is_broken() || self.broken == Broken::One(group.name.clone())
+    }
+
     /// This answer at any time, with status 500 while nothing can be read.
     #[must_use]
     pub fn answer(&self, step: Step) -> Step {
@@ -63,7 +68,7 @@ impl Served {
     /// The same of one group, which may be broken alone.
     #[must_use]
     pub fn answer_of(&self, group: &ServedGroup, step: Step) -> Step {
-        Self::unless(self.is_broken() || self.broken == Broken::One(group.name.clone()), step)
+        Self::unless(self.is_broken_of(group), step)
     }
 
     fn unless(is_broken: bool, step: Step) -> Step {
@@ -130,7 +135,20 @@ pub async fn check_server<C: MechanismConfig>(
     config: impl Fn() -> C + Send + Sync,
     answer: impl Fn(&Served) + Send + Sync,
 ) {
-    run(config, answer, str::to_owned, false).await;
+    check_server_on(System::default(), config, answer).await;
+}
+
+/// The same on a machine with this environment.
+///
+/// # Panics
+///
+/// As [`check`] does.
+pub async fn check_server_on<C: MechanismConfig>(
+    system: System,
+    config: impl Fn() -> C + Send + Sync,
+    answer: impl Fn(&Served) + Send + Sync,
+) {
+    run(system, config, answer, str::to_owned, false).await;
 }
 
 /// The same of a mechanism that makes addresses of its own of what the server holds: this one of each.
@@ -143,7 +161,7 @@ pub async fn check_server_with_own_addresses<C: MechanismConfig>(
     answer: impl Fn(&Served) + Send + Sync,
     made_of: impl Fn(&str) -> String + Send + Sync,
 ) {
-    run(config, answer, made_of, false).await;
+    run(System::default(), config, answer, made_of, false).await;
 }
 
 /// Checks a mechanism that asks a server for each group by itself: one of them may [be broken alone](Served::answer_of). Otherwise
@@ -156,10 +174,11 @@ pub async fn check_catalog<C: MechanismConfig>(
     config: impl Fn() -> C + Send + Sync,
     answer: impl Fn(&Served) + Send + Sync,
 ) {
-    run(config, answer, str::to_owned, true).await;
+    run(System::default(), config, answer, str::to_owned, true).await;
 }
 
 async fn run<C: MechanismConfig>(
+    system: System,
     config: impl Fn() -> C + Send + Sync,
     answer: impl Fn(&Served) + Send + Sync,
     made_of: impl Fn(&str) -> String + Send + Sync,
@@ -168,10 +187,11 @@ async fn run<C: MechanismConfig>(
     let key = format!("{}_sd_configs", C::MECHANISM);
     let registry = Registry::linked().expect("distinct names");
     assert_eq!(registry.by_key(&key).map(|mechanism| mechanism.name), Some(C::MECHANISM), "{key} is not registered");
-    check(&mut Server { config, answer, made_of, is_catalog, served: Served::default() }).await;
+    check(&mut Server { system, config, answer, made_of, is_catalog, served: Served::default() }).await;
 }
 
 struct Server<F, G, M> {
+    system: System,
     config: F,
     answer: G,
     made_of: M,
@@ -197,6 +217,10 @@ where
 {
     fn config(&self) -> Box<dyn AnyConfig> {
         Box::new((self.config)())
+    }
+
+    fn system(&self) -> System {
+        self.system.clone()
     }
 
     async fn set(&mut self, groups: &[(&str, &[&str])]) {

@@ -1,0 +1,269 @@
+//! Who asks AWS, and where: keys that are found, held and renewed, the region, and the endpoints of services.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header;
+use jiff::Timestamp;
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, System, Url};
+use rosterd_model::{Error, Secret};
+use rosterd_tasks::blocking;
+use rosterd_tasks::files::read_text;
+use tokio::sync::OnceCell;
+use tracing::warn;
+
+use super::chain::{Chain, Origin};
+use super::given::Given;
+use super::metadata::{self, Metadata};
+use super::profiles::Profiles;
+use super::sts::Sts;
+use super::{AwsError, Who, command, container};
+use crate::sigv4::{self, Keys, Scope};
+use crate::{Authorize, Issued, Issuer, Tokens};
+
+/// How long an exchange about keys may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long keys of the machine are used on that cannot be renewed: AWS takes them where its own metadata fail.
+const GRACE: Duration = Duration::from_secs(600);
+
+/// One who asks. All that ask as the same share it.
+pub struct Account {
+    seeker: Arc<Seeker>,
+    keys: Tokens<Giver>,
+    region: OnceCell<Arc<str>>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("who", &self.seeker.who).finish_non_exhaustive()
+    }
+}
+
+impl Account {
+    /// One who asks as this says. Nothing is read or asked for before it is needed. Of the settings of the client, those for
+    /// connections count for STS; nothing of them counts for the metadata of machines and containers, which are near.
+    pub fn new(who: Who, settings: &HttpClientConfig, system: &System) -> Result<Self, ClientError> {
+        let options = || Options {
+            timeout: TIMEOUT,
+            name: "credentials of AWS".to_owned(),
+            system: system.clone(),
+            ..Options::default()
+        };
+        let near = HttpClientConfig { follow_redirects: false, ..HttpClientConfig::default() };
+        let far = HttpClientConfig {
+            basic_auth: None,
+            authorization: None,
+            oauth2: None,
+            bearer_token: Secret::default(),
+            bearer_token_file: PathBuf::new(),
+            http_headers: std::collections::BTreeMap::new(),
+            follow_redirects: false,
+            ..settings.clone()
+        };
+        let seeker = Arc::new(Seeker {
+            who,
+            system: system.clone(),
+            near: Client::new(&near, options())?,
+            far: Client::unchecked(&far, options())?,
+            of_machine: Mutex::default(),
+        });
+        Ok(Self { keys: Tokens::new(Giver(Arc::clone(&seeker))), seeker, region: OnceCell::new() })
+    }
+
+    /// The region: as it is configured, or else that of the machine. Once it is known it stays.
+    pub async fn region(&self) -> Result<Arc<str>, AwsError> {
+        let region = self.region.get_or_try_init(async || Ok(self.seeker.region().await?.into())).await;
+        region.cloned()
+    }
+
+    /// The URL of a service in the region: `ec2`.
+    pub async fn endpoint(&self, service: &str) -> Result<Url, AwsError> {
+        let region = self.region().await?;
+        let profiles = self.seeker.profiles().await?;
+        self.seeker.chain(&profiles).endpoint(service, &region)
+    }
+
+    /// The keys to sign with.
+    pub async fn keys(&self) -> Result<Arc<Keys>, Error> {
+        self.keys.get().await
+    }
+
+    /// Throws keys away that are refused, unless there are others already.
+    pub async fn forget(&self, keys: &Keys) {
+        self.keys.forget_if(|held| held == keys).await;
+    }
+}
+
+/// Signs what is sent to one service as one who asks.
+#[derive(Debug)]
+pub struct Signer {
+    account: Arc<Account>,
+    service: String,
+}
+
+impl Signer {
+    /// For this service.
+    pub fn new(account: Arc<Account>, service: impl Into<String>) -> Self {
+        Self { account, service: service.into() }
+    }
+}
+
+#[async_trait]
+impl Authorize for Signer {
+    async fn authorize(&self, request: &mut Request) -> Result<(), Error> {
+        let (keys, region) = (self.account.keys().await?, self.account.region().await?);
+        let scope = Scope { region: &region, service: &self.service };
+        Ok(sigv4::sign(request, &keys, scope, Timestamp::now())?)
+    }
+
+    async fn refused(&self, request: &Request) -> bool {
+        let proof =
+            request.headers.get(header::AUTHORIZATION).and_then(|proof| proof.to_str().ok()).unwrap_or_default();
+        self.account.keys.forget_if(|held| proof.contains(&format!("Credential={}/", held.id))).await;
+        true
+    }
+}
+
+struct Giver(Arc<Seeker>);
+
+#[async_trait]
+impl Issuer for Giver {
+    type Token = Keys;
+
+    async fn issue(&self) -> Result<Issued<Keys>, Error> {
+        let given = self.0.keys().await?;
+        Ok(Issued { lasts: given.lasts(Timestamp::now()), token: given.keys })
+    }
+}
+
+/// Looks for keys where they may be.
+struct Seeker {
+    who: Who,
+    system: System,
+    /// For the metadata of machines and containers.
+    near: Client,
+    /// For STS.
+    far: Client,
+    /// The last keys of the machine.
+    of_machine: Mutex<Option<Keys>>,
+}
+
+type Giving<'a> = Pin<Box<dyn Future<Output = Result<Given, AwsError>> + Send + 'a>>;
+
+impl Seeker {
+    fn chain<'a>(&'a self, profiles: &'a Profiles) -> Chain<'a> {
+        Chain { who: &self.who, environment: self.system.environment(), profiles }
+    }
+
+    /// What the shared files say now. One that is not there says nothing.
+    async fn profiles(&self) -> Result<Profiles, AwsError> {
+        let environment = self.system.environment();
+        let home = environment.get("HOME").filter(|home| !home.is_empty()).map(Path::new);
+        let place = |variable: &str, usual: &str| {
+            let told = environment.get(variable).filter(|path| !path.is_empty());
+            let told = told.map(|path| match (path.strip_prefix("~/"), home) {
+                (Some(rest), Some(home)) => home.join(rest),
+                _ => path.into(),
+            });
+            told.or_else(|| home.map(|home| home.join(usual)))
+        };
+        let files = [place("AWS_CONFIG_FILE", ".aws/config"), place("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")];
+        let [config, credentials] =
+            blocking(move || files.map(|file| file.map_or(Ok(String::new()), |file| text(&file)))).await;
+        Ok(Profiles::parse(&config?, &credentials?))
+    }
+
+    async fn region(&self) -> Result<String, AwsError> {
+        let profiles = self.profiles().await?;
+        let chain = self.chain(&profiles);
+        if let Some(region) = chain.region() {
+            return Ok(region.to_owned());
+        }
+        let Some(instance) = chain.instance() else { return Err(AwsError::NoRegion { source: None }) };
+        let metadata = Metadata::open(&self.near, &instance).await.map_err(|error| match error {
+            AwsError::Unreachable { source, .. } => AwsError::NoRegion { source: Some(source) },
+            error => error,
+        });
+        let region = metadata?.region().await?;
+        if region.is_empty() { Err(AwsError::NoRegion { source: None }) } else { Ok(region) }
+    }
+
+    async fn keys(&self) -> Result<Given, AwsError> {
+        let profiles = self.profiles().await?;
+        let chain = self.chain(&profiles);
+        let origin = chain.origin()?;
+        self.give(&origin, chain).await
+    }
+
+    /// The keys of an origin. A role stands on another one.
+    fn give<'a>(&'a self, origin: &'a Origin, chain: Chain<'a>) -> Giving<'a> {
+        Box::pin(async move {
+            match origin {
+                Origin::Keys(keys) => Ok(keys.clone().into()),
+                Origin::Nowhere => Err(AwsError::NothingConfigured),
+                Origin::Command { profile, command } => command::keys(&self.system, profile, command).await,
+                Origin::Container(container) => container::keys(&self.near, container).await,
+                Origin::Instance => self.of_machine(chain).await,
+                Origin::WebIdentity(identity) => {
+                    let (file, path) = (identity.token_file.clone(), identity.token_file.clone());
+                    let token = blocking(move || read_text(&file)).await;
+                    let token = token.map_err(|source| AwsError::FileUnreadable { path, source })?;
+                    let region = self.region().await?;
+                    self.sts(chain, &region)?.assume_with(&Secret::new(token.trim()), identity).await
+                }
+                Origin::Role(base, role) => {
+                    let given = self.give(base, chain).await?;
+                    let region = self.region().await?;
+                    self.sts(chain, &region)?.assume(&given.keys, role).await
+                }
+            }
+        })
+    }
+
+    fn sts<'a>(&'a self, chain: Chain<'_>, region: &'a str) -> Result<Sts<'a>, AwsError> {
+        Ok(Sts { client: &self.far, url: chain.endpoint("sts", region)?, region })
+    }
+
+    async fn of_machine(&self, chain: Chain<'_>) -> Result<Given, AwsError> {
+        let last = || self.of_machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::now();
+        let until = |time: Duration| now.checked_add(time).ok();
+        let given = match chain.instance() {
+            None => Err(AwsError::NothingConfigured),
+            Some(instance) => match Metadata::open(&self.near, &instance).await {
+                Ok(metadata) => metadata.keys(instance.role.as_deref()).await,
+                Err(AwsError::Unreachable { whose, source }) => Err(AwsError::NoCredentials { whose, source }),
+                Err(error) => Err(error),
+            },
+        };
+        match given {
+            Ok(Given { keys, ends }) => {
+                *last() = Some(keys.clone());
+                let longest = until(metadata::LONGEST);
+                let ends = match ends {
+                    // The metadata are late. AWS knows of that.
+                    Some(ends) if ends <= now => until(GRACE),
+                    ends => ends.into_iter().chain(longest).min(),
+                };
+                Ok(Given { keys, ends })
+            }
+            Err(error) => {
+                let Some(keys) = last().clone() else { return Err(error) };
+                warn!(%error, "keys of the instance cannot be renewed, going on with the last ones");
+                Ok(Given { keys, ends: until(GRACE) })
+            }
+        }
+    }
+}
+
+/// The text of a shared file.
+fn text(file: &Path) -> Result<String, AwsError> {
+    match read_text(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|source| AwsError::FileUnreadable { path: file.to_owned(), source }),
+    }
+}

@@ -1,0 +1,290 @@
+//! Keys and regions from those who give them: the metadata of a machine, agents of containers, STS, commands.
+
+use std::path::Path;
+
+use http::Method;
+use rosterd_client::{Environment, HttpClientConfig, System};
+use rosterd_testkit::{FakeAws, Folder, ScriptedServer, Step, leak_checked_live, query_error};
+
+use super::{Account, Who};
+use crate::sigv4::Keys;
+
+const TOKEN: &str = "x-aws-ec2-metadata-token";
+const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+
+fn system(variables: &[(&str, &str)]) -> System {
+    System::new("host", Environment::from_iter(variables.iter().copied()))
+}
+
+fn account(who: &Who, system: &System) -> Account {
+    Account::new(who.clone(), &HttpClientConfig::default(), system).expect("an account")
+}
+
+fn keys(id: &str, secret: &str, token: &str) -> Keys {
+    Keys { id: id.to_owned(), secret: secret.into(), token: token.into() }
+}
+
+async fn told(account: &Account) -> String {
+    account.keys().await.expect_err("no keys").to_string()
+}
+
+fn json(id: &str, ends: &str) -> String {
+    format!(
+        r#"{{"Code": "Success", "AccessKeyId": "{id}", "SecretAccessKey": "s", "Token": "t", "Expiration": "{ends}"}}"#
+    )
+}
+
+const FAR: &str = "2126-01-01T00:00:00Z";
+
+#[test]
+fn the_machine_gives_the_keys_of_its_role_and_its_region_for_a_token() {
+    leak_checked_live(async || {
+        let token = || {
+            Step::of(Method::PUT, "/latest/api/token")
+                .with_header("x-aws-ec2-metadata-token-ttl-seconds", "300")
+                .body("T")
+        };
+        let server = ScriptedServer::start([
+            token(),
+            Step::get("/latest/dynamic/instance-identity/document")
+                .with_header(TOKEN, "T")
+                .json(r#"{"region": "eu-west-1"}"#),
+            token(),
+            Step::get(ROLES).with_header(TOKEN, "T").body("mine\nother\n"),
+            Step::get(&format!("{ROLES}mine")).with_header(TOKEN, "T").json(json("i", FAR)),
+        ])
+        .await;
+        let url = server.url("/");
+        let account = account(&Who::default(), &system(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]));
+        assert_eq!(&*account.region().await.expect("a region"), "eu-west-1");
+        for _ in 0..2 {
+            assert_eq!(*account.keys().await.expect("keys"), keys("i", "s", "t"));
+            assert_eq!(&*account.region().await.expect("a region"), "eu-west-1");
+        }
+        server.finish().await;
+    });
+}
+
+#[test]
+fn a_machine_that_gives_no_token_is_asked_without_unless_that_is_forbidden() {
+    leak_checked_live(async || {
+        for status in [403, 404, 405] {
+            let server = ScriptedServer::start([
+                Step::of(Method::PUT, "/latest/api/token").status(status),
+                Step::get(&format!("{ROLES}mine")).without_header(TOKEN).json(json("i", FAR)),
+            ])
+            .await;
+            let url = server.url("");
+            let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*url), ("AWS_EC2_INSTANCE_PROFILE_NAME", "mine")];
+            assert_eq!(account(&Who::default(), &system(&variables)).keys().await.expect("keys").id, "i");
+            server.finish().await;
+        }
+        let server = ScriptedServer::start([Step::of(Method::PUT, "/latest/api/token").status(403)]).await;
+        let url = server.url("");
+        let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*url), ("AWS_EC2_METADATA_V1_DISABLED", "true")];
+        let told = told(&account(&Who::default(), &system(&variables))).await;
+        assert!(
+            told.contains("there are none of the metadata of the instance: server returned HTTP status 403"),
+            "{told}"
+        );
+        server.finish().await;
+        let server = ScriptedServer::start([Step::of(Method::PUT, "/latest/api/token").status(400)]).await;
+        let url = server.url("");
+        let told = self::told(&account(&Who::default(), &system(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]))).await;
+        assert!(told.contains("400"), "{told}");
+        server.finish().await;
+    });
+}
+
+#[test]
+fn keys_of_the_machine_that_cannot_be_renewed_are_used_on() {
+    leak_checked_live(async || {
+        let token = || Step::of(Method::PUT, "/latest/api/token").any_times().body("T");
+        let path = format!("{ROLES}mine");
+        let server = ScriptedServer::start([
+            token(),
+            // They ended long ago, and are what there is.
+            Step::get(&path).json(json("old", "2001-01-01T00:00:00Z")),
+            Step::get(&path).status(500),
+            Step::get(&path).json(json("new", FAR)),
+        ])
+        .await;
+        let url = server.url("");
+        let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*url), ("AWS_EC2_INSTANCE_PROFILE_NAME", "mine")];
+        let account = account(&Who::default(), &system(&variables));
+        for want in ["old", "old", "new"] {
+            let keys = account.keys().await.expect("keys");
+            assert_eq!(keys.id, want);
+            account.forget(&keys).await;
+        }
+        server.finish().await;
+    });
+}
+
+#[test]
+fn who_has_nothing_is_told_so() {
+    leak_checked_live(async || {
+        let nothing = account(&Who::default(), &system(&[("AWS_EC2_METADATA_DISABLED", "true")]));
+        assert_eq!(
+            told(&nothing).await,
+            "cannot get a token: no credentials are configured, and the metadata of the instance are switched off"
+        );
+        let region = nothing.region().await.expect_err("no region").to_string();
+        assert_eq!(region, "there is no region: set region, AWS_REGION or that of the profile");
+        let server =
+            ScriptedServer::start([Step::of(Method::PUT, "/latest/api/token").body("T"), Step::get(ROLES).status(404)])
+                .await;
+        let url = server.url("");
+        let roleless = account(&Who::default(), &system(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]));
+        let told = told(&roleless).await;
+        assert!(told.contains("gives no keys: 404 Not Found: the instance has no role"), "{told}");
+        server.finish().await;
+    });
+}
+
+#[test]
+fn the_agent_of_a_container_is_shown_its_token_as_it_is_now() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let file = folder.write("token", "one\n");
+        let server = ScriptedServer::start([
+            Step::get("/v1/credentials").with_header("authorization", "one").json(json("i", FAR)),
+            Step::get("/v1/credentials").with_header("authorization", "two").json(json("j", FAR)),
+            Step::get("/v1/credentials").status(400).json(r#"{"code": "InvalidToken", "message": "expired"}"#),
+        ])
+        .await;
+        let url = server.url("/v1/credentials");
+        let variables = [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*url),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file.to_str().expect("a path")),
+        ];
+        let account = account(&Who::default(), &system(&variables));
+        for want in ["i", "j"] {
+            let keys = account.keys().await.expect("keys");
+            assert_eq!(keys.id, want);
+            account.forget(&keys).await;
+            folder.replace("token", "two");
+        }
+        let told = told(&account).await;
+        assert!(told.contains("the agent of the container gives no keys: InvalidToken: expired"), "{told}");
+        server.finish().await;
+    });
+}
+
+fn credentials(id: &str) -> String {
+    format!(
+        "<Response><Result><Credentials><AccessKeyId>{id}</AccessKeyId><SecretAccessKey>role secret</SecretAccessKey>
+         <SessionToken>session</SessionToken><Expiration>{FAR}</Expiration></Credentials></Result></Response>"
+    )
+}
+
+#[test]
+fn roles_are_assumed_with_signed_questions_to_sts() {
+    leak_checked_live(async || {
+        let aws = FakeAws::start().await;
+        aws.know("mine", "secret", "");
+        aws.know("first", "role secret", "session");
+        aws.answer("AssumeRole", |call| match call.field("RoleArn") {
+            Some("arn:first") => (200, credentials("first")),
+            Some("arn:second") if call.field("ExternalId") == Some("e x") => (200, credentials("second")),
+            _ => (403, query_error("AccessDenied")),
+        });
+        let folder = Folder::new();
+        let config =
+            folder.write("config", "[profile p]\nrole_arn = arn:first\nsource_profile = q\nduration_seconds = 1800\n");
+        let keys_file = folder.write("credentials", "[q]\naws_access_key_id = mine\naws_secret_access_key = secret\n");
+        let (url, path) = (aws.url(), |path: &Path| path.display().to_string());
+        let (config, keys_file) = (path(&config), path(&keys_file));
+        let system = system(&[
+            ("AWS_CONFIG_FILE", &config),
+            ("AWS_SHARED_CREDENTIALS_FILE", &keys_file),
+            ("AWS_ENDPOINT_URL_STS", &url),
+            ("AWS_REGION", "eu-west-1"),
+        ]);
+        let who = Who {
+            profile: "p".to_owned(),
+            role_arn: "arn:second".to_owned(),
+            external_id: "e x".to_owned(),
+            ..Who::default()
+        };
+        let found = account(&who, &system).keys().await.expect("keys");
+        assert_eq!(*found, keys("second", "role secret", "session"));
+        let calls = aws.calls();
+        let asked: Vec<_> =
+            calls.iter().map(|call| (&*call.key, &*call.region, call.field("DurationSeconds"))).collect();
+        assert_eq!(asked, [("mine", "eu-west-1", Some("1800")), ("first", "eu-west-1", Some("900"))]);
+        assert_eq!(aws.refused(), [""; 0]);
+        let denied = Who { external_id: String::new(), ..who };
+        let told = told(&account(&denied, &system)).await;
+        assert!(told.contains("STS gives no keys: AccessDenied: as a test wants it"), "{told}");
+        aws.finish().await;
+    });
+}
+
+#[test]
+fn a_token_of_somebody_else_is_exchanged_as_it_is_now() {
+    leak_checked_live(async || {
+        let aws = FakeAws::start().await;
+        aws.answer("AssumeRoleWithWebIdentity", |call| match call.field("WebIdentityToken") {
+            Some("t1") => (200, credentials("one")),
+            Some("t2") => (200, credentials("two")),
+            _ => (400, query_error("InvalidIdentityToken")),
+        });
+        let folder = Folder::new();
+        let file = folder.write("token", "t1\n");
+        let url = aws.url();
+        let system = system(&[
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().expect("a path")),
+            ("AWS_ROLE_ARN", "arn:role"),
+            ("AWS_ENDPOINT_URL", &url),
+            ("AWS_REGION", "eu-west-1"),
+        ]);
+        let account = account(&Who::default(), &system);
+        for (want, next) in [("one", "t2"), ("two", "t3")] {
+            let keys = account.keys().await.expect("keys");
+            assert_eq!(keys.id, want);
+            account.forget(&keys).await;
+            folder.replace("token", next);
+        }
+        assert!(told(&account).await.contains("InvalidIdentityToken"));
+        assert!(aws.calls().iter().all(|call| call.key.is_empty() && call.field("RoleArn") == Some("arn:role")));
+        aws.finish().await;
+    });
+}
+
+#[test]
+fn commands_of_profiles_run_only_where_they_may() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let config = folder.write(
+            "config",
+            "[profile good]\ncredential_process = echo \"{\\\"Version\\\": 1, \\\"AccessKeyId\\\": \\\"$WHO\\\", \\\"SecretAccessKey\\\": \\\"s\\\"}\"\n\
+             [profile old]\ncredential_process = echo '{\"Version\": 2}'\n\
+             [profile bad]\ncredential_process = exit 7\n",
+        );
+        let config = config.display().to_string();
+        let system = system(&[("AWS_CONFIG_FILE", &config), ("WHO", "me")]);
+        let of = |profile: &str| Who { profile: profile.to_owned(), ..Who::default() };
+        let told = told(&account(&of("good"), &system)).await;
+        assert!(told.contains("--enable-exec-sd"), "{told}");
+        let system = system.allowing_commands(true);
+        assert_eq!(*account(&of("good"), &system).keys().await.expect("keys"), keys("me", "s", ""));
+        for (profile, want) in [("old", "another Version than 1"), ("bad", "exit status: 7")] {
+            let told = self::told(&account(&of(profile), &system)).await;
+            assert!(told.contains(want), "{told}");
+        }
+    });
+}
+
+#[test]
+fn shared_files_that_are_not_there_say_nothing_and_those_that_cannot_be_read_are_told() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let home = folder.root().display().to_string();
+        let off = ("AWS_EC2_METADATA_DISABLED", "true");
+        let told = told(&account(&Who::default(), &system(&[("HOME", &home), off]))).await;
+        assert!(told.contains("no credentials are configured"), "{told}");
+        let told = self::told(&account(&Who::default(), &system(&[("AWS_CONFIG_FILE", &home), off]))).await;
+        assert!(told.contains(&format!("cannot read {home}")), "{told}");
+    });
+}

@@ -1,0 +1,48 @@
+//! What EC2 knows of the machines and the interfaces of tasks.
+
+use std::collections::HashMap;
+
+use rosterd_rest::{Fault, xml};
+
+use super::read::Machine;
+use crate::roles::ec2::{Instance, part};
+use crate::service::Part;
+use crate::xml::Element;
+
+/// Machines by the ARN that ECS knows them by, and public addresses by interface.
+pub(super) struct Network {
+    machines: HashMap<String, String>,
+    instances: HashMap<String, Instance>,
+    addresses: HashMap<String, String>,
+}
+
+impl Network {
+    pub(super) fn new(machines: Vec<Machine>, instances: Vec<Instance>, addresses: Vec<(String, String)>) -> Self {
+        Self {
+            machines: machines.into_iter().map(|machine| (machine.arn, machine.instance)).collect(),
+            instances: instances.into_iter().map(|instance| (instance.id.clone(), instance)).collect(),
+            addresses: addresses.into_iter().collect(),
+        }
+    }
+
+    /// The instance of a machine; none without a private address.
+    pub(super) fn instance(&self, machine: &str) -> Option<&Instance> {
+        self.instances.get(self.machines.get(machine)?).filter(|instance| !instance.private_ip.is_empty())
+    }
+
+    /// The public address of an interface.
+    pub(super) fn public_ip(&self, interface: &str) -> &str {
+        self.addresses.get(interface).map_or("", String::as_str)
+    }
+}
+
+/// The public addresses of interfaces.
+pub(super) fn interfaces(text: &str) -> Result<Part<(String, String)>, Fault> {
+    let document = xml(text)?;
+    let root = document.root_element();
+    let address = |interface: roxmltree::Node<'_, '_>| {
+        let address = interface.child("association")?.text_of("publicIp");
+        (!address.is_empty()).then(|| (interface.text_of("networkInterfaceId").to_owned(), address.to_owned()))
+    };
+    Ok(part(root.list("networkInterfaceSet").filter_map(address).collect(), root.text_of("nextToken")))
+}
