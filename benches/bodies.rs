@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, Process, free_loopback_listener};
+use rosterd_testkit::{Folder, Process, free_address};
 use shared::table::mebibytes;
 use shared::usage::resident;
 use tokio::time::Instant;
@@ -111,7 +111,7 @@ fn start(folder: &Folder, port: u16, job: &str) -> Process {
     let config = format!("remote_write: [{{url: 'http://127.0.0.1:{port}/write'}}]\nscrape_configs:\n{job}");
     let path = folder.path("prometheus.yml");
     std::fs::write(&path, config).expect("the folder is there");
-    let listen = free_loopback_listener().local_addr().expect("a bound listener has an address");
+    let listen = free_address();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
     command
         .arg("run")

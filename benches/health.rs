@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, Process, free_loopback_listener};
+use rosterd_testkit::{Folder, Process, free_address};
 use tokio::time::Instant;
 
 /// Nobody is given up before.
@@ -135,7 +135,7 @@ fn main() {
     };
     let text = format!("{head}\nscrape_configs:\n{jobs}");
     let config = folder.write("prometheus.yml", &text);
-    let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+    let port = free_address().port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
     command
         .arg("run")

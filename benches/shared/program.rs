@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use rosterd_testkit::{Folder, Process, free_loopback_listener, need};
+use rosterd_testkit::{Folder, Process, free_address, need};
 use tokio::time::{Instant, sleep};
 
 use super::http::{self, Answer};
@@ -90,7 +90,7 @@ pub(crate) struct Place {
 impl Place {
     /// A place in a folder, with a port that is free now.
     pub(crate) fn in_folder(folder: &Folder, receiver: impl Into<String>) -> Self {
-        let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+        let port = free_address().port();
         Self { config: folder.path("prometheus.yml"), data: folder.path("data"), port, receiver: receiver.into() }
     }
 }

@@ -81,7 +81,7 @@ pub use puppetdb::PuppetdbServer;
 pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use server::Server;
 pub use threads::BusyThreads;
-pub use time::{advance_until, eventually, eventually_ok, free_loopback_listener, patience};
+pub use time::{advance_until, eventually, eventually_ok, free_address, free_loopback_listener, patience};
 pub use updates::{changed, everything};
 pub use xmlrpc::{xmlrpc_answer, xmlrpc_fault};
 pub use zookeeper::{ZookeeperServer, ZookeeperSession};

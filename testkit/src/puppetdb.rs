@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
-use crate::{Folder, Process, free_loopback_listener, get, need, patience, post};
+use crate::{Folder, Process, eventually_ok, free_address, get, need, patience, post};
 
 /// So many times a server is started anew because somebody took its port in the meantime.
 const ATTEMPTS: usize = 3;
@@ -41,7 +40,7 @@ impl PuppetdbServer {
         let folder = Folder::new();
         let (database, database_port) = start_database(&folder).await;
         for _ in 0..ATTEMPTS {
-            let port = free_port();
+            let port = free_address().port();
             let mut server = start_server(&folder, port, database_port);
             if is_ready(&mut server, port).await {
                 return Self { database, server, port, commands: AtomicU32::new(0), _folder: folder };
@@ -121,10 +120,6 @@ impl PuppetdbServer {
     }
 }
 
-fn free_port() -> u16 {
-    free_loopback_listener().local_addr().expect("a bound listener has an address").port()
-}
-
 /// A PostgreSQL that nobody but this machine can ask, and its port.
 async fn start_database(folder: &Folder) -> (Process, u16) {
     let programs = newest_postgresql();
@@ -150,20 +145,20 @@ async fn start_database(folder: &Folder) -> (Process, u16) {
     );
     assert!(made.wait().await.success(), "initdb:\n{}", made.log());
     for _ in 0..ATTEMPTS {
-        let port = free_port();
+        let port = free_address().port();
         let mut start = command("postgres");
         start.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         let mut database = Process::start(
             "PostgreSQL",
             start.args(["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "dynamic_shared_memory_type=mmap"]),
         );
-        let end = Instant::now() + patience();
-        while database.exited().is_none() {
-            if database.log().contains("ready to accept connections") {
-                return (database, port);
-            }
-            assert!(Instant::now() < end, "PostgreSQL does not start:\n{}", database.log());
-            sleep(Duration::from_millis(20)).await;
+        let look = async || match (database.exited(), database.log()) {
+            (Some(_), _) => Ok(false),
+            (None, log) if log.contains("ready to accept connections") => Ok(true),
+            (None, log) => Err(log),
+        };
+        if eventually_ok(patience(), "PostgreSQL starts", look).await {
+            return (database, port);
         }
     }
     panic!("PostgreSQL does not start");
@@ -243,14 +238,12 @@ const AUTHORIZATION: &str = r#"authorization: {version: 1, rules: [
 /// Waits until it does what it is for; false when it ends before.
 async fn is_ready(server: &mut Process, port: u16) -> bool {
     let url = format!("http://127.0.0.1:{port}/status/v1/services/puppetdb-status");
-    let end = Instant::now() + START;
-    while server.exited().is_none() {
-        let status = get(&url).await.ok().and_then(|(_, body)| serde_json::from_str::<Value>(&body).ok());
-        if status.is_some_and(|status| status["state"] == "running") {
-            return true;
+    let look = async || {
+        if server.exited().is_some() {
+            return Ok(false);
         }
-        assert!(Instant::now() < end, "PuppetDB is not ready after {START:?}:\n{}", server.log());
-        sleep(Duration::from_millis(100)).await;
-    }
-    false
+        let status = get(&url).await.ok().and_then(|(_, body)| serde_json::from_str::<Value>(&body).ok());
+        if status.is_some_and(|status| status["state"] == "running") { Ok(true) } else { Err(server.log()) }
+    };
+    eventually_ok(START, "PuppetDB is ready", look).await
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{Folder, Process, eventually_ok, free_loopback_listener, get, patience};
+use crate::{Folder, Process, eventually_ok, free_address, get, patience};
 
 /// How often a program is started anew because somebody took its port in the meantime.
 const ATTEMPTS: usize = 5;
@@ -45,7 +45,7 @@ impl Server {
     ) -> Self {
         let (name, command) = (name.into(), Box::new(command));
         for attempt in 1.. {
-            let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+            let port = free_address().port();
             let mut process = Process::start(&name, &mut command(port));
             if answers(&mut process, port, ready).await {
                 return Self { name, process, port, ready, command, data };

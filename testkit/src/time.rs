@@ -1,13 +1,15 @@
 //! Waiting for conditions, on a real and on a paused clock.
 
 use std::cell::Cell;
-use std::net::{Ipv4Addr, TcpListener};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// What a condition may take on a real clock, on a machine that is busy with other tests.
-const REAL: Duration = Duration::from_secs(30);
+/// What a condition may take on a real clock, on a slow machine that is busy with other tests. Only a test that fails takes so long.
+const REAL: Duration = Duration::from_secs(90);
 /// On a paused clock waiting costs little: longer than any usual backoff or interval.
 const PAUSED: Duration = Duration::from_secs(3 * 3600);
 
@@ -39,7 +41,7 @@ impl Drop for Entered {
     }
 }
 
-/// How long the helpers of this crate wait before they give up: 30 seconds, or three hours on the paused clock of
+/// How long the helpers of this crate wait before they give up: 90 seconds, or three hours on the paused clock of
 /// [`leak_checked`](crate::leak_checked).
 pub fn patience() -> Duration {
     match CLOCK.get() {
@@ -96,7 +98,7 @@ pub async fn eventually_ok<T>(deadline: Duration, what: &str, mut look: impl Asy
             Err(seen) => assert!(Instant::now() < end, "after {deadline:?} still not true: {what}\n{seen}"),
         }
         sleep(pause).await;
-        pause = (pause * 2).min(deadline / 600);
+        pause = (pause * 2).min(deadline / 1800);
     }
 }
 
@@ -133,10 +135,30 @@ pub async fn advance_until(limit: Duration, mut condition: impl FnMut() -> bool)
     }
 }
 
-/// A listener on a port of the loopback interface that nobody else uses. To learn a free port for a program that
-/// cannot choose one itself, drop it.
+/// A listener on a port of the loopback interface that nobody else uses.
 pub fn free_loopback_listener() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface has free ports")
+}
+
+/// An address of the loopback interface where nobody listens, neither by TCP nor by UDP: for a program that cannot choose a port itself, and for tests in which
+/// nobody is to be there, or not yet.
+///
+/// The port is none of those that the system gives to whoever asks for any, so that it stays free but for those who ask here at the
+/// same moment.
+///
+/// # Panics
+///
+/// When no port is free.
+pub fn free_address() -> SocketAddr {
+    const FIRST: u16 = 10_000;
+    let given = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let given = given.split_whitespace().next().and_then(|first| first.parse().ok());
+    let count = given.filter(|given| *given > FIRST).unwrap_or(32_768) - FIRST;
+    let start = (RandomState::new().hash_one(()) % u64::from(count)) as u16;
+    let ports = (0..count).map(|number| FIRST + ((u32::from(start) + u32::from(number)) % u32::from(count)) as u16);
+    let mut addresses = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let is_free = |address: &SocketAddr| TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok();
+    addresses.find(is_free).expect("the loopback interface has free ports")
 }
 
 #[cfg(test)]
@@ -157,6 +179,18 @@ mod tests {
     #[should_panic(expected = "after 2s still not true: pigs fly")]
     fn a_condition_that_never_holds_fails_by_its_name() {
         leak_checked(|| eventually(Duration::from_secs(2), "pigs fly", || false));
+    }
+
+    #[test]
+    fn nobody_is_at_a_free_address_and_nobody_is_given_it() {
+        let addresses: Vec<_> = (0..50).map(|_| free_address()).collect();
+        let given: Vec<_> = addresses.iter().map(|_| free_loopback_listener()).collect();
+        for address in &addresses {
+            assert!(std::net::TcpStream::connect(address).is_err(), "{address}");
+            assert!(given.iter().all(|it| it.local_addr().unwrap().port() > address.port()), "{address}: {given:?}");
+        }
+        let different: std::collections::BTreeSet<_> = addresses.iter().collect();
+        assert!(different.len() > 40, "{addresses:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Folder, Process, free_loopback_listener, need, patience};
+use crate::{Folder, Process, free_address, need, patience};
 
 /// So many times a server is started anew because somebody took its port in the meantime.
 const ATTEMPTS: usize = 5;
@@ -36,7 +36,7 @@ impl ZookeeperServer {
     pub async fn start() -> Self {
         for _ in 0..ATTEMPTS {
             let folder = Folder::new();
-            let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+            let port = free_address().port();
             let data = folder.path("data");
             folder.write(
                 "zoo.cfg",
@@ -108,6 +108,7 @@ impl ZookeeperServer {
 
     /// Waits until it takes sessions; false when it ends before.
     async fn answers(&mut self) -> bool {
+        // Not by `eventually_ok`: who drives it in the contract has to be `Send`, and no closure that borrows can promise that.
         let end = Instant::now() + patience();
         loop {
             if self.process.exited().is_some() {

@@ -1,6 +1,6 @@
 //! `rosterd discover`.
 
-use rosterd_testkit::{assert_golden, free_loopback_listener};
+use rosterd_testkit::{assert_golden, free_address};
 
 use super::{ended, rosterd, run};
 
@@ -82,7 +82,7 @@ fn only_the_wanted_jobs_are_discovered() {
 #[test]
 fn who_does_not_report_in_time_is_named_and_the_others_are_printed() {
     let folder = rosterd_testkit::Folder::new();
-    let nobody = free_loopback_listener().local_addr().expect("it is bound");
+    let nobody = free_address();
     folder.write(
         "prometheus.yml",
         format!(

@@ -1,6 +1,6 @@
 //! `rosterd health`.
 
-use rosterd_testkit::{Folder, Process, ScriptedServer, Step, free_loopback_listener, leak_checked_live};
+use rosterd_testkit::{Folder, Process, ScriptedServer, Step, free_address, leak_checked_live};
 
 use super::{rosterd, run};
 
@@ -47,7 +47,7 @@ fn credentials_come_from_a_file_of_client_settings() {
 
 #[test]
 fn nobody_there_is_not_healthy() {
-    let address = free_loopback_listener().local_addr().expect("it is bound");
+    let address = free_address();
     let url = format!("http://{address}");
     let ended = run(&["health", "--url", &url]);
     assert_eq!((ended.status, ended.output.as_str()), (Some(1), ""));

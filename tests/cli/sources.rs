@@ -4,8 +4,7 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 
 use rosterd_testkit::{
-    Folder, Nameserver, Process, ScriptedServer, Step, eventually_ok, free_loopback_listener, get, leak_checked_live,
-    patience,
+    Folder, Nameserver, Process, ScriptedServer, Step, eventually_ok, free_address, get, leak_checked_live, patience,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -197,7 +196,7 @@ fn of_two_urls_one_that_is_always_down_leaves_the_other_to_be_served() {
     leak_checked_live(async || {
         let (folder, server) = (Folder::new(), ScriptedServer::start([]).await);
         server.then(Step::get("/targets").any_times().json(r#"[{"targets": ["a:1"]}]"#));
-        let nobody = free_loopback_listener().local_addr().expect("it is bound");
+        let nobody = free_address();
         let urls = |down: &[&str]| {
             let down: Vec<_> = down.iter().map(|path| format!(", {{url: 'http://{nobody}/{path}'}}")).collect();
             let urls = format!("http_sd_configs: [{{url: '{}'}}{}]", server.url("/targets"), down.concat());
@@ -268,7 +267,7 @@ fn a_list_that_packs_well_is_not_unpacked_into_memory() {
 #[test]
 fn whoever_waits_is_told_why_and_of_which_job() {
     leak_checked_live(async || {
-        let (folder, nobody) = (Folder::new(), free_loopback_listener().local_addr().expect("it is bound"));
+        let (folder, nobody) = (Folder::new(), free_address());
         folder.write("prometheus.yml", configuration(&format!("http_sd_configs: [{{url: 'http://{nobody}/'}}]"), "1h"));
         let mut agent = Agent::start(&folder).await;
         agent.process.wait_log("refresh failed").await;

@@ -9,7 +9,7 @@ mod daemon;
 use std::path::Path;
 
 use daemon::{Daemon, Network};
-use rosterd_testkit::{Folder, eventually, free_loopback_listener, get, leak_checked_live, patience};
+use rosterd_testkit::{Folder, eventually, free_address, get, leak_checked_live, patience};
 use serde_json::{Value, json};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -56,7 +56,7 @@ fn the_image_runs_read_only_as_nobody_and_is_healthy() {
         let configuration =
             context.write("prometheus.yml", "scrape_configs: [{job_name: a, static_configs: [{targets: ['b:1']}]}]");
         let mount = format!("{}:/etc/rosterd/prometheus.yml:ro", configuration.display());
-        let port = free_loopback_listener().local_addr().unwrap().port();
+        let port = free_address().port();
         let listen = format!("--web.listen-address=127.0.0.1:{port}");
         daemon.docker(&[
             "run",

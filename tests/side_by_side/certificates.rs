@@ -1,13 +1,11 @@
 //! Certificates of all kinds, with rosterd and a real Prometheus in front of one nginx: the same verdict on each, for scrapes,
 //! discovery and remote write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::Command;
 
-use rosterd_testkit::{
-    Folder, Process, Server, eventually_ok, free_loopback_listener, leak_checked_live, need, patience,
-};
+use rosterd_testkit::{Folder, Process, Server, eventually_ok, free_address, leak_checked_live, need, patience};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -173,10 +171,11 @@ struct Servers {
 
 impl Servers {
     async fn start(folder: &Folder, set_ups: &[SetUp]) -> Self {
-        // All are free at one time, and so differ.
-        let free: Vec<_> = set_ups.iter().map(|_| free_loopback_listener()).collect();
-        let ports: Vec<_> = free.iter().map(|free| free.local_addr().expect("it is bound").port()).collect();
-        drop(free);
+        let mut ports = BTreeSet::new();
+        while ports.len() < set_ups.len() {
+            ports.insert(free_address().port());
+        }
+        let ports: Vec<_> = ports.into_iter().collect();
         let mut servers = String::new();
         for (set_up, port) in set_ups.iter().zip(&ports) {
             let (cert, key) = set_up.server;

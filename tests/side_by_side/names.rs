@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
 
-use rosterd_testkit::{Folder, Process, free_loopback_listener, need};
+use rosterd_testkit::{Folder, Process, free_address, need};
 use rustix::process::Signal;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
@@ -29,7 +29,7 @@ impl Names {
     /// Serves these records.
     pub(crate) async fn start(records: &str) -> Self {
         let folder = Folder::new();
-        let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+        let port = free_address().port();
         // Nobody else has a free port of this number at the same time.
         let address = Ipv4Addr::new(127, 53, (port >> 8) as u8, port as u8);
         folder

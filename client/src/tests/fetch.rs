@@ -95,8 +95,7 @@ fn a_reply_that_breaks_off_or_is_too_large_is_an_error() {
 
 /// An address that nobody listens on.
 fn server_url_of_nobody() -> String {
-    let listener = rosterd_testkit::free_loopback_listener();
-    format!("http://{}/", listener.local_addr().expect("a bound listener has an address"))
+    format!("http://{}/", rosterd_testkit::free_address())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rosterd_model::{Coded, Retry};
-use rosterd_testkit::{ScriptedServer, Step, free_loopback_listener, leak_checked_live};
+use rosterd_testkit::{ScriptedServer, Step, free_address, leak_checked_live};
 
 use super::*;
 
@@ -209,9 +209,7 @@ fn the_time_covers_the_head_and_the_body() {
 #[test]
 fn nobody_there_is_told_without_the_password() {
     leak_checked_live(async || {
-        let listener = free_loopback_listener();
-        let port = listener.local_addr().expect("bound").port();
-        drop(listener);
+        let port = free_address().port();
         let error = get(&client("{}"), &format!("http://u:hunter2@127.0.0.1:{port}/")).await.expect_err("nobody");
         let report = rosterd_model::Report::of(&error);
         assert_eq!((error.code(), error.retry()), ("http_connect", Retry::Backoff));

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use rosterd_model::{Coded, Report};
-use rosterd_testkit::{ScriptedServer, Step, free_loopback_listener, leak_checked_live};
+use rosterd_testkit::{ScriptedServer, Step, free_address, leak_checked_live};
 use rustls::version::TLS13;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -144,9 +144,7 @@ fn a_proxy_that_does_not_lead_there_says_why() {
 #[test]
 fn a_proxy_that_is_not_there_is_named() {
     leak_checked_live(async || {
-        let listener = free_loopback_listener();
-        let address = listener.local_addr().expect("bound");
-        drop(listener);
+        let address = free_address();
         for scheme in ["http", "socks5"] {
             let settings = format!("proxy_url: {scheme}://u:hunter2@{address}");
             let error = get(&client(&settings), "http://target.invalid/").await.expect_err("no proxy");

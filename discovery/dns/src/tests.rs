@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use rosterd_tasks::Supervision;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use rosterd_testkit::{eventually_ok, leak_checked_live, patience};
+use rosterd_testkit::{eventually_ok, free_address, leak_checked_live, patience};
 
 use super::config::{DnsConfig, RecordKind};
 use super::discoverer::Dns;
@@ -123,17 +123,6 @@ fn write_zone(folder: &Path, serial: u32, zone: &str) {
     let head = format!("$TTL 60\n@ SOA ns admin {serial} 3600 600 86400 60\n@ NS ns\n");
     std::fs::write(folder.join("zone.new"), head + zone).unwrap();
     std::fs::rename(folder.join("zone.new"), folder.join("zone")).unwrap();
-}
-
-/// An address that was free for UDP and TCP a moment ago.
-fn free_address() -> SocketAddr {
-    loop {
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = tcp.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
 }
 
 fn settings(servers: &[SocketAddr]) -> Settings {

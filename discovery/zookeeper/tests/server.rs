@@ -453,9 +453,7 @@ fn a_session_that_panics_costs_itself_and_another_goes_on_with_what_changed_mean
 #[test]
 fn a_server_that_does_not_answer_is_told() {
     live(async || {
-        let server = rosterd_testkit::free_loopback_listener();
-        let address = server.local_addr().unwrap().to_string();
-        drop(server);
+        let address = rosterd_testkit::free_address().to_string();
         let config = ServersetConfig(Members {
             servers: vec![address.clone()],
             paths: vec!["/".to_owned()],

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use rosterd_testkit::{free_loopback_listener, leak_checked_live};
+use rosterd_testkit::{free_address, leak_checked_live};
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn push_and_kill(task: &str, lines: usize) -> u32 {
 fn what_a_killed_process_had_on_disk_arrives_in_order() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let url = format!("http://{address}/api/v1/write");
         let mut next = 0;
         for lines in [1, 20, 3, 7] {

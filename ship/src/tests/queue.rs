@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rosterd_testkit::{RemoteWriteReceiver, WriteAnswer, free_loopback_listener, leak_checked_live};
+use rosterd_testkit::{RemoteWriteReceiver, WriteAnswer, free_address, leak_checked_live};
 
 use super::*;
 use crate::ShipError;
@@ -13,7 +13,7 @@ fn a_receiver_that_comes_back_gets_everything_in_order() {
         for on_disk in [true, false] {
             let folder = tempfile::tempdir().unwrap();
             let folder = on_disk.then_some(folder.path());
-            let address = free_loopback_listener().local_addr().unwrap();
+            let address = free_address();
             let mut config = endpoint("a", &format!("http://{address}/api/v1/write"));
             config.queue.min_shards = 4;
             config.queue.max_samples_per_send = 3;
@@ -60,7 +60,7 @@ fn an_endpoint_that_is_down_does_not_slow_another() {
 fn a_restart_resumes_where_it_stopped() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let config = endpoint("a", &format!("http://{address}/api/v1/write"));
         for process in 0..3 {
             let ship = Ship::of(Some(folder.path()), vec![config.clone()]).await;
@@ -141,7 +141,7 @@ fn a_second_process_is_told_and_works_in_memory() {
 fn a_disk_that_comes_late_is_used_without_being_asked() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let config = endpoint("a", &format!("http://{address}/api/v1/write"));
         let queues = folder.path().join("queues");
         // What was left by the process before, on a volume that is not there yet.
@@ -199,7 +199,7 @@ fn a_queue_on_disk_keeps_its_limit() {
 fn a_disk_that_fails_costs_nothing_while_memory_lasts() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let config = endpoint("a", &format!("http://{address}/api/v1/write"));
         let ship = Ship::of(Some(folder.path()), vec![config]).await;
         let own = queues(folder.path()).remove(0);
@@ -225,7 +225,7 @@ fn a_disk_that_fails_costs_nothing_while_memory_lasts() {
 fn a_reload_while_the_disk_takes_nothing_loses_nothing() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let mut config = endpoint("a", &format!("http://{address}/api/v1/write"));
         let ship = Ship::of(Some(folder.path()), vec![config.clone()]).await;
         // No segment can have its name.
@@ -263,7 +263,7 @@ fn a_reload_while_the_disk_takes_nothing_loses_nothing() {
 fn the_queue_of_an_endpoint_that_is_gone_is_kept_for_its_return() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let gone = endpoint("gone", &format!("http://user:secret@{address}/api/v1/write"));
         let ship = Ship::of(Some(folder.path()), vec![gone.clone()]).await;
         ship.shipper.push(1, &block(&["m"], 7.0, now(0)));
@@ -313,7 +313,7 @@ fn the_queue_of_an_endpoint_that_is_gone_for_long_is_deleted() {
 fn a_long_queue_is_drained_through_memory() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let mut config = endpoint("a", &format!("http://{address}/api/v1/write"));
         // 64 batches in memory, of 1000.
         config.queue.capacity = 1;

@@ -3,7 +3,7 @@
 use rosterd_client::Secret;
 use rosterd_model::relabel::RuleConfig;
 use rosterd_model::{NameScheme, relabel::Action};
-use rosterd_testkit::{RemoteWriteReceiver, free_loopback_listener, leak_checked_live};
+use rosterd_testkit::{RemoteWriteReceiver, free_address, leak_checked_live};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::*;
@@ -56,7 +56,7 @@ fn whatever_order_tenants_are_in_each_gets_what_is_its_own() {
         for on_disk in [true, false] {
             let folder = tempfile::tempdir().unwrap();
             let folder = on_disk.then_some(folder.path());
-            let address = free_loopback_listener().local_addr().unwrap();
+            let address = free_address();
             let url = format!("http://{address}/api/v1/write");
             let tenant = |name: &str| of_tenant(&url, name);
             let ship = Ship::of(folder, named(vec![tenant("a"), tenant("b")])).await;
@@ -87,7 +87,7 @@ fn whatever_order_tenants_are_in_each_gets_what_is_its_own() {
 fn a_restart_with_another_order_mixes_nothing() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let url = format!("http://{address}/api/v1/write");
         let ship = Ship::of(Some(folder.path()), named(vec![of_user(&url, "a", "1"), of_user(&url, "b", "1")])).await;
         push(&ship, 1.0).await;
@@ -107,7 +107,7 @@ fn a_restart_with_another_order_mixes_nothing() {
 fn another_tenant_under_the_same_name_begins_with_nothing() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let url = format!("http://{address}/api/v1/write");
         let tenant = |tenant: &str| EndpointConfig { named: true, name: "mine".to_owned(), ..of_tenant(&url, tenant) };
         let ship = Ship::of(Some(folder.path()), vec![tenant("a")]).await;
@@ -129,7 +129,7 @@ fn another_tenant_under_the_same_name_begins_with_nothing() {
 fn an_endpoint_goes_on_with_its_queue_whatever_else_changes() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let url = format!("http://{address}/api/v1/write");
         let base = of_user(&url, "a", "1");
         let changes = [
@@ -159,7 +159,7 @@ fn an_endpoint_goes_on_with_its_queue_whatever_else_changes() {
 fn queues_of_the_first_release_are_gone_on_with() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_loopback_listener().local_addr().unwrap();
+        let address = free_address();
         let url = format!("http://{address}/api/v1/write");
         let configs = || named(vec![of_tenant(&url, "a"), of_tenant(&url, "b"), endpoint("c", &url)]);
         let ship = Ship::of(Some(folder.path()), configs()).await;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request};
-use rosterd_testkit::{Folder, Process, Server, eventually_ok, free_loopback_listener, need, patience};
+use rosterd_testkit::{Folder, Process, Server, eventually_ok, free_address, need, patience};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -187,7 +187,7 @@ impl Cluster {
 /// Starts an API server by the command for a port; returns the port, too.
 async fn api_server(client: &Client, command: impl Fn(u16) -> Command) -> (Process, u16) {
     for attempt in 1.. {
-        let port = free_loopback_listener().local_addr().expect("a bound listener has an address").port();
+        let port = free_address().port();
         let mut server = Process::start("kube-apiserver", &mut command(port));
         if is_ready(client, &mut server, port).await {
             return (server, port);
