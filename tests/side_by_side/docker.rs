@@ -9,7 +9,7 @@ use rosterd_testkit::{Folder, Server, eventually_ok, leak_checked_live, need, pa
 use rustix::process::Signal;
 
 use super::daemon::{self, Daemon, Network};
-use super::programs::{Wrapper, prometheus, rosterd, vmagent};
+use super::programs::{SHOWS_NEWS, Wrapper, prometheus, rosterd, vmagent};
 use super::targets::{Found, Labels, Target, Targets, active, only_one};
 
 /// An image of nothing but a program that sleeps.
@@ -69,33 +69,38 @@ fn as_in_2_42(targets: BTreeSet<Target>) -> BTreeSet<Target> {
     targets.into_iter().collect()
 }
 
-/// Waits until both have the same targets, so many of each job.
-async fn agree(what: &str, ours: &Server, theirs: &Server, expected: &[(&str, usize)]) {
+/// Waits until both have the same targets, so many of each job, and each of these is the value of a label of theirs: what is new.
+async fn agree(what: &str, ours: &Server, theirs: &Server, expected: &[(&str, usize)], new: &[&str]) {
     let look = async || {
         let theirs = first_networks(Targets::of_2_42(theirs, theirs).await.active);
         let all = Targets::of(ours).await.active;
         let difference = only_one(&as_in_2_42(all), &theirs, ["rosterd", "Prometheus"]);
         let count = |job: &str| theirs.iter().filter(|target| target.pool == job).count();
         let counts: Vec<_> = expected.iter().map(|(job, _)| (*job, count(job))).collect();
-        match difference.is_empty() && counts == expected {
+        let has = |value: &&str| theirs.iter().any(|target| target.discovered.values().any(|it| it == value));
+        match difference.is_empty() && counts == expected && new.iter().all(has) {
             true => Ok(()),
-            false => Err(format!("{counts:?}\n{difference}\n{}", ours.log())),
+            false => Err(format!("{counts:?}, with {new:?}?\n{difference}\n{}", ours.log())),
         }
     };
     eventually_ok(patience(), what, look).await;
 }
 
-/// Waits until vmagent, which as 2.42 has all networks of a container, has the same targets of the job `all`, so many of them. With
-/// filters it has none: it asks for networks by those of containers, which the engine refuses.
-async fn agree_with_vmagent(what: &str, ours: &Server, theirs: &Server, count: usize) {
-    let of_all = |mut targets: BTreeSet<Target>| {
-        targets.retain(|target| target.discovered.get("job").is_some_and(|job| job == "all"));
-        Found::of(targets)
+/// Waits until vmagent, which as 2.42 has all networks of a container, has the same targets, so many of each of these jobs. Those with
+/// filters it has not: it asks for other things by the same filters, which the engine refuses.
+async fn agree_with_vmagent(what: &str, ours: &Server, theirs: &Server, expected: &[(&str, usize)]) {
+    let of_jobs = |mut targets: BTreeSet<Target>| {
+        targets
+            .retain(|target| expected.iter().any(|(job, _)| target.discovered.get("job").is_some_and(|it| it == job)));
+        Found::of(targets, |_| true)
     };
     let look = async || {
-        let theirs = active(&theirs.data("/api/v1/targets?state=active").await);
-        let ours = as_in_2_42(Targets::of(ours).await.active);
-        of_all(ours).is(&of_all(first_networks(theirs)), count, ["rosterd", "vmagent"])
+        let theirs = of_jobs(first_networks(active(&theirs.data("/api/v1/targets?state=active").await)));
+        let ours = of_jobs(as_in_2_42(Targets::of(ours).await.active));
+        let found = ours.and(&theirs, ["rosterd", "vmagent"])?;
+        let count = |job: &str| found.iter().filter(|labels| labels["job"] == job).count();
+        let counts: Vec<_> = expected.iter().map(|(job, _)| (*job, count(job))).collect();
+        if counts == expected { Ok(()) } else { Err(format!("they agree, but on {counts:?}")) }
     };
     eventually_ok(patience(), what, look).await;
 }
@@ -140,23 +145,25 @@ fn containers_are_the_targets_that_prometheus_has_while_they_come_and_go() {
         let folder = Folder::new();
         let host = daemon.host();
         let filters = "filters: [{name: label, values: [com.example/role=a]}, {name: status, values: [running]}]";
+        let all = format!("job_name: all, docker_sd_configs: [{{host: '{host}', refresh_interval: 1s}}]");
         let config = folder.write(
             "prometheus.yml",
             format!(
                 "scrape_configs:
-- {{job_name: all, docker_sd_configs: [{{host: '{host}', refresh_interval: 1s}}]}}
+- {{{all}}}
 - {{job_name: some, docker_sd_configs: [{{host: '{host}', port: 9100, host_networking_host: h, refresh_interval: 1s, {filters}}}]}}
 "
             ),
         );
+        let of_vmagent = folder.write("vmagent.yml", format!("scrape_configs: [{{{all}, {SHOWS_NEWS}}}]"));
         let (ours, theirs) = (
             rosterd(&config, Wrapper::default(), &[]).await,
             prometheus("Prometheus", &config, Wrapper::default()).await,
         );
-        let vmagent = vmagent("vmagent", &config).await;
+        let vmagent = vmagent("vmagent", &of_vmagent).await;
         // `web` has two ports, of which none is that of `side`: targets with the same labels are one.
-        agree("they agree at first", &ours, &theirs, &[("all", 6), ("some", 1)]).await;
-        agree_with_vmagent("vmagent agrees at first", &ours, &vmagent, 6).await;
+        agree("they agree at first", &ours, &theirs, &[("all", 6), ("some", 1)], &[]).await;
+        agree_with_vmagent("vmagent agrees at first", &ours, &vmagent, &[("all", 6)]).await;
         let all = names(&ours).await;
         assert_eq!(
             all,
@@ -168,8 +175,9 @@ fn containers_are_the_targets_that_prometheus_has_while_they_come_and_go() {
         daemon.docker(&["rm", "--force", "web", "udp"]);
         daemon.docker(&["network", "connect", "front", "alone"]);
         daemon.docker(&["rename", "late", "renamed"]);
-        agree("they agree after changes", &ours, &theirs, &[("all", 4), ("some", 1)]).await;
-        agree_with_vmagent("vmagent agrees after changes", &ours, &vmagent, 4).await;
+        until_names("the changes", &ours, &["/alone", "/alone", "/host", "/none", "/renamed"]).await;
+        agree("they agree after changes", &ours, &theirs, &[("all", 4), ("some", 1)], &["/renamed"]).await;
+        agree_with_vmagent("vmagent agrees after changes", &ours, &vmagent, &[("all", 4)]).await;
 
         let before = Targets::of(&ours).await.active;
         daemon.signal(Signal::STOP);
@@ -179,15 +187,15 @@ fn containers_are_the_targets_that_prometheus_has_while_they_come_and_go() {
         };
         eventually_ok(patience(), "the engine is missed", fails).await;
         assert_eq!(Targets::of(&ours).await.active, before, "an engine that does not answer takes nothing away");
-        agree_with_vmagent("nor does it from vmagent", &ours, &vmagent, 4).await;
+        agree_with_vmagent("nor does it from vmagent", &ours, &vmagent, &[("all", 4)]).await;
         daemon.signal(Signal::CONT);
         // Its containers end with it.
         daemon.halt().await;
         daemon.resume().await;
         daemon.docker(&["start", "alone"]);
         run(&daemon, "new", &["--network", "back"]);
-        agree("they agree after a restart of the engine", &ours, &theirs, &[("all", 2), ("some", 1)]).await;
-        agree_with_vmagent("vmagent agrees after a restart of the engine", &ours, &vmagent, 2).await;
+        agree("they agree after a restart of the engine", &ours, &theirs, &[("all", 2), ("some", 1)], &["/new"]).await;
+        agree_with_vmagent("vmagent agrees after a restart of the engine", &ours, &vmagent, &[("all", 2)]).await;
         daemon.halt().await;
     });
 }
@@ -266,19 +274,30 @@ fn a_swarm_has_the_targets_that_prometheus_has_while_services_come_and_go() {
         };
         let config = folder.write("prometheus.yml", configuration("1s"));
         let slow = folder.write("slow.yml", configuration("1h"));
+        // It would filter services as tasks, which the engine refuses.
+        let of_vmagent = ["services", "nodes"].map(|role| {
+            let host = daemon.host();
+            format!(
+                "- {{job_name: {role}, dockerswarm_sd_configs: [{{host: '{host}', role: {role}}}], {SHOWS_NEWS}}}\n"
+            )
+        });
+        let of_vmagent = folder.write("vmagent.yml", format!("scrape_configs:\n{}", of_vmagent.concat()));
         let (ours, theirs) = (
             rosterd(&config, Wrapper::default(), &[]).await,
             prometheus("Prometheus", &config, Wrapper::default()).await,
         );
         let hinted = rosterd(&slow, Wrapper::default(), &[]).await;
+        let vmagent = vmagent("vmagent", &of_vmagent).await;
         // `web` has an address on two networks, and so have its tasks.
-        agree("they agree at first", &ours, &theirs, &[("services", 3), ("tasks", 3), ("nodes", 1)]).await;
+        agree("they agree at first", &ours, &theirs, &[("services", 3), ("tasks", 3), ("nodes", 1)], &[]).await;
+        agree_with_vmagent("vmagent agrees at first", &ours, &vmagent, &[("services", 3), ("nodes", 1)]).await;
 
         daemon.docker(&["service", "scale", "--detach", "web=2"]);
         daemon.docker(&["service", "rm", "plain"]);
         daemon.docker(&["node", "update", "--label-add", "rack=r1", node.trim()]);
         let expected = [("services", 2), ("tasks", 4), ("nodes", 1)];
-        agree("they agree after changes", &ours, &theirs, &expected).await;
+        agree("they agree after changes", &ours, &theirs, &expected, &["r1"]).await;
+        agree_with_vmagent("vmagent agrees after changes", &ours, &vmagent, &[("services", 2), ("nodes", 1)]).await;
         let same = async || {
             let (fast, slow) = (Targets::of(&ours).await.active, Targets::of(&hinted).await.active);
             let without = |targets: BTreeSet<Target>| -> BTreeSet<_> {

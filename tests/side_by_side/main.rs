@@ -2,9 +2,9 @@
 //! receivers of what it scrapes.
 //!
 //! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9`,
-//! `etcd-server`, `zookeeper`, `puppetdb` with `postgresql`, and `docker.io`, what `ci/kubernetes/build` builds with Go, and root for the tests of
-//! DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker. Some tests do nothing where `keystone`, or moto, which `ci/install` takes from PyPI, is
-//! not installed.
+//! `etcd-server`, `zookeeper`, `puppetdb` with `postgresql`, `python3-keystone`, and `docker.io`, what `ci/kubernetes/build` builds with Go, and
+//! root for the tests of DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker. Some tests do nothing where moto, which
+//! `ci/install` takes from PyPI, is not installed.
 
 mod authorities;
 mod aws;

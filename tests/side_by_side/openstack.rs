@@ -1,22 +1,21 @@
 //! A made-up cloud: rosterd finds the servers and hypervisors that Debian's Prometheus and vmagent find, through changes, failures and
 //! recovery.
 
-use rosterd_testkit::{Folder, ScriptedServer, Step, eventually_ok, fixture, leak_checked_live, patience};
+use rosterd_testkit::{ScriptedServer, Step, fixture, leak_checked_live};
 use serde_json::{Value, json};
 
-use super::programs::{Wrapper, rosterd, vmagent};
-use super::registries::Pair;
-use super::targets::labels_of;
+use super::built::Built;
+use super::registries::{FAILURES, Pair};
 
-/// What the labels begin with.
-const META: &str = "__meta_openstack_";
 const SERVERS: &str = "/compute/v2.1/servers/detail";
 const HYPERVISORS: &str = "/compute/v2.1/os-hypervisors/detail";
+const BALANCERS: &str = "/balancer/v2.0/lbaas/loadbalancers";
+const LISTENERS: &str = "/balancer/v2.0/lbaas/listeners";
 const FLOATING: &str = "/network/v2.0/floatingips";
 /// Where Nova told of floating addresses before Neutron did.
 const FLOATING_OF_NOVA: &str = "/compute/v2.1/os-floating-ips";
 
-/// The catalog of a region with a service that computes and a network.
+/// The catalog of a region with a service that computes, a network and load balancers.
 fn catalog(server: &ScriptedServer) -> Value {
     let service = |kind: &str, path: &str| {
         let endpoint = |interface: &str| {
@@ -25,7 +24,7 @@ fn catalog(server: &ScriptedServer) -> Value {
         };
         json!({"id": kind, "type": kind, "name": kind, "endpoints": [endpoint("public"), endpoint("internal")]})
     };
-    json!([service("compute", "/compute/v2.1"), service("network", "/network")])
+    json!([service("compute", "/compute/v2.1"), service("network", "/network"), service("load-balancer", "/balancer")])
 }
 
 /// Serves the lists for those who have a token.
@@ -99,6 +98,11 @@ impl Cloud {
         serve(&self.server, &format!("{SERVERS}?marker=first"), list("servers", rest));
     }
 
+    /// Of its servers and hypervisors.
+    fn discovery(&self) -> String {
+        format!("openstack_sd_configs: [{}, {}]", self.config("instance"), self.config("hypervisor"))
+    }
+
     fn config(&self, role: &str) -> String {
         format!(
             "{{identity_endpoint: '{}', username: me, password: hunter2, domain_name: Default, project_name: p, \
@@ -108,34 +112,68 @@ impl Cloud {
     }
 }
 
-const FAILURES: [&str; 2] = ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
-
 #[test]
 fn prometheus_finds_the_same_servers_and_hypervisors() {
     leak_checked_live(|| async {
         let cloud = Cloud::start().await;
-        let discovery = format!("openstack_sd_configs: [{}, {}]", cloud.config("instance"), cloud.config("hypervisor"));
-        let pair = Pair::start(&discovery).await;
-        pair.agree(6).await;
+        let mut pair = Pair::start(&cloud.discovery()).await;
+        pair.agree(6, &[]).await;
         float(&cloud.server, &[("192.0.2.11", "b", "127.0.9.2")]);
-        cloud.machines(&[
+        let machines = [
             machine(
                 "b",
                 "ACTIVE",
                 json!({"private": [fixed("127.0.8.2")], "back": [fixed("127.0.9.2"), floating("192.0.2.11")]}),
             ),
             machine("d", "ACTIVE", json!({"private": [fixed("127.0.8.4")]})),
-        ]);
-        pair.agree(6).await;
+        ];
+        cloud.machines(&machines);
+        pair.agree(6, &["192.0.2.11", "127.0.8.4:9100"]).await;
         cloud.server.then(Step::get(SERVERS).any_times().status(503));
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(6).await;
+        pair.fail(FAILURES).await;
+        cloud.machines(&machines);
         cloud.server.then(Step::get(HYPERVISORS).any_times().status(401));
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(6).await;
+        pair.fail(FAILURES).await;
         cloud.machines(&[machine("e", "ERROR", json!({"private": [fixed("127.0.8.5")]}))]);
         serve(&cloud.server, HYPERVISORS, r#"{"hypervisors": []}"#);
-        pair.agree(1).await;
+        pair.agree(1, &["127.0.8.5:9100"]).await;
+    });
+}
+
+#[test]
+fn a_prometheus_3_finds_the_same_servers_with_their_images_and_load_balancers() {
+    let Some(built) = Built::find() else { return };
+    leak_checked_live(|| async {
+        let cloud = Cloud::start().await;
+        let servers = |body: &str| serve(&cloud.server, SERVERS, body.to_owned());
+        for (path, name) in [("/network/v2.0/ports", "ports"), (FLOATING, "floatingips"), (BALANCERS, "loadbalancers")]
+        {
+            serve(&cloud.server, path, fixture(&format!("discovery/openstack/{name}.json")));
+        }
+        // It asks which versions there are.
+        for path in ["/network/", "/balancer/"] {
+            let version = json!({"id": "v2.0", "status": "CURRENT",
+                "links": [{"rel": "self", "href": cloud.server.url(&format!("{path}v2.0/"))}]});
+            serve(&cloud.server, path, json!({"versions": [version]}).to_string());
+        }
+        let listeners = fixture("discovery/openstack/listeners.json");
+        serve(&cloud.server, LISTENERS, listeners.clone());
+        let first = fixture("discovery/openstack/servers.json");
+        servers(&first);
+        let roles = ["instance", "hypervisor", "loadbalancer"].map(|role| cloud.config(role));
+        let mut pair = Pair::beside_3(&built, &format!("openstack_sd_configs: [{}]", roles.join(", "))).await;
+        pair.agree(10, &["10.0.0.32:8080", "[fd00::32]:9101"]).await;
+        serve(&cloud.server, LISTENERS, listeners.replace("9101", "9102"));
+        servers(&first.replace("ACTIVE", "PAUSED"));
+        pair.agree(10, &["[fd00::32]:9102", "PAUSED"]).await;
+        for path in [LISTENERS, SERVERS, HYPERVISORS] {
+            cloud.server.then(Step::get(path).any_times().status(503));
+        }
+        pair.fail(FAILURES).await;
+        serve(&cloud.server, LISTENERS, r#"{"listeners": []}"#);
+        servers(r#"{"servers": []}"#);
+        serve(&cloud.server, HYPERVISORS, r#"{"hypervisors": []}"#);
+        pair.agree(0, &[]).await;
     });
 }
 
@@ -148,26 +186,12 @@ fn vmagent_finds_the_same_servers_and_hypervisors() {
         let numbered: Vec<_> =
             numbered["hypervisors"].as_array().into_iter().flatten().filter(|it| it["id"].is_u64()).cloned().collect();
         serve(&cloud.server, HYPERVISORS, list("hypervisors", &numbered));
-        let folder = Folder::new();
-        let text = format!(
-            "scrape_configs:\n- {{job_name: servers, openstack_sd_configs: [{}]}}\n- {{job_name: hypervisors, openstack_sd_configs: [{}]}}\n",
-            cloud.config("instance"),
-            cloud.config("hypervisor")
-        );
-        let config = folder.write("prometheus.yml", text);
-        let (ours, theirs) = (rosterd(&config, Wrapper::default(), &[]).await, vmagent("vmagent", &config).await);
-        let agree = async |count: usize| {
-            let look = async || {
-                let (ours, theirs) = (labels_of(&ours, META).await, labels_of(&theirs, META).await);
-                match ours == theirs && ours.len() == count {
-                    true => Ok(()),
-                    false => Err(format!("{count} are wanted, rosterd has\n{ours:#?}\nand vmagent\n{theirs:#?}")),
-                }
-            };
-            eventually_ok(patience(), "rosterd and vmagent agree", look).await;
-        };
-        agree(5).await;
-        cloud.machines(&[machine("d", "ACTIVE", json!({"private": [fixed("127.0.8.4")]}))]);
-        agree(3).await;
+        let mut pair = Pair::beside_vmagent(&[], &cloud.discovery()).await;
+        pair.agree(5, &[]).await;
+        cloud.machines(&[
+            machine("a", "SHUTOFF", json!({"private": [fixed("127.0.8.1"), floating("192.0.2.10")]})),
+            machine("d", "ACTIVE", json!({"private": [fixed("127.0.8.4")]})),
+        ]);
+        pair.agree(4, &["SHUTOFF", "127.0.8.4:9100"]).await;
     });
 }

@@ -151,6 +151,10 @@ pub(crate) async fn node_exporter() -> Server {
     .await
 }
 
+/// What a job of vmagent needs in which discovery tells something new of targets: as long as the labels of a target are the same, it goes
+/// on with the target, and goes on telling what it had discovered when the target came.
+pub(crate) const SHOWS_NEWS: &str = "relabel_configs: [{regex: __meta_(.*), replacement: found_$1, action: labelmap}]";
+
 /// Debian's vmagent, which writes to nobody.
 pub(crate) async fn vmagent(name: &str, config: &Path) -> Server {
     let (program, config, data) = (need("vmagent", "victoria-metrics"), config.to_owned(), Folder::new());
@@ -166,7 +170,8 @@ pub(crate) async fn vmagent(name: &str, config: &Path) -> Server {
             .arg("-promscrape.ec2SDCheckInterval=1s")
             // It knows intervals only as flags, and refuses those of Prometheus.
             .args(["-promscrape.fileSDCheckInterval=1s", "-promscrape.config.strictParse=false"])
-            .args(["-promscrape.consulSDCheckInterval=1s", "-promscrape.dockerSDCheckInterval=1s"]);
+            .args(["-promscrape.consulSDCheckInterval=1s", "-promscrape.dockerSDCheckInterval=1s"])
+            .args(["-promscrape.dockerswarmSDCheckInterval=1s", "-promscrape.eurekaSDCheckInterval=1s"]);
         command
     })
     .await

@@ -30,7 +30,7 @@ fn resources_in_a_real_puppetdb_are_the_same_targets() {
         server.catalog("db1.example.com", &[class()]).await;
         server.catalog("mail1.example.com", &[json!({"type": "Class", "title": "Postfix"})]).await;
         let url = server.url();
-        let pair = Pair::start(&format!(
+        let mut pair = Pair::start(&format!(
             "puppetdb_sd_configs:
   - {{url: '{url}', query: 'resources {{ type = \"Class\" and title = \"Prometheus::Node_exporter\" }}', port: 9100, refresh_interval: 2s}}
   - {{url: '{url}', query: 'resources {{ type = \"Prometheus::Scrape_job\" and exported = true }}', include_parameters: true, refresh_interval: 2s}}
@@ -39,21 +39,20 @@ fn resources_in_a_real_puppetdb_are_the_same_targets() {
   - {{regex: __meta_puppetdb_(.*), replacement: pdb_$1, action: labelmap}}"
         ))
         .await;
-        pair.agree(5).await;
+        pair.agree(5, &["999999"]).await;
 
         server.catalog("web1.example.com", &[class(), job("nginx", 1_000_000)]).await;
         server.catalog("web2.example.com", &[class(), job("nginx", 5)]).await;
         server.deactivate("db1.example.com").await;
-        pair.agree(5).await;
+        pair.agree(5, &["1e+06", "web2.example.com"]).await;
 
         server.freeze(true);
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(5).await;
+        pair.fail(FAILURES).await;
         server.freeze(false);
         server.catalog("web2.example.com", &[job("nginx", 6)]).await;
         server.catalog("db1.example.com", &[class()]).await;
         server.deactivate("mail1.example.com").await;
-        pair.agree(4).await;
+        pair.agree(4, &["db1.example.com", "6"]).await;
         server.stop().await;
     });
 }

@@ -107,9 +107,15 @@ pub(crate) fn only_one<T: Ord + std::fmt::Debug>(one: &BTreeSet<T>, other: &BTre
 pub(crate) struct Found(BTreeSet<Labels>);
 
 impl Found {
+    /// Asks a program. Labels of discovery that are not known are left out.
+    pub(crate) async fn by(server: &Server, is_known: impl Fn(&str) -> bool) -> Self {
+        Self::of(active(&server.data("/api/v1/targets?state=active").await), is_known)
+    }
+
     /// Of targets that a program has told. Labels without a value are left out: they are none.
-    pub(crate) fn of(targets: BTreeSet<Target>) -> Self {
-        let counts = |name: &str| matches!(name, "job" | "__address__") || name.starts_with("__meta_");
+    pub(crate) fn of(targets: BTreeSet<Target>, is_known: impl Fn(&str) -> bool) -> Self {
+        let counts =
+            |name: &str| matches!(name, "job" | "__address__") || name.starts_with("__meta_") && is_known(name);
         let of = |mut target: Target| {
             target.discovered.retain(|name, value| counts(name) && !value.is_empty());
             target.discovered
@@ -117,11 +123,10 @@ impl Found {
         Self(targets.into_iter().map(of).collect())
     }
 
-    /// Whether it is the same as another, with so many targets; else what differs.
-    pub(crate) fn is(&self, other: &Self, count: usize, names: [&str; 2]) -> Result<(), String> {
+    /// The labels of the targets, if they are the same as those of another; else what differs.
+    pub(crate) fn and(&self, other: &Self, names: [&str; 2]) -> Result<&BTreeSet<Labels>, String> {
         let difference = only_one(&self.0, &other.0, names);
-        let is_same = difference.is_empty() && self.0.len() == count;
-        if is_same { Ok(()) } else { Err(format!("{} targets\n{difference}", self.0.len())) }
+        if difference.is_empty() { Ok(&self.0) } else { Err(difference) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use rosterd_testkit::{Folder, leak_checked_live};
+use rosterd_testkit::{Folder, eventually_ok, leak_checked_live, patience};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, READER};
@@ -59,15 +59,16 @@ fn what_a_role_lacks_is_named_and_hides_nothing_else() {
         for object in role("services", "", &["services"]).iter().chain(&slices) {
             cluster.create(object).await;
         }
-        let found = ["192.0.2.1:53", "192.0.2.1:8080", "192.0.2.11:53"];
         tells(&ours, "slices", &["\"presence\":\"synced\""]).await;
-        let targets = Targets::of(&ours).await.active;
-        for address in found {
-            assert!(
-                targets.iter().any(|it| it.pool == "slices" && it.discovered["__address__"] == address),
-                "{address}"
-            );
-        }
+        let look = async || {
+            let targets = Targets::of(&ours).await.active;
+            let is_there = |address: &&str| {
+                targets.iter().any(|it| it.pool == "slices" && it.discovered["__address__"] == **address)
+            };
+            let all = ["192.0.2.1:53", "192.0.2.1:8080", "192.0.2.11:53"].iter().all(is_there);
+            if all { Ok(()) } else { Err(format!("{targets:#?}")) }
+        };
+        eventually_ok(patience(), "the slices are there", look).await;
     });
 }
 
@@ -114,6 +115,6 @@ fn a_kubeconfig_file_is_read_as_prometheus_reads_it() {
         let ours = rosterd(&config, Wrapper::default(), &[]).await;
         has(&ours, "pods", &["192.0.2.31"]).await;
         let theirs = built.prometheus(&config, Wrapper::default()).await;
-        agrees(&Targets::of(&ours).await, &theirs, |targets| targets).await;
+        agrees(&ours, &theirs, |targets| targets).await;
     });
 }

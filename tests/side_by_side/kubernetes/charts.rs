@@ -7,7 +7,6 @@ use super::jobs::{agrees, configured, has};
 use super::story::story;
 use crate::built::Built;
 use crate::programs::{Wrapper, rosterd};
-use crate::targets::Targets;
 
 #[test]
 fn the_configuration_of_a_cluster_gives_the_same_targets() {
@@ -23,6 +22,6 @@ fn the_configuration_of_a_cluster_gives_the_same_targets() {
         has(&ours, "kubernetes-nodes-cadvisor", &["192.0.2.1:10250", "[2001:db8::2]:0"]).await;
         has(&ours, "podMonitor/shop/web/0", &["192.0.2.11:8080"]).await;
         has(&ours, "serviceMonitor/shop/web/0", &["192.0.2.11:8080", "192.0.2.1:8080", "192.0.2.99:8080"]).await;
-        agrees(&Targets::of(&ours).await, &theirs, |targets| targets).await;
+        agrees(&ours, &theirs, |targets| targets).await;
     });
 }

@@ -35,10 +35,10 @@ pub(super) fn configured_at(url: &str, folder: &Folder, cluster: &Cluster, token
     folder.write("prometheus.yml", serde_yaml::to_string(&config).expect("what was read can be written"))
 }
 
-/// Waits until a program has the same targets, as far as they are looked at.
-pub(super) async fn agrees(ours: &Targets, theirs: &Server, look_at: impl Fn(Targets) -> Targets) {
+/// Waits until both programs have the same targets, as far as they are looked at.
+pub(super) async fn agrees(ours: &Server, theirs: &Server, look_at: impl Fn(Targets) -> Targets) {
     let look = async || {
-        let (ours, theirs) = (look_at(ours.clone()), look_at(Targets::of(theirs).await));
+        let (ours, theirs) = (look_at(Targets::of(ours).await), look_at(Targets::of(theirs).await));
         if ours == theirs { Ok(()) } else { Err(ours.difference(&theirs, ["rosterd", "the other"])) }
     };
     eventually_ok(patience(), &format!("rosterd and {} agree", theirs.name()), look).await;

@@ -10,7 +10,6 @@ use super::front::Front;
 use super::jobs::{TOKEN, agrees, configured_at, has, tells};
 use crate::built::Built;
 use crate::programs::{Wrapper, rosterd};
-use crate::targets::Targets;
 
 const JOBS: &str = "
 scrape_configs:
@@ -39,7 +38,7 @@ fn api_servers_that_go_move_and_forget_cost_nothing() {
         let theirs = built.prometheus(&config, Wrapper::default()).await;
         has(&ours, "pods", &["192.0.2.31"]).await;
         has(&ours, "services", &["one.shop.svc:80"]).await;
-        agrees(&Targets::of(&ours).await, &theirs, |targets| targets).await;
+        agrees(&ours, &theirs, |targets| targets).await;
         let listed = ours.metric(LISTS, "").await;
 
         // It cannot be reached, and comes back.
@@ -55,7 +54,7 @@ fn api_servers_that_go_move_and_forget_cost_nothing() {
         front.leads_to(cluster.port());
         has(&ours, "pods", &["192.0.2.32"]).await;
         has(&ours, "services", &["two.shop.svc:80"]).await;
-        agrees(&Targets::of(&ours).await, &theirs, |targets| targets).await;
+        agrees(&ours, &theirs, |targets| targets).await;
         assert_eq!(ours.metric(LISTS, "").await, listed, "it goes on from where it was");
 
         // Another one takes its place, without the history of what changed meanwhile, and with other tokens.
@@ -74,7 +73,7 @@ fn api_servers_that_go_move_and_forget_cost_nothing() {
         folder.replace(TOKEN, ANOTHER);
         has(&ours, "pods", &["192.0.2.33"]).await;
         has(&ours, "services", &["three.shop.svc:80", "two.shop.svc:80"]).await;
-        agrees(&Targets::of(&ours).await, &theirs, |targets| targets).await;
+        agrees(&ours, &theirs, |targets| targets).await;
         assert_eq!(ours.metric(LISTS, "").await, listed + 2.0, "each is listed again, once\n{}", ours.log());
 
         // And what comes then is followed.
@@ -82,7 +81,7 @@ fn api_servers_that_go_move_and_forget_cost_nothing() {
         cluster.delete(&service("two")).await;
         has(&ours, "pods", &["192.0.2.33", "192.0.2.34"]).await;
         has(&ours, "services", &["three.shop.svc:80"]).await;
-        agrees(&Targets::of(&ours).await, &theirs, |targets| targets).await;
+        agrees(&ours, &theirs, |targets| targets).await;
         for job in ["pods", "services"] {
             tells(&ours, job, &["\"presence\":\"synced\""]).await;
         }

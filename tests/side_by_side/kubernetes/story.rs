@@ -180,10 +180,9 @@ async fn run(built: Built, cluster: Cluster) {
         for object in barrier(2 * number + 1) {
             cluster.change(&object).await;
         }
-        let ours = without_barrier(passes(&ours, 2 * number + 1, true).await);
+        before = without_barrier(passes(&ours, 2 * number + 1, true).await).active;
         passes(&prometheus, 2 * number + 1, false).await;
         agrees(&ours, &prometheus, without_barrier).await;
-        before = ours.active;
     }
     assert_golden("side_by_side/kubernetes/story.golden", &golden);
     // Who lists all of it now finds what rosterd has followed.

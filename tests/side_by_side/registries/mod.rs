@@ -3,6 +3,9 @@
 mod consul;
 mod nomad;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use rosterd_testkit::{
     Folder, ScriptedServer, Server, Step, eventually_ok, fixture, leak_checked_live, patience, xmlrpc_answer,
     xmlrpc_fault,
@@ -10,62 +13,81 @@ use rosterd_testkit::{
 use serde_json::{Value, json};
 
 use super::built::Built;
-use super::programs::{Wrapper, prometheus, rosterd};
-use super::targets::Targets;
+use super::programs::{SHOWS_NEWS, Wrapper, prometheus, rosterd, vmagent};
+use super::targets::{Found, Labels, Targets};
 
 /// Both, with one job that discovers by the same configuration.
 pub(crate) struct Pair {
     ours: Server,
     theirs: Server,
-    /// Whether the other one is a Prometheus 3.
-    is_3: bool,
+    peer: Peer,
+    /// On what they agreed last: the labels of each active target before relabelling.
+    agreed: BTreeSet<Labels>,
     _folder: Folder,
+}
+
+/// Labels that a peer does not tell: how they begin, and why.
+pub(crate) type Unknown = &'static [(&'static str, &'static str)];
+
+/// Who is beside rosterd.
+#[derive(Clone, Copy)]
+enum Peer {
+    /// Debian's Prometheus.
+    Old,
+    /// A Prometheus 3.
+    New,
+    /// Debian's vmagent.
+    Vmagent(Unknown),
 }
 
 impl Pair {
     /// Beside Debian's Prometheus.
     pub(crate) async fn start(discovery: &str) -> Self {
-        Self::beside(None, discovery).await
+        Self::beside(Peer::Old, discovery, async |config| prometheus("Prometheus", config, Wrapper::default()).await)
+            .await
     }
 
     /// Beside a Prometheus 3, for what Debian's cannot, or does in another way.
-    async fn beside_3(built: &Built, discovery: &str) -> Self {
-        Self::beside(Some(built), discovery).await
+    pub(crate) async fn beside_3(built: &Built, discovery: &str) -> Self {
+        Self::beside(Peer::New, discovery, async |config| built.prometheus(config, Wrapper::default()).await).await
     }
 
-    async fn beside(built: Option<&Built>, discovery: &str) -> Self {
+    /// Beside Debian's vmagent.
+    pub(crate) async fn beside_vmagent(unknown: Unknown, discovery: &str) -> Self {
+        let discovery = format!("{discovery}\n  {SHOWS_NEWS}");
+        Self::beside(Peer::Vmagent(unknown), &discovery, async |config| vmagent("vmagent", config).await).await
+    }
+
+    async fn beside(peer: Peer, discovery: &str, start: impl AsyncFn(&Path) -> Server) -> Self {
         let folder = Folder::new();
         let config = folder.write(
             "prometheus.yml",
             format!("global: {{scrape_interval: 10m}}\nscrape_configs:\n- job_name: registry\n  {discovery}\n"),
         );
         let ours = rosterd(&config, Wrapper::default(), &[]).await;
-        let theirs = match built {
-            Some(built) => built.prometheus(&config, Wrapper::default()).await,
-            None => prometheus("prometheus", &config, Wrapper::default()).await,
-        };
-        Self { ours, theirs, is_3: built.is_some(), _folder: folder }
+        let theirs = start(&config).await;
+        Self { ours, theirs, peer, agreed: BTreeSet::new(), _folder: folder }
     }
 
-    /// Waits until both have so many targets, and the same ones.
-    pub(crate) async fn agree(&self, count: usize) {
+    /// Waits until both have the same targets, so many of them, and each of these is the value of a label of theirs: what is new, for a
+    /// number alone may be that of before.
+    pub(crate) async fn agree(&mut self, count: usize, new: &[&str]) {
         let look = async || {
-            let one = Targets::of(&self.ours).await;
-            let other = match self.is_3 {
-                true => Targets::of(&self.theirs).await,
-                false => Targets::of_2_42(&self.theirs, &self.theirs).await,
-            };
-            if one != other {
-                return Err(one.difference(&other, ["rosterd", "Prometheus"]));
+            let found = self.common().await?;
+            let is_there = |value: &str| found.iter().any(|labels| labels.values().any(|it| it == value));
+            let missing: Vec<_> = new.iter().filter(|value| !is_there(value)).collect();
+            match found.len() == count && missing.is_empty() {
+                true => Ok(found),
+                false => Err(format!("they agree, but on {} targets, and without {missing:?}", found.len())),
             }
-            let found = one.active.len();
-            if found == count { Ok(()) } else { Err(format!("they agree, but on {found}")) }
         };
-        eventually_ok(patience(), &format!("rosterd and Prometheus agree on {count} targets"), look).await;
+        let names = [self.ours.name(), self.theirs.name()];
+        self.agreed =
+            eventually_ok(patience(), &format!("{names:?} agree on {count} targets, with {new:?}"), look).await;
     }
 
-    /// Waits until both have failed once more, by these metrics.
-    pub(crate) async fn fail(&self, ours: &str, theirs: &str) {
+    /// Waits until both have failed once more, by these metrics. It takes nothing away.
+    pub(crate) async fn fail(&self, [ours, theirs]: [&str; 2]) {
         let counts = async || [self.ours.metric(ours, "").await, self.theirs.metric(theirs, "").await];
         let before = counts().await;
         let look = async || {
@@ -74,6 +96,25 @@ impl Pair {
             if both { Ok(()) } else { Err(format!("{now:?}")) }
         };
         eventually_ok(patience(), &format!("{ours} and {theirs} are more than {before:?}"), look).await;
+        assert_eq!(self.common().await.as_ref(), Ok(&self.agreed), "what fails takes nothing away");
+    }
+
+    /// What both have; else in what they differ.
+    async fn common(&self) -> Result<BTreeSet<Labels>, String> {
+        let names = [self.ours.name(), self.theirs.name()];
+        let theirs = match self.peer {
+            Peer::Old => Targets::of_2_42(&self.theirs, &self.theirs).await,
+            Peer::New => Targets::of(&self.theirs).await,
+            Peer::Vmagent(unknown) => {
+                let is_known = |name: &str| unknown.iter().all(|(unknown, _)| !name.starts_with(unknown));
+                let [ours, theirs] = [Found::by(&self.ours, is_known).await, Found::by(&self.theirs, is_known).await];
+                return ours.and(&theirs, names).cloned();
+            }
+        };
+        let ours = Targets::of(&self.ours).await;
+        let is_same = ours == theirs;
+        let difference = ours.difference(&theirs, names);
+        if is_same { Ok(ours.active.into_iter().map(|target| target.discovered).collect()) } else { Err(difference) }
     }
 }
 
@@ -101,22 +142,58 @@ fn eureka(server: &ScriptedServer, applications: &[(&str, &[&str])]) {
 pub(super) const FAILURES: [&str; 2] =
     ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
 
+/// What vmagent has in place of a count of failures: when it has asked once more, it was refused before.
+pub(super) const ASKED_BY_VMAGENT: &str = "vm_promscrape_discovery_requests_total";
+
 #[test]
 fn applications_of_eureka() {
     leak_checked_live(|| async {
+        for by_vmagent in [false, true] {
+            let server = ScriptedServer::start([]).await;
+            eureka(&server, &[("WEB", &["127.0.7.1", "127.0.7.2"]), ("API", &["localhost"])]);
+            let url = server.url("/eureka");
+            let discovery = format!("eureka_sd_configs: [{{server: '{url}', refresh_interval: 1s}}]");
+            let (mut pair, failures) = match by_vmagent {
+                false => (Pair::start(&discovery).await, FAILURES),
+                true => (Pair::beside_vmagent(&[], &discovery).await, [FAILURES[0], ASKED_BY_VMAGENT]),
+            };
+            pair.agree(3, &[]).await;
+            eureka(&server, &[("WEB", &["127.0.7.2"]), ("NEW", &["127.0.7.4"]), ("NONE", &[])]);
+            pair.agree(2, &["127.0.7.4:9"]).await;
+            server.then(Step::get("/eureka/apps").any_times().status(503));
+            pair.fail(failures).await;
+            eureka(&server, &[("WEB", &["127.0.7.6"])]);
+            pair.agree(1, &["127.0.7.6:9"]).await;
+        }
+    });
+}
+
+#[test]
+fn assignments_of_kuma() {
+    let Some(built) = Built::find() else { return };
+    leak_checked_live(|| async {
         let server = ScriptedServer::start([]).await;
-        eureka(&server, &[("WEB", &["127.0.7.1", "127.0.7.2"]), ("API", &["localhost"])]);
-        let pair =
-            Pair::start(&format!("eureka_sd_configs: [{{server: '{}', refresh_interval: 1s}}]", server.url("/eureka")))
-                .await;
-        pair.agree(3).await;
-        eureka(&server, &[("WEB", &["127.0.7.2"]), ("NEW", &["127.0.7.4"]), ("NONE", &[])]);
-        pair.agree(2).await;
-        server.then(Step::get("/eureka/apps").any_times().status(503));
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(2).await;
-        eureka(&server, &[("WEB", &["127.0.7.6"])]);
-        pair.agree(1).await;
+        let path = "/mads/v3/discovery:monitoringassignments";
+        let serve = |body: String| server.then(Step::post(path).any_times().json(body));
+        let body = fixture("discovery/kuma/snake_case.json");
+        serve(body.clone());
+        let section = format!("{{server: '{}', client_id: me, refresh_interval: 1s}}", server.url("/mads"));
+        let mut pair = Pair::beside_3(&built, &format!("kuma_sd_configs: [{section}]")).await;
+        pair.agree(4, &["192.168.0.1:5670"]).await;
+        let changed =
+            body.replace("\"v2\"", "\"v3\"").replace("web-01", "moved").replace("192.168.0.1:", "192.168.0.9:");
+        serve(changed.replace("\"zone\": \"a\"", "\"zone\": \"b\""));
+        pair.agree(4, &["192.168.0.9:5670", "moved", "b"]).await;
+        for refused in [Step::post(path).status(503), Step::post(path).body("{}"), Step::post(path).json("[]")] {
+            server.then(refused.any_times());
+            pair.fail(["rosterd_discovery_kuma_fetch_failures_total", "prometheus_sd_kuma_fetch_failures_total"]).await;
+        }
+        let assignment =
+            r#"{"@type": "KIND", "mesh": "m", "service": "s", "targets": [{"name": "n", "address": "127.0.7.1:9"}]}"#;
+        let body =
+            format!(r#"{{"version_info": "v4", "nonce": "n4", "type_url": "KIND", "resources": [{assignment}]}}"#);
+        serve(body.replace("KIND", "type.googleapis.com/kuma.observability.v1.MonitoringAssignment"));
+        pair.agree(1, &["127.0.7.1:9"]).await;
     });
 }
 
@@ -134,17 +211,16 @@ fn containers_and_compute_nodes_of_triton() {
             server.tls_config()
         );
         let discovery = format!("triton_sd_configs: [{{{common}, groups: [web, db]}}, {{{common}, role: cn}}]");
-        let pair = Pair::start(&discovery).await;
-        pair.agree(6).await;
+        let mut pair = Pair::start(&discovery).await;
+        pair.agree(6, &[]).await;
         serve("/v1/gz/discover", r#"{"cns": [{"server_uuid": "a", "server_hostname": "b"}]}"#);
         serve("/v1/discover?groups=web%2Cdb", &containers.replace("\"eu-1\"", "\"eu-2\", \"x\""));
-        pair.agree(4).await;
+        pair.agree(4, &["b", ",web,eu-2,x,"]).await;
         // Prometheus takes an error in JSON for an empty list.
         server.then(Step::get("/v1/gz/discover").any_times().status(503).body("not now"));
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(4).await;
+        pair.fail(FAILURES).await;
         serve("/v1/gz/discover", r#"{"cns": []}"#);
-        pair.agree(3).await;
+        pair.agree(3, &[]).await;
     });
 }
 
@@ -156,17 +232,16 @@ fn tasks_of_marathon() {
         // Of two targets with the same labels each program tells of another one.
         let body = fixture("discovery/marathon/apps.json").replace("[31007]", "[31007, 31017]");
         serve(body.clone());
-        let pair =
+        let mut pair =
             Pair::start(&format!("marathon_sd_configs: [{{servers: ['{}'], refresh_interval: 1s}}]", server.url("")))
                 .await;
-        pair.agree(20).await;
+        pair.agree(20, &[]).await;
         serve(body.replace("/host-network-any-port", "/renamed").replace("31013", "31113"));
-        pair.agree(20).await;
+        pair.agree(20, &["/renamed", "mesos-1.example:31113"]).await;
         server.then(Step::get("/v2/apps/").any_times().status(500));
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(20).await;
+        pair.fail(FAILURES).await;
         serve(r#"{"apps": [{"id": "/a", "tasks": [{"id": "t", "host": "127.0.7.1", "ports": [9]}]}]}"#.to_owned());
-        pair.agree(1).await;
+        pair.agree(1, &["127.0.7.1:9"]).await;
     });
 }
 
@@ -182,16 +257,16 @@ fn resources_of_puppetdb() {
         // All labels are kept, so that the resources of a node are different targets.
         let body = fixture("discovery/puppetdb/resources.json").replace("db1.example.com", "127.0.7.3");
         server.then(asked().json(body.clone()));
-        let pair = Pair::start(&format!(
+        let mut pair = Pair::start(&format!(
             "puppetdb_sd_configs: [{{url: '{}', query: 'resources {{}}', include_parameters: true, port: 9, refresh_interval: 1s, bearer_token: t}}]
   relabel_configs:
   - {{regex: __meta_puppetdb_(.*), replacement: pdb_$1, action: labelmap}}",
             server.url("/puppet/")
         ))
         .await;
-        pair.agree(5).await;
+        pair.agree(5, &[]).await;
         server.then(asked().json(body.replace("9113,", "91130000,").replace("\"rack.no\": 7", "\"rack.no\": -0.25")));
-        pair.agree(5).await;
+        pair.agree(5, &["9.113e+07", "-0.25"]).await;
         for refused in [
             asked().status(503),
             asked().body(body.clone()),
@@ -199,11 +274,10 @@ fn resources_of_puppetdb() {
             asked().json(body.clone()).truncate(99),
         ] {
             server.then(refused);
-            pair.fail(FAILURES[0], FAILURES[1]).await;
-            pair.agree(5).await;
+            pair.fail(FAILURES).await;
         }
         server.then(asked().json(r#"[{"certname": "127.0.7.1", "resource": "1", "exported": true}]"#));
-        pair.agree(1).await;
+        pair.agree(1, &["127.0.7.1:9"]).await;
     });
 }
 
@@ -251,7 +325,7 @@ fn exporters_on_systems_of_uyuni() {
     leak_checked_live(|| async {
         let server = ScriptedServer::start([]).await;
         uyuni(&server, "1x", "127.0.7.1", &[("a", 9), ("b", 10)]);
-        let pair = Pair::start(&format!(
+        let mut pair = Pair::start(&format!(
             "uyuni_sd_configs: [{{server: '{}', username: me, password: p&w, refresh_interval: 1s}}]
   relabel_configs:
   - {{regex: __meta_uyuni_(.*), replacement: uyuni_$1, action: labelmap}}
@@ -260,9 +334,9 @@ fn exporters_on_systems_of_uyuni() {
             server.url("/manager/")
         ))
         .await;
-        pair.agree(3).await;
+        pair.agree(3, &[]).await;
         uyuni(&server, "1x", "127.0.7.2", &[("b", 10)]);
-        pair.agree(2).await;
+        pair.agree(2, &["127.0.7.2:9"]).await;
         let entitled = ["<string>1x</string>", "<string>monitoring_entitled</string>"];
         let listed = || call("system.listSystemGroupsForSystemsWithEntitlement", &entitled);
         for refused in [
@@ -272,12 +346,11 @@ fn exporters_on_systems_of_uyuni() {
             listed().body(xmlrpc_answer(&json!([{"id": "1"}]))),
         ] {
             server.then(refused);
-            pair.fail(FAILURES[0], FAILURES[1]).await;
-            pair.agree(2).await;
+            pair.fail(FAILURES).await;
         }
         // The session is gone, and so is what was asked in it.
         server.then(listed().body(xmlrpc_fault(-1, "Could not find session with id: 1")));
         uyuni(&server, "2x", "127.0.7.3", &[]);
-        pair.agree(1).await;
+        pair.agree(1, &["127.0.7.3:9"]).await;
     });
 }

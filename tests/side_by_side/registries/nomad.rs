@@ -37,16 +37,15 @@ fn services_of_nomad() {
             vec![instance("web", 1, &["blue", "metrics=true"]), instance("web", 2, &[]), instance("web", 3, &["a,b"])];
         know(&server, 5, &[("web", web), ("api", vec![instance("api", 4, &["one"])]), ("none", Vec::new())]);
         let section = format!("{{server: '{}', refresh_interval: 1s, tag_separator: ;}}", server.url(""));
-        let pair = Pair::beside_3(&built, &format!("nomad_sd_configs: [{section}]")).await;
-        pair.agree(4).await;
+        let mut pair = Pair::beside_3(&built, &format!("nomad_sd_configs: [{section}]")).await;
+        pair.agree(4, &[]).await;
         know(&server, 8, &[("web", vec![instance("web", 2, &["green"])]), ("new", vec![instance("new", 5, &["x"])])]);
-        pair.agree(2).await;
+        pair.agree(2, &[";green;", "127.0.7.5:9"]).await;
         for path in ["/v1/services", "/v1/service/web", "/v1/service/new"] {
             server.then(Step::get(path).any_times().status(500));
         }
-        pair.fail("rosterd_discovery_nomad_failures_total", "prometheus_sd_nomad_failures_total").await;
-        pair.agree(2).await;
+        pair.fail(["rosterd_discovery_nomad_failures_total", "prometheus_sd_nomad_failures_total"]).await;
         know(&server, 9, &[("new", vec![instance("new", 6, &["x"])])]);
-        pair.agree(1).await;
+        pair.agree(1, &["127.0.7.6:9"]).await;
     });
 }
