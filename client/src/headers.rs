@@ -64,8 +64,9 @@ pub(crate) fn secret_headers(config: &BTreeMap<String, Vec<Secret>>) -> Result<H
     Ok(headers)
 }
 
-/// A value that is not shown when headers are; `what` names it in the error.
-pub(crate) fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
+/// The value of a header that is not shown when headers are, and that no redirect takes to another host; `what` names it in the error,
+/// which does not show it.
+pub fn secret_value(what: &str, text: &str) -> Result<HeaderValue, ClientError> {
     let mut value = header_value(what, text)?;
     value.set_sensitive(true);
     Ok(value)

@@ -44,6 +44,7 @@ pub use embed::unset;
 pub use error::{ClientError, retry_after, without_user};
 pub use fetch::{Connection, Fetch, Fetched};
 pub use grant::{Granted, form, granted};
+pub use headers::secret_value;
 pub use identity::{Identity, Reads};
 pub use message::{Request, Response};
 pub use rosterd_model::Secret;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use rosterd_tasks::{Stopper, Supervision, interface_number};
+use rosterd_tasks::{Stopper, Supervision, interface_number, zoned};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -217,9 +217,9 @@ async fn listen(address: &str) -> Result<TcpListener, Error> {
     let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
     let port: u16 = port.parse().map_err(|_| malformed())?;
     // The library knows interfaces by their numbers only.
-    let zoned = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')?.split_once('%'));
-    if let Some((address, zone)) = zoned {
-        let address = address.parse().map_err(|_| malformed())?;
+    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if let Some(inside) = inside.filter(|inside| inside.contains('%')) {
+        let (address, zone) = zoned(inside).ok_or_else(malformed)?;
         let address = SocketAddrV6::new(address, port, 0, interface_number(zone).map_err(failed)?);
         return TcpListener::bind(address).await.map_err(failed);
     }

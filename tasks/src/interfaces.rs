@@ -1,6 +1,7 @@
 //! Network interfaces of this machine.
 
 use std::io;
+use std::net::Ipv6Addr;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
@@ -18,9 +19,26 @@ pub fn interface_number(name: &str) -> io::Result<u32> {
     }
 }
 
+/// An IPv6 address and the interface by which it is reached, which stands behind a `%`: `fe80::1%eth0`. Nothing if it is none, or if no
+/// interface is named.
+pub fn zoned(text: &str) -> Option<(Ipv6Addr, &str)> {
+    let (address, interface) = text.split_once('%')?;
+    (!interface.is_empty()).then_some((address.parse().ok()?, interface))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interface_stands_behind_an_address() {
+        let of = |text| zoned(text).map(|(address, interface)| (address.to_string(), interface));
+        assert_eq!(of("fe80:0::1%eth0.1"), Some(("fe80::1".to_owned(), "eth0.1")));
+        assert_eq!(of("fe80::1%a%b"), Some(("fe80::1".to_owned(), "a%b")));
+        for text in ["fe80::1", "fe80::1%", "%eth0", "host%eth0", "192.0.2.1%eth0", "[fe80::1]%eth0"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn an_interface_is_named_or_numbered() {

@@ -15,7 +15,7 @@ mod together;
 pub mod watch;
 
 pub use blocking::{Turns, blocking, by_size};
-pub use interfaces::interface_number;
+pub use interfaces::{interface_number, zoned};
 pub use schedule::{Machine, Schedule};
 pub use stopper::{Stopper, Task, TaskName, portion};
 pub use supervision::{Fatal, Guard, Panicked, Supervision, panic_text};

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use rosterd_client::{BasicAuth, ClientError, HttpClientConfig, SafeUrl, Secret};
+use rosterd_client::{BasicAuth, ClientError, HttpClientConfig, SafeUrl, Secret, secret_value};
 use rosterd_discovery::{Build, Identity, MechanismConfig};
 use rosterd_model::Problem;
-use rosterd_rest::{Api, Question, socket};
+use rosterd_rest::{Api, Question, SocketError, socket};
+use rosterd_tasks::zoned;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 /// What stands in URLs for a server behind a socket.
@@ -80,14 +81,12 @@ impl Access<'_> {
 
     /// Makes it ready to be asked, with so much time for each answer.
     pub fn consul<C: MechanismConfig>(&self, timeout: Duration, cx: &Build<'_, C>) -> Result<Consul, ClientError> {
-        let unusable = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| ClientError::Settings {
-            what: what.to_owned(),
-            source: Some(source),
+        let unusable = |error: SocketError| ClientError::Settings {
+            what: "the path of the socket".to_owned(),
+            source: Some(error.into()),
         };
-        let socket: Option<PathBuf> =
-            socket(self.server).transpose().map_err(|error| unusable("the path of the socket", error.into()))?;
-        let mut token = HeaderValue::from_str(self.token.expose()).map_err(|error| unusable("token", error.into()))?;
-        token.set_sensitive(true);
+        let socket: Option<PathBuf> = socket(self.server).transpose().map_err(unusable)?;
+        let token = secret_value("token", self.token.expose())?;
         let api = Api::behind(socket, &self.url(), &self.settings(), timeout, cx)?;
         Ok(Consul { api, token: Some(token).filter(|token| !token.is_empty()) })
     }
@@ -154,10 +153,9 @@ fn url(server: &str, scheme: &str, path_prefix: &str) -> SafeUrl {
 
 /// The host of a URL. A zone of an address stands behind a bare `%` here, as the client of Consul takes it.
 fn escaped(host: &str) -> Cow<'_, str> {
-    match host.split_once('%') {
-        Some((address, zone)) if address.starts_with('[') && !zone.starts_with("25") => {
-            format!("{address}%25{zone}").into()
-        }
+    let inside = host.strip_prefix('[').and_then(|host| host.split_once(']'));
+    match inside.and_then(|(address, port)| Some((zoned(address)?, port))) {
+        Some(((address, zone), port)) if !zone.starts_with("25") => format!("[{address}%25{zone}]{port}").into(),
         _ => host.into(),
     }
 }

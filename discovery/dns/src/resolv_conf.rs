@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 
-use rosterd_tasks::{blocking, files, interface_number};
+use rosterd_tasks::{blocking, files, interface_number, zoned};
 
 use super::config::PORT;
 use super::error::DnsError;
@@ -96,11 +96,10 @@ impl Settings {
 
 /// An address, possibly one that needs its interface: `fe80::1%eth0`.
 fn nameserver(text: &str) -> Option<SocketAddr> {
-    let Some((address, zone)) = text.split_once('%') else {
+    let Some((address, zone)) = zoned(text) else {
         return text.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT));
     };
-    let scope = interface_number(zone).ok()?;
-    Some(SocketAddrV6::new(address.parse().ok()?, PORT, 0, scope).into())
+    Some(SocketAddrV6::new(address, PORT, 0, interface_number(zone).ok()?).into())
 }
 
 /// Whether a name ends with a dot that is not escaped.

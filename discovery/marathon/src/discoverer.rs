@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use http::{HeaderValue, header};
-use rosterd_client::Secret;
+use rosterd_client::{Secret, secret_value};
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_model::TargetGroup;
 use rosterd_rest::Api;
@@ -41,10 +41,8 @@ impl Marathon {
         if token.is_empty() {
             return Ok(None);
         }
-        let value = HeaderValue::from_str(&format!("token={}", token.expose()));
-        let mut value = value.map_err(|_| MarathonError::TokenInvalid)?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        let value = secret_value("token", &format!("token={}", token.expose()));
+        Ok(Some(value.map_err(|_| MarathonError::TokenInvalid)?))
     }
 
     async fn ask(&self, server: &Api, token: Option<HeaderValue>) -> Result<Vec<TargetGroup>, Error> {

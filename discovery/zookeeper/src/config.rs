@@ -5,6 +5,7 @@ use std::time::Duration as StdDuration;
 
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig};
 use rosterd_model::{Duration, Problem};
+use rosterd_tasks::zoned;
 use serde::{Deserialize, Serialize};
 
 use crate::discoverer::Zookeeper;
@@ -128,8 +129,7 @@ fn port_of(address: &str) -> Option<&str> {
 
 /// Whether it is an address of IPv6, perhaps with its zone: `fe80::1%eth0`.
 fn is_address(host: &str) -> bool {
-    let (address, zone) = host.split_once('%').map_or((host, None), |(address, zone)| (address, Some(zone)));
-    address.parse::<Ipv6Addr>().is_ok() && zone != Some("")
+    host.parse::<Ipv6Addr>().is_ok() || zoned(host).is_some()
 }
 
 fn fault_of_server(server: &str) -> Option<&'static str> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use rosterd_client::{Request, Secret, Url};
+use rosterd_client::{Request, Secret, Url, secret_value};
 
 use crate::Counts;
 use crate::log::Record;
@@ -14,9 +14,8 @@ use crate::wire::{self, Compression, Head, Message, Packer};
 pub(super) fn user_headers(headers: &BTreeMap<String, Secret>) -> Result<HeaderMap, String> {
     let header = |(name, value): (&String, &Secret)| {
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no name of a header"))?;
-        let mut value =
-            HeaderValue::from_str(value.expose()).map_err(|_| format!("the header {name} cannot have its value"))?;
-        value.set_sensitive(true);
+        let value =
+            secret_value(name, value.expose()).map_err(|_| format!("the header {name} cannot have its value"))?;
         Ok((key, value))
     };
     headers.iter().map(header).collect()
