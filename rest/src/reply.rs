@@ -64,7 +64,8 @@ pub fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from
 }
 
 /// Declares what is read of a map of a reply, as Go reads it: a key that is missing or `null` is empty, and what is not named here
-/// is left alone. The crate needs `serde` and `rosterd-rest`.
+/// is left alone. Other than in Go, a `null` in a list, or in a map of any keys, is a fault, unless its type is an `Option`. The crate needs
+/// `serde` and `rosterd-rest`.
 ///
 /// ```
 /// rosterd_rest::reply! {
