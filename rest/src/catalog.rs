@@ -34,6 +34,17 @@ pub trait Catalog: Send + Sync + 'static {
     /// The names of those that are wanted.
     async fn names(&self, known: Known) -> Result<Answer<BTreeSet<Self::Name>>, Error>;
 
+    /// How many [hints](Self::hint) there are.
+    fn hints(&self) -> usize {
+        0
+    }
+
+    /// A question, cheap for the server, whose answer has another index when something has changed in any of many groups. They are asked
+    /// when there are so many groups that they have to take turns: then a change shows long before its turn comes.
+    async fn hint(&self, _number: usize, known: Known) -> Result<Answer<()>, Error> {
+        Ok(Answer { index: known.index, news: None })
+    }
+
     /// The group of one. Its source is set to the name afterwards.
     async fn group(&self, name: &Self::Name, known: Known) -> Result<Answer<TargetGroup>, Error>;
 }

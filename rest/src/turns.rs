@@ -13,6 +13,8 @@ use crate::Pace;
 
 /// Half of the connections that a Consul agent takes from one address.
 const MOST: usize = 100;
+/// How many more there may be that do not wait.
+const MOST_QUICK: usize = 40;
 /// The shortest wait that is worth a question.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -20,6 +22,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Server {
     turns: Semaphore,
+    quick: Semaphore,
     /// How many things are asked about again and again.
     wanted: AtomicUsize,
 }
@@ -27,12 +30,23 @@ pub struct Server {
 impl Server {
     /// A server of which no other discoverer knows.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { turns: Semaphore::new(MOST), wanted: AtomicUsize::new(0) })
+        let (turns, quick) = (Semaphore::new(MOST), Semaphore::new(MOST_QUICK));
+        Arc::new(Self { turns, quick, wanted: AtomicUsize::new(0) })
     }
 
     /// Waits until it is the turn of a question, in the order in which they came.
     pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
         self.turns.acquire().await.expect("nobody closes it")
+    }
+
+    /// The same for a question that is answered at once.
+    pub(crate) async fn quick_turn(&self) -> SemaphorePermit<'_> {
+        self.quick.acquire().await.expect("nobody closes it")
+    }
+
+    /// Whether not all can be waited for at the same time.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) > MOST
     }
 
     /// How long an answer may be waited for: so long that within the interval all have their turn.
@@ -52,6 +66,11 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// Whether not all that is wanted of the server can be waited for at the same time.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.server.takes_turns()
+    }
+
     pub(crate) fn of(server: Arc<Server>) -> Self {
         Self { server, count: 0 }
     }

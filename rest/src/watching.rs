@@ -2,6 +2,7 @@
 //! task, so that what ends with it has ended.
 
 mod questions; // what is asked, and has not been answered
+mod sweeps; // when all are asked about out of turn
 mod view; // what is known, and what has to be said
 
 use std::sync::Arc;

@@ -17,6 +17,10 @@ use super::metrics::ConsulMetrics;
 
 const INDEX: &str = "x-consul-index";
 
+/// What has another index when any instance or any check has changed, each with a filter that leaves nothing of it.
+const HINTS: [(&[&str], &str); 2] =
+    [(&["v1", "catalog", "services"], "ServiceName == \"\""), (&["v1", "health", "state", "any"], "Node == \"\"")];
+
 /// The services of a catalog.
 pub(super) struct Services {
     consul: Consul,
@@ -80,6 +84,17 @@ impl Catalog for Services {
         let decode = move |body: &[u8]| decode::services(body, &services, &tags);
         let question = self.question(&["v1", "catalog", "services"]);
         self.ask(question, &self.config.filter, known, &self.metrics.services, decode).await
+    }
+
+    fn hints(&self) -> usize {
+        HINTS.len()
+    }
+
+    async fn hint(&self, number: usize, known: Known) -> Result<Answer<()>, Error> {
+        let Some((path, nothing)) = HINTS.get(number) else { return Ok(Answer { index: known.index, news: None }) };
+        let question = self.question(path).parameter_if_set("filter", nothing);
+        let question = if self.config.allow_stale { question.parameter("stale", "") } else { question };
+        question.news(known, INDEX, |_| Ok(())).await
     }
 
     async fn group(&self, service: &String, known: Known) -> Result<Answer<TargetGroup>, Error> {

@@ -70,6 +70,15 @@ impl Catalog for Nomad {
         self.ask(&["v1", "services"], &self.namespace, known, decode::services).await
     }
 
+    fn hints(&self) -> usize {
+        1
+    }
+
+    /// The list has another index when any instance has changed.
+    async fn hint(&self, _: usize, known: Known) -> Result<Answer<()>, Error> {
+        self.ask(&["v1", "services"], &self.namespace, known, |_| Ok(())).await
+    }
+
     async fn group(&self, service: &Service, known: Known) -> Result<Answer<TargetGroup>, Error> {
         let separator = self.tag_separator.clone();
         let decode = move |body: &[u8]| decode::group(body, &separator);

@@ -28,7 +28,16 @@ pub(super) enum Outcome<N> {
     Prepared(Result<(), Error>),
     Names(Result<Answer<BTreeSet<N>>, Error>),
     Group(N, Result<Answer<TargetGroup>, Error>),
+    /// Whether something has changed, by the hint of this number.
+    Hint(usize, Result<Answer<()>, Error>),
+    /// It is time for a sweep.
+    Sweep,
+    /// What a sweep found of one.
+    Glance(N, Result<Answer<TargetGroup>, Error>),
 }
+
+/// How long a question waits that does not wait: nothing would be as long as the server likes.
+const QUICK: Duration = Duration::from_millis(1);
 
 type Pending<N> = Abortable<Pin<Box<dyn Future<Output = Event<N>> + Send>>>;
 
@@ -40,6 +49,11 @@ pub(super) struct Questions<C: Catalog> {
 impl<C: Catalog> Questions<C> {
     pub(super) fn new(watching: Watching<C>) -> Self {
         Self { watching, pending: FuturesUnordered::new() }
+    }
+
+    /// How many hints there are.
+    pub(super) fn hints(&self) -> usize {
+        self.watching.catalog.hints()
     }
 
     pub(super) fn prepare(&mut self, pause: Duration) {
@@ -78,6 +92,42 @@ impl<C: Catalog> Questions<C> {
             Event { asked, known, outcome: Outcome::Group(name, settle(answer)) }
         };
         self.ask(Box::pin(question))
+    }
+
+    /// Asks for a hint after a pause.
+    pub(super) fn ask_for_hint(&mut self, number: usize, index: u64, pause: Duration) {
+        let (catalog, guard) = (Arc::clone(&self.watching.catalog), self.watching.guard.clone());
+        let known = Known { index, wait: self.watching.pace.wait };
+        let question = async move {
+            sleep(pause).await;
+            let asked = Instant::now();
+            let answer = guard.run(&"hint", catalog.hint(number, known)).await;
+            Event { asked, known, outcome: Outcome::Hint(number, settle(answer)) }
+        };
+        self.ask(Box::pin(question));
+    }
+
+    /// Tells when a pause is over.
+    pub(super) fn sweep_after(&mut self, pause: Duration) {
+        let question = async move {
+            sleep(pause).await;
+            let known = Known { index: 0, wait: Duration::ZERO };
+            Event { asked: Instant::now(), known, outcome: Outcome::Sweep }
+        };
+        self.ask(Box::pin(question));
+    }
+
+    /// Asks about a name out of turn, without waiting for news.
+    pub(super) fn glance_at(&mut self, name: C::Name, index: u64) {
+        let Watching { catalog, server, guard, .. } = &self.watching;
+        let (catalog, server, guard) = (Arc::clone(catalog), Arc::clone(server), guard.clone());
+        let question = async move {
+            let _turn = server.quick_turn().await;
+            let (asked, known) = (Instant::now(), Known { index, wait: QUICK });
+            let answer = guard.run(&name, catalog.group(&name, known)).await;
+            Event { asked, known, outcome: Outcome::Glance(name, settle(answer)) }
+        };
+        self.ask(Box::pin(question));
     }
 
     /// The next answers, at least one.

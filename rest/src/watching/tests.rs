@@ -43,6 +43,10 @@ struct Held {
     is_unheld: bool,
     /// About these nothing is answered.
     hanging: BTreeSet<String>,
+    /// About these only after so much time.
+    slow: BTreeMap<String, Duration>,
+    /// There is a hint, with the index of all.
+    hints: bool,
     /// Names and indexes of all questions.
     asked: Vec<(String, u64)>,
     under_way: usize,
@@ -51,6 +55,9 @@ struct Held {
 
 /// In place of a name: the question about the names.
 const NAMES: &str = "(names)";
+
+/// The same of the hint.
+const HINT: &str = "(hint)";
 
 impl Registry {
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -80,7 +87,7 @@ impl Registry {
 
     /// How often names were asked about.
     fn asked_about_names(&self) -> usize {
-        self.held().asked.iter().filter(|(name, _)| name != NAMES).count()
+        self.held().asked.iter().filter(|(name, _)| name != NAMES && name != HINT).count()
     }
 
     /// The indexes with which was asked for this.
@@ -91,6 +98,8 @@ impl Registry {
     /// Waits for another index than the one that is known.
     async fn wait(&self, what: &str, known: Known, index: impl Fn(&Held) -> u64) -> Result<u64, Error> {
         self.held().asked.push((what.to_owned(), known.index));
+        let slow = self.held().slow.get(what).copied().unwrap_or_default();
+        sleep(slow).await;
         let end = Instant::now() + known.wait;
         loop {
             let changed = self.changed.notified();
@@ -132,6 +141,15 @@ impl Catalog for Arc<Registry> {
         let index = self.wait(NAMES, known, |held| held.index).await?;
         let names = self.held().names.keys().cloned().collect();
         Ok(Answer { index, news: (known.index == 0 || index != known.index).then_some(names) })
+    }
+
+    fn hints(&self) -> usize {
+        usize::from(self.held().hints)
+    }
+
+    async fn hint(&self, _: usize, known: Known) -> Result<Answer<()>, Error> {
+        let index = self.wait(HINT, known, |held| held.index).await?;
+        Ok(Answer { index, news: None })
     }
 
     async fn group(&self, name: &String, known: Known) -> Result<Answer<TargetGroup>, Error> {
@@ -547,6 +565,27 @@ fn one_that_can_be_read_again_is_while_the_names_cannot() {
 }
 
 #[test]
+fn the_only_one_that_answers_later_than_the_names_fail_can_be_read_again() {
+    leak_checked(|| async {
+        let registry = registry(&[("a", "a:1")]);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        pass(&mut run, PACE.least * 2).await;
+        registry.set_down(true);
+        pass(&mut run, Duration::from_secs(120)).await;
+        assert_eq!(run.unread().count(), 1);
+        registry.change(|held| {
+            held.down = [NAMES.to_owned()].into();
+            held.slow = [("a".to_owned(), PACE.interval * 3)].into();
+        });
+        registry.put("a", "a:2");
+        pass(&mut run, PACE.interval * 8).await;
+        assert_eq!((shown(&run), run.status().last_error.is_some()), (vec!["a:2".to_owned()], true));
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
 fn a_name_that_goes_before_the_first_word_is_not_waited_for_and_not_told() {
     leak_checked(|| async {
         let registry = registry(&[("a", "a:1"), ("b", "b:1"), ("c", "c:1")]);
@@ -654,6 +693,57 @@ fn many_names_without_news_are_no_more_words_than_intervals() {
         }
         let words = words(&mut run, PACE.interval * 20).await.len();
         assert!((4..=21).contains(&words), "{words} words");
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+/// So many names that they take turns, with a hint at changes of them.
+fn many(count: usize) -> Arc<Registry> {
+    let registry = Arc::<Registry>::default();
+    (0..count).for_each(|number| registry.put(&format!("{number:04}"), &format!("{number:04}:1")));
+    registry.change(|held| held.hints = true);
+    registry
+}
+
+#[test]
+fn what_changes_shows_long_before_its_turn_where_something_hints_at_it() {
+    leak_checked(|| async {
+        let registry = many(2000);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        pass(&mut run, PACE.interval * 2).await;
+        for round in 2..5 {
+            let (begun, changed) =
+                (Instant::now(), [7, 512, 1023, 1500, 1999].map(|number| (number + round * 31) % 2000));
+            changed.iter().for_each(|number| registry.put(&format!("{number:04}"), &format!("{number:04}:{round}")));
+            while !changed.iter().all(|number| shown(&run).contains(&format!("{number:04}:{round}"))) {
+                run.next().await.expect("a word");
+            }
+            assert!(begun.elapsed() <= Duration::from_secs(3), "{:?}", begun.elapsed());
+            pass(&mut run, PACE.interval).await;
+        }
+        run.stop().await.expect("it ends").ok();
+    });
+}
+
+#[test]
+fn hints_at_nothing_are_followed_less_and_less_often() {
+    leak_checked(|| async {
+        let registry = many(1000);
+        let mut run = watch(&registry);
+        run.next().await.expect("a word");
+        pass(&mut run, PACE.interval * 2).await;
+        let asked = async |run: &mut Run, bumps: bool| {
+            let before = registry.asked_about_names();
+            for _ in 0..120 {
+                registry.change(|held| held.index += u64::from(bumps));
+                pass(run, Duration::from_secs(1)).await;
+            }
+            registry.asked_about_names() - before
+        };
+        let (quiet, busy) = (asked(&mut run, false).await, asked(&mut run, true).await);
+        // After 0, 2, 4, 8, 16, 30, 30 and 30 seconds.
+        assert!((quiet + 6000..quiet + 9000).contains(&busy), "{quiet} {busy}");
         run.stop().await.expect("it ends").ok();
     });
 }

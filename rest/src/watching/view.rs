@@ -4,6 +4,8 @@
 //! are known, those that failed wait, and one after the other is asked for all of them. When one works, or the question about the
 //! names, all are asked again at once.
 
+mod hints; // those that have to take turns are looked at sooner
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tokio::time::Instant;
 
 use super::Watching;
 use super::questions::{Event, Outcome, Questions};
+use super::sweeps::Sweeps;
 use crate::pace::{Answered, Rhythm, is_behind, next_index};
 use crate::turns::Wanted;
 use crate::{Answer, Catalog, Known, Pace, RestError};
@@ -43,6 +46,12 @@ pub(super) struct View<C: Catalog> {
     revived: Option<Instant>,
     /// Whether the server waits for news.
     holds: bool,
+    /// How the questions go that hint at changes of those that have to take turns; nothing as long as nothing has to.
+    hints: Option<Vec<Rhythm>>,
+    sweeps: Sweeps,
+    /// Those that a sweep has still to look at, and how many it looks at.
+    unseen: Vec<C::Name>,
+    looked_at: usize,
     /// What has still to be said of each.
     news: BTreeMap<C::Name, Result<TargetGroup, Error>>,
     /// An answer tells that all is as it was, or the names can be asked for again.
@@ -75,6 +84,8 @@ struct Watched {
     rhythm: Rhythm,
     /// The content that was learnt last, as a hash.
     known: Option<u64>,
+    /// The index with which it is asked about.
+    index: u64,
     /// `None` while it waits for the server.
     question: Option<AbortHandle>,
 }
@@ -97,6 +108,10 @@ impl<C: Catalog> View<C> {
             probed: None,
             revived: None,
             holds: true,
+            hints: None,
+            sweeps: Sweeps::new(now),
+            unseen: Vec::new(),
+            looked_at: 0,
             news: BTreeMap::new(),
             confirmed: false,
             started: now,
@@ -156,6 +171,9 @@ impl<C: Catalog> View<C> {
             }
             Outcome::Group(name, Ok(answer)) => self.learn(name, known, asked, answer),
             Outcome::Group(name, Err(error)) => self.miss(name, error),
+            Outcome::Hint(number, answer) => self.heed(number, known, asked, answer),
+            Outcome::Sweep => self.sweep(),
+            Outcome::Glance(name, answer) => self.glance(name, known, asked, answer),
         }
     }
 
@@ -191,13 +209,14 @@ impl<C: Catalog> View<C> {
             }
         }
         self.wanted.set(names.len());
+        self.listen();
         for name in names {
             if !self.names.contains_key(&name) {
                 let schedule = self.cx.schedule(self.pace.interval);
                 if let Some(awaited) = &mut self.awaited {
                     awaited.insert(name.clone());
                 }
-                let watched = Watched { schedule, rhythm: Rhythm::default(), known: None, question: None };
+                let watched = Watched { schedule, rhythm: Rhythm::default(), known: None, index: 0, question: None };
                 self.names.insert(name.clone(), watched);
                 self.ask_about(name, 0, Duration::ZERO);
             }
@@ -207,6 +226,7 @@ impl<C: Catalog> View<C> {
     /// Asks about a name that is wanted, in place of the question before.
     fn ask_about(&mut self, name: C::Name, index: u64, pause: Duration) {
         let Some(watched) = self.names.get_mut(&name) else { return };
+        watched.index = index;
         let question = self.questions.ask_about(name, index, pause);
         if let Some(before) = watched.question.replace(question) {
             before.abort();
@@ -217,9 +237,7 @@ impl<C: Catalog> View<C> {
     fn learn(&mut self, name: C::Name, known: Known, asked: Instant, answer: Answer<TargetGroup>) {
         let Some(watched) = self.names.get_mut(&name) else { return };
         let index = answer.index;
-        let group =
-            answer.news_since(known.index).map(|group| TargetGroup { source: name.to_string().into(), ..group });
-        let content = group.as_ref().map(TargetGroup::fingerprint);
+        let (group, content) = answer.news_since(known.index).map(|group| content(&name, group)).unzip();
         let has_failed = self.failing.remove(&name);
         let is_news = content.is_some() && (has_failed || content != watched.known);
         watched.known = content.or(watched.known);
@@ -294,8 +312,13 @@ impl<C: Catalog> View<C> {
         }
     }
 
-    /// Asks about one of those that wait, for all of them.
+    /// Asks about one of those that wait, for all of them, unless one is asked about already: it may take longer to answer than others
+    /// to fail.
     fn probe(&mut self, pause: Duration) {
+        let is_asked = |name: &C::Name| self.names.get(name).is_some_and(|watched| watched.question.is_some());
+        if self.probed.as_ref().is_some_and(|name| self.down.contains(name) && is_asked(name)) {
+            return;
+        }
         let later = self.probed.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.down.range((later, Bound::Unbounded)).next().or_else(|| self.down.first()).cloned();
         if let Some(next) = next {
@@ -363,6 +386,13 @@ impl Naming {
         self.failed = Some(Instant::now());
         self.schedule.failed(error.retry())
     }
+}
+
+/// A group under its name, and what is in it, as a hash.
+fn content(name: &impl std::fmt::Display, group: TargetGroup) -> (TargetGroup, u64) {
+    let group = TargetGroup { source: name.to_string().into(), ..group };
+    let content = group.fingerprint();
+    (group, content)
 }
 
 /// Whether a server that is not well fails like this, whatever it is asked.
