@@ -173,7 +173,10 @@ mod tests {
         let told = |targets, error: Error| {
             cx.status.update(|status| status.targets = targets);
             tracing::subscriber::with_default(log.clone(), || cx.failed(&error, None));
-            log.take().iter().map(|line| line.split(" error=").next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+            log.take()
+                .iter()
+                .map(|line| line.split(" error=").next().unwrap_or_default().to_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(told(0, RunError::EndedUnasked.into()), ["WARN refresh failed"]);
         let other = RunError::Panicked { message: String::new() };

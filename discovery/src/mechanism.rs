@@ -35,6 +35,11 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
     /// what they should not see is said [quietly](Identity::quietly).
     fn identity(&self, id: &mut Identity);
 
+    /// The same where the machine says something of it: whom the environment names is as good as whom the configuration does.
+    fn identity_on(&self, id: &mut Identity, _system: &System) {
+        self.identity(id);
+    }
+
     /// All that is wrong with the configuration.
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
         Vec::new()
@@ -151,8 +156,8 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
     /// The mechanism, whether it is registered or not.
     fn registration(&self) -> Mechanism;
 
-    /// What is read, and as whom: the same in every version and on every machine.
-    fn identified(&self) -> Identity;
+    /// What is read, and as whom: the same in every version, and on every machine that says the same of it.
+    fn identified(&self, system: &System) -> Identity;
 
     /// The mechanism's own checks.
     fn check(&self, cx: &CheckContext) -> Vec<Problem>;
@@ -194,9 +199,9 @@ impl<C: MechanismConfig> AnyConfig for C {
         Mechanism::of::<C>()
     }
 
-    fn identified(&self) -> Identity {
+    fn identified(&self, system: &System) -> Identity {
         let mut identity = Identity::new();
-        self.identity(&mut identity);
+        self.identity_on(&mut identity, system);
         identity
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use rosterd_discovery::{AnyConfig, Jobs, Plan, ProviderKey, Providers, Registry};
+use rosterd_discovery::{AnyConfig, Jobs, Plan, ProviderKey, Providers, Registry, System};
 use rosterd_testkit::assert_golden;
 use serde_yaml::Value;
 
@@ -27,7 +27,7 @@ fn decode(key: &str, value: &Value) -> Arc<dyn AnyConfig> {
 /// The keys that these get together.
 fn keys(configs: &[Arc<dyn AnyConfig>]) -> Vec<ProviderKey> {
     let jobs = Jobs::from([(Arc::from("job"), configs.to_vec())]);
-    Plan::new(&Providers::new(), &jobs).jobs.remove("job").unwrap()
+    Plan::new(&Providers::new(), &jobs, &System::default()).jobs.remove("job").unwrap()
 }
 
 fn key_of(config: &Arc<dyn AnyConfig>) -> ProviderKey {

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration as StdDuration;
 
 use rosterd_client::{HttpClientConfig, SafeUrl, Secret, TlsConfig, unreadable, unset};
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, System};
 use rosterd_model::{Duration, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::credentials;
 use super::discoverer::Openstack;
+use super::error::OpenstackError;
 
 /// One entry of `openstack_sd_configs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -154,6 +155,14 @@ impl OpenstackConfig {
     fn client(&self) -> HttpClientConfig {
         HttpClientConfig::of_tls(&self.tls_config)
     }
+
+    /// With what the environment says of who asks whom, unless the configuration does.
+    fn complete(&self, system: &System) -> Result<Self, OpenstackError> {
+        match self.identity_endpoint.parse() {
+            Some(_) => Ok(self.clone()),
+            None => credentials::of_environment(self, system.environment()),
+        }
+    }
 }
 
 impl MechanismConfig for OpenstackConfig {
@@ -170,7 +179,13 @@ impl MechanismConfig for OpenstackConfig {
         id.value("port", &self.port, &80);
         id.value("all_tenants", &self.all_tenants, &false);
         id.value("availability", &self.availability.name(), &Availability::Public.name());
+        id.value("system_scope", &self.is_system, &false);
         self.client().identity(id);
+    }
+
+    fn identity_on(&self, id: &mut Identity, system: &System) {
+        // What is of no use finds nothing.
+        self.complete(system).as_ref().unwrap_or(self).identity(id);
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
@@ -205,10 +220,7 @@ impl MechanismConfig for OpenstackConfig {
     }
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
-        let config = match self.identity_endpoint.parse() {
-            Some(_) => self.clone(),
-            None => credentials::of_environment(self, cx.system.environment())?,
-        };
+        let config = self.complete(cx.system)?;
         let client = config.client();
         Ok(Polling::boxed(Openstack::new(config, &client, &cx)?, self.refresh_interval.into()))
     }

@@ -117,10 +117,12 @@ pub(super) fn of_environment(
 ) -> Result<OpenstackConfig, OpenstackError> {
     let text = |name: &str| environment.get(name).unwrap_or_default().to_owned();
     let newer = |name: &str, old: &str| Some(text(name)).filter(|value| !value.is_empty()).unwrap_or_else(|| text(old));
-    // Prometheus reads the first pair alone; files of Horizon have the others.
+    // Prometheus reads the first pair alone; files of Horizon have the others, also where the user is given by an id, which needs none.
+    let is_named = text("OS_USERID").is_empty();
     let domain = ["OS_", "OS_USER_", "OS_PROJECT_"]
         .map(|whose| (text(&format!("{whose}DOMAIN_NAME")), text(&format!("{whose}DOMAIN_ID"))))
         .into_iter()
+        .take(if is_named { 3 } else { 1 })
         .find(|(name, id)| !name.is_empty() || !id.is_empty());
     let (domain_name, domain_id) = domain.unwrap_or_default();
     let config = OpenstackConfig {

@@ -1,9 +1,10 @@
 //! What Keystone and the services are asked, and what becomes of their answers.
 
+use std::collections::BTreeSet;
 use std::time::Duration as StdDuration;
 
 use rosterd_client::{Environment, Secret};
-use rosterd_discovery::{CheckContext, Finding, MechanismConfig};
+use rosterd_discovery::{CheckContext, Finding, Identity, MechanismConfig, System};
 use rosterd_model::{Report, TargetGroup};
 use rosterd_testkit::contract::Run;
 use rosterd_testkit::{
@@ -447,6 +448,38 @@ fn without_keystone_in_the_configuration_the_environment_says_who_asks() {
     assert!(message.ends_with(": OS_APPLICATION_CREDENTIAL_SECRET is missing"), "{message}");
     let (_, message) = told(&[url, ("OS_USERNAME", "me"), ("OS_USERID", "i"), ("OS_PASSWORD", "p")]);
     assert!(message.ends_with(": give either OS_USERNAME or OS_USERID"), "{message}");
+}
+
+#[test]
+fn a_user_who_is_given_by_an_id_needs_no_domain_of_the_environment() {
+    let variables =
+        [("OS_AUTH_URL", "http://k"), ("OS_PASSWORD", "p"), ("OS_USERID", "u"), ("OS_USER_DOMAIN_NAME", "Default")];
+    let found = credentials::of_environment(&config("{region: One}"), &variables.into_iter().collect());
+    let found = found.expect("complete");
+    assert_eq!((&*found.userid, &*found.domain_name), ("u", ""));
+}
+
+#[test]
+fn whom_the_environment_names_counts_as_whom_the_configuration_does() {
+    let data = |text: &str, variables: &[(&str, &str)]| {
+        let environment = variables.iter().map(|(name, value)| (*name, *value)).collect();
+        let mut identity = Identity::new();
+        config(text).identity_on(&mut identity, &System::new("machine", environment));
+        identity.hash()
+    };
+    let me = [("OS_AUTH_URL", "http://k"), ("OS_USERNAME", "me"), ("OS_PASSWORD", "p"), ("OS_DOMAIN_NAME", "d")];
+    let of = |more: &[(&str, &str)]| data("{region: One}", &[&me[..], more].concat());
+    let said = "{region: One, identity_endpoint: 'http://k', username: me, password: p, domain_name: d}";
+    assert_eq!(of(&[]), data(said, &[("OS_AUTH_URL", "http://other")]));
+    let all = [
+        of(&[]),
+        of(&[("OS_AUTH_URL", "http://other")]),
+        of(&[("OS_PASSWORD", "q")]),
+        of(&[("OS_PROJECT_ID", "i")]),
+        of(&[("OS_SYSTEM_SCOPE", "all")]),
+        data("{region: One}", &[]),
+    ];
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{all:?}");
 }
 
 fn problems(text: &str) -> Vec<String> {

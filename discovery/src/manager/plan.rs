@@ -7,7 +7,7 @@ use rosterd_client::Reads;
 
 use super::provider::ProviderKey;
 use super::supervisor::Jobs;
-use crate::AnyConfig;
+use crate::{AnyConfig, System};
 
 /// Providers by key, each with its configuration.
 pub type Providers = BTreeMap<ProviderKey, Arc<dyn AnyConfig>>;
@@ -28,15 +28,15 @@ pub struct Plan {
 impl Plan {
     /// Compares what runs with what `jobs` need. Configurations are compared as values, never as text.
     ///
-    /// Keys follow from `jobs` alone, whatever ran before: a configuration that comes in place of another one with the same
+    /// Keys follow from `jobs` and the machine alone, whatever ran before: a configuration that comes in place of another one with the same
     /// data is begun under its key, and so is one before which another one went.
-    pub fn new(running: &Providers, jobs: &Jobs) -> Self {
+    pub fn new(running: &Providers, jobs: &Jobs, system: &System) -> Self {
         let mut needed = Providers::new();
         let (mut by_job, mut reads) = (BTreeMap::new(), BTreeMap::new());
         for (job, configs) in jobs {
             let mut keys = Vec::with_capacity(configs.len());
             for config in configs {
-                let identity = config.identified();
+                let identity = config.identified(system);
                 let key = key_of(config, identity.hash(), &needed);
                 reads.entry(key.clone()).or_insert_with(|| Arc::new(identity.reads().clone()));
                 needed.entry(key.clone()).or_insert_with(|| Arc::clone(config));

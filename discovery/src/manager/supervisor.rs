@@ -137,7 +137,8 @@ impl Manager {
     /// configurations with secrets are slow to make on purpose.
     pub async fn plan(&self, jobs: Jobs) -> Plan {
         let running: Providers = self.running.iter().map(|(key, run)| (key.clone(), Arc::clone(&run.config))).collect();
-        blocking(move || Plan::new(&running, &jobs)).await
+        let system = self.equipment.system().clone();
+        blocking(move || Plan::new(&running, &jobs, &system)).await
     }
 
     /// Stops providers side by side, and starts others; those that the plan does not name run on undisturbed. What has not
