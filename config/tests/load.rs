@@ -8,6 +8,7 @@ use rosterd_config::{Config, ConfigErrors, EscapingScheme, LoadOptions, Loaded, 
 use rosterd_discovery::Registry;
 // The mechanisms that the files here use.
 use rosterd_discovery_http as _;
+use rosterd_discovery_kubernetes as _;
 use rosterd_discovery_static as _;
 use rosterd_model::{Coded, Duration, NameScheme};
 
@@ -214,6 +215,21 @@ fn external_labels_take_variables_of_the_environment() {
     assert_eq!(labels, ["a=eu-$1", "b=x", "c=5"]);
     let shown: Vec<_> = warnings.iter().map(|warning| (warning.code, warning.key.as_str())).collect();
     assert_eq!(shown, [(code::UNDEFINED_VARIABLE, "global.external_labels.b")]);
+}
+
+#[test]
+fn selectors_of_kubernetes_take_variables_of_the_environment() {
+    let selectors = "[{role: pod, label: 'region=$REGION', field: 'spec.nodeName=${NONE}'}]";
+    let configs = format!("[{{role: node}}, {{role: pod, selectors: {selectors}}}]");
+    let text = format!("scrape_configs: [{{job_name: a, kubernetes_sd_configs: {configs}}}]");
+    let Loaded { config, warnings, .. } = loaded(&text);
+    let shown = serde_json::to_value(&*config.scrape_configs[0].discovery[1]).unwrap();
+    assert_eq!(shown["selectors"][0]["label"], "region=eu");
+    assert_eq!(shown["selectors"][0]["field"], "spec.nodeName=");
+    let told: Vec<_> = warnings.iter().map(|it| format!("{}:{} {} {}", it.line, it.column, it.code, it.key)).collect();
+    let column = text.find("'spec").unwrap() + 1;
+    let key = "scrape_configs[0].kubernetes_sd_configs[1].selectors[0].field";
+    assert_eq!(told, [format!("1:{column} {} {key}", code::UNDEFINED_VARIABLE)]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub use manager::{
     SeenSources, Tools, Unread, UnreadSources, Update,
 };
 pub use mechanism::{
-    AnyBuild, AnyConfig, Build, CheckContext, Finding, MechanismConfig, MechanismMetrics, MechanismShared,
+    AnyBuild, AnyConfig, Build, CheckContext, Expand, Finding, MechanismConfig, MechanismMetrics, MechanismShared,
 };
 pub use permission::Permission;
 pub use polling::Polling;

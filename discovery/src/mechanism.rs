@@ -40,6 +40,10 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
         self.identity(id);
     }
 
+    /// Hands over each text in which `${VARIABLES}` of the environment stand for their values, with its path; before anything is
+    /// checked.
+    fn expand(&mut self, _expand: &mut Expand<'_>) {}
+
     /// All that is wrong with the configuration.
     fn check(&self, _cx: &CheckContext) -> Vec<Problem> {
         Vec::new()
@@ -67,6 +71,9 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
     /// Makes a discoverer. Fails on what only shows now: an unreadable certificate, say.
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error>;
 }
+
+/// Puts values of the environment into a text that stands at a path of the configuration.
+pub type Expand<'a> = dyn FnMut(&str, &mut String) + 'a;
 
 /// What [`MechanismConfig::build`] is given.
 #[derive(Debug)]
@@ -159,6 +166,9 @@ pub trait AnyConfig: Debug + Send + Sync + 'static {
     /// What is read, and as whom: the same in every version, and on every machine that says the same of it.
     fn identified(&self, system: &System) -> Identity;
 
+    /// Puts values of the environment where it takes them.
+    fn expand(&mut self, expand: &mut Expand<'_>);
+
     /// The mechanism's own checks.
     fn check(&self, cx: &CheckContext) -> Vec<Problem>;
 
@@ -203,6 +213,10 @@ impl<C: MechanismConfig> AnyConfig for C {
         let mut identity = Identity::new();
         self.identity_on(&mut identity, system);
         identity
+    }
+
+    fn expand(&mut self, expand: &mut Expand<'_>) {
+        MechanismConfig::expand(self, expand);
     }
 
     fn check(&self, cx: &CheckContext) -> Vec<Problem> {

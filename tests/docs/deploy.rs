@@ -130,19 +130,21 @@ fn rights_are_those_that_check_config_prints() {
 
 #[test]
 fn each_node_asks_for_its_own_pods() {
-    let (template, _) = configured("daemonset.yml");
-    let pod = containers().into_iter().find(|(name, ..)| name == "daemonset.yml").expect("it is shipped").1;
-    let command = pod["initContainers"][0]["command"][2].as_str().expect("a script of the shell").to_owned();
+    let (config, _) = configured("daemonset.yml");
+    let container = containers().into_iter().find(|(name, ..)| name == "daemonset.yml").expect("it is shipped").2;
+    let variable = &container["env"][0];
+    assert_eq!(variable["valueFrom"]["fieldRef"]["fieldPath"], "spec.nodeName");
     let folder = Folder::new();
-    let (from, to) = (folder.write("template.yml", template), folder.path("prometheus.yml"));
-    let script = command
-        .replace("$(NODE_NAME)", "worker-1.example")
-        .replace("/template/prometheus.yml", &from.display().to_string())
-        .replace("/etc/rosterd/prometheus.yml", &to.display().to_string());
-    succeeds(Command::new("sh").arg("-c").arg(script));
-    let config = std::fs::read_to_string(&to).unwrap();
-    assert!(config.contains("field: spec.nodeName=worker-1.example}") && !config.contains('@'), "{config}");
-    succeeds(Command::new(env!("CARGO_BIN_EXE_rosterd")).args(["check", "config"]).arg(to));
+    let file = folder.write("prometheus.yml", config);
+    let check = |name: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+        command.env(name, "worker-1.example").args(["check", "config", "--fatal-warnings"]).arg(&file);
+        command
+    };
+    succeeds(&mut check(variable["name"].as_str().expect("a variable has a name")));
+    let output = check("ANOTHER_NAME").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("selectors[0].field"), "{said}");
 }
 
 #[test]

@@ -155,6 +155,10 @@ impl Loader<'_> {
         let complete = decoded.left_out.is_empty();
         self.problems.extend(decoded.problems);
         let mut config = decoded.value.filter(|_| complete)?;
+        config.expand(&mut |within, text| {
+            let place = self.tree.find(at, within, &HashSet::new()).0;
+            *text = self.expanded(text, place, &join_path(path, within));
+        });
         for found in self.registry.check(&*config, &self.check) {
             // Relabelling may make an address of a target that is none, as for the blackbox exporter.
             let is_target = mechanism.name == "static" && found.path.contains("].targets[");

@@ -8,7 +8,6 @@ use rosterd_tasks::watch::check_pattern;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::environment::expand;
 use super::{Loader, folder_of};
 use crate::error::code;
 use crate::file::{
@@ -93,21 +92,9 @@ impl Loader<'_> {
         let Some(at) = self.tree.get(root, "global").and_then(|global| self.tree.get(global, "external_labels")) else {
             return global;
         };
-        let env = self.options.env;
         for (name, value) in &mut global.external_labels {
-            let mut empty = Vec::new();
-            *value = expand(value, |variable| {
-                let value = env(variable).unwrap_or_default();
-                if value.is_empty() {
-                    empty.push(variable.to_owned());
-                }
-                value
-            });
-            for variable in empty {
-                let place = self.tree.get(at, name).unwrap_or(at);
-                let message = format!("the environment variable {variable} is not set or empty");
-                self.warn(place, format!("global.external_labels.{name}"), code::UNDEFINED_VARIABLE, message);
-            }
+            let place = self.tree.get(at, name).unwrap_or(at);
+            *value = self.expanded(value, place, &format!("global.external_labels.{name}"));
         }
         global
     }

@@ -1,7 +1,27 @@
-//! `${VARIABLES}` of the environment in external labels, by the rules of Go's `os.Expand`.
+//! `${VARIABLES}` of the environment, by the rules of Go's `os.Expand`.
+
+use rosterd_yaml::Id;
+
+use super::Loader;
+use crate::error::code;
+
+impl Loader<'_> {
+    /// A text with the values of variables in their place; those that are empty are warned of where it stands.
+    pub(super) fn expanded(&mut self, text: &str, at: Id, key: &str) -> String {
+        let env = self.options.env;
+        expand(text, |variable| {
+            let value = env(variable).unwrap_or_default();
+            if value.is_empty() {
+                let message = format!("the environment variable {variable} is not set or empty");
+                self.warn(at, key.to_owned(), code::UNDEFINED_VARIABLE, message);
+            }
+            value
+        })
+    }
+}
 
 /// Replaces `$name` and `${name}`; `$$` is a dollar. `lookup` gives the value of a variable.
-pub(super) fn expand(text: &str, mut lookup: impl FnMut(&str) -> String) -> String {
+fn expand(text: &str, mut lookup: impl FnMut(&str) -> String) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {

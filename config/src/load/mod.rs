@@ -2,7 +2,7 @@
 
 mod discovery; // the *_sd_configs of a job
 mod document; // the sections of the main file
-mod environment; // ${VARIABLES} of external labels
+mod environment; // ${VARIABLES} of the environment
 mod hints; // where an unknown key may belong
 mod jobs; // scrape_configs, wherever they stand
 mod own; // rosterd's own settings, from one or two files
@@ -37,7 +37,7 @@ pub struct LoadOptions<'a> {
     pub examine: bool,
     /// Tells which targets of the configuration itself, and of lists if they are looked into, cannot be targets of their job.
     pub impossible: Option<Impossible<'a>>,
-    /// Looks up a variable of the environment, for external labels.
+    /// Looks up a variable of the environment, for external labels and what mechanisms take of it.
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }
 

@@ -11,7 +11,9 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use rosterd_client::SafeUrl;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Permission};
+use rosterd_discovery::{
+    Build, CheckContext, Discoverer, Error, Expand, Finding, Identity, MechanismConfig, Permission,
+};
 use rosterd_model::{Problem, in_words};
 use rosterd_tasks::files::resolve;
 use serde::{Deserialize, Serialize};
@@ -123,6 +125,13 @@ impl MechanismConfig for KubernetesConfig {
             id.value("cronjob", &cronjob, &false);
         });
         self.client.identity(id);
+    }
+
+    fn expand(&mut self, expand: &mut Expand<'_>) {
+        for (index, selector) in self.selectors.iter_mut().enumerate() {
+            expand(&format!("selectors[{index}].label"), &mut selector.label);
+            expand(&format!("selectors[{index}].field"), &mut selector.field);
+        }
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {

@@ -61,6 +61,21 @@ fn settings_go_together_as_for_prometheus() {
 }
 
 #[test]
+fn selectors_take_values_from_elsewhere_before_they_are_checked() {
+    let mut config =
+        parse("{role: pod, selectors: [{role: node}, {role: pod, label: 'a=$A', field: 'spec.nodeName=$N,'}]}");
+    let mut paths = Vec::new();
+    config.expand(&mut |path, text| {
+        paths.push(path.to_owned());
+        *text = text.replace("$A", "b c").replace("$N", "worker-1");
+    });
+    let wanted = [0, 1].map(|index| ["label", "field"].map(|key| format!("selectors[{index}].{key}"))).concat();
+    assert_eq!((paths, &*config.selectors[1].field), (wanted, "spec.nodeName=worker-1,"));
+    let found = config.check(&CheckContext::default());
+    assert_eq!(found.iter().map(|problem| &*problem.path).collect::<Vec<_>>(), ["selectors[1].label"]);
+}
+
+#[test]
 fn each_role_has_its_selectors() {
     for (role, allowed) in [
         ("node", &["node"][..]),
