@@ -15,6 +15,9 @@ use crate::resource::Resource;
 ///
 /// A list is taken in place: [`begin_list`](Self::begin_list), all objects, [`end_list`](Self::end_list). What is as it was is
 /// not touched, and what did not come is gone at the end, so that there are never two of them.
+///
+/// Where nobody looks at an object again, its record can be [thinned](Self::thin): its name and the hash stay, by which is seen that
+/// it changed, or is gone.
 pub(crate) struct Store {
     resource: Resource,
     slots: Vec<Slot>,
@@ -25,14 +28,20 @@ pub(crate) struct Store {
     /// The mark of what came with the last list, or since.
     mark: bool,
     bytes: usize,
+    /// How many records are whole.
+    whole: usize,
     scratch: Vec<u8>,
 }
 
 /// Head and fields of a record; none at all where the slot is free.
 type Slot = Box<[u8]>;
 
-/// The hash of the content, and the mark.
+/// The hash of the content, and a byte of what follows.
 const HEAD: usize = 9;
+/// Came with the list whose mark is set, or since.
+const MARKED: u8 = 1;
+/// There is nothing but the name.
+const THIN: u8 = 2;
 
 /// What an object changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +91,7 @@ impl Store {
             links: Links::default(),
             mark: false,
             bytes: 0,
+            whole: 0,
             scratch: Vec::new(),
         }
     }
@@ -106,6 +116,42 @@ impl Store {
     /// The bytes of all records.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether there are objects of which only the names are known, so that no groups can be made of them.
+    pub(crate) fn is_thin(&self) -> bool {
+        self.whole < self.len()
+    }
+
+    /// Whether there are objects of which more is known.
+    pub(crate) fn has_whole(&self) -> bool {
+        self.whole > 0
+    }
+
+    /// Forgets of all objects what they are made of: what is left are their names, and hashes by which it is seen that they changed.
+    pub(crate) fn thin(&mut self) {
+        if self.whole == 0 {
+            return;
+        }
+        for slot in 0..self.slots.len() as u32 {
+            let record = &self.slots[slot as usize];
+            if record.is_empty() || is_thin(record) {
+                continue;
+            }
+            let (namespace, name) = name_of(record, &self.interner);
+            self.scratch.clear();
+            self.scratch.extend_from_slice(&record[..HEAD]);
+            self.scratch[HEAD - 1] |= THIN;
+            let mut out = Out::plain(&mut self.scratch);
+            out.own(&namespace);
+            out.own(&name);
+            let record: Slot = self.scratch.as_slice().into();
+            self.forget(slot);
+            self.bytes += record.len();
+            self.slots[slot as usize] = record;
+        }
+        // None of them refers to a text that others have.
+        (self.interner, self.scratch) = (Interner::default(), Vec::new());
     }
 
     /// Takes an object as the API server wrote it; `told` is told its key, what it changed, and its version.
@@ -147,7 +193,7 @@ impl Store {
         if let Some(slot) = found
             && content_of(&self.slots[slot as usize]) == content
         {
-            self.slots[slot as usize][HEAD - 1] = u8::from(self.mark);
+            set_mark(&mut self.slots[slot as usize], self.mark);
             return Change::None;
         }
         self.scratch.clear();
@@ -156,6 +202,7 @@ impl Store {
         object.put(&mut Out::compact(&mut self.scratch, &mut self.interner));
         let record: Slot = self.scratch.as_slice().into();
         self.bytes += record.len();
+        self.whole += 1;
         let slot = match found {
             Some(slot) => {
                 self.forget(slot);
@@ -226,6 +273,10 @@ impl Store {
         }
         let record = &self.slots[slot as usize];
         self.bytes -= record.len();
+        if is_thin(record) {
+            return;
+        }
+        self.whole -= 1;
         let used = with_type!(self.resource, forget(record, &self.interner, &mut self.links, slot));
         self.interner.release(&used);
     }
@@ -234,9 +285,7 @@ impl Store {
     pub(crate) fn begin_list(&mut self) {
         // What a list left behind that did not end is marked as those of it were: all that is there has to have the other.
         for slot in &mut self.slots {
-            if let Some(mark) = slot.get_mut(HEAD - 1) {
-                *mark = u8::from(self.mark);
-            }
+            set_mark(slot, self.mark);
         }
         self.mark = !self.mark;
     }
@@ -245,7 +294,7 @@ impl Store {
     pub(crate) fn end_list(&mut self, mut gone: impl FnMut(Key)) {
         let mark = u8::from(self.mark);
         let left: Vec<u32> = (0..self.slots.len() as u32)
-            .filter(|slot| self.slots[*slot as usize].get(HEAD - 1).is_some_and(|other| *other != mark))
+            .filter(|slot| self.slots[*slot as usize].get(HEAD - 1).is_some_and(|flags| flags & MARKED != mark))
             .collect();
         for slot in left {
             let (namespace, name) = name_of(&self.slots[slot as usize], &self.interner);
@@ -264,7 +313,9 @@ impl Store {
     /// An object, if it is there.
     pub(crate) fn get<'a, T: Object<'a>>(&'a self, namespace: &str, name: &str) -> Option<T> {
         let slot = self.find(hash_of(namespace, name), namespace, name)?;
-        T::take(&mut In::new(&self.slots[slot as usize][HEAD..], &self.interner))
+        let record = &self.slots[slot as usize];
+        debug_assert!(!is_thin(record), "{namespace}/{name} is looked at again");
+        T::take(&mut In::new(&record[HEAD..], &self.interner))
     }
 
     /// The names of all objects, in one namespace or in all.
@@ -328,6 +379,17 @@ fn hash_of(namespace: &str, name: &str) -> u64 {
     hasher.update(b"/");
     hasher.update(name.as_bytes());
     hasher.digest()
+}
+
+fn is_thin(record: &[u8]) -> bool {
+    record.get(HEAD - 1).is_some_and(|flags| flags & THIN != 0)
+}
+
+/// Marks a record; a free slot has no mark.
+fn set_mark(record: &mut [u8], mark: bool) {
+    if let Some(flags) = record.get_mut(HEAD - 1) {
+        *flags = *flags & !MARKED | u8::from(mark);
+    }
 }
 
 fn content_of(record: &[u8]) -> u64 {

@@ -93,6 +93,33 @@ fn what_is_no_such_object_is_refused_and_changes_nothing() {
     }
 }
 
+#[test]
+fn of_what_is_thinned_names_stay_and_by_what_a_change_is_seen() {
+    let mut store = Store::new(Resource::Pod);
+    store.index(Link::Node);
+    for name in ["x", "y", "z"] {
+        take(&mut store, &pod("some-namespace", name, "node-1", "web"));
+    }
+    let before = store.bytes();
+    store.thin();
+    assert!(store.is_thin() && !store.has_whole() && store.bytes() < before, "{} of {before}", store.bytes());
+    assert_eq!((store.leftovers(), by_node(&store, "node-1")), ((0, 0), vec![]));
+    assert_eq!(take(&mut store, &pod("some-namespace", "x", "node-1", "web")), Change::None);
+    assert!(!store.has_whole(), "what is as it was stays thin");
+    assert_eq!(take(&mut store, &pod("some-namespace", "x", "node-2", "web")), Change::Changed);
+    assert_eq!(store.get::<Pod<'_>>("some-namespace", "x").map(|pod| pod.node.to_string()), Some("node-2".to_owned()));
+    assert_eq!((by_node(&store, "node-2"), store.has_whole()), (vec!["some-namespace/x".to_owned()], true));
+    assert_eq!(store.remove("some-namespace", "y"), Change::Removed);
+    store.begin_list();
+    take(&mut store, &pod("some-namespace", "x", "node-2", "web"));
+    let mut gone = Vec::new();
+    store.end_list(|key| gone.push(key.to_string()));
+    assert_eq!((gone, store.is_thin()), (vec!["some-namespace/z".to_owned()], false));
+    store.thin();
+    store.remove("some-namespace", "x");
+    assert_eq!((store.len(), store.bytes(), store.leftovers()), (0, 0, (0, 0)));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Take(u8, u8, u8),
@@ -110,6 +137,38 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    /// Whatever is thinned in between, the same changes are seen.
+    #[test]
+    fn who_keeps_names_alone_sees_the_same_changes(steps in proptest::collection::vec((step(), any::<bool>()), 0..40)) {
+        let (mut whole, mut thinned) = (Store::new(Resource::Pod), Store::new(Resource::Pod));
+        for (step, thins) in steps {
+            if thins {
+                thinned.thin();
+            }
+            let seen = |store: &mut Store| match &step {
+                Step::Take(name, node, label) => {
+                    vec![(take(store, &pod("a", &format!("p{name}"), &format!("node-{node}"), &format!("label-{label}"))), String::new())]
+                }
+                Step::Remove(name) => vec![(store.remove("a", &format!("p{name}")), String::new())],
+                Step::List(objects, ends) => {
+                    store.begin_list();
+                    let of_list = |(name, node): &(u8, u8)| pod("a", &format!("p{name}"), &format!("node-{node}"), "label-0");
+                    let mut seen: Vec<_> = objects.iter().map(|it| (take(store, &of_list(it)), String::new())).collect();
+                    let came = seen.len();
+                    if *ends {
+                        store.end_list(|key| seen.push((Change::Removed, key.to_string())));
+                    }
+                    seen[came..].sort_by(|one, other| one.1.cmp(&other.1));
+                    seen
+                }
+            };
+            prop_assert_eq!(seen(&mut whole), seen(&mut thinned));
+            let keys = |store: &Store| store.keys(None).map(|key| key.to_string()).collect::<std::collections::BTreeSet<_>>();
+            prop_assert_eq!(keys(&whole), keys(&thinned));
+            prop_assert!(thinned.bytes() <= whole.bytes() + 32 * thinned.len());
+        }
+    }
+
     #[test]
     fn any_history_ends_in_what_came_last(steps in proptest::collection::vec(step(), 0..40)) {
         let (mut store, mut model) = (Store::new(Resource::Pod), BTreeMap::new());
@@ -207,4 +266,7 @@ fn a_pod_takes_about_two_hundred_and_fifty_bytes() {
     assert!(bytes < 280, "{bytes} bytes are kept of a pod, of {} of JSON", json / store.len());
     let pod: Pod<'_> = store.get("namespace-7", "app-7-000000007-00007").expect("it was taken in");
     assert_eq!((&*pod.ip, pod.containers.len(), pod.meta.annotations.len()), ("10.0.0.7", 2, 4));
+    store.thin();
+    let bytes = store.bytes() / store.len();
+    assert!(bytes < 50, "{bytes} bytes are kept of a pod of which the name is enough");
 }

@@ -8,6 +8,9 @@ mod history;
 mod pieces;
 mod sharing;
 mod status;
+mod thin;
+
+use std::time::Duration;
 
 use rosterd_discovery::{AnyConfig, Context, Discoverer, Equipment, Registry, System, Updates, Word};
 use rosterd_model::TargetGroup;
@@ -97,6 +100,13 @@ fn config_of(text: &str) -> KubernetesConfig {
 /// The groups that were said of objects: without those that name what was read.
 fn objects(word: &Word) -> Vec<&TargetGroup> {
     word.groups().iter().filter(|group| !group.source.ends_with('*')).collect()
+}
+
+/// Lets so much time go by at once.
+async fn goes_by(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// What was asked for: `list pods a`, without those that were asked again.

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rosterd_discovery::{Context, Discoverer, Error, Stopped, Unreadable, Updates};
 use rosterd_model::TargetGroup;
 use rosterd_tasks::Guard;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::part::{AT_ONCE, Made, Part, Used};
 use super::words::{Is, Said, Saying};
@@ -20,6 +21,9 @@ use crate::resource::{Resource, WatchKey};
 use crate::store::Key;
 use crate::transport::{Access, own_namespace};
 use crate::watch::Inbox;
+
+/// How long all is kept of objects whose groups were told, at least: those who need it too begin at the same time, mostly.
+pub(crate) const REST: Duration = Duration::from_secs(10);
 
 /// What one configuration sees of a cluster.
 #[derive(Debug)]
@@ -102,6 +106,7 @@ impl Seeing {
 
     async fn see(&mut self, cx: &Context, up: &Updates) -> Result<(), Stopped> {
         self.show(cx);
+        let mut rested = Instant::now() + REST;
         loop {
             // Taken first: what changes from now on rings again.
             let news = self.inbox.take();
@@ -136,7 +141,21 @@ impl Seeing {
             if let Some(next) = healths.iter().filter_map(|(.., next)| *next).min() {
                 cx.next_try(next.saturating_duration_since(Instant::now()));
             }
-            self.inbox.wait().await;
+            let told = |index: &usize| is[*index].is_known() && self.dirty.get(index).is_none_or(BTreeSet::is_empty);
+            let told: Vec<_> = match self.said.has_pictured() {
+                true => (0..self.parts.len()).filter(told).map(|index| &self.parts[index]).collect(),
+                false => Vec::new(),
+            };
+            if rested <= Instant::now() {
+                told.iter().for_each(|part| part.thin(&self.inbox));
+                rested = Instant::now() + REST;
+            }
+            let can_be_thinned = told.iter().any(|part| part.can_be_thinned());
+            tokio::select! {
+                biased;
+                () = self.inbox.wait() => {}
+                () = sleep_until(rested), if can_be_thinned => {}
+            }
         }
     }
 

@@ -4,4 +4,6 @@ mod discoverer;
 mod part;
 mod words; // what is said of parts; pure
 
+#[cfg(test)]
+pub(crate) use discoverer::REST;
 pub(crate) use discoverer::View;

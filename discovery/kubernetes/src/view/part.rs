@@ -15,7 +15,7 @@ use crate::groups::Maker;
 use crate::objects::Link;
 use crate::resource::{Resource, WatchKey};
 use crate::store::{Key, Store, World};
-use crate::watch::{Subscription, Watched};
+use crate::watch::{Inbox, Subscription, Watched};
 
 /// How many groups are made before others get their turn.
 pub(super) const AT_ONCE: usize = 64;
@@ -141,6 +141,24 @@ impl Part {
         widened
     }
 
+    /// What is watched, where no group is made again of an object that did not change: targets are told of nothing else.
+    fn only(&self) -> Option<&Arc<Watched>> {
+        match &self.watches[..] {
+            [watch] => Some(watch.watched()),
+            _ => None,
+        }
+    }
+
+    /// Whether there is something to let go of.
+    pub(super) fn can_be_thinned(&self) -> bool {
+        self.only().is_some_and(|watched| watched.can_be_thinned())
+    }
+
+    /// Lets go of what groups were made of, all of which were told, where it is not needed again.
+    pub(super) fn thin(&self, inbox: &Inbox) {
+        self.only().inspect(|watched| watched.thin(inbox));
+    }
+
     /// The watches, for people.
     pub(super) fn watches(&self) -> impl Iterator<Item = Weak<dyn Watch>> {
         self.watches.iter().map(|watch| {
@@ -223,6 +241,10 @@ impl Part {
     /// Makes some groups of all objects, of those from a place on; returns the place to go on from, if that was not the end.
     pub(super) fn all_groups(&self, place: usize, maker: &mut Maker, guard: &Guard, made: &mut Made) -> Option<usize> {
         let watched = self.watched(self.role.resource())?;
+        // What was let go of comes anew, and then it was forgotten meanwhile.
+        if watched.want_all() {
+            return None;
+        }
         let keys: Vec<_> = watched.store().keys_from(place, self.needed.namespace.as_deref()).take(AT_ONCE).collect();
         let count = self.groups(keys.iter().map(|(_, key)| key), maker, guard, made);
         let (next, _) = keys.get(count.checked_sub(1)?)?;
@@ -291,5 +313,36 @@ impl Made {
     pub(super) fn take(&mut self) -> Vec<TargetGroup> {
         self.targets = 0;
         std::mem::take(&mut self.groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_discovery::MechanismMetrics as _;
+    use rosterd_tasks::Supervision;
+
+    use super::*;
+    use crate::metrics::KubernetesMetrics;
+
+    #[test]
+    fn of_names_alone_no_groups_are_made_and_all_is_wanted_anew() {
+        let config = serde_yaml::from_str("{role: pod}").expect("a configuration");
+        let needs = Needs::of(&config, Role::Pod, None);
+        let metrics = KubernetesMetrics::register(&prometheus::Registry::new()).expect("an empty registry");
+        let (key, inbox) = (needs.parts[0].watches[0].clone(), Arc::default());
+        let watched = Arc::new(Watched::new(key.clone(), &metrics));
+        let used = Used { number: 0, key, subscription: watched.subscribe(0, &inbox) };
+        let part = Part::new(&needs, needs.parts[0].clone(), vec![used]);
+        let pod = br#"{"metadata": {"namespace": "a", "name": "x"}, "spec": {"containers": [{}]}, "status": {"podIP": "::1"}}"#;
+        watched.learn(pod);
+        inbox.take();
+        let guard = Supervision::default().guard("a view");
+        let (mut maker, mut made) = (Maker::new(needs.role, needs.attach), Made::default());
+        let forgotten = part.forgotten();
+        part.all_groups(0, &mut maker, &guard, &mut made);
+        assert_eq!((made.take().len(), part.can_be_thinned(), part.forgotten()), (1, true, forgotten));
+        part.thin(&inbox);
+        part.all_groups(0, &mut maker, &guard, &mut made);
+        assert_eq!((made.take().len(), part.health().0, part.forgotten()), (0, Is::Awaited, forgotten + 1));
     }
 }

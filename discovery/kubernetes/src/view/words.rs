@@ -72,6 +72,11 @@ impl Said {
         *self = Self { pictured: self.pictured, ..Self::new(self.parts.len()) };
     }
 
+    /// Whether no picture is due: what is known was said.
+    pub(super) fn has_pictured(&self) -> bool {
+        !self.picture_due
+    }
+
     /// What had to be said was said, all of it.
     pub(super) fn was_said(&mut self) {
         self.pictured |= !self.picture_due;

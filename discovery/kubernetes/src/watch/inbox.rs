@@ -36,6 +36,12 @@ impl Inbox {
         self.bell.notify_one();
     }
 
+    /// Whether there are no news.
+    pub(crate) fn is_empty(&self) -> bool {
+        let news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.keys.is_empty() && !news.health
+    }
+
     /// Takes what there is.
     pub(crate) fn take(&self) -> News {
         std::mem::take(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))

@@ -62,6 +62,8 @@ pub(crate) enum Cause {
     Start,
     /// The watch began anew, over a panic or since somebody uses it again.
     Restarted,
+    /// Somebody came who needs more than was kept.
+    Joined,
     /// The server does not stream lists: the same one in pages.
     Refused,
     /// The list before came to nothing.
@@ -76,6 +78,7 @@ impl Cause {
         match self {
             Self::Start => "start",
             Self::Restarted => "restarted",
+            Self::Joined => "joined",
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Expired => "expired",

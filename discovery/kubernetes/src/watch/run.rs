@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLockWriteGuard};
 use std::time::Duration;
 
 use http::{HeaderMap, header};
@@ -64,12 +64,23 @@ impl Running {
         self.watched.forget();
         let resource = self.watched.key().resource.plural();
         let cause = if self.watched.health().forgotten > 1 { Cause::Restarted } else { Cause::Start };
-        let streams = self.streams.load(Ordering::Relaxed);
-        let mut machine = Machine::new(self.watched.key().clone(), streams, self.on, cause);
+        let mut machine = self.machine(cause);
         loop {
             let ask = machine.ask();
-            sleep(ask.pause).await;
-            let came = self.attempt(&mut machine, &ask).await;
+            let attempt = async {
+                sleep(ask.pause).await;
+                self.attempt(&mut machine, &ask).await
+            };
+            let came = tokio::select! {
+                biased;
+                () = self.watched.outdated() => None,
+                came = attempt => Some(came),
+            };
+            let Some(came) = came else {
+                self.watched.forget();
+                machine = self.machine(Cause::Joined);
+                continue;
+            };
             self.streams.fetch_and(machine.streams(), Ordering::Relaxed);
             let error = match came {
                 Ok(()) => continue,
@@ -82,6 +93,10 @@ impl Running {
             self.metrics.failures.with_label_values(&[resource]).inc();
             self.watched.failed(SharedError(Arc::new(error)), machine.pause());
         }
+    }
+
+    fn machine(&self, cause: Cause) -> Machine {
+        Machine::new(self.watched.key().clone(), self.streams.load(Ordering::Relaxed), self.on, cause)
     }
 
     /// All is known: who uses a watch that this one covers may come over.
@@ -126,8 +141,9 @@ impl Running {
         match taking.page() {
             Some(meta) => {
                 if machine.page(meta)? == Step::Listed {
-                    taking.listed(&mut self.watched.store_mut());
-                    taking.tell();
+                    let mut store = self.watched.store_mut();
+                    taking.listed(&mut store);
+                    taking.tell(store);
                 }
                 Ok(())
             }
@@ -190,8 +206,7 @@ impl<'r> Taking<'r> {
             taken
         };
         self.running.watched.count(&store);
-        drop(store);
-        self.tell();
+        self.tell(store);
         match taken {
             Ok(()) | Err(Refused::Said(None)) => Ok(()),
             Err(Refused::Said(Some(error))) => Err(Failure::Told(error)),
@@ -281,9 +296,10 @@ impl<'r> Taking<'r> {
         self.running.watched.count(store);
     }
 
-    /// Tells who uses the watch what changed.
-    fn tell(&mut self) {
+    /// Tells who uses the watch what changed: with the store in hand, so that nothing is taken for told before it was.
+    fn tell(&mut self, store: RwLockWriteGuard<'_, Store>) {
         self.running.watched.changed(&std::mem::take(&mut self.changed));
+        drop(store);
         if std::mem::take(&mut self.listed) {
             self.running.watched.listed();
             self.running.offer();

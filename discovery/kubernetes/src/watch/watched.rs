@@ -24,6 +24,8 @@ pub(crate) struct Watched {
     state: Mutex<State>,
     /// Rung when a user comes or goes.
     users_changed: Notify,
+    /// Rung when it becomes outdated.
+    outdated: Notify,
     metrics: KubernetesMetrics,
     /// What of it the metrics have counted in: objects and bytes.
     counted: Mutex<(i64, i64)>,
@@ -37,6 +39,8 @@ pub(super) struct State {
     next_user: u64,
     pub(super) health: Health,
     pub(super) past: Past,
+    /// Whether a user came who needs more than was kept: until a new list has begun, none is whole.
+    outdated: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,7 @@ impl Watched {
             key,
             state: Mutex::default(),
             users_changed: Notify::new(),
+            outdated: Notify::new(),
             metrics: metrics.clone(),
             counted: Mutex::default(),
             heard: AtomicU64::new(0),
@@ -81,15 +86,55 @@ impl Watched {
         self.state().health.clone()
     }
 
-    /// A new user, who calls this watch by a number in its inbox.
+    /// A new user, who calls this watch by a number in its inbox, and needs all.
     pub(crate) fn subscribe(self: &Arc<Self>, watch: usize, inbox: &Arc<Inbox>) -> Subscription {
         let mut state = self.state();
         let id = state.next_user;
         state.next_user += 1;
         state.users.push(User { id, watch, inbox: Arc::clone(inbox) });
         drop(state);
+        // From now on nobody thins it.
+        self.want_all();
         self.users_changed.notify_one();
         Subscription { watched: Arc::clone(self), id }
+    }
+
+    /// Somebody needs all of each object: where no more than names was kept, all is listed anew, and until then nothing is known.
+    /// Returns whether that is so.
+    pub(crate) fn want_all(&self) -> bool {
+        let thin = self.store().is_thin();
+        if thin {
+            self.update(|state| {
+                state.outdated = true;
+                (state.health.listed, state.health.forgotten) = (false, state.health.forgotten + 1);
+            });
+            self.outdated.notify_one();
+        }
+        thin
+    }
+
+    /// Keeps no more than the names of objects and by which it is seen that they changed, for a user that has told all that it was
+    /// told of, needs none of them again, and shares it with nobody.
+    pub(crate) fn thin(&self, inbox: &Inbox) {
+        let mut store = self.store_mut();
+        // Who is told of changes is told with the store in hand.
+        if self.state().users.len() == 1 && inbox.is_empty() {
+            store.thin();
+            self.count(&store);
+        }
+    }
+
+    /// Whether there is more than that, and one user alone.
+    pub(crate) fn can_be_thinned(&self) -> bool {
+        let store = self.store();
+        store.has_whole() && self.state().users.len() == 1
+    }
+
+    /// Waits until all has to be listed anew.
+    pub(super) async fn outdated(&self) {
+        while !self.state().outdated {
+            self.outdated.notified().await;
+        }
     }
 
     /// Whether nobody uses it.
@@ -125,16 +170,19 @@ impl Watched {
 
     /// All objects are known.
     pub(super) fn listed(&self) {
-        self.update(|health| {
-            let Health { forgotten, failures, .. } = *health;
-            *health = Health { listed: true, forgotten, failures, ..Health::default() };
+        self.update(|state| {
+            let Health { forgotten, failures, .. } = state.health;
+            // What was forgotten in the middle of a list is not all.
+            if !state.outdated {
+                state.health = Health { listed: true, forgotten, failures, ..Health::default() };
+            }
         });
     }
 
     /// It is up to date again.
     pub(super) fn is_well(&self) {
         if self.state().health.failure.is_some() {
-            self.update(|health| (health.failure, health.next_try) = (None, None));
+            self.update(|state| (state.health.failure, state.health.next_try) = (None, None));
         }
     }
 
@@ -145,9 +193,9 @@ impl Watched {
         let goes_on = state.health.failure.is_some();
         state.past.failed(&error, goes_on);
         drop(state);
-        self.update(|health| {
-            (health.failure, health.next_try) = (Some(error), next_try);
-            health.failures += 1;
+        self.update(|state| {
+            (state.health.failure, state.health.next_try) = (Some(error), next_try);
+            state.health.failures += 1;
         });
     }
 
@@ -155,12 +203,13 @@ impl Watched {
     /// again is gone.
     pub(super) fn forget(&self) {
         // First, so that who has looked into the store meanwhile can tell.
-        self.update(|health| (health.listed, health.forgotten) = (false, health.forgotten + 1));
+        self.update(|state| (state.health.listed, state.health.forgotten) = (false, state.health.forgotten + 1));
         let mut store = self.store_mut();
         let keys: Vec<_> = store.keys_from(0, None).map(|(_, key)| key).collect();
         store.reset();
         drop(store);
-        let state = self.state();
+        let mut state = self.state();
+        state.outdated = false;
         state.users.iter().for_each(|user| user.inbox.changed(user.watch, keys.iter().cloned()));
     }
 
@@ -195,10 +244,17 @@ impl Watched {
         self.state().users.iter().for_each(|user| user.inbox.ring());
     }
 
-    fn update(&self, change: impl FnOnce(&mut Health)) {
+    fn update(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
-        change(&mut state.health);
+        change(&mut state);
         state.users.iter().for_each(|user| user.inbox.ring());
+    }
+
+    /// All objects are known: this one.
+    #[cfg(test)]
+    pub(crate) fn learn(&self, json: &[u8]) {
+        self.store_mut().take(json, |_, _, _| ()).expect("an object");
+        self.listed();
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -248,12 +304,47 @@ mod tests {
         let inbox = Arc::<Inbox>::default();
         let _used = watched.subscribe(3, &inbox);
         let pod = br#"{"metadata": {"namespace": "a", "name": "x"}}"#;
-        watched.store_mut().take(pod, |_, _, _| ()).expect("a pod");
-        watched.listed();
+        watched.learn(pod);
         inbox.take();
         watched.forget();
         let news = inbox.take();
         assert_eq!((Vec::from_iter(news.keys), news.health), (vec![(3, Key::new("a", "x"))], true));
         assert_eq!((watched.store().len(), watched.health().listed), (0, false));
+    }
+
+    #[test]
+    fn names_are_enough_for_one_user_without_news_and_nobody_takes_them_for_all() {
+        let metrics = KubernetesMetrics::register(&prometheus::Registry::new()).expect("an empty registry");
+        let watched = Arc::new(Watched::new(WatchKey::all(Resource::Pod, None), &metrics));
+        let inbox = Arc::<Inbox>::default();
+        let used = watched.subscribe(3, &inbox);
+        let pod = br#"{"metadata": {"namespace": "a", "name": "x"}}"#;
+        watched.learn(pod);
+        let thins = || {
+            let (can, before) = (watched.can_be_thinned(), watched.store().bytes());
+            watched.thin(&inbox);
+            (can, watched.store().bytes() != before)
+        };
+        assert_eq!(thins(), (true, false), "there are news of its health");
+        inbox.take();
+        watched.changed(&[Key::new("a", "x")]);
+        assert_eq!(thins(), (true, false), "there are news of an object");
+        inbox.take();
+        let other = watched.subscribe(0, &Arc::default());
+        assert_eq!(thins(), (false, false), "another needs it");
+        drop(other);
+        assert_eq!(thins(), (true, true));
+        assert_eq!(thins(), (false, false), "nothing is left to do");
+        assert!(watched.health().listed && inbox.take().keys.is_empty(), "who uses it need not know");
+        drop(used);
+        let used = watched.subscribe(3, &inbox);
+        assert!(!watched.health().listed && inbox.take().health);
+        // A list that was taken meanwhile knows nothing of what was thin.
+        watched.listed();
+        assert!(!watched.health().listed);
+        watched.forget();
+        watched.learn(pod);
+        assert!(watched.health().listed && watched.store().has_whole());
+        drop(used);
     }
 }
