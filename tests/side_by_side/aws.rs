@@ -94,18 +94,18 @@ fn prometheus_finds_the_same_instances_of_moto() {
         let Some(moto) = Moto::start().await else { return };
         let ids = moto.instances(105).await;
         assert_eq!(ids.len(), 105);
-        let pair = Pair::start(&format!("ec2_sd_configs: [{}]\n  {NOWHERE}", access(&moto.server.url(""), ""))).await;
-        pair.agree(105).await;
+        let mut pair = Pair::start(&format!("ec2_sd_configs: [{}]\n  {NOWHERE}", access(&moto.server.url(""), ""))).await;
+        pair.agree(105, &[]).await;
         let tags = format!(
             "Action=CreateTags&Version=2016-11-15&ResourceId.1={}&Tag.1.Key=a%20b%2Fc&Tag.1.Value=%C3%BC%26",
             ids[0]
         );
         moto.form("ec2", &tags).await;
         moto.instances(2).await;
-        pair.agree(107).await;
+        pair.agree(107, &["ü&"]).await;
         moto.form("ec2", &format!("Action=StopInstances&Version=2016-11-15&InstanceId.1={}", ids[1])).await;
         moto.instances(1).await;
-        pair.agree(108).await;
+        pair.agree(108, &["stopped"]).await;
     });
 }
 
@@ -271,15 +271,15 @@ fn prometheus_finds_the_same_instances_and_its_signatures_are_verified() {
         let aws = fake().await;
         serve(&aws, &["127.0.7.1", "127.0.7.2"], &["127.0.7.3"]);
         let filters = ", port: 9, filters: [{name: 'tag:a b', values: ['x/y', 'ü=']}]";
-        let pair = Pair::start(&format!("ec2_sd_configs: [{}]", access(&aws.url(), filters))).await;
-        pair.agree(3).await;
+        let mut pair = Pair::start(&format!("ec2_sd_configs: [{}]", access(&aws.url(), filters))).await;
+        pair.agree(3, &[]).await;
         serve(&aws, &["127.0.7.2"], &["127.0.7.4", "127.0.7.5", "127.0.7.6"]);
-        pair.agree(4).await;
+        pair.agree(4, &[]).await;
         aws.answer("DescribeInstances", |_| (403, ec2_error("UnauthorizedOperation")));
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(4).await;
+        pair.fail(FAILURES).await;
+        pair.agree(4, &[]).await;
         serve(&aws, &["127.0.7.6"], &[]);
-        pair.agree(1).await;
+        pair.agree(1, &[]).await;
         assert_eq!(aws.refused(), [""; 0], "neither signs what cannot be verified");
         aws.finish().await;
     });
@@ -299,15 +299,15 @@ fn prometheus_finds_the_same_instances_of_lightsail() {
             aws.answer("GetInstances", move |_| (200, body.clone()));
         };
         serve(&["127.0.7.1", "127.0.7.2"]);
-        let pair = Pair::start(&format!("lightsail_sd_configs: [{}]", access(&aws.url(), ", port: 9"))).await;
-        pair.agree(2).await;
+        let mut pair = Pair::start(&format!("lightsail_sd_configs: [{}]", access(&aws.url(), ", port: 9"))).await;
+        pair.agree(2, &[]).await;
         serve(&["127.0.7.2", "127.0.7.3", "127.0.7.4"]);
-        pair.agree(3).await;
+        pair.agree(3, &[]).await;
         aws.answer("GetInstances", |_| (400, json_error("AccessDeniedException")));
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(3).await;
+        pair.fail(FAILURES).await;
+        pair.agree(3, &[]).await;
         serve(&["127.0.7.5"]);
-        pair.agree(1).await;
+        pair.agree(1, &[]).await;
         assert_eq!(aws.refused(), [""; 0]);
         aws.finish().await;
     });

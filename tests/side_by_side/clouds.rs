@@ -155,23 +155,23 @@ fn prometheus_finds_the_same_servers() {
             format!("scaleway_sd_configs: [{{role: instance, {scaleway}}}, {{role: baremetal, {scaleway}}}]"),
             format!("ovhcloud_sd_configs: [{{service: vps, {ovh}}}, {{service: dedicated_server, {ovh}}}]"),
         ];
-        let pair = Pair::start(&discovery.join("\n  ")).await;
-        pair.agree(22).await;
+        let mut pair = Pair::start(&discovery.join("\n  ")).await;
+        pair.agree(22, &[]).await;
         cloud.set(DROPLETS, [2, 4, 5, 6].map(droplet));
         cloud.set(SERVERS, [server(4, json!({"ip": "127.0.12.4"}))]);
         cloud.set(DEDICATED, []);
         cloud.set(VULTR, [7, 8, 9, 10].map(of_vultr));
         cloud.set(METAL, [metal(4)]);
         cloud.set(VPS, ["v2"].map(Value::from));
-        pair.agree(17).await;
+        pair.agree(17, &[]).await;
         for path in [DROPLETS, NETWORKS, DEDICATED, IONOS, VULTR, INSTANCES, METAL, VPS] {
             cloud.instead(Step::get(path).status(500).json("{}"));
         }
-        pair.fail(FAILURES[0], FAILURES[1]).await;
-        pair.agree(17).await;
+        pair.fail(FAILURES).await;
+        pair.agree(17, &[]).await;
         cloud.heal();
         cloud.set(IONOS, [of_ionos(3)]);
-        pair.agree(16).await;
+        pair.agree(16, &[]).await;
     });
 }
 

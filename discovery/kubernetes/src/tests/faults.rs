@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use rosterd_discovery::{WatchState, Word};
-use rosterd_testkit::{FakeApiServer, Fault, On, leak_checked_live};
+use rosterd_testkit::{FakeApiServer, Fault, On, eventually, leak_checked_live, patience};
 use serde_json::json;
 
-use super::{Agent, asked, config, config_of, objects, pod};
+use super::{Agent, asked, config, config_of, goes_by, objects, pod};
 
 #[test]
 fn what_may_not_be_read_is_named_and_hides_nothing() {
@@ -191,6 +191,90 @@ fn an_answer_that_is_cut_or_slow_loses_nothing() {
             }
             assert!(matches!(&word, Word::EverythingBut(..)) && objects(&word).len() == 5, "{fault:?}: {word:?}");
             agent.end(vec![running]).await;
+            server.finish().await;
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_goes_silent_is_given_up_and_asked_for_again() {
+    leak_checked_live(async || {
+        for streams in [true, false] {
+            let server = FakeApiServer::start().await;
+            server.streams_lists(streams);
+            server.put(pod("a", "x", "10.0.0.1"));
+            server.fail(On::resource("pods"), Fault::Silence);
+            let agent = Agent::new();
+            let mut running = agent.run(&config(&server, "role: pod"));
+            let begun = || running.cx.watched().first().is_some_and(|watch| watch.last_heard.is_some());
+            eventually(patience(), "the answer has begun", begun).await;
+            server.heal();
+            goes_by(Duration::from_secs(31)).await;
+            let word = running.next().await;
+            let codes: Vec<_> = word.unread().iter().map(|unread| unread.error.code()).collect();
+            assert!(matches!(&word, Word::EverythingBut(..)) && codes == ["sd_kubernetes_silent"], "{word:?}");
+            let word = running.next().await;
+            assert!(matches!(&word, Word::EverythingBut(_, unread) if unread.is_empty()), "{word:?}");
+            assert_eq!(objects(&word).len(), 1);
+            agent.end(vec![running]).await;
+            server.finish().await;
+        }
+    });
+}
+
+#[test]
+fn a_watch_that_goes_silent_is_resumed_from_where_it_was() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.put(pod("a", "x", "10.0.0.1"));
+        let agent = Agent::new();
+        let mut running = agent.run(&config(&server, "role: pod"));
+        assert_eq!(objects(&running.next().await).len(), 1);
+        server.wait_watches(1).await;
+        // The next one begins, and nothing comes by it.
+        server.fail(On::resource("pods"), Fault::Silence);
+        let heard = running.cx.watched()[0].last_heard;
+        let restarts = || agent.metric("rosterd_discovery_kubernetes_watch_restarts_total");
+        let before = restarts();
+        server.cut_watches();
+        eventually(patience(), "the next watch has begun", || restarts() > before).await;
+        assert!(running.cx.watched()[0].last_heard >= heard);
+        server.put(pod("a", "y", "10.0.0.2"));
+        server.heal();
+        // Bookmarks come each minute, and it was told of one at the end of the list.
+        goes_by(Duration::from_secs(151)).await;
+        let mut told = Vec::new();
+        while told.is_empty() {
+            let word = running.next().await;
+            told.extend(objects(&word).iter().map(|group| group.source.to_string()));
+        }
+        assert_eq!(told, ["pod/a/y"]);
+        assert_eq!(Vec::from_iter(running.cx.watched().remove(0).lists), [("start", 1)]);
+        agent.end(vec![running]).await;
+        server.finish().await;
+    });
+}
+
+#[test]
+fn who_comes_in_the_middle_of_a_list_waits_for_its_end() {
+    leak_checked_live(async || {
+        for streams in [true, false] {
+            let server = FakeApiServer::start().await;
+            server.streams_lists(streams);
+            (0..5).for_each(|index| server.put(pod("a", &format!("x{index}"), &format!("10.0.0.{index}"))));
+            server.fail(On::resource("pods"), Fault::Slow(100, Duration::from_millis(20)));
+            let agent = Agent::new();
+            let first = agent.run(&config(&server, "role: pod"));
+            let some = || agent.metric("rosterd_discovery_kubernetes_objects") >= 1.0;
+            eventually(patience(), "a part of the list is there", some).await;
+            // A reload that changes what is attached.
+            first.cx.stop.cancel();
+            let mut second = agent.run(&config(&server, "role: pod, attach_metadata: {job: true}"));
+            let word = second.next().await;
+            assert!(matches!(&word, Word::EverythingBut(_, unread) if unread.is_empty()), "{word:?}");
+            assert_eq!(objects(&word).len(), 5);
+            assert_eq!(second.cx.watched().remove(0).lists.values().sum::<u64>(), 1);
+            agent.end(vec![first, second]).await;
             server.finish().await;
         }
     });
