@@ -186,6 +186,10 @@ fn an_answer_that_is_cut_or_slow_loses_nothing() {
                 let watch = running.cx.watched().remove(0);
                 let shown = (watch.state, watch.objects);
                 assert!(matches!(shown, (WatchState::Unread, 0) | (WatchState::Watching, 5)), "{shown:?}");
+                if let (Some(failure), Some(next)) = (&watch.last_error, watch.next_try) {
+                    let pause = next.duration_since(failure.at).unwrap_or_default();
+                    assert!(pause > Duration::from_millis(300), "{pause:?}: it is not asked again at once");
+                }
                 server.heal();
                 word = running.next().await;
             }
@@ -193,6 +197,60 @@ fn an_answer_that_is_cut_or_slow_loses_nothing() {
             agent.end(vec![running]).await;
             server.finish().await;
         }
+    });
+}
+
+#[test]
+fn an_object_that_cannot_be_read_costs_no_other() {
+    leak_checked_live(async || {
+        for streams in [true, false] {
+            let server = FakeApiServer::start().await;
+            server.streams_lists(streams);
+            let bad = |name: &str| {
+                let mut pod = pod("a", name, "");
+                pod["status"]["podIP"] = json!(5);
+                pod
+            };
+            for object in [pod("a", "w", "10.0.0.1"), bad("x"), pod("a", "y", "10.0.0.2")] {
+                server.put(object);
+            }
+            let agent = Agent::new();
+            let mut running = agent.run(&config(&server, "role: pod"));
+            let word = running.next().await;
+            let sources: Vec<_> = objects(&word).iter().map(|group| &*group.source).collect();
+            assert!(matches!(&word, Word::EverythingBut(_, unread) if unread.is_empty()), "{word:?}");
+            assert_eq!(sources, ["pod/a/w", "pod/a/y"]);
+            server.put(bad("z"));
+            server.put(pod("a", "w", "10.0.0.3"));
+            let word = running.next().await;
+            assert!(matches!(&word, Word::Changed(groups) if &*groups[0].source == "pod/a/w"), "{word:?}");
+            agent.end(vec![running]).await;
+            server.finish().await;
+        }
+    });
+}
+
+#[test]
+fn an_object_of_which_nothing_can_be_made_costs_no_other() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.put(pod("a", "x", "10.0.0.1"));
+        let agent = Agent::new();
+        let mut running = agent.run(&config(&server, "role: pod"));
+        assert_eq!(objects(&running.next().await).len(), 1);
+        server.put(pod("a", "x", "10.0.0.2"));
+        agent.supervision.provoke("source").await;
+        let word = running.next().await;
+        let told: Vec<_> = word.unread().iter().map(|unread| (&*unread.source, unread.error.code())).collect();
+        assert!(matches!(&word, Word::Unread(_)) && told == [("pod/a/x", "sd_kubernetes_panicked")], "{word:?}");
+        for (name, ip) in [("y", "10.0.0.3"), ("x", "10.0.0.4")] {
+            server.put(pod("a", name, ip));
+            let word = running.next().await;
+            let found: Vec<_> = objects(&word).iter().map(|it| (it.source.to_string(), it.targets.len())).collect();
+            assert!(matches!(&word, Word::Changed(_)) && found == [(format!("pod/a/{name}"), 1)], "{word:?}");
+        }
+        agent.end(vec![running]).await;
+        server.finish().await;
     });
 }
 

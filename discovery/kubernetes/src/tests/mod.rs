@@ -39,6 +39,7 @@ fn pod(namespace: &str, name: &str, ip: &str) -> Value {
 struct Agent {
     equipment: Equipment,
     metrics: prometheus::Registry,
+    supervision: Supervision,
     stopper: Stopper,
 }
 
@@ -56,8 +57,9 @@ impl Agent {
     fn on(system: System) -> Self {
         let metrics = prometheus::Registry::new();
         let mechanisms = Registry::new([config_of("role: pod").registration()], []).expect("one mechanism");
-        let equipment = Equipment::new(&mechanisms, &metrics, system, &Supervision::default());
-        Self { equipment: equipment.expect("an empty registry"), metrics, stopper: Stopper::new() }
+        let supervision = Supervision::default();
+        let equipment = Equipment::new(&mechanisms, &metrics, system, &supervision);
+        Self { equipment: equipment.expect("an empty registry"), metrics, supervision, stopper: Stopper::new() }
     }
 
     fn run(&self, config: &KubernetesConfig) -> Running {

@@ -79,6 +79,72 @@ fn a_change_is_said_with_all_that_depends_on_it_and_nothing_else() {
     });
 }
 
+/// An object that another one made.
+fn made(kind: &str, name: &str, by: (&str, &str)) -> serde_json::Value {
+    let owner = json!({"kind": by.0, "name": by.1, "controller": true});
+    json!({"kind": kind, "metadata": {"namespace": "a", "name": name, "ownerReferences": [owner]}})
+}
+
+#[test]
+fn whatever_is_attached_is_told_anew_when_it_changes() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        let labelled = |kind: &str, name: &str, value: &str| json!({"kind": kind, "metadata": {"namespace": "a", "name": name, "labels": {"l": value}}});
+        let namespace = |value: &str| json!({"kind": "Namespace", "metadata": {"name": "a", "labels": {"l": value}}});
+        server.put(namespace("1"));
+        server.put(labelled("Service", "s", "1"));
+        server.put(made("ReplicaSet", "r", ("Deployment", "d1")));
+        server.put(made("Job", "j", ("CronJob", "c1")));
+        for (name, by) in [("x", ("ReplicaSet", "r")), ("y", ("Job", "j")), ("z", ("Node", "n"))] {
+            let mut pod = pod("a", name, "10.0.0.1");
+            pod["metadata"]["ownerReferences"] = made("Pod", name, by)["metadata"]["ownerReferences"].clone();
+            server.put(pod);
+        }
+        let endpoint = |name: &str| json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "namespace": "a", "name": name}});
+        server.put(json!({
+            "kind": "EndpointSlice", "addressType": "IPv4", "ports": [{"port": 9100}],
+            "metadata": {"namespace": "a", "name": "e", "labels": {"kubernetes.io/service-name": "s"}},
+            "endpoints": [endpoint("x"), endpoint("y")],
+        }));
+        let agent = Agent::new();
+        let attach = "attach_metadata: {namespace: true, deployment: true, cronjob: true}";
+        let mut pods = agent.run(&config(&server, &format!("role: pod, {attach}")));
+        let mut slices = agent.run(&config(&server, &format!("role: endpointslice, {attach}")));
+        assert_eq!((objects(&pods.next().await).len(), objects(&slices.next().await).len()), (3, 1));
+        // The groups that are told, each with the values of a label in it or its targets.
+        let told = |word: &Word, label: &str| {
+            let values = |group: &rosterd_model::TargetGroup| {
+                let all = std::iter::once(&group.labels).chain(&group.targets);
+                all.filter_map(|labels| labels.get(label).map(str::to_owned)).collect::<Vec<_>>().join(" ")
+            };
+            let mut told: Vec<_> =
+                objects(word).into_iter().map(|it| format!("{} {}", it.source, values(it))).collect();
+            told.sort();
+            told.join(", ")
+        };
+        for (change, label, of_pods, of_slices) in [
+            (namespace("2"), "namespace_label_l", "pod/a/x 2, pod/a/y 2, pod/a/z 2", "endpointslice/a/e 2"),
+            (
+                made("ReplicaSet", "r", ("Deployment", "d2")),
+                "pod_deployment_name",
+                "pod/a/x d2",
+                "endpointslice/a/e d2",
+            ),
+            (made("Job", "j", ("CronJob", "c2")), "pod_cronjob_name", "pod/a/y c2", "endpointslice/a/e c2"),
+            (labelled("Service", "s", "2"), "service_label_l", "", "endpointslice/a/e 2"),
+        ] {
+            server.put(change);
+            let label = format!("__meta_kubernetes_{label}");
+            if !of_pods.is_empty() {
+                assert_eq!(told(&pods.next().await, &label), of_pods);
+            }
+            assert_eq!(told(&slices.next().await, &label), of_slices);
+        }
+        agent.end(vec![pods, slices]).await;
+        server.finish().await;
+    });
+}
+
 #[test]
 fn a_watch_goes_on_for_the_next_who_needs_it() {
     leak_checked_live(async || {

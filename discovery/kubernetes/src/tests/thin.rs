@@ -126,6 +126,11 @@ fn who_looks_at_objects_again_keeps_them() {
         let mut running = agent.run(&config(&server, "role: pod, attach_metadata: {node: true}"));
         assert_eq!(objects(&running.next().await).len(), 2);
         rest().await;
+        // Of the pod that changed, its node is looked at; of the node that changed, its pods.
+        server.put(pod("a", "x", "10.0.0.3"));
+        let word = running.next().await;
+        let zone = word.groups()[0].labels.get("__meta_kubernetes_node_label_zone");
+        assert_eq!((objects(&word).len(), zone), (1, Some("1")));
         server.put(node("2"));
         let word = running.next().await;
         let found =

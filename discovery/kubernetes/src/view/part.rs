@@ -322,7 +322,62 @@ mod tests {
     use rosterd_tasks::Supervision;
 
     use super::*;
+    use crate::error::WatchError;
     use crate::metrics::KubernetesMetrics;
+
+    #[test]
+    fn what_only_the_narrow_watch_knew_is_gone_with_it() {
+        let config = serde_yaml::from_str("{role: pod, namespaces: {names: [a]}}").expect("a configuration");
+        let needs = Needs::of(&config, Role::Pod, None);
+        let metrics = KubernetesMetrics::register(&prometheus::Registry::new()).expect("an empty registry");
+        let (key, inbox) = (needs.parts[0].watches[0].clone(), Arc::default());
+        let [narrow, wide] =
+            [key.clone(), WatchKey::all(Resource::Pod, None)].map(|key| Arc::new(Watched::new(key, &metrics)));
+        let pod = |namespace: &str, name: &str| {
+            format!(r#"{{"metadata": {{"namespace": "{namespace}", "name": "{name}"}}}}"#)
+        };
+        ["x", "y"].iter().for_each(|name| narrow.learn(pod("a", name).as_bytes()));
+        [("a", "y"), ("b", "z")].iter().for_each(|(namespace, name)| wide.learn(pod(namespace, name).as_bytes()));
+        let used = Used { number: 0, key, subscription: narrow.subscribe(0, &inbox) };
+        let mut part = Part::new(&needs, needs.parts[0].clone(), vec![used]);
+        let mut left = BTreeSet::new();
+        assert!(part.widen(&needs, &mut left, |_, number| Some(wide.subscribe(number, &inbox))));
+        let (keys, mut made) = (left.iter().collect::<Vec<_>>(), Made::default());
+        part.gone(&keys, &Maker::new(needs.role, needs.attach), &mut made);
+        let gone: Vec<_> = made.take().iter().map(|group| group.source.to_string()).collect();
+        assert_eq!((keys.len(), gone), (2, vec!["pod/a/x".to_owned()]));
+        assert!(narrow.is_idle() && !wide.is_idle());
+    }
+
+    #[test]
+    fn a_part_is_not_known_before_all_of_it_was_listed_and_does_not_fail_for_what_was() {
+        let config = serde_yaml::from_str("{role: pod, attach_metadata: {node: true}}").expect("a configuration");
+        let needs = Needs::of(&config, Role::Pod, None);
+        let metrics = KubernetesMetrics::register(&prometheus::Registry::new()).expect("an empty registry");
+        let inbox = Arc::default();
+        let watched = |key: &WatchKey| Arc::new(Watched::new(key.clone(), &metrics));
+        let all: Vec<_> = needs.parts[0].watches.iter().map(watched).collect();
+        let of = |resource: Resource| all.iter().find(|it| it.key().resource == resource).expect("it is watched");
+        let (pods, nodes) = (of(Resource::Pod), of(Resource::Node));
+        let used =
+            all.iter().map(|it| Used { number: 0, key: it.key().clone(), subscription: it.subscribe(0, &inbox) });
+        let part = Part::new(&needs, needs.parts[0].clone(), used.collect());
+        let breaks = |it: &Watched| it.breaks(WatchError::Incomplete { key: it.key().clone() });
+        let health = || {
+            let (is, error, _) = part.health();
+            (is, error.map(|error| error.to_string().contains("nodes")))
+        };
+        assert_eq!(health(), (Is::Awaited, None));
+        pods.learn(br#"{"metadata": {"namespace": "a", "name": "x"}}"#);
+        breaks(pods);
+        assert_eq!(health(), (Is::Awaited, None));
+        breaks(nodes);
+        assert_eq!(health(), (Is::Unknown, Some(true)));
+        nodes.learn(br#"{"metadata": {"name": "n"}}"#);
+        assert_eq!(health(), (Is::Stale, Some(false)));
+        pods.learn(br#"{"metadata": {"namespace": "a", "name": "x"}}"#);
+        assert_eq!(health(), (Is::Known, None));
+    }
 
     #[test]
     fn of_names_alone_no_groups_are_made_and_all_is_wanted_anew() {

@@ -102,6 +102,13 @@ fn history_that_is_gone_means_a_new_list_soon_but_not_again_and_again() {
     let (asked, pause) = asks(&mut machine);
     assert_eq!(asked, LIST);
     assert!(pause < 2 * SECOND, "{pause:?}");
+    // Some say so by the reason alone.
+    machine.page(meta("8", "")).expect("a page");
+    machine.ask();
+    machine.event("9");
+    let status = Status { code: 500, reason: "Expired".to_owned(), ..Status::default() };
+    assert!(machine.refused(What::Watch, status, None).is_none());
+    assert_eq!(asks(&mut machine).0, LIST);
     let mut pauses = Vec::new();
     for _ in 0..4 {
         machine.page(meta("9", "")).expect("a page");
@@ -110,6 +117,34 @@ fn history_that_is_gone_means_a_new_list_soon_but_not_again_and_again() {
         pauses.push(asks(&mut machine).1);
     }
     assert!(pauses.is_sorted() && pauses[0] > SECOND / 2 && pauses[3] > 5 * SECOND, "{pauses:?}");
+}
+
+#[test]
+fn history_that_is_gone_does_not_make_all_machines_list_at_once() {
+    let after = |name: &str| {
+        let key = WatchKey::all(Resource::Pod, None);
+        let mut machine = Machine::new(key, false, OnMachine::named(name), Cause::Start);
+        machine.ask();
+        machine.page(meta("7", "")).expect("a page");
+        machine.ask();
+        machine.event("8");
+        refuses(&mut machine, What::Watch, 410);
+        machine.ask().pause
+    };
+    let pauses: std::collections::BTreeSet<_> = (0..20).map(|number| after(&number.to_string())).collect();
+    assert!(pauses.len() > 15 && pauses.iter().all(|pause| *pause < 2 * SECOND), "{pauses:?}");
+}
+
+#[test]
+fn a_watch_may_be_silent_for_as_long_as_it_lives_where_no_bookmarks_come() {
+    let mut machine = machine(false);
+    machine.ask();
+    machine.page(meta("7", "")).expect("a page");
+    let life = machine.ask().time;
+    machine.event("8");
+    assert!(machine.silence() >= life, "{:?}", machine.silence());
+    machine.bookmark(&meta("9", ""));
+    assert_eq!(machine.silence(), 150 * SECOND);
 }
 
 #[test]

@@ -250,6 +250,12 @@ impl Watched {
         state.users.iter().for_each(|user| user.inbox.ring());
     }
 
+    /// It is not up to date, for this reason.
+    #[cfg(test)]
+    pub(crate) fn breaks(&self, error: crate::error::WatchError) {
+        self.failed(SharedError(Arc::new(error)), Duration::ZERO);
+    }
+
     /// All objects are known: this one.
     #[cfg(test)]
     pub(crate) fn learn(&self, json: &[u8]) {
@@ -310,6 +316,18 @@ mod tests {
         let news = inbox.take();
         assert_eq!((Vec::from_iter(news.keys), news.health), (vec![(3, Key::new("a", "x"))], true));
         assert_eq!((watched.store().len(), watched.health().listed), (0, false));
+    }
+
+    #[test]
+    fn how_often_it_failed_is_not_forgotten() {
+        let metrics = KubernetesMetrics::register(&prometheus::Registry::new()).expect("an empty registry");
+        let watched = Watched::new(WatchKey::all(Resource::Pod, None), &metrics);
+        let breaks = || watched.breaks(crate::error::WatchError::Incomplete { key: watched.key().clone() });
+        breaks();
+        watched.listed();
+        assert!(watched.health().is_well());
+        breaks();
+        assert_eq!((watched.health().failures, watched.health().is_well()), (2, false));
     }
 
     #[test]
