@@ -1,6 +1,6 @@
 //! What a token endpoint is asked, and what it gives: RFC 6749, sections 4.4 and 5, and what is alike.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, StatusCode, header};
 use rosterd_model::Secret;
@@ -74,6 +74,9 @@ struct Reply {
     token_type: Option<String>,
     #[serde(deserialize_with = "seconds")]
     expires_in: Option<u64>,
+    /// In Unix time, as some of Azure's services say it.
+    #[serde(deserialize_with = "seconds")]
+    expires_on: Option<u64>,
     error: Option<String>,
     error_description: Option<String>,
 }
@@ -107,8 +110,9 @@ impl Reply {
             kind if kind.is_empty() || kind.eq_ignore_ascii_case("bearer") => "Bearer".to_owned(),
             kind => kind,
         };
+        let at = |end| UNIX_EPOCH.checked_add(Duration::from_secs(end))?.duration_since(SystemTime::now()).ok();
         let lasts = self.expires_in.filter(|seconds| *seconds > 0).map(Duration::from_secs);
-        Some(Granted { kind, secret, lasts })
+        Some(Granted { kind, secret, lasts: lasts.or_else(|| at(self.expires_on?)) })
     }
 }
 

@@ -4,8 +4,14 @@
 mod authorize; // the contract: what is added to each request
 #[cfg(feature = "aws")]
 pub mod aws; // credentials of AWS
+#[cfg(feature = "azure")]
+pub mod azure; // tokens of Microsoft Entra ID
 mod bearer; // tokens that are sent as they are
 mod error;
+#[cfg(feature = "exchange")]
+mod exchange; // one request for a token
+#[cfg(feature = "google")]
+pub mod google; // tokens of Google
 mod kept; // what jobs share, and a reload keeps
 pub mod sigv4; // signatures of AWS
 mod tokens; // what one has to ask for before one may ask

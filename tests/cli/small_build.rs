@@ -10,6 +10,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
     let folder = Folder::new();
     for (name, feature, config) in [
         ("aws", "aws", "[{role: ec2}]"),
+        ("azure", "azure", "[{subscription_id: s, authentication_method: SDK}]"),
         ("consul", "consul", "[{}]"),
         ("consulagent", "consulagent", "[{}]"),
         ("digitalocean", "digitalocean", "[{}]"),
@@ -22,6 +23,7 @@ fn what_is_left_out_is_refused_with_what_to_do() {
         ("exec", "exec", "[{command: [true]}]"),
         ("hetzner", "hetzner", "[{role: hcloud}]"),
         ("ionos", "ionos", "[{datacenter_id: d}]"),
+        ("gce", "gce", "[{project: p, zone: z}]"),
         ("kubelet", "kubelet", "[{}]"),
         ("kubernetes", "kubernetes", "[{role: node}]"),
         ("kuma", "kuma", "[{server: 'http://a'}]"),

@@ -12,8 +12,9 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 33] = [
+pub const OPTIONAL_MECHANISMS: [&str; 35] = [
     "aws",
+    "azure",
     "consul",
     "consulagent",
     "digitalocean",
@@ -24,6 +25,7 @@ pub const OPTIONAL_MECHANISMS: [&str; 33] = [
     "elasticache",
     "eureka",
     "exec",
+    "gce",
     "hetzner",
     "ionos",
     "kubelet",

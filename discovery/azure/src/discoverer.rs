@@ -1,0 +1,221 @@
+//! Asks the Resource Manager for machines, and for where these are reached.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use prometheus::IntCounter;
+use rosterd_client::ClientError;
+use rosterd_credentials::{Bearer, Kept, Tokens, azure};
+use rosterd_discovery::{Build, Error, Identity, MechanismShared, Reading, Refresh, System, Unreadable};
+use rosterd_model::TargetGroup;
+use rosterd_rest::{Api, Throttles, refused_with};
+use rosterd_tasks::Stopper;
+use tokio::join;
+use tracing::debug;
+
+use super::AzureConfig;
+use super::cache::Cache;
+use super::decode::{self, Address, Interface, MACHINES, Machine, SETS, Set};
+use super::place::Place;
+
+/// The versions of the APIs.
+const COMPUTE: &str = "2024-03-01";
+const NETWORK: &str = "2023-05-01";
+/// That for the interfaces of machines of scale sets has not changed since.
+const NETWORK_OF_SETS: &str = "2018-10-01";
+/// How many questions there are at the same time.
+const AT_ONCE: usize = 16;
+
+/// What all discoverers have in common: tokens, by who asks, and how much the Resource Manager wants to be asked.
+#[derive(Debug, Default)]
+pub struct Asked {
+    tokens: Kept<Tokens<azure::Azure>>,
+    throttles: Throttles,
+}
+
+impl MechanismShared for Asked {
+    fn start(_: &Stopper, _: &System) -> Self {
+        Self::default()
+    }
+}
+
+pub(super) struct Azure {
+    api: Api,
+    config: Arc<AzureConfig>,
+    known: Mutex<Cache>,
+    cache_hits: IntCounter,
+}
+
+impl Azure {
+    pub(super) fn new(config: AzureConfig, cx: &Build<'_, AzureConfig>) -> Result<Self, ClientError> {
+        let mut who = Identity::new();
+        config.who(&mut who);
+        let tokens = cx.shared.tokens.get_or_try(&format!("{:x}", who.hash()), || {
+            let (authority, scope, client) = (config.authority(), config.scope(), config.token_client());
+            azure::Azure::new(config.method(), &authority, &scope, &client, "azure", cx.system).map(Tokens::new)
+        })?;
+        let throttle = cx.shared.throttles.get(|id| {
+            id.url("server", &config.server());
+            id.text("subscription_id", &config.subscription_id);
+            config.who(id);
+        });
+        let interval = config.refresh_interval.into();
+        let api = Api::new(&config.server(), &config.client, interval, cx)?.counted(&cx.metrics.calls);
+        Ok(Self {
+            api: api.throttled(throttle).authorized(Arc::new(Bearer::new(tokens))),
+            config: Arc::new(config),
+            known: Mutex::new(Cache::new(interval)),
+            cache_hits: cx.metrics.cache_hits.clone(),
+        })
+    }
+
+    /// Where things of this kind are listed: in the resource group, if one is given.
+    fn listed<'a>(&'a self, kind: &'a str) -> Vec<&'a str> {
+        let mut path = vec!["subscriptions", &*self.config.subscription_id];
+        if !self.config.resource_group.is_empty() {
+            path.extend(["resourceGroups", &*self.config.resource_group]);
+        }
+        path.extend(["providers", "Microsoft.Compute", kind]);
+        path
+    }
+
+    async fn machines(&self) -> Result<Vec<Machine>, Error> {
+        let question = self.api.get(self.listed("virtualMachines")).named("list machines");
+        question.parameter("api-version", COMPUTE).pages(|body| decode::machines(body, None)).await
+    }
+
+    async fn sets(&self) -> Result<Vec<Set>, Error> {
+        let question = self.api.get(self.listed("virtualMachineScaleSets")).named("list scale sets");
+        question.parameter("api-version", COMPUTE).pages(decode::sets).await
+    }
+
+    async fn machines_of(&self, set: &Set) -> Result<Vec<Machine>, Error> {
+        let subscription = &*self.config.subscription_id;
+        let path = ["subscriptions", subscription, "resourceGroups", &*set.group, "providers", "Microsoft.Compute"];
+        let path = path.into_iter().chain(["virtualMachineScaleSets", &*set.name, "virtualMachines"]);
+        let question = self.api.get(path).named("list machines of scale set").parameter("api-version", COMPUTE);
+        let set = set.clone();
+        question.pages(move |body| decode::machines(body, Some(&set))).await
+    }
+
+    /// Where a machine is reached, if it is.
+    async fn address(&self, machine: &Machine) -> Result<Option<Address>, Error> {
+        for id in &machine.interfaces {
+            match self.interface(machine, id).await? {
+                Some(Interface::Other) => {}
+                Some(Interface::Primary(address)) if !address.private.is_empty() => return Ok(Some(address)),
+                found => {
+                    debug!(machine = machine.source, interface = id, ?found, "a machine has no address");
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A network interface; none if it is not there any more.
+    async fn interface(&self, machine: &Machine, id: &str) -> Result<Option<Interface>, Error> {
+        if let Some(known) = self.known().get(id).cloned() {
+            self.cache_hits.inc();
+            return Ok(Some(known));
+        }
+        let Some(place) = Place::of(id) else { return Ok(None) };
+        let subscription = &*self.config.subscription_id;
+        let (path, version) = match &machine.instance {
+            None => {
+                let path = ["subscriptions", subscription, "resourceGroups", place.group];
+                let path: Vec<_> = path.into_iter().chain(["providers", "Microsoft.Network"]).collect();
+                (path, NETWORK)
+            }
+            Some(instance) => {
+                let path = ["subscriptions", subscription, "resourceGroups", &machine.group];
+                let set = ["providers", "microsoft.Compute", "virtualMachineScaleSets", &machine.set];
+                (path.into_iter().chain(set).chain(["virtualMachines", instance]).collect(), NETWORK_OF_SETS)
+            }
+        };
+        let question = self.api.get(path.into_iter().chain(["networkInterfaces", place.name])).named("get interface");
+        let question = question.parameter("$expand", "IPConfigurations/PublicIPAddress");
+        match question.parameter("api-version", version).read(decode::interface).await {
+            Ok(interface) => {
+                self.known().put(id.to_owned(), interface.clone());
+                Ok(Some(interface))
+            }
+            Err(error) if is_not_there(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Cache> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What has been read, and what could not be.
+#[derive(Default)]
+struct Picture {
+    machines: Vec<Machine>,
+    groups: Vec<TargetGroup>,
+    unread: Vec<Unreadable>,
+}
+
+impl Picture {
+    /// The machines beneath a source, or why they could not be listed.
+    fn take(&mut self, source: &str, listed: Result<Vec<Machine>, Error>) {
+        match listed {
+            Ok(machines) => {
+                // It was read, so that what is not there any more is gone.
+                self.groups.push(TargetGroup::gone(source));
+                self.machines.extend(machines);
+            }
+            Err(error) => self.unread.push(Unreadable::scope(source, source, error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Refresh for Azure {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        let mut picture = Picture::default();
+        let this = &*self;
+        let (machines, sets) = match join!(this.machines(), this.sets()) {
+            (Err(error), Err(_)) => return Err(error),
+            listed => listed,
+        };
+        picture.take(MACHINES, machines);
+        match sets {
+            Err(error) => picture.unread.push(Unreadable::scope(SETS, SETS, error)),
+            Ok(sets) => {
+                picture.groups.push(TargetGroup::gone(SETS));
+                let listed: Vec<_> =
+                    sets.into_iter().map(|set| async move { (this.machines_of(&set).await, set) }).collect();
+                let mut listed = stream::iter(listed).buffered(AT_ONCE);
+                while let Some((machines, set)) = listed.next().await {
+                    picture.take(&set.source, machines);
+                }
+            }
+        }
+        let Picture { mut machines, mut groups, mut unread } = picture;
+        // What comes or goes while pages are read may stand on two of them.
+        let mut seen = HashSet::new();
+        machines.retain(|machine| seen.insert(machine.source.clone()));
+        let asked: Vec<_> =
+            machines.into_iter().map(|machine| async move { (this.address(&machine).await, machine) }).collect();
+        let mut asked = stream::iter(asked).buffered(AT_ONCE);
+        while let Some((address, machine)) = asked.next().await {
+            match address {
+                Ok(Some(address)) => groups.push(machine.target(&address, &this.config)),
+                Ok(None) => {}
+                Err(error) => unread.push(Unreadable::new(&*machine.source, error)),
+            }
+        }
+        Ok(Reading::EverythingBut(groups, unread))
+    }
+}
+
+/// Whether the Resource Manager says that there is no such thing.
+fn is_not_there(error: &Error) -> bool {
+    refused_with(error) == Some(StatusCode::NOT_FOUND)
+}
