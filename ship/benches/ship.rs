@@ -108,6 +108,8 @@ fn endpoint(url: &str) -> EndpointConfig {
         metadata: MetadataConfig { send: true, interval: Duration::from_secs(60), max_samples_per_send: 2000 },
         round_robin_dns: false,
         sigv4: None,
+        azuread: None,
+        google_iam: None,
         failed_request_logging: false,
         disk: DiskLimits { max_bytes: 4 << 30, max_age: Duration::ZERO },
     }

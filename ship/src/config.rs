@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rosterd_client::{HttpClientConfig, Secret, Url};
+use rosterd_credentials::azure::AzureMethod;
 use rosterd_model::relabel::Rules;
 
 use crate::wire::{Compression, Message, Sends};
@@ -40,6 +41,10 @@ pub struct EndpointConfig {
     pub round_robin_dns: bool,
     /// AWS Signature Version 4.
     pub sigv4: Option<SigV4Config>,
+    /// Tokens of Microsoft Entra ID.
+    pub azuread: Option<AzureConfig>,
+    /// Tokens of Google.
+    pub google_iam: Option<GoogleConfig>,
     /// Whether requests that fail are logged with what they held.
     pub failed_request_logging: bool,
     /// How large the queue on disk may become.
@@ -117,4 +122,22 @@ pub struct SigV4Config {
     pub credentials_file: Option<PathBuf>,
     /// A role to assume. Not supported: refused when it is set.
     pub role_arn: String,
+}
+
+/// Whose tokens of Microsoft Entra ID are sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AzureConfig {
+    /// How one proves to Entra ID who one is.
+    pub method: AzureMethod,
+    /// Where tokens are made.
+    pub authority: String,
+    /// What they are good for.
+    pub scope: String,
+}
+
+/// Whose tokens of Google are sent.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GoogleConfig {
+    /// The key of a service account; without one the environment says who asks.
+    pub credentials_file: Option<PathBuf>,
 }

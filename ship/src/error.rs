@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use rosterd_client::ClientError;
+use rosterd_credentials::Told;
 use rosterd_model::{Coded, Priority, Retry};
 
 /// Why endpoints are not as they were asked for.
@@ -111,6 +112,12 @@ pub(crate) enum SendError {
         /// Why not.
         reason: String,
     },
+    /// There is nothing to prove with who sends.
+    #[error("cannot prove to the receiver who sends")]
+    Unproven {
+        /// Why not.
+        source: Told,
+    },
     /// 5xx: sent again.
     #[error("{url} failed with HTTP status {status}{}", said(words))]
     Failed { url: String, status: u16, words: String },
@@ -143,6 +150,7 @@ impl Coded for SendError {
         match self {
             Self::NoReply { source } => source.code(),
             Self::Unsigned { .. } => "ship_unsigned",
+            Self::Unproven { .. } => "ship_unproven",
             Self::Failed { .. } => "ship_receiver_failed",
             Self::Throttled { .. } => "ship_throttled",
             Self::Kept { .. } => "ship_kept",
@@ -155,7 +163,7 @@ impl Coded for SendError {
     fn priority(&self) -> Priority {
         match self {
             Self::NoReply { source } => source.priority(),
-            Self::Unsigned { .. } | Self::Kept { .. } => Priority::Operator,
+            Self::Unsigned { .. } | Self::Unproven { .. } | Self::Kept { .. } => Priority::Operator,
             Self::Failed { .. } | Self::Throttled { .. } => Priority::Retry,
             Self::Rejected { .. } | Self::Partial { .. } | Self::FallBack { .. } => Priority::Remote,
         }

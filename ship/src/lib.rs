@@ -23,9 +23,10 @@ mod tests;
 pub mod wire;
 
 pub use block::{Block, Counts, Extra, Wants};
-pub use config::{DiskLimits, EndpointConfig, MetadataConfig, QueueConfig, SigV4Config};
+pub use config::{AzureConfig, DiskLimits, EndpointConfig, GoogleConfig, MetadataConfig, QueueConfig, SigV4Config};
 pub use error::ShipError;
 pub use metrics::Metrics;
 pub use owner::give_names;
+pub use rosterd_credentials::azure::{AzureMethod, Certificate};
 pub use shipper::Shipper;
 pub use status::{DiskFailure, EndpointState, EndpointStatus};

@@ -154,6 +154,12 @@ fn proof(config: &EndpointConfig) -> u64 {
             id.text("profile", &sigv4.profile);
         });
     }
+    if let Some(azure) = &config.azuread {
+        id.part("azuread", |id| azure.identity(id));
+    }
+    if let Some(google) = &config.google_iam {
+        id.part("google_iam", |id| google.identity(id));
+    }
     id.hash()
 }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::config::EndpointConfig;
-use crate::endpoint::{Endpoint, Source};
+use crate::endpoint::{Endpoint, Proofs, Source};
 use crate::error::ShipError;
 use crate::log::Record;
 use crate::metrics::Metrics;
@@ -40,6 +40,7 @@ struct Shared {
     folder: Option<PathBuf>,
     metrics: Metrics,
     system: System,
+    proofs: Arc<Proofs>,
     stopper: Stopper,
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
     source: Arc<RwLock<Option<Source>>>,
@@ -75,6 +76,7 @@ impl Shipper {
             folder,
             metrics,
             system: system.clone(),
+            proofs: Arc::default(),
             stopper: stopper.child(),
             endpoints: RwLock::new(Arc::from([])),
             source: Arc::default(),
@@ -119,8 +121,9 @@ impl Shipper {
                 continue;
             }
             let (metrics, system, stopper) = (self.0.metrics.clone(), self.0.system.clone(), self.0.stopper.child());
+            let proofs = Arc::clone(&self.0.proofs);
             // Certificates are read.
-            let make = move || Endpoint::new(config, place, &metrics, &system, stopper);
+            let make = move || Endpoint::new(config, place, &metrics, &system, &proofs, stopper);
             let endpoint = Arc::new(blocking(make).await?);
             started.push(Arc::clone(&endpoint));
             after.push(endpoint);

@@ -14,9 +14,13 @@ use rosterd_model::relabel::Rules;
 use rosterd_model::{Coded, Report};
 use rosterd_scrape::{FailureLog, Job, Metrics, Seed, headers, ingest};
 use rosterd_ship::wire::{Compression, Message, Sends};
-use rosterd_ship::{DiskLimits, EndpointConfig, MetadataConfig, QueueConfig, SigV4Config, Wants, give_names};
+use rosterd_ship::{
+    DiskLimits, EndpointConfig, GoogleConfig, MetadataConfig, QueueConfig, SigV4Config, Wants, give_names,
+};
 use rosterd_tasks::stopper::Stopper;
 use tracing::warn;
+
+use super::entra;
 
 /// Makes jobs, and keeps those that a reload does not change.
 #[derive(Debug)]
@@ -225,6 +229,11 @@ fn endpoint(config: &Config, written: &RemoteWrite, environment: &Environment) -
             max_samples_per_send: count(metadata.max_samples_per_send),
         },
         sigv4: written.sigv4.as_ref().map(|sigv4| signature(sigv4, environment)),
+        azuread: written.azuread.as_ref().and_then(|azure| entra::endpoint(azure, environment)),
+        google_iam: written.google_iam.as_ref().map(|google| GoogleConfig {
+            credentials_file: (!google.credentials_file.as_os_str().is_empty())
+                .then(|| google.credentials_file.clone()),
+        }),
         round_robin_dns: written.round_robin_dns,
         failed_request_logging: written.failed_request_logging,
         disk: DiskLimits {

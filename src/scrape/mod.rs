@@ -1,6 +1,7 @@
 //! Scraping in the agent: what the configuration says becomes jobs of the engine and endpoints of remote write, and the
 //! engine follows the roster.
 
+mod entra; // tokens of Microsoft Entra ID; pure
 mod follow; // brings the engine in step
 mod jobs; // from the configuration; pure but for the making of clients
 mod status; // what others are told of remote write

@@ -151,6 +151,35 @@ pub struct AzureCertificate {
 }
 
 impl AzureAd {
+    /// Where tokens are made: the authority of the cloud.
+    pub fn authority(&self) -> &'static str {
+        match &*self.cloud {
+            "AzureGovernment" => "https://login.microsoftonline.us",
+            "AzureChina" => "https://login.chinacloudapi.cn",
+            _ => "https://login.microsoftonline.com",
+        }
+    }
+
+    /// What tokens are good for: by default the monitoring of the cloud. Its two slashes are right.
+    pub fn scope(&self) -> &str {
+        match (&*self.scope, &*self.cloud) {
+            ("", "AzureGovernment") => "https://monitor.azure.us//.default",
+            ("", "AzureChina") => "https://monitor.azure.cn//.default",
+            ("", _) => "https://monitor.azure.com//.default",
+            (scope, _) => scope,
+        }
+    }
+
+    pub(super) fn resolve_paths(&mut self, base: &Path) {
+        if let Some(identity) = &mut self.workload_identity {
+            resolve(base, &mut identity.token_file_path);
+        }
+        if let Some(certificate) = &mut self.certificate {
+            resolve(base, &mut certificate.certificate_path);
+            resolve(base, &mut certificate.certificate_key_path);
+        }
+    }
+
     pub(super) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if !matches!(self.cloud.as_str(), "" | "AzurePublic" | "AzureGovernment" | "AzureChina") {
@@ -191,7 +220,7 @@ impl AzureAd {
             let path = &certificate.certificate_path;
             problems.extend(needed("certificate.certificate_path", path.as_os_str().is_empty()));
         }
-        let scope_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_ \t:/.-".contains(&byte);
+        let scope_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_ \t\n\r\x0c:/.-".contains(&byte);
         if !self.scope.bytes().all(scope_byte) {
             let message = "the scope has characters that no scope has";
             problems.push(Problem::new("azuread.scope", code::INVALID_VALUE, message));
@@ -208,9 +237,21 @@ fn uuid(path: &str, id: &str, optional: bool) -> Option<Problem> {
     if id.is_empty() {
         return needed(path, !optional);
     }
-    let lengths: Vec<_> = id.split('-').map(str::len).collect();
-    let is_uuid = lengths == [8, 4, 4, 4, 12] && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
-    (!is_uuid).then(|| Problem::new(format!("azuread.{path}"), code::INVALID_VALUE, format!("{path} is not a UUID")))
+    (!is_uuid(id))
+        .then(|| Problem::new(format!("azuread.{path}"), code::INVALID_VALUE, format!("{path} is not a UUID")))
+}
+
+/// As Google's library for Go reads them: in braces, with `urn:uuid:` in front, or without dashes, too.
+fn is_uuid(id: &str) -> bool {
+    let bare = match id.len() {
+        38 => id.strip_prefix('{').and_then(|id| id.strip_suffix('}')),
+        45 => id.split_at_checked(9).filter(|(urn, _)| urn.eq_ignore_ascii_case("urn:uuid:")).map(|(_, id)| id),
+        _ => Some(id),
+    };
+    let Some(bare) = bare else { return false };
+    let lengths: Vec<_> = bare.split('-').map(str::len).collect();
+    let is_whole = lengths == [8, 4, 4, 4, 12] || lengths == [32] && bare == id;
+    is_whole && bare.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 /// Google's IAM.
@@ -225,5 +266,54 @@ pub struct GoogleIam {
 impl GoogleIam {
     pub(super) fn resolve_paths(&mut self, base: &Path) {
         resolve(base, &mut self.credentials_file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn azure(text: &str) -> AzureAd {
+        serde_yaml::from_str(text).expect(text)
+    }
+
+    #[test]
+    fn ids_are_written_in_as_many_ways_as_google_reads_them() {
+        let id = "00000000-a12b-3cd4-e56f-000000000000";
+        for good in [id, &id.to_uppercase(), &format!("{{{id}}}"), &format!("URN:uuid:{id}"), &id.replace('-', "")] {
+            assert!(is_uuid(good), "{good}");
+        }
+        let urn = format!("urn:uid::{id}");
+        let bare = format!("{{{}}}", id.replace('-', ""));
+        for bad in ["", "a", &id[1..], &format!("({id})"), &urn, &bare, &id.replace('a', "g"), &"\u{fc}".repeat(19)] {
+            assert!(!is_uuid(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_cloud_has_its_own_authority_and_monitoring() {
+        for (text, want) in [
+            ("{}", ["https://login.microsoftonline.com", "https://monitor.azure.com//.default"]),
+            ("{cloud: AzurePublic}", ["https://login.microsoftonline.com", "https://monitor.azure.com//.default"]),
+            ("{cloud: AzureGovernment}", ["https://login.microsoftonline.us", "https://monitor.azure.us//.default"]),
+            ("{cloud: AzureChina}", ["https://login.chinacloudapi.cn", "https://monitor.azure.cn//.default"]),
+            ("{cloud: AzureChina, scope: 'a/.default'}", ["https://login.chinacloudapi.cn", "a/.default"]),
+        ] {
+            let azure = azure(text);
+            assert_eq!([azure.authority(), azure.scope()], want, "{text}");
+        }
+    }
+
+    #[test]
+    fn files_are_found_beside_the_configuration() {
+        let mut azure = azure(
+            "{workload_identity: {token_file_path: t}, certificate: {certificate_path: /c, certificate_key_path: k}}",
+        );
+        azure.resolve_paths(Path::new("/etc/rosterd"));
+        let (identity, certificate) =
+            (azure.workload_identity.unwrap_or_default(), azure.certificate.unwrap_or_default());
+        assert_eq!(identity.token_file_path, Path::new("/etc/rosterd/t"));
+        assert_eq!(certificate.certificate_path, Path::new("/c"));
+        assert_eq!(certificate.certificate_key_path, Path::new("/etc/rosterd/k"));
     }
 }

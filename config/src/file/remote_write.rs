@@ -89,12 +89,6 @@ impl RemoteWrite {
         problems.extend(self.queue_config.check());
         problems.extend(self.sigv4.as_ref().and_then(SigV4::check));
         problems.extend(self.azuread.iter().flat_map(AzureAd::check));
-        for (key, set) in [("azuread", self.azuread.is_some()), ("google_iam", self.google_iam.is_some())] {
-            if set {
-                let message = "rosterd does not get such tokens: use authorization with credentials_file, or oauth2";
-                problems.push(Problem::new(key, code::UNSUPPORTED, message));
-            }
-        }
         let ways = [
             ("basic_auth", self.client.basic_auth.is_some()),
             ("authorization", self.client.authorization.is_some()),
@@ -115,6 +109,9 @@ impl RemoteWrite {
     /// Makes relative paths absolute.
     pub(crate) fn resolve_paths(&mut self, base: &Path) {
         self.client.resolve_paths(base);
+        if let Some(azure) = &mut self.azuread {
+            azure.resolve_paths(base);
+        }
         if let Some(google) = &mut self.google_iam {
             google.resolve_paths(base);
         }

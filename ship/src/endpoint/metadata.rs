@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd_exposition::Metadata;
+use rosterd_model::Report;
 use rosterd_tasks::blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::exchange::exchange;
 use super::request::request;
 use super::sender::Sender;
 use crate::config::MetadataConfig;
@@ -78,13 +78,12 @@ fn parts(mut all: &[Metadata], most: usize) -> impl Iterator<Item = &[Metadata]>
 async fn send(sender: &Sender, compression: crate::wire::Compression, body: bytes::Bytes) -> bool {
     let (mut wait, mut attempts) = (sender.config.min_backoff.max(Duration::from_millis(1)), 0);
     loop {
-        let mut request = request(&sender.url, &sender.headers, Message::V1, compression, attempts, body.clone());
-        let signed = sender.signer.as_ref().map_or(Ok(()), |signer| signer.sign(&mut request));
+        let request = request(&sender.url, &sender.headers, Message::V1, compression, attempts, body.clone());
         let endpoint = &*sender.name;
         let mut pause = wait;
-        match (signed, exchange(&sender.client, request).await) {
-            (Ok(()), Ok(reply)) if reply.status.is_success() => return true,
-            (Ok(()), Ok(reply)) => {
+        match sender.exchange(request).await {
+            Ok(reply) if reply.status.is_success() => return true,
+            Ok(reply) => {
                 debug!(endpoint, status = reply.status.as_u16(), words = reply.words, "metadata were not taken");
                 let kept = sender.config.keeps(reply.status.as_u16(), reply.after.is_some());
                 if !reply.status.is_server_error() && !kept {
@@ -92,8 +91,7 @@ async fn send(sender: &Sender, compression: crate::wire::Compression, body: byte
                 }
                 pause = reply.after.unwrap_or(wait);
             }
-            (Ok(()), Err(error)) => debug!(endpoint, %error, "metadata were not sent"),
-            (Err(reason), _) => debug!(endpoint, reason, "metadata were not signed"),
+            Err(error) => debug!(endpoint, error = %Report::of(&error), "metadata were not sent"),
         }
         tokio::time::sleep(pause).await;
         wait = (wait * 2).min(sender.config.max_backoff.max(wait));

@@ -8,6 +8,7 @@ mod lanes; // blocks -> batches
 mod load; // how many lanes; pure
 mod metadata; // metadata in requests of their own
 mod pace; // how fast to send after failures; pure
+mod proof; // who proves to receivers who sends
 mod protocol; // what the receiver takes
 mod request; // the form of requests; pure
 mod sender; // the task that sends
@@ -34,7 +35,6 @@ use self::lanes::Lanes;
 use self::load::{Load, Seen};
 use self::protocol::Protocol;
 use self::sender::{Sender, Work};
-use self::sigv4::Signer;
 use crate::config::EndpointConfig;
 use crate::error::ShipError;
 use crate::limiter::Limiter;
@@ -46,6 +46,7 @@ use crate::wire::Message;
 use crate::{Block, Wants};
 
 pub(crate) use metadata::Source;
+pub(crate) use proof::Proofs;
 
 /// The memory for bodies: at the front of a queue on disk, and as much for what the disk has not taken; without a disk.
 const MEMORY: usize = 16 << 20;
@@ -73,11 +74,12 @@ impl Endpoint {
         folder: Option<PathBuf>,
         metrics: &Metrics,
         system: &System,
+        proofs: &Proofs,
         stopper: Stopper,
     ) -> Result<Self, ShipError> {
         let settings = |reason| ShipError::Settings { endpoint: config.name.clone(), reason };
         let headers = request::user_headers(&config.headers).map_err(settings)?;
-        let signer = config.sigv4.as_ref().map(Signer::new).transpose().map_err(settings)?;
+        let authorize = proofs.of(&config, system)?;
         let options = Options {
             timeout: config.timeout,
             name: config.name.clone(),
@@ -111,7 +113,7 @@ impl Endpoint {
             shown: shown(&config.url),
             client,
             headers,
-            signer,
+            authorize,
             config: config.queue.clone(),
             log_failed: config.failed_request_logging,
             queue: Arc::clone(&queue),

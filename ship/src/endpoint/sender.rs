@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, StatusCode};
-use rosterd_client::{Client, Url};
+use rosterd_client::{Client, ClientError, Request, Url};
+use rosterd_credentials::Authorize;
 use rosterd_model::{Coded, Report};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,7 +21,6 @@ use super::health::Health;
 use super::pace::Pace;
 use super::protocol::{Protocol, Refusal};
 use super::request::{Fit, Without, fit, parts, request};
-use super::sigv4::Signer;
 use super::size::Size;
 use super::verdict::{Sent, Verdict, judge};
 use crate::Counts;
@@ -46,7 +46,8 @@ pub(super) struct Sender {
     pub(super) shown: String,
     pub(super) client: Client,
     pub(super) headers: HeaderMap,
-    pub(super) signer: Option<Signer>,
+    /// Proves who sends, if the client does not.
+    pub(super) authorize: Option<Arc<dyn Authorize>>,
     pub(super) config: QueueConfig,
     pub(super) log_failed: bool,
     pub(super) queue: Arc<Queue>,
@@ -171,15 +172,28 @@ impl Sender {
     async fn send(&self, flight: &Flight) -> Outcome {
         let record = &flight.record;
         let body = record.body.clone();
-        let mut request = request(&self.url, &self.headers, record.message, record.compression, flight.attempts, body);
+        let request = request(&self.url, &self.headers, record.message, record.compression, flight.attempts, body);
         let started = Instant::now();
-        if let Some(Err(reason)) = self.signer.as_ref().map(|signer| signer.sign(&mut request)) {
-            return Outcome::Failed(SendError::Unsigned { reason }, started.elapsed());
-        }
-        match exchange(&self.client, request).await {
+        match self.exchange(request).await {
             Ok(reply) => Outcome::Replied(reply, started.elapsed()),
-            Err(source) => Outcome::Failed(SendError::NoReply { source }, started.elapsed()),
+            Err(error) => Outcome::Failed(error, started.elapsed()),
         }
+    }
+
+    /// Sends a request with what proves who sends; once more if that was refused, and there is another proof.
+    pub(super) async fn exchange(&self, request: Request) -> Result<Reply, SendError> {
+        let no_reply = |source: ClientError| SendError::NoReply { source };
+        let Some(authorize) = &self.authorize else { return exchange(&self.client, request).await.map_err(no_reply) };
+        let unproven = |error: rosterd_model::Error| SendError::Unproven { source: error.into() };
+        let mut first = request.clone();
+        authorize.authorize(&mut first).await.map_err(unproven)?;
+        let reply = exchange(&self.client, first.clone()).await.map_err(no_reply)?;
+        if reply.status != StatusCode::UNAUTHORIZED || !authorize.refused(&first).await {
+            return Ok(reply);
+        }
+        let mut second = request;
+        authorize.authorize(&mut second).await.map_err(unproven)?;
+        exchange(&self.client, second).await.map_err(no_reply)
     }
 
     async fn land(&self, landed: Landed, pace: &mut Pace) {

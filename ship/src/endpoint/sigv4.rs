@@ -3,12 +3,15 @@
 
 use std::path::Path;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use rosterd_client::Request;
+use rosterd_credentials::Authorize;
 use rosterd_credentials::sigv4::{self, Keys, Scope};
-use rosterd_model::in_words;
+use rosterd_model::{Error, in_words};
 
 use crate::config::SigV4Config;
+use crate::error::SendError;
 
 /// Amazon Managed Service for Prometheus.
 const SERVICE: &str = "aps";
@@ -35,7 +38,7 @@ impl Signer {
     }
 
     /// Adds the headers of a signature.
-    pub(super) fn sign(&self, request: &mut Request) -> Result<(), String> {
+    fn sign(&self, request: &mut Request) -> Result<(), String> {
         let Credentials { keys, region } = self.credentials()?;
         let service = if self.0.service.is_empty() { SERVICE } else { &self.0.service };
         let scope = Scope { region: &region, service };
@@ -60,6 +63,13 @@ impl Signer {
             return Err("sigv4 needs a region".to_owned());
         }
         Ok(found)
+    }
+}
+
+#[async_trait]
+impl Authorize for Signer {
+    async fn authorize(&self, request: &mut Request) -> Result<(), Error> {
+        Ok(self.sign(request).map_err(|reason| SendError::Unsigned { reason })?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod crash; // what a kill leaves
 mod large; // requests that are too large
+mod proofs; // who proves to receivers who sends
 mod protocol; // versions, compression, statuses
 mod queue; // what survives what
 mod tenants; // whose queue it is
@@ -31,13 +32,14 @@ struct Ship {
 
 impl Ship {
     fn new(folder: Option<&Path>) -> Self {
+        Self::on(&System::default(), folder)
+    }
+
+    /// On a machine with this environment.
+    fn on(system: &System, folder: Option<&Path>) -> Self {
         let (stopper, registry) = (Stopper::new(), Registry::new());
         let metrics = Metrics::register(&registry).unwrap();
-        Self {
-            shipper: Shipper::new(folder.map(Path::to_owned), metrics, &System::default(), &stopper),
-            stopper,
-            registry,
-        }
+        Self { shipper: Shipper::new(folder.map(Path::to_owned), metrics, system, &stopper), stopper, registry }
     }
 
     async fn of(folder: Option<&Path>, endpoints: Vec<EndpointConfig>) -> Self {
@@ -101,6 +103,8 @@ pub(crate) fn endpoint(name: &str, url: &str) -> EndpointConfig {
         metadata: crate::MetadataConfig { send: false, interval: Duration::from_secs(60), max_samples_per_send: 2000 },
         round_robin_dns: false,
         sigv4: None,
+        azuread: None,
+        google_iam: None,
         failed_request_logging: false,
         disk: DiskLimits { max_bytes: 4 << 30, max_age: Duration::from_secs(7 * 24 * 3600) },
     }
