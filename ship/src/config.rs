@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rosterd_client::{HttpClientConfig, Secret, Url};
+use rosterd_credentials::aws::Who;
 use rosterd_credentials::azure::AzureMethod;
 use rosterd_model::relabel::Rules;
 
@@ -103,25 +104,13 @@ pub struct DiskLimits {
     pub max_age: Duration,
 }
 
-/// AWS Signature Version 4: whose key signs requests. Keys stand here or in a file of profiles.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// AWS Signature Version 4: who signs requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SigV4Config {
-    /// The region.
-    pub region: String,
+    /// Who. What is not said here is found as the tools of AWS do.
+    pub who: Who,
     /// The service; `aps` if empty.
     pub service: String,
-    /// The id of the key; if it is empty, the key comes from the file.
-    pub access_key: String,
-    /// The key.
-    pub secret_key: Secret,
-    /// For temporary keys.
-    pub session_token: Secret,
-    /// The profile in the file; `default` if empty.
-    pub profile: String,
-    /// A file of profiles as the tools of AWS write it. It is read again with each request.
-    pub credentials_file: Option<PathBuf>,
-    /// A role to assume. Not supported: refused when it is set.
-    pub role_arn: String,
 }
 
 /// Whose tokens of Microsoft Entra ID are sent.

@@ -107,10 +107,10 @@ pub(crate) enum SendError {
         source: ClientError,
     },
     /// The request cannot be signed.
-    #[error("cannot sign a request: {reason}")]
+    #[error("cannot sign a request")]
     Unsigned {
         /// Why not.
-        reason: String,
+        source: Told,
     },
     /// There is nothing to prove with who sends.
     #[error("cannot prove to the receiver who sends")]

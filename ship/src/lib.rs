@@ -27,6 +27,7 @@ pub use config::{AzureConfig, DiskLimits, EndpointConfig, GoogleConfig, Metadata
 pub use error::ShipError;
 pub use metrics::Metrics;
 pub use owner::give_names;
+pub use rosterd_credentials::aws::Who;
 pub use rosterd_credentials::azure::{AzureMethod, Certificate};
 pub use shipper::Shipper;
 pub use status::{DiskFailure, EndpointState, EndpointStatus};

@@ -148,10 +148,8 @@ fn proof(config: &EndpointConfig) -> u64 {
     });
     if let Some(sigv4) = &config.sigv4 {
         id.part("sigv4", |id| {
-            id.text("region", &sigv4.region);
+            sigv4.who.identity(id);
             id.text("service", &sigv4.service);
-            id.text("access_key", &sigv4.access_key);
-            id.text("profile", &sigv4.profile);
         });
     }
     if let Some(azure) = &config.azuread {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_client::{Budget, Client, ClientError, Environment, Options, Secret, System};
+use rosterd_client::{Budget, Client, ClientError, Environment, Options, System};
 use rosterd_config::{
     Config, EscapingScheme, ProtobufMessage, RemoteWrite, ScrapeConfig, ScrapeProtocol, ScrapeSettings, SigV4,
 };
@@ -13,6 +13,7 @@ use rosterd_exposition::{Escaping, HistogramLimits, Protocol};
 use rosterd_model::relabel::Rules;
 use rosterd_model::{Coded, Report};
 use rosterd_scrape::{FailureLog, Job, Metrics, Seed, headers, ingest};
+use rosterd_ship::Who;
 use rosterd_ship::wire::{Compression, Message, Sends};
 use rosterd_ship::{
     DiskLimits, EndpointConfig, GoogleConfig, MetadataConfig, QueueConfig, SigV4Config, Wants, give_names,
@@ -228,7 +229,7 @@ fn endpoint(config: &Config, written: &RemoteWrite, environment: &Environment) -
             interval: metadata.send_interval.as_std(),
             max_samples_per_send: count(metadata.max_samples_per_send),
         },
-        sigv4: written.sigv4.as_ref().map(|sigv4| signature(sigv4, environment)),
+        sigv4: written.sigv4.as_ref().map(signature),
         azuread: written.azuread.as_ref().and_then(|azure| entra::endpoint(azure, environment)),
         google_iam: written.google_iam.as_ref().map(|google| GoogleConfig {
             credentials_file: (!google.credentials_file.as_os_str().is_empty())
@@ -247,35 +248,17 @@ fn endpoint(config: &Config, written: &RemoteWrite, environment: &Environment) -
     })
 }
 
-/// As the tools of AWS do: what is not written comes from the environment, and then from the file of profiles.
-fn signature(written: &SigV4, environment: &Environment) -> SigV4Config {
-    let from_environment = written.access_key.is_empty() && written.profile.is_empty();
-    let secret = |name: &str| environment.get(name).filter(|_| from_environment).unwrap_or_default();
-    let key = first(&written.access_key, environment, if from_environment { &["AWS_ACCESS_KEY_ID"] } else { &[] });
-    SigV4Config {
-        region: first(&written.region, environment, &["AWS_REGION", "AWS_DEFAULT_REGION"]),
-        service: written.service_name.clone(),
-        secret_key: match written.access_key.is_empty() {
-            true => Secret::new(secret("AWS_SECRET_ACCESS_KEY")),
-            false => written.secret_key.clone(),
-        },
-        access_key: key,
-        session_token: Secret::new(secret("AWS_SESSION_TOKEN")),
-        profile: first(&written.profile, environment, &["AWS_PROFILE"]),
+fn signature(written: &SigV4) -> SigV4Config {
+    let who = Who {
+        region: written.region.clone(),
+        access_key: written.access_key.clone(),
+        secret_key: written.secret_key.clone(),
+        profile: written.profile.clone(),
         role_arn: written.role_arn.clone(),
-        credentials_file: credentials_file(environment),
-    }
-}
-
-fn first(written: &str, environment: &Environment, variables: &[&str]) -> String {
-    let told = || variables.iter().find_map(|name| environment.get(name).filter(|value| !value.is_empty()));
-    if written.is_empty() { told().unwrap_or_default() } else { written }.to_owned()
-}
-
-/// Where the tools of AWS keep keys.
-fn credentials_file(environment: &Environment) -> Option<PathBuf> {
-    let told = environment.get("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from);
-    told.or_else(|| environment.get("HOME").map(|home| Path::new(home).join(".aws/credentials")))
+        external_id: written.external_id.clone(),
+        fips_sts: Some(written.use_fips_sts_endpoint),
+    };
+    SigV4Config { who, service: written.service_name.clone() }
 }
 
 #[cfg(test)]
@@ -400,30 +383,23 @@ rosterd: {queue: {max_size: 1MB, keep_on: [401]}, remote_write: {v: {compression
     }
 
     #[test]
-    fn keys_of_aws_come_from_the_configuration_or_the_environment() {
-        let environment: Environment = [
-            ("AWS_ACCESS_KEY_ID", "env"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_REGION", "eu-west-1"),
-            ("HOME", "/home/me"),
-        ]
-        .into_iter()
-        .collect();
+    fn who_signs_is_as_it_is_written() {
         let signed = |sigv4: &str| {
             let text = format!("remote_write: [{{url: 'http://r/w', sigv4: {{{sigv4}}}}}]");
-            endpoints(&config(&text), &environment).remove(0).sigv4.unwrap()
+            endpoints(&config(&text), &Environment::default()).remove(0).sigv4.unwrap()
         };
-        let found = signed("");
-        assert_eq!(
-            (found.access_key.as_str(), found.secret_key.expose(), found.region.as_str()),
-            ("env", "secret", "eu-west-1")
-        );
-        assert_eq!(found.credentials_file, Some("/home/me/.aws/credentials".into()));
-        let written = signed("region: us-east-2, access_key: mine, secret_key: own");
-        assert_eq!(
-            (written.access_key.as_str(), written.secret_key.expose(), written.region.as_str()),
-            ("mine", "own", "us-east-2")
-        );
-        assert!(signed("profile: p").access_key.is_empty());
+        let nothing = Who { fips_sts: Some(false), ..Who::default() };
+        assert_eq!(signed(""), SigV4Config { who: nothing.clone(), service: String::new() });
+        let written = "region: r, access_key: a, secret_key: s, profile: p, role_arn: arn, external_id: e, use_fips_sts_endpoint: true, service_name: n";
+        let who = Who {
+            region: "r".to_owned(),
+            access_key: "a".to_owned(),
+            secret_key: "s".into(),
+            profile: "p".to_owned(),
+            role_arn: "arn".to_owned(),
+            external_id: "e".to_owned(),
+            fips_sts: Some(true),
+        };
+        assert_eq!(signed(written), SigV4Config { who, service: "n".to_owned() });
     }
 }

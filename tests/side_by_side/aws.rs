@@ -94,7 +94,8 @@ fn prometheus_finds_the_same_instances_of_moto() {
         let Some(moto) = Moto::start().await else { return };
         let ids = moto.instances(105).await;
         assert_eq!(ids.len(), 105);
-        let mut pair = Pair::start(&format!("ec2_sd_configs: [{}]\n  {NOWHERE}", access(&moto.server.url(""), ""))).await;
+        let mut pair =
+            Pair::start(&format!("ec2_sd_configs: [{}]\n  {NOWHERE}", access(&moto.server.url(""), ""))).await;
         pair.agree(105, &[]).await;
         let tags = format!(
             "Action=CreateTags&Version=2016-11-15&ResourceId.1={}&Tag.1.Key=a%20b%2Fc&Tag.1.Value=%C3%BC%26",

@@ -44,6 +44,7 @@ impl SigV4 {
         let (missing, present) = match (self.access_key.is_empty(), self.secret_key.is_empty()) {
             (true, false) => ("access_key", "secret_key"),
             (false, true) => ("secret_key", "access_key"),
+            _ if !self.external_id.is_empty() && self.role_arn.is_empty() => ("role_arn", "external_id"),
             _ => return None,
         };
         let message = format!("{present} needs {missing} beside it");

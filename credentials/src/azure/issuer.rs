@@ -255,7 +255,7 @@ impl Azure {
     fn tried(&self) -> Result<[bool; 3], AzureError> {
         let Some(named) = self.variable("AZURE_TOKEN_CREDENTIALS") else { return Ok([true; 3]) };
         let is = |name: &&str| named.eq_ignore_ascii_case(name);
-        match NAMED.iter().position(|name| is(&name)) {
+        match NAMED.iter().position(&is) {
             Some(at) => Ok([0, 1, 2].map(|number| number == at)),
             None if is(&"prod") => Ok([true; 3]),
             None => {

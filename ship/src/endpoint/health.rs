@@ -71,7 +71,7 @@ mod tests {
     use crate::error::SendError;
 
     fn error() -> Report {
-        Report::of(&SendError::Unsigned { reason: "no key".to_owned() })
+        Report::of(&SendError::Rejected { url: "http://r".to_owned(), status: 400, words: String::new() })
     }
 
     #[test]

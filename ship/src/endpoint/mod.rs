@@ -12,7 +12,6 @@ mod proof; // who proves to receivers who sends
 mod protocol; // what the receiver takes
 mod request; // the form of requests; pure
 mod sender; // the task that sends
-mod sigv4; // signatures of requests
 mod size; // how large requests may be; pure
 mod verdict; // what a reply means; pure
 
@@ -114,6 +113,7 @@ impl Endpoint {
             client,
             headers,
             authorize,
+            signs: config.sigv4.is_some(),
             config: config.queue.clone(),
             log_failed: config.failed_request_logging,
             queue: Arc::clone(&queue),

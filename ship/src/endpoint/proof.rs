@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use rosterd_client::{ClientError, HttpClientConfig, Identity, System};
+use rosterd_credentials::aws::{Account, Signer};
 use rosterd_credentials::azure::Azure;
 use rosterd_credentials::google::{Google, GoogleBearer};
 use rosterd_credentials::{Authorize, Bearer, Kept, Tokens};
 
-use super::sigv4::Signer;
 use crate::config::{AzureConfig, EndpointConfig, GoogleConfig};
 use crate::error::ShipError;
 
 /// What a token of Google has to be good for.
 const GOOGLE_SCOPE: &str = "https://www.googleapis.com/auth/monitoring.write";
+/// Amazon Managed Service for Prometheus.
+const AWS_SERVICE: &str = "aps";
 const NAME: &str = "remote write";
 
 /// The proofs of all endpoints.
 #[derive(Debug, Default)]
 pub(crate) struct Proofs {
+    aws: Kept<Account>,
     google: Kept<GoogleBearer>,
     azure: Kept<Tokens<Azure>>,
 }
@@ -25,12 +28,14 @@ pub(crate) struct Proofs {
 impl Proofs {
     /// That of an endpoint, if it has one of a cloud.
     pub(super) fn of(&self, config: &EndpointConfig, system: &System) -> Result<Option<Arc<dyn Authorize>>, ShipError> {
-        if let Some(sigv4) = &config.sigv4 {
-            let signer = Signer::new(sigv4);
-            let signer = signer.map_err(|reason| ShipError::Settings { endpoint: config.name.clone(), reason })?;
-            return Ok(Some(Arc::new(signer)));
-        }
         let unusable = |source| ShipError::Client { endpoint: config.name.clone(), source };
+        if let Some(sigv4) = &config.sigv4 {
+            let settings = HttpClientConfig { proxy_from_environment: true, ..HttpClientConfig::default() };
+            let make = || Account::new(sigv4.who.clone(), &settings, system);
+            let account = self.aws.get_or_try(&key(|id| sigv4.who.identity(id)), make).map_err(unusable)?;
+            let service = if sigv4.service.is_empty() { AWS_SERVICE } else { &sigv4.service };
+            return Ok(Some(Arc::new(Signer::new(account, service))));
+        }
         if let Some(google) = &config.google_iam {
             let bearer = self.google.get_or_try(&key(|id| google.identity(id)), || google_bearer(google, system));
             return Ok(Some(bearer.map_err(unusable)?));

@@ -48,6 +48,8 @@ pub(super) struct Sender {
     pub(super) headers: HeaderMap,
     /// Proves who sends, if the client does not.
     pub(super) authorize: Option<Arc<dyn Authorize>>,
+    /// It does so by signatures.
+    pub(super) signs: bool,
     pub(super) config: QueueConfig,
     pub(super) log_failed: bool,
     pub(super) queue: Arc<Queue>,
@@ -184,7 +186,10 @@ impl Sender {
     pub(super) async fn exchange(&self, request: Request) -> Result<Reply, SendError> {
         let no_reply = |source: ClientError| SendError::NoReply { source };
         let Some(authorize) = &self.authorize else { return exchange(&self.client, request).await.map_err(no_reply) };
-        let unproven = |error: rosterd_model::Error| SendError::Unproven { source: error.into() };
+        let unproven = |error: rosterd_model::Error| match self.signs {
+            true => SendError::Unsigned { source: error.into() },
+            false => SendError::Unproven { source: error.into() },
+        };
         let mut first = request.clone();
         authorize.authorize(&mut first).await.map_err(unproven)?;
         let reply = exchange(&self.client, first.clone()).await.map_err(no_reply)?;

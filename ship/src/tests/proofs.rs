@@ -1,12 +1,13 @@
 //! Who sends is proved by tokens of clouds: shared, kept and made anew when a receiver refuses one.
 
 use rosterd_client::Environment;
+use rosterd_credentials::aws::Who;
 use rosterd_credentials::azure::AzureMethod;
-use rosterd_testkit::{Folder, ScriptedServer, Step, fixture, leak_checked_live};
+use rosterd_testkit::{FakeAws, Folder, ScriptedServer, Step, fixture, leak_checked_live};
 use serde_json::json;
 
 use super::*;
-use crate::{AzureConfig, GoogleConfig};
+use crate::{AzureConfig, GoogleConfig, SigV4Config};
 
 fn token(value: &str) -> String {
     json!({"access_token": value, "expires_in": 3599, "token_type": "Bearer"}).to_string()
@@ -107,5 +108,63 @@ fn samples_wait_while_there_is_no_token() {
         assert!(told.to_string().contains("invalid_client: not <secret>"), "{told}");
         ship.end().await;
         azure.finish().await;
+    });
+}
+
+#[test]
+fn what_is_sent_to_aws_is_signed_as_a_role_and_verified() {
+    leak_checked_live(|| async {
+        let aws = FakeAws::start().await;
+        aws.know("mine", "secret", "");
+        aws.know("role", "role secret", "session");
+        aws.answer("AssumeRole", |call| {
+            assert_eq!((call.field("RoleArn"), call.field("ExternalId")), (Some("arn:role"), Some("e")));
+            let ends = "<Expiration>2126-01-01T00:00:00Z</Expiration>";
+            let keys = "<AccessKeyId>role</AccessKeyId><SecretAccessKey>role secret</SecretAccessKey><SessionToken>session</SessionToken>";
+            (200, format!("<R><AssumeRoleResult><Credentials>{keys}{ends}</Credentials></AssumeRoleResult></R>"))
+        });
+        // What is written has no name.
+        aws.answer("", |_| (200, String::new()));
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", "mine".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+            ("AWS_DEFAULT_REGION", "eu-west-1".to_owned()),
+            ("AWS_ENDPOINT_URL_STS", aws.url()),
+        ];
+        let ship = Ship::on(&System::new("m", Environment::from_iter(variables)), None);
+        let who = Who { role_arn: "arn:role".to_owned(), external_id: "e".to_owned(), ..Who::default() };
+        let with = |name: &str| EndpointConfig {
+            sigv4: Some(SigV4Config { who: who.clone(), service: String::new() }),
+            ..endpoint(name, &format!("{}/workspaces/w//api/v1/remote_write?a=b", aws.url()))
+        };
+        ship.shipper.configure(vec![with("a"), with("b")]).await.unwrap();
+        ship.shipper.push(1, &block(&["m"], 1.0, now(1)));
+        let writes = || aws.calls().into_iter().filter(|call| call.operation.is_empty()).collect::<Vec<_>>();
+        eventually(patience(), "both wrote", || writes().len() == 2).await;
+        ship.wait_empty().await;
+        for write in writes() {
+            assert_eq!((&*write.service, &*write.region, &*write.key), ("aps", "eu-west-1", "role"));
+        }
+        assert_eq!(aws.operations().iter().filter(|operation| *operation == "AssumeRole").count(), 1, "for both");
+        assert_eq!(aws.refused(), [""; 0]);
+        ship.end().await;
+        aws.finish().await;
+    });
+}
+
+#[test]
+fn who_cannot_sign_keeps_what_is_to_be_sent() {
+    leak_checked_live(|| async {
+        let aws = FakeAws::start().await;
+        let ship = Ship::on(&System::new("m", Environment::from_iter([("AWS_EC2_METADATA_DISABLED", "true")])), None);
+        let sigv4 = Some(SigV4Config { who: Who { region: "r".to_owned(), ..Who::default() }, service: String::new() });
+        ship.shipper.configure(vec![EndpointConfig { sigv4, ..endpoint("a", &aws.url()) }]).await.unwrap();
+        ship.shipper.push(1, &block(&["m"], 1.0, now(1)));
+        let failure = || ship.shipper.status().remove(0).last_error.map(|report| report.code);
+        eventually(patience(), "it says why", || failure().as_deref() == Some("ship_unsigned")).await;
+        assert!(aws.calls().is_empty() && aws.refused().is_empty(), "nothing is sent unsigned");
+        assert!(ship.shipper.status()[0].pending.samples > 0);
+        ship.end().await;
+        aws.finish().await;
     });
 }
