@@ -36,13 +36,16 @@ fn what_is_left_out_is_refused_with_what_to_do() {
         ("process", "process", "[{}]"),
         ("nerve", "zookeeper", "[{servers: [localhost], paths: [/a]}]"),
         ("nomad", "nomad", "[{}]"),
+        ("oci", "oci", "[{region: r, tenancy: t, user: u, fingerprint: f, key_file: k}]"),
         ("openstack", "openstack", "[{role: instance, region: One}]"),
         ("scaleway", "scaleway", "[{role: instance}]"),
+        ("stackit", "stackit", "[{project: p}]"),
         ("triton", "triton", "[{account: a, dns_suffix: d, endpoint: e}]"),
         ("puppetdb", "puppetdb", "[{url: 'http://p', query: q}]"),
         ("rds", "aws", "[{}]"),
         ("uyuni", "uyuni", "[{server: 'http://u', username: u, password: p}]"),
         ("vultr", "vultr", "[{}]"),
+        ("yandexcloud", "yandexcloud", "[{service: compute}]"),
     ] {
         let file = folder.write("prometheus.yml", configuration(&format!("{name}_sd_configs: {config}"), "1s"));
         let ended = run(&["check", "config", &file.display().to_string()]);

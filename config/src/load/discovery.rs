@@ -12,7 +12,7 @@ use crate::error::code;
 use rosterd_yaml::{Id, decode, join_path};
 
 /// Mechanisms of rosterd that a build may do without.
-pub const OPTIONAL_MECHANISMS: [&str; 35] = [
+pub const OPTIONAL_MECHANISMS: [&str; 38] = [
     "aws",
     "azure",
     "consul",
@@ -37,6 +37,7 @@ pub const OPTIONAL_MECHANISMS: [&str; 35] = [
     "msk",
     "nerve",
     "nomad",
+    "oci",
     "openstack",
     "outscale",
     "ovhcloud",
@@ -45,9 +46,11 @@ pub const OPTIONAL_MECHANISMS: [&str; 35] = [
     "rds",
     "scaleway",
     "serverset",
+    "stackit",
     "triton",
     "uyuni",
     "vultr",
+    "yandexcloud",
 ];
 
 /// The feature that a mechanism is part of: most have one of their own.

@@ -115,6 +115,34 @@ fn who_comes_later_and_needs_more_is_told_all() {
 }
 
 #[test]
+fn what_goes_while_all_is_listed_anew_is_told() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        let (agent, mut first, mut told) = thinned(&server, "role: pod, namespaces: {names: [a, b]}").await;
+        server.fail(On::resource("pods").in_namespace("a"), Fault::Status(500));
+        let more = "role: pod, namespaces: {names: [a]}, attach_metadata: {job: true}";
+        let second = agent.run(&config(&server, more));
+        let mut unread = false;
+        while !unread {
+            let word = first.next().await;
+            told.hear(&word);
+            unread = matches!(word, Word::Unread(_));
+        }
+        assert_eq!(told.len(), 2, "nothing is gone because it is not known");
+        server.delete("pods", "a", "y");
+        server.heal();
+        // The other namespace is known all the time, so that there is no picture that leaves it out.
+        while told.len() > 1 {
+            let word = first.next().await;
+            assert!(!matches!(word, Word::EverythingBut(..)), "{word:?}");
+            told.hear(&word);
+        }
+        agent.end(vec![first, second]).await;
+        server.finish().await;
+    });
+}
+
+#[test]
 fn who_looks_at_objects_again_keeps_them() {
     leak_checked_live(async || {
         let server = FakeApiServer::start().await;

@@ -1,0 +1,207 @@
+//! Asks for the instances of compartments, and for where they can be reached.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::StatusCode;
+use rosterd_credentials::Tokens;
+use rosterd_discovery::{Build, Error, Identity, Reading, Refresh, Sheet, Unreadable};
+use rosterd_model::{Names, TargetGroup};
+use rosterd_rest::{Api, Place, Question, json, refused_with};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::config::{Auth, OciConfig, bucket};
+use super::decode::{self, Attachment, Compartment, Decoder, Instance, Vnic};
+use super::error::OciError;
+use super::key_file::KeyFile;
+use super::principal::Principal;
+use super::region::Region;
+use super::signature::{Signer, Signers, Signing};
+
+const VERSION: &str = "20160918";
+/// How many there are on a page.
+const PAGE: &str = "100";
+/// Up to so many network cards are read in each refresh.
+const FEW: usize = 50;
+/// How long what is known of one is good if there are more of them.
+const GOOD: Duration = Duration::from_secs(600);
+
+pub(super) struct Oci {
+    config: OciConfig,
+    identity: Api,
+    compute: Api,
+    keys: Arc<Tokens<Signers>>,
+    vnics: HashMap<String, (Instant, Arc<Vnic>)>,
+    not_allowed: Vec<String>,
+}
+
+/// A compartment, and the name of the source that it is: with what it is in, if that was found out.
+struct Within {
+    source: String,
+    id: String,
+}
+
+impl Oci {
+    pub(super) fn new(config: OciConfig, cx: &Build<'_, OciConfig>) -> Result<Self, Error> {
+        let region = Region::new(&config.region);
+        let server = |api: &str| match config.endpoint.parse() {
+            Some(_) => config.endpoint.clone(),
+            None => region.server(api),
+        };
+        let of = |api: &str| Api::new(&server(api), &config.client, config.refresh_interval.into(), cx);
+        let (identity, compute) = (of("identity")?.counted(cx.metrics), of("iaas")?.counted(cx.metrics));
+        let mut id = Identity::new();
+        config.who(&mut id);
+        id.path("key_file", &config.key_file);
+        id.secret("key_passphrase", &config.key_passphrase);
+        id.path("key_passphrase_file", &config.key_passphrase_file);
+        // And how it is reached.
+        let key = format!("{:x} {:?} {:?}", id.hash(), config.client, config.refresh_interval);
+        let keys = cx.shared.keys.get_or_try(&key, || {
+            Ok::<_, Error>(Tokens::new(match config.auth {
+                Auth::ApiKey => Signers::File(KeyFile::new(&config)),
+                Auth::InstancePrincipal => Signers::Machine(Principal::new(&config, identity.clone(), cx)?),
+            }))
+        })?;
+        let signer = Arc::new(Signer { keys: Arc::clone(&keys), bucket: bucket(cx.shared, &key) });
+        let throttle = cx.shared.throttles.get(|id| config.who(id));
+        let signed = |api: Api| api.throttled(Arc::clone(&throttle)).authorized(Arc::clone(&signer) as Arc<_>);
+        let (identity, compute) = (signed(identity), signed(compute));
+        Ok(Self { config, identity, compute, keys, vnics: HashMap::new(), not_allowed: Vec::new() })
+    }
+
+    async fn list<T: DeserializeOwned + Send + 'static>(&self, question: Question) -> Result<Vec<T>, Error> {
+        question.parameter("limit", PAGE).paged(Place::Parameter("page"), decode::page).await
+    }
+
+    /// The compartments to look into, breadth first. Those that cannot be listed hide what is in them, and nothing else.
+    async fn compartments(&mut self, tenancy: &str) -> (Vec<Within>, Vec<Unreadable>) {
+        if !self.config.compartments.is_empty() {
+            let mut seen = HashSet::new();
+            let named = self.config.compartments.iter().filter(|id| seen.insert(id.as_str()));
+            return (named.map(|id| Within { source: id.clone(), id: id.clone() }).collect(), Vec::new());
+        }
+        let (mut found, mut unread) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::from([tenancy.to_owned()]);
+        let mut queue = VecDeque::from([Within { source: tenancy.to_owned(), id: tenancy.to_owned() }]);
+        while let Some(place) = queue.pop_front() {
+            let question = self.identity.get([VERSION, "compartments"]).named("compartments");
+            let question = question.parameter("accessLevel", "ACCESSIBLE").parameter("compartmentId", &place.id);
+            match self.list::<Compartment>(question.parameter("compartmentIdInSubtree", "false")).await {
+                Ok(children) => {
+                    let children =
+                        children.into_iter().filter(|child| child.is_active() && seen.insert(child.id.clone()));
+                    let within =
+                        |child: Compartment| Within { source: format!("{}/{}", place.source, child.id), id: child.id };
+                    queue.extend(children.map(within));
+                }
+                Err(error) if may_not(&error) => {
+                    debug!(%error, compartment = place.id, "the compartments of a compartment may not be listed");
+                    self.not_allowed.push(place.id.clone());
+                }
+                Err(error) => {
+                    let source = format!("{}/compartments", place.source);
+                    unread.push(Unreadable::scope(source, &place.source, error));
+                }
+            }
+            found.push(place);
+        }
+        (found, unread)
+    }
+
+    /// The groups of the instances of a compartment.
+    async fn groups(&mut self, place: &Within, tenancy: &str) -> Result<Vec<TargetGroup>, Error> {
+        let of = |path: &'static str, name| {
+            self.compute.get([VERSION, path]).named(name).parameter("compartmentId", &place.id)
+        };
+        let instances: Vec<Instance> = self.list(of("instances", "instances")).await?;
+        // What comes or goes while pages are read may stand on two of them.
+        let instances: BTreeMap<_, _> =
+            instances.into_iter().filter(|it| !it.id.is_empty()).map(|it| (it.id.clone(), it)).collect();
+        if instances.is_empty() {
+            return Ok(Vec::new());
+        }
+        let attachments: Vec<Attachment> = self.list(of("vnicAttachments", "vnic_attachments")).await?;
+        let mut cards: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for card in attachments.into_iter().filter(Attachment::is_attached) {
+            cards.entry(card.instance).or_default().push(card.vnic);
+        }
+        let mut groups = Vec::new();
+        let mut decoder = Decoder { tenancy, port: self.config.port, sheet: Sheet::default(), names: Names::new() };
+        for (id, instance) in &instances {
+            let cards = cards.get(id).map(Vec::as_slice).unwrap_or_default();
+            let Some(vnic) = self.primary(cards).await? else {
+                debug!(instance = id, "an instance has no primary network card that can be read");
+                continue;
+            };
+            groups.extend(decoder.group(&place.source, instance, &vnic));
+        }
+        Ok(groups)
+    }
+
+    /// The primary one of these network cards. One that may not be read is passed over.
+    async fn primary(&mut self, cards: &[String]) -> Result<Option<Arc<Vnic>>, Error> {
+        for card in cards {
+            match self.vnic(card).await {
+                Ok(vnic) if vnic.is_primary => return Ok(Some(vnic)),
+                Ok(_) => {}
+                Err(error) if may_not(&error) => debug!(%error, vnic = card, "a network card may not be read"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn vnic(&mut self, id: &str) -> Result<Arc<Vnic>, Error> {
+        if self.vnics.len() > FEW
+            && let Some((read, vnic)) = self.vnics.get(id)
+            && read.elapsed() < GOOD
+        {
+            return Ok(Arc::clone(vnic));
+        }
+        let question = self.compute.get([VERSION, "vnics", id]).named("vnic");
+        let vnic: Arc<Vnic> = Arc::new(question.read(json).await?);
+        self.vnics.insert(id.to_owned(), (Instant::now(), Arc::clone(&vnic)));
+        Ok(vnic)
+    }
+}
+
+/// Whether it may not be read, or is not there, which Oracle does not tell apart.
+fn may_not(error: &Error) -> bool {
+    refused_with(error) == Some(StatusCode::NOT_FOUND)
+}
+
+#[async_trait]
+impl Refresh for Oci {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        let begun = Instant::now();
+        let signing: Arc<Signing> = self.keys.get().await?;
+        self.not_allowed.clear();
+        let (places, mut unread) = self.compartments(&signing.tenancy).await;
+        let mut groups = Vec::new();
+        for place in places {
+            match self.groups(&place, &signing.tenancy).await {
+                Ok(found) => groups.extend(found),
+                Err(error) if may_not(&error) && self.config.compartments.is_empty() => {
+                    debug!(%error, compartment = place.id, "the instances of a compartment may not be listed");
+                    self.not_allowed.push(place.id);
+                }
+                Err(error) => unread.push(Unreadable::new(place.source, error)),
+            }
+        }
+        // Those that have gone are asked for no more.
+        self.vnics.retain(|_, (read, _)| *read + GOOD * 2 > begun);
+        Ok(if unread.is_empty() { Reading::Everything(groups) } else { Reading::EverythingBut(groups, unread) })
+    }
+
+    fn warning(&self) -> Option<Error> {
+        let mut compartments = self.not_allowed.clone();
+        compartments.sort();
+        compartments.dedup();
+        (!compartments.is_empty()).then(|| OciError::NotAllowed { compartments }.into())
+    }
+}

@@ -1,0 +1,102 @@
+//! Tokens by the key of a service account: an assertion that it signs.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use rosterd_client::{Client, ClientError, Environment, Granted, Identity, Secret, form, granted};
+use rosterd_credentials::sign::{Algorithm, KeyError, jwt};
+use rosterd_credentials::{Issued, Issuer};
+use rosterd_discovery::Error;
+use rosterd_tasks::blocking;
+use serde_json::{Map, Value};
+use url::form_urlencoded::Serializer;
+
+use super::StackitConfig;
+use super::key::{Key, KeyFault};
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// How long an assertion is good, in seconds.
+const LIFETIME: u64 = 3600;
+
+pub(super) struct KeyFlow {
+    client: Client,
+    config: StackitConfig,
+    environment: Environment,
+}
+
+impl KeyFlow {
+    pub(super) fn new(client: Client, config: StackitConfig, environment: Environment) -> Self {
+        Self { client, config, environment }
+    }
+
+    /// The same for those who ask with the same key, in the same way.
+    pub(super) fn identity(&self) -> String {
+        let config = &self.config;
+        let mut id = Identity::new();
+        id.secret("service_account_key", &config.service_account_key);
+        id.path("service_account_key_path", &config.service_account_key_path);
+        id.secret("private_key", &config.private_key);
+        id.path("private_key_path", &config.private_key_path);
+        id.path("credentials_file_path", &config.credentials_file_path);
+        config.client.identity(&mut id);
+        // And how it is reached.
+        format!("{:x} {:?}", id.hash(), config.client)
+    }
+
+    /// What says who asks.
+    fn assertion(key: &Key) -> Result<Secret, KeyError> {
+        let now = seconds();
+        let claims = Map::from_iter([
+            ("iss".to_owned(), Value::from(&*key.issuer)),
+            ("sub".to_owned(), Value::from(&*key.subject)),
+            ("jti".to_owned(), Value::from(jwt::id()?)),
+            ("aud".to_owned(), Value::from(&*key.audience)),
+            ("iat".to_owned(), Value::from(now)),
+            ("exp".to_owned(), Value::from(now + LIFETIME)),
+        ]);
+        let header = Map::from_iter([("kid".to_owned(), Value::from(&*key.id))]);
+        jwt::signed(&key.private, Algorithm::Rs512, header, &claims)
+    }
+}
+
+#[async_trait]
+impl Issuer for KeyFlow {
+    type Token = Secret;
+
+    async fn issue(&self) -> Result<Issued<Secret>, Error> {
+        let (config, environment) = (self.config.clone(), self.environment.clone());
+        let (endpoint, assertion) = blocking(move || {
+            let key = Key::read(&config, &environment)?;
+            let assertion = KeyFlow::assertion(&key);
+            let what = "service_account_key".to_owned();
+            Ok::<_, KeyFault>((key.endpoint, assertion.map_err(|source| KeyFault::Private { what, source })?))
+        })
+        .await?;
+        let unusable = |source: Option<Box<dyn std::error::Error + Send + Sync>>| ClientError::Settings {
+            what: "the tokenEndpoint of a key".to_owned(),
+            source,
+        };
+        let url = match endpoint.parse() {
+            Some(Ok(url)) => url,
+            Some(Err(error)) => return Err(unusable(Some(error.into())).into()),
+            None => return Err(unusable(None).into()),
+        };
+        let body = || {
+            let mut body = Serializer::new(String::new());
+            body.append_pair("assertion", assertion.expose()).append_pair("grant_type", GRANT).finish()
+        };
+        let request = form(url, body());
+        let given = granted(&self.client, request, [assertion]).await?;
+        let Granted { secret, lasts, .. } = given;
+        let said = || {
+            let end = jwt::ends(secret.expose())?;
+            Some(Duration::from_secs(end.saturating_sub(seconds())))
+        };
+        let lasts = lasts.or_else(said);
+        Ok(Issued { token: secret, lasts })
+    }
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

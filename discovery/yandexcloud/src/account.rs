@@ -1,0 +1,188 @@
+//! Where the services are, and tokens to ask them with. Shared by all who ask the same as the same.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
+use rosterd_client::{ClientError, HttpClientConfig, SafeUrl, Secret, Url};
+use rosterd_credentials::{Issued, Issuer, Tokens};
+use rosterd_discovery::{Build, Error};
+use rosterd_rest::{Api, Fault, json};
+use tokio::sync::Mutex;
+
+use super::YandexcloudConfig;
+use super::decode::{self, Services};
+use super::error::YandexcloudError;
+
+/// Where a machine is told about itself, unless `YC_METADATA_ADDR` of the environment says otherwise, as for Yandex's own programs.
+const METADATA: &str = "169.254.169.254";
+/// So soon it is there, or not at all.
+const SOON: Duration = Duration::from_secs(5);
+
+/// An account, or rather what it asks with.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) directory: Arc<Directory>,
+    pub(super) tokens: Arc<Tokens<Source>>,
+}
+
+impl Account {
+    pub(super) fn new(
+        config: &YandexcloudConfig,
+        api: Api,
+        cx: &Build<'_, YandexcloudConfig>,
+    ) -> Result<Self, ClientError> {
+        let scheme = match config.api_endpoint.parse() {
+            Some(Ok(url)) => url.scheme().to_owned(),
+            _ => "https".to_owned(),
+        };
+        let directory = Arc::new(Directory { api, scheme, services: Mutex::default() });
+        let source = match config.yandex_passport_oauth_token.is_empty() {
+            false => Source::Passport {
+                directory: Arc::clone(&directory),
+                token: config.yandex_passport_oauth_token.clone(),
+            },
+            true => {
+                let named = cx.system.environment().get("YC_METADATA_ADDR").filter(|address| !address.is_empty());
+                let server = SafeUrl::new(format!("http://{}", named.unwrap_or(METADATA)));
+                // It is on the machine itself: no proxy leads there.
+                let api = Api::new(&server, &HttpClientConfig::default(), SOON, cx)?;
+                Source::Machine(api.counted(cx.metrics))
+            }
+        };
+        Ok(Self { directory, tokens: Arc::new(Tokens::new(source)) })
+    }
+}
+
+/// Which service is where: asked once, or until there is an answer.
+#[derive(Debug)]
+pub(super) struct Directory {
+    api: Api,
+    scheme: String,
+    services: Mutex<Option<Arc<Services>>>,
+}
+
+impl Directory {
+    /// A service.
+    pub(super) async fn service(&self, name: &'static str) -> Result<Api, Error> {
+        let mut known = self.services.lock().await;
+        let services = match &*known {
+            Some(services) => Arc::clone(services),
+            None => {
+                let question = self.api.get(["endpoints"]).named("endpoints");
+                let services = Arc::new(question.read(decode::services).await?);
+                Arc::clone(known.insert(services))
+            }
+        };
+        drop(known);
+        let address = services.get(name).map(|address| format!("{}://{address}", self.scheme));
+        let url = address.and_then(|address| Url::parse(&address).ok());
+        Ok(self.api.at(url.ok_or(YandexcloudError::NoService { service: name })?))
+    }
+}
+
+/// Where tokens come from.
+pub(super) enum Source {
+    /// For the token of a person.
+    Passport { directory: Arc<Directory>, token: Secret },
+    /// For the service account of this machine.
+    Machine(Api),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passport { .. } => "a passport",
+            Self::Machine(_) => "a machine",
+        })
+    }
+}
+
+#[async_trait]
+impl Issuer for Source {
+    type Token = Secret;
+
+    async fn issue(&self) -> Result<Issued<Secret>, Error> {
+        match self {
+            Self::Passport { directory, token } => {
+                let iam = directory.service("iam").await?;
+                let body = serde_json::json!({"yandexPassportOauthToken": token.expose()}).to_string().into_bytes();
+                let question = iam.post(["iam", "v1", "tokens"], body).named("token").hiding(token.clone());
+                question.read(|body| of_passport(body, Timestamp::now())).await
+            }
+            Self::Machine(api) => {
+                let path = ["computeMetadata", "v1", "instance", "service-accounts", "default", "token"];
+                let question = api.get(path).named("token");
+                let flavor = HeaderName::from_static("metadata-flavor");
+                question.header(flavor, HeaderValue::from_static("Google")).read(of_machine).await
+            }
+        }
+    }
+}
+
+rosterd_rest::reply! {
+    struct OfPassport {
+        token: Secret = "iamToken",
+        end: String = "expiresAt",
+    }
+
+    struct OfMachine {
+        token: Secret = "access_token",
+        seconds: Option<u64> = "expires_in",
+        kind: String = "token_type",
+    }
+}
+
+fn of_passport(body: &[u8], now: Timestamp) -> Result<Issued<Secret>, Fault> {
+    let OfPassport { token, end } = json(body)?;
+    if token.is_empty() {
+        return Err(Fault::new("iamToken is missing"));
+    }
+    let lasts = match end.as_str() {
+        "" => None,
+        end => {
+            let end: Timestamp = end.parse().map_err(|_| Fault::new("expiresAt is no point in time"))?;
+            Some(Duration::try_from(end.duration_since(now)).unwrap_or_default())
+        }
+    };
+    Ok(Issued { token, lasts })
+}
+
+fn of_machine(body: &[u8]) -> Result<Issued<Secret>, Fault> {
+    let OfMachine { token, seconds, kind } = json(body)?;
+    if token.is_empty() {
+        return Err(Fault::new("access_token is missing"));
+    }
+    if !kind.is_empty() && !kind.eq_ignore_ascii_case("bearer") {
+        return Err(Fault::new("token_type is another one than Bearer"));
+    }
+    Ok(Issued { token, lasts: seconds.map(Duration::from_secs) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_how_long_it_is_good() {
+        let now: Timestamp = "2026-11-29T12:00:00Z".parse().expect("a time");
+        let body = br#"{"iamToken": "t1.x", "expiresAt": "2026-11-30T00:00:00.123456789Z"}"#;
+        let Issued { token, lasts } = of_passport(body, now).expect("a token");
+        assert_eq!((token.expose(), lasts.map(|lasts| lasts.as_secs())), ("t1.x", Some(43_200)));
+        let body = br#"{"access_token": "t1.y", "expires_in": 600, "token_type": "Bearer"}"#;
+        let Issued { token, lasts } = of_machine(body).expect("a token");
+        assert_eq!((token.expose(), lasts.map(|lasts| lasts.as_secs())), ("t1.y", Some(600)));
+        let told = |result: Result<Issued<Secret>, Fault>| result.expect_err("no token").to_string();
+        assert_eq!(told(of_passport(b"{}", now)), "iamToken is missing");
+        assert_eq!(
+            told(of_passport(br#"{"iamToken": "t", "expiresAt": "soon"}"#, now)),
+            "expiresAt is no point in time"
+        );
+        assert_eq!(told(of_machine(b"{}")), "access_token is missing");
+        let other = br#"{"access_token": "t", "token_type": "MAC"}"#;
+        assert_eq!(told(of_machine(other)), "token_type is another one than Bearer");
+    }
+}

@@ -1,0 +1,129 @@
+//! Asks for the instances of each folder; where folders are not named, for those of each cloud of each organisation before.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::HeaderMap;
+use rosterd_client::ClientError;
+use rosterd_credentials::Bearer;
+use rosterd_discovery::{Build, Error, Reading, Refresh, Unreadable};
+use rosterd_rest::{Api, Authorize, Before, Fault, Page, Place};
+
+use super::YandexcloudConfig;
+use super::account::Account;
+use super::decode;
+use super::error::YandexcloudError;
+
+/// The largest page that there is.
+const PAGE: &str = "1000";
+
+pub(super) struct Yandexcloud {
+    config: YandexcloudConfig,
+    account: Arc<Account>,
+    authorize: Arc<dyn Authorize>,
+    has_no_folders: bool,
+}
+
+/// A folder, and the name of the source that it is: with what it is in, if that was found out.
+struct Folder {
+    source: String,
+    id: String,
+}
+
+impl Yandexcloud {
+    pub(super) fn new(config: YandexcloudConfig, cx: &Build<'_, YandexcloudConfig>) -> Result<Self, ClientError> {
+        let mut id = rosterd_discovery::Identity::new();
+        config.who(&mut id);
+        // And how it is reached.
+        let key = format!("{:x} {:?} {:?}", id.hash(), config.client, config.refresh_interval);
+        let account = cx.shared.accounts.get_or_try(&key, || {
+            let api = Api::new(&config.api_endpoint, &config.client, config.refresh_interval.into(), cx)?;
+            let api = api.counted(cx.metrics).throttled(cx.shared.throttles.get(|id| config.who(id)));
+            Account::new(&config, api, cx)
+        })?;
+        let authorize = Arc::new(Bearer::new(Arc::clone(&account.tokens)));
+        Ok(Self { config, account, authorize, has_no_folders: false })
+    }
+
+    async fn list<T: Send + 'static>(
+        &self,
+        service: &'static str,
+        path: [&str; 3],
+        operation: &'static str,
+        within: Option<(&str, &str)>,
+        decode: fn(&[u8]) -> Result<Page<T>, Fault>,
+    ) -> Result<Vec<T>, Error> {
+        let api = self.account.directory.service(service).await?.authorized(Arc::clone(&self.authorize));
+        let mut question = api.get(path).named(operation).parameter("pageSize", PAGE);
+        if let Some((name, id)) = within {
+            question = question.parameter(name, id);
+        }
+        let read = move |_: &HeaderMap, body: &[u8], _: Before| decode(body);
+        question.paged(Place::Parameter("pageToken"), read).await
+    }
+
+    async fn folders(&self) -> Result<(Vec<Folder>, Vec<Unreadable>), Error> {
+        if !self.config.folder_ids.is_empty() {
+            let named: BTreeSet<_> = self.config.folder_ids.iter().collect();
+            let folder = |id: &String| Folder { source: id.clone(), id: id.clone() };
+            return Ok((named.into_iter().map(folder).collect(), Vec::new()));
+        }
+        let organizations = self
+            .list(
+                "organization-manager",
+                ["organization-manager", "v1", "organizations"],
+                "organizations",
+                None,
+                decode::ids,
+            )
+            .await?;
+        let (mut folders, mut unread) = (Vec::new(), Vec::new());
+        // Who sees no organisation may see clouds.
+        let organizations = if organizations.is_empty() { vec![String::new()] } else { organizations };
+        for organization in organizations {
+            let within = Some(("organizationId", organization.as_str())).filter(|(_, id)| !id.is_empty());
+            let of = if organization.is_empty() { "-" } else { &organization };
+            match self.resources("clouds", within).await {
+                Err(error) => unread.push(Unreadable::scope(of, of, error)),
+                Ok(clouds) => {
+                    for cloud in clouds {
+                        let of = format!("{of}/{cloud}");
+                        match self.resources("folders", Some(("cloudId", &cloud))).await {
+                            Err(error) => unread.push(Unreadable::scope(&*of, &of, error)),
+                            Ok(ids) => {
+                                folders.extend(ids.into_iter().map(|id| Folder { source: format!("{of}/{id}"), id }))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok((folders, unread))
+    }
+
+    async fn resources(&self, what: &'static str, within: Option<(&str, &str)>) -> Result<Vec<String>, Error> {
+        self.list("resource-manager", ["resource-manager", "v1", what], what, within, decode::ids).await
+    }
+}
+
+#[async_trait]
+impl Refresh for Yandexcloud {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        let (folders, mut unread) = self.folders().await?;
+        self.has_no_folders = folders.is_empty() && unread.is_empty();
+        let mut groups = Vec::new();
+        for Folder { source, id } in folders {
+            let path = ["compute", "v1", "instances"];
+            match self.list("compute", path, "instances", Some(("folderId", &id)), decode::instances).await {
+                Ok(instances) => groups.extend(decode::groups(&source, &instances)),
+                Err(error) => unread.push(Unreadable::new(source, error)),
+            }
+        }
+        Ok(if unread.is_empty() { Reading::Everything(groups) } else { Reading::EverythingBut(groups, unread) })
+    }
+
+    fn warning(&self) -> Option<Error> {
+        self.has_no_folders.then(|| YandexcloudError::NoFolders.into())
+    }
+}
