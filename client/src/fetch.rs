@@ -107,7 +107,7 @@ impl Shared {
         share: &mut Share,
         time: Time,
     ) -> Result<Fetched, ClientError> {
-        let direct = Place::of(fetch.url).filter(|_| !fetch.unix_socket.is_empty() || self.transport.is_direct());
+        let direct = PlainUrl::of(fetch.url).filter(|_| !fetch.unix_socket.is_empty() || self.transport.is_direct());
         let Some(place) = direct else {
             if !fetch.unix_socket.is_empty() {
                 return Err(ClientError::settings("a unix socket with a URL that is not plain HTTP"));
@@ -162,7 +162,7 @@ impl Shared {
     async fn direct(
         &self,
         fetch: &Fetch<'_>,
-        place: Place<'_>,
+        place: PlainUrl<'_>,
         connection: &mut Connection,
         body: &mut Vec<u8>,
         share: &mut Share,
@@ -207,14 +207,14 @@ impl Shared {
 
 /// The parts of a URL of plain HTTP, as it is spelt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place<'a> {
+struct PlainUrl<'a> {
     /// Host and port, perhaps with the zone of an IPv6 address.
     authority: &'a str,
     /// What is asked for, if it is not `/`.
     path: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> PlainUrl<'a> {
     /// `None` for what has to be understood more thoroughly than here.
     fn of(url: &'a str) -> Option<Self> {
         let rest = url.strip_prefix("http://")?;
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn plain_urls_are_split_as_they_are_spelt() {
-        let place = |url| Place::of(url).map(|place| (place.authority, place.path));
+        let place = |url| PlainUrl::of(url).map(|place| (place.authority, place.path));
         assert_eq!(place("http://h:1/a%20b?c=d+e"), Some(("h:1", "/a%20b?c=d+e")));
         assert_eq!(place("http://[::1]:9"), Some(("[::1]:9", "")));
         assert_eq!(place("http://h?x=1"), Some(("h", "?x=1")));
@@ -297,14 +297,14 @@ mod tests {
     #[test]
     fn a_zone_is_not_sent() {
         for url in ["http://[fe80::1%25lo]:9100/metrics", "http://[fe80::1]:9100/metrics"] {
-            let place = Place::of(url).expect("it is plain");
+            let place = PlainUrl::of(url).expect("it is plain");
             assert_eq!(place.request(url).expect("it can be asked for").1, "[fe80::1]:9100");
         }
     }
 
     #[test]
     fn a_missing_port_is_that_of_http() {
-        let place = |authority| Place { authority, path: "" }.host_and_port();
+        let place = |authority| PlainUrl { authority, path: "" }.host_and_port();
         assert_eq!(place("h"), Some(("h", 80)));
         assert_eq!(place("h:"), Some(("h", 80)));
         assert_eq!(place("h:9100"), Some(("h", 9100)));

@@ -35,7 +35,7 @@ const MANY: usize = 1024;
 
 type Ask = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 /// The addresses, or why there are none, for all who asked.
-type Found = Result<Arc<[IpAddr]>, Arc<io::Error>>;
+type LookedUp = Result<Arc<[IpAddr]>, Arc<io::Error>>;
 
 /// Looks hosts up. Clones share what is known.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ struct Shared {
 
 enum Entry {
     /// Somebody asks.
-    Asked(watch::Receiver<Option<Found>>),
+    Asked(watch::Receiver<Option<LookedUp>>),
     Known(Arc<[IpAddr]>, Instant),
 }
 
@@ -123,24 +123,24 @@ impl Names {
 /// What whoever needs a name does.
 enum Turn {
     Known(Arc<[IpAddr]>),
-    Wait(watch::Receiver<Option<Found>>),
+    Wait(watch::Receiver<Option<LookedUp>>),
     Ask(Arc<str>, Tell),
 }
 
 /// Whoever has it asks. When it is dropped without an answer, somebody else does.
 struct Tell {
     name: Arc<str>,
-    sender: watch::Sender<Option<Found>>,
+    sender: watch::Sender<Option<LookedUp>>,
     shared: Arc<Shared>,
 }
 
 impl Tell {
-    fn receiver(&self) -> watch::Receiver<Option<Found>> {
+    fn receiver(&self) -> watch::Receiver<Option<LookedUp>> {
         self.sender.subscribe()
     }
 
     fn tell(self, found: io::Result<Vec<IpAddr>>) {
-        let found: Found = found.map(Arc::from).map_err(Arc::new);
+        let found: LookedUp = found.map(Arc::from).map_err(Arc::new);
         if let Ok(addresses) = &found {
             let until = Instant::now() + self.shared.lifetime;
             self.shared.known().insert(Arc::clone(&self.name), Entry::Known(Arc::clone(addresses), until));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rosterd_model::Secret;
 use rosterd_tasks::files::{self, Stamp};
-use rosterd_tasks::{Found, Threads, Together};
+use rosterd_tasks::{Looked, Threads, Together};
 
 use crate::{ClientError, System};
 
@@ -79,11 +79,11 @@ impl fmt::Debug for Source {
 
 /// A file, with what it held when it was last read.
 pub(crate) struct WatchedFile {
-    watched: Arc<Watched>,
+    watched: Arc<ReadFile>,
     together: Together<Arc<str>>,
 }
 
-struct Watched {
+struct ReadFile {
     path: PathBuf,
     last: Mutex<Option<Snapshot>>,
 }
@@ -95,7 +95,7 @@ struct Snapshot {
 
 impl WatchedFile {
     pub(crate) fn new(path: &Path, threads: &Threads) -> Self {
-        let watched = Arc::new(Watched { path: path.to_owned(), last: Mutex::new(None) });
+        let watched = Arc::new(ReadFile { path: path.to_owned(), last: Mutex::new(None) });
         Self { watched, together: Together::on(threads) }
     }
 
@@ -107,14 +107,14 @@ impl WatchedFile {
     }
 }
 
-impl Watched {
+impl ReadFile {
     /// The content. Nobody waits for the lock as long as a disk hangs.
-    fn read(&self) -> Result<Found<Arc<str>>, ClientError> {
+    fn read(&self) -> Result<Looked<Arc<str>>, ClientError> {
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let unreadable = |source| ClientError::FileUnreadable { path: self.path.clone(), source };
         let stamp = Stamp::at(&self.path).map_err(unreadable)?;
         if let Some(last) = last().as_ref().filter(|last| last.stamp.is_settled_at(&stamp)) {
-            return Ok(Found { value: Arc::clone(&last.content), rests: true });
+            return Ok(Looked { value: Arc::clone(&last.content), rests: true });
         }
         let text = files::read_text(&self.path).map_err(unreadable)?;
         let content: Arc<str> = text.trim().into();
@@ -125,7 +125,7 @@ impl Watched {
             _ => content,
         };
         *last = Some(Snapshot { stamp, content: Arc::clone(&content) });
-        Ok(Found { value: content, rests: false })
+        Ok(Looked { value: content, rests: false })
     }
 }
 

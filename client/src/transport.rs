@@ -9,7 +9,7 @@ use http::{HeaderMap, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rosterd_tasks::{Found, Together};
+use rosterd_tasks::{Looked, Together};
 use tracing::info;
 
 use crate::connect::Connector;
@@ -141,7 +141,7 @@ impl Transport {
         }
         // Certificates are read, those of the system too.
         let secure = Arc::clone(&self.secure);
-        self.together.ask(move || secure.of(material).map(|value| Found { value, rests: false })).await
+        self.together.ask(move || secure.of(material).map(|value| Looked { value, rests: false })).await
     }
 }
 

@@ -70,18 +70,18 @@ pub fn json_groups_from(
     source: &str,
     extra: &[(&str, &str)],
 ) -> io::Result<Result<Vec<TargetGroup>, DecodeError>> {
-    let mut text = Watched { text, failed: None };
+    let mut text = Remembering { text, failed: None };
     let read = read_json_from(&mut text, source, extra);
     text.failed.map_or(Ok(read), Err)
 }
 
 /// What fails, and is remembered: the decoder knows only that something did.
-struct Watched<R> {
+struct Remembering<R> {
     text: R,
     failed: Option<io::Error>,
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for Remembering<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.text.read(into).map_err(|error| {
             let kind = error.kind();

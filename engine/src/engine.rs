@@ -11,7 +11,7 @@ use rosterd_tasks::by_size;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::host::Place;
+use crate::host::Address;
 use crate::{EngineError, Filters, Host};
 
 /// The newest version of the API that is understood here.
@@ -28,17 +28,17 @@ const LONGEST_MESSAGE: usize = 500;
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub(crate) client: Client,
-    base: Url,
-    spoken: Spoken,
+    pub(crate) base: Url,
+    pub(crate) spoken: Spoken,
 }
 
 /// A version of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Version(u16, u16);
+pub(crate) struct Version(u16, u16);
 
 /// What an engine speaks, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spoken {
+pub(crate) enum Spoken {
     Unknown,
     /// It does not say: it is asked without a version.
     Unsaid,
@@ -67,7 +67,7 @@ impl Engine {
         timeout: Duration,
         cx: &Build<'_, C>,
     ) -> Result<Self, Error> {
-        let Place { socket, url, has_settings } = host.place().map_err(EngineError::Host)?;
+        let Address { socket, url, has_settings } = host.address().map_err(EngineError::Host)?;
         let none = HttpClientConfig::default();
         let options = Options {
             timeout,

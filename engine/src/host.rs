@@ -19,7 +19,7 @@ pub struct Host(String);
 
 /// Where it can be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Address {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) url: Url,
     /// Whether the settings of the HTTP client count.
@@ -49,13 +49,13 @@ impl Host {
         Self(host.into())
     }
 
-    pub(crate) fn place(&self) -> Result<Place, HostError> {
+    pub(crate) fn address(&self) -> Result<Address, HostError> {
         if self.0.is_empty() {
             return Err(HostError::Missing);
         }
         if let Some(socket) = socket(&self.0) {
             let url = Url::parse(BEHIND_SOCKET)?;
-            return Ok(Place { socket: Some(socket?), url, has_settings: false });
+            return Ok(Address { socket: Some(socket?), url, has_settings: false });
         }
         let (scheme, rest) = self.0.split_once("://").ok_or(HostError::Scheme)?;
         let is_http = match scheme {
@@ -68,19 +68,19 @@ impl Host {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        Ok(Place { socket: None, url, has_settings: is_http })
+        Ok(Address { socket: None, url, has_settings: is_http })
     }
 
     /// What is wrong with it.
     pub fn check(&self) -> Option<Problem> {
-        let error = self.place().err()?;
+        let error = self.address().err()?;
         let code = if error == HostError::Missing { "cfg_missing_key" } else { "cfg_invalid_value" };
         Some(Problem::new("host", code, error.to_string()))
     }
 
     /// What is written beside it, and has no effect.
     pub fn examine(&self, client: &HttpClientConfig) -> Option<Finding> {
-        let has_none = self.place().is_ok_and(|place| !place.has_settings) && *client != HttpClientConfig::default();
+        let has_none = self.address().is_ok_and(|place| !place.has_settings) && *client != HttpClientConfig::default();
         let message =
             "the settings of the HTTP client have no effect with unix:// and tcp://: write http:// or https://";
         has_none.then(|| Finding::Idle(Problem::new("host", "cfg_no_effect", message.to_owned())))
@@ -88,14 +88,14 @@ impl Host {
 
     /// Says which engine is asked, and as whom.
     pub fn identity(&self, client: &HttpClientConfig, id: &mut Identity) {
-        match self.place() {
-            Ok(Place { socket: None, url, has_settings }) => {
+        match self.address() {
+            Ok(Address { socket: None, url, has_settings }) => {
                 id.url("host", &SafeUrl::new(url));
                 if has_settings {
                     client.identity(id);
                 }
             }
-            Ok(Place { socket: Some(path), .. }) => id.path("socket", &path),
+            Ok(Address { socket: Some(path), .. }) => id.path("socket", &path),
             Err(_) => id.text("host", self),
         }
     }
@@ -137,7 +137,7 @@ mod tests {
             ("http://a:2375/", None, "http://a:2375/"),
             ("https://a:2376", None, "https://a:2376/"),
         ] {
-            let place = Host::new(host).place().expect(host);
+            let place = Host::new(host).address().expect(host);
             assert_eq!((place.socket.as_deref(), &*place.url.to_string()), (socket.map(Path::new), url), "{host}");
         }
     }
@@ -152,7 +152,7 @@ mod tests {
             ("tcp://", HostError::Url(UrlError::NoHost)),
             ("https://a:x", HostError::Url(UrlError::Port)),
         ] {
-            assert_eq!(Host::new(host).place(), Err(error), "{host}");
+            assert_eq!(Host::new(host).address(), Err(error), "{host}");
             assert_eq!(Host::new(host).check().expect(host).path, "host");
         }
     }

@@ -61,7 +61,7 @@ enum Step {
 }
 
 /// What to hand out.
-enum Found {
+enum Next {
     Help,
     Unit,
     Type,
@@ -87,7 +87,7 @@ impl<'b> ProtobufParser<'b> {
         }
     }
 
-    fn find(&mut self) -> Result<Option<Found>> {
+    fn find(&mut self) -> Result<Option<Next>> {
         loop {
             let Some(family) = self.family.as_mut().filter(|_| self.step != Step::Family) else {
                 if self.families.is_at_end() {
@@ -97,7 +97,7 @@ impl<'b> ProtobufParser<'b> {
                 if let Some(family) = &self.family {
                     self.step = Step::Unit;
                     if !family.help.is_empty() {
-                        return Ok(Some(Found::Help));
+                        return Ok(Some(Next::Help));
                     }
                 }
                 continue;
@@ -107,12 +107,12 @@ impl<'b> ProtobufParser<'b> {
                 Step::Unit => {
                     self.step = Step::Type;
                     if !family.unit.is_empty() {
-                        return Ok(Some(Found::Unit));
+                        return Ok(Some(Next::Unit));
                     }
                 }
                 Step::Type => {
                     self.step = Step::Metric;
-                    return Ok(Some(Found::Type));
+                    return Ok(Some(Next::Type));
                 }
                 Step::Metric => {
                     let Some(metric) = family.next_metric()? else {
@@ -157,7 +157,7 @@ impl<'b> ProtobufParser<'b> {
     }
 
     /// The next series of the metric; `None` if there is none at this step.
-    fn series(&mut self, name: &'b str, kind: MetricKind) -> Result<Option<Found>> {
+    fn series(&mut self, name: &'b str, kind: MetricKind) -> Result<Option<Next>> {
         self.exemplars.clear();
         let value = match self.step {
             Step::Value => {
@@ -173,13 +173,13 @@ impl<'b> ProtobufParser<'b> {
                 };
                 self.series.name(name, "");
                 self.native(name, kind)?;
-                return Ok(Some(Found::Histogram));
+                return Ok(Some(Next::Histogram));
             }
             Step::Converted => {
                 self.step = Step::Metric;
                 self.series.name(name, "");
                 self.converted(name, kind)?;
-                return Ok(Some(Found::Histogram));
+                return Ok(Some(Next::Histogram));
             }
             Step::Count => {
                 self.step = Step::Sum;
@@ -197,7 +197,7 @@ impl<'b> ProtobufParser<'b> {
             },
             Step::Family | Step::Unit | Step::Type | Step::Metric => return Ok(None),
         };
-        Ok(Some(Found::Value(value)))
+        Ok(Some(Next::Value(value)))
     }
 
     /// A quantile or a bucket. A histogram always ends with the bucket of infinity.
@@ -299,11 +299,11 @@ impl Parse for ProtobufParser<'_> {
     fn next(&mut self) -> std::result::Result<Option<Entry<'_>>, ParseError> {
         let Some(found) = self.find()? else { return Ok(None) };
         let entry = match (found, &self.family) {
-            (Found::Value(value), _) => Entry::Sample(self.sample(value)),
-            (Found::Histogram, _) => Entry::Histogram(self.sample(0.0), &self.histogram),
-            (Found::Help, Some(family)) => Entry::Help { family: family.name, help: family.help },
-            (Found::Unit, Some(family)) => Entry::Unit { family: family.name, unit: family.unit },
-            (Found::Type, Some(family)) => Entry::Type { family: family.name, kind: family.kind },
+            (Next::Value(value), _) => Entry::Sample(self.sample(value)),
+            (Next::Histogram, _) => Entry::Histogram(self.sample(0.0), &self.histogram),
+            (Next::Help, Some(family)) => Entry::Help { family: family.name, help: family.help },
+            (Next::Unit, Some(family)) => Entry::Unit { family: family.name, unit: family.unit },
+            (Next::Type, Some(family)) => Entry::Type { family: family.name, kind: family.kind },
             (_, None) => return Ok(None),
         };
         Ok(Some(entry))

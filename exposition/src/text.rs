@@ -57,7 +57,7 @@ type Result<T> = std::result::Result<T, ParseError>;
 
 /// The parts of a sample that are found before it can be handed out.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct SampleParts {
     series_end: usize,
     name: Piece,
     value: f64,
@@ -341,7 +341,7 @@ impl<'b> TextParser<'b> {
     }
 
     /// A line with a sample; the place is at its first byte.
-    fn sample(&mut self) -> Result<Found> {
+    fn sample(&mut self) -> Result<SampleParts> {
         self.labels.clear();
         self.plain_labels = 0;
         (self.was_plain, self.names_stay) = (false, false);
@@ -377,7 +377,7 @@ impl<'b> TextParser<'b> {
             self.exemplar()?;
         }
         self.line_end()?;
-        Ok(Found { series_end, name, value, timestamp_ms })
+        Ok(SampleParts { series_end, name, value, timestamp_ms })
     }
 
     fn at_exemplar(&self) -> bool {
@@ -407,7 +407,7 @@ impl<'b> TextParser<'b> {
 /// What was read, as places in the body and the parser.
 #[derive(Debug)]
 pub(crate) enum Step {
-    Sample(Found),
+    Sample(SampleParts),
     Meta(Meta),
 }
 

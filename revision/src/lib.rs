@@ -2,11 +2,11 @@
 //!
 //! A macro and no build script: only the crate that calls it is compiled again when the commit changes.
 
-mod found;
+mod commit;
 
 use std::path::{Path, PathBuf};
 
-use found::Found;
+use commit::Commit;
 use proc_macro::TokenStream;
 
 /// An expression of type `[&'static str; 3]`: the commit, the branch, and the version of the compiler. What is not known is
@@ -18,12 +18,12 @@ use proc_macro::TokenStream;
 pub fn revision(_: TokenStream) -> TokenStream {
     #[expect(clippy::disallowed_methods, reason = "cargo speaks to macros by the environment")]
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let found = folder.as_deref().map(Found::at).unwrap_or_default();
+    let found = folder.as_deref().map(Commit::at).unwrap_or_default();
     code(&found).parse().unwrap_or_default()
 }
 
 /// Cargo compiles anew what includes files when these change.
-fn code(found: &Found) -> String {
+fn code(found: &Commit) -> String {
     let included = |path: &PathBuf| Some(format!("const _: &[u8] = include_bytes!({:?});", whole(path)?));
     let included: String = found.files.iter().filter_map(included).collect();
     let told = |variable: &str, found: &Option<String>| {

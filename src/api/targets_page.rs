@@ -85,10 +85,10 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     let wanted: Vec<_> = view.jobs().filter(|known| job.is_empty() || *known.spec().name == *job).cloned().collect();
     let (found, wrong) = match Search::parse(search) {
         Ok(_) if wanted.is_empty() && !job.is_empty() => {
-            (Found::default(), Some(super::sd::unknown_job(&view, job).to_string()))
+            (FoundRows::default(), Some(super::sd::unknown_job(&view, job).to_string()))
         }
         Ok(search) => (find(&state, wanted, cursor.as_ref(), health, &search, limit).await, None),
-        Err(error) => (Found::default(), Some(rosterd_model::Report::of(&error).to_string())),
+        Err(error) => (FoundRows::default(), Some(rosterd_model::Report::of(&error).to_string())),
     };
     let link = |cursor: Option<&Cursor>| link(&query, cursor);
     Ok(page(&Page {
@@ -124,12 +124,12 @@ fn link(query: &Query, cursor: Option<&Cursor>) -> String {
 }
 
 #[derive(Default)]
-struct Found {
+struct FoundRows {
     groups: Vec<Group>,
     next: Option<Cursor>,
 }
 
-impl Found {
+impl FoundRows {
     fn push(&mut self, job: &JobView, row: Row, statuses: &Statuses) {
         match self.groups.last_mut() {
             Some(group) if group.job == job.spec().name => group.rows.push(row),
@@ -149,13 +149,13 @@ async fn find(
     health: Option<Health>,
     search: &Search,
     limit: usize,
-) -> Found {
+) -> FoundRows {
     let mut scan = Scan::new(jobs);
     if let Some(cursor) = start {
         scan.resume(cursor);
     }
     let (now, outside) = (SystemTime::now(), Outside::new(&state.external_url, state.listen_port));
-    let (mut found, mut rows, mut looked, mut buffer) = (Found::default(), 0, 0, String::new());
+    let (mut found, mut rows, mut looked, mut buffer) = (FoundRows::default(), 0, 0, String::new());
     while !scan.is_over() {
         let mut status = None;
         let place = scan.step(Kind::Active, |job, labels| {

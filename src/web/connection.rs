@@ -84,7 +84,7 @@ async fn requests<I: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let (seat, activity) = (Arc::clone(&service.seat), Arc::clone(&service.seat.activity));
     let service = Counted { inner: TowerToHyperService::new(service.router), peer, seat, answering: service.answering };
     let leave = service.seat.leave.clone();
-    let stream = Watched { stream, activity: Arc::clone(&activity) };
+    let stream = Noted { stream, activity: Arc::clone(&activity) };
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
@@ -184,25 +184,25 @@ impl Drop for Answer {
 }
 
 /// A stream that notes whether its peer takes what is written.
-struct Watched<I> {
+struct Noted<I> {
     stream: I,
     activity: Arc<Activity>,
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for Noted<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl<I: AsyncWrite + Unpin> Watched<I> {
+impl<I: AsyncWrite + Unpin> Noted<I> {
     fn note<T>(&self, polled: Poll<T>) -> Poll<T> {
         self.activity.note_blocked(polled.is_pending());
         polled
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for Noted<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note(written)

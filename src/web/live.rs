@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::files::Stamp;
-use rosterd_tasks::{Found, Threads, Together};
+use rosterd_tasks::{Looked, Threads, Together};
 use tracing::{error, info};
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -22,12 +22,12 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// A web configuration file that is followed.
 #[derive(Debug)]
 pub struct Live {
-    watched: Arc<Watched>,
+    watched: Arc<LiveFiles>,
     together: Together<Arc<Loaded>>,
 }
 
 #[derive(Debug)]
-struct Watched {
+struct LiveFiles {
     path: PathBuf,
     /// Locked by whoever reads the files, as long as that takes.
     state: Mutex<State>,
@@ -56,7 +56,7 @@ impl Live {
         let loaded = Arc::new(loaded);
         let known = Mutex::new(Arc::clone(&loaded));
         let state = State { content, loaded, files, look: Look::none(), refused: None };
-        let watched = Watched { path: path.to_owned(), state: Mutex::new(state), known };
+        let watched = LiveFiles { path: path.to_owned(), state: Mutex::new(state), known };
         Ok(Self { watched: Arc::new(watched), together: Together::on(&Threads::new(1)) })
     }
 
@@ -69,17 +69,17 @@ impl Live {
     }
 }
 
-impl Watched {
+impl LiveFiles {
     fn known(&self) -> Arc<Loaded> {
         Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The configuration as the files say it now, on a thread that may block.
-    fn look(&self) -> Found<Arc<Loaded>> {
+    fn look(&self) -> Looked<Arc<Loaded>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let look = Look::at(&state.files);
         if state.look.is_settled_at(&look) {
-            return Found { value: Arc::clone(&state.loaded), rests: true };
+            return Looked { value: Arc::clone(&state.loaded), rests: true };
         }
         let content = content(&state.files);
         state.look = look;
@@ -87,7 +87,7 @@ impl Watched {
             self.reload(&mut state, content);
             *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&state.loaded);
         }
-        Found { value: Arc::clone(&state.loaded), rests: false }
+        Looked { value: Arc::clone(&state.loaded), rests: false }
     }
 
     fn reload(&self, state: &mut State, content: u64) {

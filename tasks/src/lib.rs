@@ -11,6 +11,7 @@ mod schedule;
 pub mod stopper;
 mod supervision;
 mod telling;
+mod threads;
 mod together;
 pub mod watch;
 
@@ -20,4 +21,5 @@ pub use schedule::{Machine, Schedule};
 pub use stopper::{Stopper, Task, TaskName, portion};
 pub use supervision::{Fatal, Guard, Panicked, Supervision, panic_text};
 pub use telling::Telling;
-pub use together::{Found, Threads, Together};
+pub use threads::Threads;
+pub use together::{Looked, Together};

@@ -3,40 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::blocking;
+use crate::Threads;
 
 /// For so long an answer is good that rests: much shorter than anybody takes for a rotation, and long enough that of many who
 /// ask at once or in a row only a few look.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// How many threads calls of some kind may hold at a time, though a disk hangs. The others wait in line. Cloning shares it.
-#[derive(Debug, Clone)]
-pub struct Threads(Arc<Semaphore>);
-
-impl Threads {
-    /// So many.
-    pub fn new(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count)))
-    }
-
-    /// Runs a call on one of them, like [`blocking`].
-    pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
-        // It is closed by nobody.
-        let permit = Arc::clone(&self.0).acquire_owned().await;
-        blocking(move || {
-            let _permit = permit;
-            call()
-        })
-        .await
-    }
-}
-
 /// What a call found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found<T> {
+pub struct Looked<T> {
     /// What it found.
     pub value: T,
     /// Whether it has been so for a while: then it is good for a moment more.
@@ -60,7 +37,7 @@ pub struct Together<T> {
 #[derive(Debug)]
 struct Answer<T> {
     begun: Instant,
-    found: Found<T>,
+    found: Looked<T>,
 }
 
 impl<T: Clone> Answer<T> {
@@ -85,7 +62,7 @@ impl<T: Clone + Send + 'static> Together<T> {
     /// ago, if it rests.
     pub async fn ask<E: Send + 'static>(
         &self,
-        call: impl FnOnce() -> Result<Found<T>, E> + Send + 'static,
+        call: impl FnOnce() -> Result<Looked<T>, E> + Send + 'static,
     ) -> Result<T, E> {
         let asked = Instant::now();
         if let Some(found) = self.answer(asked) {
@@ -111,7 +88,7 @@ impl<T: Clone + Send + 'static> Together<T> {
     pub async fn ask_within<E: Send + 'static>(
         &self,
         patience: Duration,
-        call: impl FnOnce() -> Result<Found<T>, E> + Send + 'static,
+        call: impl FnOnce() -> Result<Looked<T>, E> + Send + 'static,
     ) -> Option<Result<T, E>> {
         let since = self.under_way().unwrap_or_else(Instant::now);
         timeout_at(since + patience, self.ask(call)).await.ok()
@@ -157,8 +134,8 @@ mod tests {
 
     use super::*;
 
-    fn moved<T>(value: T) -> Found<T> {
-        Found { value, rests: false }
+    fn moved<T>(value: T) -> Looked<T> {
+        Looked { value, rests: false }
     }
 
     /// A disk that hangs until it is let go.
@@ -173,7 +150,7 @@ mod tests {
             self.asked.load(Ordering::SeqCst)
         }
 
-        fn hang(&self) -> impl FnOnce() -> Result<Found<usize>, Infallible> + Send + use<> {
+        fn hang(&self) -> impl FnOnce() -> Result<Looked<usize>, Infallible> + Send + use<> {
             let disk = self.clone();
             move || {
                 let (sender, receiver) = mpsc::channel();
@@ -247,7 +224,7 @@ mod tests {
             let (calls, together) = (AtomicUsize::new(0), Together::on(&Threads::new(1)));
             let ask = |rests| {
                 let value = calls.fetch_add(1, Ordering::SeqCst);
-                together.ask(move || Ok::<_, Infallible>(Found { value, rests }))
+                together.ask(move || Ok::<_, Infallible>(Looked { value, rests }))
             };
             assert_eq!((ask(false).await, together.recent()), (Ok(0), None));
             assert_eq!((ask(true).await, together.recent()), (Ok(1), Some(1)));

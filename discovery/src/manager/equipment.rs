@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use rosterd_client::System;
@@ -13,9 +14,13 @@ use tokio::time::Instant;
 use super::supervisor::ManagerError;
 use crate::{AnyBuild, AnyConfig, Discoverer, Error, Mechanism, Registry};
 
-/// How many discoverers of a mechanism are built at the same time. One that hangs, as the disk with its certificates does, keeps
-/// its place: others of the mechanism may have to wait for it, but never those of another one.
+/// How many discoverers of a mechanism are built at the same time.
 const BUILDERS: usize = 16;
+/// A build that takes longer hangs, as the disk with its certificates does. It holds up others of the mechanism no more, as long as not
+/// too many hang; those of another mechanism never.
+const HANGS: Duration = Duration::from_secs(10);
+/// How many builds may hang besides, in all mechanisms together: each holds a thread.
+const HUNG: usize = 128;
 
 /// The equipment of all mechanisms. [`end`](Self::end) it after the discoverers that were built with it.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct Equipment {
     /// Catches panics in the reading of sources.
     guard: Guard,
     mechanisms: BTreeMap<&'static str, Equipped>,
+    /// Where builds are that hang.
+    hung: Threads,
 }
 
 #[derive(Debug)]
@@ -108,16 +115,17 @@ impl Equipment {
         system: System,
         supervision: &Supervision,
     ) -> Result<Self, ManagerError> {
+        let hung = Threads::new(HUNG);
         let equip = |mechanism: &Mechanism| {
             let metrics = (mechanism.register_metrics)(registry)
                 .map_err(|source| ManagerError::Metrics { part: mechanism.name, source })?;
             let made = Arc::default();
             let shared = Shared { mechanism: *mechanism, supervision: supervision.clone(), made };
-            let builders = Threads::new(BUILDERS);
+            let builders = builders(&hung);
             Ok((mechanism.name, Equipped { metrics: Arc::from(metrics), shared, builders }))
         };
         let mechanisms = mechanisms.iter().map(equip).collect::<Result<_, _>>()?;
-        Ok(Self { system, guard: supervision.guard("source"), mechanisms })
+        Ok(Self { system, guard: supervision.guard("source"), mechanisms, hung })
     }
 
     /// The machine.
@@ -133,7 +141,7 @@ impl Equipment {
                 let (metrics, shared, builders) = (Arc::clone(metrics), Some(shared.clone()), builders.clone());
                 Tools { metrics, shared, builders, system, guard }
             }
-            None => Tools { metrics: Arc::new(()), shared: None, builders: Threads::new(BUILDERS), system, guard },
+            None => Tools { metrics: Arc::new(()), shared: None, builders: builders(&self.hung), system, guard },
         }
     }
 
@@ -142,4 +150,9 @@ impl Equipment {
         let ends = self.mechanisms.into_values().map(|equipped| equipped.shared.end(deadline));
         join_all(ends).await.concat()
     }
+}
+
+/// Where the discoverers of a mechanism are built.
+fn builders(hung: &Threads) -> Threads {
+    Threads::new(BUILDERS).giving_way(HANGS, hung)
 }

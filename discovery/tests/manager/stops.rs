@@ -107,9 +107,36 @@ fn builds_that_hang_are_named_when_they_are_stopped_and_cost_other_mechanisms_no
 
         let first = tokio::time::timeout(patience(), setup.next()).await.expect("another mechanism is built");
         assert_eq!(first.provider.mechanism(), "plain");
-        assert_eq!((begun(), fine.builds()), (AT_A_TIME, 0), "what was left behind keeps its threads");
-        drop(held);
         fine.wait_runs(1).await;
+        assert_eq!(begun(), AT_A_TIME, "what was left behind goes on hanging, and holds up nobody");
+        drop(held);
+        setup.end().await;
+    });
+}
+
+#[test]
+fn builds_that_hang_hold_up_others_of_their_mechanism_for_a_while_only() {
+    leak_checked(|| async {
+        let hung: Vec<_> = (0..AT_A_TIME).map(|number| fake::mechanism(&format!("hung-{number}"))).collect();
+        let held: Vec<_> = hung.iter().map(|(probe, _)| probe.hang_builds()).collect();
+        let (fine, config) = fake::mechanism("fine");
+        let configs: Vec<_> = hung.iter().map(|(_, config)| config).collect();
+        let mut setup = Setup::new();
+        setup.apply(&[("a", &configs)]).await;
+        let all_hang = || hung.iter().all(|(probe, _)| probe.builds() > 0);
+        // The clock stands still while threads are at work.
+        while !all_hang() {
+            tokio::task::yield_now().await;
+        }
+        setup.apply(&[("a", &configs), ("b", &[&config])]).await;
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(fine.builds(), 0);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        fine.wait_runs(1).await;
+        drop(held);
+        for (probe, _) in &hung {
+            probe.wait_runs(1).await;
+        }
         setup.end().await;
     });
 }

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr2};
 
 use super::meta::{Meta, MetaKind, kind};
 use super::scan::{is_name_start, leading_digits, load, name_end, plain_string_end, same};
-use super::{Dialect, Found, Result, TextParser};
+use super::{Dialect, Result, SampleParts, TextParser};
 use crate::entry::Piece;
 use crate::number::{exact, parse_float};
 
@@ -18,7 +18,7 @@ impl<'b> TextParser<'b> {
         &mut self,
         length: usize,
         is_due: &mut impl FnMut(&[u8]) -> bool,
-    ) -> Result<Option<Found>> {
+    ) -> Result<Option<SampleParts>> {
         let bytes = self.body.as_bytes();
         let series_end = self.at + length;
         if length == 0 || bytes.get(series_end) != Some(&b' ') {
@@ -32,13 +32,13 @@ impl<'b> TextParser<'b> {
         self.labels.clear();
         self.plain_labels = 0;
         (self.was_plain, self.names_stay) = (false, false);
-        self.plain_end(Found { series_end, name: self.piece(self.at, self.at), value, timestamp_ms: None }, end)
+        self.plain_end(SampleParts { series_end, name: self.piece(self.at, self.at), value, timestamp_ms: None }, end)
     }
 
     /// A line with a sample, such as `name{label="value"} 1.5`. The place is at its first byte, and stays there if it is
     /// another kind of line.
     #[inline]
-    pub(super) fn plain_sample(&mut self) -> Result<Option<Found>> {
+    pub(super) fn plain_sample(&mut self) -> Result<Option<SampleParts>> {
         let Some((name, series_end)) = self.plain_series() else { return Ok(None) };
         if self.body.as_bytes().get(series_end) != Some(&b' ') {
             return Ok(None);
@@ -49,7 +49,7 @@ impl<'b> TextParser<'b> {
             let Some((timestamp, after)) = self.plain_timestamp(end + 1) else { return Ok(None) };
             (timestamp_ms, end) = (Some(timestamp), after);
         }
-        self.plain_end(Found { series_end, name, value, timestamp_ms }, end)
+        self.plain_end(SampleParts { series_end, name, value, timestamp_ms }, end)
     }
 
     #[inline]
@@ -59,7 +59,7 @@ impl<'b> TextParser<'b> {
 
     /// The end of a line with a sample, perhaps with an exemplar before it.
     #[inline]
-    fn plain_end(&mut self, found: Found, mut end: usize) -> Result<Option<Found>> {
+    fn plain_end(&mut self, found: SampleParts, mut end: usize) -> Result<Option<SampleParts>> {
         let bytes = self.body.as_bytes();
         if bytes.get(end) == Some(&b' ') && found.timestamp_ms.is_none() && self.exemplar_follows(end) {
             self.at = end + 1;

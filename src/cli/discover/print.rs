@@ -16,7 +16,7 @@ use crate::roster::view::RosterView;
 /// A target after relabelling.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Found<'a> {
+struct FoundTarget<'a> {
     job: &'a str,
     scrape_url: String,
     labels: Labels,
@@ -40,10 +40,10 @@ pub(super) fn targets(view: &RosterView, output: Output) -> Result<(), Failure> 
         all.into_iter().map(|labels| {
             let mut url = String::new();
             scrape_url(Target(labels), &job.spec().params, &mut url);
-            Found { job: &job.spec().name, scrape_url: url, labels: Target(labels).public().collect() }
+            FoundTarget { job: &job.spec().name, scrape_url: url, labels: Target(labels).public().collect() }
         })
     });
-    let row = |found: Found<'_>| [found.job.to_owned(), found.scrape_url, found.labels.to_string()];
+    let row = |found: FoundTarget<'_>| [found.job.to_owned(), found.scrape_url, found.labels.to_string()];
     match output {
         Output::Json => json(found),
         Output::Table => table(["JOB", "SCRAPE URL", "LABELS"], &found.map(row).collect::<Vec<_>>()),

@@ -9,20 +9,20 @@ const PACKAGE: &str = ".cargo_vcs_info.json";
 
 /// What a folder says about its commit, and the files that say something else at another one.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct Commit {
     pub(crate) revision: Option<String>,
     pub(crate) branch: Option<String>,
     pub(crate) files: Vec<PathBuf>,
 }
 
-impl Found {
+impl Commit {
     pub(crate) fn at(folder: &Path) -> Self {
         checkout(folder).or_else(|| archive(folder)).or_else(|| package(folder)).unwrap_or_default()
     }
 }
 
 /// A git checkout: `.git` is its folder, or says where it is.
-fn checkout(folder: &Path) -> Option<Found> {
+fn checkout(folder: &Path) -> Option<Commit> {
     let mut git = folder.join(".git");
     if let Some(text) = read(&git) {
         git = folder.join(text.strip_prefix("gitdir:")?.trim());
@@ -34,7 +34,7 @@ fn checkout(folder: &Path) -> Option<Found> {
     let mut files: Vec<_> = ["HEAD", "logs/HEAD"].map(|name| git.join(name)).into();
     let Some(branch) = head.trim().strip_prefix("ref: ") else {
         files.retain(|file| file.is_file());
-        return Some(Found { revision: hash(&head), branch: None, files });
+        return Some(Commit { revision: hash(&head), branch: None, files });
     };
     let (loose, packed) = (common.join(branch), common.join("packed-refs"));
     let revision = read(&loose).as_deref().and_then(hash).or_else(|| {
@@ -44,21 +44,21 @@ fn checkout(folder: &Path) -> Option<Found> {
     });
     files.extend([loose, packed]);
     files.retain(|file| file.is_file());
-    Some(Found { revision, branch: branch.strip_prefix("refs/heads/").map(str::to_owned), files })
+    Some(Commit { revision, branch: branch.strip_prefix("refs/heads/").map(str::to_owned), files })
 }
 
 /// An archive: the commit, and the names that it had, such as `HEAD -> main, tag: v1`.
-fn archive(folder: &Path) -> Option<Found> {
+fn archive(folder: &Path) -> Option<Commit> {
     let text = read(&folder.join(ARCHIVE))?;
     let (revision, names) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     let branch = names.split(", ").find_map(|name| name.strip_prefix("HEAD -> ")).map(str::to_owned);
-    Some(Found { revision: Some(hash(revision)?), branch, files: Vec::new() })
+    Some(Commit { revision: Some(hash(revision)?), branch, files: Vec::new() })
 }
 
-fn package(folder: &Path) -> Option<Found> {
+fn package(folder: &Path) -> Option<Commit> {
     let text = read(&folder.join(PACKAGE))?;
     let (_, after) = text.split_once("\"sha1\"")?;
-    Some(Found { revision: Some(hash(after.trim_start_matches([' ', ':', '"']))?), ..Found::default() })
+    Some(Commit { revision: Some(hash(after.trim_start_matches([' ', ':', '"']))?), ..Commit::default() })
 }
 
 /// The hash that a text begins with.
@@ -92,7 +92,7 @@ mod tests {
 
     /// Commit, branch, and the names of the files to be looked at.
     fn found(at: &Path) -> (String, String, Vec<String>) {
-        let Found { revision, branch, files } = Found::at(at);
+        let Commit { revision, branch, files } = Commit::at(at);
         let name = |path: PathBuf| path.file_name().expect("it has a name").to_string_lossy().into_owned();
         (revision.unwrap_or_default(), branch.unwrap_or_default(), files.into_iter().map(name).collect())
     }
