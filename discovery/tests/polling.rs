@@ -1,7 +1,9 @@
 //! Polling: what is said, when the next read is, and what is shown meanwhile.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use rosterd_discovery::{Context, Error, Polling, Reading, Refresh, Unreadable, Updates, Word};
@@ -9,7 +11,7 @@ use rosterd_model::{Coded, Retry};
 use rosterd_tasks::{Stopper, Task};
 use rosterd_testkit::fake::FakeError;
 use rosterd_testkit::{group, leak_checked};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -138,13 +140,14 @@ fn sources_that_fail_are_tried_again_as_soon_as_the_most_hopeful_of_them() {
 fn pauses_grow_while_a_source_fails_and_the_interval_returns_with_it() {
     leak_checked(|| async {
         let fails = || everything_but(&[Retry::Backoff]);
-        let mut running = Running::start([fails(), fails(), fails(), fails(), everything()]);
+        let mut running = Running::start([fails(), fails(), fails(), fails(), everything(), fails(), everything()]);
         let mut waits = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..7 {
             waits.push(running.hear().await.1);
         }
         assert!(waits[1..5].windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
         assert!(is_about_an_interval(waits[5]), "{waits:?}");
+        assert!(waits[6] < waits[4] / 2, "pauses begin anew: {waits:?}");
         running.end().await;
     });
 }
@@ -178,5 +181,82 @@ fn what_a_refresh_warns_of_is_shown_until_one_that_does_not() {
             assert_eq!(status.worst(), None, "it is no failure");
         }
         running.end().await;
+    });
+}
+
+/// Reads one thing each time, or never ends to, and is told when it is worth reading again.
+#[derive(Clone, Default)]
+struct Hinted {
+    hint: Arc<Notify>,
+    hangs: bool,
+    refreshes: Arc<AtomicUsize>,
+    ends: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Refresh for Hinted {
+    async fn refresh(&mut self) -> Result<Reading, Error> {
+        self.refreshes.fetch_add(1, Ordering::Relaxed);
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        everything()
+    }
+
+    async fn hint(&mut self) {
+        self.hint.notified().await;
+    }
+
+    async fn end(&mut self) {
+        self.ends.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_hint_is_followed_by_a_read_at_once_and_the_interval_begins_anew() {
+    leak_checked(|| async {
+        let hinted = Hinted::default();
+        let mut running = Running::of(hinted.clone());
+        running.hear().await;
+        tokio::time::sleep(INTERVAL / 2).await;
+        hinted.hint.notify_one();
+        assert!(running.hear().await.1 < SOON);
+        let (_, waited) = running.hear().await;
+        assert!(is_about_an_interval(waited), "{waited:?}");
+        running.end().await;
+    });
+}
+
+#[test]
+fn when_it_is_tried_next_is_shown_whether_it_failed_or_not() {
+    leak_checked(|| async {
+        for (reading, least) in [(everything(), INTERVAL / 2), (Err(down(Retry::After(INTERVAL)).into()), INTERVAL / 2)]
+        {
+            let fails = reading.is_err();
+            let before = SystemTime::now();
+            let mut running = Running::start([reading]);
+            if !fails {
+                running.hear().await;
+            }
+            tokio::time::sleep(SOON).await;
+            let next = running.cx.status().next_try.expect("it is tried again");
+            assert!(next >= before + least, "{next:?} after {before:?}, fails: {fails}");
+            running.end().await;
+        }
+    });
+}
+
+#[test]
+fn what_a_refresh_left_behind_is_ended_once_also_when_it_is_stopped_in_the_middle() {
+    leak_checked(|| async {
+        for hangs in [false, true] {
+            let hinted = Hinted { hangs, ..Hinted::default() };
+            let running = Running::of(hinted.clone());
+            tokio::time::sleep(SOON).await;
+            let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+            assert_eq!((count(&hinted.refreshes), count(&hinted.ends)), (1, 0), "hangs: {hangs}");
+            running.end().await;
+            assert_eq!((count(&hinted.refreshes), count(&hinted.ends)), (1, 1), "hangs: {hangs}");
+        }
     });
 }

@@ -191,3 +191,6 @@ impl Events {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,11 +101,16 @@ impl FakeEngine {
 
     /// Tells of an event whoever listens.
     pub async fn tell(&self, event: Value) {
-        let line = Bytes::from(format!("{event}\n"));
+        self.say(&format!("{event}\n")).await;
+    }
+
+    /// Says this to whoever listens to events.
+    pub async fn say(&self, text: &str) {
+        let piece = Bytes::from(text.to_owned());
         let streams = self.state().streams.clone();
         for stream in streams {
             // It has gone meanwhile.
-            stream.send(line.clone()).await.ok();
+            stream.send(piece.clone()).await.ok();
         }
     }
 

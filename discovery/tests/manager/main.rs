@@ -2,6 +2,7 @@
 
 mod aside;
 mod failures;
+mod metrics;
 mod stops;
 mod watches;
 
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Setup {
     manager: Manager,
     updates: mpsc::Receiver<Update>,
+    registry: prometheus::Registry,
 }
 
 impl Setup {
@@ -35,10 +37,10 @@ impl Setup {
         let mechanisms =
             [Mechanism::of::<fake::Config>(), Mechanism::of::<stubborn::Config>(), Mechanism::of::<stubborn::Plain>()];
         let mechanisms = Registry::new(mechanisms, []).expect("one mechanism has one name");
-        let (sink, updates) = mpsc::channel(1);
-        let manager = Manager::new(&mechanisms, &prometheus::Registry::new(), system, sink, &Supervision::default())
-            .expect("the registry is empty");
-        Self { manager, updates }
+        let ((sink, updates), registry) = (mpsc::channel(1), prometheus::Registry::new());
+        let manager =
+            Manager::new(&mechanisms, &registry, system, sink, &Supervision::default()).expect("the registry is empty");
+        Self { manager, updates, registry }
     }
 
     async fn apply(&mut self, jobs: &[(&str, &[&fake::Config])]) -> rosterd_discovery::Applied {
