@@ -115,6 +115,22 @@ impl Archive {
         }
     }
 
+    /// Hands over the names of these sources, those of them that have groups. Unpacks the blocks that these are in.
+    pub(super) fn names_of(&self, sources: impl Iterator<Item = SourceId>, each: &mut dyn FnMut(&str, SourceId)) {
+        let mut places: BTreeMap<BlockId, BTreeSet<usize>> = BTreeMap::new();
+        for group in sources.filter_map(|source| self.index.of_source(source).next()) {
+            if let Some((block, _, at)) = self.find(group) {
+                places.entry(block).or_default().insert(at);
+            }
+        }
+        for (block, places) in places {
+            let block = &self.blocks[&block];
+            let unpacked = block.unpack();
+            let groups = unpacked.groups().zip(block.groups()).enumerate().filter(|(at, _)| places.contains(at));
+            groups.for_each(|(_, (group, head))| each(group.source(), head.id.source));
+        }
+    }
+
     /// How many entries a group has; none, if it is not known.
     pub(super) fn entries_of(&self, id: GroupId) -> usize {
         self.find(id).map_or(0, |(_, block, at)| block.entries_of(at).len())

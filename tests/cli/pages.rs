@@ -41,7 +41,9 @@ fn there_is_a_manual_page_for_each_subcommand() {
 fn the_version_tells_what_was_built() {
     let ended = run(&["--version"]);
     assert_eq!((ended.status, ended.errors.as_str()), (Some(0), ""));
-    for part in [concat!("rosterd ", env!("CARGO_PKG_VERSION")), "mechanisms:  consul, ", "dns", "file", "static"] {
+    for part in
+        [concat!("rosterd ", env!("CARGO_PKG_VERSION")), "mechanisms:  aws, azure, consul, ", "dns", "file", "static"]
+    {
         assert!(ended.output.contains(part), "{part} is missing in {}", ended.output);
     }
     let [revision, branch, rustc] = rosterd::revision!();

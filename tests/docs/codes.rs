@@ -9,7 +9,7 @@ use crate::sources::{is_word, literals, sources};
 
 /// What begins as a code does and is none: keys of configurations and of profiles of AWS, a label of a database, a variable of the environment, automatic series, and a
 /// label of Prometheus' own metrics.
-const NO_CODES: [&str; 22] = [
+const NO_CODES: [&str; 23] = [
     "duration_seconds",
     "http_endpoint_enabled",
     "http_headers",
@@ -31,6 +31,7 @@ const NO_CODES: [&str; 22] = [
     "scrape_series_added",
     "scrape_timeout",
     "scrape_timeout_seconds",
+    "size_slug",
     "web_identity_token_file",
 ];
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
-    DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Metrics, Publish, QueueConfig,
+    AzureAd, DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Metrics, Publish, QueueConfig,
     RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, feature_of,
 };
 use rosterd_discovery::Registry;
@@ -75,7 +75,7 @@ fn the_keys_of_prometheus_are_there() {
     assert_documented("## `scrape_configs`", own(keys_of::<ScrapeSettings>()));
     assert_documented("## `relabel_configs`", keys_of::<RuleConfig>());
     assert_documented("## `remote_write`", {
-        let inner = [keys_of::<QueueConfig>(), keys_of::<MetadataConfig>(), keys_of::<SigV4>()];
+        let inner = [keys_of::<QueueConfig>(), keys_of::<MetadataConfig>(), keys_of::<SigV4>(), keys_of::<AzureAd>()];
         own(keys_of::<RemoteWrite>()).into_iter().chain(inner.into_iter().flatten())
     });
 }

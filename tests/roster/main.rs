@@ -15,8 +15,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rosterd_testkit::leak_checked;
 
-use truth::{Content, Use};
+use truth::{Content, SCOPES, SOURCES, Use};
 use world::{JOBS, World};
+
+/// How many kinds of data there are.
+const DATA: u8 = 3;
 
 /// Something that happens.
 #[derive(Debug, Clone)]
@@ -29,9 +32,9 @@ enum Event {
     Picture { data: u8 },
     /// They say what is there at the beginning, while others may still come.
     Found { data: u8 },
-    /// They say some sources of a picture, one by one: of the one that they were saying, or anew. Then it is whole, or what is
-    /// there at the beginning; or they go on later, or never.
-    Pieces { data: u8, anew: bool, most: usize, ends: Option<Ends> },
+    /// They say some sources of a picture, one by one: of the one that they were saying, or anew; and perhaps how a source is that
+    /// changes or fails meanwhile, and some more. Then it is whole, or what is there at the beginning; or they go on later, or never.
+    Pieces { data: u8, anew: bool, most: usize, meanwhile: Option<Meanwhile>, ends: Option<Ends> },
     /// They say how one source is now.
     Source { data: u8, source: u8 },
     /// They read again and find all as they said.
@@ -63,32 +66,59 @@ enum Ends {
     Found,
 }
 
+/// What becomes of a source between the pieces of a picture.
+#[derive(Debug, Clone, Copy)]
+struct Meanwhile {
+    source: u8,
+    /// It has these targets from now on, or does not exist.
+    targets: Option<u8>,
+    fails: bool,
+}
+
 fn uses() -> impl Strategy<Value = Vec<Vec<Use>>> {
-    let one = (0..3u8, 0..2u8).prop_map(|(data, revision)| Use { data, revision });
+    let one = (data(), 0..2u8).prop_map(|(data, revision)| Use { data, revision });
     prop::collection::vec(prop::collection::vec(one, 0..3), JOBS)
+}
+
+/// Some data more often than others, so that more happens to it.
+fn data() -> impl Strategy<Value = u8> + Clone {
+    prop_oneof![3 => Just(0), 1 => Just(1), 1 => Just(2)]
+}
+
+/// What the sources have at the beginning: as those of some data after the other.
+fn sources() -> impl Strategy<Value = Vec<Option<u8>>> {
+    prop::collection::vec(prop::option::weighted(0.7, 0..3u8), usize::from(DATA * SOURCES))
+}
+
+/// A source, or a scope.
+fn source() -> impl Strategy<Value = u8> + Clone {
+    prop_oneof![3 => 0..SCOPES, 2 => SCOPES..SOURCES]
 }
 
 /// What is written to the store.
 fn news() -> impl Strategy<Value = Event> {
-    let (data, source) = (0..3u8, 0..3u8);
+    let (data, source) = (data(), source());
+    let targets = prop::option::weighted(0.8, 0..4u8);
+    let meanwhile = (source.clone(), targets, prop::bool::weighted(0.3))
+        .prop_map(|(source, targets, fails)| Meanwhile { source, targets, fails });
     let ends = prop_oneof![2 => Just(None), 2 => Just(Some(Ends::Whole)), 1 => Just(Some(Ends::Found))];
     prop_oneof![
         4 => data.clone().prop_map(|data| Event::Picture { data }),
         2 => data.clone().prop_map(|data| Event::Found { data }),
-        4 => (data.clone(), any::<bool>(), 0..3usize, ends)
-            .prop_map(|(data, anew, most, ends)| Event::Pieces { data, anew, most, ends }),
+        4 => (data.clone(), any::<bool>(), 0..3usize, prop::option::of(meanwhile), ends)
+            .prop_map(|(data, anew, most, meanwhile, ends)| Event::Pieces { data, anew, most, meanwhile, ends }),
         3 => (data, source).prop_map(|(data, source)| Event::Source { data, source }),
         4 => uses().prop_map(Event::Reload),
     ]
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let (data, source) = (0..3u8, 0..3u8);
+    let (data, source) = (data(), source());
     prop_oneof![
         17 => news(),
         4 => (data.clone(), source.clone(), prop::option::weighted(0.8, 0..4u8))
             .prop_map(|(data, source, targets)| Event::Truth { data, source, targets }),
-        2 => (data.clone(), source, any::<bool>())
+        6 => (data.clone(), source, prop::bool::weighted(0.4))
             .prop_map(|(data, source, is)| Event::Readable { data, source, is }),
         1 => data.clone().prop_map(|data| Event::Unchanged { data }),
         1 => data.prop_map(|data| Event::Fail { data }),
@@ -102,8 +132,11 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Plays a history, and compares after each event.
-async fn play(jobs: Vec<Vec<Use>>, events: &[Event]) {
+async fn play(jobs: Vec<Vec<Use>>, sources: &[Option<u8>], events: &[Event]) {
     let mut world = World::start(jobs).await;
+    for (number, targets) in (0..DATA * SOURCES).zip(sources) {
+        world.truth.set(number / SOURCES, number % SOURCES, *targets);
+    }
     world.compare("the start").await;
     for (number, event) in events.iter().enumerate() {
         happens(&mut world, event).await;
@@ -122,7 +155,16 @@ async fn happens(world: &mut World, event: &Event) {
         Event::Readable { data, source, is } => world.truth.set_readable(*data, *source, *is),
         Event::Picture { data } => world.say_picture(*data).await,
         Event::Found { data } => world.say_found(*data).await,
-        Event::Pieces { data, anew, most, ends } => world.say_pieces(*data, *anew, *most, *ends).await,
+        Event::Pieces { data, anew, most, meanwhile: None, ends } => {
+            world.say_pieces(*data, *anew, *most, *ends).await;
+        }
+        Event::Pieces { data, anew, most, meanwhile: Some(meanwhile), ends } => {
+            world.say_pieces(*data, *anew, *most, None).await;
+            world.truth.set(*data, meanwhile.source, meanwhile.targets);
+            world.truth.set_readable(*data, meanwhile.source, !meanwhile.fails);
+            world.say_source(*data, meanwhile.source).await;
+            world.say_pieces(*data, false, *most, *ends).await;
+        }
         Event::Source { data, source } => world.say_source(*data, *source).await,
         Event::Unchanged { data } => world.say_unchanged(*data).await,
         Event::Fail { data } => world.fail(*data).await,
@@ -142,9 +184,9 @@ fn any_history_gives_the_targets_of_the_model() {
     let config = Config::default();
     // Each is long, and writes files.
     let mut runner = TestRunner::new(Config { failure_persistence: None, cases: config.cases.div_ceil(4), ..config });
-    let histories = (uses(), prop::collection::vec(event(), 1..30));
-    let result = runner.run(&histories, |(jobs, events)| {
-        leak_checked(async || play(jobs, &events).await);
+    let histories = (uses(), sources(), prop::collection::vec(event(), 1..30));
+    let result = runner.run(&histories, |(jobs, sources, events)| {
+        leak_checked(async || play(jobs, &sources, &events).await);
         Ok(())
     });
     if let Err(failure) = result {

@@ -8,7 +8,7 @@ use rosterd::roster::hold::HoldReason;
 use rosterd_discovery::ProviderKey;
 use tokio::time::Instant;
 
-use crate::truth::{Content, Sources};
+use crate::truth::{Content, Sources, is_beneath};
 
 /// How long what no job uses or holds stays in the store.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -128,24 +128,44 @@ impl Provider {
         self.missing.get(source).copied().unwrap_or(self.overdue || self.known || given_up)
     }
 
-    /// Of sources that cannot be read, whether its discoverer had read them before. Another discoverer has read nothing yet.
-    fn hear(&mut self, unreadable: &BTreeSet<String>) -> BTreeMap<String, bool> {
-        if std::mem::take(&mut self.begins) {
-            self.unread.clear();
-            self.read.clear();
-        }
-        let known = |source: &String| self.unread.get(source).copied().unwrap_or_else(|| self.read.contains(source));
-        unreadable.iter().map(|source| (source.clone(), known(source))).collect()
+    /// Another discoverer begins: it has read nothing yet.
+    fn begin(&mut self) {
+        self.begins = true;
+        self.forget();
+        self.unread.clear();
     }
 
-    /// Takes note of sources that cannot be read, and whether its discoverer had read them before.
-    fn fail(&mut self, unread: BTreeMap<String, bool>, stored: impl Fn(&Self, &String) -> bool) {
-        let never: Vec<_> = unread.iter().filter(|(_, known)| !**known).map(|(source, _)| source.clone()).collect();
-        let (before, never): (Vec<_>, Vec<_>) = never.into_iter().partition(|source| stored(self, source));
-        self.missing = never.into_iter().map(|source| (source.clone(), self.counts_as_overdue(&source))).collect();
-        self.before.retain(|source| self.open && !self.read.contains(source));
-        self.before.extend(before);
-        self.unread = unread;
+    /// Forgets what was told of a first picture, and that it was read.
+    fn forget(&mut self) {
+        self.told.clear();
+        self.read.clear();
+        self.unread.values_mut().for_each(|known| *known = false);
+    }
+
+    /// Of sources that cannot be read, whether its discoverer had read them before, or anything beneath them.
+    fn hear(&self, unreadable: &BTreeSet<String>) -> BTreeMap<String, bool> {
+        let has_read = |name: &String| self.read.iter().any(|read| read == name || is_beneath(read, name));
+        let known = |name: &String| self.unread.get(name).copied().unwrap_or_else(|| has_read(name));
+        unreadable.iter().map(|name| (name.clone(), known(name))).collect()
+    }
+
+    /// Whether nobody can say what a source has: it cannot be read, or a scope around it cannot.
+    fn is_unreadable(&self, source: &str) -> bool {
+        self.unread.keys().any(|unread| unread == source || is_beneath(source, unread))
+    }
+
+    /// What is from before its discoverer stays as long as that cannot say otherwise. Of what it never read something is held, or it is
+    /// missing.
+    fn follow_unread(&mut self) {
+        let before = std::mem::take(&mut self.before).into_iter().filter(|source| !self.read.contains(source));
+        let (stays, gone): (BTreeSet<_>, BTreeSet<_>) =
+            before.partition(|source| self.open || self.is_unreadable(source));
+        self.before = stays;
+        gone.iter().for_each(|source| _ = self.sources.remove(source));
+        let never = self.unread.iter().filter(|(_, known)| !**known).map(|(name, _)| name);
+        let is_held = |name: &String| self.before.iter().any(|source| source == name || is_beneath(source, name));
+        let missing = never.filter(|name| !is_held(name));
+        self.missing = missing.map(|name| (name.clone(), self.counts_as_overdue(name))).collect();
         self.known |= self.missing.is_empty() || self.has_any();
     }
 }
@@ -338,94 +358,108 @@ impl Model {
         self.unused.retain(|key, _| !self.providers.contains_key(key));
         for key in begin {
             if let Some(provider) = self.providers.get_mut(key) {
-                (provider.begins, provider.told) = (true, BTreeSet::new());
+                provider.begin();
             }
         }
     }
 
-    /// A provider says the whole picture.
-    pub(crate) fn picture(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
-        let Some(provider) = self.providers.get_mut(key) else { return };
-        let unread = provider.hear(unreadable);
-        provider.open = false;
-        provider.before.clear();
-        provider.sources.retain(|source, _| unreadable.contains(source));
-        provider.sources.extend(read.clone());
-        provider.read.retain(|source| unreadable.contains(source));
-        provider.read.extend(read.keys().cloned());
-        provider.fail(unread, Provider::has);
-        provider.presence = Presence::Synced;
-        self.let_go();
+    /// A provider says the whole picture, at once or in pieces.
+    pub(crate) fn picture(
+        &mut self,
+        key: &ProviderKey,
+        read: &Sources,
+        unreadable: &BTreeSet<String>,
+        in_pieces: bool,
+    ) {
+        self.take_picture(key, read, unreadable, (in_pieces, false));
     }
 
     /// A provider says what is there, while others may still come.
-    pub(crate) fn found(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>) {
+    pub(crate) fn found(&mut self, key: &ProviderKey, read: &Sources, unreadable: &BTreeSet<String>, in_pieces: bool) {
+        self.take_picture(key, read, unreadable, (in_pieces, true));
+    }
+
+    fn take_picture(
+        &mut self,
+        key: &ProviderKey,
+        read: &Sources,
+        unreadable: &BTreeSet<String>,
+        (in_pieces, open): (bool, bool),
+    ) {
         let Some(provider) = self.providers.get_mut(key) else { return };
-        let begins = provider.begins;
-        let unread = provider.hear(unreadable);
-        provider.open = true;
+        let begins = std::mem::take(&mut provider.begins);
+        if begins && !in_pieces {
+            provider.forget();
+        }
+        provider.unread = provider.hear(unreadable);
+        provider.open = open;
+        if !open {
+            let is_unreadable = |it: &Provider, source: &String| read.contains_key(source) || it.is_unreadable(source);
+            let gone: Vec<_> =
+                provider.sources.keys().filter(|source| !is_unreadable(provider, source)).cloned().collect();
+            gone.iter().for_each(|source| _ = provider.sources.remove(source));
+            let forgotten: Vec<_> = provider.read.iter().filter(|it| !is_unreadable(provider, it)).cloned().collect();
+            forgotten.iter().for_each(|source| _ = provider.read.remove(source));
+        }
         provider.sources.extend(read.clone());
         provider.read.extend(read.keys().cloned());
         if begins {
             provider.before = provider.sources.keys().filter(|it| provider.has(it)).cloned().collect();
         }
-        let of_before = |it: &Provider, source: &String| it.before.contains(source);
-        provider.fail(unread, if begins { Provider::has } else { of_before });
+        provider.follow_unread();
         provider.presence = Presence::Synced;
         self.let_go();
+        self.wait_to_be_written(key);
     }
 
     /// A provider begins to say a picture in pieces. What was said of one that was broken off stays until one is whole.
     pub(crate) fn begin_pieces(&mut self, key: &ProviderKey) {
-        if let Some(provider) = self.providers.get_mut(key) {
-            provider.told.clear();
+        if let Some(provider) = self.providers.get_mut(key).filter(|provider| provider.begins) {
+            provider.forget();
         }
     }
 
-    /// A provider says in a piece of a picture, or while it says one, how a source is. Of a first picture nothing counts before it
-    /// is whole, but a source that has targets there has these, and those no more when it loses them.
-    pub(crate) fn piece(&mut self, key: &ProviderKey, source: &str, content: &Content) {
+    /// A provider says how some sources are, in a piece of a picture, or while it says one, or afterwards. Of a first picture nothing
+    /// counts before it is whole, but a source that has targets there has these, and those no more when it loses them.
+    pub(crate) fn changed(&mut self, key: &ProviderKey, sources: &Sources) {
         let Some(provider) = self.providers.get_mut(key) else { return };
+        for (source, content) in sources {
+            provider.unread.remove(source);
+            provider.read.insert(source.clone());
+            if !provider.begins {
+                provider.sources.insert(source.clone(), content.clone());
+            } else if !content.is_empty() {
+                provider.told.insert(source.clone());
+                provider.sources.insert(source.clone(), content.clone());
+            } else if provider.told.remove(source) {
+                provider.sources.remove(source);
+            }
+        }
         if !provider.begins {
-            self.source(key, source, Some(content.clone()));
-        } else if !content.is_empty() {
-            provider.told.insert(source.to_owned());
-            provider.sources.insert(source.to_owned(), content.clone());
-        } else if provider.told.remove(source) {
-            provider.sources.remove(source);
+            provider.follow_unread();
         }
         self.let_go();
         self.wait_to_be_written(key);
     }
 
-    /// A provider that has said its picture says how one source is: what it has, or that it could not be read.
-    pub(crate) fn source(&mut self, key: &ProviderKey, source: &str, content: Option<Content>) {
+    /// A provider says that some sources could not be read. Before its first picture nothing is missing of it.
+    pub(crate) fn unread(&mut self, key: &ProviderKey, unreadable: &BTreeSet<String>) {
         let Some(provider) = self.providers.get_mut(key) else { return };
-        match content {
-            Some(content) => {
-                provider.unread.remove(source);
-                provider.missing.remove(source);
-                provider.before.remove(source);
-                provider.sources.insert(source.to_owned(), content);
-                provider.known |= provider.missing.is_empty() || provider.has_any();
-                provider.read.insert(source.to_owned());
-            }
-            // Before its first picture nothing is missing of it.
-            None if provider.begins => {}
-            None => {
-                let failed = provider.hear(&BTreeSet::from([source.to_owned()]));
-                let mut unread = provider.unread.clone();
-                unread.extend(failed);
-                provider.fail(unread, |it, source| it.before.contains(source));
-            }
+        let failed = provider.hear(unreadable);
+        provider.unread.extend(failed);
+        if !provider.begins {
+            provider.follow_unread();
         }
         self.let_go();
+        self.wait_to_be_written(key);
     }
 
     /// A provider found all as it had said.
     pub(crate) fn unchanged(&mut self, key: &ProviderKey) {
         if let Some(provider) = self.providers.get_mut(key) {
             provider.unread.retain(|_, known| !*known);
+            provider.follow_unread();
+            self.let_go();
         }
     }
 

@@ -21,9 +21,24 @@ pub(crate) struct Truth {
     unreadable: BTreeSet<(u8, String)>,
 }
 
+/// How many sources there are.
+pub(crate) const SOURCES: u8 = 6;
+/// From this one on they are scopes: each may have targets itself, and stands for all beneath it.
+pub(crate) const SCOPES: u8 = 3;
+
 /// The name of a source.
 pub(crate) fn source(number: u8) -> String {
-    format!("source-{number}")
+    ["n/a/0", "n/a/1", "n/b/2", "n/a", "n/b", "n"][usize::from(number)].to_owned()
+}
+
+/// Whether a source is a scope.
+pub(crate) fn is_scope(name: &str) -> bool {
+    (SCOPES..SOURCES).any(|scope| source(scope) == name)
+}
+
+/// Whether a source is beneath a scope.
+pub(crate) fn is_beneath(name: &str, scope: &str) -> bool {
+    is_scope(scope) && name.strip_prefix(scope).is_some_and(|rest| rest.starts_with('/'))
 }
 
 impl Truth {
@@ -48,15 +63,24 @@ impl Truth {
         };
     }
 
+    /// The widest scope around a source that cannot be read. Nobody can look there.
+    pub(crate) fn hidden_by(&self, data: u8, name: &str) -> Option<u8> {
+        let mut around = (SCOPES..SOURCES).rev().filter(|scope| is_beneath(name, &source(*scope)));
+        around.find(|scope| self.unreadable.contains(&(data, source(*scope))))
+    }
+
     /// The sources that can be read.
     pub(crate) fn readable(&self, data: u8) -> Sources {
         let mut sources = self.sources.get(&data).cloned().unwrap_or_default();
-        sources.retain(|source, _| !self.unreadable.contains(&(data, source.clone())));
+        sources.retain(|source, _| {
+            !self.unreadable.contains(&(data, source.clone())) && self.hidden_by(data, source).is_none()
+        });
         sources
     }
 
-    /// The sources that cannot.
+    /// The sources that cannot, where one can look.
     pub(crate) fn unreadable(&self, data: u8) -> BTreeSet<String> {
-        self.unreadable.iter().filter(|(of, _)| *of == data).map(|(_, source)| source.clone()).collect()
+        let of_data = self.unreadable.iter().filter(|(of, name)| *of == data && self.hidden_by(data, name).is_none());
+        of_data.map(|(_, source)| source.clone()).collect()
     }
 }

@@ -25,7 +25,7 @@ use crate::Ends;
 use crate::follow::{Follower, shown};
 use crate::model::{Expected, HeldTargets, MissingThings, Model};
 use crate::published::{Files, Published, handed_out};
-use crate::truth::{Content, Sources, Truth, Use, source};
+use crate::truth::{Content, SOURCES, Sources, Truth, Use, is_beneath, is_scope, source};
 
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Long enough for whatever an event sets off, the writing of the store included.
@@ -188,7 +188,8 @@ impl World {
 
     pub(crate) async fn say_picture(&mut self, data: u8) {
         let (read, unreadable) = (self.truth.readable(data), self.truth.unreadable(data));
-        let unread: Vec<_> = unreadable.iter().map(String::as_str).collect();
+        let unread = failing(&unreadable);
+        let unread: Vec<_> = unread.iter().map(String::as_str).collect();
         for (use_, key) in self.running(data) {
             let probe = &self.configs[&use_].0;
             match unread.is_empty() {
@@ -197,14 +198,15 @@ impl World {
             }
             self.process.pictured.insert(use_);
             self.process.in_pieces.remove(&use_);
-            self.happens(|model| model.picture(&key, &read, &unreadable));
+            self.happens(|model| model.picture(&key, &read, &unreadable, false));
         }
     }
 
     /// A run that begins says what is there, while others may still come; one that has begun says the whole picture.
     pub(crate) async fn say_found(&mut self, data: u8) {
         let (read, unreadable) = (self.truth.readable(data), self.truth.unreadable(data));
-        let unread: Vec<_> = unreadable.iter().map(String::as_str).collect();
+        let unread = failing(&unreadable);
+        let unread: Vec<_> = unread.iter().map(String::as_str).collect();
         if self.running(data).iter().any(|(use_, _)| self.process.pictured.contains(use_)) {
             return self.say_picture(data).await;
         }
@@ -212,7 +214,7 @@ impl World {
             self.configs[&use_].0.found(groups(&read), &unread).await;
             self.process.pictured.insert(use_);
             self.process.in_pieces.remove(&use_);
-            self.happens(|model| model.found(&key, &read, &unreadable));
+            self.happens(|model| model.found(&key, &read, &unreadable, false));
         }
     }
 
@@ -233,7 +235,7 @@ impl World {
             for (source, content) in rest.into_iter().take(most) {
                 let piece = Sources::from([(source.clone(), content.clone())]);
                 probe.piece(std::mem::take(&mut first), groups(&piece)).await;
-                self.happens(|model| model.piece(&key, &source, &content));
+                self.happens(|model| model.changed(&key, &piece));
                 told.insert(source, content);
             }
             if first {
@@ -243,15 +245,15 @@ impl World {
                 self.process.in_pieces.insert(use_, told);
                 continue;
             };
-            // Of what it has said of a source by now, it stays.
-            let unreadable: BTreeSet<_> = unreadable.iter().filter(|it| !told.contains_key(*it)).cloned().collect();
-            let unread: Vec<_> = unreadable.iter().map(String::as_str).collect();
+            // Some of which it has said something may be among them.
+            let unread = failing(&unreadable);
+            let unread: Vec<_> = unread.iter().map(String::as_str).collect();
             if ends == Ends::Found && !self.process.pictured.contains(&use_) {
                 probe.found_in_pieces(&unread).await;
-                self.happens(|model| model.found(&key, &told, &unreadable));
+                self.happens(|model| model.found(&key, &told, &unreadable, true));
             } else {
                 probe.pieced(&unread).await;
-                self.happens(|model| model.picture(&key, &told, &unreadable));
+                self.happens(|model| model.picture(&key, &told, &unreadable, true));
             }
             self.process.pictured.insert(use_);
         }
@@ -262,18 +264,33 @@ impl World {
         if self.running(data).iter().any(|(use_, _)| !begun(use_)) {
             return self.say_picture(data).await;
         }
+        // Where nobody can look, it is that which fails.
+        let number = self.truth.hidden_by(data, &source(number)).unwrap_or(number);
         let name = source(number);
+        let (readable, unreadable) = (self.truth.readable(data), self.truth.unreadable(data));
+        // A scope that can be read is told with all that is beneath it, and what of that cannot be read before.
+        let names = (0..SOURCES).map(source).filter(|it| *it == name || is_beneath(it, &name));
+        let (failing_now, told): (Vec<_>, Vec<_>) = match unreadable.contains(&name) {
+            true => (vec![name.clone()], Vec::new()),
+            false => {
+                names.filter(|it| self.truth.hidden_by(data, it).is_none()).partition(|it| unreadable.contains(it))
+            }
+        };
+        let content = |name: &String| (name.clone(), readable.get(name).cloned().unwrap_or_default());
+        let (failing_now, told): (BTreeSet<_>, Sources) =
+            (failing_now.into_iter().collect(), told.iter().map(content).collect());
         for (use_, key) in self.running(data) {
-            let probe = &self.configs[&use_].0;
-            if self.truth.unreadable(data).contains(&name) {
-                probe.unread(&[&name]).await;
-                self.happens(|model| model.source(&key, &name, None));
-            } else {
-                let content = self.truth.readable(data).remove(&name).unwrap_or_default();
-                probe.changed(groups(&Sources::from([(name.clone(), content.clone())]))).await;
-                self.happens(|model| model.piece(&key, &name, &content));
-                if let Some(told) = self.process.in_pieces.get_mut(&use_) {
-                    told.insert(name.clone(), content);
+            let probe = self.configs[&use_].0.clone();
+            if !failing_now.is_empty() {
+                let unread = failing(&failing_now);
+                probe.unread(&unread.iter().map(String::as_str).collect::<Vec<_>>()).await;
+                self.happens(|model| model.unread(&key, &failing_now));
+            }
+            if !told.is_empty() {
+                probe.changed(groups(&told)).await;
+                self.happens(|model| model.changed(&key, &told));
+                if let Some(before) = self.process.in_pieces.get_mut(&use_) {
+                    before.extend(told.clone());
                 }
             }
         }
@@ -473,6 +490,11 @@ fn spec(job: usize, providers: Vec<ProviderKey>) -> JobSpec {
         limits: Limits::default(),
         providers,
     }
+}
+
+/// Sources that fail, as the fake is told of them: scopes end with a slash.
+fn failing(unreadable: &BTreeSet<String>) -> Vec<String> {
+    unreadable.iter().map(|name| format!("{name}{}", if is_scope(name) { "/" } else { "" })).collect()
 }
 
 /// Sources as groups: two of each that has several targets, and one without targets of one that has none.

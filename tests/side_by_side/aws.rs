@@ -15,8 +15,8 @@ use super::programs::{Wrapper, rosterd, vmagent};
 use super::registries::{FAILURES, Pair};
 use super::targets::{Labels, Targets};
 
-/// Where all targets are scraped: those that are made up are elsewhere.
-const NOWHERE: &str = "relabel_configs: [{target_label: __address__, replacement: '127.0.0.1:9'}, {source_labels: [__meta_ec2_instance_id], target_label: id}]";
+/// Through what all targets are scraped: those that are made up are elsewhere.
+const NOWHERE: &str = "proxy_url: 'http://127.0.0.1:9'";
 
 fn access(url: &str, more: &str) -> String {
     format!("{{region: eu-west-1, access_key: id, secret_key: secret, endpoint: '{url}', refresh_interval: 1s{more}}}")
@@ -114,7 +114,10 @@ fn prometheus_finds_the_same_instances_of_moto() {
 async fn found(ours: &Server, count: usize) -> Vec<Labels> {
     let look = async || {
         let targets = Targets::of(ours).await;
-        let found: Vec<_> = targets.active.into_iter().map(|target| target.discovered).collect();
+        // Moto lists tasks that were stopped, too, where AWS wants to be asked for them.
+        let is_stopped = |labels: &Labels| labels.get("__meta_ecs_desired_status").is_some_and(|it| it == "STOPPED");
+        let found: Vec<_> =
+            targets.active.into_iter().map(|target| target.discovered).filter(|labels| !is_stopped(labels)).collect();
         if found.len() == count { Ok(found) } else { Err(format!("{found:?}")) }
     };
     eventually_ok(patience(), &format!("rosterd has {count} targets"), look).await

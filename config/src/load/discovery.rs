@@ -129,7 +129,7 @@ impl Loader<'_> {
                         "{key} is not in this build of rosterd: take one that has the feature {}, or {elsewhere}",
                         feature_of(name)
                     ),
-                    None => format!("{key} is not supported yet by this version of rosterd: {elsewhere}"),
+                    None => format!("{key} is not in this build of rosterd: {elsewhere}"),
                 };
                 self.wrong(*at, join_path(path, key), code::NOT_SUPPORTED_YET, message);
                 continue;

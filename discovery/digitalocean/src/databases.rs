@@ -56,7 +56,7 @@ impl Cluster {
         sheet.set("__meta_digitalocean_db_private_host", &self.private.host);
         for tag in &self.tags {
             // As it is, with what other labels have no room for: Prometheus does the same.
-            sheet.set(&format!("__meta_digitalocean_db_tag_{tag}"), "true");
+            sheet.set(&["__meta_digitalocean_db_tag_", tag].concat(), "true");
         }
         self.id.clone()
     }

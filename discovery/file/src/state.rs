@@ -146,7 +146,13 @@ impl State {
             found.unread.push(Unreadable::scope(&*name, &name, error));
             self.unlisted.insert(path);
         }
-        found.groups.extend(before.difference(&self.unlisted).map(|path| TargetGroup::gone(read::source(path))));
+        for directory in before.difference(&self.unlisted) {
+            found.groups.push(TargetGroup::gone(read::source(directory)));
+            // With it, all that is in it counts as told: what cannot be read has to be told again, be it as it was.
+            let failing =
+                |(path, known): &(&PathBuf, &mut Known)| known.failing.is_some() && path.starts_with(directory);
+            self.files.iter_mut().filter(failing).for_each(|(_, known)| known.stamp = None);
+        }
         paths
     }
 
@@ -231,7 +237,7 @@ mod tests {
     use prometheus::Registry;
     use rosterd_discovery::MechanismMetrics;
     use rosterd_tasks::Supervision;
-    use rosterd_testkit::{Folder, leak_checked};
+    use rosterd_testkit::{Folder, eventually, leak_checked, leak_checked_live, patience};
 
     use super::*;
 
@@ -270,6 +276,28 @@ mod tests {
             format!("{}={}", group.source.trim_start_matches(&root), addresses.join(","))
         };
         found.groups.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_read_in_a_folder_that_can_be_listed_again_is_told_again() {
+        leak_checked_live(|| async {
+            let folder = Folder::new();
+            for name in ["d/bad.json", "e/bad.json"] {
+                folder.write(name, "no list");
+            }
+            let (metrics, guard) =
+                (FileMetrics::register(&Registry::new()).unwrap(), Supervision::default().guard("source"));
+            let patterns = ["d/*.json", "e/*.json"].map(|pattern| folder.path(pattern));
+            let mut state = State::new(patterns.to_vec(), metrics, guard);
+            let look = |state: &mut State| {
+                let found = state.look(Look::Everything, &CancellationToken::new());
+                found.unread.iter().map(|unread| unread.source.to_string()).collect::<Vec<_>>()
+            };
+            assert_eq!(look(&mut state).len(), 2);
+            eventually(patience(), "nothing is new of files that rest", || look(&mut state).is_empty()).await;
+            state.unlisted.insert(folder.path("d"));
+            assert_eq!(look(&mut state), [read::source(&folder.path("d/bad.json"))]);
+        });
     }
 
     #[test]

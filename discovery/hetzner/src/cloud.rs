@@ -117,9 +117,12 @@ impl Server {
         sheet.set("__meta_hetzner_server_status", &self.status);
         sheet.set("__meta_hetzner_public_ipv4", &ipv4);
         sheet.set("__meta_hetzner_public_ipv6_network", &or_none(&network(&self.public.ipv6.ip)));
-        for place in ["location", "datacenter_location"] {
-            sheet.set(&format!("__meta_hetzner_hcloud_{place}"), &self.location.name);
-            sheet.set(&format!("__meta_hetzner_hcloud_{place}_network_zone"), &self.location.zone);
+        for (place, zone) in [
+            ("__meta_hetzner_hcloud_location", "__meta_hetzner_hcloud_location_network_zone"),
+            ("__meta_hetzner_hcloud_datacenter_location", "__meta_hetzner_hcloud_datacenter_location_network_zone"),
+        ] {
+            sheet.set(place, &self.location.name);
+            sheet.set(zone, &self.location.zone);
         }
         sheet.set("__meta_hetzner_hcloud_server_type", &self.kind.name);
         sheet.number("__meta_hetzner_hcloud_cpu_cores", self.kind.cores);

@@ -179,9 +179,13 @@ impl Instance {
         let Found { public, private, extra, public_ipv6, ranges } = network.of(self);
         let address = |of: Option<&Address>| of.map_or("", |of| &of.address).to_owned();
         sheet.endpoint(&address(public), config.port);
-        for (kind, found) in [("private_ipv4", private), ("public_ipv4", public), ("public_ipv6", public_ipv6)] {
-            sheet.set(&format!("__meta_linode_{kind}"), &address(found));
-            sheet.set(&format!("__meta_linode_{kind}_rdns"), found.map_or("", Address::name));
+        for (name, reverse, found) in [
+            ("__meta_linode_private_ipv4", "__meta_linode_private_ipv4_rdns", private),
+            ("__meta_linode_public_ipv4", "__meta_linode_public_ipv4_rdns", public),
+            ("__meta_linode_public_ipv6", "__meta_linode_public_ipv6_rdns", public_ipv6),
+        ] {
+            sheet.set(name, &address(found));
+            sheet.set(reverse, found.map_or("", Address::name));
         }
         sheet.number("__meta_linode_instance_id", self.id);
         sheet.set("__meta_linode_instance_label", &self.label);
@@ -194,10 +198,12 @@ impl Instance {
         sheet.set("__meta_linode_hypervisor", &self.hypervisor);
         sheet.set("__meta_linode_backups", if self.backups.enabled { "enabled" } else { "disabled" });
         // The transfer comes in gigabytes, and is told too small by Prometheus, too.
-        for (name, mebibytes) in
-            [("disk", self.specs.disk), ("memory", self.specs.memory), ("transfer", self.specs.transfer)]
-        {
-            sheet.number(&format!("__meta_linode_specs_{name}_bytes"), i128::from(mebibytes) << 20);
+        for (name, mebibytes) in [
+            ("__meta_linode_specs_disk_bytes", self.specs.disk),
+            ("__meta_linode_specs_memory_bytes", self.specs.memory),
+            ("__meta_linode_specs_transfer_bytes", self.specs.transfer),
+        ] {
+            sheet.number(name, i128::from(mebibytes) << 20);
         }
         sheet.number("__meta_linode_specs_vcpus", self.specs.vcpus);
         let separator = &*config.tag_separator;

@@ -64,7 +64,7 @@ impl Oci {
         let keys = cx.shared.keys.get_or_try(&key, || {
             Ok::<_, Error>(Tokens::new(match config.auth {
                 Auth::ApiKey => Signers::File(KeyFile::new(&config)),
-                Auth::InstancePrincipal => Signers::Machine(Principal::new(&config, identity.clone(), cx)?),
+                Auth::InstancePrincipal => Signers::Machine(Box::new(Principal::new(&config, identity.clone(), cx)?)),
             }))
         })?;
         let signer = Arc::new(Signer { keys: Arc::clone(&keys), bucket: bucket(cx.shared, &key) });

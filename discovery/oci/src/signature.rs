@@ -30,7 +30,7 @@ pub(super) struct Signing {
 /// Where keys come from.
 pub(super) enum Signers {
     File(KeyFile),
-    Machine(Principal),
+    Machine(Box<Principal>),
 }
 
 impl fmt::Debug for Signers {

@@ -35,10 +35,34 @@ enum Groups {
 #[derive(Debug, Clone, Copy)]
 struct Group {
     fingerprint: u64,
-    targets: u32,
     /// Of the name of its source.
     stem: Stem,
-    mark: bool,
+    targets: Marked,
+}
+
+/// How many targets there are, and a mark, in one number.
+#[derive(Debug, Clone, Copy)]
+struct Marked(u32);
+
+impl Marked {
+    const MARK: u32 = 1 << 31;
+
+    fn new(targets: usize, mark: bool) -> Self {
+        let targets = u32::try_from(targets).map_or(Self::MARK - 1, |targets| targets.min(Self::MARK - 1));
+        Self(targets | if mark { Self::MARK } else { 0 })
+    }
+
+    fn targets(self) -> usize {
+        (self.0 & !Self::MARK) as usize
+    }
+
+    fn mark(self) -> bool {
+        self.0 & Self::MARK != 0
+    }
+
+    fn set_mark(&mut self, mark: bool) {
+        *self = Self::new(self.targets(), mark);
+    }
 }
 
 /// What is new in a report.
@@ -76,8 +100,8 @@ impl Known {
         self.sources.retain(|source, groups| {
             let stays = stays(*source);
             groups.retain(|key, group| {
-                let keep = group.mark == mark || stays || beneath.has(group.stem);
-                group.mark = mark;
+                let keep = group.targets.mark() == mark || stays || beneath.has(group.stem);
+                group.targets.set_mark(mark);
                 if !keep {
                     tally.remove(group);
                     gone.push(GroupId { source: *source, key });
@@ -99,8 +123,8 @@ impl Known {
         for source in named {
             let Entry::Occupied(mut entry) = self.sources.entry(source) else { continue };
             let any_left = entry.get_mut().retain(|key, group| {
-                let keep = group.mark != mark;
-                group.mark = mark;
+                let keep = group.targets.mark() != mark;
+                group.targets.set_mark(mark);
                 if !keep {
                     tally.remove(group);
                     gone.push(GroupId { source, key });
@@ -159,11 +183,10 @@ impl Known {
             if group.targets.is_empty() {
                 return false;
             }
-            let targets = u32::try_from(group.targets.len()).unwrap_or(u32::MAX);
             let stem = self.tally.stems.enter(&group.source);
-            let now = Group { fingerprint: group.fingerprint(), targets, stem, mark };
+            let now = Group { fingerprint: group.fingerprint(), stem, targets: Marked::new(group.targets.len(), mark) };
             let before = self.insert(id, now);
-            twice |= before.is_some_and(|before| before.mark == mark);
+            twice |= before.is_some_and(|before| before.targets.mark() == mark);
             before.is_none_or(|before| before.fingerprint != now.fingerprint)
         });
         if twice {
@@ -216,12 +239,12 @@ impl Groups {
 impl Tally {
     fn add(&mut self, group: &Group) {
         self.groups += 1;
-        self.targets += group.targets as usize;
+        self.targets += group.targets.targets();
     }
 
     fn remove(&mut self, group: &Group) {
         self.groups -= 1;
-        self.targets -= group.targets as usize;
+        self.targets -= group.targets.targets();
         self.stems.leave(group.stem);
     }
 }
@@ -315,6 +338,18 @@ mod tests {
         let news = known.changed(vec![TargetGroup::gone("b"), TargetGroup::gone("never")]);
         assert_eq!(news, GroupNews { groups: Vec::new(), gone: vec![id("b", "")] });
         assert_eq!((known.groups(), known.targets()), (3, 3));
+    }
+
+    #[test]
+    fn a_mark_takes_nothing_from_a_number() {
+        for (targets, kept) in [(0, 0), (7, 7), (usize::MAX, (1 << 31) - 1)] {
+            for mark in [false, true] {
+                let mut marked = Marked::new(targets, mark);
+                assert_eq!((marked.targets(), marked.mark()), (kept, mark));
+                marked.set_mark(!mark);
+                assert_eq!((marked.targets(), marked.mark()), (kept, !mark));
+            }
+        }
     }
 
     #[test]

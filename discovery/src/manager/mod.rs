@@ -1,6 +1,7 @@
 //! The manager: runs providers, shares equal ones between jobs, keeps those that a reload did not change, and forwards
 //! only what changed.
 
+mod empty; // the sources that were read and had nothing
 mod equipment; // what mechanisms have besides configurations
 mod known; // the groups that a provider has reported, as hashes
 mod memory; // what a provider has said: a word in, news out

@@ -44,6 +44,11 @@ impl Pending {
         waiting + later.groups.len() + later.gone.len()
     }
 
+    /// How much there is to let go of it, when nobody takes it: so many groups and targets.
+    pub(super) fn weight(&self) -> usize {
+        self.size() + self.targets
+    }
+
     /// How many groups it names.
     pub(super) fn size(&self) -> usize {
         let gone = self.index.as_ref().map_or(0, |index| index.gone.len());
@@ -162,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_unread_and_what_was_seen_is_as_the_later_one_says() {
         let report = Unreadable::new("s", RunError::EndedUnasked).error.report();
-        let unread = Unread { since: SystemTime::UNIX_EPOCH, known: true, beneath: None, report };
+        let unread = Unread { since: SystemTime::UNIX_EPOCH, known: true, hides: false, beneath: None, report };
         let later = Update {
             unread: Arc::new(BTreeMap::from([("s".into(), unread)])),
             seen: Some(Arc::new(BTreeSet::from([GroupId::of("t", "").source]))),

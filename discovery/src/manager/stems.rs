@@ -1,56 +1,55 @@
 //! What the names of sources begin with, up to the last slash: kept once, however many begin so. It tells which of them are
 //! beneath a scope, where their names are not kept. Pure.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::ops::Bound;
 use std::sync::Arc;
 
-/// What a name begins with.
+/// What a name begins with: its number, counted from one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stem(u16);
+pub(super) struct Stem(NonZeroU32);
 
-/// One of those for which there was no number left.
-const OTHER: Stem = Stem(u16::MAX);
+impl Stem {
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// All stems in use.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stems {
-    numbers: HashMap<Arc<str>, Stem>,
+    /// In order, so that those beneath a scope stand beside each other.
+    numbers: BTreeMap<Arc<str>, Stem>,
     /// By number, each with how often it is used.
     used: Vec<(Arc<str>, usize)>,
     /// Numbers that are not in use.
     free: Vec<Stem>,
 }
 
-/// Which stems are beneath some scopes.
+/// Which stems are beneath some scopes, by number.
 #[derive(Debug)]
-pub(super) struct Beneath {
-    /// By number.
-    stems: Vec<bool>,
-    /// What is said of those that have none.
-    others: bool,
-}
+pub(super) struct Beneath(Vec<bool>);
 
 impl Stems {
     /// The stem of a name, used once more.
     pub(super) fn enter(&mut self, name: &str) -> Stem {
         let stem = name.rfind('/').map_or("", |slash| &name[..=slash]);
         if let Some(known) = self.numbers.get(stem) {
-            self.used[usize::from(known.0)].1 += 1;
+            self.used[known.index()].1 += 1;
             return *known;
         }
         let stem: Arc<str> = stem.into();
         let number = match self.free.pop() {
             Some(free) => {
-                self.used[usize::from(free.0)] = (Arc::clone(&stem), 1);
+                self.used[free.index()] = (Arc::clone(&stem), 1);
                 free
             }
-            None => match u16::try_from(self.used.len()).map(Stem) {
-                Ok(next) if next != OTHER => {
-                    self.used.push((Arc::clone(&stem), 1));
-                    next
-                }
-                _ => return OTHER,
-            },
+            None => {
+                self.used.push((Arc::clone(&stem), 1));
+                let number = u32::try_from(self.used.len()).ok().and_then(NonZeroU32::new);
+                Stem(number.expect("four thousand million names do not fit into memory"))
+            }
         };
         self.numbers.insert(stem, number);
         number
@@ -58,7 +57,7 @@ impl Stems {
 
     /// It is used once less.
     pub(super) fn leave(&mut self, stem: Stem) {
-        let Some((name, users)) = self.used.get_mut(usize::from(stem.0)) else { return };
+        let (name, users) = &mut self.used[stem.index()];
         *users -= 1;
         if *users == 0 {
             self.numbers.remove(name);
@@ -69,22 +68,29 @@ impl Stems {
 
     /// Which stems are beneath any of these scopes, each of which ends with a slash.
     pub(super) fn beneath(&self, scopes: &[Arc<str>]) -> Beneath {
-        let is_beneath = |(stem, _): &(Arc<str>, usize)| scopes.iter().any(|scope| stem.starts_with(&**scope));
-        let stems = if scopes.is_empty() { Vec::new() } else { self.used.iter().map(is_beneath).collect() };
-        // Nobody knows: it is better to keep something for too long.
-        Beneath { stems, others: !scopes.is_empty() }
+        let mut beneath = if scopes.is_empty() { Vec::new() } else { vec![false; self.used.len()] };
+        for stem in scopes.iter().flat_map(|scope| self.of(scope)) {
+            beneath[stem.index()] = true;
+        }
+        Beneath(beneath)
     }
 
     /// Whether any stem in use is beneath this scope.
     pub(super) fn any_beneath(&self, scope: &str) -> bool {
-        self.numbers.keys().any(|stem| stem.starts_with(scope))
+        self.of(scope).next().is_some()
+    }
+
+    /// The stems beneath a scope.
+    fn of(&self, scope: &str) -> impl Iterator<Item = Stem> {
+        let from = self.numbers.range::<str, _>((Bound::Included(scope), Bound::Unbounded));
+        from.take_while(move |(stem, _)| stem.starts_with(scope)).map(|(_, number)| *number)
     }
 }
 
 impl Beneath {
-    /// Whether this one is, or may be.
+    /// Whether this one is.
     pub(super) fn has(&self, stem: Stem) -> bool {
-        if stem == OTHER { self.others } else { self.stems.get(usize::from(stem.0)).copied().unwrap_or_default() }
+        self.0.get(stem.index()).copied().unwrap_or_default()
     }
 }
 
@@ -123,14 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_number_may_be_beneath_any_scope() {
+    fn however_many_there_are_each_is_told_from_the_others() {
         let mut stems = Stems::default();
         let all: Vec<_> = (0..70_000).map(|number| stems.enter(&format!("{number}/x"))).collect();
-        assert_eq!((all[65_534], all[65_535], all[69_999]), (Stem(65_534), OTHER, OTHER));
-        let one = stems.beneath(&["7/".into()]);
-        assert!(one.has(all[7]) && !one.has(all[8]) && one.has(all[69_999]));
-        assert!(!stems.beneath(&[]).has(OTHER));
+        let one = stems.beneath(&["69999/".into()]);
+        assert_eq!(all.iter().filter(|stem| one.has(**stem)).count(), 1);
+        assert!(one.has(all[69_999]) && !stems.beneath(&[]).has(all[69_999]));
         all.into_iter().for_each(|stem| stems.leave(stem));
-        assert!(stems.numbers.is_empty() && stems.free.len() == 65_535);
+        assert!(stems.numbers.is_empty() && stems.free.len() == 70_000);
     }
 }

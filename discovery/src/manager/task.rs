@@ -50,6 +50,12 @@ struct Ended {
 impl Provider {
     /// Builds and runs the discoverer until it is stopped, again and again.
     pub(super) async fn run(mut self) {
+        self.attend_all().await;
+        let memory = std::mem::take(&mut self.memory);
+        by_work(memory.groups(), move || drop(memory)).await;
+    }
+
+    async fn attend_all(&mut self) {
         let stop = self.stopper.token().clone();
         let mut restarts = Restarts::new(self.key.as_str(), self.machine);
         loop {
@@ -133,7 +139,10 @@ impl Provider {
             loop {
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => break,
+                    () = stop.cancelled() => {
+                        by_work(pending.weight(), move || drop(pending)).await;
+                        break;
+                    }
                     permit = &mut slot => {
                         // Without a roster, the agent is ending.
                         if let Ok(permit) = permit {
@@ -240,7 +249,10 @@ impl Provider {
     /// Logs sources that failed and do not any more.
     fn log_recovered(&self, before: &UnreadSources, now: &UnreadSources) {
         let (provider, jobs) = (self.key.as_str(), &*self.status.jobs());
-        let mut recovered = before.keys().filter(|name| !now.contains_key(*name));
+        // What is beneath a scope that fails now is as unreadable as it was.
+        let fails_with =
+            |name: &str| now.values().filter_map(|it| it.beneath.as_deref()).any(|it| name.starts_with(it));
+        let mut recovered = before.keys().filter(|name| !now.contains_key(*name) && !fails_with(name));
         for source in recovered.by_ref().take(TOLD) {
             info!(provider, jobs, source = &**source, "source can be read again");
         }

@@ -30,9 +30,10 @@ pub struct Update {
     pub gone: Vec<GroupId>,
     /// All sources of the provider that could not be read lately: the complete list, in every update.
     ///
-    /// A source that was listed as never read, and now is not listed or is listed as known, was read meanwhile: then
-    /// `groups` holds all that it has, and what is stored of it and not among them is gone. Of what is beneath a scope it holds
-    /// all too, or the updates before did, and what is stored there and was in none of them is gone.
+    /// A source that was listed as never read, and now is not listed or is listed as known, was read meanwhile, unless it is beneath
+    /// a scope that [hides](Unread::hides): then `groups` holds all that it has, and what is stored of it and not among them is
+    /// gone. Of what is beneath a scope that hid it holds all too, or the updates before did, and what is stored there and was in
+    /// none of them is gone.
     pub unread: Arc<UnreadSources>,
     /// All sources that were read, as long as others may still come: the complete list, in every update. What is stored of a
     /// source that is not among them stays; of one that comes to them `groups` holds all that it has. `None` once what is not
@@ -53,8 +54,17 @@ pub struct Unread {
     pub since: SystemTime,
     /// Whether this process read it before: then its groups are stale. Otherwise nothing is known of it.
     pub known: bool,
+    /// Whether it is a scope beneath which there may be what this process never read: what is stored there and was not told stays.
+    pub hides: bool,
     /// What the names of the sources beneath it begin with, if it is a [scope](crate::Unreadable::scope).
     pub beneath: Option<Arc<str>>,
     /// Why, the last time that it was tried.
     pub report: Report,
+}
+
+impl Unread {
+    /// What the names of all begin with that it stands for; `name` is its own.
+    pub(super) fn path<'a>(&'a self, name: &'a str) -> &'a str {
+        self.beneath.as_deref().unwrap_or(name)
+    }
 }

@@ -127,9 +127,9 @@ impl MechanismConfig for StackitConfig {
         if self.project.is_empty() {
             found.push(idle("project", "without a project there are no servers to ask for"));
         }
-        let is_alone = !self.has_key()
-            && !(self.private_key.is_empty() && unset(&self.private_key_path) && unset(&self.credentials_file_path));
-        if is_alone {
+        let has_private_key =
+            !self.private_key.is_empty() || !unset(&self.private_key_path) || !unset(&self.credentials_file_path);
+        if has_private_key && !self.has_key() {
             found.push(idle("service_account_key", "a private key counts beside the key of a service account only"));
         }
         found

@@ -44,6 +44,9 @@ fn a_provider_whose_discoverer_is_being_built_can_be_stopped() {
         setup.end().await;
         assert_eq!(probe.builds(), 0);
         busy.release().await;
+        // Nor afterwards: nobody wants it any more.
+        rosterd_tasks::blocking(|| ()).await;
+        assert_eq!(probe.builds(), 0);
     });
 }
 
@@ -91,4 +94,34 @@ fn a_large_update_that_waits_takes_others_in_aside() {
         assert_eq!((merged.gone.len(), sources(&merged)), (MANY + 1, vec!["other"]));
         setup.end().await;
     });
+}
+
+#[test]
+fn what_nobody_took_and_what_was_known_is_let_go_aside() {
+    for waits in [true, false] {
+        leak_checked(|| async {
+            let (probe, config) = fake::mechanism("a");
+            let mut setup = Setup::new();
+            setup.apply(&[("one", &[&config])]).await;
+            probe.everything(groups(MANY)).await;
+            setup.next().await;
+            if waits {
+                // The first update fills the channel, and the second, which ends all groups, waits.
+                probe.changed(vec![group("more", &["h:1"])]).await;
+                probe.everything(Vec::new()).await;
+                advance_until(MINUTE, || provider(&setup, 0).status.groups == 0).await;
+            }
+            settle().await;
+            let busy = BusyThreads::all();
+            let Setup { manager, updates, .. } = setup;
+            let mut ends = Box::pin(manager.shutdown(Instant::now() + PATIENCE));
+            for _ in 0..100 {
+                assert!(futures_util::poll!(&mut ends).is_pending(), "waits: {waits}");
+                tokio::task::yield_now().await;
+            }
+            busy.release().await;
+            assert!(ends.await.is_empty());
+            drop(updates);
+        });
+    }
 }

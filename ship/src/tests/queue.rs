@@ -214,6 +214,7 @@ fn a_disk_that_fails_costs_nothing_while_memory_lasts() {
         eventually(patience(), "a write has failed", failed).await;
         // There is room again.
         eventually(patience(), "it is written after all", || ship.shipper.status()[0].bytes_on_disk > 0).await;
+        eventually(patience(), "all is well", || ship.shipper.status()[0].disk_failure.is_none()).await;
         let receiver = RemoteWriteReceiver::start_at(address).await;
         receiver.wait_samples(10).await;
         assert_eq!(values(&receiver, "m"), (0..10).map(f64::from).collect::<Vec<_>>());

@@ -224,7 +224,7 @@ pub(super) fn failing() -> ProviderStatus {
 #[test]
 fn providers_are_told_with_the_sources_that_they_cannot_read() {
     leak_checked_live(async || {
-        let unread = |known| Unread { since: UNIX_EPOCH, known, beneath: None, report: down() };
+        let unread = |known| Unread { since: UNIX_EPOCH, known, hides: false, beneath: None, report: down() };
         let sources = [(Arc::from("a.test"), unread(true)), (Arc::from("b.test"), unread(false))];
         let tried = ["a.test", "b.test"].map(|source| (Arc::from(source), UNIX_EPOCH + Duration::from_secs(60)));
         let status = Status {

@@ -172,7 +172,7 @@ pub(super) async fn until(face: &Face, path: &str, status: StatusCode) -> Answer
 /// An update of `dns/2`, of which the name `b, c` could not be read.
 fn without_b(groups: Vec<TargetGroup>) -> Update {
     let report = failing().status.last_error.unwrap().report;
-    let unread = Unread { since: SystemTime::UNIX_EPOCH, known: false, beneath: None, report };
+    let unread = Unread { since: SystemTime::UNIX_EPOCH, known: false, hides: false, beneath: None, report };
     let unread = Arc::new(BTreeMap::from([(Arc::from("b, c"), unread)]));
     Update { unread, ..everything(ProviderKey::new("dns/2"), groups) }
 }

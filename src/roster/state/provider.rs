@@ -41,7 +41,7 @@ pub(super) struct Provider {
     /// Sources of which groups are stored and that were not read since some start of rosterd: they could not be, or were not
     /// there yet.
     unread: Arc<BTreeMap<SourceId, Hold>>,
-    /// Those of them that are beneath scopes which it told as never read.
+    /// Those of them that are in and beneath scopes which it told as hiding something.
     hidden: Hidden,
     /// Whether sources that were not there may still come, as it told last.
     open: bool,
@@ -252,9 +252,14 @@ impl Provider {
         let may_come = |source: &SourceId| seen.as_ref().is_some_and(|seen| !seen.contains(source));
         let was_read = |name: &Arc<str>| told.get(name).is_none_or(|unread| unread.known);
         let first_read = self.told.iter().filter(|(name, before)| !before.known && was_read(name));
-        // One that is not among the unread any more was read, unless it is not there now and may still come.
+        // One that is not among the unread any more was read, unless it is not there now and may still come, or nobody could look where
+        // it is.
         let first_read = first_read.map(|(name, _)| SourceId::of(name)).filter(|source| !may_come(source));
         let mut replaced: HashSet<_> = first_read.collect();
+        if !replaced.is_empty() {
+            let unread: HashSet<_> = self.stays_unread(told).collect();
+            replaced.retain(|source| !unread.contains(source));
+        }
         if !self.unread.is_empty() {
             replaced.extend(named.filter(|source| self.unread.contains_key(source)));
         }
@@ -274,33 +279,42 @@ impl Provider {
         replaced
     }
 
-    /// The sources of which nothing is known but what is stored: those that were never read, themselves and beneath scopes. Of one
-    /// that was read before it failed all is told.
+    /// The sources of which nothing is known but what is stored: those that were never read, themselves and in and beneath scopes. Of
+    /// one that was read before it failed all is told.
     fn stays_unread(&self, told: &UnreadSources) -> impl Iterator<Item = SourceId> {
         let never = told.iter().filter(|(_, unread)| !unread.known).map(|(name, _)| SourceId::of(name));
         never.chain(self.hidden.sources())
     }
 
-    /// Follows which scopes were never read, and what is held beneath them. Returns whether an update tells of sources that were
+    /// Follows which scopes may hide something, and what is held beneath them. Returns whether an update tells of sources that were
     /// held.
     fn follow_hidden(&mut self, update: &Update) -> bool {
         let Update { whole, told: pieces, groups, unread: told, .. } = update;
-        let named = groups.iter().map(|group| SourceId::of(&group.source));
         if *whole {
             self.hidden = Hidden::default();
         }
-        match self.hidden.is_outdated(told) {
-            true if *whole => {
-                let named: HashSet<_> = named.collect();
-                self.hidden.look(told, &self.archive, |source| !named.contains(&source) && !pieces.contains(&source));
+        if self.hidden.is_outdated(told) {
+            let (archive, held) = (&self.archive, &self.unread);
+            if *whole {
+                let named: HashSet<_> = groups.iter().map(|group| SourceId::of(&group.source)).collect();
+                self.hidden.follow(told, |each| {
+                    archive.for_each_name(|name, source| {
+                        if !named.contains(&source) && !pieces.contains(&source) {
+                            each(name, source);
+                        }
+                    });
+                });
                 return false;
             }
-            true => self.hidden.look(told, &self.archive, |source| self.unread.contains_key(&source)),
-            false => {}
+            self.hidden.follow(told, |each| archive.names_of(held.keys().copied(), each));
         }
-        let heard: Vec<_> = named.filter(|source| self.unread.contains_key(source)).collect();
-        heard.iter().for_each(|source| self.hidden.reveal(*source));
-        !heard.is_empty()
+        let heard = groups.iter().filter(|group| self.unread.contains_key(&SourceId::of(&group.source)));
+        let mut any_heard = false;
+        for group in heard {
+            self.hidden.reveal(&group.source);
+            any_heard = true;
+        }
+        any_heard
     }
 
     /// Tells of the sources that this process never read which are held and which are missing; those that were not there are
@@ -321,7 +335,7 @@ impl Provider {
         let (mut missing, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for (source, name, told) in never {
             if self.hidden.has_any(told.beneath.as_deref()) {
-                // It is not missing: of what is beneath it something is held.
+                // It is not missing: of what is in or beneath it something is held.
                 continue;
             }
             if stored.contains(&source) {

@@ -31,10 +31,15 @@ impl Coded for FakeError {
     }
 }
 
-/// These sources, each of which failed as it was told to.
+/// These sources, each of which failed as it was told to. One that ends with a slash is a scope: the source without the slash, and all
+/// beneath it.
 pub(super) fn failing(sources: &[&str]) -> Vec<Unreadable> {
     let error = FakeError { retry: Retry::Backoff };
-    sources.iter().map(|source| Unreadable::new(*source, error)).collect()
+    let failing = |source: &&str| match source.strip_suffix('/') {
+        Some(scope) => Unreadable::scope(scope, scope, error),
+        None => Unreadable::new(*source, error),
+    };
+    sources.iter().map(failing).collect()
 }
 
 /// What a run does next. Each order is answered once it was carried out.

@@ -10,7 +10,7 @@ use crate::roster::hold::HoldReason;
 fn hiding(update: Update, scopes: &[&str]) -> Update {
     let unread = |scope: &&str| {
         let beneath = Some(format!("{scope}/").into());
-        let unread = Unread { since: std::time::UNIX_EPOCH, known: false, beneath, report: report() };
+        let unread = Unread { since: std::time::UNIX_EPOCH, known: false, hides: true, beneath, report: report() };
         (format!("{scope}/*").into(), unread)
     };
     Update { unread: Arc::new(scopes.iter().map(unread).collect()), ..update }
@@ -96,4 +96,72 @@ fn what_came_in_pieces_is_not_hidden() {
     state.update(hiding(Update { told, ..update("p/1", vec![], true) }, &["n/b"]), now());
     assert_eq!(instances(&state, "a"), ["n-b-c-x:1", "n-b-x:2", "n-b-y:1"]);
     assert_eq!(held(&state, "a"), hidden(&["n-b-c-x:1", "n-b-y:1"]));
+}
+
+/// The same of one that this process has read once, though perhaps not all that is there.
+fn hiding_though_known(update: Update, scopes: &[&str]) -> Update {
+    let mut update = hiding(update, scopes);
+    Arc::make_mut(&mut update.unread).values_mut().for_each(|unread| unread.known = true);
+    update
+}
+
+#[test]
+fn what_was_never_read_is_held_beneath_a_wider_scope_and_beneath_the_narrower_that_takes_its_place() {
+    let (mut state, _) = restarted();
+    let beneath = ["n-b-c-x:1", "n-b-x:1", "n-b-y:1"];
+    state.update(hiding(update("p/1", vec![group("n/a/x", &["n-a-x:1"])], true), &["n/b"]), now());
+    for scopes in [&["n"][..], &["n", "n/b"], &["n/b"]] {
+        for known in [true, false] {
+            let update = update("p/1", vec![], false);
+            state.update(if known { hiding_though_known(update, scopes) } else { hiding(update, scopes) }, now());
+            assert_eq!(held(&state, "a"), hidden(&beneath), "beneath {scopes:?}, known: {known}");
+            assert_eq!(instances(&state, "a").len(), 4, "beneath {scopes:?}, known: {known}");
+        }
+    }
+    state.update(update("p/1", vec![], false), now());
+    assert_eq!(instances(&state, "a"), ["n-a-x:1"]);
+}
+
+#[test]
+fn a_source_that_was_never_read_is_held_when_a_scope_stands_for_it() {
+    let (mut state, _) = restarted();
+    let first =
+        Update { unread: failing(&[("n/b/x", false)]), ..update("p/1", vec![group("n/a/x", &["n-a-x:1"])], true) };
+    state.update(first, now());
+    assert_eq!(held(&state, "a"), hidden(&["n-b-x:1"]));
+    for whole in [false, true] {
+        let groups = if whole { vec![group("n/a/x", &["n-a-x:1"])] } else { vec![] };
+        state.update(hiding_though_known(update("p/1", groups, whole), &["n/b"]), now());
+        assert_eq!(held(&state, "a"), hidden(&["n-b-x:1"]), "whole: {whole}");
+    }
+}
+
+#[test]
+fn what_did_not_come_before_a_scope_failed_is_held() {
+    let (mut state, _) = restarted();
+    let seen = |names: &[&str]| Some(Arc::new(names.iter().map(|name| SourceId::of(name)).collect()));
+    let there = vec![group("n/b/x", &["n-b-x:1"])];
+    state.update(Update { seen: seen(&["n/b/x"]), ..update("p/1", there, true) }, now());
+    assert_eq!(instances(&state, "a").len(), 6, "others may come");
+    state.update(hiding_though_known(update("p/1", vec![], false), &["n/b"]), now());
+    assert_eq!(instances(&state, "a"), ["n-b-c-x:1", "n-b-x:1", "n-b-y:1"]);
+    assert_eq!(held(&state, "a"), hidden(&["n-b-c-x:1", "n-b-y:1"]));
+    assert!(view(&state, "a").missing().is_empty());
+}
+
+#[test]
+fn what_a_scope_itself_has_is_held_with_what_is_beneath_it() {
+    let (mut before, mut kept) = (State::default(), Kept::default());
+    before.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    let own = || group("n/b/*", &["n-b:1"]);
+    kept.take(before.update(update("p/1", [all(), vec![own()]].concat(), true), now()));
+    let mut state = kept.restart(vec![job("a", &["p/1"], "[]")]);
+    kept.take(state.update(hiding(update("p/1", vec![], true), &["n/b"]), now()));
+    assert_eq!(held(&state, "a"), hidden(&["n-b-c-x:1", "n-b-x:1", "n-b-y:1", "n-b:1"]));
+    // When nothing is left beneath it, it is still held, and not missing.
+    let told = ["n/b/c/x", "n/b/x", "n/b/y"].map(|name| group(name, &["told:1"])).to_vec();
+    state.update(hiding(update("p/1", told, false), &["n/b"]), now());
+    assert_eq!((held(&state, "a"), view(&state, "a").missing()), (hidden(&["n-b:1"]), &[][..]));
+    state.update(update("p/1", vec![], false), now());
+    assert_eq!(instances(&state, "a"), ["told:1"]);
 }

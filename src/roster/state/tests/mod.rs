@@ -296,6 +296,7 @@ fn failing(sources: &[(&str, bool)]) -> Arc<rosterd_discovery::UnreadSources> {
     let unread = |known: bool| rosterd_discovery::Unread {
         since: std::time::UNIX_EPOCH,
         known,
+        hides: false,
         beneath: None,
         report: report(),
     };
