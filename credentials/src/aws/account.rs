@@ -27,6 +27,8 @@ use crate::{Authorize, Issued, Issuer, Tokens};
 
 /// How long an exchange about keys may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long keys without an end are used before they are looked for again: others may stand in the file by then.
+const AGAIN: Duration = Duration::from_secs(300);
 /// How long keys of the machine are used on that cannot be renewed: AWS takes them where its own metadata fail.
 const GRACE: Duration = Duration::from_secs(600);
 
@@ -136,7 +138,7 @@ impl Issuer for Giver {
 
     async fn issue(&self) -> Result<Issued<Keys>, Error> {
         let given = self.0.keys().await?;
-        Ok(Issued { lasts: given.lasts(Timestamp::now()), token: given.keys })
+        Ok(Issued { lasts: given.lasts(Timestamp::now()).or(Some(AGAIN)), token: given.keys })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Keys and regions from those who give them: the metadata of a machine, agents of containers, STS, commands.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http::Method;
 use rosterd_client::{Environment, HttpClientConfig, System};
-use rosterd_testkit::{FakeAws, Folder, ScriptedServer, Step, leak_checked_live, query_error};
+use rosterd_testkit::{FakeAws, Folder, ScriptedServer, Step, leak_checked, leak_checked_live, query_error};
 
 use super::{Account, Who};
 use crate::sigv4::Keys;
@@ -273,6 +274,24 @@ fn commands_of_profiles_run_only_where_they_may() {
             let told = self::told(&account(&of(profile), &system)).await;
             assert!(told.contains(want), "{told}");
         }
+    });
+}
+
+#[test]
+fn keys_that_are_exchanged_in_a_file_are_found_without_a_restart() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let write = |id: &str| {
+            folder.write("credentials", format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = s\n"))
+        };
+        let file = write("old").display().to_string();
+        let variables = [("AWS_SHARED_CREDENTIALS_FILE", &*file), ("AWS_CONFIG_FILE", "/nowhere")];
+        let account = account(&Who::default(), &system(&variables));
+        assert_eq!(account.keys().await.expect("keys").id, "old");
+        write("new");
+        assert_eq!(account.keys().await.expect("keys").id, "old", "nothing is read for each request");
+        tokio::time::advance(Duration::from_secs(301)).await;
+        assert_eq!(account.keys().await.expect("keys").id, "new");
     });
 }
 
