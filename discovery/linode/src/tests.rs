@@ -79,7 +79,7 @@ fn a_quiet_feed_spares_the_reading_of_all_and_an_event_does_not() {
     leak_checked_live(async || {
         let cloud = cloud().await;
         set(&cloud, &[1, 2, 3]);
-        let mut run = Run::start(&of(&cloud, "100ms", ", region: us-east")).await.expect("it can be built");
+        let mut run = Run::start(&of(&cloud, "250ms", ", region: us-east")).await.expect("it can be built");
         run.finds(&["203.0.113.1:9100", "203.0.113.2:9100", "203.0.113.3:9100"]).await;
         let calls = cloud.calls();
         let of = |path: &str| calls.iter().find(|call| call.path.starts_with(path)).expect("a call").clone();
@@ -139,7 +139,7 @@ fn who_may_not_see_events_reads_all_each_time() {
             let cloud = cloud().await;
             cloud.instead(Step::get(EVENTS).status(status).json(r#"{"errors": [{"reason": "no"}]}"#));
             set(&cloud, &[1]);
-            let mut run = Run::start(&of(&cloud, "100ms", "")).await.expect("it can be built");
+            let mut run = Run::start(&of(&cloud, "250ms", "")).await.expect("it can be built");
             run.finds(&["203.0.113.1:9100"]).await;
             set(&cloud, &[1, 2]);
             run.finds(&["203.0.113.1:9100", "203.0.113.2:9100"]).await;
