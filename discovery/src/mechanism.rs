@@ -26,7 +26,7 @@ pub trait MechanismConfig: DeserializeOwned + Serialize + PartialEq + Clone + De
     type Metrics: MechanismMetrics;
 
     /// What all discoverers of this mechanism in one agent have in common: watches, credentials, connections; `()` if
-    /// nothing.
+    /// nothing. Mechanisms that name the same type have one in common.
     type Shared: MechanismShared;
 
     /// Says what is read, and as whom: two configurations that say the same find the same data, and what one has found may
@@ -80,7 +80,7 @@ pub type Expand<'a> = dyn FnMut(&str, &mut String) + 'a;
 pub struct Build<'a, C: MechanismConfig> {
     /// The mechanism's own metrics, registered once for all its discoverers.
     pub metrics: &'a C::Metrics,
-    /// What all discoverers of the mechanism in this agent have in common.
+    /// What all discoverers of the mechanism in this agent have in common, and those of others that name the same type.
     pub shared: &'a Arc<C::Shared>,
     /// The name of the provider, for logs.
     pub provider: &'a str,
@@ -90,8 +90,8 @@ pub struct Build<'a, C: MechanismConfig> {
     pub guard: &'a Guard,
 }
 
-/// What the discoverers of one mechanism in one agent share. It is made when the first of them is built, as a part of that:
-/// if it panics, it is tried again. Its owner is stopped after the last one has ended.
+/// What the discoverers of one mechanism in one agent share, or of all that name the same type. It is made when the first of
+/// them is built, as a part of that: if it panics, it is tried again. Its owner is stopped after the last one has ended.
 pub trait MechanismShared: Debug + Send + Sync + Sized + 'static {
     /// Makes it. What it spawns belongs to `owner`, which lives as long as the agent.
     fn start(owner: &Stopper, system: &System) -> Self;

@@ -1,6 +1,6 @@
 //! The registry: which mechanisms there are. Collected at link time, immutable, handed to whoever needs it.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub struct Mechanism {
     pub register_metrics: RegisterMetrics,
     /// Makes what its discoverers in one agent share.
     pub share: Share,
+    /// The type of that. Mechanisms that name the same type share one.
+    pub shared: fn() -> TypeId,
 }
 
 impl Mechanism {
@@ -35,6 +37,7 @@ impl Mechanism {
             decode: |deserializer| Ok(Box::new(erased_serde::deserialize::<C>(deserializer)?)),
             register_metrics: |registry| Ok(Box::new(C::Metrics::register(registry)?)),
             share: |owner, system| Arc::new(C::Shared::start(owner, system)),
+            shared: TypeId::of::<C::Shared>,
         }
     }
 

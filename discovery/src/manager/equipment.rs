@@ -1,7 +1,7 @@
 //! What mechanisms have in one agent besides the configurations: their metrics, the state that their discoverers share, and the
 //! machine.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,7 +40,8 @@ struct Equipped {
     builders: Threads,
 }
 
-/// What the discoverers of a mechanism share, once the first of them was built. Cloning shares it.
+/// What the discoverers of a mechanism share, and of others that name the same type, once the first of them was built. Cloning shares
+/// it.
 #[derive(Debug, Clone)]
 struct Shared {
     mechanism: Mechanism,
@@ -116,10 +117,11 @@ impl Equipment {
         supervision: &Supervision,
     ) -> Result<Self, ManagerError> {
         let hung = Threads::new(HUNG);
+        let mut made: BTreeMap<TypeId, Arc<Mutex<Made>>> = BTreeMap::new();
         let equip = |mechanism: &Mechanism| {
             let metrics = (mechanism.register_metrics)(registry)
                 .map_err(|source| ManagerError::Metrics { part: mechanism.name, source })?;
-            let made = Arc::default();
+            let made = Arc::clone(made.entry((mechanism.shared)()).or_default());
             let shared = Shared { mechanism: *mechanism, supervision: supervision.clone(), made };
             let builders = builders(&hung);
             Ok((mechanism.name, Equipped { metrics: Arc::from(metrics), shared, builders }))

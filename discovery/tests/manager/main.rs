@@ -3,6 +3,7 @@
 mod aside;
 mod failures;
 mod metrics;
+mod shared;
 mod stops;
 mod watches;
 
