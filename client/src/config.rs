@@ -87,6 +87,21 @@ impl HttpClientConfig {
         Self { tls_config: tls.clone(), enable_http2: false, ..Self::default() }
     }
 
+    /// The same way to servers, with nothing that proves who asks: for whoever is asked besides the server that the settings are for.
+    #[must_use]
+    pub fn without_proof(&self) -> Self {
+        Self {
+            tls_config: self.tls_config.clone(),
+            follow_redirects: self.follow_redirects,
+            enable_http2: self.enable_http2,
+            proxy_url: self.proxy_url.clone(),
+            no_proxy: self.no_proxy.clone(),
+            proxy_from_environment: self.proxy_from_environment,
+            proxy_connect_header: self.proxy_connect_header.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Makes relative paths absolute; `base` is the folder of the configuration file.
     pub fn resolve_paths(&mut self, base: &Path) {
         self.each_file(&mut |_, file| resolve(base, file));

@@ -34,14 +34,14 @@ struct State {
 
 /// The throttles of a mechanism, by server and user: shared state of the mechanism, or a part of it.
 #[derive(Debug, Default)]
-pub struct Throttles(Kept<Throttle>);
+pub struct Throttles(Kept<Identity, Throttle>);
 
 impl Throttles {
     /// The one of whom `say` says: name the server, and who asks it.
     pub fn get(&self, say: impl FnOnce(&mut Identity)) -> Arc<Throttle> {
         let mut id = Identity::new();
         say(&mut id);
-        self.0.get(&format!("{:x}", id.hash()), Throttle::default)
+        self.0.get(id, Throttle::default)
     }
 }
 

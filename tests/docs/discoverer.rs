@@ -46,6 +46,7 @@ fn laid(page: &Page) -> Folder {
         ("rosterd-discovery", "discovery"),
         ("rosterd-model", "model"),
         ("rosterd-client", "client"),
+        ("rosterd-credentials", "credentials"),
         ("rosterd-tasks", "tasks"),
         ("rosterd-testkit", "testkit"),
     ];

@@ -1,7 +1,7 @@
 //! Who asks AWS, and where: keys that are found, held and renewed, the region, and the endpoints of services.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use rosterd_model::{Error, Secret};
 use rosterd_tasks::blocking;
 use rosterd_tasks::files::read_text;
 use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::chain::{Chain, Origin};
@@ -27,7 +28,7 @@ use crate::{Authorize, Issued, Issuer, Tokens};
 
 /// How long an exchange about keys may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long keys without an end are used before they are looked for again: others may stand in the file by then.
+/// How long keys without an end, and what else files say, are used before they are looked for again: it may be something else by then.
 const AGAIN: Duration = Duration::from_secs(300);
 /// How long keys of the machine are used on that cannot be renewed: AWS takes them where its own metadata fail.
 const GRACE: Duration = Duration::from_secs(600);
@@ -36,7 +37,16 @@ const GRACE: Duration = Duration::from_secs(600);
 pub struct Account {
     seeker: Arc<Seeker>,
     keys: Tokens<Giver>,
-    region: OnceCell<Arc<str>>,
+    /// Where its services are, and until when nobody looks again. One at a time does.
+    place: tokio::sync::Mutex<Option<(Instant, Place)>>,
+}
+
+/// Where the services of an account are.
+#[derive(Clone)]
+struct Place {
+    region: Arc<str>,
+    /// The shared files, which may name endpoints.
+    profiles: Arc<Profiles>,
 }
 
 impl fmt::Debug for Account {
@@ -56,37 +66,39 @@ impl Account {
             ..Options::default()
         };
         let near = HttpClientConfig { follow_redirects: false, ..HttpClientConfig::default() };
-        let far = HttpClientConfig {
-            basic_auth: None,
-            authorization: None,
-            oauth2: None,
-            bearer_token: Secret::default(),
-            bearer_token_file: PathBuf::new(),
-            http_headers: std::collections::BTreeMap::new(),
-            follow_redirects: false,
-            ..settings.clone()
-        };
+        let far = HttpClientConfig { follow_redirects: false, ..settings.without_proof() };
         let seeker = Arc::new(Seeker {
             who,
             system: system.clone(),
             near: Client::new(&near, options())?,
             far: Client::unchecked(&far, options())?,
             of_machine: Mutex::default(),
+            region_of_machine: OnceCell::new(),
         });
-        Ok(Self { keys: Tokens::new(Giver(Arc::clone(&seeker))), seeker, region: OnceCell::new() })
+        Ok(Self { keys: Tokens::new(Giver(Arc::clone(&seeker))), seeker, place: tokio::sync::Mutex::default() })
     }
 
-    /// The region: as it is configured, or else that of the machine. Once it is known it stays.
+    /// The region: as it is configured, in files as they were some minutes ago at most, or else that of the machine.
     pub async fn region(&self) -> Result<Arc<str>, AwsError> {
-        let region = self.region.get_or_try_init(async || Ok(self.seeker.region().await?.into())).await;
-        region.cloned()
+        Ok(self.place().await?.region)
     }
 
-    /// The URL of a service in the region: `ec2`.
+    /// The URL of a service in the region: `ec2`. Files that name it count as for the region.
     pub async fn endpoint(&self, service: &str) -> Result<Url, AwsError> {
-        let region = self.region().await?;
-        let profiles = self.seeker.profiles().await?;
+        let Place { region, profiles, .. } = self.place().await?;
         self.seeker.chain(&profiles).endpoint(service, &region)
+    }
+
+    /// Where its services are. What was found once is good until something else is.
+    async fn place(&self) -> Result<Place, AwsError> {
+        let mut last = self.place.lock().await;
+        let place = match &*last {
+            None => self.seeker.place().await?,
+            Some((until, known)) if Instant::now() < *until => return Ok(known.clone()),
+            Some((_, known)) => self.seeker.place_again(known.clone()).await,
+        };
+        *last = Some((Instant::now() + AGAIN, place.clone()));
+        Ok(place)
     }
 
     /// The keys to sign with.
@@ -152,6 +164,7 @@ struct Seeker {
     far: Client,
     /// The last keys of the machine.
     of_machine: Mutex<Option<Keys>>,
+    region_of_machine: OnceCell<Arc<str>>,
 }
 
 type Giving<'a> = Pin<Box<dyn Future<Output = Result<Given, AwsError>> + Send + 'a>>;
@@ -179,19 +192,40 @@ impl Seeker {
         Ok(Profiles::parse(&config?, &credentials?))
     }
 
-    async fn region(&self) -> Result<String, AwsError> {
+    async fn place(&self) -> Result<Place, AwsError> {
         let profiles = self.profiles().await?;
-        let chain = self.chain(&profiles);
-        if let Some(region) = chain.region() {
-            return Ok(region.to_owned());
+        let region = self.region(self.chain(&profiles)).await?;
+        Ok(Place { region, profiles: Arc::new(profiles) })
+    }
+
+    /// The same, or what is known already: files may be out of reach for a while, and disks hang.
+    async fn place_again(&self, known: Place) -> Place {
+        let found = match timeout(TIMEOUT, self.place()).await {
+            Ok(found) => found.map_err(|error| error.to_string()),
+            Err(late) => Err(late.to_string()),
+        };
+        found.unwrap_or_else(|error| {
+            warn!(error, "cannot look for the region and for endpoints again, keeping the last ones");
+            known
+        })
+    }
+
+    async fn region(&self, chain: Chain<'_>) -> Result<Arc<str>, AwsError> {
+        match chain.region() {
+            Some(region) => Ok(region.into()),
+            // It does not move.
+            None => self.region_of_machine.get_or_try_init(|| self.ask_for_region(chain)).await.cloned(),
         }
+    }
+
+    async fn ask_for_region(&self, chain: Chain<'_>) -> Result<Arc<str>, AwsError> {
         let Some(instance) = chain.instance() else { return Err(AwsError::NoRegion { source: None }) };
         let metadata = Metadata::open(&self.near, &instance).await.map_err(|error| match error {
             AwsError::Unreachable { source, .. } => AwsError::NoRegion { source: Some(source) },
             error => error,
         });
         let region = metadata?.region().await?;
-        if region.is_empty() { Err(AwsError::NoRegion { source: None }) } else { Ok(region) }
+        if region.is_empty() { Err(AwsError::NoRegion { source: None }) } else { Ok(region.into()) }
     }
 
     async fn keys(&self) -> Result<Given, AwsError> {
@@ -214,12 +248,12 @@ impl Seeker {
                     let (file, path) = (identity.token_file.clone(), identity.token_file.clone());
                     let token = blocking(move || read_text(&file)).await;
                     let token = token.map_err(|source| AwsError::FileUnreadable { path, source })?;
-                    let region = self.region().await?;
+                    let region = self.region(chain).await?;
                     self.sts(chain, &region)?.assume_with(&Secret::new(token.trim()), identity).await
                 }
                 Origin::Role(base, role) => {
                     let given = self.give(base, chain).await?;
-                    let region = self.region().await?;
+                    let region = self.region(chain).await?;
                     self.sts(chain, &region)?.assume(&given.keys, role).await
                 }
             }

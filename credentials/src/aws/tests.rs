@@ -35,6 +35,8 @@ fn json(id: &str, ends: &str) -> String {
     )
 }
 
+/// A little more than files are not looked at again.
+const AGAIN: Duration = Duration::from_secs(301);
 const FAR: &str = "2126-01-01T00:00:00Z";
 
 #[test]
@@ -290,8 +292,35 @@ fn keys_that_are_exchanged_in_a_file_are_found_without_a_restart() {
         assert_eq!(account.keys().await.expect("keys").id, "old");
         write("new");
         assert_eq!(account.keys().await.expect("keys").id, "old", "nothing is read for each request");
-        tokio::time::advance(Duration::from_secs(301)).await;
+        tokio::time::advance(AGAIN).await;
         assert_eq!(account.keys().await.expect("keys").id, "new");
+    });
+}
+
+#[test]
+fn a_region_and_endpoints_of_files_that_change_count_without_a_restart_and_stay_while_there_are_none() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let write = |name: &str| folder.write("config", format!("[default]\nregion = {name}\nendpoint_url = http://{name}\n"));
+        let file = write("one");
+        let variables = [("AWS_CONFIG_FILE", file.to_str().expect("a path")), ("AWS_EC2_METADATA_DISABLED", "true")];
+        let account = account(&Who::default(), &system(&variables));
+        let place = async || {
+            let (region, url) = (account.region().await.expect("a region"), account.endpoint("ec2").await.expect("a URL"));
+            format!("{region} {url}")
+        };
+        assert_eq!(place().await, "one http://one/");
+        write("two");
+        assert_eq!(place().await, "one http://one/", "nothing is read for each request");
+        tokio::time::advance(AGAIN).await;
+        assert_eq!(place().await, "two http://two/");
+        std::fs::remove_file(&file).expect("removed");
+        tokio::time::advance(AGAIN).await;
+        assert_eq!(place().await, "two http://two/", "what was known stays");
+        write("three");
+        assert_eq!(place().await, "two http://two/");
+        tokio::time::advance(AGAIN).await;
+        assert_eq!(place().await, "three http://three/");
     });
 }
 

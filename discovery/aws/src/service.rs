@@ -15,13 +15,13 @@ use rosterd_model::Priority;
 use rosterd_rest::{Counter, Fault, RestError};
 use rosterd_tasks::by_size;
 use serde_json::Value;
-use tokio::sync::OnceCell;
 use tokio::time::sleep;
 use url::form_urlencoded::Serializer;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::AwsError;
 use super::hub::Hub;
+use super::rate::Rate;
 use super::refusal::{Kind, Refusal};
 
 /// How often one thing is asked for, as the SDKs of AWS do.
@@ -82,9 +82,9 @@ pub(super) struct Part<T> {
 pub(super) struct Service {
     name: &'static str,
     hub: Arc<Hub>,
+    rate: Arc<Rate>,
     /// Where it is, if somebody says so.
     endpoint: SafeUrl,
-    url: OnceCell<Url>,
     calls: Counter,
     /// How far the clock of AWS is ahead, in seconds, if that is far.
     skew: AtomicI64,
@@ -95,12 +95,13 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(name: &'static str, endpoint: SafeUrl, hub: Arc<Hub>, calls: Counter) -> Self {
         let (skew, chance) = (AtomicI64::new(0), AtomicU64::new(xxh3_64(name.as_bytes())));
-        Self { name, hub, endpoint, url: OnceCell::new(), calls, skew, chance }
+        let rate = hub.rate(name, &endpoint);
+        Self { name, hub, rate, endpoint, calls, skew, chance }
     }
 
     /// Something that a person should know although nothing fails.
     pub(super) fn warning(&self) -> Option<AwsError> {
-        let rate = self.hub.rate(self.name).limit()?;
+        let rate = self.rate.limit()?;
         Some(AwsError::SlowedDown { service: self.name, rate })
     }
 
@@ -135,7 +136,7 @@ impl Service {
                 true if seen.insert(next) => continue,
                 true => "what names the next page leads back",
             };
-            let url = format!("{} ({operation})", shown(self.url().await?));
+            let url = format!("{} ({operation})", shown(&self.url().await?));
             return Err(RestError::Malformed { url, source: Fault::new(fault) }.into());
         }
     }
@@ -143,9 +144,8 @@ impl Service {
     /// The body of an answer, and who gave it.
     async fn body(&self, operation: &'static str, call: &Call) -> Result<(String, Vec<u8>), Error> {
         let (mut tries, mut keys_are_new) = (1, false);
-        let rate = self.hub.rate(self.name);
         loop {
-            rate.turn().await;
+            self.rate.turn().await;
             let keys = self.hub.account.keys().await?;
             let request = self.request(operation, call, &keys).await?;
             let url = shown(&request.url);
@@ -153,7 +153,7 @@ impl Service {
                 Ok(response) if response.status().is_success() => match response.body(Some(LARGEST)).await {
                     Ok(body) => {
                         self.calls.add(operation, "ok");
-                        rate.answered();
+                        self.rate.answered();
                         return Ok((url, body));
                     }
                     Err(error) => Error::from(error),
@@ -163,7 +163,7 @@ impl Service {
                     let kind = error.refusal().map(|refusal| refusal.kind);
                     self.calls.add(operation, result_of(kind));
                     match kind {
-                        Some(Kind::Throttled) => rate.refused(),
+                        Some(Kind::Throttled) => self.rate.refused(),
                         Some(Kind::Passing) => {}
                         Some(Kind::Keys) if !keys_are_new => {
                             keys_are_new = true;
@@ -211,7 +211,7 @@ impl Service {
     }
 
     async fn request(&self, operation: &'static str, call: &Call, keys: &Keys) -> Result<Request, Error> {
-        let mut request = request(self.url().await?.clone(), operation, call);
+        let mut request = request(self.url().await?, operation, call);
         let region = self.hub.account.region().await?;
         let scope = Scope { region: &region, service: self.name };
         let skew = SignedDuration::from_secs(self.skew.load(Ordering::Relaxed));
@@ -220,14 +220,13 @@ impl Service {
         Ok(request)
     }
 
-    async fn url(&self) -> Result<&Url, Error> {
-        self.url
-            .get_or_try_init(async || match self.endpoint.parse() {
-                Some(Ok(url)) => Ok(url),
-                Some(Err(error)) => Err(AwsError::Endpoint { service: self.name, reason: error.to_string() }.into()),
-                None => Ok(self.hub.account.endpoint(self.name).await?),
-            })
-            .await
+    /// Where it is. The shared files may say something else by now.
+    async fn url(&self) -> Result<Url, Error> {
+        match self.endpoint.parse() {
+            Some(Ok(url)) => Ok(url),
+            Some(Err(error)) => Err(AwsError::Endpoint { service: self.name, reason: error.to_string() }.into()),
+            None => Ok(self.hub.account.endpoint(self.name).await?),
+        }
     }
 
     /// A pause of a random length.

@@ -124,12 +124,8 @@ impl AzureConfig {
     pub(super) fn token_client(&self) -> HttpClientConfig {
         let client = &self.client;
         HttpClientConfig {
-            tls_config: client.tls_config.clone(),
-            proxy_url: client.proxy_url.clone(),
-            no_proxy: client.no_proxy.clone(),
-            proxy_connect_header: client.proxy_connect_header.clone(),
             proxy_from_environment: client.proxy_from_environment || unset(&client.proxy_url),
-            ..HttpClientConfig::default()
+            ..client.without_proof()
         }
     }
 

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use prometheus::IntCounter;
-use rosterd_client::ClientError;
+use rosterd_client::{ClientError, HttpClientConfig};
+use rosterd_credentials::azure::AzureMethod;
 use rosterd_credentials::{Bearer, Kept, Tokens, azure};
-use rosterd_discovery::{Build, Error, Identity, MechanismShared, Reading, Refresh, System, Unreadable};
+use rosterd_discovery::{Build, Error, MechanismShared, Reading, Refresh, System, Unreadable};
 use rosterd_model::TargetGroup;
 use rosterd_rest::{Api, Throttles, refused_with};
 use rosterd_tasks::Stopper;
@@ -32,8 +33,17 @@ const AT_ONCE: usize = 16;
 /// What all discoverers have in common: tokens, by who asks, and how much the Resource Manager wants to be asked.
 #[derive(Debug, Default)]
 pub struct Asked {
-    tokens: Kept<Tokens<azure::Azure>>,
+    pub(super) tokens: Kept<Asker, Tokens<azure::Azure>>,
     throttles: Throttles,
+}
+
+/// Who asks for tokens where, and by which way.
+#[derive(Clone, PartialEq)]
+pub(super) struct Asker {
+    method: AzureMethod,
+    authority: String,
+    scope: String,
+    client: HttpClientConfig,
 }
 
 impl MechanismShared for Asked {
@@ -51,11 +61,11 @@ pub(super) struct Azure {
 
 impl Azure {
     pub(super) fn new(config: AzureConfig, cx: &Build<'_, AzureConfig>) -> Result<Self, ClientError> {
-        let mut who = Identity::new();
-        config.who(&mut who);
-        let tokens = cx.shared.tokens.get_or_try(&format!("{:x}", who.hash()), || {
-            let (authority, scope, client) = (config.authority(), config.scope(), config.token_client());
-            azure::Azure::new(config.method(), &authority, &scope, &client, "azure", cx.system).map(Tokens::new)
+        let (method, client) = (config.method(), config.token_client());
+        let asker = Asker { method, authority: config.authority(), scope: config.scope(), client };
+        let tokens = cx.shared.tokens.get_or_try(asker.clone(), || {
+            let Asker { method, authority, scope, client } = asker;
+            azure::Azure::new(method, &authority, &scope, &client, "azure", cx.system).map(Tokens::new)
         })?;
         let throttle = cx.shared.throttles.get(|id| {
             id.url("server", &config.server());

@@ -4,7 +4,7 @@ use std::time::Duration as StdDuration;
 
 use rosterd_discovery::{CheckContext, MechanismConfig as _, Word};
 use rosterd_model::TargetGroup;
-use rosterd_testkit::contract::Run;
+use rosterd_testkit::contract::{Run, shared_by};
 use rosterd_testkit::{
     ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -114,6 +114,27 @@ fn an_interface_says_where_a_machine_is_or_that_it_is_nowhere() {
     ] {
         assert_eq!(says(text), want, "{text}");
     }
+}
+
+#[test]
+fn tokens_are_shared_by_those_who_ask_for_them_as_the_same_by_the_same_way_and_by_no_others() {
+    let with =
+        |more: &str| config(&format!("{{subscription_id: s, tenant_id: t, client_id: c, client_secret: s{more}}}"));
+    let kept = |more: &[&str]| format!("{:?}", shared_by(more.iter().copied().map(with)).tokens);
+    let same =
+        ["", "", ", port: 9", ", refresh_interval: 7m", ", authorization: {credentials: c}", ", resource_group: g"];
+    assert_eq!(kept(&same), "1 kept");
+    let others = [
+        "",
+        ", proxy_url: 'http://u:one@proxy'",
+        ", proxy_url: 'http://u:two@proxy'",
+        ", proxy_url: 'http://proxy', proxy_connect_header: {x: [one]}",
+        ", proxy_url: 'http://proxy', proxy_connect_header: {x: [two]}",
+        ", tls_config: {insecure_skip_verify: true}",
+        ", environment: AzureChinaCloud",
+        ", authentication_method: SDK",
+    ];
+    assert_eq!(kept(&others), "8 kept");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const SCOPE: &str = "https://www.googleapis.com/auth/compute.readonly";
 /// What all discoverers have in common: the token, for all ask as whoever the environment names, and how much the API wants to be asked.
 #[derive(Debug, Default)]
 pub struct Asked {
-    bearer: Kept<GoogleBearer>,
+    bearer: Kept<(), GoogleBearer>,
     throttles: Throttles,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Gce {
 impl Gce {
     pub(super) fn new(config: GceConfig, cx: &Build<'_, GceConfig>) -> Result<Self, ClientError> {
         let bearer = || Google::by_default(SCOPE, GceConfig::MECHANISM, cx.system).map(GoogleBearer::new);
-        let bearer = cx.shared.bearer.get_or_try(SCOPE, bearer)?;
+        let bearer = cx.shared.bearer.get_or_try((), bearer)?;
         let throttle = cx.shared.throttles.get(|id| {
             id.url("server", &config.server());
             id.text("project", &config.project);

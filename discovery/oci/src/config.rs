@@ -1,7 +1,6 @@
 //! What the user writes under `oci_sd_configs`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use rosterd_client::{SafeUrl, Secret, unset};
@@ -69,13 +68,30 @@ pub enum Auth {
 }
 
 impl OciConfig {
-    /// Says who asks whom.
-    pub(super) fn who(&self, id: &mut Identity) {
+    /// What counts for keys to sign with, and by which way they are asked for. What the settings of the client prove is not for whoever
+    /// gives them.
+    pub(super) fn signer(&self) -> Self {
+        Self {
+            compartments: Vec::new(),
+            port: 0,
+            refresh_interval: Duration::default(),
+            client: self.client.without_proof(),
+            ..self.clone()
+        }
+    }
+
+    /// Says which user asks whom, by whatever key and whatever way.
+    pub(super) fn user(&self, id: &mut Identity) {
         id.text("auth", if self.auth == Auth::ApiKey { "" } else { "instance_principal" });
         id.text("region", self.region.to_lowercase());
         id.url("endpoint", &self.endpoint);
         id.text("tenancy", &self.tenancy);
         id.text("user", &self.user);
+    }
+
+    /// Says who asks whom.
+    fn who(&self, id: &mut Identity) {
+        self.user(id);
         id.text("fingerprint", &self.fingerprint);
         self.client.identity(id);
     }
@@ -178,21 +194,18 @@ impl MechanismConfig for OciConfig {
 
 rosterd_discovery::register!(OciConfig);
 
-/// What all discoverers have in common, by who asks whom.
+/// What all discoverers have in common.
 #[derive(Debug, Default)]
 pub struct Shared {
+    /// By the user.
     pub(super) throttles: Throttles,
-    pub(super) keys: Kept<Tokens<Signers>>,
-    pub(super) buckets: Kept<Bucket>,
+    pub(super) buckets: Kept<Identity, Bucket>,
+    /// By [what counts for them](OciConfig::signer).
+    pub(super) keys: Kept<OciConfig, Tokens<Signers>>,
 }
 
 impl MechanismShared for Shared {
     fn start(_: &Stopper, _: &System) -> Self {
         Self::default()
     }
-}
-
-/// A bucket for all who ask as the same.
-pub(super) fn bucket(shared: &Shared, key: &str) -> Arc<Bucket> {
-    shared.buckets.get(key, Bucket::default)
 }

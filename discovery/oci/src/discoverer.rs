@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::config::{Auth, OciConfig, bucket};
+use super::bucket::Bucket;
+use super::config::{Auth, OciConfig};
 use super::decode::{self, Attachment, Compartment, Decoder, Instance, Vnic};
 use super::error::OciError;
 use super::key_file::KeyFile;
@@ -54,21 +55,17 @@ impl Oci {
         };
         let of = |api: &str| Api::new(&server(api), &config.client, config.refresh_interval.into(), cx);
         let (identity, compute) = (of("identity")?.counted(cx.metrics), of("iaas")?.counted(cx.metrics));
-        let mut id = Identity::new();
-        config.who(&mut id);
-        id.path("key_file", &config.key_file);
-        id.secret("key_passphrase", &config.key_passphrase);
-        id.path("key_passphrase_file", &config.key_passphrase_file);
-        // And how it is reached.
-        let key = format!("{:x} {:?} {:?}", id.hash(), config.client, config.refresh_interval);
-        let keys = cx.shared.keys.get_or_try(&key, || {
-            Ok::<_, Error>(Tokens::new(match config.auth {
-                Auth::ApiKey => Signers::File(KeyFile::new(&config)),
-                Auth::InstancePrincipal => Signers::Machine(Box::new(Principal::new(&config, identity.clone(), cx)?)),
+        let signs = config.signer();
+        let keys = cx.shared.keys.get_or_try(signs.clone(), || {
+            Ok::<_, Error>(Tokens::new(match signs.auth {
+                Auth::ApiKey => Signers::File(KeyFile::new(&signs)),
+                Auth::InstancePrincipal => Signers::Machine(Box::new(Principal::new(&signs, cx)?)),
             }))
         })?;
-        let signer = Arc::new(Signer { keys: Arc::clone(&keys), bucket: bucket(cx.shared, &key) });
-        let throttle = cx.shared.throttles.get(|id| config.who(id));
+        let mut user = Identity::new();
+        config.user(&mut user);
+        let signer = Arc::new(Signer { keys: Arc::clone(&keys), bucket: cx.shared.buckets.get(user, Bucket::default) });
+        let throttle = cx.shared.throttles.get(|id| config.user(id));
         let signed = |api: Api| api.throttled(Arc::clone(&throttle)).authorized(Arc::clone(&signer) as Arc<_>);
         let (identity, compute) = (signed(identity), signed(compute));
         Ok(Self { config, identity, compute, keys, vnics: HashMap::new(), not_allowed: Vec::new() })

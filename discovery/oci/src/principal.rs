@@ -26,6 +26,9 @@ use super::signature::{Signing, sign};
 const METADATA: &str = "http://169.254.169.254/opc/v2";
 /// So soon it is there, or not at all.
 const SOON: Duration = Duration::from_secs(10);
+/// The API that gives tokens to machines, and how long it may take.
+const FEDERATION: &str = "auth";
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What the name of the tenancy follows in the subject of the certificate.
 const TENANT: &str = "opc-tenant:";
 
@@ -37,18 +40,20 @@ rosterd_rest::reply! {
 
 pub(super) struct Principal {
     metadata: Api,
-    /// With the settings of the configuration.
+    /// By the way that the configuration says.
     api: Api,
     /// Where tokens are to be had, if not where those of the region are.
     federation: Option<Url>,
 }
 
 impl Principal {
-    pub(super) fn new(config: &OciConfig, api: Api, cx: &Build<'_, OciConfig>) -> Result<Self, Error> {
+    pub(super) fn new(config: &OciConfig, cx: &Build<'_, OciConfig>) -> Result<Self, Error> {
         let variable = |name: &str| cx.system.environment().get(name).filter(|value| !value.is_empty());
         let metadata = SafeUrl::new(variable("OCI_METADATA_BASE_URL").unwrap_or(METADATA));
         // It is on the machine itself: no proxy leads there.
         let metadata = Api::new(&metadata, &HttpClientConfig::default(), SOON, cx)?.counted(cx.metrics);
+        let usual = Region::new(&config.region).server(FEDERATION);
+        let api = Api::new(&usual, &config.client, PATIENCE, cx)?.counted(cx.metrics);
         let named = variable("OCI_SDK_AUTH_CLIENT_REGION_URL").map(SafeUrl::new).unwrap_or_default();
         let federation = [named, config.endpoint.clone()].iter().find_map(|url| url.parse()).and_then(Result::ok);
         Ok(Self { metadata, api, federation })
@@ -75,7 +80,7 @@ impl Principal {
         });
         let server = match &self.federation {
             Some(server) => server.clone(),
-            None => url(&Region::new(region.trim()).server("auth"))?,
+            None => url(&Region::new(region.trim()).server(FEDERATION))?,
         };
         let leaf = Leaf { id: format!("{tenancy}/fed-x509-sha256/{}", fingerprint(&leaf)), key: leaf_key };
         let api = self.api.at(server).authorized(std::sync::Arc::new(leaf));

@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256};
 use rosterd_credentials::sign::Rsa;
 use rosterd_discovery::{CheckContext, MechanismConfig as _, Sheet};
 use rosterd_model::Names;
-use rosterd_testkit::contract::Run;
+use rosterd_testkit::contract::{Run, shared_by};
 use rosterd_testkit::{
     Folder, Received, ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -68,6 +68,33 @@ fn of(cloud: &ScriptedServer, folder: &Folder, more: &str) -> OciConfig {
         key.display(),
         cloud.url("")
     ))
+}
+
+#[test]
+fn what_a_user_may_ask_is_shared_by_all_that_ask_as_this_user_and_keys_by_those_with_the_same_key_and_way() {
+    let user = "region: r, tenancy: t, user: u, fingerprint: f, key_file: /k";
+    let with = |text: &str| config(&format!("{{{text}}}"));
+    let kept = |texts: &[String]| {
+        let shared = shared_by(texts.iter().map(|text| with(text)));
+        format!("{:?}, {:?}", shared.buckets, shared.keys)
+    };
+    let more = |more: &[&str]| more.iter().map(|more| format!("{user}{more}")).collect::<Vec<_>>();
+    let jobs = ["", ", refresh_interval: 7m", ", port: 9", ", compartments: [c]", ", authorization: {credentials: c}"];
+    assert_eq!(kept(&more(&jobs)), "1 kept, 1 kept");
+    let ways = [
+        "",
+        ", key_passphrase: one",
+        ", key_passphrase: two",
+        ", proxy_url: 'http://u:one@proxy'",
+        ", proxy_url: 'http://u:two@proxy'",
+    ];
+    assert_eq!(kept(&more(&ways)), "1 kept, 5 kept");
+    let users = [("r", "u"), ("r", "v"), ("s", "u")];
+    let users =
+        users.map(|(region, user)| format!("region: {region}, tenancy: t, user: {user}, fingerprint: f, key_file: /k"));
+    assert_eq!(kept(&users), "3 kept, 3 kept");
+    let machines = ["", ", proxy_url: 'http://proxy'"].map(|more| format!("auth: instance_principal, region: r{more}"));
+    assert_eq!(kept(&machines), "1 kept, 2 kept");
 }
 
 fn compartments(of: &str) -> String {

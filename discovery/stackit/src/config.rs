@@ -66,6 +66,20 @@ impl StackitConfig {
         !self.service_account_key.is_empty() || !unset(&self.service_account_key_path)
     }
 
+    /// What counts for tokens: the keys, and by which way they are asked for. What proves to the API who asks is not for whoever makes
+    /// tokens.
+    fn asker(&self) -> Self {
+        Self {
+            service_account_key: self.service_account_key.clone(),
+            service_account_key_path: self.service_account_key_path.clone(),
+            private_key: self.private_key.clone(),
+            private_key_path: self.private_key_path.clone(),
+            credentials_file_path: self.credentials_file_path.clone(),
+            client: self.client.without_proof(),
+            ..Self::default()
+        }
+    }
+
     fn files(&mut self) -> [(&'static str, &mut PathBuf); 3] {
         [
             ("service_account_key_path", &mut self.service_account_key_path),
@@ -146,9 +160,9 @@ impl MechanismConfig for StackitConfig {
         let api = match self.has_key() {
             false => api,
             true => {
-                let environment = cx.system.environment().clone();
-                let flow = KeyFlow::new(api.client().clone(), self.clone(), environment);
-                let tokens = cx.shared.tokens.get(&flow.identity(), || Tokens::new(flow));
+                let asker = self.asker();
+                let flow = || KeyFlow::new(asker.clone(), cx.system).map(Tokens::new);
+                let tokens = cx.shared.tokens.get_or_try(asker.clone(), flow)?;
                 api.authorized(Arc::new(Bearer::new(tokens)))
             }
         };
@@ -162,8 +176,8 @@ rosterd_discovery::register!(StackitConfig);
 #[derive(Debug, Default)]
 pub struct Shared {
     throttles: Throttles,
-    /// By the keys that they are asked for with.
-    tokens: Kept<Tokens<KeyFlow>>,
+    /// By [who asks for them](StackitConfig::asker).
+    pub(super) tokens: Kept<StackitConfig, Tokens<KeyFlow>>,
 }
 
 impl MechanismShared for Shared {

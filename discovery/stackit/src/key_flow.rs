@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use rosterd_client::{Client, ClientError, Environment, Granted, Identity, Secret, form, granted};
+use rosterd_client::{Client, ClientError, Environment, Granted, Options, Secret, form, granted};
 use rosterd_credentials::sign::{Algorithm, KeyError, jwt};
 use rosterd_credentials::{Issued, Issuer};
-use rosterd_discovery::Error;
+use rosterd_discovery::{Error, MechanismConfig as _, System};
 use rosterd_tasks::blocking;
 use serde_json::{Map, Value};
 use url::form_urlencoded::Serializer;
@@ -15,6 +15,8 @@ use super::StackitConfig;
 use super::key::{Key, KeyFault};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// How long the endpoint may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long an assertion is good, in seconds.
 const LIFETIME: u64 = 3600;
 
@@ -25,22 +27,11 @@ pub(super) struct KeyFlow {
 }
 
 impl KeyFlow {
-    pub(super) fn new(client: Client, config: StackitConfig, environment: Environment) -> Self {
-        Self { client, config, environment }
-    }
-
-    /// The same for those who ask with the same key, in the same way.
-    pub(super) fn identity(&self) -> String {
-        let config = &self.config;
-        let mut id = Identity::new();
-        id.secret("service_account_key", &config.service_account_key);
-        id.path("service_account_key_path", &config.service_account_key_path);
-        id.secret("private_key", &config.private_key);
-        id.path("private_key_path", &config.private_key_path);
-        id.path("credentials_file_path", &config.credentials_file_path);
-        config.client.identity(&mut id);
-        // And how it is reached.
-        format!("{:x} {:?}", id.hash(), config.client)
+    pub(super) fn new(config: StackitConfig, system: &System) -> Result<Self, ClientError> {
+        let name = StackitConfig::MECHANISM.to_owned();
+        let options = Options { timeout: PATIENCE, name, system: system.clone(), ..Options::default() };
+        let client = Client::new(&config.client, options)?;
+        Ok(Self { client, config, environment: system.environment().clone() })
     }
 
     /// What says who asks.

@@ -9,7 +9,7 @@ use rosterd_client::Environment;
 use rosterd_credentials::sign::Rsa;
 use rosterd_discovery::{CheckContext, Finding, MechanismConfig as _};
 use rosterd_model::Coded as _;
-use rosterd_testkit::contract::Run;
+use rosterd_testkit::contract::{Run, shared_by};
 use rosterd_testkit::{
     Folder, ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -107,6 +107,48 @@ fn a_token_is_asked_for_with_an_assertion_and_again_when_it_is_refused() {
         assert_ne!(claims["jti"], again["jti"]);
         server.finish().await;
     });
+}
+
+#[test]
+fn whoever_makes_tokens_is_not_shown_what_proves_to_the_api_who_asks() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([
+            Step::post("/token")
+                .without_header("authorization")
+                .without_header("x-gate")
+                .json(r#"{"access_token": "one", "expires_in": 3600}"#),
+            Step::get(SERVERS).with_header("authorization", "Bearer one").with_header("x-gate", "g").json(ONE),
+        ])
+        .await;
+        let mut config = config(&format!(
+            "{{project: p, endpoint: '{}', refresh_interval: 1h, basic_auth: {{username: u, password: p}},
+               http_headers: {{x-gate: {{values: [g]}}}}}}",
+            server.url("")
+        ));
+        config.service_account_key = account_key(&server.url("/token"), &pem()).into();
+        let mut run = Run::start(&config).await.expect("it can be built");
+        assert_eq!(told(&mut run).await, ["10.0.0.1:80"]);
+        run.stop().await.expect("it ends").expect("in order");
+        server.finish().await;
+    });
+}
+
+#[test]
+fn tokens_are_shared_by_those_who_ask_for_them_by_the_same_key_and_way_and_by_no_others() {
+    let with = |more: &str| config(&format!("{{project: p, private_key_path: /key{more}}}"));
+    let kept = |more: &[&str]| format!("{:?}", shared_by(more.iter().copied().map(with)).tokens);
+    let key = ", service_account_key: one";
+    let same = ["", ", region: eu02", ", refresh_interval: 7m", ", port: 9", ", authorization: {credentials: c}"];
+    assert_eq!(kept(&same.map(|more| format!("{key}{more}")).each_ref().map(String::as_str)), "1 kept");
+    let others = [
+        key,
+        ", service_account_key: two",
+        ", service_account_key_path: /one",
+        ", service_account_key: one, private_key: k",
+        ", service_account_key: one, proxy_url: 'http://u:one@proxy'",
+        ", service_account_key: one, proxy_url: 'http://u:two@proxy'",
+    ];
+    assert_eq!(kept(&others), "6 kept");
 }
 
 #[test]

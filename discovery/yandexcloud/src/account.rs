@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rosterd_client::{ClientError, HttpClientConfig, SafeUrl, Secret, Url};
 use rosterd_credentials::{Issued, Issuer, Tokens};
 use rosterd_discovery::{Build, Error};
-use rosterd_rest::{Api, Fault, json};
+use rosterd_rest::{Api, Fault, Throttle, json};
 use tokio::sync::Mutex;
 
 use super::YandexcloudConfig;
@@ -19,6 +19,8 @@ use super::error::YandexcloudError;
 
 /// Where a machine is told about itself, unless `YC_METADATA_ADDR` of the environment says otherwise, as for Yandex's own programs.
 const METADATA: &str = "169.254.169.254";
+/// How long the list of services, and a token, may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// So soon it is there, or not at all.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -30,19 +32,18 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(
-        config: &YandexcloudConfig,
-        api: Api,
-        cx: &Build<'_, YandexcloudConfig>,
-    ) -> Result<Self, ClientError> {
+    pub(super) fn new(config: &YandexcloudConfig, cx: &Build<'_, YandexcloudConfig>) -> Result<Self, ClientError> {
         let scheme = match config.api_endpoint.parse() {
             Some(Ok(url)) => url.scheme().to_owned(),
             _ => "https".to_owned(),
         };
+        let api = Api::new(&config.api_endpoint, &config.client, PATIENCE, cx)?.counted(cx.metrics);
+        let api = api.throttled(throttle(config, cx));
         let directory = Arc::new(Directory { api, scheme, services: Mutex::default() });
         let source = match config.yandex_passport_oauth_token.is_empty() {
             false => Source::Passport {
                 directory: Arc::clone(&directory),
+                api: to_services(config, PATIENCE, cx)?,
                 token: config.yandex_passport_oauth_token.clone(),
             },
             true => {
@@ -57,6 +58,20 @@ impl Account {
     }
 }
 
+/// What asks the services: what proves to the API who asks is not for those whom it names. They are shown a token.
+pub(super) fn to_services(
+    config: &YandexcloudConfig,
+    timeout: Duration,
+    cx: &Build<'_, YandexcloudConfig>,
+) -> Result<Api, ClientError> {
+    let api = Api::new(&config.api_endpoint, &config.client.without_proof(), timeout, cx)?;
+    Ok(api.counted(cx.metrics).throttled(throttle(config, cx)))
+}
+
+fn throttle(config: &YandexcloudConfig, cx: &Build<'_, YandexcloudConfig>) -> Arc<Throttle> {
+    cx.shared.throttles.get(|id| config.who(id))
+}
+
 /// Which service is where: asked once, or until there is an answer.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -66,8 +81,8 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// A service.
-    pub(super) async fn service(&self, name: &'static str) -> Result<Api, Error> {
+    /// Where a service is.
+    pub(super) async fn service(&self, name: &'static str) -> Result<Url, Error> {
         let mut known = self.services.lock().await;
         let services = match &*known {
             Some(services) => Arc::clone(services),
@@ -80,14 +95,14 @@ impl Directory {
         drop(known);
         let address = services.get(name).map(|address| format!("{}://{address}", self.scheme));
         let url = address.and_then(|address| Url::parse(&address).ok());
-        Ok(self.api.at(url.ok_or(YandexcloudError::NoService { service: name })?))
+        Ok(url.ok_or(YandexcloudError::NoService { service: name })?)
     }
 }
 
 /// Where tokens come from.
 pub(super) enum Source {
     /// For the token of a person.
-    Passport { directory: Arc<Directory>, token: Secret },
+    Passport { directory: Arc<Directory>, api: Api, token: Secret },
     /// For the service account of this machine.
     Machine(Api),
 }
@@ -107,8 +122,8 @@ impl Issuer for Source {
 
     async fn issue(&self) -> Result<Issued<Secret>, Error> {
         match self {
-            Self::Passport { directory, token } => {
-                let iam = directory.service("iam").await?;
+            Self::Passport { directory, api, token } => {
+                let iam = api.at(directory.service("iam").await?);
                 let body = serde_json::json!({"yandexPassportOauthToken": token.expose()}).to_string().into_bytes();
                 let question = iam.post(["iam", "v1", "tokens"], body).named("token").hiding(token.clone());
                 question.read(|body| of_passport(body, Timestamp::now())).await

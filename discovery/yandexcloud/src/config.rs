@@ -35,6 +35,11 @@ rosterd_client::with_http_client! {
 }
 
 impl YandexcloudConfig {
+    /// What counts for where the services are and for tokens.
+    pub(super) fn asker(&self) -> Self {
+        Self { service: String::new(), folder_ids: Vec::new(), refresh_interval: Duration::default(), ..self.clone() }
+    }
+
     /// Says who asks whom.
     pub(super) fn who(&self, id: &mut Identity) {
         id.url("api_endpoint", &self.api_endpoint);
@@ -95,8 +100,8 @@ rosterd_discovery::register!(YandexcloudConfig);
 #[derive(Debug, Default)]
 pub struct Shared {
     pub(super) throttles: Throttles,
-    /// By who asks whom, and how.
-    pub(super) accounts: Kept<Account>,
+    /// By [what counts for them](YandexcloudConfig::asker).
+    pub(super) accounts: Kept<YandexcloudConfig, Account>,
 }
 
 impl MechanismShared for Shared {

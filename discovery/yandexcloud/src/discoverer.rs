@@ -8,10 +8,10 @@ use http::HeaderMap;
 use rosterd_client::ClientError;
 use rosterd_credentials::Bearer;
 use rosterd_discovery::{Build, Error, Reading, Refresh, Unreadable};
-use rosterd_rest::{Api, Authorize, Before, Fault, Page, Place};
+use rosterd_rest::{Api, Before, Fault, Page, Place};
 
 use super::YandexcloudConfig;
-use super::account::Account;
+use super::account::{Account, to_services};
 use super::decode;
 use super::error::YandexcloudError;
 
@@ -21,7 +21,7 @@ const PAGE: &str = "1000";
 pub(super) struct Yandexcloud {
     config: YandexcloudConfig,
     account: Arc<Account>,
-    authorize: Arc<dyn Authorize>,
+    api: Api,
     has_no_folders: bool,
 }
 
@@ -33,17 +33,11 @@ struct Folder {
 
 impl Yandexcloud {
     pub(super) fn new(config: YandexcloudConfig, cx: &Build<'_, YandexcloudConfig>) -> Result<Self, ClientError> {
-        let mut id = rosterd_discovery::Identity::new();
-        config.who(&mut id);
-        // And how it is reached.
-        let key = format!("{:x} {:?} {:?}", id.hash(), config.client, config.refresh_interval);
-        let account = cx.shared.accounts.get_or_try(&key, || {
-            let api = Api::new(&config.api_endpoint, &config.client, config.refresh_interval.into(), cx)?;
-            let api = api.counted(cx.metrics).throttled(cx.shared.throttles.get(|id| config.who(id)));
-            Account::new(&config, api, cx)
-        })?;
-        let authorize = Arc::new(Bearer::new(Arc::clone(&account.tokens)));
-        Ok(Self { config, account, authorize, has_no_folders: false })
+        let asker = config.asker();
+        let account = cx.shared.accounts.get_or_try(asker.clone(), || Account::new(&asker, cx))?;
+        let api = to_services(&config, config.refresh_interval.into(), cx)?;
+        let api = api.authorized(Arc::new(Bearer::new(Arc::clone(&account.tokens))));
+        Ok(Self { config, account, api, has_no_folders: false })
     }
 
     async fn list<T: Send + 'static>(
@@ -54,8 +48,8 @@ impl Yandexcloud {
         within: Option<(&str, &str)>,
         decode: fn(&[u8]) -> Result<Page<T>, Fault>,
     ) -> Result<Vec<T>, Error> {
-        let api = self.account.directory.service(service).await?.authorized(Arc::clone(&self.authorize));
-        let mut question = api.get(path).named(operation).parameter("pageSize", PAGE);
+        let server = self.account.directory.service(service).await?;
+        let mut question = self.api.at(server).get(path).named(operation).parameter("pageSize", PAGE);
         if let Some((name, id)) = within {
             question = question.parameter(name, id);
         }

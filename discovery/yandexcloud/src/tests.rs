@@ -1,7 +1,7 @@
 //! What the API is asked, and what becomes of its answers.
 
 use rosterd_discovery::{CheckContext, MechanismConfig as _};
-use rosterd_testkit::contract::Run;
+use rosterd_testkit::contract::{Run, shared_by};
 use rosterd_testkit::{
     ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -86,6 +86,47 @@ fn all_that_can_be_seen_is_found_page_by_page() {
         assert_eq!(tokens, 1);
         cloud.finish().await;
     });
+}
+
+#[test]
+fn what_proves_to_the_api_who_asks_is_not_shown_to_the_services_that_it_names() {
+    leak_checked_live(async || {
+        let cloud = ScriptedServer::start([]).await;
+        let services = ["iam", "compute"].map(|name| json!({"id": name, "address": cloud.address().to_string()}));
+        let services = json!({"endpoints": services}).to_string();
+        cloud.then(
+            Step::get("/endpoints")
+                .with_header("x-gate", "g")
+                .with_header("authorization", "Basic dTpw")
+                .json(services),
+        );
+        let token = Step::post("/iam/v1/tokens").without_header("authorization").without_header("x-gate");
+        cloud.then(token.json(r#"{"iamToken": "t"}"#));
+        let instances = Step::get(&format!("{INSTANCES}&folderId=f")).with_header("authorization", "Bearer t");
+        cloud.then(instances.without_header("x-gate").json(listed("instances", &["i"], "")));
+        let more = ", folder_ids: [f], basic_auth: {username: u, password: p}, http_headers: {x-gate: {values: [g]}}";
+        let mut run = Run::start(&of(&cloud, more)).await.expect("it can be built");
+        let word = run.next().await.expect("a word");
+        assert_eq!(addresses(word.groups()).into_iter().collect::<Vec<_>>(), ["i"]);
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
+    });
+}
+
+#[test]
+fn an_account_is_shared_by_those_who_ask_as_the_same_by_the_same_way_and_by_no_others() {
+    let with = |more: &str| config(&format!("{{service: compute{more}}}"));
+    let kept = |more: &[&str]| format!("{:?}", shared_by(more.iter().copied().map(with)).accounts);
+    assert_eq!(kept(&["", "", ", refresh_interval: 7m", ", folder_ids: [f]"]), "1 kept");
+    let others = [
+        "",
+        ", yandex_passport_oauth_token: one",
+        ", yandex_passport_oauth_token: two",
+        ", proxy_url: 'http://u:one@proxy'",
+        ", proxy_url: 'http://u:two@proxy'",
+        ", api_endpoint: 'http://other'",
+    ];
+    assert_eq!(kept(&others), "6 kept");
 }
 
 #[test]

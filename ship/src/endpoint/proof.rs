@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rosterd_client::{ClientError, HttpClientConfig, Identity, System};
-use rosterd_credentials::aws::{Account, Signer};
+use rosterd_credentials::aws::{Account, Signer, Who};
 use rosterd_credentials::azure::Azure;
 use rosterd_credentials::google::{Google, GoogleBearer};
 use rosterd_credentials::{Authorize, Bearer, Kept, Tokens};
@@ -20,9 +20,9 @@ const NAME: &str = "remote write";
 /// The proofs of all endpoints.
 #[derive(Debug, Default)]
 pub(crate) struct Proofs {
-    aws: Kept<Account>,
-    google: Kept<GoogleBearer>,
-    azure: Kept<Tokens<Azure>>,
+    aws: Kept<Who, Account>,
+    google: Kept<GoogleConfig, GoogleBearer>,
+    azure: Kept<AzureConfig, Tokens<Azure>>,
 }
 
 impl Proofs {
@@ -32,12 +32,12 @@ impl Proofs {
         if let Some(sigv4) = &config.sigv4 {
             let settings = HttpClientConfig { proxy_from_environment: true, ..HttpClientConfig::default() };
             let make = || Account::new(sigv4.who.clone(), &settings, system);
-            let account = self.aws.get_or_try(&key(|id| sigv4.who.identity(id)), make).map_err(unusable)?;
+            let account = self.aws.get_or_try(sigv4.who.clone(), make).map_err(unusable)?;
             let service = if sigv4.service.is_empty() { AWS_SERVICE } else { &sigv4.service };
             return Ok(Some(Arc::new(Signer::new(account, service))));
         }
         if let Some(google) = &config.google_iam {
-            let bearer = self.google.get_or_try(&key(|id| google.identity(id)), || google_bearer(google, system));
+            let bearer = self.google.get_or_try(google.clone(), || google_bearer(google, system));
             return Ok(Some(bearer.map_err(unusable)?));
         }
         let Some(azure) = &config.azuread else { return Ok(None) };
@@ -47,7 +47,7 @@ impl Proofs {
             let AzureConfig { method, authority, scope } = azure;
             Azure::new(method.clone(), authority, scope, &settings, NAME, system).map(Tokens::new)
         };
-        let tokens = self.azure.get_or_try(&key(|id| azure.identity(id)), make).map_err(unusable)?;
+        let tokens = self.azure.get_or_try(azure.clone(), make).map_err(unusable)?;
         Ok(Some(Arc::new(Bearer::new(tokens))))
     }
 }
@@ -58,12 +58,6 @@ fn google_bearer(config: &GoogleConfig, system: &System) -> Result<GoogleBearer,
         None => Google::by_default(GOOGLE_SCOPE, NAME, system),
     };
     google.map(|google| GoogleBearer::new(google).naming_project())
-}
-
-fn key(say: impl FnOnce(&mut Identity)) -> String {
-    let mut id = Identity::new();
-    say(&mut id);
-    format!("{:x}", id.hash())
 }
 
 impl GoogleConfig {

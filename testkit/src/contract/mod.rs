@@ -9,6 +9,7 @@ mod faults;
 mod promises;
 mod run;
 mod served;
+mod sharing;
 
 use async_trait::async_trait;
 use rosterd_discovery::{AnyConfig, System};
@@ -17,6 +18,7 @@ pub use faults::check_faults;
 pub use promises::{Violation, violations};
 pub use run::Run;
 pub use served::{Served, ServedGroup, check_catalog, check_server, check_server_on, check_server_with_own_addresses};
+pub use sharing::shared_by;
 
 /// The source that a discoverer watches, in the hands of a test.
 #[async_trait]

@@ -1,7 +1,7 @@
 //! What all discoverers of an agent have in common: one watch for each thing that is watched, whoever needs it.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rosterd_client::System;
 use rosterd_discovery::{Error, MechanismShared};
@@ -52,14 +52,18 @@ impl Clusters {
         &self.system
     }
 
+    fn clusters(&self) -> MutexGuard<'_, Vec<Arc<Cluster>>> {
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The cluster behind this access.
     pub(crate) fn cluster(&self, access: &Access) -> Result<Arc<Cluster>, Error> {
-        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = clusters.iter().find(|cluster| cluster.access == *access) {
-            return Ok(Arc::clone(known));
+        let find = |clusters: &[Arc<Cluster>]| clusters.iter().find(|cluster| cluster.access == *access).cloned();
+        // In a statement of its own, which gives the lock back: certificates may be on a disk that hangs.
+        let known = find(&self.clusters());
+        if let Some(known) = known {
+            return Ok(known);
         }
-        // Those that nobody uses any more go when another comes.
-        clusters.retain(|cluster| Arc::strong_count(cluster) > 1 || !cluster.is_idle());
         let cluster = Arc::new(Cluster {
             access: access.clone(),
             transport: access.transport(&self.system)?,
@@ -67,6 +71,12 @@ impl Clusters {
             notices: Arc::default(),
             watches: Arc::default(),
         });
+        let mut clusters = self.clusters();
+        if let Some(known) = find(&clusters) {
+            return Ok(known);
+        }
+        // Those that nobody uses any more go when another comes.
+        clusters.retain(|cluster| Arc::strong_count(cluster) > 1 || !cluster.is_idle());
         if access.withholds {
             warn!(url = %access.url, "the credentials of a kubeconfig file are not sent, for its server is no https URL");
         }
