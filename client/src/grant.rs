@@ -59,7 +59,7 @@ pub async fn granted(
                 Some(description) => format!("HTTP status {status}, {error}: {description}"),
                 None => format!("HTTP status {status}, {error}"),
             };
-            Err(ClientError::NoToken { url, reason: secrets.hide(&reason) })
+            Err(ClientError::NoToken { url, reason: secrets.brief(&reason) })
         }
         (Err(reason), status) if status.is_success() => Err(ClientError::NoToken { url, reason }),
         _ => Err(failure),

@@ -3,6 +3,7 @@
 
 mod assertion; // who asks for a token, signed
 mod auth; // the `Authorization` header
+mod brief; // what others say, in a line
 mod budget; // memory that what is under way shares
 pub mod certificates; // which are trusted, and which are ours
 mod check; // which settings go together
@@ -35,6 +36,7 @@ mod unpack; // gzip
 mod url; // what is a URL, and why a text is none
 mod zone; // by which interface an address is reached; pure
 
+pub use brief::brief;
 pub use budget::{Budget, Share};
 pub use config::{
     Authorization, BasicAuth, EndpointParams, Header, HttpClientConfig, OAuth2, TlsConfig, TlsVersion, unreadable,
@@ -51,5 +53,6 @@ pub use rosterd_model::Secret;
 pub use safe_url::SafeUrl;
 pub use secrets::{Discreet, Secrets, proves, shown};
 pub use send::{Client, Options};
+pub use source::Source;
 pub use system::{Environment, System};
 pub use url::{Url, UrlError};

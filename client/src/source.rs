@@ -10,8 +10,10 @@ use rosterd_tasks::{Looked, Threads, Together};
 
 use crate::{ClientError, System};
 
-/// Where a string comes from.
-pub(crate) enum Source {
+/// Where a string comes from: one way for all that stand in the configuration or in a file.
+pub struct Source(Kind);
+
+enum Kind {
     Inline(Arc<str>),
     File(WatchedFile),
 }
@@ -20,22 +22,22 @@ impl Source {
     /// The one of both that is set.
     pub(crate) fn of(inline: &str, file: &Path, system: &System) -> Option<Self> {
         if !inline.is_empty() {
-            return Some(Self::Inline(inline.into()));
+            return Some(Self(Kind::Inline(inline.into())));
         }
-        (!file.as_os_str().is_empty()).then(|| Self::File(WatchedFile::new(file, system.readers_of(file))))
+        (!file.as_os_str().is_empty()).then(|| Self(Kind::File(WatchedFile::new(file, system.readers_of(file)))))
     }
 
     /// The same for a secret.
-    pub(crate) fn of_secret(inline: &Secret, file: &Path, system: &System) -> Option<Self> {
+    pub fn of_secret(inline: &Secret, file: &Path, system: &System) -> Option<Self> {
         Self::of(inline.expose(), file, system)
     }
 
     /// The string as it is now, or was a moment ago if it had rested; for a file without the white space around it. Whoever
-    /// drops it waits no longer, though a disk hangs.
-    pub(crate) async fn read(&self) -> Result<Arc<str>, ClientError> {
-        match self {
-            Self::Inline(text) => Ok(Arc::clone(text)),
-            Self::File(file) => match file.together.recent() {
+    /// drops it waits no longer, though a disk hangs; all who wait for that share one thread.
+    pub async fn read(&self) -> Result<Arc<str>, ClientError> {
+        match &self.0 {
+            Kind::Inline(text) => Ok(Arc::clone(text)),
+            Kind::File(file) => match file.together.recent() {
                 Some(text) => Ok(text),
                 // In a box: it is large.
                 None => Box::pin(file.read()).await,
@@ -45,17 +47,17 @@ impl Source {
 
     /// The same on a thread that may block.
     pub(crate) fn read_here(&self) -> Result<Arc<str>, ClientError> {
-        match self {
-            Self::Inline(text) => Ok(Arc::clone(text)),
-            Self::File(file) => file.watched.read().map(|found| found.value),
+        match &self.0 {
+            Kind::Inline(text) => Ok(Arc::clone(text)),
+            Kind::File(file) => file.watched.read().map(|found| found.value),
         }
     }
 
     /// For messages: the key, and the file if there is one.
     pub(crate) fn describe(&self, key: &str) -> String {
-        match self {
-            Self::Inline(_) => key.to_owned(),
-            Self::File(file) => format!("{key}_file {}", file.watched.path.display()),
+        match &self.0 {
+            Kind::Inline(_) => key.to_owned(),
+            Kind::File(file) => format!("{key}_file {}", file.watched.path.display()),
         }
     }
 }
@@ -70,9 +72,9 @@ pub(crate) async fn read(source: Option<&Source>) -> Result<Option<Arc<str>>, Cl
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Inline(_) => f.write_str("<inline>"),
-            Self::File(file) => file.watched.path.fmt(f),
+        match &self.0 {
+            Kind::Inline(_) => f.write_str("<inline>"),
+            Kind::File(file) => file.watched.path.fmt(f),
         }
     }
 }

@@ -9,9 +9,8 @@ use crate::Issued;
 
 /// A reply with a token is small.
 const LARGEST: u64 = 1 << 20;
-/// So many bytes of what is said of a refusal are read, and so many characters told.
+/// So many bytes of what is said of a refusal are read.
 const LARGEST_REFUSAL: usize = 16 << 10;
-const LONGEST: usize = 300;
 
 /// A form that is posted, with the fields that are not empty.
 pub(crate) fn form<'a>(url: Url, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Request {
@@ -66,12 +65,12 @@ async fn refusal(mut response: Response) -> ClientError {
         body.extend_from_slice(&part);
     }
     match words(&body).filter(|_| status.is_client_error() && status.as_u16() != 429) {
-        Some(words) => ClientError::NoToken { url, reason: secrets.hide(&format!("HTTP status {status}, {words}")) },
+        Some(words) => ClientError::NoToken { url, reason: secrets.brief(&format!("HTTP status {status}, {words}")) },
         None => failure,
     }
 }
 
-/// What the APIs of Google say of a refusal, as one line.
+/// What the APIs of Google say of a refusal.
 fn words(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal {
@@ -80,8 +79,7 @@ fn words(body: &[u8]) -> Option<String> {
     let Refusal { error } = serde_json::from_slice(body).ok()?;
     let parts = ["status", "message"].into_iter().filter_map(|key| error.get(key)?.as_str());
     let words = parts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!line.is_empty()).then(|| line.chars().filter(|character| !character.is_control()).take(LONGEST).collect())
+    (!words.trim().is_empty()).then_some(words)
 }
 
 #[cfg(test)]
@@ -89,9 +87,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_of_a_refusal_is_told_in_one_line() {
+    fn what_is_said_of_a_refusal_is_told() {
         for (body, told) in [
-            (r#"{"error": {"code": 403, "message": "no,\r\n no", "status": "DENIED"}}"#, Some("DENIED: no, no")),
+            (r#"{"error": {"code": 403, "message": "no, no", "status": "DENIED"}}"#, Some("DENIED: no, no")),
             (r#"{"error": {"code": 403}}"#, None),
             (r#"{"error": "no"}"#, None),
             ("<html>", None),

@@ -1,16 +1,16 @@
-//! Secret keys that stand in the configuration or in a file, and are sent or signed with.
+//! Secret keys that stand in the configuration or in a file, to be sent or signed with.
 
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue};
-use rosterd_client::{ClientError, Identity, Request, Secret, unset};
+use http::HeaderName;
+use rosterd_client::{ClientError, Identity, Request, Secret, Source, System, secret_value, unset};
 use rosterd_credentials::Authorize;
 use rosterd_discovery::Error;
 use rosterd_model::{Problem, in_words};
 use rosterd_tasks::files;
 
-/// A secret key. One in a file is read whenever it is used.
+/// A secret key, as a configuration says it.
 #[derive(Debug, Clone)]
 pub struct Key {
     inline: Secret,
@@ -51,14 +51,10 @@ impl Key {
         id.path(&format!("{name}_file"), &self.file);
     }
 
-    /// The secret, without the white space around it.
-    pub async fn read(&self) -> Result<Secret, ClientError> {
-        if unset(&self.file) {
-            return Ok(self.inline.clone());
-        }
-        let read = tokio::fs::read_to_string(&self.file).await;
-        let unreadable = |source| ClientError::FileUnreadable { path: self.file.clone(), source };
-        Ok(Secret::new(read.map_err(unreadable)?.trim()))
+    /// Where it is read from whenever it is used. Fails if there is none, as the key of this name: [`check`](Self::check) refuses that.
+    pub fn source(&self, name: &str, system: &System) -> Result<Source, ClientError> {
+        let missing = || ClientError::Settings { what: format!("{name}: it is missing"), source: None };
+        Source::of_secret(&self.inline, &self.file, system).ok_or_else(missing)
     }
 }
 
@@ -66,7 +62,7 @@ impl Key {
 #[derive(Debug)]
 pub struct KeyHeader {
     /// The key.
-    pub key: Key,
+    pub key: Source,
     /// The header.
     pub header: HeaderName,
 }
@@ -75,9 +71,7 @@ pub struct KeyHeader {
 impl Authorize for KeyHeader {
     async fn authorize(&self, request: &mut Request) -> Result<(), Error> {
         let key = self.key.read().await?;
-        let unusable = |_| ClientError::Settings { what: format!("the key for {}", self.header), source: None };
-        let mut value = HeaderValue::from_str(key.expose()).map_err(unusable)?;
-        value.set_sensitive(true);
+        let value = secret_value(&format!("the key for {}", self.header), &key)?;
         request.headers.insert(self.header.clone(), value);
         Ok(())
     }
@@ -107,7 +101,9 @@ mod tests {
             let folder = Folder::new();
             let file = folder.write("key", "one\n");
             let header = HeaderName::from_static("x-auth-token");
-            let sender = KeyHeader { key: Key::new(&Secret::default(), &file), header };
+            let of = |file: &Path| Key::new(&Secret::default(), file);
+            let key = of(&file).source("secret_key", &System::default()).expect("a key");
+            let sender = KeyHeader { key, header };
             for want in ["one", "two"] {
                 folder.write("key", format!(" {want}\n"));
                 let mut request = Request::get(Url::parse("http://h/").expect("a URL"));
@@ -115,10 +111,16 @@ mod tests {
                 let sent = &request.headers["x-auth-token"];
                 assert!(sent.is_sensitive() && sent == want, "{want}");
             }
-            let missing = Key::new(&Secret::default(), &folder.path("none"));
+            folder.write("key", "a\nb");
+            let mut request = Request::get(Url::parse("http://h/").expect("a URL"));
+            let broken = sender.authorize(&mut request).await.expect_err("a line break");
+            assert!(!format!("{broken:?} {broken}").contains("a\nb") && !format!("{sender:?}").contains("two"));
+            let missing = of(&folder.path("none"));
             assert_eq!(missing.examine("secret_key").map(|problem| problem.code), Some("cfg_unreadable"));
-            let missing = missing.read().await.expect_err("no file");
-            assert_eq!(rosterd_model::Coded::code(&missing), "http_file_unreadable");
+            let missing = missing.source("secret_key", &System::default()).expect("a file").read().await;
+            assert_eq!(rosterd_model::Coded::code(&missing.expect_err("no file")), "http_file_unreadable");
+            let none = of(Path::new("")).source("secret_key", &System::default()).expect_err("no key").to_string();
+            assert_eq!(none, "cannot use secret_key: it is missing");
         });
     }
 }

@@ -31,7 +31,7 @@ pub use last::Last;
 pub use pace::Pace;
 pub use pages::Page;
 pub use paging::{Before, Place};
-pub use refused::{brief, refused_with};
+pub use refused::refused_with;
 #[cfg(feature = "xml")]
 pub use reply::xml;
 pub use reply::{json, or_default, present};

@@ -3,14 +3,12 @@
 use std::error::Error as StdError;
 
 use http::StatusCode;
-use rosterd_client::{ClientError, Response, Secrets};
+use rosterd_client::{ClientError, Response, Secrets, brief};
 use rosterd_discovery::Error;
 use rosterd_model::{Coded, Priority, Retry};
 
 /// So many bytes of what it says are read.
 const LARGEST: usize = 16 << 10;
-/// So many characters of them are told.
-const LONGEST: usize = 300;
 
 /// The error for the status of a reply, with what the server says of it, which is told to `heed`. Of who is not known it says nothing
 /// that helps.
@@ -58,13 +56,6 @@ fn words(body: &str) -> Option<String> {
     if line.is_empty() || line.starts_with('<') { None } else { Some(line) }
 }
 
-/// What somebody else says, as one line that can be shown. Secrets have to be hidden before.
-pub fn brief(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let told: String = line.chars().filter(|character| !character.is_control()).take(LONGEST).collect();
-    if told.len() < line.len() { told + "..." } else { told }
-}
-
 /// A status that is of no use, and why the server gave it.
 #[derive(Debug, thiserror::Error)]
 #[error("{status}")]
@@ -107,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_one_short_line_and_no_page() {
+    fn what_is_said_is_one_line_and_no_page() {
         assert_eq!(
             words("PQL parse error at line 1:\n\nres {\n   ^\n").as_deref(),
             Some("PQL parse error at line 1: res { ^")
@@ -115,8 +106,5 @@ mod tests {
         for nothing in ["", " \r\n", "\n<html><body>Bad Gateway</body></html>", "<?xml version='1.0'?>"] {
             assert_eq!(words(nothing), None, "{nothing:?}");
         }
-        let told = words(&"\u{fc}".repeat(LONGEST + 1)).expect("words");
-        assert_eq!(told, "\u{fc}".repeat(LONGEST) + "...");
-        assert_eq!(words("a\u{1b}[31m").as_deref(), Some("a[31m..."));
     }
 }

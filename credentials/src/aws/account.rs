@@ -38,12 +38,12 @@ pub struct Account {
     seeker: Arc<Seeker>,
     keys: Tokens<Giver>,
     /// Where its services are, and until when nobody looks again. One at a time does.
-    place: tokio::sync::Mutex<Option<(Instant, Place)>>,
+    whereabouts: tokio::sync::Mutex<Option<(Instant, Whereabouts)>>,
 }
 
 /// Where the services of an account are.
 #[derive(Clone)]
-struct Place {
+struct Whereabouts {
     region: Arc<str>,
     /// The shared files, which may name endpoints.
     profiles: Arc<Profiles>,
@@ -75,30 +75,30 @@ impl Account {
             of_machine: Mutex::default(),
             region_of_machine: OnceCell::new(),
         });
-        Ok(Self { keys: Tokens::new(Giver(Arc::clone(&seeker))), seeker, place: tokio::sync::Mutex::default() })
+        Ok(Self { keys: Tokens::new(Giver(Arc::clone(&seeker))), seeker, whereabouts: tokio::sync::Mutex::default() })
     }
 
     /// The region: as it is configured, in files as they were some minutes ago at most, or else that of the machine.
     pub async fn region(&self) -> Result<Arc<str>, AwsError> {
-        Ok(self.place().await?.region)
+        Ok(self.whereabouts().await?.region)
     }
 
     /// The URL of a service in the region: `ec2`. Files that name it count as for the region.
     pub async fn endpoint(&self, service: &str) -> Result<Url, AwsError> {
-        let Place { region, profiles, .. } = self.place().await?;
+        let Whereabouts { region, profiles, .. } = self.whereabouts().await?;
         self.seeker.chain(&profiles).endpoint(service, &region)
     }
 
     /// Where its services are. What was found once is good until something else is.
-    async fn place(&self) -> Result<Place, AwsError> {
-        let mut last = self.place.lock().await;
-        let place = match &*last {
-            None => self.seeker.place().await?,
+    async fn whereabouts(&self) -> Result<Whereabouts, AwsError> {
+        let mut last = self.whereabouts.lock().await;
+        let found = match &*last {
+            None => self.seeker.whereabouts().await?,
             Some((until, known)) if Instant::now() < *until => return Ok(known.clone()),
-            Some((_, known)) => self.seeker.place_again(known.clone()).await,
+            Some((_, known)) => self.seeker.whereabouts_again(known.clone()).await,
         };
-        *last = Some((Instant::now() + AGAIN, place.clone()));
-        Ok(place)
+        *last = Some((Instant::now() + AGAIN, found.clone()));
+        Ok(found)
     }
 
     /// The keys to sign with.
@@ -192,15 +192,15 @@ impl Seeker {
         Ok(Profiles::parse(&config?, &credentials?))
     }
 
-    async fn place(&self) -> Result<Place, AwsError> {
+    async fn whereabouts(&self) -> Result<Whereabouts, AwsError> {
         let profiles = self.profiles().await?;
         let region = self.region(self.chain(&profiles)).await?;
-        Ok(Place { region, profiles: Arc::new(profiles) })
+        Ok(Whereabouts { region, profiles: Arc::new(profiles) })
     }
 
     /// The same, or what is known already: files may be out of reach for a while, and disks hang.
-    async fn place_again(&self, known: Place) -> Place {
-        let found = match timeout(TIMEOUT, self.place()).await {
+    async fn whereabouts_again(&self, known: Whereabouts) -> Whereabouts {
+        let found = match timeout(TIMEOUT, self.whereabouts()).await {
             Ok(found) => found.map_err(|error| error.to_string()),
             Err(late) => Err(late.to_string()),
         };

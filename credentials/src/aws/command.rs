@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rosterd_client::System;
+use rosterd_client::{Secrets, System};
 use rosterd_tasks::process::{Program, Read, Run};
 use tokio::time::timeout;
 
@@ -38,5 +38,5 @@ pub(super) async fn keys(system: &System, profile: &str, command: &str) -> Resul
     if !written.is_of_command() {
         return Err(failed("it printed another Version than 1".to_owned()));
     }
-    written.given(WHOSE)
+    written.given(WHOSE, &Secrets::default())
 }

@@ -1,7 +1,7 @@
 //! The agent that gives keys to a container: of ECS, or of EKS Pod Identity.
 
-use http::{HeaderValue, header};
-use rosterd_client::{Client, Request, Url};
+use http::header;
+use rosterd_client::{Client, Request, Url, secret_value};
 use rosterd_model::Secret;
 use rosterd_tasks::blocking;
 use rosterd_tasks::files::read_text;
@@ -29,22 +29,19 @@ pub(super) async fn keys(client: &Client, container: &Container) -> Result<Given
         }
     };
     if let Some(authorization) = authorization {
-        let value = HeaderValue::from_str(authorization.expose());
-        let mut value = value.map_err(|_| unusable("the token for it has a line break".to_owned()))?;
-        value.set_sensitive(true);
+        let value = secret_value("the token", authorization.expose());
+        let value = value.map_err(|_| unusable("the token for it has a line break".to_owned()))?;
         request.headers.insert(header::AUTHORIZATION, value);
     }
     let unreachable = |source| AwsError::Unreachable { whose: WHOSE, source };
     let response = client.send(request).await.map_err(unreachable)?;
     let (is_success, status) = (response.status().is_success(), response.status_error());
+    let secrets = response.secrets().clone();
     let written = Written::parse(WHOSE, &response.body(Some(LARGEST)).await.map_err(unreachable)?);
     match written {
-        Ok(written) if is_success => written.given(WHOSE),
+        Ok(written) if is_success => written.given(WHOSE, &secrets),
         Err(error) if is_success => Err(error),
-        Ok(written) => match written.refusal() {
-            (Some(code), message) => Err(AwsError::Refused { whose: WHOSE, code, message, passes: true }),
-            (None, _) => Err(unreachable(status)),
-        },
+        Ok(written) => Err(written.refusal(WHOSE, &secrets).unwrap_or_else(|| unreachable(status))),
         Err(_) => Err(unreachable(status)),
     }
 }

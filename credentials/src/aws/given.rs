@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rosterd_client::Secrets;
 use rosterd_model::Secret;
 use serde::Deserialize;
 
@@ -59,16 +60,19 @@ impl Written {
         self.version == Some(1)
     }
 
-    /// What a refusal says: its code and its words.
-    pub(super) fn refusal(self) -> (Option<String>, String) {
-        (self.code, self.message.unwrap_or_default())
+    /// What a refusal says, if it is one, without the secrets of the question.
+    pub(super) fn refusal(&self, whose: &'static str, secrets: &Secrets) -> Option<AwsError> {
+        let code = secrets.brief(self.code.as_deref().filter(|code| *code != "Success")?);
+        let message = secrets.brief(self.message.as_deref().unwrap_or_default());
+        Some(AwsError::Refused { whose, code, message, passes: true })
     }
 
-    pub(super) fn given(self, whose: &'static str) -> Result<Given, AwsError> {
-        let Self { code, message, access_key_id, secret_access_key, token, expiration, .. } = self;
-        if let Some(code) = code.filter(|code| code != "Success") {
-            return Err(AwsError::Refused { whose, code, message: message.unwrap_or_default(), passes: true });
+    /// The keys, unless it is a refusal.
+    pub(super) fn given(self, whose: &'static str, secrets: &Secrets) -> Result<Given, AwsError> {
+        if let Some(refusal) = self.refusal(whose, secrets) {
+            return Err(refusal);
         }
+        let Self { access_key_id, secret_access_key, token, expiration, .. } = self;
         let (Some(id), Some(secret)) = (access_key_id, secret_access_key) else {
             return Err(AwsError::Malformed {
                 whose,
@@ -88,7 +92,7 @@ mod tests {
 
     fn given(text: &str) -> Result<Given, String> {
         Written::parse("somebody", text.as_bytes())
-            .and_then(|written| written.given("somebody"))
+            .and_then(|written| written.given("somebody", &Secrets::default()))
             .map_err(|error| error.to_string())
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use rosterd_client::{Client, ClientError, Request, Response, Url};
+use rosterd_client::{Client, ClientError, Request, Response, Secrets, Url, brief, secret_value};
 use serde::Deserialize;
 
 use super::AwsError;
@@ -54,7 +54,7 @@ impl<'a> Metadata<'a> {
                 StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
                     Err(response.status_error())
                 }
-                _ => Ok(text(response).await.map_err(unreachable)?),
+                _ => Ok(text(response).await.map_err(unreachable)?.0),
             },
             Err(error) => Err(error),
         };
@@ -62,9 +62,7 @@ impl<'a> Metadata<'a> {
             Ok(token) => {
                 let malformed =
                     |_| AwsError::Malformed { whose: WHOSE, reason: "the token has a line break".to_owned() };
-                let mut token = HeaderValue::from_str(token.trim()).map_err(malformed)?;
-                token.set_sensitive(true);
-                metadata.token = Some(token);
+                metadata.token = Some(secret_value("the token", token.trim()).map_err(malformed)?);
             }
             Err(_) if instance.allows_v1 => {}
             Err(source) => return Err(unreachable(source)),
@@ -77,7 +75,7 @@ impl<'a> Metadata<'a> {
         let role = match role {
             Some(role) => role.to_owned(),
             None => {
-                let roles = self.get(ROLES).await.map_err(|source| match source {
+                let (roles, _) = self.get(ROLES).await.map_err(|source| match source {
                     ClientError::Status { status, .. } if status == StatusCode::NOT_FOUND => {
                         let message = "the instance has no role".to_owned();
                         AwsError::Refused { whose: WHOSE, code: status.to_string(), message, passes: false }
@@ -90,19 +88,20 @@ impl<'a> Metadata<'a> {
             }
         };
         let unreachable = |source| AwsError::Unreachable { whose: WHOSE, source };
-        let written = self.get(&format!("{ROLES}{role}")).await.map_err(unreachable)?;
-        Written::parse(WHOSE, written.as_bytes())?.given(WHOSE)
+        let (written, secrets) = self.get(&format!("{ROLES}{role}")).await.map_err(unreachable)?;
+        Written::parse(WHOSE, written.as_bytes())?.given(WHOSE, &secrets)
     }
 
     /// The region of the machine.
     pub(super) async fn region(&self) -> Result<String, AwsError> {
-        let document = self.get(DOCUMENT).await.map_err(|source| AwsError::NoRegion { source: Some(source) })?;
+        let (document, _) = self.get(DOCUMENT).await.map_err(|source| AwsError::NoRegion { source: Some(source) })?;
         let Document { region } = serde_json::from_str(&document)
-            .map_err(|error| AwsError::Malformed { whose: WHOSE, reason: format!("{DOCUMENT}: {error}") })?;
+            .map_err(|error| AwsError::Malformed { whose: WHOSE, reason: brief(&format!("{DOCUMENT}: {error}")) })?;
         Ok(region)
     }
 
-    async fn get(&self, path: &str) -> Result<String, ClientError> {
+    /// What it says, and the secrets of the question.
+    async fn get(&self, path: &str) -> Result<(String, Secrets), ClientError> {
         let mut request = self.request(path, WAIT);
         if let Some(token) = &self.token {
             request.headers.insert(TOKEN, token.clone());
@@ -118,7 +117,8 @@ impl<'a> Metadata<'a> {
     }
 }
 
-async fn text(response: Response) -> Result<String, ClientError> {
+async fn text(response: Response) -> Result<(String, Secrets), ClientError> {
+    let secrets = response.secrets().clone();
     let body = response.success()?.body(Some(LARGEST)).await?;
-    Ok(String::from_utf8_lossy(&body).into_owned())
+    Ok((String::from_utf8_lossy(&body).into_owned(), secrets))
 }

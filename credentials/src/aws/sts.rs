@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, header};
 use jiff::Timestamp;
-use rosterd_client::{Client, Request, Url};
+use rosterd_client::{Client, Request, Secrets, Url};
 use rosterd_model::Secret;
 use url::form_urlencoded::Serializer;
 
@@ -39,14 +39,14 @@ impl Sts<'_> {
             place: "the key to assume a role with".to_owned(),
             reason: error.to_string(),
         })?;
-        self.ask(request).await
+        self.ask(request, None).await
     }
 
     /// Keys of the role that a token is for. The token is the only proof.
     pub(super) async fn assume_with(&self, token: &Secret, identity: &WebIdentity) -> Result<Given, AwsError> {
-        let token = [("WebIdentityToken", token.expose())];
-        let form = form("AssumeRoleWithWebIdentity", &identity.role_arn, &identity.session_name, &token);
-        self.ask(Request { has_secrets: true, ..self.request(form) }).await
+        let fields = [("WebIdentityToken", token.expose())];
+        let form = form("AssumeRoleWithWebIdentity", &identity.role_arn, &identity.session_name, &fields);
+        self.ask(Request { has_secrets: true, ..self.request(form) }, Some(token.clone())).await
     }
 
     fn request(&self, form: String) -> Request {
@@ -56,12 +56,14 @@ impl Sts<'_> {
         request
     }
 
-    async fn ask(&self, request: Request) -> Result<Given, AwsError> {
+    /// Asks, with this secret in the body.
+    async fn ask(&self, request: Request, secret: Option<Secret>) -> Result<Given, AwsError> {
         let unreachable = |source| AwsError::Unreachable { whose: WHOSE, source };
         let response = self.client.send(request).await.map_err(unreachable)?;
         let (is_success, status) = (response.status().is_success(), response.status_error());
+        let secrets = response.secrets().clone().and(secret);
         let body = response.body(Some(LARGEST)).await.map_err(unreachable)?;
-        match read(&String::from_utf8_lossy(&body), is_success) {
+        match read(&String::from_utf8_lossy(&body), is_success, &secrets) {
             // What no answer of STS is comes from something between.
             Err(AwsError::Malformed { .. }) if !is_success => Err(unreachable(status)),
             read => read,
@@ -76,7 +78,7 @@ fn form(action: &str, role_arn: &str, session_name: &str, more: &[(&str, &str)])
     form.extend_pairs(more).finish()
 }
 
-fn read(text: &str, is_success: bool) -> Result<Given, AwsError> {
+fn read(text: &str, is_success: bool, secrets: &Secrets) -> Result<Given, AwsError> {
     let malformed = |reason: &str| AwsError::Malformed { whose: WHOSE, reason: reason.to_owned() };
     let document = roxmltree::Document::parse(text).map_err(|_| malformed("it is not XML"))?;
     let of = |section: &str, name: &str| {
@@ -87,12 +89,8 @@ fn read(text: &str, is_success: bool) -> Result<Given, AwsError> {
     if !is_success {
         let code = of("Error", "Code").ok_or_else(|| malformed("it has no code"))?;
         let passes = PASSING.contains(&&*code);
-        return Err(AwsError::Refused {
-            whose: WHOSE,
-            code,
-            message: of("Error", "Message").unwrap_or_default(),
-            passes,
-        });
+        let message = secrets.brief(&of("Error", "Message").unwrap_or_default());
+        return Err(AwsError::Refused { whose: WHOSE, code: secrets.brief(&code), message, passes });
     }
     let key = |name| of("Credentials", name).filter(|value| !value.is_empty());
     let (Some(id), Some(secret), Some(token)) = (key("AccessKeyId"), key("SecretAccessKey"), key("SessionToken"))
@@ -114,12 +112,12 @@ mod tests {
             <AssumedRoleUser><Arn>a</Arn></AssumedRoleUser><Credentials><AccessKeyId>i</AccessKeyId>
             <SecretAccessKey>s</SecretAccessKey><SessionToken> t </SessionToken>
             <Expiration>2030-01-02T03:04:05.678Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
-        let Given { keys, ends } = read(reply, true).expect("keys");
+        let Given { keys, ends } = read(reply, true, &Secrets::default()).expect("keys");
         assert_eq!(keys, Keys { id: "i".to_owned(), secret: "s".into(), token: "t".into() });
         assert_eq!(ends.map(|ends| ends.to_string()).as_deref(), Some("2030-01-02T03:04:05.678Z"));
         let refused = |code: &str| {
             let text = format!("<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error></ErrorResponse>");
-            match read(&text, false) {
+            match read(&text, false, &Secrets::default()) {
                 Err(AwsError::Refused { code, message, passes, .. }) => (code, message, passes),
                 other => panic!("{other:?}"),
             }
@@ -129,7 +127,7 @@ mod tests {
         for (text, is_success) in
             [("<a/>", true), ("<a/>", false), ("<a", true), (&*reply.replace("s</Secret", "</Secret"), true)]
         {
-            assert!(matches!(read(text, is_success), Err(AwsError::Malformed { .. })), "{text}");
+            assert!(matches!(read(text, is_success, &Secrets::default()), Err(AwsError::Malformed { .. })), "{text}");
         }
     }
 }

@@ -256,6 +256,45 @@ fn a_token_of_somebody_else_is_exchanged_as_it_is_now() {
 }
 
 #[test]
+fn what_those_say_who_give_no_keys_is_one_line_without_what_they_were_shown() {
+    leak_checked_live(async || {
+        let aws = FakeAws::start().await;
+        aws.answer("AssumeRoleWithWebIdentity", |call| {
+            let words = format!("not\n {} {}", call.field("WebIdentityToken").unwrap_or_default(), "x".repeat(999));
+            (400, format!("<R><Error><Code>InvalidIdentityToken</Code><Message>{words}</Message></Error></R>"))
+        });
+        let folder = Folder::new();
+        let file = folder.write("token", "hunter2\n");
+        let (file, url) = (file.to_str().expect("a path"), aws.url());
+        let system = system(&[
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", file),
+            ("AWS_ROLE_ARN", "arn:role"),
+            ("AWS_ENDPOINT_URL", &url),
+            ("AWS_REGION", "eu-west-1"),
+        ]);
+        let told_by_sts = told(&account(&Who::default(), &system)).await;
+        assert!(told_by_sts.contains("InvalidIdentityToken: not <secret> xxx"), "{told_by_sts}");
+        assert!(told_by_sts.ends_with("x...") && told_by_sts.len() < 450, "{told_by_sts}");
+        aws.finish().await;
+        let server = ScriptedServer::start([
+            Step::get("/v1").status(400).json(r#"{"code": "No", "message": "not\n hunter2"}"#),
+            Step::of(Method::PUT, "/latest/api/token").body("hunter2"),
+            Step::get(&format!("{ROLES}mine")).json(r#"{"Code": "Failed", "Message": "not\r\n hunter2"}"#),
+        ])
+        .await;
+        let (agent, metadata) = (server.url("/v1"), server.url(""));
+        let of_agent =
+            [("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*agent), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hunter2")];
+        let of_machine = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*metadata), ("AWS_EC2_INSTANCE_PROFILE_NAME", "mine")];
+        for (variables, want) in [(of_agent, "No: not <secret>"), (of_machine, "Failed: not <secret>")] {
+            let told = told(&account(&Who::default(), &self::system(&variables))).await;
+            assert!(told.ends_with(want), "{told}");
+        }
+        server.finish().await;
+    });
+}
+
+#[test]
 fn commands_of_profiles_run_only_where_they_may() {
     leak_checked_live(async || {
         let folder = Folder::new();
@@ -301,12 +340,14 @@ fn keys_that_are_exchanged_in_a_file_are_found_without_a_restart() {
 fn a_region_and_endpoints_of_files_that_change_count_without_a_restart_and_stay_while_there_are_none() {
     leak_checked(async || {
         let folder = Folder::new();
-        let write = |name: &str| folder.write("config", format!("[default]\nregion = {name}\nendpoint_url = http://{name}\n"));
+        let write =
+            |name: &str| folder.write("config", format!("[default]\nregion = {name}\nendpoint_url = http://{name}\n"));
         let file = write("one");
         let variables = [("AWS_CONFIG_FILE", file.to_str().expect("a path")), ("AWS_EC2_METADATA_DISABLED", "true")];
         let account = account(&Who::default(), &system(&variables));
         let place = async || {
-            let (region, url) = (account.region().await.expect("a region"), account.endpoint("ec2").await.expect("a URL"));
+            let (region, url) =
+                (account.region().await.expect("a region"), account.endpoint("ec2").await.expect("a URL"));
             format!("{region} {url}")
         };
         assert_eq!(place().await, "one http://one/");
@@ -314,7 +355,7 @@ fn a_region_and_endpoints_of_files_that_change_count_without_a_restart_and_stay_
         assert_eq!(place().await, "one http://one/", "nothing is read for each request");
         tokio::time::advance(AGAIN).await;
         assert_eq!(place().await, "two http://two/");
-        std::fs::remove_file(&file).expect("removed");
+        folder.remove("config");
         tokio::time::advance(AGAIN).await;
         assert_eq!(place().await, "two http://two/", "what was known stays");
         write("three");

@@ -1,7 +1,8 @@
 //! What AWS says that does not answer: a code and words, in XML or JSON. The code says who has to act. Pure.
 
 use http::{HeaderMap, StatusCode};
-use rosterd_rest::{brief, xml};
+use rosterd_client::brief;
+use rosterd_rest::xml;
 use serde_json::Value;
 
 use super::xml::Element;

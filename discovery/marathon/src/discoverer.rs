@@ -1,10 +1,8 @@
 //! Asks one server after another: each knows all, and one that fails is no reason to wait.
 
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 use http::{HeaderValue, header};
-use rosterd_client::{Secret, secret_value};
+use rosterd_client::{ClientError, Source, secret_value};
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_model::TargetGroup;
 use rosterd_rest::Api;
@@ -16,8 +14,7 @@ use super::error::MarathonError;
 pub(super) struct Marathon {
     /// The one that is asked stands first.
     servers: Vec<Api>,
-    token: Secret,
-    token_file: PathBuf,
+    token: Option<Source>,
 }
 
 impl Marathon {
@@ -25,23 +22,20 @@ impl Marathon {
         let timeout = config.refresh_interval.into();
         let api = |server| Api::new(server, &config.client, timeout, cx);
         let servers = config.servers.iter().map(api).collect::<Result<_, _>>()?;
-        Ok(Self { servers, token: config.auth_token.clone(), token_file: config.auth_token_file.clone() })
+        Ok(Self { servers, token: Source::of_secret(&config.auth_token, &config.auth_token_file, cx.system) })
     }
 
     /// The header that DC/OS wants.
-    async fn authorization(&self) -> Result<Option<HeaderValue>, MarathonError> {
-        let token = match self.token_file.as_os_str().is_empty() {
-            true => self.token.clone(),
-            false => {
-                let read = tokio::fs::read_to_string(&self.token_file).await;
-                let unreadable = |source| MarathonError::TokenUnreadable { path: self.token_file.clone(), source };
-                Secret::new(read.map_err(unreadable)?.trim())
-            }
-        };
+    async fn authorization(&self) -> Result<Option<HeaderValue>, Error> {
+        let Some(token) = &self.token else { return Ok(None) };
+        let token = token.read().await.map_err(|error| match error {
+            ClientError::FileUnreadable { path, source } => MarathonError::TokenUnreadable { path, source }.into(),
+            error => Error::from(error),
+        })?;
         if token.is_empty() {
             return Ok(None);
         }
-        let value = secret_value("token", &format!("token={}", token.expose()));
+        let value = secret_value("token", &format!("token={token}"));
         Ok(Some(value.map_err(|_| MarathonError::TokenInvalid)?))
     }
 

@@ -110,7 +110,7 @@ impl MechanismConfig for OutscaleConfig {
         let interval = self.refresh_interval.into();
         let who = |id: &mut Identity| id.text("access_key", &self.access_key);
         let api = Api::shared(&self.server(), &self.client, interval, &cx, who)?;
-        let signer = Signer { id: self.access_key.clone(), secret: self.key() };
+        let signer = Signer { id: self.access_key.clone(), secret: self.key().source(SECRET_KEY, cx.system)? };
         let outscale = Outscale { api: api.authorized(Arc::new(signer)), region: self.region.clone(), port: self.port };
         Ok(Polling::boxed(outscale, interval))
     }

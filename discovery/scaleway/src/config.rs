@@ -14,7 +14,7 @@ use super::check;
 use super::discoverer::Scaleway;
 
 /// The name of the key that proves who asks.
-const SECRET_KEY: &str = "secret_key";
+pub(super) const SECRET_KEY: &str = "secret_key";
 const ZONE: &str = "fr-par-1";
 const API: &str = "https://api.scaleway.com";
 

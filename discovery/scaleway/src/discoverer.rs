@@ -14,6 +14,7 @@ use rosterd_rest::{Api, Before, Fault, KeyHeader, Page, Place, Question};
 use tokio::time::Instant;
 
 use super::baremetal::{self, Catalog};
+use super::config::SECRET_KEY;
 use super::instance::{self, PrivateAddresses};
 use super::{Role, ScalewayConfig, check};
 
@@ -37,9 +38,9 @@ pub(super) struct Scaleway {
 impl Scaleway {
     pub(super) fn new(config: &ScalewayConfig, cx: &Build<'_, ScalewayConfig>) -> Result<Self, ClientError> {
         let key = config.key();
-        let who = |id: &mut Identity| key.identity("secret_key", id);
+        let who = |id: &mut Identity| key.identity(SECRET_KEY, id);
         let api = Api::shared(&config.api_url, &config.client, config.refresh_interval.into(), cx, who)?;
-        let api = api.authorized(Arc::new(KeyHeader { key: config.key(), header: TOKEN }));
+        let api = api.authorized(Arc::new(KeyHeader { key: key.source(SECRET_KEY, cx.system)?, header: TOKEN }));
         Ok(Self { api, config: config.clone(), catalog: Catalog::default(), read: None })
     }
 

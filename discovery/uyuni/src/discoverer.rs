@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rosterd_client::{Secrets, shown};
 use rosterd_discovery::{Error, Reading, Refresh};
 use rosterd_model::{Secret, TargetGroup};
-use rosterd_rest::{Api, Fault, Issued, Issuer, Tokens, brief};
+use rosterd_rest::{Api, Fault, Issued, Issuer, Tokens};
 
 use super::config::UyuniConfig;
 use super::error::{NO_SESSION, UyuniError};
@@ -101,7 +101,7 @@ async fn ask<T: Send + 'static>(
         Ok(value) => return Ok(value),
         Err(refusal) => refusal,
     };
-    let (code, text) = (refusal.code, brief(&Secrets::default().and([secret.clone()]).hide(&refusal.text)));
+    let (code, text) = (refusal.code, Secrets::default().and([secret.clone()]).brief(&refusal.text));
     // It has no code of its own: a session that is not known is an exception of the server like any other.
     Err(match text.to_lowercase().contains("session") {
         true => UyuniError::Session { url, method, code, text },
