@@ -69,14 +69,7 @@ impl Claims {
         };
         let issuer = if self.issuer.is_empty() { client } else { &self.issuer };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut claims = Map::from_iter([
-            ("iss".to_owned(), issuer.into()),
-            ("sub".to_owned(), client.into()),
-            ("jti".to_owned(), jwt::id().map_err(unusable)?.into()),
-            ("aud".to_owned(), self.audience.as_str().into()),
-            ("iat".to_owned(), now.into()),
-            ("exp".to_owned(), (now + LIFETIME).into()),
-        ]);
+        let mut claims = jwt::claims(issuer, client, &self.audience, now, LIFETIME).map_err(unusable)?;
         if !scopes.is_empty() {
             claims.insert("scope".to_owned(), scopes.into());
         }

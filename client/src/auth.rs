@@ -81,8 +81,8 @@ impl Credentials {
     }
 }
 
-/// The header for a user and a password.
-pub(crate) fn basic(username: &str, password: &str) -> HeaderValue {
+/// The value of `Authorization` for a user and a password. It is not shown.
+pub fn basic(username: &str, password: &str) -> HeaderValue {
     let text = format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
     let mut value = HeaderValue::from_str(&text).expect("base64 has only characters that a header may have");
     value.set_sensitive(true);

@@ -36,6 +36,7 @@ mod unpack; // gzip
 mod url; // what is a URL, and why a text is none
 mod zone; // by which interface an address is reached; pure
 
+pub use auth::basic;
 pub use brief::brief;
 pub use budget::{Budget, Share};
 pub use config::{

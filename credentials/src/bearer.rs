@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, header};
-use rosterd_client::{ClientError, Request, Secret};
+use rosterd_client::{ClientError, Request, Secret, secret_value};
 use rosterd_model::Error;
 
 use crate::{Authorize, Issuer, Tokens};
+
+const BEARER: &str = "Bearer ";
 
 /// Sends the token of an issuer as `Authorization: Bearer`, or in another header as it is.
 pub struct Bearer<I: Issuer<Token = Secret>> {
@@ -26,7 +28,7 @@ impl<I: Issuer<Token = Secret>> fmt::Debug for Bearer<I> {
 impl<I: Issuer<Token = Secret>> Bearer<I> {
     /// As `Authorization: Bearer`. The tokens may be shared by several.
     pub fn new(tokens: Arc<Tokens<I>>) -> Self {
-        Self { tokens, header: header::AUTHORIZATION, scheme: "Bearer " }
+        Self { tokens, header: header::AUTHORIZATION, scheme: BEARER }
     }
 
     /// As this header, with nothing before it.
@@ -34,10 +36,8 @@ impl<I: Issuer<Token = Secret>> Bearer<I> {
         Self { tokens, header, scheme: "" }
     }
 
-    fn value(&self, token: &Secret) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("{}{}", self.scheme, token.expose())).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+    fn value(&self, token: &Secret) -> Result<HeaderValue, ClientError> {
+        value(self.scheme, token)
     }
 }
 
@@ -45,16 +45,25 @@ impl<I: Issuer<Token = Secret>> Bearer<I> {
 impl<I: Issuer<Token = Secret>> Authorize for Bearer<I> {
     async fn authorize(&self, request: &mut Request) -> Result<(), Error> {
         let token = self.tokens.get().await?;
-        let unusable = || ClientError::Settings { what: "a token: it has a line break".to_owned(), source: None };
-        request.headers.insert(self.header.clone(), self.value(&token).ok_or_else(unusable)?);
+        request.headers.insert(self.header.clone(), self.value(&token)?);
         Ok(())
     }
 
     async fn refused(&self, request: &Request) -> bool {
         let sent = request.headers.get(&self.header);
-        self.tokens.forget_if(|token| self.value(token).as_ref() == sent).await;
+        self.tokens.forget_if(|token| self.value(token).ok().as_ref() == sent).await;
         sent.is_some()
     }
+}
+
+/// The value of `Authorization` that shows a token.
+#[cfg(feature = "google")]
+pub(crate) fn bearer(token: &Secret) -> Result<HeaderValue, ClientError> {
+    value(BEARER, token)
+}
+
+fn value(scheme: &str, token: &Secret) -> Result<HeaderValue, ClientError> {
+    secret_value("a token", &format!("{scheme}{}", token.expose()))
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::fmt::Write;
 use aws_lc_rs::{digest, hmac};
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
-use rosterd_client::{Request, Secret, Url};
+use rosterd_client::{Request, Secret, Url, secret_value};
 use rosterd_model::{Coded, Priority, Retry};
+use rosterd_sign::hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -56,11 +57,11 @@ pub fn sign(request: &mut Request, keys: &Keys, scope: Scope<'_>, now: Timestamp
     let Scope { region, service } = scope;
     let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
     let date = &time[..8];
-    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Unsignable);
-    request.headers.insert(HeaderName::from_static("x-amz-date"), value(&time)?);
+    let secret = |text: &str| secret_value("a key", text).map_err(|_| Unsignable);
+    let at = HeaderValue::from_str(&time).map_err(|_| Unsignable)?;
+    request.headers.insert(HeaderName::from_static("x-amz-date"), at);
     if !keys.token.is_empty() {
-        let mut token = value(keys.token.expose())?;
-        token.set_sensitive(true);
+        let token = secret(keys.token.expose())?;
         request.headers.insert(HeaderName::from_static("x-amz-security-token"), token);
     }
     let (canonical, signed) = canonical(request);
@@ -72,9 +73,8 @@ pub fn sign(request: &mut Request, keys: &Keys, scope: Scope<'_>, now: Timestamp
     }
     let signature = hex(mac(&key, &text));
     let id = &keys.id;
-    let mut proof =
-        value(&format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}"))?;
-    proof.set_sensitive(true);
+    let proof = format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed}, Signature={signature}");
+    let proof = secret(&proof)?;
     request.headers.insert(header::AUTHORIZATION, proof);
     Ok(())
 }
@@ -131,10 +131,6 @@ fn encode(text: &str, path: bool) -> String {
 
 fn mac(key: &[u8], text: &str) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes())
-}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -29,6 +29,24 @@ pub fn signed(
     Ok(token.into())
 }
 
+/// Claims of who asks whom, from this time on, in seconds of Unix time, for so many seconds, with an id that no other has.
+pub fn claims(
+    issuer: &str,
+    subject: &str,
+    audience: &str,
+    now: u64,
+    lasts: u64,
+) -> Result<Map<String, Value>, KeyError> {
+    Ok(Map::from_iter([
+        ("iss".to_owned(), issuer.into()),
+        ("sub".to_owned(), subject.into()),
+        ("jti".to_owned(), id()?.into()),
+        ("aud".to_owned(), audience.into()),
+        ("iat".to_owned(), now.into()),
+        ("exp".to_owned(), (now + lasts).into()),
+    ]))
+}
+
 /// A new id for the claim `jti`: a random UUID.
 pub fn id() -> Result<String, KeyError> {
     let mut bytes = [0; 16];

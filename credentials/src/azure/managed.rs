@@ -1,7 +1,7 @@
 //! The identity of the machine, the application or the shell that this runs in: who knows it, and how that is asked. Pure.
 
 use http::{HeaderName, HeaderValue};
-use rosterd_client::{ClientError, Environment, Request, Secret, Url};
+use rosterd_client::{Environment, Request, Secret, Url, secret_value};
 
 use super::AzureError;
 use crate::exchange::{form, url};
@@ -105,10 +105,8 @@ fn metadata(mut request: Request) -> Request {
 }
 
 pub(super) fn with_secret(mut request: Request, name: &'static str, secret: &Secret) -> Result<Request, AzureError> {
-    let unusable = |_| ClientError::Settings { what: format!("the header {name}: it has a line break"), source: None };
-    let mut value =
-        HeaderValue::from_str(secret.expose()).map_err(|error| AzureError::Identity { source: unusable(error) })?;
-    value.set_sensitive(true);
+    let value = secret_value(&format!("the header {name}"), secret.expose());
+    let value = value.map_err(|source| AzureError::Identity { source })?;
     request.headers.insert(HeaderName::from_static(name), value);
     Ok(request)
 }

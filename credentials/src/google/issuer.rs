@@ -13,7 +13,8 @@ use rosterd_tasks::{blocking, files};
 
 use super::GoogleError;
 use super::account::{self, Account, External, Found, Impersonation, Subject};
-use super::requests::{self, CLOUD_PLATFORM, bearer};
+use super::requests::{self, CLOUD_PLATFORM};
+use crate::bearer::bearer;
 use crate::exchange::{ask, token, url};
 use crate::{Authorize, Issued, Issuer, Tokens};
 

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header};
 use jiff::Timestamp;
-use rosterd_client::{ClientError, Request, Secret, Url};
+use rosterd_client::{ClientError, Request, Secret, Url, basic, secret_value};
 use rosterd_model::Error;
 use rosterd_sign::{Algorithm, KeyError, Rsa, jwt};
 use serde::Deserialize;
@@ -15,6 +13,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::account::{External, Format, Impersonation, Service, User};
 use crate::Issued;
+use crate::bearer::bearer;
 use crate::exchange::{form, url};
 
 /// What the token has to be for that is shown to whoever makes tokens of others.
@@ -68,7 +67,7 @@ pub(super) fn of_user(user: &User) -> Result<Request, ClientError> {
         ],
     );
     if user.by_header {
-        request.headers.insert(header::AUTHORIZATION, basic(&user.client_id, &user.client_secret));
+        request.headers.insert(header::AUTHORIZATION, basic(&user.client_id, user.client_secret.expose()));
     }
     Ok(request)
 }
@@ -93,7 +92,7 @@ pub(super) fn of_external(external: &External, proof: &Secret, scope: &str) -> R
         ],
     );
     if !external.client_id.is_empty() {
-        request.headers.insert(header::AUTHORIZATION, basic(&external.client_id, &external.client_secret));
+        request.headers.insert(header::AUTHORIZATION, basic(&external.client_id, external.client_secret.expose()));
     }
     Ok(request)
 }
@@ -152,21 +151,6 @@ pub(super) fn proof(text: &str, format: &Format) -> Result<Secret, String> {
     if proof.is_empty() { Err("it is empty".to_owned()) } else { Ok(proof.into()) }
 }
 
-pub(super) fn bearer(token: &Secret) -> Result<HeaderValue, ClientError> {
-    let what = "a token: it has a line break";
-    let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-    let mut value = value.map_err(|_| ClientError::Settings { what: what.to_owned(), source: None })?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn basic(user: &str, password: &Secret) -> HeaderValue {
-    let text = format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())));
-    let mut value = HeaderValue::from_str(&text).expect("base64 has only characters that a header may have");
-    value.set_sensitive(true);
-    value
-}
-
 /// Where a proof is told.
 pub(super) fn of_subject(
     url: Url,
@@ -174,12 +158,10 @@ pub(super) fn of_subject(
 ) -> Result<Request, ClientError> {
     let mut request = Request::get(url);
     for (name, value) in headers {
-        let unusable =
-            || ClientError::Settings { what: format!("the header {name:?} of credential_source"), source: None };
-        let header = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
-        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| unusable())?;
-        value.set_sensitive(true);
-        request.headers.insert(header, value);
+        let what = format!("the header {name:?} of credential_source");
+        let value = secret_value(&what, value.expose())?;
+        let unusable = |_| ClientError::Settings { what, source: None };
+        request.headers.insert(http::HeaderName::from_bytes(name.as_bytes()).map_err(unusable)?, value);
     }
     Ok(request)
 }

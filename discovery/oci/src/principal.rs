@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header};
 use rosterd_client::{HttpClientConfig, SafeUrl, Secret, Url};
 use rosterd_credentials::Issued;
-use rosterd_credentials::sign::{KeyError, Rsa, jwt};
+use rosterd_credentials::sign::{KeyError, Rsa, hex, jwt};
 use rosterd_discovery::{Build, Error};
 use rosterd_rest::{Api, Authorize, Fault, json};
 use rustls_pki_types::CertificateDer;
@@ -147,5 +147,5 @@ fn tenancy(leaf: &[u8]) -> Result<String, OciError> {
 /// The hash of a certificate, in pairs of digits.
 fn fingerprint(certificate: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, certificate);
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+    hash.as_ref().iter().map(|byte| hex([*byte])).collect::<Vec<_>>().join(":")
 }

@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue, Method, header};
-use rosterd_client::Request;
+use rosterd_client::{Request, secret_value};
 use rosterd_credentials::sign::{Algorithm, KeyError, Rsa};
 use rosterd_credentials::{Authorize, Issued, Issuer, Tokens};
 use rosterd_discovery::Error;
@@ -90,10 +90,10 @@ pub(super) fn sign(request: &mut Request, id: &str, key: &Rsa, now: SystemTime) 
     }
     let (names, text) = signed_text(request);
     let signature = STANDARD.encode(key.sign(Algorithm::Rs256, text.as_bytes())?);
-    let mut proof = value(&format!(
+    let proof = format!(
         "Signature version=\"1\",headers=\"{names}\",keyId=\"{id}\",algorithm=\"rsa-sha256\",signature=\"{signature}\""
-    ))?;
-    proof.set_sensitive(true);
+    );
+    let proof = secret_value("a signature", &proof).map_err(|_| KeyError::Failed)?;
     request.headers.insert(header::AUTHORIZATION, proof);
     Ok(())
 }

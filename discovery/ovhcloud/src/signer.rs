@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
-use rosterd_client::{ClientError, Request, Secret};
+use rosterd_client::{ClientError, Request, Secret, secret_value};
 use rosterd_credentials::Authorize;
+use rosterd_credentials::sign::hex;
 use rosterd_discovery::Error;
 
 use super::OvhcloudConfig;
@@ -30,15 +31,10 @@ pub(super) struct Signer {
 
 impl Signer {
     pub(super) fn new(config: &OvhcloudConfig) -> Result<Self, ClientError> {
-        let header = |name: &str, value: &str| {
-            let unusable = |_| ClientError::Settings { what: format!("{name}: no header can have it"), source: None };
-            HeaderValue::from_str(value).map_err(unusable)
-        };
-        let mut consumer = header("consumer_key", config.consumer_key.expose())?;
-        consumer.set_sensitive(true);
+        let unusable = |_| ClientError::Settings { what: "application_key".to_owned(), source: None };
         Ok(Self {
-            application: header("application_key", &config.application_key)?,
-            consumer,
+            application: HeaderValue::from_str(&config.application_key).map_err(unusable)?,
+            consumer: secret_value("consumer_key", config.consumer_key.expose())?,
             application_secret: config.application_secret.clone(),
             consumer_key: config.consumer_key.clone(),
             ahead: AtomicI64::default(),
@@ -56,7 +52,7 @@ impl Signer {
         let url = request.url.without_zone();
         let text = format!("{secret}+{consumer}+{}+{}+{body}+{time}", request.method, url.as_str());
         let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-        hash.as_ref().iter().fold("$1$".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+        format!("$1${}", hex(hash))
     }
 }
 
@@ -64,9 +60,7 @@ impl Signer {
 impl Authorize for Signer {
     async fn authorize(&self, request: &mut Request) -> Result<(), Error> {
         let time = Timestamp::now().as_second().saturating_sub(self.ahead.load(Ordering::Relaxed));
-        let signature = self.signature(request, time);
-        let mut signature = HeaderValue::try_from(signature).expect("digits are fine");
-        signature.set_sensitive(true);
+        let signature = secret_value("a signature", &self.signature(request, time))?;
         let headers = &mut request.headers;
         headers.insert(APPLICATION, self.application.clone());
         headers.insert(CONSUMER, self.consumer.clone());

@@ -36,15 +36,7 @@ impl KeyFlow {
 
     /// What says who asks.
     fn assertion(key: &Key) -> Result<Secret, KeyError> {
-        let now = seconds();
-        let claims = Map::from_iter([
-            ("iss".to_owned(), Value::from(&*key.issuer)),
-            ("sub".to_owned(), Value::from(&*key.subject)),
-            ("jti".to_owned(), Value::from(jwt::id()?)),
-            ("aud".to_owned(), Value::from(&*key.audience)),
-            ("iat".to_owned(), Value::from(now)),
-            ("exp".to_owned(), Value::from(now + LIFETIME)),
-        ]);
+        let claims = jwt::claims(&key.issuer, &key.subject, &key.audience, seconds(), LIFETIME)?;
         let header = Map::from_iter([("kid".to_owned(), Value::from(&*key.id))]);
         jwt::signed(&key.private, Algorithm::Rs512, header, &claims)
     }
