@@ -34,13 +34,13 @@ pub trait Catalog: Send + Sync + 'static {
     /// The names of those that are wanted.
     async fn names(&self, known: Known) -> Result<Answer<BTreeSet<Self::Name>>, Error>;
 
-    /// How many [hints](Self::hint) there are.
-    fn hints(&self) -> usize {
-        0
+    /// The [hints](Self::hint) that there are. Of those with equal text at the same server one is asked for, whoever wants it.
+    fn hints(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// A question, cheap for the server, whose answer has another index when something has changed in any of many groups. They are asked
-    /// when there are so many groups that they have to take turns: then a change shows long before its turn comes.
+    /// as long as there are so many groups at the server that they have to take turns: then a change shows long before its turn comes.
     async fn hint(&self, _number: usize, known: Known) -> Result<Answer<()>, Error> {
         Ok(Answer { index: known.index, news: None })
     }

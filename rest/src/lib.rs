@@ -7,6 +7,7 @@ mod calls; // how they are counted
 mod catalog; // the contract of what answers late
 mod error;
 mod groups; // what a list becomes; pure
+mod hints; // that something of many has changed
 mod key; // secrets that may stand in a file
 mod last; // a body that was read, so that the same costs a hash
 mod pace; // when it is asked again; pure

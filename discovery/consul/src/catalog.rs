@@ -86,8 +86,10 @@ impl Catalog for Services {
         self.ask(question, &self.config.filter, known, &self.metrics.services, decode).await
     }
 
-    fn hints(&self) -> usize {
-        HINTS.len()
+    fn hints(&self) -> Vec<String> {
+        // Who may see what does not count: an index is that of all.
+        let ConsulConfig { datacenter, namespace, partition, .. } = &self.config;
+        HINTS.map(|(path, _)| format!("{path:?} {datacenter:?} {namespace:?} {partition:?}")).into()
     }
 
     async fn hint(&self, number: usize, known: Known) -> Result<Answer<()>, Error> {

@@ -70,8 +70,8 @@ impl Catalog for Nomad {
         self.ask(&["v1", "services"], &self.namespace, known, decode::services).await
     }
 
-    fn hints(&self) -> usize {
-        1
+    fn hints(&self) -> Vec<String> {
+        vec![format!("{:?} {:?}", self.region, self.namespace)]
     }
 
     /// The list has another index when any instance has changed.

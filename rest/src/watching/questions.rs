@@ -14,6 +14,7 @@ use rosterd_model::TargetGroup;
 use tokio::time::{Instant, sleep};
 
 use super::Watching;
+use crate::hints::Ear;
 use crate::{Answer, Catalog, Known, RestError};
 
 /// An answer to one of the questions.
@@ -27,9 +28,10 @@ pub(super) struct Event<N> {
 pub(super) enum Outcome<N> {
     Prepared(Result<(), Error>),
     Names(Result<Answer<BTreeSet<N>>, Error>),
-    Group(N, Result<Answer<TargetGroup>, Error>),
-    /// Whether something has changed, by the hint of this number.
-    Hint(usize, Result<Answer<()>, Error>),
+    /// The answer to the question of this number.
+    Group(u64, N, Result<Answer<TargetGroup>, Error>),
+    /// Something has changed, by the hint of this number.
+    Hint(usize, Ear),
     /// It is time for a sweep.
     Sweep,
     /// What a sweep found of one.
@@ -44,23 +46,40 @@ type Pending<N> = Abortable<Pin<Box<dyn Future<Output = Event<N>> + Send>>>;
 pub(super) struct Questions<C: Catalog> {
     watching: Watching<C>,
     pending: FuturesUnordered<Pending<C::Name>>,
+    /// How many were asked about names.
+    asked: u64,
+}
+
+/// A question about a name.
+pub(super) struct Asked {
+    number: u64,
+    handle: AbortHandle,
+}
+
+impl Asked {
+    /// Whether it is the one of this number: an answer may come together with what another one is asked for.
+    pub(super) fn is(&self, number: u64) -> bool {
+        self.number == number
+    }
+
+    /// Forgets it.
+    pub(super) fn abort(self) {
+        self.handle.abort();
+    }
 }
 
 impl<C: Catalog> Questions<C> {
     pub(super) fn new(watching: Watching<C>) -> Self {
-        Self { watching, pending: FuturesUnordered::new() }
-    }
-
-    /// How many hints there are.
-    pub(super) fn hints(&self) -> usize {
-        self.watching.catalog.hints()
+        Self { watching, pending: FuturesUnordered::new(), asked: 0 }
     }
 
     pub(super) fn prepare(&mut self, pause: Duration) {
-        let (catalog, guard) = (Arc::clone(&self.watching.catalog), self.watching.guard.clone());
-        let known = Known { index: 0, wait: self.watching.pace.wait };
+        let Watching { catalog, server, pace, guard } = &self.watching;
+        let (catalog, server, guard) = (Arc::clone(catalog), Arc::clone(server), guard.clone());
+        let known = Known { index: 0, wait: pace.wait };
         let question = async move {
             sleep(pause).await;
+            let _turn = server.quick_turn().await;
             let asked = Instant::now();
             let prepared = guard.run(&"preparation", catalog.prepare()).await;
             Event { asked, known, outcome: Outcome::Prepared(settle(prepared)) }
@@ -69,11 +88,12 @@ impl<C: Catalog> Questions<C> {
     }
 
     pub(super) fn ask_for_names(&mut self, index: u64, pause: Duration) {
-        let (catalog, guard) = (Arc::clone(&self.watching.catalog), self.watching.guard.clone());
-        let known = Known { index, wait: self.watching.pace.wait };
+        let Watching { catalog, server, pace, guard } = &self.watching;
+        let (catalog, server, pace, guard) = (Arc::clone(catalog), Arc::clone(server), *pace, guard.clone());
         let question = async move {
             sleep(pause).await;
-            let asked = Instant::now();
+            let _turn = server.turn(&server.lists, index).await;
+            let (asked, known) = (Instant::now(), Known { index, wait: server.lists.wait(&pace) });
             let answer = guard.run(&"names", catalog.names(known)).await;
             Event { asked, known, outcome: Outcome::Names(settle(answer)) }
         };
@@ -81,28 +101,42 @@ impl<C: Catalog> Questions<C> {
     }
 
     /// Asks about a name after a pause, when it is its turn. Aborted, it is forgotten.
-    pub(super) fn ask_about(&mut self, name: C::Name, index: u64, pause: Duration) -> AbortHandle {
+    pub(super) fn ask_about(&mut self, name: C::Name, index: u64, pause: Duration) -> Asked {
+        self.asked += 1;
+        let number = self.asked;
         let Watching { catalog, server, pace, guard } = &self.watching;
         let (catalog, server, pace, guard) = (Arc::clone(catalog), Arc::clone(server), *pace, guard.clone());
         let question = async move {
             sleep(pause).await;
-            let _turn = server.turn().await;
-            let (asked, known) = (Instant::now(), Known { index, wait: server.wait(&pace) });
+            let _turn = server.turn(&server.groups, index).await;
+            let (asked, known) = (Instant::now(), Known { index, wait: server.groups.wait(&pace) });
             let answer = guard.run(&name, catalog.group(&name, known)).await;
-            Event { asked, known, outcome: Outcome::Group(name, settle(answer)) }
+            Event { asked, known, outcome: Outcome::Group(number, name, settle(answer)) }
         };
-        self.ask(Box::pin(question))
+        Asked { number, handle: self.ask(Box::pin(question)) }
     }
 
-    /// Asks for a hint after a pause.
-    pub(super) fn ask_for_hint(&mut self, number: usize, index: u64, pause: Duration) {
-        let (catalog, guard) = (Arc::clone(&self.watching.catalog), self.watching.guard.clone());
-        let known = Known { index, wait: self.watching.pace.wait };
+    /// Listens to all hints.
+    pub(super) fn listen(&mut self) {
+        let hints = self.watching.catalog.hints();
+        for (number, hint) in hints.iter().enumerate() {
+            let ear = self.watching.server.ear(hint);
+            self.hear(number, ear);
+        }
+    }
+
+    /// Tells when something has changed, by this hint.
+    pub(super) fn hear(&mut self, number: usize, mut ear: Ear) {
+        let Watching { catalog, pace, guard, .. } = &self.watching;
+        let (catalog, pace, guard) = (Arc::clone(catalog), *pace, guard.clone());
         let question = async move {
-            sleep(pause).await;
-            let asked = Instant::now();
-            let answer = guard.run(&"hint", catalog.hint(number, known)).await;
-            Event { asked, known, outcome: Outcome::Hint(number, settle(answer)) }
+            let (asked, known) = (Instant::now(), Known { index: 0, wait: pace.wait });
+            let ask = |known: Known| {
+                let answer = guard.run(&"hint", catalog.hint(number, known));
+                async { settle(answer.await).map(|answer| answer.index) }
+            };
+            ear.hear(&pace, ask).await;
+            Event { asked, known, outcome: Outcome::Hint(number, ear) }
         };
         self.ask(Box::pin(question));
     }

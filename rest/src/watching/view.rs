@@ -8,17 +8,15 @@ mod hints; // those that have to take turns are looked at sooner
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::AbortHandle;
 use rosterd_discovery::{Context, Error, Stopped, Unreadable, Updates};
 use rosterd_model::{Retry, TargetGroup};
 use rosterd_tasks::Schedule;
 use tokio::time::Instant;
 
 use super::Watching;
-use super::questions::{Event, Outcome, Questions};
+use super::questions::{Asked, Event, Outcome, Questions};
 use super::sweeps::Sweeps;
 use crate::pace::{Answered, Rhythm, is_behind, next_index};
 use crate::turns::Wanted;
@@ -29,6 +27,8 @@ pub(super) struct View<C: Catalog> {
     pace: Pace,
     questions: Questions<C>,
     wanted: Wanted,
+    /// The question about the names, while they are not known without.
+    _lists: Wanted,
     /// The names, where they are known without asking.
     fixed: Option<BTreeSet<C::Name>>,
     naming: Naming,
@@ -46,8 +46,8 @@ pub(super) struct View<C: Catalog> {
     revived: Option<Instant>,
     /// Whether the server waits for news.
     holds: bool,
-    /// How the questions go that hint at changes of those that have to take turns; nothing as long as nothing has to.
-    hints: Option<Vec<Rhythm>>,
+    /// Whether it hears of changes of those that have to take turns.
+    listens: bool,
     sweeps: Sweeps,
     /// Those that a sweep has still to look at, and how many it looks at.
     unseen: Vec<C::Name>,
@@ -87,17 +87,19 @@ struct Watched {
     /// The index with which it is asked about.
     index: u64,
     /// `None` while it waits for the server.
-    question: Option<AbortHandle>,
+    question: Option<Asked>,
 }
 
 impl<C: Catalog> View<C> {
     pub(super) fn new(watching: Watching<C>, cx: Context) -> Self {
         let now = Instant::now();
         let schedule = cx.schedule(watching.pace.interval);
+        let fixed = watching.catalog.fixed();
         Self {
             pace: watching.pace,
-            wanted: Wanted::of(Arc::clone(&watching.server)),
-            fixed: watching.catalog.fixed(),
+            wanted: Wanted::new(&watching.server.groups, 0),
+            _lists: Wanted::new(&watching.server.lists, usize::from(fixed.is_none())),
+            fixed,
             naming: Naming { schedule, rhythm: Rhythm::default(), failed: None, is: Is::Well },
             names: BTreeMap::new(),
             awaited: Some(BTreeSet::new()),
@@ -108,7 +110,7 @@ impl<C: Catalog> View<C> {
             probed: None,
             revived: None,
             holds: true,
-            hints: None,
+            listens: false,
             sweeps: Sweeps::new(now),
             unseen: Vec::new(),
             looked_at: 0,
@@ -169,9 +171,11 @@ impl<C: Catalog> View<C> {
                     self.probe(pause);
                 }
             }
-            Outcome::Group(name, Ok(answer)) => self.learn(name, known, asked, answer),
-            Outcome::Group(name, Err(error)) => self.miss(name, error),
-            Outcome::Hint(number, answer) => self.heed(number, known, asked, answer),
+            // Another one was asked in its place: what came of this one at the same time changes nothing.
+            Outcome::Group(number, name, Err(_)) if !self.is_latest(&name, number) => {}
+            Outcome::Group(_, name, Ok(answer)) => self.learn(name, known, asked, answer),
+            Outcome::Group(_, name, Err(error)) => self.miss(name, error),
+            Outcome::Hint(number, ear) => self.heed(number, ear),
             Outcome::Sweep => self.sweep(),
             Outcome::Glance(name, answer) => self.glance(name, known, asked, answer),
         }
@@ -221,6 +225,11 @@ impl<C: Catalog> View<C> {
                 self.ask_about(name, 0, Duration::ZERO);
             }
         }
+    }
+
+    /// Whether no other question about this name was asked after the one of this number.
+    fn is_latest(&self, name: &C::Name, number: u64) -> bool {
+        self.names.get(name).and_then(|watched| watched.question.as_ref()).is_some_and(|question| question.is(number))
     }
 
     /// Asks about a name that is wanted, in place of the question before.
@@ -305,7 +314,7 @@ impl<C: Catalog> View<C> {
             (false, true) => {
                 self.waits = true;
                 let questions = self.down.iter().filter_map(|name| self.names.get_mut(name)?.question.take());
-                questions.for_each(|question| question.abort());
+                questions.for_each(Asked::abort);
             }
             (true, false) => self.wake(),
             (true, true) | (false, false) => {}

@@ -1,49 +1,30 @@
 //! Those that have to take turns are looked at out of turn when something hints at a change of any of them.
 
-use std::time::Duration;
-
 use rosterd_discovery::Error;
 use rosterd_model::TargetGroup;
 use tokio::time::Instant;
 
 use super::{View, content};
-use crate::pace::{Answered, Rhythm, next_index};
-use crate::{Answer, Catalog, Known, Pace};
-
-/// The least time from one question for a hint to the next.
-const LEAST: Duration = Duration::from_secs(1);
-/// So many are looked at in a sweep at the same time.
-const GLANCES: usize = 40;
+use crate::hints::Ear;
+use crate::turns::MOST_QUICK;
+use crate::{Answer, Catalog, Known};
 
 impl<C: Catalog> View<C> {
-    /// Listens to hints as long as not all can be waited for at the same time.
+    /// Listens to hints, once.
     pub(super) fn listen(&mut self) {
-        let count = self.questions.hints();
-        if self.hints.is_none() && count > 0 && self.wanted.takes_turns() {
-            self.hints = Some(vec![Rhythm::default(); count]);
-            (0..count).for_each(|number| self.questions.ask_for_hint(number, 0, Duration::ZERO));
+        if !std::mem::replace(&mut self.listens, true) {
+            self.questions.listen();
         }
     }
 
-    /// A hint: something has changed, or nothing. It is no failure if none can be had: then each has its turn, as long as that takes.
-    pub(super) fn heed(&mut self, number: usize, known: Known, asked: Instant, answer: Result<Answer<()>, Error>) {
-        let Some(rhythm) = self.hints.as_mut().and_then(|hints| hints.get_mut(number)) else { return };
-        let (index, pause) = match answer {
-            Err(_) => (0, self.pace.interval),
-            Ok(Answer { index, .. }) => {
-                let pace = Pace { least: LEAST.min(self.pace.least), ..self.pace };
-                let is_news = known.index > 0 && index > known.index;
-                let pause = rhythm.pause(&pace, Answered { known, index, taken: asked.elapsed(), is_news });
-                if is_news
-                    && self.wanted.takes_turns()
-                    && let Some(pause) = self.sweeps.hint(Instant::now())
-                {
-                    self.questions.sweep_after(pause);
-                }
-                (next_index(known.index, index), pause)
-            }
-        };
-        self.questions.ask_for_hint(number, index, pause);
+    /// A hint: something has changed.
+    pub(super) fn heed(&mut self, number: usize, ear: Ear) {
+        if self.wanted.takes_turns()
+            && let Some(pause) = self.sweeps.hint(Instant::now())
+        {
+            self.questions.sweep_after(pause);
+        }
+        self.questions.hear(number, ear);
     }
 
     /// Looks at all that are known, some at a time.
@@ -57,7 +38,7 @@ impl<C: Catalog> View<C> {
 
     /// Goes on with a sweep, to its end.
     fn look(&mut self) {
-        while self.looked_at < GLANCES
+        while self.looked_at < MOST_QUICK
             && let Some(name) = self.unseen.pop()
         {
             if let Some(watched) = self.names.get(&name).filter(|watched| watched.index > 0) {
