@@ -1,5 +1,6 @@
 //! Programs that serve HTTP, each on a free port of the loopback interface.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -95,10 +96,20 @@ impl Server {
     ///
     /// When there is no answer.
     pub async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let series = self.series(name).await;
+        series.iter().filter(|(text, _)| text.contains(labels)).map(|(_, value)| value).sum()
+    }
+
+    /// The series of a metric: the text of their labels, and their values.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    pub async fn series(&self, name: &str) -> BTreeMap<String, f64> {
         let (_, text) = self.page("/metrics").await.unwrap_or_else(|| panic!("{} is gone", self.name));
         let series = text.lines().filter_map(|line| line.strip_prefix(name));
-        let series = series.filter(|rest| rest.starts_with([' ', '{']) && rest.contains(labels));
-        series.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        let series = series.filter(|rest| rest.starts_with([' ', '{'])).filter_map(|rest| rest.rsplit_once(' '));
+        series.filter_map(|(labels, value)| Some((labels.to_owned(), value.parse().ok()?))).collect()
     }
 
     /// Sends a signal.

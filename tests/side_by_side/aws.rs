@@ -280,7 +280,7 @@ fn prometheus_finds_the_same_instances_and_its_signatures_are_verified() {
         serve(&aws, &["127.0.7.2"], &["127.0.7.4", "127.0.7.5", "127.0.7.6"]);
         pair.agree(4, &[]).await;
         aws.answer("DescribeInstances", |_| (403, ec2_error("UnauthorizedOperation")));
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 1).await;
         pair.agree(4, &[]).await;
         serve(&aws, &["127.0.7.6"], &[]);
         pair.agree(1, &[]).await;
@@ -308,7 +308,7 @@ fn prometheus_finds_the_same_instances_of_lightsail() {
         serve(&["127.0.7.2", "127.0.7.3", "127.0.7.4"]);
         pair.agree(3, &[]).await;
         aws.answer("GetInstances", |_| (400, json_error("AccessDeniedException")));
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 1).await;
         pair.agree(3, &[]).await;
         serve(&["127.0.7.5"]);
         pair.agree(1, &[]).await;

@@ -167,7 +167,7 @@ fn prometheus_finds_the_same_servers() {
         for path in [DROPLETS, NETWORKS, DEDICATED, IONOS, VULTR, INSTANCES, METAL, VPS] {
             cloud.instead(Step::get(path).status(500).json("{}"));
         }
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 8).await;
         pair.agree(17, &[]).await;
         cloud.heal();
         cloud.set(IONOS, [of_ionos(3)]);

@@ -130,10 +130,10 @@ fn prometheus_finds_the_same_servers_and_hypervisors() {
         cloud.machines(&machines);
         pair.agree(6, &["192.0.2.11", "127.0.8.4:9100"]).await;
         cloud.server.then(Step::get(SERVERS).any_times().status(503));
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 1).await;
         cloud.machines(&machines);
         cloud.server.then(Step::get(HYPERVISORS).any_times().status(401));
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 1).await;
         cloud.machines(&[machine("e", "ERROR", json!({"private": [fixed("127.0.8.5")]}))]);
         serve(&cloud.server, HYPERVISORS, r#"{"hypervisors": []}"#);
         pair.agree(1, &["127.0.8.5:9100"]).await;
@@ -169,7 +169,7 @@ fn a_prometheus_3_finds_the_same_servers_with_their_images_and_load_balancers() 
         for path in [LISTENERS, SERVERS, HYPERVISORS] {
             cloud.server.then(Step::get(path).any_times().status(503));
         }
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 3).await;
         serve(&cloud.server, LISTENERS, r#"{"listeners": []}"#);
         servers(r#"{"servers": []}"#);
         serve(&cloud.server, HYPERVISORS, r#"{"hypervisors": []}"#);

@@ -47,7 +47,7 @@ fn resources_in_a_real_puppetdb_are_the_same_targets() {
         pair.agree(5, &["1e+06", "web2.example.com"]).await;
 
         server.freeze(true);
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 3).await;
         server.freeze(false);
         server.catalog("web2.example.com", &[job("nginx", 6)]).await;
         server.catalog("db1.example.com", &[class()]).await;

@@ -59,7 +59,7 @@ fn services_of_consul() {
             changed(&consul);
             pair.agree(counts[1], new).await;
             consul.refuse(Some(500));
-            pair.fail([FAILURES, "prometheus_sd_consul_rpc_failures_total"]).await;
+            pair.fail([FAILURES, "prometheus_sd_consul_rpc_failures_total"], 1).await;
             consul.remove("api");
             consul.set("web", vec![instance(7, &["v1"]), instance(8, &["v2"])]);
             consul.refuse(None);
@@ -83,7 +83,7 @@ fn vmagent_finds_the_same_in_consul_but_for_partitions() {
         changed(&consul);
         pair.agree(8, &["127.0.7.4:9", ",v1,new,", ";v1;new;", ",v2,edge,", "127.0.7.6:9"]).await;
         consul.refuse(Some(500));
-        pair.fail([FAILURES, ASKED_BY_VMAGENT]).await;
+        pair.fail([FAILURES, ASKED_BY_VMAGENT], 2).await;
         consul.remove("api");
         consul.set("web", vec![instance(7, &["v1"]), instance(8, &["v2"])]);
         consul.refuse(None);

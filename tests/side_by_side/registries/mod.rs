@@ -86,16 +86,25 @@ impl Pair {
             eventually_ok(patience(), &format!("{names:?} agree on {count} targets, with {new:?}"), look).await;
     }
 
-    /// Waits until both have failed once more, by these metrics. It takes nothing away.
-    pub(crate) async fn fail(&self, [ours, theirs]: [&str; 2]) {
-        let counts = async || [self.ours.metric(ours, "").await, self.theirs.metric(theirs, "").await];
+    /// Waits until so many providers have failed twice more, by these metrics: once might be a question from before they were refused. It
+    /// takes nothing away.
+    pub(crate) async fn fail(&self, [ours, theirs]: [&str; 2], refused: usize) {
+        let counts = async || (self.ours.series(ours).await, self.theirs.metric(theirs, "").await);
         let before = counts().await;
+        let enough = (2 * refused) as f64;
         let look = async || {
             let now = counts().await;
-            let both = now.iter().zip(before).all(|(now, before)| *now > before);
-            if both { Ok(()) } else { Err(format!("{now:?}")) }
+            let more = now.0.iter().map(|(labels, now)| (labels, now - before.0.get(labels).unwrap_or(&0.0)));
+            let more: Vec<_> = more.collect();
+            // Of theirs each asks at each interval, so that none asks twice as often as another one.
+            let is_enough = match more.iter().any(|(labels, _)| labels.contains("provider=")) {
+                true => more.iter().filter(|(_, more)| *more >= 2.0).count() >= refused,
+                false => more.iter().map(|(_, more)| more).sum::<f64>() >= enough,
+            };
+            if is_enough && now.1 - before.1 >= enough { Ok(()) } else { Err(format!("{now:?}")) }
         };
-        eventually_ok(patience(), &format!("{ours} and {theirs} are more than {before:?}"), look).await;
+        let what = format!("{refused} have failed twice by {ours} and {theirs} since {before:?}");
+        eventually_ok(patience(), &what, look).await;
         assert_eq!(self.common().await.as_ref(), Ok(&self.agreed), "what fails takes nothing away");
     }
 
@@ -142,7 +151,7 @@ fn eureka(server: &ScriptedServer, applications: &[(&str, &[&str])]) {
 pub(super) const FAILURES: [&str; 2] =
     ["rosterd_discovery_refresh_failures_total", "prometheus_sd_refresh_failures_total"];
 
-/// What vmagent has in place of a count of failures: when it has asked once more, it was refused before.
+/// What vmagent has in place of a count of failures: when it has asked twice more, it was refused before.
 pub(super) const ASKED_BY_VMAGENT: &str = "vm_promscrape_discovery_requests_total";
 
 #[test]
@@ -161,7 +170,7 @@ fn applications_of_eureka() {
             eureka(&server, &[("WEB", &["127.0.7.2"]), ("NEW", &["127.0.7.4"]), ("NONE", &[])]);
             pair.agree(2, &["127.0.7.4:9"]).await;
             server.then(Step::get("/eureka/apps").any_times().status(503));
-            pair.fail(failures).await;
+            pair.fail(failures, 1).await;
             eureka(&server, &[("WEB", &["127.0.7.6"])]);
             pair.agree(1, &["127.0.7.6:9"]).await;
         }
@@ -186,7 +195,7 @@ fn assignments_of_kuma() {
         pair.agree(4, &["192.168.0.9:5670", "moved", "b"]).await;
         for refused in [Step::post(path).status(503), Step::post(path).body("{}"), Step::post(path).json("[]")] {
             server.then(refused.any_times());
-            pair.fail(["rosterd_discovery_kuma_fetch_failures_total", "prometheus_sd_kuma_fetch_failures_total"]).await;
+            pair.fail(["rosterd_discovery_kuma_fetch_failures_total", "prometheus_sd_kuma_fetch_failures_total"], 1).await;
         }
         let assignment =
             r#"{"@type": "KIND", "mesh": "m", "service": "s", "targets": [{"name": "n", "address": "127.0.7.1:9"}]}"#;
@@ -218,7 +227,7 @@ fn containers_and_compute_nodes_of_triton() {
         pair.agree(4, &["b", ",web,eu-2,x,"]).await;
         // Prometheus takes an error in JSON for an empty list.
         server.then(Step::get("/v1/gz/discover").any_times().status(503).body("not now"));
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 1).await;
         serve("/v1/gz/discover", r#"{"cns": []}"#);
         pair.agree(3, &[]).await;
     });
@@ -239,7 +248,7 @@ fn tasks_of_marathon() {
         serve(body.replace("/host-network-any-port", "/renamed").replace("31013", "31113"));
         pair.agree(20, &["/renamed", "mesos-1.example:31113"]).await;
         server.then(Step::get("/v2/apps/").any_times().status(500));
-        pair.fail(FAILURES).await;
+        pair.fail(FAILURES, 1).await;
         serve(r#"{"apps": [{"id": "/a", "tasks": [{"id": "t", "host": "127.0.7.1", "ports": [9]}]}]}"#.to_owned());
         pair.agree(1, &["127.0.7.1:9"]).await;
     });
@@ -274,7 +283,7 @@ fn resources_of_puppetdb() {
             asked().json(body.clone()).truncate(99),
         ] {
             server.then(refused);
-            pair.fail(FAILURES).await;
+            pair.fail(FAILURES, 1).await;
         }
         server.then(asked().json(r#"[{"certname": "127.0.7.1", "resource": "1", "exported": true}]"#));
         pair.agree(1, &["127.0.7.1:9"]).await;
@@ -346,7 +355,7 @@ fn exporters_on_systems_of_uyuni() {
             listed().body(xmlrpc_answer(&json!([{"id": "1"}]))),
         ] {
             server.then(refused);
-            pair.fail(FAILURES).await;
+            pair.fail(FAILURES, 1).await;
         }
         // The session is gone, and so is what was asked in it.
         server.then(listed().body(xmlrpc_fault(-1, "Could not find session with id: 1")));

@@ -44,7 +44,7 @@ fn services_of_nomad() {
         for path in ["/v1/services", "/v1/service/web", "/v1/service/new"] {
             server.then(Step::get(path).any_times().status(500));
         }
-        pair.fail(["rosterd_discovery_nomad_failures_total", "prometheus_sd_nomad_failures_total"]).await;
+        pair.fail(["rosterd_discovery_nomad_failures_total", "prometheus_sd_nomad_failures_total"], 1).await;
         know(&server, 9, &[("new", vec![instance("new", 6, &["x"])])]);
         pair.agree(1, &["127.0.7.6:9"]).await;
     });
