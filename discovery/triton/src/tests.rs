@@ -1,8 +1,9 @@
 //! What CMON is asked, and what becomes of its answers.
 
+use std::collections::BTreeSet;
 use std::time::Duration as StdDuration;
 
-use rosterd_discovery::{CheckContext, MechanismConfig as _};
+use rosterd_discovery::{CheckContext, Identity, MechanismConfig as _};
 use rosterd_testkit::contract::Run;
 use rosterd_testkit::{
     ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
@@ -133,6 +134,28 @@ fn what_is_needed_is_needed_and_the_endpoint_is_a_host() {
     for text in ["{role: node}", "{role: ''}", "{bearer_token: t}", "{proxy_url: 'http://p'}"] {
         assert!(serde_yaml::from_str::<TritonConfig>(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn whatever_says_what_is_read_and_as_whom_counts() {
+    let hash = |text: &str| {
+        let mut identity = Identity::new();
+        config(text).identity(&mut identity);
+        identity.hash()
+    };
+    let all = [
+        "{}",
+        "{endpoint: e}",
+        "{dns_suffix: d}",
+        "{port: 9164}",
+        "{version: 2}",
+        "{role: cn}",
+        "{groups: [a]}",
+        "{tls_config: {cert_file: c, key_file: k}}",
+    ];
+    assert_eq!(all.map(hash).iter().collect::<BTreeSet<_>>().len(), all.len());
+    // CMON takes the account from the certificate, and an address may stand in brackets.
+    assert_eq!(hash("{endpoint: '::1', groups: [a, b]}"), hash("{endpoint: '[::1]', groups: [b, a], account: me}"));
 }
 
 #[test]

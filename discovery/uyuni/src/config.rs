@@ -111,6 +111,26 @@ mod tests {
     }
 
     #[test]
+    fn whatever_says_what_is_read_and_as_whom_counts() {
+        let hash = |text: &str| {
+            let mut identity = Identity::new();
+            config(text).identity(&mut identity);
+            identity.hash()
+        };
+        let all = [
+            "{}",
+            "{server: 'http://s'}",
+            "{username: u}",
+            "{password: u}",
+            "{entitlement: e}",
+            "{separator: ;}",
+            "{tls_config: {cert_file: c, key_file: k}}",
+        ];
+        assert_eq!(all.map(hash).iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
+        assert_eq!(hash("{}"), hash("{refresh_interval: 5s}"));
+    }
+
+    #[test]
     fn the_defaults_are_those_of_prometheus_and_the_password_is_not_shown() {
         let short = "{server: 'http://s', username: u, password: hunter2}";
         let text =

@@ -53,8 +53,12 @@ impl Uyuni {
 impl Refresh for Uyuni {
     async fn refresh(&mut self) -> Result<Reading, Error> {
         let uyuni = &*self;
-        let groups = uyuni.sessions.with(|session| async move { uyuni.groups(&session).await }).await?;
-        Ok(Reading::Everything(groups))
+        let groups = uyuni.sessions.with(|session| async move { uyuni.groups(&session).await }).await;
+        if groups.is_err() {
+            // It may be a session that is not known, in words that nobody knows here: the next reading has another one, as in Prometheus.
+            uyuni.sessions.forget_if(|_| true).await;
+        }
+        Ok(Reading::Everything(groups?))
     }
 }
 

@@ -120,6 +120,22 @@ fn one_session_serves_until_it_is_not_known_any_more() {
 }
 
 #[test]
+fn after_any_failure_the_next_reading_has_a_session_of_its_own() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([answered(login(), &json!("1x"))]).await;
+        server.then(list_systems("1x").body(xmlrpc_fault(-1, "in words that nobody knows")));
+        server.then(answered(login(), &json!("2x")));
+        server.then(list_systems("2x").status(502));
+        server.then(answered(login(), &json!("3x")));
+        one("3x", "a").into_iter().for_each(|step| server.then(step.any_times()));
+        let mut run = start(&server, "1s").await;
+        shows(&mut run, "a:9100").await;
+        server.wait_steps().await;
+        stop(run, server).await;
+    });
+}
+
+#[test]
 fn without_systems_nothing_more_is_asked() {
     leak_checked_live(async || {
         let steps = [answered(login(), &json!("1x")), answered(list_systems("1x"), &json!([]))];

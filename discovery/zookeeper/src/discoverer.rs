@@ -37,7 +37,7 @@ pub(crate) struct Zookeeper {
 impl Discoverer for Zookeeper {
     async fn run(self: Box<Self>, cx: Context, up: Updates) -> Result<(), Error> {
         let roots: Vec<Arc<str>> = self.roots.iter().map(|root| root.as_str().into()).collect();
-        let mut told = Told {
+        let mut follower = Follower {
             servers: self.ensemble.name(),
             retry: cx.schedule(RETRY),
             picture: Picture::default(),
@@ -48,27 +48,28 @@ impl Discoverer for Zookeeper {
         loop {
             let opened = tokio::select! {
                 biased;
-                () = told.cx.stop.cancelled() => return Ok(()),
+                () = follower.cx.stop.cancelled() => return Ok(()),
                 opened = self.sessions.get(&self.ensemble) => opened,
             };
             let failed = match opened {
                 Ok(session) => {
                     let view = View::new(Arc::clone(&session), self.kind, &roots, &self.guard, &self.watches);
-                    match told.follow(&session, view).await {
+                    match follower.follow(&session, view).await {
                         Ok(()) => return Ok(()),
                         Err(failed) => failed,
                     }
                 }
                 Err(failed) => failed,
             };
-            if !told.pause(failed).await {
+            if !follower.pause(failed).await {
                 return Ok(());
             }
         }
     }
 }
 
-struct Told {
+/// Follows one session after the other, and tells what it finds.
+struct Follower {
     cx: Context,
     up: Updates,
     servers: Arc<str>,
@@ -90,7 +91,7 @@ enum Next {
     CatchUp,
 }
 
-impl Told {
+impl Follower {
     /// Follows one session until it is over, or until stopped.
     async fn follow(&mut self, session: &Arc<Session>, fresh: View) -> Result<(), ZookeeperError> {
         let mut view = fresh;
@@ -255,8 +256,8 @@ mod tests {
         let cx = Context::detached("nerve/1");
         let (up, _words) = Updates::channel(&cx);
         let (retry, picture, missing) = (cx.schedule(RETRY), Picture::default(), BTreeSet::new());
-        let (mut told, log) =
-            (Told { servers: "zk:1".into(), retry, picture, missing, cx, up }, Log::of("rosterd_discovery"));
+        let (mut follower, log) =
+            (Follower { servers: "zk:1".into(), retry, picture, missing, cx, up }, Log::of("rosterd_discovery"));
         for (paths, lines) in [
             (vec!["/a"], vec!["/a"]),
             (vec!["/a"], vec![]),
@@ -265,7 +266,7 @@ mod tests {
             (vec!["/a", "/b"], vec!["/a"]),
         ] {
             let missing = paths.into_iter().map(Arc::from).collect();
-            tracing::subscriber::with_default(log.clone(), || told.tell_missing(&missing));
+            tracing::subscriber::with_default(log.clone(), || follower.tell_missing(&missing));
             let logged = log.take();
             assert_eq!(logged.len(), lines.len(), "{logged:?}");
             for (line, path) in logged.iter().zip(lines) {
@@ -273,6 +274,6 @@ mod tests {
                 assert!(line.contains("code=sd_zookeeper_no_path provider=nerve/1"), "{line}");
             }
         }
-        assert_eq!((told.cx.failures(), told.cx.status().worst().is_none()), (0, true), "it is no failure");
+        assert_eq!((follower.cx.failures(), follower.cx.status().worst().is_none()), (0, true), "it is no failure");
     }
 }
