@@ -1,6 +1,7 @@
 //! Threads for calls that block: so many for each kind, though a disk hangs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,6 +13,8 @@ use crate::blocking;
 #[derive(Debug, Clone)]
 pub struct Threads {
     places: Arc<Semaphore>,
+    /// Calls that go aside to these as soon as there is room.
+    line: Arc<Mutex<VecDeque<Place>>>,
     late: Option<Late>,
 }
 
@@ -20,6 +23,7 @@ pub struct Threads {
 struct Late {
     after: Duration,
     places: Arc<Semaphore>,
+    line: Arc<Mutex<VecDeque<Place>>>,
 }
 
 /// The place of a call, until it is over.
@@ -29,14 +33,15 @@ struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 impl Threads {
     /// So many.
     pub fn new(count: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(count)), late: None }
+        Self { places: Arc::new(Semaphore::new(count)), line: Arc::default(), late: None }
     }
 
     /// The same, where a call that takes longer than this, or for which nobody waits any more, holds up no other: it goes on holding
-    /// a thread, but one of `aside`, as long as there are any.
+    /// a thread, but one of `aside`, as soon as there is one.
     #[must_use]
     pub fn giving_way(self, after: Duration, aside: &Self) -> Self {
-        Self { late: Some(Late { after, places: Arc::clone(&aside.places) }), ..self }
+        let late = Late { after, places: Arc::clone(&aside.places), line: Arc::clone(&aside.line) };
+        Self { late: Some(late), ..self }
     }
 
     /// Runs a call on one of them, like [`blocking`].
@@ -44,7 +49,7 @@ impl Threads {
         // It is closed by nobody.
         let permit = Arc::clone(&self.places).acquire_owned().await.ok();
         let place = Place(Arc::new(Mutex::new(permit)));
-        let held = Held(place.clone());
+        let held = Held { place: place.clone(), late: self.late.clone() };
         let calling = blocking(move || {
             let _held = held;
             call()
@@ -52,35 +57,59 @@ impl Threads {
         let Some(late) = &self.late else { return calling.await };
         let _leaves = Leaves { place: &place, late };
         tokio::pin!(calling);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut calling => return done,
-                () = sleep(late.after) => place.change(late),
+        tokio::select! {
+            biased;
+            done = &mut calling => return done,
+            () = sleep(late.after) => late.take(&place),
+        }
+        calling.await
+    }
+}
+
+impl Late {
+    /// Gives the call at this place one of these in its stead, now or as soon as one is free.
+    fn take(&self, place: &Place) {
+        if self.is_wanted(place) {
+            let mut line = lock(&self.line);
+            line.retain(|place| self.is_wanted(place));
+            line.push_back(place.clone());
+            drop(line);
+            self.hand_on();
+        }
+    }
+
+    /// Gives free places to those that wait for one.
+    fn hand_on(&self) {
+        let mut line = lock(&self.line);
+        while let Some(first) = line.front() {
+            if self.is_wanted(first) {
+                let Ok(free) = Arc::clone(&self.places).try_acquire_owned() else { return };
+                let mut held = lock(&first.0);
+                // It may just have ended.
+                *held = held.is_some().then_some(free);
             }
+            line.pop_front();
         }
+    }
+
+    /// Whether the call at this place is not over, and has none of these.
+    fn is_wanted(&self, place: &Place) -> bool {
+        lock(&place.0).as_ref().is_some_and(|held| !Arc::ptr_eq(held.semaphore(), &self.places))
     }
 }
 
-impl Place {
-    /// Takes one of those of late calls in its stead, if there is one, and the call is not over.
-    fn change(&self, late: &Late) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_late = |held: &OwnedSemaphorePermit| Arc::ptr_eq(held.semaphore(), &late.places);
-        if held.as_ref().is_some_and(|held| !is_late(held))
-            && let Ok(other) = Arc::clone(&late.places).try_acquire_owned()
-        {
-            *held = Some(other);
-        }
-    }
+/// Gives the place back when the call is over, and on to who waits for it.
+struct Held {
+    place: Place,
+    late: Option<Late>,
 }
-
-/// Gives the place back when the call is over.
-struct Held(Place);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.place.0).take();
+        if let Some(late) = &self.late {
+            late.hand_on();
+        }
     }
 }
 
@@ -92,8 +121,12 @@ struct Leaves<'a> {
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        self.place.change(self.late);
+        self.late.take(self.place);
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -173,6 +206,29 @@ mod tests {
             assert_eq!(aside.places.available_permits(), 0);
             disk.let_go();
             eventually(patience(), "it is over", || aside.places.available_permits() == 1).await;
+        });
+    }
+
+    #[test]
+    fn what_nobody_waits_for_gives_way_as_soon_as_there_is_room() {
+        leak_checked_live(|| async {
+            let (disks, aside) = ([Disk::default(), Disk::default()], Threads::new(1));
+            let threads = Threads::new(2).giving_way(10 * patience(), &aside);
+            for disk in &disks {
+                let mut abandoned = Box::pin(threads.run(disk.hang()));
+                let asked = eventually(patience(), "it hangs", || disk.asked() == 1);
+                tokio::select! {
+                    biased;
+                    () = &mut abandoned => unreachable!("it hangs"),
+                    () = asked => {}
+                }
+            }
+            let free = || (threads.places.available_permits(), aside.places.available_permits());
+            assert_eq!(free(), (1, 0), "there is room for one");
+            disks[0].let_go();
+            eventually(patience(), "the other one takes its place", || free() == (2, 0)).await;
+            disks[1].let_go();
+            eventually(patience(), "all is over", || free() == (2, 1)).await;
         });
     }
 }

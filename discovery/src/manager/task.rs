@@ -1,5 +1,6 @@
 //! The task of a provider: builds its discoverer, runs it, builds it again when it ends, and tells the roster its news.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -250,8 +251,8 @@ impl Provider {
     fn log_recovered(&self, before: &UnreadSources, now: &UnreadSources) {
         let (provider, jobs) = (self.key.as_str(), &*self.status.jobs());
         // What is beneath a scope that fails now is as unreadable as it was.
-        let fails_with =
-            |name: &str| now.values().filter_map(|it| it.beneath.as_deref()).any(|it| name.starts_with(it));
+        let scopes: BTreeSet<&str> = now.values().filter_map(|it| it.beneath.as_deref()).collect();
+        let fails_with = |name: &str| name.match_indices('/').any(|(slash, _)| scopes.contains(&name[..=slash]));
         let mut recovered = before.keys().filter(|name| !now.contains_key(*name) && !fails_with(name));
         for source in recovered.by_ref().take(TOLD) {
             info!(provider, jobs, source = &**source, "source can be read again");
