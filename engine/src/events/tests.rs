@@ -33,6 +33,11 @@ async fn jump(time: Duration) {
     tokio::time::resume();
 }
 
+/// What this is, which does not take for ever.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(patience(), what).await.expect("it comes in time")
+}
+
 fn opened(engine: &FakeEngine) -> usize {
     engine.asked().iter().filter(|asked| asked.contains("/events")).count()
 }
@@ -48,12 +53,12 @@ fn the_next_hint_waits_by_how_long_lists_take() {
     leak_checked_live(async || {
         let engine = FakeEngine::start().await;
         let mut events = events_at(&engine.host(), None);
-        events.follow().await;
+        soon(events.follow()).await;
         for (took, least) in [(Duration::ZERO, SETTLE), (Duration::from_millis(100), Duration::from_secs(1))] {
             events.listed(took);
             let begun = Instant::now();
             engine.event(json!({"Type": "container"})).await;
-            events.next().await;
+            soon(events.next()).await;
             assert!(begun.elapsed() >= least, "{:?} for a list of {took:?}", begun.elapsed());
         }
         assert_eq!(opened(&engine), 1);
@@ -66,12 +71,12 @@ fn blanks_keep_a_stream_alive_and_hint_at_nothing() {
     leak_checked_live(async || {
         let engine = FakeEngine::start().await;
         let mut events = events_at(&engine.host(), None);
-        events.follow().await;
+        soon(events.follow()).await;
         engine.wait_stream().await;
         engine.say("\r\n \n").await;
         assert!(timeout(4 * SETTLE, events.next()).await.is_err());
         engine.event(json!({})).await;
-        timeout(patience(), events.next()).await.expect("an event is a hint");
+        soon(events.next()).await;
         engine.finish().await;
     });
 }
@@ -81,7 +86,7 @@ fn a_stream_that_tells_nothing_for_long_is_opened_anew_which_is_a_hint() {
     leak_checked_live(async || {
         let engine = FakeEngine::start().await;
         let mut events = events_at(&engine.host(), None);
-        events.follow().await;
+        soon(events.follow()).await;
         jump(OLDEST - Duration::from_secs(60)).await;
         assert!(timeout(SETTLE, events.next()).await.is_err() && opened(&engine) == 1);
         jump(Duration::from_secs(61)).await;
@@ -104,7 +109,7 @@ fn a_list_does_not_wait_for_a_stream_that_does_not_begin() {
         followed.expect("it gives up");
         assert!(pause(&events) > Duration::ZERO);
         // Nor is it opened by each list.
-        events.follow().await;
+        soon(events.follow()).await;
         assert_eq!(server.requests().len(), 1);
         server.finish().await;
     });
@@ -116,28 +121,28 @@ fn a_stream_that_cannot_be_opened_is_tried_less_and_less_often_until_one_has_liv
         let engine = FakeEngine::start().await;
         engine.fail("events", 500, "no events");
         let mut events = events_at(&engine.host(), None);
-        events.follow().await;
+        soon(events.follow()).await;
         let mut pauses = Vec::new();
         for _ in 0..10 {
             pauses.push(pause(&events));
             jump(pause(&events)).await;
-            assert!(!events.wait().await, "that is no hint");
+            assert!(!soon(events.wait()).await, "that is no hint");
         }
         let (first, last) = (pauses[0], pauses[9]);
         assert!(4 * first < last && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE), "{pauses:?}");
 
         engine.set("events", json!([]));
         jump(pause(&events)).await;
-        assert!(events.wait().await, "something may have been missed");
+        assert!(soon(events.wait()).await, "something may have been missed");
         engine.cut_events();
-        assert!(!events.wait().await && events.told);
+        assert!(!soon(events.wait()).await && events.told);
         assert!(4 * first < pause(&events), "one that breaks soon is no better than one that cannot be opened");
 
         jump(pause(&events)).await;
-        assert!(events.wait().await);
+        assert!(soon(events.wait()).await);
         jump(2 * LONGEST_PAUSE).await;
         engine.cut_events();
-        assert!(!events.wait().await && pause(&events) < 4 * first, "{:?}", pause(&events));
+        assert!(!soon(events.wait()).await && pause(&events) < 4 * first, "{:?}", pause(&events));
         engine.finish().await;
     });
 }
@@ -147,10 +152,10 @@ fn an_event_is_followed_by_one_echo() {
     leak_checked_live(async || {
         let (engine, echo) = (FakeEngine::start().await, Duration::from_secs(600));
         let mut events = events_at(&engine.host(), Some(echo));
-        events.follow().await;
+        soon(events.follow()).await;
         assert_eq!(events.echo_at, None, "nothing has happened yet");
         engine.event(json!({})).await;
-        events.next().await;
+        soon(events.next()).await;
         assert!(timeout(SETTLE, events.next()).await.is_err());
         jump(echo).await;
         timeout(patience(), events.next()).await.expect("what moved on meanwhile is looked at");

@@ -8,13 +8,15 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::Instant;
 
-use super::{alone, descriptors, watch::Watch};
+use super::{alone, descriptors, in_time::in_time, watch::Watch};
 use crate::time::Clock;
 
 /// How many times every task that can run gets its turn before a task counts as leaked.
 const YIELDS: usize = 200;
 /// How long a task, a blocking call or a descriptor may need to end when the clock is real.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long a test may take in all, whatever its clock says: far longer than any does on a loaded machine.
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// Runs an async test on a current-thread runtime with a paused clock and fails it when something outlives it.
 ///
@@ -32,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(60);
 ///
 /// # Panics
 ///
-/// With the report when something leaked, or with the panic of the test itself.
+/// With the report when something leaked, or with the panic of the test itself. A test that does not end within 15 minutes fails, too.
 pub fn leak_checked(test: impl AsyncFnOnce()) {
     Leaks::none().check(test);
 }
@@ -122,7 +124,7 @@ impl Leaks {
             let _subscriber = tracing::subscriber::set_default(watch.clone());
             catch_unwind(AssertUnwindSafe(|| {
                 runtime.block_on(async {
-                    test().await;
+                    in_time(LONGEST, test()).await;
                     self.leaked_tasks(clock, &watch).await
                 })
             }))

@@ -5,6 +5,7 @@
 mod alone;
 mod check;
 mod descriptors;
+mod in_time;
 mod watch;
 
 pub use check::{Leaks, leak_checked, leak_checked_live};
