@@ -5,8 +5,8 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts, Registry};
 use rosterd_discovery::Directory;
 
-use crate::api::presence::{self, Presence};
 use crate::roster::RosterHandle;
+use crate::roster::presence::{self, Presence};
 
 /// The metric, and who is asked.
 pub(super) struct JobPresence {

@@ -12,7 +12,6 @@ mod missing;
 mod origin;
 mod overview;
 mod pools;
-pub mod presence;
 mod providers;
 mod publications;
 mod query;

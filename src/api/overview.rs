@@ -16,12 +16,12 @@ use rosterd_discovery::{Presence as Reported, ProviderKey, ProviderStatus, Provi
 use rosterd_model::Report;
 use rosterd_scrape::Statuses;
 
-use super::presence::Presence;
 use super::providers::size;
 use super::words::{Moment, Tally, bytes, coarse, grouped};
 use super::{Refused, State, StorageFailure, routes};
 use crate::publish::Publication;
 use crate::roster::hold::Missing;
+use crate::roster::presence::Presence;
 use crate::roster::view::{Counts, JobView, ProviderPresence, RosterView};
 use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
 

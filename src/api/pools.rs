@@ -14,10 +14,10 @@ use super::Error;
 use super::State;
 use super::envelope::success;
 use super::missing::{Causes, MissingSource};
-use super::presence::{self, Presence};
 use super::query::Query;
 use super::sd::unknown_job;
 use crate::problem::Problem;
+use crate::roster::presence::{self, Presence};
 use crate::roster::view::JobView;
 
 #[derive(Serialize)]

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::State;
 use super::envelope::success;
-use super::presence::Presence;
 use super::status::{self, rfc3339};
+use crate::roster::presence::Presence;
 use crate::roster::view::{ProviderView, RosterView};
 
 #[derive(Serialize)]

@@ -14,6 +14,7 @@ mod job;
 pub mod metrics;
 pub mod pages;
 mod persist;
+pub mod presence;
 mod runner;
 mod state;
 pub mod step;

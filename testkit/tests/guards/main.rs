@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
+mod contexts; // contexts of the agent know each other in one direction only
 mod leak_checks; // async tests run under the leak checker
 mod supervision; // a panic in whatever is spawned is seen
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rosterd_discovery::{Presence as Reported, ProviderKey, ProviderStatus};
 use serde::Serialize;
 
-use crate::roster::view::{JobView, ProviderPresence, ProviderView, RosterView};
+use super::view::{JobView, ProviderPresence, ProviderView, RosterView};
 
 /// What is known, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -37,7 +37,7 @@ impl Presence {
     }
 
     /// Of a provider. The manager does not know what was there before it began to run the provider, the roster does.
-    pub(super) fn of_provider(reported: Reported, view: Option<&ProviderView>) -> Self {
+    pub fn of_provider(reported: Reported, view: Option<&ProviderView>) -> Self {
         match (reported, view) {
             (Reported::Unsynced, Some(view)) if view.restored => Self::Restored,
             (Reported::Unsynced, Some(view)) if view.size.known => Self::Stale,
