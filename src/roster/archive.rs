@@ -101,9 +101,14 @@ impl Archive {
         self.index.groups().map(|id| id.source)
     }
 
+    /// Whether a source has groups.
+    pub(super) fn has(&self, source: SourceId) -> bool {
+        self.index.of_source(source).next().is_some()
+    }
+
     /// Which of these sources have groups.
     pub(super) fn which_of(&self, mut sources: BTreeSet<SourceId>) -> BTreeSet<SourceId> {
-        sources.retain(|source| self.index.of_source(*source).next().is_some());
+        sources.retain(|source| self.has(*source));
         sources
     }
 

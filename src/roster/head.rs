@@ -21,6 +21,8 @@ pub(super) struct Head {
     pub(super) held: BTreeMap<Arc<str>, HeldBy>,
     /// Sources that were never read and have no groups, and whether they no longer keep the others from consumers.
     pub(super) missing: BTreeMap<Arc<str>, bool>,
+    /// What the names of the sources beneath those of them begin with that are scopes.
+    pub(super) scopes: BTreeMap<Arc<str>, Arc<str>>,
     /// Since when sources are held that were not read since rosterd last started.
     pub(super) unread: BTreeMap<u64, SystemTime>,
     /// Since when all of it is held, as it has not reported since rosterd last started, or since a reload.
@@ -59,6 +61,7 @@ impl Default for Head {
             jobs: BTreeSet::new(),
             held: BTreeMap::new(),
             missing: BTreeMap::new(),
+            scopes: BTreeMap::new(),
             unread: BTreeMap::new(),
             restored: None,
             replaced: false,
@@ -135,6 +138,7 @@ mod tests {
             jobs: ["a".into()].into(),
             held: [("a".into(), held)].into(),
             missing: [("x".into(), true)].into(),
+            scopes: [("x".into(), "x/".into())].into(),
             unread: [(u64::MAX, time)].into(),
             restored: Some(time),
             replaced: true,

@@ -1,6 +1,7 @@
 //! The roster's state and what can happen to it: other jobs, with what is stored of their providers; an update; time that
 //! passes. No I/O, no clock that it was not handed, no tasks.
 
+mod awaited;
 mod effect;
 mod former;
 mod hidden;
@@ -25,11 +26,12 @@ use super::pages::Pages;
 use super::step::{JobStep, LimitStep, Reason, Step};
 use super::target::Workbench;
 use super::view::{JobView, NotServable, ProviderPresence, RosterView};
+use awaited::Awaited;
 pub(super) use effect::Effect;
 use former::{Former, held_of};
 use job::{Job, Work};
 pub(super) use provider::Stored;
-use provider::{Provider, Providers};
+use provider::{Provider, Providers, sources_in};
 pub(super) use turns::Delta;
 use turns::TargetTurns;
 pub(super) use unused::Left;
@@ -103,8 +105,8 @@ impl State {
 
     /// Takes the jobs of a configuration in place of those before. A job that relabels as before is not relabelled.
     ///
-    /// A provider that comes in place of another with the same data begins with its groups. What another one had in its
-    /// place, a job goes on to hold until it knows what the new one has.
+    /// A provider that comes in place of another with the same data begins with its groups, unless a job waited for it when the process
+    /// ended. What another one had in its place, a job goes on to hold until it knows what the new one has.
     pub(super) fn set_jobs(&mut self, wanted: Wanted, now: Now) -> Effect {
         let mut effect = Effect::default();
         let Wanted { jobs: specs, grace, stored, left } = wanted;
@@ -137,7 +139,7 @@ impl State {
         }
         let Some(provider) = self.providers.get(&update.provider) else { return false };
         let holds = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| !job.former.is_empty());
-        if update.whole && provider.users.keys().any(holds) {
+        if provider.users.keys().any(holds) && (update.whole || provider.reads_otherwise(update)) {
             // What is held goes, when this tells what is in its place.
             return true;
         }
@@ -168,6 +170,11 @@ impl State {
         let Some(provider) = self.providers.get_mut(&key).filter(wanted) else { return effect };
         effect.more_follows = update.piece;
         let (unsynced, restored) = (provider.presence == ProviderPresence::Unsynced, provider.is_restored());
+        let holds = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| !job.former.is_empty());
+        let told: Vec<_> = match provider.users.keys().any(holds) {
+            true => sources_in(&update).collect(),
+            false => Vec::new(),
+        };
         let taken = provider.take(update, now);
         match (unsynced, effect.more_follows) {
             // Half of a picture is not stored: read again, it would pass for all there is.
@@ -193,8 +200,11 @@ impl State {
             let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
             job.update(&key, provider, &taken.changes, taken.held_changed, &mut work, &mut turns);
             // What it holds follows from what its own providers miss, and from what the former ones have of that.
-            if (taken.presence_changed && !job.former.is_empty()) || job.former.contains_key(&key) {
-                let former = held_of(&job.former, &job.spec.providers, &self.providers);
+            let tells = |former: &Former| told.iter().any(|source| former.may_hold(*source));
+            let presence_changed = taken.presence_changed && !job.former.is_empty();
+            if presence_changed || job.former.contains_key(&key) || job.former.values().any(tells) {
+                let changed = (!taken.changes.is_empty()).then_some(&key);
+                let former = held_of(&job.former, &job.spec.providers, &self.providers, changed);
                 if former != job.former {
                     released = true;
                     job.former = former;
@@ -256,7 +266,6 @@ impl State {
                 let beside = held.beside.iter().map(|key| ProviderKey::new(Arc::clone(key)));
                 Some((stored.key.clone(), Former::all(hold(held.since), beside).after_reload(&spec.providers)))
             }));
-            former.retain(|key, _| !spec.providers.contains(key));
             former
         };
         specs.iter().map(|spec| (Arc::clone(&spec.name), of(spec))).collect()
@@ -265,11 +274,12 @@ impl State {
     /// Takes the providers of these jobs, each with what is known of it.
     fn set_providers(&mut self, specs: &[JobSpec], stored: Vec<Stored>, now: Now, effect: &mut Effect) {
         let used: BTreeSet<_> = specs.iter().flat_map(|spec| spec.providers.iter().cloned()).collect();
+        let awaited = Awaited::of(specs, &stored);
         // After a restart a key may be that of a provider which was only held: then one that was used knows the same data better.
         let better: Vec<_> =
             stored.iter().filter(|stored| stored.head.is_used()).map(|stored| stored.key.clone()).collect();
         let is_behind = |key: &ProviderKey, head: &Head| {
-            used.contains(key) && !head.is_used() && better.iter().any(|other| other.data() == key.data())
+            used.contains(key) && !head.is_used() && better.iter().any(|other| awaited.may_adopt(key, other))
         };
         for Stored { key, head, blocks } in stored.into_iter().filter(|it| !is_behind(&it.key, &it.head)) {
             self.providers.entry(key).or_insert_with(|| Provider::restored(blocks, head, now));
@@ -278,13 +288,15 @@ impl State {
             if self.providers.contains_key(key) {
                 continue;
             }
-            let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data()).map(|(_, twin)| twin);
-            let known = twins().find(|twin| twin.presence != ProviderPresence::Unsynced);
-            let provider = match known.or_else(|| twins().next()) {
+            let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data());
+            let is_known = |twin: &Provider| twin.presence != ProviderPresence::Unsynced;
+            let known = twins().find(|(other, twin)| is_known(twin) && awaited.may_adopt(key, other));
+            let twin = known.or_else(|| twins().find(|(_, twin)| !is_known(twin))).map(|(_, twin)| twin);
+            let provider = match twin {
                 Some(twin) => {
                     // What is stored under its own key could not be read.
                     effect.forgotten.push(key.clone());
-                    if twin.presence != ProviderPresence::Unsynced {
+                    if is_known(twin) {
                         effect.store_all(key, twin);
                     }
                     Provider::adopting(twin, now)
@@ -312,7 +324,7 @@ impl State {
             }
             replaced => (Job::new(spec), replaced),
         };
-        let former = held_of(&former, &job.spec.providers, &self.providers);
+        let former = held_of(&former, &job.spec.providers, &self.providers, None);
         if !unchanged || former != job.former {
             job.former = former;
             let mut turns = TargetTurns::new(&before, self.telling);

@@ -340,3 +340,70 @@ fn a_picture_in_pieces_counts_with_its_last_whatever_happens_between_them() {
         world.end().await;
     });
 }
+
+/// Nobody can look beneath a scope, but of one of its sources it is said that it has nothing: what was stored of it goes.
+#[test]
+fn what_is_said_to_have_nothing_is_gone_though_a_scope_around_it_fails() {
+    leak_checked(async || {
+        let used = Use { data: 0, revision: 0 };
+        let (beneath, scope) = (2, 4);
+        for in_pieces in [false, true] {
+            let mut world = World::start(vec![vec![used], Vec::new(), Vec::new()]).await;
+            world.truth.set(0, beneath, Some(2));
+            world.say_picture(0).await;
+            world.crash().await;
+            if in_pieces {
+                world.truth.set(0, beneath, Some(0));
+                world.say_pieces(0, true, 1, None).await;
+                world.truth.set_readable(0, scope, false);
+                world.say_source(0, scope).await;
+                world.say_pieces(0, false, 0, Some(Ends::Whole)).await;
+            } else {
+                world.truth.set_readable(0, scope, false);
+                world.say_picture(0).await;
+                world.compare("the scope cannot be read").await;
+                assert_eq!(world.held(0).len(), 2);
+                world.truth.set_readable(0, scope, true);
+                world.truth.set(0, beneath, None);
+                world.say_source(0, beneath).await;
+            }
+            world.compare("it has nothing").await;
+            assert!(world.targets(0).is_empty());
+            world.end().await;
+        }
+    });
+}
+
+/// A job holds what its former provider has beneath a scope that the new one cannot read, over a restart, and lets go of what the new
+/// one tells of it.
+#[test]
+fn what_is_beneath_a_scope_that_was_never_read_is_held_from_the_provider_before() {
+    leak_checked(async || {
+        let (old, new) = (Use { data: 1, revision: 0 }, Use { data: 0, revision: 0 });
+        let mut world = World::start(vec![vec![old], Vec::new(), Vec::new()]).await;
+        for source in [0, 2, 4] {
+            world.truth.set(1, source, Some(2));
+        }
+        world.truth.set(0, 0, Some(3));
+        world.say_picture(1).await;
+        world.reload(vec![vec![new], Vec::new(), Vec::new()]).await;
+        world.truth.set_readable(0, 4, false);
+        world.say_picture(0).await;
+        world.compare("the scope cannot be read").await;
+        assert_eq!((world.targets(0).len(), world.held(0).len()), (7, 4));
+        world.crash().await;
+        world.compare("a restart").await;
+        world.say_picture(0).await;
+        world.compare("the first picture after it").await;
+        assert_eq!(world.held(0).len(), 4);
+        world.truth.set_readable(0, 4, true);
+        world.truth.set(0, 2, Some(1));
+        world.say_source(0, 2).await;
+        world.compare("some of it is said").await;
+        assert_eq!(world.held(0).len(), 2);
+        world.say_source(0, 4).await;
+        world.compare("the scope is read").await;
+        assert_eq!((world.targets(0).len(), world.held(0).len()), (4, 0));
+        world.end().await;
+    });
+}

@@ -8,7 +8,7 @@ use rosterd::roster::hold::HoldReason;
 use rosterd_discovery::ProviderKey;
 use tokio::time::Instant;
 
-use crate::truth::{Content, Sources, is_beneath};
+use crate::truth::{Content, Sources, is_beneath, is_scope};
 
 /// How long what no job uses or holds stays in the store.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -181,8 +181,32 @@ struct Job {
 struct Former {
     /// Providers of the job that did not come in its place.
     beside: BTreeSet<ProviderKey>,
-    /// These sources alone.
-    only: Option<BTreeSet<String>>,
+    /// This alone.
+    only: Option<Rest>,
+}
+
+/// What is held of a provider when those in its place have reported.
+#[derive(Debug, Default, Clone)]
+struct Rest {
+    sources: BTreeSet<String>,
+    /// What could not be read that is held for: the same, and scopes around them.
+    missing: BTreeSet<String>,
+}
+
+impl Rest {
+    /// What a former provider has of that which is missing of a job's own ones, and beneath it, unless they have told that.
+    fn of<'a>(former: &Provider, own: impl Iterator<Item = &'a Provider>) -> Self {
+        let mut rest = Self::default();
+        for (provider, name) in own.flat_map(|it| it.missing.keys().map(move |name| (it, name))) {
+            let is_within = |source: &&String| *source == name || is_beneath(source, name);
+            let known = former.sources.keys().filter(|it| former.has(it)).filter(is_within);
+            let is_told = |source: &&String| is_scope(name) && provider.has(source);
+            let known: Vec<_> = known.filter(|source| !is_told(source)).cloned().collect();
+            rest.missing.extend((!known.is_empty()).then(|| name.clone()));
+            rest.sources.extend(known);
+        }
+        rest
+    }
 }
 
 /// All that is known, in memory and on disk.
@@ -294,10 +318,22 @@ impl Model {
         let used: BTreeSet<_> = jobs.values().flatten().cloned().collect();
         let is_twin = |key: &ProviderKey| used.iter().any(|used| used.data() == key.data());
         let wanted = |provider: &Provider| provider.users.keys().any(|job| jobs.contains_key(job));
+        // What a job waited for when the process ended it waits for still, whoever else knows the same data.
+        let all = self.stored.clone();
+        let awaits = |key: &ProviderKey, twin: &ProviderKey| {
+            let of_job = |(name, own): (&usize, &Vec<ProviderKey>)| {
+                let how = |it: &Stored| it.provider.users.get(name).cloned();
+                let holds = all.values().any(|it| how(it).flatten().is_some_and(|beside| !beside.contains(key)));
+                let gave_up = all.get(twin).and_then(how) == Some(None) && !own.contains(twin);
+                own.contains(key) && holds && !gave_up
+            };
+            starts && jobs.iter().any(of_job)
+        };
+        let may_adopt = |key: &ProviderKey, other: &ProviderKey| other.data() == key.data() && !awaits(key, other);
         for (key, Stored { provider: stored, .. }) in &self.stored {
             // One that was used knows the same data better than one that was held.
             let is_used = |it: &Provider| it.users.values().any(Option::is_none);
-            let better = |(other, it): (&ProviderKey, &Stored)| is_used(&it.provider) && other.data() == key.data();
+            let better = |(other, it): (&ProviderKey, &Stored)| is_used(&it.provider) && may_adopt(key, other);
             let is_behind = starts && used.contains(key) && !is_used(stored) && self.stored.iter().any(better);
             let loads = used.contains(key) || (starts && (is_twin(key) || wanted(stored)));
             if !is_behind && loads && !self.providers.contains_key(key) {
@@ -335,8 +371,10 @@ impl Model {
         }
         let was_used: BTreeSet<_> = before.values().flat_map(|job| job.providers.clone()).collect();
         for key in &used {
-            let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data()).map(|(_, twin)| twin);
-            let twin = twins().find(|twin| twin.presence != Presence::Unsynced).or_else(|| twins().next()).cloned();
+            let twins = || self.providers.iter().filter(|(other, _)| other.data() == key.data());
+            let is_known = |twin: &Provider| twin.presence != Presence::Unsynced;
+            let known = twins().find(|(other, twin)| is_known(twin) && may_adopt(key, other));
+            let twin = known.or_else(|| twins().find(|(_, twin)| !is_known(twin))).map(|(_, twin)| twin.clone());
             match self.providers.get_mut(key) {
                 // It was stopped and only held: it begins anew.
                 Some(provider) if !was_used.contains(key) && provider.presence == Presence::Synced => {
@@ -479,7 +517,6 @@ impl Model {
             let own = || job.providers.iter().filter_map(|key| Some((key, providers.get(key)?)));
             let knows_nothing =
                 |key: &ProviderKey| providers.get(key).is_some_and(|it| it.presence == Presence::Unsynced);
-            let missing: BTreeSet<_> = own().flat_map(|(_, provider)| provider.missing.keys().cloned()).collect();
             let adopted: Vec<_> = own()
                 .filter(|(_, it)| it.presence != Presence::Unsynced)
                 .map(|(key, _)| key.data().to_owned())
@@ -495,11 +532,9 @@ impl Model {
                     return false;
                 }
                 if !awaits(beside) {
-                    let has =
-                        |source: &&String| provider.sources.get(*source).is_some_and(|content| !content.is_empty());
-                    *only = Some(missing.iter().filter(has).cloned().collect());
+                    *only = Some(Rest::of(provider, own().map(|(_, own)| own)));
                 }
-                only.as_ref().is_none_or(|only| !only.is_empty())
+                only.as_ref().is_none_or(|only| !only.sources.is_empty())
             });
         }
         for (key, provider) in &mut self.providers {
@@ -531,13 +566,13 @@ impl Model {
         }
         for (key, Former { only, .. }) in &job.former {
             let sources = self.providers[key].sources.iter();
-            let kept = sources.filter(|(source, _)| only.as_ref().is_none_or(|only| only.contains(*source)));
+            let kept = sources.filter(|(source, _)| only.as_ref().is_none_or(|only| only.sources.contains(*source)));
             kept.flat_map(|(_, content)| content).for_each(|address| hold(address, HoldReason::Replaced));
         }
         let own = || job.providers.iter().map(|key| &self.providers[key]);
         // What a former provider has of a source is known of it.
         let is_held = |source: &String| {
-            job.former.values().any(|former| former.only.as_ref().is_some_and(|only| only.contains(source)))
+            job.former.values().any(|former| former.only.as_ref().is_some_and(|only| only.missing.contains(source)))
         };
         let mut missing = MissingThings::new();
         for key in &job.providers {

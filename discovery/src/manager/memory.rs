@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rosterd_model::{SourceId, TargetGroup};
+use rosterd_model::{GroupId, SourceId, TargetGroup};
 
 use super::empty::Empty;
 use super::known::{GroupNews, Known};
@@ -82,11 +82,12 @@ impl Memory {
         let unread_before = Arc::clone(&self.unread);
         let seen_before = self.seen.as_ref().map(|seen| seen.len());
         let first = !self.pictured;
+        let empty = self.first_empty(&word);
         let (mut whole, mut piece, mut told) = (false, false, HashSet::new());
         if matches!(word, Word::Everything(_) | Word::EverythingBut(..) | Word::Found(..)) {
             self.told = None;
         }
-        let news = match word {
+        let mut news = match word {
             Word::Everything(groups) => {
                 whole = first;
                 self.picture(groups, Vec::new(), &told, now)
@@ -115,10 +116,14 @@ impl Memory {
             Word::Pieced { unread, found } => {
                 whole = first;
                 told = self.told.take().unwrap_or_default();
-                let news = match found {
+                let mut news = match found {
                     true => self.found(Vec::new(), unread, &told, now),
                     false => self.picture(Vec::new(), unread, &told, now),
                 };
+                if first && self.unread.values().any(|unread| unread.hides) {
+                    let empty = told.iter().filter(|source| !self.known.has(**source));
+                    news.gone.extend(empty.map(|source| GroupId { source: *source, key: 0 }));
+                }
                 told.retain(|source| first && self.known.has(*source));
                 news
             }
@@ -145,6 +150,12 @@ impl Memory {
                 GroupNews::default()
             }
         };
+        if !empty.is_empty() && !piece {
+            let scopes: BTreeSet<_> =
+                self.unread.values().filter_map(|it| it.hides.then_some(it.beneath.as_deref()?)).collect();
+            let is_hidden = |name: &str| scopes_around(name).any(|scope| scopes.contains(scope));
+            news.gone.extend(empty.iter().filter(|source| is_hidden(source)).map(|source| GroupId::of(source, "")));
+        }
         if self.tried.len() > self.unread.len() {
             Arc::make_mut(&mut self.tried).retain(|source, _| self.unread.contains_key(source));
         }
@@ -241,6 +252,17 @@ impl Memory {
         }
     }
 
+    /// The sources that a word names without targets and of which nothing was said before, where something may be stored beneath scopes.
+    fn first_empty(&self, word: &Word) -> Vec<Box<str>> {
+        let hides = self.unread.values().any(|unread| unread.hides);
+        if !hides && word.unread().iter().all(|unread| unread.beneath.is_none()) {
+            return Vec::new();
+        }
+        let is_news = |source| !self.known.has(source) && !self.empty.has(source);
+        let empty = word.groups().iter().filter(|group| group.targets.is_empty());
+        empty.filter(|group| is_news(SourceId::of(&group.source))).map(|group| group.source.clone()).collect()
+    }
+
     /// Whether it was said what a source itself has.
     fn has_read(&self, source: SourceId) -> bool {
         let seen = || self.seen.as_ref().is_some_and(|seen| seen.contains(&source));
@@ -290,8 +312,7 @@ impl Memory {
             // Something may be stored beneath it although it is known: others may still come, or come with the first picture, or it was
             // not known of what is above or beneath it.
             let may_come = self.seen.is_some() || first;
-            let hid = before.is_some_and(|before| before.hides);
-            let hides = |beneath: &Arc<str>| !known || hid || may_come || any_above_or_beneath(&hiding, beneath);
+            let hides = |beneath: &Arc<str>| !known || may_come || any_above_or_beneath(&hiding, beneath);
             let hides = beneath.as_ref().is_some_and(hides);
             list.insert(source, Unread { since, known, hides, beneath, report: error.report() });
         }
@@ -302,8 +323,12 @@ impl Memory {
 /// Whether any of these names and scopes is beneath this scope, or is this one or a scope around it.
 fn any_above_or_beneath(all: &BTreeSet<&str>, scope: &str) -> bool {
     let mut from = all.range::<str, _>((Bound::Included(scope), Bound::Unbounded));
-    from.next().is_some_and(|first| first.starts_with(scope))
-        || scope.match_indices('/').any(|(slash, _)| all.contains(&scope[..=slash]))
+    from.next().is_some_and(|first| first.starts_with(scope)) || scopes_around(scope).any(|around| all.contains(around))
+}
+
+/// The scopes that may be around a source: this one, too, of a scope.
+fn scopes_around(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').map(|(slash, _)| &name[..=slash])
 }
 
 /// The sources that groups are of.

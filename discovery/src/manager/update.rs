@@ -26,7 +26,8 @@ pub struct Update {
     pub told: HashSet<SourceId>,
     /// Groups that are new or changed, each with targets.
     pub groups: Vec<TargetGroup>,
-    /// Groups that are gone.
+    /// Groups that are gone. Of a source beneath a scope that [hides](Unread::hides) also one that was never there, when it was told that
+    /// the source has nothing: what is stored of it is gone.
     pub gone: Vec<GroupId>,
     /// All sources of the provider that could not be read lately: the complete list, in every update.
     ///

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use rosterd_discovery::ProviderKey;
 use rosterd_model::SourceId;
 
-use super::provider::Providers;
+use super::hidden::Hidden;
+use super::provider::{MissingSource, Provider, Providers};
+use crate::roster::archive::Archive;
 use crate::roster::block::Block;
 use crate::roster::head::HeldBy;
 use crate::roster::hold::Hold;
@@ -18,8 +20,39 @@ pub(super) struct Former {
     pub(super) hold: Hold,
     /// The job's providers that did not come in its place: they may be down for long, and say nothing of it in any case.
     beside: BTreeSet<ProviderKey>,
-    /// These sources alone: what came in its place has reported, but they could not be read yet.
-    only: Option<BTreeSet<SourceId>>,
+    /// This alone: what came in its place has reported, and could not read everything yet.
+    only: Option<Rest>,
+}
+
+/// What is held for what could not be read yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rest {
+    /// Of these sources.
+    sources: BTreeSet<SourceId>,
+    /// For these, which are the same or scopes around them.
+    missing: BTreeSet<SourceId>,
+    /// What there is in and beneath those that are scopes, though the job's providers may know some of it.
+    hidden: Hidden,
+}
+
+impl Rest {
+    /// What of these groups is held for what is missing of providers. `hidden` is what is known of that which is beneath scopes.
+    fn of(archive: &Archive, mut hidden: Hidden, missing: &[(&Provider, &MissingSource)]) -> Self {
+        let scopes = missing.iter().filter_map(|(_, source)| Some((source.beneath.as_ref()?, &source.name)));
+        hidden.follow(scopes, |each| archive.for_each_name(each));
+        let mut rest = Self::default();
+        for (provider, MissingSource { name, beneath, .. }) in missing {
+            let id = SourceId::of(name);
+            let known: Vec<_> = match beneath {
+                // Of what is beneath a scope something may have been told before the scope can be read.
+                Some(beneath) => hidden.within(beneath).filter(|source| !provider.archive.has(*source)).collect(),
+                None => archive.has(id).then_some(id).into_iter().collect(),
+            };
+            rest.missing.extend((!known.is_empty()).then_some(id));
+            rest.sources.extend(known);
+        }
+        Self { hidden, ..rest }
+    }
 }
 
 impl Former {
@@ -45,26 +78,33 @@ impl Former {
         awaited.any(|provider| provider.presence == ProviderPresence::Unsynced)
     }
 
-    /// Whether it is this source, among others, that keeps it.
+    /// Whether it is this source or scope, among others, that keeps it.
     pub(super) fn names(&self, source: &SourceId) -> bool {
-        self.only.as_ref().is_some_and(|only| only.contains(source))
+        self.only.as_ref().is_some_and(|only| only.missing.contains(source))
+    }
+
+    /// Whether it may be held of this source as long as the job's own providers have nothing of it.
+    pub(super) fn may_hold(&self, source: SourceId) -> bool {
+        self.only.as_ref().is_some_and(|only| only.hidden.has(source))
     }
 
     /// What of a block is held.
     pub(super) fn part(&self, block: &Arc<Block>) -> Option<Arc<Block>> {
         match &self.only {
             None => Some(Arc::clone(block)),
-            Some(sources) => block.only(|id| sources.contains(&id.source)).map(Arc::new),
+            Some(only) => block.only(|id| only.sources.contains(&id.source)).map(Arc::new),
         }
     }
 }
 
 /// What of the given former providers a job of these providers has to hold now: all, as long as nothing is known of one that
-/// came in its place; otherwise the sources that those of the job could not read yet.
+/// came in its place; otherwise the sources that those of the job could not read yet, and what is beneath scopes that they could not.
+/// `changed` has other groups than before.
 pub(super) fn held_of(
     former: &BTreeMap<ProviderKey, Former>,
     own: &[ProviderKey],
     providers: &Providers,
+    changed: Option<&ProviderKey>,
 ) -> BTreeMap<ProviderKey, Former> {
     let of_job = || own.iter().filter_map(|key| Some((key, providers.get(key)?)));
     // What has the same data has begun with it.
@@ -75,13 +115,19 @@ pub(super) fn held_of(
         providers.get(key).is_some_and(|provider| provider.presence != ProviderPresence::Unsynced) && !adopted(key)
     };
     let held = former.iter().filter(|(key, _)| known(key)).filter_map(|(key, former)| {
-        if former.waits(own, providers) {
-            return Some((key.clone(), former.clone()));
+        let mut former = former.clone();
+        if let Some(only) = former.only.as_mut().filter(|_| changed == Some(key)) {
+            only.hidden = Hidden::default();
         }
-        let missing = of_job().filter(|(own, _)| own.mechanism() == key.mechanism());
-        let missing: BTreeSet<_> = missing.flat_map(|(_, provider)| provider.missing.keys().copied()).collect();
-        let only = providers.get(key)?.archive.which_of(missing);
-        (!only.is_empty()).then(|| (key.clone(), Former { only: Some(only), ..former.clone() }))
+        if former.waits(own, providers) {
+            return Some((key.clone(), former));
+        }
+        let alike = of_job().filter(|(own, _)| own.mechanism() == key.mechanism());
+        let missing: Vec<_> =
+            alike.flat_map(|(_, own)| own.missing.values().map(move |source| (own, source))).collect();
+        let hidden = former.only.take().unwrap_or_default().hidden;
+        let only = Rest::of(&providers.get(key)?.archive, hidden, &missing);
+        (!only.sources.is_empty()).then(|| (key.clone(), Former { only: Some(only), ..former }))
     });
     held.collect()
 }

@@ -1,5 +1,4 @@
-//! What is stored of sources beneath scopes where this process has not read all: it is held as long as nobody knows what is there.
-//! Pure.
+//! What is known of sources in and beneath scopes that could not be read: it is held as long as nobody knows what is there. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use rosterd_discovery::UnreadSources;
 use rosterd_model::SourceId;
 
 /// The sources in and beneath each such scope of which something is held, by what the names beneath it begin with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Hidden(BTreeMap<Arc<str>, BTreeSet<SourceId>>);
 
 impl Hidden {
@@ -18,40 +17,46 @@ impl Hidden {
         !scopes.into_iter().eq(self.0.keys())
     }
 
-    /// Takes these scopes in place of those before. Only when some are new it goes through `names`, which hands over the sources that may
-    /// be held, with their names.
-    pub(super) fn follow(&mut self, unread: &UnreadSources, names: impl FnOnce(&mut dyn FnMut(&str, SourceId))) {
-        let scopes: BTreeSet<_> = hiding(unread).map(|(scope, _)| Arc::clone(scope)).collect();
-        self.0.retain(|scope, _| scopes.contains(scope));
-        let new: BTreeSet<_> = scopes.into_iter().filter(|scope| !self.0.contains_key(scope)).collect();
+    /// Takes these scopes in place of those before, each with its name. Only when some are new it goes through `names`, which hands over
+    /// the sources that may be held, with their names.
+    pub(super) fn follow<'a>(
+        &mut self,
+        scopes: impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>)>,
+        names: impl FnOnce(&mut dyn FnMut(&str, SourceId)),
+    ) {
+        let scopes: BTreeMap<_, _> = scopes.map(|(scope, name)| (Arc::clone(scope), name)).collect();
+        self.0.retain(|scope, _| scopes.contains_key(scope));
+        let new: BTreeMap<_, _> = scopes.into_iter().filter(|(scope, _)| !self.0.contains_key(scope)).collect();
         if new.is_empty() {
             return;
         }
         // What a scope itself has is not beneath it, and not known either.
-        let own: BTreeMap<_, _> = hiding(unread).filter(|(scope, _)| new.contains(*scope)).collect();
-        let own: BTreeMap<_, _> = own.into_iter().map(|(scope, name)| (SourceId::of(name), scope)).collect();
-        self.0.extend(new.iter().map(|scope| (Arc::clone(scope), BTreeSet::new())));
+        let own: BTreeMap<_, _> = new.iter().map(|(scope, name)| (SourceId::of(name), &**scope)).collect();
+        self.0.extend(new.keys().map(|scope| (Arc::clone(scope), BTreeSet::new())));
         names(&mut |name, source| {
-            let around = name.match_indices('/').map(|(slash, _)| &name[..=slash]).filter(|scope| new.contains(*scope));
-            for scope in around.chain(own.get(&source).map(|scope| &***scope)) {
-                self.0.entry(scope.into()).or_default().insert(source);
+            for scope in around(name).chain(own.get(&source).copied()).filter(|scope| new.contains_key(*scope)) {
+                if let Some(held) = self.0.get_mut(scope) {
+                    held.insert(source);
+                }
             }
         });
     }
 
     /// It is told what this source has.
-    pub(super) fn reveal(&mut self, name: &str) {
-        let source = SourceId::of(name);
-        for (slash, _) in name.match_indices('/') {
-            if let Some(held) = self.0.get_mut(&name[..=slash]) {
-                held.remove(&source);
-            }
+    pub(super) fn reveal(&mut self, source: SourceId) {
+        for held in self.0.values_mut() {
+            held.remove(&source);
         }
     }
 
-    /// Whether anything is held in or beneath a scope.
-    pub(super) fn has_any(&self, beneath: Option<&str>) -> bool {
-        beneath.and_then(|beneath| self.0.get(beneath)).is_some_and(|held| !held.is_empty())
+    /// What is held in and beneath a scope.
+    pub(super) fn within(&self, beneath: &str) -> impl Iterator<Item = SourceId> {
+        self.0.get(beneath).into_iter().flatten().copied()
+    }
+
+    /// Whether anything is held of a source.
+    pub(super) fn has(&self, source: SourceId) -> bool {
+        self.0.values().any(|held| held.contains(&source))
     }
 
     /// All sources of which something is held.
@@ -60,7 +65,12 @@ impl Hidden {
     }
 }
 
+/// The scopes that may be around a source.
+fn around(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').map(|(slash, _)| &name[..=slash])
+}
+
 /// The scopes that may hide something, and their names.
-fn hiding(unread: &UnreadSources) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+pub(super) fn hiding(unread: &UnreadSources) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
     unread.iter().filter(|(_, unread)| unread.hides).filter_map(|(name, unread)| Some((unread.beneath.as_ref()?, name)))
 }

@@ -15,7 +15,7 @@ use crate::roster::head::{Head, HeldBy};
 use crate::roster::hold::{Held, Hold, HoldReason};
 use crate::roster::view::{ProviderPresence, ProviderSize, ProviderView};
 
-use super::hidden::Hidden;
+use super::hidden::{Hidden, hiding};
 
 /// The providers, by key.
 pub(super) type Providers = BTreeMap<ProviderKey, Provider>;
@@ -57,12 +57,21 @@ pub(super) struct Provider {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MissingSource {
     pub(super) name: Arc<str>,
+    /// What the names of the sources beneath it begin with, if it is a scope.
+    pub(super) beneath: Option<Arc<str>>,
     /// When it became wanted.
     wanted: Instant,
     /// Whether it could not be read within its time of grace.
     pub(super) overdue: bool,
     /// Why not, the last time.
     pub(super) report: Option<Report>,
+}
+
+impl MissingSource {
+    /// Its name and what those beneath it begin with, if it is a scope.
+    fn scope(&self) -> Option<(Arc<str>, Arc<str>)> {
+        Some((Arc::clone(&self.name), self.beneath.clone()?))
+    }
 }
 
 /// What an update did to a provider.
@@ -100,8 +109,10 @@ impl Provider {
     /// A provider of which this was stored.
     pub(super) fn restored(blocks: BTreeMap<BlockId, Arc<Block>>, head: Head, now: Now) -> Self {
         let missing = head.missing.iter().map(|(name, overdue)| {
-            let source = MissingSource { name: Arc::clone(name), wanted: now.instant, overdue: *overdue, report: None };
-            (SourceId::of(name), source)
+            let beneath = head.scopes.get(name).cloned();
+            let name = Arc::clone(name);
+            let id = SourceId::of(&name);
+            (id, MissingSource { name, beneath, wanted: now.instant, overdue: *overdue, report: None })
         });
         let hold = |since: &SystemTime| Hold { reason: HoldReason::Unread, since: *since };
         let reason = if head.replaced { HoldReason::Replaced } else { HoldReason::Restored };
@@ -155,6 +166,11 @@ impl Provider {
     /// Whether sources that were not there may still come.
     pub(super) fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// Whether an update tells of other unread sources than before.
+    pub(super) fn reads_otherwise(&self, update: &Update) -> bool {
+        self.told != update.unread
     }
 
     /// Whether an update tells of other scopes than before, while something is held that may be beneath them.
@@ -245,9 +261,8 @@ impl Provider {
     /// time, of which the roster may have what is stored.
     pub(super) fn replaced_by(&self, update: &Update) -> HashSet<SourceId> {
         let Update { whole, piece, told: pieces, groups, unread: told, seen, .. } = update;
-        let named = groups.iter().map(|group| SourceId::of(&group.source));
         if *piece {
-            return named.collect();
+            return groups.iter().map(|group| SourceId::of(&group.source)).collect();
         }
         let may_come = |source: &SourceId| seen.as_ref().is_some_and(|seen| !seen.contains(source));
         let was_read = |name: &Arc<str>| told.get(name).is_none_or(|unread| unread.known);
@@ -261,7 +276,7 @@ impl Provider {
             replaced.retain(|source| !unread.contains(source));
         }
         if !self.unread.is_empty() {
-            replaced.extend(named.filter(|source| self.unread.contains_key(source)));
+            replaced.extend(sources_in(update).filter(|source| self.unread.contains_key(source)));
         }
         match seen {
             // All that was read, and nothing else.
@@ -289,15 +304,15 @@ impl Provider {
     /// Follows which scopes may hide something, and what is held beneath them. Returns whether an update tells of sources that were
     /// held.
     fn follow_hidden(&mut self, update: &Update) -> bool {
-        let Update { whole, told: pieces, groups, unread: told, .. } = update;
+        let Update { whole, told: pieces, unread: told, .. } = update;
         if *whole {
             self.hidden = Hidden::default();
         }
         if self.hidden.is_outdated(told) {
             let (archive, held) = (&self.archive, &self.unread);
             if *whole {
-                let named: HashSet<_> = groups.iter().map(|group| SourceId::of(&group.source)).collect();
-                self.hidden.follow(told, |each| {
+                let named: HashSet<_> = sources_in(update).collect();
+                self.hidden.follow(hiding(told), |each| {
                     archive.for_each_name(|name, source| {
                         if !named.contains(&source) && !pieces.contains(&source) {
                             each(name, source);
@@ -306,12 +321,11 @@ impl Provider {
                 });
                 return false;
             }
-            self.hidden.follow(told, |each| archive.names_of(held.keys().copied(), each));
+            self.hidden.follow(hiding(told), |each| archive.names_of(held.keys().copied(), each));
         }
-        let heard = groups.iter().filter(|group| self.unread.contains_key(&SourceId::of(&group.source)));
         let mut any_heard = false;
-        for group in heard {
-            self.hidden.reveal(&group.source);
+        for source in sources_in(update).filter(|source| self.unread.contains_key(source)) {
+            self.hidden.reveal(source);
             any_heard = true;
         }
         any_heard
@@ -334,7 +348,7 @@ impl Provider {
         let overdue = self.overdue || self.known || given_up;
         let (mut missing, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for (source, name, told) in never {
-            if self.hidden.has_any(told.beneath.as_deref()) {
+            if told.beneath.as_ref().is_some_and(|beneath| self.hidden.within(beneath).next().is_some()) {
                 // It is not missing: of what is in or beneath it something is held.
                 continue;
             }
@@ -349,6 +363,7 @@ impl Provider {
                 source,
                 MissingSource {
                     name: Arc::clone(name),
+                    beneath: told.beneath.clone(),
                     wanted: before.map_or(wanted, |before| before.wanted),
                     overdue: before.map_or(overdue, |before| before.overdue),
                     report: Some(told.report.clone()),
@@ -389,6 +404,7 @@ impl Provider {
             jobs: self.users.keys().cloned().collect(),
             held: held.collect(),
             missing: self.missing.values().map(|source| (Arc::clone(&source.name), source.overdue)).collect(),
+            scopes: self.missing.values().filter_map(MissingSource::scope).collect(),
             unread: self.unread.iter().map(|(source, hold)| (source.0, hold.since)).collect(),
             restored: (self.presence == ProviderPresence::Restored).then_some(self.from_before.since),
             replaced: self.presence == ProviderPresence::Restored && self.from_before.reason == HoldReason::Replaced,
@@ -398,6 +414,12 @@ impl Provider {
         };
         (self.head.as_ref() != Some(&head)).then(|| self.head.insert(head).clone())
     }
+}
+
+/// The sources of which an update tells something.
+pub(super) fn sources_in(update: &Update) -> impl Iterator<Item = SourceId> {
+    let named = update.groups.iter().map(|group| SourceId::of(&group.source));
+    named.chain(update.gone.iter().map(|id| id.source))
 }
 
 /// What is stored of a provider.

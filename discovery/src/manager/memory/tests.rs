@@ -252,6 +252,26 @@ fn a_scope_is_known_that_was_named_or_has_anything_beneath() {
     }
 }
 
+#[test]
+fn that_a_source_has_nothing_is_told_where_something_may_be_stored_of_it() {
+    let b = || vec![scope("n/b", "n/b")];
+    let empty = || vec![TargetGroup::gone("n/b/x"), TargetGroup::gone("n/a/x")];
+    let gone = |memory: &mut Memory, word| {
+        let gone = memory.hear(word, SystemTime::UNIX_EPOCH).news.gone;
+        gone.into_iter().map(|id| id.source).collect::<Vec<_>>()
+    };
+    let mut memory = after(vec![Word::EverythingBut(Vec::new(), b())]);
+    assert_eq!(gone(&mut memory, Word::Changed(empty())), ids(&["n/b/x"]));
+    assert_eq!(gone(&mut memory, Word::Changed(empty())), [], "it is no news");
+    assert_eq!(gone(&mut Memory::default(), Word::EverythingBut(empty(), b())), ids(&["n/b/x"]));
+    let mut memory = Memory::default();
+    assert_eq!(gone(&mut memory, piece(true, vec![TargetGroup::gone("n/b/x")])), []);
+    assert_eq!(gone(&mut memory, pieced(b())), ids(&["n/b/x"]));
+    // Where all is known, what is stored and was not told goes by itself.
+    assert_eq!(gone(&mut Memory::default(), Word::Everything(empty())), []);
+    assert_eq!(gone(&mut after(vec![Word::Everything(Vec::new())]), Word::Changed(empty())), []);
+}
+
 fn piece(first: bool, groups: Vec<TargetGroup>) -> Word {
     Word::Piece { first, groups }
 }

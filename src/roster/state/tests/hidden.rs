@@ -7,16 +7,16 @@ use super::*;
 use crate::roster::hold::HoldReason;
 
 /// An update of which these scopes could not be read, and never were by this process.
-fn hiding(update: Update, scopes: &[&str]) -> Update {
+pub(super) fn hiding(update: Update, scopes: &[&str]) -> Update {
     let unread = |scope: &&str| {
         let beneath = Some(format!("{scope}/").into());
         let unread = Unread { since: std::time::UNIX_EPOCH, known: false, hides: true, beneath, report: report() };
-        (format!("{scope}/*").into(), unread)
+        (Arc::from(*scope), unread)
     };
     Update { unread: Arc::new(scopes.iter().map(unread).collect()), ..update }
 }
 
-fn all() -> Vec<TargetGroup> {
+pub(super) fn all() -> Vec<TargetGroup> {
     ["n/a/x", "n/a/y", "n/b/x", "n/b/y", "n/b/c/x", "n/bb/x"]
         .map(|name| group(name, &[&format!("{}:1", name.replace('/', "-"))]))
         .to_vec()
@@ -73,7 +73,7 @@ fn a_scope_beneath_which_nothing_is_known_is_missing() {
     let picture = hiding(update("p/1", all(), true), &["n/c"]);
     state.update(picture, now());
     assert_eq!((instances(&state, "a").len(), held(&state, "a")), (6, vec![]));
-    assert_eq!(view(&state, "a").missing(), [missing("p/1", Some("n/c/*"), true)]);
+    assert_eq!(view(&state, "a").missing(), [missing("p/1", Some("n/c"), true)]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn what_did_not_come_before_a_scope_failed_is_held() {
 fn what_a_scope_itself_has_is_held_with_what_is_beneath_it() {
     let (mut before, mut kept) = (State::default(), Kept::default());
     before.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
-    let own = || group("n/b/*", &["n-b:1"]);
+    let own = || group("n/b", &["n-b:1"]);
     kept.take(before.update(update("p/1", [all(), vec![own()]].concat(), true), now()));
     let mut state = kept.restart(vec![job("a", &["p/1"], "[]")]);
     kept.take(state.update(hiding(update("p/1", vec![], true), &["n/b"]), now()));
@@ -164,4 +164,42 @@ fn what_a_scope_itself_has_is_held_with_what_is_beneath_it() {
     assert_eq!((held(&state, "a"), view(&state, "a").missing()), (hidden(&["n-b:1"]), &[][..]));
     state.update(update("p/1", vec![], false), now());
     assert_eq!(instances(&state, "a"), ["told:1"]);
+}
+
+#[test]
+fn what_a_scope_itself_has_is_not_held_once_it_is_told_though_the_scope_failed_since() {
+    let (mut before, mut kept) = (State::default(), Kept::default());
+    before.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+    kept.take(before.update(update("p/1", [all(), vec![group("n/b", &["n-b:1"])]].concat(), true), now()));
+    let mut state = kept.restart(vec![job("a", &["p/1"], "[]")]);
+    let seen = |names: &[&str]| Some(Arc::new(names.iter().map(|name| SourceId::of(name)).collect()));
+    state.update(Update { seen: seen(&[]), ..update("p/1", vec![], true) }, now());
+    assert_eq!(held(&state, "a").len(), 7, "all may come");
+    // It is told and fails while the roster is busy, so that both are one update.
+    let told = Update { seen: seen(&["n/b"]), ..update("p/1", vec![group("n/b", &["n-b:2"])], false) };
+    state.update(hiding_though_known(told, &["n/b"]), now());
+    let rest = ["n-a-x:1", "n-a-y:1", "n-b-c-x:1", "n-b-x:1", "n-b-y:1", "n-bb-x:1"];
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (7, hidden(&rest)));
+    state.update(hiding_though_known(update("p/1", vec![], false), &["n/b"]), now());
+    assert_eq!(instances(&state, "a"), ["n-b-c-x:1", "n-b-x:1", "n-b-y:1", "n-b:2"]);
+    assert_eq!(held(&state, "a"), hidden(&["n-b-c-x:1", "n-b-x:1", "n-b-y:1"]));
+}
+
+#[test]
+fn what_is_told_to_have_nothing_is_gone_though_a_scope_around_it_fails() {
+    let keyed = || TargetGroup { key: "k".into(), ..group("n/b/x", &["n-b-x:2"]) };
+    for first in [true, false] {
+        let (mut before, mut kept) = (State::default(), Kept::default());
+        before.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
+        kept.take(before.update(update("p/1", [all(), vec![keyed()]].concat(), true), now()));
+        let mut state = kept.restart(vec![job("a", &["p/1"], "[]")]);
+        let told = || vec![TargetGroup::gone("n/b/x")];
+        state.update(hiding(update("p/1", if first { told() } else { vec![] }, true), &["n/b"]), now());
+        if !first {
+            assert_eq!(held(&state, "a"), hidden(&["n-b-c-x:1", "n-b-x:1", "n-b-x:2", "n-b-y:1"]));
+            state.update(hiding(update("p/1", told(), false), &["n/b"]), now());
+        }
+        assert_eq!(held(&state, "a"), hidden(&["n-b-c-x:1", "n-b-y:1"]), "in the first picture: {first}");
+        assert_eq!(instances(&state, "a").len(), 2, "in the first picture: {first}");
+    }
 }

@@ -34,7 +34,7 @@ pub(super) fn all_held(instances: &[&str], reason: HoldReason) -> Vec<(String, H
 }
 
 /// What no job uses any more.
-fn let_go(effect: &Effect) -> Vec<ProviderKey> {
+pub(super) fn let_go(effect: &Effect) -> Vec<ProviderKey> {
     effect.heads.iter().filter(|(_, head)| head.unused.is_some()).map(|(key, _)| key.clone()).collect()
 }
 
@@ -55,7 +55,7 @@ fn a_source_that_cannot_be_read_after_a_restart_keeps_its_targets_marked() {
 }
 
 /// An update while sources other than these may still come.
-fn found(update: Update, seen: &[&str]) -> Update {
+pub(super) fn found(update: Update, seen: &[&str]) -> Update {
     let seen = seen.iter().map(|name| SourceId::of(name)).collect();
     Update { seen: Some(Arc::new(seen)), ..update }
 }
@@ -447,7 +447,7 @@ fn a_provider_that_came_in_anothers_place_is_known_after_a_restart_and_so_is_sin
 }
 
 /// Since when each of its held targets is held.
-fn since(state: &State, job: &str) -> Vec<std::time::SystemTime> {
+pub(super) fn since(state: &State, job: &str) -> Vec<std::time::SystemTime> {
     let view = view(state, job);
     let of = |block: crate::roster::view::BlockView<'_>| {
         (0..block.entries().len())

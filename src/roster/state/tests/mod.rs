@@ -1,9 +1,11 @@
 //! Events in, views out.
 
+mod former; // what a job holds of what it had before
 mod hidden; // what stays beneath what may not be read
 mod holds; // what stays although nobody says so now
 mod pieces; // what is known before a picture is whole
 mod steps; // what events change, target by target
+mod times; // since when, and for how long
 mod unused; // what stays of providers that no job uses
 
 use rosterd_model::relabel::{RuleConfig, Rules};

@@ -184,14 +184,35 @@ fn seen(state: &State) -> BTreeMap<Arc<str>, Picture> {
 #[derive(Debug, Clone)]
 enum Event {
     Jobs(Vec<(u8, Vec<u8>, bool)>),
-    Update { provider: u8, groups: Vec<(u8, Vec<u8>)>, whole: bool, unread: Vec<u8> },
+    /// Of [`SOURCES`], the last of which is a scope.
+    Update {
+        provider: u8,
+        groups: Vec<(u8, Vec<u8>)>,
+        whole: bool,
+        unread: Vec<u8>,
+    },
     Restart,
+}
+
+const SOURCES: [&str; 4] = ["s", "n/1", "n/2", "n"];
+
+/// Sources that could not be read, and never were.
+fn unread(sources: &[u8]) -> Arc<rosterd_discovery::UnreadSources> {
+    let unread = |source: &u8| {
+        let name = SOURCES[usize::from(*source)];
+        let beneath = (name == "n").then(|| "n/".into());
+        let since = std::time::UNIX_EPOCH;
+        let hides = beneath.is_some();
+        (name.into(), rosterd_discovery::Unread { since, known: false, hides, beneath, report: report() })
+    };
+    Arc::new(sources.iter().map(unread).collect())
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let jobs = prop::collection::vec((0u8..3, prop::collection::vec(0u8..4, 0..3), any::<bool>()), 0..3);
-    let groups = prop::collection::vec((0u8..3, prop::collection::vec(0u8..5, 0..4)), 0..4);
-    let update = (0u8..4, groups, any::<bool>(), prop::collection::vec(0u8..3, 0..2));
+    let sources = 0..SOURCES.len() as u8;
+    let groups = prop::collection::vec((sources.clone(), prop::collection::vec(0u8..5, 0..4)), 0..4);
+    let update = (0u8..4, groups, any::<bool>(), prop::collection::vec(sources, 0..2));
     let update = update.prop_map(|(provider, groups, whole, unread)| Event::Update { provider, groups, whole, unread });
     prop::collection::vec(prop_oneof![2 => jobs.prop_map(Event::Jobs), 5 => update, 1 => Just(Event::Restart)], 1..20)
 }
@@ -222,17 +243,15 @@ proptest! {
                     let stored = kept.stored().into_iter().filter(|stored| comes(&stored.key)).collect();
                     state.set_jobs(Wanted { stored, ..wanted(specs) }, now())
                 }
-                Event::Update { provider, groups, whole, unread } => {
+                Event::Update { provider, groups, whole, unread: failing } => {
                     let provider = ["p/1", "p/1-2", "p/3", "q/4"][usize::from(provider)];
                     // As the manager sends them: each source once, and none that could not be read.
-                    let groups: BTreeMap<_, _> = groups.into_iter().filter(|(source, _)| !unread.contains(source)).collect();
+                    let groups: BTreeMap<_, _> = groups.into_iter().filter(|(source, _)| !failing.contains(source)).collect();
                     let groups = groups.into_iter().map(|(source, ports)| {
                         let addresses: Vec<_> = ports.iter().map(|port| format!("h:{port}")).collect();
-                        group(&format!("s{source}"), &addresses.iter().map(String::as_str).collect::<Vec<_>>())
+                        group(SOURCES[usize::from(source)], &addresses.iter().map(String::as_str).collect::<Vec<_>>())
                     });
-                    let unread: Vec<_> = unread.iter().map(|source| (format!("s{source}"), false)).collect();
-                    let unread: Vec<_> = unread.iter().map(|(name, known)| (name.as_str(), *known)).collect();
-                    state.update(Update { unread: failing(&unread), ..update(provider, groups.collect(), whole) }, now())
+                    state.update(Update { unread: unread(&failing), ..update(provider, groups.collect(), whole) }, now())
                 }
                 Event::Restart => {
                     let before = seen(&state);

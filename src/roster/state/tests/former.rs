@@ -1,0 +1,131 @@
+//! What a job holds of providers that it had before, as far as those in their place do not know what is there.
+
+use super::hidden::{all, hiding};
+use super::holds::{all_held, held, let_go, view};
+use super::*;
+use crate::roster::hold::HoldReason;
+
+fn replaced(instances: &[&str]) -> Vec<(String, HoldReason)> {
+    all_held(instances, HoldReason::Replaced)
+}
+
+#[test]
+fn what_a_job_waits_for_it_waits_for_after_a_restart_whoever_else_knows_the_same_data() {
+    for own in [&["p/1", "p/1-2"][..], &["p/1-2"]] {
+        let (mut state, mut kept) = (State::default(), Kept::default());
+        kept.take(state.set_jobs(wanted(vec![job("c", &["q/4"], "[]")]), now()));
+        kept.take(state.update(update("q/4", vec![group("s", &["h:1"])], true), now()));
+        let jobs = || vec![job("b", &["p/1"], "[]"), job("c", own, "[]")];
+        kept.take(state.set_jobs(wanted(jobs()), now()));
+        kept.take(state.update(update("p/1", vec![], true), now()));
+        assert_eq!(held(&state, "c"), replaced(&["h:1"]), "{own:?}");
+        let mut state = kept.restart(jobs());
+        assert_eq!(held(&state, "c"), replaced(&["h:1"]), "{own:?}");
+        state.update(update("p/1-2", vec![], true), now());
+        assert_eq!(instances(&state, "c"), [""; 0]);
+    }
+}
+
+#[test]
+fn what_a_job_waits_for_it_waits_for_after_a_restart_also_while_it_holds_the_same_data() {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    let before = || vec![job("a", &["p/1-2", "q/4"], "[]"), job("b", &["p/1"], "[]")];
+    kept.take(state.set_jobs(wanted(before()), now()));
+    kept.take(state.update(update("p/1-2", vec![group("s", &["h:1"])], true), now()));
+    kept.take(state.update(update("q/4", vec![group("s", &["h:2"])], true), now()));
+    let jobs = || vec![job("a", &["p/1"], "[]"), job("b", &["p/1"], "[]")];
+    kept.take(state.set_jobs(wanted(jobs()), now()));
+    assert_eq!(held(&state, "a"), replaced(&["h:1", "h:2"]));
+    let mut state = kept.restart(jobs());
+    assert_eq!((held(&state, "a"), instances(&state, "b").len()), (replaced(&["h:1", "h:2"]), 0));
+    state.update(update("p/1", vec![group("s", &["h:1"])], true), now());
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned()], vec![]));
+}
+
+#[test]
+fn what_a_job_used_until_it_was_stopped_is_adopted_though_the_job_waits_for_others() {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/1", "q/4"], "[]")]), now()));
+    for provider in ["p/1", "q/4"] {
+        kept.take(state.update(update(provider, vec![group("s", &[&format!("{}:1", &provider[..1])])], true), now()));
+    }
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/1", "r/5"], "[]")]), now()));
+    // Another interval, say.
+    let state = kept.restart(vec![job("a", &["p/1-2", "r/5"], "[]")]);
+    let known = [("p:1".to_owned(), HoldReason::Restored), ("q:1".to_owned(), HoldReason::Replaced)];
+    assert_eq!(held(&state, "a"), known);
+}
+
+#[test]
+fn what_is_beneath_a_scope_that_the_new_provider_cannot_read_is_held_from_the_one_before() {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now()));
+    let own = group("n/b", &["n-b:1"]);
+    kept.take(state.update(update("p/1", [all(), vec![own]].concat(), true), now()));
+    let jobs = || vec![job("a", &["p/2"], "[]")];
+    kept.take(state.set_jobs(wanted(jobs()), now()));
+    let first = || hiding(update("p/2", vec![group("n/a/x", &["n-a-x:2"])], true), &["n/b"]);
+    kept.take(state.update(first(), now()));
+    let within = ["n-b-c-x:1", "n-b-x:1", "n-b-y:1", "n-b:1"];
+    let all_there = [&["n-a-x:2"][..], &within].concat();
+    assert_eq!(
+        (instances(&state, "a"), held(&state, "a")),
+        (all_there.iter().map(|it| it.to_string()).collect(), replaced(&within))
+    );
+    assert_eq!((view(&state, "a").servable(), view(&state, "a").missing()), (Ok(()), &[][..]), "something is known");
+    // Nor does it go by a restart, before anything is read and after it.
+    let mut state = kept.restart(jobs());
+    assert_eq!((instances(&state, "a").len(), held(&state, "a").len()), (5, 5));
+    kept.take(state.update(first(), now()));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (5, replaced(&within)));
+    // Some of it is told.
+    kept.take(state.update(hiding(update("p/2", vec![group("n/b/x", &["n-b-x:2"])], false), &["n/b"]), now()));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (5, replaced(&["n-b-c-x:1", "n-b-y:1", "n-b:1"])));
+    let last = update("p/2", vec![], false);
+    assert!(state.is_large(&last), "all that is held may have to be looked through");
+    let effect = state.update(last, now());
+    assert_eq!(
+        (instances(&state, "a"), held(&state, "a").len()),
+        (vec!["n-a-x:2".to_owned(), "n-b-x:2".to_owned()], 0)
+    );
+    assert_eq!(let_go(&effect), [key("p/1")]);
+}
+
+#[test]
+fn what_others_hear_beneath_a_scope_that_the_new_provider_cannot_read_is_held_as_it_is() {
+    let mut state = State::default();
+    state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("b", &["p/1"], "[]")]), now());
+    state.update(update("p/1", all(), true), now());
+    state.set_jobs(wanted(vec![job("a", &["p/2"], "[]"), job("b", &["p/1"], "[]")]), now());
+    state.update(hiding(update("p/2", vec![], true), &["n/b"]), now());
+    let news = [group("n/b/z", &["n-b-z:1"]), TargetGroup::gone("n/b/x"), group("n/c/z", &["n-c-z:1"])];
+    state.update(update("p/1", news.to_vec(), false), now());
+    assert_eq!(held(&state, "a"), replaced(&["n-b-c-x:1", "n-b-y:1", "n-b-z:1"]));
+    // With all that is there it is missing.
+    let gone = ["n/b/z", "n/b/y", "n/b/c/x"].map(TargetGroup::gone);
+    state.update(update("p/1", gone.to_vec(), false), now());
+    assert_eq!(
+        (instances(&state, "a").len(), view(&state, "a").missing()),
+        (0, &[missing("p/2", Some("n/b"), false)][..])
+    );
+}
+
+#[test]
+fn what_another_mechanism_had_is_not_held_for_what_the_new_one_cannot_read() {
+    for scope in [true, false] {
+        let mut state = State::default();
+        state.set_jobs(wanted(vec![job("a", &["p/1", "q/1"], "[]")]), now());
+        for provider in ["p/1", "q/1"] {
+            let groups = ["n/b", "n/b/x"].map(|name| group(name, &[&format!("{}:1", &provider[..1])]));
+            state.update(update(provider, groups.to_vec(), true), now());
+        }
+        state.set_jobs(wanted(vec![job("a", &["p/2"], "[]")]), now());
+        let unread = match scope {
+            true => hiding(update("p/2", vec![], true), &["n/b"]),
+            false => Update { unread: failing(&[("n/b", false)]), ..update("p/2", vec![], true) },
+        };
+        state.update(unread, now());
+        let held: Vec<_> = held(&state, "a").into_iter().map(|(instance, _)| instance).collect();
+        assert_eq!(held, ["p:1"], "of a scope: {scope}");
+    }
+}
