@@ -79,10 +79,10 @@ impl Story<'_> {
         self.next += 1;
     }
 
-    /// All but so many, and one of those.
+    /// All but so many, and one of those. What damage took away has no number any more: another record will have it.
     fn acknowledge(&mut self, left: usize, other: usize) {
         self.open();
-        let known: Vec<_> = self.expected.keys().copied().collect();
+        let known: Vec<_> = self.expected.range(..self.next).map(|(seq, _)| *seq).collect();
         let base = known.iter().rev().nth(left).map_or(0, |seq| seq + 1);
         let other = known.iter().copied().filter(|seq| *seq >= base).nth(other);
         self.expected.retain(|seq, _| *seq >= base && Some(*seq) != other);

@@ -430,7 +430,12 @@ fn open_position(path: &Path, found: &mut OpenedLog) -> io::Result<Position> {
     match Position::read(path)? {
         Read::Position(position) => return Ok(position),
         Read::Nothing => {}
-        Read::Damaged => found.faults.push(fault("the position is damaged: what is there is sent again")),
+        Read::Damaged => {
+            found.faults.push(fault("the position is damaged: what is there is sent again"));
+            // What can be put right of it would come after the first position that is written now, and would say of
+            // records to come that they were sent.
+            private::options().truncate(true).open(path)?;
+        }
         Read::Newer => {
             found.faults.push(fault("written by a newer version, moved aside"));
             std::fs::rename(path, aside(path, "newer"))?;

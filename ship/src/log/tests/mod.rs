@@ -316,6 +316,24 @@ fn a_damaged_position_sends_again_rather_than_losing() {
 }
 
 #[test]
+fn what_is_left_of_a_damaged_position_says_nothing_of_records_to_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = filled(folder.path(), 9);
+    [2, 10, 10].into_iter().for_each(|base| log.acknowledge(base, std::iter::empty()).unwrap());
+    log.close().unwrap();
+    let path = folder.path().join("position");
+    // One byte of the older, two of the newer: neither can be put right as long as nothing else is there.
+    [100, 600, 700].into_iter().for_each(|at| flip(&path, at));
+    let (mut log, found) = open(folder.path());
+    assert_eq!((found.next_seq, found.faults.len()), (1, 1));
+    (1..=2).for_each(|seq| log.append(&record(seq, 10)).unwrap());
+    log.acknowledge(2, std::iter::empty()).unwrap();
+    drop(log);
+    let (mut log, found) = open(folder.path());
+    assert_eq!((seqs(&mut log, 0), found.faults), ((vec![2], Vec::new()), Vec::new()));
+}
+
+#[test]
 fn any_damaged_byte_of_the_position_changes_nothing() {
     for times in 1..4 {
         let folder = tempfile::tempdir().unwrap();
