@@ -3,9 +3,9 @@
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How many of the texts that were seen once are remembered, by a piece of their hash. One that comes back after others
-/// took its place has to come once more.
-const SEEN: usize = 1 << 13;
+/// How many of the texts that were seen once are remembered, by a piece of their hash: at first, and when there were many. One that
+/// comes back after others took its place has to come once more.
+const SEEN: (usize, usize) = (1 << 8, 1 << 13);
 /// The longest text that is worth a look.
 const LONGEST: usize = 512;
 
@@ -17,6 +17,8 @@ pub(crate) struct Interner {
     free: Vec<u32>,
     table: HashTable<u32>,
     seen: Vec<u32>,
+    /// How many came that were not remembered.
+    unseen: usize,
 }
 
 #[derive(Debug, Default)]
@@ -87,11 +89,14 @@ impl Interner {
 
     /// Whether a text with this hash was offered before, as far as that is remembered.
     fn has_seen(&mut self, hash: u64) -> bool {
-        if self.seen.is_empty() {
-            self.seen = vec![0; SEEN];
+        if self.unseen >= self.seen.len() / 2 && self.seen.len() < SEEN.1 {
+            // There are many watches where each has a namespace: those of a few objects take little.
+            self.seen = vec![0; (self.seen.len() * 8).clamp(SEEN.0, SEEN.1)];
         }
         // Never zero, which stands for nothing.
-        let piece = (hash >> 32) as u32 | 1;
-        std::mem::replace(&mut self.seen[hash as usize % SEEN], piece) == piece
+        let (piece, place) = ((hash >> 32) as u32 | 1, hash as usize % self.seen.len());
+        let seen = std::mem::replace(&mut self.seen[place], piece) == piece;
+        self.unseen += usize::from(!seen);
+        seen
     }
 }

@@ -87,7 +87,9 @@ fn a_group_that_changes_is_found_by_what_changed() {
     for role in Role::ALL {
         let mut stores = cluster();
         for link in LINKS {
-            stores.iter_mut().for_each(|store| store.index(link));
+            for store in &mut stores {
+                while store.index(link, usize::MAX) {}
+            }
         }
         let mut maker = Maker::new(role, ALL);
         let primary = role.resource();

@@ -11,7 +11,8 @@ use crate::objects::Link;
 /// Objects by what they refer to, for the kinds of references that somebody asks for.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    wanted: Vec<Link>,
+    /// With the place before which all objects are found by it.
+    wanted: Vec<(Link, u32)>,
     slots: HashMap<u64, Slots>,
 }
 
@@ -23,14 +24,17 @@ enum Slots {
 }
 
 impl Links {
-    /// Whether anything is asked for by this.
-    pub(super) fn has(&self, link: Link) -> bool {
-        self.wanted.contains(&link)
+    /// The place from which on objects are not found by this yet.
+    pub(super) fn reach(&self, link: Link) -> u32 {
+        self.wanted.iter().find(|(wanted, _)| *wanted == link).map_or(0, |(_, reach)| *reach)
     }
 
-    /// From now on these are asked for too.
-    pub(super) fn want(&mut self, link: Link) {
-        self.wanted.push(link);
+    /// Objects before this place are found by it from now on, once they are [added](Self::add); those after it are left out until then.
+    pub(super) fn reaches(&mut self, link: Link, place: u32) {
+        match self.wanted.iter_mut().find(|(wanted, _)| *wanted == link) {
+            Some((_, reach)) => *reach = place,
+            None => self.wanted.push((link, place)),
+        }
     }
 
     /// Whether anything is asked for at all.
@@ -40,7 +44,7 @@ impl Links {
 
     /// An object refers to another.
     pub(super) fn add(&mut self, slot: u32, link: Link, namespace: &str, name: &str) {
-        if !self.has(link) {
+        if self.reach(link) <= slot {
             return;
         }
         match self.slots.entry(hash(link, namespace, name)) {
@@ -57,7 +61,7 @@ impl Links {
 
     /// An object does not refer to another any more.
     pub(super) fn remove(&mut self, slot: u32, link: Link, namespace: &str, name: &str) {
-        if !self.has(link) {
+        if self.reach(link) <= slot {
             return;
         }
         let Entry::Occupied(mut entry) = self.slots.entry(hash(link, namespace, name)) else { return };
@@ -86,6 +90,7 @@ impl Links {
 
     /// Forgets all objects, not what is asked for.
     pub(super) fn clear(&mut self) {
+        self.wanted.iter_mut().for_each(|(_, reach)| *reach = u32::MAX);
         self.slots.clear();
     }
 

@@ -2,6 +2,7 @@
 
 mod links; // which objects refer to another
 mod records; // the store itself
+mod slot; // what is kept of one object
 #[cfg(test)]
 mod tests;
 mod world; // several stores together

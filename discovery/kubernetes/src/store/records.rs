@@ -3,9 +3,10 @@
 use std::fmt;
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::links::Links;
+use super::slot::{HEAD, Name, Slot, THIN};
 use super::{Key, StoreError};
 use crate::codec::{In, Interner, Out};
 use crate::objects::{EndpointSlice, Endpoints, Ingress, Job, Link, Namespace, Node, Object, Pod, ReplicaSet, Service};
@@ -23,25 +24,24 @@ pub(crate) struct Store {
     slots: Vec<Slot>,
     free: Vec<u32>,
     table: HashTable<u32>,
+    /// Texts that whole records have in common.
     interner: Interner,
+    /// What the names of thin ones have in common.
+    names: Interner,
     links: Links,
     /// The mark of what came with the last list, or since.
     mark: bool,
+    /// Whether a list has begun and not ended.
+    listing: bool,
     bytes: usize,
     /// How many records are whole.
     whole: usize,
+    /// No record before this place is whole, but for those `again`.
+    thinned: usize,
+    /// The places of records before that one that became whole since, and of others that were so and are not any more.
+    again: Vec<u32>,
     scratch: Vec<u8>,
 }
-
-/// Head and fields of a record; none at all where the slot is free.
-type Slot = Box<[u8]>;
-
-/// The hash of the content, and a byte of what follows.
-const HEAD: usize = 9;
-/// Came with the list whose mark is set, or since.
-const MARKED: u8 = 1;
-/// There is nothing but the name.
-const THIN: u8 = 2;
 
 /// What an object changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +88,14 @@ impl Store {
             free: Vec::new(),
             table: HashTable::new(),
             interner: Interner::default(),
+            names: Interner::default(),
             links: Links::default(),
             mark: false,
+            listing: false,
             bytes: 0,
             whole: 0,
+            thinned: 0,
+            again: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -128,30 +132,59 @@ impl Store {
         self.whole > 0
     }
 
-    /// Forgets of all objects what they are made of: what is left are their names, and hashes by which it is seen that they changed.
-    pub(crate) fn thin(&mut self) {
+    /// Forgets of objects what they are made of: what is left are their names, and hashes by which it is seen that they changed. Looks
+    /// at no more than so many of them, and at none that was thin already. Returns whether any is left that is not.
+    pub(crate) fn thin(&mut self, most: usize) -> bool {
         if self.whole == 0 {
+            return false;
+        }
+        let mut looks = 0..most;
+        while self.whole > 0 && looks.next().is_some() {
+            let slot = match self.again.pop() {
+                Some(slot) => slot,
+                None if self.thinned < self.slots.len() => {
+                    self.thinned += 1;
+                    self.thinned as u32 - 1
+                }
+                None => break,
+            };
+            self.thin_slot(slot);
+        }
+        if self.whole == 0 {
+            // Their names alone have texts in common.
+            (self.interner, self.scratch, self.again) = (Interner::default(), Vec::new(), Vec::new());
+            self.thinned = self.slots.len();
+        }
+        self.has_whole()
+    }
+
+    fn thin_slot(&mut self, slot: u32) {
+        let record = &self.slots[slot as usize];
+        if record.is_free() || record.is_thin() {
             return;
         }
-        for slot in 0..self.slots.len() as u32 {
-            let record = &self.slots[slot as usize];
-            if record.is_empty() || is_thin(record) {
-                continue;
-            }
-            let (namespace, name) = name_of(record, &self.interner);
-            self.scratch.clear();
-            self.scratch.extend_from_slice(&record[..HEAD]);
-            self.scratch[HEAD - 1] |= THIN;
-            let mut out = Out::plain(&mut self.scratch);
-            out.own(&namespace);
-            out.own(&name);
-            let record: Slot = self.scratch.as_slice().into();
-            self.forget(slot);
-            self.bytes += record.len();
-            self.slots[slot as usize] = record;
+        let name = Name::of(record, &self.interner, &self.names).key();
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&record.bytes()[..HEAD]);
+        self.scratch[HEAD - 1] |= THIN;
+        Name::put(&name, &mut Out::compact(&mut self.scratch, &mut self.names));
+        let record = Slot::of(&self.scratch);
+        self.forget(slot);
+        self.bytes += record.bytes().len();
+        self.slots[slot as usize] = record;
+    }
+
+    /// The record at this place has become whole.
+    fn became_whole(&mut self, slot: u32) {
+        self.whole += 1;
+        if slot as usize >= self.thinned {
+            return;
         }
-        // None of them refers to a text that others have.
-        (self.interner, self.scratch) = (Interner::default(), Vec::new());
+        self.again.push(slot);
+        if self.again.len() > self.slots.len() {
+            // Who thins nothing for so long looks at all of them then.
+            (self.thinned, self.again) = (0, Vec::new());
+        }
     }
 
     /// Takes an object as the API server wrote it; `told` is told its key, what it changed, and its version.
@@ -188,21 +221,20 @@ impl Store {
         self.scratch.clear();
         object.put(&mut Out::plain(&mut self.scratch));
         let content = xxh3_64(&self.scratch);
-        let hash = hash_of(&meta.namespace, &meta.name);
+        let hash = Name::hash_of(&meta.namespace, &meta.name, "");
         let found = self.find(hash, &meta.namespace, &meta.name);
         if let Some(slot) = found
-            && content_of(&self.slots[slot as usize]) == content
+            && self.slots[slot as usize].content() == content
         {
-            set_mark(&mut self.slots[slot as usize], self.mark);
+            self.slots[slot as usize].set_mark(self.mark);
             return Change::None;
         }
         self.scratch.clear();
         self.scratch.extend(content.to_le_bytes());
         self.scratch.push(u8::from(self.mark));
         object.put(&mut Out::compact(&mut self.scratch, &mut self.interner));
-        let record: Slot = self.scratch.as_slice().into();
-        self.bytes += record.len();
-        self.whole += 1;
+        let record = Slot::of(&self.scratch);
+        self.bytes += record.bytes().len();
         let slot = match found {
             Some(slot) => {
                 self.forget(slot);
@@ -211,6 +243,7 @@ impl Store {
             }
             None => self.enter(hash, record),
         };
+        self.became_whole(slot);
         let links = &mut self.links;
         if !links.is_idle() {
             object.links(&mut |link, namespace, name| links.add(slot, link, namespace, name));
@@ -230,17 +263,14 @@ impl Store {
                 u32::try_from(self.slots.len() - 1).expect("a cluster has fewer than 2^32 objects of a kind")
             }
         };
-        let (slots, interner) = (&self.slots, &self.interner);
-        self.table.insert_unique(hash, slot, |slot| {
-            let (namespace, name) = name_of(&slots[*slot as usize], interner);
-            hash_of(&namespace, &name)
-        });
+        let (slots, interner, names) = (&self.slots, &self.interner, &self.names);
+        self.table.insert_unique(hash, slot, |slot| Name::of(&slots[*slot as usize], interner, names).hash());
         slot
     }
 
     /// An object is gone.
     pub(crate) fn remove(&mut self, namespace: &str, name: &str) -> Change {
-        let hash = hash_of(namespace, name);
+        let hash = Name::hash_of(namespace, name, "");
         let Some(slot) = self.find(hash, namespace, name) else { return Change::None };
         self.drop_slot(hash, slot);
         Change::Removed
@@ -251,7 +281,7 @@ impl Store {
         if let Ok(entry) = self.table.find_entry(hash, |other| *other == slot) {
             entry.remove();
         }
-        self.slots[slot as usize] = Box::default();
+        self.slots[slot as usize] = Slot::Free;
         self.free.push(slot);
     }
 
@@ -272,34 +302,37 @@ impl Store {
             from.used()
         }
         let record = &self.slots[slot as usize];
-        self.bytes -= record.len();
-        if is_thin(record) {
-            return;
+        self.bytes -= record.bytes().len();
+        if record.is_thin() {
+            let used = Name::texts(record, &self.names);
+            return self.names.release(&used);
         }
         self.whole -= 1;
-        let used = with_type!(self.resource, forget(record, &self.interner, &mut self.links, slot));
+        let used = with_type!(self.resource, forget(record.bytes(), &self.interner, &mut self.links, slot));
         self.interner.release(&used);
     }
 
     /// A list begins: what does not come until it ends is gone then.
     pub(crate) fn begin_list(&mut self) {
-        // What a list left behind that did not end is marked as those of it were: all that is there has to have the other.
-        for slot in &mut self.slots {
-            set_mark(slot, self.mark);
+        if std::mem::replace(&mut self.listing, true) {
+            // The one before did not end: what it left behind does not have its mark, which all that is there has to have.
+            for slot in &mut self.slots {
+                slot.set_mark(self.mark);
+            }
         }
         self.mark = !self.mark;
     }
 
     /// The list has ended; `gone` is told of what did not come.
     pub(crate) fn end_list(&mut self, mut gone: impl FnMut(Key)) {
-        let mark = u8::from(self.mark);
+        self.listing = false;
         let left: Vec<u32> = (0..self.slots.len() as u32)
-            .filter(|slot| self.slots[*slot as usize].get(HEAD - 1).is_some_and(|flags| flags & MARKED != mark))
+            .filter(|slot| self.slots[*slot as usize].mark().is_some_and(|mark| mark != self.mark))
             .collect();
         for slot in left {
-            let (namespace, name) = name_of(&self.slots[slot as usize], &self.interner);
-            let key = Key::new(&namespace, &name);
-            self.drop_slot(hash_of(&key.namespace, &key.name), slot);
+            let name = Name::of(&self.slots[slot as usize], &self.interner, &self.names);
+            let (hash, key) = (name.hash(), name.key());
+            self.drop_slot(hash, slot);
             gone(key);
         }
         self.slots.shrink_to(self.slots.len());
@@ -307,15 +340,15 @@ impl Store {
 
     /// Whether an object is there.
     pub(crate) fn has(&self, key: &Key) -> bool {
-        self.find(hash_of(&key.namespace, &key.name), &key.namespace, &key.name).is_some()
+        self.find(Name::hash_of(&key.namespace, &key.name, ""), &key.namespace, &key.name).is_some()
     }
 
     /// An object, if it is there.
     pub(crate) fn get<'a, T: Object<'a>>(&'a self, namespace: &str, name: &str) -> Option<T> {
-        let slot = self.find(hash_of(namespace, name), namespace, name)?;
+        let slot = self.find(Name::hash_of(namespace, name, ""), namespace, name)?;
         let record = &self.slots[slot as usize];
-        debug_assert!(!is_thin(record), "{namespace}/{name} is looked at again");
-        T::take(&mut In::new(&record[HEAD..], &self.interner))
+        debug_assert!(!record.is_thin(), "{namespace}/{name} is looked at again");
+        T::take(&mut In::new(&record.bytes()[HEAD..], &self.interner))
     }
 
     /// The names of all objects, in one namespace or in all.
@@ -327,77 +360,71 @@ impl Store {
     /// The names of objects from a place on, in one namespace or in all, each with the place after it. Who goes on later from there
     /// has met each object that was there all the time.
     pub(crate) fn keys_from(&self, place: usize, namespace: Option<&str>) -> impl Iterator<Item = (usize, Key)> {
-        let records = self.slots.iter().enumerate().skip(place).filter(|(_, record)| !record.is_empty());
-        let names = records.map(|(slot, record)| (slot + 1, name_of(record, &self.interner)));
-        let wanted = names.filter(move |(_, (of, _))| namespace.is_none_or(|namespace| **of == *namespace));
-        wanted.map(|(next, (namespace, name))| (next, Key::new(&namespace, &name)))
+        let records = self.slots.iter().enumerate().skip(place).filter(|(_, record)| !record.is_free());
+        let names = records.map(|(slot, record)| (slot + 1, Name::of(record, &self.interner, &self.names)));
+        let wanted = names.filter(move |(_, name)| namespace.is_none_or(|namespace| name.is_in(namespace)));
+        wanted.map(|(next, name)| (next, name.key()))
     }
 
-    /// Makes objects findable by what they refer to.
-    pub(crate) fn index(&mut self, link: Link) {
-        if self.links.has(link) {
-            return;
-        }
-        fn index<'a, T: Object<'a>>(record: &'a [u8], interner: &'a Interner, links: &mut Links, slot: u32) {
+    /// Makes objects findable by what they refer to: of those that were there before no more than so many at once. Returns whether
+    /// there are more; until then not all are found.
+    pub(crate) fn index(&mut self, link: Link, most: usize) -> bool {
+        fn index<'a, T: Object<'a>>(
+            record: &'a [u8],
+            interner: &'a Interner,
+            wanted: Link,
+            add: &mut dyn FnMut(Link, &str, &str),
+        ) {
             let Some(object) = T::take(&mut In::new(&record[HEAD..], interner)) else { return };
-            object.links(&mut |link, namespace, name| links.add(slot, link, namespace, name));
-            links.add(slot, Link::Namespace, "", &object.meta().namespace);
+            object.links(&mut |link, namespace, name| {
+                if link == wanted {
+                    add(link, namespace, name);
+                }
+            });
+            if wanted == Link::Namespace {
+                add(wanted, "", &object.meta().namespace);
+            }
         }
-        self.links.want(link);
-        self.links.clear();
-        for slot in &self.table {
-            let record = &self.slots[*slot as usize];
-            with_type!(self.resource, index(record, &self.interner, &mut self.links, *slot));
+        let from = self.links.reach(link) as usize;
+        let to = from.saturating_add(most).min(self.slots.len());
+        if from >= to {
+            self.links.reaches(link, u32::MAX);
+            return false;
         }
+        self.links.reaches(link, to as u32);
+        for slot in from..to {
+            let (record, links) = (&self.slots[slot], &mut self.links);
+            if !record.is_free() && !record.is_thin() {
+                let mut add = |link, namespace: &str, name: &str| links.add(slot as u32, link, namespace, name);
+                with_type!(self.resource, index(record.bytes(), &self.interner, link, &mut add));
+            }
+        }
+        true
+    }
+
+    /// Whether all objects are found by what they refer to.
+    pub(crate) fn is_indexed(&self, link: Link) -> bool {
+        self.links.reach(link) == u32::MAX
     }
 
     /// The names of objects that refer to another, by an [index](Self::index); perhaps some that do not.
     pub(crate) fn by(&self, link: Link, namespace: &str, name: &str) -> impl Iterator<Item = Key> {
-        self.links.of(link, namespace, name).iter().map(|slot| {
-            let (namespace, name) = name_of(&self.slots[*slot as usize], &self.interner);
-            Key::new(&namespace, &name)
-        })
+        let slots = self.links.of(link, namespace, name).iter();
+        slots.map(|slot| Name::of(&self.slots[*slot as usize], &self.interner, &self.names).key())
     }
 
     fn find(&self, hash: u64, namespace: &str, name: &str) -> Option<u32> {
-        let is_it = |slot: &u32| {
-            let (of, called) = name_of(&self.slots[*slot as usize], &self.interner);
-            *of == *namespace && *called == *name
-        };
-        self.table.find(hash, is_it).copied()
+        let name_of = |slot: &u32| Name::of(&self.slots[*slot as usize], &self.interner, &self.names);
+        self.table.find(hash, |slot| name_of(slot).is(namespace, name)).copied()
     }
 
     #[cfg(test)]
     pub(super) fn leftovers(&self) -> (usize, usize) {
         (self.interner.len(), self.links.len())
     }
-}
 
-fn hash_of(namespace: &str, name: &str) -> u64 {
-    let mut hasher = Xxh3Default::new();
-    hasher.update(namespace.as_bytes());
-    hasher.update(b"/");
-    hasher.update(name.as_bytes());
-    hasher.digest()
-}
-
-fn is_thin(record: &[u8]) -> bool {
-    record.get(HEAD - 1).is_some_and(|flags| flags & THIN != 0)
-}
-
-/// Marks a record; a free slot has no mark.
-fn set_mark(record: &mut [u8], mark: bool) {
-    if let Some(flags) = record.get_mut(HEAD - 1) {
-        *flags = *flags & !MARKED | u8::from(mark);
+    #[cfg(test)]
+    pub(super) fn names_in_common(&self) -> usize {
+        self.names.len()
     }
-}
-
-fn content_of(record: &[u8]) -> u64 {
-    record.first_chunk().map_or(0, |hash| u64::from_le_bytes(*hash))
-}
-
-/// The namespace and the name that a record begins with.
-fn name_of<'a>(record: &'a [u8], interner: &'a Interner) -> (crate::codec::Str<'a>, crate::codec::Str<'a>) {
-    let mut from = In::new(record.get(HEAD..).unwrap_or_default(), interner);
-    (from.text().unwrap_or_default(), from.text().unwrap_or_default())
 }

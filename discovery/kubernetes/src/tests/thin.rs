@@ -83,6 +83,27 @@ fn who_needs_names_alone_is_told_of_every_change() {
     });
 }
 
+/// More than are let go of at once.
+#[test]
+fn what_many_objects_are_made_of_is_let_go_of_in_steps() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        (0..2300).for_each(|number| server.put(pod_of(&format!("p{number}"), "10.0.0.1")));
+        let agent = Agent::new();
+        let mut running = agent.run(&config(&server, "role: pod"));
+        while !matches!(running.next().await, Word::Pieced { .. }) {}
+        let before = bytes(&agent);
+        // One that changes at that time is told at once, and does not hold the others up for another round.
+        server.put(pod_of("p1", "10.0.0.2"));
+        rest().await;
+        eventually(patience(), "names are left", || bytes(&agent) < before / 2.0).await;
+        let word = running.next().await;
+        assert_eq!(objects(&word).iter().map(|it| &*it.source).collect::<Vec<_>>(), ["pod/a/p1"]);
+        agent.end(vec![running]).await;
+        server.finish().await;
+    });
+}
+
 #[test]
 fn who_comes_later_and_needs_more_is_told_all() {
     leak_checked_live(async || {

@@ -85,6 +85,15 @@ struct Seeing {
     dirty: BTreeMap<usize, BTreeSet<Key>>,
 }
 
+/// Makes all objects findable by what their groups are made of, so that others get their turn.
+async fn index(parts: &[Part]) {
+    for part in parts {
+        while part.index() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 impl Seeing {
     fn begin(view: View) -> Self {
         let View { needs, cluster, clusters, metrics, .. } = &view;
@@ -106,6 +115,7 @@ impl Seeing {
 
     async fn see(&mut self, cx: &Context, up: &Updates) -> Result<(), Stopped> {
         self.show(cx);
+        index(&self.parts).await;
         let mut rested = Instant::now() + REST;
         loop {
             // Taken first: what changes from now on rings again.
@@ -115,13 +125,15 @@ impl Seeing {
                 let concerned = self.parts[part].concerned(resource, &key);
                 self.dirty.entry(part).or_default().extend(concerned);
             }
-            if self.narrow() {
-                self.show(cx);
-            }
-            if news.health && self.widen() {
-                self.show(cx);
+            let narrowed = self.narrow();
+            let widened = news.health && self.widen();
+            if widened {
                 // The wider watch may know other things than the narrow one did.
                 self.said.begin_anew();
+            }
+            if narrowed || widened {
+                self.show(cx);
+                index(&self.parts).await;
             }
             let forgotten = self.forgotten();
             let healths: Vec<_> = self.parts.iter().map(Part::health).collect();
@@ -147,10 +159,17 @@ impl Seeing {
                 false => Vec::new(),
             };
             if rested <= Instant::now() {
-                told.iter().for_each(|part| part.thin(&self.inbox));
-                rested = Instant::now() + REST;
+                for part in &told {
+                    while part.thin(&self.inbox) {
+                        tokio::task::yield_now().await;
+                    }
+                }
             }
             let can_be_thinned = told.iter().any(|part| part.can_be_thinned());
+            if rested <= Instant::now() && !can_be_thinned {
+                // Who was held up by news goes on after these.
+                rested = Instant::now() + REST;
+            }
             tokio::select! {
                 biased;
                 () = self.inbox.wait() => {}
@@ -165,22 +184,21 @@ impl Seeing {
 
     /// Uses others in place of wider watches that came to nothing.
     fn narrow(&mut self) -> bool {
-        let View { needs, cluster, clusters, metrics, .. } = &self.view;
+        let View { cluster, clusters, metrics, .. } = &self.view;
         let mut narrowed = false;
         for part in &mut self.parts {
-            narrowed |=
-                part.narrow(needs, |key, number| clusters.subscribe(cluster, key, number, &self.inbox, metrics));
+            narrowed |= part.narrow(|key, number| clusters.subscribe(cluster, key, number, &self.inbox, metrics));
         }
         narrowed
     }
 
     /// Uses wider watches that run by now in place of narrow ones.
     fn widen(&mut self) -> bool {
-        let View { needs, cluster, clusters, .. } = &self.view;
+        let View { cluster, clusters, .. } = &self.view;
         let mut widened = false;
         for (index, part) in self.parts.iter_mut().enumerate() {
             let left = self.dirty.entry(index).or_default();
-            widened |= part.widen(needs, left, |key, number| clusters.wider(cluster, key, number, &self.inbox));
+            widened |= part.widen(left, |key, number| clusters.wider(cluster, key, number, &self.inbox));
         }
         widened
     }

@@ -72,12 +72,13 @@ impl Part {
     pub(super) fn new(needs: &Needs, needed: Needed, mut watches: Vec<Used>) -> Self {
         watches.sort_by_key(|watch| watch.key.resource);
         let part = Self { name: needed.name(needs.role), role: needs.role, needed, watches };
-        part.index(needs);
+        debug_assert!(part.watched(needs.role.resource()).is_some(), "{} are watched", needs.role.resource());
         part
     }
 
-    /// Makes objects findable by what their groups are made of.
-    fn index(&self, needs: &Needs) {
+    /// Makes some objects findable by what their groups are made of. Returns whether there are more; until then not all that a
+    /// change [concerns](Self::concerned) is found.
+    pub(super) fn index(&self) -> bool {
         let primary = self.watched(self.role.resource());
         let pods = self.watched(Resource::Pod);
         for watch in &self.watches {
@@ -92,26 +93,23 @@ impl Part {
                 Resource::Job => Link::Job,
                 Resource::Endpoints | Resource::EndpointSlice | Resource::Ingress => continue,
             };
-            match link {
-                Link::ReplicaSet | Link::Job => pods.inspect(|pods| pods.index(link)),
-                _ => primary.inspect(|primary| primary.index(link)),
-            };
+            let linked = if matches!(link, Link::ReplicaSet | Link::Job) { pods } else { primary };
+            if linked.is_some_and(|linked| linked.index(link)) {
+                return true;
+            }
         }
-        debug_assert!(primary.is_some(), "{:?} is watched for {}", needs.role.resource(), self.name);
+        false
     }
 
     /// Uses others in place of wider watches that came to nothing: `subscribe` begins to.
     /// Returns whether there were any.
-    pub(super) fn narrow(&mut self, needs: &Needs, subscribe: impl Fn(&WatchKey, usize) -> Subscription) -> bool {
+    pub(super) fn narrow(&mut self, subscribe: impl Fn(&WatchKey, usize) -> Subscription) -> bool {
         let mut narrowed = false;
         for watch in &mut self.watches {
             if *watch.watched().key() != watch.key && watch.watched().health().is_lost() {
                 watch.subscription = subscribe(&watch.key, watch.number);
                 narrowed = true;
             }
-        }
-        if narrowed {
-            self.index(needs);
         }
         narrowed
     }
@@ -120,7 +118,6 @@ impl Part {
     /// of the objects that groups are made of is `left`: a wider watch need not know them.
     pub(super) fn widen(
         &mut self,
-        needs: &Needs,
         left: &mut BTreeSet<Key>,
         subscribe: impl Fn(&WatchKey, usize) -> Option<Subscription>,
     ) -> bool {
@@ -134,9 +131,6 @@ impl Part {
                 }
                 widened = true;
             }
-        }
-        if widened {
-            self.index(needs);
         }
         widened
     }
@@ -154,9 +148,10 @@ impl Part {
         self.only().is_some_and(|watched| watched.can_be_thinned())
     }
 
-    /// Lets go of what groups were made of, all of which were told, where it is not needed again.
-    pub(super) fn thin(&self, inbox: &Inbox) {
-        self.only().inspect(|watched| watched.thin(inbox));
+    /// Lets go of some of what groups were made of, all of which were told, where it is not needed again. Returns whether there is
+    /// more to let go of now.
+    pub(super) fn thin(&self, inbox: &Inbox) -> bool {
+        self.only().is_some_and(|watched| watched.thin(inbox))
     }
 
     /// The watches, for people.
@@ -341,7 +336,7 @@ mod tests {
         let used = Used { number: 0, key, subscription: narrow.subscribe(0, &inbox) };
         let mut part = Part::new(&needs, needs.parts[0].clone(), vec![used]);
         let mut left = BTreeSet::new();
-        assert!(part.widen(&needs, &mut left, |_, number| Some(wide.subscribe(number, &inbox))));
+        assert!(part.widen(&mut left, |_, number| Some(wide.subscribe(number, &inbox))));
         let (keys, mut made) = (left.iter().collect::<Vec<_>>(), Made::default());
         part.gone(&keys, &Maker::new(needs.role, needs.attach), &mut made);
         let gone: Vec<_> = made.take().iter().map(|group| group.source.to_string()).collect();

@@ -61,7 +61,7 @@ pub(crate) async fn run(running: &Running, stop: &CancellationToken) {
 impl Running {
     async fn follow(&self) {
         // After a panic, what is known may be half of something.
-        self.watched.forget();
+        self.watched.forget().await;
         let resource = self.watched.key().resource.plural();
         let cause = if self.watched.health().forgotten > 1 { Cause::Restarted } else { Cause::Start };
         let mut machine = self.machine(cause);
@@ -77,7 +77,7 @@ impl Running {
                 came = attempt => Some(came),
             };
             let Some(came) = came else {
-                self.watched.forget();
+                self.watched.forget().await;
                 machine = self.machine(Cause::Joined);
                 continue;
             };

@@ -16,6 +16,9 @@ use crate::objects::Link;
 use crate::resource::WatchKey;
 use crate::store::{Key, Store};
 
+/// How many objects are looked at, at once, by whom others have to wait for.
+const AT_ONCE: usize = 1000;
+
 /// A watched resource, in the hands of its task and of its users.
 #[derive(Debug)]
 pub(crate) struct Watched {
@@ -76,9 +79,9 @@ impl Watched {
         self.store.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes objects findable by what they refer to.
-    pub(crate) fn index(&self, link: Link) {
-        self.store_mut().index(link);
+    /// Makes some objects findable by what they refer to. Returns whether there are more.
+    pub(crate) fn index(&self, link: Link) -> bool {
+        !self.store().is_indexed(link) && self.store_mut().index(link, AT_ONCE)
     }
 
     /// How it is.
@@ -113,15 +116,17 @@ impl Watched {
         thin
     }
 
-    /// Keeps no more than the names of objects and by which it is seen that they changed, for a user that has told all that it was
-    /// told of, needs none of them again, and shares it with nobody.
-    pub(crate) fn thin(&self, inbox: &Inbox) {
+    /// Keeps of some objects no more than their names and by which it is seen that they changed, for a user that has told all that it
+    /// was told of, needs none of them again, and shares it with nobody. Returns whether there are more.
+    pub(crate) fn thin(&self, inbox: &Inbox) -> bool {
         let mut store = self.store_mut();
         // Who is told of changes is told with the store in hand.
-        if self.state().users.len() == 1 && inbox.is_empty() {
-            store.thin();
+        let may = self.state().users.len() == 1 && inbox.is_empty();
+        let more = may && store.thin(AT_ONCE);
+        if may {
             self.count(&store);
         }
+        more
     }
 
     /// Whether there is more than that, and one user alone.
@@ -201,16 +206,20 @@ impl Watched {
 
     /// What is known may be half of something: it is as if nothing were. Its users are told what there was, for what does not come
     /// again is gone.
-    pub(super) fn forget(&self) {
-        // First, so that who has looked into the store meanwhile can tell.
+    pub(super) async fn forget(&self) {
+        // First, so that who has looked into the store meanwhile can tell, and says nothing of what it is told now.
         self.update(|state| (state.health.listed, state.health.forgotten) = (false, state.health.forgotten + 1));
-        let mut store = self.store_mut();
-        let keys: Vec<_> = store.keys_from(0, None).map(|(_, key)| key).collect();
-        store.reset();
-        drop(store);
-        let mut state = self.state();
-        state.outdated = false;
-        state.users.iter().for_each(|user| user.inbox.changed(user.watch, keys.iter().cloned()));
+        let mut place = 0;
+        loop {
+            let keys: Vec<_> = self.store().keys_from(place, None).take(AT_ONCE).collect();
+            let Some((next, _)) = keys.last() else { break };
+            place = *next;
+            let keys = || keys.iter().map(|(_, key)| key.clone());
+            self.state().users.iter().for_each(|user| user.inbox.changed(user.watch, keys()));
+            tokio::task::yield_now().await;
+        }
+        self.store_mut().reset();
+        self.state().outdated = false;
     }
 
     /// A list begins.
@@ -298,23 +307,33 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use rosterd_discovery::MechanismMetrics as _;
+    use rosterd_testkit::leak_checked;
 
     use super::*;
     use crate::resource::Resource;
 
     #[test]
     fn who_used_what_was_forgotten_is_told_what_there_was() {
+        leak_checked(who_used_it_is_told);
+    }
+
+    async fn who_used_it_is_told() {
         let metrics = KubernetesMetrics::register(&prometheus::Registry::new()).expect("an empty registry");
         let watched = Arc::new(Watched::new(WatchKey::all(Resource::Pod, None), &metrics));
         let inbox = Arc::<Inbox>::default();
         let _used = watched.subscribe(3, &inbox);
-        let pod = br#"{"metadata": {"namespace": "a", "name": "x"}}"#;
-        watched.learn(pod);
+        // More than are looked at, at once.
+        let wanted: HashSet<_> = (0..AT_ONCE + 1).map(|number| (3, Key::new("a", &number.to_string()))).collect();
+        for (_, key) in &wanted {
+            watched.learn(format!(r#"{{"metadata": {{"namespace": "a", "name": "{}"}}}}"#, key.name).as_bytes());
+        }
         inbox.take();
-        watched.forget();
+        watched.forget().await;
         let news = inbox.take();
-        assert_eq!((Vec::from_iter(news.keys), news.health), (vec![(3, Key::new("a", "x"))], true));
+        assert_eq!((news.keys, news.health), (wanted, true));
         assert_eq!((watched.store().len(), watched.health().listed), (0, false));
     }
 
@@ -332,6 +351,10 @@ mod tests {
 
     #[test]
     fn names_are_enough_for_one_user_without_news_and_nobody_takes_them_for_all() {
+        leak_checked(names_are_enough);
+    }
+
+    async fn names_are_enough() {
         let metrics = KubernetesMetrics::register(&prometheus::Registry::new()).expect("an empty registry");
         let watched = Arc::new(Watched::new(WatchKey::all(Resource::Pod, None), &metrics));
         let inbox = Arc::<Inbox>::default();
@@ -360,7 +383,7 @@ mod tests {
         // A list that was taken meanwhile knows nothing of what was thin.
         watched.listed();
         assert!(!watched.health().listed);
-        watched.forget();
+        watched.forget().await;
         watched.learn(pod);
         assert!(watched.health().listed && watched.store().has_whole());
         drop(used);
