@@ -289,3 +289,93 @@ fn what_went_of_one_namespace_is_gone_though_another_may_not_be_read_any_more() 
         server.finish().await;
     });
 }
+
+/// The pods in a page of a list.
+const PAGE: usize = 500;
+
+/// One of many pods: those beyond the first page are so large that a list can stop among them.
+fn numbered(number: usize) -> serde_json::Value {
+    let mut pod = pod("a", &format!("p{number:04}"), &format!("127.1.{}.{}", number / 256, number % 256));
+    if number >= PAGE {
+        pod["metadata"]["annotations"] = json!({"note": "x".repeat(4000)});
+    }
+    pod
+}
+
+fn addresses(numbers: impl Iterator<Item = usize>) -> Vec<String> {
+    let mut addresses: Vec<_> = numbers.map(|number| format!("127.1.{}.{}:1", number / 256, number % 256)).collect();
+    addresses.sort_unstable();
+    addresses
+}
+
+/// Waits until more than a page of a list has come, of which the rest does not.
+async fn is_listing(agent: &Agent) {
+    let look = async || {
+        let (_, metrics) = agent.answers("/metrics").await;
+        let name = "rosterd_discovery_kubernetes_objects{resource=\"pods\"} ";
+        let objects = metrics.lines().find_map(|line| line.strip_prefix(name)?.parse::<usize>().ok());
+        if objects.is_some_and(|objects| objects > PAGE) { Ok(()) } else { Err(format!("{objects:?} pods")) }
+    };
+    eventually_ok(patience(), "a part of the list has come", look).await;
+}
+
+async fn is_killed(mut agent: Agent) {
+    agent.process.signal(Signal::KILL);
+    agent.process.wait().await;
+}
+
+#[test]
+fn who_is_killed_in_the_middle_of_a_list_has_what_was_known_until_one_ends() {
+    leak_checked_live(async || {
+        for streams in [true, false] {
+            let (folder, server) = (Folder::new(), FakeApiServer::start().await);
+            server.streams_lists(streams);
+            let stops = || server.fail(On::resource("pods"), Fault::Stall(300_000));
+            (0..700).for_each(|number| server.put(numbered(number)));
+            let found = format!("kubernetes_sd_configs: [{{role: pod, api_server: '{}'}}]", server.url(""));
+            folder.write("prometheus.yml", configuration(&found, "1h"));
+
+            // A part of the first list is no list, also for who comes after.
+            stops();
+            for _ in 0..2 {
+                let mut agent = Agent::start(&folder).await;
+                is_listing(&agent).await;
+                agent.answers_with("/sd/a", 503).await;
+                is_killed(agent).await;
+            }
+            server.heal();
+            let all = addresses(0..700);
+            let all: Vec<_> = all.iter().map(String::as_str).collect();
+            let mut agent = Agent::start(&folder).await;
+            agent.serves(&all).await;
+            agent.stop().await;
+
+            // One of those that come is gone, one of those that do not, and one is new.
+            ["p0003", "p0650"].iter().for_each(|name| assert!(server.delete("pods", "a", name)));
+            server.put(numbered(700));
+            stops();
+            for _ in 0..2 {
+                let mut agent = Agent::start(&folder).await;
+                is_listing(&agent).await;
+                agent.serves(&all).await;
+                is_killed(agent).await;
+            }
+            let mut agent = Agent::start(&folder).await;
+            is_listing(&agent).await;
+            // A reload then costs nothing either, and who comes with it has what the others have.
+            let jobs = format!("- job_name: a\n  {found}\n- job_name: b\n  {found}\n");
+            folder.replace("prometheus.yml", format!("scrape_configs:\n{jobs}rosterd: {{ready_grace_period: 1h}}\n"));
+            agent.process.signal(Signal::HUP);
+            agent.serves_of("b", &all).await;
+            agent.serves(&all).await;
+            agent.misses(&[]).await;
+            server.heal();
+            let now = addresses((0..701).filter(|number| ![3, 650].contains(number)));
+            let now: Vec<_> = now.iter().map(String::as_str).collect();
+            agent.serves(&now).await;
+            agent.serves_of("b", &now).await;
+            agent.stop().await;
+            server.finish().await;
+        }
+    });
+}

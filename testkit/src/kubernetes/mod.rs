@@ -149,6 +149,8 @@ pub enum Fault {
     Short(usize),
     /// The answer begins, and nothing follows.
     Silence,
+    /// The answer stops after so many bytes of its body, and goes on when no request has a fault any more.
+    Stall(usize),
     /// The answer comes byte after byte, with this pause between every so many of them.
     Slow(usize, Duration),
     /// The first event of a watch is an error with this code.

@@ -132,6 +132,20 @@ impl Faulty<'_> {
                 self.pass(left).await?;
                 Err(Ended)
             }
+            Some(Fault::Stall(bytes)) if self.sent + piece.len() >= *bytes => {
+                let mut rest = piece;
+                let some = rest.split_to(bytes - self.sent);
+                self.pass(some).await?;
+                self.fault = None;
+                let mut changes = self.shared.changes.subscribe();
+                let healed = changes.wait_for(|_| self.shared.state().faults.is_empty());
+                tokio::select! {
+                    // The server is there for as long as it sends.
+                    _ = healed => {}
+                    () = self.to.closed() => return Err(Ended),
+                }
+                self.pass(rest).await
+            }
             Some(Fault::Slow(bytes, pause)) => {
                 let (bytes, pause) = ((*bytes).clamp(1, PIECE), *pause);
                 let mut rest = piece;

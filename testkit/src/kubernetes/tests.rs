@@ -1,5 +1,6 @@
 //! The fake API server does what real ones do, as far as it goes.
 
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{FakeApiServer, Fault, On};
-use crate::{get, leak_checked_live};
+use crate::{Folder, Process, eventually, get, leak_checked_live, need, patience};
 
 fn pod(namespace: &str, name: &str, app: &str) -> Value {
     json!({"kind": "Pod", "metadata": {"namespace": namespace, "name": name, "labels": {"app": app}}, "status": {"phase": "Running"}})
@@ -137,10 +138,49 @@ fn requests_fail_as_they_are_told_to() {
         server.fail(On::all(), Fault::Slow(7, Duration::from_millis(1)));
         assert_eq!(names(&list(&server, "/api/v1/pods").await), ["x"]);
         server.heal();
+        server.fail(On::all(), Fault::Stall(40));
+        let mut stream = TcpStream::connect(server.address()).await.expect("it listens");
+        stream.write_all(b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("it reads");
+        let before = server.bytes_sent();
+        eventually(patience(), "the answer stops", || server.bytes_sent() == before + 40).await;
+        server.heal();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("it writes");
+        assert!(text.contains("\"x\"") && server.bytes_sent() > before + 40, "{text}");
         server.lacks("ingresses");
         assert_eq!(get(&server.url("/apis/networking.k8s.io/v1/ingresses")).await.expect("an answer").0, 404);
         server.wants_token("t");
         assert_eq!(get(&server.url("/api/v1/pods")).await.expect("an answer").0, 401);
+        server.finish().await;
+    });
+}
+
+#[test]
+fn kubectl_reads_and_watches_it() {
+    leak_checked_live(async || {
+        let (server, folder) = (FakeApiServer::start().await, Folder::new());
+        server.put(pod("a", "x", "web"));
+        server
+            .put(json!({"kind": "EndpointSlice", "metadata": {"namespace": "a", "name": "e"}, "addressType": "IPv4"}));
+        let kubectl = |arguments: &[&str]| {
+            let mut command = Command::new(need("kubectl", "kubernetes-client"));
+            let fixed = ["--kubeconfig=/dev/null".to_owned(), format!("--server={}", server.url(""))];
+            let cache = format!("--cache-dir={}", folder.path("cache").display());
+            Process::start("kubectl", command.args(fixed).arg(cache).args(arguments))
+        };
+        for (arguments, told) in [
+            (&["get", "pods", "--all-namespaces", "-o", "name"][..], "pod/x\n"),
+            (&["get", "endpointslices", "-n", "a", "-o", "name"], "endpointslice.discovery.k8s.io/e\n"),
+        ] {
+            let mut process = kubectl(arguments);
+            assert!(process.wait().await.success(), "{}", process.log());
+            assert!(process.log().contains(told), "{}", process.log());
+        }
+        let mut watching = kubectl(&["get", "pods", "-n", "a", "-o", "name", "--watch"]);
+        watching.wait_log("pod/x").await;
+        server.put(pod("a", "y", "web"));
+        watching.wait_log("pod/y").await;
+        drop(watching);
         server.finish().await;
     });
 }
