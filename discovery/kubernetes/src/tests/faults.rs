@@ -40,6 +40,97 @@ fn what_may_not_be_read_is_named_and_hides_nothing() {
 }
 
 #[test]
+fn each_refusal_tells_what_was_asked_where_and_is_asked_again_in_its_time() {
+    leak_checked_live(async || {
+        for (fault, code, told, wait) in [
+            (
+                Fault::Status(401),
+                "unauthorized",
+                "cannot watch pods in a: the API server does not know who asks",
+                0..=10,
+            ),
+            (
+                Fault::Status(404),
+                "no_resource",
+                "cannot watch pods in a: the API server has no pods of core/v1",
+                29..=31,
+            ),
+            (Fault::RetryAfter(429, 17), "throttled", "cannot watch pods in a: the API server asks for time", 16..=20),
+            (Fault::RetryAfter(503, 17), "throttled", "cannot watch pods in a: the API server asks for time", 16..=20),
+            (Fault::Status(500), "refused", "cannot list pods in a: HTTP status 500", 0..=10),
+        ] {
+            let server = FakeApiServer::start().await;
+            server.put(pod("a", "x", "10.0.0.1"));
+            server.put(pod("b", "y", "10.0.0.2"));
+            server.fail(On::resource("pods").in_namespace("a"), fault.clone());
+            let agent = Agent::new();
+            let mut running = agent.run(&config(&server, "role: pod, namespaces: {names: [a, b]}"));
+            let word = running.next().await;
+            let Word::EverythingBut(_, unread) = &word else { panic!("{fault:?}: {word:?}") };
+            assert_eq!((objects(&word).len(), unread.len(), &*unread[0].source), (1, 1, "pod/a/*"), "{fault:?}");
+            let error = &unread[0].error;
+            assert_eq!(error.code(), format!("sd_kubernetes_{code}"));
+            assert!(error.to_string().starts_with(told), "{error}");
+            assert!(agent.metric("rosterd_discovery_kubernetes_failures_total") >= 1.0);
+            let watched = running.cx.watched();
+            let of_a = watched.iter().find(|it| it.scope.as_deref() == Some("a")).expect("it is watched");
+            let (Some(failure), Some(next)) = (&of_a.last_error, of_a.next_try) else { panic!("{of_a:?}") };
+            let pause = next.duration_since(failure.at).unwrap_or_default().as_secs();
+            assert!(wait.contains(&pause), "{fault:?} is tried again after {pause} s");
+            server.heal();
+            goes_by(Duration::from_secs(40)).await;
+            let mut found = Vec::new();
+            while found.is_empty() {
+                let word = running.next().await;
+                found = objects(&word).iter().map(|group| group.source.to_string()).collect();
+            }
+            assert_eq!(found, ["pod/a/x"], "{fault:?}");
+            agent.end(vec![running]).await;
+            server.finish().await;
+        }
+    });
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_told_of() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        let agent = Agent::new();
+        // It does not speak TLS.
+        let wanted = config_of(&format!("role: service, api_server: 'https://{}'", server.address()));
+        let mut running = agent.run(&wanted);
+        let word = running.next().await;
+        let Word::EverythingBut(groups, unread) = &word else { panic!("{word:?}") };
+        assert_eq!((groups.len(), unread.len(), unread[0].error.code()), (0, 1, "sd_kubernetes_unreachable"));
+        let (error, server_is) = (unread[0].error.to_string(), format!("https://{}/api/v1/services", server.address()));
+        assert!(error.starts_with("cannot watch services: ") && error.contains(&server_is), "{error}");
+        agent.end(vec![running]).await;
+        server.finish().await;
+    });
+}
+
+#[test]
+fn a_resource_that_an_old_cluster_lacks_leaves_its_role_unread_and_no_other() {
+    leak_checked_live(async || {
+        let server = FakeApiServer::start().await;
+        server.lacks("endpointslices");
+        server.put(endpoints("a", "x"));
+        let agent = Agent::new();
+        let mut slices = agent.run(&config(&server, "role: endpointslice"));
+        let mut older = agent.run(&config(&server, "role: endpoints"));
+        let word = slices.next().await;
+        let Word::EverythingBut(groups, unread) = &word else { panic!("{word:?}") };
+        let told: Vec<_> = unread.iter().map(|it| (&*it.source, it.error.to_string())).collect();
+        let lacks = "cannot watch endpointslices: the API server has no endpointslices of discovery.k8s.io/v1";
+        assert_eq!((groups.len(), told), (0, vec![("endpointslice/*/*", lacks.to_owned())]));
+        assert_eq!(unread[0].error.code(), "sd_kubernetes_no_resource");
+        assert_eq!(objects(&older.next().await).len(), 1);
+        agent.end(vec![slices, older]).await;
+        server.finish().await;
+    });
+}
+
+#[test]
 fn who_may_not_read_all_may_read_a_part() {
     leak_checked_live(async || {
         let server = FakeApiServer::start().await;

@@ -15,7 +15,7 @@ const PAGE: &str = "500";
 const SHORTEST: Duration = Duration::from_secs(300);
 /// How much longer it may live.
 const SPREAD: Duration = Duration::from_secs(300);
-/// When a server has forgotten its history, many lists begin within this time and not all at once.
+/// When a server has forgotten its history, or asked for time, many come back within this time and not all at once.
 const LIST_SPREAD: Duration = Duration::from_secs(2);
 /// How much longer than it said the server may take to end a watch.
 const SLACK: Duration = Duration::from_secs(30);
@@ -312,6 +312,10 @@ impl Machine {
     /// Nothing came of it. What a list had come to is forgotten, what is followed is not.
     pub(super) fn failed(&mut self, what: What, error: &WatchError) {
         self.pause = self.schedule.failed(error.retry());
+        if matches!(error.retry(), Retry::After(_)) {
+            let spread = self.up_to(LIST_SPREAD);
+            self.pause += spread;
+        }
         self.alive = self.alive && what == What::Watch;
         if matches!(self.state, State::Following(_)) {
             return;

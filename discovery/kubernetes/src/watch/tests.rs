@@ -170,11 +170,19 @@ fn what_is_followed_is_followed_from_where_it_was_after_any_other_failure() {
 
 #[test]
 fn who_asks_for_time_gets_it() {
-    let mut machine = machine(true);
-    machine.ask();
-    let status = Status { code: 429, ..Status::default() };
-    machine.refused(What::StreamedList, status, Some(17 * SECOND));
-    assert_eq!(asks(&mut machine), (STREAMED.to_owned(), 17 * SECOND));
+    let after = |name: &str| {
+        let mut machine = Machine::new(WatchKey::all(Resource::Pod, None), true, OnMachine::named(name), Cause::Start);
+        machine.ask();
+        let status = Status { code: 429, ..Status::default() };
+        machine.refused(What::StreamedList, status, Some(17 * SECOND));
+        let (asked, pause) = asks(&mut machine);
+        assert_eq!(asked, STREAMED);
+        pause
+    };
+    // And not from all at the same moment.
+    let pauses: std::collections::BTreeSet<_> = (0..20).map(|number| after(&number.to_string())).collect();
+    let in_time = |pause: &Duration| (17 * SECOND..19 * SECOND).contains(pause);
+    assert!(pauses.len() > 15 && pauses.iter().all(in_time), "{pauses:?}");
 }
 
 #[test]
