@@ -52,6 +52,9 @@ pub struct GroupId {
 }
 
 impl GroupId {
+    /// The key of a source that is one group, as most are: the hash of nothing.
+    pub const ONLY: u64 = 0x2d06_8005_38d3_94c2;
+
     /// The group of this source and key.
     pub fn of(source: &str, key: &str) -> Self {
         Self { source: SourceId::of(source), key: xxh3_64(key.as_bytes()) }
@@ -80,6 +83,11 @@ mod tests {
             labels: labels.iter().copied().collect(),
             targets: targets.iter().map(|address| [("__address__", *address)].into_iter().collect()).collect(),
         }
+    }
+
+    #[test]
+    fn a_group_without_a_key_is_known_as_such() {
+        assert_eq!((group(&[], &[]).id().key, GroupId::of("s", "k").key == GroupId::ONLY), (GroupId::ONLY, false));
     }
 
     #[test]

@@ -24,11 +24,11 @@ struct Tally {
     stems: Stems,
 }
 
-/// The groups of a source, by key. Most sources have one: it takes no more than it would if there were no keys.
+/// The groups of a source, by key. Most sources are one without a key: it takes no more than it would if there were no keys.
 #[derive(Debug, Clone)]
 #[expect(clippy::box_collection, reason = "a map in place would double the size of the sources with one group")]
 enum Groups {
-    One(u64, Group),
+    Only(Group),
     Many(Box<HashMap<u64, Group>>),
 }
 
@@ -200,7 +200,7 @@ impl Known {
         let before = match self.sources.entry(id.source) {
             Entry::Occupied(mut entry) => entry.get_mut().insert(id.key, group),
             Entry::Vacant(entry) => {
-                entry.insert(Groups::One(id.key, group));
+                entry.insert(Groups::of(id.key, group));
                 None
             }
         };
@@ -213,11 +213,18 @@ impl Known {
 }
 
 impl Groups {
+    fn of(key: u64, group: Group) -> Self {
+        match key {
+            GroupId::ONLY => Self::Only(group),
+            _ => Self::Many(Box::new(HashMap::from([(key, group)]))),
+        }
+    }
+
     fn insert(&mut self, key: u64, group: Group) -> Option<Group> {
         match self {
-            Self::One(only, before) if *only == key => Some(std::mem::replace(before, group)),
-            Self::One(other, before) => {
-                *self = Self::Many(Box::new(HashMap::from([(*other, *before), (key, group)])));
+            Self::Only(before) if key == GroupId::ONLY => Some(std::mem::replace(before, group)),
+            Self::Only(before) => {
+                *self = Self::Many(Box::new(HashMap::from([(GroupId::ONLY, *before), (key, group)])));
                 None
             }
             Self::Many(groups) => groups.insert(key, group),
@@ -227,7 +234,7 @@ impl Groups {
     /// Leaves those that are to be kept; says whether any are.
     fn retain(&mut self, mut keep: impl FnMut(u64, &mut Group) -> bool) -> bool {
         match self {
-            Self::One(key, group) => keep(*key, group),
+            Self::Only(group) => keep(GroupId::ONLY, group),
             Self::Many(groups) => {
                 groups.retain(|key, group| keep(*key, group));
                 !groups.is_empty()
@@ -278,8 +285,8 @@ mod tests {
     }
 
     #[test]
-    fn a_source_with_one_group_takes_32_bytes() {
-        assert_eq!(size_of::<(SourceId, Groups)>(), 32);
+    fn a_source_that_is_one_group_takes_24_bytes() {
+        assert_eq!(size_of::<(SourceId, Groups)>(), 24);
     }
 
     #[test]

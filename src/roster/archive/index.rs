@@ -10,40 +10,58 @@ use rosterd_model::{GroupId, SourceId};
 use crate::roster::block::GroupNumber;
 
 #[derive(Debug, Default)]
-pub(super) struct Index(BTreeMap<GroupId, GroupNumber>);
+pub(super) struct Index {
+    /// Of sources that are one group: 16 bytes for each, of which there are as many as objects in a cluster.
+    only: BTreeMap<SourceId, GroupNumber>,
+    /// Of groups that have a key.
+    keyed: BTreeMap<GroupId, GroupNumber>,
+}
 
 impl FromIterator<(GroupId, GroupNumber)> for Index {
     fn from_iter<I: IntoIterator<Item = (GroupId, GroupNumber)>>(numbered: I) -> Self {
-        Self(numbered.into_iter().collect())
+        let mut index = Self::default();
+        numbered.into_iter().for_each(|(id, number)| index.insert(id, number));
+        index
     }
 }
 
 impl Index {
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.only.len() + self.keyed.len()
     }
 
     /// The number of a group that is there.
     pub(super) fn number(&self, id: GroupId) -> Option<GroupNumber> {
-        self.0.get(&id).copied()
+        match id.key {
+            GroupId::ONLY => self.only.get(&id.source).copied(),
+            _ => self.keyed.get(&id).copied(),
+        }
     }
 
     pub(super) fn insert(&mut self, id: GroupId, number: GroupNumber) {
-        self.0.insert(id, number);
+        match id.key {
+            GroupId::ONLY => self.only.insert(id.source, number),
+            _ => self.keyed.insert(id, number),
+        };
     }
 
     pub(super) fn remove(&mut self, id: GroupId) {
-        self.0.remove(&id);
+        match id.key {
+            GroupId::ONLY => self.only.remove(&id.source),
+            _ => self.keyed.remove(&id),
+        };
     }
 
     /// All groups.
     pub(super) fn groups(&self) -> impl Iterator<Item = GroupId> {
-        self.0.keys().copied()
+        let only = self.only.keys().map(|source| GroupId { source: *source, key: GroupId::ONLY });
+        only.chain(self.keyed.keys().copied())
     }
 
     /// The groups of a source.
     pub(super) fn of_source(&self, source: SourceId) -> impl Iterator<Item = GroupId> {
+        let only = self.only.contains_key(&source).then_some(GroupId { source, key: GroupId::ONLY });
         let of_source = GroupId { source, key: 0 }..=GroupId { source, key: u64::MAX };
-        self.0.range(of_source).map(|(id, _)| *id)
+        only.into_iter().chain(self.keyed.range(of_source).map(|(id, _)| *id))
     }
 }
