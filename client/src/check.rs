@@ -123,24 +123,40 @@ fn check_oauth2(oauth2: &OAuth2, found: &mut Problems) {
     check_proxy(oauth2.proxy(), "oauth2.", found);
 }
 
-/// What belongs to the other grant does not count.
+/// What belongs to the other grant does not count. That nothing can be had without a key is [found](OAuth2::examine) later.
 fn check_assertion(oauth2: &OAuth2, found: &mut Problems) {
     let (inline, file) = (&oauth2.client_certificate_key, &oauth2.client_certificate_key_file);
     let keys = [("client_certificate_key", !inline.is_empty()), ("client_certificate_key_file", is_set(file))];
     found.at_most_one("oauth2", &keys);
-    if keys.iter().all(|(_, is_set)| !is_set) {
-        let message = "an assertion is signed with a key: give client_certificate_key or client_certificate_key_file";
-        found.add("oauth2.client_certificate_key", MISSING, message);
-    }
     if oauth2.algorithm().is_none() {
         let message = "valid signature algorithms are RS256, RS384 and RS512";
         found.add("oauth2.signature_algorithm", INVALID, message);
     }
-    for (name, is_taken) in [("assertion", true), ("scope", !oauth2.scopes.is_empty())] {
-        if is_taken && oauth2.endpoint_params.contains_key(name) {
-            let message = format!("{name} is asked with already: endpoint_params cannot say it again");
-            found.add(format!("oauth2.endpoint_params.{name}"), CONFLICT, message);
+}
+
+impl OAuth2 {
+    /// What Prometheus finds out no sooner than when it asks for a token: with it there will be none.
+    pub(crate) fn examine(&self) -> Vec<Problem> {
+        if !self.is_jwt_bearer() {
+            return Vec::new();
         }
+        let key = (self.client_certificate_key.is_empty() && !is_set(&self.client_certificate_key_file)).then(|| {
+            let message =
+                "an assertion is signed with a key: give client_certificate_key or client_certificate_key_file";
+            Problem::new("oauth2.client_certificate_key", MISSING, message)
+        });
+        let clash = self.clash().map(|name| {
+            let message = format!("{name} is asked with already: endpoint_params cannot say it again");
+            Problem::new(format!("oauth2.endpoint_params.{name}"), CONFLICT, message)
+        });
+        key.into_iter().chain(clash).collect()
+    }
+
+    /// The parameter that would be said twice beside an assertion, if there is one.
+    pub(crate) fn clash(&self) -> Option<&'static str> {
+        let taken = [("assertion", self.is_jwt_bearer()), ("scope", self.is_jwt_bearer() && !self.scopes.is_empty())];
+        let is_said = |(name, is_taken): &(&str, bool)| *is_taken && self.endpoint_params.contains_key(*name);
+        taken.iter().find(|it| is_said(it)).map(|(name, _)| *name)
     }
 }
 
@@ -290,10 +306,6 @@ mod tests {
             ),
             ("oauth2: {client_id: i, token_url: 'http://t', grant_type: foo}", "cfg_invalid_value oauth2.grant_type"),
             (
-                "oauth2: {client_id: i, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'}",
-                "cfg_missing_key oauth2.client_certificate_key",
-            ),
-            (
                 "oauth2: {client_id: i, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', \
                   client_certificate_key: k, client_certificate_key_file: f}",
                 "cfg_conflicting_keys oauth2.client_certificate_key_file",
@@ -302,11 +314,6 @@ mod tests {
                 "oauth2: {client_id: i, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', \
                   client_certificate_key: k, signature_algorithm: ES256}",
                 "cfg_invalid_value oauth2.signature_algorithm",
-            ),
-            (
-                "oauth2: {client_id: i, token_url: 'http://t', grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', \
-                  client_certificate_key: k, scopes: [s], endpoint_params: {scope: t}}",
-                "cfg_conflicting_keys oauth2.endpoint_params.scope",
             ),
             (
                 "oauth2: {client_id: i, token_url: 'http://t', tls_config: {key: k}}",
@@ -333,6 +340,26 @@ mod tests {
         ] {
             assert_eq!(problems(text), [want], "{text}");
         }
+    }
+
+    #[test]
+    fn what_gives_no_token_is_found_and_loads_as_in_prometheus() {
+        let found = |keys: &str| {
+            let text = format!("oauth2: {{client_id: i, token_url: 'http://t', {keys}}}");
+            assert_eq!(problems(&text), [""; 0], "{text}");
+            let config: HttpClientConfig = serde_yaml::from_str(&text).expect(&text);
+            let found = config.examine();
+            found.iter().map(|problem| format!("{} {}", problem.code, problem.path)).collect::<Vec<_>>()
+        };
+        let jwt = format!("grant_type: '{JWT_BEARER}'");
+        assert_eq!(found(&jwt), ["cfg_missing_key oauth2.client_certificate_key"]);
+        let (key, scope) = ("client_certificate_key: k", "endpoint_params: {scope: t}");
+        let twice = ["cfg_conflicting_keys oauth2.endpoint_params.scope"];
+        assert_eq!(found(&format!("{jwt}, {key}, scopes: [s], {scope}")), twice);
+        assert_eq!(found(&format!("{jwt}, {key}, {scope}")), [""; 0]);
+        let twice = ["cfg_conflicting_keys oauth2.endpoint_params.assertion"];
+        assert_eq!(found(&format!("{jwt}, {key}, endpoint_params: {{assertion: t}}")), twice);
+        assert_eq!(found("scopes: [s], endpoint_params: {scope: t, assertion: u}"), [""; 0]);
     }
 
     #[test]

@@ -107,10 +107,11 @@ impl HttpClientConfig {
         self.each_file(&mut |_, file| resolve(base, file));
     }
 
-    /// The files that are named and cannot be read.
+    /// The files that are named and cannot be read, and what else shows no sooner than when it is used.
     pub fn examine(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         self.clone().each_file(&mut |key, file| found.extend(unreadable(key, file)));
+        found.extend(self.oauth2.iter().flat_map(OAuth2::examine));
         found
     }
 

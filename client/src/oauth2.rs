@@ -31,6 +31,8 @@ pub(crate) struct Tokens {
     client_id: String,
     proof: Proof,
     scopes: String,
+    /// What is said twice, if anything is.
+    clash: Option<&'static str>,
     params: Vec<(String, String)>,
     state: Mutex<State>,
 }
@@ -102,6 +104,7 @@ impl Tokens {
             client_id: config.client_id.clone(),
             proof,
             scopes: config.scopes.join(" "),
+            clash: config.clash(),
             params: config.endpoint_params.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             state: Mutex::default(),
         })
@@ -153,6 +156,10 @@ impl Tokens {
     }
 
     async fn ask(&self, style: Style, secret: &str, time: Time) -> Result<Token, ClientError> {
+        if let Some(name) = self.clash {
+            let what = format!("oauth2.endpoint_params.{name}: {name} is asked with already");
+            return Err(ClientError::settings(what));
+        }
         let assertion = match &self.proof {
             Proof::Secret(_) => None,
             Proof::Key(claims) => Some(claims.assertion(secret, &self.client_id, &self.scopes)?),
