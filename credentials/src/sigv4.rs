@@ -110,11 +110,12 @@ fn host(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// Sorted by names, and by values where these are the same: `a` comes before `a-b`, although `a=` does not.
 fn query(url: &Url) -> String {
-    let mut pairs: Vec<_> =
-        url.query_pairs().map(|(name, value)| format!("{}={}", encode(&name, false), encode(&value, false))).collect();
+    let encoded = url.query_pairs().map(|(name, value)| (encode(&name, false), encode(&value, false)));
+    let mut pairs: Vec<_> = encoded.collect();
     pairs.sort();
-    pairs.join("&")
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
 fn encode(text: &str, path: bool) -> String {
@@ -164,6 +165,14 @@ mod tests {
         form.headers.insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
         assert_eq!(host(&url("https://[fe80::1%25eth0]:8443/")), "[fe80::1]:8443");
         assert_eq!(signature(form), "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a");
+    }
+
+    #[test]
+    fn parameters_are_sorted_by_name_and_then_by_value() {
+        let sorted = |parameters: &str| query(&Url::parse(&format!("https://h/?{parameters}")).unwrap());
+        assert_eq!(sorted("a-b=1&a1=2&a=4&a=3&A=5"), "A=5&a=3&a=4&a-b=1&a1=2");
+        assert_eq!(sorted("b=%20/&%C3%BC=~&b"), "%C3%BC=~&b=&b=%20%2F");
+        assert_eq!(sorted(""), "");
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl Proof {
         let (path, query) = arrived.path.split_once('?').unwrap_or((arrived.path, ""));
         let mut query: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect();
         query.sort();
+        let query: Vec<_> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let headers: String = self.signed.iter().map(|name| format!("{name}:{}\n", value(name))).collect();
         let canonical = [
             arrived.method,
@@ -96,11 +97,11 @@ impl Proof {
     }
 }
 
-/// A parameter in the one form that AWS knows.
-fn pair(text: &str) -> String {
+/// A parameter in the one form that AWS knows: names are compared before values.
+fn pair(text: &str) -> (String, String) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let plain = |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).collect::<Vec<u8>>();
-    format!("{}={}", encoded(&plain(name)), encoded(&plain(value)))
+    (encoded(&plain(name)), encoded(&plain(value)))
 }
 
 /// A path that is encoded, encoded once more, without empty segments.
