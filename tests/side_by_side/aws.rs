@@ -29,13 +29,14 @@ struct Moto {
 }
 
 impl Moto {
-    /// None where it is not installed, be it by `ci/install` or otherwise.
+    /// None where it is not installed, be it by `ci/install`, which sees to it in CI, or otherwise.
     async fn start() -> Option<Self> {
         let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci/moto");
         let program = move || {
-            let mut command = Command::new(if installed.exists() { "python3" } else { "moto_server" });
+            let mut command = Command::new("python3");
+            command.args(["-m", "moto.server"]);
             if installed.exists() {
-                command.args(["-m", "moto.server"]).env("PYTHONPATH", &installed);
+                command.env("PYTHONPATH", &installed);
             }
             command
         };

@@ -128,11 +128,15 @@ fn elastic_metal_servers_are_followed_and_offers_read_when_one_is_unknown() {
         let config = of(&cloud, &format!("role: baremetal, {SECRET}, tags_filter: [a, b]"));
         let mut run = Run::start(&config).await.expect("it can be built");
         run.finds(&["10.0.0.1:9100", "10.0.0.2:9100", "10.0.0.3:9100"]).await;
+        // More often if the machine is too slow for an interval.
+        let catalog = || (cloud.count(OFFERS), cloud.count(SYSTEMS));
+        let once = catalog();
+        assert!(once >= (2, 1), "both pages");
         let asked = cloud.calls()[0].path.clone();
         assert_eq!(asked, format!("{METAL}?page_size=100&order_by=created_at_asc&tags=a&tags=b&page=1"));
         cloud.set(METAL, [server(2, "o2"), server(3, "gone")]);
         run.finds(&["10.0.0.2:9100", "10.0.0.3:9100"]).await;
-        assert_eq!((cloud.count(OFFERS), cloud.count(SYSTEMS)), (2, 1), "once, both pages");
+        assert_eq!(catalog(), once, "what is known is not asked for again");
         cloud.set(OFFERS, [json!({"id": "o3", "name": "three"})]);
         cloud.set(METAL, [server(4, "o3")]);
         run.finds(&["10.0.0.4:9100"]).await;
