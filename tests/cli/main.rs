@@ -2,6 +2,8 @@
 
 mod check;
 mod discover;
+#[cfg(feature = "default")]
+mod everything;
 mod health;
 mod pages;
 mod parse;

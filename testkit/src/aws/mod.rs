@@ -85,6 +85,8 @@ struct State {
     faults: BTreeMap<String, VecDeque<(u16, String)>>,
     calls: Vec<AwsCall>,
     refused: Vec<&'static str>,
+    /// The status of all answers, while there is one.
+    down: Option<u16>,
     /// How far its clock is ahead, in seconds.
     ahead: i64,
 }
@@ -129,6 +131,11 @@ impl FakeAws {
     /// Answers the next question of this operation so, whatever it is told otherwise. Several come one after the other.
     pub fn answer_once(&self, operation: &str, status: u16, body: impl Into<String>) {
         self.state().faults.entry(operation.to_owned()).or_default().push_back((status, body.into()));
+    }
+
+    /// Answers everything with this status; with none, as it is told otherwise.
+    pub fn refuse(&self, status: Option<u16>) {
+        self.state().down = status;
     }
 
     /// Has a clock that is ahead by so many seconds.
@@ -221,6 +228,9 @@ impl State {
     }
 
     fn decide(&mut self, head: &http::request::Parts, body: &[u8]) -> AwsAnswer {
+        if let Some(status) = self.down {
+            return (status, String::new());
+        }
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut call = read(head, path, body);
         match Proof::read(&head.headers) {

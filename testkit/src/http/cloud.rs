@@ -94,6 +94,7 @@ type Check = Box<dyn Fn(&Received) -> bool + Send + Sync>;
 struct State {
     lists: BTreeMap<String, List>,
     instead: Vec<Step>,
+    refusal: Option<StatusCode>,
     lets_in: Option<Check>,
     received: Vec<Received>,
     faults: Vec<String>,
@@ -121,6 +122,11 @@ impl FakeCloud {
     /// The keys of an HTTP client that lead here by the names of the API.
     pub fn keys(&self) -> String {
         format!("proxy_url: 'http://{}', tls_config: {{ca_file: '{}'}}", self.address, self.certificates.authority())
+    }
+
+    /// The variables of the environment that lead here by the names of the API, whoever goes by these.
+    pub fn environment(&self) -> [(&'static str, String); 2] {
+        [("HTTPS_PROXY", format!("http://{}", self.address)), ("SSL_CERT_FILE", self.certificates.authority())]
     }
 
     /// The URL of a path, for those who can be told where the API is.
@@ -170,6 +176,16 @@ impl FakeCloud {
         self.shared.state().instead.clear();
     }
 
+    /// Answers everything with this status; with none, as it is told otherwise.
+    ///
+    /// # Panics
+    ///
+    /// When that is no status.
+    pub fn refuse(&self, status: Option<u16>) {
+        let status = status.map(|status| StatusCode::from_u16(status).expect("a status has three digits"));
+        self.shared.state().refusal = status;
+    }
+
     /// Lets in only calls that are as they should be: others get 401.
     pub fn lets_in(&self, check: impl Fn(&Received) -> bool + Send + Sync + 'static) {
         self.shared.state().lets_in = Some(Box::new(check));
@@ -213,6 +229,9 @@ impl Answering for Shared {
     async fn answer(&self, call: Received) -> Answer {
         let mut state = self.state();
         state.received.push(call.clone());
+        if let Some(status) = state.refusal {
+            return of(status, &json!({"message": "not now"}));
+        }
         if let Some(answer) = state.instead.iter().rev().find_map(|step| step.answer_to(&call)) {
             return answer;
         }
