@@ -20,6 +20,7 @@ mod departures;
 mod docker;
 mod equality;
 mod exporter;
+mod hyperscalers;
 mod keystone;
 mod kubernetes;
 mod names;

@@ -43,28 +43,39 @@ enum Peer {
 impl Pair {
     /// Beside Debian's Prometheus.
     pub(crate) async fn start(discovery: &str) -> Self {
-        Self::beside(Peer::Old, discovery, async |config| prometheus("Prometheus", config, Wrapper::default()).await)
-            .await
+        Self::within(&Wrapper::default(), discovery).await
+    }
+
+    /// The same, both within this.
+    pub(crate) async fn within(wrapper: &Wrapper, discovery: &str) -> Self {
+        let start = async |config: &Path| prometheus("Prometheus", config, wrapper.clone()).await;
+        Self::beside(Peer::Old, wrapper, discovery, start).await
     }
 
     /// Beside a Prometheus 3, for what Debian's cannot, or does in another way.
     pub(crate) async fn beside_3(built: &Built, discovery: &str) -> Self {
-        Self::beside(Peer::New, discovery, async |config| built.prometheus(config, Wrapper::default()).await).await
+        Self::beside(Peer::New, &Wrapper::default(), discovery, async |config| {
+            built.prometheus(config, Wrapper::default()).await
+        })
+        .await
     }
 
     /// Beside Debian's vmagent.
     pub(crate) async fn beside_vmagent(unknown: Unknown, discovery: &str) -> Self {
         let discovery = format!("{discovery}\n  {SHOWS_NEWS}");
-        Self::beside(Peer::Vmagent(unknown), &discovery, async |config| vmagent("vmagent", config).await).await
+        Self::beside(Peer::Vmagent(unknown), &Wrapper::default(), &discovery, async |config| {
+            vmagent("vmagent", config).await
+        })
+        .await
     }
 
-    async fn beside(peer: Peer, discovery: &str, start: impl AsyncFn(&Path) -> Server) -> Self {
+    async fn beside(peer: Peer, wrapper: &Wrapper, discovery: &str, start: impl AsyncFn(&Path) -> Server) -> Self {
         let folder = Folder::new();
         let config = folder.write(
             "prometheus.yml",
             format!("global: {{scrape_interval: 10m}}\nscrape_configs:\n- job_name: registry\n  {discovery}\n"),
         );
-        let ours = rosterd(&config, Wrapper::default(), &[]).await;
+        let ours = rosterd(&config, wrapper.clone(), &[]).await;
         let theirs = start(&config).await;
         Self { ours, theirs, peer, agreed: BTreeSet::new(), _folder: folder }
     }
