@@ -22,7 +22,7 @@ impl SafeUrl {
     }
 
     /// What is written, with its password.
-    pub(crate) fn written(&self) -> &str {
+    pub fn written(&self) -> &str {
         &self.0
     }
 

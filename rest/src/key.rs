@@ -48,7 +48,7 @@ impl Key {
     /// Says who has it.
     pub fn identity(&self, name: &str, id: &mut Identity) {
         id.secret(name, &self.inline);
-        id.path(&format!("{name}_file"), &self.file);
+        id.quietly(|id| id.path(&format!("{name}_file"), &self.file));
     }
 
     /// Where it is read from whenever it is used. Fails if there is none, as the key of this name: [`check`](Self::check) refuses that.

@@ -4,15 +4,74 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use rosterd_discovery::{AnyConfig, Jobs, Plan, ProviderKey, Providers, Registry, System};
+use rosterd_discovery::{AnyConfig, Environment, Jobs, Plan, ProviderKey, Providers, Registry, System};
 use rosterd_testkit::assert_golden;
 use serde_yaml::Value;
 
 const FILE: &str = "testdata/discovery/identities.yml";
+/// Variables of the environment that say who asks, each with a value of its own.
+const NAMING: [&str; 24] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_EC2_INSTANCE_PROFILE_NAME",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+    "AZURE_TOKEN_CREDENTIALS",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "OS_APPLICATION_CREDENTIAL_ID",
+    "OS_APPLICATION_CREDENTIAL_SECRET",
+    "OS_DOMAIN_NAME",
+    "OS_PASSWORD",
+    "OS_PROJECT_NAME",
+    "OS_USERID",
+    "OS_USERNAME",
+    "OS_USER_DOMAIN_NAME",
+    "OS_TENANT_NAME",
+];
+/// Names that speak of who asks.
+const WHO: [&str; 13] = [
+    "account",
+    "client_id",
+    "credential",
+    "external_id",
+    "fingerprint",
+    "key",
+    "password",
+    "profile",
+    "role_arn",
+    "secret",
+    "tenant",
+    "token",
+    "user",
+];
 
 fn configs() -> BTreeMap<String, Vec<Value>> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap();
     serde_yaml::from_str(&text).unwrap()
+}
+
+/// All entries of the good fixtures, by their keys.
+fn fixtures() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for (_, path) in super::fixtures("good") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file: Value = serde_yaml::from_str(&text).unwrap_or_default();
+        let jobs = file["scrape_configs"].as_sequence().into_iter().flatten().filter_map(Value::as_mapping);
+        for (key, entries) in jobs.flatten().filter_map(|(key, entries)| Some((key.as_str()?, entries))) {
+            if key.ends_with("_sd_configs") && Registry::linked().unwrap().by_key(key).is_some() {
+                found.extend(entries.as_sequence().into_iter().flatten().map(|entry| (key.to_owned(), entry.clone())));
+            }
+        }
+    }
+    found
 }
 
 fn decode(key: &str, value: &Value) -> Arc<dyn AnyConfig> {
@@ -101,4 +160,62 @@ fn spelling_and_order_do_not_count() {
             assert_eq!(of(one), of(other), "{one} and {other}");
         }
     }
+}
+
+#[test]
+fn nobody_is_told_who_asks() {
+    let others: Environment = NAMING.iter().map(|name| (*name, format!("whom-{name}"))).collect();
+    let keystone = [
+        ("OS_AUTH_URL", "http://k"),
+        ("OS_USERNAME", "whom-me"),
+        ("OS_PASSWORD", "whom-me"),
+        ("OS_DOMAIN_ID", "whom-me"),
+    ];
+    let written =
+        configs().into_iter().flat_map(|(key, values)| values.into_iter().map(move |value| (key.clone(), value)));
+    let linked = Registry::linked().unwrap();
+    let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
+    for (key, value) in written.chain(fixtures()).filter(|(key, _)| linked.by_key(key).is_some()) {
+        seen.insert(key.clone());
+        for environment in [Environment::default(), others.clone(), keystone.into_iter().collect()] {
+            let identity = decode(&key, &value).identified(&System::new("m", environment));
+            for (name, values) in identity.reads().iter() {
+                let speaks = WHO.iter().any(|word| name.contains(word)) || name.ends_with("_file");
+                if speaks || values.iter().any(|value| value.contains("whom-")) {
+                    told.insert(format!("{key} {name}"));
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), linked.iter().count(), "each mechanism has a fixture");
+    // Which servers it names is what is read, beside who asks them, and whose servers are.
+    let wanted = ["kubernetes_sd_configs kubeconfig_file", "openstack_sd_configs all_tenants"];
+    assert_eq!(told, wanted.map(str::to_owned).into());
+}
+
+#[test]
+fn whom_the_environment_names_has_the_same_key_in_every_version() {
+    if !cfg!(feature = "default") {
+        return;
+    }
+    let mut lines = String::new();
+    for (key, value, name) in [
+        ("ec2_sd_configs", "{}", "AWS_PROFILE"),
+        ("ec2_sd_configs", "{}", "AWS_REGION"),
+        ("ec2_sd_configs", "{region: r}", "AWS_CONFIG_FILE"),
+        ("ec2_sd_configs", "{}", "AWS_ENDPOINT_URL_EC2"),
+        ("ecs_sd_configs", "{}", "AWS_ENDPOINT_URL_EC2"),
+        ("azure_sd_configs", "{subscription_id: s, authentication_method: SDK}", "AZURE_CLIENT_ID"),
+        ("azure_sd_configs", "{subscription_id: s, authentication_method: SDK}", "AZURE_CLIENT_SECRET"),
+        ("azure_sd_configs", "{subscription_id: s, authentication_method: WorkloadIdentity}", "AZURE_CLIENT_ID"),
+        ("gce_sd_configs", "{project: p, zone: z}", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ] {
+        let config = decode(key, &serde_yaml::from_str(value).unwrap());
+        let jobs = Jobs::from([(Arc::from("job"), vec![config])]);
+        let system = System::new("m", [(name, "http://value")].into_iter().collect());
+        let provider = Plan::new(&Providers::new(), &jobs, &system).jobs.remove("job").unwrap().remove(0);
+        assert!(!lines.contains(provider.as_str()), "{key} {value} with {name} has the key of another");
+        lines += &format!("{provider} {name} {value}\n");
+    }
+    assert_golden("discovery/identities_on.golden", &lines);
 }

@@ -40,16 +40,18 @@ pub struct Who {
 }
 
 impl Who {
-    /// Says who asks. What the environment and files say of it does not count.
+    /// Says who asks, quietly, and where. What the environment and files say of it does not count.
     pub fn identity(&self, id: &mut Identity) {
         let Self { region, access_key, secret_key, profile, role_arn, external_id, fips_sts } = self;
         id.text("region", region);
-        id.text("access_key", access_key);
-        id.secret("secret_key", secret_key);
-        id.text("profile", profile);
-        id.text("role_arn", role_arn);
-        id.text("external_id", external_id);
-        id.value("fips_sts", &fips_sts.unwrap_or_default(), &false);
+        id.quietly(|id| {
+            id.text("access_key", access_key);
+            id.secret("secret_key", secret_key);
+            id.text("profile", profile);
+            id.text("role_arn", role_arn);
+            id.text("external_id", external_id);
+            id.value("fips_sts", &fips_sts.unwrap_or_default(), &false);
+        });
     }
 }
 

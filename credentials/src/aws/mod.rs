@@ -9,6 +9,7 @@ mod endpoint; // where services are; pure
 mod error;
 mod given; // keys as they are written; pure
 mod metadata; // of the machine
+mod named; // whom the environment names; pure
 mod profiles; // the shared files; pure
 mod sts; // keys of roles
 #[cfg(test)]
@@ -17,3 +18,4 @@ mod tests;
 pub use account::{Account, Signer};
 pub use chain::Who;
 pub use error::AwsError;
+pub use named::endpoint_on;

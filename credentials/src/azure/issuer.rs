@@ -75,8 +75,12 @@ pub enum AzureMethod {
 }
 
 impl AzureMethod {
-    /// Says who asks.
+    /// Says who asks, quietly.
     pub fn identity(&self, id: &mut Identity) {
+        id.quietly(|id| self.say(id));
+    }
+
+    fn say(&self, id: &mut Identity) {
         match self {
             Self::Secret { tenant_id, client_id, client_secret } => {
                 id.text("tenant_id", tenant_id);

@@ -4,6 +4,7 @@ mod certificate; // assertions that a certificate's key signs; pure but for the 
 mod error;
 mod issuer; // who asks, and the I/O
 mod managed; // the identity of a machine, by the service that is on it; pure
+mod named; // whom the environment names; pure
 mod requests; // what is asked; pure
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration as StdDuration;
 
-use rosterd_client::{HttpClientConfig, SafeUrl, Secret, unset};
-use rosterd_credentials::aws::Who;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
+use rosterd_client::{Environment, HttpClientConfig, SafeUrl, Secret, unset};
+use rosterd_credentials::aws::{Who, endpoint_on};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, System};
 use rosterd_model::{Duration, Problem};
 use rosterd_rest::{Calls, or_default};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub(super) struct Wanted {
 /// Where and as whom is asked.
 pub(super) struct Access<'a> {
     pub(super) who: Who,
-    pub(super) endpoint: &'a SafeUrl,
+    pub(super) endpoint: SafeUrl,
     pub(super) client: &'a HttpClientConfig,
     pub(super) interval: StdDuration,
 }
@@ -128,7 +128,7 @@ macro_rules! mechanism {
                     fips_sts: None,
                 };
                 let interval = self.refresh_interval.into();
-                Access { who, endpoint: &self.endpoint, client: &self.client, interval }
+                Access { who, endpoint: in_full(&self.endpoint), client: &self.client, interval }
             }
         }
 
@@ -145,6 +145,13 @@ macro_rules! mechanism {
                 self.access().identity(id);
             }
 
+            fn identity_on(&self, id: &mut Identity, system: &System) {
+                self.identity(id);
+                if let Some(wanted) = self.wanted() {
+                    self.access().identity_on(wanted.role, id, system.environment());
+                }
+            }
+
             fn check(&self, _: &CheckContext) -> Vec<Problem> {
                 let wanted = match self.wanted() {
                     Some(wanted) => wanted.check(),
@@ -154,8 +161,7 @@ macro_rules! mechanism {
                         vec![Problem::new("role", "cfg_missing_key", message)]
                     }
                 };
-                let endpoint = (!unset(&self.endpoint)).then(|| self.endpoint.check("endpoint")).flatten();
-                wanted.into_iter().chain(endpoint).chain(self.client.check()).collect()
+                wanted.into_iter().chain(self.client.check()).collect()
             }
 
             fn resolve_paths(&mut self, base: &Path) {
@@ -163,7 +169,10 @@ macro_rules! mechanism {
             }
 
             fn examine(&self, _: &CheckContext) -> Vec<Finding> {
-                self.client.examine().into_iter().map(Finding::Missing).collect()
+                let endpoint = self.access().endpoint;
+                // As with Prometheus, it is loaded, and nothing can be asked there.
+                let endpoint = (!unset(&endpoint)).then(|| endpoint.check("endpoint")).flatten();
+                self.client.examine().into_iter().chain(endpoint).map(Finding::Missing).collect()
             }
 
             fn refresh_interval(&self) -> Option<StdDuration> {
@@ -176,7 +185,7 @@ macro_rules! mechanism {
                 let interval = access.interval;
                 // Checks refuse a configuration that wants nothing.
                 let wanted = self.wanted().unwrap_or_else(|| Wanted::new(Role::Ec2, self.port));
-                Ok(Polling::boxed(Aws::new(wanted, self.endpoint.clone(), hub, cx.metrics.counter()), interval))
+                Ok(Polling::boxed(Aws::new(wanted, access.endpoint, hub, cx.metrics.counter()), interval))
             }
         }
 
@@ -280,6 +289,15 @@ mechanism! {
     request_concurrency: usize = CONCURRENCY;
 }
 
+/// With its scheme, which vmagent lets people leave out.
+fn in_full(endpoint: &SafeUrl) -> SafeUrl {
+    let written = endpoint.written();
+    if written.is_empty() || written.contains("://") {
+        return endpoint.clone();
+    }
+    SafeUrl::new(format!("https://{written}"))
+}
+
 impl Role {
     /// As it is written.
     const fn name(self) -> &'static str {
@@ -339,8 +357,23 @@ impl Wanted {
 impl Access<'_> {
     pub(super) fn identity(&self, id: &mut Identity) {
         self.who.identity(id);
-        id.url("endpoint", self.endpoint);
+        id.url("endpoint", &self.endpoint);
         self.client.identity(id);
+    }
+
+    /// And what the environment says of it.
+    fn identity_on(&self, role: Role, id: &mut Identity, environment: &Environment) {
+        self.who.identity_on(id, environment);
+        let at = |role: Role| endpoint_on(role.service(), environment);
+        id.quietly(|id| {
+            if unset(&self.endpoint) {
+                id.url("endpoint", &at(role));
+            }
+            // Its tasks run on machines of EC2, for which there is no key.
+            if role == Role::Ecs {
+                id.url("environment/ec2", &at(Role::Ec2));
+            }
+        });
     }
 }
 
@@ -372,8 +405,20 @@ mod tests {
             problems::<LightsailConfig>("{bearer_token: foo, bearer_token_file: foo}"),
             ["cfg_conflicting_keys bearer_token_file"]
         );
-        assert_eq!(problems::<Ec2Config>("{endpoint: 'ec2:80'}"), ["cfg_invalid_value endpoint"]);
+        assert_eq!(problems::<Ec2Config>("{endpoint: 'ec2:80'}"), [""; 0]);
         assert_eq!(problems::<Ec2Config>("{access_key: half, external_id: alone}"), [""; 0]);
+    }
+
+    #[test]
+    fn an_endpoint_is_one_of_https_unless_it_says_so_and_is_looked_at_when_it_is_used() {
+        let config = |endpoint: &str| -> Ec2Config {
+            let text = format!("{{endpoint: '{endpoint}'}}");
+            serde_yaml::from_str(&text).expect(&text)
+        };
+        let url = |endpoint: &str| config(endpoint).access().endpoint.to_string();
+        assert_eq!([url(""), url("ec2:80"), url("http://ec2")], ["", "https://ec2:80", "http://ec2"]);
+        let found = |endpoint: &str| config(endpoint).examine(&CheckContext::default()).len();
+        assert_eq!([found("ec2:80"), found("ftp://ec2"), found("ec2:x")], [0, 1, 1]);
     }
 
     #[test]
@@ -386,6 +431,30 @@ mod tests {
         assert!(shown.contains("id") && !shown.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
         let zero: AwsConfig = serde_yaml::from_str("{role: ec2, port: 0}").expect("a configuration");
         assert_eq!(zero.wanted().map(|wanted| wanted.port), Some(80));
+    }
+
+    #[test]
+    fn whom_the_environment_names_counts_as_whom_the_configuration_does() {
+        let data = |text: &str, variables: &[(&str, &str)]| {
+            let system = System::new("m", variables.iter().copied().collect());
+            let mut id = Identity::new();
+            serde_yaml::from_str::<AwsConfig>(text).expect(text).identity_on(&mut id, &system);
+            id.hash()
+        };
+        let plain = data("{role: ecs}", &[]);
+        for variable in
+            ["AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECS", "AWS_ENDPOINT_URL_EC2"]
+        {
+            assert_ne!(plain, data("{role: ecs}", &[(variable, "http://a")]), "{variable}");
+        }
+        assert_eq!(plain, data("{role: ecs}", &[("AWS_ENDPOINT_URL_RDS", "http://a")]), "that of others");
+        assert_ne!(data("{role: msk}", &[]), data("{role: msk}", &[("AWS_ENDPOINT_URL_KAFKA", "http://a")]));
+        let written = "{role: rds, region: r, endpoint: 'http://a', access_key: id, secret_key: hunter2}";
+        let other = [("AWS_REGION", "s"), ("AWS_ENDPOINT_URL", "http://b"), ("AWS_ACCESS_KEY_ID", "i")];
+        assert_eq!(data(written, &other), data(written, &[]), "what is written counts more");
+        let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+        let named = [keys[0], keys[1], ("AWS_REGION", "r"), ("AWS_ENDPOINT_URL", "http://a")];
+        assert_eq!(data("{role: rds}", &named), data(written, &[]));
     }
 
     #[test]

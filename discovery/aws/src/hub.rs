@@ -76,7 +76,7 @@ mod tests {
         let who = |key: &str| Who { access_key: "id".to_owned(), secret_key: key.into(), ..Who::default() };
         let hub = |who: &Who, client: &HttpClientConfig, seconds: u64| {
             let (who, interval) = (who.clone(), Duration::from_secs(seconds));
-            let access = Access { who, endpoint: &nowhere, client, interval };
+            let access = Access { who, endpoint: nowhere.clone(), client, interval };
             hubs.get(&access, &System::default(), "test/1").expect("a hub")
         };
         let same = |one: &Hub, other: &Hub| {

@@ -5,7 +5,7 @@ use std::time::Duration as StdDuration;
 
 use rosterd_client::{HttpClientConfig, SafeUrl, Secret, unset};
 use rosterd_credentials::azure::AzureMethod;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, System};
 use rosterd_model::{Duration, Problem};
 use serde::{Deserialize, Serialize};
 
@@ -147,15 +147,22 @@ impl MechanismConfig for AzureConfig {
     fn identity(&self, id: &mut Identity) {
         id.value("environment", &self.environment.to_ascii_lowercase(), &ENVIRONMENT.to_ascii_lowercase());
         id.text("subscription_id", &self.subscription_id);
-        id.text("tenant_id", &self.tenant_id);
-        id.text("client_id", &self.client_id);
-        id.secret("client_secret", &self.client_secret);
+        id.quietly(|id| {
+            id.text("tenant_id", &self.tenant_id);
+            id.text("client_id", &self.client_id);
+            id.secret("client_secret", &self.client_secret);
+        });
         id.value("authentication_method", &self.authentication_method.name(), &Method::OAuth.name());
         id.text("resource_group", &self.resource_group);
         id.value("port", &self.port, &PORT);
         id.url("endpoint", &self.endpoint);
         id.url("authority", &self.authority);
         self.client.identity(id);
+    }
+
+    fn identity_on(&self, id: &mut Identity, system: &System) {
+        self.identity(id);
+        self.method().named_by(system.environment(), id);
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {

@@ -1,9 +1,10 @@
 //! What the user writes under `gce_sd_configs`.
 
+use std::path::Path;
 use std::time::Duration as StdDuration;
 
 use rosterd_client::{HttpClientConfig, SafeUrl, unset};
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling, System};
 use rosterd_model::{Duration, Problem};
 use rosterd_rest::Calls;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,13 @@ impl MechanismConfig for GceConfig {
             id.list("tag_separator", [&self.tag_separator]);
         }
         id.url("endpoint", &self.endpoint);
+    }
+
+    fn identity_on(&self, id: &mut Identity, system: &System) {
+        self.identity(id);
+        // Who asks stands nowhere else.
+        let named = system.environment().get("GOOGLE_APPLICATION_CREDENTIALS").unwrap_or_default();
+        id.quietly(|id| id.path("environment/GOOGLE_APPLICATION_CREDENTIALS", Path::new(named)));
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {

@@ -53,7 +53,7 @@ impl MechanismConfig for KumaConfig {
 
     fn identity(&self, id: &mut Identity) {
         id.url("server", &self.place());
-        id.text("client_id", &self.client_id);
+        id.quietly(|id| id.text("client_id", &self.client_id));
         self.client.identity(id);
     }
 

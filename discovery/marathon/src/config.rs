@@ -41,7 +41,7 @@ impl MechanismConfig for MarathonConfig {
         servers.sort_by_key(|server| server.to_string());
         id.urls("servers", servers);
         id.secret("auth_token", &self.auth_token);
-        id.path("auth_token_file", &self.auth_token_file);
+        id.quietly(|id| id.path("auth_token_file", &self.auth_token_file));
         self.client.identity(id);
     }
 

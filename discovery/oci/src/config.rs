@@ -86,13 +86,13 @@ impl OciConfig {
         id.text("region", self.region.to_lowercase());
         id.url("endpoint", &self.endpoint);
         id.text("tenancy", &self.tenancy);
-        id.text("user", &self.user);
+        id.quietly(|id| id.text("user", &self.user));
     }
 
     /// Says who asks whom.
     fn who(&self, id: &mut Identity) {
         self.user(id);
-        id.text("fingerprint", &self.fingerprint);
+        id.quietly(|id| id.text("fingerprint", &self.fingerprint));
         self.client.identity(id);
     }
 

@@ -173,7 +173,7 @@ impl MechanismConfig for OpenstackConfig {
 
     fn identity(&self, id: &mut Identity) {
         id.url("identity_endpoint", &self.identity_endpoint);
-        credentials::identity(self, id);
+        id.quietly(|id| credentials::identity(self, id));
         id.text("role", self.role.map_or("", Role::name));
         id.text("region", &self.region);
         id.value("port", &self.port, &80);

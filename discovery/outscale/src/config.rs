@@ -74,7 +74,7 @@ impl MechanismConfig for OutscaleConfig {
     fn identity(&self, id: &mut Identity) {
         id.url("endpoint", &self.endpoint);
         id.value("region", &&*self.region, &REGION);
-        id.text("access_key", &self.access_key);
+        id.quietly(|id| id.text("access_key", &self.access_key));
         self.key().identity(SECRET_KEY, id);
         id.value("port", &self.port, &80);
         self.client.identity(id);

@@ -97,7 +97,7 @@ impl MechanismConfig for OvhcloudConfig {
             Some(server) => id.url("server", &server),
             None => id.text("endpoint", &self.endpoint),
         }
-        id.text("application_key", &self.application_key);
+        id.quietly(|id| id.text("application_key", &self.application_key));
         id.secret("application_secret", &self.application_secret);
         id.secret("consumer_key", &self.consumer_key);
         id.text("service", if self.service == Some(Service::DedicatedServer) { "dedicated_server" } else { "" });

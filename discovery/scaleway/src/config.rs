@@ -83,7 +83,7 @@ impl MechanismConfig for ScalewayConfig {
 
     fn identity(&self, id: &mut Identity) {
         id.text("role", if self.role == Some(Role::Baremetal) { "baremetal" } else { "" });
-        id.text("access_key", &self.access_key);
+        id.quietly(|id| id.text("access_key", &self.access_key));
         self.key().identity(SECRET_KEY, id);
         id.value("zone", &&*self.zone, &ZONE);
         if self.api_url != SafeUrl::new(API) {

@@ -100,7 +100,7 @@ impl MechanismConfig for StackitConfig {
         id.text("project", &self.project);
         id.value("port", &self.port, &80);
         id.secret("service_account_key", &self.service_account_key);
-        id.path("service_account_key_path", &self.service_account_key_path);
+        id.quietly(|id| id.path("service_account_key_path", &self.service_account_key_path));
         self.client.identity(id);
     }
 

@@ -40,7 +40,7 @@ impl MechanismConfig for UyuniConfig {
 
     fn identity(&self, id: &mut Identity) {
         id.url("server", &self.server);
-        id.text("username", &self.username);
+        id.quietly(|id| id.text("username", &self.username));
         id.secret("password", &self.password);
         id.value("entitlement", &self.entitlement.as_str(), &ENTITLEMENT);
         id.value("separator", &self.separator.as_str(), &SEPARATOR);
