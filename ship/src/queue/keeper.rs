@@ -1,5 +1,6 @@
 //! The thread that owns the log of a queue: writes, reads ahead, acknowledges, deletes.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,6 +23,12 @@ const HOUSEKEEPING: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);
 /// Records that are written in one go, between two looks at what else there is to do.
 const AT_ONCE: usize = 64;
+
+/// What a disk can fail at.
+const POSITION: &str = "position";
+const EXPIRY: &str = "expiry";
+const READING: &str = "reading";
+const WRITING: &str = "writing";
 
 /// What to do next.
 #[derive(Debug, Default)]
@@ -67,8 +74,8 @@ pub(super) fn run_by(
         place,
         log,
         acknowledged: 0,
-        failing: None,
-        unreadable: None,
+        failed: BTreeMap::new(),
+        panicked: None,
         housekept: Instant::now(),
         telling: Telling::default(),
     };
@@ -86,7 +93,7 @@ pub(super) fn run_by(
             Ok(false) => break,
             // As if the disk had failed: the queue goes on in memory, and the disk is tried again after a while.
             Err(_) if shared.closing.load(Ordering::Relaxed) => break,
-            Err(_) => (keeper.failing, keeper.unreadable) = (Some(Instant::now()), Some(Instant::now())),
+            Err(_) => keeper.panicked = Some(Instant::now()),
         }
     }
     if let Err(error) = keeper.log.close() {
@@ -101,10 +108,10 @@ pub(super) struct Keeper<'a> {
     log: Log,
     /// The position that was written last.
     acknowledged: u64,
-    /// When the disk last failed to take something.
-    failing: Option<Instant>,
-    /// When it last failed to give something back.
-    unreadable: Option<Instant>,
+    /// What the disk failed at when that was last tried, and when that was.
+    failed: BTreeMap<&'static str, Instant>,
+    /// When the last step panicked, if it did.
+    panicked: Option<Instant>,
     housekept: Instant,
     telling: Telling,
 }
@@ -113,56 +120,73 @@ impl Keeper<'_> {
     /// Waits for something to do, and does it. Returns whether to go on.
     pub(super) fn step(&mut self) -> bool {
         let job = self.wait();
-        let mut some_failed = false;
         // Room comes before what needs room.
         if let Some((base, beyond)) = &job.position {
-            self.acknowledged = *base;
             let acknowledged = self.log.acknowledge(*base, beyond.iter().copied());
-            some_failed |= self.failed(acknowledged, "position");
+            if self.tried(POSITION, acknowledged) {
+                self.acknowledged = *base;
+            }
         }
         if job.housekeeping {
             self.housekept = Instant::now();
             let expired = self.expire();
-            some_failed |= self.failed(expired, "expiry");
+            self.tried(EXPIRY, expired);
         }
         if let Some((from, bytes)) = job.read {
             let read = self.read(from, bytes);
-            self.unreadable = self.failed(read, "reading").then(Instant::now);
+            self.tried(READING, read);
         }
-        let written = self.write(&job.write);
-        let failed = self.failed(written, "writing");
-        if failed {
-            self.failing = Some(Instant::now());
-        } else if !job.write.is_empty() {
-            self.failing = None;
+        let mut wrote = true;
+        for record in &job.write {
+            // It may be done meanwhile, or given away.
+            if wrote && self.shared.lock().slots.has(record.seq) {
+                let written = self.write(record);
+                wrote = self.tried(WRITING, written);
+            }
         }
-        if !some_failed && self.failing.is_none() && self.unreadable.is_none() {
+        if self.log.bytes() == 0 {
+            // Where nothing is left there is nothing to try.
+            self.failed.retain(|doing, _| ![POSITION, READING].contains(doing));
+        }
+        if self.failed.is_empty() {
             self.works();
         }
+        self.panicked = None;
         self.show(&mut self.shared.lock());
         // At the end there may be more than was written in one go.
-        !job.end || (!failed && self.shared.lock().waits_since().is_some())
+        !job.end || (wrote && self.shared.lock().waits_since().is_some())
     }
 
-    /// Counts and tells a failure. Returns whether it is one.
-    fn failed(&mut self, result: io::Result<()>, doing: &'static str) -> bool {
-        let Err(source) = result else { return false };
+    /// Counts and tells a failure, and remembers it until the same is tried again. Returns whether it worked.
+    fn tried(&mut self, doing: &'static str, result: io::Result<()>) -> bool {
+        let Err(source) = result else {
+            self.failed.remove(doing);
+            return true;
+        };
+        let now = Instant::now();
+        self.failed.insert(doing, now);
         let error = DiskError { doing, source };
         let report = Report::of(&error);
-        if let Some(failures) = self.telling.failed(doing, Instant::now()) {
+        if let Some(failures) = self.telling.failed(doing, now) {
             let (endpoint, code) = (&*self.shared.name, error.code());
             error!(endpoint, error = %report, code, failures, "queue on disk failed, going on in memory");
         }
         self.shared.disk_failed(report);
-        true
+        false
     }
 
-    /// All that was tried last worked.
+    /// All that failed was tried again, and worked.
     fn works(&mut self) {
         *self.shared.disk_failure() = None;
         if let Some(failures) = self.telling.worked() {
             info!(endpoint = &*self.shared.name, failures, "queue on disk works again");
         }
+    }
+
+    /// Whether this failed so recently that it is not tried yet.
+    fn rests(&self, doing: &'static str, now: Instant) -> bool {
+        let failures = self.failed.get(doing).into_iter().chain(&self.panicked);
+        failures.copied().any(|failed| now.duration_since(failed) < RETRY)
     }
 
     fn wait(&mut self) -> Job {
@@ -171,8 +195,8 @@ impl Keeper<'_> {
             let now = Instant::now();
             let closing = self.shared.closing.load(Ordering::Relaxed);
             let housekeeping = now.duration_since(self.housekept) >= HOUSEKEEPING;
-            let recent = |failed: Option<Instant>| failed.is_some_and(|failed| now.duration_since(failed) < RETRY);
-            let (blocked, unreadable) = (recent(self.failing) && !closing, recent(self.unreadable));
+            let rests = [WRITING, READING, POSITION].map(|doing| self.rests(doing, now));
+            let [blocked, unreadable, unplaced] = rests.map(|rests| rests && !closing);
             let mut job = Job { end: closing, housekeeping, ..Job::default() };
             if !blocked {
                 let at_once = closing || state.has_backlog() || self.shared.hurry.load(Ordering::Relaxed);
@@ -180,7 +204,7 @@ impl Keeper<'_> {
             }
             job.read = state.wanted().filter(|_| !closing && !unreadable);
             let position = state.position();
-            if state.bytes_on_disk > 0 && (position.0 > self.acknowledged || !position.1.is_empty()) {
+            if !unplaced && state.bytes_on_disk > 0 && (position.0 > self.acknowledged || !position.1.is_empty()) {
                 job.position = Some(position);
             }
             // Out of order alone is no news that is worth a wake-up.
@@ -189,7 +213,7 @@ impl Keeper<'_> {
                 return job;
             }
             let mut pause = HOUSEKEEPING.saturating_sub(now.duration_since(self.housekept));
-            if blocked || unreadable {
+            if blocked || unreadable || unplaced {
                 pause = pause.min(RETRY);
             }
             if !blocked && let Some(since) = state.waits_since() {
@@ -203,18 +227,12 @@ impl Keeper<'_> {
         }
     }
 
-    fn write(&mut self, records: &[Record]) -> io::Result<()> {
-        for record in records {
-            // It may be done meanwhile, or given away.
-            if !self.shared.lock().slots.has(record.seq) {
-                continue;
-            }
-            self.make_room(record.size())?;
-            self.log.append(record)?;
-            let mut state = self.shared.lock();
-            state.written(record.seq);
-            self.show(&mut state);
-        }
+    fn write(&mut self, record: &Record) -> io::Result<()> {
+        self.make_room(record.size())?;
+        self.log.append(record)?;
+        let mut state = self.shared.lock();
+        state.written(record.seq);
+        self.show(&mut state);
         Ok(())
     }
 

@@ -347,6 +347,41 @@ fn a_panic_of_the_thread_is_counted_and_nothing_that_is_queued_is_lost() {
     });
 }
 
+#[test]
+fn the_disk_works_again_when_what_failed_was_tried_again_and_worked() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap().endpoint("e");
+        let supervision = Supervision::register(&prometheus::Registry::new()).unwrap();
+        let limits = Limits { front_bytes: 1 << 20, bytes: 1 << 20, ..LIMITS };
+        let queue = Queue::new("e", limits, metrics, supervision.guard("disk"));
+        // Segments of 64 KiB: each record has its own.
+        queue.open(QueuePlace { folder: folder.path("queue"), max_bytes: 1 << 19 }).await.unwrap();
+        let append = async || {
+            queue.append(record(0, 1, 0, 40 << 10));
+            let written = || queue.shared.lock().waits_since().is_none();
+            eventually(patience(), "it is on disk", written).await;
+        };
+        append().await;
+        append().await;
+        // In the place of the first segment is what cannot be deleted as a file.
+        let first = folder.path("queue").join(format!("{:020}.segment", 1));
+        std::fs::remove_file(&first).unwrap();
+        std::fs::create_dir(&first).unwrap();
+        let Take::Flight(flight) = queue.take() else { panic!("there is one") };
+        queue.done(flight.record.seq);
+        eventually(patience(), "deleting fails", || queue.disk_failure().is_some()).await;
+        let since = queue.disk_failure().unwrap().since;
+        for _ in 0..3 {
+            append().await;
+        }
+        assert_eq!(queue.disk_failure().map(|failure| failure.since), Some(since), "nothing but writing was tried");
+        std::fs::remove_dir(&first).unwrap();
+        eventually(patience(), "all is well, without news", || queue.disk_failure().is_none()).await;
+        assert!(queue.close(Instant::now() + patience()).await.is_empty());
+    });
+}
+
 proptest! {
     #[test]
     fn nothing_goes_uncounted(
