@@ -114,6 +114,7 @@ impl Endpoint {
             headers,
             authorize,
             signs: config.sigv4.is_some(),
+            forbidden: Mutex::default(),
             config: config.queue.clone(),
             log_failed: config.failed_request_logging,
             queue: Arc::clone(&queue),

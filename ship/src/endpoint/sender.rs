@@ -33,6 +33,9 @@ use crate::queue::{Flight, Queue, Take, now_ms};
 /// How long requests that are under way at the end are waited for.
 const LAST: Duration = Duration::from_secs(1);
 
+/// How long who is refused by new keys, too, is taken for one who may not write: other keys would do no better.
+const FORBIDDEN: Duration = Duration::from_secs(60);
+
 /// How often a request is sent whose answer cannot be read. It came, so that the receiver works and may have taken what was
 /// sent; what answers like this once answers like this for ever.
 const MOST_UNREADABLE: u32 = 3;
@@ -50,6 +53,8 @@ pub(super) struct Sender {
     pub(super) authorize: Option<Arc<dyn Authorize>>,
     /// It does so by signatures.
     pub(super) signs: bool,
+    /// When a signature by new keys was last refused.
+    pub(super) forbidden: Mutex<Option<Instant>>,
     pub(super) config: QueueConfig,
     pub(super) log_failed: bool,
     pub(super) queue: Arc<Queue>,
@@ -193,12 +198,26 @@ impl Sender {
         let mut first = request.clone();
         authorize.authorize(&mut first).await.map_err(unproven)?;
         let reply = exchange(&self.client, first.clone()).await.map_err(no_reply)?;
-        if reply.status != StatusCode::UNAUTHORIZED || !authorize.refused(&first).await {
+        if !self.refuses_proof(reply.status) || !authorize.refused(&first).await {
             return Ok(reply);
         }
         let mut second = request;
         authorize.authorize(&mut second).await.map_err(unproven)?;
-        exchange(&self.client, second).await.map_err(no_reply)
+        let reply = exchange(&self.client, second).await.map_err(no_reply)?;
+        if reply.status == StatusCode::FORBIDDEN {
+            *self.forbidden() = Some(Instant::now());
+        }
+        Ok(reply)
+    }
+
+    /// Whether another proof may do better. AWS says the same of keys that ended or were revoked and of those that may not write.
+    fn refuses_proof(&self, status: StatusCode) -> bool {
+        let may_write = || self.forbidden().is_none_or(|last| last.elapsed() >= FORBIDDEN);
+        status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN && self.signs && may_write()
+    }
+
+    fn forbidden(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn land(&self, landed: Landed, pace: &mut Pace) {

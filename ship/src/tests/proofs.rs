@@ -1,9 +1,11 @@
 //! Who sends is proved by tokens of clouds: shared, kept and made anew when a receiver refuses one.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use rosterd_client::Environment;
 use rosterd_credentials::aws::Who;
 use rosterd_credentials::azure::AzureMethod;
-use rosterd_testkit::{FakeAws, Folder, ScriptedServer, Step, fixture, leak_checked_live};
+use rosterd_testkit::{AwsCall, FakeAws, Folder, ScriptedServer, Step, fixture, leak_checked_live};
 use serde_json::json;
 
 use super::*;
@@ -111,42 +113,107 @@ fn samples_wait_while_there_is_no_token() {
     });
 }
 
+/// An AWS that knows a key and as many sessions of a role as are asked for: `role1` and so on.
+async fn aws_with_roles() -> FakeAws {
+    let aws = FakeAws::start().await;
+    aws.know("mine", "secret", "");
+    (1..9).for_each(|number| aws.know(&format!("role{number}"), "role secret", "session"));
+    let given = AtomicU32::new(0);
+    aws.answer("AssumeRole", move |call| {
+        assert_eq!((call.field("RoleArn"), call.field("ExternalId")), (Some("arn:role"), Some("e")));
+        let number = given.fetch_add(1, Ordering::Relaxed) + 1;
+        let key = format!("<AccessKeyId>role{number}</AccessKeyId><SecretAccessKey>role secret</SecretAccessKey>");
+        let ends = "<SessionToken>session</SessionToken><Expiration>2126-01-01T00:00:00Z</Expiration>";
+        (200, format!("<R><AssumeRoleResult><Credentials>{key}{ends}</Credentials></AssumeRoleResult></R>"))
+    });
+    // What is written has no name.
+    aws.answer("", |_| (200, String::new()));
+    aws
+}
+
+/// A shipper whose endpoints of these names write there as the role.
+async fn ship_as_role(aws: &FakeAws, names: &[&str]) -> Ship {
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "mine".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+        ("AWS_DEFAULT_REGION", "eu-west-1".to_owned()),
+        ("AWS_ENDPOINT_URL_STS", aws.url()),
+    ];
+    let ship = Ship::on(&System::new("m", Environment::from_iter(variables)), None);
+    let who = Who { role_arn: "arn:role".to_owned(), external_id: "e".to_owned(), ..Who::default() };
+    let with = |name: &&str| EndpointConfig {
+        sigv4: Some(SigV4Config { who: who.clone(), service: String::new() }),
+        ..endpoint(name, &format!("{}/workspaces/w//api/v1/remote_write?a=b", aws.url()))
+    };
+    ship.shipper.configure(names.iter().map(with).collect()).await.unwrap();
+    ship
+}
+
+fn writes(aws: &FakeAws) -> Vec<AwsCall> {
+    aws.calls().into_iter().filter(|call| call.operation.is_empty()).collect()
+}
+
+fn assumed(aws: &FakeAws) -> usize {
+    aws.operations().iter().filter(|operation| *operation == "AssumeRole").count()
+}
+
 #[test]
 fn what_is_sent_to_aws_is_signed_as_a_role_and_verified() {
     leak_checked_live(|| async {
-        let aws = FakeAws::start().await;
-        aws.know("mine", "secret", "");
-        aws.know("role", "role secret", "session");
-        aws.answer("AssumeRole", |call| {
-            assert_eq!((call.field("RoleArn"), call.field("ExternalId")), (Some("arn:role"), Some("e")));
-            let ends = "<Expiration>2126-01-01T00:00:00Z</Expiration>";
-            let keys = "<AccessKeyId>role</AccessKeyId><SecretAccessKey>role secret</SecretAccessKey><SessionToken>session</SessionToken>";
-            (200, format!("<R><AssumeRoleResult><Credentials>{keys}{ends}</Credentials></AssumeRoleResult></R>"))
-        });
-        // What is written has no name.
-        aws.answer("", |_| (200, String::new()));
-        let variables = [
-            ("AWS_ACCESS_KEY_ID", "mine".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
-            ("AWS_DEFAULT_REGION", "eu-west-1".to_owned()),
-            ("AWS_ENDPOINT_URL_STS", aws.url()),
-        ];
-        let ship = Ship::on(&System::new("m", Environment::from_iter(variables)), None);
-        let who = Who { role_arn: "arn:role".to_owned(), external_id: "e".to_owned(), ..Who::default() };
-        let with = |name: &str| EndpointConfig {
-            sigv4: Some(SigV4Config { who: who.clone(), service: String::new() }),
-            ..endpoint(name, &format!("{}/workspaces/w//api/v1/remote_write?a=b", aws.url()))
-        };
-        ship.shipper.configure(vec![with("a"), with("b")]).await.unwrap();
+        let aws = aws_with_roles().await;
+        let ship = ship_as_role(&aws, &["a", "b"]).await;
         ship.shipper.push(1, &block(&["m"], 1.0, now(1)));
-        let writes = || aws.calls().into_iter().filter(|call| call.operation.is_empty()).collect::<Vec<_>>();
-        eventually(patience(), "both wrote", || writes().len() == 2).await;
+        eventually(patience(), "both wrote", || writes(&aws).len() == 2).await;
         ship.wait_empty().await;
-        for write in writes() {
-            assert_eq!((&*write.service, &*write.region, &*write.key), ("aps", "eu-west-1", "role"));
+        for write in writes(&aws) {
+            assert_eq!((&*write.service, &*write.region, &*write.key), ("aps", "eu-west-1", "role1"));
         }
-        assert_eq!(aws.operations().iter().filter(|operation| *operation == "AssumeRole").count(), 1, "for both");
+        assert_eq!(assumed(&aws), 1, "for both");
         assert_eq!(aws.refused(), [""; 0]);
+        ship.end().await;
+        aws.finish().await;
+    });
+}
+
+/// As AWS says it.
+fn forbidden() -> (u16, String) {
+    (403, json!({"message": "The security token included in the request is invalid."}).to_string())
+}
+
+#[test]
+fn a_session_that_is_revoked_is_replaced_and_what_was_refused_is_sent() {
+    leak_checked_live(|| async {
+        let aws = aws_with_roles().await;
+        let ship = ship_as_role(&aws, &["a"]).await;
+        ship.shipper.push(1, &block(&["m"], 1.0, now(1)));
+        eventually(patience(), "it wrote", || writes(&aws).len() == 1).await;
+        ship.wait_empty().await;
+        aws.answer("", |call| if call.key == "role1" { forbidden() } else { (200, String::new()) });
+        ship.shipper.push(1, &block(&["m"], 2.0, now(2)));
+        eventually(patience(), "it wrote again", || writes(&aws).len() == 3).await;
+        ship.wait_empty().await;
+        assert_eq!(writes(&aws).into_iter().map(|write| write.key).collect::<Vec<_>>(), ["role1", "role1", "role2"]);
+        let status = ship.shipper.status().remove(0);
+        assert_eq!((status.samples_sent, status.samples_rejected), (2, 0));
+        ship.end().await;
+        aws.finish().await;
+    });
+}
+
+#[test]
+fn who_may_not_write_is_not_asked_for_keys_at_each_request() {
+    leak_checked_live(|| async {
+        let aws = aws_with_roles().await;
+        aws.answer("", |_| forbidden());
+        let (ship, begun) = (ship_as_role(&aws, &["a"]).await, Instant::now());
+        for number in 1..=5 {
+            ship.shipper.push(1, &block(&["m"], 1.0, now(number)));
+            let rejected = || ship.shipper.status()[0].samples_rejected == number as u64;
+            eventually(patience(), "it is refused for good", rejected).await;
+        }
+        let most = 2 + begun.elapsed().as_secs() as usize / 60;
+        assert!((2..=most).contains(&assumed(&aws)), "{} of {most}", assumed(&aws));
+        assert_eq!(writes(&aws).len(), 5 + assumed(&aws) - 1);
         ship.end().await;
         aws.finish().await;
     });
@@ -164,7 +231,9 @@ fn who_cannot_sign_keeps_what_is_to_be_sent() {
         eventually(patience(), "it says why", || failure().as_deref() == Some("ship_unsigned")).await;
         assert!(aws.calls().is_empty() && aws.refused().is_empty(), "nothing is sent unsigned");
         assert!(ship.shipper.status()[0].pending.samples > 0);
-        ship.end().await;
+        // Without a disk it would go on trying until the deadline.
+        ship.shipper.shutdown(Instant::now() + Duration::from_millis(10)).await;
+        assert!(ship.stopper.stop(patience()).await.is_empty());
         aws.finish().await;
     });
 }
