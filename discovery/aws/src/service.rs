@@ -212,6 +212,7 @@ impl Service {
 
     async fn request(&self, operation: &'static str, call: &Call, keys: &Keys) -> Result<Request, Error> {
         let mut request = request(self.url().await?, operation, call);
+        request.timeout = Some(self.hub.patience);
         let region = self.hub.account.region().await?;
         let scope = Scope { region: &region, service: self.name };
         let skew = SignedDuration::from_secs(self.skew.load(Ordering::Relaxed));
