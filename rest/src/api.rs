@@ -15,7 +15,7 @@ use rosterd_tasks::by_size;
 
 use crate::caller::Caller;
 use crate::refused::refusal;
-use crate::{Answer, Calls, Fault, Known, Last, RestError, Throttle};
+use crate::{Answer, Calls, Fault, Known, Last, Reset, RestError, Throttle};
 
 /// The largest body that is read, once unpacked. What is larger is more likely a mistake than a list.
 const LARGEST: u64 = 512 << 20;
@@ -71,6 +71,13 @@ impl Api {
     #[must_use]
     pub fn throttled(mut self, throttle: Arc<Throttle>) -> Self {
         self.caller.throttle = Some(throttle);
+        self
+    }
+
+    /// The same, with what the server means by the time of its reset.
+    #[must_use]
+    pub fn reset(mut self, means: Reset) -> Self {
+        self.caller.reset = means;
         self
     }
 
@@ -206,8 +213,7 @@ impl Question {
         Self { only_json: true, ..self }
     }
 
-    /// Asks nothing for so long after a refusal with this status and this body, which says so in no other way. Of who is not known the
-    /// body is empty.
+    /// Asks nothing for so long after a refusal with this status and this body, which says so in no other way.
     pub fn heeding(self, heed: fn(StatusCode, &[u8]) -> Option<Duration>) -> Self {
         Self { heed, ..self }
     }

@@ -7,8 +7,9 @@ use rosterd_client::{Client, ClientError, Request, Response};
 use rosterd_credentials::{Authorize, NoToken};
 use rosterd_discovery::Error;
 
-use crate::Throttle;
 use crate::calls::Counter;
+use crate::refused::refusal;
+use crate::{Reset, Throttle};
 
 /// A client, and what belongs to each of its questions.
 #[derive(Debug, Clone)]
@@ -16,12 +17,13 @@ pub(crate) struct Caller {
     pub(crate) client: Client,
     pub(crate) authorize: Option<Arc<dyn Authorize>>,
     pub(crate) throttle: Option<Arc<Throttle>>,
+    pub(crate) reset: Reset,
     pub(crate) calls: Option<Counter>,
 }
 
 impl Caller {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, authorize: None, throttle: None, calls: None }
+        Self { client, authorize: None, throttle: None, reset: Reset::Again, calls: None }
     }
 
     /// Sends a request; once more if its proof was refused, and there is another one.
@@ -39,7 +41,8 @@ impl Caller {
         let response = self.send_as_it_is(operation, second).await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => {
-                Err(NoToken::Refused { source: Error::from(response.status_error()).into() }.into())
+                let secrets = response.secrets().clone();
+                Err(NoToken::Refused { source: refusal(response, &secrets, &|_, _| ()).await.into() }.into())
             }
             _ => Ok(response),
         }
@@ -56,7 +59,7 @@ impl Caller {
         }
         let response = sent?;
         if let Some(throttle) = &self.throttle {
-            throttle.learn(response.status(), response.headers());
+            throttle.learn(response.status(), response.headers(), self.reset);
         }
         Ok(response)
     }
@@ -99,7 +102,11 @@ mod tests {
 
     async fn ask(api: &Api, path: &str) -> Result<String, String> {
         let read = api.get([path]).named("list").read(|body| Ok(String::from_utf8_lossy(body).into_owned())).await;
-        read.map_err(|error| error.code().to_owned())
+        read.map_err(|error| {
+            let report = error.report();
+            let words = report.causes.iter().find(|cause| cause.starts_with("it says: "));
+            words.map_or_else(|| error.code().to_owned(), |words| format!("{}: {words}", error.code()))
+        })
     }
 
     #[test]
@@ -111,8 +118,8 @@ mod tests {
                 step("/b", "0 GET /b").status(401),
                 step("/b", "1 GET /b").body("two"),
                 step("/c", "1 GET /c").status(401),
-                step("/c", "2 GET /c").status(401),
-                step("/d", "2 GET /d").status(403),
+                step("/c", "2 GET /c").status(401).json(r#"{"message": "unknown key"}"#),
+                step("/d", "2 GET /d").status(403).body("no"),
             ])
             .await;
             let mut api = Api::plain(&server.url("")).authorized(Arc::new(Number::default()));
@@ -120,8 +127,9 @@ mod tests {
             api.count_by(counter.clone());
             let answers = [ask(&api, "a").await, ask(&api, "b").await, ask(&api, "c").await, ask(&api, "d").await];
             let told = |text: &str| text.to_owned();
+            let refused = r#"sd_rest_token_refused: it says: {"message": "unknown key"}"#;
             let want =
-                [Ok(told("one")), Ok(told("two")), Err(told("sd_rest_token_refused")), Err(told("http_unauthorized"))];
+                [Ok(told("one")), Ok(told("two")), Err(told(refused)), Err(told("http_unauthorized: it says: no"))];
             assert_eq!(answers, want);
             let counted = ["ok", "unauthorized", "forbidden", "failed"].map(|result| counter.counted("list", result));
             assert_eq!(counted, [2, 3, 1, 0]);

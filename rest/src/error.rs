@@ -49,6 +49,12 @@ pub enum RestError {
         /// How long nothing is asked yet.
         left: Duration,
     },
+    /// A source was not read in the time that all have together.
+    #[error("it was not read within {} s: it does not answer, or others before it did not", longest.as_secs())]
+    Late {
+        /// The time.
+        longest: Duration,
+    },
     /// A warning: it is asked in vain to wait for news.
     #[error("the server answers at once when it has nothing new, and so is asked at each interval only")]
     Unheld,
@@ -66,6 +72,7 @@ impl Coded for RestError {
             Self::Malformed { .. } => "sd_rest_malformed",
             Self::Panicked { .. } => "sd_rest_panicked",
             Self::SlowedDown { .. } => "sd_rest_slowed_down",
+            Self::Late { .. } => "sd_rest_late",
             Self::Unheld => "sd_rest_unheld",
         }
     }
@@ -73,7 +80,7 @@ impl Coded for RestError {
     fn priority(&self) -> Priority {
         match self {
             Self::Malformed { .. } => Priority::Remote,
-            Self::SlowedDown { .. } => Priority::Retry,
+            Self::SlowedDown { .. } | Self::Late { .. } => Priority::Retry,
             Self::Panicked { .. } | Self::Unheld => Priority::Operator,
         }
     }
@@ -83,7 +90,7 @@ impl Coded for RestError {
             // It is not down: it will answer the same when it is asked at once.
             Self::Malformed { .. } | Self::Unheld => Retry::Interval,
             Self::SlowedDown { left, .. } => Retry::After(*left),
-            Self::Panicked { .. } => Retry::Backoff,
+            Self::Panicked { .. } | Self::Late { .. } => Retry::Backoff,
         }
     }
 }

@@ -6,18 +6,28 @@ use rosterd_discovery::Sheet;
 use rosterd_model::{Names, TargetGroup};
 
 /// A group with one target for each thing, of which it is the source: `label` puts the labels of one together and says what it is
-/// called. Of things that it calls nothing there is none.
+/// called. Of things that it calls nothing there is none. Those whose name is empty, or 0, are told apart by nothing: they are one group.
 pub fn each_a_target<T>(
     things: impl IntoIterator<Item = T>,
     mut label: impl FnMut(T, &mut Sheet) -> Option<String>,
 ) -> Vec<TargetGroup> {
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
-    let group = |thing| {
+    let (mut groups, mut nameless) = (Vec::new(), TargetGroup::default());
+    for thing in things {
         let source = label(thing, &mut sheet);
         let target = sheet.build(&mut names);
-        Some(TargetGroup { source: source?.into(), targets: vec![target], ..TargetGroup::default() })
-    };
-    distinct(things.into_iter().filter_map(group).collect())
+        match source.as_deref() {
+            None => {}
+            Some("" | "0") => nameless.targets.push(target),
+            Some(source) => {
+                groups.push(TargetGroup { source: source.into(), targets: vec![target], ..TargetGroup::default() });
+            }
+        }
+    }
+    if !nameless.targets.is_empty() {
+        groups.push(nameless);
+    }
+    distinct(groups)
 }
 
 /// One group of each source. What comes or goes while pages are read may stand on two of them.
@@ -44,5 +54,19 @@ mod tests {
         let groups = each_a_target(["a", "none", "b", "a"], label);
         let told: Vec<_> = groups.iter().map(|group| format!("{} {}", group.source, group.targets[0])).collect();
         assert_eq!(told, [r#"a {__address__="a:80"}"#, r#"b {__address__="b:80"}"#]);
+    }
+
+    #[test]
+    fn things_without_a_name_are_not_taken_for_each_other() {
+        let label = |(name, host): (&str, &str), sheet: &mut Sheet| {
+            sheet.endpoint(host, 80);
+            Some(name.to_owned())
+        };
+        let groups = each_a_target([("", "a"), ("x", "b"), ("0", "c"), ("", "d")], label);
+        let told = |group: &TargetGroup| {
+            let targets = group.targets.iter().map(|target| target.get("__address__").unwrap_or_default());
+            format!("{}: {}", group.source, targets.collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(groups.iter().map(told).collect::<Vec<_>>(), ["x: b:80", ": a:80 c:80 d:80"]);
     }
 }

@@ -10,13 +10,15 @@ mod groups; // what a list becomes; pure
 mod hints; // that something of many has changed
 mod key; // secrets that may stand in a file
 mod last; // a body that was read, so that the same costs a hash
+mod nulls; // what `null` stands for; pure
 mod pace; // when it is asked again; pure
-mod pages; // lists in pieces, with links
-mod paging; // lists in pieces, with numbers and tokens
+mod pages; // lists in pieces, to their end
+mod paging; // questions for lists in pieces
 mod refused; // what a server says that does not answer
 mod reply; // what came, and how it is read
 mod shared; // a server that jobs ask together
 mod socket; // servers behind unix sockets; pure
+mod sources; // several of them, in a limited time
 mod throttle; // who wants to be asked less
 mod turns; // how many questions there are at the same time
 mod unproven; // who has nothing to ask with; pure
@@ -30,15 +32,16 @@ pub use groups::{distinct, each_a_target};
 pub use key::{Key, KeyHeader};
 pub use last::Last;
 pub use pace::Pace;
-pub use pages::Page;
-pub use paging::{Before, Place};
-pub use refused::refused_with;
+pub use pages::{Before, Page, Turn, read_pages};
+pub use paging::Place;
+pub use refused::{refused_with, words};
 #[cfg(feature = "xml")]
 pub use reply::xml;
 pub use reply::{json, or_default, present};
 pub use rosterd_credentials::{Authorize, Issued, Issuer, NoToken, Tokens};
 pub use socket::{SocketError, socket};
-pub use throttle::{Throttle, Throttles};
+pub use sources::Sources;
+pub use throttle::{Reset, Throttle, Throttles};
 pub use turns::{Server, Servers};
 pub use unproven::examine_proof;
 pub use watching::Watching;

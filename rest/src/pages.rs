@@ -1,159 +1,242 @@
-//! Lists that come in pages, each of which has a link to the next one.
+//! Lists that come in pages, whoever asks for them: read to their end, and given up where they have none.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use rosterd_client::{ClientError, Url, shown};
+use rosterd_client::ClientError;
 use rosterd_discovery::Error;
+use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{Fault, Question, RestError};
-
-/// So many pages of a list are read. Who has more does not know where the list ends.
-const MOST: usize = 10_000;
-/// So long may all of them take.
-const LONGEST: Duration = Duration::from_secs(600);
+use crate::{Fault, RestError};
 
 /// A page of a list.
 #[derive(Debug)]
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
-    /// The link to the next one, if there is one.
+    /// What names the next one, if there is one.
     pub next: Option<String>,
+    first: Option<u128>,
 }
 
-impl Question {
-    /// Reads all pages of a list. What counts of a link are its parameters: a server behind a proxy often does not know its own
-    /// name, and what is secret in the question goes to nobody else.
-    pub async fn pages<T: Send + 'static>(
-        self,
-        decode: impl Fn(&[u8]) -> Result<Page<T>, Fault> + Clone + Send + 'static,
-    ) -> Result<Vec<T>, Error> {
-        self.pages_within(MOST, LONGEST, decode).await
+impl<T> Page<T> {
+    /// A page with these on it. There is no next one where its name is missing or empty.
+    pub fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next: next.filter(|next| !next.is_empty()), first: None }
     }
 
-    async fn pages_within<T: Send + 'static>(
-        self,
-        most: usize,
-        longest: Duration,
-        decode: impl Fn(&[u8]) -> Result<Page<T>, Fault> + Clone + Send + 'static,
-    ) -> Result<Vec<T>, Error> {
-        let url = shown(self.url());
-        let read = tokio::time::timeout(longest, self.pages_up_to(most, decode)).await;
-        read.unwrap_or_else(|_| Err(ClientError::Timeout { url, after: longest }.into()))
+    /// The same, and what its first item is called. Where the pages are counted by who asks, nothing else tells that a server gives the
+    /// same one again and again.
+    #[must_use]
+    pub fn beginning_with(self, id: Option<&str>) -> Self {
+        let id = id.filter(|id| !id.is_empty());
+        Self { first: id.map(|id| xxh3_128(id.as_bytes())), ..self }
     }
+}
 
-    async fn pages_up_to<T: Send + 'static>(
-        self,
-        most: usize,
-        decode: impl Fn(&[u8]) -> Result<Page<T>, Fault> + Clone + Send + 'static,
-    ) -> Result<Vec<T>, Error> {
-        let (mut all, mut question) = (Vec::new(), self);
-        let query = |url: &Url| url.query().map(str::to_owned);
-        let mut seen = HashSet::from([query(question.url_mut())]);
-        loop {
-            let Page { items, next } = question.clone().read(decode.clone()).await?;
+/// What was read of a list before a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// How many pages: the number of this one, counted from 0.
+    pub pages: usize,
+    /// How many items.
+    pub items: usize,
+}
+
+/// What asks for a page, and becomes what asks for the next one.
+pub trait Turn: Clone {
+    /// Asks for the page of this name from now on.
+    fn turn(&mut self, next: &str) -> Result<(), Fault>;
+
+    /// What no other page of the list is asked for with.
+    fn mark(&self) -> u128;
+
+    /// Who is asked for it, as people are told.
+    fn shown(&self) -> String;
+
+    /// Whether a list that begins anew has ended: of one that nobody promises to have pages.
+    fn may_begin_anew(&self) -> bool {
+        false
+    }
+}
+
+/// What a list may take. Who has more does not know where it ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) pages: usize,
+    pub(crate) time: Duration,
+    /// Of the bodies of all pages.
+    pub(crate) bytes: u64,
+}
+
+impl Bounds {
+    pub(crate) const USUAL: Self = Self { pages: 10_000, time: Duration::from_secs(600), bytes: 1 << 30 };
+}
+
+/// Reads all pages of a list, from this one on. `read` is told what was read before, so that it can count where the server does not, and
+/// says how many bytes the page had.
+pub async fn read_pages<P, T, R>(first: P, read: impl Fn(P, Before) -> R) -> Result<Vec<T>, Error>
+where
+    P: Turn,
+    R: Future<Output = Result<(Page<T>, usize), Error>>,
+{
+    read_within(Bounds::USUAL, first, read).await
+}
+
+pub(crate) async fn read_within<P, T, R>(
+    bounds: Bounds,
+    first: P,
+    read: impl Fn(P, Before) -> R,
+) -> Result<Vec<T>, Error>
+where
+    P: Turn,
+    R: Future<Output = Result<(Page<T>, usize), Error>>,
+{
+    let url = first.shown();
+    let read = tokio::time::timeout(bounds.time, read_to_the_end(bounds, first, read)).await;
+    read.unwrap_or_else(|_| Err(ClientError::Timeout { url, after: bounds.time }.into()))
+}
+
+async fn read_to_the_end<P, T, R>(bounds: Bounds, mut page: P, read: impl Fn(P, Before) -> R) -> Result<Vec<T>, Error>
+where
+    P: Turn,
+    R: Future<Output = Result<(Page<T>, usize), Error>>,
+{
+    let (mut all, mut pages, mut bytes) = (Vec::new(), 0, 0);
+    let (mut marks, mut firsts) = (HashSet::from([page.mark()]), HashSet::new());
+    loop {
+        let (Page { items, next, first }, size) = read(page.clone(), Before { pages, items: all.len() }).await?;
+        (pages, bytes) = (pages + 1, bytes + size as u64);
+        let begins_anew = first.is_some_and(|first| !firsts.insert(first));
+        if begins_anew && page.may_begin_anew() {
+            return Ok(all);
+        }
+        let fault = if begins_anew {
+            Fault::new("it begins as a page before it: the server gives the same page again")
+        } else if bytes > bounds.bytes {
+            Fault::new(format!("this page and those before it have more than {} MiB", bounds.bytes >> 20))
+        } else {
             all.extend(items);
             let Some(next) = next else { return Ok(all) };
-            let url = question.url_mut();
-            let fault = match url.join(&next) {
-                Ok(_) if seen.len() >= most => Fault::new(format!("there are more than {most} pages")),
-                Ok(link) if seen.insert(query(&link)) => {
-                    url.set_query(link.query());
-                    continue;
-                }
-                Ok(_) => Fault::new("the link to the next page leads back"),
-                Err(_) => Fault::new("the link to the next page is no URL"),
-            };
-            return Err(RestError::Malformed { url: shown(url), source: fault }.into());
-        }
+            match page.turn(&next) {
+                Err(fault) => fault,
+                Ok(()) if pages >= bounds.pages => Fault::new(format!("there are more than {} pages", bounds.pages)),
+                Ok(()) if !marks.insert(page.mark()) => Fault::new("what names the next page leads back"),
+                Ok(()) => continue,
+            }
+        };
+        return Err(RestError::Malformed { url: page.shown(), source: fault }.into());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rosterd_testkit::{ScriptedServer, Step, leak_checked_live};
+    use rosterd_testkit::leak_checked;
 
     use super::*;
-    use crate::Api;
 
-    crate::reply! {
-        struct List {
-            items: Vec<u32> = "items",
-            next: Option<String> = "next",
+    /// The number of a page.
+    #[derive(Debug, Clone)]
+    struct Number {
+        number: u32,
+        anew: bool,
+    }
+
+    impl Turn for Number {
+        fn turn(&mut self, next: &str) -> Result<(), Fault> {
+            self.number = next.parse().map_err(|_| Fault::new("no number"))?;
+            Ok(())
+        }
+
+        fn mark(&self) -> u128 {
+            self.number.into()
+        }
+
+        fn shown(&self) -> String {
+            format!("page {}", self.number)
+        }
+
+        fn may_begin_anew(&self) -> bool {
+            self.anew
         }
     }
 
-    fn decode(body: &[u8]) -> Result<Page<u32>, Fault> {
-        let List { items, next } = crate::json(body)?;
-        Ok(Page { items, next })
-    }
+    const BOUNDS: Bounds = Bounds { pages: 20, time: Duration::from_secs(600), bytes: 20 << 20 };
 
-    #[test]
-    fn pages_are_read_until_none_follows_from_the_server_that_was_asked() {
-        leak_checked_live(async || {
-            let server = ScriptedServer::start([
-                Step::get("/prefix/list?limit=2")
-                    .json(r#"{"items": [1, 2], "next": "https://internal/list?limit=2&marker=b%20c"}"#),
-                Step::get("/prefix/list?limit=2&marker=b%20c")
-                    .json(r#"{"items": [3], "next": "?marker=d"}"#)
-                    .in_parts(7),
-                Step::get("/prefix/list?marker=d").json(r#"{"items": []}"#),
-            ])
-            .await;
-            let list = Api::plain(&server.url("/prefix")).get(["list"]).parameter("limit", "2").pages(decode).await;
-            assert_eq!(list.expect("a list"), [1, 2, 3]);
-            server.finish().await;
-        });
-    }
-
-    /// A server whose list never ends.
-    async fn endless() -> ScriptedServer {
-        let page = |number: u32| {
-            let step = Step::get(&format!("/list?page={number}")).any_times();
-            step.json(format!(r#"{{"items": [{number}], "next": "?page={}"}}"#, number + 1))
+    /// What becomes of a list whose pages are made so, and how many of them were asked for.
+    async fn read(anew: bool, page: impl Fn(u32, Before) -> (Page<u32>, usize)) -> (Result<Vec<u32>, String>, usize) {
+        let asked = std::cell::Cell::new(0);
+        let (asked_for, page) = (&asked, &page);
+        let read = |number: Number, before: Before| async move {
+            asked_for.set(asked_for.get() + 1);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(page(number.number, before))
         };
-        ScriptedServer::start((0..30).map(page)).await
+        let list = read_within(BOUNDS, Number { number: 0, anew }, read).await;
+        (list.map_err(|error| format!("{}: {error}", error.code())), asked.get())
+    }
+
+    fn following(number: u32) -> Page<u32> {
+        Page::new(vec![number], Some((number + 1).to_string()))
     }
 
     #[test]
-    fn a_list_that_does_not_end_is_given_up() {
-        leak_checked_live(async || {
-            let server = endless().await;
-            let ask = || Api::plain(&server.url("")).get(["list"]).parameter("page", "0");
-            let error = ask().pages_within(20, LONGEST, decode).await.expect_err("no list");
-            let url = server.url("/list?page=19");
-            let told = format!("the reply of {url} is not what its API promises: there are more than 20 pages");
-            assert_eq!((error.code(), error.to_string()), ("sd_rest_malformed", told));
-            server.finish().await;
-            let slow = Step::get("/list?page=0").any_times().json(r#"{"items": [], "next": "?page=1"}"#);
-            let server = ScriptedServer::start([slow, Step::get("/list?page=1").any_times().stall()]).await;
-            let ask = Api::plain(&server.url("")).get(["list"]).parameter("page", "0");
-            let error = ask.pages_within(20, Duration::from_millis(300), decode).await.expect_err("no list");
-            let told = format!("no complete reply of {} within 300ms", server.url("/list?page=0"));
-            assert_eq!((error.code(), error.to_string()), ("http_timeout", told));
-            drop(server);
+    fn a_list_without_an_end_is_given_up() {
+        leak_checked(async || {
+            let malformed = |page: &str, why: &str| {
+                Err(format!("sd_rest_malformed: the reply of {page} is not what its API promises: {why}"))
+            };
+            let pages = read(false, |number, _| (following(number), 1)).await;
+            assert_eq!(pages, (malformed("page 20", "there are more than 20 pages"), 20));
+            let bytes = read(false, |number, _| (following(number), 3 << 20)).await;
+            assert_eq!(bytes, (malformed("page 6", "this page and those before it have more than 20 MiB"), 7));
+            let back =
+                read(false, |number, _| (Page::new(vec![number], Some(((number + 1) % 3).to_string())), 1)).await;
+            assert_eq!(back, (malformed("page 0", "what names the next page leads back"), 3));
+            let wrong = read(false, |number, _| (Page::new(vec![number], Some("x".to_owned())), 1)).await;
+            assert_eq!(wrong, (malformed("page 0", "no number"), 1));
         });
     }
 
     #[test]
-    fn links_that_lead_back_and_pages_that_fail_are_told() {
-        leak_checked_live(async || {
-            for (second, want) in [
-                (r#"{"items": [2], "next": "?page=2"}"#, "the link to the next page leads back"),
-                (r#"{"items": [2], "next": "http://["}"#, "the link to the next page is no URL"),
-                (r#"{"items": 2}"#, "line 1, column 11: expected a list, found a number"),
-            ] {
-                let server = ScriptedServer::start([
-                    Step::get("/list").json(r#"{"items": [1], "next": "?page=2"}"#),
-                    Step::get("/list?page=2").json(second),
-                ])
-                .await;
-                let error = Api::plain(&server.url("")).get(["list"]).pages(decode).await.expect_err("no list");
-                let told = format!("the reply of {} is not what its API promises: {want}", server.url("/list?page=2"));
-                assert_eq!((error.code(), error.to_string()), ("sd_rest_malformed", told));
-                server.finish().await;
-            }
+    fn all_pages_together_have_a_time() {
+        leak_checked(async || {
+            let read = |number: Number, _: Before| async move {
+                tokio::time::sleep(Duration::from_secs(59)).await;
+                Ok::<_, Error>((following(number.number), 1))
+            };
+            let begun = tokio::time::Instant::now();
+            let list = read_within(BOUNDS, Number { number: 0, anew: false }, read).await;
+            let error = list.expect_err("no list");
+            assert_eq!(
+                (error.code(), error.to_string()),
+                ("http_timeout", "no complete reply of page 0 within 600s".to_owned())
+            );
+            assert_eq!(begun.elapsed(), BOUNDS.time);
+        });
+    }
+
+    #[test]
+    fn a_page_that_comes_again_is_a_fault_or_the_end() {
+        leak_checked(async || {
+            // Whatever is asked for, it is the first page.
+            let same = |number: u32, _: Before| {
+                (Page::new(vec![7, 8], Some((number + 1).to_string())).beginning_with(Some("7")), 1)
+            };
+            let why = "the reply of page 1 is not what its API promises: it begins as a page before it: the server gives the same page again";
+            assert_eq!(read(false, same).await, (Err(format!("sd_rest_malformed: {why}")), 2));
+            assert_eq!(read(true, same).await, (Ok(vec![7, 8]), 2));
+            // What moved from one page to the next one while they were read is on both.
+            let moved = |number: u32, _: Before| {
+                let page = Page::new(vec![number, number + 1], (number < 3).then(|| (number + 1).to_string()));
+                (page.beginning_with(Some(&number.to_string())), 1)
+            };
+            assert_eq!(read(false, moved).await, (Ok(vec![0, 1, 1, 2, 2, 3, 3, 4]), 4));
+            let nameless = |number: u32, before: Before| {
+                assert_eq!((before.pages, before.items), (number as usize, number as usize));
+                (Page::new(vec![0], (number < 3).then(|| (number + 1).to_string())).beginning_with(Some("")), 1)
+            };
+            assert_eq!(read(false, nameless).await, (Ok(vec![0; 4]), 4));
         });
     }
 }

@@ -10,18 +10,13 @@ use rosterd_model::{Coded, Priority, Retry};
 /// So many bytes of what it says are read.
 const LARGEST: usize = 16 << 10;
 
-/// The error for the status of a reply, with what the server says of it, which is told to `heed`. Of who is not known it says nothing
-/// that helps.
+/// The error for the status of a reply, with what the server says of it, which is told to `heed`.
 pub(crate) async fn refusal(
     mut response: Response,
     secrets: &Secrets,
     heed: &(dyn Fn(StatusCode, &[u8]) + Sync),
 ) -> Error {
     let status = response.status_error();
-    if response.status() == StatusCode::UNAUTHORIZED {
-        heed(response.status(), &[]);
-        return status.into();
-    }
     let mut body = Vec::new();
     while body.len() < LARGEST {
         // What cannot be read says nothing. The status does.
@@ -50,8 +45,9 @@ pub fn refused_with(error: &Error) -> Option<StatusCode> {
     }
 }
 
-/// A body as one line, unless it is a page for browsers.
-fn words(body: &str) -> Option<String> {
+/// What a body says that is no answer: one line that can be shown, unless there is nothing, or a page for browsers. Secrets have to be hidden
+/// before.
+pub fn words(body: &str) -> Option<String> {
     let line = brief(body);
     if line.is_empty() || line.starts_with('<') { None } else { Some(line) }
 }

@@ -3,11 +3,16 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use crate::Fault;
+use crate::{Fault, nulls};
 
-/// Reads JSON. Bytes that are no UTF-8 cost themselves and not the reply, as in Go.
+/// Reads JSON. Bytes that are no UTF-8 cost themselves and not the reply, as in Go, and so does a `null`: in a map of whatever keys it is
+/// what is empty, and in a list nothing.
 pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    Ok(serde_json::from_str(&String::from_utf8_lossy(body))?)
+    let text = String::from_utf8_lossy(body);
+    let mut from = serde_json::Deserializer::from_str(&text);
+    let reply = nulls::read(&mut from)?;
+    from.end()?;
+    Ok(reply)
 }
 
 /// Reads XML, without document types and the entities that these declare. What would take much memory or time is refused before.
@@ -64,8 +69,7 @@ pub fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from
 }
 
 /// Declares what is read of a map of a reply, as Go reads it: a key that is missing or `null` is empty, and what is not named here
-/// is left alone. Other than in Go, a `null` in a list, or in a map of any keys, is a fault, unless its type is an `Option`. The crate needs
-/// `serde` and `rosterd-rest`.
+/// is left alone. The crate needs `serde` and `rosterd-rest`.
 ///
 /// ```
 /// rosterd_rest::reply! {

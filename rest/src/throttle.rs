@@ -15,11 +15,23 @@ use crate::RestError;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause that a server may ask for.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// The longest that is only concluded from when a limit is reset: what else there is to be had before, the server does not say.
+const LONGEST_RESET: Duration = Duration::from_secs(600);
 /// The first pause after a refusal that says nothing of its length, and the longest of those, which double.
 const FIRST: Duration = Duration::from_secs(5);
 const LAST: Duration = Duration::from_secs(600);
 /// A smaller number of seconds is no point in time, but a wait.
 const SMALL: u64 = 1_000_000_000;
+
+/// What a server means by the time of its reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reset {
+    /// From then on there are questions to be had again.
+    #[default]
+    Again,
+    /// From then on there are as many as there ever are: each comes back after a time of its own, and the first one soon.
+    Full,
+}
 
 /// What a server said of how much it wants to be asked.
 #[derive(Debug, Default)]
@@ -78,9 +90,9 @@ impl Throttle {
     }
 
     /// Takes what an answer says of it.
-    pub(crate) fn learn(&self, status: StatusCode, headers: &HeaderMap) {
+    pub(crate) fn learn(&self, status: StatusCode, headers: &HeaderMap, reset: Reset) {
         let mut state = self.state();
-        match advice(status, headers, SystemTime::now()) {
+        match advice(status, headers, reset, SystemTime::now()) {
             Advice::None => state.refusals = 0,
             Advice::Pause(pause) => {
                 state.refusals = 0;
@@ -118,17 +130,27 @@ enum Advice {
 }
 
 /// What an answer says: by its status, by `Retry-After`, and by the headers for rates that are in use.
-fn advice(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Advice {
-    let number = |names: [&str; 3]| {
-        let value = names.iter().find_map(|name| headers.get(*name))?;
+fn advice(status: StatusCode, headers: &HeaderMap, means: Reset, now: SystemTime) -> Advice {
+    let number = |what: &str| {
+        let names = ["ratelimit-", "x-ratelimit-", "x-rate-limit-"];
+        let value = names.iter().find_map(|name| headers.get(format!("{name}{what}")))?;
         value.to_str().ok()?.trim().parse::<u64>().ok()
     };
+    let remaining = number("remaining");
     let reset = || {
-        let at = number(["ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset"])?;
-        Some(match at {
+        let left = match number("reset")? {
             wait @ ..SMALL => Duration::from_secs(wait),
             at => (UNIX_EPOCH + Duration::from_secs(at)).duration_since(now).unwrap_or_default(),
-        })
+        };
+        let left = match means {
+            Reset::Again => left,
+            Reset::Full => {
+                let missing = number("limit")?.saturating_sub(remaining.unwrap_or_default()).max(1);
+                left.div_f64(missing as f64).max(FIRST)
+            }
+        };
+        // What is over says nothing: some clock is wrong.
+        Some(left.min(LONGEST_RESET)).filter(|left| !left.is_zero())
     };
     let after = rosterd_client::retry_after(headers, now);
     let is_refusal = status == StatusCode::TOO_MANY_REQUESTS
@@ -136,9 +158,8 @@ fn advice(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Advice {
     if is_refusal {
         return after.or_else(reset).map_or(Advice::Less, Advice::Pause);
     }
-    let remaining = number(["ratelimit-remaining", "x-ratelimit-remaining", "x-rate-limit-remaining"]);
     match (remaining, reset()) {
-        (Some(0), Some(pause)) if !pause.is_zero() => Advice::Pause(pause),
+        (Some(0), Some(pause)) => Advice::Pause(pause),
         _ => Advice::None,
     }
 }
@@ -165,7 +186,10 @@ mod tests {
             (429, &[("retry-after", "7"), ("ratelimit-reset", "9")], pause(7)),
             (429, &[("ratelimit-reset", "9")], pause(9)),
             (429, &[("x-ratelimit-reset", "2000000060")], pause(60)),
-            (429, &[("x-rate-limit-reset", "1999999999")], pause(0)),
+            (429, &[("x-rate-limit-reset", "1999999999")], Advice::Less),
+            (429, &[("ratelimit-limit", "5000"), ("ratelimit-reset", "2000003600")], pause(600)),
+            (429, &[("retry-after", "3600"), ("ratelimit-reset", "9")], pause(3600)),
+            (200, &[("ratelimit-remaining", "0"), ("ratelimit-reset", "2000003600")], pause(600)),
             (429, &[("retry-after", "soon")], Advice::Less),
             (503, &[], Advice::None),
             (503, &[("retry-after", "7")], pause(7)),
@@ -176,7 +200,29 @@ mod tests {
             (200, &[("ratelimit-remaining", "0")], Advice::None),
         ] {
             let status = StatusCode::from_u16(status).expect("a status");
-            assert_eq!(advice(status, &headers(said), now), want, "{status} {said:?}");
+            assert_eq!(advice(status, &headers(said), Reset::Again, now), want, "{status} {said:?}");
+        }
+    }
+
+    #[test]
+    fn where_questions_come_back_one_by_one_the_next_one_is_waited_for_and_not_all() {
+        let now = UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+        let pause = |seconds| Advice::Pause(Duration::from_secs(seconds));
+        let full = ("ratelimit-reset", "2000003600");
+        for (status, said, want) in [
+            // One a second.
+            (429, &[("ratelimit-limit", "3600"), ("ratelimit-remaining", "0"), full][..], pause(5)),
+            (200, &[("ratelimit-limit", "3600"), ("ratelimit-remaining", "0"), full], pause(5)),
+            (200, &[("ratelimit-limit", "3600"), ("ratelimit-remaining", "1"), full], Advice::None),
+            // One in a minute, and in an hour.
+            (429, &[("ratelimit-limit", "60"), ("ratelimit-remaining", "0"), full], pause(60)),
+            (429, &[("ratelimit-limit", "1"), full], pause(600)),
+            (429, &[("ratelimit-limit", "0"), full], pause(600)),
+            (429, &[full], Advice::Less),
+            (429, &[("retry-after", "7"), ("ratelimit-limit", "3600"), full], pause(7)),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(advice(status, &headers(said), Reset::Full, now), want, "{status} {said:?}");
         }
     }
 
@@ -193,9 +239,9 @@ mod tests {
         leak_checked(async || {
             let throttle = Throttle::default();
             assert_eq!(turn(&throttle).await, Ok(()));
-            throttle.learn(StatusCode::TOO_MANY_REQUESTS, &headers(&[("retry-after", "60")]));
+            throttle.learn(StatusCode::TOO_MANY_REQUESTS, &headers(&[("retry-after", "60")]), Reset::Again);
             assert_eq!(turn(&throttle).await, Err(60));
-            throttle.learn(StatusCode::TOO_MANY_REQUESTS, &headers(&[("retry-after", "5")]));
+            throttle.learn(StatusCode::TOO_MANY_REQUESTS, &headers(&[("retry-after", "5")]), Reset::Again);
             assert_eq!(turn(&throttle).await, Err(60), "a pause does not become shorter");
             tokio::time::advance(Duration::from_secs(52)).await;
             let begun = Instant::now();
@@ -212,7 +258,7 @@ mod tests {
             let throttle = Throttle::default();
             let mut pauses = Vec::new();
             for status in [429, 429, 429, 200, 429, 429, 429, 429, 429, 429, 429, 429, 429] {
-                throttle.learn(StatusCode::from_u16(status).expect("a status"), &HeaderMap::new());
+                throttle.learn(StatusCode::from_u16(status).expect("a status"), &HeaderMap::new(), Reset::Again);
                 pauses.push(throttle.left().as_secs());
                 tokio::time::advance(throttle.left()).await;
             }

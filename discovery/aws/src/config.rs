@@ -185,7 +185,8 @@ macro_rules! mechanism {
                 let interval = access.interval;
                 // Checks refuse a configuration that wants nothing.
                 let wanted = self.wanted().unwrap_or_else(|| Wanted::new(Role::Ec2, self.port));
-                Ok(Polling::boxed(Aws::new(wanted, access.endpoint, hub, cx.metrics.counter()), interval))
+                let aws = Aws::new(wanted, access.endpoint, interval, hub, cx.metrics.counter());
+                Ok(Polling::boxed(aws, interval))
             }
         }
 

@@ -1,6 +1,7 @@
 //! What is read at each refresh, by role.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rosterd_client::SafeUrl;
@@ -20,14 +21,14 @@ pub(super) struct Aws {
 enum Reader {
     Ec2(Ec2),
     Lightsail(Lightsail),
-    Ecs(Ecs),
+    Ecs(Box<Ecs>),
     Msk(Msk),
     Rds(Rds),
     Elasticache(Elasticache),
 }
 
 impl Aws {
-    pub(super) fn new(wanted: Wanted, endpoint: SafeUrl, hub: Arc<Hub>, calls: Counter) -> Self {
+    pub(super) fn new(wanted: Wanted, endpoint: SafeUrl, interval: Duration, hub: Arc<Hub>, calls: Counter) -> Self {
         let service = Service::new(wanted.role.service(), endpoint, Arc::clone(&hub), calls.clone());
         let reader = match wanted.role {
             Role::Ec2 => Reader::Ec2(Ec2::new(service, &wanted)),
@@ -35,10 +36,10 @@ impl Aws {
             Role::Ecs => {
                 // The endpoint is that of ECS. Where EC2 is, the region or the environment says.
                 let machines = Service::new(Role::Ec2.service(), SafeUrl::default(), Arc::clone(&hub), calls);
-                Reader::Ecs(Ecs::new(service, machines, wanted))
+                Reader::Ecs(Box::new(Ecs::new(service, machines, wanted, interval)))
             }
-            Role::Msk => Reader::Msk(Msk::new(service, wanted)),
-            Role::Rds => Reader::Rds(Rds::new(service, wanted)),
+            Role::Msk => Reader::Msk(Msk::new(service, wanted, interval)),
+            Role::Rds => Reader::Rds(Rds::new(service, wanted, interval)),
             Role::Elasticache => Reader::Elasticache(Elasticache::new(service, wanted)),
         };
         Self { hub, reader }
@@ -63,7 +64,7 @@ impl Refresh for Aws {
         let warning = match &self.reader {
             Reader::Ec2(role) => role.service.warning(),
             Reader::Lightsail(role) => role.service.warning(),
-            Reader::Ecs(role) => role.service.warning(),
+            Reader::Ecs(role) => role.warning(),
             Reader::Msk(role) => role.service.warning(),
             Reader::Rds(role) => role.service.warning(),
             Reader::Elasticache(role) => role.service.warning(),

@@ -9,7 +9,7 @@ use super::refusal::{Kind, Refusal};
 /// A service does not answer what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AwsError {
-    #[error("{service} refuses {operation}: {}: {}", refusal.code, refusal.message)]
+    #[error("{service} refuses {operation}: {refusal}")]
     Refused {
         service: &'static str,
         operation: &'static str,
@@ -21,6 +21,8 @@ pub(super) enum AwsError {
     Endpoint { service: &'static str, reason: String },
     #[error("there is no cluster {name:?}: {reason}")]
     NoCluster { name: String, reason: String },
+    #[error("{operation} does not tell of {name:?}: {reason}")]
+    NotTold { operation: &'static str, name: String, reason: String },
     #[error("{service} wants to be asked less: it is asked {rate:.1} times a second")]
     SlowedDown { service: &'static str, rate: f64 },
 }
@@ -47,6 +49,7 @@ impl Coded for AwsError {
             },
             Self::Endpoint { .. } => "sd_aws_endpoint",
             Self::NoCluster { .. } => "sd_aws_no_cluster",
+            Self::NotTold { .. } => "sd_aws_not_told",
             Self::SlowedDown { .. } => "sd_aws_slowed_down",
         }
     }
@@ -57,6 +60,7 @@ impl Coded for AwsError {
                 Kind::Throttled | Kind::Passing => Priority::Retry,
                 Kind::Keys | Kind::Denied | Kind::Refused => Priority::Operator,
             },
+            Self::NotTold { .. } => Priority::Remote,
             Self::SlowedDown { .. } => Priority::Retry,
             Self::Endpoint { .. } | Self::NoCluster { .. } => Priority::Operator,
         }

@@ -1,8 +1,10 @@
 //! What AWS says that does not answer: a code and words, in XML or JSON. The code says who has to act. Pure.
 
+use std::fmt;
+
 use http::{HeaderMap, StatusCode};
 use rosterd_client::brief;
-use rosterd_rest::xml;
+use rosterd_rest::{words, xml};
 use serde_json::Value;
 
 use super::xml::Element;
@@ -89,7 +91,16 @@ impl Refusal {
             _ => Kind::Refused,
         };
         let code = if code.is_empty() { format!("HTTP status {status}") } else { code };
-        Self { kind, code, message: brief(&message) }
+        // Whoever else answers, as a proxy, has words of its own.
+        let message = if message.is_empty() { words(body).unwrap_or_default() } else { brief(&message) };
+        Self { kind, code, message }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, message, .. } = self;
+        if message.is_empty() { f.write_str(code) } else { write!(f, "{code}: {message}") }
     }
 }
 
@@ -169,5 +180,15 @@ mod tests {
             assert_eq!(read(status, "", body).0, kind, "{status} {body}");
         }
         assert_eq!(read(404, "", "").1, "HTTP status 404 Not Found");
+        for (status, body, want) in [
+            (403, "access denied\nfor user bob", "HTTP status 403 Forbidden: access denied for user bob"),
+            (404, r#"{"error": "no such page"}"#, r#"HTTP status 404 Not Found: {"error": "no such page"}"#),
+            (403, "<html>no</html>", "HTTP status 403 Forbidden"),
+            (400, &json("ValidationException"), "ValidationException: m"),
+            (400, r#"{"__type": "ValidationException"}"#, r#"ValidationException: {"__type": "ValidationException"}"#),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(Refusal::read(status, &HeaderMap::new(), body).to_string(), want);
+        }
     }
 }

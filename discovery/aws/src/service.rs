@@ -1,6 +1,5 @@
 //! One service in one region: how it is asked, again where that may help, and not faster than it wants.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,12 +11,12 @@ use rosterd_client::{Request, Response, SafeUrl, Url, shown};
 use rosterd_credentials::sigv4::{Keys, Scope, sign};
 use rosterd_discovery::Error;
 use rosterd_model::Priority;
-use rosterd_rest::{Counter, Fault, RestError};
+use rosterd_rest::{Counter, Fault, Page, RestError, Turn, read_pages};
 use rosterd_tasks::by_size;
 use serde_json::Value;
 use tokio::time::sleep;
 use url::form_urlencoded::Serializer;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::error::AwsError;
 use super::hub::Hub;
@@ -34,8 +33,6 @@ const LARGEST: u64 = 512 << 20;
 const LARGEST_REFUSAL: u64 = 256 << 10;
 /// A clock that differs by more makes signatures of no use.
 const SKEWED: i64 = 240;
-/// More pages than this are no list.
-const MOST_PAGES: usize = 10_000;
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// What stays as it is in a part of a path.
@@ -70,11 +67,29 @@ impl Call {
     }
 }
 
-/// A page of a list, and where the next one begins.
-#[derive(Debug)]
-pub(super) struct Part<T> {
-    pub(super) items: Vec<T>,
-    pub(super) next: Option<String>,
+/// A list that is asked for, and the call for one of its pages.
+#[derive(Debug, Clone)]
+struct Listing {
+    list: Call,
+    page: Call,
+    /// Under which name it is said where a page begins.
+    token: &'static str,
+    shown: String,
+}
+
+impl Turn for Listing {
+    fn turn(&mut self, next: &str) -> Result<(), Fault> {
+        self.page = self.list.after(self.token, next);
+        Ok(())
+    }
+
+    fn mark(&self) -> u128 {
+        xxh3_128(format!("{:?}", self.page).as_bytes())
+    }
+
+    fn shown(&self) -> String {
+        self.shown.clone()
+    }
 }
 
 /// A service.
@@ -123,22 +138,14 @@ impl Service {
         operation: &'static str,
         call: Call,
         token: &'static str,
-        decode: impl Fn(&str) -> Result<Part<T>, Fault> + Clone + Send + 'static,
+        decode: impl Fn(&str) -> Result<Page<T>, Fault> + Clone + Send + 'static,
     ) -> Result<Vec<T>, Error> {
-        let (mut all, mut page, mut seen) = (Vec::new(), call.clone(), BTreeSet::new());
-        loop {
-            let Part { items, next } = self.ask(operation, &page, decode.clone()).await?;
-            all.extend(items);
-            let Some(next) = next.filter(|next| !next.is_empty()) else { return Ok(all) };
-            page = call.after(token, &next);
-            let fault = match seen.len() < MOST_PAGES {
-                false => "it has too many pages",
-                true if seen.insert(next) => continue,
-                true => "what names the next page leads back",
-            };
-            let url = format!("{} ({operation})", shown(&self.url().await?));
-            return Err(RestError::Malformed { url, source: Fault::new(fault) }.into());
-        }
+        let shown = format!("{} ({operation})", shown(&self.url().await?));
+        let read = move |listing: Listing, _| {
+            let decode = decode.clone();
+            async move { self.ask(operation, &listing.page, move |text| Ok((decode(text)?, text.len()))).await }
+        };
+        read_pages(Listing { list: call.clone(), page: call, token, shown }, read).await
     }
 
     /// The body of an answer, and who gave it.

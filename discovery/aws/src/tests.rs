@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use rosterd_client::{Environment, System};
 use rosterd_discovery::{AnyConfig, MechanismConfig, Word};
 use rosterd_testkit::contract::Run;
-use rosterd_testkit::{AwsCall, FakeAws, ScriptedServer, Step, ec2_error, json_error, leak_checked_live, query_error};
+use rosterd_testkit::{
+    AwsCall, FakeAws, ScriptedServer, Step, ec2_error, eventually, json_error, leak_checked_live, patience, query_error,
+};
 use serde_json::json;
 
 use super::{Ec2Config, EcsConfig, ElasticacheConfig, LightsailConfig, MskConfig, RdsConfig};
@@ -155,6 +157,7 @@ fn a_page_that_is_broken_keeps_what_was_known() {
             ),
             (200, whole[..whole.len() / 2].to_owned(), "sd_rest_malformed: the reply of http"),
             (200, page(&["10.0.0.8"], "two"), "what names the next page leads back"),
+            (200, "<DescribeInstancesResponse/>".to_owned(), "reservationSet is missing"),
             (400, ec2_error("AuthFailure"), "sd_aws_keys_refused: ec2 refuses DescribeInstances: AuthFailure"),
         ] {
             let told = failure(status, &body).await;
@@ -339,6 +342,88 @@ fn a_cluster_that_cannot_be_read_hides_no_other() {
         assert_eq!(left, ["eu-west-1/a"], "what cannot be read stays, and what is gone is gone");
         run.stop().await.expect("it ends").expect("without an error");
         aws.finish().await;
+    });
+}
+
+#[test]
+fn what_ecs_does_not_tell_of_is_not_taken_for_gone() {
+    leak_checked_live(async || {
+        let aws = aws().await;
+        two_clusters(&aws);
+        let url = aws.url();
+        let system = System::new("host", Environment::from_iter([("AWS_ENDPOINT_URL_EC2", &url)]));
+        let mut run = Run::start_on(&system, &config::<EcsConfig>(&aws, "")).await.expect("it can be built");
+        assert_eq!(addresses(&mut run).await, set(&["10.0.0.1:80"]));
+        for (operation, answer, unread) in [
+            ("DescribeTasks", json!({"message": "busy"}), &["eu-west-1/a", "eu-west-1/b"][..]),
+            ("DescribeTasks", json!({"tasks": []}), &["eu-west-1/a", "eu-west-1/b"]),
+            (
+                "DescribeTasks",
+                json!({"tasks": [], "failures": [{"arn": "a", "reason": "BUSY"}]}),
+                &["eu-west-1/a", "eu-west-1/b"],
+            ),
+            ("DescribeContainerInstances", json!({}), &["eu-west-1/a", "eu-west-1/b"]),
+            (
+                "DescribeClusters",
+                json!({"clusters": [], "failures": [{"arn": "a", "reason": "BUSY"}, {"arn": "b", "reason": "BUSY"}]}),
+                &["eu-west-1/a", "eu-west-1/b"],
+            ),
+        ] {
+            let answer = answer.to_string();
+            aws.answer(operation, move |_| (200, answer.clone()));
+            eventually(patience(), "it is told", || {
+                while run.try_next().is_some() {}
+                run.unread().eq(unread.iter().copied())
+            })
+            .await;
+            assert_eq!(run.picture().flat_map(|group| &group.targets).count(), 2, "{operation}");
+            two_clusters(&aws);
+            eventually(patience(), "it is read again", || {
+                while run.try_next().is_some() {}
+                run.unread().next().is_none()
+            })
+            .await;
+        }
+        aws.answer("DescribeTasks", |call| {
+            let arn = call.field("cluster").unwrap_or_default();
+            (200, json!({"tasks": [], "failures": [{"arn": arn, "reason": "MISSING"}]}).to_string())
+        });
+        eventually(patience(), "what is missing has gone", || {
+            while run.try_next().is_some() {}
+            run.picture().all(|group| group.targets.is_empty())
+        })
+        .await;
+        assert_eq!(run.unread().count(), 0);
+        run.stop().await.expect("it ends").expect("without an error");
+        aws.finish().await;
+    });
+}
+
+#[test]
+fn a_cluster_that_is_written_and_goes_keeps_its_targets_and_one_that_was_listed_does_not() {
+    leak_checked_live(async || {
+        for (more, want) in [("", &[][..]), (", clusters: [a]", &["eu-west-1/a"])] {
+            let aws = aws().await;
+            two_clusters(&aws);
+            let url = aws.url();
+            let system = System::new("host", Environment::from_iter([("AWS_ENDPOINT_URL_EC2", &url)]));
+            let mut run = Run::start_on(&system, &config::<EcsConfig>(&aws, more)).await.expect("it can be built");
+            assert_eq!(addresses(&mut run).await, set(&["10.0.0.1:80"]));
+            aws.answer("ListTasks", |_| (400, json_error("ClusterNotFoundException")));
+            eventually(patience(), "it has gone", || {
+                while run.try_next().is_some() {}
+                match want.is_empty() {
+                    true => run.picture().all(|group| group.targets.is_empty()),
+                    false => run.unread().eq(want.iter().copied()),
+                }
+            })
+            .await;
+            assert_eq!(run.unread().collect::<Vec<_>>(), want);
+            let targets = run.picture().flat_map(|group| &group.targets).count();
+            assert_eq!(targets, want.len());
+            run.stop().await.expect("it ends").expect("without an error");
+            aws.finish().await;
+        }
     });
 }
 

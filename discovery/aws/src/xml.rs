@@ -1,5 +1,6 @@
 //! Elements of replies in XML, by their names without namespaces. What is empty and what is missing are one. Pure.
 
+use rosterd_rest::{Fault, present};
 use roxmltree::Node;
 
 /// What is read of an element.
@@ -12,6 +13,9 @@ pub(super) trait Element<'a>: Sized {
 
     /// The elements in the element of this name, which is a list.
     fn list(self, name: &str) -> impl Iterator<Item = Self>;
+
+    /// The same of a list without which a reply is none: nothing there is not the same as nothing found.
+    fn listed(self, name: &str) -> Result<impl Iterator<Item = Self>, Fault>;
 }
 
 impl<'a> Element<'a> for Node<'a, '_> {
@@ -25,5 +29,9 @@ impl<'a> Element<'a> for Node<'a, '_> {
 
     fn list(self, name: &str) -> impl Iterator<Item = Self> {
         self.child(name).into_iter().flat_map(|list| list.children()).filter(Node::is_element)
+    }
+
+    fn listed(self, name: &str) -> Result<impl Iterator<Item = Self>, Fault> {
+        present(self.child(name), name).map(|list| list.children().filter(Node::is_element))
     }
 }

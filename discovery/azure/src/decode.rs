@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Fault, Page, json};
+use rosterd_rest::{Fault, Page, json, present};
 
 use super::AzureConfig;
 use super::place::Place;
@@ -156,28 +156,20 @@ pub(super) struct Address {
 /// The scale sets of a page.
 pub(super) fn sets(body: &[u8]) -> Result<Page<Set>, Fault> {
     let SetList { sets, next } = json(body)?;
-    let listed =
-        sets.ok_or_else(missing)?.into_iter().filter(|set| !set.properties.mode.eq_ignore_ascii_case(FLEXIBLE));
+    let sets = present(sets, "value")?.into_iter();
+    let listed = sets.filter(|set| !set.properties.mode.eq_ignore_ascii_case(FLEXIBLE));
     let items = listed.filter_map(|SetReply { id, name, .. }| {
         let group = Place::of(&id)?.group.to_owned();
         Some(Set { group, name, source: format!("{SETS}{}", id.to_lowercase()) })
     });
-    Ok(page(items.collect(), next))
+    Ok(Page::new(items.collect(), Some(next)))
 }
 
 /// The machines of a page, of this scale set if there is one. One without an id of a resource is none.
 pub(super) fn machines(body: &[u8], set: Option<&Set>) -> Result<Page<Machine>, Fault> {
     let List { machines, next } = json(body)?;
-    Ok(page(machines.ok_or_else(missing)?.into_iter().filter_map(|machine| machine.of(set)).collect(), next))
-}
-
-/// What has no list says nothing of what is in it.
-fn missing() -> Fault {
-    Fault::new("value is missing")
-}
-
-fn page<T>(items: Vec<T>, next: String) -> Page<T> {
-    Page { items, next: Some(next).filter(|next| !next.is_empty()) }
+    let machines = present(machines, "value")?.into_iter().filter_map(|machine| machine.of(set));
+    Ok(Page::new(machines.collect(), Some(next)))
 }
 
 impl MachineReply {
@@ -209,7 +201,7 @@ impl MachineReply {
 /// What an interface says. Of several addresses the first counts.
 pub(super) fn interface(body: &[u8]) -> Result<Interface, Fault> {
     let InterfaceReply { properties } = json(body)?;
-    let Some(InterfaceProperties { primary, configurations }) = properties else { return Ok(Interface::Other) };
+    let InterfaceProperties { primary, configurations } = present(properties, "properties")?;
     Ok(match (primary, configurations.into_iter().next()) {
         (None, _) => Interface::Deallocated,
         (Some(true), Some(Configuration { properties })) => {

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use prometheus::IntCounter;
 use rosterd_client::{ClientError, HttpClientConfig};
@@ -12,7 +11,7 @@ use rosterd_credentials::azure::AzureMethod;
 use rosterd_credentials::{Bearer, Kept, Tokens, azure};
 use rosterd_discovery::{Build, Error, MechanismShared, Reading, Refresh, System, Unreadable};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Throttles, refused_with};
+use rosterd_rest::{Api, Sources, Throttles, refused_with};
 use rosterd_tasks::Stopper;
 use tokio::join;
 use tracing::debug;
@@ -57,6 +56,9 @@ pub(super) struct Azure {
     config: Arc<AzureConfig>,
     known: Mutex<Cache>,
     cache_hits: IntCounter,
+    /// Of scale sets, the lists of machines; of machines, the interfaces.
+    of_sets: Sources,
+    of_machines: Sources,
 }
 
 impl Azure {
@@ -79,6 +81,8 @@ impl Azure {
             config: Arc::new(config),
             known: Mutex::new(Cache::new(interval)),
             cache_hits: cx.metrics.cache_hits.clone(),
+            of_sets: Sources::new(interval),
+            of_machines: Sources::new(interval),
         })
     }
 
@@ -102,13 +106,17 @@ impl Azure {
         question.parameter("api-version", COMPUTE).pages(decode::sets).await
     }
 
-    async fn machines_of(&self, set: &Set) -> Result<Vec<Machine>, Error> {
+    async fn machines_of(&self, set: Set) -> Result<Vec<Machine>, Error> {
         let subscription = &*self.config.subscription_id;
         let path = ["subscriptions", subscription, "resourceGroups", &*set.group, "providers", "Microsoft.Compute"];
         let path = path.into_iter().chain(["virtualMachineScaleSets", &*set.name, "virtualMachines"]);
         let question = self.api.get(path).named("list machines of scale set").parameter("api-version", COMPUTE);
-        let set = set.clone();
         question.pages(move |body| decode::machines(body, Some(&set))).await
+    }
+
+    /// The target of a machine, if it is reached anywhere.
+    async fn target(&self, machine: Machine) -> Result<Option<TargetGroup>, Error> {
+        Ok(self.address(&machine).await?.map(|address| machine.target(&address, &self.config)))
     }
 
     /// Where a machine is reached, if it is.
@@ -150,7 +158,7 @@ impl Azure {
         let question = question.parameter("$expand", "IPConfigurations/PublicIPAddress");
         match question.parameter("api-version", version).read(decode::interface).await {
             Ok(interface) => {
-                self.known().put(id.to_owned(), interface.clone());
+                self.known().put(id, interface.clone());
                 Ok(Some(interface))
             }
             Err(error) if is_not_there(&error) => Ok(None),
@@ -199,26 +207,27 @@ impl Refresh for Azure {
             Err(error) => picture.unread.push(Unreadable::scope(SETS, SETS, error)),
             Ok(sets) => {
                 picture.groups.push(TargetGroup::gone(SETS));
-                let listed: Vec<_> =
-                    sets.into_iter().map(|set| async move { (this.machines_of(&set).await, set) }).collect();
-                let mut listed = stream::iter(listed).buffered(AT_ONCE);
-                while let Some((machines, set)) = listed.next().await {
-                    picture.take(&set.source, machines);
+                let mut reading = Vec::new();
+                for set in sets {
+                    reading.push((set.source.clone(), this.machines_of(set)));
+                }
+                for (source, machines) in this.of_sets.read(AT_ONCE, reading).await {
+                    picture.take(&source, machines);
                 }
             }
         }
-        let Picture { mut machines, mut groups, mut unread } = picture;
+        let Picture { machines, mut groups, mut unread } = picture;
         // What comes or goes while pages are read may stand on two of them.
-        let mut seen = HashSet::new();
-        machines.retain(|machine| seen.insert(machine.source.clone()));
-        let asked: Vec<_> =
-            machines.into_iter().map(|machine| async move { (this.address(&machine).await, machine) }).collect();
-        let mut asked = stream::iter(asked).buffered(AT_ONCE);
-        while let Some((address, machine)) = asked.next().await {
-            match address {
-                Ok(Some(address)) => groups.push(machine.target(&address, &this.config)),
-                Ok(None) => {}
-                Err(error) => unread.push(Unreadable::new(&*machine.source, error)),
+        let (mut seen, mut reading) = (HashSet::new(), Vec::new());
+        for machine in machines {
+            if seen.insert(machine.source.clone()) {
+                reading.push((machine.source.clone(), this.target(machine)));
+            }
+        }
+        for (source, target) in this.of_machines.read(AT_ONCE, reading).await {
+            match target {
+                Ok(target) => groups.extend(target),
+                Err(error) => unread.push(Unreadable::new(source, error)),
             }
         }
         Ok(Reading::EverythingBut(groups, unread))

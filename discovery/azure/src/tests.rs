@@ -101,7 +101,7 @@ fn an_interface_says_where_a_machine_is_or_that_it_is_nowhere() {
         Err(fault) => fault.to_string(),
     };
     for (text, want) in [
-        ("{}", "Other"),
+        ("{}", "properties is missing"),
         (
             r#"{"properties": {"primary": false, "ipConfigurations": [{"properties": {"privateIPAddress": "a"}}]}}"#,
             "Other",

@@ -2,7 +2,7 @@
 
 use rosterd_discovery::Sheet;
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Fault, each_a_target, json, present};
+use rosterd_rest::{Fault, Page, each_a_target, json, present};
 
 rosterd_rest::reply! {
     struct Answer {
@@ -10,7 +10,7 @@ rosterd_rest::reply! {
     }
 
     pub(super) struct Cluster {
-        pub(super) id: String = "id",
+        id: String = "id",
         name: String = "name",
         engine: String = "engine",
         version: String = "version",
@@ -28,9 +28,13 @@ rosterd_rest::reply! {
     }
 }
 
-pub(super) fn page(body: &[u8]) -> Result<Vec<Cluster>, Fault> {
+/// A page after so many. As long as something is on one there may be another one.
+pub(super) fn page(body: &[u8], before: usize) -> Result<Page<Cluster>, Fault> {
     let answer: Answer = json(body)?;
-    present(answer.databases, "databases")
+    let clusters = present(answer.databases, "databases")?;
+    let first = clusters.first().map(|cluster| cluster.id.clone());
+    let next = first.is_some().then(|| (before + 2).to_string());
+    Ok(Page::new(clusters, next).beginning_with(first.as_deref()))
 }
 
 pub(super) fn groups(clusters: Vec<Cluster>, port: u16) -> Vec<TargetGroup> {

@@ -1,13 +1,11 @@
 //! Asks DigitalOcean for droplets, or for clusters of databases, page by page.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use rosterd_client::{ClientError, SafeUrl};
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Question};
+use rosterd_rest::{Api, Before, Place, Question};
 
 use super::{DigitaloceanConfig, Role, databases, droplets};
 
@@ -38,18 +36,11 @@ impl Digitalocean {
         Ok(droplets::groups(self.question("droplets").pages(droplets::page).await?, self.port))
     }
 
-    /// This list has no links to other pages, and nobody promises that it has pages: it ends where a page has nothing new.
+    /// This list has no links to other pages, and nobody promises that it has pages: it ends where a page has nothing, or begins as one before.
     async fn databases(&self) -> Result<Vec<TargetGroup>, Error> {
-        let (mut all, mut seen) = (Vec::new(), HashSet::new());
-        for page in 1.. {
-            let question = self.question("databases").parameter("page", &page.to_string());
-            let mut found = question.read(databases::page).await?;
-            found.retain(|cluster| seen.insert(cluster.id.clone()));
-            if found.is_empty() {
-                break;
-            }
-            all.extend(found);
-        }
+        let question = self.question("databases").parameter("page", "1");
+        let page = |_: &HeaderMap, body: &[u8], before: Before| databases::page(body, before.pages);
+        let all = question.paged(Place::Unpromised("page"), page).await?;
         Ok(databases::groups(all, self.port))
     }
 }

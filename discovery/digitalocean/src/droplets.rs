@@ -53,8 +53,7 @@ rosterd_rest::reply! {
 
 pub(super) fn page(body: &[u8]) -> Result<Page<Droplet>, Fault> {
     let answer: Answer = json(body)?;
-    let next = answer.links.pages.next.filter(|next| !next.is_empty());
-    Ok(Page { items: present(answer.droplets, "droplets")?, next })
+    Ok(Page::new(present(answer.droplets, "droplets")?, answer.links.pages.next))
 }
 
 pub(super) fn groups(droplets: Vec<Droplet>, port: u16) -> Vec<TargetGroup> {

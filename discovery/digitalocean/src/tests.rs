@@ -46,7 +46,7 @@ fn cluster(id: u32) -> Value {
 fn droplets_and_databases_become_labels() {
     let found = |file: &str| fixture(&format!("discovery/digitalocean/{file}.json")).into_bytes();
     let droplets = droplets::groups(droplets::page(&found("droplets")).expect("droplets").items, 80);
-    let databases = databases::groups(databases::page(&found("databases")).expect("databases"), 9273);
+    let databases = databases::groups(databases::page(&found("databases"), 0).expect("databases").items, 9273);
     for (name, groups) in [("droplets", droplets), ("databases", databases)] {
         let golden = format!("discovery/digitalocean/{name}.golden.yml");
         assert_golden(&golden, &serde_yaml::to_string(&groups).expect("writes"));
@@ -57,7 +57,7 @@ fn droplets_and_databases_become_labels() {
 fn an_answer_without_the_list_is_no_empty_list() {
     let told = |fault: rosterd_rest::Fault| fault.to_string();
     assert_eq!(droplets::page(b"{}").map_err(told).expect_err("no list"), "droplets is missing");
-    assert_eq!(databases::page(b"{\"droplets\": []}").map_err(told).expect_err("no list"), "databases is missing");
+    assert_eq!(databases::page(b"{\"droplets\": []}", 0).map_err(told).expect_err("no list"), "databases is missing");
     let wrong = droplets::page(br#"{"droplets": [{"id": "a"}]}"#).map_err(told).expect_err("no number");
     assert!(wrong.starts_with("line 1, column 24: "), "{wrong}");
     assert!(droplets::page(br#"{"droplets": []}"#).is_ok_and(|page| page.items.is_empty() && page.next.is_none()));

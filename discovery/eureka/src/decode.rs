@@ -9,6 +9,8 @@ use rosterd_rest::{Fault, xml};
 
 /// What is read in one piece.
 const SOURCE: &str = "apps";
+/// The element that is the list: nothing in it is not the same as something else.
+const LIST: &str = "applications";
 /// The port of an instance that names none.
 const PORT: i64 = 80;
 
@@ -32,7 +34,11 @@ pub(super) fn groups(body: &[u8]) -> Result<Vec<TargetGroup>, Fault> {
     let document = xml(&text)?;
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     let mut apps = BTreeMap::<String, Vec<Labels>>::new();
-    for app in children(document.root_element(), "application") {
+    let root = document.root_element();
+    if root.tag_name().name() != LIST {
+        return Err(Fault::new(format!("expected <{LIST}>, found <{}>", root.tag_name().name())));
+    }
+    for app in children(root, "application") {
         let name = text_of(app, "name");
         for instance in children(app, "instance") {
             sheet.set("__meta_eureka_app_name", &name);

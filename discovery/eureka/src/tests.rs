@@ -37,6 +37,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (instance("<port enabled='yes'>1</port>"), "line 2, column 11: \"yes\" in <port> is not true or false"),
         (instance("<countryId>1.5</countryId>"), "line 2, column 11: \"1.5\" in <countryId> is not a number"),
         (instance("<port>"), "line 2, column 17: this is not XML"),
+        ("<html><body>busy</body></html>".to_owned(), "expected <applications>, found <html>"),
         (String::new(), "line 1, column 1: this is not XML"),
         ("{}".to_owned(), "line 1, column 1: this is not XML"),
         ("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>".to_owned(), "line 1, column 1: this is not XML"),

@@ -72,17 +72,14 @@ pub(super) fn instances(body: &[u8], config: &GceConfig) -> Result<Page<Labels>,
     };
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     let items = instances.iter().filter_map(|instance| instance.labels(config, &mut sheet, &mut names)).collect();
-    Ok(Page { items, next: Some(next).filter(|next| !next.is_empty()) })
+    Ok(Page::new(items, Some(next)))
 }
 
 impl Instance {
     /// None of an instance that is in no network.
     fn labels(&self, config: &GceConfig, sheet: &mut Sheet, names: &mut Names) -> Option<Labels> {
         let first = self.interfaces.first()?;
-        // Without an IPv4 address there is none: Prometheus has the port alone then, which would be one of this machine.
-        if !first.address.is_empty() {
-            sheet.endpoint(&first.address, config.port);
-        }
+        sheet.endpoint(&first.address, config.port);
         sheet.set("__meta_gce_project", &config.project);
         sheet.set("__meta_gce_zone", &self.zone);
         sheet.set("__meta_gce_instance_id", &id(&self.id));

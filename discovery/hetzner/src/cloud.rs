@@ -83,12 +83,12 @@ rosterd_rest::reply! {
 
 pub(super) fn servers(body: &[u8]) -> Result<Page<Server>, Fault> {
     let answer: Servers = json(body)?;
-    Ok(Page { items: present(answer.servers, "servers")?, next: answer.meta.next() })
+    Ok(Page::new(present(answer.servers, "servers")?, answer.meta.next()))
 }
 
 pub(super) fn networks(body: &[u8]) -> Result<Page<Network>, Fault> {
     let answer: Networks = json(body)?;
-    Ok(Page { items: present(answer.networks, "networks")?, next: answer.meta.next() })
+    Ok(Page::new(present(answer.networks, "networks")?, answer.meta.next()))
 }
 
 pub(super) fn groups(servers: Vec<Server>, networks: Vec<Network>, port: u16) -> Vec<TargetGroup> {

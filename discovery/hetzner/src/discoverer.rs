@@ -5,7 +5,7 @@ use http::{HeaderValue, header};
 use rosterd_client::{ClientError, SafeUrl};
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Place, Question};
+use rosterd_rest::{Api, Place, Question, Reset};
 
 use super::{HetznerConfig, Role, cloud, robot};
 
@@ -22,7 +22,8 @@ impl Hetzner {
     pub(super) fn new(config: &HetznerConfig, cx: &Build<'_, HetznerConfig>) -> Result<Self, ClientError> {
         let server = SafeUrl::new(format!("https://{}", config.role().host()));
         let api = Api::shared(&server, &config.client, config.refresh_interval.into(), cx, |_| ())?;
-        Ok(Self { api, config: config.clone() })
+        // Of the cloud, a question comes back each second.
+        Ok(Self { api: api.reset(Reset::Full), config: config.clone() })
     }
 
     fn list(&self, list: &'static str) -> Question {

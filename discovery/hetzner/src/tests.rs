@@ -100,6 +100,25 @@ fn faults_are_told_and_take_nothing_away() {
 }
 
 #[test]
+fn questions_that_come_back_one_by_one_are_waited_for_and_no_longer() {
+    leak_checked_live(async || {
+        let cloud = cloud_of_two_a_page().await;
+        cloud.set(SERVERS, [server(1)]);
+        let used_up = Step::get(SERVERS).status(429).json(r#"{"error": {"code": "rate_limit_exceeded"}}"#);
+        let used_up = used_up.reply_header("ratelimit-limit", "3600").reply_header("ratelimit-remaining", "0");
+        // When all of them are back.
+        let full = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs() + 3600;
+        cloud.instead(used_up.reply_header("ratelimit-reset", &full.to_string()));
+        let mut run = Run::start(&of(&cloud, "role: hcloud")).await.expect("it can be built");
+        cloud.wait_count(SERVERS, 1).await;
+        cloud.heal();
+        run.finds(&["10.0.0.1:80"]).await;
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
+    });
+}
+
+#[test]
 fn who_logs_in_wrongly_does_not_do_so_again_at_the_next_interval() {
     leak_checked_live(async || {
         let cloud = cloud_of_two_a_page().await;

@@ -86,8 +86,9 @@ pub(super) fn page(body: &[u8], before: usize, asked: usize) -> Result<Page<List
     let (list, servers) = (Arc::<str>::from(answer.id), present(answer.servers, "items")?);
     let size = if answer.limit == 0 { asked } else { answer.limit };
     let next = (servers.len() >= size).then(|| (before + servers.len()).to_string());
+    let first = servers.first().map(|server| server.id.clone());
     let items = servers.into_iter().map(|server| Listed { list: Arc::clone(&list), server }).collect();
-    Ok(Page { items, next })
+    Ok(Page::new(items, next).beginning_with(first.as_deref()))
 }
 
 pub(super) fn groups(servers: Vec<Listed>, port: u16) -> Vec<TargetGroup> {

@@ -100,7 +100,7 @@ pub(super) fn ranges(body: &[u8]) -> Result<Page<Range>, Fault> {
 }
 
 fn page<T>(items: Option<Vec<T>>, page: u64, pages: u64) -> Result<Page<T>, Fault> {
-    Ok(Page { items: present(items, "data")?, next: (page < pages).then(|| (page + 1).to_string()) })
+    Ok(Page::new(present(items, "data")?, (page < pages).then(|| (page + 1).to_string())))
 }
 
 pub(super) fn groups(

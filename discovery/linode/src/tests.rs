@@ -151,6 +151,29 @@ fn who_may_not_see_events_reads_all_each_time() {
 }
 
 #[test]
+fn a_token_that_is_just_being_replaced_does_not_close_the_feed() {
+    leak_checked_live(async || {
+        let cloud = cloud().await;
+        for path in [EVENTS, INSTANCES, ADDRESSES, RANGES] {
+            cloud.instead(Step::get(path).status(401).json(r#"{"errors": [{"reason": "Invalid Token"}]}"#));
+        }
+        set(&cloud, &[1]);
+        let mut run = Run::start(&of(&cloud, "250ms", "")).await.expect("it can be built");
+        eventually(patience(), "it is refused", || run.failures() > 0).await;
+        cloud.heal();
+        run.finds(&["203.0.113.1:9100"]).await;
+        let looks = cloud.count(EVENTS);
+        eventually(patience(), "it looks for events", || {
+            while run.try_next().is_some() {}
+            cloud.count(EVENTS) > looks
+        })
+        .await;
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
+    });
+}
+
+#[test]
 fn faults_are_told_and_take_nothing_away() {
     leak_checked_live(async || {
         let cloud = cloud().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Labels, Names, TargetGroup};
-use rosterd_rest::{Fault, json};
+use rosterd_rest::{Fault, json, present};
 
 /// What is read in one piece, from whichever server.
 const SOURCE: &str = "apps";
@@ -15,7 +15,7 @@ type Map = BTreeMap<String, String>;
 
 rosterd_rest::reply! {
     struct Apps {
-        apps: Vec<App> = "apps",
+        apps: Option<Vec<App>> = "apps",
     }
 
     struct App {
@@ -67,10 +67,11 @@ rosterd_rest::reply! {
 
 /// A group for each application.
 pub(super) fn groups(body: &[u8]) -> Result<Vec<TargetGroup>, Fault> {
-    let apps: Apps = json(body)?;
+    let Apps { apps } = json(body)?;
+    let apps = present(apps, "apps")?;
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     // Of two with one id the later one counts.
-    let groups: BTreeMap<_, _> = apps.apps.iter().map(|app| (&app.id, app.group(&mut sheet, &mut names))).collect();
+    let groups: BTreeMap<_, _> = apps.iter().map(|app| (&app.id, app.group(&mut sheet, &mut names))).collect();
     Ok(groups.into_values().collect())
 }
 

@@ -84,6 +84,7 @@ fn refusals_and_malformed_answers_are_told() {
             (route().status(429).reply_header("retry-after", "17"), "http_throttled"),
             (route().json(ONE).truncate(20), "http_broken"),
             (route().json(r#"{"apps": {}}"#), "sd_rest_malformed"),
+            (route().json(r#"{"message": "no leader"}"#), "sd_rest_malformed"),
         ] {
             let server = ScriptedServer::start([step]).await;
             let config = config(&format!("{{servers: ['{}'], refresh_interval: 1h}}", server.url("/")));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::HeaderMap;
 use rosterd_discovery::Sheet;
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Before, Fault, Page, json};
+use rosterd_rest::{Before, Fault, Page, json, present};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -51,7 +51,13 @@ rosterd_rest::reply! {
 /// A page of a list.
 pub(super) fn page<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], _: Before) -> Result<Page<T>, Fault> {
     let next = headers.get(NEXT).and_then(|value| value.to_str().ok());
-    Ok(Page { items: json(body)?, next: next.map(str::to_owned) })
+    Ok(Page::new(json(body)?, next.map(str::to_owned)))
+}
+
+/// A network card.
+pub(super) fn vnic(body: &[u8]) -> Result<Vnic, Fault> {
+    let vnic: Vnic = json(body)?;
+    present((!vnic.id.is_empty()).then_some(vnic), "id")
 }
 
 impl Compartment {

@@ -1,7 +1,7 @@
 //! Asks for the instances of compartments, and for where they can be reached.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use http::StatusCode;
 use rosterd_credentials::Tokens;
 use rosterd_discovery::{Build, Error, Identity, Reading, Refresh, Sheet, Unreadable};
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Api, Place, Question, json, refused_with};
+use rosterd_rest::{Api, Place, Question, Sources, refused_with};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::debug;
@@ -26,6 +26,8 @@ use super::signature::{Signer, Signers, Signing};
 const VERSION: &str = "20160918";
 /// How many there are on a page.
 const PAGE: &str = "100";
+/// So many compartments are read at the same time.
+const AT_ONCE: usize = 4;
 /// Up to so many network cards are read in each refresh.
 const FEW: usize = 50;
 /// How long what is known of one is good if there are more of them.
@@ -36,7 +38,13 @@ pub(super) struct Oci {
     identity: Api,
     compute: Api,
     keys: Arc<Tokens<Signers>>,
-    vnics: HashMap<String, (Instant, Arc<Vnic>)>,
+    vnics: Mutex<HashMap<String, (Instant, Arc<Vnic>)>>,
+    /// Compartments, and their lists of those that are in them.
+    sources: Sources,
+    trees: Sources,
+    /// Of which of them these were read by this process.
+    read: HashSet<String>,
+    listed: HashSet<String>,
     not_allowed: Vec<String>,
 }
 
@@ -68,7 +76,19 @@ impl Oci {
         let throttle = cx.shared.throttles.get(|id| config.user(id));
         let signed = |api: Api| api.throttled(Arc::clone(&throttle)).authorized(Arc::clone(&signer) as Arc<_>);
         let (identity, compute) = (signed(identity), signed(compute));
-        Ok(Self { config, identity, compute, keys, vnics: HashMap::new(), not_allowed: Vec::new() })
+        let sources = || Sources::new(config.refresh_interval.into());
+        Ok(Self {
+            sources: sources(),
+            trees: sources(),
+            config,
+            identity,
+            compute,
+            keys,
+            vnics: Mutex::default(),
+            read: HashSet::new(),
+            listed: HashSet::new(),
+            not_allowed: Vec::new(),
+        })
     }
 
     async fn list<T: DeserializeOwned + Send + 'static>(&self, question: Question) -> Result<Vec<T>, Error> {
@@ -84,34 +104,45 @@ impl Oci {
         }
         let (mut found, mut unread) = (Vec::new(), Vec::new());
         let mut seen = HashSet::from([tenancy.to_owned()]);
-        let mut queue = VecDeque::from([Within { source: tenancy.to_owned(), id: tenancy.to_owned() }]);
-        while let Some(place) = queue.pop_front() {
-            let question = self.identity.get([VERSION, "compartments"]).named("compartments");
-            let question = question.parameter("accessLevel", "ACCESSIBLE").parameter("compartmentId", &place.id);
-            match self.list::<Compartment>(question.parameter("compartmentIdInSubtree", "false")).await {
-                Ok(children) => {
-                    let children =
-                        children.into_iter().filter(|child| child.is_active() && seen.insert(child.id.clone()));
-                    let within =
-                        |child: Compartment| Within { source: format!("{}/{}", place.source, child.id), id: child.id };
-                    queue.extend(children.map(within));
-                }
-                Err(error) if may_not(&error) => {
-                    debug!(%error, compartment = place.id, "the compartments of a compartment may not be listed");
-                    self.not_allowed.push(place.id.clone());
-                }
-                Err(error) => {
-                    let source = format!("{}/compartments", place.source);
-                    unread.push(Unreadable::scope(source, &place.source, error));
+        let mut level = vec![Within { source: tenancy.to_owned(), id: tenancy.to_owned() }];
+        while !level.is_empty() {
+            let (mut reading, mut below) = (Vec::new(), Vec::new());
+            for place in &level {
+                reading.push((place.source.clone(), self.children(&place.id)));
+            }
+            let read = self.trees.read(AT_ONCE, reading).await;
+            for ((source, children), place) in read.into_iter().zip(&level) {
+                match children {
+                    Ok(children) => {
+                        let children =
+                            children.into_iter().filter(|child| child.is_active() && seen.insert(child.id.clone()));
+                        below.extend(
+                            children.map(|child| Within { source: format!("{source}/{}", child.id), id: child.id }),
+                        );
+                        self.listed.insert(source);
+                    }
+                    // What is not known is left out, and what is known stays: rights that are just being changed take nothing away.
+                    Err(error) if may_not(&error) && !self.listed.contains(&source) => {
+                        debug!(%error, compartment = place.id, "the compartments of a compartment may not be listed");
+                        self.not_allowed.push(place.id.clone());
+                    }
+                    Err(error) => unread.push(Unreadable::scope(format!("{source}/compartments"), &source, error)),
                 }
             }
-            found.push(place);
+            found.append(&mut level);
+            level = below;
         }
         (found, unread)
     }
 
+    async fn children(&self, id: &str) -> Result<Vec<Compartment>, Error> {
+        let question = self.identity.get([VERSION, "compartments"]).named("compartments");
+        let question = question.parameter("accessLevel", "ACCESSIBLE").parameter("compartmentId", id);
+        self.list(question.parameter("compartmentIdInSubtree", "false")).await
+    }
+
     /// The groups of the instances of a compartment.
-    async fn groups(&mut self, place: &Within, tenancy: &str) -> Result<Vec<TargetGroup>, Error> {
+    async fn groups(&self, place: &Within, tenancy: &str) -> Result<Vec<TargetGroup>, Error> {
         let of = |path: &'static str, name| {
             self.compute.get([VERSION, path]).named(name).parameter("compartmentId", &place.id)
         };
@@ -141,7 +172,7 @@ impl Oci {
     }
 
     /// The primary one of these network cards. One that may not be read is passed over.
-    async fn primary(&mut self, cards: &[String]) -> Result<Option<Arc<Vnic>>, Error> {
+    async fn primary(&self, cards: &[String]) -> Result<Option<Arc<Vnic>>, Error> {
         for card in cards {
             match self.vnic(card).await {
                 Ok(vnic) if vnic.is_primary => return Ok(Some(vnic)),
@@ -153,17 +184,33 @@ impl Oci {
         Ok(None)
     }
 
-    async fn vnic(&mut self, id: &str) -> Result<Arc<Vnic>, Error> {
-        if self.vnics.len() > FEW
-            && let Some((read, vnic)) = self.vnics.get(id)
+    async fn vnic(&self, id: &str) -> Result<Arc<Vnic>, Error> {
+        let (known, has_many) = {
+            let vnics = self.vnics();
+            (vnics.get(id).cloned(), vnics.len() > FEW)
+        };
+        if has_many
+            && let Some((read, vnic)) = &known
             && read.elapsed() < GOOD
         {
             return Ok(Arc::clone(vnic));
         }
         let question = self.compute.get([VERSION, "vnics", id]).named("vnic");
-        let vnic: Arc<Vnic> = Arc::new(question.read(json).await?);
-        self.vnics.insert(id.to_owned(), (Instant::now(), Arc::clone(&vnic)));
+        let vnic = match (question.read(decode::vnic).await, known) {
+            (Ok(vnic), _) => Arc::new(vnic),
+            // It is attached, and was read before.
+            (Err(error), Some((_, known))) if may_not(&error) => {
+                debug!(%error, vnic = id, "a network card may not be read any more");
+                known
+            }
+            (Err(error), _) => return Err(error),
+        };
+        self.vnics().insert(id.to_owned(), (Instant::now(), Arc::clone(&vnic)));
         Ok(vnic)
+    }
+
+    fn vnics(&self) -> MutexGuard<'_, HashMap<String, (Instant, Arc<Vnic>)>> {
+        self.vnics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,20 +226,36 @@ impl Refresh for Oci {
         let signing: Arc<Signing> = self.keys.get().await?;
         self.not_allowed.clear();
         let (places, mut unread) = self.compartments(&signing.tenancy).await;
-        let mut groups = Vec::new();
-        for place in places {
-            match self.groups(&place, &signing.tenancy).await {
-                Ok(found) => groups.extend(found),
-                Err(error) if may_not(&error) && self.config.compartments.is_empty() => {
-                    debug!(%error, compartment = place.id, "the instances of a compartment may not be listed");
-                    self.not_allowed.push(place.id);
+        let (mut groups, mut reading) = (Vec::new(), Vec::new());
+        for place in &places {
+            reading.push((place.source.clone(), self.groups(place, &signing.tenancy)));
+        }
+        let read = self.sources.read(AT_ONCE, reading).await;
+        for ((source, found), place) in read.into_iter().zip(&places) {
+            match found {
+                Ok(found) => {
+                    groups.extend(found);
+                    self.read.insert(source);
                 }
-                Err(error) => unread.push(Unreadable::new(place.source, error)),
+                Err(error)
+                    if may_not(&error) && self.config.compartments.is_empty() && !self.read.contains(&source) =>
+                {
+                    debug!(%error, compartment = place.id, "the instances of a compartment may not be listed");
+                    self.not_allowed.push(place.id.clone());
+                }
+                Err(error) => unread.push(Unreadable::new(source, error)),
             }
         }
         // Those that have gone are asked for no more.
-        self.vnics.retain(|_, (read, _)| *read + GOOD * 2 > begun);
-        Ok(if unread.is_empty() { Reading::Everything(groups) } else { Reading::EverythingBut(groups, unread) })
+        self.vnics().retain(|_, (read, _)| *read + GOOD * 2 > begun);
+        if !unread.is_empty() {
+            return Ok(Reading::EverythingBut(groups, unread));
+        }
+        let sources: HashSet<_> = places.iter().map(|place| &*place.source).collect();
+        for known in [&mut self.read, &mut self.listed] {
+            known.retain(|source| sources.contains(&**source));
+        }
+        Ok(Reading::Everything(groups))
     }
 
     fn warning(&self) -> Option<Error> {

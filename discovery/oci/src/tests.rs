@@ -186,6 +186,46 @@ fn a_compartment_that_fails_hides_no_other_and_one_that_may_not_be_read_is_left_
 }
 
 #[test]
+fn what_was_read_before_stays_when_it_may_not_be_read_any_more() {
+    leak_checked_live(async || {
+        let (cloud, folder) = (ScriptedServer::start([]).await, Folder::new());
+        let route = |path: &str| Step::get(path).any_times();
+        let not_found = r#"{"code": "NotAuthorizedOrNotFound", "message": "Authorization failed or requested resource not found."}"#;
+        cloud.then(route(&compartments("t")).json(children(&["a", "b", "c"])));
+        for id in ["a", "b", "c"] {
+            cloud.then(route(&compartments(id)).json("[]"));
+            holds(&cloud, id, &format!("of-{id}"), &format!("10.0.0.{}", id.as_bytes()[0] - b'a' + 1));
+        }
+        cloud.then(route(&listed("instances", "t")).status(404).json(not_found));
+        let mut config = of(&cloud, &folder, "");
+        config.refresh_interval = "1s".parse().expect("a duration");
+        let mut run = Run::start(&config).await.expect("it can be built");
+        run.finds(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]).await;
+        assert_eq!(run.unread().count(), 0, "what never was is left out");
+        // A card of one, all instances of another, and a third one is deleted.
+        cloud.then(route("/20160918/vnics/of-a-first").status(404).json(not_found));
+        cloud.then(route(&listed("instances", "b")).status(404).json(not_found));
+        cloud.then(route(&compartments("t")).json(children(&["a", "b"])));
+        run.finds(&["10.0.0.1:80", "10.0.0.2:80"]).await;
+        eventually(patience(), "it is told", || {
+            while run.try_next().is_some() {}
+            run.unread().eq(["t/b"])
+        })
+        .await;
+        // And all that are in the tenancy.
+        cloud.then(route(&compartments("t")).status(404).json(not_found));
+        eventually(patience(), "that is told, too", || {
+            while run.try_next().is_some() {}
+            run.unread().any(|source| source == "t/compartments")
+        })
+        .await;
+        run.finds(&["10.0.0.1:80", "10.0.0.2:80"]).await;
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
+    });
+}
+
+#[test]
 fn compartments_that_are_named_are_all_that_is_looked_into_and_have_to_be_there() {
     leak_checked_live(async || {
         let (cloud, folder) = (ScriptedServer::start([]).await, Folder::new());

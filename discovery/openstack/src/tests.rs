@@ -316,6 +316,7 @@ fn refusals_tell_who_refused() {
             (true, hypervisors().status(500), "http_status", HYPERVISORS),
             (true, hypervisors().json(HYPERVISOR).truncate(20), "http_broken", HYPERVISORS),
             (true, hypervisors().json(r#"{"hypervisors": {}}"#), "sd_rest_malformed", HYPERVISORS),
+            (true, hypervisors().json(r#"{"message": "busy"}"#), "sd_rest_malformed", HYPERVISORS),
         ] {
             let server = ScriptedServer::start([step]).await;
             if given {

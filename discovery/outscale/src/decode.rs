@@ -31,7 +31,7 @@ rosterd_rest::reply! {
 
 pub(super) fn page(body: &[u8]) -> Result<Page<Machine>, Fault> {
     let answer: Answer = json(body)?;
-    Ok(Page { items: present(answer.machines, "Vms")?, next: answer.next })
+    Ok(Page::new(present(answer.machines, "Vms")?, answer.next))
 }
 
 pub(super) fn groups(machines: Vec<Machine>, region: &str, port: u16) -> Vec<TargetGroup> {

@@ -2,7 +2,7 @@
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Fault, json};
+use rosterd_rest::{Fault, json, present};
 
 use super::Service;
 use super::addresses::Addresses;
@@ -56,10 +56,19 @@ pub(super) enum Details {
 }
 
 pub(super) fn details(body: &[u8], service: Service) -> Result<Details, Fault> {
-    match service {
-        Service::Vps => Ok(Details::Vps(json(body)?)),
-        Service::DedicatedServer => Ok(Details::Dedicated(json(body)?)),
-    }
+    let (details, is_named) = match service {
+        Service::Vps => {
+            let server: Vps = json(body)?;
+            let is_named = !server.name.is_empty();
+            (Details::Vps(server), is_named)
+        }
+        Service::DedicatedServer => {
+            let server: Dedicated = json(body)?;
+            let is_named = !server.name.is_empty();
+            (Details::Dedicated(server), is_named)
+        }
+    };
+    present(is_named.then_some(details), "name")
 }
 
 /// The group of a server, of which its name is the source, if it has an address.

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
 use http::{HeaderValue, header};
 use rosterd_client::{ClientError, HttpClientConfig};
 use rosterd_discovery::{Build, Error, Identity, Reading, Refresh, Unreadable};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Question, json};
+use rosterd_rest::{Api, Question, Sources, json};
 use tracing::debug;
 
 use super::addresses::Addresses;
@@ -24,6 +23,7 @@ pub(super) struct Ovhcloud {
     api: Api,
     signer: Arc<Signer>,
     service: Service,
+    sources: Sources,
 }
 
 impl Ovhcloud {
@@ -37,7 +37,8 @@ impl Ovhcloud {
         let signer = Arc::new(Signer::new(config)?);
         let api = open.clone().authorized(Arc::clone(&signer) as Arc<_>);
         // Checks refuse a configuration without a service.
-        Ok(Self { open, api, signer, service: config.service.unwrap_or(Service::Vps) })
+        let (service, sources) = (config.service.unwrap_or(Service::Vps), Sources::new(config.refresh_interval.into()));
+        Ok(Self { open, api, signer, service, sources })
     }
 
     fn question(&self, operation: &'static str, more: &[&str]) -> Question {
@@ -49,8 +50,8 @@ impl Ovhcloud {
     }
 
     /// A server without an address is no target.
-    async fn server(&self, name: &str) -> Result<Option<TargetGroup>, Error> {
-        let service = self.service;
+    async fn server(&self, name: String) -> Result<Option<TargetGroup>, Error> {
+        let (service, name) = (self.service, &*name);
         let details = self.question("server", &[name]).read(move |body| decode::details(body, service)).await?;
         let addresses = self.question("ips", &[name, "ips"]).read(|body| Addresses::of(&json::<Vec<String>>(body)?));
         let group = decode::group(name, &details, &addresses.await?);
@@ -73,10 +74,12 @@ impl Refresh for Ovhcloud {
         let time = time.header(APPLICATION, ovhcloud.signer.application.clone());
         ovhcloud.signer.synchronise(time.read(json::<i64>).await?);
         let names: Vec<String> = ovhcloud.question("servers", &[]).read(json).await?;
-        let mut servers =
-            stream::iter(names).map(|name| async move { (ovhcloud.server(&name).await, name) }).buffered(AT_ONCE);
+        let mut reading = Vec::new();
+        for name in names {
+            reading.push((name.clone(), ovhcloud.server(name)));
+        }
         let (mut groups, mut unread) = (Vec::new(), Vec::new());
-        while let Some((server, name)) = servers.next().await {
+        for (name, server) in ovhcloud.sources.read(AT_ONCE, reading).await {
             match server {
                 Ok(group) => groups.extend(group),
                 Err(error) => unread.push(Unreadable::new(name, error)),

@@ -61,17 +61,17 @@ rosterd_rest::reply! {
 
 pub(super) fn page(_: &HeaderMap, body: &[u8], before: Before) -> Result<Page<Server>, Fault> {
     let Servers { servers, total } = json(body)?;
-    Ok(super::page(present(servers, "servers")?, before, total))
+    Ok(super::page(present(servers, "servers")?, before, total, |server| &server.id))
 }
 
 pub(super) fn offers(_: &HeaderMap, body: &[u8], before: Before) -> Result<Page<Offer>, Fault> {
     let Offers { offers, total } = json(body)?;
-    Ok(super::page(present(offers, "offers")?, before, total))
+    Ok(super::page(present(offers, "offers")?, before, total, |offer| &offer.id))
 }
 
 pub(super) fn systems(_: &HeaderMap, body: &[u8], before: Before) -> Result<Page<System>, Fault> {
     let Systems { systems, total } = json(body)?;
-    Ok(super::page(present(systems, "os")?, before, total))
+    Ok(super::page(present(systems, "os")?, before, total, |system| &system.id))
 }
 
 /// What servers name by an id.

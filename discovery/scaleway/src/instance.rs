@@ -71,6 +71,7 @@ rosterd_rest::reply! {
     }
 
     pub(super) struct PrivateAddress {
+        id: String = "id",
         address: String = "address",
         is_ipv6: bool = "is_ipv6",
         resource: Resource = "resource",
@@ -85,13 +86,13 @@ rosterd_rest::reply! {
 pub(super) fn page(headers: &HeaderMap, body: &[u8], before: Before) -> Result<Page<Server>, Fault> {
     let answer: Servers = json(body)?;
     let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
-    Ok(super::page(present(answer.servers, "servers")?, before, total.unwrap_or_default()))
+    Ok(super::page(present(answer.servers, "servers")?, before, total.unwrap_or_default(), |server| &server.id))
 }
 
 /// A page of addresses in private networks.
 pub(super) fn addresses(_: &HeaderMap, body: &[u8], before: Before) -> Result<Page<PrivateAddress>, Fault> {
     let Addresses { addresses, total } = json(body)?;
-    Ok(super::page(present(addresses, "ips")?, before, total))
+    Ok(super::page(present(addresses, "ips")?, before, total, |address| &address.id))
 }
 
 /// An address for each network card that has one.
@@ -101,7 +102,7 @@ pub(super) struct PrivateAddresses(HashMap<String, String>);
 impl Extend<PrivateAddress> for PrivateAddresses {
     /// Of several, the last one counts.
     fn extend<I: IntoIterator<Item = PrivateAddress>>(&mut self, addresses: I) {
-        for PrivateAddress { address, is_ipv6, resource } in addresses {
+        for PrivateAddress { address, is_ipv6, resource, .. } in addresses {
             // It comes with the size of its network.
             let address = address.split('/').next().unwrap_or_default();
             if !is_ipv6 && !address.is_empty() {

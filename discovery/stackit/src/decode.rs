@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Fault, json};
+use rosterd_rest::{Fault, json, or_default};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::StackitConfig;
 
-rosterd_rest::reply! {
-    struct Answer {
-        items: Vec<Server> = "items",
-    }
+/// What has no list says nothing of what is in it; `null` is an empty one, as for STACKIT's own programs.
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "a map of keys and values")]
+struct Answer {
+    #[serde(deserialize_with = "or_default")]
+    items: Vec<Server>,
+}
 
+rosterd_rest::reply! {
     struct Server {
         id: String = "id",
         name: String = "name",

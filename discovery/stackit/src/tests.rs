@@ -44,7 +44,13 @@ fn servers_become_labels() {
     let body = fixture("discovery/stackit/servers.json");
     let groups = decode::groups(body.as_bytes(), &config("{project: p, port: 9100}")).expect("groups");
     assert_golden("discovery/stackit/servers.golden.yml", &serde_yaml::to_string(&groups).expect("writes"));
-    assert!(decode::groups(b"{}", &config("{}")).expect("none").is_empty());
+    for text in [r#"{"items": []}"#, r#"{"items": null}"#] {
+        assert!(decode::groups(text.as_bytes(), &config("{}")).expect("none").is_empty());
+    }
+    for text in ["{}", r#"{"message": "busy"}"#] {
+        let fault = decode::groups(text.as_bytes(), &config("{}")).expect_err("no list").to_string();
+        assert!(fault.contains("items") && fault.contains("missing"), "{fault}");
+    }
     let fault = decode::groups(br#"{"items": {}}"#, &config("{}")).expect_err("no list").to_string();
     assert_eq!(fault, "line 1, column 10: expected a list, found a map");
 }

@@ -42,7 +42,7 @@ rosterd_rest::reply! {
 
 pub(super) fn page(body: &[u8]) -> Result<Page<Instance>, Fault> {
     let answer: Answer = json(body)?;
-    Ok(Page { items: present(answer.instances, "instances")?, next: answer.meta.links.next })
+    Ok(Page::new(present(answer.instances, "instances")?, answer.meta.links.next))
 }
 
 pub(super) fn groups(instances: Vec<Instance>, port: u16) -> Vec<TargetGroup> {

@@ -12,6 +12,8 @@ use rosterd_credentials::{Issued, Issuer, Tokens};
 use rosterd_discovery::{Build, Error};
 use rosterd_rest::{Api, Fault, Throttle, json};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::debug;
 
 use super::YandexcloudConfig;
 use super::decode::{self, Services};
@@ -21,6 +23,9 @@ use super::error::YandexcloudError;
 const METADATA: &str = "169.254.169.254";
 /// How long the list of services, and a token, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the list of services is good, and when it is asked for again if it could not be read.
+const GOOD: Duration = Duration::from_secs(3600);
+const AGAIN: Duration = Duration::from_secs(60);
 /// So soon it is there, or not at all.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -72,30 +77,45 @@ fn throttle(config: &YandexcloudConfig, cx: &Build<'_, YandexcloudConfig>) -> Ar
     cx.shared.throttles.get(|id| config.who(id))
 }
 
-/// Which service is where: asked once, or until there is an answer.
+/// Which service is where: asked when nobody knows, and now and then.
 #[derive(Debug)]
 pub(super) struct Directory {
     api: Api,
     scheme: String,
-    services: Mutex<Option<Arc<Services>>>,
+    services: Mutex<Known>,
+}
+
+/// What is known of where services are, and until when nobody asks for it.
+#[derive(Debug, Default)]
+struct Known {
+    services: Services,
+    until: Option<Instant>,
 }
 
 impl Directory {
-    /// Where a service is.
+    /// Where a service is. One that the list lacks is looked for in the next one.
     pub(super) async fn service(&self, name: &'static str) -> Result<Url, Error> {
         let mut known = self.services.lock().await;
-        let services = match &*known {
-            Some(services) => Arc::clone(services),
-            None => {
-                let question = self.api.get(["endpoints"]).named("endpoints");
-                let services = Arc::new(question.read(decode::services).await?);
-                Arc::clone(known.insert(services))
+        let is_fresh = known.until.is_some_and(|until| Instant::now() < until);
+        if !is_fresh || self.url(&known.services, name).is_none() {
+            let question = self.api.get(["endpoints"]).named("endpoints");
+            match question.read(decode::services).await {
+                Ok(services) => *known = Known { services, until: Some(Instant::now() + GOOD) },
+                // Most likely they are where they were.
+                Err(error) if self.url(&known.services, name).is_some() => {
+                    debug!(%error, "where services are cannot be read again");
+                    known.until = Some(Instant::now() + AGAIN);
+                }
+                Err(error) => return Err(error),
             }
-        };
+        }
+        let url = self.url(&known.services, name);
         drop(known);
-        let address = services.get(name).map(|address| format!("{}://{address}", self.scheme));
-        let url = address.and_then(|address| Url::parse(&address).ok());
         Ok(url.ok_or(YandexcloudError::NoService { service: name })?)
+    }
+
+    fn url(&self, services: &Services, name: &str) -> Option<Url> {
+        Url::parse(&format!("{}://{}", self.scheme, services.get(name)?)).ok()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Fault, Page, json};
+use rosterd_rest::{Fault, Page, json, present};
 use serde_json::Value;
 
 /// Addresses of services by their names.
@@ -12,7 +12,7 @@ pub(super) type Services = BTreeMap<String, String>;
 
 rosterd_rest::reply! {
     struct Endpoints {
-        endpoints: Vec<Endpoint> = "endpoints",
+        endpoints: Option<Vec<Endpoint>> = "endpoints",
     }
 
     struct Endpoint {
@@ -79,20 +79,20 @@ rosterd_rest::reply! {
 /// Which service is where.
 pub(super) fn services(body: &[u8]) -> Result<Services, Fault> {
     let Endpoints { endpoints } = json(body)?;
-    Ok(endpoints.into_iter().map(|endpoint| (endpoint.id, endpoint.address)).collect())
+    Ok(present(endpoints, "endpoints")?.into_iter().map(|endpoint| (endpoint.id, endpoint.address)).collect())
 }
 
 /// The ids of organisations, clouds or folders.
 pub(super) fn ids(body: &[u8]) -> Result<Page<String>, Fault> {
     let Listed { organizations, clouds, folders, next } = json(body)?;
     let all = organizations.into_iter().chain(clouds).chain(folders);
-    Ok(Page { items: all.map(|named| named.id).collect(), next: Some(next) })
+    Ok(Page::new(all.map(|named| named.id).collect(), Some(next)))
 }
 
 /// Instances.
 pub(super) fn instances(body: &[u8]) -> Result<Page<Instance>, Fault> {
     let Instances { instances, next } = json(body)?;
-    Ok(Page { items: instances, next: Some(next) })
+    Ok(Page::new(instances, Some(next)))
 }
 
 /// A group for each instance of a source. What comes or goes while pages are read may stand on two of them.

@@ -8,7 +8,8 @@ use http::HeaderMap;
 use rosterd_client::ClientError;
 use rosterd_credentials::Bearer;
 use rosterd_discovery::{Build, Error, Reading, Refresh, Unreadable};
-use rosterd_rest::{Api, Before, Fault, Page, Place};
+use rosterd_model::TargetGroup;
+use rosterd_rest::{Api, Before, Fault, Page, Place, Sources};
 
 use super::YandexcloudConfig;
 use super::account::{Account, to_services};
@@ -17,12 +18,17 @@ use super::error::YandexcloudError;
 
 /// The largest page that there is.
 const PAGE: &str = "1000";
+/// So many folders or clouds are read at the same time.
+const AT_ONCE: usize = 4;
 
 pub(super) struct Yandexcloud {
     config: YandexcloudConfig,
     account: Arc<Account>,
     api: Api,
     has_no_folders: bool,
+    /// Folders, and the clouds that they are in.
+    sources: Sources,
+    clouds: Sources,
 }
 
 /// A folder, and the name of the source that it is: with what it is in, if that was found out.
@@ -37,7 +43,9 @@ impl Yandexcloud {
         let account = cx.shared.accounts.get_or_try(asker.clone(), || Account::new(&asker, cx))?;
         let api = to_services(&config, config.refresh_interval.into(), cx)?;
         let api = api.authorized(Arc::new(Bearer::new(Arc::clone(&account.tokens))));
-        Ok(Self { config, account, api, has_no_folders: false })
+        let sources = || Sources::new(config.refresh_interval.into());
+        let (sources, clouds) = (sources(), sources());
+        Ok(Self { config, account, api, has_no_folders: false, sources, clouds })
     }
 
     async fn list<T: Send + 'static>(
@@ -72,7 +80,7 @@ impl Yandexcloud {
                 decode::ids,
             )
             .await?;
-        let (mut folders, mut unread) = (Vec::new(), Vec::new());
+        let (mut clouds, mut unread) = (Vec::new(), Vec::new());
         // Who sees no organisation may see clouds.
         let organizations = if organizations.is_empty() { vec![String::new()] } else { organizations };
         for organization in organizations {
@@ -80,20 +88,30 @@ impl Yandexcloud {
             let of = if organization.is_empty() { "-" } else { &organization };
             match self.resources("clouds", within).await {
                 Err(error) => unread.push(Unreadable::scope(of, of, error)),
-                Ok(clouds) => {
-                    for cloud in clouds {
-                        let of = format!("{of}/{cloud}");
-                        match self.resources("folders", Some(("cloudId", &cloud))).await {
-                            Err(error) => unread.push(Unreadable::scope(&*of, &of, error)),
-                            Ok(ids) => {
-                                folders.extend(ids.into_iter().map(|id| Folder { source: format!("{of}/{id}"), id }))
-                            }
-                        }
-                    }
-                }
+                Ok(ids) => clouds.extend(ids.into_iter().map(|id| (format!("{of}/{id}"), id))),
+            }
+        }
+        let (mut reading, mut folders) = (Vec::new(), Vec::new());
+        for (source, cloud) in clouds {
+            reading.push((source, self.folders_of(cloud)));
+        }
+        for (of, found) in self.clouds.read(AT_ONCE, reading).await {
+            match found {
+                Err(error) => unread.push(Unreadable::scope(&*of, &of, error)),
+                Ok(ids) => folders.extend(ids.into_iter().map(|id| Folder { source: format!("{of}/{id}"), id })),
             }
         }
         Ok((folders, unread))
+    }
+
+    async fn folders_of(&self, cloud: String) -> Result<Vec<String>, Error> {
+        self.resources("folders", Some(("cloudId", &cloud))).await
+    }
+
+    async fn groups(&self, folder: &Folder) -> Result<Vec<TargetGroup>, Error> {
+        let (path, within) = (["compute", "v1", "instances"], Some(("folderId", &*folder.id)));
+        let instances = self.list("compute", path, "instances", within, decode::instances).await?;
+        Ok(decode::groups(&folder.source, &instances))
     }
 
     async fn resources(&self, what: &'static str, within: Option<(&str, &str)>) -> Result<Vec<String>, Error> {
@@ -106,11 +124,13 @@ impl Refresh for Yandexcloud {
     async fn refresh(&mut self) -> Result<Reading, Error> {
         let (folders, mut unread) = self.folders().await?;
         self.has_no_folders = folders.is_empty() && unread.is_empty();
-        let mut groups = Vec::new();
-        for Folder { source, id } in folders {
-            let path = ["compute", "v1", "instances"];
-            match self.list("compute", path, "instances", Some(("folderId", &id)), decode::instances).await {
-                Ok(instances) => groups.extend(decode::groups(&source, &instances)),
+        let (mut reading, mut groups) = (Vec::new(), Vec::new());
+        for folder in &folders {
+            reading.push((folder.source.clone(), self.groups(folder)));
+        }
+        for (source, found) in self.sources.read(AT_ONCE, reading).await {
+            match found {
+                Ok(found) => groups.extend(found),
                 Err(error) => unread.push(Unreadable::new(source, error)),
             }
         }

@@ -174,6 +174,39 @@ fn an_account_that_sees_no_folder_is_told_what_to_do() {
 }
 
 #[test]
+fn a_service_that_the_list_lacks_is_looked_for_again() {
+    leak_checked_live(async || {
+        let cloud = cloud().await;
+        let some = json!({"endpoints": [{"id": "iam", "address": cloud.address().to_string()}]}).to_string();
+        cloud.then(Step::get("/endpoints").any_times().json(some));
+        cloud.then(asked(&format!("{INSTANCES}&folderId=f1")).json(listed("instances", &["i1"], "")));
+        let mut config = of(&cloud, ", folder_ids: [f1]");
+        config.refresh_interval = "1s".parse().expect("a duration");
+        let mut run = Run::start(&config).await.expect("it can be built");
+        eventually(patience(), "there is no such service", || {
+            while run.try_next().is_some() {}
+            run.unread().eq(["f1"])
+        })
+        .await;
+        let all = json!({"endpoints": [{"id": "iam", "address": cloud.address().to_string()}, {"id": "compute", "address": cloud.address().to_string()}]});
+        cloud.then(Step::get("/endpoints").any_times().json(all.to_string()));
+        run.finds(&["i1"]).await;
+        let asked = |cloud: &ScriptedServer| cloud.requests().iter().filter(|it| it.path == "/endpoints").count();
+        let (before, mut words) = (asked(&cloud), 0);
+        eventually(patience(), "it reads on", || {
+            while run.try_next().is_some() {
+                words += 1;
+            }
+            words >= 3
+        })
+        .await;
+        assert_eq!(asked(&cloud), before, "what is known is not asked for");
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
+    });
+}
+
+#[test]
 fn folders_that_are_named_are_all_that_is_asked_about() {
     leak_checked_live(async || {
         let cloud = cloud().await;
@@ -209,6 +242,7 @@ fn refusals_are_told() {
             ("/endpoints", 500, "{}", "http_status"),
             ("/endpoints", 200, r#"{"endpoints": []}"#, "sd_yandexcloud_no_service"),
             ("/endpoints", 200, r#"{"endpoints": {}}"#, "sd_rest_malformed"),
+            ("/endpoints", 200, "{}", "sd_rest_malformed"),
             ("/compute/v1/instances", 401, "{}", "sd_rest_token_refused"),
             ("/compute/v1/instances", 403, "{}", "http_unauthorized"),
             ("/compute/v1/instances", 429, "{}", "http_throttled"),

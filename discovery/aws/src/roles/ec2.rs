@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rosterd_discovery::{Error, Reading, Sheet};
+use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Names, TargetGroup};
 use rosterd_rest::xml;
 use tokio::time::Instant;
 use tracing::debug;
 
 use crate::config::{Filter, Wanted};
-use crate::service::{Call, Part, Service};
+use crate::service::{Call, Service};
 use crate::xml::Element;
 
 pub(super) use instances::{Instance, instances};
@@ -51,7 +52,7 @@ impl Ec2 {
             let target = instance.target(region, zone, self.port, &mut sheet, &mut names)?;
             Some(TargetGroup {
                 source: region.into(),
-                key: instance.id.as_str().into(),
+                key: super::first_of([&instance.id, target.get(ADDRESS).unwrap_or_default()]).into(),
                 targets: vec![target],
                 ..TargetGroup::default()
             })
@@ -85,11 +86,6 @@ pub(super) fn filters(filters: &[Filter]) -> impl Iterator<Item = (String, Strin
 
 fn zones(text: &str) -> Result<BTreeMap<String, String>, rosterd_rest::Fault> {
     let document = xml(text)?;
-    let zones = document.root_element().list("availabilityZoneInfo");
+    let zones = document.root_element().listed("availabilityZoneInfo")?;
     Ok(zones.map(|zone| (zone.text_of("zoneName").to_owned(), zone.text_of("zoneId").to_owned())).collect())
-}
-
-/// The rest of a list that comes in pages.
-pub(super) fn part<T>(items: Vec<T>, next: &str) -> Part<T> {
-    Part { items, next: Some(next.to_owned()) }
 }

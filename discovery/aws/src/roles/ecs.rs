@@ -5,20 +5,21 @@ mod read; // what ECS tells; pure
 mod tasks; // targets; pure
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::try_join;
 use rosterd_discovery::{Error, Reading};
 use rosterd_model::TargetGroup;
-use rosterd_rest::Fault;
+use rosterd_rest::{Fault, Page, Sources};
 use serde_json::{Value, json};
 
 use crate::config::{Filter, Wanted};
 use crate::error::AwsError;
 use crate::roles::ec2;
-use crate::service::{Call, Part, Service};
+use crate::service::{Call, Service};
 
 use network::{Network, interfaces};
-use read::{Cluster, Clusters, Machine, Task, arns, clusters, machines, services, tasks as read_tasks};
+use read::{Cluster, Described, Failure, Machine, Task, arns, clusters, machines, services, tasks as read_tasks};
 
 const TARGET: &str = "AmazonEC2ContainerServiceV20141113";
 /// How much one question may be about.
@@ -32,50 +33,65 @@ pub(crate) struct Ecs {
     /// EC2.
     machines: Service,
     wanted: Wanted,
+    sources: Sources,
 }
 
 impl Ecs {
-    pub(crate) fn new(service: Service, machines: Service, wanted: Wanted) -> Self {
-        Self { service, machines, wanted }
+    pub(crate) fn new(service: Service, machines: Service, wanted: Wanted, interval: Duration) -> Self {
+        Self { service, machines, wanted, sources: Sources::new(interval) }
+    }
+
+    /// Something that a person should know although nothing fails.
+    pub(crate) fn warning(&self) -> Option<AwsError> {
+        self.service.warning().or_else(|| self.machines.warning())
     }
 
     pub(crate) async fn read(&self, region: &str) -> Result<Reading, Error> {
         let names = match self.wanted.clusters.is_empty() {
             true => self.arns("ListClusters", json!({}), "clusterArns").await?,
-            false => self.wanted.clusters.clone(),
+            false => distinct(self.wanted.clusters.iter().map(String::as_str)),
         };
-        let found =
-            self.batches("DescribeClusters", json!({"include": ["TAGS"]}), "clusters", &names, CLUSTERS, clusters);
-        let found: Vec<Clusters> = found.await?;
+        let asked = json!({"include": ["TAGS"]});
+        let Described { found, failures } =
+            self.described("DescribeClusters", asked, "clusters", &names, CLUSTERS, clusters).await?;
         let mut reading = Vec::new();
-        for cluster in found.iter().flat_map(|found| &found.clusters) {
-            reading.push(self.cluster(cluster, region));
+        for cluster in &found {
+            let source = source(region, &cluster.arn);
+            reading.push((source.clone(), self.cluster(cluster, region, source)));
         }
-        let mut read = super::together(self.wanted.concurrency, reading).await;
-        // One that was listed and is not there has just gone; one that is written should be there.
-        if !self.wanted.clusters.is_empty() {
-            for failure in found.iter().flat_map(|found| &found.failures) {
-                let (name, reason) = (failure.arn.clone(), failure.reason.clone());
-                read.push((source(region, &failure.arn), Err(AwsError::NoCluster { name, reason }.into())));
-            }
-        }
+        let mut read = self.sources.read(self.wanted.concurrency, reading).await;
+        read.extend(failures.iter().map(|failure| (source(region, &failure.arn), self.failed(failure))));
         Ok(super::picture(read))
     }
 
-    async fn cluster(&self, cluster: &Cluster, region: &str) -> super::Source {
-        let source = source(region, &cluster.arn);
-        let groups = self.groups(cluster, region, &source).await;
-        (source, groups)
+    /// What becomes of a cluster that is not told of. One that was listed and is not there has just gone; one that is written should be
+    /// there.
+    fn failed(&self, failure: &Failure) -> Result<Vec<TargetGroup>, Error> {
+        if failure.is_missing() && self.wanted.clusters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (name, reason) = (failure.arn.clone(), failure.reason.clone());
+        Err(match failure.is_missing() {
+            true => AwsError::NoCluster { name, reason },
+            false => AwsError::NotTold { operation: "DescribeClusters", name, reason },
+        }
+        .into())
+    }
+
+    async fn cluster(&self, cluster: &Cluster, region: &str, source: String) -> Result<Vec<TargetGroup>, Error> {
+        match self.groups(cluster, region, &source).await {
+            // It has gone since it was told of.
+            Err(error) if is_gone(&error) => {
+                let failure = Failure { arn: cluster.arn.clone(), reason: "MISSING".to_owned() };
+                self.failed(&failure)
+            }
+            groups => groups,
+        }
     }
 
     /// The groups of one cluster.
     async fn groups(&self, cluster: &Cluster, region: &str, source: &str) -> Result<Vec<TargetGroup>, Error> {
-        let arns = match self.arns("ListTasks", json!({"cluster": cluster.arn}), "taskArns").await {
-            Ok(arns) => arns,
-            // It has gone since it was listed.
-            Err(error) if is_gone(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
+        let arns = self.arns("ListTasks", json!({"cluster": cluster.arn}), "taskArns").await?;
         if arns.is_empty() {
             return Ok(Vec::new());
         }
@@ -103,7 +119,7 @@ impl Ecs {
         self.service.list(operation, Call::Json(TARGET, asked), "nextToken", decode).await
     }
 
-    /// Asks about all of these, so many at a time.
+    /// What there is of these: what has gone since it was listed is left out.
     async fn batches<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -111,15 +127,35 @@ impl Ecs {
         key: &'static str,
         names: &[String],
         most: usize,
-        decode: impl Fn(&str) -> Result<Vec<T>, Fault> + Copy + Send + 'static,
+        decode: impl Fn(&str) -> Result<Described<T>, Fault> + Copy + Send + 'static,
     ) -> Result<Vec<T>, Error> {
-        let mut found = Vec::new();
-        for names in names.chunks(most) {
-            let mut asked = asked.clone();
-            asked[key] = names.into();
-            found.extend(self.service.ask(operation, &Call::Json(TARGET, asked), decode).await?);
+        let Described { found, failures } = self.described(operation, asked, key, names, most, decode).await?;
+        match failures.into_iter().find(|failure| !failure.is_missing()) {
+            Some(Failure { arn: name, reason }) => Err(AwsError::NotTold { operation, name, reason }.into()),
+            None => Ok(found),
         }
-        Ok(found)
+    }
+
+    /// Asks about all of these, so many at a time.
+    async fn described<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        asked: Value,
+        key: &'static str,
+        names: &[String],
+        most: usize,
+        decode: impl Fn(&str) -> Result<Described<T>, Fault> + Copy + Send + 'static,
+    ) -> Result<Described<T>, Error> {
+        let mut all = Described { found: Vec::new(), failures: Vec::new() };
+        for names in names.chunks(most) {
+            let (mut asked, count) = (asked.clone(), names.len());
+            asked[key] = names.into();
+            let decode = move |text: &str| decode(text)?.about(count);
+            let told = self.service.ask(operation, &Call::Json(TARGET, asked), decode).await?;
+            all.found.extend(told.found);
+            all.failures.extend(told.failures);
+        }
+        Ok(all)
     }
 
     /// Asks EC2 about all of these by a filter, which passes over what has just gone.
@@ -128,7 +164,7 @@ impl Ecs {
         operation: &'static str,
         filter: &str,
         ids: &[String],
-        decode: impl Fn(&str) -> Result<Part<T>, Fault> + Copy + Send + 'static,
+        decode: impl Fn(&str) -> Result<Page<T>, Fault> + Copy + Send + 'static,
     ) -> Result<Vec<T>, Error> {
         let mut found = Vec::new();
         for ids in ids.chunks(VALUES) {

@@ -2,16 +2,16 @@
 
 use rosterd_discovery::{Error, Reading, Sheet};
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Fault, json};
+use rosterd_rest::{Fault, Page, json, present};
 use serde_json::json as body;
 
-use crate::service::{Call, Part, Service};
+use crate::service::{Call, Service};
 
 const TARGET: &str = "Lightsail_20161128";
 
 rosterd_rest::reply! {
-    struct Page {
-        instances: Vec<Instance> = "instances",
+    struct Answer {
+        instances: Option<Vec<Instance>> = "instances",
         next: Option<String> = "nextPageToken",
     }
 
@@ -60,8 +60,9 @@ impl Lightsail {
     }
 }
 
-fn groups(text: &str, region: &str, port: u16) -> Result<Part<TargetGroup>, Fault> {
-    let Page { instances, next } = json(text.as_bytes())?;
+fn groups(text: &str, region: &str, port: u16) -> Result<Page<TargetGroup>, Fault> {
+    let Answer { instances, next } = json(text.as_bytes())?;
+    let instances = present(instances, "instances")?;
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     let group = |instance: &Instance| {
         sheet.endpoint(&instance.private_ip, port);
@@ -78,11 +79,11 @@ fn groups(text: &str, region: &str, port: u16) -> Result<Part<TargetGroup>, Faul
             sheet.list("__meta_lightsail_ipv6_addresses", &instance.ipv6, ",");
         }
         sheet.map("__meta_lightsail_tag_", instance.tags.iter().map(|Tag { key, value }| (key, value)));
-        let (source, key) = (region.into(), instance.name.as_str().into());
+        let (source, key) = (region.into(), super::first_of([&instance.name, &instance.private_ip]).into());
         TargetGroup { source, key, targets: vec![sheet.build(&mut names)], ..TargetGroup::default() }
     };
     let items = instances.iter().filter(|instance| !instance.private_ip.is_empty()).map(group).collect();
-    Ok(Part { items, next })
+    Ok(Page::new(items, next))
 }
 
 #[cfg(test)]
@@ -93,10 +94,21 @@ mod tests {
 
     #[test]
     fn instances_become_labels() {
-        let Part { items, next } = groups(&fixture("discovery/aws/lightsail.json"), "eu-west-1", 9100).expect("a page");
+        let Page { items, next, .. } =
+            groups(&fixture("discovery/aws/lightsail.json"), "eu-west-1", 9100).expect("a page");
         assert_eq!(next.as_deref(), Some("two"));
         let told: String = items.iter().map(|group| format!("{}: {}\n", group.key, group.targets[0])).collect();
         assert_golden("discovery/aws/lightsail.golden.txt", &told);
         assert!(groups("{\"instances\": [{\"tags\": 1}]}", "r", 80).is_err());
+        let told = groups("{}", "r", 80).map(|page| page.items.len()).map_err(|fault| fault.to_string());
+        assert_eq!(told, Err("instances is missing".to_owned()));
+        assert!(groups(r#"{"instances": []}"#, "r", 80).is_ok_and(|page| page.items.is_empty()));
+    }
+
+    #[test]
+    fn instances_without_a_name_are_told_apart() {
+        let text = r#"{"instances": [{"privateIpAddress": "10.0.0.1"}, {"privateIpAddress": "10.0.0.2"}]}"#;
+        let groups = groups(text, "r", 80).expect("a page").items;
+        assert_eq!(groups.iter().map(|group| &*group.key).collect::<Vec<_>>(), ["10.0.0.1", "10.0.0.2"]);
     }
 }

@@ -15,11 +15,10 @@ pub(super) use lightsail::Lightsail;
 pub(super) use msk::Msk;
 pub(super) use rds::Rds;
 
-use std::collections::HashSet;
-
 use futures_util::{StreamExt, stream};
 use rosterd_discovery::{Error, Reading, Unreadable};
 use rosterd_model::TargetGroup;
+use rosterd_rest::distinct;
 
 /// What came of a source.
 type Source = (String, Result<Vec<TargetGroup>, Error>);
@@ -39,19 +38,18 @@ fn picture(sources: Vec<Source>) -> Reading {
             Err(error) => unread.push(Unreadable::new(source, error)),
         }
     }
-    once(&mut groups);
+    let groups = distinct(groups);
     if unread.is_empty() { Reading::Everything(groups) } else { Reading::EverythingBut(groups, unread) }
 }
 
-/// What comes or goes while pages are read may stand on two of them.
-fn once(groups: &mut Vec<TargetGroup>) {
-    let mut seen = HashSet::new();
-    groups.retain(|group| seen.insert((group.source.clone(), group.key.clone())));
+/// The first of these names that is one: what has none of its own goes by another one, so that it is not taken for the others without.
+fn first_of<const N: usize>(names: [&str; N]) -> &str {
+    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 /// Names the region as read, also where nothing is in it.
-fn of_region(region: &str, mut groups: Vec<TargetGroup>) -> Vec<TargetGroup> {
-    once(&mut groups);
+fn of_region(region: &str, groups: Vec<TargetGroup>) -> Vec<TargetGroup> {
+    let mut groups = distinct(groups);
     if groups.is_empty() {
         groups.push(TargetGroup::gone(region));
     }

@@ -1,26 +1,28 @@
 //! Brokers and controllers of MSK. Each cluster is a source: one that cannot be read hides no other.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rosterd_discovery::{Error, Reading, Sheet};
+use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Labels, Names, TargetGroup};
-use rosterd_rest::json;
+use rosterd_rest::{Fault, Page, Sources, json, present};
 use serde_json::Value;
 use tracing::warn;
 
 use crate::config::Wanted;
-use crate::service::{Call, Part, Service};
+use crate::service::{Call, Service};
 
 const PROVISIONED: &str = "PROVISIONED";
 
 rosterd_rest::reply! {
     struct Clusters {
-        clusters: Vec<Cluster> = "clusterInfoList",
+        clusters: Option<Vec<Cluster>> = "clusterInfoList",
         next: Option<String> = "nextToken",
     }
 
     struct One {
-        cluster: Cluster = "clusterInfo",
+        cluster: Option<Cluster> = "clusterInfo",
     }
 
     struct Cluster {
@@ -58,7 +60,7 @@ rosterd_rest::reply! {
     }
 
     struct Nodes {
-        nodes: Vec<Node> = "nodeInfoList",
+        nodes: Option<Vec<Node>> = "nodeInfoList",
         next: Option<String> = "nextToken",
     }
 
@@ -83,41 +85,53 @@ rosterd_rest::reply! {
     }
 }
 
-/// A cluster, or the name of one and why it cannot be read.
-type Found = Result<Cluster, (String, Error)>;
-
 pub(crate) struct Msk {
     pub(crate) service: Service,
     wanted: Wanted,
+    sources: Sources,
 }
 
 impl Msk {
-    pub(crate) fn new(service: Service, wanted: Wanted) -> Self {
-        Self { service, wanted }
+    pub(crate) fn new(service: Service, wanted: Wanted, interval: Duration) -> Self {
+        Self { service, wanted, sources: Sources::new(interval) }
     }
 
     pub(crate) async fn read(&self, region: &str) -> Result<Reading, Error> {
-        let found = match self.wanted.clusters.is_empty() {
-            true => self.all().await?.into_iter().map(Ok).collect(),
-            false => self.configured().await,
-        };
-        let mut reading = Vec::new();
-        for cluster in found {
-            reading.push(self.cluster(region, cluster));
+        let (most, source) = (self.wanted.concurrency, |arn: &str| format!("{region}/{arn}"));
+        if self.wanted.clusters.is_empty() {
+            let (all, mut reading) = (self.all().await?, Vec::new());
+            for cluster in &all {
+                let source = source(&cluster.arn);
+                reading.push((source.clone(), self.groups(cluster, source)));
+            }
+            return Ok(super::picture(self.sources.read(most, reading).await));
         }
-        Ok(super::picture(super::together(self.wanted.concurrency, reading).await))
+        let mut reading = Vec::new();
+        for arn in &self.wanted.clusters {
+            let source = source(arn);
+            reading.push((source.clone(), self.written(arn, source)));
+        }
+        Ok(super::picture(self.sources.read(most, reading).await))
     }
 
-    async fn cluster(&self, region: &str, cluster: Found) -> super::Source {
-        let source = |arn: &str| format!("{region}/{arn}");
-        let cluster = match cluster {
-            Ok(cluster) => cluster,
-            Err((arn, error)) => return (source(&arn), Err(error)),
-        };
-        let nodes = self.nodes(&cluster).await;
-        let source = source(&cluster.arn);
-        let groups = nodes.map(|nodes| cluster.groups(&source, &nodes, self.wanted.port));
-        (source, groups)
+    async fn groups(&self, cluster: &Cluster, source: String) -> Result<Vec<TargetGroup>, Error> {
+        let nodes = self.nodes(cluster).await?;
+        Ok(cluster.groups(&source, &nodes, self.wanted.port))
+    }
+
+    /// The groups of a cluster that is written.
+    async fn written(&self, arn: &str, source: String) -> Result<Vec<TargetGroup>, Error> {
+        let path = ["api", "v2", "clusters", arn].map(str::to_owned).to_vec();
+        let cluster = self.service.ask("DescribeClusterV2", &Call::Get(path, Vec::new()), one).await?;
+        if cluster.kind != PROVISIONED {
+            warn!(
+                cluster = arn,
+                kind = cluster.kind,
+                "a cluster of MSK has no nodes that are told, as it is not provisioned"
+            );
+            return Ok(Vec::new());
+        }
+        self.groups(&cluster, source).await
     }
 
     async fn all(&self) -> Result<Vec<Cluster>, Error> {
@@ -125,44 +139,27 @@ impl Msk {
         let parameters = vec![("clusterTypeFilter", PROVISIONED.to_owned()), ("maxResults", "100".to_owned())];
         let decode = |text: &str| {
             let Clusters { clusters, next } = json(text.as_bytes())?;
-            Ok(Part { items: clusters, next })
+            Ok(Page::new(present(clusters, "clusterInfoList")?, next))
         };
         self.service.list("ListClustersV2", Call::Get(path, parameters), "nextToken", decode).await
-    }
-
-    /// The clusters that are written, or why one cannot be read.
-    async fn configured(&self) -> Vec<Found> {
-        let mut asking = Vec::new();
-        for arn in &self.wanted.clusters {
-            asking.push(self.one(arn));
-        }
-        let found = super::together(self.wanted.concurrency, asking).await;
-        let is_wanted = |cluster: &Found| match cluster {
-            Ok(Cluster { arn, kind, .. }) if kind != PROVISIONED => {
-                warn!(cluster = arn, kind, "a cluster of MSK has no nodes that are told, as it is not provisioned");
-                false
-            }
-            _ => true,
-        };
-        found.into_iter().filter(is_wanted).collect()
-    }
-
-    async fn one(&self, arn: &str) -> Found {
-        let path = ["api", "v2", "clusters", arn].map(str::to_owned).to_vec();
-        let decode = |text: &str| json(text.as_bytes()).map(|One { cluster }| cluster);
-        let found = self.service.ask("DescribeClusterV2", &Call::Get(path, Vec::new()), decode).await;
-        found.map_err(|error| (arn.to_owned(), error))
     }
 
     async fn nodes(&self, cluster: &Cluster) -> Result<Vec<Node>, Error> {
         let path = ["v1", "clusters", &cluster.arn, "nodes"].map(str::to_owned).to_vec();
         let decode = |text: &str| {
             let Nodes { nodes, next } = json(text.as_bytes())?;
-            Ok(Part { items: nodes, next })
+            Ok(Page::new(present(nodes, "nodeInfoList")?, next))
         };
         let call = Call::Get(path, vec![("maxResults", "100".to_owned())]);
         self.service.list("ListNodes", call, "nextToken", decode).await
     }
+}
+
+/// The cluster of an answer about one.
+fn one(text: &str) -> Result<Cluster, Fault> {
+    let One { cluster } = json(text.as_bytes())?;
+    let cluster = present(cluster, "clusterInfo")?;
+    present((!cluster.arn.is_empty()).then_some(cluster), "clusterArn")
 }
 
 impl Cluster {
@@ -179,7 +176,7 @@ impl Cluster {
             sheet.set("__meta_msk_node_added_time", &node.added);
             sheet.set("__meta_msk_node_instance_type", &node.kind);
             let labels = sheet.build(&mut names);
-            Some(TargetGroup { source: source.into(), key: node.arn.as_str().into(), labels, targets })
+            Some(TargetGroup { source: source.into(), key: node.name(&targets).into(), labels, targets })
         };
         nodes.iter().filter_map(&mut group).collect()
     }
@@ -207,6 +204,12 @@ impl Cluster {
 }
 
 impl Node {
+    /// What tells it from the other ones of its cluster: AWS promises no ARN.
+    fn name<'a>(&'a self, targets: &'a [Labels]) -> &'a str {
+        let address = targets.first().and_then(|target| target.get(ADDRESS));
+        super::first_of([&self.arn, address.unwrap_or_default()])
+    }
+
     /// A target for each endpoint.
     fn targets(&self, has_exporter: Option<bool>, port: u16, sheet: &mut Sheet, names: &mut Names) -> Vec<Labels> {
         let (kind, endpoints, index) = match (&self.broker, &self.controller) {
@@ -254,6 +257,7 @@ mod tests {
         let Clusters { clusters, next } = json(all["clusters"].to_string().as_bytes()).expect("clusters");
         assert_eq!(next, None);
         let Nodes { nodes, .. } = json(all["nodes"].to_string().as_bytes()).expect("nodes");
+        let (clusters, nodes) = (clusters.expect("clusters"), nodes.expect("nodes"));
         let mut told = String::new();
         for cluster in &clusters {
             for group in cluster.groups("eu-west-1/c", &nodes, 11001) {
@@ -267,7 +271,24 @@ mod tests {
     #[test]
     fn a_cluster_that_is_being_made_has_less_to_tell() {
         let text = r#"{"clusterInfo": {"clusterArn": "a", "state": "CREATING", "provisioned": null}}"#;
-        let One { cluster } = json(text.as_bytes()).expect("a cluster");
+        let cluster = one(text).expect("a cluster");
         assert_eq!((cluster.exporter(|exporters| &exporters.jmx), cluster.groups("s", &[], 80).len()), (None, 0));
+    }
+
+    #[test]
+    fn an_answer_without_a_cluster_is_none() {
+        let told = |text: &str| one(text).map(|cluster| cluster.arn).map_err(|fault| fault.to_string());
+        assert_eq!(told("{}"), Err("clusterInfo is missing".to_owned()));
+        assert_eq!(told(r#"{"clusterInfo": {}}"#), Err("clusterArn is missing".to_owned()));
+        assert_eq!(told(r#"{"clusterInfo": {"clusterArn": "a"}}"#), Ok("a".to_owned()));
+    }
+
+    #[test]
+    fn nodes_without_an_arn_are_told_apart() {
+        let nodes = r#"[{"controllerNodeInfo": {"endpoints": ["c-1", "c-2"]}}, {"controllerNodeInfo": {"endpoints": ["c-3"]}}]"#;
+        let nodes: Vec<Node> = json(nodes.as_bytes()).expect("nodes");
+        let groups = Cluster::default().groups("s", &nodes, 80);
+        let told: Vec<_> = groups.iter().map(|group| (&*group.key, group.targets.len())).collect();
+        assert_eq!(told, [("c-1:80", 2), ("c-3:80", 1)]);
     }
 }

@@ -4,9 +4,11 @@ mod labels;
 mod read; // what is read; pure
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rosterd_discovery::{Error, Reading};
 use rosterd_model::TargetGroup;
+use rosterd_rest::Sources;
 
 use crate::config::{Filter, Wanted};
 use crate::error::AwsError;
@@ -20,11 +22,12 @@ const PAGE: &str = "100";
 pub(crate) struct Rds {
     pub(crate) service: Service,
     wanted: Wanted,
+    sources: Sources,
 }
 
 impl Rds {
-    pub(crate) fn new(service: Service, wanted: Wanted) -> Self {
-        Self { service, wanted }
+    pub(crate) fn new(service: Service, wanted: Wanted, interval: Duration) -> Self {
+        Self { service, wanted, sources: Sources::new(interval) }
     }
 
     pub(crate) async fn read(&self, region: &str) -> Result<Reading, Error> {
@@ -46,25 +49,20 @@ impl Rds {
     async fn each(&self, region: &str) -> Result<Reading, Error> {
         let mut reading = Vec::new();
         for name in &self.wanted.clusters {
-            reading.push(self.source(region, name));
+            let source = format!("{region}/{name}");
+            reading.push((source.clone(), self.one(name, source)));
         }
-        Ok(super::picture(super::together(self.wanted.concurrency, reading).await))
+        Ok(super::picture(self.sources.read(self.wanted.concurrency, reading).await))
     }
 
-    async fn source(&self, region: &str, name: &str) -> super::Source {
-        let source = format!("{region}/{name}");
-        let groups = self.one(name, &source).await;
-        (source, groups)
-    }
-
-    async fn one(&self, name: &str, source: &str) -> Result<Vec<TargetGroup>, Error> {
+    async fn one(&self, name: &str, source: String) -> Result<Vec<TargetGroup>, Error> {
         let clusters = self.clusters(Some(name)).await?;
         let Some(cluster) = clusters.first() else {
             let reason = "RDS lists none of this name".to_owned();
             return Err(AwsError::NoCluster { name: name.to_owned(), reason }.into());
         };
         let instances = self.instances(Some(&cluster.id)).await?;
-        Ok(groups(source, &clusters, &instances))
+        Ok(groups(&source, &clusters, &instances))
     }
 
     async fn clusters(&self, name: Option<&str>) -> Result<Vec<Cluster>, Error> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Fault, Page, json};
+use rosterd_rest::{Fault, Page, json, present};
 
 use super::floating::FloatingIp;
 use super::{Link, page};
@@ -14,7 +14,7 @@ const PROMETHEUS: &str = "PROMETHEUS";
 
 rosterd_rest::reply! {
     struct Balancers {
-        balancers: Vec<Balancer> = "loadbalancers",
+        balancers: Option<Vec<Balancer>> = "loadbalancers",
         links: Vec<Link> = "loadbalancers_links",
     }
 
@@ -32,7 +32,7 @@ rosterd_rest::reply! {
     }
 
     struct Listeners {
-        listeners: Vec<Listener> = "listeners",
+        listeners: Option<Vec<Listener>> = "listeners",
         links: Vec<Link> = "listeners_links",
     }
 
@@ -49,13 +49,15 @@ rosterd_rest::reply! {
 
 pub(crate) fn load_balancers(body: &[u8]) -> Result<Page<Balancer>, Fault> {
     let Balancers { balancers, links } = json(body)?;
+    let balancers = present(balancers, "loadbalancers")?;
     let things = balancers.len();
     Ok(page(balancers, things, links))
 }
 
 /// Those for Prometheus.
 pub(crate) fn listeners(body: &[u8]) -> Result<Page<Listener>, Fault> {
-    let Listeners { mut listeners, links } = json(body)?;
+    let Listeners { listeners, links } = json(body)?;
+    let mut listeners = present(listeners, "listeners")?;
     let things = listeners.len();
     listeners.retain(|listener| listener.protocol == PROMETHEUS);
     Ok(page(listeners, things, links))

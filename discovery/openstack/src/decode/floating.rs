@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rosterd_rest::{Fault, Page, json};
+use rosterd_rest::{Fault, Page, json, present};
 use tracing::debug;
 
 use super::{Link, page};
 
 rosterd_rest::reply! {
     struct Ports {
-        ports: Vec<Port> = "ports",
+        ports: Option<Vec<Port>> = "ports",
         links: Vec<Link> = "ports_links",
     }
 
@@ -19,7 +19,7 @@ rosterd_rest::reply! {
     }
 
     struct Floating {
-        ips: Vec<FloatingIp> = "floatingips",
+        ips: Option<Vec<FloatingIp>> = "floatingips",
         links: Vec<Link> = "floatingips_links",
     }
 
@@ -32,12 +32,14 @@ rosterd_rest::reply! {
 
 pub(crate) fn ports(body: &[u8]) -> Result<Page<Port>, Fault> {
     let Ports { ports, links } = json(body)?;
+    let ports = present(ports, "ports")?;
     let things = ports.len();
     Ok(page(ports, things, links))
 }
 
 pub(crate) fn floating_ips(body: &[u8]) -> Result<Page<FloatingIp>, Fault> {
     let Floating { ips, links } = json(body)?;
+    let ips = present(ips, "floatingips")?;
     let things = ips.len();
     Ok(page(ips, things, links))
 }

@@ -2,14 +2,14 @@
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Fault, Page, json};
+use rosterd_rest::{Fault, Page, json, present};
 use serde_json::Value;
 
 use super::{Link, page};
 
 rosterd_rest::reply! {
     struct Hypervisors {
-        hypervisors: Vec<Hypervisor> = "hypervisors",
+        hypervisors: Option<Vec<Hypervisor>> = "hypervisors",
         links: Vec<Link> = "hypervisors_links",
     }
 
@@ -26,6 +26,7 @@ rosterd_rest::reply! {
 
 pub(crate) fn hypervisors(body: &[u8], port: u16) -> Result<Page<TargetGroup>, Fault> {
     let Hypervisors { hypervisors, links } = json(body)?;
+    let hypervisors = present(hypervisors, "hypervisors")?;
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     let mut group = |hypervisor: &Hypervisor| {
         let id = match &hypervisor.id {

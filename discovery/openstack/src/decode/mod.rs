@@ -23,5 +23,5 @@ rosterd_rest::reply! {
 /// What became of a page of so many things. After one without any there is none, whatever it says.
 fn page<T>(items: Vec<T>, things: usize, links: Vec<Link>) -> Page<T> {
     let next = links.into_iter().find(|link| link.rel == "next").map(|link| link.href);
-    Page { items, next: next.filter(|_| things > 0) }
+    Page::new(items, next.filter(|_| things > 0))
 }

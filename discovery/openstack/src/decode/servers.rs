@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Labels, Names, TargetGroup};
-use rosterd_rest::{Fault, Page, json};
+use rosterd_rest::{Fault, Page, json, present};
 use serde_json::Value;
 use tracing::debug;
 
@@ -12,7 +12,7 @@ use super::{FloatingIps, Link, page};
 
 rosterd_rest::reply! {
     struct Servers {
-        servers: Vec<Server> = "servers",
+        servers: Option<Vec<Server>> = "servers",
         links: Vec<Link> = "servers_links",
     }
 
@@ -32,6 +32,7 @@ rosterd_rest::reply! {
 
 pub(crate) fn servers(body: &[u8], floating: &FloatingIps, port: u16) -> Result<Page<TargetGroup>, Fault> {
     let Servers { servers, links } = json(body)?;
+    let servers = present(servers, "servers")?;
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     let groups = servers.iter().filter_map(|server| server.group(floating, port, &mut sheet, &mut names)).collect();
     Ok(page(groups, servers.len(), links))

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use rosterd_discovery::Sheet;
 use rosterd_model::{Labels, Names};
-use rosterd_rest::{Fault, xml};
+use rosterd_rest::{Fault, Page, xml};
 use roxmltree::Node;
 
-use super::part;
-use crate::service::Part;
 use crate::xml::Element;
 
 /// A device index above this is a mistake. The largest machines have some fifteen interfaces.
@@ -45,18 +43,16 @@ struct Interface {
 }
 
 /// Reads a page.
-pub(crate) fn instances(text: &str) -> Result<Part<Instance>, Fault> {
+pub(crate) fn instances(text: &str) -> Result<Page<Instance>, Fault> {
     let document = xml(text)?;
     let root = document.root_element();
-    if root.child("reservationSet").is_none() {
-        return Err(Fault::new("it has no reservationSet"));
-    }
     let of = |reservation: Node<'_, '_>| {
         let owner = reservation.text_of("ownerId").to_owned();
         let read = |instance| Instance::read(instance, &owner);
         reservation.list("instancesSet").map(read).collect::<Vec<_>>()
     };
-    Ok(part(root.list("reservationSet").flat_map(of).collect(), root.text_of("nextToken")))
+    let next = root.text_of("nextToken").to_owned();
+    Ok(Page::new(root.listed("reservationSet")?.flat_map(of).collect(), Some(next)))
 }
 
 /// Tags as EC2 lists them.

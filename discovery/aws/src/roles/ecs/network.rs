@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use rosterd_rest::{Fault, xml};
+use rosterd_rest::{Fault, Page, xml};
 
 use super::read::Machine;
-use crate::roles::ec2::{Instance, part};
-use crate::service::Part;
+use crate::roles::ec2::Instance;
 use crate::xml::Element;
 
 /// Machines by the ARN that ECS knows them by, and public addresses by interface.
@@ -37,12 +36,13 @@ impl Network {
 }
 
 /// The public addresses of interfaces.
-pub(super) fn interfaces(text: &str) -> Result<Part<(String, String)>, Fault> {
+pub(super) fn interfaces(text: &str) -> Result<Page<(String, String)>, Fault> {
     let document = xml(text)?;
     let root = document.root_element();
     let address = |interface: roxmltree::Node<'_, '_>| {
         let address = interface.child("association")?.text_of("publicIp");
         (!address.is_empty()).then(|| (interface.text_of("networkInterfaceId").to_owned(), address.to_owned()))
     };
-    Ok(part(root.list("networkInterfaceSet").filter_map(address).collect(), root.text_of("nextToken")))
+    let next = root.text_of("nextToken").to_owned();
+    Ok(Page::new(root.listed("networkInterfaceSet")?.filter_map(address).collect(), Some(next)))
 }

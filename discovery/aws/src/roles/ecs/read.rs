@@ -1,17 +1,15 @@
 //! What ECS tells.
 
-use rosterd_rest::{Fault, json};
+use rosterd_rest::{Fault, Page, json, present};
 use serde_json::Value;
 
-use crate::service::Part;
-
 rosterd_rest::reply! {
-    /// Clusters, and what became of those that were not found.
-    pub(super) struct Clusters {
-        pub(super) clusters: Vec<Cluster> = "clusters",
-        pub(super) failures: Vec<Failure> = "failures",
+    struct Clusters {
+        clusters: Option<Vec<Cluster>> = "clusters",
+        failures: Vec<Failure> = "failures",
     }
 
+    /// Why something was not found.
     pub(super) struct Failure {
         pub(super) arn: String = "arn",
         pub(super) reason: String = "reason",
@@ -29,7 +27,8 @@ rosterd_rest::reply! {
     }
 
     struct Services {
-        services: Vec<Service> = "services",
+        services: Option<Vec<Service>> = "services",
+        failures: Vec<Failure> = "failures",
     }
 
     pub(super) struct Service {
@@ -40,7 +39,8 @@ rosterd_rest::reply! {
     }
 
     struct Tasks {
-        tasks: Vec<Task> = "tasks",
+        tasks: Option<Vec<Task>> = "tasks",
+        failures: Vec<Failure> = "failures",
     }
 
     pub(super) struct Task {
@@ -70,7 +70,8 @@ rosterd_rest::reply! {
     }
 
     struct Machines {
-        machines: Vec<Machine> = "containerInstances",
+        machines: Option<Vec<Machine>> = "containerInstances",
+        failures: Vec<Failure> = "failures",
     }
 
     pub(super) struct Machine {
@@ -79,28 +80,61 @@ rosterd_rest::reply! {
     }
 }
 
-pub(super) fn clusters(text: &str) -> Result<Vec<Clusters>, Fault> {
-    Ok(vec![json(text.as_bytes())?])
+/// What is told of what was asked about.
+#[derive(Debug)]
+pub(super) struct Described<T> {
+    pub(super) found: Vec<T>,
+    /// Of what was not found.
+    pub(super) failures: Vec<Failure>,
 }
 
-pub(super) fn services(text: &str) -> Result<Vec<Service>, Fault> {
-    json(text.as_bytes()).map(|Services { services }| services)
+impl<T> Described<T> {
+    fn of(found: Option<Vec<T>>, failures: Vec<Failure>, key: &str) -> Result<Self, Fault> {
+        Ok(Self { found: present(found, key)?, failures })
+    }
+
+    /// The same if it is about all of these. Of what ECS says nothing, nobody knows that it has gone.
+    pub(super) fn about(self, asked: usize) -> Result<Self, Fault> {
+        match self.found.len() + self.failures.len() {
+            told if told < asked => Err(Fault::new(format!("of {asked} that were asked about it tells of {told}"))),
+            _ => Ok(self),
+        }
+    }
 }
 
-pub(super) fn tasks(text: &str) -> Result<Vec<Task>, Fault> {
-    json(text.as_bytes()).map(|Tasks { tasks }| tasks)
+impl Failure {
+    /// Whether it is not there, which is no failure of whoever asks.
+    pub(super) fn is_missing(&self) -> bool {
+        self.reason == "MISSING"
+    }
 }
 
-pub(super) fn machines(text: &str) -> Result<Vec<Machine>, Fault> {
-    json(text.as_bytes()).map(|Machines { machines }| machines)
+pub(super) fn clusters(text: &str) -> Result<Described<Cluster>, Fault> {
+    let Clusters { clusters, failures } = json(text.as_bytes())?;
+    Described::of(clusters, failures, "clusters")
+}
+
+pub(super) fn services(text: &str) -> Result<Described<Service>, Fault> {
+    let Services { services, failures } = json(text.as_bytes())?;
+    Described::of(services, failures, "services")
+}
+
+pub(super) fn tasks(text: &str) -> Result<Described<Task>, Fault> {
+    let Tasks { tasks, failures } = json(text.as_bytes())?;
+    Described::of(tasks, failures, "tasks")
+}
+
+pub(super) fn machines(text: &str) -> Result<Described<Machine>, Fault> {
+    let Machines { machines, failures } = json(text.as_bytes())?;
+    Described::of(machines, failures, "containerInstances")
 }
 
 /// A list of names under this key.
-pub(super) fn arns(text: &str, key: &str) -> Result<Part<String>, Fault> {
+pub(super) fn arns(text: &str, key: &str) -> Result<Page<String>, Fault> {
     let reply: Value = json(text.as_bytes())?;
-    let names = reply.get(key).and_then(Value::as_array).ok_or_else(|| Fault::new(format!("it has no list {key}")))?;
+    let names = present(reply.get(key).and_then(Value::as_array), key)?;
     let items = names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
-    Ok(Part { items, next: reply.get("nextToken").and_then(Value::as_str).map(str::to_owned) })
+    Ok(Page::new(items, reply.get("nextToken").and_then(Value::as_str).map(str::to_owned)))
 }
 
 impl Task {
@@ -127,5 +161,34 @@ impl Task {
 
     fn attachment(&self) -> Option<&Attachment> {
         self.attachments.iter().find(|attachment| attachment.kind == "ElasticNetworkInterface")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_its_list_is_none() {
+        let told = |fault: Fault| fault.to_string();
+        assert_eq!(clusters("{}").map_err(told).expect_err("no list"), "clusters is missing");
+        assert_eq!(services("{}").map_err(told).expect_err("no list"), "services is missing");
+        assert_eq!(tasks(r#"{"message": "busy"}"#).map_err(told).expect_err("no list"), "tasks is missing");
+        assert_eq!(machines("{}").map_err(told).expect_err("no list"), "containerInstances is missing");
+        assert_eq!(
+            arns(r#"{"taskArns": null}"#, "taskArns").map_err(told).expect_err("no list"),
+            "taskArns is missing"
+        );
+    }
+
+    #[test]
+    fn what_is_told_has_to_be_about_all_that_was_asked_about() {
+        let of = |asked| {
+            let text = r#"{"tasks": [{"taskArn": "a"}], "failures": [{"arn": "b", "reason": "MISSING"}]}"#;
+            let told = tasks(text).and_then(|told| told.about(asked));
+            told.map(|told| (told.found.len(), told.failures.len())).map_err(|fault| fault.to_string())
+        };
+        assert_eq!(of(2), Ok((1, 1)));
+        assert_eq!(of(3), Err("of 3 that were asked about it tells of 2".to_owned()));
     }
 }

@@ -57,7 +57,12 @@ pub(super) fn groups(
             sheet.map("__meta_ecs_tag_ec2_", &instance.tags);
         }
         let targets = vec![sheet.build(&mut names)];
-        Some(TargetGroup { source: source.into(), key: task.arn.as_str().into(), targets, ..TargetGroup::default() })
+        Some(TargetGroup {
+            source: source.into(),
+            key: crate::roles::first_of([&task.arn, place.address]).into(),
+            targets,
+            ..TargetGroup::default()
+        })
     };
     let mut groups: Vec<_> = tasks.iter().filter_map(&mut group).collect();
     groups.sort_by(|one, other| one.key.cmp(&other.key));
@@ -102,15 +107,15 @@ mod tests {
         let all: Value = serde_json::from_str(&fixture("discovery/aws/ecs.json")).expect("JSON");
         let text = |key: &str| all[key].to_string();
         let xml = |key: &str| all[key].as_str().expect(key).to_owned();
-        let clusters = read::clusters(&text("clusters")).expect("clusters");
-        let services = read::services(&text("services")).expect("services");
-        let tasks = read::tasks(&text("tasks")).expect("tasks");
+        let clusters = read::clusters(&text("clusters")).expect("clusters").found;
+        let services = read::services(&text("services")).expect("services").found;
+        let tasks = read::tasks(&text("tasks")).expect("tasks").found;
         let network = Network::new(
-            read::machines(&text("machines")).expect("machines"),
+            read::machines(&text("machines")).expect("machines").found,
             instances(&xml("instances")).expect("instances").items,
             interfaces(&xml("interfaces")).expect("interfaces").items,
         );
-        let cluster = &clusters[0].clusters[0];
+        let cluster = &clusters[0];
         let groups = groups("eu-west-1", "eu-west-1/c", cluster, &services, &tasks, &network, 9100);
         let told: String = groups.iter().map(|group| format!("{}: {}\n", group.key, group.targets[0])).collect();
         assert_golden("discovery/aws/ecs.golden.txt", &told);

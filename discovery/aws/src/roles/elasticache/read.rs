@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use rosterd_discovery::Sheet;
-use rosterd_model::labels::Builder;
+use rosterd_model::labels::{ADDRESS, Builder};
 use rosterd_model::{Labels, Names, TargetGroup};
-use rosterd_rest::{Fault, xml};
+use rosterd_rest::{Fault, Page, present, xml};
 use roxmltree::Node;
 
-use crate::roles::ec2::part;
+use crate::roles::first_of;
 use crate::roles::table::{self, Row, deep, set, set_numbered, text, time};
-use crate::service::Part;
 use crate::xml::Element;
 
 /// Behind `__meta_elasticache_cache_cluster_`.
@@ -136,7 +135,7 @@ pub(super) struct Cache {
     targets: Vec<Labels>,
 }
 
-pub(super) fn serverless(body: &str) -> Result<Part<Cache>, Fault> {
+pub(super) fn serverless(body: &str) -> Result<Page<Cache>, Fault> {
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     read(body, "DescribeServerlessCachesResult", "ServerlessCaches", "NextToken", |cache| {
         let prefix = "__meta_elasticache_serverless_cache_";
@@ -160,7 +159,7 @@ pub(super) fn serverless(body: &str) -> Result<Part<Cache>, Fault> {
     })
 }
 
-pub(super) fn clusters(body: &str) -> Result<Part<Cache>, Fault> {
+pub(super) fn clusters(body: &str) -> Result<Page<Cache>, Fault> {
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     read(body, "DescribeCacheClustersResult", "CacheClusters", "Marker", |cluster| {
         let prefix = "__meta_elasticache_cache_cluster_";
@@ -200,8 +199,8 @@ pub(super) fn clusters(body: &str) -> Result<Part<Cache>, Fault> {
 
 pub(super) fn tags(body: &str) -> Result<BTreeMap<String, String>, Fault> {
     let document = xml(body)?;
-    let result = document.root_element().child("ListTagsForResourceResult");
-    let result = result.ok_or_else(|| Fault::new("it has no ListTagsForResourceResult"))?;
+    let result = "ListTagsForResourceResult";
+    let result = present(document.root_element().child(result), result)?;
     Ok(table::tags(result).map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
@@ -211,10 +210,12 @@ fn read<T>(
     list: &str,
     token: &str,
     mut one: impl FnMut(Node<'_, '_>) -> T,
-) -> Result<Part<T>, Fault> {
+) -> Result<Page<T>, Fault> {
     let document = xml(body)?;
-    let result = document.root_element().child(result).ok_or_else(|| Fault::new(format!("it has no {result}")))?;
-    Ok(part(result.list(list).map(&mut one).collect(), result.text_of(token)))
+    let result = present(document.root_element().child(result), result)?;
+    let next = result.text_of(token).to_owned();
+    // The result is there: an answer without the list has none.
+    Ok(Page::new(result.list(list).map(&mut one).collect(), Some(next)))
 }
 
 impl Cache {
@@ -230,7 +231,9 @@ impl Cache {
         for (name, value) in self.labels.iter().chain(tags.iter()) {
             labels.set(name, value);
         }
-        let (source, key) = (source.into(), self.arn.into());
+        // Where it has no ARN, what it is called or reached at is another one than that of others.
+        let address = self.targets[0].get(ADDRESS).unwrap_or_default();
+        let (source, key) = (source.into(), first_of([&self.arn, &self.name, address]).into());
         Some(TargetGroup { source, key, labels: labels.build(&mut Names::new()), targets: self.targets })
     }
 }

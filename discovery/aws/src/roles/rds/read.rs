@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use rosterd_discovery::{Sheet, host_port};
 use rosterd_model::labels::{ADDRESS, Builder};
 use rosterd_model::{Labels, Names, TargetGroup};
-use rosterd_rest::{Fault, xml};
+use rosterd_rest::{Fault, Page, present, xml};
 use roxmltree::Node;
 
 use super::labels::{CLUSTER, INSTANCE};
-use crate::roles::ec2::part;
+use crate::roles::first_of;
 use crate::roles::table::{deep, set, tags};
-use crate::service::Part;
 use crate::xml::Element;
 
 /// A cluster: what all its instances have.
@@ -33,7 +32,7 @@ pub(super) struct Instance {
     labels: Option<Labels>,
 }
 
-pub(super) fn clusters(text: &str) -> Result<Part<Cluster>, Fault> {
+pub(super) fn clusters(text: &str) -> Result<Page<Cluster>, Fault> {
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     of_list(text, "DescribeDBClustersResult", "DBClusters", |cluster| {
         set(&mut sheet, "__meta_rds_cluster_", cluster, &CLUSTER);
@@ -46,7 +45,7 @@ pub(super) fn clusters(text: &str) -> Result<Part<Cluster>, Fault> {
     })
 }
 
-pub(super) fn instances(text: &str, port: u16) -> Result<Part<Instance>, Fault> {
+pub(super) fn instances(text: &str, port: u16) -> Result<Page<Instance>, Fault> {
     let (mut sheet, mut names) = (Sheet::default(), Names::new());
     of_list(text, "DescribeDBInstancesResult", "DBInstances", |instance| {
         let address = deep(instance, "Endpoint/Address");
@@ -68,10 +67,12 @@ pub(super) fn instances(text: &str, port: u16) -> Result<Part<Instance>, Fault> 
     })
 }
 
-fn of_list<T>(text: &str, result: &str, list: &str, mut read: impl FnMut(Node<'_, '_>) -> T) -> Result<Part<T>, Fault> {
+fn of_list<T>(text: &str, result: &str, list: &str, mut read: impl FnMut(Node<'_, '_>) -> T) -> Result<Page<T>, Fault> {
     let document = xml(text)?;
-    let result = document.root_element().child(result).ok_or_else(|| Fault::new(format!("it has no {result}")))?;
-    Ok(part(result.list(list).map(&mut read).collect(), result.text_of("Marker")))
+    let result = present(document.root_element().child(result), result)?;
+    let next = result.text_of("Marker").to_owned();
+    // The result is there: an answer without the list has none.
+    Ok(Page::new(result.list(list).map(&mut read).collect(), Some(next)))
 }
 
 impl Instance {
@@ -84,10 +85,9 @@ impl Instance {
         if let Some(writes) = cluster.writers.get(&self.id) {
             target.set("__meta_rds_instance_is_cluster_writer", if *writes { "true" } else { "false" });
         }
-        debug_assert!(own.get(ADDRESS).is_some());
         Some(TargetGroup {
             source: source.into(),
-            key: self.arn.as_str().into(),
+            key: first_of([&self.arn, &self.id, own.get(ADDRESS).unwrap_or_default()]).into(),
             labels: cluster.labels.clone(),
             targets: vec![target.build(&mut Names::new())],
         })
@@ -105,7 +105,7 @@ mod tests {
     fn instances_become_labels_with_those_of_their_cluster() {
         let clusters = clusters(&fixture("discovery/aws/rds_clusters.xml")).expect("clusters");
         let instances = instances(&fixture("discovery/aws/rds_instances.xml"), 9104).expect("instances");
-        assert_eq!((clusters.next.as_deref(), instances.next.as_deref()), (Some(""), Some("two")));
+        assert_eq!((clusters.next.as_deref(), instances.next.as_deref()), (None, Some("two")));
         let groups = groups("eu-west-1", &clusters.items, &instances.items);
         let mut told = String::new();
         for group in groups {
