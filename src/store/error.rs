@@ -59,6 +59,12 @@ pub enum StoreError {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The file that is open is not at its path any more.
+    #[error("somebody removed or replaced {path}: restart rosterd, which begins there with what it finds then")]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// A stored record cannot be understood.
     #[error("{store} holds a record that cannot be read: {table} {key}")]
     Record {
@@ -91,6 +97,7 @@ impl Coded for StoreError {
             Self::Full { .. } => "store_disk_full",
             Self::Io { .. } => "store_io",
             Self::Damaged { .. } => "store_damaged",
+            Self::Gone { .. } => "store_gone",
             Self::Record { .. } => "store_record_unreadable",
             Self::Backend { .. } => "store_backend_failed",
         }
@@ -105,6 +112,7 @@ impl Coded for StoreError {
             | Self::Full { .. }
             | Self::Io { .. }
             | Self::Damaged { .. }
+            | Self::Gone { .. }
             | Self::Record { .. }
             | Self::Backend { .. } => Priority::Operator,
         }
@@ -117,6 +125,7 @@ impl Coded for StoreError {
             | Self::NotAFolder { .. }
             | Self::Newer { .. }
             | Self::Damaged { .. }
+            | Self::Gone { .. }
             | Self::Record { .. } => Retry::Never,
         }
     }

@@ -17,29 +17,47 @@ pub struct StoreFailure {
     pub since: SystemTime,
 }
 
+/// What is done with a file, the gravest first. That one works says nothing of the others: a full disk gives what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Use {
+    Opening,
+    /// The file stays where it is opened by the next process.
+    Keeping,
+    Writing,
+    Reading,
+}
+
 /// The files that cannot be used, by their names. Cloning shares it.
 #[derive(Debug, Clone, Default)]
-pub struct StoreFailures(Arc<Mutex<BTreeMap<&'static str, StoreFailure>>>);
+pub struct StoreFailures(Arc<Mutex<BTreeMap<(&'static str, Use), StoreFailure>>>);
 
 impl StoreFailures {
-    /// What does not work now.
+    /// What does not work now: of each file the gravest.
     pub fn list(&self) -> Vec<(&'static str, StoreFailure)> {
-        self.all().iter().map(|(file, failure)| (*file, failure.clone())).collect()
+        let mut files: Vec<(&'static str, StoreFailure)> = Vec::new();
+        for ((file, _), failure) in &*self.all() {
+            if files.last().is_none_or(|(last, _)| last != file) {
+                files.push((file, failure.clone()));
+            }
+        }
+        files
     }
 
-    /// How a use of a file ended. What was refused for its content says nothing of the file.
-    pub(super) fn note(&self, file: &'static str, result: Result<(), &StoreError>) {
+    /// How a use of a file ended, whose failures begin with the first of them in a row. What was refused for its content says nothing of the file.
+    pub(super) fn note(&self, file: &'static str, by: Use, result: Result<(), &StoreError>) {
         let mut all = self.all();
         match result {
-            Ok(()) | Err(StoreError::Precondition(_) | StoreError::Record { .. }) => drop(all.remove(file)),
+            Ok(()) => drop(all.remove(&(file, by))),
+            Err(StoreError::Precondition(_) | StoreError::Record { .. }) => {}
             Err(error) => {
-                let since = all.get(file).map_or_else(SystemTime::now, |before| before.since);
-                all.insert(file, StoreFailure { report: Report::of(error), since });
+                let before = all.iter().filter(|((other, _), _)| *other == file).map(|(_, before)| before.since);
+                let since = before.min().unwrap_or_else(SystemTime::now);
+                all.insert((file, by), StoreFailure { report: Report::of(error), since });
             }
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<&'static str, StoreFailure>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<(&'static str, Use), StoreFailure>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

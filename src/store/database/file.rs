@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use redb::backends::FileBackend;
+use rosterd_model::{Coded, Report};
 use rosterd_tasks::files;
 use tracing::{error, warn};
 
 use super::fault::{Fault, caught, io_error};
 use super::format::Format;
+use crate::store::failures::Use;
 use crate::store::{StoreError, StoreFailures};
 
 /// How a database is opened; the flag asks for a check of every page.
@@ -82,13 +84,21 @@ pub(super) struct DatabaseFile {
     format: &'static Format,
     opener: Opener,
     lock: Lock,
-    /// Device and number of the file that is open; `None` when that is not known, or its loss has been told.
-    identity: Mutex<Option<(u64, u64)>>,
+    opened: Mutex<Identity>,
+}
+
+/// Which file is open.
+#[derive(Debug, Default)]
+struct Identity {
+    /// Its device and number, if they are known.
+    file: Option<(u64, u64)>,
+    /// Whether it was told that another is at its path, or none.
+    missed: bool,
 }
 
 impl DatabaseFile {
     pub(super) fn new(lock: &Lock, format: &'static Format, opener: Opener) -> Self {
-        Self { path: lock.0.path.join(format.file), format, opener, lock: lock.clone(), identity: Mutex::default() }
+        Self { path: lock.0.path.join(format.file), format, opener, lock: lock.clone(), opened: Mutex::default() }
     }
 
     /// Opens the database at start. A damaged one is moved aside, and an empty one takes its place: a store that refuses
@@ -101,7 +111,7 @@ impl DatabaseFile {
         };
         let aside = self.move_aside().map_err(|source| io_error(&self.path, source))?;
         error!(
-            error = %rosterd_model::Report::of(&damage), code = rosterd_model::Coded::code(&damage),
+            error = %Report::of(&damage), code = damage.code(),
             moved_to = %aside.display(),
             "a damaged store was moved aside and is empty now: {}", self.format.when_lost
         );
@@ -122,7 +132,8 @@ impl DatabaseFile {
         let opened = caught(|| {
             let database = (self.opener)(&self.path, check)?;
             self.format.prepare(&database)?;
-            *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = self.found();
+            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) =
+                Identity { file: self.found(), missed: false };
             Ok(database)
         });
         if opened.is_err() && is_new {
@@ -138,19 +149,23 @@ impl DatabaseFile {
     }
 
     /// How a use of it ended.
-    pub(super) fn note(&self, result: Result<(), &StoreError>) {
-        self.failures().note(self.format.file, result);
+    pub(super) fn note(&self, by: Use, result: Result<(), &StoreError>) {
+        self.failures().note(self.format.file, by, result);
     }
 
-    /// Tells, once, when the file is not at its path any more: nobody will find there what is written to it.
+    /// Notes whether the file is at its path still, and tells once if it is not: nobody will find there what is written to it.
     pub(super) fn look(&self) {
-        let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
-        if identity.is_some() && *identity != self.found() {
-            *identity = None;
-            error!(
-                file = %self.path.display(),
-                "somebody removed or replaced a file of the store: what is written now is lost with this process, restart it"
-            );
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = opened.file else { return };
+        if self.found() == Some(file) {
+            opened.missed = false;
+            return self.note(Use::Keeping, Ok(()));
+        }
+        let gone = StoreError::Gone { path: self.path.clone() };
+        self.note(Use::Keeping, Err(&gone));
+        if !std::mem::replace(&mut opened.missed, true) {
+            let (error, code, file) = (Report::of(&gone), gone.code(), self.format.file);
+            error!(%error, code, file, "what is written to the store now is lost with this process");
         }
     }
 

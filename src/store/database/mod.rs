@@ -14,6 +14,7 @@ use rosterd_model::{Coded, Report};
 use rosterd_tasks::blocking;
 use tracing::error;
 
+use super::failures::Use;
 use super::{StoreError, StoreFailures};
 use fault::caught;
 
@@ -53,7 +54,7 @@ impl Database {
             Err(error @ (StoreError::Full { .. } | StoreError::Io { .. })) => {
                 let (report, code, file) = (Report::of(&error), error.code(), format.file);
                 error!(error = %report, code, file, "cannot open the store, going on from memory and trying again");
-                database_file.note(Err(&error));
+                database_file.note(Use::Opening, Err(&error));
                 Opened::Never
             }
             Err(error) => return Err(error),
@@ -72,7 +73,7 @@ impl Database {
         read: impl FnOnce(&ReadTransaction) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let inner = Arc::clone(&self.0);
-        blocking(move || inner.with_open(|database| read(&database.begin_read()?))).await
+        blocking(move || inner.with_open(Use::Reading, |database| read(&database.begin_read()?))).await
     }
 
     /// Writes in one transaction, which is durable when this returns. When `write` fails, nothing has changed.
@@ -99,7 +100,7 @@ impl Database {
         };
         blocking(move || {
             let _turn = inner.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            let result = inner.with_open(work);
+            let result = inner.with_open(Use::Writing, work);
             inner.file.look();
             ended(result.as_ref());
             result
@@ -110,25 +111,22 @@ impl Database {
 
 impl Inner {
     /// Runs a use of the database, and closes it when it failed in a way that it does not recover from.
-    fn with_open<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, StoreError> {
-        let result = self.run(work);
-        self.file.note(result.as_ref().map(drop));
-        result
-    }
-
-    fn run<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, StoreError> {
+    fn with_open<T>(&self, by: Use, work: impl FnOnce(&redb::Database) -> Result<T, Fault>) -> Result<T, StoreError> {
         let result = loop {
             let database = self.opened.read().unwrap_or_else(PoisonError::into_inner);
             if let Opened::Open(database) = &*database {
                 break caught(|| work(database));
             }
             drop(database);
-            self.reopen()?;
+            self.reopen().inspect_err(|error| self.file.note(Use::Opening, Err(error)))?;
         };
         if result.as_ref().is_err_and(Fault::needs_reopening) {
             *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Opened::Failed;
         }
-        result.map_err(|fault| fault.at(&self.file.path))
+        let result = result.map_err(|fault| fault.at(&self.file.path));
+        self.file.note(by, result.as_ref().map(drop));
+        self.file.note(Use::Opening, Ok(()));
+        result
     }
 
     fn reopen(&self) -> Result<(), StoreError> {

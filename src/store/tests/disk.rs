@@ -11,13 +11,19 @@ use super::Tested;
 use crate::store::folder::open_with;
 use crate::store::{EmbeddedBlocks, EmbeddedLedger};
 
-/// A file on a disk that is full as long as a file named `full` stands beside it.
+/// A file on a disk that takes nothing as long as a file named `full` stands beside it, and on which no file gets larger as long
+/// as one named `brim` does.
 #[derive(Debug)]
 struct Disk(FileBackend, PathBuf);
 
 impl Disk {
     fn check(&self) -> io::Result<()> {
         if self.1.exists() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn check_growth(&self, len: u64) -> io::Result<()> {
+        let full = self.1.with_file_name("brim").exists() && len > self.0.len()?;
+        if full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }
 
@@ -37,6 +43,7 @@ impl StorageBackend for Disk {
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check()?;
+        self.check_growth(len)?;
         self.0.set_len(len)
     }
     fn sync_data(&self) -> io::Result<()> {

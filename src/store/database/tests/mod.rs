@@ -97,6 +97,54 @@ fn a_folder_that_cannot_be_had_at_the_start_is_taken_into_use_once_it_can() {
 }
 
 #[test]
+fn what_cannot_be_written_is_shown_until_it_can_whatever_is_read() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _decided) = open_with(folder.path(), open_on_disk).await.unwrap();
+        store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
+        let brim = folder.path().join("brim");
+        fs::write(&brim, "").unwrap();
+        let large = || store.apply(vec![put("p", vec![block(2, &"x".repeat(16 << 20))])]);
+        assert_eq!(large().await.expect_err("there is no room").code(), "store_disk_full");
+        let failing = || store.failures().list();
+        let first = failing();
+        assert_eq!(first.len(), 1);
+        assert_eq!(store.providers().await.unwrap(), ["p"], "what is there can be read");
+        assert_eq!(failing(), first);
+        large().await.expect_err("there is no room");
+        assert_eq!(failing(), first, "since the first time");
+        fs::remove_file(&brim).unwrap();
+        large().await.unwrap();
+        assert_eq!(failing(), []);
+    });
+}
+
+#[test]
+fn a_file_that_somebody_removes_is_shown_until_it_is_there_again() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _decided) = open_folder(folder.path()).await.unwrap();
+        let write = || store.apply(vec![put("p", vec![block(1, "x")])]);
+        let failing = || -> Vec<(&str, String)> {
+            store.failures().list().into_iter().map(|(file, failure)| (file, failure.report.code)).collect()
+        };
+        write().await.unwrap();
+        assert_eq!(failing(), []);
+        let (path, moved) = (folder.path().join("roster.redb"), folder.path().join("moved"));
+        fs::rename(&path, &moved).unwrap();
+        for _ in 0..2 {
+            write().await.unwrap();
+            assert_eq!(failing(), [("roster.redb", "store_gone".to_owned())]);
+        }
+        assert_eq!(store.providers().await.unwrap(), ["p"]);
+        assert_eq!(failing().len(), 1, "what is read comes from the file that is gone");
+        fs::rename(&moved, &path).unwrap();
+        write().await.unwrap();
+        assert_eq!(failing(), []);
+    });
+}
+
+#[test]
 fn a_folder_that_cannot_become_one_by_itself_is_refused() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
