@@ -25,7 +25,9 @@ pub enum IngestError {
         limit: u64,
     },
     /// A single series is as long as no receiver takes it.
-    #[error("a series has more than {limit} bytes: let the target expose shorter labels")]
+    #[error(
+        "a series has more than {limit} bytes: let the target expose shorter labels, or metric_relabel_configs make shorter ones"
+    )]
     SeriesSize {
         /// The limit.
         limit: usize,

@@ -85,6 +85,10 @@ impl Bench {
         }
         check(&self.merged, sample.name, pass.rules)?;
         self.add_external(pass.rules);
+        // Rules can make of a label many times what it was.
+        if labels_length(self.merged.iter()) > self.room.series {
+            return Err(IngestError::SeriesSize { limit: self.room.series });
+        }
         Ok(Some(Final::Merged))
     }
 

@@ -355,6 +355,41 @@ fn bodies_that_do_not_fit_into_the_memory_fail_alone() {
     });
 }
 
+/// The memory that this process has asked for to write to, in bytes: also what nothing was written to yet.
+fn asked_for() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let data = status.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();
+    data.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn scrapes_that_hang_reserve_nothing_for_what_may_come() {
+    leak_checked_live(|| async {
+        const TARGETS: usize = 150;
+        let (listener, address) = listener().await;
+        let scene = Scene::with(1, Clock::system(), |notes| notes);
+        let job = scene.job(|_| {});
+        let hang = async |from: usize| {
+            let targets: Vec<_> = (from..from + TARGETS).map(|i| at(&address, &i.to_string(), "1s", "1h")).collect();
+            let before = asked_for();
+            scene.targets(&job, &targets, &[]).await;
+            let mut streams = Vec::new();
+            for _ in 0..TARGETS {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_request(&mut stream).await;
+                streams.push(stream);
+            }
+            (streams, (asked_for() - before) / TARGETS as u64)
+        };
+        // The first have pages, tables and buffers of the engine with them.
+        let (_first, _) = hang(0).await;
+        let (_second, each) = hang(TARGETS).await;
+        // The target itself, what waits for its reply (three times as large as in a release), and this side of its connection.
+        assert!(each < 34 << 10, "each takes {each} bytes");
+        scene.end().await;
+    });
+}
+
 #[test]
 fn turns_that_a_long_scrape_misses_are_counted() {
     leak_checked_live(|| async {

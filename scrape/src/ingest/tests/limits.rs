@@ -99,6 +99,13 @@ fn a_series_whose_place_could_not_be_told_is_refused() {
     let (error, _) = scraped.ingest("a{b=\"0123456789\"} 1\n", 10).expect_err("it is long");
     assert_eq!(error, IngestError::SeriesSize { limit: 10 });
     assert!(scraped.ingest("a{b=\"0\"} 1\n", 20).is_ok());
+    // The same of what relabelling makes of one.
+    let relabel = rules("[{source_labels: [b], target_label: b, replacement: $1$1$1$1$1$1$1$1$1$1$1$1}]");
+    let mut scraped = Scraped::with(Rules { relabel, ..Rules::default() });
+    scraped.bench.room.series = 120;
+    let (error, _) = scraped.ingest("a{b=\"0123456789\"} 1\n", 10).expect_err("it is twelve times as long");
+    assert_eq!(error, IngestError::SeriesSize { limit: 120 });
+    assert!(scraped.ingest("a{b=\"0\"} 1\n", 20).is_ok());
 }
 
 #[test]
