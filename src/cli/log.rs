@@ -16,8 +16,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Libraries whose debug output nobody asked for by `--log.level=debug`.
-const TALKATIVE: [&str; 10] =
-    ["async_io", "h2", "hyper", "hyper_util", "mio", "notify", "polling", "rustls", "tower", "zookeeper_client"];
+const TALKATIVE: [&str; 9] = ["async_io", "h2", "hyper", "hyper_util", "mio", "notify", "polling", "rustls", "tower"];
+/// Libraries that tell of failures which whoever uses them tells, too, in our words and with what it means for targets.
+const REPEATING: [&str; 1] = ["zookeeper_client"];
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,12 +72,19 @@ impl LogArgs {
 
 /// Writes the log of this process to standard error from now on.
 pub(super) fn start(level: Level, format: Format) {
-    let level = LevelFilter::from(level);
-    let quiet = TALKATIVE.map(|library| (library, level.min(LevelFilter::WARN)));
-    let filter = Targets::new().with_default(level).with_targets(quiet);
+    let filter = filter(level.into());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(Lines(format));
     // Whoever embeds the command line may have a log of his own already.
     tracing_subscriber::registry().with(filter).with(lines).try_init().ok();
+}
+
+/// What of all that is told is written.
+fn filter(level: LevelFilter) -> Targets {
+    let least = |libraries: &'static [&'static str], most: LevelFilter| {
+        libraries.iter().map(move |library| (*library, level.min(most)))
+    };
+    let quiet = least(&TALKATIVE, LevelFilter::WARN).chain(least(&REPEATING, LevelFilter::ERROR));
+    Targets::new().with_default(level).with_targets(quiet)
 }
 
 struct Lines(Format);
@@ -252,6 +260,21 @@ mod tests {
             ("count", Value::Plain("7".to_owned())),
         ];
         Fields { message: "targets changed".to_owned(), others }
+    }
+
+    #[test]
+    fn libraries_tell_what_nobody_else_does() {
+        for level in [LevelFilter::DEBUG, LevelFilter::INFO] {
+            let filter = filter(level);
+            assert!(filter.would_enable("rosterd::agent", &tracing::Level::INFO));
+            let most = |library| {
+                let levels = [tracing::Level::ERROR, tracing::Level::WARN, tracing::Level::INFO, tracing::Level::DEBUG];
+                levels.into_iter().filter(|level| filter.would_enable(library, level)).max()
+            };
+            assert_eq!(most("hyper::proto"), Some(tracing::Level::WARN));
+            assert_eq!(most("zookeeper_client::session"), Some(tracing::Level::ERROR));
+        }
+        assert!(!filter(LevelFilter::ERROR).would_enable("hyper", &tracing::Level::WARN));
     }
 
     #[test]
