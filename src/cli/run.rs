@@ -10,11 +10,11 @@ use std::time::Duration;
 use clap::{ArgMatches, Command};
 use rosterd_client::Url;
 use rosterd_discovery::Registry;
-use rosterd_tasks::{Stopper, Task};
+use rosterd_tasks::{Stopper, Task, blocking};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::exit::Failure;
 use super::flags::{ConfigFiles, duration, multi_thread};
@@ -156,7 +156,16 @@ fn raise_open_files() {
 fn do_without_huge_pages() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "the system has no say in huge pages");
+        debug!(%error, "the system has no say in huge pages");
+    }
+}
+
+/// Gives back what of the program's file was needed to start alone: most of the memory of an agent with few targets.
+async fn give_back_the_start() {
+    #[cfg(target_os = "linux")]
+    match blocking(rosterd_resident::give_back).await {
+        Ok(bytes) => debug!(bytes, "pages of the program were given back after its start"),
+        Err(error) => debug!(%error, "pages of the program stay mapped after its start"),
     }
 }
 
@@ -185,6 +194,7 @@ async fn agent(
     attending: &mut Task<()>,
 ) -> Result<(), AgentError> {
     let Some(agent) = Agent::start(options, &stop).await? else { return Ok(()) };
+    give_back_the_start().await;
     let reloads = agent.reload_requests();
     let mut run = pin!(agent.run(stop.clone()));
     loop {

@@ -94,6 +94,28 @@ fn the_log_begins_with_what_runs_and_ends_with_its_end() {
     });
 }
 
+/// The memory of a process, at this moment and at most so far, in KiB.
+#[cfg(target_os = "linux")]
+fn memory(process: &Process) -> [u64; 2] {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it runs");
+    ["VmRSS:", "VmHWM:"].map(|field| {
+        let value = status.lines().find_map(|line| line.strip_prefix(field)).expect("Linux tells it");
+        value.trim().trim_end_matches(" kB").parse().expect("it is a number")
+    })
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_of_the_program_was_needed_to_start_alone_is_given_back() {
+    leak_checked_live(async || {
+        let mut agent = Agent::start(&["--log.level=debug"]).await;
+        agent.process.wait_log("pages of the program were given back after its start").await;
+        let [now, most] = memory(&agent.process);
+        assert!(now < most / 4 * 3, "{now} of {most} KiB are left");
+        assert!(agent.process.stop().await.success(), "{}", agent.process.log());
+    });
+}
+
 #[test]
 fn the_quickstart_runs_without_a_warning() {
     leak_checked_live(async || {

@@ -47,6 +47,7 @@ pub(crate) fn sources() -> BTreeMap<PathBuf, String> {
         "exposition",
         "ship",
         "scrape",
+        "resident",
         "",
     ];
     let folders = crates.iter().map(|name| Path::new(name).join("src")).chain(discovery());

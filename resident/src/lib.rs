@@ -1,0 +1,97 @@
+//! What of the program's own file is in memory. For each page of it that is touched the system maps 16, and most were touched by the
+//! start alone. The call that gives them back is not safe in general: it stands here, by itself.
+#![cfg(target_os = "linux")]
+
+use std::ffi::c_void;
+use std::path::Path;
+
+use procfs::ProcError;
+use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
+use rustix::io::Errno;
+use rustix::mm::{Advice, madvise};
+
+/// Why nothing, or not all, was given back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system does not tell what is mapped.
+    #[error(transparent)]
+    Unknown(#[from] ProcError),
+    /// The system does not take it.
+    #[error(transparent)]
+    Kept(#[from] Errno),
+}
+
+/// Gives back all pages of the program's file that are mapped to be read or executed, and are as they are in the file. Those that
+/// are needed again come back one by one as they are touched, mostly from the system's cache of files. Returns how many bytes they were.
+pub fn give_back() -> Result<u64, Error> {
+    let process = Process::myself()?;
+    let program = process.exe()?;
+    let mut given = 0;
+    for map in process.smaps()?.into_iter().filter(|map| is_as_in_the_file(map, &program)) {
+        unmap(&map)?;
+        given += bytes(&map, "Rss").unwrap_or_default();
+    }
+    Ok(given)
+}
+
+/// Whether a mapping is of the program, cannot be written, and was not: addresses that the linker put right can be read alone, too,
+/// and are nowhere but in memory.
+fn is_as_in_the_file(map: &MemoryMap, program: &Path) -> bool {
+    matches!(&map.pathname, MMapPath::Path(path) if path == program)
+        && map.perms.contains(MMPermissions::PRIVATE)
+        && !map.perms.contains(MMPermissions::WRITE)
+        && ["Anonymous", "Swap"].iter().all(|own| bytes(map, own) == Some(0))
+}
+
+fn bytes(map: &MemoryMap, of: &str) -> Option<u64> {
+    map.extension.map.get(of).copied()
+}
+
+#[expect(unsafe_code, reason = "see below")]
+fn unmap(map: &MemoryMap) -> Result<(), Errno> {
+    let (start, end) = map.address;
+    // SAFETY: this is a mapping of the program's own file, which the system made when the program began, and which lasts as long
+    // as the process: nobody puts another one in its place. No page of it was ever written, so that all of them are what the file
+    // has there, and a file that is being executed cannot be written. Whoever touches a page next finds what was there.
+    unsafe { madvise(start as *mut c_void, (end - start) as usize, Advice::LinuxDontNeed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use procfs::FromBufRead;
+    use procfs::process::MemoryMaps;
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_or_is_not_of_the_program_is_left_alone() {
+        let text = "\
+1000-2000 r-xp 00000000 08:01 7 /bin/it\nRss: 4 kB\nAnonymous: 0 kB\nSwap: 0 kB
+2000-3000 r--p 00001000 08:01 7 /bin/it\nRss: 4 kB\nAnonymous: 4 kB\nSwap: 0 kB
+3000-4000 r--p 00002000 08:01 7 /bin/it\nRss: 0 kB\nAnonymous: 0 kB\nSwap: 4 kB
+4000-5000 r--p 00003000 08:01 7 /bin/it\nRss: 4 kB
+5000-6000 rw-p 00004000 08:01 7 /bin/it\nRss: 4 kB\nAnonymous: 0 kB\nSwap: 0 kB
+6000-7000 r--s 00005000 08:01 7 /bin/it\nRss: 4 kB\nAnonymous: 0 kB\nSwap: 0 kB
+7000-8000 r-xp 00000000 08:01 8 /lib/libc.so.6\nRss: 4 kB\nAnonymous: 0 kB\nSwap: 0 kB
+8000-9000 r-xp 00000000 00:00 0 \nRss: 4 kB\nAnonymous: 0 kB\nSwap: 0 kB
+";
+        let maps = MemoryMaps::from_buf_read(text.as_bytes()).expect("it is as the system writes it");
+        let given = maps.into_iter().filter(|map| is_as_in_the_file(map, Path::new("/bin/it")));
+        assert_eq!(given.map(|map| map.address).collect::<Vec<_>>(), [(0x1000, 0x2000)]);
+    }
+
+    fn resident() -> u64 {
+        let process = Process::myself().expect("there is /proc");
+        let program = process.exe().expect("a program");
+        let maps = process.smaps().expect("it can be read").into_iter().filter(|map| is_as_in_the_file(map, &program));
+        maps.map(|map| bytes(&map, "Rss").expect("it is told")).sum()
+    }
+
+    #[test]
+    fn what_the_start_alone_needed_is_given_back_and_the_program_goes_on() {
+        let before = resident();
+        let given = give_back().expect("it is taken");
+        let after = resident();
+        assert!(given > 0 && after < before, "{given} of {before} were given back, and {after} are there again");
+    }
+}
