@@ -1,6 +1,7 @@
 //! What can go wrong: with endpoints when they are configured, and with requests.
 
 use std::error::Error as StdError;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rosterd_client::ClientError;
@@ -75,17 +76,31 @@ impl Coded for ShipError {
 
 /// The queue on disk does not do what it is for. The endpoint goes on in memory, and the disk is tried again.
 #[derive(Debug, thiserror::Error)]
-#[error("the queue on disk fails: {doing}")]
-pub(crate) struct DiskError {
-    /// What was tried.
-    pub(crate) doing: &'static str,
-    /// Why it failed.
-    pub(crate) source: std::io::Error,
+pub(crate) enum DiskError {
+    /// The file system does not do something.
+    #[error("the queue on disk fails: {doing} in {}", folder.display())]
+    Failed {
+        /// What was tried.
+        doing: &'static str,
+        /// The folder of the queue.
+        folder: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// What was on disk alone is lost.
+    #[error("somebody removed the queue on disk, {}: another one is begun there", folder.display())]
+    Gone {
+        /// The folder of the queue.
+        folder: PathBuf,
+    },
 }
 
 impl Coded for DiskError {
     fn code(&self) -> &'static str {
-        "ship_queue_io"
+        match self {
+            Self::Failed { .. } => "ship_queue_io",
+            Self::Gone { .. } => "ship_queue_gone",
+        }
     }
 
     fn priority(&self) -> Priority {

@@ -121,9 +121,9 @@ impl Shipper {
                 continue;
             }
             let (metrics, system, stopper) = (self.0.metrics.clone(), self.0.system.clone(), self.0.stopper.child());
-            let proofs = Arc::clone(&self.0.proofs);
+            let (proofs, lost) = (Arc::clone(&self.0.proofs), Arc::clone(&self.0.degraded));
             // Certificates are read.
-            let make = move || Endpoint::new(config, place, &metrics, &system, &proofs, stopper);
+            let make = move || Endpoint::new(config, place, &metrics, &system, &proofs, stopper, lost);
             let endpoint = Arc::new(blocking(make).await?);
             started.push(Arc::clone(&endpoint));
             after.push(endpoint);
@@ -169,11 +169,8 @@ impl Shipper {
         for (endpoint, rest) in stopped.iter().zip(&rests) {
             endpoint.give_up(rest);
             if !rest.is_empty() {
-                warn!(
-                    endpoint = endpoint.config.name,
-                    batches = rest.len(),
-                    "endpoint is gone with what it had in memory"
-                );
+                let (endpoint, batches, samples) = (&endpoint.config.name, rest.len(), samples(rest));
+                warn!(endpoint, batches, samples, "endpoint is gone with what it had in memory");
             }
             if !after.iter().any(|other| other.config.name == endpoint.config.name) {
                 endpoint.forget();
@@ -258,11 +255,8 @@ impl Shipper {
         for (endpoint, rest) in endpoints.iter().zip(&rests) {
             endpoint.give_up(rest);
             if !rest.is_empty() {
-                warn!(
-                    endpoint = endpoint.config.name,
-                    batches = rest.len(),
-                    "samples in memory could not be sent in time"
-                );
+                let (endpoint, batches, samples) = (&endpoint.config.name, rest.len(), samples(rest));
+                warn!(endpoint, batches, samples, "samples in memory could not be sent in time");
             }
         }
         self.0.stopper.stop(Duration::ZERO).await;
@@ -298,6 +292,11 @@ async fn try_again(shared: Weak<Shared>, degraded: Arc<Notify>, stop: Cancellati
         }
         let Some(()) = stop.run_until_cancelled(degraded.notified()).await else { return };
     }
+}
+
+/// How many samples these come to.
+fn samples(records: &[Record]) -> u64 {
+    records.iter().map(|record| record.head.counts.all_samples()).sum()
 }
 
 /// For each endpoint that starts, which of those that were stopped it takes the place of: the one with its folder, or without

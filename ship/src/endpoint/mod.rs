@@ -67,7 +67,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Makes an endpoint, or says which of its settings are of no use.
+    /// Makes an endpoint, or says which of its settings are of no use. `lost` is told when somebody removed its queue on disk.
     pub(crate) fn new(
         config: EndpointConfig,
         folder: Option<PathBuf>,
@@ -75,6 +75,7 @@ impl Endpoint {
         system: &System,
         proofs: &Proofs,
         stopper: Stopper,
+        lost: Arc<Notify>,
     ) -> Result<Self, ShipError> {
         let settings = |reason| ShipError::Settings { endpoint: config.name.clone(), reason };
         let headers = request::user_headers(&config.headers).map_err(settings)?;
@@ -128,7 +129,7 @@ impl Endpoint {
             splits: Limiter::default(),
             rejections: Limiter::default(),
         });
-        let place = folder.map(|folder| QueuePlace { folder, max_bytes: config.disk.max_bytes });
+        let place = folder.map(|folder| QueuePlace { folder, max_bytes: config.disk.max_bytes, lost });
         let (metrics, degraded) = (metrics.clone(), Mutex::default());
         Ok(Self { config, lanes, queue, sender, protocol, place, stopper, metrics, degraded })
     }
@@ -173,7 +174,7 @@ impl Endpoint {
     }
 
     fn degraded(&self) -> Option<DiskFailure> {
-        self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone().or_else(|| self.queue.lost())
     }
 
     /// Its tasks. One that panics begins again; what it was about is in the queue and in the lanes still.

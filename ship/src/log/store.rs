@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rosterd_tasks::files::Lock;
@@ -13,6 +14,10 @@ use super::reader::{self, Reader};
 use super::segment::{Opened, START, Scan, Segment};
 use super::walk::{Step, Walk, is_unreadable};
 use crate::{Counts, private};
+
+const POSITION: &str = "position";
+/// What [`Log::probe`] writes for a moment.
+const PROBE: &str = "probe";
 
 /// How a log is kept.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +111,7 @@ pub(crate) fn is_free(folder: &Path) -> bool {
 pub(crate) fn is_usable(folder: &Path) -> bool {
     let usable = || -> io::Result<bool> {
         let Ok(_lock) = lock(folder) else { return Ok(false) };
-        private::options().open(folder.join("position"))?;
+        private::options().open(folder.join(POSITION))?;
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
             if Segment::is_name(&path) && !File::open(&path)?.metadata()?.is_file() {
@@ -121,7 +126,7 @@ pub(crate) fn is_usable(folder: &Path) -> bool {
 /// Whether nothing of a log is left to send, and no process has it open. What was moved aside is not looked at: as long as it
 /// is there, the log is not spent.
 pub(crate) fn is_spent(folder: &Path) -> bool {
-    let names = ["lock", "position", "endpoint", "endpoint.new", "receiver"];
+    let names = ["lock", POSITION, PROBE, "endpoint", "endpoint.new", "receiver"];
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     let mut paths = entries.filter_map(Result::ok).map(|entry| entry.path());
     let known = |path: PathBuf| {
@@ -139,7 +144,7 @@ impl Log {
     pub(crate) fn open(folder: &Path, settings: Settings) -> Result<(Self, OpenedLog), LogError> {
         let lock = lock(folder)?;
         let mut found = OpenedLog::default();
-        let path = folder.join("position");
+        let path = folder.join(POSITION);
         let position = open_position(&path, &mut found).map_err(io_error(&path))?;
         let position_file = private::options().open(&path);
         let mut log = Self {
@@ -337,6 +342,22 @@ impl Log {
             }
             self.remove_first()?;
         }
+        written
+    }
+
+    /// Whether somebody removed what it is kept in: nobody will find there what is written to it.
+    pub(crate) fn is_gone(&self) -> bool {
+        let is_deleted = self.position_file.metadata().is_ok_and(|found| found.nlink() == 0);
+        let found = std::fs::metadata(self.folder.join(POSITION));
+        is_deleted || found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Finds out whether the disk takes something, where nothing is to be written.
+    pub(crate) fn probe(&self) -> io::Result<()> {
+        let path = self.folder.join(PROBE);
+        let written =
+            private::options().truncate(true).open(&path).and_then(|file| file.write_all_at(&vec![0; 64 << 10], 0));
+        std::fs::remove_file(&path).ok();
         written
     }
 

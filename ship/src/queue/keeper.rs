@@ -38,6 +38,8 @@ struct Job {
     /// Up to where records are done, if that is news.
     position: Option<(u64, Vec<u64>)>,
     housekeeping: bool,
+    /// Writing failed, and there is nothing to write.
+    probe: bool,
     end: bool,
 }
 
@@ -76,6 +78,7 @@ pub(super) fn run_by(
         acknowledged: 0,
         failed: BTreeMap::new(),
         panicked: None,
+        lost: false,
         housekept: Instant::now(),
         telling: Telling::default(),
     };
@@ -96,6 +99,9 @@ pub(super) fn run_by(
             Err(_) => keeper.panicked = Some(Instant::now()),
         }
     }
+    if keeper.lost {
+        return;
+    }
     if let Err(error) = keeper.log.close() {
         warn!(endpoint = &*shared.name, %error, "queue on disk could not be synced");
     }
@@ -112,6 +118,8 @@ pub(super) struct Keeper<'a> {
     failed: BTreeMap<&'static str, Instant>,
     /// When the last step panicked, if it did.
     panicked: Option<Instant>,
+    /// The log is gone.
+    lost: bool,
     housekept: Instant,
     telling: Telling,
 }
@@ -120,6 +128,10 @@ impl Keeper<'_> {
     /// Waits for something to do, and does it. Returns whether to go on.
     pub(super) fn step(&mut self) -> bool {
         let job = self.wait();
+        if (job.housekeeping || !self.failed.is_empty()) && self.log.is_gone() {
+            self.give_up();
+            return false;
+        }
         // Room comes before what needs room.
         if let Some((base, beyond)) = &job.position {
             let acknowledged = self.log.acknowledge(*base, beyond.iter().copied());
@@ -144,6 +156,10 @@ impl Keeper<'_> {
                 wrote = self.tried(WRITING, written);
             }
         }
+        if job.probe {
+            let probed = self.log.probe();
+            self.tried(WRITING, probed);
+        }
         if self.log.bytes() == 0 {
             // Where nothing is left there is nothing to try.
             self.failed.retain(|doing, _| ![POSITION, READING].contains(doing));
@@ -165,7 +181,7 @@ impl Keeper<'_> {
         };
         let now = Instant::now();
         self.failed.insert(doing, now);
-        let error = DiskError { doing, source };
+        let error = DiskError::Failed { doing, folder: self.place.folder.clone(), source };
         let report = Report::of(&error);
         if let Some(failures) = self.telling.failed(doing, now) {
             let (endpoint, code) = (&*self.shared.name, error.code());
@@ -173,6 +189,25 @@ impl Keeper<'_> {
         }
         self.shared.disk_failed(report);
         false
+    }
+
+    /// Somebody removed the folder, and with it what was there alone. The queue goes on in memory until it is opened again.
+    fn give_up(&mut self) {
+        self.lost = true;
+        let mut state = self.shared.lock();
+        let lost = state.lost_log();
+        self.shared.show(&state);
+        drop(state);
+        let error = DiskError::Gone { folder: self.place.folder.clone() };
+        let (endpoint, code, report, lost_samples) =
+            (&*self.shared.name, error.code(), Report::of(&error), lost.all_samples());
+        error!(endpoint, error = %report, code, lost_samples, "queue on disk is gone, going on in memory");
+        self.shared.metrics.corruptions.inc();
+        self.shared.metrics.dropped(Reason::Invalid, lost);
+        self.shared.disk_failed(report);
+        self.shared.lost.store(true, Ordering::Relaxed);
+        self.shared.ready.notify_one();
+        self.place.lost.notify_one();
     }
 
     /// All that failed was tried again, and worked.
@@ -202,6 +237,7 @@ impl Keeper<'_> {
                 let at_once = closing || state.has_backlog() || self.shared.hurry.load(Ordering::Relaxed);
                 job.write = state.to_write(if at_once { now } else { now.checked_sub(GRACE).unwrap_or(now) }, AT_ONCE);
             }
+            job.probe = !blocked && job.write.is_empty() && self.failed.contains_key(WRITING);
             job.read = state.wanted().filter(|_| !closing && !unreadable);
             let position = state.position();
             if !unplaced && state.bytes_on_disk > 0 && (position.0 > self.acknowledged || !position.1.is_empty()) {
@@ -209,7 +245,7 @@ impl Keeper<'_> {
             }
             // Out of order alone is no news that is worth a wake-up.
             let news = job.position.as_ref().is_some_and(|(base, _)| *base > self.acknowledged);
-            if closing || housekeeping || news || !job.write.is_empty() || job.read.is_some() {
+            if closing || housekeeping || news || job.probe || !job.write.is_empty() || job.read.is_some() {
                 return job;
             }
             let mut pause = HOUSEKEEPING.saturating_sub(now.duration_since(self.housekept));

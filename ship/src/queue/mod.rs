@@ -41,6 +41,8 @@ pub(crate) const GRACE: Duration = Duration::from_millis(100);
 pub(crate) struct QueuePlace {
     pub(crate) folder: PathBuf,
     pub(crate) max_bytes: u64,
+    /// Is told when somebody removed it: the queue is to be opened anew.
+    pub(crate) lost: Arc<Notify>,
 }
 
 /// See the module.
@@ -61,6 +63,8 @@ struct Shared {
     /// Records are written at once.
     hurry: AtomicBool,
     closing: AtomicBool,
+    /// Somebody removed the log.
+    lost: AtomicBool,
     disk_failure: Mutex<Option<DiskFailure>>,
     metrics: EndpointMetrics,
     /// Messages about what was dropped, by reason.
@@ -90,6 +94,7 @@ impl Queue {
             ready: Notify::new(),
             hurry: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             disk_failure: Mutex::default(),
             metrics,
             told: std::array::from_fn(|_| Limiter::default()),
@@ -215,6 +220,11 @@ impl Queue {
     /// Why what should be on disk is in memory, if it is.
     pub(crate) fn disk_failure(&self) -> Option<DiskFailure> {
         self.shared.disk_failure().clone()
+    }
+
+    /// Why it goes on in memory and has to be opened anew, if somebody removed its log.
+    pub(crate) fn lost(&self) -> Option<DiskFailure> {
+        self.disk_failure().filter(|_| self.shared.lost.load(Ordering::Relaxed))
     }
 
     /// Tells what the limits of the log have kept back: what is over, or everything.

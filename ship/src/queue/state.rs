@@ -152,6 +152,15 @@ impl State {
         }
     }
 
+    /// The log is gone, with what was there alone, which comes to this. What is in memory goes on without one.
+    pub(super) fn lost_log(&mut self) -> Dropped {
+        let lost = std::mem::take(&mut self.on_disk);
+        self.bytes_on_disk = 0;
+        self.skip_to(self.stored);
+        self.gave_up();
+        lost
+    }
+
     /// There is no log after all.
     pub(super) fn gave_up(&mut self) {
         self.disk = Disk::Absent;

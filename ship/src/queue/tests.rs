@@ -104,6 +104,21 @@ fn what_is_too_old_for_the_queue_is_dropped() {
 }
 
 #[test]
+fn a_log_that_is_gone_takes_what_was_there_alone_with_it() {
+    let mut state = State::new(PATIENT);
+    state.opened(1, 0, None);
+    let now = Instant::now();
+    (0..5).for_each(|lane| assert_eq!(state.append(record(0, 1, lane, 40), now), Counts::default()));
+    state.to_write(now, 4).iter().for_each(|record| state.written(record.seq));
+    assert_eq!((state.pending().samples, state.slots.counts().samples), (5, 4), "one is on disk alone");
+    state.bytes_on_disk = 7;
+    assert_eq!(state.lost_log().samples, 1);
+    assert_eq!((state.pending().samples, state.bytes_on_disk, state.wanted()), (4, 0, None));
+    assert_eq!([(); 5].map(|()| flight(state.take(now, 0).0)), [Some(1), Some(2), Some(3), Some(5), None]);
+    assert_eq!(state.hand_over().0.iter().map(|record| record.seq).collect::<Vec<_>>(), [1, 2, 3, 5]);
+}
+
+#[test]
 fn what_was_left_comes_before_what_came_meanwhile() {
     let mut state = State::new(LIMITS);
     let now = Instant::now();
@@ -306,7 +321,7 @@ proptest! {
 fn a_panic_of_the_thread_is_counted_and_nothing_that_is_queued_is_lost() {
     leak_checked_live(async || {
         let (folder, registry) = (Folder::new(), prometheus::Registry::new());
-        let place = || QueuePlace { folder: folder.path("queue"), max_bytes: 1 << 20 };
+        let place = || QueuePlace { folder: folder.path("queue"), max_bytes: 1 << 20, lost: Arc::default() };
         let queue = || {
             let metrics = Metrics::register(&prometheus::Registry::new()).unwrap().endpoint("e");
             let supervision = Supervision::register(&registry).unwrap_or_default();
@@ -356,7 +371,10 @@ fn the_disk_works_again_when_what_failed_was_tried_again_and_worked() {
         let limits = Limits { front_bytes: 1 << 20, bytes: 1 << 20, ..LIMITS };
         let queue = Queue::new("e", limits, metrics, supervision.guard("disk"));
         // Segments of 64 KiB: each record has its own.
-        queue.open(QueuePlace { folder: folder.path("queue"), max_bytes: 1 << 19 }).await.unwrap();
+        queue
+            .open(QueuePlace { folder: folder.path("queue"), max_bytes: 1 << 19, lost: Arc::default() })
+            .await
+            .unwrap();
         let append = async || {
             queue.append(record(0, 1, 0, 40 << 10));
             let written = || queue.shared.lock().waits_since().is_none();
@@ -378,6 +396,29 @@ fn the_disk_works_again_when_what_failed_was_tried_again_and_worked() {
         assert_eq!(queue.disk_failure().map(|failure| failure.since), Some(since), "nothing but writing was tried");
         std::fs::remove_dir(&first).unwrap();
         eventually(patience(), "all is well, without news", || queue.disk_failure().is_none()).await;
+        assert!(queue.close(Instant::now() + patience()).await.is_empty());
+    });
+}
+
+#[test]
+fn a_disk_that_takes_something_again_works_again_also_when_nothing_waits_for_it() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap().endpoint("e");
+        let supervision = Supervision::register(&prometheus::Registry::new()).unwrap();
+        let queue = Queue::new("e", LIMITS, metrics, supervision.guard("disk"));
+        queue
+            .open(QueuePlace { folder: folder.path("queue"), max_bytes: 1 << 20, lost: Arc::default() })
+            .await
+            .unwrap();
+        // No segment can have its name.
+        std::fs::create_dir(folder.path("queue").join(format!("{:020}.segment", 1))).unwrap();
+        queue.append(record(0, 1, 0, 20));
+        eventually(patience(), "writing fails", || queue.disk_failure().is_some()).await;
+        let Take::Flight(flight) = queue.take() else { panic!("there is one") };
+        queue.done(flight.record.seq);
+        eventually(patience(), "the disk was tried", || queue.disk_failure().is_none()).await;
+        assert!(!folder.path("queue").join("probe").exists(), "nothing is left of that");
         assert!(queue.close(Instant::now() + patience()).await.is_empty());
     });
 }

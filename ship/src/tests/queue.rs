@@ -261,6 +261,35 @@ fn a_reload_while_the_disk_takes_nothing_loses_nothing() {
 }
 
 #[test]
+fn a_queue_that_somebody_removes_is_begun_anew_with_what_is_in_memory() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, store) = (free_address(), folder.path().join("store"));
+        let config = endpoint("a", &format!("http://{address}/api/v1/write"));
+        let ship = Ship::of(Some(&store), vec![config.clone()]).await;
+        for number in 0..10 {
+            ship.shipper.push(1, &block(&["m"], f64::from(number), now(0)));
+        }
+        let on_disk = || ship.shipper.status()[0].bytes_on_disk > 0 && ship.shipper.status()[0].pending.samples == 10;
+        eventually(patience(), "they are on disk, too", on_disk).await;
+        std::fs::remove_dir_all(&store).unwrap();
+        let told = || ship.metric("queue_corruptions_total", &[]) > 0.0;
+        eventually(patience(), "it is noticed", told).await;
+        let whole = || ship.shipper.status()[0].disk_failure.is_none() && on_disk();
+        eventually(patience(), "it is there again", whole).await;
+        assert_eq!(queues(&store).len(), 1, "and says whose it is");
+        ship.end().await;
+
+        let receiver = RemoteWriteReceiver::start_at(address).await;
+        let ship = Ship::of(Some(&store), vec![config]).await;
+        receiver.wait_samples(10).await;
+        assert_eq!(values(&receiver, "m"), (0..10).map(f64::from).collect::<Vec<_>>());
+        ship.wait_empty().await;
+        ship.end().await;
+    });
+}
+
+#[test]
 fn the_queue_of_an_endpoint_that_is_gone_is_kept_for_its_return() {
     leak_checked_live(|| async {
         let folder = tempfile::tempdir().unwrap();
