@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::credentials;
 use super::discoverer::Openstack;
 use super::error::OpenstackError;
+use super::keystone::Logins;
 
 /// One entry of `openstack_sd_configs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -152,8 +153,14 @@ impl Availability {
 }
 
 impl OpenstackConfig {
-    fn client(&self) -> HttpClientConfig {
+    pub(super) fn client(&self) -> HttpClientConfig {
         HttpClientConfig::of_tls(&self.tls_config)
+    }
+
+    /// What of it counts for a token: who asks which Keystone, and how. The rest is as by default.
+    pub(super) fn login(&self) -> Self {
+        let Self { role, region, port, all_tenants, availability, .. } = Self::default();
+        Self { role, region, port, all_tenants, availability, ..self.clone() }
     }
 
     /// With what the environment says of who asks whom, unless the configuration does.
@@ -169,7 +176,7 @@ impl MechanismConfig for OpenstackConfig {
     const MECHANISM: &'static str = "openstack";
 
     type Metrics = ();
-    type Shared = ();
+    type Shared = Logins;
 
     fn identity(&self, id: &mut Identity) {
         id.url("identity_endpoint", &self.identity_endpoint);
@@ -221,8 +228,7 @@ impl MechanismConfig for OpenstackConfig {
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let config = self.complete(cx.system)?;
-        let client = config.client();
-        Ok(Polling::boxed(Openstack::new(config, &client, &cx)?, self.refresh_interval.into()))
+        Ok(Polling::boxed(Openstack::new(config, &cx)?, self.refresh_interval.into()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, header};
-use rosterd_client::{ClientError, HttpClientConfig};
+use rosterd_client::ClientError;
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_model::TargetGroup;
 use rosterd_rest::{Api, Fault, Page, Question, Tokens, distinct};
@@ -19,20 +19,17 @@ use super::{OpenstackConfig, Role};
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 pub(super) struct Openstack {
-    tokens: Tokens<Keystone>,
+    tokens: Arc<Tokens<Keystone>>,
     /// For services, wherever they are.
     api: Api,
     config: OpenstackConfig,
 }
 
 impl Openstack {
-    pub(super) fn new(
-        config: OpenstackConfig,
-        client: &HttpClientConfig,
-        cx: &Build<'_, OpenstackConfig>,
-    ) -> Result<Self, ClientError> {
-        let keystone = Keystone::new(config.clone(), client, cx)?;
-        Ok(Self { api: keystone.api(), tokens: Tokens::new(keystone), config })
+    pub(super) fn new(config: OpenstackConfig, cx: &Build<'_, OpenstackConfig>) -> Result<Self, ClientError> {
+        let interval = config.refresh_interval.into();
+        let api = Api::new(&config.identity_endpoint, &config.client(), interval, cx)?;
+        Ok(Self { tokens: cx.shared.tokens(&config, &api), api, config })
     }
 
     /// Nothing is left out where a list cannot be read: which addresses are floating decides what the targets are.

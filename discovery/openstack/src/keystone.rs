@@ -1,14 +1,36 @@
 //! Asks Keystone for tokens.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use rosterd_client::{ClientError, HttpClientConfig, Secret, unset};
-use rosterd_discovery::{Build, Error};
-use rosterd_rest::{Api, Issued, Issuer};
+use rosterd_client::{Secret, unset};
+use rosterd_credentials::Kept;
+use rosterd_discovery::{Error, MechanismShared, System};
+use rosterd_rest::{Api, Issued, Issuer, Tokens};
+use rosterd_tasks::Stopper;
 
 use super::OpenstackConfig;
 use super::catalog::{self, Grant};
 use super::credentials;
 use super::error::OpenstackError;
+
+/// What all discoverers have in common: the tokens, of each who asks the same Keystone in the same way one.
+#[derive(Debug, Default)]
+pub struct Logins(Kept<OpenstackConfig, Tokens<Keystone>>);
+
+impl MechanismShared for Logins {
+    fn start(_: &Stopper, _: &System) -> Self {
+        Self::default()
+    }
+}
+
+impl Logins {
+    /// The tokens of this configuration, for which Keystone is asked by such an API if nobody has asked it so far.
+    pub(super) fn tokens(&self, config: &OpenstackConfig, api: &Api) -> Arc<Tokens<Keystone>> {
+        let login = config.login();
+        self.0.get(login.clone(), || Tokens::new(Keystone::new(login, api.clone())))
+    }
+}
 
 pub(super) struct Keystone {
     api: Api,
@@ -18,22 +40,12 @@ pub(super) struct Keystone {
 }
 
 impl Keystone {
-    pub(super) fn new(
-        config: OpenstackConfig,
-        client: &HttpClientConfig,
-        cx: &Build<'_, OpenstackConfig>,
-    ) -> Result<Self, ClientError> {
-        let api = Api::new(&config.identity_endpoint, client, config.refresh_interval.into(), cx)?;
+    fn new(config: OpenstackConfig, api: Api) -> Self {
         let path: &[_] = match credentials::version(&config.identity_endpoint) {
             Some(_) => &["auth", "tokens"],
             None => &["v3", "auth", "tokens"],
         };
-        Ok(Self { api, path, config })
-    }
-
-    /// The client for all that is asked.
-    pub(super) fn api(&self) -> Api {
-        self.api.clone()
+        Self { api, path, config }
     }
 
     async fn token(&self) -> Result<Secret, OpenstackError> {

@@ -6,11 +6,12 @@ use std::time::Duration as StdDuration;
 use rosterd_client::{Environment, Secret};
 use rosterd_discovery::{CheckContext, Finding, Identity, MechanismConfig, System};
 use rosterd_model::{Report, TargetGroup};
-use rosterd_testkit::contract::Run;
+use rosterd_testkit::contract::{self, Run};
 use rosterd_testkit::{
     Folder, ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::catalog::{self, Service};
 use super::decode::{self, FloatingIps};
@@ -295,6 +296,44 @@ fn a_token_is_kept_and_asked_for_again_when_it_is_refused() {
 }
 
 #[test]
+fn who_asks_as_the_same_logs_in_once_for_all_jobs_and_over_a_reload() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([]).await;
+        let hypervisors = |token: &str| server.then(asked(HYPERVISORS, token).any_times().json(HYPERVISOR));
+        server.then(login(&server, "one"));
+        hypervisors("one");
+        let equipment = contract::equipment(&System::default(), &OpenstackConfig::default());
+        let start = |more: &str| {
+            let config = of(&server, &format!("role: hypervisor, {more}"));
+            Run::of(equipment.of(OpenstackConfig::MECHANISM).build(&config, "openstack/1").expect("it is built"))
+        };
+        let shown = async |more: [&str; 2], ports: [&str; 2]| {
+            let mut runs = more.map(start);
+            for (run, port) in runs.iter_mut().zip(ports) {
+                let word = run.next().await.expect("a word");
+                assert_eq!(Vec::from_iter(addresses(word.groups())), [format!("10.0.0.1:{port}")]);
+            }
+            for run in runs {
+                stop(run).await;
+            }
+        };
+        shown(["port: 1", "port: 2"], ["1", "2"]).await;
+        // A reload builds them anew.
+        shown(["port: 3", "all_tenants: true"], ["3", "80"]).await;
+        // Whoever asks as somebody else, or in another way, has a token of its own.
+        server.then(login(&server, "two"));
+        hypervisors("two");
+        shown(["project_name: p, port: 4", "project_name: p, port: 5"], ["4", "5"]).await;
+        server.then(login(&server, "three"));
+        hypervisors("three");
+        let other = "tls_config: {insecure_skip_verify: true}";
+        shown([other, other], ["80", "80"]).await;
+        equipment.end(Instant::now() + patience()).await;
+        server.finish().await;
+    });
+}
+
+#[test]
 fn refusals_tell_who_refused() {
     leak_checked_live(async || {
         let keystone = |server: &ScriptedServer| login(server, "t").any_times();
@@ -340,10 +379,11 @@ fn whoever_is_silent_is_given_up() {
             let method = if silent == KEYSTONE { http::Method::POST } else { http::Method::GET };
             server.then(Step::of(method, silent).any_times().stall());
             let mut config = of(&server, "role: hypervisor");
-            config.refresh_interval = "300ms".parse().expect("a duration");
+            // Long enough for a login on a busy machine.
+            config.refresh_interval = "2s".parse().expect("a duration");
             let report = failure(&config).await;
             assert_eq!(report.code, code);
-            assert!(report.to_string().contains(&format!("{silent} within 300ms")), "{report}");
+            assert!(report.to_string().contains(&format!("{silent} within 2s")), "{report}");
             server.finish().await;
         }
     });
@@ -481,6 +521,38 @@ fn whom_the_environment_names_counts_as_whom_the_configuration_does() {
         data("{region: One}", &[]),
     ];
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{all:?}");
+}
+
+#[test]
+fn whatever_says_what_is_read_and_as_whom_counts() {
+    let hash = |more: &str| {
+        let mut identity = Identity::new();
+        config(&format!("{{identity_endpoint: 'http://k', {more}}}")).identity(&mut identity);
+        identity.hash()
+    };
+    let all = [
+        "",
+        "username: u",
+        "userid: u",
+        "password: u",
+        "project_name: u",
+        "project_id: u",
+        "domain_name: u",
+        "domain_id: u",
+        "application_credential_name: u",
+        "application_credential_id: u",
+        "application_credential_secret: u",
+        "token: u",
+        "token_file: u",
+        "role: hypervisor",
+        "region: u",
+        "port: 81",
+        "all_tenants: true",
+        "availability: internal",
+        "tls_config: {cert_file: c, key_file: k}",
+    ];
+    assert_eq!(all.map(hash).iter().collect::<BTreeSet<_>>().len(), all.len());
+    assert_eq!(hash(""), hash("refresh_interval: 5s"));
 }
 
 fn problems(text: &str) -> Vec<String> {

@@ -16,7 +16,7 @@ use rosterd_discovery::{AnyConfig, System};
 
 pub use faults::check_faults;
 pub use promises::{Violation, violations};
-pub use run::Run;
+pub use run::{Run, equipment};
 pub use served::{Served, ServedGroup, check_catalog, check_server, check_server_on, check_server_with_own_addresses};
 pub use sharing::shared_by;
 

@@ -50,6 +50,15 @@ struct Picture {
 
 type Unread = BTreeMap<Arc<str>, Option<Arc<str>>>;
 
+/// What the mechanism of a configuration has in an agent: for several discoverers that have it in common, each [run](Run::of) by itself. It
+/// has to be ended.
+pub fn equipment(system: &System, config: &dyn AnyConfig) -> Equipment {
+    let mechanisms = Registry::new([config.registration()], []).expect("one mechanism has one name");
+    let metrics = prometheus::Registry::new();
+    Equipment::new(&mechanisms, &metrics, system.clone(), &Supervision::default())
+        .expect("an empty registry takes all names")
+}
+
 impl Run {
     /// Builds a discoverer and runs it.
     pub async fn start(config: &dyn AnyConfig) -> Result<Self, Error> {
@@ -94,16 +103,13 @@ impl Run {
         .await
     }
 
-    /// Builds the discoverer with what its mechanism has in an agent of its own.
+    /// Builds the discoverer with the [equipment](equipment()) of an agent of its own.
     async fn with_equipment(
         system: &System,
         config: &dyn AnyConfig,
         prepare: impl FnOnce(&Updates),
     ) -> Result<Self, Error> {
-        let mechanisms = Registry::new([config.registration()], []).expect("one mechanism has one name");
-        let metrics = prometheus::Registry::new();
-        let equipment = Equipment::new(&mechanisms, &metrics, system.clone(), &Supervision::default())
-            .expect("an empty registry takes all names");
+        let equipment = equipment(system, config);
         match equipment.of(config.mechanism()).build(config, PROVIDER) {
             Ok(discoverer) => Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) }),
             Err(error) => {
