@@ -129,3 +129,32 @@ fn what_another_mechanism_had_is_not_held_for_what_the_new_one_cannot_read() {
         assert_eq!(held, ["p:1"], "of a scope: {scope}");
     }
 }
+
+#[test]
+fn a_provider_that_nothing_is_held_for_begins_with_what_others_know_after_a_restart() {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/1-2", "q/4"], "[]")]), now()));
+    kept.take(state.update(update("q/4", vec![group("s", &["q:1"])], true), now()));
+    let jobs = || vec![job("a", &["p/1-2", "r/5"], "[]"), job("b", &["p/1"], "[]")];
+    kept.take(state.set_jobs(wanted(jobs()), now()));
+    kept.take(state.update(update("p/1", vec![group("s", &["p:1"])], true), now()));
+    assert_eq!(held(&state, "a"), replaced(&["q:1"]));
+    let known = [("p:1".to_owned(), HoldReason::Restored), ("q:1".to_owned(), HoldReason::Replaced)];
+    assert_eq!(held(&kept.restart(jobs()), "a"), known);
+}
+
+#[test]
+fn what_a_job_holds_stays_when_another_one_that_waits_comes_to_use_it() {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    let before = [("b", "p/1"), ("j", "q/4"), ("x", "p/1-2")];
+    kept.take(state.set_jobs(wanted(before.map(|(name, key)| job(name, &[key], "[]")).to_vec()), now()));
+    for (name, key) in before {
+        kept.take(state.update(update(key, vec![group("s", &[&format!("{name}:1")])], true), now()));
+    }
+    let after = [("b", "p/1"), ("j", "s/6"), ("x", "r/5")];
+    kept.take(state.set_jobs(wanted(after.map(|(name, key)| job(name, &[key], "[]")).to_vec()), now()));
+    assert_eq!(held(&state, "x"), replaced(&["x:1"]));
+    let other = [("b", "p/1"), ("j", "p/1-2"), ("x", "r/5")];
+    let state = kept.restart(other.map(|(name, key)| job(name, &[key], "[]")).to_vec());
+    assert_eq!((held(&state, "x"), instances(&state, "b")), (replaced(&["x:1"]), vec!["b:1".to_owned()]));
+}
