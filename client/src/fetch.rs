@@ -17,7 +17,7 @@ use crate::message::Time;
 use crate::names::Names;
 use crate::secrets::{Secrets, shown};
 use crate::send::Shared;
-use crate::{Client, ClientError, Request, Url, redirect, zone};
+use crate::{Client, ClientError, Request, Url, UrlError, redirect, url, zone};
 
 /// A `GET` whose body is wanted as it is sent.
 #[derive(Debug, Clone, Copy)]
@@ -245,38 +245,53 @@ impl<'a> PlainUrl<'a> {
         if !fetch.unix_socket.is_empty() {
             return UnixStream::connect(Path::new(fetch.unix_socket)).await.map(Socket::Unix).map_err(failed);
         }
-        let Some((host, port)) = self.host_and_port() else {
-            return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, "this is no host and port")));
-        };
+        let (host, port) = self.host_and_port().map_err(|error| unusable(fetch.url, error))?;
         let addresses = names.look_up(host, port).await.map_err(failed)?;
         let stream = TcpStream::connect(addresses.as_slice()).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(Socket::Tcp(stream))
     }
 
-    fn host_and_port(self) -> Option<(&'a str, u16)> {
+    fn host_and_port(self) -> Result<(&'a str, u16), UrlError> {
         const DEFAULT: u16 = 80;
+        let number = |port: &str| match port {
+            "" => Ok(DEFAULT),
+            port => port.parse().map_err(|_| UrlError::Port),
+        };
         if let Some(inside) = self.authority.strip_prefix('[') {
-            let (host, rest) = inside.split_once(']')?;
-            zone::split(host).map_or(host, |(address, _)| address).parse::<Ipv6Addr>().ok()?;
+            let (host, rest) = inside.split_once(']').ok_or(UrlError::Ipv6)?;
+            let address = zone::split(host).map_or(host, |(address, _)| address);
+            address.parse::<Ipv6Addr>().map_err(|_| UrlError::Ipv6)?;
             let port = match rest.strip_prefix(':') {
-                None if rest.is_empty() => DEFAULT,
-                None => return None,
-                Some("") => DEFAULT,
-                Some(port) => port.parse().ok()?,
+                None if !rest.is_empty() => return Err(UrlError::Ipv6),
+                port => number(port.unwrap_or_default())?,
             };
-            return Some((host, port));
+            return Ok((host, port));
         }
         match self.authority.split_once(':') {
-            None => Some((self.authority, DEFAULT)),
-            Some((host, "")) => Some((host, DEFAULT)),
-            Some((host, port)) => Some((host, port.parse().ok()?)),
+            None => Ok((self.authority, DEFAULT)),
+            Some((_, port)) if port.contains(':') => Err(UrlError::Ipv6),
+            Some(("", "")) => Err(UrlError::NoHost),
+            Some(("", port)) => Ok((url::LOCAL, number(port)?)),
+            Some((host, port)) => Ok((host, number(port)?)),
         }
     }
 }
 
+/// Why a [`Fetch`] of this URL never finds a server, whatever names there are and who listens.
+pub fn never_fetched(url: &str) -> Option<UrlError> {
+    match PlainUrl::of(url) {
+        Some(plain) => plain.host_and_port().err(),
+        None => Url::parse(url).err(),
+    }
+}
+
 fn parse(url: &str) -> Result<Url, ClientError> {
-    Url::parse(url).map_err(|error| ClientError::settings_because(format!("the URL {url:?}"), error))
+    Url::parse(url).map_err(|error| unusable(url, error))
+}
+
+fn unusable(url: &str, error: UrlError) -> ClientError {
+    ClientError::settings_because(format!("the URL {url:?}"), error)
 }
 
 #[cfg(test)]
@@ -305,14 +320,40 @@ mod tests {
     #[test]
     fn a_missing_port_is_that_of_http() {
         let place = |authority| PlainUrl { authority, path: "" }.host_and_port();
-        assert_eq!(place("h"), Some(("h", 80)));
-        assert_eq!(place("h:"), Some(("h", 80)));
-        assert_eq!(place("h:9100"), Some(("h", 9100)));
-        assert_eq!(place("[::1]"), Some(("::1", 80)));
-        assert_eq!(place("[::1]:7"), Some(("::1", 7)));
-        assert_eq!(place("[fe80::1%25eth0]:7"), Some(("fe80::1%25eth0", 7)));
-        for bad in ["h:x", "h:70000", "[h]:1", "[::1]7", "a:b:1"] {
-            assert_eq!(place(bad), None, "{bad}");
+        assert_eq!(place("h"), Ok(("h", 80)));
+        assert_eq!(place("h:"), Ok(("h", 80)));
+        assert_eq!(place("h:9100"), Ok(("h", 9100)));
+        assert_eq!(place("[::1]"), Ok(("::1", 80)));
+        assert_eq!(place("[::1]:7"), Ok(("::1", 7)));
+        assert_eq!(place("[fe80::1%25eth0]:7"), Ok(("fe80::1%25eth0", 7)));
+        assert_eq!(place(":9100"), Ok(("127.0.0.1", 9100)), "without a host it is this machine, as in Go");
+        for (bad, error) in [
+            ("h:x", UrlError::Port),
+            ("h:70000", UrlError::Port),
+            (":x", UrlError::Port),
+            (":", UrlError::NoHost),
+            ("[h]:1", UrlError::Ipv6),
+            ("[::1]7", UrlError::Ipv6),
+            ("a:b:1", UrlError::Ipv6),
+        ] {
+            assert_eq!(place(bad), Err(error), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_never_finds_a_server_is_known_without_asking() {
+        for (url, error) in [
+            ("http://h:99999/metrics", Some(UrlError::Port)),
+            ("http://h:http/metrics", Some(UrlError::Port)),
+            ("https://h:99999/metrics", Some(UrlError::Port)),
+            ("http://a%20b:1/metrics", Some(UrlError::Host)),
+            ("http://%E2%80%9C127.0.0.1:1%E2%80%9D/metrics", Some(UrlError::Host)),
+            ("http://:/metrics", Some(UrlError::NoHost)),
+            ("http://:9100/metrics", None),
+            ("https://:9100/metrics", None),
+            ("http://no.such.host/metrics", None),
+        ] {
+            assert_eq!(never_fetched(url), error, "{url}");
         }
     }
 }

@@ -45,7 +45,7 @@ pub use config::{
 #[doc(hidden)]
 pub use embed::unset;
 pub use error::{ClientError, retry_after, without_user};
-pub use fetch::{Connection, Fetch, Fetched};
+pub use fetch::{Connection, Fetch, Fetched, never_fetched};
 pub use grant::{Granted, form, granted};
 pub use headers::secret_value;
 pub use identity::{Identity, Reads};

@@ -64,8 +64,9 @@ impl Url {
         }
     }
 
-    /// Reads a URL as browsers do.
+    /// Reads a URL as browsers do, but for a port without a host.
     pub(crate) fn read(text: &str) -> Result<Self, UrlError> {
+        let text = &*with_host(text);
         let (plain, zone) = split(text)?;
         Ok(Self { plain: ::url::Url::parse(&plain).map_err(|error| reason(&plain, error))?, zone })
     }
@@ -196,6 +197,20 @@ impl From<Url> for String {
     }
 }
 
+/// What is meant by a port without a host: Go connects to this machine then.
+pub(crate) const LOCAL: &str = "127.0.0.1";
+
+/// The URL with the host that is meant where there is only a port: `http://:9090`.
+fn with_host(text: &str) -> Cow<'_, str> {
+    let host = text.find("://").and_then(|colon| {
+        let start = colon + 3;
+        let end = text[start..].find(['/', '?', '#', '\\']).map_or(text.len(), |length| start + length);
+        let host = text[start..end].rfind('@').map_or(start, |at| start + at + 1);
+        text[host..end].strip_prefix(':').filter(|port| !port.is_empty()).map(|_| host)
+    });
+    host.map_or(text.into(), |host| format!("{}{LOCAL}{}", &text[..host], &text[host..]).into())
+}
+
 /// The text without the zone, and the zone.
 fn split(text: &str) -> Result<(Cow<'_, str>, Option<Arc<str>>), UrlError> {
     let Some(place) = zone::place(text) else { return Ok((text.into(), None)) };
@@ -262,6 +277,25 @@ mod tests {
         }
         for text in ["http://a", "https://a:1/b?c#d", "http://[::1]:9090/", "socks5://user:pw@a:1", "HTTP://a"] {
             assert!(Url::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_without_a_host_is_one_of_this_machine() {
+        for (text, url) in [
+            ("http://:9090", "http://127.0.0.1:9090/"),
+            ("https://:9090/a:b@c?d=:1", "https://127.0.0.1:9090/a:b@c?d=:1"),
+            ("http://u:p@:9090/x", "http://u:p@127.0.0.1:9090/x"),
+            ("socks5://:1080", "socks5://127.0.0.1:1080"),
+            ("http://h/?to=http://:9090", "http://h/?to=http://:9090"),
+            ("http://h:9090/", "http://h:9090/"),
+        ] {
+            assert_eq!(Url::parse(text).map(|url| url.to_string()).as_deref(), Ok(url), "{text}");
+        }
+        for (text, error) in
+            [("http://:", UrlError::NoHost), ("http://:x", UrlError::Port), (":9090", UrlError::NoScheme)]
+        {
+            assert_eq!(Url::parse(text), Err(error), "{text}");
         }
     }
 

@@ -49,11 +49,13 @@ pub mod code {
     pub const CONSTANT_RULE: &str = "cfg_constant_rule";
     /// A warning: what a mechanism finds has no address, and no rule of the job gives it one.
     pub const NO_ADDRESS: &str = "cfg_no_address";
+    /// A warning: what stands in a list and is a target, but one whose address leads nowhere.
+    pub const UNREACHABLE_TARGET: &str = "cfg_unreachable_target";
     /// A warning: an external label that names an empty environment variable.
     pub const UNDEFINED_VARIABLE: &str = "cfg_undefined_variable";
 
     /// All of them.
-    pub const ALL: [&str; 29] = [
+    pub const ALL: [&str; 30] = [
         INVALID_CONFIG,
         UNREADABLE,
         SYNTAX,
@@ -82,6 +84,7 @@ pub mod code {
         NO_FILE,
         CONSTANT_RULE,
         NO_ADDRESS,
+        UNREACHABLE_TARGET,
         UNDEFINED_VARIABLE,
     ];
 }

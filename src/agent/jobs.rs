@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rosterd_client::never_fetched;
 use rosterd_config::{Config, ImpossibleTarget, OutputFormat, ScrapeConfig};
 use rosterd_discovery::{Jobs, ProviderKey};
 use rosterd_model::labels::{JOB, METRICS_PATH, PARAM_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
-use rosterd_model::target::{ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HISTOGRAMS, SCRAPE_NATIVE_HISTOGRAMS};
+use rosterd_model::target::{
+    ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HISTOGRAMS, SCRAPE_NATIVE_HISTOGRAMS, Target, UNIX_SOCKET,
+    scrape_url,
+};
 use rosterd_model::{Names, TargetGroup};
 
 use crate::publish::file_sd::{Format, Output};
@@ -24,7 +28,7 @@ pub(crate) fn roster(config: &Config, providers: &BTreeMap<Arc<str>, Vec<Provide
     config.scrape_configs.iter().map(|job| spec(job, of(job))).collect()
 }
 
-/// Which targets of these groups cannot be targets of a job.
+/// Which targets of these groups cannot be targets of a job, or never be reached.
 pub(crate) fn impossible(job: &ScrapeConfig, groups: &[TargetGroup]) -> Vec<ImpossibleTarget> {
     let (spec, mut bench, mut names) = (spec(job, Vec::new()), Workbench::default(), Names::new());
     let mut found = Vec::new();
@@ -33,16 +37,34 @@ pub(crate) fn impossible(job: &ScrapeConfig, groups: &[TargetGroup]) -> Vec<Impo
             bench.labels.reset(own.iter());
             group.labels.iter().for_each(|(name, value)| bench.labels.set_default(name, value));
             bench.labels.sort();
-            let Entry::Failed(failure) = populate(&mut bench, &spec, &mut names) else { continue };
-            let why = match (&*failure, job.relabel.is_empty()) {
-                (Failure::NoAddress, true) => format!("{failure}: write host:port, or remove it"),
-                (_, true) => failure.to_string(),
-                (_, false) => format!("{failure}, as the rules leave it (`rosterd relabel --job --explain` shows how)"),
+            let (why, is_target) = match populate(&mut bench, &spec, &mut names) {
+                Entry::Failed(failure) => match (&*failure, job.relabel.is_empty()) {
+                    (Failure::NoAddress, true) => (format!("{failure}: write host:port, or remove it"), false),
+                    _ => (failure.to_string(), false),
+                },
+                Entry::Active(labels) => match never_reached(Target(&labels), job) {
+                    Some(why) => (why, true),
+                    None => continue,
+                },
+                Entry::Dropped => continue,
             };
-            found.push(ImpossibleTarget { group: index, target, why });
+            let why = match job.relabel.is_empty() {
+                true => why,
+                false => format!("{why}, as the rules leave it (`rosterd relabel --job --explain` shows how)"),
+            };
+            found.push(ImpossibleTarget { group: index, target, why, is_target });
         }
     }
     found
+}
+
+/// Why no scrape of a target ever finds a server.
+fn never_reached(target: Target<'_>, job: &ScrapeConfig) -> Option<String> {
+    let is_by_socket = target.0.get(UNIX_SOCKET).is_some_and(|path| !path.is_empty());
+    let mut url = String::new();
+    scrape_url(target, &job.settings.params, &mut url);
+    let error = never_fetched(&url).filter(|_| !is_by_socket)?;
+    Some(format!("{url}: {error}"))
 }
 
 /// What the file_sd publication needs.

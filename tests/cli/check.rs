@@ -156,6 +156,46 @@ scrape_configs:
 
 #[test]
 fn of_one_list_a_few_impossible_targets_are_told_and_the_others_counted() {
+#[test]
+fn targets_that_can_never_be_reached_are_warned_of_at_their_places() {
+    let folder = rosterd_testkit::Folder::new();
+    folder.write("list.yml", "- targets: ['a:70000', 'a:1']\n");
+    let text = "
+scrape_configs:
+- job_name: plain
+  static_configs:
+  - targets: ['127.0.0.1:99999', '127.0.0.1:http', 'a b:1', '“127.0.0.1:1”', ':9100', 'no.such.host', '[::1]:1']
+- job_name: listed
+  file_sd_configs: [{files: [list.yml]}]
+- job_name: mended
+  static_configs: [{targets: ['a:http']}]
+  relabel_configs: [{target_label: __address__, replacement: blackbox:9115}]
+- job_name: by-socket
+  static_configs: [{targets: ['a:http'], labels: {__unix_socket__: /run/a}}]
+";
+    let file = folder.write("prometheus.yml", text);
+    let ended = run(&["check", "config", "--output=json", file.to_str().expect("folders have plain names")]);
+    let told: serde_json::Value = serde_json::from_str(&ended.output).expect("it is JSON");
+    let of_targets = |warning: &&serde_json::Value| warning["code"] == "cfg_unreachable_target";
+    let line = |warning: &serde_json::Value| {
+        let text = |key: &str| warning[key].as_str().unwrap_or_default().to_owned();
+        text("key") + " " + text("message").rsplit("://").next().unwrap_or_default()
+    };
+    let mut warnings: Vec<_> =
+        told["warnings"].as_array().expect("a list").iter().filter(of_targets).map(line).collect();
+    warnings.sort_by_key(|warning| warning.starts_with('['));
+    let (port, host) =
+        ("the port of the URL is not a number up to 65535", "the host of the URL is neither a name nor an address");
+    let wanted = [
+        format!("scrape_configs[0].static_configs[0].targets[0] 127.0.0.1:99999/metrics: {port}"),
+        format!("scrape_configs[0].static_configs[0].targets[1] 127.0.0.1:http/metrics: {port}"),
+        format!("scrape_configs[0].static_configs[0].targets[2] a%20b:1/metrics: {host}"),
+        format!("scrape_configs[0].static_configs[0].targets[3] %E2%80%9C127.0.0.1:1%E2%80%9D/metrics: {host}"),
+        format!("[0].targets[0] a:70000/metrics: {port}"),
+    ];
+    assert_eq!((ended.status, warnings.as_slice()), (Some(0), &wanted[..]), "{told:#}");
+}
+
     let folder = rosterd_testkit::Folder::new();
     let targets = vec!["''"; 1000].join(", ");
     let text = format!("scrape_configs:\n- job_name: a\n  static_configs: [{{targets: [{targets}]}}]\n");

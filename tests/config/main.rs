@@ -152,6 +152,7 @@ fn every_code_of_a_failure_has_a_bad_file() {
         code::NO_FILE,
         code::CONSTANT_RULE,
         code::NO_ADDRESS,
+        code::UNREACHABLE_TARGET,
         code::UNDEFINED_VARIABLE,
         code::NOT_SUPPORTED_YET,
     ];

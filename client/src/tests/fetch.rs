@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use rosterd_model::Report;
+use rosterd_model::{Coded, Priority, Report};
 use rosterd_testkit::{Folder, ScriptedServer, Step, leak_checked_live};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -90,6 +90,33 @@ fn a_reply_that_breaks_off_or_is_too_large_is_an_error() {
         server.finish().await;
         let error = fetch(&client, &server_url_of_nobody(), &mut connection, 4).await.unwrap_err();
         assert!(matches!(error, ClientError::Connect { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn a_port_without_a_host_is_asked_for_on_this_machine() {
+    leak_checked_live(|| async {
+        let server = ScriptedServer::start([Step::get("/a").body("plain"), Step::get("/a").body("shared")]).await;
+        let (client, mut connection) = (client("{}"), Connection::default());
+        // What has a user goes over the connections that are shared.
+        for (user, body) in [("", "plain"), ("u:p@", "shared")] {
+            let url = server.url("/a").replace("127.0.0.1", user);
+            assert!(url.starts_with(&format!("http://{user}:")), "{url}");
+            assert_eq!(fetch(&client, &url, &mut connection, 100).await.unwrap().1, body);
+        }
+        server.finish().await;
+    });
+}
+
+#[test]
+fn what_can_never_be_fetched_is_a_matter_of_the_settings() {
+    leak_checked_live(|| async {
+        for url in ["http://127.0.0.1:99999/metrics", "http://127.0.0.1:http/", "http://a%20b:1/", "http://:/"] {
+            let error = fetch(&client("{}"), url, &mut Connection::default(), 4).await.unwrap_err();
+            assert_eq!((error.code(), error.priority()), ("http_settings", Priority::Operator), "{error:?}");
+            let reason = crate::never_fetched(url).expect(url);
+            assert_eq!(Report::of(&error).to_string(), format!("cannot use the URL {url:?}: {reason}"));
+        }
     });
 }
 

@@ -17,18 +17,20 @@ const TOLD: usize = 20;
 /// A longer list is not read again for the places of what is in it.
 const LONGEST: u64 = 64 << 20;
 
-/// Tells which targets of these groups cannot be targets of a job. Those that its rules drop are none of them.
+/// Tells which targets of these groups cannot be targets of a job, or never be reached. Those that its rules drop are none of them.
 pub type Impossible<'a> = &'a dyn Fn(&ScrapeConfig, &[TargetGroup]) -> Vec<ImpossibleTarget>;
 
-/// An entry of a group that cannot be a target.
+/// An entry of a group that cannot be a target, or one that is of no use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImpossibleTarget {
     /// The index of its group.
     pub group: usize,
     /// Its own index in the group.
     pub target: usize,
-    /// Why it cannot be one.
+    /// Why it cannot be one, or not be reached.
     pub why: String,
+    /// Whether it is a target all the same, if only one that is always down.
+    pub is_target: bool,
 }
 
 /// Target groups that are known without asking anybody.
@@ -49,23 +51,23 @@ impl Loader<'_> {
     /// Complains of all entries of a list that cannot be targets of the job.
     pub(super) fn try_targets(&mut self, job: &ScrapeConfig, list: List) {
         let Some(impossible) = self.options.impossible else { return };
-        let mut found = impossible(job, &list.groups);
+        let found = impossible(job, &list.groups);
         if found.is_empty() {
             return;
         }
-        let more = found.len().saturating_sub(TOLD);
-        found.truncate(TOLD);
-        let last = found.len() - 1;
         let places = match list.place {
             ListPlace::Here(at, path) => Places::Here(at, path),
             ListPlace::Elsewhere(file) => Places::of(file),
         };
-        for (index, ImpossibleTarget { group, target, why }) in found.into_iter().enumerate() {
-            let mut message = format!("this cannot be a target of the job {:?}: {why}", job.job_name());
-            if index == last && more > 0 {
-                message += &format!("; and so it is with {more} more of this list");
-            }
-            let problem = self.problem_of(&places, &format!("[{group}].targets[{target}]"), message);
+        let (warnings, problems) = found.into_iter().partition(|found| found.is_target);
+        self.warnings.extend(self.told(
+            job,
+            &places,
+            code::UNREACHABLE_TARGET,
+            "never be reached as a target",
+            warnings,
+        ));
+        for problem in self.told(job, &places, code::IMPOSSIBLE_TARGET, "be a target", problems) {
             // An address may have been refused before, whatever the rules would make of it.
             if !self.problems.iter().any(|told| is_at(told, &problem)) {
                 self.problems.push(problem);
@@ -73,8 +75,29 @@ impl Loader<'_> {
         }
     }
 
-    fn problem_of(&self, places: &Places, key: &str, message: String) -> Problem {
-        let code = code::IMPOSSIBLE_TARGET;
+    /// What these entries `cannot` do, of which the first are told, and the others counted.
+    fn told(
+        &self,
+        job: &ScrapeConfig,
+        places: &Places,
+        code: &'static str,
+        cannot: &str,
+        mut found: Vec<ImpossibleTarget>,
+    ) -> Vec<Problem> {
+        let more = found.len().saturating_sub(TOLD);
+        found.truncate(TOLD);
+        let last = found.len().saturating_sub(1);
+        let tell = |(index, ImpossibleTarget { group, target, why, .. })| {
+            let mut message = format!("this cannot {cannot} of the job {:?}: {why}", job.job_name());
+            if index == last && more > 0 {
+                message += &format!("; and so it is with {more} more of this list");
+            }
+            self.problem_of(places, &format!("[{group}].targets[{target}]"), code, message)
+        };
+        found.into_iter().enumerate().map(tell).collect()
+    }
+
+    fn problem_of(&self, places: &Places, key: &str, code: &'static str, message: String) -> Problem {
         match places {
             Places::Here(at, path) => {
                 let place = self.tree.find(*at, key, &HashSet::new()).0;

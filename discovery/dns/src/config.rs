@@ -10,9 +10,11 @@ use rosterd_model::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::discoverer::Dns;
+use super::error::fault;
 use super::metrics::DnsMetrics;
+use super::query::Query;
 use super::resolv_conf::Source;
-use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig, Polling};
+use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling};
 use rosterd_model::Problem;
 
 /// One entry of `dns_sd_configs`.
@@ -75,6 +77,15 @@ impl MechanismConfig for DnsConfig {
         problems
     }
 
+    fn examine(&self, _: &CheckContext) -> Vec<Finding> {
+        let names = self.names.iter().enumerate();
+        let found = names.filter_map(|(index, name)| {
+            let message = format!("{name:?} {}", never_found(name)?);
+            Some(Finding::Idle(Problem::new(format!("names[{index}]"), "cfg_no_effect", message)))
+        });
+        found.collect()
+    }
+
     fn refresh_interval(&self) -> Option<StdDuration> {
         Some(self.refresh_interval.into())
     }
@@ -89,6 +100,20 @@ impl MechanismConfig for DnsConfig {
 }
 
 rosterd_discovery::register!(DnsConfig);
+
+/// Why a name is none that anybody has in DNS, with what to do.
+fn never_found(name: &str) -> Option<String> {
+    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || name.parse::<SocketAddr>().is_ok();
+    let told = match name {
+        _ if is_address => "is an address and no name: put it into static_configs",
+        _ if name.contains("://") => "is a URL and no name: leave out the scheme, the port and the path",
+        _ if name.contains(':') => "is no name in DNS: leave out the port, for which there is the key `port`",
+        _ if name.contains(char::is_whitespace) => "is no name in DNS: there is a blank in it",
+        _ if Query::new(name, RecordType::A).is_err() => return Some(format!("is no name in DNS{}", fault(name))),
+        _ => return None,
+    };
+    Some(told.to_owned())
+}
 
 /// The type of the records to ask for. Read without regard to case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,6 +245,28 @@ mod tests {
     #[test]
     fn no_names_are_a_problem() {
         assert_eq!(codes(&DnsConfig::default()), ["cfg_dns_no_names"]);
+    }
+
+    #[test]
+    fn names_that_nobody_has_are_told() {
+        let names = ["a.example", "_http._tcp.a.example.", "0/25.2.0.192.in-addr.arpa", r"a\032b.example", "web"];
+        let config = DnsConfig { names: names.map(str::to_owned).to_vec(), ..DnsConfig::default() };
+        assert!(config.examine(&CheckContext::default()).is_empty());
+        for (name, told) in [
+            ("http://a.example/x", "is a URL and no name: leave out the scheme"),
+            ("a.example:9100", "is no name in DNS: leave out the port"),
+            ("with blank", "is no name in DNS: there is a blank in it"),
+            ("192.0.2.1", "is an address and no name: put it into static_configs"),
+            ("192.0.2.1:53", "is an address and no name: put it into static_configs"),
+            ("[::1]", "is an address and no name: put it into static_configs"),
+            ("a..b", "is no name in DNS: there is nothing between two of its dots"),
+        ] {
+            let names = vec!["a.example".to_owned(), name.to_owned()];
+            let found = DnsConfig { names, ..DnsConfig::default() }.examine(&CheckContext::default());
+            let [Finding::Idle(problem)] = &*found else { panic!("{name}: {found:?}") };
+            assert_eq!((&*problem.path, problem.code), ("names[1]", "cfg_no_effect"));
+            assert!(problem.message.starts_with(&format!("{name:?} {told}")), "{}", problem.message);
+        }
     }
 
     #[test]

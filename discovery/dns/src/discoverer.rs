@@ -12,15 +12,16 @@ use rosterd_tasks::Guard;
 use super::config::DnsConfig;
 use super::error::{DnsError, LookupError};
 use super::metrics::DnsMetrics;
+use super::nothing::Nothing;
 use super::records;
 use super::resolv_conf::{Settings, Source};
-use super::resolver::lookup;
+use super::resolver::{Answered, lookup};
 use rosterd_discovery::{Error, Reading, Refresh, Unreadable};
 
 /// How many names are looked up at the same time.
 const CONCURRENCY: usize = 64;
 
-type Looked = Result<Vec<Record>, LookupError>;
+type Looked = Result<Answered, LookupError>;
 
 #[derive(Debug)]
 pub(super) struct Dns {
@@ -32,6 +33,8 @@ pub(super) struct Dns {
     names: Names,
     /// A panic over one name is a failure of that name.
     guard: Guard,
+    /// The names for which DNS had no record the last time.
+    nothing: Nothing,
 }
 
 impl Dns {
@@ -46,6 +49,7 @@ impl Dns {
             queries: names.map(|name| name.as_str().into()).collect(),
             names: Names::new(),
             guard,
+            nothing: Nothing::default(),
         }
     }
 
@@ -61,9 +65,13 @@ impl Dns {
     /// The groups of names that were answered, also with nothing, and the names that were not.
     fn learn(&mut self, found: Vec<Looked>) -> Reading {
         let (mut groups, mut unread) = (Vec::with_capacity(found.len()), Vec::new());
+        self.nothing = Nothing::default();
         for (name, found) in self.queries.clone().iter().zip(found) {
             self.metrics.lookups.inc();
-            match found.and_then(|answers| self.group(name, &answers)) {
+            if let Ok(answered) = &found {
+                self.nothing.count(name, answered);
+            }
+            match found.and_then(|answered| self.group(name, answered.records())) {
                 Ok(group) => groups.push(group),
                 Err(source) => {
                     self.metrics.lookup_failures.inc();
@@ -86,5 +94,9 @@ impl Refresh for Dns {
         let settings = self.source.read().await?;
         let found = self.look_up(&settings).await;
         Ok(self.learn(found))
+    }
+
+    fn warning(&self) -> Option<Error> {
+        self.nothing.warning(self.kind).map(Error::from)
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use rosterd_model::{Coded, Priority};
 use rosterd_tasks::Panicked;
 
@@ -18,6 +19,19 @@ pub(super) enum DnsError {
     NoNameserver { path: PathBuf },
     #[error("cannot look up {name:?}")]
     Lookup { name: Box<str>, source: LookupError },
+    /// A warning.
+    #[error("there is no name {name:?} in DNS{}", and_more(*more))]
+    NoSuchName { name: Box<str>, more: usize },
+    /// A warning.
+    #[error("{name:?} has no {kind} records in DNS{}: `type` says which records are asked for", and_more(*more))]
+    NoRecords { name: Box<str>, kind: RecordType, more: usize },
+}
+
+fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(", and so it is with {more} more of the names"),
+    }
 }
 
 impl Coded for DnsError {
@@ -28,6 +42,8 @@ impl Coded for DnsError {
             Self::Lookup { source: LookupError::BadName { .. }, .. } => "sd_dns_bad_name",
             Self::Lookup { source: LookupError::Panicked { .. }, .. } => "sd_dns_panicked",
             Self::Lookup { .. } => "sd_dns_lookup_failed",
+            Self::NoSuchName { .. } => "sd_dns_no_such_name",
+            Self::NoRecords { .. } => "sd_dns_no_records",
         }
     }
 
@@ -37,7 +53,7 @@ impl Coded for DnsError {
             Self::Lookup { source: LookupError::BadName { .. } | LookupError::Panicked { .. }, .. } => {
                 Priority::Operator
             }
-            Self::Lookup { .. } => Priority::Remote,
+            Self::Lookup { .. } | Self::NoSuchName { .. } | Self::NoRecords { .. } => Priority::Remote,
         }
     }
 }
@@ -77,7 +93,7 @@ pub(super) enum ServerError {
 }
 
 /// What is wrong with a name, where that can be said.
-fn fault(name: &str) -> &'static str {
+pub(super) fn fault(name: &str) -> &'static str {
     let mut labels = name.strip_suffix('.').unwrap_or(name).split('.');
     if labels.any(|label| label.is_empty()) {
         ": there is nothing between two of its dots, or before the first"

@@ -9,6 +9,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod metrics;
+mod nothing;
 mod query;
 mod records;
 mod resolv_conf;

@@ -8,18 +8,39 @@ use super::error::{LookupError, ServerError};
 use super::query::Query;
 use super::resolv_conf::Settings;
 
-/// The records of a name. A name that exists under none of its full names has none; but if one of these could not be
-/// asked for, and no other exists, it is unknown whether there are any, and that is an error.
-pub(super) async fn lookup(settings: &Settings, name: &str, kind: RecordType) -> Result<Vec<Record>, LookupError> {
+/// What DNS says of a name.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// Its records, perhaps none of this type.
+    Records(Vec<Record>),
+    /// It exists under none of its full names.
+    NoSuchName,
+}
+
+impl Answered {
+    /// The records, none where there is no such name.
+    pub(super) fn records(&self) -> &[Record] {
+        match self {
+            Self::Records(records) => records,
+            Self::NoSuchName => &[],
+        }
+    }
+}
+
+/// What DNS says of a name; if one of its full names could not be asked for, and no other exists, it is unknown whether there are
+/// any records, and that is an error.
+pub(super) async fn lookup(settings: &Settings, name: &str, kind: RecordType) -> Result<Answered, LookupError> {
     let mut failed = None;
     for full_name in settings.full_names(name) {
         match ask_any(settings, full_name, kind).await {
-            Ok(answer) if answer.metadata.response_code == ResponseCode::NoError => return Ok(answer.answers),
+            Ok(answer) if answer.metadata.response_code == ResponseCode::NoError => {
+                return Ok(Answered::Records(answer.answers));
+            }
             Ok(_does_not_exist) => {}
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    failed.map_or_else(|| Ok(Vec::new()), Err)
+    failed.map_or(Ok(Answered::NoSuchName), Err)
 }
 
 /// The first usable answer: there are records, there are none of this type, or the name does not exist.

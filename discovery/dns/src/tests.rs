@@ -199,6 +199,46 @@ fn names_are_groups_and_metrics_count_them() {
 }
 
 #[test]
+fn names_that_dns_does_not_know_are_warned_of() {
+    leak_checked_live(|| async {
+        let named = Named::start(ZONE).await;
+        let (good, other, gone) = ("mail.example.test", "web.example.test", "gone.example.test");
+        for (names, code, text) in [
+            (&[good][..], None, ""),
+            (&[good, gone], Some("sd_dns_no_such_name"), "there is no name \"gone.example.test\" in DNS"),
+            (
+                &[gone, "x.example.test", other],
+                Some("sd_dns_no_such_name"),
+                "there is no name \"gone.example.test\" in DNS, and so it is with 1 more of the names",
+            ),
+            (
+                &[good, other],
+                Some("sd_dns_no_records"),
+                "\"web.example.test\" has no MX records in DNS: `type` says which records are asked for",
+            ),
+            // Nothing is known of a name that is not answered.
+            (&[good, "web.refused.test"], None, ""),
+        ] {
+            let (mut dns, _) = discoverer(named.settings(), RecordKind::Mx, names);
+            look_up(&mut dns).await.unwrap();
+            let warning = dns.warning();
+            assert_eq!(warning.as_ref().map(|error| error.code()), code, "{names:?}");
+            assert_eq!(warning.map(|error| error.to_string()).unwrap_or_default(), text);
+        }
+        // What is there the next time is warned of no longer.
+        let (mut dns, _) = discoverer(named.settings(), RecordKind::A, &[gone]);
+        look_up(&mut dns).await.unwrap();
+        assert!(dns.warning().is_some());
+        named.reload(2, &format!("{ZONE}\ngone A 192.0.2.7\n"));
+        eventually_ok(patience(), "the name is there", async || {
+            look_up(&mut dns).await.unwrap();
+            dns.warning().map_or(Ok(()), |warning| Err(warning.to_string()))
+        })
+        .await;
+    });
+}
+
+#[test]
 fn search_domains_complete_a_name() {
     leak_checked_live(|| async {
         let named = Named::start(ZONE).await;
