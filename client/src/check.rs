@@ -15,6 +15,8 @@ const CONFLICT: &str = "cfg_conflicting_keys";
 const MISSING: &str = "cfg_missing_key";
 const INVALID: &str = "cfg_invalid_value";
 const UNSUPPORTED: &str = "cfg_unsupported";
+/// Of a URL with another scheme.
+pub(crate) const SCHEME: &str = "the URL must begin with http:// or https://";
 
 /// Headers that `http_headers` may not set: they belong to the connection, to rosterd, or to other settings.
 const RESERVED: [&str; 18] = [
@@ -54,7 +56,7 @@ impl HttpClientConfig {
             let keys = [("credentials", !inline.is_empty()), ("credentials_file", is_set(file))];
             found.at_most_one("authorization", &keys);
             if authorization.kind.trim().eq_ignore_ascii_case("basic") {
-                let message = r#"authorization type cannot be set to "basic", use "basic_auth" instead"#;
+                let message = "write basic_auth in place of this type";
                 found.add("authorization.type", INVALID, message);
             } else if HeaderValue::from_str(authorization.kind.trim()).is_err() {
                 found.add("authorization.type", INVALID, "the type has characters that no header may have");
@@ -85,7 +87,11 @@ impl HttpClientConfig {
         for (name, header) in &self.http_headers {
             let path = format!("http_headers.{name}");
             if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-                found.add(&path, INVALID, format!("setting header {name:?} is not allowed"));
+                found.add(
+                    &path,
+                    INVALID,
+                    format!("the header {name:?} is not yours to set: it belongs to the connection or to another key"),
+                );
             }
             check_header_name(name, &path, found);
             let broken = |text: &str| HeaderValue::from_str(text).is_err();
@@ -100,12 +106,12 @@ impl HttpClientConfig {
 
 fn check_oauth2(oauth2: &OAuth2, found: &mut Problems) {
     if oauth2.client_id.is_empty() {
-        found.add("oauth2.client_id", MISSING, "oauth2 client_id must be configured");
+        found.add("oauth2.client_id", MISSING, "client_id is missing: write as whom tokens are asked for");
     }
     match oauth2.token_url.parse() {
-        None => found.add("oauth2.token_url", MISSING, "oauth2 token_url must be configured"),
+        None => found.add("oauth2.token_url", MISSING, "token_url is missing: write where tokens are asked for"),
         Some(Ok(url)) if matches!(url.scheme(), "http" | "https") => {}
-        Some(Ok(_)) => found.add("oauth2.token_url", INVALID, "the URL scheme must be 'http' or 'https'"),
+        Some(Ok(_)) => found.add("oauth2.token_url", INVALID, SCHEME),
         Some(Err(error)) => found.add("oauth2.token_url", INVALID, error.to_string()),
     }
     if oauth2.is_jwt_bearer() {
@@ -167,10 +173,10 @@ fn check_tls(tls: &TlsConfig, path: &str, found: &mut Problems) {
     let cert = !tls.cert.is_empty() || is_set(&tls.cert_file);
     let key = !tls.key.is_empty() || is_set(&tls.key_file);
     if cert && !key {
-        found.add(path, MISSING, "exactly one of key or key_file must be configured with a client certificate");
+        found.add(path, MISSING, "the certificate has no key: write key or key_file beside it");
     }
     if key && !cert {
-        found.add(path, MISSING, "exactly one of cert or cert_file must be configured with a client key");
+        found.add(path, MISSING, "the key has no certificate: write cert or cert_file beside it");
     }
     if let (Some(oldest), Some(newest)) = (tls.min_version, tls.max_version)
         && newest < oldest
@@ -188,24 +194,25 @@ fn check_tls(tls: &TlsConfig, path: &str, found: &mut Problems) {
 fn check_proxy(proxy: ProxySettings<'_>, prefix: &str, found: &mut Problems) {
     let url = proxy.url.parse();
     if !proxy.connect_header.is_empty() && url.is_none() && !proxy.from_environment {
-        let message = "if proxy_connect_header is configured, proxy_url or proxy_from_environment must be too";
+        let message =
+            "these headers are for a proxy, and there is none: write proxy_url or proxy_from_environment, too";
         found.add(format!("{prefix}proxy_connect_header"), MISSING, message);
     }
     if proxy.from_environment && url.is_some() {
-        let message = "if proxy_from_environment is configured, proxy_url must not be configured";
+        let message = "proxy_from_environment tells the proxy: leave out one of the two";
         found.add(format!("{prefix}proxy_url"), CONFLICT, message);
     }
     if proxy.from_environment && !proxy.no_proxy.is_empty() {
-        let message = "if proxy_from_environment is configured, no_proxy must not be configured";
+        let message = "proxy_from_environment brings exceptions of its own, NO_PROXY: leave out one of the two";
         found.add(format!("{prefix}no_proxy"), CONFLICT, message);
     } else if url.is_none() && !proxy.no_proxy.is_empty() {
-        let message = "if no_proxy is configured, proxy_url must also be configured";
+        let message = "these are exceptions from a proxy, and there is none: write proxy_url, too";
         found.add(format!("{prefix}no_proxy"), MISSING, message);
     }
     match url {
         Some(Err(error)) => found.add(format!("{prefix}proxy_url"), INVALID, error.to_string()),
         Some(Ok(url)) if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") => {
-            let message = "the URL scheme must be 'http', 'https', 'socks5' or 'socks5h'";
+            let message = "the URL of a proxy begins with http://, https://, socks5:// or socks5h://";
             found.add(format!("{prefix}proxy_url"), INVALID, message);
         }
         _ => {}
@@ -246,7 +253,8 @@ impl Problems {
         {
             let names: Vec<_> = keys.iter().map(|(key, _)| *key).collect();
             let separator = if path.is_empty() { "" } else { "." };
-            let message = format!("at most one of {} must be configured; {first} is too", names.join(", "));
+            let message =
+                format!("{first} is there already, and only one of {} counts: remove the others", names.join(", "));
             self.add(format!("{path}{separator}{second}"), CONFLICT, message);
         }
     }

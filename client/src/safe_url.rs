@@ -6,6 +6,7 @@ use rosterd_model::Problem;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Url;
+use crate::check::SCHEME;
 use crate::error::shown_text;
 use crate::secrets::hidden_query;
 use crate::url::UrlError;
@@ -34,10 +35,10 @@ impl SafeUrl {
     /// What is wrong with it as the value of this key, which has to be a URL of HTTP.
     pub fn check(&self, key: &str) -> Option<Problem> {
         let (code, message) = match self.parse() {
-            None => ("cfg_missing_key", format!("{key} is missing")),
+            None => ("cfg_missing_key", format!("{key} is missing: write a URL that begins with http:// or https://")),
             Some(Err(error)) => ("cfg_invalid_value", error.to_string()),
             Some(Ok(url)) if matches!(url.scheme(), "http" | "https") => return None,
-            Some(Ok(_)) => ("cfg_invalid_value", "the URL scheme must be 'http' or 'https'".to_owned()),
+            Some(Ok(_)) => ("cfg_invalid_value", SCHEME.to_owned()),
         };
         Some(Problem::new(key, code, message))
     }

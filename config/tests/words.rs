@@ -73,7 +73,15 @@ fn wrong_values_are_told_with_what_to_write() {
     for (lines, words) in [
         ("body_size_limit: 8", "write B, KB, MB, GB and so on behind the number"),
         ("sample_limit: -1", "expected a whole number that is not negative and not too large, found -1"),
-        ("honor_labels: 'yes'", "expected true or false, found text"),
+        ("honor_labels: 'yes'", "expected true or false, found text: leave the quotes out"),
+        ("file_sd_configs: [x.yml]", "as in `files: [targets.yml]`"),
+        ("static_configs: [{targets: ['a:1'], labels: [{a: b}]}]", "expected a map, found a list: write `name: value`"),
+        ("tls_config: yes.pem", "write keys below it"),
+        ("tls_config: {cert: x}", "the certificate has no key: write key or key_file beside it"),
+        ("relabel_configs: [{action: hashmod, source_labels: [a], target_label: b}]", "write `modulus: 4`"),
+        ("relabel_configs: [{action: uppercase, source_labels: [a]}]", "write the label that is to get the result"),
+        ("relabel_configs: [{action: labeldrop, regex: a, target_label: b}]", "leave the other keys out"),
+        ("http_headers: {Host: {values: [a]}}", "is not yours to set"),
         ("params: {module: http_2xx}", "expected a list, found text: put brackets around it"),
         ("scheme: htps", "targets are scraped by http or https"),
         ("tls_config: {min_version: TLS1.2}", "is not one of TLS10, TLS11, TLS12, TLS13"),
@@ -110,6 +118,14 @@ fn what_stands_in_the_wrong_form_is_told_with_the_right_one() {
 fn unknown_keys_are_told_with_those_that_there_are_or_what_they_are_here() {
     for (lines, words) in [
         ("static_config: []", "did you mean `static_configs`?"),
+        ("http_sd_configs: [{host: 'http://a/'}]", "it is called `url` here"),
+        ("http_sd_configs: [{url: 'http://a/', interval: 5s}]", "it is called `refresh_interval` here"),
+        (
+            "http_sd_configs: [{url: 'http://a/', colour: red}]",
+            "there are url, refresh_interval, body_size_limit, and those of the HTTP client",
+        ),
+        ("vmware_sd_configs: []", "there is no such mechanism: discover these targets elsewhere"),
+        ("htp_sd_configs: []", "did you mean `http_sd_configs`?"),
         ("basic_auth: {user: a}", "there are username"),
         ("kubernetes_sd_configs: []", "read them by file_sd_configs or http_sd_configs"),
         ("stream_parse: true", "leave it out: every body is read in one pass"),
@@ -123,6 +139,13 @@ fn unknown_keys_are_told_with_those_that_there_are_or_what_they_are_here() {
         ("relabel_configs: [{action: remove}]", "the actions are replace, keep, drop"),
     ] {
         told(&job(lines), 3, words);
+    }
+    for (text, words) in [
+        ("rosterd: {memory_limit: 1GB}\n", "it belongs in `scrape` of `rosterd`"),
+        ("rosterd: {file_sd: []}\n", "it belongs in `publish` of `rosterd`"),
+        ("remote_write: [{url: 'http://a/', timeout: 5s}]\n", "did you mean `remote_timeout`?"),
+    ] {
+        told(text, 1, words);
     }
 }
 

@@ -106,7 +106,7 @@ fn read_json<'de>(
     let mut decoder = Decoder::new(source, extra);
     let groups = List(&mut decoder).deserialize(&mut reader).map_err(|source| match decoder.reading {
         Some(index) => DecodeError::Group { index, source: source.into() },
-        None => DecodeError::List { source: source.into() },
+        None => DecodeError::List { source: JsonFault::of_beginning(source) },
     })?;
     reader.end().map_err(|source| DecodeError::List { source: source.into() })?;
     Ok(groups)
@@ -189,6 +189,23 @@ mod tests {
         let text = r#"[{"targets": ["a:1", "b:2"], "labels": {"env": "pr\u00f6d", "zone": "x"}}, {"targets": []}]"#;
         let want = [r#"{env="pröd", zone="x"} [{__address__="a:1"}, {__address__="b:2"}]"#, "{} []"];
         assert_eq!(shown(text), want);
+    }
+
+    #[test]
+    fn a_text_with_nothing_in_it_is_told_as_such() {
+        for (text, told) in [
+            ("", "there is nothing in it: a list without groups is `[]`"),
+            (" \n\n", "there is nothing in it: a list without groups is `[]`"),
+            ("[", "the text ends too early"),
+            ("[{\"targets\":\n", "the text ends too early"),
+        ] {
+            let (DecodeError::List { source } | DecodeError::Group { source, .. }) =
+                json_groups(text.as_bytes(), "s", &[]).unwrap_err()
+            else {
+                panic!("{text:?} is no YAML")
+            };
+            assert!(source.message.starts_with(told), "{text:?}: {source}");
+        }
     }
 
     #[test]

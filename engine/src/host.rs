@@ -33,7 +33,9 @@ pub enum HostError {
     #[error("host is missing: write unix:///var/run/docker.sock, tcp://name:port or https://name:port")]
     Missing,
     /// It does not begin with a scheme that is known here.
-    #[error("host begins with unix://, tcp://, http:// or https://")]
+    #[error(
+        "host begins with unix://, tcp://, http:// or https://: a socket is written as unix:///var/run/docker.sock, a name as tcp://name:2375"
+    )]
     Scheme,
     /// Nothing that can be the path of a socket.
     #[error(transparent)]

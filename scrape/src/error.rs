@@ -39,7 +39,9 @@ pub enum ScrapeError {
     #[error(transparent)]
     Ingest(#[from] IngestError),
     /// The job has more targets than it may have: none of them is scraped.
-    #[error("target_limit exceeded (number of targets: {targets}, limit: {limit})")]
+    #[error(
+        "target_limit exceeded (number of targets: {targets}, limit: {limit}): raise it, or drop some by relabel_configs"
+    )]
     TargetLimit {
         /// How many it has.
         targets: usize,

@@ -30,13 +30,13 @@ pub enum Failure {
     #[error("no address")]
     NoAddress,
     /// The address holds a slash.
-    #[error("{address:?} is not a valid hostname")]
+    #[error("{address:?} is not a host and port: the scheme goes into __scheme__, the path into __metrics_path__")]
     BadAddress {
         /// The address.
         address: String,
     },
     /// Interval or timeout are no durations.
-    #[error("{label} is {value:?}, which is not a duration")]
+    #[error("{label} is {value:?}, which is not a duration: write one such as 15s")]
     BadDuration {
         /// The label.
         label: &'static str,
@@ -50,7 +50,7 @@ pub enum Failure {
         label: &'static str,
     },
     /// The timeout is above the interval.
-    #[error("scrape timeout cannot be greater than scrape interval ({timeout:?} > {interval:?})")]
+    #[error("the timeout {timeout} is greater than the interval {interval}: lower it, or scrape less often")]
     TimeoutAboveInterval {
         /// The interval.
         interval: String,
@@ -58,7 +58,7 @@ pub enum Failure {
         timeout: String,
     },
     /// A label that has to be a boolean is none.
-    #[error("{label} is {value:?}, which is not a boolean")]
+    #[error("{label} is {value:?}: write true or false")]
     BadBoolean {
         /// The label.
         label: &'static str,

@@ -63,7 +63,9 @@ pub enum NotServable {
         missing: Vec<Missing>,
     },
     /// It has more targets than its `target_limit`.
-    #[error("job {job:?}: target_limit exceeded (number of targets: {targets}, limit: {limit})")]
+    #[error(
+        "job {job:?}: target_limit exceeded (number of targets: {targets}, limit: {limit}): raise it, or drop some by relabel_configs"
+    )]
     TargetLimit {
         /// The job.
         job: Arc<str>,

@@ -236,7 +236,7 @@ mod tests {
             }
         };
         assert_eq!(shown("rate_limit:\n  interval: 1s\n  burst:\t0\nx: 1\n"), ["3:10 rate_limit.burst", "4:4 x"]);
-        assert_eq!(shown("rate_limit: {\n"), ["2:1 "]);
+        assert_eq!(shown("rate_limit: {\n"), ["1:14 "], "no place is behind the end");
     }
 
     #[test]

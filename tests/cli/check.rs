@@ -136,12 +136,14 @@ scrape_configs:
         format!("prometheus.yml:6:22 scrape_configs[0].static_configs[1].targets[1] {code} \"plain\": no address: write host:port, or remove it"),
         "prometheus.yml:6:26 scrape_configs[0].static_configs[1].targets[2] cfg_invalid_value \"http://c\" is not a host and port: leave out the scheme, and move the path to metrics_path or to the label __metrics_path__".to_owned(),
         format!("prometheus.yml:10:31 scrape_configs[2].static_configs[0].targets[0] {code} \"emptied\": no address, {as_left}"),
-        format!("prometheus.yml:14:31 scrape_configs[3].static_configs[0].targets[0] {code} \"slashed\": \"a/b\" is not a valid hostname, {as_left}"),
+        format!("prometheus.yml:14:31 scrape_configs[3].static_configs[0].targets[0] {code} \"slashed\": \"a/b\" is not a host and port: the scheme goes into __scheme__, the path into __metrics_path__, {as_left}"),
     ];
     let lists = [
-        format!("list.json:2:22 [0].targets[1] {code} \"listed\": \"a/b\" is not a valid hostname"),
         format!(
-            "list.json:3:15 [1].targets[0] {code} \"listed\": scrape timeout cannot be greater than scrape interval (\"2h\" > \"1m\")"
+            "list.json:2:22 [0].targets[1] {code} \"listed\": \"a/b\" is not a host and port: the scheme goes into __scheme__, the path into __metrics_path__"
+        ),
+        format!(
+            "list.json:3:15 [1].targets[0] {code} \"listed\": the timeout 2h is greater than the interval 1m: lower it, or scrape less often"
         ),
         format!("list.yml:1:13 [0].targets[0] {code} \"listed\": __scrape_interval__ cannot be 0"),
         format!("list.yml:5:5 [1].targets[1] {code} \"listed\": no address: write host:port, or remove it"),
@@ -154,8 +156,6 @@ scrape_configs:
     assert_eq!(told(&["--syntax-only"]), here);
 }
 
-#[test]
-fn of_one_list_a_few_impossible_targets_are_told_and_the_others_counted() {
 #[test]
 fn targets_that_can_never_be_reached_are_warned_of_at_their_places() {
     let folder = rosterd_testkit::Folder::new();
@@ -196,6 +196,8 @@ scrape_configs:
     assert_eq!((ended.status, warnings.as_slice()), (Some(0), &wanted[..]), "{told:#}");
 }
 
+#[test]
+fn of_one_list_a_few_impossible_targets_are_told_and_the_others_counted() {
     let folder = rosterd_testkit::Folder::new();
     let targets = vec!["''"; 1000].join(", ");
     let text = format!("scrape_configs:\n- job_name: a\n  static_configs: [{{targets: [{targets}]}}]\n");

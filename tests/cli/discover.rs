@@ -58,8 +58,8 @@ fn the_end_tells_what_was_found_dropped_and_impossible_and_why() {
     };
     let job = r#"a: 2 targets, 1 dropped by relabelling, 2 impossible, 1 equal to another
   1 dropped, by rule 1: drop source_labels: [env], regex: test; for example {__address__="c:1"
-  1 impossible, "c/d" is not a valid hostname; for example {__address__="c/d"
-  1 impossible, "e/f" is not a valid hostname; for example {__address__="e/f"
+  1 impossible, "c/d" is not a host and port: the scheme goes into __scheme__, the path into __metrics_path__; for example {__address__="c/d"
+  1 impossible, "e/f" is not a host and port: the scheme goes into __scheme__, the path into __metrics_path__; for example {__address__="e/f"
 "#;
     let told = discover(&[]);
     assert!(told.ends_with("\nb: 1 target\n2 jobs: 3 targets\n"), "{told}");

@@ -72,6 +72,7 @@ impl Tree {
             problems: Vec::new(),
             skipped: 0,
             resume: None,
+            mends: first_only,
         };
         let broken = builder.read(Events::of(text), first_only).err();
         let whole = broken.is_none();
@@ -125,6 +126,8 @@ struct Builder<'t> {
     skipped: u32,
     /// The line behind which the text may be YAML again, once it broke off.
     resume: Option<usize>,
+    /// Whether what is no UTF-8 becomes U+FFFD.
+    mends: bool,
 }
 
 /// A list or a map that is being read.
@@ -210,10 +213,20 @@ impl Builder<'_> {
     fn scalar(&self, text: String, tag: Option<&str>, plain: bool, at: Mark) -> Result<Scalar, Problem> {
         let tag = tag.map(Tag::of);
         let text = match tag {
-            Some(Tag::Binary) => match decoded(&text) {
-                Some(text) => text,
-                None => return Err(self.problem(at, code::SYNTAX, "what follows `!!binary` is not base64")),
-            },
+            Some(Tag::Binary) => {
+                let bytes = decoded(&text);
+                let bytes =
+                    bytes.ok_or_else(|| self.problem(at, code::SYNTAX, "what follows `!!binary` is not base64"))?;
+                match String::from_utf8(bytes) {
+                    Ok(text) => text,
+                    Err(broken) if self.mends => String::from_utf8_lossy(broken.as_bytes()).into_owned(),
+                    Err(_) => {
+                        let message =
+                            "what follows `!!binary` is not UTF-8 once it is decoded, as all text here has to be";
+                        return Err(self.problem(at, code::SYNTAX, message));
+                    }
+                }
+            }
             _ => text,
         };
         let scalar = Scalar { text: text.into(), plain, tag };
@@ -349,10 +362,9 @@ impl Builder<'_> {
     }
 }
 
-/// The text that stands behind `!!binary`. Line breaks within do not count.
-fn decoded(text: &str) -> Option<String> {
+/// What stands behind `!!binary`. Line breaks within do not count.
+fn decoded(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;
     let text: Cow<'_, str> = text.chars().filter(|character| !matches!(character, '\n' | '\r')).collect();
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text.as_bytes()).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    base64::engine::general_purpose::STANDARD.decode(text.as_bytes()).ok()
 }

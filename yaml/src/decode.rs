@@ -140,12 +140,17 @@ impl Run<'_> {
         let below = self.tree.path_below(self.at, map).unwrap_or_default();
         let section = join_path(self.path, &below);
         let place = if section.is_empty() { String::new() } else { format!(" in {section}") };
-        let hint = did_you_mean(text, fields.iter().copied().chain(elsewhere.iter().map(String::as_str)));
+        let own = fields.split(|key| *key == FIRST_OF_CLIENT).next().unwrap_or_default();
+        let mut hint = called_here(text, fields);
+        if hint.is_empty() {
+            hint = did_you_mean(text, fields.iter().copied().chain(elsewhere.iter().map(String::as_str)));
+        }
         // Where there are few, they are what is looked for.
-        let all = match fields {
+        let all = match own {
             [] => String::new(),
             few if hint.is_empty() && few.len() <= FEW_KEYS && elsewhere.is_empty() => {
-                format!("; there are {}", few.join(", "))
+                let more = if own.len() < fields.len() { ", and those of the HTTP client" } else { "" };
+                format!("; there are {}{more}", few.join(", "))
             }
             _ => String::new(),
         };
@@ -155,7 +160,34 @@ impl Run<'_> {
 }
 
 /// So many keys are told to whoever wrote one that is none of them.
-const FEW_KEYS: usize = 8;
+const FEW_KEYS: usize = 16;
+
+/// The key with which those of the HTTP client begin. They stand behind a section's own keys, and are the same everywhere.
+const FIRST_OF_CLIENT: &str = "basic_auth";
+
+/// What has one name in one section or tool and another one in the next.
+const CALLED_OTHERWISE: [&[&str]; 9] = [
+    &["server", "servers", "host", "address", "addr", "url", "endpoint", "api_server", "socket", "api_url", "base_url"],
+    &["datacenter", "dc"],
+    &["access_key", "access_key_id", "aws_access_key", "aws_access_key_id", "key"],
+    &["secret_key", "secret_access_key", "aws_secret_key", "aws_secret_access_key", "secret"],
+    &["kubeconfig_file", "kubeconfig", "kube_config", "config_file"],
+    &["selectors", "selector", "label_selector", "field_selector", "label_selectors"],
+    &["filters", "filter", "tags", "tag_filters"],
+    &["refresh_interval", "interval", "scrape_interval", "poll_interval", "sync_interval"],
+    &["token", "api_token", "api_key", "auth_token", "access_token"],
+];
+
+/// `; it is called ... here`, or nothing.
+fn called_here(written: &str, fields: &[&str]) -> String {
+    let groups = CALLED_OTHERWISE.iter().filter(|names| names.contains(&written));
+    let here: Vec<_> = groups.flat_map(|names| names.iter().filter(|name| fields.contains(name))).collect();
+    match here.as_slice() {
+        [] => String::new(),
+        [name] => format!("; it is called `{name}` here"),
+        [name, other, ..] => format!("; here there are `{name}` and `{other}`"),
+    }
+}
 
 /// 2^64, the first number that is above every `u64`.
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;

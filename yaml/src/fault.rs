@@ -29,8 +29,16 @@ impl Error for Fault {
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let (expected, found) = (plainly(expected), kind(found));
-        // What is alone where there may be several.
-        let hint = if expected == "a list" && found == "text" { ": put brackets around it, as in [a, b]" } else { "" };
+        let hint = match (expected.as_str(), found) {
+            // What is alone where there may be several.
+            ("a list", "text") => ": put brackets around it, as in [a, b]",
+            ("a list", "a map") => ": put a dash in front of each entry",
+            ("true or false", "text") => ": leave the quotes out",
+            ("a map", "a list") => ": write `name: value` without dashes and brackets, as in {a: b}",
+            ("a map of keys and values", "text") => ": write keys below it, each with its value, as in `key: value`",
+            ("a map of keys and values", "a list") => ": write its keys without a dash in front",
+            _ => "",
+        };
         Self { code: code::INVALID_TYPE, message: format!("expected {expected}, found {found}{hint}") }
     }
 

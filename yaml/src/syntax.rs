@@ -17,11 +17,24 @@ pub(super) struct Broken {
 impl Broken {
     pub(super) fn of(error: &Error, text: &str) -> Self {
         let Some(mark) = error.problem_mark() else { return Self::character(text) };
-        let (line, column) = place(mark, text);
-        let began = error.context_mark().map_or(line, |mark| place(mark, text).0);
+        let (mut line, mut column) = place(mark, text);
+        let start = error.context_mark().map(|mark| place(mark, text));
+        let began = start.map_or(line, |(line, _)| line);
         let at = text.lines().nth(line - 1).and_then(|text| text.chars().nth(column - 1));
         // Quotes that are never closed swallow the rest of the text.
         let resume = if error.problem() == "found unexpected end of stream" { began } else { line };
+        // What is missing is looked for where it began: the parser noticed at something else, or at the end of the text.
+        let is_noticed_later = error.problem() == "could not find expected ':'"
+            || text.lines().skip(line - 1).all(|line| line.trim().is_empty());
+        if let Some(start) = start.filter(|_| is_noticed_later) {
+            (line, column) = start;
+        }
+        // No place is behind all that is written.
+        let written = text.trim_end();
+        let lines = written.lines().count().max(1);
+        if line > lines {
+            (line, column) = (lines, written.lines().last().unwrap_or_default().chars().count() + 1);
+        }
         Self { line, column, message: message(error, at, began), resume }
     }
 

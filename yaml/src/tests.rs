@@ -104,6 +104,18 @@ fn a_list_is_its_first_document_and_mended_where_it_is_not_utf8() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_refused_in_files_of_people_and_mended_in_lists() {
+    for text in ["!!binary \"/w==\": value", "name: !!binary \"/w==\""] {
+        let mut tree = Tree::default();
+        let problems = tree.read(Path::new("t.yml"), text.as_bytes()).problems;
+        assert!(problems[0].message.contains("is not UTF-8 once it is decoded"), "{text}: {problems:?}");
+        let root = tree.read_list(Path::new("t.yml"), text.as_bytes()).sound().unwrap();
+        let (key, _, value) = tree.entries(root).next().unwrap();
+        assert!(key == "\u{fffd}" || tree.text(value) == Some("\u{fffd}"), "{text}");
+    }
+}
+
+#[test]
 fn what_stands_before_a_broken_line_is_kept() {
     let mut tree = Tree::default();
     let reading = tree.read(Path::new("t.yml"), b"a: {b: 1}\nc:\n- d: x\n  e: [\nf: 1\n");
@@ -136,6 +148,18 @@ fn a_key_without_a_value_is_left_out_where_its_type_has_nothing_empty() {
 #[test]
 fn the_first_of_several_merged_maps_wins() {
     assert_eq!(read("{<<: [{a: 1}, {a: 2, b: 2}], c: 3}"), Ok(serde_json::json!({"a": 1, "b": 2, "c": 3})));
+}
+
+#[test]
+fn what_is_missing_is_told_where_it_began_and_never_behind_the_text() {
+    for (text, want) in [
+        ("a: 1\nb\n", "2:1 cfg_syntax"),
+        ("a: 1\nb: 'x\ny\n", "2:4 cfg_syntax"),
+        ("a: 1\nb: [x\n\n\n", "2:4 cfg_syntax"),
+        ("a: 1\nb: [x,\n\n\n", "2:7 cfg_syntax"),
+    ] {
+        assert_eq!(read(text).expect_err(text), [want], "{text}");
+    }
 }
 
 #[test]

@@ -43,11 +43,14 @@ with_http_client! {
     }
 }
 
+const NO_V1: &str =
+    "Prometheus 3 knows no other api_version than v2: write v2, or remove all of `alerting`, which has no effect here";
+
 impl Alertmanager {
     pub(crate) fn check(&self, scheme: NameScheme) -> Vec<Problem> {
         let mut problems = self.client.check();
         if self.api_version != "v2" {
-            problems.push(Problem::new("api_version", code::INVALID_VALUE, "api_version must be v2"));
+            problems.push(Problem::new("api_version", code::INVALID_VALUE, NO_V1));
         }
         if self.sigv4.is_some()
             && (self.client.basic_auth.is_some() || self.client.authorization.is_some() || self.client.oauth2.is_some())

@@ -5,20 +5,38 @@ use rosterd_yaml::Problem;
 use crate::error::code;
 
 /// Keys that have another name by now.
-const RENAMED: [(&str, &str); 4] = [
+const RENAMED: [(&str, &str); 5] = [
+    ("extra_metrics", "extra_scrape_metrics"),
     ("scrape_classic_histograms", "always_scrape_classic_histograms"),
     ("target_groups", "static_configs"),
     ("scrape_fallback_protocol", "fallback_scrape_protocol"),
     ("sd_configs", "file_sd_configs, http_sd_configs or another mechanism's key"),
 ];
 
-/// Keys that nothing has any more, and those of vmagent: what to do in their place.
-const GONE: [(&str, &str); 11] = [
+/// Keys that nothing has any more, and those of vmagent and Alloy: what to do in their place.
+const GONE: [(&str, &str); 22] = [
     (
         "max_retries",
         "leave it out: a request is sent again until it gets through or its samples are too old (sample_age_limit)",
     ),
     ("disable_compression", "write `enable_compression: false` in its place"),
+    ("enable_protobuf_negotiation", "write PrometheusProto first in scrape_protocols in its place"),
+    ("forward_to", "leave it out: every job goes to all of remote_write"),
+    ("in_cluster", "leave it out: without api_server and kubeconfig_file the cluster is the one that rosterd runs in"),
+    ("metric_relabel_debug", "leave it out: `rosterd relabel --explain` shows what rules do"),
+    (
+        "proxy_authorization",
+        "write it in proxy_connect_header, as in `proxy_connect_header: {Proxy-Authorization: [x]}`",
+    ),
+    ("proxy_basic_auth", "write user and password in proxy_url, as in http://user:password@proxy:3128"),
+    (
+        "proxy_bearer_token",
+        "write it in proxy_connect_header, as in `proxy_connect_header: {Proxy-Authorization: [x]}`",
+    ),
+    ("proxy_headers", "write proxy_connect_header in its place, as in `proxy_connect_header: {X-Scope: [a]}`"),
+    ("proxy_tls_config", "leave it out: tls_config holds for a proxy, too"),
+    ("relabel_debug", "leave it out: `rosterd relabel --explain` shows what rules do"),
+    ("wal", "write the limits of the queue on disk in `queue` of `rosterd`"),
     ("disable_keepalive", "leave it out: connections to targets are always kept"),
     ("headers", "write http_headers in its place, as in `http_headers: {X-Scope: {values: [a]}}`"),
     ("if", "write its condition as source_labels and regex of this rule, as in `source_labels: [job], regex: a|b`"),
@@ -31,7 +49,7 @@ const GONE: [(&str, &str); 11] = [
 ];
 
 /// Actions of vmagent: what to write in their place.
-const ACTIONS: [(&str, &str); 4] = [
+const ACTIONS: [(&str, &str); 9] = [
     (
         "drop_if_equal",
         "write dropequal in its place, with one of the labels as source_labels and the other as target_label",
@@ -40,6 +58,14 @@ const ACTIONS: [(&str, &str); 4] = [
     (
         "keep_if_equal",
         "write keepequal in its place, with one of the labels as source_labels and the other as target_label",
+    ),
+    ("drop_if_contains", "write drop in its place, with a regex of what source_labels may contain"),
+    ("graphite", "write replace in its place, a rule for each label, with a regex of the whole name"),
+    ("keep_if_contains", "write keep in its place, with a regex of what source_labels may contain"),
+    ("labelmap_all", "write labelmap in its place, which replaces the whole name"),
+    (
+        "replace_all",
+        "write replace in its place: its regex takes the whole value, and one rule replaces one part of it",
     ),
     ("keep_metrics", "write keep in its place, with `source_labels: [__name__]`"),
 ];
@@ -60,6 +86,16 @@ const OWN: [&str; 7] =
     ["scrape", "stale_markers_on_shutdown", "jobs", "queue", "publish", "metrics", "ready_grace_period"];
 /// Those of them that nobody takes for anything else, wherever they stand.
 const UNMISTAKABLE: [&str; 3] = ["stale_markers_on_shutdown", "publish", "ready_grace_period"];
+
+/// Where keys of rosterd's own settings belong that are often put a level too high. Nobody takes those of the first list for
+/// anything else, wherever they stand.
+const OWN_PLACES: [(&str, &[&str], &[&str]); 5] = [
+    ("in `scrape` of `rosterd`", &["honor_retry_after", "memory_limit"], &["enabled"]),
+    ("in `queue` of `rosterd`, or of an entry of its `remote_write`", &["keep_on"], &["max_size", "max_age"]),
+    ("in an entry of `remote_write` of `rosterd`", &[], &["compression"]),
+    ("in `metrics` of `rosterd`", &["prometheus_names"], &[]),
+    ("in `publish` of `rosterd`", &[], &["file_sd"]),
+];
 
 const LEFT_MARGIN: &str = "at the left margin of the file";
 
@@ -125,13 +161,21 @@ const PLACES: [(&str, &[&str]); 9] = [
 /// what to write.
 pub(super) fn improve(problem: &mut Problem, holds: Holds) {
     let hint = match problem.code {
-        code::UNKNOWN_KEY => of_key(&problem.key, holds),
+        code::UNKNOWN_KEY => of_key(&problem.key, holds).or_else(|| of_mechanism(problem)),
         code::INVALID_VALUE => of_action(problem),
+        code::INVALID_TYPE => of_entry(problem),
         _ => None,
     };
     let Some(hint) = hint else { return };
     // What is known beats what merely looks alike.
-    let ends = ["; did you mean", "; there are ", ": the actions are "];
+    let ends = [
+        "; did you mean",
+        "; there are ",
+        "; it is called ",
+        "; here there are ",
+        ": the actions are ",
+        ": write keys",
+    ];
     let end = ends.iter().filter_map(|hint| problem.message.find(hint)).min();
     problem.message.truncate(end.unwrap_or(problem.message.len()));
     problem.message += &format!("; {hint}");
@@ -143,6 +187,19 @@ fn of_action(problem: &Problem) -> Option<String> {
     Some((*hint).to_owned())
 }
 
+/// What to write in place of an entry that is a text alone.
+fn of_entry(problem: &Problem) -> Option<String> {
+    let (list, _) = problem.key.strip_suffix(']')?.rsplit_once('[')?;
+    problem.message.contains(", found text").then_some(())?;
+    let key = list.rsplit('.').next().unwrap_or_default();
+    match key {
+        "file_sd_configs" => Some("write files: and the list of them, as in `files: [targets.yml]`".to_owned()),
+        "http_sd_configs" | "remote_write" => Some("write url: in front of it".to_owned()),
+        "static_configs" => Some("write targets: and the list of them, as in `targets: ['host:9100']`".to_owned()),
+        _ => None,
+    }
+}
+
 fn of_key(path: &str, holds: Holds) -> Option<String> {
     let key = path.rsplit(['.', ']']).next().unwrap_or_default();
     let named = |list: &[(&'static str, &'static str)]| list.iter().find(|(name, _)| *name == key).map(|(_, to)| *to);
@@ -152,6 +209,9 @@ fn of_key(path: &str, holds: Holds) -> Option<String> {
     if let Some(hint) = named(&GONE) {
         return Some(hint.to_owned());
     }
+    if let Some(place) = own_place_of(key, holds == Holds::OwnSettings || path.starts_with("rosterd.")) {
+        return Some(format!("it belongs {place}"));
+    }
     let place = place_of(key, key == path, holds)?;
     Some(match (holds, key) {
         (Holds::OwnSettings, "rosterd") => "leave this line out, or put all of the file below it".to_owned(),
@@ -160,6 +220,22 @@ fn of_key(path: &str, holds: Holds) -> Option<String> {
         (Holds::OwnSettings | Holds::Jobs, _) if place == LEFT_MARGIN => format!("it belongs {place} of --config.file"),
         (Holds::OwnSettings | Holds::Jobs, _) => format!("it belongs {place}, in the file of --config.file"),
     })
+}
+
+/// Of a mechanism that nobody has heard of, and that is not a slip of the pen either.
+fn of_mechanism(problem: &Problem) -> Option<String> {
+    let (job, key) = problem.key.split_once('.')?;
+    let is_in_job = job.starts_with("scrape_configs[") && key.ends_with("_sd_configs") && !key.contains('.');
+    let elsewhere = "discover these targets elsewhere, and read them by file_sd_configs or http_sd_configs";
+    (is_in_job && !problem.message.contains("; did you mean"))
+        .then(|| format!("there is no such mechanism: {elsewhere}"))
+}
+
+fn own_place_of(key: &str, is_own: bool) -> Option<&'static str> {
+    let is_of = |(_, unmistakable, others): &&(&str, &[&str], &[&str])| {
+        unmistakable.contains(&key) || is_own && others.contains(&key)
+    };
+    OWN_PLACES.iter().find(is_of).map(|(place, ..)| *place)
 }
 
 /// Where a key belongs that stands at the left margin, or deeper.
@@ -198,6 +274,13 @@ mod tests {
             ("publish", "it belongs below `rosterd:`"),
             ("queue", "it belongs below `rosterd:`"),
             ("global.ready_grace_period", "it belongs below `rosterd:`"),
+            ("rosterd.memory_limit", "it belongs in `scrape` of `rosterd`"),
+            ("rosterd.max_size", "it belongs in `queue` of `rosterd`, or of an entry of its `remote_write`"),
+            ("rosterd.file_sd", "it belongs in `publish` of `rosterd`"),
+            ("global.memory_limit", "it belongs in `scrape` of `rosterd`"),
+            ("remote_write[0].queue_config.keep_on", "it belongs in `queue` of `rosterd`"),
+            ("scrape_configs[0].kubernetes_sd_configs[0].in_cluster", "leave it out: without api_server"),
+            ("remote_write[0].wal", "write the limits of the queue on disk in `queue` of `rosterd`"),
         ] {
             let told = improved(key, Holds::Configuration);
             assert_eq!(
@@ -206,7 +289,13 @@ mod tests {
                 "{key}: {told}"
             );
         }
-        for key in ["global.whatever", "scrape_configs[0].metrics", "remote_write[0].queue"] {
+        for key in [
+            "global.whatever",
+            "scrape_configs[0].metrics",
+            "remote_write[0].queue",
+            "remote_write[0].compression",
+            "scrape_configs[0].file_sd",
+        ] {
             assert_eq!(improved(key, Holds::Configuration), "unknown key `x`; did you mean `y`?");
         }
     }
@@ -217,6 +306,8 @@ mod tests {
             (Holds::OwnSettings, "scrape_configs", "it belongs at the left margin of the file of --config.file"),
             (Holds::OwnSettings, "rosterd.global", "it belongs at the left margin of the file of --config.file"),
             (Holds::OwnSettings, "job_name", "it belongs in a job of `scrape_configs`, in the file of --config.file"),
+            (Holds::OwnSettings, "memory_limit", "it belongs in `scrape` of `rosterd`"),
+            (Holds::OwnSettings, "rosterd.compression", "it belongs in an entry of `remote_write` of `rosterd`"),
             (Holds::OwnSettings, "rosterd", "leave this line out, or put all of the file below it"),
             (Holds::Jobs, "global", "it belongs at the left margin of the file of --config.file"),
             (Holds::Jobs, "rosterd", "it belongs at the left margin of the file of --config.file"),

@@ -38,7 +38,7 @@ impl Loader<'_> {
         settings.resolve_paths(&self.base(at));
         if self.options.examine {
             let mut found = settings.client.examine();
-            if !matches!(settings.scheme.as_str(), "http" | "https") {
+            if !["http", "https"].iter().any(|scheme| settings.scheme.eq_ignore_ascii_case(scheme)) {
                 let message = format!("there is no scheme {:?}: targets are scraped by http or https", settings.scheme);
                 found.push(Found::new("scheme", code::INVALID_VALUE, message));
             }

@@ -152,7 +152,7 @@ impl Google {
         match token(&self.direct, request, []).await {
             Ok(issued) => Ok(issued),
             // Who answers is there, and has no account to give.
-            Err(error @ (ClientError::Connect { .. } | ClientError::Timeout { .. })) if named.is_none() => {
+            Err(error @ (ClientError::Connect { .. } | ClientError::Timeout { .. })) => {
                 Err(GoogleError::Nobody { source: error }.into())
             }
             Err(error) => Err(error.into()),

@@ -172,7 +172,8 @@ macro_rules! mechanism {
                 let endpoint = self.access().endpoint;
                 // As with Prometheus, it is loaded, and nothing can be asked there.
                 let endpoint = (!unset(&endpoint)).then(|| endpoint.check("endpoint")).flatten();
-                self.client.examine().into_iter().chain(endpoint).map(Finding::Missing).collect()
+                let missing = self.client.examine().into_iter().chain(endpoint).map(Finding::Missing);
+                missing.chain(self.access().half_a_key().map(Finding::Idle)).collect()
             }
 
             fn refresh_interval(&self) -> Option<StdDuration> {
@@ -376,6 +377,19 @@ impl Access<'_> {
             }
         });
     }
+
+    /// What is written of a key of which only one half is.
+    fn half_a_key(&self) -> Option<Problem> {
+        let (written, other) = match (self.who.access_key.is_empty(), self.who.secret_key.is_empty()) {
+            (false, true) => ("access_key", "secret_key"),
+            (true, false) => ("secret_key", "access_key"),
+            _ => return None,
+        };
+        let message = format!(
+            "{written} counts only beside {other}: as it is, credentials are looked for as if there were none of the two"
+        );
+        Some(Problem::new(written, "cfg_no_effect", message))
+    }
 }
 
 #[cfg(test)]
@@ -420,6 +434,27 @@ mod tests {
         assert_eq!([url(""), url("ec2:80"), url("http://ec2")], ["", "https://ec2:80", "http://ec2"]);
         let found = |endpoint: &str| config(endpoint).examine(&CheckContext::default()).len();
         assert_eq!([found("ec2:80"), found("ftp://ec2"), found("ec2:x")], [0, 1, 1]);
+    }
+
+    #[test]
+    fn one_half_of_a_key_is_told() {
+        for (text, half) in [
+            ("{access_key: id}", Some("access_key")),
+            ("{secret_key: hunter2}", Some("secret_key")),
+            ("{access_key: id, secret_key: hunter2}", None),
+            ("{}", None),
+        ] {
+            let config: Ec2Config = serde_yaml::from_str(text).expect(text);
+            let found = config.examine(&CheckContext::default());
+            let told: Vec<_> = found
+                .iter()
+                .map(|finding| match finding {
+                    Finding::Idle(problem) => (&*problem.path, problem.code),
+                    other => panic!("{text}: {other:?}"),
+                })
+                .collect();
+            assert_eq!(told, Vec::from_iter(half.map(|key| (key, "cfg_no_effect"))), "{text}");
+        }
     }
 
     #[test]

@@ -169,7 +169,10 @@ impl MechanismConfig for AzureConfig {
         let missing = |key: &str, message: String| Problem::new(key, "cfg_missing_key", message);
         let mut problems = Vec::new();
         if self.subscription_id.is_empty() {
-            problems.push(missing("subscription_id", "subscription_id is missing".to_owned()));
+            problems.push(missing(
+                "subscription_id",
+                "subscription_id is missing: write the ID of the subscription whose machines are wanted".to_owned(),
+            ));
         }
         if self.authentication_method == Method::OAuth {
             let needed = [

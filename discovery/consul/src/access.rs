@@ -52,18 +52,22 @@ impl Access<'_> {
         let conflict = |path, message: &str| Problem::new(path, "cfg_conflicting_keys", message);
         let mut problems = Vec::new();
         if self.server.trim().is_empty() {
-            problems.push(Problem::new("server", "cfg_missing_key", "server is missing"));
+            problems.push(Problem::new(
+                "server",
+                "cfg_missing_key",
+                "server is missing: write host:port, such as localhost:8500",
+            ));
         } else if let Some(Err(error)) = socket(self.server) {
             problems.push(Problem::new("server", "cfg_invalid_value", error.to_string()));
         } else {
             problems.extend(self.url().check("server"));
         }
         if self.has_user() && self.client.basic_auth.is_some() {
-            let message = "at most one of username and password, and basic_auth can be configured";
+            let message = "username and password are there already: write them or basic_auth, and remove the others";
             problems.push(conflict("basic_auth", message));
         }
         if !self.token.is_empty() && (self.client.authorization.is_some() || self.client.oauth2.is_some()) {
-            problems.push(conflict("token", "at most one of token, authorization and oauth2 can be configured"));
+            problems.push(conflict("token", "only one of token, authorization and oauth2 counts: remove the others"));
         }
         problems.extend(self.settings().check());
         problems

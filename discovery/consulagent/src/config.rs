@@ -91,7 +91,7 @@ impl MechanismConfig for ConsulAgentConfig {
         let mut problems = self.access().check();
         let has_bearer = !self.client.bearer_token.is_empty() || !self.client.bearer_token_file.as_os_str().is_empty();
         if !self.token.is_empty() && has_bearer {
-            let message = "at most one of token and bearer_token can be configured";
+            let message = "only one of token and bearer_token counts: remove the other";
             problems.push(Problem::new("token", "cfg_conflicting_keys", message));
         }
         problems

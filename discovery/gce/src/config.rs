@@ -88,9 +88,13 @@ impl MechanismConfig for GceConfig {
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
-        let required = [("project", &self.project), ("zone", &self.zone)];
-        let missing = required.into_iter().filter(|(_, value)| value.is_empty());
-        let missing = missing.map(|(key, _)| Problem::new(key, "cfg_missing_key", format!("{key} is missing")));
+        let required = [
+            ("project", &self.project, "write the ID of the project whose instances are wanted"),
+            ("zone", &self.zone, "write the zone of its instances, such as europe-west3-a"),
+        ];
+        let missing = required.into_iter().filter(|(_, value, _)| value.is_empty());
+        let problem = |key: &str, what: &str| Problem::new(key, "cfg_missing_key", format!("{key} is missing: {what}"));
+        let missing = missing.map(|(key, _, what)| problem(key, what));
         let endpoint = if unset(&self.endpoint) { None } else { self.endpoint.check("endpoint") };
         missing.chain(endpoint).collect()
     }

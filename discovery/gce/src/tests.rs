@@ -186,6 +186,16 @@ fn who_asks_is_told_if_nobody_does() {
         let (code, message) = failure(&System::new("m", Environment::from_iter(variables)), &of(&google, "")).await;
         assert_eq!(code, "sd_rest_no_token");
         assert!(message.contains("cannot read /none/key.json"), "{message}");
+        let nobody = rosterd_testkit::free_address().to_string();
+        let variables = [("GCE_METADATA_HOST", nobody.as_str())];
+        let (code, message) = failure(&System::new("m", Environment::from_iter(variables)), &of(&google, "")).await;
+        assert_eq!(code, "sd_rest_no_token");
+        let told = [
+            "nobody is named to ask as: GOOGLE_APPLICATION_CREDENTIALS is not set",
+            "no metadata server answers",
+            nobody.as_str(),
+        ];
+        assert!(told.iter().all(|words| message.contains(words)), "{message}");
         google.finish().await;
     });
 }

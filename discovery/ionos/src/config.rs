@@ -47,10 +47,13 @@ impl MechanismConfig for IonosConfig {
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
-        let missing = self
-            .datacenter_id
-            .is_empty()
-            .then(|| Problem::new("datacenter_id", "cfg_missing_key", "datacenter_id is missing"));
+        let missing = self.datacenter_id.is_empty().then(|| {
+            Problem::new(
+                "datacenter_id",
+                "cfg_missing_key",
+                "datacenter_id is missing: write the ID of the data center whose servers are wanted",
+            )
+        });
         missing.into_iter().chain(self.client.check()).collect()
     }
 

@@ -63,7 +63,7 @@ impl MechanismConfig for MarathonConfig {
         ];
         for (key, _) in others.iter().filter(|(_, is_set)| *is_set && (inline || file)) {
             let message = format!(
-                "at most one of {} and {key} can be configured",
+                "only one of {} and {key} counts: remove the other",
                 if inline { "auth_token" } else { "auth_token_file" }
             );
             problems.push(Problem::new(*key, "cfg_conflicting_keys", message));

@@ -144,7 +144,11 @@ impl MechanismConfig for OciConfig {
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.region.is_empty() {
-            problems.push(Problem::new("region", "cfg_missing_key", "region is missing"));
+            problems.push(Problem::new(
+                "region",
+                "cfg_missing_key",
+                "region is missing: write one such as eu-frankfurt-1",
+            ));
         } else if Region::new(&self.region).server("iaas").check("region").is_some() {
             let message = "region is the name of a region, such as eu-frankfurt-1, or a domain";
             problems.push(Problem::new("region", "cfg_invalid_value", message));

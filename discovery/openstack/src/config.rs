@@ -199,7 +199,8 @@ impl MechanismConfig for OpenstackConfig {
         let missing = |key: &str, message: &str| Problem::new(key, "cfg_missing_key", message);
         let role =
             self.role.is_none().then(|| missing("role", "role is missing: write instance, hypervisor or loadbalancer"));
-        let region = self.region.is_empty().then(|| missing("region", "region is missing"));
+        let region =
+            self.region.is_empty().then(|| missing("region", "region is missing: write one such as RegionOne"));
         let mut problems: Vec<_> = role.into_iter().chain(region).collect();
         if self.identity_endpoint.parse().is_some() {
             problems.extend(credentials::check(self));

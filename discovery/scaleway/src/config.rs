@@ -100,7 +100,10 @@ impl MechanismConfig for ScalewayConfig {
         let message = "role is missing: write instance for virtual machines, or baremetal for Elastic Metal servers";
         let mut problems = Vec::from_iter(self.role.is_none().then(|| missing("role", message.to_owned())));
         match self.project_id.as_str() {
-            "" => problems.push(missing("project_id", "project_id is missing".to_owned())),
+            "" => problems.push(missing(
+                "project_id",
+                "project_id is missing: write the ID of the project whose servers are wanted".to_owned(),
+            )),
             id => problems.extend(check::uuid("project_id", id)),
         }
         problems.extend(self.key().check(SECRET_KEY));
@@ -108,7 +111,10 @@ impl MechanismConfig for ScalewayConfig {
             problems.extend(check::uuid(SECRET_KEY, self.secret_key.expose()));
         }
         match self.access_key.as_str() {
-            "" => problems.push(missing("access_key", "access_key is missing".to_owned())),
+            "" => problems.push(missing(
+                "access_key",
+                "access_key is missing: write the ID of an API key, which begins with SCW".to_owned(),
+            )),
             key => problems.extend(check::access_key(key)),
         }
         problems.extend(check::zone(&self.zone));

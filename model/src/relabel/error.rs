@@ -7,22 +7,22 @@ use crate::{Coded, Priority, Retry};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelabelError {
     /// The key `action` is there and has no value.
-    #[error("relabel action cannot be empty")]
+    #[error("the action is empty: leave the key out for replace")]
     EmptyAction,
     /// An action that does not exist.
     #[error("unknown relabel action {0:?}: the actions are {actions}", actions = Action::ALL.map(Action::name).join(", "))]
     UnknownAction(String),
     /// A source label that no label can be.
-    #[error("{0:?} is not a valid label name")]
+    #[error("{0:?} is not a valid label name: write names of labels in source_labels")]
     SourceLabel(String),
     /// `hashmod` without a modulus.
-    #[error("relabel configuration for hashmod requires non-zero modulus")]
+    #[error("hashmod needs a modulus above 0: write `modulus: 4` for four parts")]
     ZeroModulus,
     /// An action that needs a target label and has none.
-    #[error("relabel configuration for {0} action requires 'target_label' value")]
+    #[error("{0} needs a target_label: write the label that is to get the result")]
     NoTargetLabel(Action),
     /// A target label that is no valid label name.
-    #[error("{label:?} is invalid 'target_label' for {action} action")]
+    #[error("{label:?} can be no target_label of {action}: write the name of a label")]
     TargetLabel {
         /// What was written.
         label: String,
@@ -30,10 +30,10 @@ pub enum RelabelError {
         action: Action,
     },
     /// A replacement for an action that replaces nothing.
-    #[error("'replacement' can not be set for {0} action")]
+    #[error("{0} replaces nothing: leave replacement out")]
     UnusedReplacement(Action),
     /// A replacement that makes no valid label name.
-    #[error("{replacement:?} is invalid 'replacement' for {action} action")]
+    #[error("{replacement:?} can be no replacement of {action}: it has to make the name of a label")]
     Replacement {
         /// What was written.
         replacement: String,
@@ -41,10 +41,10 @@ pub enum RelabelError {
         action: Action,
     },
     /// More than source and target labels, for an action that compares just these.
-    #[error("{0} action requires only 'source_labels' and 'target_label', and no other fields")]
+    #[error("{0} compares source_labels with target_label, and looks at nothing else: leave the other keys out")]
     OnlyLabels(Action),
     /// More than a regex, for an action that goes by the names of labels.
-    #[error("{0} action requires only 'regex', and no other fields")]
+    #[error("{0} looks at the names of labels by regex, and at nothing else: leave the other keys out")]
     OnlyRegex(Action),
     /// A regex that is wrong, or more than can be had.
     #[error("invalid regex {regex:?}")]

@@ -84,7 +84,8 @@ pub(in crate::api) fn last_error(job: &JobView, target: Target<'_>, status: &Tar
             let (limits, targets) = (&job.spec().limits, job.counts().targets);
             let exceeded = match limits.targets > 0 && targets > limits.targets {
                 true => {
-                    Some(format!("target_limit exceeded (number of targets: {targets}, limit: {})", limits.targets))
+                    let (limit, what_to_do) = (limits.targets, "raise it, or drop some by relabel_configs");
+                    Some(format!("target_limit exceeded (number of targets: {targets}, limit: {limit}): {what_to_do}"))
                 }
                 false => limits.exceeded_by(target),
             };

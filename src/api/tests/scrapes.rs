@@ -116,7 +116,8 @@ fn an_error_in_advance_gives_way_to_what_a_scrape_came_to() {
         face.report("static/1", vec![group("s", &["a", "b", "c"])]).await;
         let answer = face.json("/api/v1/targets").await;
         let errors: Vec<_> = (0..3).map(|n| answer["data"]["activeTargets"][n]["lastError"].clone()).collect();
-        let exceeded = "target_limit exceeded (number of targets: 3, limit: 1)";
+        let exceeded =
+            "target_limit exceeded (number of targets: 3, limit: 1): raise it, or drop some by relabel_configs";
         assert_eq!(errors, ["", "cannot scrape <a>: connection refused", exceeded]);
         face.stop().await;
     });

@@ -85,7 +85,7 @@ pub(crate) fn api_server(url: &SafeUrl) -> Option<Result<Url, String>> {
     };
     Some(match parsed {
         Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            Err("the URL scheme must be 'http' or 'https'".to_owned())
+            Err("the URL must begin with http:// or https://".to_owned())
         }
         Ok(url) => Ok(url),
         Err(error) => Err(error.to_string()),

@@ -416,7 +416,10 @@ fn too_many_targets_are_all_down_without_being_asked() {
         scene.wait("up 0").await;
         scene.wait_health(&target, Health::Down).await;
         let error = scene.engine.statuses().get("j", &target).unwrap().error.unwrap();
-        assert_eq!(error.message, "target_limit exceeded (number of targets: 2, limit: 1)");
+        assert_eq!(
+            error.message,
+            "target_limit exceeded (number of targets: 2, limit: 1): raise it, or drop some by relabel_configs"
+        );
         server.finish().await;
         scene.end().await;
     });

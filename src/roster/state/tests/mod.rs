@@ -200,7 +200,12 @@ fn dropped_and_impossible_targets_are_told_apart() {
     let counts = state.view().job("a").expect("the job exists").counts();
     assert_eq!((counts.targets, counts.dropped, counts.failed), (1, 1, 1));
     let failures: Vec<_> = effect.tally.failures.iter().map(|(job, failure)| format!("{job}: {failure}")).collect();
-    assert_eq!(failures, [r#"a: "http://h:3/x" is not a valid hostname"#]);
+    assert_eq!(
+        failures,
+        [
+            r#"a: "http://h:3/x" is not a host and port: the scheme goes into __scheme__, the path into __metrics_path__"#
+        ]
+    );
 }
 
 #[test]
