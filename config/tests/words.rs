@@ -74,7 +74,8 @@ fn wrong_values_are_told_with_what_to_write() {
         ("body_size_limit: 8", "write B, KB, MB, GB and so on behind the number"),
         ("sample_limit: -1", "expected a whole number that is not negative and not too large, found -1"),
         ("honor_labels: 'yes'", "expected true or false, found text: leave the quotes out"),
-        ("file_sd_configs: [x.yml]", "as in `files: [targets.yml]`"),
+        ("http_sd_configs: ['http://a/']", "expected a map of keys and values, found text; write url: in front of it"),
+        ("static_configs: ['a:1']", "as in `targets: ['host:9100']`"),
         ("static_configs: [{targets: ['a:1'], labels: [{a: b}]}]", "expected a map, found a list: write `name: value`"),
         ("tls_config: yes.pem", "write keys below it"),
         ("tls_config: {cert: x}", "the certificate has no key: write key or key_file beside it"),
@@ -118,7 +119,7 @@ fn what_stands_in_the_wrong_form_is_told_with_the_right_one() {
 fn unknown_keys_are_told_with_those_that_there_are_or_what_they_are_here() {
     for (lines, words) in [
         ("static_config: []", "did you mean `static_configs`?"),
-        ("http_sd_configs: [{host: 'http://a/'}]", "it is called `url` here"),
+        ("http_sd_configs: [{url: 'http://a/', host: b}]", "it is called `url` here"),
         ("http_sd_configs: [{url: 'http://a/', interval: 5s}]", "it is called `refresh_interval` here"),
         (
             "http_sd_configs: [{url: 'http://a/', colour: red}]",

@@ -286,7 +286,7 @@ mod tests {
                 "cannot read target group 0: line 1, column 19: expected text in quotes, found",
             ),
             (r#"[{"labels": {"": "x"}}]"#, "cannot read target group 0: line 1, column 21: a label name is empty"),
-            ("", "cannot read the list of target groups: line 1, column 0: the text ends too early"),
+            ("", "cannot read the list of target groups: line 1, column 0: there is nothing in it"),
         ];
         for (text, want) in cases {
             let got = refused(text);

@@ -19,6 +19,7 @@ use rosterd_scrape::Statuses;
 use super::providers::size;
 use super::words::{Moment, Tally, bytes, coarse, grouped};
 use super::{Refused, State, StorageFailure, routes};
+use crate::problem::TYPES;
 use crate::publish::Publication;
 use crate::roster::hold::Missing;
 use crate::roster::presence::Presence;
@@ -45,6 +46,8 @@ struct Overview {
     more_watches: usize,
     paths: Vec<&'static str>,
     docs: &'static str,
+    /// Where codes are explained.
+    errors: &'static str,
 }
 
 struct Job {
@@ -87,9 +90,12 @@ struct Provider {
     success: Option<Moment>,
     next: Option<Moment>,
     presence: &'static str,
+    /// The class that the word for it has.
+    class: &'static str,
     groups: usize,
     targets: usize,
     error: String,
+    code: String,
 }
 
 /// Something that is followed, for one or several providers.
@@ -136,6 +142,7 @@ pub(super) async fn overview(Extract(state): Extract<Arc<State>>) -> Response {
         more_watches,
         paths: routes().iter().filter(|route| links(route)).map(|route| route.path).collect(),
         docs: concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs"),
+        errors: TYPES,
     })
 }
 
@@ -247,8 +254,16 @@ impl Provider {
     fn of(ProviderStatus { key, jobs, reads, status, .. }: ProviderStatus, view: &RosterView, now: SystemTime) -> Self {
         let seen = view.provider(&key, &jobs);
         let (groups, targets) = size(&status, seen);
+        let presence = Presence::of_provider(status.presence, seen);
+        let problem = problem(&status);
         Self {
-            presence: Presence::of_provider(status.presence, seen).as_str(),
+            presence: presence.as_str(),
+            class: match presence {
+                Presence::Unsynced => "down",
+                Presence::Stale => "behind",
+                Presence::Restored => "unknown",
+                Presence::Synced => "",
+            },
             reads: reads.to_string(),
             success: status.last_success.map(|time| Moment::of(time, now)),
             next: status.next_try.map(|time| Moment::of(time, now)),
@@ -256,7 +271,8 @@ impl Provider {
             jobs: jobs.join(", "),
             groups,
             targets,
-            error: problem(&status).map(|report| report.to_string()).unwrap_or_default(),
+            code: problem.as_ref().map(|report| report.code.clone()).unwrap_or_default(),
+            error: problem.map(|report| report.to_string()).unwrap_or_default(),
         }
     }
 }

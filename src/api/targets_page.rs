@@ -13,6 +13,7 @@ use rosterd_model::{Labels, Priority};
 use rosterd_scrape::{Health, Statuses, TargetStatus};
 
 use super::State;
+use super::missing::Causes;
 use super::overview::page;
 use super::query::Query;
 use super::search::Search;
@@ -22,11 +23,14 @@ use super::words::{Moment, Tally, fine};
 use crate::problem::Problem;
 use crate::problem::TYPES;
 use crate::roster::hold::HoldReason;
+use crate::roster::reasons::why_no_targets;
 use crate::roster::view::JobView;
 
 /// The targets of a page unless the request says otherwise, and at most.
 const ROWS: usize = 100;
 const MOST_ROWS: usize = 1000;
+/// So much of what is missing is named.
+const MOST_MISSING: usize = 20;
 
 #[derive(Template)]
 #[template(path = "targets.html")]
@@ -44,6 +48,8 @@ struct Page {
     filtered: bool,
     groups: Vec<Group>,
     rows: usize,
+    /// What is missing of the job that was asked for, and why what it has are no targets.
+    why: Vec<String>,
     /// Whether this is not the first page.
     later: bool,
     first: String,
@@ -87,8 +93,14 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         Ok(_) if wanted.is_empty() && !job.is_empty() => {
             (FoundRows::default(), Some(super::sd::unknown_job(&view, job).to_string()))
         }
-        Ok(search) => (find(&state, wanted, cursor.as_ref(), health, &search, limit).await, None),
+        Ok(search) => (find(&state, wanted.clone(), cursor.as_ref(), health, &search, limit).await, None),
         Err(error) => (FoundRows::default(), Some(rosterd_model::Report::of(&error).to_string())),
+    };
+    let rows: usize = found.groups.iter().map(|group| group.rows.len()).sum();
+    let filtered = health.is_some() || !search.is_empty();
+    let why = match &*wanted {
+        [job] if cursor.is_none() => why(&state, job, rows == 0 && !filtered),
+        _ => Vec::new(),
     };
     let link = |cursor: Option<&Cursor>| link(&query, cursor);
     Ok(page(&Page {
@@ -99,14 +111,35 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         search: search.to_owned(),
         wrong,
         idle: state.config.borrow().idle,
-        filtered: health.is_some() || !search.is_empty(),
-        rows: found.groups.iter().map(|group| group.rows.len()).sum(),
+        filtered,
+        rows,
+        why,
         groups: found.groups,
         later: cursor.is_some(),
         first: link(None),
         next: found.next.map(|next| link(Some(&next))),
         errors: TYPES,
     }))
+}
+
+/// What is missing of a job; and if it has no target at all, why not.
+fn why(state: &State, job: &JobView, has_none: bool) -> Vec<String> {
+    let causes = Causes::of(state);
+    let missing = job.missing().iter().map(|missing| match (&missing.report, causes.get(&missing.provider)) {
+        (None, Some(cause)) => format!("{missing}: {cause} ({})", cause.code),
+        _ => missing.to_string(),
+    });
+    let mut lines: Vec<_> = missing.take(MOST_MISSING).collect();
+    if let more @ 1.. = job.missing().len().saturating_sub(MOST_MISSING) {
+        lines.push(format!("and {more} more"));
+    }
+    if has_none {
+        lines.extend(why_no_targets(job, LOOKS));
+        if lines.is_empty() {
+            lines.push("What the job discovers by has reported, and found nothing.".to_owned());
+        }
+    }
+    lines
 }
 
 /// The query of another page of what was asked for.
@@ -174,7 +207,7 @@ async fn find(
             let job = scan.job(place);
             if let Some(labels) = scan.labels(place) {
                 let mut row = Row::of(job, labels, &status.unwrap_or_default(), &outside, now);
-                row.held = scan.hold(place).map(|hold| (why(hold.reason), Moment::of(hold.since, now)));
+                row.held = scan.hold(place).map(|hold| (held_because(hold.reason), Moment::of(hold.since, now)));
                 found.push(job, row, &state.scrapes);
             }
         }
@@ -215,7 +248,7 @@ impl Row {
 }
 
 /// Why a target is held, in words.
-fn why(reason: HoldReason) -> &'static str {
+fn held_because(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::Restored => "known from before the restart, its provider has not reported yet",
         HoldReason::Unread => "known from before the restart, its source is not there yet or could not be read",

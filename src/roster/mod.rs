@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod pages;
 mod persist;
 pub mod presence;
+pub mod reasons;
 mod runner;
 mod state;
 pub mod step;

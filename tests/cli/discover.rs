@@ -95,6 +95,12 @@ fn who_does_not_report_in_time_is_named_and_the_others_are_printed() {
     assert!(ended.output.contains("\"scrapeUrl\":\"http://a:1/metrics\""), "{}", ended.output);
     let told = ended.errors.contains(" of bad has not reported within 3s: ") && ended.errors.contains("(http_connect)");
     assert!(told, "{}", ended.errors);
+    let summary = "good: 1 target\nbad: not known\n2 jobs: 1 target, of 1 not all is known\n";
+    assert!(
+        ended.errors.replace("bad: not known\ngood: 1 target\n", "good: 1 target\nbad: not known\n").ends_with(summary),
+        "{}",
+        ended.errors
+    );
 }
 
 #[test]

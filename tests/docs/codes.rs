@@ -9,12 +9,13 @@ use crate::sources::{is_word, literals, sources};
 
 /// What begins as a code does and is none: keys of configurations and of profiles of AWS, a label of a database, a variable of the environment, automatic series, and a
 /// label of Prometheus' own metrics.
-const NO_CODES: [&str; 23] = [
+const NO_CODES: [&str; 24] = [
     "duration_seconds",
     "http_endpoint_enabled",
     "http_headers",
     "http_proxy",
     "http_server_config",
+    "relabel_debug",
     "scrape_align_interval",
     "scrape_body_size_bytes",
     "scrape_classic_histograms",

@@ -121,7 +121,8 @@ fn an_endpoint_that_wants_the_secret_in_the_form_gets_it_there() {
 #[test]
 fn a_refusal_is_told_without_the_secret() {
     leak_checked_live(async || {
-        let refusal = r#"{"error": "invalid_scope", "error_description": "not with s/ecret,\r\n s%2Fecret or hunter2"}"#;
+        let refusal =
+            r#"{"error": "invalid_scope", "error_description": "not with s/ecret,\r\n s%2Fecret or hunter2"}"#;
         let server = ScriptedServer::start([Step::post("/token").any_times().status(400).json(refusal)]).await;
         let settings = settings(&server, "client_secret: s/ecret").replace("audience: x", "password: hunter2");
         let error = get(&client(&settings), &server.url("/")).await.expect_err("no token");

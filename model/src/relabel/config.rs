@@ -285,7 +285,7 @@ mod tests {
         for (yaml, message) in [
             ("action: keepp", "unknown relabel action \"keepp\""),
             ("action: ''", "unknown relabel action \"\""),
-            ("action:", "relabel action cannot be empty"),
+            ("action:", "the action is empty: leave the key out for replace"),
             ("regexp: x", "unknown field `regexp`"),
         ] {
             let error = serde_yaml::from_str::<RuleConfig>(yaml).unwrap_err().to_string();

@@ -271,6 +271,12 @@ fn a_job_is_no_better_than_its_providers() {
         let page = face.get("/").await.text().await.unwrap();
         assert!(page.contains("<td>stale; 1 of 1 providers cannot be read</td>"), "{page}");
         assert!(page.contains("<td>synced</td>"), "the other one can: {page}");
+        assert!(page.contains("<td><span class=\"behind\">stale</span></td>"), "{page}");
+        let code = "<a href=\"https://";
+        assert!(
+            page.contains(code) && page.contains("#sd_unreachable\">sd_unreachable</a>"),
+            "the code leads to its meaning: {page}"
+        );
         let pools = face.json("/api/v1/scrape_pools").await;
         assert_eq!(pools["data"]["presence"], json!({"one": "stale", "two": "synced"}));
         face.stop().await;
@@ -410,6 +416,39 @@ fn the_overview_shows_jobs_and_providers_and_escapes_them() {
 }
 
 #[test]
+fn a_job_without_targets_says_why() {
+    leak_checked_live(async || {
+        let face = Face::start(|state| state.providers = Providers::new(|| vec![failing()])).await;
+        let jobs = vec![job("one", "static/1", DROP_B), job("two", "dns/2", "[]"), job("three", "static/3", "[]")];
+        face.handle.set_jobs(jobs, Duration::from_secs(300)).await;
+        face.report("static/1", vec![group("s", &["b:1", "b:2", "c/d"])]).await;
+        face.report("static/3", vec![]).await;
+        let told = async |query: &str| face.get(&format!("/targets?{query}")).await.text().await.unwrap();
+        let dropped = told("job=one").await;
+        assert!(
+            dropped.contains("<li>2 dropped, by rule 1: drop source_labels: [__address__], regex: b.*; for"),
+            "{dropped}"
+        );
+        assert!(dropped.contains("<li>1 impossible, &#34;c/d&#34; is not a host and port"), "{dropped}");
+        let unknown = told("job=two").await;
+        assert!(unknown.contains("<li>dns/2 has not reported: cannot reach &#60;dns&#62;"), "{unknown}");
+        assert!(!unknown.contains("has reported, and found nothing"), "{unknown}");
+        let empty = told("job=three").await;
+        assert!(empty.contains("<li>What the job discovers by has reported, and found nothing.</li>"), "{empty}");
+        for page in [&dropped, &unknown, &empty] {
+            assert!(page.contains("There are no targets.") && !page.contains("No target is like that."), "{page}");
+        }
+        // Who looks for some of them is told that there are none of these, and what is missing.
+        let searched = told("job=one&search=x").await;
+        assert!(searched.contains("No target is like that.") && !searched.contains("dropped, by rule"), "{searched}");
+        face.report("dns/2", vec![group("s", &["a:1"])]).await;
+        let known = told("job=two").await;
+        assert!(!known.contains("has not reported") && known.contains("1 target on this page."), "{known}");
+        face.stop().await;
+    });
+}
+
+#[test]
 fn held_targets_are_marked_wherever_targets_are_shown() {
     leak_checked_live(async || {
         let face = two_jobs().await;
@@ -474,7 +513,7 @@ fn what_was_known_before_a_reload_is_told_as_what_it_is() {
         assert_eq!(held, "replaced");
         let page = face.get("/").await.text().await.unwrap();
         assert!(page.contains("<td>waiting for 1 of 1 providers; 1 target is held"), "{page}");
-        assert!(page.contains("<td>stale</td><td class=\"number\">1</td><td class=\"number\">1</td>"), "{page}");
+        assert!(page.contains("stale</span></td><td class=\"number\">1</td><td class=\"number\">1</td>"), "{page}");
         // All that it has is of a provider that was replaced, and the new one had its time.
         face.handle.set_jobs(one("static/2"), Duration::ZERO).await;
         let mut views = face.handle.watch();

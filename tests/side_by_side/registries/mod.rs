@@ -206,7 +206,8 @@ fn assignments_of_kuma() {
         pair.agree(4, &["192.168.0.9:5670", "moved", "b"]).await;
         for refused in [Step::post(path).status(503), Step::post(path).body("{}"), Step::post(path).json("[]")] {
             server.then(refused.any_times());
-            pair.fail(["rosterd_discovery_kuma_fetch_failures_total", "prometheus_sd_kuma_fetch_failures_total"], 1).await;
+            pair.fail(["rosterd_discovery_kuma_fetch_failures_total", "prometheus_sd_kuma_fetch_failures_total"], 1)
+                .await;
         }
         let assignment =
             r#"{"@type": "KIND", "mesh": "m", "service": "s", "targets": [{"name": "n", "address": "127.0.7.1:9"}]}"#;
