@@ -284,7 +284,7 @@ fn a_token_is_kept_and_asked_for_again_when_it_is_refused() {
         }
         server.then(asked(HYPERVISORS, "two").any_times().json(r#"{"hypervisors": []}"#));
         let mut config = of(&server, "role: hypervisor");
-        config.refresh_interval = "50ms".parse().expect("a duration");
+        config.refresh_interval = "1s".parse().expect("a duration");
         let mut run = Run::start(&config).await.expect("it is built");
         for count in [1, 1, 0] {
             assert_eq!(run.next().await.expect("a word").groups().len(), count);
@@ -416,7 +416,7 @@ fn a_token_of_a_file_is_read_whenever_keystone_is_asked() {
         let proof =
             |token: &str| json!({"auth": {"identity": {"methods": ["token"], "token": {"id": token}}}}).to_string();
         let text = format!(
-            "{{identity_endpoint: '{}', token_file: token, region: One, role: hypervisor, refresh_interval: 50ms}}",
+            "{{identity_endpoint: '{}', token_file: token, region: One, role: hypervisor, refresh_interval: 1s}}",
             server.url("")
         );
         let mut config = config(&text);
