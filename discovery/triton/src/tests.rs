@@ -1,9 +1,10 @@
 //! What CMON is asked, and what becomes of its answers.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration as StdDuration;
 
-use rosterd_discovery::{CheckContext, Identity, MechanismConfig as _};
+use rosterd_discovery::{CheckContext, Finding, Identity, MechanismConfig as _};
 use rosterd_testkit::contract::Run;
 use rosterd_testkit::{
     ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
@@ -134,6 +135,16 @@ fn what_is_needed_is_needed_and_the_endpoint_is_a_host() {
     for text in ["{role: node}", "{role: ''}", "{bearer_token: t}", "{proxy_url: 'http://p'}"] {
         assert!(serde_yaml::from_str::<TritonConfig>(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn files_are_looked_for_beside_the_configuration_and_those_that_are_missing_are_named() {
+    let mut config = config("tls_config: {cert_file: c.pem, key_file: /nonexistent/k.pem}");
+    config.resolve_paths(Path::new("/nonexistent/conf"));
+    assert_eq!(config.tls_config.cert_file, Path::new("/nonexistent/conf/c.pem"));
+    assert_eq!(config.tls_config.key_file, Path::new("/nonexistent/k.pem"));
+    let missing = config.examine(&CheckContext::default());
+    assert!(!missing.is_empty() && missing.iter().all(|it| matches!(it, Finding::Missing(_))), "{missing:?}");
 }
 
 #[test]
