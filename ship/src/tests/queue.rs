@@ -272,7 +272,8 @@ fn a_queue_that_somebody_removes_is_begun_anew_with_what_is_in_memory() {
         }
         let on_disk = || ship.shipper.status()[0].bytes_on_disk > 0 && ship.shipper.status()[0].pending.samples == 10;
         eventually(patience(), "they are on disk, too", on_disk).await;
-        std::fs::remove_dir_all(&store).unwrap();
+        // What is written meanwhile is in its way.
+        eventually(patience(), "it is removed", || std::fs::remove_dir_all(&store).is_ok()).await;
         let told = || ship.metric("queue_corruptions_total", &[]) > 0.0;
         eventually(patience(), "it is noticed", told).await;
         let whole = || ship.shipper.status()[0].disk_failure.is_none() && on_disk();

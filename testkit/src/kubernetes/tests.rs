@@ -140,8 +140,8 @@ fn requests_fail_as_they_are_told_to() {
         server.heal();
         server.fail(On::all(), Fault::Stall(40));
         let mut stream = TcpStream::connect(server.address()).await.expect("it listens");
-        stream.write_all(b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("it reads");
         let before = server.bytes_sent();
+        stream.write_all(b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("it reads");
         eventually(patience(), "the answer stops", || server.bytes_sent() == before + 40).await;
         server.heal();
         let mut text = String::new();

@@ -47,7 +47,7 @@ fn each_refusal_tells_what_was_asked_where_and_is_asked_again_in_its_time() {
                 Fault::Status(401),
                 "unauthorized",
                 "cannot watch pods in a: the API server does not know who asks",
-                0..=10,
+                0..=60,
             ),
             (
                 Fault::Status(404),
@@ -57,7 +57,7 @@ fn each_refusal_tells_what_was_asked_where_and_is_asked_again_in_its_time() {
             ),
             (Fault::RetryAfter(429, 17), "throttled", "cannot watch pods in a: the API server asks for time", 16..=20),
             (Fault::RetryAfter(503, 17), "throttled", "cannot watch pods in a: the API server asks for time", 16..=20),
-            (Fault::Status(500), "refused", "cannot list pods in a: HTTP status 500", 0..=10),
+            (Fault::Status(500), "refused", "cannot list pods in a: HTTP status 500", 0..=60),
         ] {
             let server = FakeApiServer::start().await;
             server.put(pod("a", "x", "10.0.0.1"));
