@@ -198,9 +198,13 @@ impl Seeker {
         Ok(Whereabouts { region, profiles: Arc::new(profiles) })
     }
 
-    /// The same, or what is known already: files may be out of reach for a while, and disks hang.
+    /// The same, or what is known already: files may be out of reach or empty for a while, and disks hang. Where they said something and
+    /// say nothing now, what comes after them in the order is another region, and no news.
     async fn whereabouts_again(&self, known: Whereabouts) -> Whereabouts {
         let found = match timeout(TIMEOUT, self.whereabouts()).await {
+            Ok(Ok(found)) if found.profiles.is_empty() && !known.profiles.is_empty() => {
+                Err("the shared files are empty or not there".to_owned())
+            }
             Ok(found) => found.map_err(|error| error.to_string()),
             Err(late) => Err(late.to_string()),
         };

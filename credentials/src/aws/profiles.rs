@@ -41,6 +41,11 @@ impl Profiles {
         found
     }
 
+    /// Whether they say nothing at all: they are being written, or their disk is not there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.profiles.is_empty() && self.services.is_empty()
+    }
+
     /// Whether there is a profile of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.profiles.contains_key(name)
