@@ -12,6 +12,7 @@ use tokio::try_join;
 
 use super::catalog::{Grant, Service};
 use super::decode::{self, FloatingIps};
+use super::error::OpenstackError;
 use super::keystone::Keystone;
 use super::{OpenstackConfig, Role};
 
@@ -95,10 +96,21 @@ impl Refresh for Openstack {
     async fn refresh(&mut self) -> Result<Reading, Error> {
         let groups = match self.config.role {
             // Checks refuse a configuration without one.
-            None | Some(Role::Instance) => self.servers().await?,
-            Some(Role::Hypervisor) => self.hypervisors().await?,
-            Some(Role::LoadBalancer) => self.load_balancers().await?,
+            None | Some(Role::Instance) => self.servers().await,
+            Some(Role::Hypervisor) => self.hypervisors().await,
+            Some(Role::LoadBalancer) => self.load_balancers().await,
         };
-        Ok(Reading::Everything(distinct(groups)))
+        if let Err(error) = &groups
+            && lacks_endpoint(error)
+        {
+            // The catalog came with the token: who logs in again is given what it has by then.
+            self.tokens.forget_if(|_| true).await;
+        }
+        Ok(Reading::Everything(distinct(groups?)))
     }
+}
+
+fn lacks_endpoint(error: &Error) -> bool {
+    let error: &(dyn std::error::Error + 'static) = &**error;
+    matches!(error.downcast_ref(), Some(OpenstackError::NoEndpoint { .. }))
 }

@@ -284,7 +284,7 @@ fn a_token_is_kept_and_asked_for_again_when_it_is_refused() {
         }
         server.then(asked(HYPERVISORS, "two").any_times().json(r#"{"hypervisors": []}"#));
         let mut config = of(&server, "role: hypervisor");
-        config.refresh_interval = "1s".parse().expect("a duration");
+        config.refresh_interval = "3s".parse().expect("a duration");
         let mut run = Run::start(&config).await.expect("it is built");
         for count in [1, 1, 0] {
             assert_eq!(run.next().await.expect("a word").groups().len(), count);
@@ -404,6 +404,24 @@ fn a_region_without_the_service_is_told_with_those_that_have_it() {
         config.identity_endpoint = rosterd_client::SafeUrl::new(server.url("/v3/"));
         server.then(login(&server, "t"));
         failure(&config).await;
+        server.finish().await;
+    });
+}
+
+#[test]
+fn an_endpoint_that_a_catalog_lacked_is_found_by_the_next_reading() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([]).await;
+        let lacking = granted(&server, 3600).replace("\"public\"", "\"hidden\"");
+        server.then(login(&server, "t").json(lacking));
+        server.then(login(&server, "u"));
+        server.then(asked(HYPERVISORS, "u").any_times().json(r#"{"hypervisors": []}"#));
+        let mut config = of(&server, "role: hypervisor");
+        config.refresh_interval = "3s".parse().expect("a duration");
+        let mut run = Run::start(&config).await.expect("it is built");
+        run.next().await.expect("a word");
+        server.wait_steps().await;
+        stop(run).await;
         server.finish().await;
     });
 }

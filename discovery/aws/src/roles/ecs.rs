@@ -116,7 +116,9 @@ impl Ecs {
     async fn arns(&self, operation: &'static str, mut asked: Value, key: &'static str) -> Result<Vec<String>, Error> {
         asked["maxResults"] = 100.into();
         let decode = move |text: &str| arns(text, key);
-        self.service.list(operation, Call::Json(TARGET, asked), "nextToken", decode).await
+        let listed = self.service.list(operation, Call::Json(TARGET, asked), "nextToken", decode).await?;
+        // What comes or goes while pages are read may stand on two of them.
+        Ok(distinct(listed.iter().map(String::as_str)))
     }
 
     /// What there is of these: what has gone since it was listed is left out.
