@@ -143,6 +143,17 @@ impl State {
             // What is held goes, when this tells what is in its place.
             return true;
         }
+        let follows = |name: &Arc<str>| {
+            let is_held = |(key, former): (&ProviderKey, &Former)| {
+                former.has_scopes()
+                    && (*key == update.provider || sources_in(update).any(|source| former.may_hold(source)))
+            };
+            self.jobs.get(name).is_some_and(|job| job.former.iter().any(is_held))
+        };
+        if provider.users.keys().any(follows) {
+            // What is held beneath scopes is looked for in all that there is.
+            return true;
+        }
         if (provider.is_open() && update.seen.is_none()) || provider.looks_for_hidden(update) {
             // What did not come goes.
             return true;

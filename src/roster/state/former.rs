@@ -88,6 +88,11 @@ impl Former {
         self.only.as_ref().is_some_and(|only| only.hidden.has(source))
     }
 
+    /// Whether what is beneath scopes is held.
+    pub(super) fn has_scopes(&self) -> bool {
+        self.only.as_ref().is_some_and(|only| only.hidden != Hidden::default())
+    }
+
     /// What of a block is held.
     pub(super) fn part(&self, block: &Arc<Block>) -> Option<Arc<Block>> {
         match &self.only {

@@ -99,6 +99,7 @@ fn what_others_hear_beneath_a_scope_that_the_new_provider_cannot_read_is_held_as
     state.set_jobs(wanted(vec![job("a", &["p/2"], "[]"), job("b", &["p/1"], "[]")]), now());
     state.update(hiding(update("p/2", vec![], true), &["n/b"]), now());
     let news = [group("n/b/z", &["n-b-z:1"]), TargetGroup::gone("n/b/x"), group("n/c/z", &["n-c-z:1"])];
+    assert!(state.is_large(&update("p/1", news.to_vec(), false)), "all that is held is looked for anew");
     state.update(update("p/1", news.to_vec(), false), now());
     assert_eq!(held(&state, "a"), replaced(&["n-b-c-x:1", "n-b-y:1", "n-b-z:1"]));
     // With all that is there it is missing.
