@@ -93,7 +93,8 @@ fn who_does_not_report_in_time_is_named_and_the_others_are_printed() {
     let ended = ended(rosterd(&["discover", "--timeout=10s"]).current_dir(folder.root()));
     assert_eq!(ended.status, Some(1), "{}", ended.errors);
     assert!(ended.output.contains("\"scrapeUrl\":\"http://a:1/metrics\""), "{}", ended.output);
-    let told = ended.errors.contains(" of bad has not reported within 10s: ") && ended.errors.contains("(http_connect)");
+    let told =
+        ended.errors.contains(" of bad has not reported within 10s: ") && ended.errors.contains("(http_connect)");
     assert!(told, "{}", ended.errors);
     let summary = "good: 1 target\nbad: not known\n2 jobs: 1 target, of 1 not all is known\n";
     assert!(

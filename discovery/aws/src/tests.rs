@@ -20,7 +20,7 @@ async fn aws() -> FakeAws {
 
 fn config<C: MechanismConfig>(aws: &FakeAws, more: &str) -> C {
     let text = format!(
-        "{{region: eu-west-1, access_key: id, secret_key: secret, endpoint: '{}', refresh_interval: 500ms{more}}}",
+        "{{region: eu-west-1, access_key: id, secret_key: secret, endpoint: '{}', refresh_interval: 2s{more}}}",
         aws.url()
     );
     serde_yaml::from_str(&text).expect("a configuration")

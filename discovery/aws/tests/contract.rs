@@ -16,7 +16,7 @@ async fn aws() -> FakeAws {
 
 fn config<C: MechanismConfig>(aws: &FakeAws, more: &str) -> impl Fn() -> C + Send + Sync {
     let text = format!(
-        "{{region: r, access_key: id, secret_key: secret, endpoint: '{}', refresh_interval: 500ms{more}}}",
+        "{{region: r, access_key: id, secret_key: secret, endpoint: '{}', refresh_interval: 2s{more}}}",
         aws.url()
     );
     move || serde_yaml::from_str(&text).expect("a configuration")

@@ -135,7 +135,7 @@ fn refusals_and_malformed_answers_of_any_of_them_take_nothing_away() {
                 step("/v1/agent/checks", "{}"),
             ])
             .await;
-            let text = format!("{{server: '{}', refresh_interval: 100ms}}", server.url(""));
+            let text = format!("{{server: '{}', refresh_interval: 1s}}", server.url(""));
             let mut run = Run::start(&config(&text)).await.expect("it can be built");
             run.next().await.expect("a word");
             server.then(broken.any_times());

@@ -79,7 +79,7 @@ fn a_quiet_feed_spares_the_reading_of_all_and_an_event_does_not() {
     leak_checked_live(async || {
         let cloud = cloud().await;
         set(&cloud, &[1, 2, 3]);
-        let mut run = Run::start(&of(&cloud, "250ms", ", region: us-east")).await.expect("it can be built");
+        let mut run = Run::start(&of(&cloud, "1s", ", region: us-east")).await.expect("it can be built");
         run.finds(&["203.0.113.1:9100", "203.0.113.2:9100", "203.0.113.3:9100"]).await;
         let calls = cloud.calls();
         let of = |path: &str| calls.iter().find(|call| call.path.starts_with(path)).expect("a call").clone();
@@ -93,11 +93,11 @@ fn a_quiet_feed_spares_the_reading_of_all_and_an_event_does_not() {
         let drain = |run: &mut Run| while run.try_next().is_some() {};
         eventually(patience(), "it looks a while", || {
             drain(&mut run);
-            cloud.count(EVENTS) >= looks + 25
+            cloud.count(EVENTS) >= looks + 15
         })
         .await;
         let (looks, readings) = (cloud.count(EVENTS) - looks, cloud.count(RANGES) - readings);
-        assert!((1..=looks / 8).contains(&readings), "{readings} readings at {looks} looks");
+        assert!((1..=looks / 4).contains(&readings), "{readings} readings at {looks} looks");
         let last = cloud.calls().into_iter().rfind(|call| call.path.starts_with(EVENTS)).expect("a look");
         let filter: Value = serde_json::from_str(last.header("x-filter").expect("a filter")).expect("JSON");
         let since = filter["created"]["+gte"].as_str().expect("a time");
@@ -139,11 +139,12 @@ fn who_may_not_see_events_reads_all_each_time() {
             let cloud = cloud().await;
             cloud.instead(Step::get(EVENTS).status(status).json(r#"{"errors": [{"reason": "no"}]}"#));
             set(&cloud, &[1]);
-            let mut run = Run::start(&of(&cloud, "250ms", "")).await.expect("it can be built");
+            let mut run = Run::start(&of(&cloud, "2s", "")).await.expect("it can be built");
             run.finds(&["203.0.113.1:9100"]).await;
+            let looks = cloud.count(EVENTS);
             set(&cloud, &[1, 2]);
             run.finds(&["203.0.113.1:9100", "203.0.113.2:9100"]).await;
-            assert_eq!(cloud.count(EVENTS), 1, "{status}");
+            assert_eq!(cloud.count(EVENTS), looks, "{status}");
             run.stop().await.expect("it ends").expect("in order");
             cloud.finish().await;
         }
@@ -158,7 +159,7 @@ fn a_token_that_is_just_being_replaced_does_not_close_the_feed() {
             cloud.instead(Step::get(path).status(401).json(r#"{"errors": [{"reason": "Invalid Token"}]}"#));
         }
         set(&cloud, &[1]);
-        let mut run = Run::start(&of(&cloud, "250ms", "")).await.expect("it can be built");
+        let mut run = Run::start(&of(&cloud, "2s", "")).await.expect("it can be built");
         eventually(patience(), "it is refused", || run.failures() > 0).await;
         cloud.heal();
         run.finds(&["203.0.113.1:9100"]).await;

@@ -37,7 +37,7 @@ fn the_token_of_a_file_is_read_for_each_question() {
         let step = |token: &str| Step::get(PATH).with_header("authorization", &format!("token={token}")).json(ONE);
         let server = ScriptedServer::start([step("one")]).await;
         let mut config =
-            config(&format!("{{servers: ['{}'], auth_token_file: token, refresh_interval: 1s}}", server.url("")));
+            config(&format!("{{servers: ['{}'], auth_token_file: token, refresh_interval: 3s}}", server.url("")));
         config.resolve_paths(&folder.path(""));
         let mut run = Run::start(&config).await.expect("it can be built");
         assert_eq!(addresses(run.next().await.expect("a word").groups()).len(), 1);
@@ -63,7 +63,7 @@ fn a_server_that_fails_is_followed_by_the_next_one() {
         ])
         .await;
         let servers = format!("['{}', '{}']", broken.url(""), whole.url(""));
-        let config = config(&format!("{{servers: {servers}, auth_token: t, refresh_interval: 1s}}"));
+        let config = config(&format!("{{servers: {servers}, auth_token: t, refresh_interval: 3s}}"));
         let mut run = Run::start(&config).await.expect("it can be built");
         assert_eq!(addresses(run.next().await.expect("a word").groups()).len(), 1);
         run.next().await.expect("a word");

@@ -198,7 +198,7 @@ fn what_was_read_before_stays_when_it_may_not_be_read_any_more() {
         }
         cloud.then(route(&listed("instances", "t")).status(404).json(not_found));
         let mut config = of(&cloud, &folder, "");
-        config.refresh_interval = "1s".parse().expect("a duration");
+        config.refresh_interval = "3s".parse().expect("a duration");
         let mut run = Run::start(&config).await.expect("it can be built");
         run.finds(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"]).await;
         assert_eq!(run.unread().count(), 0, "what never was is left out");

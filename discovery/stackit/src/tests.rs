@@ -96,7 +96,7 @@ fn a_token_is_asked_for_with_an_assertion_and_again_when_it_is_refused() {
         ])
         .await;
         let key = account_key(&server.url("/token"), &pem());
-        let mut config = config(&format!("{{project: p, endpoint: '{}', refresh_interval: 1s}}", server.url("")));
+        let mut config = config(&format!("{{project: p, endpoint: '{}', refresh_interval: 3s}}", server.url("")));
         config.service_account_key = key.into();
         let mut run = Run::start(&config).await.expect("it can be built");
         assert_eq!(told(&mut run).await, ["10.0.0.1:80"]);

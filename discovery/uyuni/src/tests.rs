@@ -109,7 +109,7 @@ fn one_session_serves_until_it_is_not_known_any_more() {
         server.then(list_systems("1x").body(xmlrpc_fault(-1, gone)));
         server.then(answered(login(), &json!("2x")));
         one("2x", "c").into_iter().for_each(|step| server.then(step.any_times()));
-        let mut run = start(&server, "1s").await;
+        let mut run = start(&server, "3s").await;
         for address in ["a:9100", "b:9100", "c:9100"] {
             shows(&mut run, address).await;
         }
@@ -128,7 +128,7 @@ fn after_any_failure_the_next_reading_has_a_session_of_its_own() {
         server.then(list_systems("2x").status(502));
         server.then(answered(login(), &json!("3x")));
         one("3x", "a").into_iter().for_each(|step| server.then(step.any_times()));
-        let mut run = start(&server, "1s").await;
+        let mut run = start(&server, "3s").await;
         shows(&mut run, "a:9100").await;
         server.wait_steps().await;
         stop(run, server).await;
