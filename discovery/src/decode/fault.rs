@@ -19,13 +19,24 @@ pub struct JsonFault {
     pub message: String,
 }
 
+const NO_NUMBER: &str = "this is no number of JSON";
+
 impl JsonFault {
     /// The fault of a text of which nothing was read.
     pub(super) fn of_beginning(error: serde_json::Error) -> Self {
         let is_empty = error.is_eof() && error.to_string().starts_with("EOF while parsing a value");
         let fault = Self::from(error);
-        let nothing = "there is nothing in it: a list without groups is `[]`";
-        if is_empty { Self { message: nothing.to_owned(), ..fault } } else { fault }
+        let message = match &*fault.message {
+            _ if is_empty => "there is nothing in it: a list without groups is `[]`".to_owned(),
+            // A dash is how lists begin there.
+            NO_NUMBER => {
+                format!(
+                    "{NO_NUMBER}; if it is YAML: lists are read as JSON here, and as YAML only from files .yml and .yaml"
+                )
+            }
+            _ => return fault,
+        };
+        Self { message, ..fault }
     }
 }
 
@@ -81,9 +92,7 @@ fn syntax(reason: &str) -> &'static str {
         "control character (\\u0000-\\u001F) found while parsing a string" => {
             "a text in quotes holds a line break or another control character: write it as an escape such as \\n"
         }
-        "invalid number" | "number out of range" => {
-            "this is no number of JSON; if it is YAML: lists are read as JSON here, and as YAML only from files .yml and .yaml"
-        }
+        "invalid number" | "number out of range" => NO_NUMBER,
         _ => "this is not JSON: a list, a map, text in double quotes or a number is expected here",
     }
 }
@@ -113,10 +122,7 @@ mod tests {
             ("[\"a\" \"b\"]", "line 1, column 6: a comma or the end of the list"),
             ("[\"a\",]", "line 1, column 6: a comma stands before a closing bracket"),
             ("[\"a\"", "line 1, column 4: the text ends too early"),
-            (
-                "- targets: [a:1]",
-                "line 1, column 2: this is no number of JSON; if it is YAML: lists are read as JSON here, and as YAML only",
-            ),
+            ("[1e400]", "line 1, column 6: this is no number of JSON"),
             ("[\"a\n\"]", "line 2, column 0: a text in quotes holds a line break"),
             ("[] x", "line 1, column 4: something follows the last bracket"),
             ("[1]", "line 1, column 2: expected text in quotes, found a number"),
@@ -126,5 +132,10 @@ mod tests {
             let shown = fault(text);
             assert!(shown.starts_with(told), "{text}: {shown}");
         }
+        let error = serde_json::from_str::<Vec<String>>("- targets: [a:1]").expect_err("it is YAML");
+        let shown = JsonFault::of_beginning(error).to_string();
+        let told =
+            "line 1, column 2: this is no number of JSON; if it is YAML: lists are read as JSON here, and as YAML only";
+        assert!(shown.starts_with(told), "{shown}");
     }
 }
