@@ -202,8 +202,8 @@ impl Seeker {
     /// say nothing now, what comes after them in the order is another region, and no news.
     async fn whereabouts_again(&self, known: Whereabouts) -> Whereabouts {
         let found = match timeout(TIMEOUT, self.whereabouts()).await {
-            Ok(Ok(found)) if found.profiles.is_empty() && !known.profiles.is_empty() => {
-                Err("the shared files are empty or not there".to_owned())
+            Ok(Ok(found)) if found.profiles.lacks_a_file_of(&known.profiles) => {
+                Err("one of the shared files is empty or not there".to_owned())
             }
             Ok(found) => found.map_err(|error| error.to_string()),
             Err(late) => Err(late.to_string()),

@@ -11,6 +11,8 @@ pub(super) struct Profiles {
     profiles: BTreeMap<String, Section>,
     /// The sections `[services NAME]`, by name; keys of a service are written `ec2.endpoint_url`.
     services: BTreeMap<String, Section>,
+    /// Whether there is anything in each of the two.
+    written: [bool; 2],
 }
 
 /// One profile, and what it refers to. One that is in neither file has nothing.
@@ -23,7 +25,8 @@ pub(super) struct Profile<'a> {
 impl Profiles {
     /// Reads the texts of both files.
     pub(super) fn parse(config: &str, credentials: &str) -> Self {
-        let mut found = Self::default();
+        let written = [config, credentials].map(|text| !text.trim().is_empty());
+        let mut found = Self { written, ..Self::default() };
         for (header, section) in sections(config) {
             let (kind, name) = header.split_once(char::is_whitespace).unwrap_or(("", &header));
             let name = name.trim().trim_matches(['"', '\'']).to_owned();
@@ -41,9 +44,9 @@ impl Profiles {
         found
     }
 
-    /// Whether they say nothing at all: they are being written, or their disk is not there.
-    pub(super) fn is_empty(&self) -> bool {
-        self.profiles.is_empty() && self.services.is_empty()
+    /// Whether one of them says nothing where it did before: it is being written, or its disk is not there.
+    pub(super) fn lacks_a_file_of(&self, before: &Self) -> bool {
+        before.written.iter().zip(self.written).any(|(before, now)| *before && !now)
     }
 
     /// Whether there is a profile of this name.

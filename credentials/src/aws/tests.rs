@@ -364,7 +364,12 @@ fn a_region_and_endpoints_of_files_that_change_count_without_a_restart_and_stay_
         assert_eq!(place().await, "three http://three/");
 
         // What comes after it in the order is no answer to a file that is being written.
-        let variables = [("AWS_CONFIG_FILE", file.to_str().expect("a path")), ("AWS_REGION", "elsewhere")];
+        let other = folder.write("credentials", "[default]\naws_access_key_id = id\naws_secret_access_key = secret\n");
+        let variables = [
+            ("AWS_CONFIG_FILE", file.to_str().expect("a path")),
+            ("AWS_SHARED_CREDENTIALS_FILE", other.to_str().expect("a path")),
+            ("AWS_REGION", "elsewhere"),
+        ];
         let who = Who { profile: "default".to_owned(), ..Who::default() };
         let account = self::account(&who, &system(&variables));
         assert_eq!(account.region().await.as_deref().expect("a region"), "three");
