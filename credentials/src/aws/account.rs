@@ -271,7 +271,6 @@ impl Seeker {
     async fn of_machine(&self, chain: Chain<'_>) -> Result<Given, AwsError> {
         let last = || self.of_machine.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now();
-        let until = |time: Duration| now.checked_add(time).ok();
         let given = match chain.instance() {
             None => Err(AwsError::NothingConfigured),
             Some(instance) => match Metadata::open(&self.near, &instance).await {
@@ -283,20 +282,24 @@ impl Seeker {
         match given {
             Ok(Given { keys, ends }) => {
                 *last() = Some(keys.clone());
-                let longest = until(metadata::LONGEST);
-                let ends = match ends {
-                    // The metadata are late. AWS knows of that.
-                    Some(ends) if ends <= now => until(GRACE),
-                    ends => ends.into_iter().chain(longest).min(),
-                };
-                Ok(Given { keys, ends })
+                Ok(Given { keys, ends: used_until(ends, now) })
             }
             Err(error) => {
                 let Some(keys) = last().clone() else { return Err(error) };
                 warn!(%error, "keys of the instance cannot be renewed, going on with the last ones");
-                Ok(Given { keys, ends: until(GRACE) })
+                Ok(Given { keys, ends: used_until(Some(now), now) })
             }
         }
+    }
+}
+
+/// Until when keys of the machine are used from this time on, if they end then.
+fn used_until(ends: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let until = |time: Duration| now.checked_add(time).ok();
+    match ends {
+        // The metadata are late. AWS knows of that.
+        Some(ends) if ends <= now => until(GRACE),
+        ends => ends.into_iter().chain(until(metadata::LONGEST)).min(),
     }
 }
 
@@ -305,5 +308,23 @@ fn text(file: &Path) -> Result<String, AwsError> {
     match read_text(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         read => read.map_err(|source| AwsError::FileUnreadable { path: file.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_the_machine_are_asked_for_again_after_an_hour_and_used_on_where_they_have_ended() {
+        let now: Timestamp = "2030-01-01T12:00:00Z".parse().expect("a time");
+        let until = |ends: Option<&str>| {
+            let ends = ends.map(|ends| ends.parse().expect("a time"));
+            used_until(ends, now).expect("a time").to_string()
+        };
+        assert_eq!(until(Some("2030-01-01T12:30:00Z")), "2030-01-01T12:30:00Z");
+        assert_eq!(until(Some("2030-01-01T18:00:00Z")), "2030-01-01T13:00:00Z");
+        assert_eq!(until(None), "2030-01-01T13:00:00Z");
+        assert_eq!(until(Some("2030-01-01T11:00:00Z")), "2030-01-01T12:10:00Z");
     }
 }

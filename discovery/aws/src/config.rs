@@ -470,6 +470,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_what_is_asked_for_and_as_whom() {
+        fn read<C: MechanismConfig>(text: &str) -> C {
+            serde_yaml::from_str(&format!("{{{text}}}")).expect(text)
+        }
+        let (filters, clusters) = ("filters: [{name: f, values: [v]}]", "clusters: [c]");
+        let filter = || vec![Filter { name: "f".to_owned(), values: vec!["v".to_owned()] }];
+        let cluster = || vec!["c".to_owned()];
+        let bare = |role| Wanted::new(role, 7);
+        for (role, want) in [
+            (Role::Ec2, Wanted { filters: filter(), ..bare(Role::Ec2) }),
+            (Role::Lightsail, bare(Role::Lightsail)),
+            (Role::Ecs, Wanted { clusters: cluster(), ..bare(Role::Ecs) }),
+            (Role::Msk, Wanted { clusters: cluster(), ..bare(Role::Msk) }),
+            (Role::Rds, Wanted { filters: filter(), clusters: cluster(), ..bare(Role::Rds) }),
+            (Role::Elasticache, Wanted { clusters: cluster(), ..bare(Role::Elasticache) }),
+        ] {
+            let config: AwsConfig = read(&format!("role: {}, port: 7, {filters}, {clusters}", role.name()));
+            assert_eq!(config.wanted(), Some(want), "{role:?}");
+        }
+        let own = format!("port: 7, {clusters}, request_concurrency: 3");
+        let want = |role| Some(Wanted { clusters: cluster(), concurrency: 3, ..bare(role) });
+        assert_eq!(read::<EcsConfig>(&own).wanted(), want(Role::Ecs));
+        assert_eq!(read::<MskConfig>(&own).wanted(), want(Role::Msk));
+        assert_eq!(read::<ElasticacheConfig>(&own).wanted(), want(Role::Elasticache));
+        let of_rds = want(Role::Rds).map(|want| Wanted { filters: filter(), ..want });
+        assert_eq!(read::<RdsConfig>(&format!("{own}, {filters}")).wanted(), of_rds);
+        assert_eq!(read::<LightsailConfig>("port: 7").wanted(), Some(bare(Role::Lightsail)));
+        let of_ec2 = Wanted { filters: filter(), ..bare(Role::Ec2) };
+        assert_eq!(read::<Ec2Config>(&format!("port: 7, {filters}")).wanted(), Some(of_ec2));
+        let named = "region: r, access_key: a, secret_key: s, profile: p, role_arn: o, external_id: e";
+        let who = Who {
+            region: "r".to_owned(),
+            access_key: "a".to_owned(),
+            secret_key: "s".into(),
+            profile: "p".to_owned(),
+            role_arn: "o".to_owned(),
+            external_id: "e".to_owned(),
+            fips_sts: None,
+        };
+        assert_eq!(read::<Ec2Config>(named).access().who, who);
+    }
+
+    #[test]
     fn whom_the_environment_names_counts_as_whom_the_configuration_does() {
         let data = |text: &str, variables: &[(&str, &str)]| {
             let system = System::new("m", variables.iter().copied().collect());

@@ -1,15 +1,19 @@
 //! What is asked, and what becomes of failures: against a server that verifies signatures.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rosterd_client::{Environment, System};
 use rosterd_discovery::{AnyConfig, MechanismConfig, Word};
+use rosterd_model::{Coded, Priority, Retry};
 use rosterd_testkit::contract::Run;
 use rosterd_testkit::{
     AwsCall, FakeAws, ScriptedServer, Step, ec2_error, eventually, json_error, leak_checked_live, patience, query_error,
 };
 use serde_json::json;
 
+use super::error::AwsError;
+use super::refusal::{Kind, Refusal};
 use super::{Ec2Config, EcsConfig, ElasticacheConfig, LightsailConfig, MskConfig, RdsConfig};
 
 async fn aws() -> FakeAws {
@@ -178,6 +182,44 @@ fn who_may_not_know_zones_does_without() {
         run.stop().await.expect("it ends").expect("without an error");
         aws.finish().await;
     });
+}
+
+#[test]
+fn zones_that_nobody_tells_of_are_not_asked_about_at_each_refresh() {
+    leak_checked_live(async || {
+        let aws = aws().await;
+        two_pages(&aws);
+        aws.answer("DescribeAvailabilityZones", |_| (200, "<R><availabilityZoneInfo/></R>".to_owned()));
+        let mut run = started(&config::<Ec2Config>(&aws, "")).await;
+        for _ in 0..2 {
+            assert_eq!(addresses(&mut run).await.len(), 2);
+        }
+        run.stop().await.expect("it ends").expect("without an error");
+        assert_eq!(aws.operations().iter().filter(|operation| *operation == "DescribeAvailabilityZones").count(), 1);
+        aws.finish().await;
+    });
+}
+
+#[test]
+fn whoever_is_refused_comes_back_when_that_may_help() {
+    let of = |kind, after| {
+        let refusal = Refusal { kind, code: "C".to_owned(), message: String::new() };
+        let error = AwsError::Refused { service: "ec2", operation: "DescribeInstances", refusal, after };
+        (error.priority(), error.retry())
+    };
+    let after = Duration::from_secs(7);
+    for kind in [Kind::Throttled, Kind::Passing] {
+        assert_eq!(of(kind, None), (Priority::Retry, Retry::Backoff), "{kind:?}");
+        assert_eq!(of(kind, Some(after)), (Priority::Retry, Retry::After(after)), "{kind:?}");
+    }
+    for kind in [Kind::Keys, Kind::Denied, Kind::Refused] {
+        assert_eq!(of(kind, None), (Priority::Operator, Retry::Interval), "{kind:?}");
+    }
+    let (name, reason) = ("c".to_owned(), String::new());
+    let missing = AwsError::NoCluster { name: name.clone(), reason: reason.clone() };
+    assert_eq!((missing.priority(), missing.retry()), (Priority::Operator, Retry::Interval));
+    let not_told = AwsError::NotTold { operation: "DescribeTasks", name, reason };
+    assert_eq!((not_told.priority(), not_told.retry()), (Priority::Remote, Retry::Interval));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration as StdDuration;
 
 use rosterd_client::{Environment, Secret};
 use rosterd_discovery::{CheckContext, Finding, Identity, MechanismConfig, System};
-use rosterd_model::{Report, TargetGroup};
+use rosterd_model::{Coded, Report, Retry, TargetGroup};
 use rosterd_testkit::contract::{self, Run};
 use rosterd_testkit::{
     Folder, ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::catalog::{self, Service};
 use super::decode::{self, FloatingIps};
+use super::error::OpenstackError;
 use super::{OpenstackConfig, credentials};
 
 const KEYSTONE: &str = "/v3/auth/tokens";
@@ -127,9 +128,9 @@ fn each_way_to_prove_who_one_is_is_told_as_keystone_wants_it() {
         ),
         ("username: me, password: p, domain_name: Default, application_credential_id: c", by_password(user), None),
         (
-            "token: t, project_name: n, domain_name: Default",
+            "token: t, project_name: n, domain_name: Staff",
             json!({"methods": ["token"], "token": {"id": "t"}}),
-            Some(json!({"project": {"name": "n", "domain": {"name": "Default"}}})),
+            Some(json!({"project": {"name": "n", "domain": {"name": "Staff"}}})),
         ),
         (
             "application_credential_id: c, application_credential_secret: s, project_id: i",
@@ -187,6 +188,13 @@ fn the_first_endpoint_of_the_interface_and_the_region_counts() {
     assert!(none(Service::LoadBalancer, "Two").ends_with("there is public in One, public in Two"));
     assert!(issued.token.endpoint(Service::Compute, "admin", "One").is_err());
     assert!(!format!("{:?}", issued.token).contains("\"t\""), "tokens are not shown");
+}
+
+#[test]
+fn a_version_is_a_number_or_two_and_nothing_else() {
+    let is_version = |segments: &[&str]| segments.iter().map(|it| catalog::is_version(it)).collect::<Vec<_>>();
+    assert_eq!(is_version(&["v2", "v2.1", "v3", "v10.25"]), [true; 4]);
+    assert_eq!(is_version(&["", "v", "2.1", "v.1", "v2.", "v2.x", "v2.1.1", "vx", "volume"]), [false; 9]);
 }
 
 #[test]
@@ -371,6 +379,37 @@ fn refusals_tell_who_refused() {
 }
 
 #[test]
+fn whatever_proves_who_asks_is_not_told() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([]).await;
+        let refusal = r#"{"error": {"message": "no hunter2 here"}}"#;
+        server.then(Step::post(KEYSTONE).any_times().status(401).json(refusal));
+        for proof in [
+            "username: me, domain_name: Default, password: hunter2",
+            "token: hunter2",
+            "application_credential_id: c, application_credential_secret: hunter2",
+        ] {
+            let endpoint = server.url("");
+            let text = format!("{{identity_endpoint: '{endpoint}', region: One, role: hypervisor, {proof}}}");
+            let report = failure(&config(&text)).await;
+            assert!(report.to_string().contains("no <secret> here"), "{proof}: {report}");
+        }
+        server.finish().await;
+    });
+}
+
+#[test]
+fn who_has_failed_comes_back_when_that_may_help() {
+    let never = [OpenstackError::NoKeystone, OpenstackError::Environment { reason: String::new() }];
+    assert_eq!(never.map(|error| error.retry()), [Retry::Never; 2]);
+    let lacking = OpenstackError::NoEndpoint { wanted: String::new(), reason: String::new() };
+    assert_eq!(lacking.retry(), Retry::Interval);
+    let unreadable =
+        OpenstackError::TokenUnreadable { path: "token".into(), source: std::io::ErrorKind::NotFound.into() };
+    assert_eq!(unreadable.retry(), Retry::Backoff);
+}
+
+#[test]
 fn whoever_is_silent_is_given_up() {
     leak_checked_live(async || {
         for (silent, code) in [(KEYSTONE, "sd_rest_no_token"), (HYPERVISORS, "http_timeout")] {
@@ -495,7 +534,6 @@ fn without_keystone_in_the_configuration_the_environment_says_who_asks() {
     let request = credentials::request(&system.expect("complete"), &Secret::default());
     assert_eq!(request["auth"]["scope"], json!({"system": {"all": true}}));
     let told = |variables: &[(&str, &str)]| {
-        use rosterd_model::Coded as _;
         let error = of(variables).expect_err("it is not complete");
         (error.code(), error.to_string())
     };
@@ -507,6 +545,40 @@ fn without_keystone_in_the_configuration_the_environment_says_who_asks() {
     assert!(message.ends_with(": OS_APPLICATION_CREDENTIAL_SECRET is missing"), "{message}");
     let (_, message) = told(&[url, ("OS_USERNAME", "me"), ("OS_USERID", "i"), ("OS_PASSWORD", "p")]);
     assert!(message.ends_with(": give either OS_USERNAME or OS_USERID"), "{message}");
+}
+
+#[test]
+fn all_that_the_environment_says_of_who_asks_counts_and_nothing_of_the_configuration() {
+    let identity = |variables: &[(&str, &str)]| {
+        let written = "{region: One, username: mine, password: mine, token: mine, token_file: mine, application_credential_id: mine}";
+        let environment = [("OS_AUTH_URL", "http://k")].iter().chain(variables).copied().collect();
+        let found = credentials::of_environment(&config(written), &environment).expect("complete");
+        credentials::request(&found, &found.token)["auth"].clone()
+    };
+    let by_credential =
+        |it: Value| json!({"identity": {"methods": ["application_credential"], "application_credential": it}});
+    let secret = ("OS_APPLICATION_CREDENTIAL_SECRET", "s");
+    assert_eq!(
+        identity(&[("OS_APPLICATION_CREDENTIAL_ID", "c"), secret]),
+        by_credential(json!({"id": "c", "secret": "s"}))
+    );
+    assert_eq!(
+        identity(&[("OS_APPLICATION_CREDENTIAL_NAME", "n"), ("OS_USERID", "u"), secret]),
+        by_credential(json!({"name": "n", "secret": "s", "user": {"id": "u"}}))
+    );
+    let user = [("OS_USERID", "u"), ("OS_PASSWORD", "p")];
+    let by_password = json!({"methods": ["password"], "password": {"user": {"id": "u", "password": "p"}}});
+    for (project, id) in [
+        (&[("OS_TENANT_ID", "old")][..], "old"),
+        (&[("OS_TENANT_ID", "old"), ("OS_PROJECT_ID", "new"), ("OS_PROJECT_NAME", "n")], "new"),
+    ] {
+        let want = json!({"identity": by_password, "scope": {"project": {"id": id}}});
+        assert_eq!(identity(&[&user, project].concat()), want);
+    }
+    let by_name = [("OS_TENANT_NAME", "old"), ("OS_DOMAIN_ID", "d")];
+    let user = [("OS_USERNAME", "me"), ("OS_PASSWORD", "p")];
+    let scope = json!({"project": {"name": "old", "domain": {"id": "d"}}});
+    assert_eq!(identity(&[&user, &by_name[..]].concat())["scope"], scope);
 }
 
 #[test]

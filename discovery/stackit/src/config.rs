@@ -80,6 +80,14 @@ impl StackitConfig {
         }
     }
 
+    /// Says who asks whom.
+    fn who(&self, id: &mut Identity) {
+        id.url("server", &self.server());
+        id.secret("service_account_key", &self.service_account_key);
+        id.quietly(|id| id.path("service_account_key_path", &self.service_account_key_path));
+        self.client.identity(id);
+    }
+
     fn files(&mut self) -> [(&'static str, &mut PathBuf); 3] {
         [
             ("service_account_key_path", &mut self.service_account_key_path),
@@ -96,12 +104,9 @@ impl MechanismConfig for StackitConfig {
     type Shared = Shared;
 
     fn identity(&self, id: &mut Identity) {
-        id.url("server", &self.server());
+        self.who(id);
         id.text("project", &self.project);
         id.value("port", &self.port, &80);
-        id.secret("service_account_key", &self.service_account_key);
-        id.quietly(|id| id.path("service_account_key_path", &self.service_account_key_path));
-        self.client.identity(id);
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
@@ -156,7 +161,7 @@ impl MechanismConfig for StackitConfig {
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let interval = self.refresh_interval.into();
         let api = Api::new(&self.server(), &self.client, interval, &cx)?.counted(cx.metrics);
-        let api = api.throttled(cx.shared.throttles.get(|id| self.identity(id)));
+        let api = api.throttled(cx.shared.throttles.get(|id| self.who(id)));
         let api = match self.has_key() {
             false => api,
             true => {

@@ -1,7 +1,7 @@
 //! What the API is asked, and what becomes of its answers.
 
-use rosterd_discovery::{CheckContext, MechanismConfig as _};
-use rosterd_testkit::contract::{Run, shared_by};
+use rosterd_discovery::{CheckContext, MechanismConfig as _, System};
+use rosterd_testkit::contract::{Run, failures_in_turn, shared_by};
 use rosterd_testkit::{
     ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -218,21 +218,6 @@ fn folders_that_are_named_are_all_that_is_asked_about() {
     });
 }
 
-/// The code of what is told first: that a source cannot be read, or that nothing can.
-async fn failure(config: &YandexcloudConfig) -> String {
-    let mut run = Run::start(config).await.expect("it can be built");
-    let mut code = None;
-    eventually(patience(), "the failure is told", || {
-        let word = run.try_next();
-        let unread = word.as_ref().and_then(|word| word.unread().first()).map(|unread| unread.error.code().to_owned());
-        code = unread.or_else(|| run.status().last_error.map(|failure| failure.report.code));
-        code.is_some()
-    })
-    .await;
-    run.stop().await.expect("it ends").expect("in order");
-    code.expect("it was told")
-}
-
 #[test]
 fn refusals_are_told() {
     leak_checked_live(async || {
@@ -251,10 +236,46 @@ fn refusals_are_told() {
             let cloud = cloud().await;
             let step = if path.starts_with("/iam") { Step::post(path) } else { Step::get(path) };
             cloud.then(step.any_times().status(status).json(body));
-            let code = failure(&of(&cloud, ", folder_ids: [f]")).await;
-            assert_eq!(code, want, "{path} {status} {body}");
+            let told = failures_in_turn(&System::default(), &[of(&cloud, ", folder_ids: [f]")]).await;
+            assert_eq!(told, [want], "{path} {status} {body}");
             cloud.finish().await;
         }
+    });
+}
+
+#[test]
+fn a_cloud_that_is_asked_too_much_is_asked_less_by_all_who_ask_as_the_same() {
+    leak_checked_live(async || {
+        let cloud = cloud().await;
+        let other = Step::post("/iam/v1/tokens").with_body(r#"{"yandexPassportOauthToken":"p"}"#);
+        cloud.then(other.any_times().json(r#"{"iamToken": "u"}"#));
+        cloud.then(Step::get("/compute/v1/instances").any_times().status(429).reply_header("retry-after", "300"));
+        let of = |folder: &str| of(&cloud, &format!(", folder_ids: [{folder}]"));
+        let configs = [of("f"), of("g"), YandexcloudConfig { yandex_passport_oauth_token: "p".into(), ..of("f") }];
+        let told = failures_in_turn(&System::default(), &configs).await;
+        assert_eq!(told, ["http_throttled", "sd_rest_slowed_down", "http_throttled"]);
+        cloud.finish().await;
+    });
+}
+
+#[test]
+fn without_a_passport_the_machine_is_asked_for_a_token_and_shown_nothing() {
+    leak_checked_live(async || {
+        let cloud = cloud().await;
+        let token = Step::get("/computeMetadata/v1/instance/service-accounts/default/token");
+        let token = token.with_header("metadata-flavor", "Google").without_header("x-gate");
+        cloud.then(token.json(r#"{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}"#));
+        cloud.then(asked(&format!("{INSTANCES}&folderId=f")).json(listed("instances", &["i"], "")));
+        let config = config(&format!(
+            "{{service: compute, api_endpoint: '{}', folder_ids: [f], refresh_interval: 1h, http_headers: {{x-gate: {{values: [g]}}}}}}",
+            cloud.url("")
+        ));
+        let variables = [("YC_METADATA_ADDR", cloud.address().to_string())];
+        let machine = System::new("machine", variables.into_iter().collect());
+        let mut run = Run::start_on(&machine, &config).await.expect("it can be built");
+        assert_eq!(addresses(run.next().await.expect("a word").groups()).into_iter().collect::<Vec<_>>(), ["i"]);
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
     });
 }
 

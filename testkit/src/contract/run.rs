@@ -10,7 +10,7 @@ use rosterd_tasks::{Stopper, Supervision, Task};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::{addresses, patience};
+use crate::{addresses, eventually, patience};
 
 /// How long "soon after `stop` fires" is.
 pub(super) const SOON: Duration = Duration::from_secs(10);
@@ -212,6 +212,24 @@ impl Run {
     /// How often it has told of a failed read.
     pub fn failures(&self) -> u64 {
         self.context.failures()
+    }
+
+    /// The code of the failure that is told first: that a source cannot be read, or that nothing can.
+    ///
+    /// # Panics
+    ///
+    /// When none is told within [`patience`].
+    pub async fn first_failure(&mut self) -> String {
+        let mut code = None;
+        eventually(patience(), "a failure is told", || {
+            let word = self.try_next();
+            let unread = word.as_ref().and_then(|word| word.unread().first());
+            let unread = unread.map(|unread| unread.error.code().to_owned());
+            code = unread.or_else(|| self.status().last_error.map(|failure| failure.report.code));
+            code.is_some()
+        })
+        .await;
+        code.expect("it was told")
     }
 
     /// Asks the discoverer to end. Fails, with the reason, when it does not end soon, or has panicked.
