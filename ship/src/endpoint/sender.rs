@@ -53,7 +53,7 @@ pub(super) struct Sender {
     pub(super) authorize: Option<Arc<dyn Authorize>>,
     /// It does so by signatures.
     pub(super) signs: bool,
-    /// When a signature by new keys was last refused.
+    /// When a signature by new keys was last refused, unless one was taken since.
     pub(super) forbidden: Mutex<Option<Instant>>,
     pub(super) config: QueueConfig,
     pub(super) log_failed: bool,
@@ -198,14 +198,20 @@ impl Sender {
         let mut first = request.clone();
         authorize.authorize(&mut first).await.map_err(unproven)?;
         let reply = exchange(&self.client, first.clone()).await.map_err(no_reply)?;
+        if reply.status.is_success() {
+            // Who may write now and is refused later may have lost the keys, not the right.
+            *self.forbidden() = None;
+        }
         if !self.refuses_proof(reply.status) || !authorize.refused(&first).await {
             return Ok(reply);
         }
         let mut second = request;
         authorize.authorize(&mut second).await.map_err(unproven)?;
         let reply = exchange(&self.client, second).await.map_err(no_reply)?;
-        if reply.status == StatusCode::FORBIDDEN {
-            *self.forbidden() = Some(Instant::now());
+        match reply.status {
+            StatusCode::FORBIDDEN => *self.forbidden() = Some(Instant::now()),
+            status if status.is_success() => *self.forbidden() = None,
+            _ => {}
         }
         Ok(reply)
     }
