@@ -212,7 +212,7 @@ impl Acceptor {
 }
 
 async fn listen(address: &str) -> Result<TcpListener, Error> {
-    let malformed = || Error::Address { address: address.to_owned() };
+    let malformed = || Error::Address { address: bare_url(address).into_owned() };
     let failed = |source| Error::Listen { address: address.to_owned(), source };
     let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
     let port: u16 = port.parse().map_err(|_| malformed())?;
