@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use rosterd_model::bare_url;
 use rosterd_tasks::{Stopper, Supervision, interface_number, zoned};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
