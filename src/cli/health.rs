@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rosterd_client::{Client, HttpClientConfig, Options, Request, Url};
+use rosterd_model::bare_url;
 
 use super::Error;
 use super::exit::{Failure, tell};
@@ -52,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn url(args: &Args) -> Result<Url, Error> {
-    let wrong = |reason: String| Error::InvalidUrl { url: args.url.clone(), reason };
+    let wrong = |reason: String| Error::InvalidUrl { url: bare_url(&args.url).into_owned(), reason };
     let mut url = Url::parse(&args.url).map_err(|error| wrong(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("the scheme has to be http or https".to_owned()));

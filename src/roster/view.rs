@@ -1,6 +1,7 @@
 //! What others see of the roster: immutable snapshots, one for each job, replaced whole when the job changed.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
@@ -191,16 +192,25 @@ pub struct BlockView<'a> {
 }
 
 impl<'a> BlockView<'a> {
-    /// Calls `see` for each entry with its source, its labels before relabelling (the job's defaults included, as
-    /// Prometheus shows them), and what became of it.
-    pub fn each(self, spec: &JobSpec, labels: &mut Builder, mut see: impl FnMut(&str, &mut Builder, &Entry)) {
-        let unpacked = self.worked.block.unpack();
-        let mut entries = self.entries().iter();
-        for group in unpacked.groups() {
-            for (raw, entry) in group.entries().zip(&mut entries) {
-                raw.load(labels);
-                spec.add_defaults(labels);
-                see(group.source(), labels, entry);
+    /// Calls `see` for each of the first entries that is no target, with its source, its labels before relabelling (the job's defaults
+    /// included, as Prometheus shows them), and what became of it, until `see` has enough. No more is unpacked than that takes.
+    pub fn each_without_target(
+        self,
+        first: usize,
+        spec: &JobSpec,
+        labels: &mut Builder,
+        mut see: impl FnMut(&str, &mut Builder, &Entry) -> ControlFlow<()>,
+    ) {
+        let mut unpacked = self.worked.block.first_entries();
+        for entry in self.entries().iter().take(first) {
+            let Some((source, raw)) = unpacked.next_entry() else { return };
+            if matches!(entry, Entry::Active(_)) {
+                continue;
+            }
+            raw.load(labels);
+            spec.add_defaults(labels);
+            if see(source, labels, entry).is_break() {
+                return;
             }
         }
     }

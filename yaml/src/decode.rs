@@ -14,7 +14,7 @@ use super::problem::code;
 use super::problem::{Problem, Problems};
 use super::scalar::Meaning;
 use super::tree::{Content, Id, Tree, join_path};
-use rosterd_model::did_you_mean;
+use rosterd_model::{bare_key, did_you_mean};
 
 /// Nobody reads more; each costs another run over the value.
 const MOST_PROBLEMS: usize = 100;
@@ -164,7 +164,7 @@ impl Run<'_> {
             }
             _ => String::new(),
         };
-        let message = format!("unknown key `{text}`{place}{hint}{all}");
+        let message = format!("unknown key `{}`{place}{hint}{all}", bare_key(text));
         state.problems.push(self.tree.problem(key, join_path(&section, text), code::UNKNOWN_KEY, message));
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::remote_write::RemoteWrite;
 use super::scraping::{Scraping, scraping};
 use crate::error::code;
-use rosterd_model::did_you_mean;
+use rosterd_model::{bare_key, did_you_mean};
 use rosterd_tasks::files::{clean, resolve};
 
 /// rosterd's own settings.
@@ -213,8 +213,11 @@ impl Rosterd {
             self.jobs.keys().filter(is_unknown).map(|name| unknown(name, format!("jobs.{name}"))).collect();
         for key in self.remote_write.keys().filter(|key| !remote_write.iter().any(|endpoint| endpoint.is_called(key))) {
             let known = remote_write.iter().map(|endpoint| endpoint.name.as_str()).filter(|name| !name.is_empty());
-            let message =
-                format!("there is no remote_write with the name or the url {key:?}{}", did_you_mean(key, known));
+            let message = format!(
+                "there is no remote_write with the name or the url {:?}{}",
+                bare_key(key),
+                did_you_mean(key, known)
+            );
             problems.push(Problem::new(format!("remote_write.{key}"), code::UNKNOWN_ENDPOINT, message));
         }
         problems.extend(self.scrape.check());

@@ -1,6 +1,8 @@
 //! What is asked, and what becomes of failures: against a server that verifies signatures.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rosterd_client::{Environment, System};
@@ -121,6 +123,29 @@ fn what_passes_by_itself_costs_no_refresh() {
         let tokens: Vec<_> =
             aws.calls().iter().take(4).map(|call| call.field("NextToken").map(str::to_owned)).collect();
         assert_eq!(tokens, [None, None, Some("t w/o+".to_owned()), Some("t w/o+".to_owned())]);
+        aws.finish().await;
+    });
+}
+
+#[test]
+fn that_less_is_wanted_is_shown_while_it_keeps_a_refresh() {
+    leak_checked_live(async || {
+        let aws = aws().await;
+        two_pages(&aws);
+        let (ends, asked) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
+        let may_end = Arc::clone(&ends);
+        aws.answer("DescribeInstances", move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+            _ if may_end.load(Ordering::Relaxed) => (200, page(&["10.0.0.1"], "")),
+            number if number % 2 == 0 => (503, ec2_error("RequestLimitExceeded")),
+            number => (200, page(&[], &format!("page {number}"))),
+        });
+        let mut run = started(&config::<Ec2Config>(&aws, "")).await;
+        let warned = || run.status().warning.is_some_and(|it| it.report.code == "sd_aws_slowed_down");
+        eventually(patience(), "it is shown in the midst of the first refresh", warned).await;
+        assert_eq!((run.failures(), run.status().last_success), (0, None));
+        ends.store(true, Ordering::Relaxed);
+        assert_eq!(addresses(&mut run).await, set(&["10.0.0.1:80"]));
+        run.stop().await.expect("it ends").expect("without an error");
         aws.finish().await;
     });
 }

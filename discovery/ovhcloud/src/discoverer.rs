@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use http::{HeaderValue, header};
 use rosterd_client::{ClientError, HttpClientConfig};
 use rosterd_discovery::{Build, Error, Identity, Reading, Refresh, Unreadable};
-use rosterd_model::TargetGroup;
+use rosterd_model::{TargetGroup, bare_key};
 use rosterd_rest::{Api, Question, Sources, json};
 use tracing::debug;
 
@@ -28,7 +28,8 @@ pub(super) struct Ovhcloud {
 
 impl Ovhcloud {
     pub(super) fn new(config: &OvhcloudConfig, cx: &Build<'_, OvhcloudConfig>) -> Result<Self, ClientError> {
-        let unknown = || ClientError::Settings { what: format!("the endpoint {:?}", config.endpoint), source: None };
+        let unknown =
+            || ClientError::Settings { what: format!("the endpoint {:?}", bare_key(&config.endpoint)), source: None };
         let server = config.server().ok_or_else(unknown)?;
         // There are no keys for it, and Prometheus takes the proxy of the environment then.
         let settings = HttpClientConfig { proxy_from_environment: true, ..HttpClientConfig::default() };

@@ -416,6 +416,22 @@ fn the_overview_shows_jobs_and_providers_and_escapes_them() {
 }
 
 #[test]
+fn of_a_group_that_is_large_the_first_say_why_a_job_has_no_targets() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", DROP_B)], Duration::from_secs(300)).await;
+        let many: Vec<_> = (0..20_000).map(|number| format!("b{number}:1")).collect();
+        face.report("static/1", vec![group("s", &many.iter().map(|it| &**it).collect::<Vec<_>>())]).await;
+        let page = face.get("/targets?job=one").await.text().await.unwrap();
+        assert!(
+            page.contains("<li>8192 dropped, by rule 1: drop") && page.contains("<li>of the first 8192; "),
+            "{page}"
+        );
+        face.stop().await;
+    });
+}
+
+#[test]
 fn a_job_without_targets_says_why() {
     leak_checked_live(async || {
         let face = Face::start(|state| state.providers = Providers::new(|| vec![failing()])).await;

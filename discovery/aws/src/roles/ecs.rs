@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::try_join;
-use rosterd_discovery::{Error, Reading};
+use rosterd_discovery::{Context, Error, Reading};
 use rosterd_model::TargetGroup;
 use rosterd_rest::{Fault, Page, Sources};
 use serde_json::{Value, json};
@@ -39,6 +39,12 @@ pub(crate) struct Ecs {
 impl Ecs {
     pub(crate) fn new(service: Service, machines: Service, wanted: Wanted, interval: Duration) -> Self {
         Self { service, machines, wanted, sources: Sources::new(interval) }
+    }
+
+    /// Tells there what it waits for while it does.
+    pub(crate) fn tell_by(&self, cx: &Context) {
+        self.service.tell_by(cx);
+        self.machines.tell_by(cx);
     }
 
     /// Something that a person should know although nothing fails.
