@@ -26,8 +26,8 @@ use super::second_look::{Cause, SecondLook};
 use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
-use crate::publish::Publications;
 use crate::publish::file_sd::{self, Output, Publisher};
+use crate::publish::{Publications, ServedLists};
 use crate::reconcile::{DesiredSet, Reconciler};
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
@@ -229,6 +229,7 @@ impl Agent {
             providers: api::Providers::new(move || directory.list()),
             scrapes: scraping.statuses(),
             publications,
+            served: ServedLists::default(),
             remote_writes: scraping.remote_writes(),
             storage: api::Storage::new(move || storage_failures(&stores.failures)),
             waiting: Semaphore::new(options.web.settings.max_connections.div_ceil(2)),

@@ -2,6 +2,7 @@
 
 mod envelope;
 mod error;
+mod explain;
 mod external;
 mod failed;
 mod heavy;
@@ -19,7 +20,6 @@ mod ready;
 mod remote_write;
 mod router;
 mod sd;
-mod search;
 mod state;
 mod status;
 mod targets;
@@ -27,7 +27,7 @@ mod targets_page;
 #[cfg(test)]
 mod tests;
 mod url;
-mod words;
+pub(crate) mod words;
 
 pub use error::Error;
 pub use external::{ExternalUrl, ExternalUrlError, route_prefix};

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ExternalUrl;
 use super::HttpMetrics;
-use crate::publish::Publications;
+use crate::publish::{Publications, ServedLists};
 use crate::roster::RosterHandle;
 use crate::scrape::RemoteWrites;
 
@@ -54,6 +54,8 @@ pub struct State {
     pub scrapes: Statuses,
     /// What is published besides the lists.
     pub publications: Publications,
+    /// When lists were handed out.
+    pub served: ServedLists,
     /// Where samples go.
     pub remote_writes: RemoteWrites,
     /// What of the store does not work.

@@ -16,10 +16,11 @@ use super::State;
 use super::missing::Causes;
 use super::overview::page;
 use super::query::Query;
-use super::search::Search;
+
 use super::targets::{Cursor, Kind, LOOKS, Scan, health, last_error};
 use super::url::{Outside, global_url};
 use super::words::{Moment, Tally, fine};
+use crate::explain::Search;
 use crate::problem::Problem;
 use crate::problem::TYPES;
 use crate::roster::hold::HoldReason;

@@ -84,7 +84,6 @@ impl Running {
     }
 
     /// The `data` of an answer of the API.
-    #[expect(dead_code, reason = "whatever asks the API asks by it; the first to do so takes this line away")]
     pub(super) fn data<T: DeserializeOwned>(&self, question: &Question<'_>) -> Result<T, Failure> {
         let answer: Result<Envelope<T>, _> = serde_json::from_str(&self.text(question)?);
         match answer {

@@ -1,5 +1,6 @@
 //! The routes, asked over a real socket.
 
+mod explain;
 mod roster;
 mod scrapes;
 mod sd;
@@ -64,6 +65,7 @@ impl Face {
             providers: Providers::new(Vec::new),
             scrapes: Default::default(),
             publications: crate::publish::Publications::new(Vec::new),
+            served: Default::default(),
             remote_writes: crate::scrape::RemoteWrites::new(Vec::new),
             storage: Storage::new(Vec::new),
             waiting: Semaphore::new(2),
