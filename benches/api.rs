@@ -106,6 +106,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         roster,
         providers: Providers::new(Vec::new),
         scrapes,
+        trends: Default::default(),
         publications: Publications::new(Vec::new),
         remote_writes: RemoteWrites::new(Vec::new),
         storage: Storage::new(Vec::new),

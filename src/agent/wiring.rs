@@ -189,6 +189,13 @@ impl Agent {
         };
         let scraping = Scraping::start(surroundings, &registry, &roster, &work).map_err(failed("scraping"))?;
 
+        let (trends, stop) = (api::Trends::default(), work.token().clone());
+        let (seen, statuses, sent, kept) =
+            (roster.clone(), scraping.statuses(), scraping.remote_writes(), trends.clone());
+        work.spawn_restarting("trends", move || {
+            kept.clone().follow(seen.clone(), statuses.clone(), sent.clone(), stop.clone())
+        });
+
         let none = ConfigView {
             yaml: String::new(),
             loaded: SystemTime::now(),
@@ -228,6 +235,7 @@ impl Agent {
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
             scrapes: scraping.statuses(),
+            trends,
             publications,
             served: ServedLists::default(),
             remote_writes: scraping.remote_writes(),

@@ -11,7 +11,7 @@ mod metadata;
 mod metrics;
 mod missing;
 mod origin;
-mod overview;
+mod pages;
 mod pools;
 mod providers;
 mod publications;
@@ -23,9 +23,9 @@ mod sd;
 mod state;
 mod status;
 mod targets;
-mod targets_page;
 #[cfg(test)]
 mod tests;
+mod trends;
 mod url;
 pub(crate) mod words;
 
@@ -37,3 +37,4 @@ pub use sd::RosterError;
 pub use state::{
     Build, ConfigView, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State, Storage, StorageFailure,
 };
+pub use trends::Trends;
