@@ -108,6 +108,7 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         scrapes,
         trends: Default::default(),
         publications: Publications::new(Vec::new),
+        served: Default::default(),
         remote_writes: RemoteWrites::new(Vec::new),
         storage: Storage::new(Vec::new),
         waiting: Semaphore::new(256),

@@ -1,13 +1,15 @@
 // What pages do besides where scripts run: times in the viewer's zone, refreshing until it is paused, and a key for the search.
 "use strict";
 (() => {
-  const EVERY = 10000;
+  const EVERY = 5000;
   const zone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
   function showTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]")) {
       const when = new Date(time.dateTime);
-      if (!Number.isNaN(when.getTime())) time.title = zone.format(when);
+      if (Number.isNaN(when.getTime())) continue;
+      time.title = zone.format(when);
+      if (time.hasAttribute("data-at")) time.textContent = zone.format(when);
     }
   }
 
@@ -43,26 +45,33 @@
     }
   }
 
+  // What a browser remembers for this site, where it may.
+  const memory = {
+    get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
+    set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* It is forgotten with the page. */ } },
+  };
+
+  function sayUnreachable() {
+    const badge = document.querySelector("#wrong-now a");
+    if (badge) Object.assign(badge, { textContent: "no answer", className: "badge down" });
+  }
+
   function refreshing(button) {
-    let paused = localStorage.getItem("rosterd.paused") === "yes";
-    let failed = false;
-    const show = () => {
-      button.textContent = paused ? "resume refresh" : failed ? "not reachable, pause refresh" : "pause refresh";
-    };
-    button.addEventListener("click", () => {
-      paused = !paused;
-      localStorage.setItem("rosterd.paused", paused ? "yes" : "no");
-      show();
-      if (!paused) tick();
-    });
+    let paused = memory.get("rosterd.paused") === "yes";
     let running = false;
+    const show = () => { button.textContent = paused ? "resume refresh" : "pause refresh"; };
     async function tick() {
       if (paused || running || document.hidden) return;
       running = true;
-      failed = await refresh().then(() => false, () => true);
+      await refresh().catch(sayUnreachable);
       running = false;
-      show();
     }
+    button.addEventListener("click", () => {
+      paused = !paused;
+      memory.set("rosterd.paused", paused ? "yes" : "no");
+      show();
+      tick();
+    });
     button.hidden = false;
     show();
     setInterval(tick, EVERY);

@@ -7,7 +7,22 @@ use crate::driver::{Browser, Screen};
 use crate::rosterd;
 
 /// All pages that the head leads to, and some that are deeper.
-const PAGES: [&str; 5] = ["/", "/targets", "/targets?job=web&health=down", "/service-discovery", "/nowhere"];
+const PAGES: [&str; 14] = [
+    "/",
+    "/targets",
+    "/targets?job=web&health=down",
+    "/service-discovery",
+    "/service-discovery?job=web",
+    "/explain?q=127.0.0.1:1",
+    "/relabel?job=web&labels=env%3Dstaging",
+    "/relabel?labels=a%3D1&rules=-+%7Btarget_label:+b,+replacement:+c%7D",
+    "/remote-write",
+    "/publications",
+    "/status",
+    "/config",
+    "/flags",
+    "/nowhere",
+];
 
 /// A target that answers, a file of targets that a test may change, and rosterd.
 struct Stage {
@@ -167,6 +182,30 @@ fn pages_follow_what_happens_until_they_are_paused() {
         assert_eq!(browser.text("#refresh").await, "resume refresh");
         browser.open(&stage.rosterd.url("/")).await;
         assert_eq!(browser.text("#refresh").await, "resume refresh", "on all pages");
+        drop(browser);
+        stage.strike().await;
+    });
+}
+
+#[test]
+fn a_person_tries_rules_on_what_was_dropped() {
+    leak_checked_live(|| async {
+        let stage = Stage::set().await;
+        let browser = Browser::start().await;
+        browser.open(&stage.rosterd.url("/service-discovery?job=web&became=dropped")).await;
+        browser.click("#entries tbody a").await;
+        browser.until("the workbench is open", "return location.pathname === '/relabel'").await;
+        let story = browser.text("ol.story").await;
+        assert!(story.contains("\"staging\" matches: dropped") && story.contains("dropped by rule 1"), "{story}");
+        browser
+            .run(
+                "document.getElementById('rules').value = '- {target_label: tried, replacement: \"yes\"}'; return true",
+            )
+            .await;
+        browser.click("form button").await;
+        browser.until("both are shown", "return document.querySelectorAll('ol.story').length === 2").await;
+        let story = browser.text("ol.story").await;
+        assert!(story.contains("+ tried=\"yes\"") && story.contains("kept"), "{story}");
         drop(browser);
         stage.strike().await;
     });

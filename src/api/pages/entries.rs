@@ -1,5 +1,7 @@
 //! What was discovered for a job, entry by entry, beside what became of it. Pure.
 
+use std::sync::Arc;
+
 use rosterd_model::labels::META_PREFIX;
 use rosterd_model::relabel::Scratch;
 use rosterd_model::target::Target;
@@ -14,7 +16,7 @@ use crate::roster::view::{BlockView, JobView};
 const ROWS: usize = 50;
 const MOST_BYTES: usize = 100_000;
 /// How much is unpacked for a page, in bytes: some ten milliseconds. The next page goes on from there.
-const UNPACKED: usize = 16 << 20;
+const UNPACKED: usize = 8 << 20;
 
 /// Which entries are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +90,8 @@ pub(super) struct Row {
     pub(super) labels: Vec<(String, String, bool)>,
     /// Why it is no target, or what there is to say of it besides.
     pub(super) why: String,
+    /// Where it is.
+    pub(super) place: String,
 }
 
 /// Lists entries from a place on, a block and an entry in it.
@@ -136,11 +140,13 @@ impl Listing<'_> {
             if self.search.fit(discovered.iter(), &mut self.buffer) == Fit::No {
                 return;
             }
+            let place = Cursor::of_entry(job, number, here);
             if self.listed.rows.len() == ROWS || self.bytes > MOST_BYTES {
-                self.listed.next = Cursor::of_entry(job, number, here);
+                self.listed.next = place;
                 return;
             }
-            let row = Row::of(job, block, here, entry, &discovered, source);
+            let place = place.map(|place| place.encode()).unwrap_or_default();
+            let row = Row { place, ..Row::of(job, block, here, entry, &discovered, source) };
             self.bytes += row.size();
             self.listed.rows.push(row);
         });
@@ -167,7 +173,7 @@ impl Row {
         };
         let discovered = discovered.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let (source, provider) = (source.to_owned(), block.provider().to_string());
-        Self { word, class, source, provider, discovered, labels, why }
+        Self { word, class, source, provider, discovered, labels, why, place: String::new() }
     }
 
     /// About how long what it says is on the page.
@@ -192,4 +198,18 @@ fn dropped(job: &JobView, discovered: &Labels) -> String {
     let rule = rules.dropped_by(&mut labels, &mut Scratch::default());
     let named = rule.and_then(|index| Some((index + 1, rules.iter().nth(index)?.config())));
     named.map(|(number, rule)| format!("by rule {number}: {rule}")).unwrap_or_default()
+}
+
+/// The discovered labels of an entry at a place, without what the job gives to each.
+pub(super) fn discovered(job: &JobView, place: &Cursor) -> Option<Arc<[(String, String)]>> {
+    let (block, entry) = place.place_in(job);
+    let mut walk = job.block(block)?.walk();
+    let mut raw = walk.next_entry()?;
+    for _ in 0..entry {
+        raw = walk.next_entry()?;
+    }
+    let mut labels = Builder::new();
+    raw.load(&mut labels);
+    labels.sort();
+    Some(labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }

@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::Uri;
-use rosterd_model::labels::SCRAPE_INTERVAL;
+use rosterd_model::labels::{INSTANCE, SCRAPE_INTERVAL};
 use rosterd_model::target::{Target, scrape_url};
 use rosterd_model::{Labels, Priority};
 use rosterd_scrape::{Health, Statuses, TargetStatus};
@@ -97,6 +97,8 @@ struct Row {
     misconfigured: bool,
     url: String,
     link: Option<String>,
+    /// Where it is explained.
+    explained: String,
     labels: Vec<(String, String)>,
     last_scrape: Option<Moment>,
     duration: String,
@@ -340,6 +342,7 @@ impl Row {
             // Discovery chooses the scheme, and not every scheme should be clicked on.
             link: (reached.starts_with("http://") || reached.starts_with("https://")).then_some(reached),
             url,
+            explained: link("/explain", [("q", labels.get(INSTANCE).unwrap_or_default()), ("job", &*job.spec().name)]),
             labels: target.public().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             last_scrape: status.last_scrape.map(|time| Moment::of(time, now)),
             duration: status.last_scrape.map(|_| fine(status.duration)).unwrap_or_default(),
@@ -359,7 +362,7 @@ impl Row {
     /// About how long what it says is on the page.
     fn size(&self) -> usize {
         let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + 25).sum::<usize>();
-        AROUND + 2 * self.url.len() + self.error.len() + labels
+        AROUND + 2 * self.url.len() + self.explained.len() + self.error.len() + labels
     }
 }
 

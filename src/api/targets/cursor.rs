@@ -39,6 +39,11 @@ impl Cursor {
         job.place_of(&self.provider, self.group, self.entry)
     }
 
+    /// The job.
+    pub(in crate::api) fn job(&self) -> &str {
+        &self.job
+    }
+
     /// The text that clients hand back.
     pub(in crate::api) fn encode(&self) -> String {
         let kind = match self.kind {
