@@ -14,5 +14,7 @@ pub use file::{
     MetadataConfig, Metrics, OutputFormat, ProtobufMessage, Publish, QueueConfig, RemoteWrite, Rosterd, Runtime,
     ScrapeConfig, ScrapeProtocol, ScrapeSettings, Scraping, SigV4,
 };
-pub use load::{Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules};
+pub use load::{
+    Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules, parse_rules,
+};
 pub use rosterd_yaml::Problem;

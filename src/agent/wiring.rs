@@ -26,8 +26,8 @@ use super::second_look::{Cause, SecondLook};
 use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
-use crate::publish::Publications;
 use crate::publish::file_sd::{self, Output, Publisher};
+use crate::publish::{Publications, ServedLists};
 use crate::reconcile::{DesiredSet, Reconciler};
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
@@ -189,6 +189,13 @@ impl Agent {
         };
         let scraping = Scraping::start(surroundings, &registry, &roster, &work).map_err(failed("scraping"))?;
 
+        let (trends, stop) = (api::Trends::default(), work.token().clone());
+        let (seen, statuses, sent, kept) =
+            (roster.clone(), scraping.statuses(), scraping.remote_writes(), trends.clone());
+        work.spawn_restarting("trends", move || {
+            kept.clone().follow(seen.clone(), statuses.clone(), sent.clone(), stop.clone())
+        });
+
         let none = ConfigView {
             yaml: String::new(),
             loaded: SystemTime::now(),
@@ -228,7 +235,9 @@ impl Agent {
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
             scrapes: scraping.statuses(),
+            trends,
             publications,
+            served: ServedLists::default(),
             remote_writes: scraping.remote_writes(),
             storage: api::Storage::new(move || storage_failures(&stores.failures)),
             waiting: Semaphore::new(options.web.settings.max_connections.div_ceil(2)),

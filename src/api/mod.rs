@@ -2,6 +2,7 @@
 
 mod envelope;
 mod error;
+mod explain;
 mod external;
 mod failed;
 mod heavy;
@@ -10,7 +11,7 @@ mod metadata;
 mod metrics;
 mod missing;
 mod origin;
-mod overview;
+mod pages;
 mod pools;
 mod providers;
 mod publications;
@@ -19,15 +20,14 @@ mod ready;
 mod remote_write;
 mod router;
 mod sd;
-mod search;
 mod state;
 mod status;
 mod targets;
-mod targets_page;
 #[cfg(test)]
 mod tests;
+mod trends;
 mod url;
-mod words;
+pub(crate) mod words;
 
 pub use error::Error;
 pub use external::{ExternalUrl, ExternalUrlError, route_prefix};
@@ -37,3 +37,4 @@ pub use sd::RosterError;
 pub use state::{
     Build, ConfigView, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State, Storage, StorageFailure,
 };
+pub use trends::Trends;

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{Path, State as Extract};
@@ -99,6 +99,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         let jobs = view::servable(&asked).map_err(|error| not_servable(state, error))?;
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
+            state.served.note(job, SystemTime::now(), &view);
             return Ok((missing::header(&asked), list(&jobs, encoding, &revision, &state.compressing)).into_response());
         }
         if !wait.is_zero() && waiting.is_none() {
@@ -111,6 +112,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
             () = tokio::time::sleep_until(end) => false,
         };
         if !news || wait.is_zero() {
+            state.served.note(job, SystemTime::now(), &view);
             return Ok(
                 (missing::header(&asked), described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response()
             );

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ExternalUrl;
-use super::HttpMetrics;
-use crate::publish::Publications;
+use super::{HttpMetrics, Trends};
+use crate::publish::{Publications, ServedLists};
 use crate::roster::RosterHandle;
 use crate::scrape::RemoteWrites;
 
@@ -52,8 +52,12 @@ pub struct State {
     pub providers: Providers,
     /// How the targets are.
     pub scrapes: Statuses,
+    /// How that was over the last day.
+    pub trends: Trends,
     /// What is published besides the lists.
     pub publications: Publications,
+    /// When lists were handed out.
+    pub served: ServedLists,
     /// Where samples go.
     pub remote_writes: RemoteWrites,
     /// What of the store does not work.

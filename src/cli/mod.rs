@@ -1,5 +1,6 @@
 //! The command line, one file a subcommand. All flags stand in docs/cli.md.
 
+mod ask;
 mod check;
 mod colour;
 mod completions;
@@ -7,6 +8,7 @@ mod discover;
 mod error;
 mod errors;
 pub mod exit;
+mod explain;
 mod flags;
 mod health;
 mod hints;
@@ -18,6 +20,7 @@ mod rbac;
 mod relabel;
 mod run;
 mod signals;
+mod trace;
 mod version;
 
 use std::collections::BTreeMap;
@@ -47,6 +50,7 @@ enum Subcommands {
     Relabel(relabel::Args),
     Parse(parse::Args),
     Health(health::Args),
+    Explain(explain::Args),
     Errors(errors::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -104,6 +108,7 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Relabel(args) => relabel::run(&args),
         Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
+        Subcommands::Explain(args) => explain::run(&args),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),

@@ -64,6 +64,11 @@ impl Problem {
         Self(Box::new(Content { report, headers, members: Map::new() }))
     }
 
+    /// What it tells of.
+    pub fn report(&self) -> &Report {
+        &self.0.report
+    }
+
     /// Adds a header to the answer.
     pub fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
         self.0.headers.insert(name, HeaderValue::from_static(value));

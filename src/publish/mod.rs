@@ -3,5 +3,7 @@
 pub mod encode;
 pub mod file_sd;
 mod publications; // what they tell of themselves
+mod served; // when lists were handed out
 
 pub use publications::{Publication, Publications};
+pub use served::ServedLists;

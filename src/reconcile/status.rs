@@ -26,6 +26,19 @@ pub enum Phase {
     Snoozing,
 }
 
+impl Phase {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Retrying => "retrying",
+            Self::Cancelled => "cancelled",
+            Self::Snoozing => "snoozing",
+        }
+    }
+}
+
 /// The state of a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkerStatus<S> {

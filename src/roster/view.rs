@@ -215,6 +215,17 @@ impl<'a> BlockView<'a> {
         }
     }
 
+    /// Loads the discovered labels of an entry, without the job's defaults. Returns its source, and which of the source's
+    /// groups it belongs to.
+    pub fn load(self, entry: usize, labels: &mut Builder) -> Option<(String, String)> {
+        let heads = self.worked.block.groups();
+        let index = heads.partition_point(|head| head.first as usize <= entry).checked_sub(1)?;
+        let unpacked = self.worked.block.unpack();
+        let group = unpacked.groups().nth(index)?;
+        group.entries().nth(entry - heads[index].first as usize)?.load(labels);
+        Some((group.source().to_owned(), group.key().to_owned()))
+    }
+
     /// The discovered labels of its entries, in order, for reading with pauses in between. The job's defaults are not
     /// among them.
     pub fn walk(self) -> Walk {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::sources::{read, root, sources};
 
 /// Each context, and those that it may know. `agent` and `cli` put everything together.
-const KNOWN: [(&str, &[&str]); 8] = [
+const KNOWN: [(&str, &[&str]); 9] = [
     ("problem", &[]),
     ("store", &[]),
     ("web", &["problem"]),
@@ -13,7 +13,8 @@ const KNOWN: [(&str, &[&str]); 8] = [
     ("reconcile", &["store"]),
     ("scrape", &["roster"]),
     ("publish", &["reconcile", "roster", "store"]),
-    ("api", &["problem", "publish", "reconcile", "roster", "scrape"]),
+    ("explain", &["publish", "roster"]),
+    ("api", &["explain", "problem", "publish", "reconcile", "roster", "scrape"]),
 ];
 const ABOVE: [&str; 2] = ["agent", "cli"];
 

@@ -15,6 +15,8 @@ const CONFIGURATION: (&str, &str) = (
     "prometheus.yml",
     "The configuration, in the format of Prometheus, with the files that it names. --config.file names another one.",
 );
+const CLIENT_SETTINGS: (&str, &str) =
+    ("FILE", "With --http.config.file: HTTP client settings as in a scrape_config, such as basic_auth.");
 const WENT_WELL: &str = "All went well; also when whoever reads the output stops reading.";
 
 /// Of a subcommand by its full name.
@@ -133,11 +135,20 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
                     "rosterd health --ready --url=https://rosterd.example:8395 --http.config.file=client.yml",
                 ),
             ],
-            files: &[(
-                "FILE",
-                "With --http.config.file: HTTP client settings as in a scrape_config, such as basic_auth.",
-            )],
+            files: &[CLIENT_SETTINGS],
             ends: ("It is healthy or, with --ready, ready.", "It is not, or does not answer in time."),
+        },
+        "rosterd explain" => &Chapters {
+            examples: &[
+                ("See why a target is there, or is not:", "rosterd explain 10.0.3.7:9100"),
+                ("Ask by labels, in one job:", "rosterd explain --job=nodes '{__meta_kubernetes_pod_name=\"web-0\"}'"),
+                (
+                    "See which rules dropped it:",
+                    "rosterd explain 10.0.3.7 -o json | jq '.found[].trace.steps[] | select(.kept | not)'",
+                ),
+            ],
+            files: &[CLIENT_SETTINGS],
+            ends: ("Something that fits was found.", "Nothing fits, or rosterd does not answer."),
         },
         "rosterd errors" => &Chapters {
             examples: &[

@@ -1,6 +1,5 @@
 //! `rosterd relabel`: applies relabelling rules to label sets that come as JSON, an object a line.
 
-mod explain; // what rules did, for people
 mod input; // a line -> labels
 mod work; // one label set after the other, as rules or a job have it
 

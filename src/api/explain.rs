@@ -1,0 +1,74 @@
+//! `/api/v1/explain`: the whole story of targets that are there, or are not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+use rosterd_tasks::blocking;
+use tokio::time::Instant;
+
+use super::envelope::success;
+use super::query::Query;
+use super::sd::unknown_job;
+use super::{Error, State};
+use crate::explain::{Explanation, Finder, Known, Search};
+use crate::problem::Problem;
+
+/// How many entries are told unless the request says otherwise, and at most.
+const TOLD: usize = 10;
+const MOST_TOLD: usize = 100;
+/// How long is searched unless the request says otherwise, and at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is known of what the request searches for.
+pub(super) async fn explain(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let text = query.need("q", "an address, words or a selector such as {instance=\"a:9100\"}")?;
+    let search = Search::parse(text).map_err(|source| Error::InvalidParameter { name: "q", source })?;
+    let told = query.count("limit")?.unwrap_or(TOLD).min(MOST_TOLD);
+    let patience = query.duration("timeout")?.unwrap_or(PATIENCE).min(MOST_PATIENCE);
+    Ok(success(of(&state, search, query.get("job"), told, patience).await?))
+}
+
+/// Searches all jobs or one, for so long at most, and tells so many entries.
+pub(super) async fn of(
+    state: &State,
+    search: Search,
+    job: Option<&str>,
+    told: usize,
+    patience: Duration,
+) -> Result<Explanation, Error> {
+    let view = state.roster.view();
+    if let Some(job) = job.filter(|job| view.job(job).is_none()) {
+        return Err(Error::NoSuchJob { name: "job", source: unknown_job(&view, job) });
+    }
+    let end = Instant::now() + patience;
+    let mut finder = Finder::new(view.jobs().cloned().collect(), job, search, told);
+    loop {
+        // Each step is aside and short, so that a client that went away costs no more than one.
+        let more;
+        (finder, more) = blocking(move || {
+            let more = finder.step();
+            (finder, more)
+        })
+        .await;
+        if !more {
+            break;
+        }
+        if Instant::now() >= end {
+            finder.hurry();
+        }
+    }
+    let known = Known {
+        view,
+        providers: state.providers.list(),
+        scrapes: state.scrapes.clone(),
+        publications: state.publications.list(),
+        served: state.served.clone(),
+        idle: state.config.borrow().idle,
+    };
+    Ok(blocking(move || known.explain(finder)).await)
+}

@@ -1,0 +1,22 @@
+//! Why a target is there, or is not: searches all jobs for it, and tells all that is known of what it finds, as one value for
+//! the API, the command line and the pages.
+
+mod explanation; // the value
+mod finder; // through all entries, in steps
+mod known; // what others know of what was found
+mod matches; // the best of what was found
+mod search; // what is searched for
+mod similar; // addresses like one that nobody has
+#[cfg(test)]
+mod tests;
+mod time;
+mod trace; // what each rule did
+
+pub use explanation::{Explanation, Failing, Found, Held, Merged, Origin, Published, SameUrl, Scrape, Target, Unsure};
+pub use finder::Finder;
+pub use known::Known;
+pub use matches::Became;
+pub use search::{Fit, Search};
+pub use similar::SimilarAddress;
+pub use time::Time;
+pub use trace::{Change, End, Trace, TracedStep};
