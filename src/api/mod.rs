@@ -5,6 +5,7 @@ mod error;
 mod external;
 mod failed;
 mod heavy;
+mod journal;
 mod lifecycle;
 mod metadata;
 mod metrics;

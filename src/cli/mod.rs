@@ -11,12 +11,14 @@ pub mod exit;
 mod flags;
 mod health;
 mod hints;
+mod journal;
 mod log;
 mod man;
 mod parse;
 mod problems;
 mod rbac;
 mod relabel;
+mod roster;
 mod run;
 mod signals;
 mod version;
@@ -48,6 +50,8 @@ enum Subcommands {
     Relabel(relabel::Args),
     Parse(parse::Args),
     Health(health::Args),
+    Journal(journal::Args),
+    Roster(roster::Args),
     Errors(errors::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -105,6 +109,8 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Relabel(args) => relabel::run(&args),
         Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
+        Subcommands::Journal(args) => journal::run(&args),
+        Subcommands::Roster(args) => roster::run(&args),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),
