@@ -6,6 +6,7 @@ mod explain;
 mod external;
 mod failed;
 mod heavy;
+mod journal;
 mod lifecycle;
 mod metadata;
 mod metrics;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ExternalUrl;
 use super::{HttpMetrics, Trends};
+use crate::journal::JournalHandle;
 use crate::publish::{Publications, ServedLists};
 use crate::roster::RosterHandle;
 use crate::scrape::RemoteWrites;
@@ -60,10 +61,12 @@ pub struct State {
     pub served: ServedLists,
     /// Where samples go.
     pub remote_writes: RemoteWrites,
+    /// What happened.
+    pub journal: JournalHandle,
     /// What of the store does not work.
     pub storage: Storage,
     /// How many clients may still wait for news of lists: each has a connection to itself meanwhile.
-    pub waiting: Semaphore,
+    pub waiting: Arc<Semaphore>,
     /// How many large answers there may still be at once, until their clients have taken them.
     pub heavy: Arc<Semaphore>,
     /// How many lists may still be compressed at the same time: each takes a thread, and memory that this thread keeps.

@@ -12,12 +12,14 @@ mod explain;
 mod flags;
 mod health;
 mod hints;
+mod journal;
 mod log;
 mod man;
 mod parse;
 mod problems;
 mod rbac;
 mod relabel;
+mod roster;
 mod run;
 mod signals;
 mod trace;
@@ -51,6 +53,8 @@ enum Subcommands {
     Parse(parse::Args),
     Health(health::Args),
     Explain(explain::Args),
+    Journal(journal::Args),
+    Roster(roster::Args),
     Errors(errors::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -109,6 +113,8 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
         Subcommands::Explain(args) => explain::run(&args),
+        Subcommands::Journal(args) => journal::run(&args),
+        Subcommands::Roster(args) => roster::run(&args),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
-use rosterd_model::{Builder, Coded, Labels, Priority};
+use rosterd_model::{Builder, Coded, Labels, Priority, SourceId};
 use serde::Serialize;
 
 use super::block::{Block, BlockId, GroupNumber, Walk};
@@ -310,6 +310,11 @@ impl JobView {
         held.of(heads[group].id.source).filter(|_| self.slot(labels).is_some_and(Slot::is_held))
     }
 
+    /// Why what comes from a source is held, if it is.
+    pub fn hold_of(&self, provider: &ProviderKey, source: SourceId) -> Option<Hold> {
+        self.held.get(provider)?.of(source)
+    }
+
     /// Whether the job has no more targets than its `target_limit`.
     pub fn within_limit(&self) -> Result<(), NotServable> {
         let (targets, limit) = (self.counts.targets, self.spec.limits.targets);
@@ -391,6 +396,11 @@ pub struct RosterView {
 }
 
 impl RosterView {
+    /// The number of the last step; 0 as long as there was none, and so no job.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
     /// A job by its name.
     pub fn job(&self, name: &str) -> Option<&Arc<JobView>> {
         self.jobs.get(name)

@@ -5,6 +5,7 @@ mod discover;
 #[cfg(feature = "default")]
 mod everything;
 mod health;
+mod journal;
 mod pages;
 mod parse;
 mod relabel;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
-    AzureAd, DiskQueue, EndpointSettings, FileSd, Global, JobSettings, MetadataConfig, Metrics, Publish, QueueConfig,
-    RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, feature_of,
+    AzureAd, DiskQueue, EndpointSettings, FileSd, Global, JobSettings, Journal, MetadataConfig, Metrics, Publish,
+    QueueConfig, RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, feature_of,
 };
 use rosterd_discovery::Registry;
 use rosterd_model::relabel::RuleConfig;
@@ -101,6 +101,7 @@ fn the_keys_of_rosterd_are_there() {
             keys_of::<Publish>(),
             keys_of::<FileSd>(),
             keys_of::<DiskQueue>(),
+            keys_of::<Journal>(),
             keys_of::<EndpointSettings>(),
             keys_of::<Metrics>(),
         ];

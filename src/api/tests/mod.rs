@@ -1,6 +1,7 @@
 //! The routes, asked over a real socket.
 
 mod explain;
+mod journal;
 mod pages;
 mod roster;
 mod scrapes;
@@ -26,10 +27,11 @@ use super::{
     Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State,
     Storage, StorageFailure, router, routes,
 };
+use crate::journal::{Journal, Settings};
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
+use crate::web::Server;
 use crate::web::tests::client::{Answer, Ask, Client};
-use crate::web::{Server, Settings};
 
 /// A served agent's face, and what stands behind it.
 pub(super) struct Face {
@@ -61,7 +63,11 @@ impl Face {
         let roster = Stopper::new();
         let metrics = crate::roster::metrics::Metrics::register(&registry).unwrap();
         let handle = Roster::start(&roster, Arc::new(MemoryBlocks::new()), metrics, Clock::system(), reported);
+        let metrics = crate::journal::metrics::Metrics::register(&registry).unwrap();
+        let settings = Settings { retention: Duration::from_secs(3600), max_size: 1 << 24 };
+        let journal = Journal::start(&roster, &handle, None, Some(settings), Arc::new(Vec::new), metrics);
         let mut state = State {
+            journal,
             roster: handle.clone(),
             providers: Providers::new(Vec::new),
             scrapes: Default::default(),
@@ -70,7 +76,7 @@ impl Face {
             served: Default::default(),
             remote_writes: crate::scrape::RemoteWrites::new(Vec::new),
             storage: Storage::new(Vec::new),
-            waiting: Semaphore::new(2),
+            waiting: Arc::new(Semaphore::new(2)),
             heavy: Arc::new(Semaphore::new(8)),
             compressing: Arc::new(Semaphore::new(4)),
             listen_port: 9090,

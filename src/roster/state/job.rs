@@ -16,7 +16,7 @@ use crate::roster::entries::Entries;
 use crate::roster::hold::{Held, HoldReason, Mark, Missing};
 use crate::roster::job::JobSpec;
 use crate::roster::pages::{Pages, Turn};
-use crate::roster::step::Reason;
+use crate::roster::step::{Named, Reason};
 use crate::roster::target::{Entry, Workbench, relabel};
 use crate::roster::tree::Tree;
 use crate::roster::view::{Counts, JobView, ProviderPresence, Worked};
@@ -224,6 +224,7 @@ impl Job {
                                 provider: key.clone(),
                                 source: head.id.source,
                                 reason: reason(key),
+                                named: Named::new(&worked.block, group),
                             })
                         });
                         turns.note(Some(turn), labels, place);
@@ -254,8 +255,12 @@ impl Job {
             let worked = self.blocks.get_mut(provider).and_then(|blocks| blocks.remove(id));
             let Some(Worked { block, entries, held }) = worked else { continue };
             for (group, head) in block.groups().iter().enumerate() {
-                let place =
-                    turns.place(|| TurnPlace { provider: provider.clone(), source: head.id.source, reason: *reason });
+                let place = turns.place(|| TurnPlace {
+                    provider: provider.clone(),
+                    source: head.id.source,
+                    reason: *reason,
+                    named: Named::new(&block, group),
+                });
                 for index in block.entries_of(group) {
                     let one = Old { entry: entries[index].clone(), held: held.of(group), place };
                     old.entry(block.entries()[index]).or_default().push(one);
@@ -292,7 +297,12 @@ impl Job {
                     continue;
                 }
                 let place = *place.get_or_insert_with(|| {
-                    turns.place(|| TurnPlace { provider: provider.clone(), source: head.id.source, reason })
+                    turns.place(|| TurnPlace {
+                        provider: provider.clone(),
+                        source: head.id.source,
+                        reason,
+                        named: Named::new(block, group),
+                    })
                 });
                 entries.push(match kept.take() {
                     Some(old) => {
@@ -365,7 +375,12 @@ impl Job {
                 if before == now {
                     continue;
                 }
-                let place = turns.place(|| TurnPlace { provider: key.clone(), source: head.id.source, reason });
+                let place = turns.place(|| TurnPlace {
+                    provider: key.clone(),
+                    source: head.id.source,
+                    reason,
+                    named: Named::new(&worked.block, group),
+                });
                 for entry in &worked.entries[worked.block.entries_of(group)] {
                     self.mark(entry, before, now, place, turns);
                 }
