@@ -192,6 +192,18 @@ pub struct BlockView<'a> {
 }
 
 impl<'a> BlockView<'a> {
+    /// Calls `see` for each entry with its source, its labels before relabelling (the job's defaults included, as Prometheus shows
+    /// them), and what became of it.
+    pub fn each(self, spec: &JobSpec, labels: &mut Builder, mut see: impl FnMut(&str, &mut Builder, &Entry)) {
+        let mut unpacked = self.worked.block.first_entries();
+        for entry in self.entries() {
+            let Some((source, raw)) = unpacked.next_entry() else { return };
+            raw.load(labels);
+            spec.add_defaults(labels);
+            see(source, labels, entry);
+        }
+    }
+
     /// Calls `see` for each of the first entries that is no target, with its source, its labels before relabelling (the job's defaults
     /// included, as Prometheus shows them), and what became of it, until `see` has enough. No more is unpacked than that takes.
     pub fn each_without_target(
