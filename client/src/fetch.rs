@@ -90,7 +90,7 @@ impl Client {
         share: &mut Share,
     ) -> Result<Fetched, ClientError> {
         let time = Time::from_now(fetch.timeout);
-        let work = self.0.fetch(fetch, connection, body, share, time);
+        let work = self.shared.fetch(fetch, connection, body, share, time);
         match tokio::time::timeout_at(time.deadline, work).await {
             Ok(result) => result,
             Err(_) => Err(ClientError::Timeout { url: bare_url(fetch.url).into_owned(), after: fetch.timeout }),

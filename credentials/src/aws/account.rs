@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::header;
 use jiff::Timestamp;
-use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, System, Url};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, System, Tally, Url};
 use rosterd_model::{Error, Secret};
 use rosterd_tasks::blocking;
 use rosterd_tasks::files::read_text;
@@ -26,6 +26,10 @@ use super::{AwsError, Who, command, container};
 use crate::sigv4::{self, Keys, Scope};
 use crate::{Authorize, Issued, Issuer, Tokens};
 
+/// What is asked for where an [`Account`] is counted: keys of a role, and what machines and containers are told of themselves.
+pub const STS: &str = "sts";
+/// See [`STS`].
+pub const METADATA: &str = "metadata";
 /// How long an exchange about keys may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long keys without an end, and what else files say, are used before they are looked for again: it may be something else by then.
@@ -57,21 +61,31 @@ impl fmt::Debug for Account {
 
 impl Account {
     /// One who asks as this says. Nothing is read or asked for before it is needed. Of the settings of the client, those for
-    /// connections count for STS; nothing of them counts for the metadata of machines and containers, which are near.
-    pub fn new(who: Who, settings: &HttpClientConfig, system: &System) -> Result<Self, ClientError> {
+    /// connections count for STS; nothing of them counts for the metadata of machines and containers, which are near. What both are
+    /// asked for is counted by the tally, if there is one, as [`STS`] and [`METADATA`].
+    pub fn new(
+        who: Who,
+        settings: &HttpClientConfig,
+        system: &System,
+        tally: Option<Arc<dyn Tally>>,
+    ) -> Result<Self, ClientError> {
         let options = || Options {
             timeout: TIMEOUT,
             name: "credentials of AWS".to_owned(),
             system: system.clone(),
             ..Options::default()
         };
+        let counted = |client: Client, operation| match &tally {
+            Some(tally) => client.counted(operation, Arc::clone(tally)),
+            None => client,
+        };
         let near = HttpClientConfig { follow_redirects: false, ..HttpClientConfig::default() };
         let far = HttpClientConfig { follow_redirects: false, ..settings.without_proof() };
         let seeker = Arc::new(Seeker {
             who,
             system: system.clone(),
-            near: Client::new(&near, options())?,
-            far: Client::unchecked(&far, options())?,
+            near: counted(Client::new(&near, options())?, METADATA),
+            far: counted(Client::unchecked(&far, options())?, STS),
             of_machine: Mutex::default(),
             region_of_machine: OnceCell::new(),
         });

@@ -21,7 +21,7 @@ fn system(variables: &[(&str, &str)]) -> System {
 }
 
 fn account(who: &Who, system: &System) -> Account {
-    Account::new(who.clone(), &HttpClientConfig::default(), system).expect("an account")
+    Account::new(who.clone(), &HttpClientConfig::default(), system, None).expect("an account")
 }
 
 fn keys(id: &str, secret: &str, token: &str) -> Keys {

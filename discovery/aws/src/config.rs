@@ -1,10 +1,11 @@
 //! What the user writes under `aws_sd_configs`, `ec2_sd_configs` and the others.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use rosterd_client::{Environment, HttpClientConfig, SafeUrl, Secret, unset};
-use rosterd_credentials::aws::{Who, endpoint_on};
+use rosterd_credentials::aws::{METADATA, STS, Who, endpoint_on};
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, System};
 use rosterd_model::{Duration, Problem};
 use rosterd_rest::{Calls, or_default};
@@ -182,11 +183,11 @@ macro_rules! mechanism {
 
             fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
                 let access = self.access();
-                let hub = cx.shared.get(&access, cx.system, cx.provider)?;
-                let interval = access.interval;
                 // Checks refuse a configuration that wants nothing.
                 let wanted = self.wanted().unwrap_or_else(|| Wanted::new(Role::Ec2, self.port));
-                let aws = Aws::new(wanted, access.endpoint, interval, hub, cx.metrics.counter());
+                let (interval, calls) = (access.interval, cx.metrics.counter(wanted.role.operations()));
+                let hub = cx.shared.get(&access, cx.system, cx.provider, Arc::new(calls.clone()))?;
+                let aws = Aws::new(wanted, access.endpoint, interval, hub, calls);
                 Ok(Polling::boxed(aws, interval))
             }
         }
@@ -310,6 +311,31 @@ impl Role {
             Self::Msk => "msk",
             Self::Rds => "rds",
             Self::Elasticache => "elasticache",
+        }
+    }
+
+    /// What it asks for, of whoever gives it keys, too.
+    pub(super) const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Ec2 => &["DescribeInstances", "DescribeAvailabilityZones", STS, METADATA],
+            Self::Lightsail => &["GetInstances", STS, METADATA],
+            Self::Ecs => &[
+                "ListClusters",
+                "DescribeClusters",
+                "ListTasks",
+                "DescribeTasks",
+                "DescribeServices",
+                "DescribeContainerInstances",
+                "DescribeInstances",
+                "DescribeNetworkInterfaces",
+                STS,
+                METADATA,
+            ],
+            Self::Msk => &["ListClustersV2", "DescribeClusterV2", "ListNodes", STS, METADATA],
+            Self::Rds => &["DescribeDBClusters", "DescribeDBInstances", STS, METADATA],
+            Self::Elasticache => {
+                &["DescribeCacheClusters", "DescribeServerlessCaches", "ListTagsForResource", STS, METADATA]
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use url::form_urlencoded::Serializer;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::error::AwsError;
+use super::error::ServiceError;
 use super::hub::Hub;
 use super::rate::Rate;
 use super::refusal::{Kind, Refusal};
@@ -117,9 +117,9 @@ impl Service {
     }
 
     /// Something that a person should know although nothing fails.
-    pub(super) fn warning(&self) -> Option<AwsError> {
+    pub(super) fn warning(&self) -> Option<ServiceError> {
         let rate = self.rate.limit()?;
-        Some(AwsError::SlowedDown { service: self.name, rate })
+        Some(ServiceError::SlowedDown { service: self.name, rate })
     }
 
     /// Tells there, from now on, that it wants to be asked less, while something is asked for.
@@ -218,7 +218,7 @@ impl Service {
     }
 
     /// What an answer says that is none, and whether it is of a clock that is wrong: then it is known now by how much.
-    async fn refusal(&self, operation: &'static str, response: Response) -> (AwsError, bool) {
+    async fn refusal(&self, operation: &'static str, response: Response) -> (ServiceError, bool) {
         let (status, headers, secrets) = (response.status(), response.headers().clone(), response.secrets().clone());
         let after = rosterd_client::retry_after(&headers, std::time::SystemTime::now());
         let text = response.body(Some(LARGEST_REFUSAL)).await.unwrap_or_default();
@@ -231,7 +231,7 @@ impl Service {
         if skewed {
             self.skew.store(ahead, Ordering::Relaxed);
         }
-        (AwsError::Refused { service: self.name, operation, refusal, after }, skewed)
+        (ServiceError::Refused { service: self.name, operation, refusal, after }, skewed)
     }
 
     async fn request(&self, operation: &'static str, call: &Call, keys: &Keys) -> Result<Request, Error> {
@@ -249,7 +249,7 @@ impl Service {
     async fn url(&self) -> Result<Url, Error> {
         match self.endpoint.parse() {
             Some(Ok(url)) => Ok(url),
-            Some(Err(error)) => Err(AwsError::Endpoint { service: self.name, reason: error.to_string() }.into()),
+            Some(Err(error)) => Err(ServiceError::Endpoint { service: self.name, reason: error.to_string() }.into()),
             None => Ok(self.hub.account.endpoint(self.name).await?),
         }
     }

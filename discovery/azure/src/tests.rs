@@ -185,6 +185,8 @@ fn machines_are_read_in_pages_and_those_of_scale_sets_by_their_set() {
         let mut run = Run::start(&of(&azure, "")).await.expect("it can be built");
         let word = run.next().await.expect("a word");
         assert_eq!(targets(&word), ["10.0.0.1:9", "10.0.0.2:9", "10.0.0.7:9"]);
+        let asked = ["get interface ok 4", "get token ok 1", "list machines of scale set ok 1", "list machines ok 2"];
+        assert_eq!(run.requests_that_came(), [&asked[..], &["list scale sets ok 1"]].concat());
         run.stop().await.expect("it ends").expect("in order");
         azure.finish().await;
     });

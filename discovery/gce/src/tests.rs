@@ -104,6 +104,9 @@ fn a_token_that_is_refused_is_replaced_at_once() {
         .await;
         let mut run = Run::start_on(&machine(&google), &of(&google, "")).await.expect("it can be built");
         assert_eq!(addresses(run.next().await.expect("a word").groups()).len(), 1);
+        let asked = ["get token ok 2", "list instances ok 1", "list instances unauthorized 1"];
+        assert_eq!(run.requests_that_came(), asked);
+        assert_eq!(run.requests().len(), 12, "and what never came is told as such");
         run.stop().await.expect("it ends").expect("in order");
         google.finish().await;
     });

@@ -101,6 +101,7 @@ fn a_token_is_asked_for_with_an_assertion_and_again_when_it_is_refused() {
         let mut run = Run::start(&config).await.expect("it can be built");
         assert_eq!(told(&mut run).await, ["10.0.0.1:80"]);
         assert_eq!(told(&mut run).await, ["10.0.0.2:80"]);
+        assert_eq!(run.requests_that_came(), ["servers ok 2", "servers unauthorized 1", "token ok 2"]);
         run.stop().await.expect("it ends").expect("in order");
         let requests = server.requests();
         let (header, claims) = verified(&requests[0].body);

@@ -1,6 +1,7 @@
 //! What the API is asked, and what becomes of its answers.
 
-use rosterd_discovery::{CheckContext, MechanismConfig as _, System};
+use rosterd_client::{Environment, System};
+use rosterd_discovery::{CheckContext, MechanismConfig as _};
 use rosterd_testkit::contract::{Run, failures_in_turn, shared_by};
 use rosterd_testkit::{
     ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
@@ -179,19 +180,21 @@ fn a_service_that_the_list_lacks_is_looked_for_again() {
         let cloud = cloud().await;
         let some = json!({"endpoints": [{"id": "iam", "address": cloud.address().to_string()}]}).to_string();
         cloud.then(Step::get("/endpoints").any_times().json(some));
-        cloud.then(asked(&format!("{INSTANCES}&folderId=f1")).json(listed("instances", &["i1"], "")));
-        let mut config = of(&cloud, ", folder_ids: [f1]");
+        for folder in ["f1", "f2", "f3"] {
+            cloud.then(asked(&format!("{INSTANCES}&folderId={folder}")).json(listed("instances", &["i1"], "")));
+        }
+        let mut config = of(&cloud, ", folder_ids: [f1, f2, f3]");
         config.refresh_interval = "1s".parse().expect("a duration");
         let mut run = Run::start(&config).await.expect("it can be built");
-        eventually(patience(), "there is no such service", || {
-            while run.try_next().is_some() {}
-            run.unread().eq(["f1"])
-        })
-        .await;
+        eventually(patience(), "there is no such service", || run.failures() > 0).await;
+        let asked = |cloud: &ScriptedServer| cloud.requests().iter().filter(|it| it.path == "/endpoints").count();
+        let (times, failures) = (asked(&cloud), run.failures());
+        assert!(times as u64 <= failures + 1, "once in each reading: {times} times in {failures}");
+        let code = run.status().last_error.expect("a failure").report.code;
+        assert_eq!(code, "sd_yandexcloud_no_service");
         let all = json!({"endpoints": [{"id": "iam", "address": cloud.address().to_string()}, {"id": "compute", "address": cloud.address().to_string()}]});
         cloud.then(Step::get("/endpoints").any_times().json(all.to_string()));
         run.finds(&["i1"]).await;
-        let asked = |cloud: &ScriptedServer| cloud.requests().iter().filter(|it| it.path == "/endpoints").count();
         let (before, mut words) = (asked(&cloud), 0);
         eventually(patience(), "it reads on", || {
             while run.try_next().is_some() {
@@ -201,6 +204,32 @@ fn a_service_that_the_list_lacks_is_looked_for_again() {
         })
         .await;
         assert_eq!(asked(&cloud), before, "what is known is not asked for");
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
+    });
+}
+
+#[test]
+fn a_machine_that_is_told_of_itself_in_the_old_way_alone_asks_as_its_account() {
+    leak_checked_live(async || {
+        let cloud = cloud().await;
+        let address = cloud.address().to_string();
+        let system = System::new("host", Environment::from_iter([("YC_METADATA_ADDR", &address)]));
+        let config = config(&format!(
+            "{{service: compute, api_endpoint: '{}', folder_ids: [f1], refresh_interval: 1h}}",
+            cloud.url("")
+        ));
+        cloud.then(
+            Step::get("/computeMetadata/v1/instance/service-accounts/default/token")
+                .with_header("metadata-flavor", "Google")
+                .any_times()
+                .status(404),
+        );
+        let old = Step::get("/latest/meta-data/iam/security-credentials/default").any_times();
+        cloud.then(old.json(r#"{"Code": "Success", "Expiration": "2100-01-01T00:00:00Z", "Token": "t"}"#));
+        cloud.then(asked(&format!("{INSTANCES}&folderId=f1")).json(listed("instances", &["i1"], "")));
+        let mut run = Run::start_on(&system, &config).await.expect("it can be built");
+        assert_eq!(addresses(run.next().await.expect("a word").groups()).into_iter().collect::<Vec<_>>(), ["i1"]);
         run.stop().await.expect("it ends").expect("in order");
         cloud.finish().await;
     });
