@@ -17,7 +17,7 @@ use rosterd_testkit::{
 };
 use serde_json::json;
 
-use crate::error::AwsError;
+use crate::error::ServiceError;
 use crate::refusal::{Kind, Refusal};
 use crate::{Ec2Config, LightsailConfig};
 
@@ -232,7 +232,7 @@ fn zones_that_nobody_tells_of_are_not_asked_about_at_each_refresh() {
 fn whoever_is_refused_comes_back_when_that_may_help() {
     let of = |kind, after| {
         let refusal = Refusal { kind, code: "C".to_owned(), message: String::new() };
-        let error = AwsError::Refused { service: "ec2", operation: "DescribeInstances", refusal, after };
+        let error = ServiceError::Refused { service: "ec2", operation: "DescribeInstances", refusal, after };
         (error.priority(), error.retry())
     };
     let after = Duration::from_secs(7);
@@ -244,9 +244,9 @@ fn whoever_is_refused_comes_back_when_that_may_help() {
         assert_eq!(of(kind, None), (Priority::Operator, Retry::Interval), "{kind:?}");
     }
     let (name, reason) = ("c".to_owned(), String::new());
-    let missing = AwsError::NoCluster { name: name.clone(), reason: reason.clone() };
+    let missing = ServiceError::NoCluster { name: name.clone(), reason: reason.clone() };
     assert_eq!((missing.priority(), missing.retry()), (Priority::Operator, Retry::Interval));
-    let not_told = AwsError::NotTold { operation: "DescribeTasks", name, reason };
+    let not_told = ServiceError::NotTold { operation: "DescribeTasks", name, reason };
     assert_eq!((not_told.priority(), not_told.retry()), (Priority::Remote, Retry::Interval));
 }
 
