@@ -26,9 +26,10 @@ use super::second_look::{Cause, SecondLook};
 use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
-use crate::publish::Publications;
-use crate::publish::file_sd::{self, Output, Publisher};
-use crate::reconcile::{DesiredSet, Reconciler};
+use crate::publish::file_sd::Publisher;
+use crate::publish::templates::Templates;
+use crate::publish::{Publications, Wanted, Workers};
+use crate::reconcile::Reconciler;
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
 use crate::store::ledger::Member;
@@ -54,6 +55,8 @@ pub struct Options {
     pub allow_empty: bool,
     /// The machine, with the environment, and with what `--enable-exec-sd` says of commands.
     pub system: System,
+    /// `--templates.allow-commands`: templates may run commands and send signals.
+    pub allow_template_commands: bool,
     /// The mechanisms.
     pub mechanisms: Registry,
     /// All flags with their values, for the API.
@@ -89,7 +92,7 @@ pub struct Agent {
     manager: Manager,
     roster: RosterHandle,
     scraping: Scraping,
-    outputs: watch::Sender<Option<Arc<DesiredSet<Output>>>>,
+    wanted: Wanted,
     view: watch::Sender<Arc<ConfigView>>,
     checksum: u64,
     /// How many jobs there are.
@@ -175,11 +178,13 @@ impl Agent {
         let manager = Manager::new(&options.mechanisms, &registry, options.system.clone(), updates, &supervision)?;
         let clock = roster::Clock::system();
         let roster = Roster::start(&work, stores.blocks, roster_metrics, clock, received);
-        let (outputs, wanted) = watch::channel(None);
-        let publisher = Publisher::start(&roster, wanted.clone(), &work);
+        let wanted = Wanted::default();
+        let publisher = Publisher::start(&roster, wanted.files(), &work);
         let ledger = (stores.ledger, Member::local());
         let files = publisher.statuses();
-        let workers = Reconciler::start(ledger, publisher, wanted, reconcile_metrics, &work);
+        let templates = Templates::new(publisher.clone(), wanted.templates(), options.allow_template_commands);
+        let makers = Workers { files: publisher, templates };
+        let workers = Reconciler::start(ledger, makers, wanted.all(), reconcile_metrics, &work);
         let publications = Publications::of_files(workers, files);
 
         let surroundings = scrape::Surroundings {
@@ -244,7 +249,7 @@ impl Agent {
             manager,
             roster,
             scraping,
-            outputs,
+            wanted,
             view,
             checksum: 0,
             jobs: 0,
@@ -431,7 +436,7 @@ impl Agent {
         let plan = self.manager.plan(jobs::discovery(config)).await;
         let grace = config.rosterd.ready_grace_period.as_std();
         // Before the jobs change: what these come to is nothing for an output that is written otherwise now.
-        self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
+        self.wanted.set(&jobs::outputs(config), &jobs::templates(config));
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
         self.scraping.take(config, clients);
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
