@@ -9,6 +9,7 @@ mod lifecycle;
 mod metadata;
 mod metrics;
 mod missing;
+mod operations;
 mod origin;
 mod overview;
 mod pools;

@@ -12,8 +12,8 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::Error;
 use super::{
-    State, failed, heavy, lifecycle, metadata, metrics, overview, pools, providers, publications, ready, remote_write,
-    sd, status, targets, targets_page,
+    State, failed, heavy, lifecycle, metadata, metrics, operations, overview, pools, providers, publications, ready,
+    remote_write, sd, status, targets, targets_page,
 };
 use crate::problem::Problem;
 
@@ -55,6 +55,7 @@ pub fn routes() -> Vec<Route> {
         list("/api/v1/scrape_pools", get(pools::scrape_pools)),
         list("/api/v1/providers", get(providers::providers)),
         list("/api/v1/publications", get(publications::publications)),
+        list("/api/v1/operations", get(operations::operations)),
         list("/api/v1/metadata", get(metadata::of_families)),
         read("/api/v1/remote_write", get(remote_write::remote_write)),
         read("/api/v1/status/config", get(status::config)),

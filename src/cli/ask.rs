@@ -84,15 +84,19 @@ impl Running {
     }
 
     /// The `data` of an answer of the API.
-    #[expect(dead_code, reason = "whatever asks the API asks by it; the first to do so takes this line away")]
     pub(super) fn data<T: DeserializeOwned>(&self, question: &Question<'_>) -> Result<T, Failure> {
         let answer: Result<Envelope<T>, _> = serde_json::from_str(&self.text(question)?);
         match answer {
             Ok(Envelope { data }) => Ok(data),
-            Err(source) => {
-                let url = shown(&self.url_of(question)?);
-                Err(Error::UnexpectedAnswer { url, source }.into())
-            }
+            Err(source) => Err(self.unexpected(question, source)),
+        }
+    }
+
+    /// What was answered is not what rosterd answers.
+    pub(super) fn unexpected(&self, question: &Question<'_>, source: serde_json::Error) -> Failure {
+        match self.url_of(question) {
+            Ok(url) => Error::UnexpectedAnswer { url: shown(&url), source }.into(),
+            Err(error) => error.into(),
         }
     }
 

@@ -13,6 +13,7 @@ mod health;
 mod hints;
 mod log;
 mod man;
+mod operations;
 mod parse;
 mod problems;
 mod rbac;
@@ -48,6 +49,7 @@ enum Subcommands {
     Relabel(relabel::Args),
     Parse(parse::Args),
     Health(health::Args),
+    Operations(operations::Args),
     Errors(errors::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -105,6 +107,7 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Relabel(args) => relabel::run(&args),
         Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
+        Subcommands::Operations(args) => operations::run(&args),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),

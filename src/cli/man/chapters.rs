@@ -139,6 +139,20 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
             )],
             ends: ("It is healthy or, with --ready, ready.", "It is not, or does not answer in time."),
         },
+        "rosterd operations" => &Chapters {
+            examples: &[
+                ("See what is under way, and what became of the rest:", "rosterd operations"),
+                (
+                    "See why a file is not rendered:",
+                    "rosterd operations --state=failed template:/etc/haproxy/haproxy.cfg",
+                ),
+            ],
+            files: &[(
+                "FILE",
+                "With --http.config.file: HTTP client settings as in a scrape_config, such as basic_auth.",
+            )],
+            ends: (WENT_WELL, "rosterd does not answer, or not as it should."),
+        },
         "rosterd errors" => &Chapters {
             examples: &[
                 ("Read what an error means and what to do:", "rosterd errors sd_exec_timeout"),
