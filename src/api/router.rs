@@ -42,6 +42,7 @@ pub fn routes() -> Vec<Route> {
         list("/targets", get(pages::targets)),
         list("/service-discovery", get(pages::discovery)),
         list("/explain", get(pages::explain)),
+        list("/journal", get(pages::journal)),
         list("/relabel", get(pages::workbench)),
         read("/relabel/metrics", get(pages::metric_rules)),
         list("/publications", get(pages::publications)),

@@ -19,4 +19,4 @@ pub use matches::Became;
 pub use search::{Fit, Search};
 pub use similar::SimilarAddress;
 pub use time::Time;
-pub use trace::{Change, End, Trace, TracedStep};
+pub use trace::{Change, End, Trace, TracedStep, changes};

@@ -55,6 +55,8 @@ struct Answer {
 struct Shown {
     name: String,
     job: String,
+    /// Where its past is.
+    past: String,
     word: &'static str,
     class: &'static str,
     provider: String,
@@ -155,6 +157,7 @@ impl Shown {
         let discovered = trace.discovered.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             name,
+            past: link("/journal", [("selector", address), ("job", job.as_str())]),
             job,
             word,
             class,
