@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use rosterd_model::Report;
 use rosterd_tasks::files::{self, Stamp};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -89,16 +90,15 @@ fn environment(source: &Path, read: &ReadFiles) -> Environment<'static> {
         let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         if !is_below || name.is_empty() {
             let why = format!("{name:?} is not included: only what is in the folder of the template, or below it");
-            return Err(Error::new(ErrorKind::TemplateNotFound, why));
+            return Err(Error::new(ErrorKind::InvalidOperation, why));
         }
-        let unreadable = |error: TemplateError| Error::new(ErrorKind::TemplateNotFound, in_full(&error));
-        read_template(&folder.join(name), &read).map(Some).map_err(unreadable)
+        match read_template(&folder.join(name), &read) {
+            Ok(text) => Ok(Some(text)),
+            Err(TemplateError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new(ErrorKind::InvalidOperation, Report::of(&error).to_string())),
+        }
     });
     environment
-}
-
-fn in_full(error: &TemplateError) -> String {
-    rosterd_model::Report::of(error).to_string()
 }
 
 /// The innermost error that has a place: an error in an included template comes as the cause of the one that includes it.

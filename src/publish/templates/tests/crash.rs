@@ -1,6 +1,7 @@
 //! Killed before and after each change of the ledger, so between any two steps and in the middle of each: whatever was done by
 //! then, the next process brings the file and its program to one and the same.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use crate::store::{StoreError, open_folder};
 const FOLDER: &str = "ROSTERD_TEST_FOLDER";
 const TARGET: &str = "ROSTERD_TEST_TARGET";
 const POINT: &str = "ROSTERD_TEST_POINT";
+
+/// The signal of an abort.
+const ABORTED: i32 = 6;
 
 /// Ends the process at once at a point: the even ones are before a change of the ledger, the odd ones after it.
 #[derive(Debug)]
@@ -95,7 +99,11 @@ fn aborted(folder: &Path, target: &str, point: usize) -> bool {
     let child = child.args(["--exact", name.split_once("::").unwrap().1, "--ignored", "--nocapture"]);
     let child = child.env(FOLDER, folder).env(TARGET, target).env(POINT, point.to_string());
     let status = child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    !status.success()
+    match (status.signal(), status.code()) {
+        (Some(ABORTED), _) => true,
+        (_, Some(0)) => false,
+        _ => panic!("the child failed at point {point}: {status}"),
+    }
 }
 
 async fn stores(folder: &Path) -> Stores {

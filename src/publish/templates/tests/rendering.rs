@@ -76,8 +76,16 @@ fn errors_name_the_file_and_the_line() {
                 "publish_template_failed",
                 "cannot render sub/part.tmpl:2: undefined value",
             ),
-            ("{% include '../x' %}", "publish_template_failed", "cannot render x.tmpl:1: template not found"),
-            ("{% include '/etc/passwd' %}", "publish_template_failed", "cannot render x.tmpl:1: template not found"),
+            (
+                "{% include '../x' %}",
+                "publish_template_failed",
+                "cannot render x.tmpl:1: invalid operation: \"../x\" is not",
+            ),
+            (
+                "{% include '/etc/passwd' %}",
+                "publish_template_failed",
+                "cannot render x.tmpl:1: invalid operation: \"/etc/passwd\"",
+            ),
             ("{% include 'none' %}", "publish_template_failed", "cannot render x.tmpl:1: template not found"),
             (" {# nothing #}\n", "publish_template_empty", "x.tmpl renders to nothing"),
         ] {
