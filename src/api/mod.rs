@@ -26,6 +26,7 @@ mod targets;
 mod targets_page;
 #[cfg(test)]
 mod tests;
+mod top;
 mod url;
 pub(crate) mod words;
 

@@ -15,11 +15,14 @@ mod hints;
 mod log;
 mod man;
 mod parse;
+mod print;
 mod problems;
 mod rbac;
 mod relabel;
 mod run;
 mod signals;
+mod targets;
+mod top;
 mod trace;
 mod version;
 
@@ -50,6 +53,8 @@ enum Subcommands {
     Relabel(relabel::Args),
     Parse(parse::Args),
     Health(health::Args),
+    Targets(targets::Args),
+    Top(top::Args),
     Explain(explain::Args),
     Errors(errors::Args),
     Completions(completions::Args),
@@ -108,6 +113,8 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Relabel(args) => relabel::run(&args),
         Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
+        Subcommands::Targets(args) => targets::run(&args),
+        Subcommands::Top(args) => top::run(&args),
         Subcommands::Explain(args) => explain::run(&args),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
