@@ -10,6 +10,7 @@ pub mod agent;
 pub mod api;
 pub mod cli;
 pub mod explain;
+pub mod journal;
 pub mod problem;
 pub mod publish;
 pub mod reconcile;

@@ -11,8 +11,10 @@ pub use error::{ConfigErrors, code};
 pub use file::{
     AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, Compression, Config,
     DestinationUrl, DiskQueue, EndpointSettings, EscapingScheme, FileOutput, FileSd, Global, GoogleIam, JobSettings,
-    MetadataConfig, Metrics, OutputFormat, ProtobufMessage, Publish, QueueConfig, RemoteWrite, Rosterd, Runtime,
-    ScrapeConfig, ScrapeProtocol, ScrapeSettings, Scraping, SigV4,
+    Journal, MetadataConfig, Metrics, OutputFormat, ProtobufMessage, Publish, QueueConfig, RemoteWrite, Rosterd,
+    Runtime, ScrapeConfig, ScrapeProtocol, ScrapeSettings, Scraping, SigV4,
 };
-pub use load::{Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules};
+pub use load::{
+    Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules, parse_rules,
+};
 pub use rosterd_yaml::Problem;

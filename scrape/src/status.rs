@@ -1,7 +1,8 @@
 //! What is known of each target's scrapes, for the API. Kept by the engine, read by anybody.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rosterd_exposition::Metadata;
@@ -101,9 +102,35 @@ impl FromIterator<bool> for Outcomes {
     }
 }
 
+/// A target whose scrapes fail after they did not, or work after they failed.
+#[derive(Debug, Clone)]
+pub struct HealthTurn {
+    /// Its job.
+    pub job: Arc<str>,
+    /// The hash of its final labels.
+    pub fingerprint: u64,
+    /// How it is now: up or down.
+    pub health: Health,
+    /// Why it is down.
+    pub error: Option<Arc<Report>>,
+}
+
 /// The statuses of all targets. Cloning shares them.
 #[derive(Debug, Clone)]
-pub struct Statuses(Arc<[Mutex<Part>]>);
+pub struct Statuses {
+    parts: Arc<[Mutex<Part>]>,
+    listener: Listener,
+}
+
+/// Hears of each turn.
+#[derive(Clone, Default)]
+struct Listener(Arc<OnceLock<Box<dyn Fn(HealthTurn) + Send + Sync>>>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
 
 /// Some of the targets, and what is told of all of them together: nobody has to look at each for that.
 #[derive(Debug, Default)]
@@ -126,7 +153,7 @@ const PARTS: usize = 16;
 
 impl Default for Statuses {
     fn default() -> Self {
-        Self((0..PARTS).map(|_| Mutex::default()).collect())
+        Self { parts: (0..PARTS).map(|_| Mutex::default()).collect(), listener: Listener::default() }
     }
 }
 
@@ -142,7 +169,7 @@ impl Statuses {
     /// How many targets of a job are up, down and unknown.
     pub fn counts(&self, job: &str) -> [usize; 3] {
         let mut sum = [0; 3];
-        for part in self.0.iter() {
+        for part in self.parts.iter() {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(of_job) = part.jobs.get(job) else { continue };
             let counts = [Health::Up, Health::Down, Health::Unknown].map(|health| of_job.counts[health as usize]);
@@ -154,15 +181,38 @@ impl Statuses {
     /// What targets say about their metric families, each list once however many say it.
     pub fn metadata(&self) -> Vec<Arc<[Metadata]>> {
         let mut lists = HashMap::new();
-        for part in self.0.iter() {
+        for part in self.parts.iter() {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
             lists.extend(part.lists.iter().map(|(address, (list, _))| (*address, Arc::clone(list))));
         }
         lists.into_values().collect()
     }
 
+    /// Tells of each target whose scrapes fail after they did not, or work after they failed, from now on. The first who
+    /// listens does so for good. It is called on threads that scrape, and must not block.
+    pub fn on_turn(&self, listener: impl Fn(HealthTurn) + Send + Sync + 'static) {
+        self.listener.0.set(Box::new(listener)).ok();
+    }
+
     /// Changes the status of a target, which is made if it is not there.
     pub(crate) fn update(&self, job: &Arc<str>, fingerprint: u64, change: impl FnOnce(&mut TargetStatus)) {
+        let mut turn = None;
+        self.change(job, fingerprint, |status| {
+            let before = status.health;
+            change(status);
+            turn = match (before, status.health) {
+                (Health::Up | Health::Unknown, Health::Down) | (Health::Down, Health::Up) => {
+                    Some((status.health, status.error.clone()))
+                }
+                _ => None,
+            };
+        });
+        if let (Some((health, error)), Some(listener)) = (turn, self.listener.0.get()) {
+            listener(HealthTurn { job: Arc::clone(job), fingerprint, health, error });
+        }
+    }
+
+    fn change(&self, job: &Arc<str>, fingerprint: u64, change: impl FnOnce(&mut TargetStatus)) {
         let mut part = self.part(fingerprint);
         let Part { jobs, lists } = &mut *part;
         if !jobs.contains_key(job) {
@@ -206,7 +256,7 @@ impl Statuses {
     }
 
     fn part(&self, fingerprint: u64) -> MutexGuard<'_, Part> {
-        self.0[fingerprint as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts[fingerprint as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -287,6 +337,30 @@ mod tests {
         assert_eq!((statuses.counts("job"), lists()), ([21, 20, 59], 0));
         (0..100).for_each(|number| drop(statuses.remove("job", number)));
         assert_eq!((statuses.counts("job"), statuses.counts("other")), ([0; 3], [0; 3]));
-        assert!(statuses.0.iter().all(|part| part.lock().expect("nobody panicked").jobs.is_empty()));
+        assert!(statuses.parts.iter().all(|part| part.lock().expect("nobody panicked").jobs.is_empty()));
+    }
+
+    #[test]
+    fn who_listens_hears_of_targets_that_go_down_and_come_back_and_of_no_others() {
+        let (statuses, job) = (Statuses::default(), Arc::from("job"));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&heard);
+        statuses.on_turn(move |turn| {
+            told.lock().expect("nobody panicked").push((turn.job.to_string(), turn.fingerprint, turn.health));
+        });
+        for (number, health) in [
+            (1, Health::Unknown),
+            (1, Health::Up),
+            (1, Health::Up),
+            (1, Health::Down),
+            (1, Health::Down),
+            (1, Health::Up),
+            (2, Health::Down),
+        ] {
+            statuses.update(&job, number, |status| status.health = health);
+        }
+        let turn = |number, health| ("job".to_owned(), number, health);
+        let expected = [turn(1, Health::Down), turn(1, Health::Up), turn(2, Health::Down)];
+        assert_eq!(*heard.lock().expect("nobody panicked"), expected);
     }
 }

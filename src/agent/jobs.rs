@@ -11,7 +11,7 @@ use rosterd_model::target::{
     ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HISTOGRAMS, SCRAPE_NATIVE_HISTOGRAMS, Target, UNIX_SOCKET,
     scrape_url,
 };
-use rosterd_model::{Names, TargetGroup};
+use rosterd_model::{Names, TargetGroup, bare_url};
 
 use crate::publish::file_sd::{Format, Output};
 use crate::roster::target::{Entry, Failure, Workbench, populate};
@@ -64,7 +64,7 @@ fn never_reached(target: Target<'_>, job: &ScrapeConfig) -> Option<String> {
     let mut url = String::new();
     scrape_url(target, &job.settings.params, &mut url);
     let error = never_fetched(&url).filter(|_| !is_by_socket)?;
-    Some(format!("{url}: {error}"))
+    Some(format!("{}: {error}", bare_url(&url)))
 }
 
 /// What the file_sd publication needs.

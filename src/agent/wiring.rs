@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd_client::System;
-use rosterd_config::{Loaded, Problem};
+use rosterd_config::{Config, Loaded, Problem};
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
+use rosterd_scrape::{Health, HealthTurn};
 use rosterd_tasks::{Fatal, Guard, Stopper, Supervision, blocking, portion};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::in_use::InUse;
 use super::load::Loader;
 use super::metrics::Metrics;
 use super::presence::JobPresence;
@@ -26,9 +28,11 @@ use super::second_look::{Cause, SecondLook};
 use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
+use crate::journal::{self, Journal, JournalHandle, Kind, Note};
 use crate::publish::file_sd::{self, Output, Publisher};
 use crate::publish::{Publications, ServedLists};
 use crate::reconcile::{DesiredSet, Reconciler};
+use crate::roster::view::RosterView;
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
 use crate::store::ledger::Member;
@@ -88,12 +92,15 @@ pub struct Agent {
     metrics: Metrics,
     manager: Manager,
     roster: RosterHandle,
+    journal: JournalHandle,
     scraping: Scraping,
     outputs: watch::Sender<Option<Arc<DesiredSet<Output>>>>,
     view: watch::Sender<Arc<ConfigView>>,
     checksum: u64,
     /// How many jobs there are.
     jobs: usize,
+    /// What of the configuration is in use.
+    in_use: InUse,
     second_look: SecondLook,
     refused: Option<u64>,
     warnings: Warnings,
@@ -131,7 +138,9 @@ impl Agent {
         let (loaded, server, stores) = opened?;
         let grace = loaded.config.rosterd.ready_grace_period.as_std();
         let queues = options.storage_path.as_ref().map(|path| path.join("remote_write"));
-        let (mut agent, router) = Self::assemble(options, registry, supervision, server, stores, queues, grace)?;
+        let journal = history(&loaded.config);
+        let (mut agent, router) =
+            Self::assemble(options, registry, supervision, server, stores, queues, grace, journal)?;
         let taken = async {
             let (loaded, clients) = agent.prepare(loaded).await?;
             agent.take(loaded, clients).await;
@@ -150,6 +159,10 @@ impl Agent {
         Ok(Some(agent))
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are what was opened, and what of the configuration counts before it is taken"
+    )]
     fn assemble(
         options: Options,
         registry: prometheus::Registry,
@@ -158,6 +171,7 @@ impl Agent {
         stores: Stores,
         queues: Option<PathBuf>,
         grace: Duration,
+        history: Option<journal::Settings>,
     ) -> Result<(Self, axum::Router), AgentError> {
         let failed = |part| move |source| AgentError::Metrics { part, source };
         let metrics = Metrics::register(&registry, &options.build).map_err(failed("agent"))?;
@@ -175,6 +189,11 @@ impl Agent {
         let manager = Manager::new(&options.mechanisms, &registry, options.system.clone(), updates, &supervision)?;
         let clock = roster::Clock::system();
         let roster = Roster::start(&work, stores.blocks, roster_metrics, clock, received);
+        let journal_metrics = journal::metrics::Metrics::register(&registry).map_err(failed("journal"))?;
+        let folder = options.storage_path.as_ref().map(|path| path.join("journal"));
+        let listed = manager.directory();
+        let providers = Arc::new(move || listed.list());
+        let journal = Journal::start(&work, &roster, folder, history, providers, journal_metrics);
         let (outputs, wanted) = watch::channel(None);
         let publisher = Publisher::start(&roster, wanted.clone(), &work);
         let ledger = (stores.ledger, Member::local());
@@ -188,6 +207,15 @@ impl Agent {
             threads: tokio::runtime::Handle::current().metrics().num_workers(),
         };
         let scraping = Scraping::start(surroundings, &registry, &roster, &work).map_err(failed("scraping"))?;
+
+        let (trends, stop) = (api::Trends::default(), work.token().clone());
+        let (seen, statuses, sent, kept) =
+            (roster.clone(), scraping.statuses(), scraping.remote_writes(), trends.clone());
+        work.spawn_restarting("trends", move || {
+            kept.clone().follow(seen.clone(), statuses.clone(), sent.clone(), stop.clone())
+        });
+        let (seen, told) = (roster.clone(), journal.clone());
+        scraping.statuses().on_turn(move |turn| told.note(turned(&seen.view(), &turn)));
 
         let none = ConfigView {
             yaml: String::new(),
@@ -228,11 +256,13 @@ impl Agent {
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
             scrapes: scraping.statuses(),
+            trends,
             publications,
             served: ServedLists::default(),
             remote_writes: scraping.remote_writes(),
+            journal: journal.clone(),
             storage: api::Storage::new(move || storage_failures(&stores.failures)),
-            waiting: Semaphore::new(options.web.settings.max_connections.div_ceil(2)),
+            waiting: Arc::new(Semaphore::new(options.web.settings.max_connections.div_ceil(2))),
             heavy: Arc::new(Semaphore::new((3 * options.web.settings.max_connections).div_ceil(4))),
             compressing: Arc::new(Semaphore::new(4)),
             listen_port: port,
@@ -244,11 +274,13 @@ impl Agent {
             metrics,
             manager,
             roster,
+            journal,
             scraping,
             outputs,
             view,
             checksum: 0,
             jobs: 0,
+            in_use: InUse::default(),
             second_look: SecondLook::default(),
             refused: None,
             warnings: Warnings::default(),
@@ -416,6 +448,8 @@ impl Agent {
             };
             error!(error = report, code = error.code(), "configuration refused, the one before stays in use");
             self.metrics.refused();
+            let detail = Some(format!("{report} ({})", error.code()).into());
+            self.journal.note(Note { detail, ..Note::of(Kind::ReloadRefused) });
             let told = Some(refused.clone());
             self.view.send_modify(|view| {
                 *view = Arc::new(ConfigView { refused: told, ..ConfigView::clone(view) });
@@ -433,7 +467,10 @@ impl Agent {
         let grace = config.rosterd.ready_grace_period.as_std();
         // Before the jobs change: what these come to is nothing for an output that is written otherwise now.
         self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
+        self.journal.set(history(config));
+        let changed = self.in_use.take(config);
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
+        self.journal.note(Note { detail: Some(changed.into()), ..Note::of(Kind::Reloaded) });
         self.scraping.take(config, clients);
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
         // By their patterns, new files of more jobs are noticed too.
@@ -457,6 +494,23 @@ impl Agent {
             info!(why, "targets are discovered and published, nothing is scraped");
         }
     }
+}
+
+/// What the journal says of a target that went down or came back.
+fn turned(view: &RosterView, turn: &HealthTurn) -> Note {
+    let slot = view.job(&turn.job).and_then(|job| job.pages().by_fingerprint(turn.fingerprint));
+    Note {
+        job: Some(Arc::clone(&turn.job)),
+        labels: slot.map(|slot| slot.labels.clone()),
+        detail: turn.error.as_ref().map(|error| format!("{error} ({})", error.code).into()),
+        ..Note::of(if turn.health == Health::Up { Kind::Up } else { Kind::Down })
+    }
+}
+
+/// How the journal is kept, if there is to be one.
+fn history(config: &Config) -> Option<journal::Settings> {
+    let rosterd_config::Journal { enabled, retention, max_size } = &config.rosterd.journal;
+    enabled.then(|| journal::Settings { retention: retention.as_std(), max_size: max_size.bytes() })
 }
 
 fn storage_failures(failures: &StoreFailures) -> Vec<api::StorageFailure> {

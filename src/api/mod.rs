@@ -6,12 +6,13 @@ mod explain;
 mod external;
 mod failed;
 mod heavy;
+mod journal;
 mod lifecycle;
 mod metadata;
 mod metrics;
 mod missing;
 mod origin;
-mod overview;
+mod pages;
 mod pools;
 mod providers;
 mod publications;
@@ -23,10 +24,10 @@ mod sd;
 mod state;
 mod status;
 mod targets;
-mod targets_page;
 #[cfg(test)]
 mod tests;
 mod top;
+mod trends;
 mod url;
 pub(crate) mod words;
 
@@ -38,3 +39,4 @@ pub use sd::RosterError;
 pub use state::{
     Build, ConfigView, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State, Storage, StorageFailure,
 };
+pub use trends::Trends;

@@ -22,31 +22,32 @@ struct Publications {
     publications: Vec<Published>,
 }
 
+/// A publication, as the API and the page tell of it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Published {
-    id: String,
+pub(super) struct Published {
+    pub(super) id: String,
     kind: String,
-    path: Option<PathBuf>,
-    format: Option<Format>,
-    jobs: Vec<Arc<str>>,
-    state: Phase,
+    pub(super) path: Option<PathBuf>,
+    pub(super) format: Option<Format>,
+    pub(super) jobs: Vec<Arc<str>>,
+    pub(super) state: Phase,
     revision: Option<Revision>,
     desired: Option<Revision>,
-    operation: Option<OperationStatus>,
+    pub(super) operation: Option<OperationStatus>,
     last_written: Option<String>,
-    last_error: Option<Report>,
+    pub(super) last_error: Option<Report>,
     next_try: Option<String>,
-    blocked: Vec<Blocked>,
+    pub(super) blocked: Vec<Blocked>,
     missing: Vec<Lacking>,
 }
 
 /// A job that keeps a publication as it is.
 #[derive(Serialize)]
-struct Blocked {
-    job: Arc<str>,
+pub(super) struct Blocked {
+    pub(super) job: Arc<str>,
     /// `None` as long as the roster does not know the job.
-    error: Option<Report>,
+    pub(super) error: Option<Report>,
 }
 
 /// What is missing of a job.
@@ -65,7 +66,11 @@ pub(super) async fn publications(Extract(state): Extract<Arc<State>>) -> Respons
 }
 
 impl Published {
-    fn of(Publication { worker, last_written, reached }: Publication, view: &RosterView, causes: &Causes) -> Self {
+    pub(super) fn of(
+        Publication { worker, last_written, reached }: Publication,
+        view: &RosterView,
+        causes: &Causes,
+    ) -> Self {
         let (path, format, jobs) = match worker.spec {
             Some(output) => (Some(output.path), Some(output.format), output.jobs),
             None => (None, None, Vec::new()),
@@ -175,8 +180,21 @@ pub(super) mod tests {
             assert_eq!((blocked.as_array().map(Vec::len), &told[1]["missing"]), (Some(2), &missing));
 
             let page = face.get("/").await.text().await.unwrap();
-            assert!(page.contains("file_sd:/b.yml") && !page.contains("file_sd:/a.yml"), "{page}");
+            assert!(
+                page.contains("file_sd:/b.yml could not be published") && !page.contains("file_sd:/a.yml"),
+                "{page}"
+            );
             assert!(page.contains("no space left to write /a.json: ") && !page.contains("<full>"), "{page}");
+            let page = face.get("/publications").await.text().await.unwrap();
+            let row = |name: &str| page.find(name).unwrap_or_else(|| panic!("no {name} in {page}"));
+            assert!(row(">/b.yml") < row(">/a.yml"), "what does not go well comes first: {page}");
+            for text in [
+                ">done</span>",
+                ">retrying</span> <span class=\"sub\">update, step 2, try 3<",
+                "&#34;none&#34; is not known",
+            ] {
+                assert!(page.contains(text) && !page.contains("<full>"), "{text} is not in {page}");
+            }
             face.stop().await;
         });
     }

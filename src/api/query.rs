@@ -23,6 +23,11 @@ impl Query {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All values of a parameter, but for empty ones.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
     /// A parameter that has to be there.
     pub(super) fn need(&self, name: &'static str, expected: &'static str) -> Result<&str, Error> {
         self.get(name).ok_or(Error::MissingParameter { name, expected })

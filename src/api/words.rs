@@ -89,6 +89,17 @@ pub(crate) fn grouped(number: u64) -> String {
     words
 }
 
+/// `1 job`, `3 jobs`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let many = if number == 1 { "" } else { "s" };
+    format!("{} {what}{many}", grouped(number as u64))
+}
+
+/// A name that a person chose, told from the words around it: `“web”`.
+pub(super) fn quoted(name: &str) -> String {
+    format!("“{name}”")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +128,13 @@ mod tests {
         for (number, words) in [(0, "0"), (999, "999"), (1000, "1 000"), (12_345_678, "12 345 678")] {
             assert_eq!(grouped(number).replace('\u{202f}', " "), words);
         }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let words = [0, 1, 2, 1000].map(|number| counted(number, "job").replace('\u{202f}', " "));
+        assert_eq!(words, ["0 jobs", "1 job", "2 jobs", "1 000 jobs"]);
+        assert_eq!(quoted("a b"), "“a b”");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod explain;
 mod flags;
 mod health;
 mod hints;
+mod journal;
 mod log;
 mod man;
 mod parse;
@@ -19,6 +20,7 @@ mod print;
 mod problems;
 mod rbac;
 mod relabel;
+mod roster;
 mod run;
 mod signals;
 mod targets;
@@ -56,6 +58,8 @@ enum Subcommands {
     Targets(targets::Args),
     Top(top::Args),
     Explain(explain::Args),
+    Journal(journal::Args),
+    Roster(roster::Args),
     Errors(errors::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -116,6 +120,8 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Targets(args) => targets::run(&args),
         Subcommands::Top(args) => top::run(&args),
         Subcommands::Explain(args) => explain::run(&args),
+        Subcommands::Journal(args) => journal::run(&args),
+        Subcommands::Roster(args) => roster::run(&args),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),

@@ -28,7 +28,7 @@ use super::target::Workbench;
 use super::view::{JobView, NotServable, ProviderPresence, RosterView};
 use awaited::Awaited;
 pub(super) use effect::Effect;
-use former::{Former, held_of};
+use former::{Former, Touched, alike, held_of};
 use job::{Job, Work};
 pub(super) use provider::Stored;
 use provider::{Provider, Providers, sources_in};
@@ -143,17 +143,6 @@ impl State {
             // What is held goes, when this tells what is in its place.
             return true;
         }
-        let follows = |name: &Arc<str>| {
-            let is_held = |(key, former): (&ProviderKey, &Former)| {
-                former.has_scopes()
-                    && (*key == update.provider || sources_in(update).any(|source| former.may_hold(source)))
-            };
-            self.jobs.get(name).is_some_and(|job| job.former.iter().any(is_held))
-        };
-        if provider.users.keys().any(follows) {
-            // What is held beneath scopes is looked for in all that there is.
-            return true;
-        }
         if (provider.is_open() && update.seen.is_none()) || provider.looks_for_hidden(update) {
             // What did not come goes.
             return true;
@@ -167,7 +156,14 @@ impl State {
                 named.map(|id| archive.entries_of(id)).sum::<usize>().max(replaced.sum())
             }
         };
-        new + known >= LARGE
+        // What others are held for goes, and comes back, with what this tells.
+        let former = provider.users.keys().filter_map(|name| self.jobs.get(name)).flat_map(|job| &job.former);
+        let held = former.filter_map(|(key, former)| Some((former, &self.providers.get(key)?.archive)));
+        let held = held.flat_map(|(former, archive)| {
+            let sources = sources_in(update).filter(move |source| former.may_hold(*source));
+            sources.map(move |source| archive.entries_of_source(source))
+        });
+        new + known + held.sum::<usize>() >= LARGE
     }
 
     /// Takes what a provider reports now.
@@ -186,6 +182,8 @@ impl State {
             true => sources_in(&update).collect(),
             false => Vec::new(),
         };
+        let is_former = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| job.former.contains_key(&key));
+        let touched = provider.users.keys().any(is_former).then(|| Touched::by(&update, provider));
         let taken = provider.take(update, now);
         match (unsynced, effect.more_follows) {
             // Half of a picture is not stored: read again, it would pass for all there is.
@@ -209,18 +207,24 @@ impl State {
             let Some(job) = self.jobs.get_mut(name) else { continue };
             let mut turns = TargetTurns::new(&job.pages, self.telling);
             let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
+            if let (Some(touched), Some(former)) = (&touched, job.former.get_mut(&key)) {
+                former.learn(touched, &provider.archive, &alike(&key, &job.spec.providers, &self.providers));
+            }
             job.update(&key, provider, &taken.changes, taken.held_changed, &mut work, &mut turns);
             // What it holds follows from what its own providers miss, and from what the former ones have of that.
-            let tells = |former: &Former| told.iter().any(|source| former.may_hold(*source));
-            let presence_changed = taken.presence_changed && !job.former.is_empty();
-            if presence_changed || job.former.contains_key(&key) || job.former.values().any(tells) {
-                let changed = (!taken.changes.is_empty()).then_some(&key);
-                let former = held_of(&job.former, &job.spec.providers, &self.providers, changed);
-                if former != job.former {
-                    released = true;
-                    job.former = former;
-                    job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns);
+            let before = job.former.len();
+            let other = match taken.misses_others && before > 0 {
+                true => Some(held_of(&job.former, &job.spec.providers, &self.providers)),
+                false => {
+                    job.hear(&told, &self.providers, &mut work, &mut turns);
+                    job.former.retain(|_, former| !former.is_over());
+                    None
                 }
+            };
+            if other.as_ref().is_some_and(|other| *other != job.former) || job.former.len() < before {
+                released = true;
+                job.former = other.unwrap_or_else(|| std::mem::take(&mut job.former));
+                job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns);
             }
             effect.note(name, turns, &job.pages);
         }
@@ -335,7 +339,7 @@ impl State {
             }
             replaced => (Job::new(spec), replaced),
         };
-        let former = held_of(&former, &job.spec.providers, &self.providers, None);
+        let former = held_of(&former, &job.spec.providers, &self.providers);
         if !unchanged || former != job.former {
             job.former = former;
             let mut turns = TargetTurns::new(&before, self.telling);

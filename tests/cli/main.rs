@@ -6,6 +6,7 @@ mod discover;
 #[cfg(feature = "default")]
 mod everything;
 mod health;
+mod journal;
 mod pages;
 mod parse;
 mod relabel;

@@ -5,16 +5,17 @@ use std::path::Path;
 use crate::sources::{read, root, sources};
 
 /// Each context, and those that it may know. `agent` and `cli` put everything together.
-const KNOWN: [(&str, &[&str]); 9] = [
+const KNOWN: [(&str, &[&str]); 10] = [
     ("problem", &[]),
     ("store", &[]),
     ("web", &["problem"]),
     ("roster", &["store"]),
     ("reconcile", &["store"]),
     ("scrape", &["roster"]),
+    ("journal", &["roster"]),
     ("publish", &["reconcile", "roster", "store"]),
     ("explain", &["publish", "roster"]),
-    ("api", &["explain", "problem", "publish", "reconcile", "roster", "scrape"]),
+    ("api", &["explain", "journal", "problem", "publish", "reconcile", "roster", "scrape"]),
 ];
 const ABOVE: [&str; 2] = ["agent", "cli"];
 

@@ -21,7 +21,8 @@ pub use global::{Global, Runtime};
 pub(crate) use ignored::{Alerting, Alertmanager, Otlp, RemoteRead, Storage, Tracing};
 pub use remote_write::{MetadataConfig, QueueConfig, RemoteWrite};
 pub use rosterd::{
-    Compression, DiskQueue, EndpointSettings, FileOutput, FileSd, JobSettings, Metrics, OutputFormat, Publish, Rosterd,
+    Compression, DiskQueue, EndpointSettings, FileOutput, FileSd, JobSettings, Journal, Metrics, OutputFormat, Publish,
+    Rosterd,
 };
 pub(crate) use rules::{compile, constant_rules, may_drop_by_address, may_write_address};
 pub use scalars::{EscapingScheme, ProtobufMessage, ScrapeProtocol};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::remote_write::RemoteWrite;
 use super::scraping::{Scraping, scraping};
 use crate::error::code;
-use rosterd_model::did_you_mean;
+use rosterd_model::{bare_key, did_you_mean};
 use rosterd_tasks::files::{clean, resolve};
 
 /// rosterd's own settings.
@@ -38,6 +38,9 @@ pub struct Rosterd {
     /// What `/metrics` tells.
     #[serde(skip_serializing_if = "unset")]
     pub metrics: Metrics,
+    /// The history of the roster.
+    #[serde(skip_serializing_if = "unset")]
+    pub journal: Journal,
     /// How long `/-/ready` waits for providers that do not report.
     pub ready_grace_period: Duration,
 }
@@ -52,6 +55,7 @@ impl Default for Rosterd {
             remote_write: BTreeMap::new(),
             publish: Publish::default(),
             metrics: Metrics::default(),
+            journal: Journal::default(),
             ready_grace_period: Duration::from_secs(300),
         }
     }
@@ -138,6 +142,41 @@ pub struct Metrics {
     pub prometheus_names: bool,
 }
 
+/// How the history of the roster is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Journal {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// How far it goes back.
+    pub retention: Duration,
+    /// Its size at most; above it the oldest goes.
+    pub max_size: Size,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let week = Duration::from_secs(7 * 24 * 3600);
+        Self { enabled: true, retention: week, max_size: Size::from_bytes(1 << 30) }
+    }
+}
+
+/// Below it a journal would be as good as none.
+const SMALLEST_JOURNAL: Size = Size::from_bytes(1 << 20);
+
+impl Journal {
+    fn check(&self) -> impl Iterator<Item = Problem> {
+        let retention =
+            self.retention.is_zero().then_some(("retention", "cannot be 0: write enabled: false to keep none"));
+        let size = (self.max_size < SMALLEST_JOURNAL)
+            .then_some(("max_size", "has to be 1MiB at least: write enabled: false to keep none"));
+        let problem = |(key, message): (&str, &str)| {
+            Problem::new(format!("journal.{key}"), code::INVALID_VALUE, format!("{key} {message}"))
+        };
+        retention.into_iter().chain(size).map(problem)
+    }
+}
+
 /// Where the roster goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -213,12 +252,16 @@ impl Rosterd {
             self.jobs.keys().filter(is_unknown).map(|name| unknown(name, format!("jobs.{name}"))).collect();
         for key in self.remote_write.keys().filter(|key| !remote_write.iter().any(|endpoint| endpoint.is_called(key))) {
             let known = remote_write.iter().map(|endpoint| endpoint.name.as_str()).filter(|name| !name.is_empty());
-            let message =
-                format!("there is no remote_write with the name or the url {key:?}{}", did_you_mean(key, known));
+            let message = format!(
+                "there is no remote_write with the name or the url {:?}{}",
+                bare_key(key),
+                did_you_mean(key, known)
+            );
             problems.push(Problem::new(format!("remote_write.{key}"), code::UNKNOWN_ENDPOINT, message));
         }
         problems.extend(self.scrape.check());
         problems.extend(self.queue.check("queue"));
+        problems.extend(self.journal.check());
         for (key, settings) in &self.remote_write {
             let path = format!("remote_write.{key}.queue");
             problems.extend(settings.queue.iter().flat_map(|queue| queue.check(&path)));
@@ -325,6 +368,8 @@ mod tests {
         for (text, code, path) in [
             ("jobs: {nodes: {}}", code::UNKNOWN_JOB, "jobs.nodes"),
             ("publish: {file_sd: [{path: a.json, jobs: [x]}]}", code::UNKNOWN_JOB, "publish.file_sd[0].jobs[0]"),
+            ("journal: {retention: 0s}", code::INVALID_VALUE, "journal.retention"),
+            ("journal: {max_size: 1000}", code::INVALID_VALUE, "journal.max_size"),
             ("publish: {file_sd: [{path: a.txt}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{path: 'x/{jobs}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{path: '{{job}}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),

@@ -25,7 +25,7 @@ use rosterd_yaml::{Id, Problem, Tree};
 use targets::List;
 
 pub use discovery::{OPTIONAL_MECHANISMS, feature_of};
-pub use rules::load_rules;
+pub use rules::{load_rules, parse_rules};
 pub use targets::{Impossible, ImpossibleTarget};
 
 /// What loading depends on besides the files.

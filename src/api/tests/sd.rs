@@ -216,7 +216,12 @@ fn what_is_missing_for_long_is_named_beside_the_rest() {
         let ready = face.get("/-/ready").await.text().await.unwrap();
         assert!(ready.contains("dns/2 (b, c) of two has not reported yet: cannot reach <dns>"), "{ready}");
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("<td>stale; incomplete: b, c of dns/2 could not be read: cannot reach"), "{page}");
+        assert!(
+            page.contains(
+                ">stale</span> dns <span class=\"sub\">incomplete: b, c of dns/2 could not be read: cannot reach"
+            ),
+            "{page}"
+        );
         face.stop().await;
     });
 }

@@ -15,7 +15,7 @@ const CONFIGURATION: (&str, &str) = (
     "prometheus.yml",
     "The configuration, in the format of Prometheus, with the files that it names. --config.file names another one.",
 );
-const CLIENT_SETTINGS: (&str, &str) =
+const CLIENT_FILE: (&str, &str) =
     ("FILE", "With --http.config.file: HTTP client settings as in a scrape_config, such as basic_auth.");
 const WENT_WELL: &str = "All went well; also when whoever reads the output stops reading.";
 
@@ -135,7 +135,7 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
                     "rosterd health --ready --url=https://rosterd.example:8395 --http.config.file=client.yml",
                 ),
             ],
-            files: &[CLIENT_SETTINGS],
+            files: &[CLIENT_FILE],
             ends: ("It is healthy or, with --ready, ready.", "It is not, or does not answer in time."),
         },
         "rosterd targets" => &Chapters {
@@ -164,8 +164,28 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
                     "rosterd explain 10.0.3.7 -o json | jq '.found[].trace.steps[] | select(.kept | not)'",
                 ),
             ],
-            files: &[CLIENT_SETTINGS],
+            files: &[CLIENT_FILE],
             ends: ("Something that fits was found.", "Nothing fits, or rosterd does not answer."),
+        },
+        "rosterd journal" => &Chapters {
+            examples: &[
+                ("See what happened to a target:", "rosterd journal 10.0.3.7:9100"),
+                (
+                    "See what came and went in a job lately:",
+                    "rosterd journal --job=node --kind=added,removed --from=2h",
+                ),
+                ("Follow what happens:", "rosterd journal --follow '{env=\"prod\"}'"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: (WENT_WELL, "rosterd does not answer in time, or has no journal."),
+        },
+        "rosterd roster" => &Chapters {
+            examples: &[
+                ("See the targets of a job as they were:", "rosterd roster --job=node --at=2026-11-24T03:12:00Z"),
+                ("See what changed since:", "rosterd roster --job=node --at=2026-11-24T03:12:00Z --diff=now"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: (WENT_WELL, "rosterd does not answer in time, or its journal does not go back so far."),
         },
         "rosterd errors" => &Chapters {
             examples: &[

@@ -1,13 +1,13 @@
 //! A job at work: the blocks of its providers, what became of their entries, and what it holds.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Labels, Names, SourceId};
 
 use super::effect::{TOLD, Tally};
-use super::former::Former;
+use super::former::{Former, alike};
 use super::provider::{Provider, Providers};
 use super::turns::{PlaceId, TargetTurns, TurnPlace};
 use crate::roster::archive::BlockChange;
@@ -16,7 +16,7 @@ use crate::roster::entries::Entries;
 use crate::roster::hold::{Held, HoldReason, Mark, Missing};
 use crate::roster::job::JobSpec;
 use crate::roster::pages::{Pages, Turn};
-use crate::roster::step::Reason;
+use crate::roster::step::{Named, Reason};
 use crate::roster::target::{Entry, Workbench, relabel};
 use crate::roster::tree::Tree;
 use crate::roster::view::{Counts, JobView, ProviderPresence, Worked};
@@ -90,19 +90,7 @@ impl Job {
         let wanted: Vec<_> = self.spec.providers.iter().chain(self.former.keys()).cloned().collect();
         for key in &wanted {
             let Some(provider) = providers.get(key) else { continue };
-            let (held, known) = (self.held(key, provider), self.blocks.get(key));
-            for (id, block) in provider.archive.blocks() {
-                let part = match self.former.get(key) {
-                    None => Some(Arc::clone(block)),
-                    Some(former) => former.part(block),
-                };
-                match (known.and_then(|known| known.get(id)), part) {
-                    (None, None) => {}
-                    (Some(worked), Some(part)) if Arc::ptr_eq(&worked.block, &part) || worked.block == part => {}
-                    (_, Some(part)) => pieces.push(Piece::new(key, *id, part, &held, reason)),
-                    (Some(_), None) => pieces.push(Piece::gone(key, *id, reason)),
-                }
-            }
+            pieces.extend(self.pieces(key, provider, provider.archive.blocks().iter(), reason));
         }
         self.change(pieces, work, turns);
         self.blocks.retain(|key, _| wanted.contains(key));
@@ -110,6 +98,60 @@ impl Job {
             let Some(provider) = providers.get(key) else { continue };
             self.remark(key, &self.held(key, provider), reason, turns);
         }
+    }
+
+    /// Follows what one of its providers has told of these sources.
+    pub(super) fn hear(
+        &mut self,
+        told: &[SourceId],
+        providers: &Providers,
+        work: &mut Work<'_>,
+        turns: &mut TargetTurns,
+    ) {
+        let former: Vec<_> = self.former.keys().filter(|_| !told.is_empty()).cloned().collect();
+        for key in former {
+            let (Some(provider), Some(former)) = (providers.get(&key), self.former.get_mut(&key)) else { continue };
+            let heard = former.hear(told, &provider.archive, &alike(&key, &self.spec.providers, providers));
+            if !heard.is_empty() {
+                self.follow_sources(&key, provider, &heard, work, turns);
+            }
+        }
+    }
+
+    /// Makes the job's blocks those of what it holds of a former provider, where other sources are held of it than before.
+    pub(super) fn follow_sources(
+        &mut self,
+        key: &ProviderKey,
+        provider: &Provider,
+        sources: &[SourceId],
+        work: &mut Work<'_>,
+        turns: &mut TargetTurns,
+    ) {
+        let blocks: BTreeSet<_> = sources.iter().flat_map(|source| provider.archive.blocks_of(*source)).collect();
+        let blocks = blocks.iter().filter_map(|id| Some((id, provider.archive.blocks().get(id)?)));
+        let pieces = self.pieces(key, provider, blocks, Reason::Reload);
+        self.change(pieces, work, turns);
+    }
+
+    /// What of these blocks of a provider the job has to have otherwise.
+    fn pieces<'a>(
+        &self,
+        key: &ProviderKey,
+        provider: &Provider,
+        blocks: impl Iterator<Item = (&'a BlockId, &'a Arc<Block>)>,
+        reason: Reason,
+    ) -> Vec<Piece> {
+        let (held, known, former) = (self.held(key, provider), self.blocks.get(key), self.former.get(key));
+        let piece = |(id, block): (&BlockId, &Arc<Block>)| {
+            let part = former.map_or_else(|| Some(Arc::clone(block)), |former| former.part(block));
+            match (known.and_then(|known| known.get(id)), part) {
+                (None, None) => None,
+                (Some(worked), Some(part)) if Arc::ptr_eq(&worked.block, &part) || worked.block == part => None,
+                (_, Some(part)) => Some(Piece::new(key, *id, part, &held, reason)),
+                (Some(_), None) => Some(Piece::gone(key, *id, reason)),
+            }
+        };
+        blocks.filter_map(piece).collect()
     }
 
     /// Takes changed blocks of a provider. What is held of those that did not change may be held no longer: `held_changed`.
@@ -182,6 +224,7 @@ impl Job {
                                 provider: key.clone(),
                                 source: head.id.source,
                                 reason: reason(key),
+                                named: Named::new(&worked.block, group),
                             })
                         });
                         turns.note(Some(turn), labels, place);
@@ -212,8 +255,12 @@ impl Job {
             let worked = self.blocks.get_mut(provider).and_then(|blocks| blocks.remove(id));
             let Some(Worked { block, entries, held }) = worked else { continue };
             for (group, head) in block.groups().iter().enumerate() {
-                let place =
-                    turns.place(|| TurnPlace { provider: provider.clone(), source: head.id.source, reason: *reason });
+                let place = turns.place(|| TurnPlace {
+                    provider: provider.clone(),
+                    source: head.id.source,
+                    reason: *reason,
+                    named: Named::new(&block, group),
+                });
                 for index in block.entries_of(group) {
                     let one = Old { entry: entries[index].clone(), held: held.of(group), place };
                     old.entry(block.entries()[index]).or_default().push(one);
@@ -250,7 +297,12 @@ impl Job {
                     continue;
                 }
                 let place = *place.get_or_insert_with(|| {
-                    turns.place(|| TurnPlace { provider: provider.clone(), source: head.id.source, reason })
+                    turns.place(|| TurnPlace {
+                        provider: provider.clone(),
+                        source: head.id.source,
+                        reason,
+                        named: Named::new(block, group),
+                    })
                 });
                 entries.push(match kept.take() {
                     Some(old) => {
@@ -323,7 +375,12 @@ impl Job {
                 if before == now {
                     continue;
                 }
-                let place = turns.place(|| TurnPlace { provider: key.clone(), source: head.id.source, reason });
+                let place = turns.place(|| TurnPlace {
+                    provider: key.clone(),
+                    source: head.id.source,
+                    reason,
+                    named: Named::new(&worked.block, group),
+                });
                 for entry in &worked.entries[worked.block.entries_of(group)] {
                     self.mark(entry, before, now, place, turns);
                 }

@@ -1,0 +1,123 @@
+//! `/publications`: what is published besides the lists, how that goes, and what keeps it from going on.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+
+use super::super::State;
+use super::super::missing::Causes;
+use super::super::publications::Published;
+use super::super::words::Moment;
+use super::shell::{Shell, page};
+use super::situation::Situation;
+use super::troubles::troubles;
+use crate::reconcile::Phase;
+
+/// How many stand on the page; those that do not go well come first.
+const SHOWN: usize = 100;
+/// How much of what each lacks is told.
+const LACKING: usize = 10;
+
+#[derive(Template)]
+#[template(path = "publications.html")]
+struct Page {
+    shell: Shell,
+    publications: Vec<Row>,
+    more: usize,
+    /// The jobs with a list, and whether it may be handed out.
+    lists: Vec<(Arc<str>, bool)>,
+    more_lists: usize,
+}
+
+struct Row {
+    id: String,
+    path: String,
+    format: String,
+    jobs: String,
+    word: &'static str,
+    class: &'static str,
+    /// What is being done.
+    operation: String,
+    written: Option<Moment>,
+    next: Option<Moment>,
+    error: String,
+    code: String,
+    lacking: Vec<String>,
+}
+
+/// The page.
+pub(in crate::api) async fn publications(Extract(state): Extract<Arc<State>>) -> Response {
+    let situation = Situation::of(&state);
+    let shell = Shell::new(&state, "/publications", "Publications", &troubles(&situation));
+    let causes = Causes::of(&state);
+    let mut rows: Vec<_> = situation
+        .publications
+        .iter()
+        .map(|it| {
+            Row::of(
+                Published::of(it.clone(), &situation.view, &causes),
+                it.last_written,
+                it.worker.next_try,
+                &situation,
+            )
+        })
+        .collect();
+    rows.sort_by_key(|row| match row.class {
+        "down" => 0,
+        "warn" | "idle" => 1,
+        _ => 2,
+    });
+    let (more, more_lists) = (rows.len().saturating_sub(SHOWN), situation.jobs.len().saturating_sub(SHOWN));
+    rows.truncate(SHOWN);
+    let lists =
+        situation.jobs.iter().take(SHOWN).map(|(job, _)| (Arc::clone(&job.spec().name), job.servable().is_ok()));
+    page(&Page {
+        shell: shell.with_json("/api/v1/publications"),
+        publications: rows,
+        more,
+        lists: lists.collect(),
+        more_lists,
+    })
+}
+
+impl Row {
+    fn of(
+        published: Published,
+        written: Option<std::time::SystemTime>,
+        next: Option<std::time::SystemTime>,
+        situation: &Situation,
+    ) -> Self {
+        let (word, class) = match published.state {
+            Phase::Done => ("done", "up"),
+            Phase::Pending => ("pending", "idle"),
+            Phase::Snoozing => ("waiting", "warn"),
+            Phase::Retrying => ("retrying", "down"),
+            Phase::Cancelled => ("cannot work", "down"),
+        };
+        let blocked = published.blocked.iter().map(|blocked| match &blocked.error {
+            Some(error) => error.to_string(),
+            None => format!("job {:?} is not known", blocked.job),
+        });
+        let moment = |time: Option<std::time::SystemTime>| time.map(|time| Moment::of(time, situation.now));
+        let operation = published.operation.map(|it| match it.attempt {
+            0 => format!("{}, step {}", it.action.name(), it.step + 1),
+            attempt => format!("{}, step {}, try {}", it.action.name(), it.step + 1, attempt + 1),
+        });
+        Self {
+            id: published.id,
+            path: published.path.map(|path| path.display().to_string()).unwrap_or_default(),
+            format: published.format.map(|format| format!("{format:?}").to_lowercase()).unwrap_or_default(),
+            jobs: published.jobs.join(", "),
+            word,
+            class,
+            operation: operation.unwrap_or_default(),
+            written: moment(written),
+            next: moment(next),
+            error: published.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
+            code: published.last_error.map(|error| error.code).unwrap_or_default(),
+            lacking: blocked.take(LACKING).collect(),
+        }
+    }
+}
