@@ -51,8 +51,55 @@ pub struct TargetStatus {
     pub snoozed_until: Option<SystemTime>,
     /// How many samples its last good scrape had.
     pub samples: usize,
+    /// How large the body of its last scrape was, once unpacked.
+    pub bytes: u32,
+    /// How its scrapes went.
+    pub outcomes: Outcomes,
+    /// When and why a scrape of it failed last, also when others went well since.
+    pub last_failure: Option<Arc<(SystemTime, Arc<Report>)>>,
     /// What it says about its metric families.
     pub metadata: Option<Arc<[Metadata]>>,
+}
+
+/// How the scrapes of a target went since it came, or since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcomes {
+    scrapes: u32,
+    failures: u32,
+    /// A bit for each of the last ones, 1 for one that failed; the last one is the lowest.
+    last: u32,
+}
+
+impl Outcomes {
+    /// How many scrapes there were.
+    pub fn scrapes(self) -> u32 {
+        self.scrapes
+    }
+
+    /// How many of them failed.
+    pub fn failures(self) -> u32 {
+        self.failures
+    }
+
+    /// Whether each of the last 32 went well, the last one first.
+    pub fn last(self) -> impl Iterator<Item = bool> {
+        (0..u32::BITS.min(self.scrapes)).map(move |index| self.last >> index & 1 == 0)
+    }
+
+    pub(crate) fn note(&mut self, failed: bool) {
+        self.scrapes = self.scrapes.saturating_add(1);
+        self.failures = self.failures.saturating_add(u32::from(failed));
+        self.last = self.last << 1 | u32::from(failed);
+    }
+}
+
+/// Outcomes that are told, the first one first: for those who read them and have nobody who scrapes.
+impl FromIterator<bool> for Outcomes {
+    fn from_iter<I: IntoIterator<Item = bool>>(went_well: I) -> Self {
+        let mut outcomes = Self::default();
+        went_well.into_iter().for_each(|well| outcomes.note(!well));
+        outcomes
+    }
 }
 
 /// A target whose scrapes fail after they did not, or work after they failed.
@@ -251,6 +298,18 @@ impl FromIterator<(Arc<str>, Labels, TargetStatus)> for Statuses {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_outcomes_all_are_counted_and_the_last_ones_are_known() {
+        assert_eq!(Outcomes::default().last().count(), 0);
+        let few: Outcomes = [true, false, false].into_iter().collect();
+        assert_eq!(few.last().collect::<Vec<_>>(), [false, false, true]);
+        let many: Outcomes = (0..100).map(|number| number != 67).collect();
+        assert_eq!((many.scrapes(), many.failures(), many.last().count()), (100, 1, 32));
+        assert!(many.last().all(|well| well), "the one that failed is the 33rd");
+        let next: Outcomes = (0..100).map(|number| number != 68).collect();
+        assert_eq!(next.last().position(|well| !well), Some(31));
+    }
 
     #[test]
     fn what_is_told_of_all_follows_what_becomes_of_each() {

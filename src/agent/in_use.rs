@@ -75,7 +75,13 @@ mod tests {
         let folder = rosterd_testkit::Folder::new();
         let file = folder.write("prometheus.yml", &format!("scrape_configs: [{}]", jobs.join(", ")));
         let env = |_: &str| None;
-        let options = LoadOptions { allow_exec: false, examine: false, impossible: None, env: &env };
+        let options = LoadOptions {
+            allow_exec: false,
+            allow_template_commands: false,
+            examine: false,
+            impossible: None,
+            env: &env,
+        };
         Config::load(&file, None, &Registry::linked().unwrap(), &options).unwrap().config
     }
 

@@ -32,7 +32,7 @@ use crate::journal::{self, Journal, JournalHandle, Kind, Note};
 use crate::publish::file_sd::Publisher;
 use crate::publish::templates::Templates;
 use crate::publish::{Publications, ServedLists, Wanted, Workers};
-use crate::reconcile::Reconciler;
+use crate::reconcile::{Action, EndedOperation, Reconciler};
 use crate::roster::view::RosterView;
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
@@ -204,6 +204,8 @@ impl Agent {
         let templates = Templates::new(publisher.clone(), wanted.templates(), options.allow_template_commands);
         let makers = Workers { files: publisher, templates };
         let workers = Reconciler::start(ledger, makers, wanted.all(), reconcile_metrics, &work);
+        let told = journal.clone();
+        workers.on_end(move |ended| operation(ended).into_iter().for_each(|note| told.note(note)));
         let publications = Publications::of_files(workers, files);
 
         let surroundings = scrape::Surroundings {
@@ -510,6 +512,18 @@ fn turned(view: &RosterView, turn: &HealthTurn) -> Note {
         detail: turn.error.as_ref().map(|error| format!("{error} ({})", error.code).into()),
         ..Note::of(if turn.health == Health::Up { Kind::Up } else { Kind::Down })
     }
+}
+
+/// What the journal says of an operation that has ended. That a publication began to be looked after is no news.
+fn operation(ended: &EndedOperation) -> Option<Note> {
+    let EndedOperation { worker, status, error, .. } = ended;
+    let why = error.as_ref().map(|error| format!(": {error} ({})", error.code)).unwrap_or_default();
+    let is_news = status.action != Action::Start || error.is_some();
+    is_news.then(|| Note {
+        reason: Some(status.state.as_str().into()),
+        detail: Some(format!("{} of {worker}{why}", status.action.name()).into()),
+        ..Note::of(Kind::Operation)
+    })
 }
 
 /// How the journal is kept, if there is to be one.

@@ -26,8 +26,8 @@ const MOST_PATIENCE: Duration = Duration::from_secs(60);
 /// What is known of what the request searches for.
 pub(super) async fn explain(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
-    let text = query.need("q", "an address, words or a selector such as {instance=\"a:9100\"}")?;
-    let search = Search::parse(text).map_err(|source| Error::InvalidParameter { name: "q", source })?;
+    query.need("q", "an address, words or a selector such as {instance=\"a:9100\"}")?;
+    let search = query.search("q")?;
     let told = query.count("limit")?.unwrap_or(TOLD).min(MOST_TOLD);
     let patience = query.duration("timeout")?.unwrap_or(PATIENCE).min(MOST_PATIENCE);
     Ok(success(of(&state, search, query.get("job"), told, patience).await?))

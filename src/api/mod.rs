@@ -27,6 +27,7 @@ mod status;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod top;
 mod trends;
 mod url;
 pub(crate) mod words;

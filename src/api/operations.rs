@@ -25,17 +25,17 @@ struct Operations {
 /// An operation, pending or ended.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Operation {
+pub(super) struct Operation {
     #[serde(flatten)]
-    status: OperationStatus,
-    worker: String,
+    pub(super) status: OperationStatus,
+    pub(super) worker: String,
     kind: String,
     /// When it was decided.
-    begun: String,
+    pub(super) begun: String,
     /// `None` while it is pending.
-    ended: Option<String>,
+    pub(super) ended: Option<String>,
     /// Of a pending one, why its last try failed; of one that was given up, why.
-    last_error: Option<Report>,
+    pub(super) last_error: Option<Report>,
     next_try: Option<String>,
 }
 
@@ -44,13 +44,17 @@ pub(super) async fn operations(Extract(state): Extract<Arc<State>>, uri: Uri) ->
     let query = Query::of(&uri);
     let wanted = query.get("state").map(parse).transpose()?;
     let worker = query.get("worker");
-    let pending = state.publications.list().into_iter().filter_map(Operation::pending);
-    let ended = state.publications.ended().into_iter().rev().map(Operation::ended);
     let is_wanted = |operation: &Operation| {
         wanted.is_none_or(|wanted| operation.status.state == wanted)
             && worker.is_none_or(|worker| operation.worker == worker)
     };
-    Ok(success(Operations { operations: pending.chain(ended).filter(is_wanted).collect() }))
+    Ok(success(Operations { operations: all(&state).filter(is_wanted).collect() }))
+}
+
+/// All of them, those that are pending first, and then those that ended last.
+pub(super) fn all(state: &State) -> impl Iterator<Item = Operation> + use<> {
+    let pending = state.publications.list().into_iter().filter_map(Operation::pending);
+    pending.chain(state.publications.ended().into_iter().rev().map(Operation::ended))
 }
 
 fn parse(value: &str) -> Result<OperationState, Error> {

@@ -13,7 +13,7 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 use super::Error;
 use super::{
     State, explain, failed, heavy, journal, lifecycle, metadata, metrics, operations, pages, pools, providers,
-    publications, ready, remote_write, sd, status, targets,
+    publications, ready, remote_write, sd, status, targets, top,
 };
 use crate::problem::Problem;
 
@@ -65,6 +65,7 @@ pub fn routes() -> Vec<Route> {
         list("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
         list("/api/v1/scrape_pools", get(pools::scrape_pools)),
         list("/api/v1/explain", get(explain::explain)),
+        list("/api/v1/top", get(top::top)),
         list("/api/v1/providers", get(providers::providers)),
         list("/api/v1/publications", get(publications::publications)),
         list("/api/v1/journal", get(journal::journal)),

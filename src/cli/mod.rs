@@ -17,12 +17,15 @@ mod log;
 mod man;
 mod operations;
 mod parse;
+mod print;
 mod problems;
 mod rbac;
 mod relabel;
 mod roster;
 mod run;
 mod signals;
+mod targets;
+mod top;
 mod trace;
 mod version;
 
@@ -53,6 +56,8 @@ enum Subcommands {
     Relabel(relabel::Args),
     Parse(parse::Args),
     Health(health::Args),
+    Targets(targets::Args),
+    Top(top::Args),
     Explain(explain::Args),
     Journal(journal::Args),
     Roster(roster::Args),
@@ -114,6 +119,8 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Relabel(args) => relabel::run(&args),
         Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
+        Subcommands::Targets(args) => targets::run(&args),
+        Subcommands::Top(args) => top::run(&args),
         Subcommands::Explain(args) => explain::run(&args),
         Subcommands::Journal(args) => journal::run(&args),
         Subcommands::Roster(args) => roster::run(&args),

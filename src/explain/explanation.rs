@@ -28,6 +28,8 @@ pub struct Explanation {
     pub looked: usize,
     /// Where no target was found: addresses like the one that was searched for.
     pub similar: Vec<SimilarAddress>,
+    /// Where nothing fits a selector: which of its labels are not there or never have that value, and what may be meant.
+    pub hints: Vec<String>,
     /// Where no target was found: what is not known, or not known as of now, so that the target may be there.
     pub unsure: Vec<Unsure>,
     /// How many more such providers and sources there are.
@@ -150,10 +152,30 @@ pub struct Scrape {
     pub duration: f64,
     /// How many samples the last good one had.
     pub samples: usize,
+    /// How large the body of the last one was, once unpacked.
+    pub bytes: u64,
+    /// How many there were since the target came, or rosterd started.
+    pub scrapes: u32,
+    /// How many of these failed.
+    pub failures: u32,
+    /// Whether each of the last ones went well, the last one first; at most 32.
+    pub outcomes: Vec<bool>,
     /// Why the last one failed.
     pub error: Option<Report>,
+    /// The last one that failed, also when others went well since.
+    pub last_failure: Option<LastFailure>,
     /// Until when the target is left alone, as it asked to be.
     pub snoozed_until: Option<Time>,
+}
+
+/// A scrape that failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastFailure {
+    /// When it began.
+    pub at: Time,
+    /// Why.
+    #[serde(flatten)]
+    pub report: Report,
 }
 
 /// Where a target is published.

@@ -8,6 +8,7 @@ use rosterd_model::labels::ADDRESS;
 use rosterd_model::target::{Target, scrape_url};
 use rosterd_model::{Builder, Labels};
 
+use super::hints::Hints;
 use super::matches::{Became, Chosen, Matches, Place};
 use super::search::{Fit, Search};
 use super::similar::Similar;
@@ -34,6 +35,7 @@ pub struct Finder {
     at: (usize, usize),
     matches: Matches,
     pub(super) similar: Option<Similar>,
+    pub(super) hints: Hints,
     /// Targets of the present job with several origins that were found.
     seen: HashSet<u64>,
     /// How many entries there are, and how many were looked at in full.
@@ -76,6 +78,7 @@ impl Finder {
             only: only.map(str::to_owned),
             wanted,
             similar: search.address().map(Similar::to),
+            hints: Hints::of(&search),
             jobs,
             search,
             stage: Stage::Final,
@@ -141,6 +144,9 @@ impl Finder {
             if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {
                 similar.consider(Target(labels).address(), &job.spec().name, Became::Target);
             }
+            if !self.matches.has_whole() {
+                self.hints.consider(labels.iter());
+            }
             let fit = self.search.fit(labels.iter(), &mut buffer);
             if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
                 self.matches.add(fit, Became::Target, Place { entry, ..first });
@@ -153,12 +159,17 @@ impl Finder {
         let (mut labels, mut buffer, mut place) = (Builder::new(), String::new(), first);
         block.each(job.spec(), &mut labels, |_, discovered, entry| {
             let became = Became::of(entry);
+            if !self.matches.has_whole() {
+                self.hints.consider(discovered.iter());
+            }
             if let Entry::Active(labels) = entry {
                 let fit = self.search.fit(labels.iter().chain(discovered.iter()), &mut buffer);
                 let before = self.search.fit(labels.iter(), &mut buffer);
                 if fit != before {
                     self.matches.take_back(before, became, place);
-                    self.matches.add(fit, became, place);
+                    if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
+                        self.matches.add(fit, became, place);
+                    }
                 }
             } else {
                 if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {

@@ -8,7 +8,7 @@ use rosterd_model::{Builder, Coded, Labels, Names, Report};
 use rosterd_scrape::{Statuses, TargetStatus};
 
 use super::explanation::{
-    Explanation, Failing, Found, Held, Merged, Origin, Published, SameUrl, Scrape, Target, Unsure,
+    Explanation, Failing, Found, Held, LastFailure, Merged, Origin, Published, SameUrl, Scrape, Target, Unsure,
 };
 use super::finder::{Finder, url};
 use super::matches::{Became, Chosen, Place};
@@ -46,6 +46,7 @@ impl Known {
         let found: Vec<_> = places.iter().filter_map(|place| self.found(&finder, *place)).collect();
         let has_target = found.iter().any(|found| found.became == Became::Target);
         let similar = finder.similar.take().filter(|_| found.is_empty());
+        let hints = found.is_empty().then(|| std::mem::take(&mut finder.hints).into_sentences());
         let mut unsure = if has_target { Vec::new() } else { self.unsure(&finder) };
         let more_unsure = unsure.len().saturating_sub(UNSURE);
         unsure.truncate(UNSURE);
@@ -57,6 +58,7 @@ impl Known {
             entries: finder.entries,
             looked: finder.looked,
             similar: similar.map(Similar::into_best).unwrap_or_default(),
+            hints: hints.unwrap_or_default(),
             unsure,
             more_unsure,
             idle: self.idle.map(str::to_owned),
@@ -129,10 +131,10 @@ impl Known {
             withheld: withheld.clone(),
         };
         let files = self.publications.iter().filter_map(|publication| {
-            let output = publication.worker.spec.as_ref().filter(|output| output.jobs.contains(name))?;
+            let output = publication.worker.spec.as_ref().filter(|output| output.jobs().contains(name))?;
             Some(Published {
                 kind: publication.worker.kind.clone(),
-                place: output.path.display().to_string(),
+                place: output.path().display().to_string(),
                 state: Some(publication.worker.state.as_str().to_owned()),
                 last: publication.last_written.map(Time),
                 withheld: publication.worker.last_error.clone().or_else(|| withheld.clone()),
@@ -202,6 +204,14 @@ impl Scrape {
             last_scrape: status.last_scrape.map(Time),
             duration: status.duration.as_secs_f64(),
             samples: status.samples,
+            bytes: u64::from(status.bytes),
+            scrapes: status.outcomes.scrapes(),
+            failures: status.outcomes.failures(),
+            outcomes: status.outcomes.last().collect(),
+            last_failure: status
+                .last_failure
+                .as_deref()
+                .map(|(at, report)| LastFailure { at: Time(*at), report: Report::clone(report) }),
             error: status.error.map(|report| Report::clone(&report)),
             snoozed_until: status.snoozed_until.map(Time),
         }

@@ -38,6 +38,14 @@ impl Search {
         }
     }
 
+    /// Whether it means everything.
+    pub fn is_all(&self) -> bool {
+        match self {
+            Self::Words(words) => words.is_empty(),
+            Self::Selector(selector) => *selector == Selector::All,
+        }
+    }
+
     /// Whether a target is meant, by the labels that its series get. The buffer is scratch space.
     pub fn finds(&self, labels: &Labels, buffer: &mut String) -> bool {
         let target = Target(labels);
@@ -140,7 +148,12 @@ mod tests {
             ("({env=\"x\"} or {instance=~\"web-.*\"})", true),
             ("{__scheme__=\"https\"}", false),
         ] {
-            assert_eq!(Search::parse(text).unwrap().finds(&labels(), &mut String::new()), found, "{text}");
+            let search = Search::parse(text).unwrap();
+            assert_eq!(
+                (search.finds(&labels(), &mut String::new()), search.is_all()),
+                (found, text.is_empty()),
+                "{text}"
+            );
         }
         assert!(Search::parse("{env").is_err());
     }

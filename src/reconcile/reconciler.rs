@@ -320,7 +320,7 @@ impl<S: Spec> Loop<S> {
             if free && !agrees() {
                 self.planned = false;
             }
-            self.statuses.remember(self.table.ended(&id));
+            self.statuses.ends(self.table.ended(&id));
             self.statuses.set(&id, self.table.status(&id));
         }
     }

@@ -1,7 +1,8 @@
 //! What is known of each worker, for the API.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use rosterd_model::Report;
@@ -127,7 +128,23 @@ const REMEMBERED: usize = 256;
 
 /// The states of all workers. Cloning shares them.
 #[derive(Debug)]
-pub struct Statuses<S>(Arc<Mutex<Known<S>>>);
+pub struct Statuses<S>(Arc<Shared<S>>);
+
+#[derive(Debug)]
+struct Shared<S> {
+    known: Mutex<Known<S>>,
+    listener: Listener,
+}
+
+/// Who is told of operations that end.
+#[derive(Default)]
+struct Listener(OnceLock<Box<dyn Fn(&EndedOperation) + Send + Sync>>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
 
 #[derive(Debug)]
 struct Known<S> {
@@ -144,7 +161,7 @@ impl<S> Default for Known<S> {
 
 impl<S> Default for Statuses<S> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Shared { known: Mutex::default(), listener: Listener::default() }))
     }
 }
 
@@ -170,6 +187,20 @@ impl<S: Clone> Statuses<S> {
         self.known().ended.iter().cloned().collect()
     }
 
+    /// Tells of each operation that ends from now on. The first who listens does so for good. It is called by the
+    /// reconciler, and must not block.
+    pub fn on_end(&self, listener: impl Fn(&EndedOperation) + Send + Sync + 'static) {
+        self.0.listener.0.set(Box::new(listener)).ok();
+    }
+
+    /// Tells of operations that have just ended, and remembers them.
+    pub(super) fn ends(&self, ended: Vec<EndedOperation>) {
+        if let Some(listener) = self.0.listener.0.get() {
+            ended.iter().for_each(listener);
+        }
+        self.remember(ended);
+    }
+
     /// Remembers operations that have ended, each once.
     pub(super) fn remember(&self, ended: impl IntoIterator<Item = EndedOperation>) {
         let mut known = self.known();
@@ -193,6 +224,6 @@ impl<S: Clone> Statuses<S> {
     }
 
     fn known(&self) -> MutexGuard<'_, Known<S>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use rosterd::journal::Kind;
 use rosterd_testkit::leak_checked;
 
 use truth::{Content, SCOPES, SOURCES, Use};

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::super::{Providers, publications::tests::publication};
 use super::{Face, group, job, json_of};
-use crate::explain::{Became, End, Explanation, Time};
+use crate::explain::{Became, End, Explanation, Time, Top};
 use crate::publish::Publications;
 use crate::roster::{JobSpec, Limits};
 
@@ -57,21 +57,13 @@ async fn face(change: impl FnOnce(&mut super::super::State)) -> Face {
 #[test]
 fn a_target_is_told_with_all_that_is_known_of_it() {
     leak_checked_live(async || {
-        let labels: Labels = [
-            ("__address__", "a:1"),
-            ("__metrics_path__", "/metrics"),
-            ("__scheme__", "http"),
-            ("__scrape_interval__", "1m"),
-            ("__scrape_timeout__", "10s"),
-            ("instance", "a:1"),
-            ("job", "one"),
-        ]
-        .into_iter()
-        .collect();
+        let labels = target("one", "a:1");
         let status = TargetStatus {
             health: Health::Down,
             error: Some(Arc::new(report("scrape_refused"))),
             last_scrape: Some(at(7)),
+            outcomes: [true, true, false].into_iter().collect(),
+            last_failure: Some(Arc::new((at(7), Arc::new(report("scrape_refused"))))),
             ..TargetStatus::default()
         };
         let known = provider("static/1", &["one"], Status { presence: Presence::Synced, ..Status::default() });
@@ -92,6 +84,8 @@ fn a_target_is_told_with_all_that_is_known_of_it() {
         let scrape = target.scrape.as_ref().unwrap();
         assert_eq!((&*scrape.health, scrape.last_scrape), ("down", Some(Time(at(7)))));
         assert_eq!(scrape.error.as_ref().map(|error| &*error.code), Some("scrape_refused"));
+        assert_eq!((scrape.failures, scrape.scrapes, &scrape.outcomes[..]), (1, 3, &[false, true, true][..]));
+        assert_eq!(scrape.last_failure.as_ref().map(|it| it.at), Some(Time(at(7))));
         let places: Vec<_> = target.published.iter().map(|it| (&*it.kind, &*it.place, it.last)).collect();
         assert_eq!(places, [("http_sd", "/sd/one", None), ("file_sd", "/a.json", Some(Time(at(0))))]);
         assert_eq!((told.more, told.parts, told.looked, told.entries, told.unsure.len()), (0, 0, 3, 3, 0));
@@ -120,6 +114,11 @@ fn what_is_no_target_is_found_by_its_discovered_labels_and_says_why() {
         assert_eq!(target.published[0].withheld.as_ref().map(|it| &*it.code), Some("roster_target_limit"));
         let told = explain(&face, "q=%7B__meta_zone%21%3D%22z%22%7D").await;
         assert_eq!((told.found.len(), told.more), (0, 0), "no entry is without the label");
+        let told = explain(&face, "q=%7Bjob%3D%22twoo%22%7D").await;
+        assert_eq!(
+            (told.found.len(), &told.hints[..]),
+            (0, &["no label job is \"twoo\"; did you mean `two`?".to_owned()][..])
+        );
         let told = explain(&face, "q=%7B__meta_zone%3D%22z%22%7D&limit=2").await;
         assert_eq!((told.found.len(), told.more), (2, 4));
         face.stop().await;
@@ -187,6 +186,74 @@ fn when_the_time_is_over_it_is_said_how_much_was_looked_at() {
         assert_eq!(explain(&face, "q=x&timeout=0").await.found.len(), 0);
         let told = explain(&face, "q=x").await;
         assert_eq!((told.found.len(), told.looked, told.entries), (1, 20_001, 20_001));
+        face.stop().await;
+    });
+}
+
+/// The final labels of a target that discovery tells nothing about but its address.
+fn target(job: &str, address: &str) -> Labels {
+    let labels = [
+        ("__address__", address),
+        ("__metrics_path__", "/metrics"),
+        ("__scheme__", "http"),
+        ("__scrape_interval__", "1m"),
+        ("__scrape_timeout__", "10s"),
+        ("instance", address),
+        ("job", job),
+    ];
+    labels.into_iter().collect()
+}
+
+#[test]
+fn what_costs_most_comes_first_by_target_and_by_job() {
+    leak_checked_live(async || {
+        let cost = |samples: usize, millis: u64, outcomes: &[bool]| TargetStatus {
+            samples,
+            duration: Duration::from_millis(millis),
+            outcomes: outcomes.iter().copied().collect(),
+            ..TargetStatus::default()
+        };
+        let scrapes = [
+            ("one", "a:1", cost(10, 5, &[true])),
+            ("one", "b:1", cost(0, 7, &[false, false])),
+            ("two", "a:1", cost(15, 1, &[true, false])),
+        ];
+        let scrapes = scrapes.map(|(job, address, status)| (Arc::from(job), target(job, address), status));
+        let face = face(|state| state.scrapes = scrapes.into_iter().collect()).await;
+        let top = async |query: &str| {
+            let answer = face.json(&format!("/api/v1/top?{query}")).await;
+            let top: Top = serde_json::from_value(answer["data"].clone()).unwrap();
+            let targets: Vec<_> = top.targets.into_iter().map(|it| format!("{} {}", it.job, it.url)).collect();
+            (top.jobs.into_iter().map(|it| (it.job, it.targets, it.cost)).collect::<Vec<_>>(), targets)
+        };
+        let (jobs, targets) = top("").await;
+        assert_eq!(targets, ["two http://a:1/metrics", "one http://a:1/metrics"]);
+        let [two, one] = &jobs[..] else { panic!("{jobs:?}") };
+        assert_eq!((&*two.0, two.1, &*one.0, one.1), ("two", 1, "one", 2));
+        assert_eq!((one.2.samples, one.2.failures, one.2.scrapes), (10, 2, 3));
+        let (jobs, targets) = top("by=duration&limit=1").await;
+        assert_eq!((jobs.len(), &*jobs[0].0, &targets[..]), (1, "one", &["one http://b:1/metrics".to_owned()][..]));
+        assert_eq!(top("by=failures&search=a:1").await.1, ["two http://a:1/metrics"]);
+        assert_eq!(top("by=bytes&job=one").await.1, [""; 0]);
+        for query in ["by=x", "search=%7B", "job=none"] {
+            let refused = face.get(&format!("/api/v1/top?{query}")).await;
+            assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{query}");
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn targets_are_searched_by_the_labels_of_their_series() {
+    leak_checked_live(async || {
+        let face = face(|_| {}).await;
+        for (search, found) in [("a:1", 2), ("instance=a:1%20one", 1), ("%7Bjob%3D%22two%22%7D", 2), ("__meta_zone", 0)]
+        {
+            let data = face.json(&format!("/api/v1/targets?search={search}")).await["data"].clone();
+            assert_eq!(data["activeTargets"].as_array().unwrap().len(), found, "{search}");
+            assert_eq!(data["droppedTargets"].as_array().unwrap().len(), 0);
+        }
+        assert_eq!(face.get("/api/v1/targets?search=%7B").await.status(), StatusCode::BAD_REQUEST);
         face.stop().await;
     });
 }

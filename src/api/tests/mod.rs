@@ -27,11 +27,11 @@ use super::{
     Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State,
     Storage, StorageFailure, router, routes,
 };
-use crate::journal::{Journal, Settings};
+use crate::journal::Journal;
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
-use crate::web::Server;
 use crate::web::tests::client::{Answer, Ask, Client};
+use crate::web::{Server, Settings};
 
 /// A served agent's face, and what stands behind it.
 pub(super) struct Face {
@@ -64,7 +64,7 @@ impl Face {
         let metrics = crate::roster::metrics::Metrics::register(&registry).unwrap();
         let handle = Roster::start(&roster, Arc::new(MemoryBlocks::new()), metrics, Clock::system(), reported);
         let metrics = crate::journal::metrics::Metrics::register(&registry).unwrap();
-        let settings = Settings { retention: Duration::from_secs(3600), max_size: 1 << 24 };
+        let settings = crate::journal::Settings { retention: Duration::from_secs(3600), max_size: 1 << 24 };
         let journal = Journal::start(&roster, &handle, None, Some(settings), Arc::new(Vec::new), metrics);
         let mut state = State {
             journal,

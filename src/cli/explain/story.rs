@@ -118,6 +118,15 @@ impl Story {
             let error = self.colour.paint("31", &coded(error));
             self.says("", &error);
         }
+        if scrape.failures > 0 {
+            // The time goes from left to right.
+            let outcomes: String = scrape.outcomes.iter().rev().map(|well| if *well { '+' } else { '-' }).collect();
+            let (failures, scrapes) = (grouped(scrape.failures.into()), grouped(scrape.scrapes.into()));
+            self.says("", &format!("{failures} of {scrapes} failed, the last ones {outcomes}"));
+        }
+        if let Some(last) = scrape.last_failure.as_ref().filter(|_| scrape.error.is_none()) {
+            self.says("", &format!("failed {}: {}", self.ago(last.at), coded(&last.report)));
+        }
         if let Some(until) = scrape.snoozed_until.filter(|until| until.0 > self.now) {
             self.says("", &format!("scraped again {}, as it asks for", self.ago(until)));
         }
@@ -133,7 +142,8 @@ impl Story {
 
     /// What is not told above, and what may be meant instead.
     fn rest(&mut self, explanation: &Explanation) {
-        let Explanation { query, found, more, parts, entries, looked, similar, unsure, more_unsure, .. } = explanation;
+        let Explanation { query, found, more, parts, entries, looked, similar, hints, unsure, more_unsure, .. } =
+            explanation;
         if found.is_empty() {
             self.line(&format!("nothing is {query}: never seen, or gone"));
         }
@@ -145,6 +155,9 @@ impl Story {
         }
         for similar in similar {
             self.line(&format!("similar: {}, {} of job {}", similar.address, similar.became.as_str(), similar.job));
+        }
+        for hint in hints {
+            self.line(hint);
         }
         for unsure in unsure {
             let line = self.unsure(unsure);

@@ -13,7 +13,7 @@ fn told(data: Value) -> String {
 
 fn explanation(found: Value) -> Value {
     json!({
-        "query": "a:1", "found": found, "more": 0, "parts": 0, "entries": 9, "looked": 9, "similar": [], "unsure": [],
+        "query": "a:1", "found": found, "more": 0, "parts": 0, "entries": 9, "looked": 9, "similar": [], "hints": [], "unsure": [],
         "moreUnsure": 0,
     })
 }
@@ -56,7 +56,8 @@ fn target() -> Value {
         "held": {"reason": "unread", "since": "1970-01-01T00:00:40Z"},
         "scrape": {
             "health": "down", "interval": "1m", "timeout": "10s", "lastScrape": "1970-01-01T00:01:35Z", "duration": 0.0123,
-            "samples": 1234, "error": error("scrape_refused"), "snoozedUntil": "1970-01-01T00:02:00Z",
+            "samples": 1234, "bytes": 7, "scrapes": 1000, "failures": 2, "outcomes": [false, true, false], "lastFailure": null,
+            "error": error("scrape_refused"), "snoozedUntil": "1970-01-01T00:02:00Z",
         },
         "published": [
             {"kind": "http_sd", "place": "/sd/one", "state": null, "last": null, "withheld": error("roster_unsynced")},
@@ -76,6 +77,7 @@ fn a_target_is_told_from_its_source_to_its_publications() {
   held       unread, since 1m ago
   scraped    down, last 5s ago in 12.3ms, 1 234 samples, every 1m within 10s
              it failed (scrape_refused)
+             2 of 1 000 failed, the last ones -+-
              scraped again in 20s, as it asks for
   published  http_sd /sd/one, not served yet, withheld: it failed (roster_unsynced)
              file_sd /b.json, done, last written 1s ago
@@ -97,6 +99,15 @@ dropped of job two
 }
 
 #[test]
+fn a_failure_that_is_over_is_told_with_its_time() {
+    let mut over = target();
+    over["scrape"]["error"] = Value::Null;
+    over["scrape"]["lastFailure"] = error("scrape_timeout");
+    over["scrape"]["lastFailure"]["at"] = json!("1970-01-01T00:01:00Z");
+    assert!(told(explanation(json!([over]))).contains("             failed 40s ago: it failed (scrape_timeout)\n"));
+}
+
+#[test]
 fn what_was_dropped_is_told_at_length_where_there_is_no_target() {
     let text = told(explanation(json!([dropped()])));
     assert!(text.ends_with("  rules      {a=\"b\"}\n             1. drop source_labels: [a], regex: b\n                \"b\" matches: dropped\n             = dropped by rule 1\n\n"), "{text}");
@@ -110,10 +121,12 @@ fn what_is_nowhere_is_told_with_what_may_be_meant_and_what_is_not_known() {
         {"provider": "dns/1", "source": "x", "jobs": ["one", "two"], "presence": "stale", "failing": error("sd_dns_failed")},
         {"provider": "http/1", "source": null, "jobs": ["two"], "presence": "unsynced", "failing": null},
     ]);
+    nowhere["hints"] = json!(["there is no label envv"]);
     nowhere["moreUnsure"] = json!(2);
     nowhere["looked"] = json!(3);
     let wanted = "nothing is a:1: never seen, or gone
 similar: a:2, target of job one
+there is no label envv
 may be there: source x of dns/1 of one, two is stale, fails since 1m ago: it failed (sd_dns_failed)
 may be there: http/1 of two is unsynced
 and 2 more that are not known as of now

@@ -138,6 +138,23 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
             files: &[CLIENT_FILE],
             ends: ("It is healthy or, with --ready, ready.", "It is not, or does not answer in time."),
         },
+        "rosterd targets" => &Chapters {
+            examples: &[
+                ("List all targets of the rosterd on this machine:", "rosterd targets"),
+                ("List those of one job that are down, and why:", "rosterd targets --job=nodes --health=down"),
+                ("Count those with a label:", "rosterd targets '{env=\"prod\"}' -o json | jq length"),
+            ],
+            files: &[CLIENT_SETTINGS],
+            ends: ("The targets were listed, also if there are none.", "rosterd does not answer, or not as it should."),
+        },
+        "rosterd top" => &Chapters {
+            examples: &[
+                ("See which targets have the most samples:", "rosterd top"),
+                ("See which of a job take longest:", "rosterd top --by=duration --job=nodes --limit=5"),
+            ],
+            files: &[CLIENT_SETTINGS],
+            ends: ("What costs most was told.", "rosterd does not answer, or not as it should."),
+        },
         "rosterd explain" => &Chapters {
             examples: &[
                 ("See why a target is there, or is not:", "rosterd explain 10.0.3.7:9100"),
