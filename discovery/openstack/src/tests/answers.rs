@@ -3,19 +3,16 @@
 use std::time::Duration as StdDuration;
 
 use rosterd_model::TargetGroup;
-use rosterd_testkit::{assert_golden, fixture};
+use rosterd_testkit::assert_golden;
 use serde_json::json;
 
+use super::read;
 use crate::catalog::{self, Service};
 use crate::decode::{self, FloatingIps};
 
 fn golden(name: &str, groups: &[TargetGroup]) {
     let text = serde_yaml::to_string(groups).expect("writes");
     assert_golden(&format!("discovery/openstack/{name}.golden.yml"), &text);
-}
-
-fn read(name: &str) -> Vec<u8> {
-    fixture(&format!("discovery/openstack/{name}.json")).into_bytes()
 }
 
 #[test]
@@ -76,6 +73,13 @@ fn the_first_endpoint_of_the_interface_and_the_region_counts() {
     assert!(none(Service::LoadBalancer, "Two").ends_with("there is public in One, public in Two"));
     assert!(issued.token.endpoint(Service::Compute, "admin", "One").is_err());
     assert!(!format!("{:?}", issued.token).contains("\"t\""), "tokens are not shown");
+}
+
+#[test]
+fn a_version_is_a_number_or_two_and_nothing_else() {
+    let is_version = |segments: &[&str]| segments.iter().map(|it| catalog::is_version(it)).collect::<Vec<_>>();
+    assert_eq!(is_version(&["v2", "v2.1", "v3", "v10.25"]), [true; 4]);
+    assert_eq!(is_version(&["", "v", "2.1", "v.1", "v2.", "v2.x", "v2.1.1", "vx", "volume"]), [false; 9]);
 }
 
 #[test]

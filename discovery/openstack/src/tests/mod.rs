@@ -6,12 +6,13 @@ mod settings;
 
 use std::time::Duration as StdDuration;
 
-use rosterd_model::Report;
+use rosterd_model::{Coded, Report, Retry};
 use rosterd_testkit::contract::Run;
-use rosterd_testkit::{ScriptedServer, Step, addresses, eventually, leak_checked_live, patience};
+use rosterd_testkit::{ScriptedServer, Step, addresses, eventually, fixture, leak_checked_live, patience};
 use serde_json::json;
 
 use crate::OpenstackConfig;
+use crate::error::OpenstackError;
 
 const KEYSTONE: &str = "/v3/auth/tokens";
 const HYPERVISORS: &str = "/compute/v2.1/os-hypervisors/detail";
@@ -53,6 +54,10 @@ fn login(server: &ScriptedServer, token: &str) -> Step {
 
 fn asked(path: &str, token: &str) -> Step {
     Step::get(path).with_header("x-auth-token", token).with_header("accept", "application/json")
+}
+
+fn read(name: &str) -> Vec<u8> {
+    fixture(&format!("discovery/openstack/{name}.json")).into_bytes()
 }
 
 async fn stop(run: Run) {
@@ -187,6 +192,37 @@ fn refusals_tell_who_refused() {
             server.finish().await;
         }
     });
+}
+
+#[test]
+fn whatever_proves_who_asks_is_not_told() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([]).await;
+        let refusal = r#"{"error": {"message": "no hunter2 here"}}"#;
+        server.then(Step::post(KEYSTONE).any_times().status(401).json(refusal));
+        for proof in [
+            "username: me, domain_name: Default, password: hunter2",
+            "token: hunter2",
+            "application_credential_id: c, application_credential_secret: hunter2",
+        ] {
+            let endpoint = server.url("");
+            let text = format!("{{identity_endpoint: '{endpoint}', region: One, role: hypervisor, {proof}}}");
+            let report = failure(&config(&text)).await;
+            assert!(report.to_string().contains("no <secret> here"), "{proof}: {report}");
+        }
+        server.finish().await;
+    });
+}
+
+#[test]
+fn who_has_failed_comes_back_when_that_may_help() {
+    let never = [OpenstackError::NoKeystone, OpenstackError::Environment { reason: String::new() }];
+    assert_eq!(never.map(|error| error.retry()), [Retry::Never; 2]);
+    let lacking = OpenstackError::NoEndpoint { wanted: String::new(), reason: String::new() };
+    assert_eq!(lacking.retry(), Retry::Interval);
+    let unreadable =
+        OpenstackError::TokenUnreadable { path: "token".into(), source: std::io::ErrorKind::NotFound.into() };
+    assert_eq!(unreadable.retry(), Retry::Backoff);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rosterd_client::{Environment, Secret};
 use rosterd_discovery::{Identity, MechanismConfig, System};
-use rosterd_testkit::contract::Run;
+use rosterd_testkit::contract::{self, Run};
 use rosterd_testkit::{Folder, ScriptedServer, addresses, leak_checked_live, patience};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -30,9 +30,9 @@ fn each_way_to_prove_who_one_is_is_told_as_keystone_wants_it() {
         ),
         ("username: me, password: p, domain_name: Default, application_credential_id: c", by_password(user), None),
         (
-            "token: t, project_name: n, domain_name: Default",
+            "token: t, project_name: n, domain_name: Staff",
             json!({"methods": ["token"], "token": {"id": "t"}}),
-            Some(json!({"project": {"name": "n", "domain": {"name": "Default"}}})),
+            Some(json!({"project": {"name": "n", "domain": {"name": "Staff"}}})),
         ),
         (
             "application_credential_id: c, application_credential_secret: s, project_id: i",
@@ -180,6 +180,40 @@ fn without_keystone_in_the_configuration_the_environment_says_who_asks() {
     assert!(message.ends_with(": OS_APPLICATION_CREDENTIAL_SECRET is missing"), "{message}");
     let (_, message) = told(&[url, ("OS_USERNAME", "me"), ("OS_USERID", "i"), ("OS_PASSWORD", "p")]);
     assert!(message.ends_with(": give either OS_USERNAME or OS_USERID"), "{message}");
+}
+
+#[test]
+fn all_that_the_environment_says_of_who_asks_counts_and_nothing_of_the_configuration() {
+    let identity = |variables: &[(&str, &str)]| {
+        let written = "{region: One, username: mine, password: mine, token: mine, token_file: mine, application_credential_id: mine}";
+        let environment = [("OS_AUTH_URL", "http://k")].iter().chain(variables).copied().collect();
+        let found = credentials::of_environment(&config(written), &environment).expect("complete");
+        credentials::request(&found, &found.token)["auth"].clone()
+    };
+    let by_credential =
+        |it: Value| json!({"identity": {"methods": ["application_credential"], "application_credential": it}});
+    let secret = ("OS_APPLICATION_CREDENTIAL_SECRET", "s");
+    assert_eq!(
+        identity(&[("OS_APPLICATION_CREDENTIAL_ID", "c"), secret]),
+        by_credential(json!({"id": "c", "secret": "s"}))
+    );
+    assert_eq!(
+        identity(&[("OS_APPLICATION_CREDENTIAL_NAME", "n"), ("OS_USERID", "u"), secret]),
+        by_credential(json!({"name": "n", "secret": "s", "user": {"id": "u"}}))
+    );
+    let user = [("OS_USERID", "u"), ("OS_PASSWORD", "p")];
+    let by_password = json!({"methods": ["password"], "password": {"user": {"id": "u", "password": "p"}}});
+    for (project, id) in [
+        (&[("OS_TENANT_ID", "old")][..], "old"),
+        (&[("OS_TENANT_ID", "old"), ("OS_PROJECT_ID", "new"), ("OS_PROJECT_NAME", "n")], "new"),
+    ] {
+        let want = json!({"identity": by_password, "scope": {"project": {"id": id}}});
+        assert_eq!(identity(&[&user, project].concat()), want);
+    }
+    let by_name = [("OS_TENANT_NAME", "old"), ("OS_DOMAIN_ID", "d")];
+    let user = [("OS_USERNAME", "me"), ("OS_PASSWORD", "p")];
+    let scope = json!({"project": {"name": "old", "domain": {"id": "d"}}});
+    assert_eq!(identity(&[&user, &by_name[..]].concat())["scope"], scope);
 }
 
 #[test]
