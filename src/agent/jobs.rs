@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rosterd_client::never_fetched;
-use rosterd_config::{Config, ImpossibleTarget, OutputFormat, ScrapeConfig};
+use rosterd_config::{Config, ImpossibleTarget, OutputFormat, ReloadSignal, ScrapeConfig};
 use rosterd_discovery::{Jobs, ProviderKey};
 use rosterd_model::labels::{JOB, METRICS_PATH, PARAM_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
 use rosterd_model::target::{
@@ -14,6 +14,7 @@ use rosterd_model::target::{
 use rosterd_model::{Names, TargetGroup, bare_url};
 
 use crate::publish::file_sd::{Format, Output};
+use crate::publish::templates::{Reload, SignalName, Template};
 use crate::roster::target::{Entry, Failure, Workbench, populate};
 use crate::roster::{JobSpec, Limits};
 
@@ -65,6 +66,37 @@ fn never_reached(target: Target<'_>, job: &ScrapeConfig) -> Option<String> {
     scrape_url(target, &job.settings.params, &mut url);
     let error = never_fetched(&url).filter(|_| !is_by_socket)?;
     Some(format!("{}: {error}", bare_url(&url)))
+}
+
+/// What the publication through templates needs.
+pub(super) fn templates(config: &Config) -> Vec<Template> {
+    let all = || config.scrape_configs.iter().map(|job| job.job_name().into()).collect();
+    let of = |template: &rosterd_config::Template| Template {
+        source: template.source.clone(),
+        destination: template.destination.clone(),
+        jobs: template.jobs.as_ref().map_or_else(all, |jobs| jobs.iter().map(|job| job.as_str().into()).collect()),
+        check: template.check.clone(),
+        reload: reload(template),
+        verify: template.verify.clone(),
+        min_interval: template.min_interval.as_std(),
+        timeout: template.timeout.as_std(),
+    };
+    config.rosterd.templates.iter().map(of).collect()
+}
+
+fn reload(template: &rosterd_config::Template) -> Reload {
+    match template.signal {
+        Some(signal) => Reload::Signal {
+            signal: match signal {
+                ReloadSignal::Hup => SignalName::Hup,
+                ReloadSignal::Usr1 => SignalName::Usr1,
+                ReloadSignal::Usr2 => SignalName::Usr2,
+            },
+            pid_file: template.pid_file.clone(),
+        },
+        None if template.reload.is_empty() => Reload::None,
+        None => Reload::Command(template.reload.clone()),
+    }
 }
 
 /// What the file_sd publication needs.

@@ -29,9 +29,10 @@ use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
 use crate::journal::{self, Journal, JournalHandle, Kind, Note};
-use crate::publish::file_sd::{self, Output, Publisher};
-use crate::publish::{Publications, ServedLists};
-use crate::reconcile::{DesiredSet, Reconciler};
+use crate::publish::file_sd::Publisher;
+use crate::publish::templates::Templates;
+use crate::publish::{Publications, ServedLists, Wanted, Workers};
+use crate::reconcile::Reconciler;
 use crate::roster::view::RosterView;
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
@@ -58,6 +59,8 @@ pub struct Options {
     pub allow_empty: bool,
     /// The machine, with the environment, and with what `--enable-exec-sd` says of commands.
     pub system: System,
+    /// `--templates.allow-commands`: templates may run commands and send signals.
+    pub allow_template_commands: bool,
     /// The mechanisms.
     pub mechanisms: Registry,
     /// All flags with their values, for the API.
@@ -94,7 +97,7 @@ pub struct Agent {
     roster: RosterHandle,
     journal: JournalHandle,
     scraping: Scraping,
-    outputs: watch::Sender<Option<Arc<DesiredSet<Output>>>>,
+    wanted: Wanted,
     view: watch::Sender<Arc<ConfigView>>,
     checksum: u64,
     /// How many jobs there are.
@@ -194,11 +197,13 @@ impl Agent {
         let listed = manager.directory();
         let providers = Arc::new(move || listed.list());
         let journal = Journal::start(&work, &roster, folder, history, providers, journal_metrics);
-        let (outputs, wanted) = watch::channel(None);
-        let publisher = Publisher::start(&roster, wanted.clone(), &work);
+        let wanted = Wanted::default();
+        let publisher = Publisher::start(&roster, wanted.files(), &work);
         let ledger = (stores.ledger, Member::local());
         let files = publisher.statuses();
-        let workers = Reconciler::start(ledger, publisher, wanted, reconcile_metrics, &work);
+        let templates = Templates::new(publisher.clone(), wanted.templates(), options.allow_template_commands);
+        let makers = Workers { files: publisher, templates };
+        let workers = Reconciler::start(ledger, makers, wanted.all(), reconcile_metrics, &work);
         let publications = Publications::of_files(workers, files);
 
         let surroundings = scrape::Surroundings {
@@ -276,7 +281,7 @@ impl Agent {
             roster,
             journal,
             scraping,
-            outputs,
+            wanted,
             view,
             checksum: 0,
             jobs: 0,
@@ -466,7 +471,7 @@ impl Agent {
         let plan = self.manager.plan(jobs::discovery(config)).await;
         let grace = config.rosterd.ready_grace_period.as_std();
         // Before the jobs change: what these come to is nothing for an output that is written otherwise now.
-        self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
+        self.wanted.set(&jobs::outputs(config), &jobs::templates(config));
         self.journal.set(history(config));
         let changed = self.in_use.take(config);
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;

@@ -52,8 +52,8 @@ fn bad(name: &'static str, value: &str, expected: &'static str) -> Error {
     Error::BadParameter { name, value: value.to_owned(), expected }
 }
 
-/// What all of them take.
-fn wanted(query: &Query) -> Result<journal::Query, Error> {
+/// What all of them take, and the page.
+pub(super) fn wanted(query: &Query) -> Result<journal::Query, Error> {
     let kinds = query.all("kind").flat_map(|kinds| kinds.split(','));
     let kind = |word: &str| {
         let expected = "kinds of events, separated by commas: added, changed, removed, held, released, and those of docs/http-api.md";

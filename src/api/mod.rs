@@ -11,6 +11,7 @@ mod lifecycle;
 mod metadata;
 mod metrics;
 mod missing;
+mod operations;
 mod origin;
 mod pages;
 mod pools;

@@ -12,8 +12,8 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::Error;
 use super::{
-    State, explain, failed, heavy, journal, lifecycle, metadata, metrics, pages, pools, providers, publications, ready,
-    remote_write, sd, status, targets, top,
+    State, explain, failed, heavy, journal, lifecycle, metadata, metrics, operations, pages, pools, providers,
+    publications, ready, remote_write, sd, status, targets, top,
 };
 use crate::problem::Problem;
 
@@ -42,6 +42,7 @@ pub fn routes() -> Vec<Route> {
         list("/targets", get(pages::targets)),
         list("/service-discovery", get(pages::discovery)),
         list("/explain", get(pages::explain)),
+        list("/journal", get(pages::journal)),
         list("/relabel", get(pages::workbench)),
         read("/relabel/metrics", get(pages::metric_rules)),
         list("/publications", get(pages::publications)),
@@ -70,6 +71,7 @@ pub fn routes() -> Vec<Route> {
         list("/api/v1/journal", get(journal::journal)),
         list("/api/v1/roster", get(journal::roster)),
         read("/api/v1/watch", get(journal::watch)),
+        list("/api/v1/operations", get(operations::operations)),
         list("/api/v1/metadata", get(metadata::of_families)),
         read("/api/v1/remote_write", get(remote_write::remote_write)),
         read("/api/v1/status/config", get(status::config)),

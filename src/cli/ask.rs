@@ -113,10 +113,15 @@ impl Running {
         let answer: Result<Envelope<T>, _> = serde_json::from_str(&self.text(question)?);
         match answer {
             Ok(Envelope { data }) => Ok(data),
-            Err(source) => {
-                let url = shown(&self.url_of(question)?);
-                Err(Error::UnexpectedAnswer { url, source }.into())
-            }
+            Err(source) => Err(self.unexpected(question, source)),
+        }
+    }
+
+    /// What was answered is not what rosterd answers.
+    pub(super) fn unexpected(&self, question: &Question<'_>, source: serde_json::Error) -> Failure {
+        match self.url_of(question) {
+            Ok(url) => Error::UnexpectedAnswer { url: shown(&url), source }.into(),
+            Err(error) => error.into(),
         }
     }
 

@@ -15,6 +15,7 @@ mod hints;
 mod journal;
 mod log;
 mod man;
+mod operations;
 mod parse;
 mod print;
 mod problems;
@@ -60,6 +61,7 @@ enum Subcommands {
     Explain(explain::Args),
     Journal(journal::Args),
     Roster(roster::Args),
+    Operations(operations::Args),
     Errors(errors::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -122,6 +124,7 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Explain(args) => explain::run(&args),
         Subcommands::Journal(args) => journal::run(&args),
         Subcommands::Roster(args) => roster::run(&args),
+        Subcommands::Operations(args) => operations::run(&args),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),

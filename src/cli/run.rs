@@ -97,6 +97,7 @@ impl Args {
             auto_reload: self.auto_reload.then_some(self.auto_reload_interval),
             allow_empty: self.allow_empty,
             system,
+            allow_template_commands: self.config.allow_template_commands,
             mechanisms: Registry::linked()?,
             flags,
             build,

@@ -131,10 +131,10 @@ impl Known {
             withheld: withheld.clone(),
         };
         let files = self.publications.iter().filter_map(|publication| {
-            let output = publication.worker.spec.as_ref().filter(|output| output.jobs.contains(name))?;
+            let written = publication.worker.spec.as_ref().filter(|written| written.jobs().contains(name))?;
             Some(Published {
                 kind: publication.worker.kind.clone(),
-                place: output.path.display().to_string(),
+                place: written.path().display().to_string(),
                 state: Some(publication.worker.state.as_str().to_owned()),
                 last: publication.last_written.map(Time),
                 withheld: publication.worker.last_error.clone().or_else(|| withheld.clone()),

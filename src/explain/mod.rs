@@ -24,4 +24,4 @@ pub use search::{Fit, Search};
 pub use similar::SimilarAddress;
 pub use time::Time;
 pub use top::{By, Cost, Ranking, Top, TopJob, TopTarget};
-pub use trace::{Change, End, Trace, TracedStep};
+pub use trace::{Change, End, Trace, TracedStep, changes};

@@ -155,7 +155,7 @@ fn saw(step: &Step, Look { text, matches }: &Look) -> Option<String> {
 }
 
 /// The labels that differ: those that came or have another value, then those that went.
-fn changes(before: &Labels, after: &Labels) -> Vec<Change> {
+pub fn changes(before: &Labels, after: &Labels) -> Vec<Change> {
     let owned = |value: Option<&str>| value.map(str::to_owned);
     let here = after.iter().filter(|(name, value)| before.get(name) != Some(value));
     let here = here.map(|(name, value)| Change {

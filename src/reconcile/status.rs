@@ -1,7 +1,7 @@
 //! What is known of each worker, for the API.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use rosterd_model::Report;
@@ -62,20 +62,85 @@ pub struct WorkerStatus<S> {
 
 /// How far an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OperationStatus {
     /// Its number.
     pub id: OperationId,
     /// What it does.
     pub action: Action,
+    /// Where it is.
+    pub state: OperationState,
     /// The number of its step, from 0 on.
     pub step: u32,
+    /// The name of its step, where there are several.
+    pub step_name: Option<&'static str>,
     /// How many tries of this step failed.
     pub attempt: u32,
 }
 
+/// Where an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationState {
+    /// It waits for its turn, to be recorded, or for its next try.
+    Enqueued,
+    /// A step of it is at work.
+    InFlight,
+    /// It was given up.
+    Failed,
+    /// It has reached what it was for.
+    Done,
+}
+
+impl OperationState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Enqueued, Self::InFlight, Self::Failed, Self::Done];
+
+    /// The word for it, as in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enqueued => "enqueued",
+            Self::InFlight => "in_flight",
+            Self::Failed => "failed",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// An operation that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedOperation {
+    /// Its worker.
+    pub worker: WorkerId,
+    /// The kind of that.
+    pub kind: String,
+    /// How far it came.
+    pub status: OperationStatus,
+    /// When it ended.
+    pub ended: SystemTime,
+    /// Why it was given up, if it was.
+    pub error: Option<Report>,
+}
+
+/// How many operations that have ended are remembered. Those that failed are in the ledger too, one for each worker.
+const REMEMBERED: usize = 256;
+
 /// The states of all workers. Cloning shares them.
 #[derive(Debug)]
-pub struct Statuses<S>(Arc<Mutex<BTreeMap<WorkerId, WorkerStatus<S>>>>);
+pub struct Statuses<S>(Arc<Mutex<Known<S>>>);
+
+#[derive(Debug)]
+struct Known<S> {
+    workers: BTreeMap<WorkerId, WorkerStatus<S>>,
+    /// The last ones, in the order in which they ended.
+    ended: VecDeque<EndedOperation>,
+}
+
+impl<S> Default for Known<S> {
+    fn default() -> Self {
+        Self { workers: BTreeMap::new(), ended: VecDeque::new() }
+    }
+}
 
 impl<S> Default for Statuses<S> {
     fn default() -> Self {
@@ -92,20 +157,42 @@ impl<S> Clone for Statuses<S> {
 impl<S: Clone> Statuses<S> {
     /// The states as they are now, by id.
     pub fn all(&self) -> Vec<WorkerStatus<S>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.known().workers.values().cloned().collect()
     }
 
     /// The state of one worker.
     pub fn get(&self, id: &str) -> Option<WorkerStatus<S>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.known().workers.get(id).cloned()
+    }
+
+    /// The last operations that have ended, in the order in which they did.
+    pub fn ended(&self) -> Vec<EndedOperation> {
+        self.known().ended.iter().cloned().collect()
+    }
+
+    /// Remembers operations that have ended, each once.
+    pub(super) fn remember(&self, ended: impl IntoIterator<Item = EndedOperation>) {
+        let mut known = self.known();
+        for one in ended {
+            let is_known = |other: &EndedOperation| (&other.worker, other.status.id) == (&one.worker, one.status.id);
+            if !known.ended.iter().any(is_known) {
+                known.ended.push_back(one);
+            }
+        }
+        let forgotten = known.ended.len().saturating_sub(REMEMBERED);
+        known.ended.drain(..forgotten);
     }
 
     /// Replaces the state of a worker, or removes it.
     pub(super) fn set(&self, id: &WorkerId, status: Option<WorkerStatus<S>>) {
-        let mut statuses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         match status {
-            Some(status) => drop(statuses.insert(id.clone(), status)),
-            None => drop(statuses.remove(id)),
+            Some(status) => drop(known.workers.insert(id.clone(), status)),
+            None => drop(known.workers.remove(id)),
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

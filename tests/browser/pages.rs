@@ -7,7 +7,7 @@ use crate::driver::{Browser, Screen};
 use crate::rosterd;
 
 /// All pages that the head leads to, and some that are deeper.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "/",
     "/targets",
     "/targets?job=web&health=down",
@@ -16,6 +16,7 @@ const PAGES: [&str; 14] = [
     "/explain?q=127.0.0.1:1",
     "/relabel?job=web&labels=env%3Dstaging",
     "/relabel?labels=a%3D1&rules=-+%7Btarget_label:+b,+replacement:+c%7D",
+    "/journal",
     "/remote-write",
     "/publications",
     "/status",

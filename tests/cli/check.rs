@@ -332,3 +332,26 @@ fn the_rights_that_a_configuration_needs_are_printed_and_nothing_else() {
     let ended = run(&["check", "config", "--rbac", "check/warned.yml"]);
     assert!(ended.status == Some(0) && ended.output.starts_with("# Nothing is asked"), "{}", ended.output);
 }
+
+#[test]
+fn templates_are_looked_at_unless_the_syntax_alone_is() {
+    let folder = rosterd_testkit::Folder::new();
+    let text = "scrape_configs: [{job_name: a}]
+rosterd:
+  templates:
+  - {source: bad.tmpl, destination: a.conf, check: ['true']}
+  - {source: none.tmpl, destination: b.conf}
+";
+    let file = folder.write("prometheus.yml", text);
+    let bad = folder.write("bad.tmpl", "fine\n{% for x in %}\n");
+    let name = file.to_str().expect("folders have plain names");
+    let ended = run(&["check", "config", name]);
+    assert!(ended.errors.contains("cfg_template_commands_disabled"), "{}", ended.errors);
+    let ended = run(&["check", "config", "--templates.allow-commands", name]);
+    assert_eq!(ended.status, Some(1));
+    for told in [format!("{}:2:1: syntax error: ", bad.display()), "none.tmpl: cannot read the file: ".to_owned()] {
+        assert!(ended.errors.contains(&told), "{told} is not told:\n{}", ended.errors);
+    }
+    let ended = run(&["check", "config", "--templates.allow-commands", "--syntax-only", name]);
+    assert_eq!(ended.status, Some(0), "{}", ended.errors);
+}

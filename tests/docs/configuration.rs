@@ -6,7 +6,7 @@ use std::path::Path;
 use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
     AzureAd, DiskQueue, EndpointSettings, FileSd, Global, JobSettings, Journal, MetadataConfig, Metrics, Publish,
-    QueueConfig, RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, feature_of,
+    QueueConfig, RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, Template, feature_of,
 };
 use rosterd_discovery::Registry;
 use rosterd_model::relabel::RuleConfig;
@@ -104,6 +104,7 @@ fn the_keys_of_rosterd_are_there() {
             keys_of::<Journal>(),
             keys_of::<EndpointSettings>(),
             keys_of::<Metrics>(),
+            keys_of::<Template>(),
         ];
         keys_of::<Rosterd>().into_iter().chain(inner.into_iter().flatten())
     });

@@ -11,6 +11,7 @@ mod rules; // relabelling rules and their problems
 mod scalars; // small values: protocols, schemes, null as default
 mod scrape; // scrape_configs
 mod scraping; // rosterd.scrape
+mod templates; // rosterd.templates
 mod url;
 
 pub use cloud::{
@@ -29,4 +30,5 @@ pub use scalars::{EscapingScheme, ProtobufMessage, ScrapeProtocol};
 pub(crate) use scrape::ONLY_FOR_SCRAPING;
 pub use scrape::{ScrapeConfig, ScrapeSettings};
 pub use scraping::Scraping;
+pub use templates::{ReloadSignal, STAGED, Template};
 pub use url::DestinationUrl;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::remote_write::RemoteWrite;
 use super::scraping::{Scraping, scraping};
+use super::templates::Template;
 use crate::error::code;
 use rosterd_model::{bare_key, did_you_mean};
 use rosterd_tasks::files::{clean, resolve};
@@ -35,6 +36,9 @@ pub struct Rosterd {
     /// Where the roster goes, besides the HTTP API.
     #[serde(skip_serializing_if = "unset")]
     pub publish: Publish,
+    /// Files that are rendered from the roster for other programs.
+    #[serde(skip_serializing_if = "unset")]
+    pub templates: Vec<Template>,
     /// What `/metrics` tells.
     #[serde(skip_serializing_if = "unset")]
     pub metrics: Metrics,
@@ -54,6 +58,7 @@ impl Default for Rosterd {
             queue: DiskQueue::default(),
             remote_write: BTreeMap::new(),
             publish: Publish::default(),
+            templates: Vec::new(),
             metrics: Metrics::default(),
             journal: Journal::default(),
             ready_grace_period: Duration::from_secs(300),
@@ -241,8 +246,8 @@ impl Rosterd {
         (found.map(|settings| settings.compression).unwrap_or_default(), own.unwrap_or(&self.queue).clone())
     }
 
-    /// Finds what is wrong; `jobs` are the names of all jobs.
-    pub(crate) fn check(&self, jobs: &[&str], remote_write: &[RemoteWrite]) -> Vec<Problem> {
+    /// Finds what is wrong; `jobs` are the names of all jobs, and `allow_commands` says whether templates may have some.
+    pub(crate) fn check(&self, jobs: &[&str], remote_write: &[RemoteWrite], allow_commands: bool) -> Vec<Problem> {
         let unknown = |name: &str, path: String| {
             let hint = did_you_mean(name, jobs.iter().copied());
             Problem::new(path, code::UNKNOWN_JOB, format!("there is no job {name:?} in the scrape_configs{hint}"))
@@ -266,7 +271,7 @@ impl Rosterd {
             let path = format!("remote_write.{key}.queue");
             problems.extend(settings.queue.iter().flat_map(|queue| queue.check(&path)));
         }
-        let mut written: HashMap<PathBuf, usize> = HashMap::new();
+        let mut written: HashMap<PathBuf, String> = HashMap::new();
         for (index, file) in self.publish.file_sd.iter().enumerate() {
             let path = format!("publish.file_sd[{index}]");
             problems.extend(file.check(&path));
@@ -274,9 +279,9 @@ impl Rosterd {
                 problems.push(unknown(name, format!("{path}.jobs[{at}]")));
             }
             for output in file.outputs(jobs) {
-                if let Some(first) = written.insert(clean(&output.path), index) {
+                if let Some(first) = written.insert(clean(&output.path), path.clone()) {
                     let message = format!(
-                        "publish.file_sd[{first}] writes {} too: give each output a file of its own, or use {{job}}",
+                        "{first} writes {} too: give each output a file of its own, or use {{job}}",
                         output.path.display()
                     );
                     problems.push(Problem::new(format!("{path}.path"), code::OUTPUT_COLLISION, message));
@@ -284,13 +289,34 @@ impl Rosterd {
                 }
             }
         }
+        for (index, template) in self.templates.iter().enumerate() {
+            let path = format!("templates[{index}]");
+            problems.extend(template.check(&path, allow_commands));
+            for (at, name) in template.jobs.iter().flatten().enumerate().filter(|(_, name)| is_unknown(name)) {
+                problems.push(unknown(name, format!("{path}.jobs[{at}]")));
+            }
+            let destination = clean(&template.destination);
+            if let Some(first) =
+                written.insert(destination, path.clone()).filter(|_| !template.destination.as_os_str().is_empty())
+            {
+                let message = format!(
+                    "{first} writes {} too: give each output a file of its own",
+                    template.destination.display()
+                );
+                problems.push(Problem::new(format!("{path}.destination"), code::OUTPUT_COLLISION, message));
+            }
+        }
         problems
     }
 
-    /// Makes relative paths absolute; `base` knows the folder of each entry of `publish.file_sd`.
-    pub(crate) fn resolve_paths(&mut self, base: impl Fn(usize) -> PathBuf) {
+    /// Makes relative paths absolute; `files` and `templates` know the folders of the entries of `publish.file_sd` and of
+    /// `templates`.
+    pub(crate) fn resolve_paths(&mut self, files: impl Fn(usize) -> PathBuf, templates: impl Fn(usize) -> PathBuf) {
         for (index, file) in self.publish.file_sd.iter_mut().enumerate() {
-            resolve(&base(index), &mut file.path);
+            resolve(&files(index), &mut file.path);
+        }
+        for (index, template) in self.templates.iter_mut().enumerate() {
+            template.resolve_paths(&templates(index));
         }
     }
 }
@@ -360,7 +386,7 @@ mod tests {
         let outputs = own.file_outputs(["a/x", "b", "..c"]);
         let shown: Vec<_> = outputs.iter().map(|o| format!("{} {}", o.path.display(), o.jobs.join(","))).collect();
         assert_eq!(shown, ["out/a_x.json a/x", "out/b.json b", "out/_.c.json ..c", "all.yml b"]);
-        assert_eq!(own.check(&["a/x", "b", "..c"], &[]), []);
+        assert_eq!(own.check(&["a/x", "b", "..c"], &[], false), []);
     }
 
     #[test]
@@ -383,14 +409,20 @@ mod tests {
                 code::OUTPUT_COLLISION,
                 "publish.file_sd[1].path",
             ),
+            (
+                "{publish: {file_sd: [{path: a.json}]}, templates: [{source: x, destination: b/../a.json}]}",
+                code::OUTPUT_COLLISION,
+                "templates[0].destination",
+            ),
+            ("templates: [{source: x, destination: y, jobs: [x]}]", code::UNKNOWN_JOB, "templates[0].jobs[0]"),
         ] {
-            let problems = settings(text).check(&["node"], &[]);
+            let problems = settings(text).check(&["node"], &[], false);
             let found: Vec<_> = problems.iter().map(|problem| (problem.code, problem.path.as_str())).collect();
             assert_eq!(found, [(code, path)], "{text}");
         }
-        let hint = settings("jobs: {nodes: {}}").check(&["node"], &[])[0].message.clone();
+        let hint = settings("jobs: {nodes: {}}").check(&["node"], &[], false)[0].message.clone();
         assert!(hint.ends_with("did you mean `node`?"), "{hint}");
-        let braces = settings("publish: {file_sd: [{path: 'x/{jobs}/{job}.json'}]}").check(&["node"], &[]);
+        let braces = settings("publish: {file_sd: [{path: 'x/{jobs}/{job}.json'}]}").check(&["node"], &[], false);
         assert!(braces[0].message.starts_with("{jobs} stands for nothing"), "{braces:?}");
     }
 }

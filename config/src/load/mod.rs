@@ -33,6 +33,8 @@ pub use targets::{Impossible, ImpossibleTarget};
 pub struct LoadOptions<'a> {
     /// Whether configured commands may be run.
     pub allow_exec: bool,
+    /// Whether templates may have commands to be run.
+    pub allow_template_commands: bool,
     /// Whether to look into the files that are named too: lists of targets, credentials, certificates.
     pub examine: bool,
     /// Tells which targets of the configuration itself, and of lists if they are looked into, cannot be targets of their job.

@@ -7,6 +7,7 @@ mod count; // numbers that lead to what they count
 mod discovery; // what is read and how that goes, and what became of what was discovered
 mod entries; // what was discovered for a job
 mod explain; // why a target is there, or is not
+mod journal; // what happened
 mod link; // addresses of pages
 mod metric_rules; // rules tried on an exposition
 mod overview; // how things are, at a glance
@@ -26,6 +27,7 @@ mod workbench; // rules tried on labels
 pub(super) use assets::asset;
 pub(super) use discovery::discovery;
 pub(super) use explain::explain;
+pub(super) use journal::journal;
 pub(super) use metric_rules::metric_rules;
 pub(super) use overview::overview;
 pub(super) use publications::publications;

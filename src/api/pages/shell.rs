@@ -12,8 +12,17 @@ use super::troubles::{Trouble, troubles};
 use crate::problem::TYPES;
 
 /// The pages that the head leads to.
-pub(super) const PAGES: [(&str, &str); 3] =
-    [("/", "Overview"), ("/targets", "Targets"), ("/service-discovery", "Discovery")];
+pub(super) const PAGES: [(&str, &str); 9] = [
+    ("/", "Overview"),
+    ("/targets", "Targets"),
+    ("/service-discovery", "Discovery"),
+    ("/explain", "Explain"),
+    ("/journal", "Journal"),
+    ("/relabel", "Relabel"),
+    ("/remote-write", "Remote write"),
+    ("/publications", "Publications"),
+    ("/status", "Status"),
+];
 
 /// Where the documentation is.
 const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs");

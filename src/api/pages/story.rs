@@ -99,7 +99,7 @@ impl Chapter {
 }
 
 impl Changed {
-    fn of(Change { name, from, to }: &Change) -> Self {
+    pub(super) fn of(Change { name, from, to }: &Change) -> Self {
         let how = match (from, to) {
             (None, _) => "+",
             (Some(_), None) => "-",

@@ -4,15 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use rosterd_testkit::leak_checked_live;
+use rosterd_testkit::{eventually_ok, leak_checked_live, patience};
 
 use super::roster::DROP_B;
 use super::{Face, group, job, problem, problem_report};
 use crate::api::Refused;
 
 /// All pages.
-const PAGES: [&str; 8] =
-    ["/", "/targets", "/service-discovery", "/remote-write", "/publications", "/status", "/config", "/flags"];
+const PAGES: [&str; 12] = [
+    "/",
+    "/targets",
+    "/service-discovery",
+    "/explain",
+    "/journal",
+    "/relabel",
+    "/relabel/metrics",
+    "/remote-write",
+    "/publications",
+    "/status",
+    "/config",
+    "/flags",
+];
 
 #[test]
 fn pages_may_use_what_is_their_own_and_other_answers_nothing() {
@@ -309,6 +321,46 @@ fn a_page_explains_why_a_target_is_there_or_not() {
         }
         let targets = face.get("/targets").await.text().await.unwrap();
         assert!(targets.contains("href=\"/explain?q=a%3A1&#38;job=one\""), "{targets}");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn the_journal_is_a_timeline_of_the_newest_first() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
+        face.report("static/1", vec![group("<s>", &["a:1", "b:1"])]).await;
+        face.report("static/1", vec![group("<s>", &["b:1"])]).await;
+        let shown = async |query: &str, words: &str| {
+            let path = format!("/journal?{query}");
+            eventually_ok(patience(), words, async || {
+                let page = face.get(&path).await.text().await.unwrap();
+                if page.contains(words) { Ok(page) } else { Err(page) }
+            })
+            .await
+        };
+        let page =
+            shown("job=one&kind=removed", ">removed</span> <a href=\"/explain?q=a%3A1&#38;job=one\">a:1</a>").await;
+        assert!(
+            page.contains("&#60;s&#62; of static/1") && !page.contains("<s>") && !page.contains(">added</span>"),
+            "{page}"
+        );
+        assert!(page.contains("<option selected>removed</option>") && page.contains("\" data-at>"), "{page}");
+        let newest = shown("job=one&limit=1", "rel=\"next\"").await;
+        let next = newest
+            .split("<a href=\"")
+            .find(|rest| rest.contains("rel=\"next\""))
+            .and_then(|rest| rest.split('"').next());
+        let older = face.get(&next.unwrap().replace("&#38;", "&")).await.text().await.unwrap();
+        assert!(
+            older.contains(">added</span>") && !older.contains(">removed</span>") && older.contains(">Newest</a>"),
+            "{older}"
+        );
+        let wrong = face.get("/journal?kind=gone").await.text().await.unwrap();
+        assert!(wrong.contains("role=\"alert\"") && wrong.contains("the parameter kind cannot be"), "{wrong}");
+        let explained = face.get("/explain?q=b:1&timeout=60s").await.text().await.unwrap();
+        assert!(explained.contains("href=\"/journal?selector=b%3A1&#38;job=one\""), "{explained}");
         face.stop().await;
     });
 }

@@ -187,6 +187,17 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
             files: &[CLIENT_FILE],
             ends: (WENT_WELL, "rosterd does not answer in time, or its journal does not go back so far."),
         },
+        "rosterd operations" => &Chapters {
+            examples: &[
+                ("See what is under way, and what became of the rest:", "rosterd operations"),
+                (
+                    "See why a file is not rendered:",
+                    "rosterd operations --state=failed template:/etc/haproxy/haproxy.cfg",
+                ),
+            ],
+            files: &[CLIENT_FILE],
+            ends: (WENT_WELL, "rosterd does not answer, or not as it should."),
+        },
         "rosterd errors" => &Chapters {
             examples: &[
                 ("Read what an error means and what to do:", "rosterd errors sd_exec_timeout"),
