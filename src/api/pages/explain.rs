@@ -47,6 +47,8 @@ struct Answer {
     idle: Option<String>,
     /// Addresses like the one that was searched for, each with where it is explained.
     similar: Vec<(String, String)>,
+    /// Which labels of a selector are not there, and what may be meant.
+    hints: Vec<String>,
     unsure: Vec<String>,
     more_unsure: usize,
 }
@@ -103,7 +105,7 @@ fn path(text: &str, job: Option<&str>) -> String {
 
 impl Answer {
     fn of(explanation: Explanation, job: Option<&str>, now: SystemTime) -> Self {
-        let Explanation { query, found, more, parts, entries, looked, similar, unsure, more_unsure, idle } =
+        let Explanation { query, found, more, parts, entries, looked, similar, hints, unsure, more_unsure, idle } =
             explanation;
         let number = |number: usize| grouped(number as u64);
         let head = match (found.first().map(|found| found.became), more, parts) {
@@ -127,6 +129,7 @@ impl Answer {
             unseen,
             idle,
             similar: similar.map(|(path, address)| (address, path)).collect(),
+            hints,
             unsure: unsure.iter().map(|unsure| told_unsure(unsure, now)).collect(),
             more_unsure,
         }
@@ -204,8 +207,13 @@ fn told_scrape(scrape: &Scrape, now: SystemTime) -> Vec<String> {
     });
     let error = scrape.error.as_ref().map(|error| format!("{error} ({})", error.code));
     let rest = scrape.snoozed_until.map(|until| format!("asked for rest, next try {}", Moment::of(until.0, now).words));
+    let often = (scrape.failures > 0)
+        .then(|| format!("{} of {} scrapes failed", grouped(scrape.failures.into()), grouped(scrape.scrapes.into())));
+    let over = scrape.last_failure.as_ref().filter(|_| scrape.error.is_none());
+    let over =
+        over.map(|last| format!("failed {}: {} ({})", Moment::of(last.at.0, now).words, last.report, last.report.code));
     let first = format!("{}, every {}, within {}", scrape.health, scrape.interval, scrape.timeout);
-    std::iter::once(first).chain(last).chain(error).chain(rest).collect()
+    std::iter::once(first).chain(last).chain(error).chain(often).chain(over).chain(rest).collect()
 }
 
 fn told_published(published: &Published, now: SystemTime) -> String {
