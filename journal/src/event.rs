@@ -119,7 +119,7 @@ kinds! {
     Down = 12 "down",
     /// The brake holds targets, or lets them go.
     Brake = 13 "brake",
-    /// An operation began, ended or failed.
+    /// What had to be done for a publication has ended.
     Operation = 14 "operation",
     /// rosterd started.
     Started = 15 "started",
