@@ -198,7 +198,7 @@ pub(super) mod tests {
             assert!(row(">/b.yml") < row(">/a.yml"), "what does not go well comes first: {page}");
             for text in [
                 ">done</span>",
-                ">retrying</span> <span class=\"sub\">update, step 2, try 3<",
+                ">retrying</span> <span class=\"sub\">update, check, try 3<",
                 "&#34;none&#34; is not known",
             ] {
                 assert!(page.contains(text) && !page.contains("<full>"), "{text} is not in {page}");

@@ -19,7 +19,7 @@ use super::super::missing::Causes;
 use super::super::query::Query;
 use super::super::targets::{Cursor, Kind, LOOKS, Scan, health, last_error};
 use super::super::url::{Outside, global_url};
-use super::super::words::{Moment, Tally, fine, grouped};
+use super::super::words::{Moment, Tally, bytes, fine, grouped};
 use super::count::Count;
 use super::link::link;
 use super::shell::{Shell, page};
@@ -104,6 +104,10 @@ struct Row {
     duration: String,
     interval: String,
     samples: Option<String>,
+    /// How large what it exposes is.
+    size: String,
+    /// How many of its scrapes failed, if any did.
+    failures: String,
     error: String,
     /// The error without what is the target's own, and its code.
     kind: String,
@@ -348,6 +352,14 @@ impl Row {
             duration: status.last_scrape.map(|_| fine(status.duration)).unwrap_or_default(),
             interval: labels.get(SCRAPE_INTERVAL).unwrap_or(&job.spec().interval).to_owned(),
             samples: (status.health == Health::Up).then(|| grouped(status.samples as u64)),
+            size: if status.health == Health::Up { bytes(u64::from(status.bytes)) } else { String::new() },
+            failures: match status.outcomes.failures() {
+                0 => String::new(),
+                failed => {
+                    let [failed, all] = [failed, status.outcomes.scrapes()].map(|count| grouped(u64::from(count)));
+                    format!("{failed} of {all} failed")
+                }
+            },
             error: match (last_error(job, target, status), unsplit) {
                 (error, None) => error,
                 (error, Some(unsplit)) => format!("{error}: {unsplit}"),

@@ -30,7 +30,14 @@ fn after_epoch(millis: u64) -> SystemTime {
 
 fn up() -> TargetStatus {
     let last_scrape = Some(after_epoch(1_700_000_000_250));
-    TargetStatus { health: Health::Up, last_scrape, duration: Duration::from_micros(12_500), ..Default::default() }
+    TargetStatus {
+        health: Health::Up,
+        last_scrape,
+        duration: Duration::from_micros(12_500),
+        bytes: 1536,
+        outcomes: [false, true].into_iter().collect(),
+        ..Default::default()
+    }
 }
 
 fn down(priority: Priority) -> TargetStatus {
@@ -383,7 +390,8 @@ fn the_targets_page_shows_health_in_words_and_escapes_what_it_is_told() {
             ">down: misconfigured</span>",
             "next try <time",
             ">unknown</span>",
-            "took 12.5ms",
+            "took 12.5ms, every 1m; 1 of 2 failed",
+            "<span>0 <span class=\"small sub\">1.5 KiB</span></span>",
             "datetime=\"2023-11-14T22:13:20.25Z\"",
             "cannot scrape &#60;a&#62;: connection refused",
             "#scrape_unreachable",
