@@ -144,7 +144,7 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
                 ("List those of one job that are down, and why:", "rosterd targets --job=nodes --health=down"),
                 ("Count those with a label:", "rosterd targets '{env=\"prod\"}' -o json | jq length"),
             ],
-            files: &[CLIENT_SETTINGS],
+            files: &[CLIENT_FILE],
             ends: ("The targets were listed, also if there are none.", "rosterd does not answer, or not as it should."),
         },
         "rosterd top" => &Chapters {
@@ -152,7 +152,7 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
                 ("See which targets have the most samples:", "rosterd top"),
                 ("See which of a job take longest:", "rosterd top --by=duration --job=nodes --limit=5"),
             ],
-            files: &[CLIENT_SETTINGS],
+            files: &[CLIENT_FILE],
             ends: ("What costs most was told.", "rosterd does not answer, or not as it should."),
         },
         "rosterd explain" => &Chapters {
