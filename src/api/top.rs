@@ -11,7 +11,7 @@ use super::envelope::success;
 use super::query::Query;
 use super::sd::unknown_job;
 use super::{Error, State};
-use crate::explain::{By, Ranking, Search};
+use crate::explain::{By, Ranking};
 use crate::problem::Problem;
 
 /// How many are told unless the request says otherwise, and at most.

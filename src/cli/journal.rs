@@ -150,7 +150,7 @@ fn print(out: &mut impl Write, event: &Event, output: Output) -> std::io::Result
 }
 
 /// An event for people.
-fn line(event: &Event) -> String {
+pub(super) fn line(event: &Event) -> String {
     let note = &event.note;
     let mut parts = vec![event.time.to_string(), format!("{:<9}", note.kind.as_str())];
     parts.extend(note.job.as_ref().map(|job| format!("job={job}")));

@@ -7,6 +7,7 @@ use super::matches::Became;
 use super::similar::SimilarAddress;
 use super::time::Time;
 use super::trace::Trace;
+use crate::journal::Event;
 use crate::roster::hold::HoldReason;
 use crate::roster::presence::Presence;
 
@@ -37,6 +38,10 @@ pub struct Explanation {
     /// Why nothing is scraped, if nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<String>,
+    /// What happened last to the targets that were found or, where none was, to what was searched for; the newest first. None
+    /// where nobody asked the journal, or it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Vec<Event>>,
 }
 
 /// An entry of a target group in a job, and what became of it.

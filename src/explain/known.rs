@@ -62,6 +62,7 @@ impl Known {
             unsure,
             more_unsure,
             idle: self.idle.map(str::to_owned),
+            past: None,
         }
     }
 

@@ -6,6 +6,7 @@ mod finder; // through all entries, in steps
 mod hints; // why a selector finds nothing
 mod known; // what others know of what was found
 mod matches; // the best of what was found
+mod past; // what the journal is asked for
 mod search; // what is searched for
 mod similar; // addresses like one that nobody has
 #[cfg(test)]

@@ -14,7 +14,7 @@ const KNOWN: [(&str, &[&str]); 10] = [
     ("scrape", &["roster"]),
     ("journal", &["roster"]),
     ("publish", &["reconcile", "roster", "store"]),
-    ("explain", &["publish", "roster"]),
+    ("explain", &["journal", "publish", "roster"]),
     ("api", &["explain", "journal", "problem", "publish", "reconcile", "roster", "scrape"]),
 ];
 const ABOVE: [&str; 2] = ["agent", "cli"];

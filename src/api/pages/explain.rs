@@ -105,8 +105,20 @@ fn path(text: &str, job: Option<&str>) -> String {
 
 impl Answer {
     fn of(explanation: Explanation, job: Option<&str>, now: SystemTime) -> Self {
-        let Explanation { query, found, more, parts, entries, looked, similar, hints, unsure, more_unsure, idle } =
-            explanation;
+        let Explanation {
+            query,
+            found,
+            more,
+            parts,
+            entries,
+            looked,
+            similar,
+            hints,
+            unsure,
+            more_unsure,
+            idle,
+            past: _,
+        } = explanation;
         let number = |number: usize| grouped(number as u64);
         let head = match (found.first().map(|found| found.became), more, parts) {
             (None, ..) => format!("Nothing is known of {query}"),

@@ -7,7 +7,7 @@ use http::StatusCode;
 use rosterd_discovery::{Failure, Presence, ProviderKey, ProviderStatus, Status, Unread};
 use rosterd_model::{Labels, Priority, Report, Retry};
 use rosterd_scrape::{Health, Statuses, TargetStatus};
-use rosterd_testkit::leak_checked_live;
+use rosterd_testkit::{eventually_ok, leak_checked_live, patience};
 use serde_json::Value;
 
 use super::super::{Providers, publications::tests::publication};
@@ -254,6 +254,29 @@ fn targets_are_searched_by_the_labels_of_their_series() {
             assert_eq!(data["droppedTargets"].as_array().unwrap().len(), 0);
         }
         assert_eq!(face.get("/api/v1/targets?search=%7B").await.status(), StatusCode::BAD_REQUEST);
+        face.stop().await;
+    });
+}
+
+#[test]
+fn the_past_is_told_of_what_is_there_and_of_what_is_gone() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], GRACE).await;
+        face.report("static/1", vec![group("s", &["a:1", "b:1"])]).await;
+        face.report("static/1", vec![group("s", &["b:1"])]).await;
+        let past = async |query: &'static str, events: &[&str]| {
+            eventually_ok(patience(), "the events are written", async || {
+                let told = explain(&face, query).await.past.unwrap_or_default();
+                let told: Vec<_> = told.iter().map(|event| event.note.kind.as_str()).collect();
+                if told == events { Ok(()) } else { Err(format!("{query}: {told:?}")) }
+            })
+            .await;
+        };
+        past("q=a", &["removed", "added"]).await;
+        past("q=b:1&job=one", &["added"]).await;
+        past("q=%7Binstance%3D%22a:1%22%7D", &["removed", "added"]).await;
+        past("q=c:1", &[]).await;
         face.stop().await;
     });
 }

@@ -7,7 +7,7 @@ use rosterd_model::Report;
 
 use crate::api::words::{Moment, fine, grouped};
 use crate::cli::colour::Colour;
-use crate::cli::trace;
+use crate::cli::{journal, trace};
 use crate::explain::{Became, Explanation, Failing, Found, Origin, Published, Scrape, Target, Time, Unsure};
 
 /// All of it.
@@ -142,8 +142,9 @@ impl Story {
 
     /// What is not told above, and what may be meant instead.
     fn rest(&mut self, explanation: &Explanation) {
-        let Explanation { query, found, more, parts, entries, looked, similar, hints, unsure, more_unsure, .. } =
-            explanation;
+        let Explanation {
+            query, found, more, parts, entries, looked, similar, hints, unsure, more_unsure, past, ..
+        } = explanation;
         if found.is_empty() {
             self.line(&format!("nothing is {query}: never seen, or gone"));
         }
@@ -165,6 +166,9 @@ impl Story {
         }
         if *more_unsure > 0 {
             self.line(&format!("and {more_unsure} more that are not known as of now"));
+        }
+        for (index, event) in past.iter().flatten().enumerate() {
+            self.says(if index == 0 { "past" } else { "" }, &journal::line(event));
         }
         if looked < entries {
             self.line(&format!("the time was over after {looked} of {entries} entries: name a job by --job"));
