@@ -122,9 +122,11 @@ pub struct Statuses {
     listener: Listener,
 }
 
+type Listening = Box<dyn Fn(HealthTurn) + Send + Sync>;
+
 /// Hears of each turn.
 #[derive(Clone, Default)]
-struct Listener(Arc<OnceLock<Box<dyn Fn(HealthTurn) + Send + Sync>>>);
+struct Listener(Arc<OnceLock<Listening>>);
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
