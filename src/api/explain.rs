@@ -30,16 +30,27 @@ pub(super) async fn explain(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     let search = query.search("q")?;
     let told = query.count("limit")?.unwrap_or(TOLD).min(MOST_TOLD);
     let patience = query.duration("timeout")?.unwrap_or(PATIENCE).min(MOST_PATIENCE);
-    let mut explanation = of(&state, search.clone(), query.get("job"), told, patience).await?;
-    if let Some(question) = explanation.question(&search, query.get("job")) {
+    Ok(success(with_past(&state, search, query.get("job"), told, patience).await?))
+}
+
+/// The same as [`of`], and what the journal tells of it.
+pub(super) async fn with_past(
+    state: &State,
+    search: Search,
+    job: Option<&str>,
+    told: usize,
+    patience: Duration,
+) -> Result<Explanation, Error> {
+    let mut explanation = of(state, search.clone(), job, told, patience).await?;
+    if let Some(question) = explanation.question(&search, job) {
         // A journal that is off, or has nothing yet, tells of no past.
         explanation.past = state.journal.query(question).await.ok().map(|page| page.events);
     }
-    Ok(success(explanation))
+    Ok(explanation)
 }
 
 /// Searches all jobs or one, for so long at most, and tells so many entries. The journal is not asked.
-pub(super) async fn of(
+async fn of(
     state: &State,
     search: Search,
     job: Option<&str>,

@@ -12,6 +12,7 @@ use rosterd_model::Report;
 use super::super::query::Query;
 use super::super::words::{Moment, fine, grouped};
 use super::super::{Error, State, explain as search_for};
+use super::journal::Row;
 use super::link::link;
 use super::shell::{Shell, page};
 use super::standing::Standing;
@@ -51,6 +52,8 @@ struct Answer {
     hints: Vec<String>,
     unsure: Vec<String>,
     more_unsure: usize,
+    /// What happened to it, the newest first.
+    past: Vec<Row>,
 }
 
 /// An entry, and its story.
@@ -80,7 +83,7 @@ pub(in crate::api) async fn explain(Extract(state): Extract<Arc<State>>, uri: Ur
     let answered = match Search::parse(text) {
         _ if text.is_empty() => Ok(None),
         Err(source) => Err(Error::InvalidParameter { name: "q", source }),
-        Ok(search) => search_for::of(&state, search, job, TOLD, patience).await.map(Some),
+        Ok(search) => search_for::with_past(&state, search, job, TOLD, patience).await.map(Some),
     };
     let (answer, wrong) = match answered {
         Ok(explanation) => (explanation.map(|it| Answer::of(it, job, SystemTime::now())), None),
@@ -105,20 +108,8 @@ fn path(text: &str, job: Option<&str>) -> String {
 
 impl Answer {
     fn of(explanation: Explanation, job: Option<&str>, now: SystemTime) -> Self {
-        let Explanation {
-            query,
-            found,
-            more,
-            parts,
-            entries,
-            looked,
-            similar,
-            hints,
-            unsure,
-            more_unsure,
-            idle,
-            past: _,
-        } = explanation;
+        let Explanation { query, found, more, parts, entries, looked, similar, hints, unsure, more_unsure, idle, past } =
+            explanation;
         let number = |number: usize| grouped(number as u64);
         let head = match (found.first().map(|found| found.became), more, parts) {
             (None, ..) => format!("Nothing is known of {query}"),
@@ -144,6 +135,7 @@ impl Answer {
             hints,
             unsure: unsure.iter().map(|unsure| told_unsure(unsure, now)).collect(),
             more_unsure,
+            past: past.into_iter().flatten().map(Row::of).collect(),
         }
     }
 }

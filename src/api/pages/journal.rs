@@ -1,7 +1,6 @@
 //! `/journal`: what happened, as a timeline, the newest first.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use askama::Template;
 use axum::extract::State as Extract;
@@ -46,18 +45,19 @@ struct Page {
     older: Option<String>,
 }
 
-struct Row {
-    time: String,
-    kind: &'static str,
-    class: &'static str,
-    job: String,
+/// An event.
+pub(super) struct Row {
+    pub(super) time: String,
+    pub(super) kind: &'static str,
+    pub(super) class: &'static str,
+    pub(super) job: String,
     /// The target, and where it is explained.
-    target: String,
-    path: String,
-    changed: Vec<Changed>,
-    labels: Vec<(String, String)>,
-    why: String,
-    whence: String,
+    pub(super) target: String,
+    pub(super) path: String,
+    pub(super) changed: Vec<Changed>,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) why: String,
+    pub(super) whence: String,
 }
 
 /// The page.
@@ -118,7 +118,7 @@ fn class(kind: Kind) -> &'static str {
 }
 
 impl Row {
-    fn of(event: Event) -> Self {
+    pub(super) fn of(event: Event) -> Self {
         let note = event.note;
         let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
         let job = text(&note.job);
