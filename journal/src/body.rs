@@ -202,7 +202,9 @@ pub(crate) mod tests {
 
     pub(crate) fn batch(first: u64, notes: &[(i64, Note)]) -> Batch {
         let mut batch = Batch::new(first);
-        notes.iter().for_each(|(time, note)| drop(batch.push(Time(*time), note)));
+        for (time, note) in notes {
+            batch.push(Time(*time), note);
+        }
         batch
     }
 

@@ -22,6 +22,8 @@ fn three_segments(folder: &Path) -> World {
 }
 
 proptest! {
+    #![proptest_config(few())]
+
     /// Whatever is read is true, the rest is said to be missing, and what comes after is written and read as ever.
     #[test]
     fn nothing_untrue_is_read_of_what_is_damaged(
@@ -89,7 +91,7 @@ fn damage_is_named_once_with_its_place() {
     // The day of the damage is not whole, later ones are.
     let at = |event: &Event| reader.at(Some(event.time), |_, _| true).unwrap().is_whole;
     assert!(at(world.events.last().unwrap()));
-    assert!(!at(&world.events[199]));
+    assert!(!at(&world.events[190]));
 }
 
 #[test]
