@@ -65,7 +65,8 @@ fn list(job: &JobView, limit: usize, listed: &mut Vec<FailedTarget>) {
         if listed.len() >= limit || !block.entries().iter().any(|entry| matches!(entry, Entry::Failed(_))) {
             continue;
         }
-        block.each_without_target(usize::MAX, job.spec(), &mut labels, |source, labels, entry| {
+        let has_failed = |entry: &Entry| matches!(entry, Entry::Failed(_));
+        block.each(0..usize::MAX, has_failed, job.spec(), &mut labels, |source, labels, entry| {
             let Entry::Failed(failure) = entry else { return ControlFlow::Continue(()) };
             listed.push(FailedTarget {
                 discovered_labels: labels.build(&mut names),

@@ -2,6 +2,7 @@
 //! quick, then the discovered labels, for which each block is unpacked. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rosterd_model::labels::ADDRESS;
@@ -157,28 +158,37 @@ impl Finder {
     /// What is a target is looked at by its final labels and, where these have no such name, by its discovered ones.
     fn look_at_discovered(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
         let (mut labels, mut buffer, mut place) = (Builder::new(), String::new(), first);
-        block.each(job.spec(), &mut labels, |_, discovered, entry| {
-            let became = Became::of(entry);
-            if !self.matches.has_whole() {
-                self.hints.consider(discovered.iter());
-            }
-            if let Entry::Active(labels) = entry {
-                let fit = self.search.fit(labels.iter().chain(discovered.iter()), &mut buffer);
-                let before = self.search.fit(labels.iter(), &mut buffer);
-                if fit != before {
-                    self.matches.take_back(before, became, place);
-                    if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
-                        self.matches.add(fit, became, place);
+        block.each(
+            0..usize::MAX,
+            |_| true,
+            job.spec(),
+            &mut labels,
+            |_, discovered, entry| {
+                let became = Became::of(entry);
+                if !self.matches.has_whole() {
+                    self.hints.consider(discovered.iter());
+                }
+                if let Entry::Active(labels) = entry {
+                    let fit = self.search.fit(labels.iter().chain(discovered.iter()), &mut buffer);
+                    let before = self.search.fit(labels.iter(), &mut buffer);
+                    if fit != before {
+                        self.matches.take_back(before, became, place);
+                        if fit > Fit::No
+                            && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint()))
+                        {
+                            self.matches.add(fit, became, place);
+                        }
                     }
+                } else {
+                    if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {
+                        similar.consider(discovered.get(ADDRESS), &job.spec().name, became);
+                    }
+                    self.matches.add(self.search.fit(discovered.iter(), &mut buffer), became, place);
                 }
-            } else {
-                if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {
-                    similar.consider(discovered.get(ADDRESS), &job.spec().name, became);
-                }
-                self.matches.add(self.search.fit(discovered.iter(), &mut buffer), became, place);
-            }
-            place.entry += 1;
-        });
+                place.entry += 1;
+                ControlFlow::Continue(())
+            },
+        );
         self.looked += block.entries().len();
     }
 

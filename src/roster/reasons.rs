@@ -29,7 +29,8 @@ pub fn why_no_targets(job: &JobView, most: usize) -> Vec<String> {
         let first = block.entries().len().min(most - looked);
         left |= first < block.entries().len();
         looked += first;
-        block.each_without_target(first, job.spec(), &mut labels, |source, labels, entry| {
+        let is_none = |entry: &Entry| !matches!(entry, Entry::Active(_));
+        block.each(0..first, is_none, job.spec(), &mut labels, |source, labels, entry| {
             let (reasons, why) = match entry {
                 Entry::Active(_) => return ControlFlow::Continue(()),
                 Entry::Failed(failure) => (&mut impossible, failure.to_string()),

@@ -1,7 +1,7 @@
 //! What others see of the roster: immutable snapshots, one for each job, replaced whole when the job changed.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
@@ -192,31 +192,20 @@ pub struct BlockView<'a> {
 }
 
 impl<'a> BlockView<'a> {
-    /// Calls `see` for each entry with its source, its labels before relabelling (the job's defaults included, as Prometheus shows
-    /// them), and what became of it.
-    pub fn each(self, spec: &JobSpec, labels: &mut Builder, mut see: impl FnMut(&str, &mut Builder, &Entry)) {
-        let mut unpacked = self.worked.block.first_entries();
-        for entry in self.entries() {
-            let Some((source, raw)) = unpacked.next_entry() else { return };
-            raw.load(labels);
-            spec.add_defaults(labels);
-            see(source, labels, entry);
-        }
-    }
-
-    /// Calls `see` for each of the first entries that is no target, with its source, its labels before relabelling (the job's defaults
-    /// included, as Prometheus shows them), and what became of it, until `see` has enough. No more is unpacked than that takes.
-    pub fn each_without_target(
+    /// Calls `see` for those of these entries that are wanted, with the source, the labels before relabelling (the job's defaults included,
+    /// as Prometheus shows them), and what became of it, until `see` has enough. No more is unpacked than that takes.
+    pub fn each(
         self,
-        first: usize,
+        entries: Range<usize>,
+        wanted: impl Fn(&Entry) -> bool,
         spec: &JobSpec,
         labels: &mut Builder,
         mut see: impl FnMut(&str, &mut Builder, &Entry) -> ControlFlow<()>,
     ) {
         let mut unpacked = self.worked.block.first_entries();
-        for entry in self.entries().iter().take(first) {
+        for (at, entry) in self.entries().iter().enumerate().take(entries.end) {
             let Some((source, raw)) = unpacked.next_entry() else { return };
-            if matches!(entry, Entry::Active(_)) {
+            if at < entries.start || !wanted(entry) {
                 continue;
             }
             raw.load(labels);

@@ -1,5 +1,6 @@
 //! What was discovered for a job, entry by entry, beside what became of it. Pure.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rosterd_model::labels::META_PREFIX;
@@ -129,27 +130,34 @@ struct Listing<'a> {
 impl Listing<'_> {
     /// Lists those of a block; true when there are enough.
     fn block(&mut self, number: usize, block: BlockView<'_>, skip: usize) -> bool {
-        let (job, mut labels, mut names, mut at) = (self.job, Builder::new(), Names::new(), 0);
-        block.each(job.spec(), &mut labels, |source, labels, entry| {
-            let here = at;
-            at += 1;
-            if here < skip || self.listed.next.is_some() || !self.wanted.has(job, block, here, entry) {
-                return;
-            }
-            let discovered = labels.build(&mut names);
-            if self.search.fit(discovered.iter(), &mut self.buffer) == Fit::No {
-                return;
-            }
-            let place = Cursor::of_entry(job, number, here);
-            if self.listed.rows.len() == ROWS || self.bytes > MOST_BYTES {
-                self.listed.next = place;
-                return;
-            }
-            let place = place.map(|place| place.encode()).unwrap_or_default();
-            let row = Row { place, ..Row::of(job, block, here, entry, &discovered, source) };
-            self.bytes += row.size();
-            self.listed.rows.push(row);
-        });
+        let (job, mut labels, mut names, mut at) = (self.job, Builder::new(), Names::new(), skip);
+        block.each(
+            skip..usize::MAX,
+            |_| true,
+            job.spec(),
+            &mut labels,
+            |source, labels, entry| {
+                let here = at;
+                at += 1;
+                if !self.wanted.has(job, block, here, entry) {
+                    return ControlFlow::Continue(());
+                }
+                let discovered = labels.build(&mut names);
+                if self.search.fit(discovered.iter(), &mut self.buffer) == Fit::No {
+                    return ControlFlow::Continue(());
+                }
+                let place = Cursor::of_entry(job, number, here);
+                if self.listed.rows.len() == ROWS || self.bytes > MOST_BYTES {
+                    self.listed.next = place;
+                    return ControlFlow::Break(());
+                }
+                let place = place.map(|place| place.encode()).unwrap_or_default();
+                let row = Row { place, ..Row::of(job, block, here, entry, &discovered, source) };
+                self.bytes += row.size();
+                self.listed.rows.push(row);
+                ControlFlow::Continue(())
+            },
+        );
         self.listed.next.is_some()
     }
 }
