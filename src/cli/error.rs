@@ -70,6 +70,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What was asked gives another answer than rosterd does.
+    #[error("{url} does not answer as rosterd does: is it one, and of this version?")]
+    UnexpectedAnswer {
+        /// What was asked.
+        url: String,
+        /// What is wrong with its answer.
+        source: serde_json::Error,
+    },
     /// A job of the command line is none of the configuration.
     #[error("there is no job {job:?} in the configuration{}", hint(.nearest))]
     UnknownJob {
@@ -117,6 +125,7 @@ impl Coded for Error {
             Self::UnknownCode { .. } => "cli_unknown_code",
             Self::InvalidUrl { .. } => "cli_invalid_url",
             Self::Runtime { .. } => "cli_runtime_failed",
+            Self::UnexpectedAnswer { .. } => "cli_unexpected_answer",
         }
     }
 

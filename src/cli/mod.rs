@@ -1,5 +1,6 @@
 //! The command line, one file a subcommand. All flags stand in docs/cli.md.
 
+mod ask;
 mod check;
 mod colour;
 mod completions;
