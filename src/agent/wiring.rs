@@ -432,7 +432,8 @@ impl Agent {
         let grace = config.rosterd.ready_grace_period.as_std();
         // Before the jobs change: what these come to is nothing for an output that is written otherwise now.
         self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
-        self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
+        let settings = roster::Settings { grace, brake: jobs::agent_brake(&config.rosterd) };
+        self.roster.set_jobs(jobs::roster(config, &plan.jobs), settings).await;
         self.scraping.take(config, clients);
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
         // By their patterns, new files of more jobs are noticed too.
