@@ -12,8 +12,8 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::Error;
 use super::{
-    State, failed, heavy, lifecycle, metadata, metrics, overview, pools, providers, publications, ready, remote_write,
-    sd, status, targets, targets_page,
+    State, brake, failed, heavy, lifecycle, metadata, metrics, overview, pools, providers, publications, ready,
+    remote_write, sd, status, targets, targets_page,
 };
 use crate::problem::Problem;
 
@@ -54,6 +54,8 @@ pub fn routes() -> Vec<Route> {
         list("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
         list("/api/v1/scrape_pools", get(pools::scrape_pools)),
         list("/api/v1/providers", get(providers::providers)),
+        read("/api/v1/brake", get(brake::brakes)),
+        act("/api/v1/brake/release", post(brake::release).put(brake::release)),
         list("/api/v1/publications", get(publications::publications)),
         list("/api/v1/metadata", get(metadata::of_families)),
         read("/api/v1/remote_write", get(remote_write::remote_write)),

@@ -53,7 +53,6 @@ impl<'q> Question<'q> {
     }
 
     /// That something be done.
-    #[expect(dead_code, reason = "whatever acts asks by it; the first to do so takes this line away")]
     pub(super) fn post(path: &'q str) -> Self {
         Self { method: Method::POST, ..Self::get(path) }
     }
@@ -84,7 +83,6 @@ impl Running {
     }
 
     /// The `data` of an answer of the API.
-    #[expect(dead_code, reason = "whatever asks the API asks by it; the first to do so takes this line away")]
     pub(super) fn data<T: DeserializeOwned>(&self, question: &Question<'_>) -> Result<T, Failure> {
         let answer: Result<Envelope<T>, _> = serde_json::from_str(&self.text(question)?);
         match answer {

@@ -1,5 +1,6 @@
 //! The real binary, from outside: what it prints, and how it ends.
 
+mod brake;
 mod check;
 mod discover;
 #[cfg(feature = "default")]

@@ -15,6 +15,8 @@ const CONFIGURATION: (&str, &str) = (
     "prometheus.yml",
     "The configuration, in the format of Prometheus, with the files that it names. --config.file names another one.",
 );
+const CLIENT: (&str, &str) =
+    ("FILE", "With --http.config.file: HTTP client settings as in a scrape_config, such as basic_auth.");
 const WENT_WELL: &str = "All went well; also when whoever reads the output stops reading.";
 
 /// Of a subcommand by its full name.
@@ -133,11 +135,32 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
                     "rosterd health --ready --url=https://rosterd.example:8395 --http.config.file=client.yml",
                 ),
             ],
-            files: &[(
-                "FILE",
-                "With --http.config.file: HTTP client settings as in a scrape_config, such as basic_auth.",
-            )],
+            files: &[CLIENT],
             ends: ("It is healthy or, with --ready, ready.", "It is not, or does not answer in time."),
+        },
+        "rosterd brake" => &Chapters {
+            examples: &[
+                ("See of which jobs a removal is held:", "rosterd brake list"),
+                ("Let go of the targets of one:", "rosterd brake release web"),
+            ],
+            files: &[CLIENT],
+            ends: (WENT_WELL, "rosterd does not answer, or not with a success."),
+        },
+        "rosterd brake list" => &Chapters {
+            examples: &[
+                ("See of which jobs a removal is held:", "rosterd brake list"),
+                ("The same for a program:", "rosterd brake list --output=json"),
+            ],
+            files: &[CLIENT],
+            ends: ("They are listed; also when there are none.", "rosterd does not answer, or not with a success."),
+        },
+        "rosterd brake release" => &Chapters {
+            examples: &[("Let go of the targets of a job that are gone indeed:", "rosterd brake release web")],
+            files: &[CLIENT],
+            ends: (
+                "What was held of the jobs is gone, if anything was.",
+                "There is no such job, or rosterd does not answer.",
+            ),
         },
         "rosterd errors" => &Chapters {
             examples: &[
