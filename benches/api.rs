@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use rosterd::api::{
     Build, ConfigView, ExternalUrl, HttpMetrics, Lifecycle, PrometheusNames, Providers, State, Storage, router,
 };
+use rosterd::journal::{Journal, JournalHandle};
 use rosterd::publish::Publications;
 use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle, metrics};
 use rosterd::scrape::RemoteWrites;
@@ -82,7 +83,7 @@ fn resident_mib(key: &str) -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap_or_default() / 1024
 }
 
-fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses) -> State {
+fn state(roster: RosterHandle, journal: JournalHandle, registry: prometheus::Registry, scrapes: Statuses) -> State {
     let view = ConfigView {
         yaml: String::new(),
         loaded: SystemTime::now(),
@@ -107,10 +108,13 @@ fn state(roster: RosterHandle, registry: prometheus::Registry, scrapes: Statuses
         roster,
         providers: Providers::new(Vec::new),
         scrapes,
+        trends: Default::default(),
         publications: Publications::new(Vec::new),
+        served: Default::default(),
         remote_writes: RemoteWrites::new(Vec::new),
+        journal,
         storage: Storage::new(Vec::new),
-        waiting: Semaphore::new(256),
+        waiting: Arc::new(Semaphore::new(256)),
         heavy: Arc::new(Semaphore::new(384)),
         compressing: Arc::new(Semaphore::new(4)),
         listen_port: 9090,
@@ -167,7 +171,9 @@ async fn main() {
     let mut server = Server::bind(settings, None, stopper.supervision()).await.expect("there are free ports");
     let address = server.addresses()[0];
     let scrapes = scraped(&roster);
-    server.serve(router(Arc::new(state(roster, registry, scrapes))));
+    let history = rosterd::journal::metrics::Metrics::register(&registry).expect("the names are free");
+    let journal = Journal::start(&stopper, &roster, None, None, Arc::new(Vec::new), history);
+    server.serve(router(Arc::new(state(roster, journal, registry, scrapes))));
     println!("{targets} targets in groups of one (many), and as many in one group (one)");
     for name in ["many", "one"] {
         for _ in 0..2 {

@@ -9,6 +9,8 @@ mod mechanisms {
 pub mod agent;
 pub mod api;
 pub mod cli;
+pub mod explain;
+pub mod journal;
 pub mod problem;
 pub mod publish;
 pub mod reconcile;

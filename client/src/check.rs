@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
-use rosterd_model::Secret;
+use rosterd_model::{Secret, bare_url};
 
 use crate::assertion::JWT_BEARER;
 use crate::config::ProxySettings;
@@ -187,7 +187,11 @@ fn check_tls(tls: &TlsConfig, path: &str, found: &mut Problems) {
         found.add(format!("{path}.max_version"), UNSUPPORTED, message);
     }
     if !tls.server_name.is_empty() && rustls_pki_types::ServerName::try_from(tls.server_name.as_str()).is_err() {
-        found.add(format!("{path}.server_name"), INVALID, format!("{:?} is not a host name", tls.server_name));
+        found.add(
+            format!("{path}.server_name"),
+            INVALID,
+            format!("{:?} is not a host name", bare_url(&tls.server_name)),
+        );
     }
 }
 

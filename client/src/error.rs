@@ -1,4 +1,4 @@
-//! What can go wrong between a request and its reply. URLs are shown without user, password and secret parameters.
+//! What can go wrong between a request and its reply. Of URLs it is shown where they are, and neither user and password nor parameters.
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use rosterd_model::{Coded, Priority, Retry};
 
 use crate::Url;
 use crate::head::Malformed;
-use crate::secrets::{hidden_query, shown};
+use crate::secrets::shown;
 use crate::tls_words::NotSecure;
 
 /// The longest wait that a server may ask for.
@@ -242,18 +242,6 @@ pub fn without_user(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_user("", None);
     url
-}
-
-/// A URL for people: as it is spelt, unless something in it has to be hidden.
-pub(crate) fn shown_text(url: &str) -> String {
-    match Url::read(url) {
-        Ok(parsed)
-            if !parsed.username().is_empty() || parsed.password().is_some() || hidden_query(&parsed).is_some() =>
-        {
-            shown(&parsed)
-        }
-        _ => url.to_owned(),
-    }
 }
 
 /// The wait that a `Retry-After` asks for, in seconds or until a date; an hour at most.

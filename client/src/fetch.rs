@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use rosterd_model::bare_url;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::budget::Share;
-use crate::error::shown_text;
 use crate::exchange::{Answer, Failed, Get, Socket, exchange};
 use crate::message::Time;
 use crate::names::Names;
@@ -52,7 +52,7 @@ impl Fetched {
     pub fn status_error(&self, url: &str) -> ClientError {
         // A redirect may have put anything into the URL.
         let redirected = self.redirected.as_ref().map(|url| self.secrets.hide(&shown(url)));
-        let url = redirected.unwrap_or_else(|| shown_text(url));
+        let url = redirected.unwrap_or_else(|| bare_url(url).into_owned());
         ClientError::of_status_at(url, self.status, &self.headers)
     }
 }
@@ -90,10 +90,10 @@ impl Client {
         share: &mut Share,
     ) -> Result<Fetched, ClientError> {
         let time = Time::from_now(fetch.timeout);
-        let work = self.0.fetch(fetch, connection, body, share, time);
+        let work = self.shared.fetch(fetch, connection, body, share, time);
         match tokio::time::timeout_at(time.deadline, work).await {
             Ok(result) => result,
-            Err(_) => Err(ClientError::Timeout { url: shown_text(fetch.url), after: fetch.timeout }),
+            Err(_) => Err(ClientError::Timeout { url: bare_url(fetch.url).into_owned(), after: fetch.timeout }),
         }
     }
 }
@@ -192,13 +192,16 @@ impl Shared {
                 // The server closed it, which it may at any time.
                 Err(Failed::Unanswered(_)) if kept => body.truncate(start),
                 Err(Failed::Unanswered(source) | Failed::Broken(source)) => {
-                    return Err(ClientError::Broken { url: shown_text(fetch.url), source: source.into() });
+                    return Err(ClientError::Broken { url: bare_url(fetch.url).into_owned(), source: source.into() });
                 }
                 Err(Failed::Malformed(source)) => {
-                    return Err(ClientError::Malformed { url: shown_text(fetch.url), source: source.into() });
+                    return Err(ClientError::Malformed {
+                        url: bare_url(fetch.url).into_owned(),
+                        source: source.into(),
+                    });
                 }
                 Err(Failed::TooLarge) => {
-                    return Err(ClientError::TooLarge { url: shown_text(fetch.url), limit: fetch.limit });
+                    return Err(ClientError::TooLarge { url: bare_url(fetch.url).into_owned(), limit: fetch.limit });
                 }
             }
         }
@@ -228,7 +231,8 @@ impl<'a> PlainUrl<'a> {
 
     /// What is asked for, and the host.
     fn request(self, url: &str) -> Result<(Cow<'a, str>, HeaderValue), ClientError> {
-        let unusable = |error: http::Error| ClientError::settings_because(format!("the URL {url:?}"), error);
+        let unusable =
+            |error: http::Error| ClientError::settings_because(format!("the URL {:?}", bare_url(url)), error);
         let path: Cow<'a, str> = match self.path.chars().next() {
             None => "/".into(),
             Some('?') => format!("/{}", self.path).into(),
@@ -241,7 +245,10 @@ impl<'a> PlainUrl<'a> {
     }
 
     async fn connect(self, fetch: &Fetch<'_>, names: &Names) -> Result<Socket, ClientError> {
-        let failed = |error: std::io::Error| ClientError::Connect { url: shown_text(fetch.url), source: error.into() };
+        let failed = |error: std::io::Error| ClientError::Connect {
+            url: bare_url(fetch.url).into_owned(),
+            source: error.into(),
+        };
         if !fetch.unix_socket.is_empty() {
             return UnixStream::connect(Path::new(fetch.unix_socket)).await.map(Socket::Unix).map_err(failed);
         }
@@ -291,7 +298,7 @@ fn parse(url: &str) -> Result<Url, ClientError> {
 }
 
 fn unusable(url: &str, error: UrlError) -> ClientError {
-    ClientError::settings_because(format!("the URL {url:?}"), error)
+    ClientError::settings_because(format!("the URL {:?}", bare_url(url)), error)
 }
 
 #[cfg(test)]
@@ -315,6 +322,13 @@ mod tests {
             let place = PlainUrl::of(url).expect("it is plain");
             assert_eq!(place.request(url).expect("it can be asked for").1, "[fe80::1]:9100");
         }
+    }
+
+    #[test]
+    fn of_what_cannot_be_asked_for_no_secret_is_told() {
+        let url = "http://h/a b?sid=hunter2";
+        let error = PlainUrl::of(url).expect("it is plain").request(url).expect_err("there is a blank in it");
+        assert_eq!(error.to_string(), "cannot use the URL \"http://h/a b\"");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub use message::{Request, Response};
 pub use rosterd_model::Secret;
 pub use safe_url::SafeUrl;
 pub use secrets::{Discreet, Secrets, proves, shown};
-pub use send::{Client, Options};
+pub use send::{Client, Options, Tally};
 pub use source::Source;
 pub use system::{Environment, System};
 pub use url::{Url, UrlError};

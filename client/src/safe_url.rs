@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use rosterd_model::Problem;
+use rosterd_model::{HIDDEN, Problem, bare_url};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Url;
 use crate::check::SCHEME;
-use crate::error::shown_text;
+use crate::error::without_user;
 use crate::secrets::hidden_query;
 use crate::url::UrlError;
 
@@ -45,7 +45,16 @@ impl SafeUrl {
 
     /// The URL as it is spelt, without user and password, with secret parameters hidden.
     pub fn without_user(&self) -> String {
-        if Url::read(&self.0).is_ok() { shown_text(&self.0) } else { self.to_string() }
+        let Ok(url) = Url::read(&self.0) else { return self.to_string() };
+        let hidden = hidden_query(&url);
+        if url.username().is_empty() && url.password().is_none() && hidden.is_none() {
+            return self.0.clone();
+        }
+        let mut shown = without_user(&url);
+        if hidden.is_some() {
+            shown.set_query(hidden.as_deref());
+        }
+        shown.into()
     }
 }
 
@@ -62,10 +71,10 @@ impl fmt::Display for SafeUrl {
                 }
                 url.fmt(f)
             }
+            Ok(url) if url.without_zone().has_host() => f.write_str(&self.0),
             // What is not `scheme://host` cannot be searched for a password.
-            Ok(url) if url.without_zone().has_host() || !self.0.contains('@') => f.write_str(&self.0),
-            Err(_) if !self.0.contains('@') => f.write_str(&self.0),
-            _ => f.write_str("<secret>"),
+            _ if self.0.contains('@') => f.write_str(HIDDEN),
+            _ => f.write_str(&bare_url(&self.0)),
         }
     }
 }
@@ -96,10 +105,25 @@ mod tests {
             ("http://u:hunter2@[fe80::1%25eth0]/x?token=abc", "http://u:xxxxx@[fe80::1%25eth0]/x?token=xxxxx"),
             ("http://[FE80::1%25eth0]", "http://[FE80::1%25eth0]"),
             ("user:hunter2@proxy", "<secret>"),
+            ("proxy:3128", "proxy:3128"),
+            ("proxy:3128/x?sid=hunter2", "proxy:3128/x"),
+            ("http://proxy:99999/x?sid=hunter2", "http://proxy:99999/x"),
             ("", ""),
         ] {
             assert_eq!(SafeUrl::new(url).to_string(), shown);
             assert_eq!(format!("{:?}", SafeUrl::new(url)), shown);
+        }
+    }
+
+    #[test]
+    fn only_the_values_of_secret_parameters_are_hidden() {
+        for (url, want) in [
+            ("http://u:p@h/w?x=1&api_key=abc&Access_Token=d%20e", "http://h/w?x=1&api_key=xxxxx&Access_Token=xxxxx"),
+            ("http://h/w?sig=a&design=b&token=&token", "http://h/w?sig=xxxxx&design=b&token=&token"),
+            ("http://h/w?to%6ben=a", "http://h/w?to%6ben=xxxxx"),
+            ("http://h/sd?env=a b&match[]=x", "http://h/sd?env=a b&match[]=x"),
+        ] {
+            assert_eq!(SafeUrl::new(url).without_user(), want);
         }
     }
 }

@@ -165,13 +165,9 @@ pub fn proves(name: &str) -> bool {
     WHOLE.contains(&&*name) || PARTS.iter().any(|part| name.contains(part))
 }
 
-/// A URL without user and password, and with the values of secret parameters hidden: to be shown.
+/// A URL as errors and the log show it: scheme, host, port and path. Any of its parameters may be a secret.
 pub fn shown(url: &Url) -> String {
-    let mut shown = crate::without_user(url);
-    if let Some(query) = hidden_query(url) {
-        shown.set_query(Some(&query));
-    }
-    shown.into()
+    format!("{}://{}{}", url.scheme(), url.authority(), url.path())
 }
 
 /// The query with the values of secret parameters hidden, if there are any; all else stays as it is spelt.
@@ -234,12 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_values_of_secret_parameters_are_hidden() {
+    fn where_a_url_is_is_shown() {
         for (url, want) in [
-            ("http://u:p@h/w?x=1&api_key=abc&Access_Token=d%20e", "http://h/w?x=1&api_key=xxxxx&Access_Token=xxxxx"),
-            ("http://h/w?sig=a&design=b&token=&token", "http://h/w?sig=xxxxx&design=b&token=&token"),
-            ("http://h/w?to%6ben=a", "http://h/w?to%6ben=xxxxx"),
-            ("http://h/sd?env=a b&match[]=x", "http://h/sd?env=a%20b&match[]=x"),
+            ("http://u:hunter2@h:81/a@b/c%20d?sid=hunter2#hunter2", "http://h:81/a@b/c%20d"),
+            ("https://h:443?sid=hunter2", "https://h/"),
+            ("http://u:hunter2@[fe80::1%25eth0]:9/x", "http://[fe80::1%25eth0]:9/x"),
         ] {
             assert_eq!(shown(&Url::parse(url).expect("a URL")), want);
         }

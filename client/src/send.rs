@@ -57,9 +57,18 @@ impl Default for Options {
     }
 }
 
+/// Whoever counts what a client sends.
+pub trait Tally: fmt::Debug + Send + Sync {
+    /// This came of a request, which is counted as this operation.
+    fn sent(&self, operation: &'static str, sent: &Result<Response, ClientError>);
+}
+
 /// Sends requests as an [`HttpClientConfig`] says. Clones share connections and tokens.
 #[derive(Clone)]
-pub struct Client(pub(crate) Arc<Shared>);
+pub struct Client {
+    pub(crate) shared: Arc<Shared>,
+    tally: Option<(&'static str, Arc<dyn Tally>)>,
+}
 
 pub(crate) struct Shared {
     pub(crate) transport: Transport,
@@ -74,7 +83,7 @@ pub(crate) struct Shared {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("name", &self.0.name).finish_non_exhaustive()
+        f.debug_struct("Client").field("name", &self.shared.name).finish_non_exhaustive()
     }
 }
 
@@ -88,7 +97,7 @@ impl Client {
 
     /// Whether certificates can be read and used at the moment.
     pub fn check(&self) -> Result<(), ClientError> {
-        self.0.transport.check()
+        self.shared.transport.check()
     }
 
     /// Makes a client whose requests fail as long as certificates cannot be read or used. Fails when the settings
@@ -98,7 +107,7 @@ impl Client {
         let proxies = Proxies::new(config.proxy(), options.system.environment())?;
         let user_agent = HeaderValue::from_str(&options.user_agent)
             .map_err(|error| ClientError::settings_because("the user agent", error))?;
-        Ok(Self(Arc::new(Shared {
+        let shared = Shared {
             transport: Transport::new(tls, proxies, config.enable_http2, &options),
             credentials: Credentials::new(config, &options)?,
             headers: ExtraHeaders::new(&config.http_headers, &options.system)?,
@@ -107,14 +116,25 @@ impl Client {
             timeout: options.timeout,
             gzip: options.gzip,
             name: options.name,
-        })))
+        };
+        Ok(Self { shared: Arc::new(shared), tally: None })
+    }
+
+    /// The same, with all that it sends counted as this operation.
+    #[must_use]
+    pub fn counted(self, operation: &'static str, tally: Arc<dyn Tally>) -> Self {
+        Self { tally: Some((operation, tally)), ..self }
     }
 
     /// Sends a request. Whatever the status of the reply, it is a reply; see [`Response::success`].
     pub async fn send(&self, request: Request) -> Result<Response, ClientError> {
-        let time = Time::from_now(request.timeout.unwrap_or(self.0.timeout));
+        let time = Time::from_now(request.timeout.unwrap_or(self.shared.timeout));
         let url = request.url.clone();
-        time.limit(&url, self.0.follow(request, true, redirect::MOST, time)).await
+        let sent = time.limit(&url, self.shared.follow(request, true, redirect::MOST, time)).await;
+        if let Some((operation, tally)) = &self.tally {
+            tally.sent(operation, &sent);
+        }
+        sent
     }
 }
 

@@ -37,6 +37,10 @@ pub mod code {
     pub const UNKNOWN_ENDPOINT: &str = "cfg_unknown_endpoint";
     /// Two outputs that would write the same file.
     pub const OUTPUT_COLLISION: &str = "cfg_output_collision";
+    /// A template with commands, and `--templates.allow-commands` is not given.
+    pub const COMMANDS_DISABLED: &str = "cfg_template_commands_disabled";
+    /// A file that `templates` names and that is no template.
+    pub const INVALID_TEMPLATE: &str = "cfg_invalid_template";
     /// What stands in a list and cannot be a target of its job.
     pub const IMPOSSIBLE_TARGET: &str = "cfg_impossible_target";
     /// A warning: a section that is read and has no effect.
@@ -55,7 +59,7 @@ pub mod code {
     pub const UNDEFINED_VARIABLE: &str = "cfg_undefined_variable";
 
     /// All of them.
-    pub const ALL: [&str; 30] = [
+    pub const ALL: [&str; 32] = [
         INVALID_CONFIG,
         UNREADABLE,
         SYNTAX,
@@ -78,6 +82,8 @@ pub mod code {
         UNKNOWN_JOB,
         UNKNOWN_ENDPOINT,
         OUTPUT_COLLISION,
+        COMMANDS_DISABLED,
+        INVALID_TEMPLATE,
         IMPOSSIBLE_TARGET,
         SECTION_IGNORED,
         NOT_SCRAPED,

@@ -11,9 +11,11 @@ pub use error::{ConfigErrors, code};
 pub use file::{
     AgentBrake, AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity,
     BrakeSettings, Compression, Config, Confirm, DestinationUrl, DiskQueue, EndpointSettings, EscapingScheme,
-    FileOutput, FileSd, Global, GoogleIam, JobBrake, JobSettings, MetadataConfig, Metrics, OutputFormat,
-    ProtobufMessage, Publish, QueueConfig, RemoteWrite, Rosterd, Runtime, ScrapeConfig, ScrapeProtocol, ScrapeSettings,
-    Scraping, Share, SigV4,
+    FileOutput, FileSd, Global, GoogleIam, JobBrake, JobSettings, Journal, MetadataConfig, Metrics, OutputFormat,
+    ProtobufMessage, Publish, QueueConfig, ReloadSignal, RemoteWrite, Rosterd, Runtime, STAGED, ScrapeConfig,
+    ScrapeProtocol, ScrapeSettings, Scraping, Share, SigV4, Template,
 };
-pub use load::{Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules};
+pub use load::{
+    Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules, parse_rules,
+};
 pub use rosterd_yaml::Problem;

@@ -31,7 +31,13 @@ fn loaded(text: &str) -> Result<Loaded, ConfigErrors> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("prometheus.yml");
     std::fs::write(&file, text).unwrap();
-    let options = LoadOptions { allow_exec: false, examine: true, impossible: None, env: &|_| None };
+    let options = LoadOptions {
+        allow_exec: false,
+        allow_template_commands: false,
+        examine: true,
+        impossible: None,
+        env: &|_| None,
+    };
     Config::load(&file, None, &Registry::linked().unwrap(), &options)
 }
 

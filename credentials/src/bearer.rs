@@ -104,6 +104,7 @@ mod tests {
             bearer.authorize(&mut first).await.expect("authorized");
             bearer.authorize(&mut late).await.expect("authorized");
             assert_eq!((sent(&first, &name), sent(&late, &name)), ("Bearer t0".to_owned(), "Bearer t0".to_owned()));
+            assert!(!bearer.refused(&request()).await, "it had no token");
             assert!(bearer.refused(&first).await);
             bearer.authorize(&mut first).await.expect("authorized");
             assert!(bearer.refused(&late).await, "another one may be there meanwhile");

@@ -168,6 +168,34 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_signed_in_its_canonical_form() {
+        let mut request = Request::post(Url::parse("https://h:8443//a//b%20c/d%2Fe?z=1&a=2").unwrap(), "body");
+        for (name, value) in [
+            ("x-amz-target", "T.Op"),
+            ("content-type", "text/plain;   charset=utf-8"),
+            ("content-encoding", "snappy"),
+            ("accept", "text/plain"),
+        ] {
+            request.headers.insert(name, HeaderValue::from_static(value));
+        }
+        let (text, signed) = canonical(&request);
+        assert_eq!(signed, "content-encoding;content-type;host;x-amz-target");
+        let lines = [
+            "POST",
+            "/a/b%2520c/d%252Fe",
+            "a=2&z=1",
+            "content-encoding:snappy",
+            "content-type:text/plain; charset=utf-8",
+            "host:h:8443",
+            "x-amz-target:T.Op",
+            "",
+            &signed,
+            "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5",
+        ];
+        assert_eq!(text, lines.join("\n"));
+    }
+
+    #[test]
     fn parameters_are_sorted_by_name_and_then_by_value() {
         let sorted = |parameters: &str| query(&Url::parse(&format!("https://h/?{parameters}")).unwrap());
         assert_eq!(sorted("a-b=1&a1=2&a=4&a=3&A=5"), "A=5&a=3&a=4&a-b=1&a1=2");

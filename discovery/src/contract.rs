@@ -84,6 +84,10 @@ pub trait Discoverer: Send {
 /// interval, jitter, backoff and metrics.
 #[async_trait]
 pub trait Refresh: Send {
+    /// Called once, before the first refresh. One that may take long keeps the context, to tell by [`Context::warning`] what it waits for
+    /// while it does: a server that wants to be asked less, say. By default that is not kept.
+    fn begin(&mut self, _cx: &Context) {}
+
     /// Reads all sources once.
     ///
     /// `Err` when nothing could be read; a mechanism of several sources rather names those that it could not read, which
@@ -96,8 +100,7 @@ pub trait Refresh: Send {
         std::future::pending().await
     }
 
-    /// What a person should know of what the last refresh found although it did not fail: shown as long as it is so. By default
-    /// nothing.
+    /// What a person should know although the last refresh did not fail for it: shown as long as it is so. By default nothing.
     fn warning(&self) -> Option<Error> {
         None
     }

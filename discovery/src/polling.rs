@@ -41,6 +41,7 @@ impl<R: Refresh + 'static> Polling<R> {
     async fn poll(&mut self, cx: &Context, up: &Updates) -> Result<(), Error> {
         cx.polls();
         let mut schedule = cx.schedule(self.interval);
+        self.refresh.begin(cx);
         loop {
             let started = Instant::now();
             let result = tokio::select! {
@@ -49,11 +50,11 @@ impl<R: Refresh + 'static> Polling<R> {
                 result = self.refresh.refresh() => result,
             };
             cx.took(started.elapsed());
+            cx.warning(self.refresh.warning().as_ref());
             let wait = match result {
                 Ok(reading) => {
                     let word = Word::from(reading);
                     let retry = soonest(word.unread());
-                    cx.warning(self.refresh.warning().as_ref());
                     up.say(word).await?;
                     match retry {
                         None => schedule.succeeded(),

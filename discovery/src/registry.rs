@@ -7,10 +7,11 @@ use std::sync::Arc;
 use rosterd_client::System;
 use rosterd_model::{Coded, Priority, Problem, Retry};
 use rosterd_tasks::Stopper;
+use rosterd_yaml::{Cursor, Fault};
 
 use crate::mechanism::{AnyConfig, CheckContext, MechanismConfig, MechanismMetrics, MechanismShared};
 
-type Decode = fn(&mut dyn erased_serde::Deserializer<'_>) -> Result<Box<dyn AnyConfig>, erased_serde::Error>;
+type Decode = fn(Cursor<'_>) -> Result<Box<dyn AnyConfig>, Fault>;
 type Share = fn(&Stopper, &System) -> Arc<dyn Any + Send + Sync>;
 type RegisterMetrics = fn(&prometheus::Registry) -> Result<Box<dyn Any + Send + Sync>, prometheus::Error>;
 
@@ -34,7 +35,7 @@ impl Mechanism {
     pub const fn of<C: MechanismConfig>() -> Self {
         Self {
             name: C::MECHANISM,
-            decode: |deserializer| Ok(Box::new(erased_serde::deserialize::<C>(deserializer)?)),
+            decode: |value| Ok(Box::new(C::deserialize(value)?)),
             register_metrics: |registry| Ok(Box::new(C::Metrics::register(registry)?)),
             share: |owner, system| Arc::new(C::Shared::start(owner, system)),
             shared: TypeId::of::<C::Shared>,

@@ -2,6 +2,7 @@
 //! No I/O, no clock, no async runtime: whatever is here can be tested with tables.
 
 mod any_error;
+mod bare_url;
 mod duration;
 pub mod error;
 mod group;
@@ -16,6 +17,7 @@ pub mod target;
 mod text;
 
 pub use any_error::Error;
+pub use bare_url::{bare_key, bare_url};
 pub use duration::{Duration, DurationError};
 pub use error::{Coded, Priority, Report, Retry};
 pub use group::{GroupId, SourceId, TargetGroup};

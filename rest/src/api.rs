@@ -19,6 +19,7 @@ use crate::{Answer, Calls, Fault, Known, Last, Reset, RestError, Throttle};
 
 /// The largest body that is read, once unpacked. What is larger is more likely a mistake than a list.
 const LARGEST: u64 = 512 << 20;
+const JSON: &str = "application/json";
 /// How much longer than asked for an answer that was held back may take.
 const SLACK: Duration = Duration::from_secs(15);
 
@@ -81,10 +82,10 @@ impl Api {
         self
     }
 
-    /// The same, with each question counted by what it [is called](Question::named).
+    /// The same, with each question counted by what it [is called](Question::named): one of these.
     #[must_use]
-    pub fn counted<C>(mut self, calls: &Calls<C>) -> Self {
-        self.caller.calls = Some(calls.counter());
+    pub fn counted<C: MechanismConfig>(mut self, calls: &Calls<C>, operations: &'static [&'static str]) -> Self {
+        self.caller.calls = Some(calls.counter(operations));
         self
     }
 
@@ -133,8 +134,7 @@ impl Api {
 
     /// Posts this JSON to what is there, and asks for JSON.
     pub fn post<'a>(&self, path: impl IntoIterator<Item = &'a str>, json: Vec<u8>) -> Question {
-        let kind = "application/json";
-        self.post_as(path, kind, json).header(header::ACCEPT, HeaderValue::from_static(kind))
+        self.post_as(path, JSON, json).asking_json()
     }
 
     /// Posts a body of this content type.
@@ -206,6 +206,11 @@ impl Question {
         self.request.has_secrets = true;
         self.secrets.push(secret);
         self
+    }
+
+    /// Asks for JSON, of a server that has it in other forms, too.
+    pub fn asking_json(self) -> Self {
+        self.header(header::ACCEPT, HeaderValue::from_static(JSON))
     }
 
     /// Takes no answer that is not declared as JSON.

@@ -97,7 +97,7 @@ mod tests {
 
     fn counter() -> Counter {
         let counter = IntCounterVec::new(Opts::new("calls", "calls"), &["operation", "result"]);
-        Counter::of(counter.expect("a counter"))
+        Counter::of(counter.expect("a counter"), &["list"])
     }
 
     async fn ask(api: &Api, path: &str) -> Result<String, String> {

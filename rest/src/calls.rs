@@ -4,14 +4,14 @@ use std::marker::PhantomData;
 
 use http::StatusCode;
 use prometheus::{IntCounterVec, Opts, Registry};
-use rosterd_client::{ClientError, Response};
+use rosterd_client::{ClientError, Response, Tally};
 use rosterd_discovery::{MechanismConfig, MechanismMetrics};
 
 /// The metric of the mechanism with this configuration that counts what it asks: its [`MechanismConfig::Metrics`], or a part of
 /// them. [`Api::counted`](crate::Api::counted) takes it.
 #[derive(Debug)]
 pub struct Calls<C> {
-    counter: Counter,
+    counter: IntCounterVec,
     mechanism: PhantomData<fn() -> C>,
 }
 
@@ -24,20 +24,39 @@ impl<C: MechanismConfig> MechanismMetrics for Calls<C> {
         .const_label("mechanism", C::MECHANISM);
         let counter = IntCounterVec::new(opts, &["operation", "result"])?;
         registry.register(Box::new(counter.clone()))?;
-        Ok(Self { counter: Counter(counter), mechanism: PhantomData })
+        Ok(Self { counter, mechanism: PhantomData })
     }
 }
 
-impl<C> Calls<C> {
-    /// What counts, for who does not ask by an [`Api`](crate::Api).
-    pub fn counter(&self) -> Counter {
-        self.counter.clone()
+impl<C: MechanismConfig> Calls<C> {
+    /// What counts these operations, for who does not ask by an [`Api`](crate::Api). All that may come of them is there from now on,
+    /// so that the first failure is more than there was before.
+    pub fn counter(&self, operations: &'static [&'static str]) -> Counter {
+        for operation in operations {
+            for result in RESULTS {
+                self.counter.with_label_values(&[*operation, result]);
+            }
+        }
+        Counter { counter: self.counter.clone(), operations }
     }
 }
+
+/// What may come of a question. That nothing has changed (`not_modified`) only few are told.
+const RESULTS: [&str; 6] = ["ok", "unauthorized", "forbidden", "throttled", "refused", "failed"];
 
 /// Counts.
 #[derive(Debug, Clone)]
-pub struct Counter(IntCounterVec);
+pub struct Counter {
+    counter: IntCounterVec,
+    /// Those that there are.
+    operations: &'static [&'static str],
+}
+
+impl Tally for Counter {
+    fn sent(&self, operation: &'static str, sent: &Result<Response, ClientError>) {
+        self.count(operation, sent);
+    }
+}
 
 impl Counter {
     pub(crate) fn count(&self, operation: &str, sent: &Result<Response, ClientError>) {
@@ -51,19 +70,20 @@ impl Counter {
     /// Counts a question by what became of it: one of `ok`, `not_modified`, `unauthorized`, `forbidden`, `throttled`, `refused` and
     /// `failed`.
     pub fn add(&self, operation: &str, result: &str) {
-        self.0.with_label_values(&[operation, result]).inc();
+        debug_assert!(self.operations.contains(&operation), "{operation:?} is none of {:?}", self.operations);
+        self.counter.with_label_values(&[operation, result]).inc();
     }
 }
 
 #[cfg(test)]
 impl Counter {
-    pub(crate) fn of(counter: IntCounterVec) -> Self {
-        Self(counter)
+    pub(crate) fn of(counter: IntCounterVec, operations: &'static [&'static str]) -> Self {
+        Self { counter, operations }
     }
 
     /// How often this came of that operation.
     pub(crate) fn counted(&self, operation: &str, result: &str) -> u64 {
-        self.0.with_label_values(&[operation, result]).get()
+        self.counter.with_label_values(&[operation, result]).get()
     }
 }
 

@@ -33,14 +33,14 @@ pub use key::{Key, KeyHeader};
 pub use last::Last;
 pub use pace::Pace;
 pub use pages::{Before, Page, Turn, read_pages};
-pub use paging::Place;
+pub use paging::PagePlace;
 pub use refused::{refused_with, words};
 #[cfg(feature = "xml")]
 pub use reply::xml;
 pub use reply::{json, or_default, present};
 pub use rosterd_credentials::{Authorize, Issued, Issuer, NoToken, Tokens};
 pub use socket::{SocketError, socket};
-pub use sources::Sources;
+pub use sources::{Round, Sources};
 pub use throttle::{Reset, Throttle, Throttles};
 pub use turns::{Server, Servers};
 pub use unproven::examine_proof;

@@ -11,7 +11,7 @@ use crate::{Before, Fault, Page, Question};
 
 /// Where the next page is named in a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum PagePlace {
     /// In this parameter of the URL.
     Parameter(&'static str),
     /// In this parameter of the URL, which a server may not know: if it does not, a list that begins anew has ended.
@@ -29,7 +29,7 @@ pub enum Place {
 #[derive(Debug, Clone)]
 struct Asked {
     question: Question,
-    place: Place,
+    place: PagePlace,
 }
 
 impl Question {
@@ -38,14 +38,14 @@ impl Question {
         self,
         decode: impl Fn(&[u8]) -> Result<Page<T>, Fault> + Clone + Send + 'static,
     ) -> Result<Vec<T>, Error> {
-        self.paged(Place::Link, move |_, body, _| decode(body)).await
+        self.paged(PagePlace::Link, move |_, body, _| decode(body)).await
     }
 
     /// Reads all pages of a list. [What comes next](Page::new) of a page goes to `place`. `decode` is told what was read before, so that it
     /// can count where the server does not.
     pub async fn paged<T: Send + 'static>(
         self,
-        place: Place,
+        place: PagePlace,
         decode: impl Fn(&HeaderMap, &[u8], Before) -> Result<Page<T>, Fault> + Clone + Send + 'static,
     ) -> Result<Vec<T>, Error> {
         let read = move |asked: Asked, before: Before| {
@@ -61,19 +61,19 @@ impl Turn for Asked {
     fn turn(&mut self, next: &str) -> Result<(), Fault> {
         let question = &mut self.question;
         match self.place {
-            Place::Link => {
+            PagePlace::Link => {
                 let url = question.url_mut();
                 let link = url.join(next).map_err(|_| Fault::new("the link to the next page is no URL"))?;
                 url.set_query(link.query());
             }
-            Place::Parameter(name) | Place::Unpromised(name) => set_parameter(question.url_mut(), name, next),
-            Place::Json(name) => {
+            PagePlace::Parameter(name) | PagePlace::Unpromised(name) => set_parameter(question.url_mut(), name, next),
+            PagePlace::Json(name) => {
                 let mut body: Value = serde_json::from_slice(question.body())?;
                 let map = body.as_object_mut().ok_or_else(|| Fault::new("the body of the question is no map"))?;
                 map.insert(name.to_owned(), next.into());
                 question.set_body(body.to_string());
             }
-            Place::Form(name) => {
+            PagePlace::Form(name) => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());
                 form.extend_pairs(url::form_urlencoded::parse(question.body()).filter(|(key, _)| key != name));
                 let form = form.append_pair(name, next).finish();
@@ -96,7 +96,7 @@ impl Turn for Asked {
     }
 
     fn may_begin_anew(&self) -> bool {
-        matches!(self.place, Place::Unpromised(_))
+        matches!(self.place, PagePlace::Unpromised(_))
     }
 }
 
@@ -147,11 +147,12 @@ mod tests {
             let decode = |_: &HeaderMap, body: &[u8], _: Before| decode(body);
             let api = Api::plain(&server.url(""));
             let question = api.get(["list"]).parameter("page", "1").parameter("per_page", "2");
-            let list = question.paged(Place::Parameter("page"), decode).await;
+            let list = question.paged(PagePlace::Parameter("page"), decode).await;
             assert_eq!(list.expect("a list"), [1, 2, 3]);
-            let list = api.post(["json"], br#"{"a":1}"#.to_vec()).paged(Place::Json("Token"), decode).await;
+            let list = api.post(["json"], br#"{"a":1}"#.to_vec()).paged(PagePlace::Json("Token"), decode).await;
             assert_eq!(list.expect("a list"), [4, 5, 6]);
-            let list = api.post_as(["form"], form, b"Action=List".to_vec()).paged(Place::Form("Marker"), decode).await;
+            let list =
+                api.post_as(["form"], form, b"Action=List".to_vec()).paged(PagePlace::Form("Marker"), decode).await;
             assert_eq!(list.expect("a list"), [7, 8]);
             server.finish().await;
         });
@@ -190,7 +191,7 @@ mod tests {
                 assert_eq!(before.pages * 2, before.items);
                 Ok(Page::new(items, next))
             };
-            let list = Api::plain(&server.url("")).get(["list"]).paged(Place::Parameter("offset"), full).await;
+            let list = Api::plain(&server.url("")).get(["list"]).paged(PagePlace::Parameter("offset"), full).await;
             assert_eq!(list.expect("a list"), [1, 2, 3, 4, 5]);
             server.finish().await;
         });
@@ -210,10 +211,10 @@ mod tests {
                 Ok(Page::new(items, Some((before.pages + 2).to_string())).beginning_with(first.as_deref()))
             };
             let ask = |place| Api::plain(&server.url("")).get(["list"]).parameter("page", "1").paged(place, counted);
-            let error = ask(Place::Parameter("page")).await.expect_err("no list");
-            let told = format!("the reply of {} is not what", server.url("/list?page=2"));
+            let error = ask(PagePlace::Parameter("page")).await.expect_err("no list");
+            let told = format!("the reply of {} is not what", server.url("/list"));
             assert!(error.code() == "sd_rest_malformed" && error.to_string().starts_with(&told), "{error}");
-            assert_eq!(ask(Place::Unpromised("page")).await.expect("a list"), [1, 2]);
+            assert_eq!(ask(PagePlace::Unpromised("page")).await.expect("a list"), [1, 2]);
             server.finish().await;
         });
     }
@@ -232,7 +233,7 @@ mod tests {
                 ])
                 .await;
                 let error = Api::plain(&server.url("")).get(["list"]).pages(decode).await.expect_err("no list");
-                let told = format!("the reply of {} is not what its API promises: {want}", server.url("/list?page=2"));
+                let told = format!("the reply of {} is not what its API promises: {want}", server.url("/list"));
                 assert_eq!((error.code(), error.to_string()), ("sd_rest_malformed", told));
                 server.finish().await;
             }
@@ -246,12 +247,12 @@ mod tests {
             let server = ScriptedServer::start([slow, Step::get("/list?page=1").stall()]).await;
             let asked = Asked {
                 question: Api::plain(&server.url("")).get(["list"]).parameter("page", "0"),
-                place: Place::Link,
+                place: PagePlace::Link,
             };
             let read = |asked: Asked, _: Before| asked.question.read(|body| Ok((decode(body)?, body.len())));
             let bounds = Bounds { time: std::time::Duration::from_millis(300), ..Bounds::USUAL };
             let error = read_within(bounds, asked, read).await.expect_err("no list");
-            let told = format!("no complete reply of {} within 300ms", server.url("/list?page=0"));
+            let told = format!("no complete reply of {} within 300ms", server.url("/list"));
             assert_eq!((error.code(), error.to_string()), ("http_timeout", told));
             drop(server);
         });

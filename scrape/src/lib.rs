@@ -19,4 +19,4 @@ pub use job::{Job, headers};
 pub use metrics::{JobMetrics, Metrics, Totals};
 pub use schedule::Seed;
 pub use sink::Sink;
-pub use status::{Health, Statuses, TargetStatus};
+pub use status::{Health, HealthTurn, Outcomes, Statuses, TargetStatus};

@@ -1,7 +1,8 @@
 //! What is known of each target's scrapes, for the API. Kept by the engine, read by anybody.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rosterd_exposition::Metadata;
@@ -50,13 +51,86 @@ pub struct TargetStatus {
     pub snoozed_until: Option<SystemTime>,
     /// How many samples its last good scrape had.
     pub samples: usize,
+    /// How large the body of its last scrape was, once unpacked.
+    pub bytes: u32,
+    /// How its scrapes went.
+    pub outcomes: Outcomes,
+    /// When and why a scrape of it failed last, also when others went well since.
+    pub last_failure: Option<Arc<(SystemTime, Arc<Report>)>>,
     /// What it says about its metric families.
     pub metadata: Option<Arc<[Metadata]>>,
 }
 
+/// How the scrapes of a target went since it came, or since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcomes {
+    scrapes: u32,
+    failures: u32,
+    /// A bit for each of the last ones, 1 for one that failed; the last one is the lowest.
+    last: u32,
+}
+
+impl Outcomes {
+    /// How many scrapes there were.
+    pub fn scrapes(self) -> u32 {
+        self.scrapes
+    }
+
+    /// How many of them failed.
+    pub fn failures(self) -> u32 {
+        self.failures
+    }
+
+    /// Whether each of the last 32 went well, the last one first.
+    pub fn last(self) -> impl Iterator<Item = bool> {
+        (0..u32::BITS.min(self.scrapes)).map(move |index| self.last >> index & 1 == 0)
+    }
+
+    pub(crate) fn note(&mut self, failed: bool) {
+        self.scrapes = self.scrapes.saturating_add(1);
+        self.failures = self.failures.saturating_add(u32::from(failed));
+        self.last = self.last << 1 | u32::from(failed);
+    }
+}
+
+/// Outcomes that are told, the first one first: for those who read them and have nobody who scrapes.
+impl FromIterator<bool> for Outcomes {
+    fn from_iter<I: IntoIterator<Item = bool>>(went_well: I) -> Self {
+        let mut outcomes = Self::default();
+        went_well.into_iter().for_each(|well| outcomes.note(!well));
+        outcomes
+    }
+}
+
+/// A target whose scrapes fail after they did not, or work after they failed.
+#[derive(Debug, Clone)]
+pub struct HealthTurn {
+    /// Its job.
+    pub job: Arc<str>,
+    /// The hash of its final labels.
+    pub fingerprint: u64,
+    /// How it is now: up or down.
+    pub health: Health,
+    /// Why it is down.
+    pub error: Option<Arc<Report>>,
+}
+
 /// The statuses of all targets. Cloning shares them.
 #[derive(Debug, Clone)]
-pub struct Statuses(Arc<[Mutex<Part>]>);
+pub struct Statuses {
+    parts: Arc<[Mutex<Part>]>,
+    listener: Listener,
+}
+
+/// Hears of each turn.
+#[derive(Clone, Default)]
+struct Listener(Arc<OnceLock<Box<dyn Fn(HealthTurn) + Send + Sync>>>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
 
 /// Some of the targets, and what is told of all of them together: nobody has to look at each for that.
 #[derive(Debug, Default)]
@@ -79,7 +153,7 @@ const PARTS: usize = 16;
 
 impl Default for Statuses {
     fn default() -> Self {
-        Self((0..PARTS).map(|_| Mutex::default()).collect())
+        Self { parts: (0..PARTS).map(|_| Mutex::default()).collect(), listener: Listener::default() }
     }
 }
 
@@ -95,7 +169,7 @@ impl Statuses {
     /// How many targets of a job are up, down and unknown.
     pub fn counts(&self, job: &str) -> [usize; 3] {
         let mut sum = [0; 3];
-        for part in self.0.iter() {
+        for part in self.parts.iter() {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(of_job) = part.jobs.get(job) else { continue };
             let counts = [Health::Up, Health::Down, Health::Unknown].map(|health| of_job.counts[health as usize]);
@@ -107,15 +181,38 @@ impl Statuses {
     /// What targets say about their metric families, each list once however many say it.
     pub fn metadata(&self) -> Vec<Arc<[Metadata]>> {
         let mut lists = HashMap::new();
-        for part in self.0.iter() {
+        for part in self.parts.iter() {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
             lists.extend(part.lists.iter().map(|(address, (list, _))| (*address, Arc::clone(list))));
         }
         lists.into_values().collect()
     }
 
+    /// Tells of each target whose scrapes fail after they did not, or work after they failed, from now on. The first who
+    /// listens does so for good. It is called on threads that scrape, and must not block.
+    pub fn on_turn(&self, listener: impl Fn(HealthTurn) + Send + Sync + 'static) {
+        self.listener.0.set(Box::new(listener)).ok();
+    }
+
     /// Changes the status of a target, which is made if it is not there.
     pub(crate) fn update(&self, job: &Arc<str>, fingerprint: u64, change: impl FnOnce(&mut TargetStatus)) {
+        let mut turn = None;
+        self.change(job, fingerprint, |status| {
+            let before = status.health;
+            change(status);
+            turn = match (before, status.health) {
+                (Health::Up | Health::Unknown, Health::Down) | (Health::Down, Health::Up) => {
+                    Some((status.health, status.error.clone()))
+                }
+                _ => None,
+            };
+        });
+        if let (Some((health, error)), Some(listener)) = (turn, self.listener.0.get()) {
+            listener(HealthTurn { job: Arc::clone(job), fingerprint, health, error });
+        }
+    }
+
+    fn change(&self, job: &Arc<str>, fingerprint: u64, change: impl FnOnce(&mut TargetStatus)) {
         let mut part = self.part(fingerprint);
         let Part { jobs, lists } = &mut *part;
         if !jobs.contains_key(job) {
@@ -159,7 +256,7 @@ impl Statuses {
     }
 
     fn part(&self, fingerprint: u64) -> MutexGuard<'_, Part> {
-        self.0[fingerprint as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
+        self.parts[fingerprint as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -203,6 +300,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_many_outcomes_all_are_counted_and_the_last_ones_are_known() {
+        assert_eq!(Outcomes::default().last().count(), 0);
+        let few: Outcomes = [true, false, false].into_iter().collect();
+        assert_eq!(few.last().collect::<Vec<_>>(), [false, false, true]);
+        let many: Outcomes = (0..100).map(|number| number != 67).collect();
+        assert_eq!((many.scrapes(), many.failures(), many.last().count()), (100, 1, 32));
+        assert!(many.last().all(|well| well), "the one that failed is the 33rd");
+        let next: Outcomes = (0..100).map(|number| number != 68).collect();
+        assert_eq!(next.last().position(|well| !well), Some(31));
+    }
+
+    #[test]
     fn what_is_told_of_all_follows_what_becomes_of_each() {
         let (statuses, job) = (Statuses::default(), Arc::from("job"));
         let [one, other]: [Arc<[Metadata]>; 2] = [Arc::from([]), Arc::from([])];
@@ -228,6 +337,30 @@ mod tests {
         assert_eq!((statuses.counts("job"), lists()), ([21, 20, 59], 0));
         (0..100).for_each(|number| drop(statuses.remove("job", number)));
         assert_eq!((statuses.counts("job"), statuses.counts("other")), ([0; 3], [0; 3]));
-        assert!(statuses.0.iter().all(|part| part.lock().expect("nobody panicked").jobs.is_empty()));
+        assert!(statuses.parts.iter().all(|part| part.lock().expect("nobody panicked").jobs.is_empty()));
+    }
+
+    #[test]
+    fn who_listens_hears_of_targets_that_go_down_and_come_back_and_of_no_others() {
+        let (statuses, job) = (Statuses::default(), Arc::from("job"));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&heard);
+        statuses.on_turn(move |turn| {
+            told.lock().expect("nobody panicked").push((turn.job.to_string(), turn.fingerprint, turn.health));
+        });
+        for (number, health) in [
+            (1, Health::Unknown),
+            (1, Health::Up),
+            (1, Health::Up),
+            (1, Health::Down),
+            (1, Health::Down),
+            (1, Health::Up),
+            (2, Health::Down),
+        ] {
+            statuses.update(&job, number, |status| status.health = health);
+        }
+        let turn = |number, health| ("job".to_owned(), number, health);
+        let expected = [turn(1, Health::Down), turn(1, Health::Up), turn(2, Health::Down)];
+        assert_eq!(*heard.lock().expect("nobody panicked"), expected);
     }
 }

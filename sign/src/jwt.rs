@@ -69,5 +69,6 @@ pub fn ends(token: &str) -> Option<u64> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Map<String, Value> = serde_json::from_slice(&claims).ok()?;
     let end = claims.get("exp")?;
-    end.as_u64().or_else(|| Some(end.as_f64()?.max(0.0) as u64))
+    // One before 1970 is 0.
+    end.as_u64().or_else(|| Some(end.as_f64()? as u64))
 }

@@ -95,9 +95,20 @@ fn a_token_has_its_header_its_claims_and_a_signature_over_both() {
 }
 
 #[test]
+fn claims_say_who_asks_whom_and_for_how_long() {
+    let mut claims = jwt::claims("issuer", "subject", "audience", 1000, 60).expect("claims");
+    let id = claims.remove("jti").expect("an id");
+    assert_eq!(id.as_str().map(str::len), Some(36));
+    let want = json!({"iss": "issuer", "sub": "subject", "aud": "audience", "iat": 1000, "exp": 1060});
+    assert_eq!(Value::from(claims), want);
+    assert_ne!(jwt::claims("issuer", "subject", "audience", 1000, 60).expect("claims")["jti"], id);
+}
+
+#[test]
 fn the_end_of_a_foreign_token_is_known_if_it_says_so() {
     let token = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
     assert_eq!(jwt::ends(&token(r#"{"exp": 17.5}"#)), Some(17));
+    assert_eq!(jwt::ends(&token(r#"{"exp": -17}"#)), Some(0));
     for token in
         [token("{}"), token(r#"{"exp": "soon"}"#), token("[1]"), token("{"), "opaque".to_owned(), "a.b".to_owned()]
     {
@@ -130,6 +141,8 @@ fn a_key_with_a_pass_phrase_is_opened_by_it_alone() {
         (locked, "", KeyError::NoPassphrase),
         (locked, "let me out", KeyError::Locked),
         (&locked.replace("MII", "MIJ"), "let me in", KeyError::None),
+        (&locked.replace("MII", "M!!"), "let me in", KeyError::None),
+        (&locked.replace("END ENCRYPTED", "END OTHER"), "let me in", KeyError::None),
         (old, "let me in", KeyError::OldCipher),
         ("", "let me in", KeyError::None),
     ] {

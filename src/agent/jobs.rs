@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rosterd_client::never_fetched;
-use rosterd_config::{self as config, BrakeSettings, Config, ImpossibleTarget, OutputFormat, Rosterd, ScrapeConfig};
+use rosterd_config::{
+    self as config, BrakeSettings, Config, ImpossibleTarget, OutputFormat, ReloadSignal, Rosterd, ScrapeConfig,
+};
 use rosterd_discovery::{Jobs, ProviderKey};
 use rosterd_model::labels::{JOB, METRICS_PATH, PARAM_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
 use rosterd_model::target::{
     ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS, CONVERT_CLASSIC_HISTOGRAMS, SCRAPE_NATIVE_HISTOGRAMS, Target, UNIX_SOCKET,
     scrape_url,
 };
-use rosterd_model::{Names, TargetGroup};
+use rosterd_model::{Names, TargetGroup, bare_url};
 
 use crate::publish::file_sd::{Format, Output};
+use crate::publish::templates::{Reload, SignalName, Template};
 use crate::roster::brake::{Brake, Confirm};
 use crate::roster::target::{Entry, Failure, Workbench, populate};
 use crate::roster::{JobSpec, Keeping, Limits};
@@ -66,7 +69,38 @@ fn never_reached(target: Target<'_>, job: &ScrapeConfig) -> Option<String> {
     let mut url = String::new();
     scrape_url(target, &job.settings.params, &mut url);
     let error = never_fetched(&url).filter(|_| !is_by_socket)?;
-    Some(format!("{url}: {error}"))
+    Some(format!("{}: {error}", bare_url(&url)))
+}
+
+/// What the publication through templates needs.
+pub(super) fn templates(config: &Config) -> Vec<Template> {
+    let all = || config.scrape_configs.iter().map(|job| job.job_name().into()).collect();
+    let of = |template: &rosterd_config::Template| Template {
+        source: template.source.clone(),
+        destination: template.destination.clone(),
+        jobs: template.jobs.as_ref().map_or_else(all, |jobs| jobs.iter().map(|job| job.as_str().into()).collect()),
+        check: template.check.clone(),
+        reload: reload(template),
+        verify: template.verify.clone(),
+        min_interval: template.min_interval.as_std(),
+        timeout: template.timeout.as_std(),
+    };
+    config.rosterd.templates.iter().map(of).collect()
+}
+
+fn reload(template: &rosterd_config::Template) -> Reload {
+    match template.signal {
+        Some(signal) => Reload::Signal {
+            signal: match signal {
+                ReloadSignal::Hup => SignalName::Hup,
+                ReloadSignal::Usr1 => SignalName::Usr1,
+                ReloadSignal::Usr2 => SignalName::Usr2,
+            },
+            pid_file: template.pid_file.clone(),
+        },
+        None if template.reload.is_empty() => Reload::None,
+        None => Reload::Command(template.reload.clone()),
+    }
 }
 
 /// What the file_sd publication needs.

@@ -16,6 +16,7 @@ pub(super) struct Loader {
     rosterd_config_file: Option<PathBuf>,
     mechanisms: Registry,
     system: System,
+    allow_template_commands: bool,
     guard: Guard,
 }
 
@@ -26,6 +27,7 @@ impl Loader {
             rosterd_config_file: options.rosterd_config_file.clone(),
             mechanisms: options.mechanisms.clone(),
             system: options.system.clone(),
+            allow_template_commands: options.allow_template_commands,
             guard: supervision.guard("configuration"),
         }
     }
@@ -41,8 +43,13 @@ impl Loader {
 
     fn read(&self) -> Result<Loaded, AgentError> {
         let env = |name: &str| self.system.environment().get(name).map(str::to_owned);
-        let load =
-            LoadOptions { allow_exec: self.system.allows_commands(), examine: false, impossible: None, env: &env };
+        let load = LoadOptions {
+            allow_exec: self.system.allows_commands(),
+            allow_template_commands: self.allow_template_commands,
+            examine: false,
+            impossible: None,
+            env: &env,
+        };
         Config::load(&self.config_file, self.rosterd_config_file.as_deref(), &self.mechanisms, &load)
             .map_err(|source| AgentError::Config { path: self.config_file.clone(), source })
     }

@@ -1,6 +1,7 @@
 //! The agent: wires configuration, discovery, roster, store, publications and the HTTP face together, and reloads.
 
 mod error;
+mod in_use; // what a configuration changes of the one before; pure
 pub(crate) mod jobs; // the configuration's jobs to the roster's; pure
 mod load; // reads the configuration
 mod metrics;

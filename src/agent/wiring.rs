@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd_client::System;
-use rosterd_config::{Loaded, Problem};
+use rosterd_config::{Config, Loaded, Problem};
 use rosterd_discovery::{Manager, Registry};
 use rosterd_model::{Coded, Report};
+use rosterd_scrape::{Health, HealthTurn};
 use rosterd_tasks::{Fatal, Guard, Stopper, Supervision, blocking, portion};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::in_use::InUse;
 use super::load::Loader;
 use super::metrics::Metrics;
 use super::presence::JobPresence;
@@ -26,9 +28,12 @@ use super::second_look::{Cause, SecondLook};
 use super::warnings::Warnings;
 use super::{AgentError, jobs};
 use crate::api::{self, ConfigView, Lifecycle, Refused, ReloadRequest};
-use crate::publish::Publications;
-use crate::publish::file_sd::{self, Output, Publisher};
-use crate::reconcile::{DesiredSet, Reconciler};
+use crate::journal::{self, Journal, JournalHandle, Kind, Note};
+use crate::publish::file_sd::Publisher;
+use crate::publish::templates::Templates;
+use crate::publish::{Publications, ServedLists, Wanted, Workers};
+use crate::reconcile::{Action, EndedOperation, Reconciler};
+use crate::roster::view::RosterView;
 use crate::roster::{Roster, RosterHandle};
 use crate::scrape::{self, Scraping};
 use crate::store::ledger::Member;
@@ -54,6 +59,8 @@ pub struct Options {
     pub allow_empty: bool,
     /// The machine, with the environment, and with what `--enable-exec-sd` says of commands.
     pub system: System,
+    /// `--templates.allow-commands`: templates may run commands and send signals.
+    pub allow_template_commands: bool,
     /// The mechanisms.
     pub mechanisms: Registry,
     /// All flags with their values, for the API.
@@ -88,12 +95,15 @@ pub struct Agent {
     metrics: Metrics,
     manager: Manager,
     roster: RosterHandle,
+    journal: JournalHandle,
     scraping: Scraping,
-    outputs: watch::Sender<Option<Arc<DesiredSet<Output>>>>,
+    wanted: Wanted,
     view: watch::Sender<Arc<ConfigView>>,
     checksum: u64,
     /// How many jobs there are.
     jobs: usize,
+    /// What of the configuration is in use.
+    in_use: InUse,
     second_look: SecondLook,
     refused: Option<u64>,
     warnings: Warnings,
@@ -131,7 +141,9 @@ impl Agent {
         let (loaded, server, stores) = opened?;
         let grace = loaded.config.rosterd.ready_grace_period.as_std();
         let queues = options.storage_path.as_ref().map(|path| path.join("remote_write"));
-        let (mut agent, router) = Self::assemble(options, registry, supervision, server, stores, queues, grace)?;
+        let journal = history(&loaded.config);
+        let (mut agent, router) =
+            Self::assemble(options, registry, supervision, server, stores, queues, grace, journal)?;
         let taken = async {
             let (loaded, clients) = agent.prepare(loaded).await?;
             agent.take(loaded, clients).await;
@@ -150,6 +162,10 @@ impl Agent {
         Ok(Some(agent))
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are what was opened, and what of the configuration counts before it is taken"
+    )]
     fn assemble(
         options: Options,
         registry: prometheus::Registry,
@@ -158,6 +174,7 @@ impl Agent {
         stores: Stores,
         queues: Option<PathBuf>,
         grace: Duration,
+        history: Option<journal::Settings>,
     ) -> Result<(Self, axum::Router), AgentError> {
         let failed = |part| move |source| AgentError::Metrics { part, source };
         let metrics = Metrics::register(&registry, &options.build).map_err(failed("agent"))?;
@@ -175,11 +192,20 @@ impl Agent {
         let manager = Manager::new(&options.mechanisms, &registry, options.system.clone(), updates, &supervision)?;
         let clock = roster::Clock::system();
         let roster = Roster::start(&work, stores.blocks, roster_metrics, clock, received);
-        let (outputs, wanted) = watch::channel(None);
-        let publisher = Publisher::start(&roster, wanted.clone(), &work);
+        let journal_metrics = journal::metrics::Metrics::register(&registry).map_err(failed("journal"))?;
+        let folder = options.storage_path.as_ref().map(|path| path.join("journal"));
+        let listed = manager.directory();
+        let providers = Arc::new(move || listed.list());
+        let journal = Journal::start(&work, &roster, folder, history, providers, journal_metrics);
+        let wanted = Wanted::default();
+        let publisher = Publisher::start(&roster, wanted.files(), &work);
         let ledger = (stores.ledger, Member::local());
         let files = publisher.statuses();
-        let workers = Reconciler::start(ledger, publisher, wanted, reconcile_metrics, &work);
+        let templates = Templates::new(publisher.clone(), wanted.templates(), options.allow_template_commands);
+        let makers = Workers { files: publisher, templates };
+        let workers = Reconciler::start(ledger, makers, wanted.all(), reconcile_metrics, &work);
+        let told = journal.clone();
+        workers.on_end(move |ended| operation(ended).into_iter().for_each(|note| told.note(note)));
         let publications = Publications::of_files(workers, files);
 
         let surroundings = scrape::Surroundings {
@@ -188,6 +214,15 @@ impl Agent {
             threads: tokio::runtime::Handle::current().metrics().num_workers(),
         };
         let scraping = Scraping::start(surroundings, &registry, &roster, &work).map_err(failed("scraping"))?;
+
+        let (trends, stop) = (api::Trends::default(), work.token().clone());
+        let (seen, statuses, sent, kept) =
+            (roster.clone(), scraping.statuses(), scraping.remote_writes(), trends.clone());
+        work.spawn_restarting("trends", move || {
+            kept.clone().follow(seen.clone(), statuses.clone(), sent.clone(), stop.clone())
+        });
+        let (seen, told) = (roster.clone(), journal.clone());
+        scraping.statuses().on_turn(move |turn| told.note(turned(&seen.view(), &turn)));
 
         let none = ConfigView {
             yaml: String::new(),
@@ -228,10 +263,13 @@ impl Agent {
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
             scrapes: scraping.statuses(),
+            trends,
             publications,
+            served: ServedLists::default(),
             remote_writes: scraping.remote_writes(),
+            journal: journal.clone(),
             storage: api::Storage::new(move || storage_failures(&stores.failures)),
-            waiting: Semaphore::new(options.web.settings.max_connections.div_ceil(2)),
+            waiting: Arc::new(Semaphore::new(options.web.settings.max_connections.div_ceil(2))),
             heavy: Arc::new(Semaphore::new((3 * options.web.settings.max_connections).div_ceil(4))),
             compressing: Arc::new(Semaphore::new(4)),
             listen_port: port,
@@ -243,11 +281,13 @@ impl Agent {
             metrics,
             manager,
             roster,
+            journal,
             scraping,
-            outputs,
+            wanted,
             view,
             checksum: 0,
             jobs: 0,
+            in_use: InUse::default(),
             second_look: SecondLook::default(),
             refused: None,
             warnings: Warnings::default(),
@@ -415,6 +455,8 @@ impl Agent {
             };
             error!(error = report, code = error.code(), "configuration refused, the one before stays in use");
             self.metrics.refused();
+            let detail = Some(format!("{report} ({})", error.code()).into());
+            self.journal.note(Note { detail, ..Note::of(Kind::ReloadRefused) });
             let told = Some(refused.clone());
             self.view.send_modify(|view| {
                 *view = Arc::new(ConfigView { refused: told, ..ConfigView::clone(view) });
@@ -431,9 +473,12 @@ impl Agent {
         let plan = self.manager.plan(jobs::discovery(config)).await;
         let grace = config.rosterd.ready_grace_period.as_std();
         // Before the jobs change: what these come to is nothing for an output that is written otherwise now.
-        self.outputs.send_replace(Some(Arc::new(file_sd::desired(&jobs::outputs(config)))));
+        self.wanted.set(&jobs::outputs(config), &jobs::templates(config));
+        self.journal.set(history(config));
+        let changed = self.in_use.take(config);
         let settings = roster::Settings { grace, brake: jobs::agent_brake(&config.rosterd) };
         self.roster.set_jobs(jobs::roster(config, &plan.jobs), settings).await;
+        self.journal.note(Note { detail: Some(changed.into()), ..Note::of(Kind::Reloaded) });
         self.scraping.take(config, clients);
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;
         // By their patterns, new files of more jobs are noticed too.
@@ -457,6 +502,35 @@ impl Agent {
             info!(why, "targets are discovered and published, nothing is scraped");
         }
     }
+}
+
+/// What the journal says of a target that went down or came back.
+fn turned(view: &RosterView, turn: &HealthTurn) -> Note {
+    let slot = view.job(&turn.job).and_then(|job| job.pages().by_fingerprint(turn.fingerprint));
+    Note {
+        job: Some(Arc::clone(&turn.job)),
+        labels: slot.map(|slot| slot.labels.clone()),
+        detail: turn.error.as_ref().map(|error| format!("{error} ({})", error.code).into()),
+        ..Note::of(if turn.health == Health::Up { Kind::Up } else { Kind::Down })
+    }
+}
+
+/// What the journal says of an operation that has ended. That a publication began to be looked after is no news.
+fn operation(ended: &EndedOperation) -> Option<Note> {
+    let EndedOperation { worker, status, error, .. } = ended;
+    let why = error.as_ref().map(|error| format!(": {error} ({})", error.code)).unwrap_or_default();
+    let is_news = status.action != Action::Start || error.is_some();
+    is_news.then(|| Note {
+        reason: Some(status.state.as_str().into()),
+        detail: Some(format!("{} of {worker}{why}", status.action.name()).into()),
+        ..Note::of(Kind::Operation)
+    })
+}
+
+/// How the journal is kept, if there is to be one.
+fn history(config: &Config) -> Option<journal::Settings> {
+    let rosterd_config::Journal { enabled, retention, max_size } = &config.rosterd.journal;
+    enabled.then(|| journal::Settings { retention: retention.as_std(), max_size: max_size.bytes() })
 }
 
 fn storage_failures(failures: &StoreFailures) -> Vec<api::StorageFailure> {

@@ -1,13 +1,13 @@
 //! Where rosterd is seen from outside: the external URL and the prefix of all routes, as in Prometheus.
 
 use rosterd_client::Url;
-use rosterd_model::{Coded, Priority, Retry};
+use rosterd_model::{Coded, Priority, Retry, bare_url};
 
 /// `--web.external-url` is no URL that could be meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url:?} cannot be the external URL: {reason}")]
 pub struct ExternalUrlError {
-    /// What was given.
+    /// What was given, without what may be secret in it.
     url: String,
     /// What is wrong with it.
     reason: String,
@@ -47,7 +47,7 @@ impl ExternalUrl {
                 &made
             }
         };
-        let wrong = |reason: &str| ExternalUrlError { url: text.to_owned(), reason: reason.to_owned() };
+        let wrong = |reason: &str| ExternalUrlError { url: bare_url(text).into_owned(), reason: reason.to_owned() };
         if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
             return Err(wrong("it begins or ends with a quote"));
         }

@@ -1,5 +1,6 @@
 //! `/api/v1/targets/failed`: discovered targets that cannot be targets, and why.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
@@ -64,18 +65,17 @@ fn list(job: &JobView, limit: usize, listed: &mut Vec<FailedTarget>) {
         if listed.len() >= limit || !block.entries().iter().any(|entry| matches!(entry, Entry::Failed(_))) {
             continue;
         }
-        block.each(job.spec(), &mut labels, |source, labels, entry| {
-            let Entry::Failed(failure) = entry else { return };
-            if listed.len() < limit {
-                listed.push(FailedTarget {
-                    discovered_labels: labels.build(&mut names),
-                    scrape_pool: Arc::clone(&job.spec().name),
-                    provider: block.provider().to_string(),
-                    source: source.to_owned(),
-                    error: failure.to_string(),
-                    failure: Failure::clone(failure),
-                });
-            }
+        block.each_without_target(usize::MAX, job.spec(), &mut labels, |source, labels, entry| {
+            let Entry::Failed(failure) = entry else { return ControlFlow::Continue(()) };
+            listed.push(FailedTarget {
+                discovered_labels: labels.build(&mut names),
+                scrape_pool: Arc::clone(&job.spec().name),
+                provider: block.provider().to_string(),
+                source: source.to_owned(),
+                error: failure.to_string(),
+                failure: Failure::clone(failure),
+            });
+            if listed.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
     }
 }

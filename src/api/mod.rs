@@ -3,15 +3,18 @@
 mod brake;
 mod envelope;
 mod error;
+mod explain;
 mod external;
 mod failed;
 mod heavy;
+mod journal;
 mod lifecycle;
 mod metadata;
 mod metrics;
 mod missing;
+mod operations;
 mod origin;
-mod overview;
+mod pages;
 mod pools;
 mod providers;
 mod publications;
@@ -20,15 +23,15 @@ mod ready;
 mod remote_write;
 mod router;
 mod sd;
-mod search;
 mod state;
 mod status;
 mod targets;
-mod targets_page;
 #[cfg(test)]
 mod tests;
+mod top;
+mod trends;
 mod url;
-mod words;
+pub(crate) mod words;
 
 pub use error::Error;
 pub use external::{ExternalUrl, ExternalUrlError, route_prefix};
@@ -38,3 +41,4 @@ pub use sd::RosterError;
 pub use state::{
     Build, ConfigView, Lifecycle, PrometheusNames, Providers, Refused, ReloadRequest, State, Storage, StorageFailure,
 };
+pub use trends::Trends;

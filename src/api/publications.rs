@@ -12,8 +12,8 @@ use super::State;
 use super::envelope::success;
 use super::missing::{Causes, MissingSource};
 use super::status::rfc3339;
-use crate::publish::Publication;
 use crate::publish::file_sd::Format;
+use crate::publish::{Kind, Publication};
 use crate::reconcile::{OperationStatus, Phase, Revision};
 use crate::roster::view::RosterView;
 
@@ -22,31 +22,33 @@ struct Publications {
     publications: Vec<Published>,
 }
 
+/// A publication, as the API and the page tell of it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Published {
-    id: String,
+pub(super) struct Published {
+    pub(super) id: String,
     kind: String,
-    path: Option<PathBuf>,
-    format: Option<Format>,
-    jobs: Vec<Arc<str>>,
-    state: Phase,
+    pub(super) path: Option<PathBuf>,
+    pub(super) template: Option<PathBuf>,
+    pub(super) format: Option<Format>,
+    pub(super) jobs: Vec<Arc<str>>,
+    pub(super) state: Phase,
     revision: Option<Revision>,
     desired: Option<Revision>,
-    operation: Option<OperationStatus>,
+    pub(super) operation: Option<OperationStatus>,
     last_written: Option<String>,
-    last_error: Option<Report>,
+    pub(super) last_error: Option<Report>,
     next_try: Option<String>,
-    blocked: Vec<Blocked>,
+    pub(super) blocked: Vec<Blocked>,
     missing: Vec<Lacking>,
 }
 
 /// A job that keeps a publication as it is.
 #[derive(Serialize)]
-struct Blocked {
-    job: Arc<str>,
+pub(super) struct Blocked {
+    pub(super) job: Arc<str>,
     /// `None` as long as the roster does not know the job.
-    error: Option<Report>,
+    pub(super) error: Option<Report>,
 }
 
 /// What is missing of a job.
@@ -65,11 +67,18 @@ pub(super) async fn publications(Extract(state): Extract<Arc<State>>) -> Respons
 }
 
 impl Published {
-    fn of(Publication { worker, last_written, reached }: Publication, view: &RosterView, causes: &Causes) -> Self {
-        let (path, format, jobs) = match worker.spec {
-            Some(output) => (Some(output.path), Some(output.format), output.jobs),
-            None => (None, None, Vec::new()),
+    pub(super) fn of(
+        Publication { worker, last_written, reached }: Publication,
+        view: &RosterView,
+        causes: &Causes,
+    ) -> Self {
+        let (template, format) = match &worker.spec {
+            Some(Kind::File(output)) => (None, Some(output.format)),
+            Some(Kind::Template(template)) => (Some(template.source.clone()), None),
+            None => (None, None),
         };
+        let path = worker.spec.as_ref().map(|kind| kind.path().to_owned());
+        let jobs = worker.spec.as_ref().map_or_else(Vec::new, |kind| kind.jobs().to_vec());
         let known = || jobs.iter().map(|name| (name, view.job(name)));
         // Jobs that are given up keep no others from a file.
         let given_up = known().all(|(_, job)| job.is_some_and(|job| job.is_given_up()));
@@ -86,6 +95,7 @@ impl Published {
             id: worker.id.to_string(),
             kind: worker.kind,
             path,
+            template,
             format,
             state: worker.state,
             revision: reached,
@@ -113,7 +123,7 @@ pub(super) mod tests {
     use crate::api::tests::{Face, group, job};
     use crate::publish::Publications;
     use crate::publish::file_sd::Output;
-    use crate::reconcile::{Action, OperationId, WorkerStatus};
+    use crate::reconcile::{Action, OperationId, OperationState, WorkerStatus};
 
     fn failing() -> Report {
         let (code, message) = ("publish_disk_full".to_owned(), "no space left to write /a.json".to_owned());
@@ -125,7 +135,7 @@ pub(super) mod tests {
         let worker = WorkerStatus {
             id: format!("file_sd:{path}").into(),
             kind: "file_sd".to_owned(),
-            spec: Some(Output { path: path.into(), format: Format::Yaml, jobs }),
+            spec: Some(Kind::File(Output { path: path.into(), format: Format::Yaml, jobs })),
             state: Phase::Done,
             operation: None,
             last_error: None,
@@ -140,7 +150,8 @@ pub(super) mod tests {
         leak_checked_live(async || {
             let mut list = vec![publication("/a.yml", &["one"]), publication("/b.yml", &["one", "two", "none"])];
             (list[1].last_written, list[1].reached) = (None, None);
-            let operation = OperationStatus { id: OperationId(7), action: Action::Update, step: 1, attempt: 2 };
+            let (id, action, state) = (OperationId(7), Action::Update, OperationState::Enqueued);
+            let operation = OperationStatus { id, action, state, step: 1, step_name: Some("check"), attempt: 2 };
             let next_try = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
             let worker = list[1].worker.clone();
             list[1].worker = WorkerStatus {
@@ -158,12 +169,14 @@ pub(super) mod tests {
             let told = face.json("/api/v1/publications").await["data"]["publications"].clone();
             let one = "00000000000000000000000000000001";
             let expected = json!({
-                "id": "file_sd:/a.yml", "kind": "file_sd", "path": "/a.yml", "format": "yaml", "jobs": ["one"],
+                "id": "file_sd:/a.yml", "kind": "file_sd", "path": "/a.yml", "template": null, "format": "yaml", "jobs": ["one"],
                 "state": "done", "revision": one, "desired": one, "operation": null,
                 "lastWritten": "1970-01-01T00:00:00Z", "lastError": null, "nextTry": null, "blocked": [], "missing": [],
             });
             assert_eq!(told[0], expected);
-            let operation = json!({ "id": 7, "action": "update", "step": 1, "attempt": 2 });
+            let operation = json!({
+                "id": 7, "action": "update", "state": "enqueued", "step": 1, "stepName": "check", "attempt": 2,
+            });
             assert_eq!((&told[1]["state"], &told[1]["operation"]), (&json!("retrying"), &operation));
             assert_eq!(told[1]["revision"], json!(null), "nobody has seen it as it should be");
             assert_eq!(told[1]["nextTry"], "1970-01-01T00:00:01Z");
@@ -175,8 +188,21 @@ pub(super) mod tests {
             assert_eq!((blocked.as_array().map(Vec::len), &told[1]["missing"]), (Some(2), &missing));
 
             let page = face.get("/").await.text().await.unwrap();
-            assert!(page.contains("file_sd:/b.yml") && !page.contains("file_sd:/a.yml"), "{page}");
+            assert!(
+                page.contains("file_sd:/b.yml could not be published") && !page.contains("file_sd:/a.yml"),
+                "{page}"
+            );
             assert!(page.contains("no space left to write /a.json: ") && !page.contains("<full>"), "{page}");
+            let page = face.get("/publications").await.text().await.unwrap();
+            let row = |name: &str| page.find(name).unwrap_or_else(|| panic!("no {name} in {page}"));
+            assert!(row(">/b.yml") < row(">/a.yml"), "what does not go well comes first: {page}");
+            for text in [
+                ">done</span>",
+                ">retrying</span> <span class=\"sub\">update, check, try 3<",
+                "&#34;none&#34; is not known",
+            ] {
+                assert!(page.contains(text) && !page.contains("<full>"), "{text} is not in {page}");
+            }
             face.stop().await;
         });
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Uri;
 
 use super::Error;
+use crate::explain::Search;
 
 /// The query of a URL, decoded. Of a parameter that is given twice, the first counts, as in Go.
 #[derive(Debug)]
@@ -20,6 +21,11 @@ impl Query {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// All values of a parameter, but for empty ones.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
     /// A parameter that has to be there.
@@ -49,6 +55,12 @@ impl Query {
     /// A number as Go reads it, where Prometheus asks for one; what it refuses is refused in its words.
     pub(super) fn number(&self, name: &'static str) -> Result<Option<i64>, Error> {
         self.get(name).map(|value| value.parse().map_err(|_| Error::NotANumber { name })).transpose()
+    }
+
+    /// Words or a selector; without the parameter all is meant.
+    pub(super) fn search(&self, name: &'static str) -> Result<Search, Error> {
+        let text = self.get(name).unwrap_or_default();
+        Search::parse(text).map_err(|source| Error::InvalidParameter { name, source })
     }
 
     /// A duration, `1m30s` or a number of seconds.

@@ -12,8 +12,8 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::Error;
 use super::{
-    State, brake, failed, heavy, lifecycle, metadata, metrics, overview, pools, providers, publications, ready,
-    remote_write, sd, status, targets, targets_page,
+    State, brake, explain, failed, heavy, journal, lifecycle, metadata, metrics, operations, pages, pools, providers,
+    publications, ready, remote_write, sd, status, targets, top,
 };
 use crate::problem::Problem;
 
@@ -38,8 +38,19 @@ pub fn routes() -> Vec<Route> {
     let list = |path, handler| Route { methods: READ, path, large: true, handler };
     let act = |path, handler| Route { methods: ACT, path, large: false, handler };
     vec![
-        list("/", get(overview::overview)),
-        list("/targets", get(targets_page::targets)),
+        list("/", get(pages::overview)),
+        list("/targets", get(pages::targets)),
+        list("/service-discovery", get(pages::discovery)),
+        list("/explain", get(pages::explain)),
+        list("/journal", get(pages::journal)),
+        list("/relabel", get(pages::workbench)),
+        read("/relabel/metrics", get(pages::metric_rules)),
+        list("/publications", get(pages::publications)),
+        list("/remote-write", get(pages::remote_write)),
+        list("/status", get(pages::status)),
+        list("/config", get(pages::config)),
+        read("/flags", get(pages::flags)),
+        read("/assets/{file}", get(pages::asset)),
         list("/sd", get(sd::all)),
         // The name of a job may hold slashes, which some clients (vmagent) do not escape whatever they are told.
         list("/sd/{*job}", get(sd::job)),
@@ -53,10 +64,16 @@ pub fn routes() -> Vec<Route> {
         list("/api/v1/targets/metadata", get(metadata::of_targets)),
         list("/api/v1/targets/relabel_steps", get(pools::relabel_steps)),
         list("/api/v1/scrape_pools", get(pools::scrape_pools)),
+        list("/api/v1/explain", get(explain::explain)),
+        list("/api/v1/top", get(top::top)),
         list("/api/v1/providers", get(providers::providers)),
         read("/api/v1/brake", get(brake::brakes)),
         act("/api/v1/brake/release", post(brake::release).put(brake::release)),
         list("/api/v1/publications", get(publications::publications)),
+        list("/api/v1/journal", get(journal::journal)),
+        list("/api/v1/roster", get(journal::roster)),
+        read("/api/v1/watch", get(journal::watch)),
+        list("/api/v1/operations", get(operations::operations)),
         list("/api/v1/metadata", get(metadata::of_families)),
         read("/api/v1/remote_write", get(remote_write::remote_write)),
         read("/api/v1/status/config", get(status::config)),
@@ -87,6 +104,7 @@ pub fn router(state: Arc<State>) -> Router {
     router
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&state), pages::refused))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(Arc::clone(&state), metrics::observe))
         .with_state(state)

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{Path, State as Extract};
@@ -107,6 +107,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         };
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
+            state.served.note(job, SystemTime::now(), &view);
             let told = (missing::header(&asked), held_header(&jobs));
             return Ok((told, list(&jobs, encoding, &revision, &state.compressing)).into_response());
         }
@@ -120,6 +121,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
             () = tokio::time::sleep_until(end) => false,
         };
         if !news || wait.is_zero() {
+            state.served.note(job, SystemTime::now(), &view);
             let told = (missing::header(&asked), held_header(&jobs));
             return Ok((told, described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response());
         }

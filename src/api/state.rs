@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ExternalUrl;
-use super::HttpMetrics;
-use crate::publish::Publications;
+use super::{HttpMetrics, Trends};
+use crate::journal::JournalHandle;
+use crate::publish::{Publications, ServedLists};
 use crate::roster::RosterHandle;
 use crate::scrape::RemoteWrites;
 
@@ -52,14 +53,20 @@ pub struct State {
     pub providers: Providers,
     /// How the targets are.
     pub scrapes: Statuses,
+    /// How that was over the last day.
+    pub trends: Trends,
     /// What is published besides the lists.
     pub publications: Publications,
+    /// When lists were handed out.
+    pub served: ServedLists,
     /// Where samples go.
     pub remote_writes: RemoteWrites,
+    /// What happened.
+    pub journal: JournalHandle,
     /// What of the store does not work.
     pub storage: Storage,
     /// How many clients may still wait for news of lists: each has a connection to itself meanwhile.
-    pub waiting: Semaphore,
+    pub waiting: Arc<Semaphore>,
     /// How many large answers there may still be at once, until their clients have taken them.
     pub heavy: Arc<Semaphore>,
     /// How many lists may still be compressed at the same time: each takes a thread, and memory that this thread keeps.

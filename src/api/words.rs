@@ -1,4 +1,4 @@
-//! How the pages put times and counts into words. Pure.
+//! How pages and subcommands put times and counts into words. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,14 +24,14 @@ impl Tally {
 
 /// A time for people, and for programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Moment {
-    pub(super) words: String,
-    pub(super) rfc3339: String,
+pub(crate) struct Moment {
+    pub(crate) words: String,
+    pub(crate) rfc3339: String,
 }
 
 impl Moment {
     /// `5m ago`, `in 30s`.
-    pub(super) fn of(time: SystemTime, now: SystemTime) -> Self {
+    pub(crate) fn of(time: SystemTime, now: SystemTime) -> Self {
         let words = match now.duration_since(time) {
             Ok(past) => format!("{} ago", coarse(past)),
             Err(ahead) => format!("in {}", coarse(ahead.duration())),
@@ -56,7 +56,7 @@ pub(super) fn coarse(duration: Duration) -> String {
 }
 
 /// `870µs`, `12.3ms`, `1.52s`.
-pub(super) fn fine(duration: Duration) -> String {
+pub(crate) fn fine(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match seconds {
         0.0..0.001 => format!("{}µs", duration.as_micros()),
@@ -66,7 +66,7 @@ pub(super) fn fine(duration: Duration) -> String {
 }
 
 /// `1.5 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut unit) = (bytes as f64, 0);
     while value >= 1024.0 && unit + 1 < UNITS.len() {
@@ -77,7 +77,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// Digits by threes, with narrow spaces that do not break: `12 345`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut words = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -87,6 +87,17 @@ pub(super) fn grouped(number: u64) -> String {
         words.push(digit);
     }
     words
+}
+
+/// `1 job`, `3 jobs`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let many = if number == 1 { "" } else { "s" };
+    format!("{} {what}{many}", grouped(number as u64))
+}
+
+/// A name that a person chose, told from the words around it: `“web”`.
+pub(super) fn quoted(name: &str) -> String {
+    format!("“{name}”")
 }
 
 #[cfg(test)]
@@ -117,6 +128,13 @@ mod tests {
         for (number, words) in [(0, "0"), (999, "999"), (1000, "1 000"), (12_345_678, "12 345 678")] {
             assert_eq!(grouped(number).replace('\u{202f}', " "), words);
         }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let words = [0, 1, 2, 1000].map(|number| counted(number, "job").replace('\u{202f}', " "));
+        assert_eq!(words, ["0 jobs", "1 job", "2 jobs", "1 000 jobs"]);
+        assert_eq!(quoted("a b"), "“a b”");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 use rosterd_client::{Client, HttpClientConfig, Options, Request, Response, Url, shown};
-use rosterd_model::Report;
+use rosterd_model::{Report, bare_url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
@@ -20,6 +20,9 @@ use crate::web::DEFAULT_PORT;
 const LONGEST_ERROR: u64 = 64 << 10;
 /// What is read of an answer at most: all targets of a large roster are fewer.
 const LONGEST_ANSWER: u64 = 1 << 30;
+
+/// The time for an answer that goes on for as long as somebody reads it.
+const UNLIMITED: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A running rosterd, and how it is asked.
 #[derive(Debug, clap::Args)]
@@ -76,10 +79,32 @@ impl Running {
         let url = self.url_of(question)?;
         let client = self.client()?;
         let body = runtime()?.block_on(async {
-            let response = send(&client, url, question).await?;
+            let response = send(&client, url, question, None).await?;
             Ok::<_, Failure>(response.body(Some(LONGEST_ANSWER)).await?)
         })?;
         Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Hands out the lines of an answer as they come, however long it goes on, until one fails or there are no more.
+    pub(super) fn lines(
+        &self,
+        question: &Question<'_>,
+        mut see: impl FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let url = self.url_of(question)?;
+        let client = self.client()?;
+        runtime()?.block_on(async {
+            let mut response = send(&client, url, question, Some(UNLIMITED)).await?;
+            let mut rest = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                rest.extend_from_slice(&chunk);
+                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=end).collect();
+                    see(String::from_utf8_lossy(&line).trim_end())?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// The `data` of an answer of the API.
@@ -87,15 +112,20 @@ impl Running {
         let answer: Result<Envelope<T>, _> = serde_json::from_str(&self.text(question)?);
         match answer {
             Ok(Envelope { data }) => Ok(data),
-            Err(source) => {
-                let url = shown(&self.url_of(question)?);
-                Err(Error::UnexpectedAnswer { url, source }.into())
-            }
+            Err(source) => Err(self.unexpected(question, source)),
+        }
+    }
+
+    /// What was answered is not what rosterd answers.
+    pub(super) fn unexpected(&self, question: &Question<'_>, source: serde_json::Error) -> Failure {
+        match self.url_of(question) {
+            Ok(url) => Error::UnexpectedAnswer { url: shown(&url), source }.into(),
+            Err(error) => error.into(),
         }
     }
 
     fn url_of(&self, question: &Question<'_>) -> Result<Url, Error> {
-        let wrong = |reason: String| Error::InvalidUrl { url: self.url.clone(), reason };
+        let wrong = |reason: String| Error::InvalidUrl { url: bare_url(&self.url).into_owned(), reason };
         let mut url = Url::parse(&self.url).map_err(|error| wrong(error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("the scheme has to be http or https".to_owned()));
@@ -136,8 +166,13 @@ fn settings(path: &Path) -> Result<HttpClientConfig, Error> {
 }
 
 /// Asks, and returns an answer that is a success.
-async fn send(client: &Client, url: Url, question: &Question<'_>) -> Result<Response, Failure> {
-    let request = Request { method: question.method.clone(), ..Request::get(url) };
+async fn send(
+    client: &Client,
+    url: Url,
+    question: &Question<'_>,
+    timeout: Option<Duration>,
+) -> Result<Response, Failure> {
+    let request = Request { method: question.method.clone(), timeout, ..Request::get(url) };
     let response = client.send(request).await?;
     if response.status().is_success() {
         return Ok(response);

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use rosterd_config::{Config, LoadOptions, Loaded, code};
+use rosterd_config::{Config, LoadOptions, Loaded, Problem, code};
 use rosterd_discovery::{Permission, Registry};
-use rosterd_model::Report;
+use rosterd_model::{Coded, Report};
 use serde_json::json;
 
 use super::exit::{Failure, tell};
@@ -14,6 +14,7 @@ use super::flags::system;
 use super::problems::{Severity, Shown};
 use super::rbac::{Account, roles};
 use crate::agent::jobs;
+use crate::publish::templates::{self, TemplateError};
 use crate::web;
 
 /// Check configuration files.
@@ -41,6 +42,9 @@ pub(super) struct ConfigArgs {
     /// Allow commands, as `rosterd run` does with this flag
     #[arg(long)]
     enable_exec_sd: bool,
+    /// Allow templates to have commands, as `rosterd run` does with this flag
+    #[arg(long = "templates.allow-commands")]
+    allow_template_commands: bool,
     /// Look at the configuration alone, not at lists, credentials and certificates in other files
     #[arg(long)]
     syntax_only: bool,
@@ -104,6 +108,7 @@ fn config(
     let env = |name: &str| system.environment().get(name).map(str::to_owned);
     let options = LoadOptions {
         allow_exec: args.enable_exec_sd,
+        allow_template_commands: args.allow_template_commands,
         examine: !args.syntax_only,
         impossible: Some(&jobs::impossible),
         env: &env,
@@ -114,7 +119,8 @@ fn config(
             let content = content(&loaded);
             let providers = loaded.config.scrape_configs.iter().flat_map(|job| &job.discovery);
             permissions.extend(providers.flat_map(|one| one.permissions(&args.rbac_service_account.namespace)));
-            (Vec::new(), loaded.warnings, content)
+            let problems = if args.syntax_only { Vec::new() } else { templates(&loaded.config) };
+            (problems, loaded.warnings, content)
         }
         Err(refused) => (refused.problems, refused.warnings, String::new()),
     };
@@ -127,6 +133,23 @@ fn config(
     warnings.iter().for_each(|warning| tell(shown.show(Severity::Warning, warning)));
     problems.iter().for_each(|problem| tell(shown.show(Severity::Problem, problem)));
     if args.rbac && wrong == 0 { Ok(true) } else { conclude(file, wrong, &content) }
+}
+
+/// What is wrong with the templates that a configuration names.
+fn templates(config: &Config) -> Vec<Problem> {
+    let wrong = config.rosterd.templates.iter().filter_map(|template| templates::examine(&template.source).err());
+    let problem = |error: TemplateError| match error {
+        TemplateError::Render { path, line, why } => {
+            let column = usize::from(line > 0);
+            Problem { line, column, ..Problem::of_file(&path, code::INVALID_TEMPLATE, why) }
+        }
+        TemplateError::Unreadable { path, source } => Problem::unreadable(&path, &source),
+        error => Problem::of_file(Path::new(""), error.code(), Report::of(&error).to_string()),
+    };
+    let mut problems: Vec<_> = wrong.map(problem).collect();
+    // One template may be used twice.
+    problems.dedup();
+    problems
 }
 
 /// What a good configuration amounts to.

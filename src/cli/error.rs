@@ -65,7 +65,7 @@ pub enum Error {
     /// A URL of the command line is none.
     #[error("{url:?} is not a URL that can be asked: {reason}")]
     InvalidUrl {
-        /// What was given.
+        /// What was given, without what may be secret in it.
         url: String,
         /// What is wrong with it.
         reason: String,

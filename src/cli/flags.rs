@@ -24,6 +24,9 @@ pub(super) struct ConfigFiles {
     /// Allow commands: exec_sd_configs, and those that kubeconfig files name
     #[arg(long)]
     pub(super) enable_exec_sd: bool,
+    /// Allow templates to run commands and to send signals: check, reload, verify
+    #[arg(long = "templates.allow-commands")]
+    pub(super) allow_template_commands: bool,
 }
 
 impl ConfigFiles {
@@ -36,7 +39,13 @@ impl ConfigFiles {
     pub(super) fn load(&self, registry: &Registry) -> Result<Loaded, ConfigErrors> {
         let system = system();
         let env = |name: &str| system.environment().get(name).map(str::to_owned);
-        let options = LoadOptions { allow_exec: self.enable_exec_sd, examine: false, impossible: None, env: &env };
+        let options = LoadOptions {
+            allow_exec: self.enable_exec_sd,
+            allow_template_commands: self.allow_template_commands,
+            examine: false,
+            impossible: None,
+            env: &env,
+        };
         Config::load(&self.config_file, self.rosterd_config_file.as_deref(), registry, &options)
     }
 }

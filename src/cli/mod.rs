@@ -9,17 +9,25 @@ mod discover;
 mod error;
 mod errors;
 pub mod exit;
+mod explain;
 mod flags;
 mod health;
 mod hints;
+mod journal;
 mod log;
 mod man;
+mod operations;
 mod parse;
+mod print;
 mod problems;
 mod rbac;
 mod relabel;
+mod roster;
 mod run;
 mod signals;
+mod targets;
+mod top;
+mod trace;
 mod version;
 
 use std::collections::BTreeMap;
@@ -49,6 +57,12 @@ enum Subcommands {
     Relabel(relabel::Args),
     Parse(parse::Args),
     Health(health::Args),
+    Targets(targets::Args),
+    Top(top::Args),
+    Explain(explain::Args),
+    Journal(journal::Args),
+    Roster(roster::Args),
+    Operations(operations::Args),
     #[command(subcommand)]
     Brake(brake::Brake),
     Errors(errors::Args),
@@ -109,6 +123,12 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Relabel(args) => relabel::run(&args),
         Subcommands::Parse(args) => parse::run(&args),
         Subcommands::Health(args) => health::run(&args),
+        Subcommands::Targets(args) => targets::run(&args),
+        Subcommands::Top(args) => top::run(&args),
+        Subcommands::Explain(args) => explain::run(&args),
+        Subcommands::Journal(args) => journal::run(&args),
+        Subcommands::Roster(args) => roster::run(&args),
+        Subcommands::Operations(args) => operations::run(&args),
         Subcommands::Brake(what) => brake::run(&what),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),

@@ -90,7 +90,9 @@ impl Shown {
 fn hidden(line: &str, above: &str) -> String {
     let lower = line.to_ascii_lowercase();
     let key = lower.split(':').next().unwrap_or_default().trim_matches([' ', '\t', '-', '"', '\'']);
-    let own = proves(&lower) || proves(key) || SECRETS.iter().any(|part| lower.contains(part));
+    // Any parameter of a URL may be a secret.
+    let has_parameters = line.split_once('?').is_some_and(|(_, behind)| behind.contains('='));
+    let own = has_parameters || proves(&lower) || proves(key) || SECRETS.iter().any(|part| lower.contains(part));
     if !own && !sections(line, above).any(|section| secret_section(&section)) {
         return line.to_owned();
     }
@@ -141,6 +143,8 @@ mod tests {
             "password: \"a\n  b: hunter2\"\n",
             "exec_sd_configs:\n- command: [x]\n  env:\n    NAME: hunter2\n",
             "- url: http://me:hunter2@h/\n",
+            "- url: http://h:99999/?sid=hunter2\n",
+            "- targets: ['h/?sid=hunter2']\n",
             "- {url: x, bearer: hunter2}\n",
         ] {
             let folder = rosterd_testkit::Folder::new();

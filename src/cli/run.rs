@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
-use rosterd_client::Url;
+use rosterd_client::{SafeUrl, Url};
 use rosterd_discovery::Registry;
+use rosterd_model::bare_key;
 use rosterd_tasks::{Stopper, Task, blocking};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
@@ -96,6 +97,7 @@ impl Args {
             auto_reload: self.auto_reload.then_some(self.auto_reload_interval),
             allow_empty: self.allow_empty,
             system,
+            allow_template_commands: self.config.allow_template_commands,
             mechanisms: Registry::linked()?,
             flags,
             build,
@@ -222,15 +224,11 @@ pub(super) fn flags_of(command: &Command, matches: &ArgMatches) -> BTreeMap<Stri
     flags.filter(|(long, _)| *long != "help").map(|(long, id)| (long.to_owned(), without_password(value(id)))).collect()
 }
 
-/// The value of a flag as it may be shown: the password of a URL is not.
+/// The value of a flag as it may be shown: password and secret parameters of a URL are not.
 fn without_password(value: String) -> String {
     match Url::parse(&value) {
-        Ok(mut url) if url.password().is_some() => {
-            let user = url.username().to_owned();
-            url.set_user(&user, Some("xxxxx"));
-            url.into()
-        }
-        _ => value,
+        Ok(_) => SafeUrl::new(value).to_string(),
+        Err(_) => bare_key(&value).into_owned(),
     }
 }
 
@@ -269,6 +267,8 @@ mod tests {
         let shown = |value: &str| without_password(value.to_owned());
         assert_eq!(shown("https://me:secret@h/x"), "https://me:xxxxx@h/x");
         assert_eq!(shown("http://me:secret@[fe80::1%25lo]:1/x"), "http://me:xxxxx@[fe80::1%25lo]:1/x");
+        assert_eq!(shown("https://h/x?token=secret"), "https://h/x?token=xxxxx");
+        assert_eq!(shown("https://me:secret@h:99999/x?y=secret"), "https://h:99999/x");
         for plain in ["https://h/x", "localhost:8395", "data/", ""] {
             assert_eq!(shown(plain), plain);
         }

@@ -14,7 +14,9 @@ use serde_json::{Map, Value, json};
 pub const TYPES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors.md");
 
 /// The status that goes with a code, for those that say more than their priority.
-const STATUSES: [(&str, StatusCode); 13] = [
+const STATUSES: [(&str, StatusCode); 15] = [
+    ("journal_empty", StatusCode::SERVICE_UNAVAILABLE),
+    ("journal_too_early", StatusCode::NOT_FOUND),
     ("roster_unknown_job", StatusCode::NOT_FOUND),
     ("roster_unknown_target", StatusCode::NOT_FOUND),
     ("roster_unsynced", StatusCode::SERVICE_UNAVAILABLE),
@@ -62,6 +64,11 @@ impl Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         Self(Box::new(Content { report, headers, members: Map::new() }))
+    }
+
+    /// What it tells of.
+    pub fn report(&self) -> &Report {
+        &self.0.report
     }
 
     /// Adds a header to the answer.

@@ -4,19 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::file_sd::{FileStatus, FileStatuses, Output};
-use crate::reconcile::{Statuses, WorkerStatus};
+use super::Kind;
+use super::file_sd::{FileStatus, FileStatuses};
+use crate::reconcile::{EndedOperation, Statuses, WorkerStatus};
 use crate::store::ledger::Revision;
 
 /// Lists the publications as they are at the moment.
 #[derive(Clone)]
-pub struct Publications(Arc<dyn Fn() -> Vec<Publication> + Send + Sync>);
+pub struct Publications {
+    list: Arc<dyn Fn() -> Vec<Publication> + Send + Sync>,
+    ended: Arc<dyn Fn() -> Vec<EndedOperation> + Send + Sync>,
+}
 
 /// One publication.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication {
     /// Its worker.
-    pub worker: WorkerStatus<Output>,
+    pub worker: WorkerStatus<Kind>,
     /// When this process last wrote it.
     pub last_written: Option<SystemTime>,
     /// The settings that it was last seen to follow.
@@ -26,22 +30,36 @@ pub struct Publication {
 impl Publications {
     /// Wraps what knows the publications; it must not block.
     pub fn new(list: impl Fn() -> Vec<Publication> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(list))
+        Self::with_ended(list, Vec::new)
+    }
+
+    /// With what knows the operations that ended last; it must not block either.
+    pub fn with_ended(
+        list: impl Fn() -> Vec<Publication> + Send + Sync + 'static,
+        ended: impl Fn() -> Vec<EndedOperation> + Send + Sync + 'static,
+    ) -> Self {
+        Self { list: Arc::new(list), ended: Arc::new(ended) }
     }
 
     /// Those that a reconciler keeps as files.
-    pub fn of_files(workers: Statuses<Output>, files: FileStatuses) -> Self {
-        let publication = move |worker: WorkerStatus<Output>| {
+    pub fn of_files(workers: Statuses<Kind>, files: FileStatuses) -> Self {
+        let publication = move |worker: WorkerStatus<Kind>| {
             let FileStatus { last_written, reached } =
-                worker.spec.as_ref().and_then(|output| files.get(&output.path)).unwrap_or_default();
+                worker.spec.as_ref().and_then(|kind| files.get(kind.path())).unwrap_or_default();
             Publication { worker, last_written, reached }
         };
-        Self::new(move || workers.all().into_iter().map(&publication).collect())
+        let ended = workers.clone();
+        Self::with_ended(move || workers.all().into_iter().map(&publication).collect(), move || ended.ended())
     }
 
     /// All publications, by the ids of their workers.
     pub fn list(&self) -> Vec<Publication> {
-        (self.0)()
+        (self.list)()
+    }
+
+    /// The operations that ended last, in the order in which they did.
+    pub fn ended(&self) -> Vec<EndedOperation> {
+        (self.ended)()
     }
 }
 

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::recorded::Recorded;
 use super::run::Job;
-use super::status::OperationStatus;
+use super::status::{EndedOperation, OperationState, OperationStatus};
 use super::{Aim, Outcome, Phase, Spec, Step, Work, Worker, WorkerId, WorkerStatus};
-use crate::store::ledger::{Action, Operation, OperationId, Progress, Revision, WorkerState};
+use crate::store::ledger::{Action, FailedOperation, Operation, OperationId, Progress, Revision, WorkerState};
 
 /// The longest wait between two tries.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -27,6 +27,10 @@ pub(super) struct Entry<S> {
     pub(super) reached: Option<Revision>,
     /// The operation that has not ended.
     pub(super) pending: Option<Pending<S>>,
+    /// The last operation, if it was given up.
+    failed: Option<FailedOperation>,
+    /// Operations that ended since they were last asked for.
+    pub(super) ended: Vec<EndedOperation>,
     /// It has ended, and the ledger may not know it yet.
     pub(super) gone: bool,
     /// What the ledger has of it.
@@ -50,6 +54,17 @@ pub(super) struct Pending<S> {
     pub(super) operation: Operation,
     pub(super) spec: S,
     pub(super) schedule: Schedule,
+    /// Whether its step may have been begun.
+    pub(super) repeated: bool,
+}
+
+impl<S> Pending<S> {
+    /// The step before is done, and left this behind.
+    fn goes_to(&mut self, step: u32, left: Value) {
+        self.operation.progress = Progress { step, left, ..Progress::default() };
+        self.schedule.succeeded();
+        self.repeated = false;
+    }
 }
 
 /// A run that goes on.
@@ -68,6 +83,8 @@ impl<S: Spec> Entry<S> {
             aim: Aim::Unknown,
             reached: None,
             pending: None,
+            failed: None,
+            ended: Vec::new(),
             gone: false,
             recorded: Recorded::default(),
             running: false,
@@ -98,6 +115,7 @@ impl<S: Spec> Entry<S> {
     /// and its progress.
     pub(super) fn decide(&mut self, id: &WorkerId, step: Step, number: OperationId) {
         let left = self.pending.take().filter(|left| left.operation.revision == step.revision());
+        let repeated = left.as_ref().is_some_and(|left| left.repeated);
         self.aim = step.aim();
         self.phase = Phase::Pending;
         self.next_try = None;
@@ -112,8 +130,25 @@ impl<S: Spec> Entry<S> {
                 spec: self.spec_value.clone(),
                 progress: Progress::default(),
             });
-            Pending { operation, spec, schedule: Schedule::new(LONGEST_WAIT, id) }
+            Pending { operation, spec, schedule: Schedule::new(LONGEST_WAIT, id), repeated }
         });
+    }
+
+    /// Begins an operation of this number that brings the worker to where it was before, as it says that it is not there any more.
+    pub(super) fn begin(&mut self, id: &WorkerId, number: OperationId) {
+        let Some(spec) = self.spec.clone() else { return };
+        let operation = Operation {
+            id: number,
+            worker: id.to_string(),
+            kind: self.kind.clone(),
+            action: Action::Update,
+            revision: self.reached,
+            spec: self.spec_value.clone(),
+            progress: Progress::default(),
+        };
+        self.phase = Phase::Pending;
+        self.next_try = None;
+        self.pending = Some(Pending { operation, spec, schedule: Schedule::new(LONGEST_WAIT, id), repeated: false });
     }
 
     /// What the ledger should have of it.
@@ -123,6 +158,7 @@ impl<S: Spec> Entry<S> {
             kind: self.kind.clone(),
             revision: self.reached,
             spec: self.spec_value.clone(),
+            failed: self.failed.clone(),
         };
         Recorded {
             operation: self.pending.as_ref().map(|pending| pending.operation.clone()),
@@ -137,6 +173,7 @@ impl<S: Spec> Entry<S> {
         self.pending = None;
         self.gone = false;
         self.reached = state.as_ref().and_then(|state| state.revision);
+        self.failed = state.as_ref().and_then(|state| state.failed.clone());
         let value = operation.as_ref().map(|operation| operation.spec.clone()).or(state.map(|state| state.spec));
         self.spec_value = value.unwrap_or_default();
         self.spec = None;
@@ -145,19 +182,22 @@ impl<S: Spec> Entry<S> {
         }
         let spec: S = serde_json::from_value(self.spec_value.clone())?;
         self.spec = Some(spec.clone());
+        if let Some(FailedOperation { operation, ended }) = self.failed.clone() {
+            self.remember(&operation, ended, operation.progress.last_error.clone());
+        }
         if let Some(operation) = operation {
             if operation.progress.step > 0 {
                 self.aim = operation.revision.map_or(Aim::End, Aim::Revision);
             }
             self.last_error = operation.progress.last_error.clone();
-            self.pending = Some(Pending { operation, spec, schedule: Schedule::new(LONGEST_WAIT, id) });
+            self.pending = Some(Pending { operation, spec, schedule: Schedule::new(LONGEST_WAIT, id), repeated: true });
         }
         Ok(())
     }
 
     /// What it does next, if it is due. `recorded` says whether the ledger has all of it.
     pub(super) fn next_job(&self, recorded: bool) -> Option<Job<S>> {
-        let Some(Pending { operation, spec, .. }) = &self.pending else {
+        let Some(Pending { operation, spec, repeated, .. }) = &self.pending else {
             let here = self.reached.is_some_and(|reached| self.aim == Aim::Revision(reached));
             return self.spec.clone().filter(|_| here).map(Job::Keep);
         };
@@ -166,24 +206,38 @@ impl<S: Spec> Entry<S> {
         }
         let Progress { step, attempt, left, .. } = operation.progress.clone();
         let (action, spec, revision) = (operation.action, spec.clone(), operation.revision);
-        Some(Job::Operation(operation.id, Work { action, spec, revision, step, attempt, left }))
+        let repeated = *repeated;
+        Some(Job::Operation(operation.id, Work { action, spec, revision, step, attempt, repeated, left }))
+    }
+
+    /// A run goes on from now on: a step that is cut off now may have been done.
+    pub(super) fn goes_on(&mut self, ongoing: Ongoing) {
+        if let Some(pending) = self.pending.as_mut().filter(|_| ongoing.operation.is_some()) {
+            pending.repeated = true;
+        }
+        self.ongoing = Some(ongoing);
     }
 
     /// Takes over how a step of the pending operation ended. Returns when it is due again, if it is.
     pub(super) fn step_ended(&mut self, outcome: Outcome) -> Option<Duration> {
         let pending = self.pending.as_mut()?;
-        let operation = &mut pending.operation;
+        let step_before = pending.operation.progress.step;
         let (phase, error, wait) = match outcome {
-            Outcome::Done | Outcome::Cancel(_) => return self.operation_ended(outcome),
+            // It is no operation's to begin one.
+            Outcome::Done | Outcome::Begin | Outcome::Cancel(_) => return self.operation_ended(outcome),
             Outcome::Next(left) => {
-                operation.progress = Progress { step: operation.progress.step + 1, left, ..Progress::default() };
-                pending.schedule.succeeded();
+                pending.goes_to(step_before + 1, left);
+                (Phase::Pending, None, None)
+            }
+            Outcome::To(step, left) => {
+                pending.goes_to(step, left);
                 (Phase::Pending, None, None)
             }
             Outcome::Snooze(wait) => (Phase::Snoozing, None, Some(wait)),
             Outcome::Retry(error) => {
-                operation.progress.attempt = operation.progress.attempt.saturating_add(1);
-                operation.progress.last_error = Some(error.clone());
+                let progress = &mut pending.operation.progress;
+                progress.attempt = progress.attempt.saturating_add(1);
+                progress.last_error = Some(error.clone());
                 let wait = pending.schedule.failed(error.retry);
                 (Phase::Retrying, Some(error), Some(wait))
             }
@@ -193,7 +247,13 @@ impl<S: Spec> Entry<S> {
     }
 
     fn operation_ended(&mut self, outcome: Outcome) -> Option<Duration> {
-        let operation = self.pending.take()?.operation;
+        let mut operation = self.pending.take()?.operation;
+        let (ended, error) = (SystemTime::now(), outcome.error().cloned());
+        self.remember(&operation, ended, error.clone());
+        self.failed = error.map(|error| {
+            operation.progress.last_error = Some(error);
+            FailedOperation { operation: operation.clone(), ended }
+        });
         if operation.action == Action::Stop {
             // A worker that refuses to stop is gone all the same: nothing would ever try again.
             (self.gone, self.worker, self.running) = (true, None, false);
@@ -202,7 +262,9 @@ impl<S: Spec> Entry<S> {
         match outcome {
             Outcome::Cancel(error) => {
                 self.show(Phase::Cancelled, Some(error), None);
-                None
+                // What was there before is kept.
+                let is_there = operation.revision.is_some() && operation.revision == self.reached;
+                is_there.then_some(Duration::ZERO)
             }
             _ => {
                 self.reached = operation.revision;
@@ -215,7 +277,7 @@ impl<S: Spec> Entry<S> {
     /// Takes over what came of keeping what was reached. Returns when it is due again.
     pub(super) fn kept(&mut self, outcome: Outcome) -> Duration {
         let (phase, error, wait) = match outcome {
-            Outcome::Done | Outcome::Next(_) => (Phase::Done, None, None),
+            Outcome::Done | Outcome::Begin | Outcome::Next(_) | Outcome::To(..) => (Phase::Done, None, None),
             Outcome::Snooze(wait) => (Phase::Snoozing, None, Some(wait).filter(|wait| !wait.is_zero())),
             Outcome::Retry(error) => {
                 let wait = self.keeping.failed(error.retry);
@@ -236,18 +298,29 @@ impl<S: Spec> Entry<S> {
         self.next_try = wait.and_then(|wait| SystemTime::now().checked_add(wait));
     }
 
+    fn status_of(&self, operation: &Operation, state: OperationState) -> OperationStatus {
+        let Progress { step, attempt, .. } = operation.progress;
+        let names = self.spec.as_ref().filter(|_| operation.action != Action::Stop).map_or(&[][..], S::steps);
+        let step_name = names.get(step as usize).copied();
+        OperationStatus { id: operation.id, action: operation.action, state, step, step_name, attempt }
+    }
+
+    fn remember(&mut self, operation: &Operation, ended: SystemTime, error: Option<Report>) {
+        let state = if error.is_some() { OperationState::Failed } else { OperationState::Done };
+        let status = self.status_of(operation, state);
+        let (worker, kind) = (operation.worker.as_str().into(), operation.kind.clone());
+        self.ended.push(EndedOperation { worker, kind, status, ended, error });
+    }
+
     /// Whether it failed like this the last time.
     pub(super) fn failed_like(&self, error: &Report) -> bool {
         self.last_error.as_ref() == Some(error)
     }
 
     pub(super) fn status(&self, id: &WorkerId) -> WorkerStatus<S> {
-        let operation = self.pending.as_ref().map(|Pending { operation, .. }| OperationStatus {
-            id: operation.id,
-            action: operation.action,
-            step: operation.progress.step,
-            attempt: operation.progress.attempt,
-        });
+        let at_work = self.ongoing.as_ref().is_some_and(|ongoing| ongoing.operation.is_some());
+        let state = if at_work { OperationState::InFlight } else { OperationState::Enqueued };
+        let operation = self.pending.as_ref().map(|pending| self.status_of(&pending.operation, state));
         let desired = match self.aim {
             Aim::Revision(revision) => Some(revision),
             Aim::Unknown | Aim::End => None,

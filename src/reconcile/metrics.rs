@@ -11,6 +11,8 @@ pub struct Metrics {
     pub(super) pending: IntGauge,
     /// Workers that wait to try again after a failure.
     pub(super) retrying: IntGauge,
+    /// Workers that cannot do what they are told, or whose last operation was given up.
+    pub(super) failed: IntGauge,
     /// Transactions that the store did not take.
     pub(super) store_failures: IntCounter,
 }
@@ -31,6 +33,10 @@ impl Metrics {
                 "rosterd_reconcile_retrying_workers",
                 "Workers that failed and wait for their next try.",
             )?,
+            failed: IntGauge::new(
+                "rosterd_reconcile_failed_workers",
+                "Workers that cannot do what they are told, or whose last operation was given up.",
+            )?,
             store_failures: IntCounter::new(
                 "rosterd_reconcile_store_failures_total",
                 "Transactions that the store did not take; they are tried again.",
@@ -39,6 +45,7 @@ impl Metrics {
         registry.register(Box::new(metrics.operations.clone()))?;
         registry.register(Box::new(metrics.pending.clone()))?;
         registry.register(Box::new(metrics.retrying.clone()))?;
+        registry.register(Box::new(metrics.failed.clone()))?;
         registry.register(Box::new(metrics.store_failures.clone()))?;
         Ok(metrics)
     }

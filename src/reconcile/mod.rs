@@ -15,6 +15,7 @@ mod reconciler; // the loop
 mod recorded; // what the ledger has, and what makes it something else; pure
 mod run; // a run of a worker
 mod status; // what is known of each worker
+pub mod steps; // work of several steps: what each does, and whether doing it twice is harmless
 mod table; // the workers of the loop; no I/O
 mod worker; // the contract of a worker
 
@@ -22,7 +23,7 @@ pub use desired::{Desired, DesiredSet, WorkerId};
 pub use outcome::Outcome;
 pub use plan::{Actual, Aim, Plan, Step, plan};
 pub use reconciler::{Reconciler, WorkerPanicked};
-pub use status::{OperationStatus, Phase, Statuses, WorkerStatus};
+pub use status::{EndedOperation, OperationState, OperationStatus, Phase, Statuses, WorkerStatus};
 pub use worker::{MakeWorker, Spec, Work, Worker};
 
 pub use crate::store::ledger::{Action, OperationId, Revision};

@@ -12,6 +12,11 @@ pub enum Outcome {
     Done,
     /// This step is done, and the next one gets what it left behind. Both are in the ledger before that one begins.
     Next(Value),
+    /// This step is done, and another one than the next follows, which gets what it left behind: what undoes the others.
+    To(u32, Value),
+    /// Of what keeps what was reached: it is not there any more, or should be another one by now, and an operation
+    /// brings it there, from its first step on.
+    Begin,
     /// It failed and may succeed later; the error decides when.
     Retry(Report),
     /// It can never work: nothing is tried until another state is desired.
@@ -29,11 +34,20 @@ impl Outcome {
         }
     }
 
+    /// Why it failed for good, if it did.
+    pub const fn error(&self) -> Option<&Report> {
+        match self {
+            Self::Cancel(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The name, as in metrics.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Next(_) => "next",
+            Self::Next(_) | Self::To(..) => "next",
+            Self::Begin => "begin",
             Self::Retry(_) => "retry",
             Self::Cancel(_) => "cancel",
             Self::Snooze(_) => "snooze",

@@ -172,9 +172,12 @@ impl<S: Spec> Loop<S> {
         if due && result.is_ok() {
             result = self.record().await;
         }
-        let (pending, retrying) = self.table.counts();
-        self.metrics.pending.set(pending.try_into().unwrap_or(i64::MAX));
-        self.metrics.retrying.set(retrying.try_into().unwrap_or(i64::MAX));
+        let [pending, retrying, failed] = self.table.counts();
+        for (gauge, count) in
+            [(&self.metrics.pending, pending), (&self.metrics.retrying, retrying), (&self.metrics.failed, failed)]
+        {
+            gauge.set(count.try_into().unwrap_or(i64::MAX));
+        }
         match result {
             Ok(()) if due => drop(self.ledger_schedule.succeeded()),
             Ok(()) => {}
@@ -202,7 +205,11 @@ impl<S: Spec> Loop<S> {
         self.known = found.version;
         self.table.load(found, self.loaded == Loaded::Never, Instant::now());
         (self.loaded, self.planned) = (Loaded::Yes, false);
-        for id in self.table.ids() {
+        let ids: Vec<_> = self.table.ids().cloned().collect();
+        let mut ended: Vec<_> = ids.iter().flat_map(|id| self.table.ended(id)).collect();
+        ended.sort_by_key(|ended| ended.ended);
+        self.statuses.remember(ended);
+        for id in &ids {
             self.statuses.set(id, self.table.status(id));
         }
         Ok(())
@@ -264,7 +271,10 @@ impl<S: Spec> Loop<S> {
             && let Some(run) = self.table.next_run(Instant::now(), &stop)
         {
             match run.job {
-                Job::Operation(..) => self.operating += 1,
+                Job::Operation(..) => {
+                    self.operating += 1;
+                    self.statuses.set(&run.id, self.table.status(&run.id));
+                }
                 Job::Keep(_) => self.keeping += 1,
             }
             self.begin(run);
@@ -310,6 +320,7 @@ impl<S: Spec> Loop<S> {
             if free && !agrees() {
                 self.planned = false;
             }
+            self.statuses.ends(self.table.ended(&id));
             self.statuses.set(&id, self.table.status(&id));
         }
     }
@@ -322,14 +333,15 @@ impl<S: Spec> Loop<S> {
         }
         match &ended.outcome {
             Outcome::Done => debug!(worker, action, "done"),
-            Outcome::Next(_) => debug!(worker, action, "step done"),
+            Outcome::Next(_) | Outcome::To(..) => debug!(worker, action, "step done"),
+            Outcome::Begin => debug!(worker, "has to be brought to where it should be"),
             Outcome::Snooze(wait) => debug!(worker, action, ?wait, "snoozes"),
             Outcome::Retry(error) => warn!(worker, action, %error, code = error.code, "failed, trying again"),
             Outcome::Cancel(error) if self.table.failed_like(&ended.id, error) => {
                 debug!(worker, action, %error, "still cannot work");
             }
             Outcome::Cancel(error) => {
-                error!(worker, action, %error, code = error.code, "cannot work, waiting for another configuration");
+                error!(worker, action, %error, code = error.code, "given up for now");
             }
         }
     }

@@ -78,6 +78,7 @@ mod tests {
             kind: "k".to_owned(),
             revision: Some(Revision(revision)),
             spec: serde_json::Value::Null,
+            failed: None,
         };
         let before = Recorded { operation: Some(operation(1)), state: Some(state(1)) };
         let id = WorkerId::from("a");

@@ -1,7 +1,8 @@
 //! What is known of each worker, for the API.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use rosterd_model::Report;
@@ -24,6 +25,19 @@ pub enum Phase {
     Cancelled,
     /// It waits, with nothing wrong.
     Snoozing,
+}
+
+impl Phase {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Done => "done",
+            Self::Retrying => "retrying",
+            Self::Cancelled => "cancelled",
+            Self::Snoozing => "snoozing",
+        }
+    }
 }
 
 /// The state of a worker.
@@ -49,24 +63,105 @@ pub struct WorkerStatus<S> {
 
 /// How far an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OperationStatus {
     /// Its number.
     pub id: OperationId,
     /// What it does.
     pub action: Action,
+    /// Where it is.
+    pub state: OperationState,
     /// The number of its step, from 0 on.
     pub step: u32,
+    /// The name of its step, where there are several.
+    pub step_name: Option<&'static str>,
     /// How many tries of this step failed.
     pub attempt: u32,
 }
 
+/// Where an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationState {
+    /// It waits for its turn, to be recorded, or for its next try.
+    Enqueued,
+    /// A step of it is at work.
+    InFlight,
+    /// It was given up.
+    Failed,
+    /// It has reached what it was for.
+    Done,
+}
+
+impl OperationState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Enqueued, Self::InFlight, Self::Failed, Self::Done];
+
+    /// The word for it, as in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enqueued => "enqueued",
+            Self::InFlight => "in_flight",
+            Self::Failed => "failed",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// An operation that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedOperation {
+    /// Its worker.
+    pub worker: WorkerId,
+    /// The kind of that.
+    pub kind: String,
+    /// How far it came.
+    pub status: OperationStatus,
+    /// When it ended.
+    pub ended: SystemTime,
+    /// Why it was given up, if it was.
+    pub error: Option<Report>,
+}
+
+/// How many operations that have ended are remembered. Those that failed are in the ledger too, one for each worker.
+const REMEMBERED: usize = 256;
+
 /// The states of all workers. Cloning shares them.
 #[derive(Debug)]
-pub struct Statuses<S>(Arc<Mutex<BTreeMap<WorkerId, WorkerStatus<S>>>>);
+pub struct Statuses<S>(Arc<Shared<S>>);
+
+#[derive(Debug)]
+struct Shared<S> {
+    known: Mutex<Known<S>>,
+    listener: Listener,
+}
+
+/// Who is told of operations that end.
+#[derive(Default)]
+struct Listener(OnceLock<Box<dyn Fn(&EndedOperation) + Send + Sync>>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+#[derive(Debug)]
+struct Known<S> {
+    workers: BTreeMap<WorkerId, WorkerStatus<S>>,
+    /// The last ones, in the order in which they ended.
+    ended: VecDeque<EndedOperation>,
+}
+
+impl<S> Default for Known<S> {
+    fn default() -> Self {
+        Self { workers: BTreeMap::new(), ended: VecDeque::new() }
+    }
+}
 
 impl<S> Default for Statuses<S> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Shared { known: Mutex::default(), listener: Listener::default() }))
     }
 }
 
@@ -79,20 +174,56 @@ impl<S> Clone for Statuses<S> {
 impl<S: Clone> Statuses<S> {
     /// The states as they are now, by id.
     pub fn all(&self) -> Vec<WorkerStatus<S>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.known().workers.values().cloned().collect()
     }
 
     /// The state of one worker.
     pub fn get(&self, id: &str) -> Option<WorkerStatus<S>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.known().workers.get(id).cloned()
+    }
+
+    /// The last operations that have ended, in the order in which they did.
+    pub fn ended(&self) -> Vec<EndedOperation> {
+        self.known().ended.iter().cloned().collect()
+    }
+
+    /// Tells of each operation that ends from now on. The first who listens does so for good. It is called by the
+    /// reconciler, and must not block.
+    pub fn on_end(&self, listener: impl Fn(&EndedOperation) + Send + Sync + 'static) {
+        self.0.listener.0.set(Box::new(listener)).ok();
+    }
+
+    /// Tells of operations that have just ended, and remembers them.
+    pub(super) fn ends(&self, ended: Vec<EndedOperation>) {
+        if let Some(listener) = self.0.listener.0.get() {
+            ended.iter().for_each(listener);
+        }
+        self.remember(ended);
+    }
+
+    /// Remembers operations that have ended, each once.
+    pub(super) fn remember(&self, ended: impl IntoIterator<Item = EndedOperation>) {
+        let mut known = self.known();
+        for one in ended {
+            let is_known = |other: &EndedOperation| (&other.worker, other.status.id) == (&one.worker, one.status.id);
+            if !known.ended.iter().any(is_known) {
+                known.ended.push_back(one);
+            }
+        }
+        let forgotten = known.ended.len().saturating_sub(REMEMBERED);
+        known.ended.drain(..forgotten);
     }
 
     /// Replaces the state of a worker, or removes it.
     pub(super) fn set(&self, id: &WorkerId, status: Option<WorkerStatus<S>>) {
-        let mut statuses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         match status {
-            Some(status) => drop(statuses.insert(id.clone(), status)),
-            None => drop(statuses.remove(id)),
+            Some(status) => drop(known.workers.insert(id.clone(), status)),
+            None => drop(known.workers.remove(id)),
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known<S>> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

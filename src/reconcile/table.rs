@@ -12,7 +12,8 @@ use tracing::warn;
 use super::entry::{Entry, Ongoing};
 use super::recorded::{self, Recorded};
 use super::run::{Ended, Run};
-use super::{Actual, Aim, DesiredSet, Phase, Plan, Spec, WorkerId, WorkerStatus};
+use super::status::EndedOperation;
+use super::{Actual, Aim, DesiredSet, Outcome, Phase, Plan, Spec, WorkerId, WorkerStatus};
 use crate::store::ledger::{Member, OperationId, Picture, Transaction};
 
 /// All workers.
@@ -144,7 +145,7 @@ impl<S: Spec> Table<S> {
             }
             let Some(job) = entry.next_job(recorded) else { continue };
             let (stop, operation) = (stop.child_token(), job.operation().map(|(id, _)| id));
-            entry.ongoing = Some(Ongoing { operation, stop: stop.clone() });
+            entry.goes_on(Ongoing { operation, stop: stop.clone() });
             return Some(Run { id, job, worker: entry.worker.take(), stop });
         }
         None
@@ -154,6 +155,7 @@ impl<S: Spec> Table<S> {
     /// that had to wait for the run.
     pub(super) fn take_back(&mut self, ended: Ended<S>, now: Instant) -> bool {
         let Ended { id, operation, outcome, worker } = ended;
+        let begun = matches!((operation, &outcome), (None, Outcome::Begin)).then(|| self.next_operation());
         let Some(entry) = self.entries.get_mut(&id) else { return false };
         entry.ongoing = None;
         entry.worker = worker;
@@ -162,7 +164,14 @@ impl<S: Spec> Table<S> {
             Some((number, _)) if entry.pending.as_ref().is_some_and(|pending| pending.operation.id == number) => {
                 entry.step_ended(outcome)
             }
-            None if entry.pending.is_none() => Some(entry.kept(outcome)),
+            None if entry.pending.is_none() => match begun {
+                Some(number) => {
+                    entry.begin(&id, number);
+                    self.unrecorded.insert(id.clone());
+                    Some(Duration::ZERO)
+                }
+                None => Some(entry.kept(outcome)),
+            },
             // Something else was decided meanwhile.
             Some(_) | None => Some(Duration::ZERO),
         };
@@ -179,11 +188,16 @@ impl<S: Spec> Table<S> {
         self.entries.get(id).is_some_and(|entry| entry.failed_like(error))
     }
 
-    /// How many operations are pending, and how many workers wait to try again.
-    pub(super) fn counts(&self) -> (usize, usize) {
+    /// Operations that ended since this was last asked.
+    pub(super) fn ended(&mut self, id: &WorkerId) -> Vec<EndedOperation> {
+        self.entries.get_mut(id).map(|entry| std::mem::take(&mut entry.ended)).unwrap_or_default()
+    }
+
+    /// How many operations are pending, how many workers wait to try again, and how many have given up.
+    pub(super) fn counts(&self) -> [usize; 3] {
         let pending = self.entries.values().filter(|entry| entry.pending.is_some()).count();
-        let retrying = self.entries.values().filter(|entry| entry.phase == Phase::Retrying).count();
-        (pending, retrying)
+        let in_phase = |phase| self.entries.values().filter(|entry| !entry.gone && entry.phase == phase).count();
+        [pending, in_phase(Phase::Retrying), in_phase(Phase::Cancelled)]
     }
 
     /// The status of a worker, `None` when it is gone.

@@ -19,6 +19,12 @@ pub trait Spec: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Whether an operation has to be in the ledger before it begins, since a crash would leave behind what nobody else
     /// knows of. Without, it goes on while the ledger fails.
     fn needs_record(&self) -> bool;
+
+    /// The names of the steps of an operation that starts or updates it, in the order of their numbers. None where there
+    /// is but one.
+    fn steps(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// The step of an operation that a run is for.
@@ -34,14 +40,24 @@ pub struct Work<S> {
     pub step: u32,
     /// How many tries of this step failed before.
     pub attempt: u32,
+    /// Whether it may have been begun before, by this process or by an earlier one, and how far it came is not known.
+    pub repeated: bool,
     /// What the step before left behind; `Null` before the first.
     pub left: Value,
+}
+
+impl<S> Work<S> {
+    /// The same, for a specification that is part of this one.
+    pub fn with<T>(&self, spec: T) -> Work<T> {
+        let Self { action, revision, step, attempt, repeated, ref left, .. } = *self;
+        Work { action, spec, revision, step, attempt, repeated, left: left.clone() }
+    }
 }
 
 /// Does the work for one publication.
 ///
 /// A worker promises: a run may be repeated, also after it was cut off by a crash, without harm, if it is given the same
-/// step; it ends soon after `stop` fires.
+/// step and told so (the [`steps`](super::steps) of a table say by their types how); it ends soon after `stop` fires.
 ///
 /// The reconciler promises: one run at a time, on a task of its own; a run for a newer state comes as soon as the one at
 /// work has ended, whatever that one asked to wait; an operation that is past its first step is carried to its end, over

@@ -146,6 +146,11 @@ impl Archive {
         self.index.of_source(source).map(|id| self.entries_of(id)).sum()
     }
 
+    /// The blocks that groups of a source are in, each as often as it has such.
+    pub(super) fn blocks_of(&self, source: SourceId) -> impl Iterator<Item = BlockId> {
+        self.index.of_source(source).filter_map(|id| self.find(id)).map(|(block, ..)| block)
+    }
+
     /// The block that a group is in, and which of its groups it is.
     fn find(&self, id: GroupId) -> Option<(BlockId, &Block, usize)> {
         let number = self.index.number(id)?;

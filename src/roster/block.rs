@@ -1,8 +1,10 @@
 //! Blocks: discovered target groups, a few hundred together, packed and compressed. The form in which discovered labels
 //! are kept in memory and in the store, where a label costs a few bytes. Pure.
 
+mod first; // as much of it as is read
 mod raw; // the unpacked form: bytes that are read in place
 
+pub use first::FirstEntries;
 pub use raw::{RawEntry, RawGroup, Walk, encode};
 use raw::{Reader, push_length};
 use rosterd_model::{Coded, GroupId, Priority, Retry};
@@ -178,6 +180,11 @@ impl Block {
         Walk::new(self.unpack().text)
     }
 
+    /// Its entries, of which no more are unpacked than are read, but for a little.
+    pub fn first_entries(&self) -> FirstEntries<'_> {
+        FirstEntries::of(self)
+    }
+
     /// Its content, for reading.
     pub fn unpack(&self) -> Unpacked {
         let text = unpack(&self.packed, self.unpacked).expect("a block was packed or checked by this process");
@@ -309,6 +316,29 @@ mod tests {
         ];
         assert_eq!(discovered(&block), expected.map(|(source, text)| (source.to_owned(), text.to_owned())));
         assert_eq!((0..3).map(|index| block.entries_of(index)).collect::<Vec<_>>(), [0..2, 2..2, 2..3]);
+    }
+
+    #[test]
+    fn no_more_is_unpacked_than_is_read() {
+        let addresses: Vec<_> =
+            (0..20_000u64).map(|number| format!("h{:016x}", number * 0x9e37_79b9_7f4a_7c15)).collect();
+        let large: Vec<_> = addresses.iter().map(|address| &**address).collect();
+        let small = block(&[group("a", &[], &["h:1"])]);
+        let block = block(&[group("a", &[("x", "1")], &["h:1"]), group("b", &[], &[]), group("c", &[], &large)]);
+        assert!(block.unpacked_size() > 4 * FULL);
+        let (mut builder, mut names) = (Builder::new(), Names::new());
+        let mut read = |entries: &mut FirstEntries<'_>| {
+            let (source, entry) = entries.next_entry()?;
+            entry.load(&mut builder);
+            Some((source.to_owned(), builder.build(&mut names).to_string()))
+        };
+        let (mut entries, all) = (block.first_entries(), discovered(&block));
+        assert_eq!((0..10).filter_map(|_| read(&mut entries)).collect::<Vec<_>>(), all[..10]);
+        assert_eq!(entries.unpacked(), FULL);
+        assert_eq!(std::iter::from_fn(|| read(&mut entries)).collect::<Vec<_>>(), all[10..]);
+        assert_eq!(entries.unpacked(), block.unpacked_size());
+        let mut entries = small.first_entries();
+        assert_eq!(std::iter::from_fn(|| read(&mut entries)).count(), 1);
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::time::SystemTime;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Report, SourceId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::block::Block;
 
 /// Why groups are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HoldReason {
     /// The provider has not reported since this process started: its groups are those from before.

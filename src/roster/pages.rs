@@ -150,13 +150,40 @@ pub struct Pages {
     revision: u128,
 }
 
-/// Targets that came and went.
+/// Targets that came and went, were held and released.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Targets that were not there.
     pub added: Vec<Labels>,
     /// Targets that are not there any more.
     pub removed: Vec<Labels>,
+    /// Targets that were not held.
+    pub held: Vec<Labels>,
+    /// Targets that are held no longer.
+    pub released: Vec<Labels>,
+}
+
+impl Difference {
+    /// What became of the targets of one hash.
+    fn note(&mut self, here: &[&Slot], there: &[&Slot]) {
+        let find = |slots: &[&Slot], labels: &Labels| {
+            slots.iter().find(|slot| slot.labels == *labels).map(|slot| slot.is_held())
+        };
+        for slot in here {
+            match (find(there, &slot.labels), slot.is_held()) {
+                (None, false) => self.added.push(slot.labels.clone()),
+                (None, true) => {
+                    self.added.push(slot.labels.clone());
+                    self.held.push(slot.labels.clone());
+                }
+                (Some(false), true) => self.held.push(slot.labels.clone()),
+                (Some(true), false) => self.released.push(slot.labels.clone()),
+                (Some(_), _) => {}
+            }
+        }
+        let gone = there.iter().filter(|slot| find(here, &slot.labels).is_none());
+        self.removed.extend(gone.map(|slot| slot.labels.clone()));
+    }
 }
 
 impl Default for Pages {
@@ -217,6 +244,13 @@ impl Pages {
         rest
     }
 
+    /// The slot of a target by the fingerprint of its labels.
+    pub fn by_fingerprint(&self, fingerprint: u64) -> Option<&Slot> {
+        let (_, page) = self.pages.floor(&fingerprint)?;
+        let index = page.slots.partition_point(|slot| slot.fingerprint < fingerprint);
+        page.slots.get(index).filter(|slot| slot.fingerprint == fingerprint)
+    }
+
     /// What changed since an earlier snapshot. Costs as much as that: what both share is not looked at.
     pub fn since(&self, earlier: &Self) -> Difference {
         let unshared = self.pages.unshared(&earlier.pages, Arc::ptr_eq);
@@ -229,10 +263,9 @@ impl Pages {
             let next = [now.peek(), before.peek()].into_iter().flatten().map(|slot| slot.fingerprint).min();
             let Some(fingerprint) = next else { return difference };
             let equal = |slot: &&Slot| slot.fingerprint == fingerprint;
-            here.extend(std::iter::from_fn(|| now.next_if(equal)).map(|slot| &slot.labels));
-            there.extend(std::iter::from_fn(|| before.next_if(equal)).map(|slot| &slot.labels));
-            difference.added.extend(here.iter().copied().filter(|labels| !there.contains(labels)).cloned());
-            difference.removed.extend(there.iter().copied().filter(|labels| !here.contains(labels)).cloned());
+            here.extend(std::iter::from_fn(|| now.next_if(equal)));
+            there.extend(std::iter::from_fn(|| before.next_if(equal)));
+            difference.note(&here, &there);
             here.clear();
             there.clear();
         }
@@ -377,6 +410,8 @@ mod tests {
         }
         assert!(pages.iter().len() > 10);
         assert!((0..5_000).all(|number| pages.get(&labels(number)).is_some()));
+        let found = |number| pages.by_fingerprint(labels(number).fingerprint()).map(|slot| slot.labels.clone());
+        assert!((0..5_000).all(|number| found(number) == Some(labels(number))) && found(5_000).is_none());
         for number in 0..5_000 {
             assert_eq!(pages.remove(&labels(number), false), Some(Turn::Removed));
         }
@@ -450,7 +485,7 @@ mod tests {
         assert!(snapshot.get(&labels(7)).is_some() && pages.get(&labels(7)).is_none());
         let shared = snapshot.iter().filter(|old| pages.iter().any(|new| Arc::ptr_eq(old, new)));
         assert_eq!(shared.count(), snapshot.iter().len() - 1);
-        assert_eq!(pages.since(&snapshot), Difference { added: Vec::new(), removed: vec![labels(7)] });
+        assert_eq!(pages.since(&snapshot), Difference { removed: vec![labels(7)], ..Difference::default() });
     }
 
     #[test]
@@ -477,6 +512,15 @@ mod tests {
         let grown = pages.since(&some);
         assert_eq!((grown.added.len(), grown.removed), (4800, vec![labels(3)]));
         assert_eq!(pages.since(&pages), Difference::default());
+        let before = pages.clone();
+        pages.mark(&labels(8), true);
+        pages.add(labels(9_999), true);
+        let expected =
+            Difference { added: vec![labels(9_999)], held: vec![labels(8), labels(9_999)], ..Difference::default() };
+        let mut since = pages.since(&before);
+        since.held.sort();
+        assert_eq!(since, expected);
+        assert_eq!(before.since(&pages).released, vec![labels(8)]);
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rosterd_discovery::{Presence as Reported, ProviderKey, ProviderStatus};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::view::{JobView, ProviderPresence, ProviderView, RosterView};
 
 /// What is known, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
     /// Nothing is.

@@ -1,6 +1,7 @@
 //! Why entries of a job are no targets, for people: what was dropped by which rule, and what cannot be a target.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use rosterd_model::relabel::Scratch;
 use rosterd_model::{Builder, Names};
@@ -25,10 +26,12 @@ pub fn why_no_targets(job: &JobView, most: usize) -> Vec<String> {
             left = true;
             break;
         }
-        looked += block.entries().len();
-        block.each(job.spec(), &mut labels, |source, labels, entry| {
+        let first = block.entries().len().min(most - looked);
+        left |= first < block.entries().len();
+        looked += first;
+        block.each_without_target(first, job.spec(), &mut labels, |source, labels, entry| {
             let (reasons, why) = match entry {
-                Entry::Active(_) => return,
+                Entry::Active(_) => return ControlFlow::Continue(()),
                 Entry::Failed(failure) => (&mut impossible, failure.to_string()),
                 Entry::Dropped => {
                     relabelled.reset(labels.iter());
@@ -39,6 +42,7 @@ pub fn why_no_targets(job: &JobView, most: usize) -> Vec<String> {
             };
             let mut example = || format!("{} of {source}", labels.build(&mut Names::new()));
             reasons.entry(why).or_insert_with(|| (0, example())).0 += 1;
+            ControlFlow::Continue(())
         });
     }
     let mut lines = told("dropped", dropped);

@@ -32,7 +32,7 @@ use super::view::{JobView, NotServable, ProviderPresence, RosterView};
 use awaited::Awaited;
 use decide::{Agent, by_job};
 pub(super) use effect::Effect;
-use former::{Former, held_of};
+use former::{Former, Touched, held_of};
 use job::{Job, Work};
 pub(super) use kept::{Holds, KeptHold, STORED};
 pub(super) use provider::Stored;
@@ -176,17 +176,6 @@ impl State {
             // What is held goes, when this tells what is in its place.
             return true;
         }
-        let follows = |name: &Arc<str>| {
-            let is_held = |(key, former): (&ProviderKey, &Former)| {
-                former.has_scopes()
-                    && (*key == update.provider || sources_in(update).any(|source| former.may_hold(source)))
-            };
-            self.jobs.get(name).is_some_and(|job| job.former.iter().any(is_held))
-        };
-        if provider.users.keys().any(follows) {
-            // What is held beneath scopes is looked for in all that there is.
-            return true;
-        }
         if (provider.is_open() && update.seen.is_none()) || provider.looks_for_hidden(update) {
             // What did not come goes.
             return true;
@@ -200,7 +189,14 @@ impl State {
                 named.map(|id| archive.entries_of(id)).sum::<usize>().max(replaced.sum())
             }
         };
-        new + known >= LARGE
+        // What others are held for goes, and comes back, with what this tells.
+        let former = provider.users.keys().filter_map(|name| self.jobs.get(name)).flat_map(|job| &job.former);
+        let held = former.filter_map(|(key, former)| Some((former, &self.providers.get(key)?.archive)));
+        let held = held.flat_map(|(former, archive)| {
+            let sources = sources_in(update).filter(move |source| former.may_hold(*source));
+            sources.map(move |source| archive.entries_of_source(source))
+        });
+        new + known + held.sum::<usize>() >= LARGE
     }
 
     /// Takes what a provider reports now.
@@ -220,6 +216,8 @@ impl State {
             false => Vec::new(),
         };
         let read = update.read && !update.piece && update.seen.is_none();
+        let is_former = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| job.former.contains_key(&key));
+        let touched = provider.users.keys().any(is_former).then(|| Touched::by(&update, provider));
         let taken = provider.take(update, now);
         match (unsynced, effect.more_follows) {
             // Half of a picture is not stored: read again, it would pass for all there is.
@@ -239,7 +237,7 @@ impl State {
         if taken.changes.is_empty() && !taken.presence_changed && !confirms {
             return effect;
         }
-        let events = self.take_in(&key, &taken, &mut effect);
+        let events = self.take_in(&key, &taken, touched.as_ref(), &mut effect);
         let released = self.settle_jobs((&key, &taken, &told), events, read, now, &mut effect);
         match released {
             true => self.let_go(now, &mut effect),
@@ -372,7 +370,7 @@ impl State {
         }
         let keeping = job.spec.keeping;
         kept.into_iter().for_each(|(key, stored)| job.kept.restore(key, stored, &keeping, now));
-        let former = held_of(&former, &job.spec.providers, &self.providers, None);
+        let former = held_of(&former, &job.spec.providers, &self.providers);
         if !unchanged || former != job.former {
             job.former = former;
             let wanted = job.wanted();

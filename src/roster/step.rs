@@ -11,6 +11,7 @@ use rosterd_tasks::by_size;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
+use super::block::Block;
 use super::view::{JobView, RosterView};
 
 /// How many steps a reader may be behind before it gets a picture.
@@ -70,8 +71,25 @@ pub struct SourceStep {
     pub source: SourceId,
     /// Why it changed.
     pub reason: Reason,
+    /// Where the name of the source stands.
+    pub named: Named,
     /// The differences; each target once, in whichever source.
     pub differences: Vec<Difference>,
+}
+
+/// Where the name of a source stands: in its groups, which are packed. Only who tells people of it has to look.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// A block with a group of the source.
+    pub block: Arc<Block>,
+    /// Which of its groups that is.
+    pub group: usize,
+}
+
+impl Named {
+    pub(super) fn new(block: &Arc<Block>, group: usize) -> Self {
+        Self { block: Arc::clone(block), group }
+    }
 }
 
 /// Why targets changed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rosterd_model::labels::{ADDRESS, INSTANCE, META_PREFIX, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
 use rosterd_model::relabel::{Rules, Scratch};
 use rosterd_model::target::BOOLEANS;
-use rosterd_model::{Builder, Duration, Labels, Names};
+use rosterd_model::{Builder, Duration, Labels, Names, bare_url};
 use serde::Serialize;
 
 use super::block::RawEntry;
@@ -32,7 +32,7 @@ pub enum Failure {
     /// The address holds a slash.
     #[error("{address:?} is not a host and port: the scheme goes into __scheme__, the path into __metrics_path__")]
     BadAddress {
-        /// The address.
+        /// The address, without what may be secret in a URL.
         address: String,
     },
     /// Interval or timeout are no durations.
@@ -121,7 +121,7 @@ fn check(labels: &Builder, job: &JobSpec) -> Result<(), Failure> {
         return Err(Failure::NoAddress);
     }
     if address.contains('/') {
-        return Err(Failure::BadAddress { address: address.to_owned() });
+        return Err(Failure::BadAddress { address: bare_url(address).into_owned() });
     }
     let (interval, timeout) = (labels.get(SCRAPE_INTERVAL), labels.get(SCRAPE_TIMEOUT));
     // The job's own values were checked with the configuration.

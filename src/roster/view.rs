@@ -1,11 +1,12 @@
 //! What others see of the roster: immutable snapshots, one for each job, replaced whole when the job changed.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use rosterd_discovery::ProviderKey;
-use rosterd_model::{Builder, Coded, Labels, Priority};
+use rosterd_model::{Builder, Coded, Labels, Priority, SourceId};
 use serde::Serialize;
 
 use super::block::{Block, BlockId, GroupNumber, KEPT, Walk};
@@ -203,18 +204,50 @@ pub struct BlockView<'a> {
 }
 
 impl<'a> BlockView<'a> {
-    /// Calls `see` for each entry with its source, its labels before relabelling (the job's defaults included, as
-    /// Prometheus shows them), and what became of it.
+    /// Calls `see` for each entry with its source, its labels before relabelling (the job's defaults included, as Prometheus shows
+    /// them), and what became of it.
     pub fn each(self, spec: &JobSpec, labels: &mut Builder, mut see: impl FnMut(&str, &mut Builder, &Entry)) {
-        let unpacked = self.worked.block.unpack();
-        let mut entries = self.entries().iter();
-        for group in unpacked.groups() {
-            for (raw, entry) in group.entries().zip(&mut entries) {
-                raw.load(labels);
-                spec.add_defaults(labels);
-                see(group.source(), labels, entry);
+        let mut unpacked = self.worked.block.first_entries();
+        for entry in self.entries() {
+            let Some((source, raw)) = unpacked.next_entry() else { return };
+            raw.load(labels);
+            spec.add_defaults(labels);
+            see(source, labels, entry);
+        }
+    }
+
+    /// Calls `see` for each of the first entries that is no target, with its source, its labels before relabelling (the job's defaults
+    /// included, as Prometheus shows them), and what became of it, until `see` has enough. No more is unpacked than that takes.
+    pub fn each_without_target(
+        self,
+        first: usize,
+        spec: &JobSpec,
+        labels: &mut Builder,
+        mut see: impl FnMut(&str, &mut Builder, &Entry) -> ControlFlow<()>,
+    ) {
+        let mut unpacked = self.worked.block.first_entries();
+        for entry in self.entries().iter().take(first) {
+            let Some((source, raw)) = unpacked.next_entry() else { return };
+            if matches!(entry, Entry::Active(_)) {
+                continue;
+            }
+            raw.load(labels);
+            spec.add_defaults(labels);
+            if see(source, labels, entry).is_break() {
+                return;
             }
         }
+    }
+
+    /// Loads the discovered labels of an entry, without the job's defaults. Returns its source, and which of the source's
+    /// groups it belongs to.
+    pub fn load(self, entry: usize, labels: &mut Builder) -> Option<(String, String)> {
+        let heads = self.worked.block.groups();
+        let index = heads.partition_point(|head| head.first as usize <= entry).checked_sub(1)?;
+        let unpacked = self.worked.block.unpack();
+        let group = unpacked.groups().nth(index)?;
+        group.entries().nth(entry - heads[index].first as usize)?.load(labels);
+        Some((group.source().to_owned(), group.key().to_owned()))
     }
 
     /// The discovered labels of its entries, in order, for reading with pauses in between. The job's defaults are not
@@ -332,6 +365,11 @@ impl JobView {
         self.kept.iter().map(of).filter(|(_, braked)| *braked > 0).collect()
     }
 
+    /// Why what comes from a source is held, if it is.
+    pub fn hold_of(&self, provider: &ProviderKey, source: SourceId) -> Option<Hold> {
+        self.held.get(provider)?.of(source)
+    }
+
     /// Whether the job has no more targets than its `target_limit`.
     pub fn within_limit(&self) -> Result<(), NotServable> {
         let (targets, limit) = (self.counts.targets, self.spec.limits.targets);
@@ -413,6 +451,11 @@ pub struct RosterView {
 }
 
 impl RosterView {
+    /// The number of the last step; 0 as long as there was none, and so no job.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
     /// A job by its name.
     pub fn job(&self, name: &str) -> Option<&Arc<JobView>> {
         self.jobs.get(name)

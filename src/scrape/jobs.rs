@@ -272,7 +272,13 @@ mod tests {
     fn config(text: &str) -> Config {
         let folder = Folder::new();
         let file = folder.write("prometheus.yml", text);
-        let options = LoadOptions { allow_exec: false, examine: false, impossible: None, env: &|_| None };
+        let options = LoadOptions {
+            allow_exec: false,
+            allow_template_commands: false,
+            examine: false,
+            impossible: None,
+            env: &|_| None,
+        };
         Config::load(&file, None, &Registry::linked().unwrap(), &options).unwrap().config
     }
 

@@ -53,7 +53,7 @@ pub enum Error {
     /// An address of `--web.listen-address` is none.
     #[error("{address:?} is not an address to listen on: write host:port, or :port for all interfaces")]
     Address {
-        /// What was given.
+        /// What was given, without what may be secret in a URL.
         address: String,
     },
     /// An address cannot be listened on.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use rosterd_model::bare_url;
 use rosterd_tasks::{Stopper, Supervision, interface_number, zoned};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -212,7 +213,7 @@ impl Acceptor {
 }
 
 async fn listen(address: &str) -> Result<TcpListener, Error> {
-    let malformed = || Error::Address { address: address.to_owned() };
+    let malformed = || Error::Address { address: bare_url(address).into_owned() };
     let failed = |source| Error::Listen { address: address.to_owned(), source };
     let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
     let port: u16 = port.parse().map_err(|_| malformed())?;

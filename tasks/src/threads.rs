@@ -14,7 +14,7 @@ use crate::blocking;
 pub struct Threads {
     places: Arc<Semaphore>,
     /// Calls that go aside to these as soon as there is room.
-    line: Arc<Mutex<VecDeque<Place>>>,
+    line: Arc<Mutex<VecDeque<ThreadPlace>>>,
     late: Option<Late>,
 }
 
@@ -23,12 +23,12 @@ pub struct Threads {
 struct Late {
     after: Duration,
     places: Arc<Semaphore>,
-    line: Arc<Mutex<VecDeque<Place>>>,
+    line: Arc<Mutex<VecDeque<ThreadPlace>>>,
 }
 
 /// The place of a call, until it is over.
 #[derive(Debug, Clone)]
-struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+struct ThreadPlace(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 impl Threads {
     /// So many.
@@ -48,7 +48,7 @@ impl Threads {
     pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
         // It is closed by nobody.
         let permit = Arc::clone(&self.places).acquire_owned().await.ok();
-        let place = Place(Arc::new(Mutex::new(permit)));
+        let place = ThreadPlace(Arc::new(Mutex::new(permit)));
         let held = Held { place: place.clone(), late: self.late.clone() };
         let calling = blocking(move || {
             let _held = held;
@@ -68,7 +68,7 @@ impl Threads {
 
 impl Late {
     /// Gives the call at this place one of these in its stead, now or as soon as one is free.
-    fn take(&self, place: &Place) {
+    fn take(&self, place: &ThreadPlace) {
         if self.is_wanted(place) {
             let mut line = lock(&self.line);
             line.retain(|place| self.is_wanted(place));
@@ -93,14 +93,14 @@ impl Late {
     }
 
     /// Whether the call at this place is not over, and has none of these.
-    fn is_wanted(&self, place: &Place) -> bool {
+    fn is_wanted(&self, place: &ThreadPlace) -> bool {
         lock(&place.0).as_ref().is_some_and(|held| !Arc::ptr_eq(held.semaphore(), &self.places))
     }
 }
 
 /// Gives the place back when the call is over, and on to who waits for it.
 struct Held {
-    place: Place,
+    place: ThreadPlace,
     late: Option<Late>,
 }
 
@@ -115,7 +115,7 @@ impl Drop for Held {
 
 /// Changes the place when nobody waits for the call any more.
 struct Leaves<'a> {
-    place: &'a Place,
+    place: &'a ThreadPlace,
     late: &'a Late,
 }
 

@@ -197,6 +197,62 @@ scrape_configs:
 }
 
 #[test]
+fn of_urls_that_cannot_be_used_no_secret_is_told() {
+    const BROKEN: [&str; 6] = [
+        "http://u:hunter2@h:99999/p?sid=hunter2",
+        "u:hunter2@h:99999/p?sid=hunter2",
+        "ftp://u:hunter2@h/p?sid=hunter2",
+        "http:/u:hunter2@h/p",
+        "http://u:hun/hunter2@h/p?sid=hunter2",
+        "h:99999/p?sid=hunter2#hunter2",
+    ];
+    let folder = rosterd_testkit::Folder::new();
+    for url in BROKEN {
+        folder.write("list.yml", &format!("- targets: ['{url}']\n"));
+        let text = format!(
+            "
+scrape_configs:
+- job_name: targets
+  metrics_path: '/probe?sid=hunter2'
+  params: {{sid: [hunter2]}}
+  scheme: '{url}'
+  proxy_url: '{url}'
+  tls_config: {{server_name: '{url}'}}
+  static_configs: [{{targets: ['{url}', 'u:hunter2@h:99999']}}]
+  oauth2: {{client_id: a, token_url: '{url}', tls_config: {{server_name: '{url}'}}, proxy_url: '{url}'}}
+- job_name: found
+  static_configs:
+  - targets: ['{url}']
+  relabel_configs: [{{target_label: __scheme__, replacement: '{url}'}}]
+  file_sd_configs: [{{files: [list.yml, '{url}']}}]
+  http_sd_configs: [{{url: '{url}'}}, '{url}']
+  consul_sd_configs: [{{server: '{url}'}}]
+  dns_sd_configs: [{{names: ['{url}'], type: A, port: 1, nameservers: ['{url}']}}]
+  kubernetes_sd_configs: [{{role: pod, api_server: '{url}'}}]
+  docker_sd_configs: [{{host: '{url}'}}]
+  ec2_sd_configs: [{{region: a, endpoint: '{url}'}}]
+  nerve_sd_configs: [{{servers: ['{url}'], paths: ['{url}']}}]
+  eureka_sd_configs: [{{server: '{url}'}}]
+  marathon_sd_configs: [{{servers: ['{url}']}}]
+  openstack_sd_configs: [{{role: instance, region: a, identity_endpoint: '{url}'}}]
+  ovhcloud_sd_configs: [{{service: vps, application_key: a, application_secret: b, consumer_key: c, endpoint: '{url}'}}]
+remote_write: [{{url: '{url}', proxy_url: '{url}'}}]
+rosterd:
+  remote_write: {{'{url}': {{compression: none}}}}
+  '{url}': 1
+"
+        );
+        let file = folder.write("prometheus.yml", &text);
+        for output in ["text", "json"] {
+            let flags = ["check", "config", "--output", output, file.to_str().expect("folders have plain names")];
+            let ended = run(&flags);
+            let told = ended.output + &ended.errors;
+            assert_eq!((ended.status, told.contains("hunter2")), (Some(1), false), "{url}: {told}");
+        }
+    }
+}
+
+#[test]
 fn of_one_list_a_few_impossible_targets_are_told_and_the_others_counted() {
     let folder = rosterd_testkit::Folder::new();
     let targets = vec!["''"; 1000].join(", ");
@@ -275,4 +331,27 @@ fn the_rights_that_a_configuration_needs_are_printed_and_nothing_else() {
     assert!(ended.status != Some(0) && ended.errors.contains("cannot be used with"), "{}", ended.errors);
     let ended = run(&["check", "config", "--rbac", "check/warned.yml"]);
     assert!(ended.status == Some(0) && ended.output.starts_with("# Nothing is asked"), "{}", ended.output);
+}
+
+#[test]
+fn templates_are_looked_at_unless_the_syntax_alone_is() {
+    let folder = rosterd_testkit::Folder::new();
+    let text = "scrape_configs: [{job_name: a}]
+rosterd:
+  templates:
+  - {source: bad.tmpl, destination: a.conf, check: ['true']}
+  - {source: none.tmpl, destination: b.conf}
+";
+    let file = folder.write("prometheus.yml", text);
+    let bad = folder.write("bad.tmpl", "fine\n{% for x in %}\n");
+    let name = file.to_str().expect("folders have plain names");
+    let ended = run(&["check", "config", name]);
+    assert!(ended.errors.contains("cfg_template_commands_disabled"), "{}", ended.errors);
+    let ended = run(&["check", "config", "--templates.allow-commands", name]);
+    assert_eq!(ended.status, Some(1));
+    for told in [format!("{}:2:1: syntax error: ", bad.display()), "none.tmpl: cannot read the file: ".to_owned()] {
+        assert!(ended.errors.contains(&told), "{told} is not told:\n{}", ended.errors);
+    }
+    let ended = run(&["check", "config", "--templates.allow-commands", "--syntax-only", name]);
+    assert_eq!(ended.status, Some(0), "{}", ended.errors);
 }

@@ -1,11 +1,13 @@
 //! The real binary, from outside: what it prints, and how it ends.
 
+mod asking;
 mod brake;
 mod check;
 mod discover;
 #[cfg(feature = "default")]
 mod everything;
 mod health;
+mod journal;
 mod pages;
 mod parse;
 mod relabel;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rosterd_discovery::{AnyConfig, Environment, Jobs, Plan, ProviderKey, Providers, Registry, System};
 use rosterd_testkit::assert_golden;
+use rosterd_yaml::Tree;
 use serde_yaml::Value;
 
 const FILE: &str = "testdata/discovery/identities.yml";
@@ -77,8 +78,10 @@ fn fixtures() -> Vec<(String, Value)> {
 fn decode(key: &str, value: &Value) -> Arc<dyn AnyConfig> {
     let mechanisms = Registry::linked().unwrap();
     let mechanism = mechanisms.by_key(key).unwrap_or_else(|| panic!("{FILE}: {key} is not linked in"));
-    let mut erased = <dyn erased_serde::Deserializer<'_>>::erase(value.clone());
-    let mut config = (mechanism.decode)(&mut erased).unwrap_or_else(|error| panic!("{key} {value:?}: {error}"));
+    let (mut tree, text) = (Tree::default(), serde_yaml::to_string(value).unwrap());
+    let root = tree.read(Path::new(FILE), text.as_bytes()).sound().unwrap();
+    let decoded = rosterd_yaml::decode(&tree, root, "", &[], mechanism.decode);
+    let mut config = decoded.value.unwrap_or_else(|| panic!("{key} {value:?}: {:?}", decoded.problems));
     config.resolve_paths(Path::new("/etc/rosterd"));
     Arc::from(config)
 }

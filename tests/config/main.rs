@@ -30,6 +30,7 @@ const SECTIONS: [&str; 15] = [
     "otlp",
     "remote_read",
     "rosterd",
+    "template",
 ];
 
 fn folder() -> PathBuf {
@@ -42,7 +43,7 @@ fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
         path,
         None,
         &Registry::linked().unwrap(),
-        &LoadOptions { allow_exec: true, examine: false, impossible: None, env: &env },
+        &LoadOptions { allow_exec: true, allow_template_commands: false, examine: false, impossible: None, env: &env },
     )
 }
 
@@ -147,6 +148,7 @@ fn every_code_of_a_failure_has_a_bad_file() {
         code::INVALID_CONFIG,
         code::UNREADABLE,
         code::IMPOSSIBLE_TARGET,
+        code::INVALID_TEMPLATE,
         code::SECTION_IGNORED,
         code::NOT_SCRAPED,
         code::NO_FILE,

@@ -7,13 +7,14 @@ use rosterd_testkit::fixture;
 use crate::pages::{Page, rows};
 use crate::sources::{is_word, literals, sources};
 
-/// What begins as a code does and is none: keys of configurations and of profiles of AWS, a label of a database, a variable of the environment, automatic series, and a
-/// label of Prometheus' own metrics.
-const NO_CODES: [&str; 24] = [
+/// What begins as a code does and is none: keys of configurations and of profiles of AWS, a label of a database, a variable of the environment, automatic series, a
+/// label of Prometheus' own metrics, and the kind of a publication.
+const NO_CODES: [&str; 25] = [
     "duration_seconds",
     "http_endpoint_enabled",
     "http_headers",
     "http_proxy",
+    "http_sd",
     "http_server_config",
     "relabel_debug",
     "scrape_align_interval",

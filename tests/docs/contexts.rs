@@ -5,15 +5,17 @@ use std::path::Path;
 use crate::sources::{read, root, sources};
 
 /// Each context, and those that it may know. `agent` and `cli` put everything together.
-const KNOWN: [(&str, &[&str]); 8] = [
+const KNOWN: [(&str, &[&str]); 10] = [
     ("problem", &[]),
     ("store", &[]),
     ("web", &["problem"]),
     ("roster", &["store"]),
     ("reconcile", &["store"]),
     ("scrape", &["roster"]),
+    ("journal", &["roster"]),
     ("publish", &["reconcile", "roster", "store"]),
-    ("api", &["problem", "publish", "reconcile", "roster", "scrape"]),
+    ("explain", &["journal", "publish", "roster"]),
+    ("api", &["explain", "journal", "problem", "publish", "reconcile", "roster", "scrape"]),
 ];
 const ABOVE: [&str; 2] = ["agent", "cli"];
 

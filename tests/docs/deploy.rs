@@ -326,3 +326,29 @@ fn systemd_calls_the_unit_safe() {
     command.args(["security", "--offline=true", "--threshold=20"]).arg(root().join("deploy/systemd/rosterd.service"));
     succeeds(&mut command);
 }
+
+#[test]
+fn templates_that_are_shipped_are_templates_and_their_settings_are_good() {
+    let folder = root().join("deploy/templates");
+    let mut templates = files("deploy/templates", ".tmpl");
+    templates.sort();
+    assert_eq!(templates.len(), 2);
+    for template in &templates {
+        let examined = rosterd::publish::templates::examine(template);
+        examined.unwrap_or_else(|error| panic!("{error}"));
+    }
+    let own = Folder::new();
+    let main = own.write("prometheus.yml", "scrape_configs: [{job_name: web}]\n");
+    let (registry, env) = (rosterd_discovery::Registry::linked().unwrap(), |_: &str| None);
+    let options = rosterd_config::LoadOptions {
+        allow_exec: false,
+        allow_template_commands: true,
+        examine: false,
+        impossible: None,
+        env: &env,
+    };
+    let loaded = rosterd_config::Config::load(&main, Some(&folder.join("rosterd.yml")), &registry, &options);
+    let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+    let sources: Vec<_> = loaded.config.rosterd.templates.iter().map(|template| template.source.clone()).collect();
+    assert_eq!(sources, templates, "each is used once");
+}

@@ -8,18 +8,13 @@ use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 /// The keys of a type that is read from a map.
 pub(crate) fn keys_of<'de, T: Deserialize<'de>>() -> Vec<&'static str> {
     let mut keys = Vec::new();
-    keys_by(&mut keys, |asking| T::deserialize(asking).map(drop));
+    // It always gives up.
+    T::deserialize(Asking { keys: &mut keys }).err();
     keys
 }
 
-/// The keys that whatever `read` reads asks for.
-pub(crate) fn keys_by(keys: &mut Vec<&'static str>, read: impl FnOnce(Asking<'_>) -> Result<(), Never>) {
-    // It always gives up.
-    read(Asking { keys }).err();
-}
-
 /// Takes the names of the fields.
-pub(crate) struct Asking<'a> {
+struct Asking<'a> {
     keys: &'a mut Vec<&'static str>,
 }
 
@@ -68,7 +63,7 @@ impl<'de> SeqAccess<'de> for Asking<'_> {
 
 /// There is never a value.
 #[derive(Debug)]
-pub(crate) struct Never;
+struct Never;
 
 impl fmt::Display for Never {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

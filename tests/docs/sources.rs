@@ -47,6 +47,7 @@ pub(crate) fn sources() -> BTreeMap<PathBuf, String> {
         "exposition",
         "ship",
         "scrape",
+        "journal",
         "resident",
         "",
     ];

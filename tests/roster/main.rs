@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 mod follow; // a reader of steps
+mod history; // the journal
 mod model; // what should be
 mod published; // what others get of it
 mod truth; // what the sources have
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use rosterd::journal::Kind;
 use rosterd_testkit::leak_checked;
 
 use truth::{Content, SCOPES, SOURCES, Use};
@@ -404,6 +406,49 @@ fn what_is_beneath_a_scope_that_was_never_read_is_held_from_the_provider_before(
         world.say_source(0, 4).await;
         world.compare("the scope is read").await;
         assert_eq!((world.targets(0).len(), world.held(0).len()), (4, 0));
+        world.end().await;
+    });
+}
+
+/// The journal says who said what, and what was not said by anybody: after a restart, what the store knew.
+#[test]
+fn the_journal_names_sources_and_reasons_over_a_restart() {
+    leak_checked(async || {
+        let used = Use { data: 0, revision: 0 };
+        let mut world = World::start(vec![vec![used], Vec::new(), Vec::new()]).await;
+        world.truth.set(0, 0, Some(2));
+        world.say_picture(0).await;
+        world.compare("the first picture").await;
+        let added = world.events(Kind::Added).await;
+        let whence = |event: &rosterd::journal::Event| {
+            let note = &event.note;
+            (
+                note.source.as_deref().map(str::to_owned),
+                note.reason.as_deref().map(str::to_owned),
+                note.provider.is_some(),
+            )
+        };
+        assert_eq!(
+            added.iter().map(whence).collect::<Vec<_>>(),
+            vec![(Some(truth::source(0)), Some("source".to_owned()), true); 2]
+        );
+        world.truth.set(0, 0, Some(0));
+        world.say_source(0, 0).await;
+        world.compare("they are gone").await;
+        assert_eq!(world.events(Kind::Removed).await.len(), 2);
+        world.truth.set(0, 0, Some(1));
+        world.say_source(0, 0).await;
+        world.compare("one is back").await;
+        world.restart(None).await;
+        world.compare("a restart").await;
+        let held = world.events(Kind::Held).await;
+        assert_eq!((held.len(), held[0].note.reason.as_deref()), (1, Some("restart")));
+        world.say_picture(0).await;
+        world.compare("it reports").await;
+        let released = world.events(Kind::Released).await;
+        assert_eq!((released.len(), released[0].note.reason.as_deref()), (1, Some("source")));
+        assert_eq!((world.events(Kind::Started).await.len(), world.events(Kind::Stopped).await.len()), (2, 1));
+        assert_eq!(world.events(Kind::Added).await.len(), 3, "who starts again adds nothing");
         world.end().await;
     });
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use rosterd::journal::{Event, Kind};
 use rosterd::roster::hold::HoldReason;
 use rosterd::roster::metrics::Metrics;
 use rosterd::roster::target::Entry;
@@ -17,12 +18,14 @@ use rosterd_model::labels::{ADDRESS, JOB, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
 use rosterd_model::relabel::Rules;
 use rosterd_model::{Labels, Retry, TargetGroup};
 use rosterd_tasks::{Stopper, Supervision};
+use rosterd_testkit::Folder;
 use rosterd_testkit::fake::{self, Probe};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::Ends;
 use crate::follow::{Follower, shown};
+use crate::history::History;
 use crate::model::{Expected, HeldTargets, MissingThings, Model};
 use crate::published::{Files, Published, handed_out};
 use crate::truth::{Content, SOURCES, Sources, Truth, Use, is_beneath, is_scope, source};
@@ -70,6 +73,8 @@ struct Process {
     disk: Disk,
     follower: Follower,
     published: Published,
+    /// Begun when the process before has let go of the folder.
+    history: Option<History>,
     /// The provider of each configuration in use.
     providers: BTreeMap<Use, ProviderKey>,
     /// The configurations whose discoverer has said a picture since it was built.
@@ -94,7 +99,11 @@ impl Process {
         let follower = Follower::of(&roster);
         let published = Published::start(&roster, files, &disk, &work);
         let (providers, pictured, in_pieces) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        Self { manager, roster, work, disk, follower, published, providers, pictured, in_pieces }
+        Self { manager, roster, work, disk, follower, published, history: None, providers, pictured, in_pieces }
+    }
+
+    fn record(&mut self, folder: &Folder) {
+        self.history = Some(History::start(&self.work, &self.roster, folder.path("journal")));
     }
 
     async fn end(self) {
@@ -109,6 +118,7 @@ pub(crate) struct World {
     /// All that may be the case: after a crash it shows only later what was written.
     models: Vec<Model>,
     files: Files,
+    history: Folder,
     configs: BTreeMap<Use, (Probe, fake::Config)>,
     jobs: Vec<Vec<Use>>,
     disk: Disk,
@@ -125,9 +135,11 @@ impl World {
             begun: Instant::now(),
         };
         let files = Files::new();
-        let process = Process::start(&disk, &files);
+        let (mut process, history) = (Process::start(&disk, &files), Folder::new());
+        process.record(&history);
         let (truth, models, configs) = (Truth::default(), vec![Model::default()], BTreeMap::new());
-        let mut world = Self { truth, models, files, configs, jobs: Vec::new(), disk, process, settled: SETTLED };
+        let mut world =
+            Self { truth, models, files, history, configs, jobs: Vec::new(), disk, process, settled: SETTLED };
         world.reload(jobs).await;
         world
     }
@@ -325,6 +337,7 @@ impl World {
     async fn begin_again(&mut self, jobs: Option<Vec<Vec<Use>>>) {
         let next = Process::start(&self.disk, &self.files);
         std::mem::replace(&mut self.process, next).end().await;
+        self.process.record(&self.history);
         self.models.iter_mut().for_each(Model::restart);
         let jobs = jobs.unwrap_or_else(|| self.jobs.clone());
         self.reload(jobs).await;
@@ -398,6 +411,9 @@ impl World {
             );
         }
         assert_eq!(*self.process.follower.catch_up(), shown(&view), "what steps told after {after}");
+        if let Some(history) = &self.process.history {
+            history.compare(&view, after).await;
+        }
         self.files.compare(&found, after);
         if self.disk.works.load(Ordering::Relaxed) {
             self.files.compare_decisions(&self.process.published, after).await;
@@ -414,6 +430,11 @@ impl World {
             (job, Expected { targets, held, missing, servable, given_up })
         };
         there.map(found).collect()
+    }
+
+    /// What the journal tells of a kind.
+    pub(crate) async fn events(&self, kind: Kind) -> Vec<Event> {
+        self.process.history.as_ref().unwrap().events(kind).await
     }
 
     /// The addresses that a job has.

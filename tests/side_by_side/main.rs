@@ -1,7 +1,7 @@
 //! rosterd beside real programs: the same configuration in a real Prometheus, real consumers of what it publishes, and real
 //! receivers of what it scrapes.
 //!
-//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `openssl`, `bind9`,
+//! Needs Debian's packages `prometheus`, `prometheus-node-exporter`, `victoria-metrics`, `nginx-light`, `haproxy`, `openssl`, `bind9`,
 //! `etcd-server`, `zookeeper`, `puppetdb` with `postgresql`, `python3-keystone`, and `docker.io`, what `ci/kubernetes/build` builds with Go, and
 //! root for the tests of DNS, where every program sees a `/etc/resolv.conf` of its own, and of Docker. Some tests do nothing where moto, which
 //! `ci/install` takes from PyPI, is not installed.
@@ -27,6 +27,7 @@ mod names;
 mod odd;
 mod openstack;
 mod programs;
+mod proxies;
 mod puppetdb;
 mod receivers;
 mod registries;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use libyaml_safer::{EventData, MappingStyle, Mark, SequenceStyle};
+use rosterd_model::bare_key;
 
 use super::parse::{self, Events};
 use super::problem::{Problem, code};
@@ -304,7 +305,8 @@ impl Builder<'_> {
             let text: Box<str> = self.tree.text(entry.key).unwrap_or_default().into();
             if let Some(first) = seen.get(&text) {
                 let line = self.tree.node(*first).place.line;
-                let message = format!("the key `{text}` is there already, in line {line}: remove one of the two");
+                let message =
+                    format!("the key `{}` is there already, in line {line}: remove one of the two", bare_key(&text));
                 self.problems.push(self.tree.problem(entry.key, text.into(), code::DUPLICATE_KEY, message));
             } else {
                 seen.insert(text, entry.key);

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::fmt::Display;
 use std::path::Path;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, Unexpected, Visitor};
@@ -15,7 +14,7 @@ use super::problem::code;
 use super::problem::{Problem, Problems};
 use super::scalar::Meaning;
 use super::tree::{Content, Id, Tree, join_path};
-use rosterd_model::did_you_mean;
+use rosterd_model::{bare_key, did_you_mean};
 
 /// Nobody reads more; each costs another run over the value.
 const MOST_PROBLEMS: usize = 100;
@@ -25,6 +24,8 @@ const MOST_PROBLEMS: usize = 100;
 pub struct Decoded<T> {
     /// Nothing when the value as a whole could not be read.
     pub value: Option<T>,
+    /// The keys that it may have: those of the first map with named keys that its type begins with.
+    pub keys: &'static [&'static str],
     /// Values that were left out because they are wrong.
     pub left_out: HashSet<Id>,
     /// What is wrong with it, in the order in which it was found.
@@ -34,7 +35,7 @@ pub struct Decoded<T> {
 impl Tree {
     /// Decodes a value, whose path is empty.
     pub fn decode<T: DeserializeOwned>(&self, at: Id) -> Decoded<T> {
-        decode(self, at, "", &[], |from| erased_serde::deserialize(from))
+        decode(self, at, "", &[], |value| T::deserialize(value))
     }
 }
 
@@ -49,22 +50,22 @@ pub fn load<T: DeserializeOwned>(file: &Path, content: &[u8]) -> Result<T, Probl
 /// Decodes the value at `at`, whose path is `path`.
 ///
 /// `elsewhere` are the keys of this very map that somebody else reads; they are also names that may have been meant.
-pub fn decode<T, E: Display>(
+pub fn decode<T>(
     tree: &Tree,
     at: Id,
     path: &str,
     elsewhere: &[String],
-    read: impl Fn(&mut dyn erased_serde::Deserializer<'_>) -> Result<T, E>,
+    read: impl Fn(Cursor<'_>) -> Result<T, Fault>,
 ) -> Decoded<T> {
     let run = Run { tree, at, path, elsewhere, state: RefCell::default() };
     let value = loop {
-        let result = read(&mut <dyn erased_serde::Deserializer<'_>>::erase(Cursor { run: &run, id: at }));
+        let result = read(Cursor { run: &run, id: at });
         let mut state = run.state.borrow_mut();
         let failure = state.failure.take();
         match result {
             Ok(value) => break Some(value),
             Err(error) => {
-                let (id, fault) = failure.unwrap_or_else(|| (at, Fault::custom(error)));
+                let (id, fault) = failure.unwrap_or((at, error));
                 // A key without a value that its type cannot do without is as good as one left out.
                 if state.empty.contains(&id) && state.absent.insert(id) {
                     continue;
@@ -82,7 +83,7 @@ pub fn decode<T, E: Display>(
         }
     };
     let state = run.state.into_inner();
-    Decoded { value, left_out: state.left_out, problems: state.problems }
+    Decoded { value, keys: state.keys, left_out: state.left_out, problems: state.problems }
 }
 
 /// One value being decoded, perhaps several times.
@@ -96,6 +97,7 @@ pub(super) struct Run<'a> {
 
 #[derive(Default)]
 struct State {
+    keys: &'static [&'static str],
     left_out: HashSet<Id>,
     /// Values of keys that a type names where nothing was written,
     empty: HashSet<Id>,
@@ -111,6 +113,14 @@ impl Run<'_> {
     fn problem(&self, id: Id, fault: Fault) -> Problem {
         let below = self.tree.path_below(self.at, id).unwrap_or_default();
         self.tree.problem(id, join_path(self.path, &below), fault.code, fault.message)
+    }
+
+    /// Notes the keys of a map, if it is the first.
+    fn may_have(&self, fields: &'static [&'static str]) {
+        let mut state = self.state.borrow_mut();
+        if state.keys.is_empty() {
+            state.keys = fields;
+        }
     }
 
     pub(super) fn leaves_out(&self, id: Id) -> bool {
@@ -154,7 +164,7 @@ impl Run<'_> {
             }
             _ => String::new(),
         };
-        let message = format!("unknown key `{text}`{place}{hint}{all}");
+        let message = format!("unknown key `{}`{place}{hint}{all}", bare_key(text));
         state.problems.push(self.tree.problem(key, join_path(&section, text), code::UNKNOWN_KEY, message));
     }
 }
@@ -192,11 +202,19 @@ fn called_here(written: &str, fields: &[&str]) -> String {
 /// 2^64, the first number that is above every `u64`.
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 
-/// A value about to be decoded.
+/// A value about to be decoded. What reads configurations is handed this one deserializer, behind no pointer to one of any
+/// type: that would be 50 functions for each type that is read, a tenth of the program.
 #[derive(Clone, Copy)]
-pub(super) struct Cursor<'a> {
+pub struct Cursor<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) id: Id,
+}
+
+impl std::fmt::Debug for Cursor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What stands there may be a secret.
+        f.debug_tuple("Cursor").field(&self.id).finish()
+    }
 }
 
 impl<'a> Cursor<'a> {
@@ -364,7 +382,10 @@ impl<'de> Deserializer<'de> for Cursor<'_> {
         match self.meaning() {
             // Some maps have a short form.
             Ok(Meaning::Bool(value)) => self.noted(visitor.visit_bool(value)),
-            _ => self.map(Some(fields), visitor),
+            _ => {
+                self.run.may_have(fields);
+                self.map(Some(fields), visitor)
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::problem::code;
 
 /// Why a value was refused. Where, the decoder knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub struct Fault {
     pub(super) code: &'static str,
     pub(super) message: String,
 }

@@ -13,7 +13,8 @@ mod syntax; // what the parser complains of, in our words
 mod tree; // values and their places
 
 pub use build::Reading;
-pub use decode::{Decoded, decode, load};
+pub use decode::{Cursor, Decoded, decode, load};
+pub use fault::Fault;
 pub use problem::{Problem, Problems, code};
 pub use tree::{Id, Tree, join_path};
 

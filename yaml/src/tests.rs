@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::problem::code;
-use super::{Problem, Tree, decode};
+use super::{Problem, Tree};
 
 fn read(text: &str) -> Result<serde_json::Value, Vec<String>> {
     let mut tree = Tree::default();
@@ -13,7 +13,7 @@ fn read(text: &str) -> Result<serde_json::Value, Vec<String>> {
         problems.iter().map(|p| format!("{}:{} {}", p.line, p.column, p.code)).collect::<Vec<_>>()
     };
     let root = tree.read(Path::new("t.yml"), text.as_bytes()).sound().map_err(shown)?;
-    let decoded = decode(&tree, root, "", &[], |from| erased_serde::deserialize(from));
+    let decoded = tree.decode(root);
     decoded.value.ok_or_else(|| shown(decoded.problems))
 }
 

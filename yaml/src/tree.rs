@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use rosterd_model::bare_key;
+
 use super::problem::Problem;
 use super::scalar::Scalar;
 
@@ -127,13 +129,13 @@ impl Tree {
         (self.push(Node { content: Content::Map(entries), place, weight, depth }), twice)
     }
 
-    /// A problem at a value.
+    /// A problem at a value. Of a key that is a URL it is shown where that is.
     pub fn problem(&self, at: Id, key: String, code: &'static str, message: impl Into<String>) -> Problem {
         let place = self.node(at).place;
         Problem {
             line: place.line as usize,
             column: place.column as usize,
-            key,
+            key: bare_key(&key).into_owned(),
             ..Problem::of_file(&self.files[place.file as usize], code, message)
         }
     }

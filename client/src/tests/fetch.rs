@@ -120,6 +120,25 @@ fn what_can_never_be_fetched_is_a_matter_of_the_settings() {
     });
 }
 
+#[test]
+fn of_a_url_that_cannot_be_used_no_secret_is_told() {
+    leak_checked_live(|| async {
+        for (url, shown) in [
+            ("http://u:hunter2@127.0.0.1:99999/a?sid=hunter2", "http://127.0.0.1:99999/a"),
+            ("http://127.0.0.1:99999/a?sid=hunter2#hunter2", "http://127.0.0.1:99999/a"),
+            ("http://u:hun/ter2@127.0.0.1/a?sid=hunter2", "http://..."),
+            ("hunter2@h/a?sid=hunter2", "h/a"),
+        ] {
+            let error = fetch(&client("{}"), url, &mut Connection::default(), 4).await.unwrap_err();
+            let told = Report::of(&error).to_string();
+            assert!(told.contains(&format!("the URL {shown:?}")) && !told.contains("ter2"), "{told}");
+        }
+        let url = format!("{}a?sid=hunter2", server_url_of_nobody());
+        let error = fetch(&client("{}"), &url, &mut Connection::default(), 4).await.unwrap_err();
+        assert!(error.code() == "http_connect" && error.to_string().ends_with("/a"), "{error}");
+    });
+}
+
 /// An address that nobody listens on.
 fn server_url_of_nobody() -> String {
     format!("http://{}/", rosterd_testkit::free_address())

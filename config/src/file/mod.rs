@@ -12,6 +12,7 @@ mod rules; // relabelling rules and their problems
 mod scalars; // small values: protocols, schemes, null as default
 mod scrape; // scrape_configs
 mod scraping; // rosterd.scrape
+mod templates; // rosterd.templates
 mod url;
 
 pub use brake::{AgentBrake, BrakeSettings, Confirm, JobBrake, Share};
@@ -23,11 +24,13 @@ pub use global::{Global, Runtime};
 pub(crate) use ignored::{Alerting, Alertmanager, Otlp, RemoteRead, Storage, Tracing};
 pub use remote_write::{MetadataConfig, QueueConfig, RemoteWrite};
 pub use rosterd::{
-    Compression, DiskQueue, EndpointSettings, FileOutput, FileSd, JobSettings, Metrics, OutputFormat, Publish, Rosterd,
+    Compression, DiskQueue, EndpointSettings, FileOutput, FileSd, JobSettings, Journal, Metrics, OutputFormat, Publish,
+    Rosterd,
 };
 pub(crate) use rules::{compile, constant_rules, may_drop_by_address, may_write_address};
 pub use scalars::{EscapingScheme, ProtobufMessage, ScrapeProtocol};
 pub(crate) use scrape::ONLY_FOR_SCRAPING;
 pub use scrape::{ScrapeConfig, ScrapeSettings};
 pub use scraping::Scraping;
+pub use templates::{ReloadSignal, STAGED, Template};
 pub use url::DestinationUrl;

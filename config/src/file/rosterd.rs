@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::brake::{BrakeSettings, JobBrake, brake, job_brake};
 use super::remote_write::RemoteWrite;
 use super::scraping::{Scraping, scraping};
+use super::templates::Template;
 use crate::error::code;
-use rosterd_model::did_you_mean;
+use rosterd_model::{bare_key, did_you_mean};
 use rosterd_tasks::files::{clean, resolve};
 
 /// rosterd's own settings.
@@ -39,9 +40,15 @@ pub struct Rosterd {
     /// Where the roster goes, besides the HTTP API.
     #[serde(skip_serializing_if = "unset")]
     pub publish: Publish,
+    /// Files that are rendered from the roster for other programs.
+    #[serde(skip_serializing_if = "unset")]
+    pub templates: Vec<Template>,
     /// What `/metrics` tells.
     #[serde(skip_serializing_if = "unset")]
     pub metrics: Metrics,
+    /// The history of the roster.
+    #[serde(skip_serializing_if = "unset")]
+    pub journal: Journal,
     /// How long `/-/ready` waits for providers that do not report.
     pub ready_grace_period: Duration,
 }
@@ -56,7 +63,9 @@ impl Default for Rosterd {
             queue: DiskQueue::default(),
             remote_write: BTreeMap::new(),
             publish: Publish::default(),
+            templates: Vec::new(),
             metrics: Metrics::default(),
+            journal: Journal::default(),
             ready_grace_period: Duration::from_secs(300),
         }
     }
@@ -148,6 +157,41 @@ pub struct Metrics {
     pub prometheus_names: bool,
 }
 
+/// How the history of the roster is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Journal {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// How far it goes back.
+    pub retention: Duration,
+    /// Its size at most; above it the oldest goes.
+    pub max_size: Size,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let week = Duration::from_secs(7 * 24 * 3600);
+        Self { enabled: true, retention: week, max_size: Size::from_bytes(1 << 30) }
+    }
+}
+
+/// Below it a journal would be as good as none.
+const SMALLEST_JOURNAL: Size = Size::from_bytes(1 << 20);
+
+impl Journal {
+    fn check(&self) -> impl Iterator<Item = Problem> {
+        let retention =
+            self.retention.is_zero().then_some(("retention", "cannot be 0: write enabled: false to keep none"));
+        let size = (self.max_size < SMALLEST_JOURNAL)
+            .then_some(("max_size", "has to be 1MiB at least: write enabled: false to keep none"));
+        let problem = |(key, message): (&str, &str)| {
+            Problem::new(format!("journal.{key}"), code::INVALID_VALUE, format!("{key} {message}"))
+        };
+        retention.into_iter().chain(size).map(problem)
+    }
+}
+
 /// Where the roster goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -212,8 +256,8 @@ impl Rosterd {
         (found.map(|settings| settings.compression).unwrap_or_default(), own.unwrap_or(&self.queue).clone())
     }
 
-    /// Finds what is wrong; `jobs` are the names of all jobs.
-    pub(crate) fn check(&self, jobs: &[&str], remote_write: &[RemoteWrite]) -> Vec<Problem> {
+    /// Finds what is wrong; `jobs` are the names of all jobs, and `allow_commands` says whether templates may have some.
+    pub(crate) fn check(&self, jobs: &[&str], remote_write: &[RemoteWrite], allow_commands: bool) -> Vec<Problem> {
         let unknown = |name: &str, path: String| {
             let hint = did_you_mean(name, jobs.iter().copied());
             Problem::new(path, code::UNKNOWN_JOB, format!("there is no job {name:?} in the scrape_configs{hint}"))
@@ -223,8 +267,11 @@ impl Rosterd {
             self.jobs.keys().filter(is_unknown).map(|name| unknown(name, format!("jobs.{name}"))).collect();
         for key in self.remote_write.keys().filter(|key| !remote_write.iter().any(|endpoint| endpoint.is_called(key))) {
             let known = remote_write.iter().map(|endpoint| endpoint.name.as_str()).filter(|name| !name.is_empty());
-            let message =
-                format!("there is no remote_write with the name or the url {key:?}{}", did_you_mean(key, known));
+            let message = format!(
+                "there is no remote_write with the name or the url {:?}{}",
+                bare_key(key),
+                did_you_mean(key, known)
+            );
             problems.push(Problem::new(format!("remote_write.{key}"), code::UNKNOWN_ENDPOINT, message));
         }
         problems.extend(self.scrape.check());
@@ -233,11 +280,12 @@ impl Rosterd {
             problems.extend(settings.brake.iter().flat_map(|brake| brake.check(&format!("jobs.{name}.brake"))));
         }
         problems.extend(self.queue.check("queue"));
+        problems.extend(self.journal.check());
         for (key, settings) in &self.remote_write {
             let path = format!("remote_write.{key}.queue");
             problems.extend(settings.queue.iter().flat_map(|queue| queue.check(&path)));
         }
-        let mut written: HashMap<PathBuf, usize> = HashMap::new();
+        let mut written: HashMap<PathBuf, String> = HashMap::new();
         for (index, file) in self.publish.file_sd.iter().enumerate() {
             let path = format!("publish.file_sd[{index}]");
             problems.extend(file.check(&path));
@@ -245,9 +293,9 @@ impl Rosterd {
                 problems.push(unknown(name, format!("{path}.jobs[{at}]")));
             }
             for output in file.outputs(jobs) {
-                if let Some(first) = written.insert(clean(&output.path), index) {
+                if let Some(first) = written.insert(clean(&output.path), path.clone()) {
                     let message = format!(
-                        "publish.file_sd[{first}] writes {} too: give each output a file of its own, or use {{job}}",
+                        "{first} writes {} too: give each output a file of its own, or use {{job}}",
                         output.path.display()
                     );
                     problems.push(Problem::new(format!("{path}.path"), code::OUTPUT_COLLISION, message));
@@ -255,13 +303,34 @@ impl Rosterd {
                 }
             }
         }
+        for (index, template) in self.templates.iter().enumerate() {
+            let path = format!("templates[{index}]");
+            problems.extend(template.check(&path, allow_commands));
+            for (at, name) in template.jobs.iter().flatten().enumerate().filter(|(_, name)| is_unknown(name)) {
+                problems.push(unknown(name, format!("{path}.jobs[{at}]")));
+            }
+            let destination = clean(&template.destination);
+            if let Some(first) =
+                written.insert(destination, path.clone()).filter(|_| !template.destination.as_os_str().is_empty())
+            {
+                let message = format!(
+                    "{first} writes {} too: give each output a file of its own",
+                    template.destination.display()
+                );
+                problems.push(Problem::new(format!("{path}.destination"), code::OUTPUT_COLLISION, message));
+            }
+        }
         problems
     }
 
-    /// Makes relative paths absolute; `base` knows the folder of each entry of `publish.file_sd`.
-    pub(crate) fn resolve_paths(&mut self, base: impl Fn(usize) -> PathBuf) {
+    /// Makes relative paths absolute; `files` and `templates` know the folders of the entries of `publish.file_sd` and of
+    /// `templates`.
+    pub(crate) fn resolve_paths(&mut self, files: impl Fn(usize) -> PathBuf, templates: impl Fn(usize) -> PathBuf) {
         for (index, file) in self.publish.file_sd.iter_mut().enumerate() {
-            resolve(&base(index), &mut file.path);
+            resolve(&files(index), &mut file.path);
+        }
+        for (index, template) in self.templates.iter_mut().enumerate() {
+            template.resolve_paths(&templates(index));
         }
     }
 }
@@ -331,7 +400,7 @@ mod tests {
         let outputs = own.file_outputs(["a/x", "b", "..c"]);
         let shown: Vec<_> = outputs.iter().map(|o| format!("{} {}", o.path.display(), o.jobs.join(","))).collect();
         assert_eq!(shown, ["out/a_x.json a/x", "out/b.json b", "out/_.c.json ..c", "all.yml b"]);
-        assert_eq!(own.check(&["a/x", "b", "..c"], &[]), []);
+        assert_eq!(own.check(&["a/x", "b", "..c"], &[], false), []);
     }
 
     #[test]
@@ -339,6 +408,8 @@ mod tests {
         for (text, code, path) in [
             ("jobs: {nodes: {}}", code::UNKNOWN_JOB, "jobs.nodes"),
             ("publish: {file_sd: [{path: a.json, jobs: [x]}]}", code::UNKNOWN_JOB, "publish.file_sd[0].jobs[0]"),
+            ("journal: {retention: 0s}", code::INVALID_VALUE, "journal.retention"),
+            ("journal: {max_size: 1000}", code::INVALID_VALUE, "journal.max_size"),
             ("publish: {file_sd: [{path: a.txt}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{path: 'x/{jobs}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{path: '{{job}}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
@@ -352,14 +423,20 @@ mod tests {
                 code::OUTPUT_COLLISION,
                 "publish.file_sd[1].path",
             ),
+            (
+                "{publish: {file_sd: [{path: a.json}]}, templates: [{source: x, destination: b/../a.json}]}",
+                code::OUTPUT_COLLISION,
+                "templates[0].destination",
+            ),
+            ("templates: [{source: x, destination: y, jobs: [x]}]", code::UNKNOWN_JOB, "templates[0].jobs[0]"),
         ] {
-            let problems = settings(text).check(&["node"], &[]);
+            let problems = settings(text).check(&["node"], &[], false);
             let found: Vec<_> = problems.iter().map(|problem| (problem.code, problem.path.as_str())).collect();
             assert_eq!(found, [(code, path)], "{text}");
         }
-        let hint = settings("jobs: {nodes: {}}").check(&["node"], &[])[0].message.clone();
+        let hint = settings("jobs: {nodes: {}}").check(&["node"], &[], false)[0].message.clone();
         assert!(hint.ends_with("did you mean `node`?"), "{hint}");
-        let braces = settings("publish: {file_sd: [{path: 'x/{jobs}/{job}.json'}]}").check(&["node"], &[]);
+        let braces = settings("publish: {file_sd: [{path: 'x/{jobs}/{job}.json'}]}").check(&["node"], &[], false);
         assert!(braces[0].message.starts_with("{jobs} stands for nothing"), "{braces:?}");
     }
 }

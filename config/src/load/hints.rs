@@ -82,19 +82,20 @@ pub(super) enum Holds {
 }
 
 /// Keys of [rosterd's own settings](crate::Rosterd), which are often put at the left margin.
-const OWN: [&str; 7] =
-    ["scrape", "stale_markers_on_shutdown", "jobs", "queue", "publish", "metrics", "ready_grace_period"];
+const OWN: [&str; 8] =
+    ["scrape", "stale_markers_on_shutdown", "jobs", "queue", "publish", "metrics", "journal", "ready_grace_period"];
 /// Those of them that nobody takes for anything else, wherever they stand.
 const UNMISTAKABLE: [&str; 3] = ["stale_markers_on_shutdown", "publish", "ready_grace_period"];
 
 /// Where keys of rosterd's own settings belong that are often put a level too high. Nobody takes those of the first list for
 /// anything else, wherever they stand.
-const OWN_PLACES: [(&str, &[&str], &[&str]); 5] = [
+const OWN_PLACES: [(&str, &[&str], &[&str]); 6] = [
     ("in `scrape` of `rosterd`", &["honor_retry_after", "memory_limit"], &["enabled"]),
     ("in `queue` of `rosterd`, or of an entry of its `remote_write`", &["keep_on"], &["max_size", "max_age"]),
     ("in an entry of `remote_write` of `rosterd`", &[], &["compression"]),
     ("in `metrics` of `rosterd`", &["prometheus_names"], &[]),
     ("in `publish` of `rosterd`", &[], &["file_sd"]),
+    ("in `journal` of `rosterd`", &[], &["retention"]),
 ];
 
 const LEFT_MARGIN: &str = "at the left margin of the file";

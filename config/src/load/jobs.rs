@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rosterd_discovery::AnyConfig;
-use rosterd_model::{Problem as Found, in_words};
+use rosterd_model::{Problem as Found, bare_key, in_words};
 
 use super::Loader;
 use crate::error::code;
@@ -39,7 +39,8 @@ impl Loader<'_> {
         if self.options.examine {
             let mut found = settings.client.examine();
             if !["http", "https"].iter().any(|scheme| settings.scheme.eq_ignore_ascii_case(scheme)) {
-                let message = format!("there is no scheme {:?}: targets are scraped by http or https", settings.scheme);
+                let scheme = bare_key(&settings.scheme);
+                let message = format!("there is no scheme {scheme:?}: targets are scraped by http or https");
                 found.push(Found::new("scheme", code::INVALID_VALUE, message));
             }
             self.found(&section, found);

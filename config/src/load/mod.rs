@@ -25,7 +25,7 @@ use rosterd_yaml::{Id, Problem, Tree};
 use targets::List;
 
 pub use discovery::{OPTIONAL_MECHANISMS, feature_of};
-pub use rules::load_rules;
+pub use rules::{load_rules, parse_rules};
 pub use targets::{Impossible, ImpossibleTarget};
 
 /// What loading depends on besides the files.
@@ -33,6 +33,8 @@ pub use targets::{Impossible, ImpossibleTarget};
 pub struct LoadOptions<'a> {
     /// Whether configured commands may be run.
     pub allow_exec: bool,
+    /// Whether templates may have commands to be run.
+    pub allow_template_commands: bool,
     /// Whether to look into the files that are named too: lists of targets, credentials, certificates.
     pub examine: bool,
     /// Tells which targets of the configuration itself, and of lists if they are looked into, cannot be targets of their job.

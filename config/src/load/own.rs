@@ -31,17 +31,23 @@ impl Loader<'_> {
         if let Some(publish) = self.tree.get(at, "publish") {
             self.refuse_empty_entries(publish, &format!("{path}.publish"), &["file_sd"]);
         }
+        self.refuse_empty_entries(at, path, &["templates"]);
         let names: Vec<&str> = jobs.iter().map(ScrapeConfig::job_name).collect();
-        let found = section.value.check(&names, remote_write);
+        let found = section.value.check(&names, remote_write, self.options.allow_template_commands);
         self.found(&section, found);
-        let entries = self.tree.get(at, "publish").and_then(|publish| self.tree.get(publish, "file_sd"));
-        let entries = entries.map_or_else(Vec::new, |list| self.tree.items(list).to_vec());
-        let folders: Vec<PathBuf> = entries.iter().map(|entry| self.base(*entry)).collect();
-        section.value.resolve_paths(|index| folders.get(index).cloned().unwrap_or_default());
+        let files = self.tree.get(at, "publish").and_then(|publish| self.tree.get(publish, "file_sd"));
+        let (files, templates) = (self.folders(files), self.folders(self.tree.get(at, "templates")));
+        let of = |folders: &[PathBuf], index: usize| folders.get(index).cloned().unwrap_or_default();
+        section.value.resolve_paths(|index| of(&files, index), |index| of(&templates, index));
         for job in jobs {
             job.scrape = section.value.jobs.get(job.job_name()).is_none_or(|settings| settings.scrape);
         }
         section.value
+    }
+
+    /// The folder of the file of each element of a list.
+    fn folders(&self, list: Option<Id>) -> Vec<PathBuf> {
+        list.map_or(&[][..], |list| self.tree.items(list)).iter().map(|entry| self.base(*entry)).collect()
     }
 
     /// Both maps in one. What both of them say is a problem.

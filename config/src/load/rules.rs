@@ -17,10 +17,17 @@ const OF_A_MAP: &str = "expected a list of rules, found a map: for the rules of 
 ///
 /// Fails with all problems of the file.
 pub fn load_rules(path: &Path, scheme: NameScheme) -> Result<Rules, ConfigErrors> {
-    let mut tree = Tree::default();
     let bytes = rosterd_tasks::files::read_document(path)
         .map_err(|error| ConfigErrors::of(vec![Problem::unreadable(path, &error)]))?;
-    let root = tree.read(path, &bytes).sound().map_err(ConfigErrors::of)?;
+    parse_rules(path, &bytes, scheme)
+}
+
+/// Reads such a list from memory; problems name it by the path.
+///
+/// Fails with all of them.
+pub fn parse_rules(path: &Path, bytes: &[u8], scheme: NameScheme) -> Result<Rules, ConfigErrors> {
+    let mut tree = Tree::default();
+    let root = tree.read(path, bytes).sound().map_err(ConfigErrors::of)?;
     if tree.is_map(root) && !tree.is_null(root) {
         return Err(ConfigErrors::of(vec![tree.problem(root, String::new(), code::INVALID_TYPE, OF_A_MAP)]));
     }

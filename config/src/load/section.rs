@@ -32,7 +32,7 @@ impl Loader<'_> {
         path: &str,
         elsewhere: &[String],
     ) -> Option<Section<T>> {
-        let decoded = decode(&self.tree, at, path, elsewhere, |from| erased_serde::deserialize::<T>(from));
+        let decoded = decode(&self.tree, at, path, elsewhere, |value| T::deserialize(value));
         self.problems.extend(decoded.problems);
         let value = decoded.value?;
         Some(Section { value, at, path: path.to_owned(), left_out: decoded.left_out })

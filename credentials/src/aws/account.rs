@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::header;
 use jiff::Timestamp;
-use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, System, Url};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, System, Tally, Url};
 use rosterd_model::{Error, Secret};
 use rosterd_tasks::blocking;
 use rosterd_tasks::files::read_text;
@@ -26,6 +26,10 @@ use super::{AwsError, Who, command, container};
 use crate::sigv4::{self, Keys, Scope};
 use crate::{Authorize, Issued, Issuer, Tokens};
 
+/// What is asked for where an [`Account`] is counted: keys of a role, and what machines and containers are told of themselves.
+pub const STS: &str = "sts";
+/// See [`STS`].
+pub const METADATA: &str = "metadata";
 /// How long an exchange about keys may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long keys without an end, and what else files say, are used before they are looked for again: it may be something else by then.
@@ -57,21 +61,31 @@ impl fmt::Debug for Account {
 
 impl Account {
     /// One who asks as this says. Nothing is read or asked for before it is needed. Of the settings of the client, those for
-    /// connections count for STS; nothing of them counts for the metadata of machines and containers, which are near.
-    pub fn new(who: Who, settings: &HttpClientConfig, system: &System) -> Result<Self, ClientError> {
+    /// connections count for STS; nothing of them counts for the metadata of machines and containers, which are near. What both are
+    /// asked for is counted by the tally, if there is one, as [`STS`] and [`METADATA`].
+    pub fn new(
+        who: Who,
+        settings: &HttpClientConfig,
+        system: &System,
+        tally: Option<Arc<dyn Tally>>,
+    ) -> Result<Self, ClientError> {
         let options = || Options {
             timeout: TIMEOUT,
             name: "credentials of AWS".to_owned(),
             system: system.clone(),
             ..Options::default()
         };
+        let counted = |client: Client, operation| match &tally {
+            Some(tally) => client.counted(operation, Arc::clone(tally)),
+            None => client,
+        };
         let near = HttpClientConfig { follow_redirects: false, ..HttpClientConfig::default() };
         let far = HttpClientConfig { follow_redirects: false, ..settings.without_proof() };
         let seeker = Arc::new(Seeker {
             who,
             system: system.clone(),
-            near: Client::new(&near, options())?,
-            far: Client::unchecked(&far, options())?,
+            near: counted(Client::new(&near, options())?, METADATA),
+            far: counted(Client::unchecked(&far, options())?, STS),
             of_machine: Mutex::default(),
             region_of_machine: OnceCell::new(),
         });
@@ -271,7 +285,6 @@ impl Seeker {
     async fn of_machine(&self, chain: Chain<'_>) -> Result<Given, AwsError> {
         let last = || self.of_machine.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now();
-        let until = |time: Duration| now.checked_add(time).ok();
         let given = match chain.instance() {
             None => Err(AwsError::NothingConfigured),
             Some(instance) => match Metadata::open(&self.near, &instance).await {
@@ -283,20 +296,24 @@ impl Seeker {
         match given {
             Ok(Given { keys, ends }) => {
                 *last() = Some(keys.clone());
-                let longest = until(metadata::LONGEST);
-                let ends = match ends {
-                    // The metadata are late. AWS knows of that.
-                    Some(ends) if ends <= now => until(GRACE),
-                    ends => ends.into_iter().chain(longest).min(),
-                };
-                Ok(Given { keys, ends })
+                Ok(Given { keys, ends: used_until(ends, now) })
             }
             Err(error) => {
                 let Some(keys) = last().clone() else { return Err(error) };
                 warn!(%error, "keys of the instance cannot be renewed, going on with the last ones");
-                Ok(Given { keys, ends: until(GRACE) })
+                Ok(Given { keys, ends: used_until(Some(now), now) })
             }
         }
+    }
+}
+
+/// Until when keys of the machine are used from this time on, if they end then.
+fn used_until(ends: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let until = |time: Duration| now.checked_add(time).ok();
+    match ends {
+        // The metadata are late. AWS knows of that.
+        Some(ends) if ends <= now => until(GRACE),
+        ends => ends.into_iter().chain(until(metadata::LONGEST)).min(),
     }
 }
 
@@ -305,5 +322,23 @@ fn text(file: &Path) -> Result<String, AwsError> {
     match read_text(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         read => read.map_err(|source| AwsError::FileUnreadable { path: file.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_the_machine_are_asked_for_again_after_an_hour_and_used_on_where_they_have_ended() {
+        let now: Timestamp = "2030-01-01T12:00:00Z".parse().expect("a time");
+        let until = |ends: Option<&str>| {
+            let ends = ends.map(|ends| ends.parse().expect("a time"));
+            used_until(ends, now).expect("a time").to_string()
+        };
+        assert_eq!(until(Some("2030-01-01T12:30:00Z")), "2030-01-01T12:30:00Z");
+        assert_eq!(until(Some("2030-01-01T18:00:00Z")), "2030-01-01T13:00:00Z");
+        assert_eq!(until(None), "2030-01-01T13:00:00Z");
+        assert_eq!(until(Some("2030-01-01T11:00:00Z")), "2030-01-01T12:10:00Z");
     }
 }

@@ -15,7 +15,7 @@ mod sts; // keys of roles
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Signer};
+pub use account::{Account, METADATA, STS, Signer};
 pub use chain::Who;
 pub use error::AwsError;
 pub use named::endpoint_on;

@@ -1,13 +1,16 @@
 //! Keys and regions from those who give them: the metadata of a machine, agents of containers, STS, commands.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use rosterd_client::{Environment, HttpClientConfig, System};
+use rosterd_client::{ClientError, Environment, HttpClientConfig, Request, System, Url};
+use rosterd_model::{Coded, Priority, Retry};
 use rosterd_testkit::{FakeAws, Folder, ScriptedServer, Step, leak_checked, leak_checked_live, query_error};
 
-use super::{Account, Who};
+use super::{Account, AwsError, Signer, Who};
+use crate::Authorize;
 use crate::sigv4::Keys;
 
 const TOKEN: &str = "x-aws-ec2-metadata-token";
@@ -18,7 +21,7 @@ fn system(variables: &[(&str, &str)]) -> System {
 }
 
 fn account(who: &Who, system: &System) -> Account {
-    Account::new(who.clone(), &HttpClientConfig::default(), system).expect("an account")
+    Account::new(who.clone(), &HttpClientConfig::default(), system, None).expect("an account")
 }
 
 fn keys(id: &str, secret: &str, token: &str) -> Keys {
@@ -90,6 +93,9 @@ fn a_machine_that_gives_no_token_is_asked_without_unless_that_is_forbidden() {
             told.contains("there are none of the metadata of the instance: server returned HTTP status 403"),
             "{told}"
         );
+        server.then(Step::of(Method::PUT, "/latest/api/token").status(403));
+        let region = account(&Who::default(), &system(&variables)).region().await.expect_err("no region");
+        assert_eq!(region.code(), "cloud_aws_no_region");
         server.finish().await;
         let server = ScriptedServer::start([Step::of(Method::PUT, "/latest/api/token").status(400)]).await;
         let url = server.url("");
@@ -168,8 +174,19 @@ fn the_agent_of_a_container_is_shown_its_token_as_it_is_now() {
             account.forget(&keys).await;
             folder.replace("token", "two");
         }
-        let told = told(&account).await;
-        assert!(told.contains("the agent of the container gives no keys: InvalidToken: expired"), "{told}");
+        let refused = told(&account).await;
+        assert!(refused.contains("the agent of the container gives no keys: InvalidToken: expired"), "{refused}");
+        let asked = || Step::get("/v1/credentials").with_header("authorization", "two");
+        for (step, want) in [
+            (asked().body("<html>"), "it is not the JSON of keys"),
+            (asked().status(502).body("<html>"), "HTTP status 502"),
+            // Its token goes nowhere else.
+            (asked().status(307).reply_header("location", "/elsewhere"), "HTTP status 307"),
+        ] {
+            server.then(step);
+            let told = told(&account).await;
+            assert!(told.contains(want), "{told}");
+        }
         server.finish().await;
     });
 }
@@ -218,8 +235,11 @@ fn roles_are_assumed_with_signed_questions_to_sts() {
         assert_eq!(asked, [("mine", "eu-west-1", Some("1800")), ("first", "eu-west-1", Some("900"))]);
         assert_eq!(aws.refused(), [""; 0]);
         let denied = Who { external_id: String::new(), ..who };
-        let told = told(&account(&denied, &system)).await;
-        assert!(told.contains("STS gives no keys: AccessDenied: as a test wants it"), "{told}");
+        let refused = told(&account(&denied, &system)).await;
+        assert!(refused.contains("STS gives no keys: AccessDenied: as a test wants it"), "{refused}");
+        aws.answer("AssumeRole", |_| (503, "<html>busy</html>".to_owned()));
+        let busy = told(&account(&denied, &system)).await;
+        assert!(busy.contains("HTTP status 503"), "what is no answer of STS comes from something between: {busy}");
         aws.finish().await;
     });
 }
@@ -253,6 +273,74 @@ fn a_token_of_somebody_else_is_exchanged_as_it_is_now() {
         assert!(aws.calls().iter().all(|call| call.key.is_empty() && call.field("RoleArn") == Some("arn:role")));
         aws.finish().await;
     });
+}
+
+#[test]
+fn what_proves_to_others_who_asks_is_not_shown_to_sts() {
+    leak_checked_live(async || {
+        let sts =
+            ScriptedServer::start([Step::post("/").without_header("authorization").body(credentials("one"))]).await;
+        let folder = Folder::new();
+        let (file, url) = (folder.write("token", "t1"), sts.url(""));
+        let system = system(&[
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().expect("a path")),
+            ("AWS_ROLE_ARN", "arn:role"),
+            ("AWS_ENDPOINT_URL", &url),
+            ("AWS_REGION", "eu-west-1"),
+        ]);
+        let settings = HttpClientConfig { bearer_token: "hunter2".into(), ..HttpClientConfig::default() };
+        let account = Account::new(Who::default(), &settings, &system).expect("an account");
+        assert_eq!(account.keys().await.expect("keys").id, "one");
+        sts.finish().await;
+    });
+}
+
+#[test]
+fn a_signature_that_is_refused_costs_its_own_key_alone() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let write = |id: &str| {
+            folder.write("credentials", format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = s\n"))
+        };
+        write("old");
+        // In the home of whoever runs it.
+        let (home, file) = (folder.root().display().to_string(), "~/credentials");
+        let variables = [("AWS_SHARED_CREDENTIALS_FILE", file), ("HOME", &*home), ("AWS_REGION", "eu-west-1")];
+        let signer = Signer::new(Arc::new(account(&Who::default(), &system(&variables))), "aps");
+        let proof = async || {
+            let mut request = Request::get(Url::parse("http://h/").expect("a URL"));
+            signer.authorize(&mut request).await.expect("authorized");
+            let proof = request.headers["authorization"].to_str().expect("text").to_owned();
+            let scope = proof.split("Credential=").nth(1).and_then(|rest| rest.split(',').next()).expect("a scope");
+            let parts: Vec<_> = scope.split('/').collect();
+            assert_eq!(parts[2..], ["eu-west-1", "aps", "aws4_request"]);
+            (parts[0].to_owned(), request)
+        };
+        let (id, first) = proof().await;
+        assert_eq!(id, "old");
+        write("new");
+        assert_eq!(proof().await.0, "old");
+        assert!(signer.refused(&first).await);
+        assert_eq!(proof().await.0, "new");
+        write("newest");
+        assert!(signer.refused(&first).await, "another one may be there meanwhile");
+        assert_eq!(proof().await.0, "new");
+    });
+}
+
+#[test]
+fn who_gives_no_keys_says_who_has_to_act_and_when_to_come_back() {
+    let refused = |passes| AwsError::Refused { whose: "STS", code: "C".to_owned(), message: String::new(), passes };
+    assert_eq!([true, false].map(|passes| refused(passes).priority()), [Priority::Retry, Priority::Operator]);
+    let after = Duration::from_secs(7);
+    let source = ClientError::Throttled {
+        url: "http://sts/".to_owned(),
+        status: http::StatusCode::TOO_MANY_REQUESTS,
+        retry_after: Some(after),
+    };
+    let busy = AwsError::Unreachable { whose: "STS", source };
+    assert_eq!((busy.priority(), busy.retry()), (Priority::Retry, Retry::After(after)));
+    assert_eq!(AwsError::NothingConfigured.retry(), Retry::Backoff, "files come");
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{StatusCode, header};
 use jiff::Timestamp;
-use rosterd_client::{Client, ClientError, HttpClientConfig, Identity, Options, Request, Secret, System};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Identity, Options, Request, Secret, System, Tally};
 use rosterd_model::Error;
 use rosterd_tasks::{blocking, files};
 
@@ -161,6 +162,13 @@ impl Azure {
             direct: Client::new(&HttpClientConfig::default(), at_home)?,
             agent_keys: AGENT_KEYS.into(),
         })
+    }
+
+    /// The same, with all that is asked for counted as this operation.
+    #[must_use]
+    pub fn counted(self, operation: &'static str, tally: Arc<dyn Tally>) -> Self {
+        let client = self.client.counted(operation, Arc::clone(&tally));
+        Self { client, direct: self.direct.counted(operation, tally), ..self }
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 use rosterd_client::{Environment, Request, Secret, Url, secret_value};
+use rosterd_model::bare_url;
 
 use super::AzureError;
 use crate::exchange::{form, url};
@@ -95,7 +96,7 @@ impl Source {
 }
 
 fn place(endpoint: &str) -> Result<Url, AzureError> {
-    let what = format!("{endpoint:?} of the environment");
+    let what = format!("{:?} of the environment", bare_url(endpoint));
     url(endpoint, &what).map_err(|source| AzureError::Identity { source })
 }
 

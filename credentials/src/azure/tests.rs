@@ -1,19 +1,21 @@
 //! Whom Entra ID is asked as, with what, and what becomes of its answers.
 
 use std::path::Path;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use rosterd_client::{Environment, HttpClientConfig, Secret, System};
-use rosterd_model::Error;
+use rosterd_client::{Environment, HttpClientConfig, SafeUrl, Secret, System};
+use rosterd_model::{Error, Priority, Retry};
 use rosterd_sign::Rsa;
 use rosterd_testkit::{Folder, Received, ScriptedServer, Step, fixture, leak_checked_live};
 use serde_json::{Value, json};
 use url::form_urlencoded::parse;
 
 use super::issuer::{Azure, AzureMethod, Certificate};
+use super::managed::Source;
 use crate::{Issued, Issuer};
 
 const SCOPE: &str = "https://management.core.windows.net//.default";
@@ -190,6 +192,31 @@ fn a_certificate_signs_who_asks() {
 }
 
 #[test]
+fn a_certificate_may_be_named_by_the_environment() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let ((own, other), key) = (certificates(), fixture("sign/rfc7515.pkcs8.pem"));
+        let path = folder.write("all.pem", format!("{own}{key}{other}")).display().to_string();
+        for (send_chain, count) in [("", 0), ("no", 0), ("1", 2), ("TRUE", 2)] {
+            let server = ScriptedServer::start([Step::post(ENDPOINT).json(token("t"))]).await;
+            let variables = [
+                ("AZURE_TENANT_ID", "tenant"),
+                ("AZURE_CLIENT_ID", "c"),
+                ("AZURE_CLIENT_CERTIFICATE_PATH", &*path),
+                ("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", send_chain),
+            ];
+            let sdk = AzureMethod::Sdk { tenant_id: String::new() };
+            assert_eq!(ask(&server, sdk, &variables).await, Ok(text("t")), "{send_chain}");
+            let form = form(&server.requests()[0]);
+            let header = value(&form, "client_assertion").split('.').next().expect("a header");
+            let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).expect("base64")).expect("JSON");
+            assert_eq!(header["x5c"].as_array().map_or(0, Vec::len), count, "{send_chain}");
+            server.finish().await;
+        }
+    });
+}
+
+#[test]
 fn a_machine_has_an_identity_and_perhaps_more_than_one() {
     leak_checked_live(async || {
         let path = format!("/metadata/identity/oauth2/token?api-version=2018-02-01&resource={RESOURCE}");
@@ -213,9 +240,40 @@ fn a_machine_has_an_identity_and_perhaps_more_than_one() {
             "{none}"
         );
         let error = azure(&server, machine(""), &variables).issue().await.expect_err("it is being updated");
-        assert_eq!(error.retry(), rosterd_model::Retry::Backoff, "it does not last");
+        assert_eq!(error.retry(), Retry::Backoff, "it does not last");
+        server.then(Step::get(&path).status(429).reply_header("retry-after", "7"));
+        let error = azure(&server, machine(""), &variables).issue().await.expect_err("it is busy");
+        assert_eq!((error.priority(), error.retry()), (Priority::Retry, Retry::After(Duration::from_secs(7))));
+        server.then(Step::get(&path).json(token("t3")));
+        let settings =
+            HttpClientConfig { proxy_url: SafeUrl::new("http://127.0.0.1:1"), ..HttpClientConfig::default() };
+        let system = System::new("m", Environment::from_iter([variables[0]]));
+        let proxied = Azure::new(machine(""), "http://a", SCOPE, &settings, "test", &system).expect("a client");
+        assert_eq!(told(proxied.issue().await), Ok(text("t3")), "no proxy leads to the machine itself");
         server.finish().await;
     });
+}
+
+#[test]
+fn who_knows_the_identity_is_found_by_the_environment() {
+    let of = |variables: &[(&str, &str)], has_agent: bool| {
+        Source::of(&Environment::from_iter(variables.iter().copied()), has_agent).expect("a source")
+    };
+    assert_eq!(of(&[], false), Source::Imds { host: text("http://169.254.169.254") });
+    let agent = text("http://127.0.0.1:40342/metadata/identity/oauth2/token");
+    assert_eq!(of(&[], true), Source::Arc { endpoint: agent });
+    let endpoint = ("IDENTITY_ENDPOINT", "http://e");
+    assert_eq!(of(&[endpoint], false), of(&[], false), "it needs another variable beside it");
+    assert_eq!(of(&[endpoint, ("IMDS_ENDPOINT", "http://i")], false), Source::Arc { endpoint: text("http://e") });
+    let query = |source: Source, id: &str| {
+        source.request("r", id).map(|request| request.url.to_string()).map_err(|error| error.to_string())
+    };
+    let learning =
+        || of(&[("MSI_ENDPOINT", "http://e"), ("MSI_SECRET", "s"), ("DEFAULT_IDENTITY_CLIENT_ID", "u")], false);
+    assert_eq!(query(learning(), "i"), Ok(text("http://e/?api-version=2017-09-01&resource=r&clientid=i")));
+    assert_eq!(query(learning(), ""), Ok(text("http://e/?api-version=2017-09-01&resource=r&clientid=u")));
+    let told = query(of(&[], true), "i");
+    assert_eq!(told, Err(text("a machine of Azure Arc has one identity only: leave out client_id")));
 }
 
 #[test]
@@ -313,6 +371,13 @@ fn the_sdk_tries_the_environment_then_the_workload_then_the_machine() {
         assert!(nobody.starts_with("cloud_azure_nobody nothing says who asks"), "{nobody}");
         let only = [&by_secret[..], &[("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")]].concat();
         assert_eq!(ask(&server, sdk(""), &only).await, Ok(text("only by machine")));
+        let named = format!("{imds}?api-version=2018-02-01&resource={RESOURCE}&client_id=c");
+        server.then(Step::get(&named).json(token("of many")));
+        let all = with(&[("AZURE_TOKEN_CREDENTIALS", "prod")]);
+        assert_eq!(ask(&server, sdk(""), &all).await, Ok(text("of many")), "an id alone is one of the machine");
+        let injected = [("AZURE_FEDERATED_TOKEN_FILE", &*file), machine];
+        server.then(Step::get(imds).json(token("without an id")));
+        assert_eq!(ask(&server, sdk(""), &injected).await, Ok(text("without an id")));
         let tools = with(&[("AZURE_TOKEN_CREDENTIALS", "AzureCLICredential")]);
         let told = ask(&server, sdk(""), &tools).await.expect_err("tools are not run");
         assert!(told.starts_with("cloud_azure_environment AZURE_TOKEN_CREDENTIALS is"), "{told}");

@@ -85,7 +85,7 @@ pub(super) struct Impersonation {
 
 /// What a file says.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Found {
+pub(super) struct FoundAccount {
     pub(super) account: Account,
     /// The project that pays for what is asked for.
     pub(super) quota_project: String,
@@ -145,17 +145,17 @@ struct SourceFormat {
 }
 
 /// Reads a file. What is wrong is told without what stands in it: that may be a key.
-pub(super) fn read(text: &str) -> Result<Found, String> {
+pub(super) fn read(text: &str) -> Result<FoundAccount, String> {
     let place = |error: serde_json::Error| {
         format!("it is not the JSON of credentials (line {}, column {})", error.line(), error.column())
     };
     let file: File = serde_json::from_str(text).map_err(place)?;
     let quota_project = file.quota_project_id.clone();
-    Ok(Found { account: file.account()?, quota_project })
+    Ok(FoundAccount { account: file.account()?, quota_project })
 }
 
 /// Reads the key of a service account, and nothing else.
-pub(super) fn read_service(text: &str) -> Result<Found, String> {
+pub(super) fn read_service(text: &str) -> Result<FoundAccount, String> {
     let found = read(text)?;
     match found.account {
         Account::Service(_) => Ok(found),

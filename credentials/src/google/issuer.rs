@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::HeaderName;
 use jiff::Timestamp;
-use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Secret, System};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Secret, System, Tally};
 use rosterd_model::Error;
 use rosterd_tasks::{blocking, files};
 
 use super::GoogleError;
-use super::account::{self, Account, External, Found, Impersonation, Subject};
+use super::account::{self, Account, External, FoundAccount, Impersonation, Subject};
 use super::requests::{self, CLOUD_PLATFORM};
 use crate::bearer::bearer;
 use crate::exchange::{ask, token, url};
@@ -70,8 +71,15 @@ impl Google {
         Ok(Self { scope: scope.to_owned(), key, system, client, direct })
     }
 
+    /// The same, with all that is asked for counted as this operation.
+    #[must_use]
+    pub fn counted(self, operation: &'static str, tally: Arc<dyn Tally>) -> Self {
+        let client = self.client.counted(operation, Arc::clone(&tally));
+        Self { client, direct: self.direct.counted(operation, tally), ..self }
+    }
+
     /// What says who asks.
-    async fn found(&self) -> Result<Option<Found>, GoogleError> {
+    async fn found(&self) -> Result<Option<FoundAccount>, GoogleError> {
         if let Some(key) = &self.key {
             return read(key.clone(), account::read_service).await.map(Some);
         }

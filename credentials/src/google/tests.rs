@@ -202,10 +202,59 @@ fn who_may_act_as_another_asks_for_that_ones_token() {
         let file = json!({"type": "impersonated_service_account", "delegates": ["d"], "source_credentials": service(&server),
             "service_account_impersonation_url": server.url("/as:whom")});
         assert_eq!(by_file(&file).await.expect("a token"), ["Bearer theirs", ""]);
-        let body: Value = serde_json::from_slice(&server.requests()[1].body).expect("JSON");
+        let requests = server.requests();
+        let body: Value = serde_json::from_slice(&requests[1].body).expect("JSON");
         assert_eq!(body, json!({"delegates": ["d"], "lifetime": "3600s", "scope": [SCOPE]}));
+        let form = form(&requests[0]);
+        let claims = value(&form, "assertion").split('.').nth(1).expect("three parts");
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("JSON");
+        assert_eq!(claims["scope"], requests::CLOUD_PLATFORM, "of its own it needs another one");
         server.finish().await;
     });
+}
+
+#[test]
+fn whoever_gives_no_proof_is_told_with_what_it_says() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([]).await;
+        let source = json!({"url": server.url("/proof"), "headers": {"X-Secret": "hunter2"}});
+        let file = json!({"type": "external_account", "audience": "a", "subject_token_type": "jwt",
+            "token_url": server.url("/sts"), "credential_source": source});
+        let refusal = json!({"error": {"status": "DENIED", "message": "not hunter2"}}).to_string();
+        for (status, want) in [
+            (400, "HTTP status 400 Bad Request, DENIED: not <secret>"),
+            (429, "server returned HTTP status 429 Too Many Requests"),
+            (500, "server returned HTTP status 500"),
+        ] {
+            server.then(Step::get("/proof").status(status).json(refusal.clone()));
+            let told = by_file(&file).await.expect_err("no proof").to_string();
+            assert!(told.contains(want) && !told.contains("hunter2"), "{want}: {told}");
+        }
+        server.finish().await;
+    });
+}
+
+#[test]
+fn tokens_are_made_where_google_makes_them_unless_a_file_says_so() {
+    let url = |file: Value| match account::read(&file.to_string()).expect("a file").account {
+        account::Account::Service(service) => service.token_url,
+        account::Account::User(user) => user.token_url,
+        account::Account::External(external) => external.token_url,
+        account::Account::Impersonated { .. } => panic!("it asks as another"),
+    };
+    let user = |kind: &str| json!({"type": kind, "client_id": "c", "refresh_token": "r"});
+    let service = json!({"type": "service_account", "client_email": "e", "private_key": "k"});
+    let external = json!({"type": "external_account", "audience": "a", "subject_token_type": "t", "credential_source": {"file": "f"}});
+    for (mut file, usual) in [
+        (service, "https://oauth2.googleapis.com/token"),
+        (user("authorized_user"), "https://oauth2.googleapis.com/token"),
+        (user("external_account_authorized_user"), "https://sts.googleapis.com/v1/oauthtoken"),
+        (external, "https://sts.googleapis.com/v1/token"),
+    ] {
+        assert_eq!(url(file.clone()), usual);
+        (file["token_uri"], file["token_url"]) = ("https://own".into(), "https://own".into());
+        assert_eq!(url(file), "https://own");
+    }
 }
 
 #[test]

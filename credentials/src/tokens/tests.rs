@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use rosterd_client::ClientError;
+use rosterd_model::{Coded, Priority, Retry};
 use rosterd_testkit::leak_checked;
 use tokio::time::{advance, sleep};
 
@@ -71,6 +72,22 @@ fn a_failure_is_that_of_all_who_waited_for_it_and_of_nobody_later() {
         tokens.issuer.fails.store(false, Ordering::Relaxed);
         assert_eq!(used(&tokens).await, Ok(2));
     });
+}
+
+#[test]
+fn why_there_is_no_token_says_who_has_to_act_and_when_to_come_back() {
+    let busy = || {
+        let (url, status, after) = ("http://issuer/".to_owned(), StatusCode::TOO_MANY_REQUESTS, Duration::from_secs(7));
+        Told::from(Error::from(ClientError::Throttled { url, status, retry_after: Some(after) }))
+    };
+    for error in [NoToken::None { source: busy() }, NoToken::Refused { source: busy() }] {
+        assert_eq!((error.priority(), error.retry()), (Priority::Retry, Retry::After(Duration::from_secs(7))));
+    }
+    let refused = NoToken::None { source: Told::from(refusal("http://issuer/", 403)) };
+    assert_eq!(refused.priority(), Priority::Operator);
+    let told = Told::from(Error::from(NoToken::None { source: busy() }));
+    let cause = std::error::Error::source(&told).map(ToString::to_string);
+    assert_eq!(cause.as_deref(), Some("server returned HTTP status 429 Too Many Requests for http://issuer/"));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What the user writes under `aws_sd_configs`, `ec2_sd_configs` and the others.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use rosterd_client::{Environment, HttpClientConfig, SafeUrl, Secret, unset};
-use rosterd_credentials::aws::{Who, endpoint_on};
+use rosterd_credentials::aws::{METADATA, STS, Who, endpoint_on};
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, System};
 use rosterd_model::{Duration, Problem};
 use rosterd_rest::{Calls, or_default};
@@ -182,11 +183,11 @@ macro_rules! mechanism {
 
             fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
                 let access = self.access();
-                let hub = cx.shared.get(&access, cx.system, cx.provider)?;
-                let interval = access.interval;
                 // Checks refuse a configuration that wants nothing.
                 let wanted = self.wanted().unwrap_or_else(|| Wanted::new(Role::Ec2, self.port));
-                let aws = Aws::new(wanted, access.endpoint, interval, hub, cx.metrics.counter());
+                let (interval, calls) = (access.interval, cx.metrics.counter(wanted.role.operations()));
+                let hub = cx.shared.get(&access, cx.system, cx.provider, Arc::new(calls.clone()))?;
+                let aws = Aws::new(wanted, access.endpoint, interval, hub, calls);
                 Ok(Polling::boxed(aws, interval))
             }
         }
@@ -310,6 +311,31 @@ impl Role {
             Self::Msk => "msk",
             Self::Rds => "rds",
             Self::Elasticache => "elasticache",
+        }
+    }
+
+    /// What it asks for, of whoever gives it keys, too.
+    pub(super) const fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Ec2 => &["DescribeInstances", "DescribeAvailabilityZones", STS, METADATA],
+            Self::Lightsail => &["GetInstances", STS, METADATA],
+            Self::Ecs => &[
+                "ListClusters",
+                "DescribeClusters",
+                "ListTasks",
+                "DescribeTasks",
+                "DescribeServices",
+                "DescribeContainerInstances",
+                "DescribeInstances",
+                "DescribeNetworkInterfaces",
+                STS,
+                METADATA,
+            ],
+            Self::Msk => &["ListClustersV2", "DescribeClusterV2", "ListNodes", STS, METADATA],
+            Self::Rds => &["DescribeDBClusters", "DescribeDBInstances", STS, METADATA],
+            Self::Elasticache => {
+                &["DescribeCacheClusters", "DescribeServerlessCaches", "ListTagsForResource", STS, METADATA]
+            }
         }
     }
 
@@ -467,6 +493,49 @@ mod tests {
         assert!(shown.contains("id") && !shown.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
         let zero: AwsConfig = serde_yaml::from_str("{role: ec2, port: 0}").expect("a configuration");
         assert_eq!(zero.wanted().map(|wanted| wanted.port), Some(80));
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_asked_for_and_as_whom() {
+        fn read<C: MechanismConfig>(text: &str) -> C {
+            serde_yaml::from_str(&format!("{{{text}}}")).expect(text)
+        }
+        let (filters, clusters) = ("filters: [{name: f, values: [v]}]", "clusters: [c]");
+        let filter = || vec![Filter { name: "f".to_owned(), values: vec!["v".to_owned()] }];
+        let cluster = || vec!["c".to_owned()];
+        let bare = |role| Wanted::new(role, 7);
+        for (role, want) in [
+            (Role::Ec2, Wanted { filters: filter(), ..bare(Role::Ec2) }),
+            (Role::Lightsail, bare(Role::Lightsail)),
+            (Role::Ecs, Wanted { clusters: cluster(), ..bare(Role::Ecs) }),
+            (Role::Msk, Wanted { clusters: cluster(), ..bare(Role::Msk) }),
+            (Role::Rds, Wanted { filters: filter(), clusters: cluster(), ..bare(Role::Rds) }),
+            (Role::Elasticache, Wanted { clusters: cluster(), ..bare(Role::Elasticache) }),
+        ] {
+            let config: AwsConfig = read(&format!("role: {}, port: 7, {filters}, {clusters}", role.name()));
+            assert_eq!(config.wanted(), Some(want), "{role:?}");
+        }
+        let own = format!("port: 7, {clusters}, request_concurrency: 3");
+        let want = |role| Some(Wanted { clusters: cluster(), concurrency: 3, ..bare(role) });
+        assert_eq!(read::<EcsConfig>(&own).wanted(), want(Role::Ecs));
+        assert_eq!(read::<MskConfig>(&own).wanted(), want(Role::Msk));
+        assert_eq!(read::<ElasticacheConfig>(&own).wanted(), want(Role::Elasticache));
+        let of_rds = want(Role::Rds).map(|want| Wanted { filters: filter(), ..want });
+        assert_eq!(read::<RdsConfig>(&format!("{own}, {filters}")).wanted(), of_rds);
+        assert_eq!(read::<LightsailConfig>("port: 7").wanted(), Some(bare(Role::Lightsail)));
+        let of_ec2 = Wanted { filters: filter(), ..bare(Role::Ec2) };
+        assert_eq!(read::<Ec2Config>(&format!("port: 7, {filters}")).wanted(), Some(of_ec2));
+        let named = "region: r, access_key: a, secret_key: s, profile: p, role_arn: o, external_id: e";
+        let who = Who {
+            region: "r".to_owned(),
+            access_key: "a".to_owned(),
+            secret_key: "s".into(),
+            profile: "p".to_owned(),
+            role_arn: "o".to_owned(),
+            external_id: "e".to_owned(),
+            fips_sts: None,
+        };
+        assert_eq!(read::<Ec2Config>(named).access().who, who);
     }
 
     #[test]

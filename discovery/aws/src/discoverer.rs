@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rosterd_client::SafeUrl;
-use rosterd_discovery::{Error, Reading, Refresh};
+use rosterd_discovery::{Context, Error, Reading, Refresh};
 use rosterd_rest::Counter;
 
 use super::config::{Role, Wanted};
@@ -48,6 +48,17 @@ impl Aws {
 
 #[async_trait]
 impl Refresh for Aws {
+    fn begin(&mut self, cx: &Context) {
+        match &self.reader {
+            Reader::Ec2(role) => role.service.tell_by(cx),
+            Reader::Lightsail(role) => role.service.tell_by(cx),
+            Reader::Ecs(role) => role.tell_by(cx),
+            Reader::Msk(role) => role.service.tell_by(cx),
+            Reader::Rds(role) => role.service.tell_by(cx),
+            Reader::Elasticache(role) => role.service.tell_by(cx),
+        }
+    }
+
     async fn refresh(&mut self) -> Result<Reading, Error> {
         let region = self.hub.account.region().await?;
         match &mut self.reader {

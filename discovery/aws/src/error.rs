@@ -8,7 +8,7 @@ use super::refusal::{Kind, Refusal};
 
 /// A service does not answer what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AwsError {
+pub(super) enum ServiceError {
     #[error("{service} refuses {operation}: {refusal}")]
     Refused {
         service: &'static str,
@@ -27,7 +27,7 @@ pub(super) enum AwsError {
     SlowedDown { service: &'static str, rate: f64 },
 }
 
-impl AwsError {
+impl ServiceError {
     /// The code of AWS, if it has one.
     pub(super) fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -37,7 +37,7 @@ impl AwsError {
     }
 }
 
-impl Coded for AwsError {
+impl Coded for ServiceError {
     fn code(&self) -> &'static str {
         match self {
             Self::Refused { refusal, .. } => match refusal.kind {

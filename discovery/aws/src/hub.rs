@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd_client::{Client, ClientError, HttpClientConfig, Options, SafeUrl};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, SafeUrl, Tally};
 use rosterd_credentials::Kept;
 use rosterd_credentials::aws::{Account, Who};
 use rosterd_discovery::{MechanismShared, System};
@@ -47,10 +47,11 @@ impl Hubs {
         access: &Access<'_>,
         system: &System,
         name: &str,
+        tally: Arc<dyn Tally>,
     ) -> Result<Arc<Hub>, ClientError> {
         let Access { who, client, interval, .. } = access;
         let way = client.without_proof();
-        let account = || Account::new(who.clone(), &way, system);
+        let account = || Account::new(who.clone(), &way, system, Some(Arc::clone(&tally)));
         let account = self.accounts.get_or_try((who.clone(), way.clone()), account)?;
         let options = Options { name: name.to_owned(), system: system.clone(), ..Options::default() };
         let client = self.clients.get_or_try((*client).clone(), || Client::new(client, options))?;
@@ -67,7 +68,16 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use rosterd_client::Response;
+
     use super::*;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Tally for Nobody {
+        fn sent(&self, _: &'static str, _: &Result<Response, ClientError>) {}
+    }
 
     #[test]
     fn each_part_is_shared_by_those_who_are_equal_in_what_it_is_made_of() {
@@ -78,7 +88,7 @@ mod tests {
         let hub = |who: &Who, client: &HttpClientConfig, seconds: u64| {
             let (who, interval) = (who.clone(), Duration::from_secs(seconds));
             let access = Access { who, endpoint: nowhere.clone(), client, interval };
-            hubs.get(&access, &System::default(), "test/1").expect("a hub")
+            hubs.get(&access, &System::default(), "test/1", Arc::new(Nobody)).expect("a hub")
         };
         let same = |one: &Hub, other: &Hub| {
             let rate = |hub: &Hub| hub.rate("ec2", &nowhere);

@@ -1,7 +1,7 @@
 //! One service in one region: how it is asked, again where that may help, and not faster than it wants.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, header};
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rosterd_client::{Request, Response, SafeUrl, Url, shown};
 use rosterd_credentials::sigv4::{Keys, Scope, sign};
-use rosterd_discovery::Error;
+use rosterd_discovery::{Context, Error};
 use rosterd_model::Priority;
 use rosterd_rest::{Counter, Fault, Page, RestError, Turn, read_pages};
 use rosterd_tasks::by_size;
@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use url::form_urlencoded::Serializer;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::error::AwsError;
+use super::error::ServiceError;
 use super::hub::Hub;
 use super::rate::Rate;
 use super::refusal::{Kind, Refusal};
@@ -101,6 +101,8 @@ pub(super) struct Service {
     /// Where it is, if somebody says so.
     endpoint: SafeUrl,
     calls: Counter,
+    /// Where it is told that this takes long.
+    teller: OnceLock<Context>,
     /// How far the clock of AWS is ahead, in seconds, if that is far.
     skew: AtomicI64,
     /// Where chance stands.
@@ -110,14 +112,25 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(name: &'static str, endpoint: SafeUrl, hub: Arc<Hub>, calls: Counter) -> Self {
         let (skew, chance) = (AtomicI64::new(0), AtomicU64::new(xxh3_64(name.as_bytes())));
-        let rate = hub.rate(name, &endpoint);
-        Self { name, hub, rate, endpoint, calls, skew, chance }
+        let (rate, teller) = (hub.rate(name, &endpoint), OnceLock::new());
+        Self { name, hub, rate, endpoint, calls, teller, skew, chance }
     }
 
     /// Something that a person should know although nothing fails.
-    pub(super) fn warning(&self) -> Option<AwsError> {
+    pub(super) fn warning(&self) -> Option<ServiceError> {
         let rate = self.rate.limit()?;
-        Some(AwsError::SlowedDown { service: self.name, rate })
+        Some(ServiceError::SlowedDown { service: self.name, rate })
+    }
+
+    /// Tells there, from now on, that it wants to be asked less, while something is asked for.
+    pub(super) fn tell_by(&self, cx: &Context) {
+        self.teller.set(cx.clone()).ok();
+    }
+
+    fn tell(&self) {
+        if let (Some(teller), Some(warning)) = (self.teller.get(), self.warning()) {
+            teller.warning(Some(&warning.into()));
+        }
     }
 
     /// Asks for one thing. `decode` computes, and does nothing else.
@@ -152,6 +165,7 @@ impl Service {
     async fn body(&self, operation: &'static str, call: &Call) -> Result<(String, Vec<u8>), Error> {
         let (mut tries, mut keys_are_new) = (1, false);
         loop {
+            self.tell();
             self.rate.turn().await;
             let keys = self.hub.account.keys().await?;
             let request = self.request(operation, call, &keys).await?;
@@ -170,7 +184,10 @@ impl Service {
                     let kind = error.refusal().map(|refusal| refusal.kind);
                     self.calls.add(operation, result_of(kind));
                     match kind {
-                        Some(Kind::Throttled) => self.rate.refused(),
+                        Some(Kind::Throttled) => {
+                            self.rate.refused();
+                            self.tell();
+                        }
                         Some(Kind::Passing) => {}
                         Some(Kind::Keys) if !keys_are_new => {
                             keys_are_new = true;
@@ -201,7 +218,7 @@ impl Service {
     }
 
     /// What an answer says that is none, and whether it is of a clock that is wrong: then it is known now by how much.
-    async fn refusal(&self, operation: &'static str, response: Response) -> (AwsError, bool) {
+    async fn refusal(&self, operation: &'static str, response: Response) -> (ServiceError, bool) {
         let (status, headers, secrets) = (response.status(), response.headers().clone(), response.secrets().clone());
         let after = rosterd_client::retry_after(&headers, std::time::SystemTime::now());
         let text = response.body(Some(LARGEST_REFUSAL)).await.unwrap_or_default();
@@ -214,7 +231,7 @@ impl Service {
         if skewed {
             self.skew.store(ahead, Ordering::Relaxed);
         }
-        (AwsError::Refused { service: self.name, operation, refusal, after }, skewed)
+        (ServiceError::Refused { service: self.name, operation, refusal, after }, skewed)
     }
 
     async fn request(&self, operation: &'static str, call: &Call, keys: &Keys) -> Result<Request, Error> {
@@ -232,7 +249,7 @@ impl Service {
     async fn url(&self) -> Result<Url, Error> {
         match self.endpoint.parse() {
             Some(Ok(url)) => Ok(url),
-            Some(Err(error)) => Err(AwsError::Endpoint { service: self.name, reason: error.to_string() }.into()),
+            Some(Err(error)) => Err(ServiceError::Endpoint { service: self.name, reason: error.to_string() }.into()),
             None => Ok(self.hub.account.endpoint(self.name).await?),
         }
     }

@@ -93,7 +93,10 @@ mod tests {
     fn of_too_many_those_go_first_whose_time_is_over_first() {
         leak_checked(async || {
             let mut cache = Cache::new(Duration::from_secs(60));
+            cache.put("old", Interface::default());
+            tokio::time::advance(Duration::from_secs(500)).await;
             (0..=MOST).for_each(|number| cache.put(&number.to_string(), Interface::default()));
+            assert!(cache.get("old").is_none(), "its time would be over before that of all others");
             // What is put anew takes no place of others.
             cache.put("7", Interface::Deallocated);
             assert_eq!(cache.ends.len(), MOST);

@@ -7,7 +7,7 @@ use rosterd_model::{Names, TargetGroup};
 use rosterd_rest::{Fault, Page, json, present};
 
 use super::AzureConfig;
-use super::place::Place;
+use super::place::ResourcePlace;
 
 /// Where the sources of machines are that stand alone, and of those of scale sets.
 pub(super) const MACHINES: &str = "machines";
@@ -159,7 +159,7 @@ pub(super) fn sets(body: &[u8]) -> Result<Page<Set>, Fault> {
     let sets = present(sets, "value")?.into_iter();
     let listed = sets.filter(|set| !set.properties.mode.eq_ignore_ascii_case(FLEXIBLE));
     let items = listed.filter_map(|SetReply { id, name, .. }| {
-        let group = Place::of(&id)?.group.to_owned();
+        let group = ResourcePlace::of(&id)?.group.to_owned();
         Some(Set { group, name, source: format!("{SETS}{}", id.to_lowercase()) })
     });
     Ok(Page::new(items.collect(), Some(next)))
@@ -175,12 +175,12 @@ pub(super) fn machines(body: &[u8], set: Option<&Set>) -> Result<Page<Machine>, 
 impl MachineReply {
     fn of(self, set: Option<&Set>) -> Option<Machine> {
         let Properties { storage, os, hardware, network, set: reference } = self.properties;
-        let group = Place::of(&self.id)?.group.to_owned();
+        let group = ResourcePlace::of(&self.id)?.group.to_owned();
         let source = match set {
             Some(set) => format!("{}/{}", set.source, self.instance),
             None => format!("{MACHINES}{}", self.id.to_lowercase()),
         };
-        let of_flexible = || Place::of(&reference.id).map(|place| place.name.to_owned()).unwrap_or_default();
+        let of_flexible = || ResourcePlace::of(&reference.id).map(|place| place.name.to_owned()).unwrap_or_default();
         Some(Machine {
             source,
             interfaces: network.interfaces.into_iter().map(|interface| interface.id).collect(),

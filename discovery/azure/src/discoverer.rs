@@ -19,13 +19,17 @@ use tracing::debug;
 use super::AzureConfig;
 use super::cache::Cache;
 use super::decode::{self, Address, Interface, MACHINES, Machine, SETS, Set};
-use super::place::Place;
+use super::place::ResourcePlace;
 
 /// The versions of the APIs.
 const COMPUTE: &str = "2024-03-01";
 const NETWORK: &str = "2023-05-01";
 /// That for the interfaces of machines of scale sets has not changed since.
 const NETWORK_OF_SETS: &str = "2018-10-01";
+/// What is asked for: of whoever gives tokens, too.
+const TOKEN: &str = "get token";
+const OPERATIONS: [&str; 5] =
+    ["list machines", "list scale sets", "list machines of scale set", "get interface", TOKEN];
 /// How many questions there are at the same time.
 const AT_ONCE: usize = 16;
 
@@ -67,7 +71,9 @@ impl Azure {
         let asker = Asker { method, authority: config.authority(), scope: config.scope(), client };
         let tokens = cx.shared.tokens.get_or_try(asker.clone(), || {
             let Asker { method, authority, scope, client } = asker;
-            azure::Azure::new(method, &authority, &scope, &client, "azure", cx.system).map(Tokens::new)
+            let asker = azure::Azure::new(method, &authority, &scope, &client, "azure", cx.system)?;
+            let tally = Arc::new(cx.metrics.calls.counter(&OPERATIONS));
+            Ok::<_, ClientError>(Tokens::new(asker.counted(TOKEN, tally)))
         })?;
         let throttle = cx.shared.throttles.get(|id| {
             id.url("server", &config.server());
@@ -75,7 +81,7 @@ impl Azure {
             config.who(id);
         });
         let interval = config.refresh_interval.into();
-        let api = Api::new(&config.server(), &config.client, interval, cx)?.counted(&cx.metrics.calls);
+        let api = Api::new(&config.server(), &config.client, interval, cx)?.counted(&cx.metrics.calls, &OPERATIONS);
         Ok(Self {
             api: api.throttled(throttle).authorized(Arc::new(Bearer::new(tokens))),
             config: Arc::new(config),
@@ -140,7 +146,7 @@ impl Azure {
             self.cache_hits.inc();
             return Ok(Some(known));
         }
-        let Some(place) = Place::of(id) else { return Ok(None) };
+        let Some(place) = ResourcePlace::of(id) else { return Ok(None) };
         let subscription = &*self.config.subscription_id;
         let (path, version) = match &machine.instance {
             None => {

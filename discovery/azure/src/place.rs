@@ -2,14 +2,14 @@
 
 /// Where a resource is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place<'a> {
+pub(super) struct ResourcePlace<'a> {
     /// The resource group, as it is written.
     pub(super) group: &'a str,
     /// The name of the resource itself: the last part of the id.
     pub(super) name: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ResourcePlace<'a> {
     /// Takes an id apart, `/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/networkInterfaces/n`. Whether letters are
     /// capitals does not count in it, and is not always the same.
     pub(super) fn of(id: &'a str) -> Option<Self> {
@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn ids_say_group_and_name() {
-        let place = |id| Place::of(id).map(|place| (place.group, place.name));
+        let place = |id| ResourcePlace::of(id).map(|place| (place.group, place.name));
         let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/vm";
         assert_eq!(place(id), Some(("g", "vm")));
         assert_eq!(place("/SUBSCRIPTIONS/resourcegroups/RESOURCEGROUPS/G/providers/a/b/c"), Some(("G", "c")));

@@ -2,9 +2,10 @@
 
 use std::time::Duration as StdDuration;
 
-use rosterd_discovery::{CheckContext, MechanismConfig as _, Word};
+use rosterd_credentials::azure::AzureMethod;
+use rosterd_discovery::{CheckContext, MechanismConfig as _, System, Word};
 use rosterd_model::TargetGroup;
-use rosterd_testkit::contract::{Run, shared_by};
+use rosterd_testkit::contract::{Run, failures_in_turn, shared_by};
 use rosterd_testkit::{
     ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -184,6 +185,8 @@ fn machines_are_read_in_pages_and_those_of_scale_sets_by_their_set() {
         let mut run = Run::start(&of(&azure, "")).await.expect("it can be built");
         let word = run.next().await.expect("a word");
         assert_eq!(targets(&word), ["10.0.0.1:9", "10.0.0.2:9", "10.0.0.7:9"]);
+        let asked = ["get interface ok 4", "get token ok 1", "list machines of scale set ok 1", "list machines ok 2"];
+        assert_eq!(run.requests_that_came(), [&asked[..], &["list scale sets ok 1"]].concat());
         run.stop().await.expect("it ends").expect("in order");
         azure.finish().await;
     });
@@ -414,4 +417,42 @@ fn the_defaults_are_those_of_prometheus() {
     let client = config("{proxy_url: 'http://p', basic_auth: {username: u}}").token_client();
     assert!(client.basic_auth.is_none() && !client.proxy_from_environment, "tokens are asked for with nothing of it");
     assert!(AzureConfig::default().token_client().proxy_from_environment);
+}
+
+#[test]
+fn each_method_has_what_it_needs_and_what_the_environment_alone_says_stays_open() {
+    let of = |method: &str| {
+        let keys = "tenant_id: t, client_id: c, client_secret: s";
+        config(&format!("{{{keys}, authentication_method: {method}}}")).method()
+    };
+    let (tenant_id, client_id, nobody) = ("t".to_owned(), "c".to_owned(), String::new());
+    let client_secret = "s".into();
+    let secret = AzureMethod::Secret { tenant_id: tenant_id.clone(), client_id: client_id.clone(), client_secret };
+    assert_eq!(of("OAuth"), secret);
+    assert_eq!(of("ManagedIdentity"), AzureMethod::ManagedIdentity { client_id });
+    assert_eq!(of("SDK"), AzureMethod::Sdk { tenant_id });
+    let (tenant_id, client_id, token_file) = (nobody.clone(), nobody, Default::default());
+    assert_eq!(of("WorkloadIdentity"), AzureMethod::WorkloadIdentity { tenant_id, client_id, token_file });
+}
+
+#[test]
+fn a_subscription_that_is_asked_too_much_is_asked_less_by_all_who_ask_as_the_same() {
+    leak_checked_live(async || {
+        let azure = ScriptedServer::start([Step::post(TOKEN).any_times().json(token("t"))]).await;
+        for kind in ["virtualMachines", "virtualMachineScaleSets"] {
+            for subscription in ["s", "other"] {
+                let path = format!("/subscriptions/{subscription}/providers/Microsoft.Compute/{kind}");
+                azure.then(Step::get(&path).any_times().status(429).reply_header("retry-after", "300"));
+            }
+        }
+        let configs = [
+            of(&azure, ""),
+            of(&azure, ", resource_group: g"),
+            AzureConfig { subscription_id: "other".to_owned(), ..of(&azure, "") },
+            AzureConfig { client_secret: "another".into(), ..of(&azure, "") },
+        ];
+        let told = failures_in_turn(&System::default(), &configs).await;
+        assert_eq!(told, ["http_throttled", "sd_rest_slowed_down", "http_throttled", "http_throttled"]);
+        azure.finish().await;
+    });
 }

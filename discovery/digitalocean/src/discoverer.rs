@@ -1,11 +1,11 @@
 //! Asks DigitalOcean for droplets, or for clusters of databases, page by page.
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use rosterd_client::{ClientError, SafeUrl};
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Before, Place, Question};
+use rosterd_rest::{Api, Before, PagePlace, Question};
 
 use super::{DigitaloceanConfig, Role, databases, droplets};
 
@@ -23,13 +23,16 @@ pub(super) struct Digitalocean {
 impl Digitalocean {
     pub(super) fn new(config: &DigitaloceanConfig, cx: &Build<'_, DigitaloceanConfig>) -> Result<Self, ClientError> {
         let server = SafeUrl::new(format!("https://{HOST}"));
-        let api = Api::shared(&server, &config.client, config.refresh_interval.into(), cx, |_| ())?;
+        let operations: &[_] = match config.role {
+            Role::Droplets => &["droplets"],
+            Role::Databases => &["databases"],
+        };
+        let api = Api::shared(&server, &config.client, config.refresh_interval.into(), cx, operations, |_| ())?;
         Ok(Self { api, role: config.role, port: config.port })
     }
 
     fn question(&self, list: &'static str) -> Question {
-        let question = self.api.get(["v2", list]).named(list).parameter("per_page", PAGE);
-        question.header(header::ACCEPT, HeaderValue::from_static("application/json"))
+        self.api.get(["v2", list]).named(list).asking_json().parameter("per_page", PAGE)
     }
 
     async fn droplets(&self) -> Result<Vec<TargetGroup>, Error> {
@@ -40,7 +43,7 @@ impl Digitalocean {
     async fn databases(&self) -> Result<Vec<TargetGroup>, Error> {
         let question = self.question("databases").parameter("page", "1");
         let page = |_: &HeaderMap, body: &[u8], before: Before| databases::page(body, before.pages);
-        let all = question.paged(Place::Unpromised("page"), page).await?;
+        let all = question.paged(PagePlace::Unpromised("page"), page).await?;
         Ok(databases::groups(all, self.port))
     }
 }

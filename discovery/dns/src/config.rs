@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration as StdDuration;
 
 use hickory_proto::rr::RecordType;
-use rosterd_model::Duration;
+use rosterd_model::{Duration, bare_url};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::discoverer::Dns;
@@ -80,7 +80,7 @@ impl MechanismConfig for DnsConfig {
     fn examine(&self, _: &CheckContext) -> Vec<Finding> {
         let names = self.names.iter().enumerate();
         let found = names.filter_map(|(index, name)| {
-            let message = format!("{name:?} {}", never_found(name)?);
+            let message = format!("{:?} {}", bare_url(name), never_found(name)?);
             Some(Finding::Idle(Problem::new(format!("names[{index}]"), "cfg_no_effect", message)))
         });
         found.collect()
@@ -205,7 +205,10 @@ impl<'de> Deserialize<'de> for Nameserver {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(|_| {
             let wanted = "192.0.2.1, 192.0.2.1:5353, 2001:db8::1 or [2001:db8::1]:5353";
-            de::Error::custom(format!("{text:?} is not the address of a nameserver: write it like {wanted}"))
+            de::Error::custom(format!(
+                "{:?} is not the address of a nameserver: write it like {wanted}",
+                bare_url(&text)
+            ))
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rosterd_model::Duration;
+use rosterd_model::{Duration, bare_key};
 use rosterd_tasks::Stopper;
 use rosterd_tasks::files::clean;
 use rosterd_tasks::watch::{Inotify, check_pattern};
@@ -46,14 +46,15 @@ impl MechanismConfig for Config {
             return vec![Problem::new("files", "cfg_missing_key", "files must name at least one file or pattern")];
         }
         let found = self.files.iter().enumerate().filter_map(|(index, file)| {
+            let shown = file.display().to_string();
+            let shown = bare_key(&shown);
             let wrong = |reason| Problem::new(format!("files[{index}]"), "cfg_invalid_value", reason);
             if !is_valid_pattern(file) {
                 return Some(wrong(format!(
-                    "{:?} must end in .json, .yml or .yaml, and may have a * only in the file name, not in a directory",
-                    file.display().to_string()
+                    "{shown:?} must end in .json, .yml or .yaml, and may have a * only in the file name, not in a directory"
                 )));
             }
-            check_pattern(file).err().map(|bad| wrong(format!("{:?} is no pattern: {bad}", file.display().to_string())))
+            check_pattern(file).err().map(|bad| wrong(format!("{shown:?} is no pattern: {bad}")))
         });
         found.collect()
     }

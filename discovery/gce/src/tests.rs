@@ -3,7 +3,7 @@
 use std::time::Duration as StdDuration;
 
 use rosterd_discovery::{CheckContext, Environment, MechanismConfig as _, System};
-use rosterd_testkit::contract::Run;
+use rosterd_testkit::contract::{Run, failures_in_turn};
 use rosterd_testkit::{
     Folder, ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -104,6 +104,9 @@ fn a_token_that_is_refused_is_replaced_at_once() {
         .await;
         let mut run = Run::start_on(&machine(&google), &of(&google, "")).await.expect("it can be built");
         assert_eq!(addresses(run.next().await.expect("a word").groups()).len(), 1);
+        let asked = ["get token ok 2", "list instances ok 1", "list instances unauthorized 1"];
+        assert_eq!(run.requests_that_came(), asked);
+        assert_eq!(run.requests().len(), 12, "and what never came is told as such");
         run.stop().await.expect("it ends").expect("in order");
         google.finish().await;
     });
@@ -222,4 +225,27 @@ fn the_defaults_are_those_of_prometheus() {
     assert_eq!(GceConfig::default().refresh_interval(), Some(StdDuration::from_secs(60)));
     let shown: Value = serde_json::to_value(GceConfig::default()).expect("it can be shown");
     assert_eq!(shown["tag_separator"], ",");
+}
+
+#[test]
+fn a_project_that_is_asked_too_much_is_asked_less_by_all() {
+    leak_checked_live(async || {
+        let google = ScriptedServer::start([Step::get(TOKEN).any_times().json(token("t"))]).await;
+        for project in ["a", "b"] {
+            let path = format!("/compute/v1/projects/{project}/zones/z/instances");
+            google.then(Step::get(&path).any_times().status(429).reply_header("retry-after", "300"));
+        }
+        let of = |project: &str, more: &str| {
+            config(&format!(
+                "{{project: {project}, zone: z, endpoint: '{}', refresh_interval: 1h{more}}}",
+                google.url("")
+            ))
+        };
+        let configs = [of("a", ""), of("a", ", filter: f"), of("b", "")];
+        let told = failures_in_turn(&machine(&google), &configs).await;
+        assert_eq!(told, ["http_throttled", "sd_rest_slowed_down", "http_throttled"]);
+        let asked = google.requests().iter().filter(|request| request.path.starts_with(TOKEN)).count();
+        assert_eq!(asked, 1, "all ask as the same");
+        google.finish().await;
+    });
 }

@@ -1,17 +1,16 @@
 //! Asks the API of the cloud for servers and networks, page by page, or that of Robot for servers.
 
 use async_trait::async_trait;
-use http::{HeaderValue, header};
 use rosterd_client::{ClientError, SafeUrl};
 use rosterd_discovery::{Build, Error, Reading, Refresh};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Place, Question, Reset};
+use rosterd_rest::{Api, PagePlace, Question, Reset};
 
 use super::{HetznerConfig, Role, cloud, robot};
 
 /// As many as it gives on one page.
 const PAGE: &str = "50";
-const NEXT: Place = Place::Parameter("page");
+const NEXT: PagePlace = PagePlace::Parameter("page");
 
 pub(super) struct Hetzner {
     api: Api,
@@ -21,13 +20,18 @@ pub(super) struct Hetzner {
 impl Hetzner {
     pub(super) fn new(config: &HetznerConfig, cx: &Build<'_, HetznerConfig>) -> Result<Self, ClientError> {
         let server = SafeUrl::new(format!("https://{}", config.role().host()));
-        let api = Api::shared(&server, &config.client, config.refresh_interval.into(), cx, |_| ())?;
+        let operations: &[_] = match config.role() {
+            Role::Hcloud => &["servers", "networks"],
+            Role::Robot => &["servers"],
+        };
+        let api = Api::shared(&server, &config.client, config.refresh_interval.into(), cx, operations, |_| ())?;
         // Of the cloud, a question comes back each second.
         Ok(Self { api: api.reset(Reset::Full), config: config.clone() })
     }
 
     fn list(&self, list: &'static str) -> Question {
-        asking_json(self.api.get(["v1", list]).named(list)).parameter("page", "1").parameter("per_page", PAGE)
+        let question = self.api.get(["v1", list]).named(list).asking_json();
+        question.parameter("page", "1").parameter("per_page", PAGE)
     }
 
     async fn cloud(&self) -> Result<Vec<TargetGroup>, Error> {
@@ -43,15 +47,14 @@ impl Hetzner {
 
     async fn robot(&self) -> Result<Vec<TargetGroup>, Error> {
         let port = self.config.port;
-        asking_json(self.api.get(["server"]).named("servers"))
+        self.api
+            .get(["server"])
+            .named("servers")
+            .asking_json()
             .heeding(robot::pause)
             .read(move |body| robot::groups(body, port))
             .await
     }
-}
-
-fn asking_json(question: Question) -> Question {
-    question.header(header::ACCEPT, HeaderValue::from_static("application/json"))
 }
 
 #[async_trait]

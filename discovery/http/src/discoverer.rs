@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{HttpConfig, HttpError};
-use rosterd_client::{Client, ClientError, Request, Response, Url, UrlError};
+use rosterd_client::{Client, ClientError, Request, Response, Url, UrlError, shown};
 use rosterd_discovery::decode::{JsonList, ListHash};
 use rosterd_discovery::{Error, Reading, Refresh};
 
@@ -93,7 +93,7 @@ impl Refresh for Http {
             list.push(piece).await;
         }
         let malformed = |source| {
-            let error = HttpError::Malformed { url: self.shown.clone(), source };
+            let error = HttpError::Malformed { url: shown(&self.url), source };
             response.secrets().hide_in_error(&error)
         };
         let (hash, groups) = list.end().await.map_err(malformed)?;

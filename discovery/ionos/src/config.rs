@@ -4,13 +4,12 @@ use std::path::Path;
 use std::time::Duration as StdDuration;
 
 use async_trait::async_trait;
-use http::{HeaderValue, header};
 use rosterd_client::SafeUrl;
 use rosterd_discovery::{
     Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, Reading, Refresh,
 };
 use rosterd_model::{Duration, Problem};
-use rosterd_rest::{Api, Calls, Place, Throttles, examine_proof};
+use rosterd_rest::{Api, Calls, PagePlace, Throttles, examine_proof};
 
 use super::decode;
 
@@ -71,7 +70,7 @@ impl MechanismConfig for IonosConfig {
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let (server, interval) = (SafeUrl::new(format!("https://{HOST}")), self.refresh_interval.into());
-        let api = Api::shared(&server, &self.client, interval, &cx, |_| ())?;
+        let api = Api::shared(&server, &self.client, interval, &cx, &["servers"], |_| ())?;
         Ok(Polling::boxed(Ionos { api, datacenter: self.datacenter_id.clone(), port: self.port }, interval))
     }
 }
@@ -87,13 +86,16 @@ struct Ionos {
 #[async_trait]
 impl Refresh for Ionos {
     async fn refresh(&mut self) -> Result<Reading, Error> {
-        let question = self.api.get(["cloudapi", "v6", "datacenters", &*self.datacenter, "servers"]).named("servers");
-        let question = question.header(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let question = self
+            .api
+            .get(["cloudapi", "v6", "datacenters", &*self.datacenter, "servers"])
+            .named("servers")
+            .asking_json();
         let question =
             question.parameter("depth", DEPTH).parameter("limit", &PAGE.to_string()).parameter("offset", "0");
         let page = |body: &[u8], before| decode::page(body, before, PAGE);
         let servers =
-            question.paged(Place::Parameter("offset"), move |_, body, before| page(body, before.items)).await?;
+            question.paged(PagePlace::Parameter("offset"), move |_, body, before| page(body, before.items)).await?;
         Ok(Reading::Everything(decode::groups(servers, self.port)))
     }
 }

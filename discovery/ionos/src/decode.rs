@@ -52,7 +52,7 @@ rosterd_rest::reply! {
     }
 
     struct Card {
-        properties: CardProperties = "properties",
+        properties: Option<CardProperties> = "properties",
     }
 
     struct CardProperties {
@@ -105,10 +105,10 @@ impl Listed {
     fn label(&self, port: u16, sheet: &mut Sheet) -> Option<String> {
         let Server { id, metadata, properties, entities } = &self.server;
         let (mut all, mut by_name) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
-        for card in &entities.cards.items {
-            let name = card.properties.name.as_deref().unwrap_or(UNNAMED);
-            put_before(&mut all, &card.properties.addresses);
-            put_before(by_name.entry(name).or_default(), &card.properties.addresses);
+        for card in entities.cards.items.iter().filter_map(|card| card.properties.as_ref()) {
+            let name = card.name.as_deref().unwrap_or(UNNAMED);
+            put_before(&mut all, &card.addresses);
+            put_before(by_name.entry(name).or_default(), &card.addresses);
         }
         sheet.endpoint(all.first()?, port);
         sheet.list("__meta_ionos_server_ip", &all, ",");

@@ -128,7 +128,7 @@ struct Network<'a> {
 
 /// The addresses of an instance: a public and a private one, with their names, and those beyond.
 #[derive(Default)]
-struct Found<'a> {
+struct InstanceAddresses<'a> {
     public: Option<&'a Address>,
     private: Option<&'a Address>,
     extra: Vec<&'a str>,
@@ -137,8 +137,8 @@ struct Found<'a> {
 }
 
 impl Network<'_> {
-    fn of(&self, instance: &Instance) -> Found<'_> {
-        let mut found = Found::default();
+    fn of(&self, instance: &Instance) -> InstanceAddresses<'_> {
+        let mut found = InstanceAddresses::default();
         let known = |address: &str| self.addresses.get(address).map_or(&[][..], Vec::as_slice);
         for address in instance.ipv4.iter().flat_map(|address| known(&normalised(address))).copied() {
             let place = if address.public { &mut found.public } else { &mut found.private };
@@ -176,7 +176,7 @@ impl Instance {
         if self.ipv4.is_empty() {
             return None;
         }
-        let Found { public, private, extra, public_ipv6, ranges } = network.of(self);
+        let InstanceAddresses { public, private, extra, public_ipv6, ranges } = network.of(self);
         let address = |of: Option<&Address>| of.map_or("", |of| &of.address).to_owned();
         sheet.endpoint(&address(public), config.port);
         for (name, reverse, found) in [

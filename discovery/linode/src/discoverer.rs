@@ -1,10 +1,10 @@
 //! Asks Linode for instances, addresses and ranges of addresses, page by page, when there is news of them.
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use rosterd_client::{ClientError, SafeUrl};
 use rosterd_discovery::{Build, Error, Reading, Refresh};
-use rosterd_rest::{Api, Fault, Page, Place, Question};
+use rosterd_rest::{Api, Fault, Page, PagePlace, Question};
 use serde_json::{Value, json};
 use tokio::try_join;
 
@@ -16,6 +16,8 @@ use super::feed::Feed;
 pub(super) const HOST: &str = "api.linode.com";
 /// The header in which a list is narrowed down.
 const FILTER: HeaderName = HeaderName::from_static("x-filter");
+/// What it is asked for.
+const OPERATIONS: [&str; 4] = ["events", "instances", "ips", "ranges"];
 /// As many as it gives on one page.
 const PAGE: &str = "500";
 
@@ -28,7 +30,7 @@ pub(super) struct Linode {
 impl Linode {
     pub(super) fn new(config: &LinodeConfig, cx: &Build<'_, LinodeConfig>) -> Result<Self, ClientError> {
         let server = SafeUrl::new(format!("https://{HOST}/v4"));
-        let api = Api::shared(&server, &config.client, config.refresh_interval.into(), cx, |_| ())?;
+        let api = Api::shared(&server, &config.client, config.refresh_interval.into(), cx, &OPERATIONS, |_| ())?;
         Ok(Self { api, config: config.clone(), feed: Feed::default() })
     }
 
@@ -42,14 +44,14 @@ impl Linode {
         if !self.config.region.is_empty() {
             question = narrowed(question, &json!({"region": self.config.region}))?;
         }
-        question.paged(Place::Parameter("page"), move |_, body, _| decode(body)).await
+        question.paged(PagePlace::Parameter("page"), move |_, body, _| decode(body)).await
     }
 }
 
 /// A list from its first page on.
 pub(super) fn question(api: &Api, operation: &'static str, path: &[&str], size: &str) -> Question {
-    let question = api.get(path.iter().copied()).named(operation).parameter("page", "1").parameter("page_size", size);
-    question.header(header::ACCEPT, HeaderValue::from_static("application/json"))
+    let question = api.get(path.iter().copied()).named(operation).asking_json();
+    question.parameter("page", "1").parameter("page_size", size)
 }
 
 /// Of a list, what this says.

@@ -18,6 +18,10 @@ use super::discoverer::Oci;
 use super::region::Region;
 use super::signature::Signers;
 
+/// What is asked for: of the machine and of who gives it tokens, too.
+pub(super) const OPERATIONS: [&str; 6] =
+    ["compartments", "instances", "vnic_attachments", "vnic", "federation", "metadata"];
+
 rosterd_client::with_http_client! {
     /// One entry of `oci_sd_configs`.
     #[derive(Debug, Clone, PartialEq)]

@@ -9,13 +9,13 @@ use http::StatusCode;
 use rosterd_credentials::Tokens;
 use rosterd_discovery::{Build, Error, Identity, Reading, Refresh, Sheet, Unreadable};
 use rosterd_model::{Names, TargetGroup};
-use rosterd_rest::{Api, Place, Question, Sources, refused_with};
+use rosterd_rest::{Api, PagePlace, Question, Sources, refused_with};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::bucket::Bucket;
-use super::config::{Auth, OciConfig};
+use super::config::{Auth, OPERATIONS, OciConfig};
 use super::decode::{self, Attachment, Compartment, Decoder, Instance, Vnic};
 use super::error::OciError;
 use super::key_file::KeyFile;
@@ -62,7 +62,8 @@ impl Oci {
             None => region.server(api),
         };
         let of = |api: &str| Api::new(&server(api), &config.client, config.refresh_interval.into(), cx);
-        let (identity, compute) = (of("identity")?.counted(cx.metrics), of("iaas")?.counted(cx.metrics));
+        let (identity, compute) =
+            (of("identity")?.counted(cx.metrics, &OPERATIONS), of("iaas")?.counted(cx.metrics, &OPERATIONS));
         let signs = config.signer();
         let keys = cx.shared.keys.get_or_try(signs.clone(), || {
             Ok::<_, Error>(Tokens::new(match signs.auth {
@@ -92,7 +93,7 @@ impl Oci {
     }
 
     async fn list<T: DeserializeOwned + Send + 'static>(&self, question: Question) -> Result<Vec<T>, Error> {
-        question.parameter("limit", PAGE).paged(Place::Parameter("page"), decode::page).await
+        question.parameter("limit", PAGE).paged(PagePlace::Parameter("page"), decode::page).await
     }
 
     /// The compartments to look into, breadth first. Those that cannot be listed hide what is in them, and nothing else.
@@ -104,13 +105,14 @@ impl Oci {
         }
         let (mut found, mut unread) = (Vec::new(), Vec::new());
         let mut seen = HashSet::from([tenancy.to_owned()]);
+        let mut round = self.trees.round();
         let mut level = vec![Within { source: tenancy.to_owned(), id: tenancy.to_owned() }];
         while !level.is_empty() {
             let (mut reading, mut below) = (Vec::new(), Vec::new());
             for place in &level {
                 reading.push((place.source.clone(), self.children(&place.id)));
             }
-            let read = self.trees.read(AT_ONCE, reading).await;
+            let read = round.read(AT_ONCE, reading).await;
             for ((source, children), place) in read.into_iter().zip(&level) {
                 match children {
                     Ok(children) => {

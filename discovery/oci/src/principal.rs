@@ -18,6 +18,7 @@ use tokio::try_join;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::OciConfig;
+use super::config::OPERATIONS;
 use super::error::OciError;
 use super::region::Region;
 use super::signature::{Signing, sign};
@@ -51,9 +52,9 @@ impl Principal {
         let variable = |name: &str| cx.system.environment().get(name).filter(|value| !value.is_empty());
         let metadata = SafeUrl::new(variable("OCI_METADATA_BASE_URL").unwrap_or(METADATA));
         // It is on the machine itself: no proxy leads there.
-        let metadata = Api::new(&metadata, &HttpClientConfig::default(), SOON, cx)?.counted(cx.metrics);
+        let metadata = Api::new(&metadata, &HttpClientConfig::default(), SOON, cx)?.counted(cx.metrics, &OPERATIONS);
         let usual = Region::new(&config.region).server(FEDERATION);
-        let api = Api::new(&usual, &config.client, PATIENCE, cx)?.counted(cx.metrics);
+        let api = Api::new(&usual, &config.client, PATIENCE, cx)?.counted(cx.metrics, &OPERATIONS);
         let named = variable("OCI_SDK_AUTH_CLIENT_REGION_URL").map(SafeUrl::new).unwrap_or_default();
         let federation = [named, config.endpoint.clone()].iter().find_map(|url| url.parse()).and_then(Result::ok);
         Ok(Self { metadata, api, federation })

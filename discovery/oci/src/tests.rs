@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256};
 use rosterd_credentials::sign::Rsa;
-use rosterd_discovery::{CheckContext, MechanismConfig as _, Sheet};
+use rosterd_discovery::{CheckContext, MechanismConfig as _, Sheet, System};
 use rosterd_model::Names;
-use rosterd_testkit::contract::{Run, shared_by};
+use rosterd_testkit::contract::{Run, failures_in_turn, shared_by};
 use rosterd_testkit::{
     Folder, Received, ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -239,19 +239,22 @@ fn compartments_that_are_named_are_all_that_is_looked_into_and_have_to_be_there(
     });
 }
 
-/// The code of what is told first: that a source cannot be read, or that nothing can.
 async fn failure(config: &OciConfig) -> String {
-    let mut run = Run::start(config).await.expect("it can be built");
-    let mut code = None;
-    eventually(patience(), "the failure is told", || {
-        let word = run.try_next();
-        let unread = word.as_ref().and_then(|word| word.unread().first()).map(|unread| unread.error.code().to_owned());
-        code = unread.or_else(|| run.status().last_error.map(|failure| failure.report.code));
-        code.is_some()
-    })
-    .await;
-    run.stop().await.expect("it ends").expect("in order");
-    code.expect("it was told")
+    failures_in_turn(&System::default(), std::slice::from_ref(config)).await.remove(0)
+}
+
+#[test]
+fn a_user_who_asks_too_much_asks_less_in_all_jobs() {
+    leak_checked_live(async || {
+        let (cloud, folder) = (ScriptedServer::start([]).await, Folder::new());
+        let busy = Step::get(&listed("instances", "a")).any_times().status(429);
+        cloud.then(busy.reply_header("retry-after", "300"));
+        let of = |more: &str| of(&cloud, &folder, &format!(", compartments: [a]{more}"));
+        let configs = [of(""), of(", port: 9"), OciConfig { user: "other".to_owned(), ..of("") }];
+        let told = failures_in_turn(&System::default(), &configs).await;
+        assert_eq!(told, ["http_throttled", "sd_rest_slowed_down", "http_throttled"]);
+        cloud.finish().await;
+    });
 }
 
 #[test]
@@ -318,10 +321,7 @@ fn a_machine_asks_as_itself_with_a_key_that_its_certificate_vouches_for() {
             "{{auth: instance_principal, region: eu-frankfurt-1, endpoint: '{}', refresh_interval: 1h}}",
             cloud.url("")
         );
-        let system = rosterd_discovery::System::new(
-            "machine",
-            [("OCI_METADATA_BASE_URL", cloud.url("/opc/v2"))].into_iter().collect(),
-        );
+        let system = System::new("machine", [("OCI_METADATA_BASE_URL", cloud.url("/opc/v2"))].into_iter().collect());
         let mut run = Run::start_on(&system, &config(&text)).await.expect("it can be built");
         assert_eq!(self::told(&mut run).await, ["10.0.0.1:80"]);
         run.stop().await.expect("it ends").expect("in order");

@@ -6,6 +6,7 @@ use std::time::Duration as StdDuration;
 use rosterd_client::{HttpClientConfig, SafeUrl, Secret, TlsConfig, unreadable, unset};
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, System};
 use rosterd_model::{Duration, Problem};
+use rosterd_rest::Calls;
 use serde::{Deserialize, Serialize};
 
 use super::credentials;
@@ -175,7 +176,7 @@ impl OpenstackConfig {
 impl MechanismConfig for OpenstackConfig {
     const MECHANISM: &'static str = "openstack";
 
-    type Metrics = ();
+    type Metrics = Calls<Self>;
     type Shared = Logins;
 
     fn identity(&self, id: &mut Identity) {

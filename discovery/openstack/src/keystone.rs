@@ -14,6 +14,9 @@ use super::catalog::{self, Grant};
 use super::credentials;
 use super::error::OpenstackError;
 
+/// What a question for a token is called where it is counted.
+pub(super) const LOGIN: &str = "token";
+
 /// What all discoverers have in common: the tokens, of each who asks the same Keystone in the same way one.
 #[derive(Debug, Default)]
 pub struct Logins(Kept<OpenstackConfig, Tokens<Keystone>>);
@@ -66,7 +69,7 @@ impl Issuer for Keystone {
     async fn issue(&self) -> Result<Issued<Grant>, Error> {
         let token = self.token().await?;
         let request = credentials::request(&self.config, &token).to_string().into_bytes();
-        let question = self.api.post(self.path.iter().copied(), request).hiding(token);
+        let question = self.api.post(self.path.iter().copied(), request).named(LOGIN).hiding(token);
         let question = question.hiding(self.config.password.clone());
         let question = question.hiding(self.config.application_credential_secret.clone());
         question.read_whole(catalog::issued).await

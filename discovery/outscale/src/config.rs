@@ -10,7 +10,7 @@ use rosterd_discovery::{
     Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, Reading, Refresh,
 };
 use rosterd_model::{Duration, Problem};
-use rosterd_rest::{Api, Calls, Key, Place, Throttles};
+use rosterd_rest::{Api, Calls, Key, PagePlace, Throttles};
 use rosterd_tasks::files::resolve;
 
 use super::decode;
@@ -109,7 +109,7 @@ impl MechanismConfig for OutscaleConfig {
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let interval = self.refresh_interval.into();
         let who = |id: &mut Identity| id.text("access_key", &self.access_key);
-        let api = Api::shared(&self.server(), &self.client, interval, &cx, who)?;
+        let api = Api::shared(&self.server(), &self.client, interval, &cx, &["vms"], who)?;
         let signer = Signer { id: self.access_key.clone(), secret: self.key().source(SECRET_KEY, cx.system)? };
         let outscale = Outscale { api: api.authorized(Arc::new(signer)), region: self.region.clone(), port: self.port };
         Ok(Polling::boxed(outscale, interval))
@@ -128,7 +128,7 @@ struct Outscale {
 impl Refresh for Outscale {
     async fn refresh(&mut self) -> Result<Reading, Error> {
         let question = self.api.post(["ReadVms"], QUESTION.to_vec()).named("vms");
-        let machines = question.paged(Place::Json("NextPageToken"), |_, body, _| decode::page(body)).await?;
+        let machines = question.paged(PagePlace::Json("NextPageToken"), |_, body, _| decode::page(body)).await?;
         Ok(Reading::Everything(decode::groups(machines, &self.region, self.port)))
     }
 }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderValue, header};
 use rosterd_client::{ClientError, HttpClientConfig};
 use rosterd_discovery::{Build, Error, Identity, Reading, Refresh, Unreadable};
-use rosterd_model::TargetGroup;
+use rosterd_model::{TargetGroup, bare_key};
 use rosterd_rest::{Api, Question, Sources, json};
 use tracing::debug;
 
@@ -14,6 +13,8 @@ use super::addresses::Addresses;
 use super::signer::{APPLICATION, Signer};
 use super::{OvhcloudConfig, Service, decode};
 
+/// What it is asked for.
+const OPERATIONS: [&str; 4] = ["time", "servers", "server", "ips"];
 /// So many servers are asked about at the same time.
 const AT_ONCE: usize = 4;
 
@@ -28,12 +29,13 @@ pub(super) struct Ovhcloud {
 
 impl Ovhcloud {
     pub(super) fn new(config: &OvhcloudConfig, cx: &Build<'_, OvhcloudConfig>) -> Result<Self, ClientError> {
-        let unknown = || ClientError::Settings { what: format!("the endpoint {:?}", config.endpoint), source: None };
+        let unknown =
+            || ClientError::Settings { what: format!("the endpoint {:?}", bare_key(&config.endpoint)), source: None };
         let server = config.server().ok_or_else(unknown)?;
         // There are no keys for it, and Prometheus takes the proxy of the environment then.
         let settings = HttpClientConfig { proxy_from_environment: true, ..HttpClientConfig::default() };
         let who = |id: &mut Identity| id.text("application_key", &config.application_key);
-        let open = Api::shared(&server, &settings, config.refresh_interval.into(), cx, who)?;
+        let open = Api::shared(&server, &settings, config.refresh_interval.into(), cx, &OPERATIONS, who)?;
         let signer = Arc::new(Signer::new(config)?);
         let api = open.clone().authorized(Arc::clone(&signer) as Arc<_>);
         // Checks refuse a configuration without a service.
@@ -46,7 +48,7 @@ impl Ovhcloud {
             Service::Vps => &["vps"],
             Service::DedicatedServer => &["dedicated", "server"],
         };
-        asking_json(self.api.get(path.iter().chain(more).copied()).named(operation))
+        self.api.get(path.iter().chain(more).copied()).named(operation).asking_json()
     }
 
     /// A server without an address is no target.
@@ -62,15 +64,11 @@ impl Ovhcloud {
     }
 }
 
-fn asking_json(question: Question) -> Question {
-    question.header(header::ACCEPT, HeaderValue::from_static("application/json"))
-}
-
 #[async_trait]
 impl Refresh for Ovhcloud {
     async fn refresh(&mut self) -> Result<Reading, Error> {
         let ovhcloud = &*self;
-        let time = asking_json(ovhcloud.open.get(["auth", "time"]).named("time"));
+        let time = ovhcloud.open.get(["auth", "time"]).named("time").asking_json();
         let time = time.header(APPLICATION, ovhcloud.signer.application.clone());
         ovhcloud.signer.synchronise(time.read(json::<i64>).await?);
         let names: Vec<String> = ovhcloud.question("servers", &[]).read(json).await?;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName};
 use rosterd_client::ClientError;
 use rosterd_discovery::{Build, Error, Identity, Reading, Refresh};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Before, Fault, KeyHeader, Page, Place, Question};
+use rosterd_rest::{Api, Before, Fault, KeyHeader, Page, PagePlace, Question};
 use tokio::time::Instant;
 
 use super::baremetal::{self, Catalog};
@@ -39,7 +39,12 @@ impl Scaleway {
     pub(super) fn new(config: &ScalewayConfig, cx: &Build<'_, ScalewayConfig>) -> Result<Self, ClientError> {
         let key = config.key();
         let who = |id: &mut Identity| key.identity(SECRET_KEY, id);
-        let api = Api::shared(&config.api_url, &config.client, config.refresh_interval.into(), cx, who)?;
+        let operations: &[_] = match config.role {
+            Some(Role::Baremetal) => &["servers", "offers", "os"],
+            // Checks refuse a configuration without one.
+            None | Some(Role::Instance) => &["servers", "ips"],
+        };
+        let api = Api::shared(&config.api_url, &config.client, config.refresh_interval.into(), cx, operations, who)?;
         let api = api.authorized(Arc::new(KeyHeader { key: key.source(SECRET_KEY, cx.system)?, header: TOKEN }));
         Ok(Self { api, config: config.clone(), catalog: Catalog::default(), read: None })
     }
@@ -47,7 +52,7 @@ impl Scaleway {
     /// A list of a product in the zone.
     fn list(&self, product: &str, list: &'static str, size: &str) -> Question {
         let question = self.api.get([product, "v1", "zones", &*self.config.zone, list]).named(list);
-        asking_json(question).parameter(size, PAGE).parameter_if_set("name", &self.config.name_filter)
+        question.asking_json().parameter(size, PAGE).parameter_if_set("name", &self.config.name_filter)
     }
 
     async fn instances(&self) -> Result<Vec<TargetGroup>, Error> {
@@ -60,7 +65,7 @@ impl Scaleway {
             for some in cards.chunks(AT_ONCE) {
                 let question = self.api.get(["ipam", "v1", "regions", region, "ips"]).named("ips");
                 let question =
-                    asking_json(question).parameter("page_size", PAGE).parameter("order_by", "created_at_desc");
+                    question.asking_json().parameter("page_size", PAGE).parameter("order_by", "created_at_desc");
                 let question = question.parameter("resource_types", "instance_private_nic");
                 let question = some.iter().fold(question, |question, id| question.parameter("resource_ids", id));
                 private.extend(pages(question, instance::addresses).await?);
@@ -79,7 +84,7 @@ impl Scaleway {
         };
         if !self.read.as_ref().is_some_and(is_known) {
             let of =
-                |list| asking_json(self.api.get(["baremetal", "v1", "zones", &*self.config.zone, list]).named(list));
+                |list| self.api.get(["baremetal", "v1", "zones", &*self.config.zone, list]).named(list).asking_json();
             let offers = pages(of("offers").parameter("page_size", PAGE), baremetal::offers).await?;
             let systems = pages(of("os").parameter("page_size", PAGE), baremetal::systems).await?;
             self.catalog = Catalog::of(offers, systems);
@@ -89,15 +94,11 @@ impl Scaleway {
     }
 }
 
-fn asking_json(question: Question) -> Question {
-    question.header(header::ACCEPT, HeaderValue::from_static("application/json"))
-}
-
 async fn pages<T: Send + 'static>(
     question: Question,
     decode: impl Fn(&HeaderMap, &[u8], Before) -> Result<Page<T>, Fault> + Clone + Send + 'static,
 ) -> Result<Vec<T>, Error> {
-    question.parameter("page", "1").paged(Place::Parameter("page"), decode).await
+    question.parameter("page", "1").paged(PagePlace::Parameter("page"), decode).await
 }
 
 #[async_trait]

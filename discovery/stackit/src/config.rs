@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use async_trait::async_trait;
-use http::{HeaderValue, header};
 use rosterd_client::{SafeUrl, Secret, unset};
 use rosterd_credentials::{Bearer, Kept, Tokens};
 use rosterd_discovery::{
@@ -17,7 +16,10 @@ use rosterd_rest::{Api, Calls, Throttles};
 use rosterd_tasks::{Stopper, files};
 
 use super::decode;
-use super::key_flow::KeyFlow;
+use super::key_flow::{KeyFlow, TOKEN};
+
+/// What is asked for: of whoever gives tokens, too.
+const OPERATIONS: [&str; 2] = ["servers", TOKEN];
 
 rosterd_client::with_http_client! {
     /// One entry of `stackit_sd_configs`.
@@ -80,6 +82,14 @@ impl StackitConfig {
         }
     }
 
+    /// Says who asks whom.
+    fn who(&self, id: &mut Identity) {
+        id.url("server", &self.server());
+        id.secret("service_account_key", &self.service_account_key);
+        id.quietly(|id| id.path("service_account_key_path", &self.service_account_key_path));
+        self.client.identity(id);
+    }
+
     fn files(&mut self) -> [(&'static str, &mut PathBuf); 3] {
         [
             ("service_account_key_path", &mut self.service_account_key_path),
@@ -96,12 +106,9 @@ impl MechanismConfig for StackitConfig {
     type Shared = Shared;
 
     fn identity(&self, id: &mut Identity) {
-        id.url("server", &self.server());
+        self.who(id);
         id.text("project", &self.project);
         id.value("port", &self.port, &80);
-        id.secret("service_account_key", &self.service_account_key);
-        id.quietly(|id| id.path("service_account_key_path", &self.service_account_key_path));
-        self.client.identity(id);
     }
 
     fn check(&self, _: &CheckContext) -> Vec<Problem> {
@@ -155,13 +162,14 @@ impl MechanismConfig for StackitConfig {
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let interval = self.refresh_interval.into();
-        let api = Api::new(&self.server(), &self.client, interval, &cx)?.counted(cx.metrics);
-        let api = api.throttled(cx.shared.throttles.get(|id| self.identity(id)));
+        let api = Api::new(&self.server(), &self.client, interval, &cx)?.counted(cx.metrics, &OPERATIONS);
+        let api = api.throttled(cx.shared.throttles.get(|id| self.who(id)));
         let api = match self.has_key() {
             false => api,
             true => {
                 let asker = self.asker();
-                let flow = || KeyFlow::new(asker.clone(), cx.system).map(Tokens::new);
+                let tally = || Arc::new(cx.metrics.counter(&OPERATIONS));
+                let flow = || KeyFlow::new(asker.clone(), cx.system, tally()).map(Tokens::new);
                 let tokens = cx.shared.tokens.get_or_try(asker.clone(), flow)?;
                 api.authorized(Arc::new(Bearer::new(tokens)))
             }
@@ -197,8 +205,7 @@ impl Refresh for Stackit {
         let config = Arc::clone(&self.config);
         let path = ["v1", "projects", &config.project, "servers"];
         let path = path.into_iter().filter(|segment| !segment.is_empty());
-        let question = self.api.get(path).parameter("details", "true").named("servers");
-        let question = question.header(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let question = self.api.get(path).parameter("details", "true").named("servers").asking_json();
         Ok(Reading::Everything(question.read(move |body| decode::groups(body, &config)).await?))
     }
 }

@@ -58,7 +58,8 @@ impl Server {
         sheet.set("__meta_stackit_power_status", &self.power);
         sheet.set("__meta_stackit_type", &self.kind);
         sheet.set("__meta_stackit_public_ipv4", public.unwrap_or_default());
-        sheet.map("__meta_stackit_private_ipv4_", self.interfaces.iter().map(|it| (&it.network, &it.private)));
+        let private = self.interfaces.iter().filter(|it| !it.private.is_empty());
+        sheet.map("__meta_stackit_private_ipv4_", private.map(|it| (&it.network, &it.private)));
         for (key, value) in &self.labels {
             if let Some(value) = value.as_str() {
                 sheet.set_sanitised("__meta_stackit_label_", key, value);

@@ -1,9 +1,10 @@
 //! Tokens by the key of a service account: an assertion that it signs.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use rosterd_client::{Client, ClientError, Environment, Granted, Options, Secret, form, granted};
+use rosterd_client::{Client, ClientError, Environment, Granted, Options, Secret, Tally, form, granted};
 use rosterd_credentials::sign::{Algorithm, KeyError, jwt};
 use rosterd_credentials::{Issued, Issuer};
 use rosterd_discovery::{Error, MechanismConfig as _, System};
@@ -14,6 +15,8 @@ use url::form_urlencoded::Serializer;
 use super::StackitConfig;
 use super::key::{Key, KeyFault};
 
+/// What it is called where it is counted.
+pub(super) const TOKEN: &str = "token";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// How long the endpoint may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,10 +30,10 @@ pub(super) struct KeyFlow {
 }
 
 impl KeyFlow {
-    pub(super) fn new(config: StackitConfig, system: &System) -> Result<Self, ClientError> {
+    pub(super) fn new(config: StackitConfig, system: &System, tally: Arc<dyn Tally>) -> Result<Self, ClientError> {
         let name = StackitConfig::MECHANISM.to_owned();
         let options = Options { timeout: PATIENCE, name, system: system.clone(), ..Options::default() };
-        let client = Client::new(&config.client, options)?;
+        let client = Client::new(&config.client, options)?.counted(TOKEN, tally);
         Ok(Self { client, config, environment: system.environment().clone() })
     }
 

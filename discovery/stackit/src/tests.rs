@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rosterd_client::Environment;
 use rosterd_credentials::sign::Rsa;
-use rosterd_discovery::{CheckContext, Finding, MechanismConfig as _};
+use rosterd_discovery::{CheckContext, Finding, MechanismConfig as _, System};
 use rosterd_model::Coded as _;
-use rosterd_testkit::contract::{Run, shared_by};
+use rosterd_testkit::contract::{Run, failures_in_turn, shared_by};
 use rosterd_testkit::{
     Folder, ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -101,6 +101,7 @@ fn a_token_is_asked_for_with_an_assertion_and_again_when_it_is_refused() {
         let mut run = Run::start(&config).await.expect("it can be built");
         assert_eq!(told(&mut run).await, ["10.0.0.1:80"]);
         assert_eq!(told(&mut run).await, ["10.0.0.2:80"]);
+        assert_eq!(run.requests_that_came(), ["servers ok 2", "servers unauthorized 1", "token ok 2"]);
         run.stop().await.expect("it ends").expect("in order");
         let requests = server.requests();
         let (header, claims) = verified(&requests[0].body);
@@ -204,6 +205,26 @@ fn refusals_are_told_without_secrets() {
             assert!(told.contains(words) && !told.contains("hunter2") && !told.contains("assertion"), "{told}");
             server.finish().await;
         }
+    });
+}
+
+#[test]
+fn an_api_that_is_asked_too_much_is_asked_less_by_all_who_ask_as_the_same() {
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([Step::post("/token").any_times().json(r#"{"access_token": "t"}"#)]).await;
+        for project in ["p", "q"] {
+            let list = Step::get(&format!("/v1/projects/{project}/servers")).any_times().status(429);
+            server.then(list.reply_header("retry-after", "300"));
+        }
+        let of = |project: &str, key: &str| {
+            let text = format!("{{project: {project}, endpoint: '{}', refresh_interval: 1h}}", server.url(""));
+            let key = account_key(&server.url("/token"), &pem()).replace("\"k\"", &format!("\"{key}\""));
+            StackitConfig { service_account_key: key.into(), ..config(&text) }
+        };
+        let configs = [of("p", "one"), of("q", "one"), of("p", "two")];
+        let told = failures_in_turn(&System::default(), &configs).await;
+        assert_eq!(told, ["http_throttled", "sd_rest_slowed_down", "http_throttled"]);
+        server.finish().await;
     });
 }
 

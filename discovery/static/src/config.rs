@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rosterd_model::labels::ADDRESS;
-use rosterd_model::{Builder, Labels, Names, TargetGroup};
+use rosterd_model::{Builder, Labels, Names, TargetGroup, bare_url};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -100,8 +100,9 @@ impl Group {
         let paths = self.targets.iter().enumerate().filter(|(_, target)| target.contains('/'));
         let paths = paths.map(|(target_index, target)| {
             let message = format!(
-                "{target:?} is not a host and port: leave out the scheme, and move the path to metrics_path or to the \
-                 label __metrics_path__"
+                "{:?} is not a host and port: leave out the scheme, and move the path to metrics_path or to the \
+                 label __metrics_path__",
+                bare_url(target)
             );
             Problem::new(format!("[{index}].targets[{target_index}]"), "cfg_invalid_value", message)
         });

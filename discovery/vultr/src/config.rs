@@ -4,13 +4,12 @@ use std::path::Path;
 use std::time::Duration as StdDuration;
 
 use async_trait::async_trait;
-use http::{HeaderValue, header};
 use rosterd_client::SafeUrl;
 use rosterd_discovery::{
     Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, Reading, Refresh,
 };
 use rosterd_model::{Duration, Problem};
-use rosterd_rest::{Api, Calls, Place, Throttles, examine_proof};
+use rosterd_rest::{Api, Calls, PagePlace, Throttles, examine_proof};
 
 use super::decode;
 
@@ -59,7 +58,7 @@ impl MechanismConfig for VultrConfig {
 
     fn build(&self, cx: Build<'_, Self>) -> Result<Box<dyn Discoverer>, Error> {
         let (server, interval) = (SafeUrl::new(format!("https://{HOST}")), self.refresh_interval.into());
-        let api = Api::shared(&server, &self.client, interval, &cx, |_| ())?;
+        let api = Api::shared(&server, &self.client, interval, &cx, &["instances"], |_| ())?;
         Ok(Polling::boxed(Vultr { api, port: self.port }, interval))
     }
 }
@@ -74,9 +73,8 @@ struct Vultr {
 #[async_trait]
 impl Refresh for Vultr {
     async fn refresh(&mut self) -> Result<Reading, Error> {
-        let question = self.api.get(["v2", "instances"]).named("instances").parameter("per_page", PAGE);
-        let question = question.header(header::ACCEPT, HeaderValue::from_static("application/json"));
-        let instances = question.paged(Place::Parameter("cursor"), |_, body, _| decode::page(body)).await?;
+        let question = self.api.get(["v2", "instances"]).named("instances").asking_json().parameter("per_page", PAGE);
+        let instances = question.paged(PagePlace::Parameter("cursor"), |_, body, _| decode::page(body)).await?;
         Ok(Reading::Everything(decode::groups(instances, self.port)))
     }
 }

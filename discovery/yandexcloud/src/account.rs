@@ -21,6 +21,8 @@ use super::error::YandexcloudError;
 
 /// Where a machine is told about itself, unless `YC_METADATA_ADDR` of the environment says otherwise, as for Yandex's own programs.
 const METADATA: &str = "169.254.169.254";
+/// What is asked for, all in all.
+const OPERATIONS: [&str; 6] = ["endpoints", "token", "organizations", "clouds", "folders", "instances"];
 /// How long the list of services, and a token, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the list of services is good, and when it is asked for again if it could not be read.
@@ -42,7 +44,7 @@ impl Account {
             Some(Ok(url)) => url.scheme().to_owned(),
             _ => "https".to_owned(),
         };
-        let api = Api::new(&config.api_endpoint, &config.client, PATIENCE, cx)?.counted(cx.metrics);
+        let api = Api::new(&config.api_endpoint, &config.client, PATIENCE, cx)?.counted(cx.metrics, &OPERATIONS);
         let api = api.throttled(throttle(config, cx));
         let directory = Arc::new(Directory { api, scheme, services: Mutex::default() });
         let source = match config.yandex_passport_oauth_token.is_empty() {
@@ -56,7 +58,7 @@ impl Account {
                 let server = SafeUrl::new(format!("http://{}", named.unwrap_or(METADATA)));
                 // It is on the machine itself: no proxy leads there.
                 let api = Api::new(&server, &HttpClientConfig::default(), SOON, cx)?;
-                Source::Machine(api.counted(cx.metrics))
+                Source::Machine(api.counted(cx.metrics, &OPERATIONS))
             }
         };
         Ok(Self { directory, tokens: Arc::new(Tokens::new(source)) })
@@ -70,7 +72,7 @@ pub(super) fn to_services(
     cx: &Build<'_, YandexcloudConfig>,
 ) -> Result<Api, ClientError> {
     let api = Api::new(&config.api_endpoint, &config.client.without_proof(), timeout, cx)?;
-    Ok(api.counted(cx.metrics).throttled(throttle(config, cx)))
+    Ok(api.counted(cx.metrics, &OPERATIONS).throttled(throttle(config, cx)))
 }
 
 fn throttle(config: &YandexcloudConfig, cx: &Build<'_, YandexcloudConfig>) -> Arc<Throttle> {
@@ -151,8 +153,17 @@ impl Issuer for Source {
             Self::Machine(api) => {
                 let path = ["computeMetadata", "v1", "instance", "service-accounts", "default", "token"];
                 let question = api.get(path).named("token");
-                let flavor = HeaderName::from_static("metadata-flavor");
-                question.header(flavor, HeaderValue::from_static("Google")).read(of_machine).await
+                let question =
+                    question.header(HeaderName::from_static("metadata-flavor"), HeaderValue::from_static("Google"));
+                match question.read(of_machine).await {
+                    // Machines may still be told of themselves as those of Amazon are, and by nothing else.
+                    Err(error) => {
+                        let path = ["latest", "meta-data", "iam", "security-credentials", "default"];
+                        let old = api.get(path).named("token").read(|body| of_old_machine(body, Timestamp::now()));
+                        old.await.map_err(|_| error)
+                    }
+                    issued => issued,
+                }
             }
         }
     }
@@ -169,17 +180,32 @@ rosterd_rest::reply! {
         seconds: Option<u64> = "expires_in",
         kind: String = "token_type",
     }
+
+    struct OfOldMachine {
+        token: Secret = "Token",
+        end: String = "Expiration",
+    }
 }
 
 fn of_passport(body: &[u8], now: Timestamp) -> Result<Issued<Secret>, Fault> {
     let OfPassport { token, end } = json(body)?;
+    until(token, &end, now, ["iamToken", "expiresAt"])
+}
+
+fn of_old_machine(body: &[u8], now: Timestamp) -> Result<Issued<Secret>, Fault> {
+    let OfOldMachine { token, end } = json(body)?;
+    until(token, &end, now, ["Token", "Expiration"])
+}
+
+/// A token that is good until then; how both are called in the answer is for what is said of it.
+fn until(token: Secret, end: &str, now: Timestamp, called: [&str; 2]) -> Result<Issued<Secret>, Fault> {
     if token.is_empty() {
-        return Err(Fault::new("iamToken is missing"));
+        return Err(Fault::new(format!("{} is missing", called[0])));
     }
-    let lasts = match end.as_str() {
+    let lasts = match end {
         "" => None,
         end => {
-            let end: Timestamp = end.parse().map_err(|_| Fault::new("expiresAt is no point in time"))?;
+            let end: Timestamp = end.parse().map_err(|_| Fault::new(format!("{} is no point in time", called[1])))?;
             Some(Duration::try_from(end.duration_since(now)).unwrap_or_default())
         }
     };
@@ -210,6 +236,9 @@ mod tests {
         let body = br#"{"access_token": "t1.y", "expires_in": 600, "token_type": "Bearer"}"#;
         let Issued { token, lasts } = of_machine(body).expect("a token");
         assert_eq!((token.expose(), lasts.map(|lasts| lasts.as_secs())), ("t1.y", Some(600)));
+        let body = br#"{"Code": "Success", "Expiration": "2026-11-29T12:10:00Z", "Token": "t1.z"}"#;
+        let Issued { token, lasts } = of_old_machine(body, now).expect("a token");
+        assert_eq!((token.expose(), lasts.map(|lasts| lasts.as_secs())), ("t1.z", Some(600)));
         let told = |result: Result<Issued<Secret>, Fault>| result.expect_err("no token").to_string();
         assert_eq!(told(of_passport(b"{}", now)), "iamToken is missing");
         assert_eq!(

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::HeaderMap;
-use rosterd_client::ClientError;
+use rosterd_client::{ClientError, Url};
 use rosterd_credentials::Bearer;
 use rosterd_discovery::{Build, Error, Reading, Refresh, Unreadable};
 use rosterd_model::TargetGroup;
-use rosterd_rest::{Api, Before, Fault, Page, Place, Sources};
+use rosterd_rest::{Api, Before, Fault, Page, PagePlace, Sources};
 
 use super::YandexcloudConfig;
 use super::account::{Account, to_services};
@@ -50,19 +50,18 @@ impl Yandexcloud {
 
     async fn list<T: Send + 'static>(
         &self,
-        service: &'static str,
+        server: &Url,
         path: [&str; 3],
         operation: &'static str,
         within: Option<(&str, &str)>,
         decode: fn(&[u8]) -> Result<Page<T>, Fault>,
     ) -> Result<Vec<T>, Error> {
-        let server = self.account.directory.service(service).await?;
-        let mut question = self.api.at(server).get(path).named(operation).parameter("pageSize", PAGE);
+        let mut question = self.api.at(server.clone()).get(path).named(operation).parameter("pageSize", PAGE);
         if let Some((name, id)) = within {
             question = question.parameter(name, id);
         }
         let read = move |_: &HeaderMap, body: &[u8], _: Before| decode(body);
-        question.paged(Place::Parameter("pageToken"), read).await
+        question.paged(PagePlace::Parameter("pageToken"), read).await
     }
 
     async fn folders(&self) -> Result<(Vec<Folder>, Vec<Unreadable>), Error> {
@@ -71,29 +70,24 @@ impl Yandexcloud {
             let folder = |id: &String| Folder { source: id.clone(), id: id.clone() };
             return Ok((named.into_iter().map(folder).collect(), Vec::new()));
         }
-        let organizations = self
-            .list(
-                "organization-manager",
-                ["organization-manager", "v1", "organizations"],
-                "organizations",
-                None,
-                decode::ids,
-            )
-            .await?;
+        let path = ["organization-manager", "v1", "organizations"];
+        let organizations = self.service(path[0]).await?;
+        let organizations = self.list(&organizations, path, "organizations", None, decode::ids).await?;
+        let resources = self.service("resource-manager").await?;
         let (mut clouds, mut unread) = (Vec::new(), Vec::new());
         // Who sees no organisation may see clouds.
         let organizations = if organizations.is_empty() { vec![String::new()] } else { organizations };
         for organization in organizations {
             let within = Some(("organizationId", organization.as_str())).filter(|(_, id)| !id.is_empty());
             let of = if organization.is_empty() { "-" } else { &organization };
-            match self.resources("clouds", within).await {
+            match self.resources(&resources, "clouds", within).await {
                 Err(error) => unread.push(Unreadable::scope(of, of, error)),
                 Ok(ids) => clouds.extend(ids.into_iter().map(|id| (format!("{of}/{id}"), id))),
             }
         }
         let (mut reading, mut folders) = (Vec::new(), Vec::new());
         for (source, cloud) in clouds {
-            reading.push((source, self.folders_of(cloud)));
+            reading.push((source, self.folders_of(&resources, cloud)));
         }
         for (of, found) in self.clouds.read(AT_ONCE, reading).await {
             match found {
@@ -104,18 +98,28 @@ impl Yandexcloud {
         Ok((folders, unread))
     }
 
-    async fn folders_of(&self, cloud: String) -> Result<Vec<String>, Error> {
-        self.resources("folders", Some(("cloudId", &cloud))).await
+    async fn folders_of(&self, server: &Url, cloud: String) -> Result<Vec<String>, Error> {
+        self.resources(server, "folders", Some(("cloudId", &cloud))).await
     }
 
-    async fn groups(&self, folder: &Folder) -> Result<Vec<TargetGroup>, Error> {
+    async fn groups(&self, compute: &Url, folder: &Folder) -> Result<Vec<TargetGroup>, Error> {
         let (path, within) = (["compute", "v1", "instances"], Some(("folderId", &*folder.id)));
-        let instances = self.list("compute", path, "instances", within, decode::instances).await?;
+        let instances = self.list(compute, path, "instances", within, decode::instances).await?;
         Ok(decode::groups(&folder.source, &instances))
     }
 
-    async fn resources(&self, what: &'static str, within: Option<(&str, &str)>) -> Result<Vec<String>, Error> {
-        self.list("resource-manager", ["resource-manager", "v1", what], what, within, decode::ids).await
+    async fn resources(
+        &self,
+        server: &Url,
+        what: &'static str,
+        within: Option<(&str, &str)>,
+    ) -> Result<Vec<String>, Error> {
+        self.list(server, ["resource-manager", "v1", what], what, within, decode::ids).await
+    }
+
+    /// Where a service is: found out once in a refresh, as one that is not told of anywhere would be asked for again for each folder.
+    async fn service(&self, name: &'static str) -> Result<Url, Error> {
+        self.account.directory.service(name).await
     }
 }
 
@@ -124,9 +128,10 @@ impl Refresh for Yandexcloud {
     async fn refresh(&mut self) -> Result<Reading, Error> {
         let (folders, mut unread) = self.folders().await?;
         self.has_no_folders = folders.is_empty() && unread.is_empty();
+        let compute = self.service("compute").await?;
         let (mut reading, mut groups) = (Vec::new(), Vec::new());
         for folder in &folders {
-            reading.push((folder.source.clone(), self.groups(folder)));
+            reading.push((folder.source.clone(), self.groups(&compute, folder)));
         }
         for (source, found) in self.sources.read(AT_ONCE, reading).await {
             match found {

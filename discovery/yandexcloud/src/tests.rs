@@ -1,7 +1,8 @@
 //! What the API is asked, and what becomes of its answers.
 
+use rosterd_client::{Environment, System};
 use rosterd_discovery::{CheckContext, MechanismConfig as _};
-use rosterd_testkit::contract::{Run, shared_by};
+use rosterd_testkit::contract::{Run, failures_in_turn, shared_by};
 use rosterd_testkit::{
     ScriptedServer, Step, addresses, assert_golden, eventually, fixture, leak_checked_live, patience,
 };
@@ -179,19 +180,21 @@ fn a_service_that_the_list_lacks_is_looked_for_again() {
         let cloud = cloud().await;
         let some = json!({"endpoints": [{"id": "iam", "address": cloud.address().to_string()}]}).to_string();
         cloud.then(Step::get("/endpoints").any_times().json(some));
-        cloud.then(asked(&format!("{INSTANCES}&folderId=f1")).json(listed("instances", &["i1"], "")));
-        let mut config = of(&cloud, ", folder_ids: [f1]");
+        for folder in ["f1", "f2", "f3"] {
+            cloud.then(asked(&format!("{INSTANCES}&folderId={folder}")).json(listed("instances", &["i1"], "")));
+        }
+        let mut config = of(&cloud, ", folder_ids: [f1, f2, f3]");
         config.refresh_interval = "1s".parse().expect("a duration");
         let mut run = Run::start(&config).await.expect("it can be built");
-        eventually(patience(), "there is no such service", || {
-            while run.try_next().is_some() {}
-            run.unread().eq(["f1"])
-        })
-        .await;
+        eventually(patience(), "there is no such service", || run.failures() > 0).await;
+        let asked = |cloud: &ScriptedServer| cloud.requests().iter().filter(|it| it.path == "/endpoints").count();
+        let (times, failures) = (asked(&cloud), run.failures());
+        assert!(times as u64 <= failures + 1, "once in each reading: {times} times in {failures}");
+        let code = run.status().last_error.expect("a failure").report.code;
+        assert_eq!(code, "sd_yandexcloud_no_service");
         let all = json!({"endpoints": [{"id": "iam", "address": cloud.address().to_string()}, {"id": "compute", "address": cloud.address().to_string()}]});
         cloud.then(Step::get("/endpoints").any_times().json(all.to_string()));
         run.finds(&["i1"]).await;
-        let asked = |cloud: &ScriptedServer| cloud.requests().iter().filter(|it| it.path == "/endpoints").count();
         let (before, mut words) = (asked(&cloud), 0);
         eventually(patience(), "it reads on", || {
             while run.try_next().is_some() {
@@ -207,6 +210,32 @@ fn a_service_that_the_list_lacks_is_looked_for_again() {
 }
 
 #[test]
+fn a_machine_that_is_told_of_itself_in_the_old_way_alone_asks_as_its_account() {
+    leak_checked_live(async || {
+        let cloud = cloud().await;
+        let address = cloud.address().to_string();
+        let system = System::new("host", Environment::from_iter([("YC_METADATA_ADDR", &address)]));
+        let config = config(&format!(
+            "{{service: compute, api_endpoint: '{}', folder_ids: [f1], refresh_interval: 1h}}",
+            cloud.url("")
+        ));
+        cloud.then(
+            Step::get("/computeMetadata/v1/instance/service-accounts/default/token")
+                .with_header("metadata-flavor", "Google")
+                .any_times()
+                .status(404),
+        );
+        let old = Step::get("/latest/meta-data/iam/security-credentials/default").any_times();
+        cloud.then(old.json(r#"{"Code": "Success", "Expiration": "2100-01-01T00:00:00Z", "Token": "t"}"#));
+        cloud.then(asked(&format!("{INSTANCES}&folderId=f1")).json(listed("instances", &["i1"], "")));
+        let mut run = Run::start_on(&system, &config).await.expect("it can be built");
+        assert_eq!(addresses(run.next().await.expect("a word").groups()).into_iter().collect::<Vec<_>>(), ["i1"]);
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
+    });
+}
+
+#[test]
 fn folders_that_are_named_are_all_that_is_asked_about() {
     leak_checked_live(async || {
         let cloud = cloud().await;
@@ -216,21 +245,6 @@ fn folders_that_are_named_are_all_that_is_asked_about() {
         run.stop().await.expect("it ends").expect("in order");
         cloud.finish().await;
     });
-}
-
-/// The code of what is told first: that a source cannot be read, or that nothing can.
-async fn failure(config: &YandexcloudConfig) -> String {
-    let mut run = Run::start(config).await.expect("it can be built");
-    let mut code = None;
-    eventually(patience(), "the failure is told", || {
-        let word = run.try_next();
-        let unread = word.as_ref().and_then(|word| word.unread().first()).map(|unread| unread.error.code().to_owned());
-        code = unread.or_else(|| run.status().last_error.map(|failure| failure.report.code));
-        code.is_some()
-    })
-    .await;
-    run.stop().await.expect("it ends").expect("in order");
-    code.expect("it was told")
 }
 
 #[test]
@@ -251,10 +265,46 @@ fn refusals_are_told() {
             let cloud = cloud().await;
             let step = if path.starts_with("/iam") { Step::post(path) } else { Step::get(path) };
             cloud.then(step.any_times().status(status).json(body));
-            let code = failure(&of(&cloud, ", folder_ids: [f]")).await;
-            assert_eq!(code, want, "{path} {status} {body}");
+            let told = failures_in_turn(&System::default(), &[of(&cloud, ", folder_ids: [f]")]).await;
+            assert_eq!(told, [want], "{path} {status} {body}");
             cloud.finish().await;
         }
+    });
+}
+
+#[test]
+fn a_cloud_that_is_asked_too_much_is_asked_less_by_all_who_ask_as_the_same() {
+    leak_checked_live(async || {
+        let cloud = cloud().await;
+        let other = Step::post("/iam/v1/tokens").with_body(r#"{"yandexPassportOauthToken":"p"}"#);
+        cloud.then(other.any_times().json(r#"{"iamToken": "u"}"#));
+        cloud.then(Step::get("/compute/v1/instances").any_times().status(429).reply_header("retry-after", "300"));
+        let of = |folder: &str| of(&cloud, &format!(", folder_ids: [{folder}]"));
+        let configs = [of("f"), of("g"), YandexcloudConfig { yandex_passport_oauth_token: "p".into(), ..of("f") }];
+        let told = failures_in_turn(&System::default(), &configs).await;
+        assert_eq!(told, ["http_throttled", "sd_rest_slowed_down", "http_throttled"]);
+        cloud.finish().await;
+    });
+}
+
+#[test]
+fn without_a_passport_the_machine_is_asked_for_a_token_and_shown_nothing() {
+    leak_checked_live(async || {
+        let cloud = cloud().await;
+        let token = Step::get("/computeMetadata/v1/instance/service-accounts/default/token");
+        let token = token.with_header("metadata-flavor", "Google").without_header("x-gate");
+        cloud.then(token.json(r#"{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}"#));
+        cloud.then(asked(&format!("{INSTANCES}&folderId=f")).json(listed("instances", &["i"], "")));
+        let config = config(&format!(
+            "{{service: compute, api_endpoint: '{}', folder_ids: [f], refresh_interval: 1h, http_headers: {{x-gate: {{values: [g]}}}}}}",
+            cloud.url("")
+        ));
+        let variables = [("YC_METADATA_ADDR", cloud.address().to_string())];
+        let machine = System::new("machine", variables.into_iter().collect());
+        let mut run = Run::start_on(&machine, &config).await.expect("it can be built");
+        assert_eq!(addresses(run.next().await.expect("a word").groups()).into_iter().collect::<Vec<_>>(), ["i"]);
+        run.stop().await.expect("it ends").expect("in order");
+        cloud.finish().await;
     });
 }
 

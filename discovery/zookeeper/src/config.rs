@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration as StdDuration;
 
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Identity, MechanismConfig};
-use rosterd_model::{Duration, Problem};
+use rosterd_model::{Duration, Problem, bare_url};
 use rosterd_tasks::zoned;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +62,8 @@ impl Members {
         }
         for (index, server) in self.servers.iter().enumerate() {
             if let Some(fault) = fault_of_server(server) {
-                let message = format!("{server:?} {fault}: write it like zk1, zk1:2181 or [2001:db8::1]:2181");
+                let message =
+                    format!("{:?} {fault}: write it like zk1, zk1:2181 or [2001:db8::1]:2181", bare_url(server));
                 add(format!("servers[{index}]"), "cfg_zookeeper_bad_server", message);
             }
         }

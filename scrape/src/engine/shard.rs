@@ -537,7 +537,13 @@ fn tell(entry: &Entry, taken: &TakenScrape, error: Option<Arc<Report>>, ticket: 
         status.last_scrape = Some(wall);
         status.duration = Duration::from_secs_f64(report.seconds);
         status.snoozed_until = snoozed_until;
+        status.outcomes.note(!report.up);
+        if let Some(error) = &error {
+            status.last_failure = Some(Arc::new((wall, Arc::clone(error))));
+        }
         status.error = error;
+        // A body that was too large has no size.
+        status.bytes = u32::try_from(report.body_bytes.max(0)).unwrap_or(u32::MAX);
         if report.up {
             status.samples = report.ingested.scraped;
         }

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rosterd_client::{Client, Options, System, shown};
+use rosterd_client::{Client, Options, SafeUrl, System};
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::stopper::Stopper;
 use tokio::sync::Notify;
@@ -110,7 +110,7 @@ impl Endpoint {
         let sender = Arc::new(Sender {
             name: config.name.clone(),
             url: config.url.clone(),
-            shown: shown(&config.url),
+            shown: SafeUrl::new(config.url.clone()).without_user(),
             client,
             headers,
             authorize,

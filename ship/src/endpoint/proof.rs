@@ -31,7 +31,7 @@ impl Proofs {
         let unusable = |source| ShipError::Client { endpoint: config.name.clone(), source };
         if let Some(sigv4) = &config.sigv4 {
             let settings = HttpClientConfig { proxy_from_environment: true, ..HttpClientConfig::default() };
-            let make = || Account::new(sigv4.who.clone(), &settings, system);
+            let make = || Account::new(sigv4.who.clone(), &settings, system, None);
             let account = self.aws.get_or_try(sigv4.who.clone(), make).map_err(unusable)?;
             let service = if sigv4.service.is_empty() { AWS_SERVICE } else { &sigv4.service };
             return Ok(Some(Arc::new(Signer::new(account, service))));

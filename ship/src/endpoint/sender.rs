@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, StatusCode};
-use rosterd_client::{Client, ClientError, Request, Url};
+use rosterd_client::{Client, ClientError, Request, Url, shown};
 use rosterd_credentials::Authorize;
 use rosterd_model::{Coded, Report};
 use tokio::sync::Notify;
@@ -45,7 +45,7 @@ const MOST_UNREADABLE: u32 = 3;
 pub(super) struct Sender {
     pub(super) name: String,
     pub(super) url: Url,
-    /// The URL without its secrets.
+    /// The URL without its secrets, to tell endpoints apart: parameters are among what does.
     pub(super) shown: String,
     pub(super) client: Client,
     pub(super) headers: HeaderMap,
@@ -53,7 +53,7 @@ pub(super) struct Sender {
     pub(super) authorize: Option<Arc<dyn Authorize>>,
     /// It does so by signatures.
     pub(super) signs: bool,
-    /// When a signature by new keys was last refused.
+    /// When a signature by new keys was last refused, unless one was taken since.
     pub(super) forbidden: Mutex<Option<Instant>>,
     pub(super) config: QueueConfig,
     pub(super) log_failed: bool,
@@ -198,14 +198,20 @@ impl Sender {
         let mut first = request.clone();
         authorize.authorize(&mut first).await.map_err(unproven)?;
         let reply = exchange(&self.client, first.clone()).await.map_err(no_reply)?;
+        if reply.status.is_success() {
+            // Who may write now and is refused later may have lost the keys, not the right.
+            *self.forbidden() = None;
+        }
         if !self.refuses_proof(reply.status) || !authorize.refused(&first).await {
             return Ok(reply);
         }
         let mut second = request;
         authorize.authorize(&mut second).await.map_err(unproven)?;
         let reply = exchange(&self.client, second).await.map_err(no_reply)?;
-        if reply.status == StatusCode::FORBIDDEN {
-            *self.forbidden() = Some(Instant::now());
+        match reply.status {
+            StatusCode::FORBIDDEN => *self.forbidden() = Some(Instant::now()),
+            status if status.is_success() => *self.forbidden() = None,
+            _ => {}
         }
         Ok(reply)
     }
@@ -277,7 +283,7 @@ impl Sender {
         let record = &flight.record;
         let sent = Sent { message: record.message, compression: record.compression, counts: record.head.counts };
         let Reply { status, headers, words, after } = reply;
-        let url = self.shown.clone();
+        let url = shown(&self.url);
         let kept = self.config.keeps(status.as_u16(), after.is_some());
         let verdict = judge(sent, status, &headers, &words, after, kept);
         let status = status.as_u16();
@@ -398,7 +404,7 @@ impl Sender {
             Refusal::Message => ("remote write 2.0", "1.0"),
             Refusal::Compression => ("zstd", "snappy"),
         };
-        let error = SendError::FallBack { url: self.shown.clone(), what, to };
+        let error = SendError::FallBack { url: shown(&self.url), what, to };
         let before = self.protocol.now(now_ms());
         // Of requests that were under way together, the first tells.
         self.protocol.refuse(refusal, now_ms()).await;

@@ -6,6 +6,7 @@
 
 pub(crate) mod fuzzing; // what may happen to a log
 mod mend; // bytes of which one flipped
+mod place; // the folder
 mod position; // up to where records were acknowledged
 mod reader; // the records of a segment
 mod record; // a record and its bytes
@@ -15,6 +16,7 @@ mod store; // the log
 mod tests;
 mod walk; // from record to record
 
+pub(crate) use place::{LogError, is_free, is_usable};
 pub(crate) use position::REACH;
 pub(crate) use record::Record;
-pub(crate) use store::{Fault, Log, LogError, Settings, is_free, is_spent, is_usable};
+pub(crate) use store::{Fault, Kept, Log, Settings, is_spent};

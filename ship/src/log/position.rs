@@ -80,7 +80,7 @@ impl Position {
     pub(super) fn read(path: &Path) -> io::Result<Read> {
         let bytes = match rosterd_tasks::files::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Missing),
             Err(error) => return Err(error),
         };
         let slots = bytes.chunks_exact(SLOT).map(<[u8]>::to_vec);
@@ -107,6 +107,9 @@ impl Position {
 /// What a position file holds.
 #[derive(Debug)]
 pub(super) enum Read {
+    /// There is no file.
+    Missing,
+    /// Nothing was written to it yet.
     Nothing,
     Position(Position),
     Damaged,

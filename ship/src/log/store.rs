@@ -9,15 +9,12 @@ use std::path::{Path, PathBuf};
 use rosterd_tasks::files::Lock;
 
 use super::Record;
+use super::place::{LOCK, LogError, POSITION, PROBE, io_error, is_there, lock};
 use super::position::{Position, Read};
 use super::reader::{self, Reader};
 use super::segment::{Opened, START, Scan, Segment};
 use super::walk::{Step, Walk, is_unreadable};
 use crate::{Counts, private};
-
-const POSITION: &str = "position";
-/// What [`Log::probe`] writes for a moment.
-const PROBE: &str = "probe";
 
 /// How a log is kept.
 #[derive(Debug, Clone, Copy)]
@@ -71,68 +68,29 @@ pub(crate) struct Fault {
     pub(crate) bytes: u64,
 }
 
-/// Why a log cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LogError {
-    /// Another process has it.
-    #[error("the queue {} is in use by another process", folder.display())]
-    InUse {
-        /// Its folder.
-        folder: PathBuf,
-    },
-    /// The file system does not let us.
-    #[error("cannot use {}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> LogError {
-    move |source| LogError::Io { path: path.to_owned(), source }
-}
-
-/// Takes the lock of a folder, which is made if need be.
-fn lock(folder: &Path) -> Result<Lock, LogError> {
-    std::fs::create_dir_all(folder).map_err(io_error(folder))?;
-    let path = folder.join("lock");
-    let lock = Lock::take(&path).map_err(io_error(&path))?;
-    lock.ok_or_else(|| LogError::InUse { folder: folder.to_owned() })
-}
-
-/// Whether no process has the log of a folder open.
-pub(crate) fn is_free(folder: &Path) -> bool {
-    lock(folder).is_ok()
-}
-
-/// Whether a log could be opened in a folder, as far as can be seen without a look at its records.
-pub(crate) fn is_usable(folder: &Path) -> bool {
-    let usable = || -> io::Result<bool> {
-        let Ok(_lock) = lock(folder) else { return Ok(false) };
-        private::options().open(folder.join(POSITION))?;
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if Segment::is_name(&path) && !File::open(&path)?.metadata()?.is_file() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    };
-    usable().unwrap_or(false)
+/// What became of the files of a log that is open.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// They are there.
+    Whole,
+    /// Somebody removed what is known here, and it is there again.
+    Restored(Fault),
+    /// Somebody removed what it is kept in: nobody will find there what is written to it.
+    Gone,
 }
 
 /// Whether nothing of a log is left to send, and no process has it open. What was moved aside is not looked at: as long as it
 /// is there, the log is not spent.
 pub(crate) fn is_spent(folder: &Path) -> bool {
-    let names = ["lock", POSITION, PROBE, "endpoint", "endpoint.new", "receiver"];
+    let names = [LOCK, POSITION, PROBE, "endpoint", "endpoint.new", "receiver"];
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    let mut paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let known = |path: PathBuf| {
-        Segment::is_name(&path) || path.file_name().is_some_and(|name| names.iter().any(|known| name == *known))
+    let paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    let known = |path: &PathBuf| {
+        Segment::is_name(path) || path.file_name().is_some_and(|name| names.iter().any(|known| name == *known))
     };
-    if !paths.all(known) {
+    // Without its position all of it is left, and whoever opens it has to see that this is missing.
+    let all_left = paths.iter().any(|path| Segment::is_name(path)) && !folder.join(POSITION).exists();
+    if all_left || !paths.iter().all(known) {
         return false;
     }
     let opened = Log::open(folder, Settings { segment_bytes: u64::MAX });
@@ -146,18 +104,23 @@ impl Log {
         let mut found = OpenedLog::default();
         let path = folder.join(POSITION);
         let position = open_position(&path, &mut found).map_err(io_error(&path))?;
+        let is_missing = position.is_none();
         let position_file = private::options().open(&path);
         let mut log = Self {
             folder: folder.to_owned(),
             settings,
             segments: VecDeque::new(),
             active: None,
-            position,
+            position: position.unwrap_or_else(|| Position::at(0)),
             position_file: position_file.map_err(io_error(&path))?,
             reader: None,
             _lock: lock,
         };
         log.find_segments(&mut found)?;
+        if is_missing && found.records > 0 {
+            let what = "it is missing: all that is there is sent, also what was sent before";
+            found.faults.push(log.fault_of_position(what));
+        }
         // The end of the log may be damaged, and records that were there acknowledged.
         found.next_seq = log.segments.back().map_or(0, |last| last.last + 1).max(log.position.end()).max(1);
         Ok((log, found))
@@ -345,11 +308,34 @@ impl Log {
         written
     }
 
-    /// Whether somebody removed what it is kept in: nobody will find there what is written to it.
-    pub(crate) fn is_gone(&self) -> bool {
-        let is_deleted = self.position_file.metadata().is_ok_and(|found| found.nlink() == 0);
-        let found = std::fs::metadata(self.folder.join(POSITION));
-        is_deleted || found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    /// Looks whether somebody removed some of its files. The position is known here, and written anew, so that nothing is sent twice.
+    pub(crate) fn look_after(&mut self) -> io::Result<Kept> {
+        if self.active.as_ref().is_some_and(is_deleted) {
+            // What is in it is found missing when it is read. What follows goes to another one.
+            self.active = None;
+        }
+        let path = self.folder.join(POSITION);
+        if !is_deleted(&self.position_file) && is_there(&path) {
+            return Ok(Kept::Whole);
+        }
+        let is_mine = self.segments.is_empty() || self.segments.iter().any(|segment| is_there(&segment.path));
+        if !is_mine || !is_there(&self.folder) {
+            return Ok(Kept::Gone);
+        }
+        if !is_there(&self.folder.join(LOCK)) {
+            let Ok(lock) = lock(&self.folder) else { return Ok(Kept::Gone) };
+            self._lock = lock;
+        }
+        self.position_file = private::options().truncate(true).open(&path)?;
+        self.position.write(&self.position_file)?;
+        self.position_file.sync_data()?;
+        self.sync_folder();
+        let what = "somebody removed it, and it is written anew: nothing is lost, and nothing sent twice";
+        Ok(Kept::Restored(self.fault_of_position(what)))
+    }
+
+    fn fault_of_position(&self, what: &'static str) -> Fault {
+        Fault { path: self.folder.join(POSITION), what, batches: 0, lost: Counts::default(), bytes: 0 }
     }
 
     /// Finds out whether the disk takes something, where nothing is to be written.
@@ -359,6 +345,15 @@ impl Log {
             private::options().truncate(true).open(&path).and_then(|file| file.write_all_at(&vec![0; 64 << 10], 0));
         std::fs::remove_file(&path).ok();
         written
+    }
+
+    /// Finds out whether the disk can be read, where nothing is to be read.
+    pub(crate) fn probe_reading(&self) -> io::Result<()> {
+        let Some(last) = self.segments.back() else { return Ok(()) };
+        match File::open(&last.path).and_then(|file| file.read_at(&mut [0; START as usize], 0)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes the oldest segment. Returns the number of its last record, and what records from `cursor` on come to.
@@ -445,11 +440,18 @@ impl Log {
     }
 }
 
-fn open_position(path: &Path, found: &mut OpenedLog) -> io::Result<Position> {
+/// Whether an open file has no name any more.
+fn is_deleted(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| found.nlink() == 0)
+}
+
+/// Up to where records were sent; `None` if nothing says it, and something should.
+fn open_position(path: &Path, found: &mut OpenedLog) -> io::Result<Option<Position>> {
     let fault =
         |what: &'static str| Fault { path: path.to_owned(), what, batches: 0, lost: Counts::default(), bytes: 0 };
     match Position::read(path)? {
-        Read::Position(position) => return Ok(position),
+        Read::Position(position) => return Ok(Some(position)),
+        Read::Missing => return Ok(None),
         Read::Nothing => {}
         Read::Damaged => {
             found.faults.push(fault("the position is damaged: what is there is sent again"));
@@ -462,7 +464,7 @@ fn open_position(path: &Path, found: &mut OpenedLog) -> io::Result<Position> {
             std::fs::rename(path, aside(path, "newer"))?;
         }
     }
-    Ok(Position::at(0))
+    Ok(Some(Position::at(0)))
 }
 
 /// A name that does not exist, beside the old one.

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::{GRACE, QueuePlace, Shared, now_ms};
 use crate::Counts;
 use crate::error::DiskError;
-use crate::log::{Fault, Log, LogError, Record, Settings};
+use crate::log::{Fault, Kept, Log, LogError, Record, Settings};
 use crate::metrics::Reason;
 
 /// How often what is too old is looked for.
@@ -40,6 +40,8 @@ struct Job {
     housekeeping: bool,
     /// Writing failed, and there is nothing to write.
     probe: bool,
+    /// Reading failed, and nothing is left to read.
+    probe_reading: bool,
     end: bool,
 }
 
@@ -128,7 +130,7 @@ impl Keeper<'_> {
     /// Waits for something to do, and does it. Returns whether to go on.
     pub(super) fn step(&mut self) -> bool {
         let job = self.wait();
-        if (job.housekeeping || !self.failed.is_empty()) && self.log.is_gone() {
+        if (job.housekeeping || job.end || !self.failed.is_empty()) && !self.look_after() {
             self.give_up();
             return false;
         }
@@ -160,6 +162,10 @@ impl Keeper<'_> {
             let probed = self.log.probe();
             self.tried(WRITING, probed);
         }
+        if job.probe_reading {
+            let probed = self.log.probe_reading();
+            self.tried(READING, probed);
+        }
         if self.log.bytes() == 0 {
             // Where nothing is left there is nothing to try.
             self.failed.retain(|doing, _| ![POSITION, READING].contains(doing));
@@ -189,6 +195,22 @@ impl Keeper<'_> {
         }
         self.shared.disk_failed(report);
         false
+    }
+
+    /// Looks whether all is there that was. Returns whether it is, or is again.
+    fn look_after(&mut self) -> bool {
+        match self.log.look_after() {
+            Ok(Kept::Whole) => {}
+            Ok(Kept::Gone) => return false,
+            Ok(Kept::Restored(fault)) => {
+                self.tried(POSITION, Ok(()));
+                report(self.shared, &[fault]);
+            }
+            Err(error) => {
+                self.tried(POSITION, Err(error));
+            }
+        }
+        true
     }
 
     /// Somebody removed the folder, and with it what was there alone. The queue goes on in memory until it is opened again.
@@ -239,13 +261,22 @@ impl Keeper<'_> {
             }
             job.probe = !blocked && job.write.is_empty() && self.failed.contains_key(WRITING);
             job.read = state.wanted().filter(|_| !closing && !unreadable);
+            // What could not be read may be gone since: too old, or in the way of what is new.
+            job.probe_reading = !unreadable && !state.has_backlog() && self.failed.contains_key(READING);
             let position = state.position();
             if !unplaced && state.bytes_on_disk > 0 && (position.0 > self.acknowledged || !position.1.is_empty()) {
                 job.position = Some(position);
             }
             // Out of order alone is no news that is worth a wake-up.
             let news = job.position.as_ref().is_some_and(|(base, _)| *base > self.acknowledged);
-            if closing || housekeeping || news || job.probe || !job.write.is_empty() || job.read.is_some() {
+            if closing
+                || housekeeping
+                || news
+                || job.probe
+                || job.probe_reading
+                || !job.write.is_empty()
+                || job.read.is_some()
+            {
                 return job;
             }
             let mut pause = HOUSEKEEPING.saturating_sub(now.duration_since(self.housekept));
@@ -327,5 +358,57 @@ fn report(shared: &Shared, faults: &[Fault]) {
         // Where only the numbers of what is gone are known, its samples count as none.
         let (lost_batches, lost_samples) = (fault.batches, fault.lost.samples);
         error!(endpoint, %path, bytes, lost_batches, lost_samples, code = "ship_queue_damaged", "{}", fault.what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_tasks::Supervision;
+    use rosterd_testkit::{Folder, eventually, leak_checked_live, patience};
+
+    use super::super::{Limits, Queue};
+    use super::*;
+    use crate::Metrics;
+    use crate::wire::{Compression, Head, Message};
+
+    #[test]
+    fn reading_works_again_also_where_nothing_is_left_to_read() {
+        leak_checked_live(async || {
+            let folder = Folder::new();
+            let metrics = Metrics::register(&prometheus::Registry::new()).unwrap().endpoint("e");
+            let supervision = Supervision::register(&prometheus::Registry::new()).unwrap();
+            let limits = Limits { front_bytes: 1 << 20, front_records: 8, bytes: 1 << 20, max_age_ms: 0 };
+            let queue = Queue::new("e", limits, metrics, supervision.guard("disk"));
+            queue.append(Record {
+                seq: 0,
+                epoch: 1,
+                lane: 0,
+                message: Message::V1,
+                compression: Compression::Snappy,
+                head: Head { counts: Counts::default(), oldest_ms: 5, newest_ms: 10 },
+                raw_len: 0,
+                body: vec![0; 20].into(),
+            });
+            let place = QueuePlace { folder: folder.path("queue"), max_bytes: 1 << 20, lost: Default::default() };
+            let (shared, (opened, is_open)) = (std::sync::Arc::clone(&queue.shared), oneshot::channel());
+            let mut has_failed = false;
+            let thread = std::thread::spawn(move || {
+                run_by(&shared, &place, opened, |keeper| {
+                    // What could not be read was dropped before it was tried again, and a small file is kept.
+                    if !has_failed && keeper.log.bytes() > 0 {
+                        has_failed = true;
+                        keeper.tried(READING, Err(io::Error::other("a disk that hangs")));
+                    }
+                    keeper.step()
+                });
+            });
+            is_open.await.unwrap().unwrap();
+            let failures = || queue.shared.metrics.write_failures.get();
+            eventually(patience(), "it failed", || failures() == 1).await;
+            eventually(patience(), "it works again", || queue.disk_failure().is_none()).await;
+            assert!(queue.held().bytes_on_disk > 0);
+            queue.shared.close();
+            eventually(patience(), "the thread ends", || thread.is_finished()).await;
+        });
     }
 }

@@ -220,6 +220,31 @@ fn who_may_not_write_is_not_asked_for_keys_at_each_request() {
 }
 
 #[test]
+fn who_may_write_again_and_loses_the_session_gets_another_at_once() {
+    leak_checked_live(|| async {
+        let aws = aws_with_roles().await;
+        let ship = ship_as_role(&aws, &["a"]).await;
+        let write = async |number: usize, taken: bool| {
+            let status = || ship.shipper.status().remove(0);
+            let count = || if taken { status().samples_sent } else { status().samples_rejected };
+            let before = count();
+            ship.shipper.push(1, &block(&["m"], 1.0, now(number)));
+            eventually(patience(), "what becomes of it is known", || count() > before).await;
+        };
+        aws.answer("", |_| forbidden());
+        write(1, false).await;
+        aws.answer("", |_| (200, String::new()));
+        write(2, true).await;
+        aws.answer("", |call| if call.key == "role2" { forbidden() } else { (200, String::new()) });
+        write(3, true).await;
+        let keys: Vec<_> = writes(&aws).into_iter().map(|write| write.key).collect();
+        assert_eq!(keys, ["role1", "role2", "role2", "role2", "role3"]);
+        ship.end().await;
+        aws.finish().await;
+    });
+}
+
+#[test]
 fn who_cannot_sign_keeps_what_is_to_be_sent() {
     leak_checked_live(|| async {
         let aws = FakeAws::start().await;

@@ -201,7 +201,7 @@ fn a_secret_that_a_receiver_repeats_is_not_shown() {
         let status = ship.shipper.status().remove(0);
         let error = status.last_error.unwrap().to_string();
         let words = "400: no key <secret> of <secret> for <secret> (<secret>)";
-        assert!(error.ends_with(words) && error.contains("?api_key=xxxxx&x=1 "), "{error}");
+        assert!(error.ends_with(words) && error.starts_with(&receiver.url()) && !error.contains('?'), "{error}");
         assert!(status.url.ends_with("?api_key=xxxxx&x=1"), "{}", status.url);
         ship.end().await;
     });

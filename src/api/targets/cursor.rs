@@ -26,6 +26,24 @@ impl Cursor {
         Self { kind, group, entry, provider: block.provider().as_str().to_owned(), job: job.spec().name.to_string() }
     }
 
+    /// At an entry of a block of the job, if it is there.
+    pub(in crate::api) fn of_entry(job: &JobView, block: usize, entry: usize) -> Option<Self> {
+        let found = job.block(block)?;
+        let (group, entry) = found.group_of(entry)?;
+        let (provider, job) = (found.provider().as_str().to_owned(), job.spec().name.to_string());
+        Some(Self { kind: Kind::Active, group, entry, provider, job })
+    }
+
+    /// Where that is now, if the job is the one: the block, and the entry in it.
+    pub(in crate::api) fn place_in(&self, job: &JobView) -> (usize, usize) {
+        job.place_of(&self.provider, self.group, self.entry)
+    }
+
+    /// The job.
+    pub(in crate::api) fn job(&self) -> &str {
+        &self.job
+    }
+
     /// The text that clients hand back.
     pub(in crate::api) fn encode(&self) -> String {
         let kind = match self.kind {

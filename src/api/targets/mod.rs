@@ -24,6 +24,7 @@ use super::Error;
 use super::State;
 use super::query::Query;
 use super::url::Outside;
+use crate::explain::Search;
 use crate::problem::Problem;
 use crate::publish::encode::{object, string};
 use crate::roster::block::{self, Walk};
@@ -46,7 +47,7 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     let query = Query::of(&uri);
     let limit = query.count("limit")?;
     let start = query.get("cursor").map(Cursor::decode).transpose()?;
-    let health = health(&query)?;
+    let (health, search) = (health(&query)?, query.search("search")?);
     let state_wanted = query.get("state").unwrap_or("any").to_lowercase();
     let view = state.roster.view();
     let all: Vec<_> = view.jobs().cloned().collect();
@@ -59,9 +60,10 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         now: SystemTime::now(),
         outside: Outside::new(&state.external_url, state.listen_port),
         active: matches!(state_wanted.as_str(), "any" | "active"),
-        // What was dropped has no health.
-        dropped: matches!(state_wanted.as_str(), "any" | "dropped") && health.is_none(),
+        // What was dropped has no health, and no final labels.
+        dropped: matches!(state_wanted.as_str(), "any" | "dropped") && health.is_none() && search.is_all(),
         health,
+        search,
         left: limit,
         idle: state.config.borrow().idle,
         section: Section::Start,
@@ -138,6 +140,7 @@ struct Writer {
     active: bool,
     dropped: bool,
     health: Option<Health>,
+    search: Search,
     /// How many targets may still be written.
     left: Option<usize>,
     /// Why nothing is scraped, if nothing is.
@@ -270,8 +273,11 @@ impl Writer {
     /// Looks for the next entry and writes it.
     fn entry(&mut self, kind: Kind, out: &mut Vec<u8>) {
         let mut status = None;
-        let (statuses, health) = (&self.statuses, self.health);
+        let (statuses, health, search, buffer) = (&self.statuses, self.health, &self.search, &mut self.url);
         let found = self.scan.step(kind, |job, labels| {
+            if !search.finds(labels, buffer) {
+                return false;
+            }
             status = statuses.get(&job.spec().name, labels);
             health.is_none_or(|wanted| status.as_ref().map_or(Health::Unknown, |status| status.health) == wanted)
         });

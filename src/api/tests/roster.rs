@@ -270,9 +270,12 @@ fn a_job_is_no_better_than_its_providers() {
         face.report("static/1", vec![group("s", &["a:1"])]).await;
         face.report("static/2", vec![group("s", &["a:1"])]).await;
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("<td>stale; 1 of 1 providers cannot be read</td>"), "{page}");
-        assert!(page.contains("<td>synced</td>"), "the other one can: {page}");
-        assert!(page.contains("<td><span class=\"behind\">stale</span></td>"), "{page}");
+        let stale =
+            "<span class=\"badge warn\">stale</span> static <span class=\"sub\">1 of 1 providers cannot be read</span>";
+        assert!(page.contains(stale), "{page}");
+        assert!(page.contains("<span class=\"badge up\">synced</span> static</td>"), "the other one can: {page}");
+        let told = "<b>static/1 of “two” cannot be read: its targets stay as they were.</b>";
+        assert!(page.contains(told) && page.contains(">1 problem</a>"), "{page}");
         let code = "<a href=\"https://";
         assert!(
             page.contains(code) && page.contains("#sd_unreachable\">sd_unreachable</a>"),
@@ -300,7 +303,7 @@ fn providers_are_told_with_what_they_read_and_when() {
         let face = Face::start(|state| state.providers = Providers::new(move || list.clone())).await;
         let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
         assert_eq!(provider["reads"], json!({"url": ["http://h/<x>"], "files": ["a", "b", "c", "d"]}));
-        let page = face.get("/").await.text().await.unwrap();
+        let page = face.get("/service-discovery").await.text().await.unwrap();
         assert!(page.contains("url http://h/&#60;x&#62;; files a, b, c and 1 more</td>"), "{page}");
         assert!(page.contains(">1h ago</time>") && page.contains(">in 59m"), "{page}");
         face.stop().await;
@@ -329,8 +332,12 @@ fn providers_are_told_with_their_last_error() {
         let warned = &providers[2];
         assert_eq!((&warned["lastError"], &warned["warning"]["code"]), (&Value::Null, &json!("sd_unreachable")));
         assert_eq!(warned["warning"]["since"], "1970-01-01T00:00:00Z");
+        let page = face.get("/service-discovery").await.text().await.unwrap();
+        assert!(page.contains("data-h=\"last error or warning\">somebody should know"), "{page}");
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("<td class=\"error\">somebody should know"), "a warning stands where errors do: {page}");
+        assert!(page.contains("<li><b>static/2 may not say what it should.</b>"), "{page}");
+        assert!(page.contains("<li class=\"grave\"><b>dns/2 of “two” could not be read yet"), "{page}");
+        assert!(page.contains("<li><b>static/1 has not reported yet.</b>"), "{page}");
         face.stop().await;
     });
 }
@@ -386,10 +393,13 @@ fn watches_are_told_with_who_shares_them_and_how_they_are() {
         let lost = &providers[1]["watches"][1];
         assert_eq!(["scope", "state"].map(|it| lost[it].clone()), ["<a>", "unread"]);
         assert_eq!(["at", "code"].map(|it| lost["lastError"][it].clone()), ["1970-01-01T00:00:00Z", "sd_unreachable"]);
-        let page = face.get("/").await.text().await.unwrap();
+        let page = face.get("/service-discovery").await.text().await.unwrap();
         let row = |words: &str| page.find(words).unwrap_or_else(|| panic!("no {words} in {page}"));
-        let good = row("pods where app=x and spec.nodeName=n</th><td>one, two</td>");
-        let bad = row("pods in &#60;a&#62;</th><td>two</td><td><span class=\"down\">unread</span>");
+        let good = row(
+            "pods where app=x and spec.nodeName=n</th><td role=\"cell\" class=\"wide\" data-h=\"jobs\">one, two</td>",
+        );
+        let bad = row("pods in &#60;a&#62;</th><td role=\"cell\" class=\"wide\" data-h=\"jobs\">two</td>");
+        assert!(page.contains("<span class=\"badge down\">unread</span>"), "{page}");
         assert!(bad < good, "what does not go well comes first");
         assert_eq!(page.matches("pods where").count(), 1, "what is shared is shown once");
         assert!(page.contains("2 expired, 1 start") && page.contains("cannot reach &#60;dns&#62;"), "{page}");
@@ -413,6 +423,22 @@ fn the_overview_shows_jobs_and_providers_and_escapes_them() {
             assert_eq!(face.get(path).await.status(), StatusCode::OK, "{path}");
         }
         tokio::time::timeout(patience(), face.stop()).await.unwrap();
+    });
+}
+
+#[test]
+fn of_a_group_that_is_large_the_first_say_why_a_job_has_no_targets() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", DROP_B)], Duration::from_secs(300)).await;
+        let many: Vec<_> = (0..20_000).map(|number| format!("b{number}:1")).collect();
+        face.report("static/1", vec![group("s", &many.iter().map(|it| &**it).collect::<Vec<_>>())]).await;
+        let page = face.get("/targets?job=one").await.text().await.unwrap();
+        assert!(
+            page.contains("<li>8192 dropped, by rule 1: drop") && page.contains("<li>of the first 8192; "),
+            "{page}"
+        );
+        face.stop().await;
     });
 }
 
@@ -478,7 +504,9 @@ fn held_targets_are_marked_wherever_targets_are_shown() {
         let page = face.get("/targets?job=two").await.text().await.unwrap();
         assert_eq!(page.matches("of the configuration before, the new one has not reported yet").count(), 2, "{page}");
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("; 2 targets are held"), "{page}");
+        assert!(page.contains("<a href=\"/targets?job=two&#38;health=held\">2</a>"), "{page}");
+        let page = face.get("/targets?health=held").await.text().await.unwrap();
+        assert!(page.contains("2 targets on this page.") && !page.contains("instance=\"a:1"), "{page}");
         face.report("dns/3", vec![group("s", &["c:1"])]).await;
         let answer = face.json("/api/v1/targets?scrapePool=two").await;
         assert_eq!(
@@ -513,14 +541,19 @@ fn what_was_known_before_a_reload_is_told_as_what_it_is() {
         let held = face.json("/api/v1/targets").await["data"]["activeTargets"][0]["held"]["reason"].clone();
         assert_eq!(held, "replaced");
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("<td>waiting for 1 of 1 providers; 1 target is held"), "{page}");
-        assert!(page.contains("stale</span></td><td class=\"number\">1</td><td class=\"number\">1</td>"), "{page}");
+        assert!(
+            page.contains(">waiting</span> static <span class=\"sub\">waiting for 1 of 1 providers</span>"),
+            "{page}"
+        );
+        let page = face.get("/service-discovery").await.text().await.unwrap();
+        let counts = "stale</span></td><td role=\"cell\" class=\"n\" data-h=\"groups\">1</td><td role=\"cell\" class=\"n\" data-h=\"targets\">1</td>";
+        assert!(page.contains(counts), "{page}");
         // All that it has is of a provider that was replaced, and the new one had its time.
         face.handle.set_jobs(one("static/2"), Duration::ZERO).await;
         let mut views = face.handle.watch();
         views.wait_for(|view| view.job("one").is_some_and(|job| job.servable().is_ok())).await.unwrap();
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("<td>waiting for 1 of 1 providers; incomplete: static/2 has not reported"), "{page}");
+        assert!(page.contains(">waiting for 1 of 1 providers; incomplete: static/2 has not reported"), "{page}");
         face.stop().await;
     });
 }

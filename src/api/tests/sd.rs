@@ -120,7 +120,7 @@ fn large_answers_leave_room_for_others_until_they_are_taken() {
 #[test]
 fn only_so_many_wait_for_news() {
     leak_checked_live(async || {
-        let face = Face::start(|state| state.waiting = Semaphore::new(0)).await;
+        let face = Face::start(|state| state.waiting = std::sync::Arc::new(Semaphore::new(0))).await;
         face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
         face.report("static/1", Vec::new()).await;
         let tag = face.get("/sd/one").await.headers()["etag"].clone();
@@ -216,7 +216,12 @@ fn what_is_missing_for_long_is_named_beside_the_rest() {
         let ready = face.get("/-/ready").await.text().await.unwrap();
         assert!(ready.contains("dns/2 (b, c) of two has not reported yet: cannot reach <dns>"), "{ready}");
         let page = face.get("/").await.text().await.unwrap();
-        assert!(page.contains("<td>stale; incomplete: b, c of dns/2 could not be read: cannot reach"), "{page}");
+        assert!(
+            page.contains(
+                ">stale</span> dns <span class=\"sub\">incomplete: b, c of dns/2 could not be read: cannot reach"
+            ),
+            "{page}"
+        );
         face.stop().await;
     });
 }

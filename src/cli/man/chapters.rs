@@ -15,7 +15,7 @@ const CONFIGURATION: (&str, &str) = (
     "prometheus.yml",
     "The configuration, in the format of Prometheus, with the files that it names. --config.file names another one.",
 );
-const CLIENT: (&str, &str) =
+const CLIENT_FILE: (&str, &str) =
     ("FILE", "With --http.config.file: HTTP client settings as in a scrape_config, such as basic_auth.");
 const WENT_WELL: &str = "All went well; also when whoever reads the output stops reading.";
 
@@ -135,15 +135,75 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
                     "rosterd health --ready --url=https://rosterd.example:8395 --http.config.file=client.yml",
                 ),
             ],
-            files: &[CLIENT],
+            files: &[CLIENT_FILE],
             ends: ("It is healthy or, with --ready, ready.", "It is not, or does not answer in time."),
+        },
+        "rosterd targets" => &Chapters {
+            examples: &[
+                ("List all targets of the rosterd on this machine:", "rosterd targets"),
+                ("List those of one job that are down, and why:", "rosterd targets --job=nodes --health=down"),
+                ("Count those with a label:", "rosterd targets '{env=\"prod\"}' -o json | jq length"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: ("The targets were listed, also if there are none.", "rosterd does not answer, or not as it should."),
+        },
+        "rosterd top" => &Chapters {
+            examples: &[
+                ("See which targets have the most samples:", "rosterd top"),
+                ("See which of a job take longest:", "rosterd top --by=duration --job=nodes --limit=5"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: ("What costs most was told.", "rosterd does not answer, or not as it should."),
+        },
+        "rosterd explain" => &Chapters {
+            examples: &[
+                ("See why a target is there, or is not:", "rosterd explain 10.0.3.7:9100"),
+                ("Ask by labels, in one job:", "rosterd explain --job=nodes '{__meta_kubernetes_pod_name=\"web-0\"}'"),
+                (
+                    "See which rules dropped it:",
+                    "rosterd explain 10.0.3.7 -o json | jq '.found[].trace.steps[] | select(.kept | not)'",
+                ),
+            ],
+            files: &[CLIENT_FILE],
+            ends: ("Something that fits was found.", "Nothing fits, or rosterd does not answer."),
+        },
+        "rosterd journal" => &Chapters {
+            examples: &[
+                ("See what happened to a target:", "rosterd journal 10.0.3.7:9100"),
+                (
+                    "See what came and went in a job lately:",
+                    "rosterd journal --job=node --kind=added,removed --from=2h",
+                ),
+                ("Follow what happens:", "rosterd journal --follow '{env=\"prod\"}'"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: (WENT_WELL, "rosterd does not answer in time, or has no journal."),
+        },
+        "rosterd roster" => &Chapters {
+            examples: &[
+                ("See the targets of a job as they were:", "rosterd roster --job=node --at=2026-11-24T03:12:00Z"),
+                ("See what changed since:", "rosterd roster --job=node --at=2026-11-24T03:12:00Z --diff=now"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: (WENT_WELL, "rosterd does not answer in time, or its journal does not go back so far."),
+        },
+        "rosterd operations" => &Chapters {
+            examples: &[
+                ("See what is under way, and what became of the rest:", "rosterd operations"),
+                (
+                    "See why a file is not rendered:",
+                    "rosterd operations --state=failed template:/etc/haproxy/haproxy.cfg",
+                ),
+            ],
+            files: &[CLIENT_FILE],
+            ends: (WENT_WELL, "rosterd does not answer, or not as it should."),
         },
         "rosterd brake" => &Chapters {
             examples: &[
                 ("See of which jobs a removal is held:", "rosterd brake list"),
                 ("Let go of the targets of one:", "rosterd brake release web"),
             ],
-            files: &[CLIENT],
+            files: &[CLIENT_FILE],
             ends: (WENT_WELL, "rosterd does not answer, or not with a success."),
         },
         "rosterd brake list" => &Chapters {
@@ -151,12 +211,12 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
                 ("See of which jobs a removal is held:", "rosterd brake list"),
                 ("The same for a program:", "rosterd brake list --output=json"),
             ],
-            files: &[CLIENT],
+            files: &[CLIENT_FILE],
             ends: ("They are listed; also when there are none.", "rosterd does not answer, or not with a success."),
         },
         "rosterd brake release" => &Chapters {
             examples: &[("Let go of the targets of a job that are gone indeed:", "rosterd brake release web")],
-            files: &[CLIENT],
+            files: &[CLIENT_FILE],
             ends: (
                 "What was held of the jobs is gone, if anything was.",
                 "There is no such job, or rosterd does not answer.",

@@ -1,6 +1,5 @@
 //! `rosterd relabel`: applies relabelling rules to label sets that come as JSON, an object a line.
 
-mod explain; // what rules did, for people
 mod input; // a line -> labels
 mod work; // one label set after the other, as rules or a job have it
 
@@ -89,7 +88,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// The job, as the roster sees it. Nothing is discovered, so commands of the configuration are as good as any source.
 fn job_of(args: &Args, name: &str) -> Result<crate::roster::JobSpec, Failure> {
-    let files = ConfigFiles { config_file: args.config.clone(), rosterd_config_file: None, enable_exec_sd: true };
+    let files = ConfigFiles {
+        config_file: args.config.clone(),
+        rosterd_config_file: None,
+        enable_exec_sd: true,
+        allow_template_commands: true,
+    };
     let mut config = files.load(&Registry::linked()?)?.config;
     known_job(&config, name)?;
     config.scrape_configs.retain(|job| job.job_name() == name);

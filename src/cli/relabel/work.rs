@@ -4,14 +4,14 @@ use rosterd_model::relabel::{Rules, Scratch, Step};
 use rosterd_model::{Labels, Names};
 use serde::Serialize;
 
-use super::explain::{self, Explained};
 use super::{Output, input};
-use crate::cli::Error;
 use crate::cli::colour::Colour;
 use crate::cli::exit::tell;
+use crate::cli::{Error, trace};
+use crate::explain::{End, Trace};
 use crate::publish::encode::object;
 use crate::roster::JobSpec;
-use crate::roster::target::{Entry, Workbench, populate};
+use crate::roster::target::{Workbench, populate};
 
 /// What is applied.
 pub(super) enum Subject {
@@ -19,15 +19,6 @@ pub(super) enum Subject {
     Rules(Rules),
     /// A job: its rules, and what it gives to each target.
     Job(Box<JobSpec>),
-}
-
-/// What became of a label set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
-    Kept(Labels),
-    Dropped,
-    /// It cannot be a target, for this reason.
-    Impossible(String),
 }
 
 /// What is applied, and the memory that is used for one label set after the other.
@@ -85,13 +76,15 @@ impl Worker {
         }
         let end = self.end();
         match (&end, self.output) {
-            (End::Kept(labels), Output::Json) => write_json(output, labels),
-            (End::Kept(labels), Output::Text) => output.extend_from_slice(labels.to_string().as_bytes()),
+            (End::Kept { labels }, Output::Json) => write_json(output, labels),
+            (End::Kept { labels }, Output::Text) => output.extend_from_slice(labels.to_string().as_bytes()),
             (End::Dropped, Output::Text) => output.extend_from_slice(b"dropped"),
-            (End::Impossible(why), Output::Text) => output.extend_from_slice(format!("no target: {why}").as_bytes()),
+            (End::Impossible { reason }, Output::Text) => {
+                output.extend_from_slice(format!("no target: {reason}").as_bytes());
+            }
             (End::Dropped, Output::Json) => output.extend_from_slice(b"null"),
-            (End::Impossible(why), Output::Json) => {
-                tell(format_args!("warning: line {number} of the input cannot be a target: {why}"));
+            (End::Impossible { reason }, Output::Json) => {
+                tell(format_args!("warning: line {number} of the input cannot be a target: {reason}"));
                 output.extend_from_slice(b"null");
             }
         }
@@ -112,15 +105,16 @@ impl Worker {
         match self.output {
             Output::Json => {
                 let (result, error) = match &end {
-                    End::Kept(labels) => (Some(labels), None),
+                    End::Kept { labels } => (Some(labels), None),
                     End::Dropped => (None, None),
-                    End::Impossible(why) => (None, Some(why.as_str())),
+                    End::Impossible { reason } => (None, Some(reason.as_str())),
                 };
                 write_json(output, &Explanation { input: &input, steps: &steps, result, error });
             }
             Output::Text => {
-                let explained = Explained { given: &given, input: &input, steps: &steps, end: &end };
-                output.extend_from_slice(explain::text(&explained, self.colour).as_bytes());
+                let trace = Trace::new(&given, &input, &steps, end);
+                let head = self.colour.paint("1", &given.to_string());
+                output.extend_from_slice(format!("{head}\n{}", trace::text(&trace, "  ", self.colour)).as_bytes());
             }
         }
     }
@@ -129,14 +123,10 @@ impl Worker {
     fn end(&mut self) -> End {
         match &self.subject {
             Subject::Rules(rules) => match rules.apply(&mut self.bench.labels, &mut self.scratch) {
-                true => End::Kept(self.bench.labels.build(&mut self.names)),
+                true => End::Kept { labels: self.bench.labels.build(&mut self.names) },
                 false => End::Dropped,
             },
-            Subject::Job(job) => match populate(&mut self.bench, job, &mut self.names) {
-                Entry::Active(labels) => End::Kept(labels),
-                Entry::Dropped => End::Dropped,
-                Entry::Failed(failure) => End::Impossible(failure.to_string()),
-            },
+            Subject::Job(job) => populate(&mut self.bench, job, &mut self.names).into(),
         }
     }
 }

@@ -11,12 +11,12 @@ mod content; // output and roster to what should be in the file; pure
 mod desired; // outputs to desired workers; pure
 mod error;
 mod pace; // how often a file may be written; pure
-mod publisher; // makes the workers, and wakes those whose jobs changed
+pub(in crate::publish) mod publisher; // makes the workers, and wakes those whose jobs changed
 mod status; // what is known of each file
 #[cfg(test)]
 mod tests;
-mod worker; // the worker of one output
-mod write; // atomic replacement of a file; the I/O
+pub(in crate::publish) mod worker; // the worker of one output
+pub(in crate::publish) mod write; // atomic replacement of a file; the I/O
 
 pub use desired::desired;
 pub use error::FileSdError;

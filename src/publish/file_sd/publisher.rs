@@ -25,12 +25,12 @@ const CONCURRENT: usize = 8;
 /// Makes the workers of outputs. Cloning shares everything.
 #[derive(Clone)]
 pub struct Publisher {
-    pub(super) roster: watch::Receiver<Arc<RosterView>>,
+    pub(in crate::publish) roster: watch::Receiver<Arc<RosterView>>,
     /// What is to be published.
     pub(super) wanted: Wanted,
-    pub(super) statuses: FileStatuses,
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) writing: Arc<Semaphore>,
+    pub(in crate::publish) statuses: FileStatuses,
+    pub(in crate::publish) disk: Arc<dyn Disk>,
+    pub(in crate::publish) writing: Arc<Semaphore>,
     readers: Arc<Mutex<Readers>>,
     touched: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
@@ -103,7 +103,7 @@ impl Publisher {
     }
 
     /// Wakes the reader whenever one of the jobs changes, until it is dropped.
-    pub(super) fn subscribe(&self, jobs: &[Arc<str>]) -> Reader {
+    pub(in crate::publish) fn subscribe(&self, jobs: &[Arc<str>]) -> Reader {
         let woken = Arc::new(Notify::new());
         let mut readers = self.readers();
         for job in jobs {
@@ -114,7 +114,7 @@ impl Publisher {
     }
 
     /// Makes sure that nobody else touches the file, until what is returned is dropped. `None` if somebody does.
-    pub(super) fn touch(&self, path: &Path) -> Option<Touched> {
+    pub(in crate::publish) fn touch(&self, path: &Path) -> Option<Touched> {
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
         touched.insert(path.to_path_buf()).then(|| Touched { all: Arc::clone(&self.touched), path: path.to_path_buf() })
     }
@@ -132,7 +132,7 @@ impl MakeWorker<Output> for Publisher {
 }
 
 /// A file that is being written or looked at, perhaps by a call that hangs since its worker has stopped.
-pub(super) struct Touched {
+pub(in crate::publish) struct Touched {
     all: Arc<Mutex<BTreeSet<PathBuf>>>,
     path: PathBuf,
 }
@@ -144,7 +144,7 @@ impl Drop for Touched {
 }
 
 /// Somebody who is woken when jobs changed.
-pub(super) struct Reader {
+pub(in crate::publish) struct Reader {
     publisher: Publisher,
     jobs: Vec<Arc<str>>,
     woken: Arc<Notify>,
@@ -152,12 +152,12 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Waits for the next change. One that came before this call counts.
-    pub(super) async fn changed(&self) {
+    pub(in crate::publish) async fn changed(&self) {
         self.woken.notified().await;
     }
 
     /// Whether it is woken by exactly these jobs.
-    pub(super) fn reads(&self, jobs: &[Arc<str>]) -> bool {
+    pub(in crate::publish) fn reads(&self, jobs: &[Arc<str>]) -> bool {
         self.jobs == jobs
     }
 }

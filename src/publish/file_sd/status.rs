@@ -26,12 +26,12 @@ impl FileStatuses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
-    pub(super) fn edit(&self, path: &Path, edit: impl FnOnce(&mut FileStatus)) {
+    pub(in crate::publish) fn edit(&self, path: &Path, edit: impl FnOnce(&mut FileStatus)) {
         let mut statuses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         edit(statuses.entry(path.to_path_buf()).or_default());
     }
 
-    pub(super) fn remove(&self, path: &Path) {
+    pub(in crate::publish) fn remove(&self, path: &Path) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 }

@@ -214,7 +214,10 @@ impl Worker<Output> for FileSdWorker {
 }
 
 /// What the work comes to; `None` when the worker is to stop, and it does not come to an end soon.
-async fn unless_it_hangs<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+pub(in crate::publish) async fn unless_it_hangs<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     let too_late = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;

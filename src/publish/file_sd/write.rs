@@ -1,6 +1,6 @@
 //! Replaces a file atomically: whoever reads it sees the old content or the new, whole, whatever crashes.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -18,7 +18,7 @@ const TEMPORARY: &str = ".rosterd-tmp";
 const LONGEST_NAME: usize = 255;
 
 /// The steps that can be made to fail, or to hang, in tests.
-pub(super) trait Disk: Send + Sync + 'static {
+pub(in crate::publish) trait Disk: Send + Sync + 'static {
     /// Writes a piece to the temporary file.
     fn write(&self, file: &mut dyn Write, piece: &[u8]) -> io::Result<()> {
         file.write_all(piece)
@@ -56,40 +56,90 @@ pub(super) fn is_content(path: &Path, pieces: impl Iterator<Item = Bytes>) -> bo
 /// Replaces the content of the file, or makes it. Missing folders are made; the permissions of a file that exists are
 /// kept, unless nobody may read it, and a symbolic link stays one. On failure the file is as before.
 pub(super) fn replace(disk: &dyn Disk, path: &Path, pieces: impl Iterator<Item = Bytes>) -> Result<(), FileSdError> {
-    if path.is_dir() {
-        return Err(FileSdError::IsFolder { path: path.to_path_buf() });
-    }
-    if let Some(what) = files::in_the_way(path) {
-        return Err(FileSdError::InTheWay { path: path.to_path_buf(), what });
-    }
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let no_name = || FileSdError::NoName { path: path.clone() };
-    let (folder, name) = (path.parent().ok_or_else(no_name)?, path.file_name().ok_or_else(no_name)?);
-    fs::create_dir_all(folder).map_err(|source| no_folder(folder, source))?;
-
-    let temporary = folder.join(temporary_name(name));
-    let written = write_temporary(disk, &temporary, &path, pieces).and_then(|()| disk.rename(&temporary, &path));
-    if let Err(source) = written {
-        // What cannot be removed either is replaced by the next write.
-        fs::remove_file(&temporary).ok();
-        return Err(match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FileSdError::Full { path, source },
-            _ => FileSdError::Write { path, source },
-        });
-    }
-    sync_folder(folder).map_err(|source| FileSdError::Write { path, source })
+    let place = Place::of(path)?;
+    let temporary = place.beside(TEMPORARY);
+    place.write(disk, &temporary, pieces)?;
+    // What cannot be removed either is replaced by the next write.
+    place.take_in(disk, &temporary).inspect_err(|_| fs::remove_file(&temporary).unwrap_or_default())
 }
 
-/// Always the same name: what a crash left is replaced by the next write. Its ending keeps it out of `*.json`.
-fn temporary_name(name: &OsStr) -> OsString {
-    let mut temporary = OsString::from(".");
-    if name.len() + 1 + TEMPORARY.len() <= LONGEST_NAME {
-        temporary.push(name);
-    } else {
-        temporary.push(format!("{:032x}", xxh3_128(name.as_encoded_bytes())));
+/// Where a file is, or will be.
+#[derive(Debug)]
+pub(in crate::publish) struct Place {
+    /// The file itself, links followed.
+    path: PathBuf,
+    /// Its folder, which is there.
+    folder: PathBuf,
+    name: OsString,
+}
+
+impl Place {
+    /// The place of the file at this path. Folders that are missing are made. Fails when there can be no file.
+    pub(in crate::publish) fn of(path: &Path) -> Result<Self, FileSdError> {
+        if path.is_dir() {
+            return Err(FileSdError::IsFolder { path: path.to_path_buf() });
+        }
+        if let Some(what) = files::in_the_way(path) {
+            return Err(FileSdError::InTheWay { path: path.to_path_buf(), what });
+        }
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let no_name = || FileSdError::NoName { path: path.clone() };
+        let (folder, name) = (path.parent().ok_or_else(no_name)?, path.file_name().ok_or_else(no_name)?);
+        fs::create_dir_all(folder).map_err(|source| no_folder(folder, source))?;
+        Ok(Self { folder: folder.to_owned(), name: name.to_owned(), path })
     }
-    temporary.push(TEMPORARY);
-    temporary
+
+    /// The file itself.
+    pub(in crate::publish) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A hidden file beside it, of which there is one for each ending. Always the same name: what a crash left is replaced by
+    /// the next write. Its ending keeps it out of `*.json`.
+    pub(in crate::publish) fn beside(&self, ending: &str) -> PathBuf {
+        let mut beside = OsString::from(".");
+        if self.name.len() + 1 + ending.len() <= LONGEST_NAME {
+            beside.push(&self.name);
+        } else {
+            beside.push(format!("{:032x}", xxh3_128(self.name.as_encoded_bytes())));
+        }
+        beside.push(ending);
+        self.folder.join(beside)
+    }
+
+    /// Writes a file beside it, with its permissions. On failure nothing is left of that.
+    pub(in crate::publish) fn write(
+        &self,
+        disk: &dyn Disk,
+        beside: &Path,
+        pieces: impl Iterator<Item = Bytes>,
+    ) -> Result<(), FileSdError> {
+        write_temporary(disk, beside, &self.path, pieces).map_err(|source| {
+            // What cannot be removed either is replaced by the next write.
+            fs::remove_file(beside).ok();
+            self.failed(source)
+        })
+    }
+
+    /// Puts a file from beside it in its place, in one step.
+    pub(in crate::publish) fn take_in(&self, disk: &dyn Disk, beside: &Path) -> Result<(), FileSdError> {
+        disk.rename(beside, &self.path).map_err(|source| self.failed(source))?;
+        self.sync()
+    }
+
+    /// Makes new names durable.
+    pub(in crate::publish) fn sync(&self) -> Result<(), FileSdError> {
+        sync_folder(&self.folder).map_err(|source| self.failed(source))
+    }
+
+    /// What a failure of the system means for the file.
+    pub(in crate::publish) fn failed(&self, source: io::Error) -> FileSdError {
+        let path = self.path.clone();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FileSdError::Full { path, source },
+            _ => FileSdError::Write { path, source },
+        }
+    }
 }
 
 /// Whether nobody at all may read the file, which then does not serve whom it is written for.
@@ -114,7 +164,7 @@ fn no_folder(folder: &Path, source: io::Error) -> FileSdError {
 
 fn write_temporary(
     disk: &dyn Disk,
-    temporary: &PathBuf,
+    temporary: &Path,
     path: &Path,
     pieces: impl Iterator<Item = Bytes>,
 ) -> io::Result<()> {

@@ -101,7 +101,9 @@ impl RawEntry<'_> {
 #[derive(Debug)]
 pub struct Walk {
     text: Vec<u8>,
-    /// Where the labels of the present group are.
+    /// Where the source of the present group is.
+    source: Range<usize>,
+    /// Where its labels are.
     labels: Range<usize>,
     /// Where the next entry or group begins.
     at: usize,
@@ -111,25 +113,51 @@ pub struct Walk {
 
 impl Walk {
     pub(super) fn new(text: Vec<u8>) -> Self {
-        Self { text, labels: 0..0, at: 0, left: 0 }
+        Self { text, source: 0..0, labels: 0..0, at: 0, left: 0 }
     }
 
     /// The next entry, `None` after the last one.
     pub fn next_entry(&mut self) -> Option<RawEntry<'_>> {
+        self.step().map(|own| self.entry(own).1)
+    }
+
+    /// Goes to the next entry, whose own labels are there. It stays where it is if that is not there, or not all of it.
+    pub(super) fn step(&mut self) -> Option<Range<usize>> {
         let mut reader = Reader(&self.text[self.at..]);
-        while self.left == 0 {
-            reader.length()?;
-            reader.str()?;
-            reader.str()?;
-            let labels = reader.bytes()?.len();
+        let behind = |reader: &Reader<'_>, length: usize| {
             let end = self.text.len() - reader.0.len();
-            self.labels = end - labels..end;
-            self.left = reader.length()?;
+            end - length..end
+        };
+        let (mut source, mut labels, mut left) = (self.source.clone(), self.labels.clone(), self.left);
+        while left == 0 {
+            reader.length()?;
+            let length = reader.str()?.len();
+            source = behind(&reader, length);
+            reader.str()?;
+            let length = reader.bytes()?.len();
+            labels = behind(&reader, length);
+            left = reader.length()?;
         }
-        let own = reader.bytes()?;
-        self.left -= 1;
-        self.at = self.text.len() - reader.0.len();
-        Some(RawEntry { group: &self.text[self.labels.clone()], own })
+        let length = reader.bytes()?.len();
+        let own = behind(&reader, length);
+        (self.source, self.labels, self.left, self.at) = (source, labels, left - 1, own.end);
+        Some(own)
+    }
+
+    /// The entry whose own labels are there, of the present group, and the source of that.
+    pub(super) fn entry(&self, own: Range<usize>) -> (&str, RawEntry<'_>) {
+        let source = std::str::from_utf8(&self.text[self.source.clone()]).unwrap_or_default();
+        (source, RawEntry { group: &self.text[self.labels.clone()], own: &self.text[own] })
+    }
+
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Takes more, of which the beginning is there.
+    pub(super) fn extend<T>(&mut self, by: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        by(&mut self.text)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rosterd_discovery::ProviderKey;
 use rosterd_model::SourceId;
 
-use super::former::{Former, held_of};
+use super::former::{Touched, alike, held_of};
 use super::job::{Happened, Job, Work};
 use super::kept::KeptPlace;
 use super::provider::{Stored, TakenUpdate};
@@ -59,13 +59,22 @@ impl Agent {
 
 impl State {
     /// The jobs of a provider take what changed of it. What ends by that counts until it is known what of it is kept.
-    pub(super) fn take_in(&mut self, key: &ProviderKey, taken: &TakenUpdate, effect: &mut Effect) -> Vec<JobEvent> {
+    pub(super) fn take_in(
+        &mut self,
+        key: &ProviderKey,
+        taken: &TakenUpdate,
+        touched: Option<&Touched>,
+        effect: &mut Effect,
+    ) -> Vec<JobEvent> {
         let provider = &self.providers[key];
         let mut events = Vec::new();
         for name in provider.users.keys() {
             let Some(job) = self.jobs.get_mut(name) else { continue };
             let mut turns = TargetTurns::new(&job.pages, self.telling);
             let mut work = Work::new(&mut self.bench, &mut effect.tally);
+            if let (Some(touched), Some(former)) = (touched, job.former.get_mut(key)) {
+                former.learn(touched, &provider.archive, &alike(key, &job.spec.providers, &self.providers));
+            }
             let happened = job.update(key, provider, &taken.changes, taken.held_changed, &mut work, &mut turns);
             events.push(JobEvent { job: Arc::clone(name), happened, turns });
         }
@@ -108,19 +117,22 @@ impl State {
                 job.kept.look_again(key, now);
             }
             // What it holds follows from what its own providers miss, and from what the former ones have of that.
-            let tells = |former: &Former| told.iter().any(|source| former.may_hold(*source));
-            let presence_changed = taken.presence_changed && !job.former.is_empty();
-            if presence_changed || job.former.contains_key(key) || job.former.values().any(tells) {
-                let changed = (!taken.changes.is_empty()).then_some(key);
-                let former = held_of(&job.former, &job.spec.providers, &self.providers, changed);
-                if former != job.former {
-                    released = true;
-                    job.former = former;
-                    let wanted = job.wanted();
-                    job.kept.follow(&wanted, &keeping, now);
-                    job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns);
-                    job.sizes.begin(job.said(), now.instant);
+            let former = job.former.len();
+            let other = match taken.misses_others && former > 0 {
+                true => Some(held_of(&job.former, &job.spec.providers, &self.providers)),
+                false => {
+                    job.hear(told, &self.providers, &mut work, &mut turns);
+                    job.former.retain(|_, former| !former.is_over());
+                    None
                 }
+            };
+            if other.as_ref().is_some_and(|other| *other != job.former) || job.former.len() < former {
+                released = true;
+                job.former = other.unwrap_or_else(|| std::mem::take(&mut job.former));
+                let wanted = job.wanted();
+                job.kept.follow(&wanted, &keeping, now);
+                job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns);
+                job.sizes.begin(job.said(), now.instant);
             }
             if job.is_braked() {
                 said = said.saturating_sub(change.before) + job.said();

@@ -6,9 +6,17 @@ use std::sync::Arc;
 use rosterd_discovery::UnreadSources;
 use rosterd_model::SourceId;
 
-/// The sources in and beneath each such scope of which something is held, by what the names beneath it begin with.
+/// Such scopes, by what the names beneath them begin with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Hidden(BTreeMap<Arc<str>, BTreeSet<SourceId>>);
+pub(super) struct Hidden(BTreeMap<Arc<str>, Scope>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Scope {
+    /// The scope itself.
+    own: SourceId,
+    /// The sources in and beneath it of which something is held.
+    held: BTreeSet<SourceId>,
+}
 
 impl Hidden {
     /// Whether these are other scopes than before.
@@ -32,36 +40,55 @@ impl Hidden {
         }
         // What a scope itself has is not beneath it, and not known either.
         let own: BTreeMap<_, _> = new.iter().map(|(scope, name)| (SourceId::of(name), &**scope)).collect();
-        self.0.extend(new.keys().map(|scope| (Arc::clone(scope), BTreeSet::new())));
+        let empty = |name: &str| Scope { own: SourceId::of(name), held: BTreeSet::new() };
+        self.0.extend(new.iter().map(|(scope, name)| (Arc::clone(scope), empty(name))));
         names(&mut |name, source| {
             for scope in around(name).chain(own.get(&source).copied()).filter(|scope| new.contains_key(*scope)) {
-                if let Some(held) = self.0.get_mut(scope) {
-                    held.insert(source);
+                if let Some(scope) = self.0.get_mut(scope) {
+                    scope.held.insert(source);
                 }
             }
         });
     }
 
+    /// Something is held of this source now.
+    pub(super) fn hide(&mut self, name: &str, source: SourceId) {
+        for scope in around(name) {
+            if let Some(scope) = self.0.get_mut(scope) {
+                scope.held.insert(source);
+            }
+        }
+        self.0.values_mut().filter(|scope| scope.own == source).for_each(|scope| drop(scope.held.insert(source)));
+    }
+
     /// It is told what this source has.
     pub(super) fn reveal(&mut self, source: SourceId) {
-        for held in self.0.values_mut() {
-            held.remove(&source);
+        for scope in self.0.values_mut() {
+            scope.held.remove(&source);
         }
     }
 
     /// What is held in and beneath a scope.
     pub(super) fn within(&self, beneath: &str) -> impl Iterator<Item = SourceId> {
-        self.0.get(beneath).into_iter().flatten().copied()
+        self.0.get(beneath).into_iter().flat_map(|scope| &scope.held).copied()
+    }
+
+    /// The scopes that a source is in or beneath, each with what the names beneath it begin with, if anything is held of it.
+    pub(super) fn scopes_of(&self, source: SourceId) -> impl Iterator<Item = (SourceId, &str)> {
+        self.0
+            .iter()
+            .filter(move |(_, scope)| scope.held.contains(&source))
+            .map(|(beneath, scope)| (scope.own, &**beneath))
     }
 
     /// Whether anything is held of a source.
     pub(super) fn has(&self, source: SourceId) -> bool {
-        self.0.values().any(|held| held.contains(&source))
+        self.0.values().any(|scope| scope.held.contains(&source))
     }
 
     /// All sources of which something is held.
     pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
-        self.0.values().flatten().copied()
+        self.0.values().flat_map(|scope| &scope.held).copied()
     }
 }
 

@@ -2,14 +2,14 @@
 
 mod settle; // what stays although its source says that it is gone
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Labels, Names, SourceId};
 
 use super::effect::{TOLD, Tally};
-use super::former::Former;
+use super::former::{Former, alike};
 use super::kept::Kept;
 use super::provider::{Provider, Providers};
 use super::turns::{PlaceId, TargetTurns, TurnPlace};
@@ -20,7 +20,7 @@ use crate::roster::entries::Entries;
 use crate::roster::hold::{Held, HoldReason, Mark, Missing};
 use crate::roster::job::{JobSpec, Keeping};
 use crate::roster::pages::{Pages, Turn};
-use crate::roster::step::Reason;
+use crate::roster::step::{Named, Reason};
 use crate::roster::target::{Entry, Workbench, relabel};
 use crate::roster::tree::Tree;
 use crate::roster::view::{Counts, JobView, ProviderPresence, Worked};
@@ -136,19 +136,7 @@ impl Job {
         let wanted = self.wanted();
         for key in &wanted {
             let Some(provider) = providers.get(key) else { continue };
-            let (held, known) = (self.held(key, provider), self.blocks.get(key));
-            for (id, block) in provider.archive.blocks() {
-                let part = match self.former.get(key) {
-                    None => Some(Arc::clone(block)),
-                    Some(former) => former.part(block),
-                };
-                match (known.and_then(|known| known.get(id)), part) {
-                    (None, None) => {}
-                    (Some(worked), Some(part)) if Arc::ptr_eq(&worked.block, &part) || worked.block == part => {}
-                    (_, Some(part)) => pieces.push(Piece::new(key, *id, part, &held, reason)),
-                    (Some(_), None) => pieces.push(Piece::gone(key, *id, reason)),
-                }
-            }
+            pieces.extend(self.pieces(key, provider, provider.archive.blocks().iter(), reason));
             self.follow_kept(key, reason, &mut pieces);
         }
         let left = self.change(pieces, Leftover::default(), work, turns);
@@ -161,6 +149,61 @@ impl Job {
         let blocks = self.kept.providers().flat_map(|key| self.kept.blocks(key).map(move |(id, _)| (key.clone(), id)));
         let blocks = blocks.collect();
         self.sieve(blocks, work, turns);
+    }
+
+    /// Follows what one of its providers has told of these sources.
+    pub(super) fn hear(
+        &mut self,
+        told: &[SourceId],
+        providers: &Providers,
+        work: &mut Work<'_>,
+        turns: &mut TargetTurns,
+    ) {
+        let former: Vec<_> = self.former.keys().filter(|_| !told.is_empty()).cloned().collect();
+        for key in former {
+            let (Some(provider), Some(former)) = (providers.get(&key), self.former.get_mut(&key)) else { continue };
+            let heard = former.hear(told, &provider.archive, &alike(&key, &self.spec.providers, providers));
+            if !heard.is_empty() {
+                self.follow_sources(&key, provider, &heard, work, turns);
+            }
+        }
+    }
+
+    /// Makes the job's blocks those of what it holds of a former provider, where other sources are held of it than before.
+    pub(super) fn follow_sources(
+        &mut self,
+        key: &ProviderKey,
+        provider: &Provider,
+        sources: &[SourceId],
+        work: &mut Work<'_>,
+        turns: &mut TargetTurns,
+    ) {
+        let blocks: BTreeSet<_> = sources.iter().flat_map(|source| provider.archive.blocks_of(*source)).collect();
+        let blocks = blocks.iter().filter_map(|id| Some((id, provider.archive.blocks().get(id)?)));
+        let pieces = self.pieces(key, provider, blocks, Reason::Reload);
+        let left = self.change(pieces, Leftover::default(), work, turns);
+        self.end_all(left, turns);
+    }
+
+    /// What of these blocks of a provider the job has to have otherwise.
+    fn pieces<'a>(
+        &self,
+        key: &ProviderKey,
+        provider: &Provider,
+        blocks: impl Iterator<Item = (&'a BlockId, &'a Arc<Block>)>,
+        reason: Reason,
+    ) -> Vec<Piece> {
+        let (held, known, former) = (self.held(key, provider), self.blocks.get(key), self.former.get(key));
+        let piece = |(id, block): (&BlockId, &Arc<Block>)| {
+            let part = former.map_or_else(|| Some(Arc::clone(block)), |former| former.part(block));
+            match (known.and_then(|known| known.get(id)), part) {
+                (None, None) => None,
+                (Some(worked), Some(part)) if Arc::ptr_eq(&worked.block, &part) || worked.block == part => None,
+                (_, Some(part)) => Some(Piece::new(key, *id, part, &held, reason)),
+                (Some(_), None) => Some(Piece::gone(key, *id, reason)),
+            }
+        };
+        blocks.filter_map(piece).collect()
     }
 
     /// Takes changed blocks of a provider. What is held of those that did not change may be held no longer: `held_changed`. What
@@ -239,6 +282,7 @@ impl Job {
                                 provider: key.clone(),
                                 source: head.id.source,
                                 reason: reason(key),
+                                named: Named::new(&worked.block, group),
                             })
                         });
                         turns.note(Some(turn), labels, place);
@@ -283,7 +327,12 @@ impl Job {
             let reason = if *id >= KEPT && *reason == Reason::Source { Reason::Over } else { *reason };
             let number = left.blocks.len() as u32;
             for (group, head) in block.groups().iter().enumerate() {
-                let place = turns.place(|| TurnPlace { provider: provider.clone(), source: head.id.source, reason });
+                let place = turns.place(|| TurnPlace {
+                    provider: provider.clone(),
+                    source: head.id.source,
+                    reason,
+                    named: Named::new(&block, group),
+                });
                 for index in block.entries_of(group) {
                     let (entry, held) = (entries[index].clone(), held.of(group));
                     let one = Old { entry, held, place, block: number, index: index as u32 };
@@ -321,7 +370,12 @@ impl Job {
                     continue;
                 }
                 let place = *place.get_or_insert_with(|| {
-                    turns.place(|| TurnPlace { provider: provider.clone(), source: head.id.source, reason })
+                    turns.place(|| TurnPlace {
+                        provider: provider.clone(),
+                        source: head.id.source,
+                        reason,
+                        named: Named::new(block, group),
+                    })
                 });
                 entries.push(match kept.take() {
                     Some(old) => {
@@ -403,7 +457,12 @@ impl Job {
                 if before == now {
                     continue;
                 }
-                let place = turns.place(|| TurnPlace { provider: key.clone(), source: head.id.source, reason });
+                let place = turns.place(|| TurnPlace {
+                    provider: key.clone(),
+                    source: head.id.source,
+                    reason,
+                    named: Named::new(&worked.block, group),
+                });
                 for entry in &worked.entries[worked.block.entries_of(group)] {
                     self.mark(entry, before, now, place, turns);
                 }

@@ -84,6 +84,8 @@ pub(super) struct TakenUpdate {
     pub(super) presence_changed: bool,
     /// Whether groups that are stored are held for another reason, or no longer.
     pub(super) held_changed: bool,
+    /// Whether other sources are missing, or it has only now reported: others may be held in their place, or no longer.
+    pub(super) misses_others: bool,
 }
 
 impl Provider {
@@ -279,7 +281,13 @@ impl Provider {
         self.sort_unread(first, whole, &unseen, now);
         self.known |= self.missing.is_empty() || !self.archive.blocks().is_empty();
         let held_changed = first || before.1 != self.unread;
-        TakenUpdate { changes, presence_changed: held_changed || before.0 != self.missing, held_changed }
+        let presence_changed = held_changed || before.0 != self.missing;
+        // Not why, or since when.
+        let names = |missing: &BTreeMap<SourceId, MissingSource>| {
+            missing.iter().map(|(source, missing)| (*source, missing.beneath.clone())).collect::<Vec<_>>()
+        };
+        let misses_others = first || presence_changed && names(&before.0) != names(&self.missing);
+        TakenUpdate { changes, presence_changed, held_changed, misses_others }
     }
 
     /// The sources of which nothing stays that an update does not name: those of a piece, and those that were read for the first

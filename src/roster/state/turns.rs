@@ -9,7 +9,7 @@ use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Labels, SourceId};
 
 use crate::roster::pages::{Pages, Turn};
-use crate::roster::step::{Difference, Reason, SourceStep};
+use crate::roster::step::{Difference, Named, Reason, SourceStep};
 
 /// How many targets came and went in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +32,8 @@ pub(super) struct TurnPlace {
     pub(super) provider: ProviderKey,
     pub(super) source: SourceId,
     pub(super) reason: Reason,
+    /// A group of the source.
+    pub(super) named: Named,
 }
 
 /// The number of a place among those of an event.
@@ -113,6 +115,7 @@ impl Log {
                         provider: place.provider.clone(),
                         source: place.source,
                         reason: place.reason,
+                        named: place.named.clone(),
                         differences: Vec::new(),
                     });
                     *free.insert(steps.len() - 1)

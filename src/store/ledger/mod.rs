@@ -11,5 +11,5 @@ mod watch; // who is told of changes
 pub use contract::{Ledger, Picture, Precondition, Transaction, Version, Write};
 pub use embedded::EmbeddedLedger;
 pub use memory::MemoryLedger;
-pub use records::{Action, Member, Operation, OperationId, Progress, Revision, WorkerState};
+pub use records::{Action, FailedOperation, Member, Operation, OperationId, Progress, Revision, WorkerState};
 pub use watch::{LedgerNews, Watch};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rosterd_model::Report;
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,18 @@ pub struct WorkerState {
     pub revision: Option<Revision>,
     /// The specification that it was last told to reach.
     pub spec: Value,
+    /// Its last operation, if that failed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedOperation>,
+}
+
+/// An operation that was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedOperation {
+    /// As it was at the end: its last error is why it was given up.
+    pub operation: Operation,
+    /// When that was.
+    pub ended: SystemTime,
 }
 
 /// Names a state: equal for equal content, in every process. Shown and stored as 32 hexadecimal digits.

@@ -18,7 +18,7 @@ pub use faults::check_faults;
 pub use promises::{Violation, violations};
 pub use run::{Run, equipment};
 pub use served::{Served, ServedGroup, check_catalog, check_server, check_server_on, check_server_with_own_addresses};
-pub use sharing::shared_by;
+pub use sharing::{failures_in_turn, shared_by};
 
 /// The source that a discoverer watches, in the hands of a test.
 #[async_trait]

@@ -10,7 +10,7 @@ use rosterd_tasks::{Stopper, Supervision, Task};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::{addresses, patience};
+use crate::{addresses, eventually, patience};
 
 /// How long "soon after `stop` fires" is.
 pub(super) const SOON: Duration = Duration::from_secs(10);
@@ -25,6 +25,7 @@ pub struct Run {
     picture: Picture,
     context: Context,
     equipment: Option<Equipment>,
+    metrics: prometheus::Registry,
 }
 
 /// What the words amount to, as the manager understands them.
@@ -53,9 +54,12 @@ type Unread = BTreeMap<Arc<str>, Option<Arc<str>>>;
 /// What the mechanism of a configuration has in an agent: for several discoverers that have it in common, each [run](Run::of) by itself. It
 /// has to be ended.
 pub fn equipment(system: &System, config: &dyn AnyConfig) -> Equipment {
+    equipment_with(&prometheus::Registry::new(), system, config)
+}
+
+fn equipment_with(metrics: &prometheus::Registry, system: &System, config: &dyn AnyConfig) -> Equipment {
     let mechanisms = Registry::new([config.registration()], []).expect("one mechanism has one name");
-    let metrics = prometheus::Registry::new();
-    Equipment::new(&mechanisms, &metrics, system.clone(), &Supervision::default())
+    Equipment::new(&mechanisms, metrics, system.clone(), &Supervision::default())
         .expect("an empty registry takes all names")
 }
 
@@ -109,9 +113,10 @@ impl Run {
         config: &dyn AnyConfig,
         prepare: impl FnOnce(&Updates),
     ) -> Result<Self, Error> {
-        let equipment = equipment(system, config);
+        let metrics = prometheus::Registry::new();
+        let equipment = equipment_with(&metrics, system, config);
         match equipment.of(config.mechanism()).build(config, PROVIDER) {
-            Ok(discoverer) => Ok(Self { equipment: Some(equipment), ..Self::begin(discoverer, prepare) }),
+            Ok(discoverer) => Ok(Self { equipment: Some(equipment), metrics, ..Self::begin(discoverer, prepare) }),
             Err(error) => {
                 equipment.end(Instant::now() + SOON).await;
                 Err(error)
@@ -125,7 +130,8 @@ impl Run {
         let (up, words) = Updates::channel(&context);
         prepare(&up);
         let task = stopper.spawn("discoverer under test", discoverer.run(context.clone(), up));
-        Self { stopper, task, words, picture: Picture::default(), context, equipment: None }
+        let (picture, metrics) = (Picture::default(), prometheus::Registry::new());
+        Self { stopper, task, words, picture, context, equipment: None, metrics }
     }
 
     /// The next word; `None` when the run has ended, or none came within [`patience`].
@@ -212,6 +218,45 @@ impl Run {
     /// How often it has told of a failed read.
     pub fn failures(&self) -> u64 {
         self.context.failures()
+    }
+
+    /// The code of the failure that is told first: that a source cannot be read, or that nothing can.
+    ///
+    /// # Panics
+    ///
+    /// When none is told within [`patience`].
+    pub async fn first_failure(&mut self) -> String {
+        let mut code = None;
+        eventually(patience(), "a failure is told", || {
+            let word = self.try_next();
+            let unread = word.as_ref().and_then(|word| word.unread().first());
+            let unread = unread.map(|unread| unread.error.code().to_owned());
+            code = unread.or_else(|| self.status().last_error.map(|failure| failure.report.code));
+            code.is_some()
+        })
+        .await;
+        code.expect("it was told")
+    }
+
+    /// How often the API was asked for what with which result, `servers ok`, as the metrics of its mechanism count it: also what never
+    /// came, if it is counted from the start.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        let families = self.metrics.gather();
+        let family = families.iter().find(|family| family.name() == "rosterd_discovery_api_requests_total");
+        let label = |metric: &prometheus::proto::Metric, name: &str| {
+            metric.get_label().iter().find(|label| label.name() == name).map_or("", |label| label.value()).to_owned()
+        };
+        let request = |metric: &prometheus::proto::Metric| {
+            let name = format!("{} {}", label(metric, "operation"), label(metric, "result"));
+            (name, metric.get_counter().get_value() as u64)
+        };
+        family.into_iter().flat_map(|family| family.get_metric()).map(request).collect()
+    }
+
+    /// Those of them that came, in the order of their names.
+    pub fn requests_that_came(&self) -> Vec<String> {
+        let came = self.requests().into_iter().filter(|(_, count)| *count > 0);
+        came.map(|(name, count)| format!("{name} {count}")).collect()
     }
 
     /// Asks the discoverer to end. Fails, with the reason, when it does not end soon, or has panicked.

@@ -64,6 +64,20 @@ source_profile = none
 sso_session = me
 [profile odd]
 credential_source = Odd
+[profile session]
+aws_access_key_id = session
+aws_secret_access_key = s
+aws_session_token = t
+[profile short]
+role_arn = arn:short
+source_profile = keys
+duration_seconds = 60
+[profile browser]
+login_session = me
+[profile metadata]
+ec2_metadata_service_endpoint = http://there/
+ec2_metadata_v1_disabled = true
+ec2_instance_profile_name = theirs
 ";
 
 fn found(who: &Who, variables: &[(&str, &str)]) -> Result<Origin, AwsError> {
@@ -122,6 +136,22 @@ fn roles_stand_on_what_the_profile_says() {
     assert_eq!(found(&who, &[]).unwrap(), role(once, "arn:mine", "x", "rosterd", 900));
     let command = Origin::Command { profile: "command".to_owned(), command: "/bin/keys --for me".to_owned() };
     assert_eq!(of_profile("command", &[]).unwrap(), command);
+    let short = of_profile("short", &[]).unwrap();
+    assert_eq!(short, role(keys("keys"), "arn:short", "", "rosterd", 900), "so long at least");
+}
+
+#[test]
+fn keys_of_a_session_come_with_its_token_and_sessions_have_names() {
+    let token = |origin: Result<Origin, AwsError>| match origin {
+        Ok(Origin::Keys(keys)) => keys.token.expose().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(token(found(&Who::default(), &[KEYS[0], KEYS[1], ("AWS_SESSION_TOKEN", "t")])), "t");
+    assert_eq!(token(of_profile("session", &[])), "t");
+    assert_eq!(token(found(&Who::default(), &[("AWS_DEFAULT_PROFILE", "session")])), "t");
+    let web = [("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_ROLE_ARN", "arn:r"), ("AWS_ROLE_SESSION_NAME", "me")];
+    let Ok(Origin::WebIdentity(identity)) = found(&Who::default(), &web) else { panic!("a token is exchanged") };
+    assert_eq!(identity.session_name, "me");
 }
 
 #[test]
@@ -164,6 +194,7 @@ fn what_cannot_give_keys_is_told_with_its_place() {
         ("environment", "credential_source is Environment, and the environment has no keys"),
         ("container", "credential_source is EcsContainer, and the environment names no container"),
         ("person", "it is for people who log in by a browser"),
+        ("browser", "it is for people who log in by a browser"),
         ("odd", "credential_source \"Odd\" is none of"),
     ] {
         let told = of_profile(profile, &[]).expect_err(profile).to_string();
@@ -210,15 +241,20 @@ fn endpoints_are_configured_or_those_of_aws() {
     assert_eq!(endpoint(&only(true), &[], "sts"), "https://sts-fips.us-east-1.amazonaws.com/");
     assert_eq!(endpoint(&only(true), &[], "ec2"), "https://ec2.us-east-1.amazonaws.com/");
     assert_eq!(endpoint(&only(false), &[fips], "sts"), "https://sts.us-east-1.amazonaws.com/");
+    assert_eq!(endpoint(&only(true), &[all], "sts"), "https://sts-fips.us-east-1.amazonaws.com/");
+    assert_eq!([true, false].map(|fips| endpoint(&only(fips), &[all], "ec2")), ["http://all/"; 2]);
+    assert_eq!(endpoint(&only(false), &[all], "sts"), "http://all/");
     assert!(endpoint(&plain, &[("AWS_ENDPOINT_URL_EC2", "own")], "ec2").contains("AWS_ENDPOINT_URL_EC2"));
 }
 
 #[test]
 fn the_metadata_of_the_machine_are_where_they_are_said_to_be() {
-    let instance = |variables: &[(&str, &str)]| {
-        let (environment, profiles, who) = (environment(variables), Profiles::parse(FILES, ""), Who::default());
+    let of_profile = |profile: &str, variables: &[(&str, &str)]| {
+        let who = Who { profile: profile.to_owned(), ..Who::default() };
+        let (environment, profiles) = (environment(variables), Profiles::parse(FILES, ""));
         Chain { who: &who, environment: &environment, profiles: &profiles }.instance()
     };
+    let instance = |variables: &[(&str, &str)]| of_profile("", variables);
     let usual = Instance { endpoint: "http://169.254.169.254".to_owned(), allows_v1: true, role: None };
     assert_eq!(instance(&[]), Some(usual.clone()));
     let mode = ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv6");
@@ -231,5 +267,10 @@ fn the_metadata_of_the_machine_are_where_they_are_said_to_be() {
         ("AWS_EC2_INSTANCE_PROFILE_NAME", "mine"),
     ];
     let endpoint = "http://here/".to_owned();
-    assert_eq!(instance(&told), Some(Instance { endpoint, allows_v1: false, role: Some("mine".to_owned()) }));
+    let told_so = Some(Instance { endpoint, allows_v1: false, role: Some("mine".to_owned()) });
+    assert_eq!(instance(&told), told_so);
+    assert_eq!(of_profile("metadata", &told), told_so, "the environment counts more");
+    let endpoint = "http://there/".to_owned();
+    let written = Some(Instance { endpoint, allows_v1: false, role: Some("theirs".to_owned()) });
+    assert_eq!(of_profile("metadata", &[]), written);
 }

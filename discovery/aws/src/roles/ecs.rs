@@ -4,17 +4,18 @@ mod network; // what EC2 knows of tasks; pure
 mod read; // what ECS tells; pure
 mod tasks; // targets; pure
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures_util::try_join;
-use rosterd_discovery::{Error, Reading};
+use rosterd_discovery::{Context, Error, Reading};
 use rosterd_model::TargetGroup;
 use rosterd_rest::{Fault, Page, Sources};
 use serde_json::{Value, json};
 
 use crate::config::{Filter, Wanted};
-use crate::error::AwsError;
+use crate::error::ServiceError;
+use crate::refusal::{Kind, Refusal};
 use crate::roles::ec2;
 use crate::service::{Call, Service};
 
@@ -41,8 +42,14 @@ impl Ecs {
         Self { service, machines, wanted, sources: Sources::new(interval) }
     }
 
+    /// Tells there what it waits for while it does.
+    pub(crate) fn tell_by(&self, cx: &Context) {
+        self.service.tell_by(cx);
+        self.machines.tell_by(cx);
+    }
+
     /// Something that a person should know although nothing fails.
-    pub(crate) fn warning(&self) -> Option<AwsError> {
+    pub(crate) fn warning(&self) -> Option<ServiceError> {
         self.service.warning().or_else(|| self.machines.warning())
     }
 
@@ -51,39 +58,67 @@ impl Ecs {
             true => self.arns("ListClusters", json!({}), "clusterArns").await?,
             false => distinct(self.wanted.clusters.iter().map(String::as_str)),
         };
-        let asked = json!({"include": ["TAGS"]});
-        let Described { found, failures } =
-            self.described("DescribeClusters", asked, "clusters", &names, CLUSTERS, clusters).await?;
-        let mut reading = Vec::new();
-        for cluster in &found {
-            let source = source(region, &cluster.arn);
-            reading.push((source.clone(), self.cluster(cluster, region, source)));
+        let (mut reading, mut untold, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for (name, told) in self.clusters(&names).await? {
+            let source = format!("{region}/{name}");
+            match told {
+                // By its name and by its ARN it is one.
+                Ok(cluster) if seen.insert(cluster.arn.clone()) => {
+                    reading.push((source.clone(), self.cluster(cluster, region, source)));
+                }
+                Ok(_) => {}
+                Err(error) => untold.push((source, self.gone(error))),
+            }
         }
         let mut read = self.sources.read(self.wanted.concurrency, reading).await;
-        read.extend(failures.iter().map(|failure| (source(region, &failure.arn), self.failed(failure))));
+        read.extend(untold);
         Ok(super::picture(read))
+    }
+
+    /// Each of these clusters, or why ECS tells nothing of it. Where it refuses to tell of several, as for one that is written and
+    /// cannot be, or that nobody may see, half of them are asked about, so that the one costs only itself.
+    async fn clusters(&self, names: &[String]) -> Result<Vec<(String, Result<Cluster, Error>)>, Error> {
+        const OPERATION: &str = "DescribeClusters";
+        let (mut all, mut parts) = (Vec::new(), names.chunks(CLUSTERS).rev().collect::<Vec<_>>());
+        while let Some(part) = parts.pop() {
+            let call = Call::Json(TARGET, json!({"include": ["TAGS"], "clusters": part}));
+            match self.service.ask(OPERATION, &call, clusters).await {
+                Ok(told) => all.extend(part.iter().map(|name| (name.clone(), told.take(name, OPERATION)))),
+                Err(error) if is_refused(&error) => match part {
+                    [name] => all.push((name.clone(), Err(error))),
+                    _ => {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        let is_refused = |told: &Result<Cluster, Error>| told.as_ref().is_err_and(is_refused);
+        // Where it tells of none, it is not about one of them.
+        if all.iter().all(|(_, told)| is_refused(told))
+            && let Some((_, Err(error))) = all.pop()
+        {
+            return Err(error);
+        }
+        Ok(all)
     }
 
     /// What becomes of a cluster that is not told of. One that was listed and is not there has just gone; one that is written should be
     /// there.
-    fn failed(&self, failure: &Failure) -> Result<Vec<TargetGroup>, Error> {
-        if failure.is_missing() && self.wanted.clusters.is_empty() {
-            return Ok(Vec::new());
+    fn gone(&self, error: Error) -> Result<Vec<TargetGroup>, Error> {
+        match self.wanted.clusters.is_empty() && is_missing(&error) {
+            true => Ok(Vec::new()),
+            false => Err(error),
         }
-        let (name, reason) = (failure.arn.clone(), failure.reason.clone());
-        Err(match failure.is_missing() {
-            true => AwsError::NoCluster { name, reason },
-            false => AwsError::NotTold { operation: "DescribeClusters", name, reason },
-        }
-        .into())
     }
 
-    async fn cluster(&self, cluster: &Cluster, region: &str, source: String) -> Result<Vec<TargetGroup>, Error> {
-        match self.groups(cluster, region, &source).await {
+    async fn cluster(&self, cluster: Cluster, region: &str, source: String) -> Result<Vec<TargetGroup>, Error> {
+        match self.groups(&cluster, region, &source).await {
             // It has gone since it was told of.
             Err(error) if is_gone(&error) => {
-                let failure = Failure { arn: cluster.arn.clone(), reason: "MISSING".to_owned() };
-                self.failed(&failure)
+                let reason = "it has gone since ECS told of it".to_owned();
+                self.gone(ServiceError::NoCluster { name: cluster.arn, reason }.into())
             }
             groups => groups,
         }
@@ -131,33 +166,19 @@ impl Ecs {
         most: usize,
         decode: impl Fn(&str) -> Result<Described<T>, Fault> + Copy + Send + 'static,
     ) -> Result<Vec<T>, Error> {
-        let Described { found, failures } = self.described(operation, asked, key, names, most, decode).await?;
-        match failures.into_iter().find(|failure| !failure.is_missing()) {
-            Some(Failure { arn: name, reason }) => Err(AwsError::NotTold { operation, name, reason }.into()),
-            None => Ok(found),
-        }
-    }
-
-    /// Asks about all of these, so many at a time.
-    async fn described<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        asked: Value,
-        key: &'static str,
-        names: &[String],
-        most: usize,
-        decode: impl Fn(&str) -> Result<Described<T>, Fault> + Copy + Send + 'static,
-    ) -> Result<Described<T>, Error> {
-        let mut all = Described { found: Vec::new(), failures: Vec::new() };
+        let mut found = Vec::new();
         for names in names.chunks(most) {
             let (mut asked, count) = (asked.clone(), names.len());
             asked[key] = names.into();
             let decode = move |text: &str| decode(text)?.about(count);
             let told = self.service.ask(operation, &Call::Json(TARGET, asked), decode).await?;
-            all.found.extend(told.found);
-            all.failures.extend(told.failures);
+            if let Some(failure) = told.failures.into_iter().find(|failure| !failure.is_missing()) {
+                let Failure { arn: name, reason } = failure;
+                return Err(ServiceError::NotTold { operation, name, reason }.into());
+            }
+            found.extend(told.found);
         }
-        Ok(all)
+        Ok(found)
     }
 
     /// Asks EC2 about all of these by a filter, which passes over what has just gone.
@@ -179,17 +200,29 @@ impl Ecs {
     }
 }
 
-fn source(region: &str, cluster: &str) -> String {
-    format!("{region}/{cluster}")
-}
-
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let names: BTreeSet<_> = names.filter(|name| !name.is_empty()).collect();
     names.into_iter().map(str::to_owned).collect()
 }
 
 fn is_gone(error: &Error) -> bool {
+    refusal(error).is_some_and(|refusal| refusal.code == "ClusterNotFoundException")
+}
+
+/// Whether ECS does not want to tell of what it was asked about, rather than to tell anything now.
+fn is_refused(error: &Error) -> bool {
+    refusal(error).is_some_and(|refusal| matches!(refusal.kind, Kind::Refused | Kind::Denied))
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(of_aws(error), Some(ServiceError::NoCluster { .. }))
+}
+
+fn refusal(error: &Error) -> Option<&Refusal> {
+    of_aws(error).and_then(ServiceError::refusal)
+}
+
+fn of_aws(error: &Error) -> Option<&ServiceError> {
     let error: &(dyn std::error::Error + 'static) = &**error;
-    let refusal = error.downcast_ref::<AwsError>().and_then(AwsError::refusal);
-    refusal.is_some_and(|refusal| refusal.code == "ClusterNotFoundException")
+    error.downcast_ref()
 }

@@ -6,12 +6,13 @@ mod read; // what is read; pure
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use rosterd_discovery::{Error, Reading};
+use rosterd_discovery::{Error, Reading, Unreadable};
 use rosterd_model::TargetGroup;
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::config::Wanted;
+use crate::error::ServiceError;
 use crate::service::{Call, Service};
 
 use read::{Cache, Kind, clusters, serverless, tags};
@@ -30,46 +31,100 @@ pub(crate) struct Elasticache {
     tags: HashMap<String, (Tags, Instant)>,
 }
 
-/// Which caches are wanted; all if nothing is written.
-#[derive(Debug, Default)]
-struct Only {
-    is_written: bool,
-    serverless: Vec<String>,
-    clusters: Vec<String>,
-    groups: Vec<String>,
+/// A cache that is written, or several: by the ARN of a replication group.
+#[derive(Debug)]
+struct Written {
+    arn: String,
+    kind: Kind,
+    is_group: bool,
+    name: String,
+}
+
+impl Written {
+    /// None if it is no ARN of such.
+    fn parse(arn: &str) -> Option<Self> {
+        let parts: Vec<_> = arn.splitn(7, ':').collect();
+        let &[_, _, _, _, _, what, name] = parts.as_slice() else { return None };
+        let (kind, is_group) = match what {
+            "serverlesscache" => (Kind::Serverless, false),
+            "cluster" => (Kind::Cluster, false),
+            "replicationgroup" => (Kind::Cluster, true),
+            _ => return None,
+        };
+        Some(Self { arn: arn.to_owned(), kind, is_group, name: name.to_owned() })
+    }
+
+    fn has(&self, cache: &Cache) -> bool {
+        let name = if self.is_group { &cache.replication_group } else { &cache.name };
+        self.kind == cache.kind && self.name == *name
+    }
+}
+
+/// Which caches are wanted.
+#[derive(Debug)]
+enum Only {
+    All,
+    These(Vec<Written>),
 }
 
 impl Only {
     fn of(arns: &[String]) -> Self {
-        let mut only = Self { is_written: !arns.is_empty(), ..Self::default() };
+        if arns.is_empty() {
+            return Self::All;
+        }
+        let mut these: Vec<Written> = Vec::new();
         for arn in arns {
-            let parts: Vec<_> = arn.splitn(7, ':').collect();
-            let name = || parts[6].to_owned();
-            match parts.get(5).filter(|_| parts.len() == 7) {
-                Some(&"serverlesscache") => only.serverless.push(name()),
-                Some(&"cluster") => only.clusters.push(name()),
-                Some(&"replicationgroup") => only.groups.push(name()),
-                _ => warn!(cluster = arn, "this is no ARN of a cache, a cluster or a replication group of ElastiCache"),
+            match Written::parse(arn) {
+                Some(written) if these.iter().any(|other| other.arn == written.arn) => {}
+                Some(written) => these.push(written),
+                None => {
+                    warn!(cluster = arn, "this is no ARN of a cache, a cluster or a replication group of ElastiCache");
+                }
             }
         }
-        only
+        Self::These(these)
     }
 
     fn wants(&self, kind: Kind) -> bool {
-        !self.is_written
-            || match kind {
-                Kind::Serverless => !self.serverless.is_empty(),
-                Kind::Cluster => !self.clusters.is_empty() || !self.groups.is_empty(),
-            }
+        match self {
+            Self::All => true,
+            Self::These(these) => these.iter().any(|written| written.kind == kind),
+        }
     }
 
     fn has(&self, cache: &Cache) -> bool {
-        !self.is_written
-            || match cache.kind {
-                Kind::Serverless => self.serverless.contains(&cache.name),
-                Kind::Cluster => self.clusters.contains(&cache.name) || self.groups.contains(&cache.replication_group),
-            }
+        match self {
+            Self::All => true,
+            Self::These(these) => these.iter().any(|written| written.has(cache)),
+        }
     }
+
+    /// The caches of each source of this kind: of all there are in one, or of each of those that are written in one of its own. One that
+    /// is written twice is in the first.
+    fn sources(&self, kind: Kind, region: &str, caches: Vec<Cache>) -> Vec<(String, Result<Vec<Cache>, ServiceError>)> {
+        let source = source(region, kind);
+        let Self::These(these) = self else { return vec![(source, Ok(caches))] };
+        let these: Vec<_> = these.iter().filter(|written| written.kind == kind).collect();
+        let mut found: Vec<_> = these.iter().map(|_| Vec::new()).collect();
+        let known = |written: &Written| caches.iter().any(|cache| written.has(cache));
+        let known: Vec<_> = these.iter().map(|written| known(written)).collect();
+        for cache in caches {
+            if let Some(at) = these.iter().position(|written| written.has(&cache)) {
+                found[at].push(cache);
+            }
+        }
+        let sources = these.into_iter().zip(found).zip(known);
+        let of = |((written, found), is_known): ((&Written, Vec<Cache>), bool)| {
+            let reason = "ElastiCache lists none of this name".to_owned();
+            let missing = || ServiceError::NoCluster { name: written.arn.clone(), reason };
+            (format!("{source}/{}", written.arn), is_known.then_some(found).ok_or_else(missing))
+        };
+        sources.map(of).collect()
+    }
+}
+
+fn source(region: &str, kind: Kind) -> String {
+    format!("{region}/{}", kind.name())
 }
 
 impl Elasticache {
@@ -79,29 +134,39 @@ impl Elasticache {
     }
 
     pub(crate) async fn read(&mut self, region: &str) -> Result<Reading, Error> {
-        let (mut sources, mut known) = (Vec::new(), HashMap::new());
+        let (mut groups, mut unread, mut known) = (Vec::new(), Vec::new(), HashMap::new());
+        let mut is_whole = true;
         for kind in [Kind::Cluster, Kind::Serverless] {
-            if self.only.wants(kind) {
-                let source = format!("{region}/{}", kind.name());
-                let groups = self.kind(kind, &source, &mut known).await;
-                sources.push((source, groups));
+            if !self.only.wants(kind) {
+                continue;
+            }
+            match self.caches(kind, &mut known).await {
+                Ok(caches) => {
+                    for (source, caches) in self.only.sources(kind, region, caches) {
+                        match caches {
+                            Ok(caches) => groups.extend(of(&source, caches, &known)),
+                            Err(error) => unread.push(Unreadable::new(source, error)),
+                        }
+                    }
+                }
+                Err(error) => {
+                    is_whole = false;
+                    let source = source(region, kind);
+                    unread.push(Unreadable::scope(&*source, &source, error));
+                }
             }
         }
-        if sources.iter().all(|(_, groups)| groups.is_ok()) {
+        if is_whole {
             // Of those that have gone nothing is kept.
             self.tags = known;
         } else {
             self.tags.extend(known);
         }
-        Ok(super::picture(sources))
+        Ok(super::reading(groups, unread))
     }
 
-    async fn kind(
-        &self,
-        kind: Kind,
-        source: &str,
-        known: &mut HashMap<String, (Tags, Instant)>,
-    ) -> Result<Vec<TargetGroup>, Error> {
+    /// The caches of this kind that are wanted. Their tags are known then.
+    async fn caches(&self, kind: Kind, known: &mut HashMap<String, (Tags, Instant)>) -> Result<Vec<Cache>, Error> {
         let mut caches = match kind {
             Kind::Serverless => {
                 let call = Call::form([("Version", VERSION), ("MaxResults", "50")]);
@@ -115,18 +180,14 @@ impl Elasticache {
         };
         caches.retain(|cache| self.only.has(cache));
         let mut asking = Vec::new();
-        for cache in &caches {
+        for cache in caches.iter().filter(|cache| !cache.arn.is_empty()) {
             asking.push(self.tags_of(&cache.arn));
         }
         for tags in super::together(self.concurrency, asking).await {
             let (arn, tags, asked) = tags?;
             known.insert(arn, (tags, asked));
         }
-        let of = |cache: Cache| {
-            let tags = known.get(&cache.arn).map(|(tags, _)| tags);
-            cache.groups(source, tags.unwrap_or(&Tags::new()))
-        };
-        Ok(caches.into_iter().flat_map(of).collect())
+        Ok(caches)
     }
 
     /// The tags of a cache, by its ARN, and when they were asked for. Older ones are better than none.
@@ -149,4 +210,15 @@ impl Elasticache {
             (Err(error), None) => Err(error),
         }
     }
+}
+
+/// The groups of a source.
+fn of(source: &str, caches: Vec<Cache>, known: &HashMap<String, (Tags, Instant)>) -> Vec<TargetGroup> {
+    let none = Tags::new();
+    let group = |cache: Cache| {
+        let tags = known.get(&cache.arn).map_or(&none, |(tags, _)| tags);
+        cache.groups(source, tags)
+    };
+    let groups: Vec<_> = caches.into_iter().filter_map(group).collect();
+    if groups.is_empty() { vec![TargetGroup::gone(source)] } else { groups }
 }

@@ -38,6 +38,11 @@ fn picture(sources: Vec<Source>) -> Reading {
             Err(error) => unread.push(Unreadable::new(source, error)),
         }
     }
+    reading(groups, unread)
+}
+
+/// The picture of these groups, without what is unread.
+fn reading(groups: Vec<TargetGroup>, unread: Vec<Unreadable>) -> Reading {
     let groups = distinct(groups);
     if unread.is_empty() { Reading::Everything(groups) } else { Reading::EverythingBut(groups, unread) }
 }

@@ -11,7 +11,7 @@ use rosterd_model::TargetGroup;
 use rosterd_rest::Sources;
 
 use crate::config::{Filter, Wanted};
-use crate::error::AwsError;
+use crate::error::ServiceError;
 use crate::service::{Call, Service};
 
 use read::{Cluster, Instance, clusters, instances};
@@ -59,7 +59,7 @@ impl Rds {
         let clusters = self.clusters(Some(name)).await?;
         let Some(cluster) = clusters.first() else {
             let reason = "RDS lists none of this name".to_owned();
-            return Err(AwsError::NoCluster { name: name.to_owned(), reason }.into());
+            return Err(ServiceError::NoCluster { name: name.to_owned(), reason }.into());
         };
         let instances = self.instances(Some(&cluster.id)).await?;
         Ok(groups(&source, &clusters, &instances))

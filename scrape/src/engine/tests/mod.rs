@@ -239,6 +239,11 @@ fn a_target_that_fails_is_down_and_its_series_are_stale() {
             move || statuses.get("j", &target).and_then(|status| status.error).is_some_and(|error| error.code == code)
         };
         eventually(patience(), "the content type is missed", error("scrape_content_type")).await;
+        let status = scene.engine.statuses().get("j", &target).unwrap();
+        let failed = status.outcomes.failures();
+        assert!(failed >= 3 && status.outcomes.scrapes() == failed + 1, "{status:?}");
+        assert_eq!(status.outcomes.last().collect::<Vec<_>>()[failed as usize - 1..], [false, true]);
+        assert_eq!(status.last_failure.map(|it| it.1.code.clone()).as_deref(), Some("scrape_content_type"));
         scene.targets(&job, &[], std::slice::from_ref(&target)).await;
         scene.wait("up stale").await;
         let lines = scene.notes.of(&["a", "up"]);

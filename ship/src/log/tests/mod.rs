@@ -89,6 +89,65 @@ fn what_is_acknowledged_does_not_come_back() {
 }
 
 #[test]
+fn a_position_that_somebody_removes_is_written_anew_and_nothing_is_sent_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (position, lock) = (folder.path().join("position"), folder.path().join("lock"));
+    let mut log = filled(folder.path(), 10);
+    assert_eq!(log.look_after().unwrap(), Kept::Whole);
+    log.acknowledge(5, [7, 8].into_iter()).unwrap();
+    for removed in [&[&position][..], &[&position, &lock]] {
+        removed.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        let Kept::Restored(fault) = log.look_after().unwrap() else { panic!("it is not there") };
+        assert_eq!((&fault.path, fault.lost, fault.batches), (&position, Counts::default(), 0));
+        assert_eq!((log.look_after().unwrap(), is_free(folder.path())), (Kept::Whole, false));
+    }
+    // Another one has taken its place.
+    std::fs::remove_file(&position).unwrap();
+    std::fs::write(&position, "").unwrap();
+    log.acknowledge(6, std::iter::empty()).unwrap();
+    assert!(matches!(log.look_after().unwrap(), Kept::Restored(_)));
+    drop(log);
+    let (mut log, found) = open(folder.path());
+    assert_eq!((found.records, found.faults.as_slice(), seqs(&mut log, 0).0), (3, &[][..], vec![6, 9, 10]));
+    for path in segments(folder.path()) {
+        std::fs::remove_file(path).unwrap();
+    }
+    assert_eq!(log.look_after().unwrap(), Kept::Whole, "what is missing is told when it is read");
+    std::fs::remove_file(&position).unwrap();
+    assert_eq!(log.look_after().unwrap(), Kept::Gone);
+}
+
+#[test]
+fn what_follows_a_segment_that_somebody_removes_goes_to_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = filled(folder.path(), 2);
+    std::fs::remove_file(segments(folder.path()).pop().unwrap()).unwrap();
+    assert_eq!(log.look_after().unwrap(), Kept::Whole);
+    log.append(&record(3, 200)).unwrap();
+    let (found, faults) = seqs(&mut log, 0);
+    assert_eq!((found, lost(&faults), faults.len()), (vec![3], 2, 1));
+    drop(log);
+    assert_eq!(open(folder.path()).1.records, 1);
+}
+
+#[test]
+fn a_position_that_is_missing_is_told_once_and_all_that_is_there_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(open(folder.path()).1.faults, [], "nothing was there");
+    std::fs::remove_file(folder.path().join("position")).unwrap();
+    let mut log = filled(folder.path(), 3);
+    log.acknowledge(3, std::iter::empty()).unwrap();
+    drop(log);
+    std::fs::remove_file(folder.path().join("position")).unwrap();
+    assert!(!is_spent(folder.path()) && is_usable(folder.path()));
+    let (mut log, found) = open(folder.path());
+    assert_eq!(found.faults.iter().map(|fault| &fault.path).collect::<Vec<_>>(), [&folder.path().join("position")]);
+    assert_eq!((found.records, lost(&found.faults), seqs(&mut log, 0).0), (3, 0, vec![1, 2, 3]));
+    drop(log);
+    assert_eq!(open(folder.path()).1.faults, []);
+}
+
+#[test]
 fn the_oldest_segment_goes_first() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = filled(folder.path(), 10);

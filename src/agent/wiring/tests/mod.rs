@@ -63,6 +63,7 @@ fn options(folder: &Folder, mechanisms: Registry, shutdown_timeout: Duration) ->
         storage_path: Some(folder.path("data")),
         auto_reload: None,
         allow_empty: false,
+        allow_template_commands: false,
         system: System::new("host", rosterd_client::Environment::default()),
         mechanisms,
         flags: BTreeMap::new(),

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::reconcile::{Desired, Phase, Work, Worker};
+use crate::reconcile::{Desired, OperationState, Phase, Work, Worker};
 use crate::store::ledger::{
     Action, MemoryLedger, Operation, OperationId, Progress, Revision, Transaction, WorkerState, Write,
 };
@@ -49,6 +49,8 @@ struct Script {
     runs: Mutex<Vec<(String, usize, Option<u128>)>>,
     /// The step of each run, and what it was given by the one before.
     steps: Mutex<Vec<(u32, u32, Value)>>,
+    /// Whether each run was told that it may have been begun before.
+    repeated: Mutex<Vec<bool>>,
     /// Answers of the next runs; `None` panics. Without an answer a run succeeds.
     answers: Mutex<VecDeque<Option<Outcome>>>,
     /// When set, each run waits for a permit.
@@ -72,6 +74,10 @@ impl Script {
         self.steps.lock().unwrap().clone()
     }
 
+    fn repeated(&self) -> Vec<bool> {
+        self.repeated.lock().unwrap().clone()
+    }
+
     fn gate(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         *self.gate.lock().unwrap() = Some(Arc::clone(&gate));
@@ -92,6 +98,7 @@ impl Worker<Fake> for FakeWorker {
         assert!(work.revision.is_none_or(|revision| work.spec.number == revision.0));
         let revision = work.revision.map(|revision| revision.0);
         self.script.runs.lock().unwrap().push((self.id.to_string(), self.runs, revision));
+        self.script.repeated.lock().unwrap().push(work.repeated);
         self.script.steps.lock().unwrap().push((work.step, work.attempt, work.left.clone()));
         self.runs += 1;
         let gate = self.script.gate.lock().unwrap().clone();
@@ -206,7 +213,7 @@ fn told(number: u128) -> Value {
 /// What the ledger has of a worker that was told to reach a revision.
 fn state(id: &str, told_revision: u128, reached: Option<u128>) -> WorkerState {
     let spec = told(told_revision);
-    WorkerState { id: id.to_owned(), kind: "fake".to_owned(), revision: reached.map(Revision), spec }
+    WorkerState { id: id.to_owned(), kind: "fake".to_owned(), revision: reached.map(Revision), spec, failed: None }
 }
 
 /// What the ledger has of an operation at its first step.

@@ -14,7 +14,7 @@ enum Event {
 fn events() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => prop::collection::btree_map("[abc]", 1..4u128, 0..4).prop_map(Event::Want),
-        3 => (0..4u8).prop_map(Event::Answer),
+        3 => (0..6u8).prop_map(Event::Answer),
         3 => (0..3000u16).prop_map(Event::Wait),
         1 => Just(Event::Crash),
     ]
@@ -30,6 +30,8 @@ async fn whatever_happens(events: Vec<Event>) {
             Event::Answer(0) => it.script.answer(None),
             Event::Answer(1) => it.script.answer(Some(Outcome::Retry(failure(Retry::Backoff)))),
             Event::Answer(2) => it.script.answer(Some(Outcome::Next(json!("half")))),
+            Event::Answer(3) => it.script.answer(Some(Outcome::To(0, json!("again")))),
+            Event::Answer(4) => it.script.keeps.lock().unwrap().push_back(Some(Outcome::Begin)),
             Event::Answer(_) => it.script.answer(Some(Outcome::Snooze(Duration::from_secs(1)))),
             Event::Wait(millis) => tokio::time::sleep(Duration::from_millis(millis.into())).await,
             Event::Crash => {

@@ -127,3 +127,59 @@ fn what_was_decided_before_the_ledger_could_be_read_does_not_hide_what_is_in_it(
         it.stop().await;
     });
 }
+
+#[test]
+fn a_step_is_told_whether_it_may_have_been_begun_before() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        it.script.answer(Some(Outcome::Next(json!("half"))));
+        it.script.answer(Some(Outcome::Retry(failure(Retry::Backoff))));
+        it.script.answer(None);
+        it.script.answer(Some(Outcome::Next(json!("more"))));
+        it.want(&[("a", 1)]);
+        it.until_reached(&[("a", 1)]).await;
+        assert_eq!(it.script.repeated(), [false, false, true, true, false], "a new step, a retry, and a panic");
+        it.stop().await;
+        let it = Running::start(in_the_middle().await);
+        it.want(&[("a", 2)]);
+        it.until_reached(&[("a", 2)]).await;
+        assert_eq!(it.script.repeated(), [true], "nobody knows how far the process before came");
+        it.stop().await;
+    });
+}
+
+#[test]
+fn a_worker_that_is_not_where_it_should_be_begins_an_operation_which_may_be_given_up() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        it.script.answer(Some(Outcome::Done));
+        it.script.answer(Some(Outcome::To(4, json!("undo"))));
+        it.script.answer(Some(Outcome::Cancel(failure(Retry::Never))));
+        it.script.keeps.lock().unwrap().extend([Some(Outcome::Done), Some(Outcome::Begin)]);
+        it.want(&[("a", 1)]);
+        it.until("it is given up", Phase::Cancelled, "a").await;
+        let runs = [run("a", 0, Some(1)), run("a", 1, Some(1)), run("a", 2, Some(1))];
+        assert_eq!(it.script.runs(), runs);
+        assert_eq!(it.script.steps(), [(0, 0, Value::Null), (0, 0, Value::Null), (4, 0, json!("undo"))]);
+        let ended: Vec<_> = it.statuses.ended().iter().map(|it| (it.status.action, it.status.state)).collect();
+        assert_eq!(ended, [(Action::Start, OperationState::Done), (Action::Update, OperationState::Failed)]);
+        advance_until("what was there is kept on", async || *it.script.kept.lock().unwrap() == 3).await;
+        advance_until("that is recorded", async || pending(&it.store).await.is_empty()).await;
+        let failed = workers(&it.store).await.remove(0).failed.expect("the ledger has it");
+        assert_eq!((failed.operation.progress.step, failed.operation.revision), (4, Some(Revision(1))));
+        let store = Arc::clone(&it.store);
+        it.stop().await;
+
+        let it = Running::start(store);
+        let gate = it.script.gate();
+        it.want(&[("a", 1)]);
+        advance_until("it begins", async || it.script.runs().len() == 1).await;
+        let told: Vec<_> = it.statuses.ended().iter().map(|it| it.status.id).collect();
+        assert_eq!(told, [failed.operation.id], "it is told after a restart, too");
+        let status = it.statuses.get("a").and_then(|status| status.operation).expect("it is pending");
+        assert_eq!(status.state, OperationState::InFlight);
+        gate.add_permits(10);
+        advance_until("it succeeds", async || workers(&it.store).await.iter().all(|it| it.failed.is_none())).await;
+        it.stop().await;
+    });
+}

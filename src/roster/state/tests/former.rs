@@ -1,6 +1,8 @@
 //! What a job holds of providers that it had before, as far as those in their place do not know what is there.
 
 use super::hidden::{all, hiding};
+use proptest::prelude::*;
+
 use super::holds::{all_held, held, let_go, view};
 use super::*;
 use crate::roster::hold::HoldReason;
@@ -99,7 +101,7 @@ fn what_others_hear_beneath_a_scope_that_the_new_provider_cannot_read_is_held_as
     state.set_jobs(wanted(vec![job("a", &["p/2"], "[]"), job("b", &["p/1"], "[]")]), now());
     state.update(hiding(update("p/2", vec![], true), &["n/b"]), now());
     let news = [group("n/b/z", &["n-b-z:1"]), TargetGroup::gone("n/b/x"), group("n/c/z", &["n-c-z:1"])];
-    assert!(state.is_large(&update("p/1", news.to_vec(), false)), "all that is held is looked for anew");
+    assert!(!state.is_large(&update("p/1", news.to_vec(), false)), "only what changed is looked at");
     state.update(update("p/1", news.to_vec(), false), now());
     assert_eq!(held(&state, "a"), replaced(&["n-b-c-x:1", "n-b-y:1", "n-b-z:1"]));
     // With all that is there it is missing.
@@ -158,4 +160,67 @@ fn what_a_job_holds_stays_when_another_one_that_waits_comes_to_use_it() {
     let other = [("b", "p/1"), ("j", "p/1-2"), ("x", "r/5")];
     let state = kept.restart(other.map(|(name, key)| job(name, &[key], "[]")).to_vec());
     assert_eq!((held(&state, "x"), instances(&state, "b")), (replaced(&["x:1"]), vec!["b:1".to_owned()]));
+}
+
+/// What happens while a job holds something of a provider that another one uses.
+#[derive(Debug, Clone)]
+enum Event {
+    /// One of the two has these groups now, with so many targets.
+    Tells { new: bool, whole: bool, groups: Vec<(usize, usize)> },
+    /// The new one cannot read these.
+    CannotRead(Vec<usize>),
+}
+
+const NAMES: [&str; 7] = ["n/a", "n/a/x", "n/b", "n/b/x", "n/b/c", "n/b/c/y", "m"];
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let groups = || prop::collection::vec((0..NAMES.len(), 0..3usize), 0..4);
+    let event = prop_oneof![
+        6 => (any::<bool>(), prop::bool::weighted(0.1), groups())
+            .prop_map(|(new, whole, groups)| Event::Tells { new, whole, groups }),
+        1 => prop::collection::vec(0..NAMES.len(), 0..4).prop_map(Event::CannotRead),
+    ];
+    prop::collection::vec(event, 1..40)
+}
+
+proptest! {
+    #[test]
+    fn what_changed_alone_leads_to_what_all_that_there_is_leads_to(events in events()) {
+        let mut state = State::default();
+        state.set_jobs(wanted(vec![job("a", &["p/1"], "[]"), job("b", &["p/1"], "[]")]), now());
+        let told = |groups: &[(usize, usize)], number: usize| {
+            let groups: BTreeMap<_, _> = groups.iter().copied().collect();
+            let addresses = |name: &str, count| (0..count).map(|it| format!("{name}-{it}:{number}")).collect::<Vec<_>>();
+            let group = |(at, count): (usize, usize)| {
+                let addresses = addresses(&NAMES[at].replace('/', "-"), count);
+                group(NAMES[at], &addresses.iter().map(|it| &**it).collect::<Vec<_>>())
+            };
+            groups.into_iter().map(group).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = (0..NAMES.len()).map(|at| (at, 2)).collect();
+        state.update(update("p/1", told(&all, 1), true), now());
+        state.set_jobs(wanted(vec![job("a", &["p/2"], "[]"), job("b", &["p/1"], "[]")]), now());
+        let mut unread = vec!["n/a", "n/b"];
+        state.update(hiding(update("p/2", Vec::new(), true), &unread), now());
+        for event in events {
+            let update = match event {
+                Event::Tells { new: false, whole, groups } => update("p/1", told(&groups, 1), whole),
+                Event::Tells { new: true, whole, groups } => hiding(update("p/2", told(&groups, 2), whole), &unread),
+                Event::CannotRead(names) => {
+                    unread = names.into_iter().map(|at| NAMES[at]).collect();
+                    hiding(update("p/2", Vec::new(), false), &unread)
+                }
+            };
+            state.update(update, now());
+            let job = &state.jobs["a"];
+            let anew = job.former.iter().map(|(key, former)| (key.clone(), former.clone().anew())).collect();
+            prop_assert_eq!(&held_of(&anew, &job.spec.providers, &state.providers), &job.former);
+            let parts = job.former.iter().flat_map(|(key, former)| {
+                let blocks = state.providers[key].archive.blocks().values();
+                blocks.filter_map(|block| former.part(block)).map(|part| part.len())
+            });
+            let parts: usize = parts.sum();
+            prop_assert_eq!(instances(&state, "a").len(), state.providers[&key("p/2")].archive.entries() + parts);
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn operation(id: u64, worker: &str) -> Operation {
 
 pub(crate) fn worker(id: &str, revision: Option<u128>) -> WorkerState {
     let spec = json!({ "path": id });
-    WorkerState { id: id.to_owned(), kind: "file_sd".to_owned(), revision: revision.map(Revision), spec }
+    WorkerState { id: id.to_owned(), kind: "file_sd".to_owned(), revision: revision.map(Revision), spec, failed: None }
 }
 
 /// A transaction of the only member, without preconditions.

@@ -24,9 +24,14 @@ impl Network {
         }
     }
 
+    /// The id that ECS knows of a machine: also of one that is not of EC2.
+    pub(super) fn id(&self, machine: &str) -> &str {
+        self.machines.get(machine).map_or("", String::as_str)
+    }
+
     /// The instance of a machine; none without a private address.
     pub(super) fn instance(&self, machine: &str) -> Option<&Instance> {
-        self.instances.get(self.machines.get(machine)?).filter(|instance| !instance.private_ip.is_empty())
+        self.instances.get(self.id(machine)).filter(|instance| !instance.private_ip.is_empty())
     }
 
     /// The public address of an interface.

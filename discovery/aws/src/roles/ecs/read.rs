@@ -1,7 +1,10 @@
 //! What ECS tells.
 
+use rosterd_discovery::Error;
 use rosterd_rest::{Fault, Page, json, present};
 use serde_json::Value;
+
+use crate::error::ServiceError;
 
 rosterd_rest::reply! {
     struct Clusters {
@@ -15,12 +18,14 @@ rosterd_rest::reply! {
         pub(super) reason: String = "reason",
     }
 
+    #[derive(Clone)]
     pub(super) struct Cluster {
         pub(super) arn: String = "clusterArn",
         pub(super) name: String = "clusterName",
         pub(super) tags: Vec<Tag> = "tags",
     }
 
+    #[derive(Clone)]
     pub(super) struct Tag {
         pub(super) key: String = "key",
         pub(super) value: String = "value",
@@ -102,6 +107,27 @@ impl<T> Described<T> {
     }
 }
 
+impl Described<Cluster> {
+    /// What is told of the cluster with this name or ARN.
+    pub(super) fn take(&self, name: &str, operation: &'static str) -> Result<Cluster, Error> {
+        if let Some(cluster) = self.found.iter().find(|cluster| is_of(&cluster.arn, name)) {
+            return Ok(cluster.clone());
+        }
+        let (failure, name) = (self.failures.iter().find(|failure| is_of(&failure.arn, name)), name.to_owned());
+        Err(match failure {
+            Some(failure) if failure.is_missing() => ServiceError::NoCluster { name, reason: failure.reason.clone() },
+            Some(failure) => ServiceError::NotTold { operation, name, reason: failure.reason.clone() },
+            None => ServiceError::NotTold { operation, name, reason: "the answer does not have it".to_owned() },
+        }
+        .into())
+    }
+}
+
+/// Whether an ARN is the one of a cluster, or ends with its name.
+fn is_of(arn: &str, name: &str) -> bool {
+    arn == name || (!name.contains('/') && arn.strip_suffix(name).is_some_and(|before| before.ends_with(":cluster/")))
+}
+
 impl Failure {
     /// Whether it is not there, which is no failure of whoever asks.
     pub(super) fn is_missing(&self) -> bool {
@@ -179,6 +205,29 @@ mod tests {
             arns(r#"{"taskArns": null}"#, "taskArns").map_err(told).expect_err("no list"),
             "taskArns is missing"
         );
+    }
+
+    #[test]
+    fn a_cluster_is_told_of_by_its_name_or_its_arn() {
+        let told = clusters(
+            r#"{"clusters": [{"clusterArn": "arn:aws:ecs:r:1:cluster/one"}, {"clusterArn": "arn:aws:ecs:r:1:cluster/my-two"}],
+                "failures": [{"arn": "arn:aws:ecs:r:1:cluster/gone", "reason": "MISSING"}, {"arn": "busy", "reason": "BUSY"}]}"#,
+        )
+        .expect("an answer");
+        let take = |name: &str| match told.take(name, "DescribeClusters") {
+            Ok(cluster) => cluster.arn,
+            Err(error) => format!("{}: {error}", error.code()),
+        };
+        assert_eq!(take("one"), "arn:aws:ecs:r:1:cluster/one");
+        assert_eq!(take("arn:aws:ecs:r:1:cluster/my-two"), "arn:aws:ecs:r:1:cluster/my-two");
+        assert_eq!(take("gone"), "sd_aws_no_cluster: there is no cluster \"gone\": MISSING");
+        assert_eq!(take("busy"), "sd_aws_not_told: DescribeClusters does not tell of \"busy\": BUSY");
+        let nothing = |name: &str| {
+            format!("sd_aws_not_told: DescribeClusters does not tell of {name:?}: the answer does not have it")
+        };
+        for name in ["two", "ne", "cluster/one", "arn:aws:ecs:other:1:cluster/one"] {
+            assert_eq!(take(name), nothing(name));
+        }
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub(super) fn groups(
         sheet.set("__meta_ecs_public_ip", place.public_ip);
         sheet.set("__meta_ecs_network_mode", place.mode);
         sheet.set("__meta_ecs_container_instance_arn", &task.machine);
+        sheet.set("__meta_ecs_ec2_instance_id", network.id(&task.machine));
         if let Some(instance) = network.instance(&task.machine) {
-            sheet.set("__meta_ecs_ec2_instance_id", &instance.id);
             sheet.set("__meta_ecs_ec2_instance_type", &instance.kind);
             sheet.set("__meta_ecs_ec2_instance_private_ip", &instance.private_ip);
             sheet.set("__meta_ecs_ec2_instance_public_ip", &instance.public_ip);
@@ -69,23 +69,23 @@ pub(super) fn groups(
     groups
 }
 
-struct Place<'a> {
+struct TaskPlace<'a> {
     address: &'a str,
     subnet: &'a str,
     public_ip: &'a str,
     mode: &'static str,
 }
 
-fn place<'a>(task: &'a Task, network: &'a Network) -> Option<Place<'a>> {
+fn place<'a>(task: &'a Task, network: &'a Network) -> Option<TaskPlace<'a>> {
     if task.has_interface() {
         let address = task.detail("privateIPv4Address").filter(|address| !address.is_empty())?;
         let subnet = task.detail("subnetId").unwrap_or_default();
         let public_ip = task.interface().map_or("", |interface| network.public_ip(interface));
-        return Some(Place { address, subnet, public_ip, mode: "awsvpc" });
+        return Some(TaskPlace { address, subnet, public_ip, mode: "awsvpc" });
     }
     let instance = network.instance(&task.machine)?;
     let (address, subnet, public_ip) = (&*instance.private_ip, &*instance.subnet, &*instance.public_ip);
-    Some(Place { address, subnet, public_ip, mode: "bridge" })
+    Some(TaskPlace { address, subnet, public_ip, mode: "bridge" })
 }
 
 fn set_tags(sheet: &mut Sheet, name: &str, tags: &[Tag]) {

@@ -1,0 +1,111 @@
+//! Checkpoints: a whole roster, in pieces. Pure.
+
+use rosterd_model::{Builder, Labels, Names};
+
+use crate::batch::Symbols;
+use crate::body::Body;
+use crate::record::{Content, Header};
+use crate::writer::Target;
+use crate::{Time, varint};
+
+/// A piece is closed when it reaches this size.
+const FULL: usize = 1 << 20;
+
+/// The records of a checkpoint of these targets, of which there is one at least.
+pub(crate) fn pieces<'a>(
+    number: u64,
+    time: Time,
+    targets: impl IntoIterator<Item = Target<'a>>,
+) -> impl Iterator<Item = (Header, Vec<u8>)> {
+    let (mut targets, mut index, mut ended) = (targets.into_iter().peekable(), 0u64, false);
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let (mut symbols, mut rows, mut count) = (Symbols::default(), Vec::new(), 0);
+        varint::push(&mut rows, index);
+        while symbols.size() + rows.len() < FULL
+            && let Some(target) = targets.next()
+        {
+            symbols.refer(target.job, &mut rows);
+            rows.push(u8::from(target.is_held));
+            symbols.refer_labels(target.labels, &mut rows);
+            count += 1;
+        }
+        ended = targets.peek().is_none();
+        index += 1;
+        let header = Header {
+            content: Content::Checkpoint,
+            is_last: ended,
+            first: number,
+            last: number,
+            count,
+            oldest: time,
+            newest: time,
+            kinds: 0,
+        };
+        let mut raw = symbols.finish();
+        raw.extend(rows);
+        Some((header, raw))
+    })
+}
+
+/// Reads a piece, and hands out its targets with their jobs and whether they are held. Returns which piece it is, unless it is
+/// damaged.
+pub(crate) fn read(
+    header: &Header,
+    raw: &[u8],
+    names: &mut Names,
+    mut see: impl FnMut(&str, Labels, bool),
+) -> Option<u64> {
+    let body = Body::read(raw)?;
+    let mut rest = body.rest();
+    let (index, mut labels) = (varint::take(&mut rest)?, Builder::new());
+    for _ in 0..header.count {
+        let job = body.take_text(&mut rest)?;
+        let (&held, behind) = rest.split_first()?;
+        rest = behind;
+        see(job, body.take_labels(&mut rest)?.build(&mut labels, names), held != 0);
+    }
+    Some(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(number: usize) -> Labels {
+        [("__address__", format!("host-{number}.example:9100")), ("job", "node".to_owned())].into_iter().collect()
+    }
+
+    fn read_all(pieces: &[(Header, Vec<u8>)]) -> (Vec<u64>, Vec<(String, Labels, bool)>) {
+        let (mut names, mut found) = (Names::new(), Vec::new());
+        let read = |(header, raw): &(Header, Vec<u8>)| {
+            read(header, raw, &mut names, |job, labels, held| found.push((job.to_owned(), labels, held)))
+        };
+        let indexes = pieces.iter().map(read).collect::<Option<Vec<_>>>().unwrap();
+        (indexes, found)
+    }
+
+    #[test]
+    fn a_roster_comes_back_from_its_pieces() {
+        let all: Vec<_> = (0..60_000).map(|number| (format!("job-{}", number % 3), labels(number))).collect();
+        let targets = all.iter().enumerate();
+        let targets = targets.map(|(index, (job, labels))| Target { job, labels, is_held: index.is_multiple_of(5) });
+        let pieces: Vec<_> = pieces(7, Time(9), targets).collect();
+        assert!(pieces.len() > 1);
+        assert!(pieces.iter().rev().skip(1).all(|(header, _)| !header.is_last));
+        assert!(pieces.last().unwrap().0.is_last);
+        let (indexes, found) = read_all(&pieces);
+        assert!(indexes.into_iter().eq(0..pieces.len() as u64));
+        let expected = all.into_iter().enumerate();
+        assert!(found.into_iter().eq(expected.map(|(index, (job, labels))| (job, labels, index.is_multiple_of(5)))));
+    }
+
+    #[test]
+    fn an_empty_roster_has_a_checkpoint_too() {
+        let pieces: Vec<_> = pieces(7, Time(9), []).collect();
+        assert!(matches!(&pieces[..], [(Header { is_last: true, count: 0, first: 7, .. }, _)]));
+        assert_eq!(read_all(&pieces), (vec![0], Vec::new()));
+    }
+}

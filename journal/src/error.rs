@@ -1,0 +1,95 @@
+//! What can go wrong with a journal.
+
+use std::io;
+use std::path::PathBuf;
+
+use rosterd_model::{Coded, Priority, Retry};
+
+use crate::Time;
+
+/// Something on disk was not as it was written. It was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// Where; of what was kept in memory, nowhere.
+    pub path: PathBuf,
+    /// What was wrong and what was done.
+    pub what: &'static str,
+    /// Where in it.
+    pub offset: u64,
+    /// How many bytes were of no use.
+    pub bytes: u64,
+}
+
+/// Failures of a journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another process has it.
+    #[error("the journal {} is in use by another rosterd: give each its own storage path", folder.display())]
+    InUse {
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// The file system does not let us.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nothing is known of that time any more.
+    #[error(
+        "the journal begins at {oldest}, and {asked} is before that: ask for a later time, or raise rosterd.journal.retention"
+    )]
+    TooEarly {
+        /// The time that was asked for.
+        asked: Time,
+        /// When it begins.
+        oldest: Time,
+    },
+    /// Nothing is written yet, or nothing is to be.
+    #[error("there is no journal{}", if *.off { ": rosterd.journal.enabled is false" } else { " yet: ask again soon" })]
+    Empty {
+        /// Whether it is off.
+        off: bool,
+    },
+}
+
+impl Coded for JournalError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => "journal_in_use",
+            Self::Io { .. } => "journal_io",
+            Self::TooEarly { .. } => "journal_too_early",
+            Self::Empty { .. } => "journal_empty",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        match self {
+            Self::InUse { .. } | Self::Io { .. } => Priority::Operator,
+            Self::TooEarly { .. } => Priority::Remote,
+            Self::Empty { off } => {
+                if *off {
+                    Priority::Operator
+                } else {
+                    Priority::Retry
+                }
+            }
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Io { .. } | Self::InUse { .. } => Retry::Backoff,
+            Self::TooEarly { .. } => Retry::Never,
+            Self::Empty { off } => {
+                if *off {
+                    Retry::Never
+                } else {
+                    Retry::Backoff
+                }
+            }
+        }
+    }
+}

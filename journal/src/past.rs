@@ -1,0 +1,240 @@
+//! The roster of a time: a checkpoint, and the events after it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+
+use rosterd_model::{Builder, Labels, Names};
+use serde::Serialize;
+
+use crate::body::RawEvent;
+use crate::checkpoint;
+use crate::medium::Medium;
+use crate::read::Reader;
+use crate::record::{Content, Stored};
+use crate::segment::{START, Segment};
+use crate::walk::{Step, Walk, body_at, raw_at};
+use crate::{Kind, Time};
+
+/// The targets of a time, by job; those that are held are marked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Past {
+    /// The number of the last event until then: where whoever follows goes on.
+    pub cursor: u64,
+    /// Whether all of it is known: no part of the journal that tells of it is damaged.
+    pub is_whole: bool,
+    jobs: BTreeMap<Arc<str>, HashMap<Labels, bool>>,
+}
+
+/// What changed from one roster to another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct PastDifference {
+    /// Targets that came.
+    pub added: Vec<(Arc<str>, Labels)>,
+    /// Targets that went.
+    pub removed: Vec<(Arc<str>, Labels)>,
+    /// Targets that are held since.
+    pub held: Vec<(Arc<str>, Labels)>,
+    /// Targets that are held no longer.
+    pub released: Vec<(Arc<str>, Labels)>,
+}
+
+impl Past {
+    /// How many targets there are.
+    pub fn len(&self) -> usize {
+        self.jobs.values().map(HashMap::len).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Its targets by job and labels, and whether each is held.
+    pub fn sorted(&self) -> Vec<(&Arc<str>, &Labels, bool)> {
+        let mut all: Vec<_> = self.iter().collect();
+        all.sort_unstable_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)));
+        all
+    }
+
+    /// Its targets, and whether each is held. The order of those of a job tells nothing.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Labels, bool)> {
+        self.jobs.iter().flat_map(|(job, targets)| targets.iter().map(move |(labels, held)| (job, labels, *held)))
+    }
+
+    /// Whether a target is held, if it is there.
+    pub fn get(&self, job: &str, labels: &Labels) -> Option<bool> {
+        self.jobs.get(job)?.get(labels).copied()
+    }
+
+    /// What changed from this one to a later one, sorted.
+    pub fn difference(&self, later: &Self) -> PastDifference {
+        let mut difference = PastDifference::default();
+        for (job, labels, held) in later.sorted() {
+            let list = match (self.get(job, labels), held) {
+                (None, _) => &mut difference.added,
+                (Some(false), true) => &mut difference.held,
+                (Some(true), false) => &mut difference.released,
+                _ => continue,
+            };
+            list.push((Arc::clone(job), labels.clone()));
+        }
+        let gone = self.sorted().into_iter().filter(|(job, labels, _)| later.get(job, labels).is_none());
+        difference.removed = gone.map(|(job, labels, _)| (Arc::clone(job), labels.clone())).collect();
+        difference
+    }
+
+    fn set(&mut self, job: &str, labels: Labels, is_held: bool) {
+        match self.jobs.get_mut(job) {
+            Some(targets) => drop(targets.insert(labels, is_held)),
+            None => drop(self.jobs.insert(job.into(), HashMap::from([(labels, is_held)]))),
+        }
+    }
+
+    fn remove(&mut self, job: &str, labels: &Labels) {
+        let Some(targets) = self.jobs.get_mut(job) else { return };
+        targets.remove(labels);
+        if targets.is_empty() {
+            self.jobs.remove(job);
+        }
+    }
+}
+
+/// Makes the roster of a time.
+pub(crate) struct Replay<'w, W> {
+    until: Time,
+    wanted: &'w W,
+    past: Past,
+    /// How many pieces of a checkpoint were read without one missing; `None` once all were.
+    pieces: Option<u64>,
+    /// Whether the time is reached.
+    ended: bool,
+    names: Names,
+    labels: Builder,
+}
+
+impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
+    pub(crate) fn new(until: Time, wanted: &'w W) -> Self {
+        let (names, labels) = (Names::new(), Builder::new());
+        let past = Past { is_whole: true, ..Past::default() };
+        Self { until, wanted, past, pieces: Some(0), ended: false, names, labels }
+    }
+
+    /// Whether it stands on a whole checkpoint.
+    pub(crate) fn is_founded(&self) -> bool {
+        self.pieces.is_none()
+    }
+
+    pub(crate) fn finish(self) -> Past {
+        Past { is_whole: self.past.is_whole && self.pieces.is_none(), ..self.past }
+    }
+
+    /// A part of what leads to the time is not known.
+    pub(crate) fn is_missing_something(&mut self) {
+        self.past.is_whole = false;
+    }
+
+    /// Goes through a segment. Of one that is not the first, the checkpoint tells nothing new.
+    pub(crate) fn segment(&mut self, reader: &Reader, segment: &Segment, medium: &Medium) -> io::Result<Seen> {
+        let mut walk = Walk::new(START, segment.extent().length);
+        let mut seen = Seen { end: START, ..Seen::default() };
+        while !self.ended {
+            match walk.step(medium)? {
+                Step::Record(stored, offset) => {
+                    seen.end = walk.offset;
+                    match stored.header.content {
+                        Content::Events => seen.last = seen.last.max(Some(stored.header.last)),
+                        Content::Checkpoint => seen.checkpoint = seen.end,
+                    }
+                    if !self.record(medium, &stored, offset)? {
+                        reader.note(segment.fault("a record is damaged, passed over", offset, stored.size()));
+                        seen.is_damaged = true;
+                        self.is_missing_something();
+                    }
+                    // What was damaged before has something behind it, and so is not just the end that was cut off.
+                    if let Some((offset, bytes)) = seen.cut.take() {
+                        reader.note(segment.fault("damaged, passed over", offset, bytes));
+                        seen.is_damaged = true;
+                        self.is_missing_something();
+                    }
+                }
+                Step::Damage { offset, bytes } => seen.cut = Some((offset, bytes)),
+                Step::End => break,
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Takes a record; returns whether it is good.
+    fn record(&mut self, medium: &Medium, stored: &Stored, offset: u64) -> io::Result<bool> {
+        match stored.header.content {
+            Content::Checkpoint => match self.pieces {
+                Some(expected) => self.piece(medium, stored, offset, expected),
+                None => Ok(true),
+            },
+            Content::Events => {
+                let Some(body) = body_at(medium, stored, offset)? else { return Ok(false) };
+                for event in body.events(stored.header.first, stored.header.count) {
+                    if event.time > self.until {
+                        self.ended = true;
+                        break;
+                    }
+                    self.apply(&event);
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn piece(&mut self, medium: &Medium, stored: &Stored, offset: u64, expected: u64) -> io::Result<bool> {
+        let Some(raw) = raw_at(medium, stored, offset)? else { return Ok(false) };
+        let (past, wanted) = (&mut self.past, self.wanted);
+        let index = checkpoint::read(&stored.header, &raw, &mut self.names, |job, labels, is_held| {
+            if wanted(job, &labels) {
+                past.set(job, labels, is_held);
+            }
+        });
+        if index == Some(expected) {
+            self.pieces = (!stored.header.is_last).then_some(expected + 1);
+            past.cursor = past.cursor.max(stored.header.first.saturating_sub(1));
+        }
+        Ok(index == Some(expected))
+    }
+
+    fn apply(&mut self, event: &RawEvent<'_>) {
+        self.past.cursor = event.number;
+        let Some((job, raw)) = event.job.zip(event.labels) else { return };
+        let mut labels = raw.build(&mut self.labels, &mut self.names);
+        let is_held = match event.kind {
+            Kind::Added | Kind::Released => false,
+            Kind::Held => true,
+            Kind::Removed => return self.past.remove(job, &labels),
+            Kind::Changed => {
+                if let Some(from) = event.from {
+                    let from = from.build(&mut self.labels, &mut self.names);
+                    self.past.remove(job, &from);
+                }
+                false
+            }
+            _ => return,
+        };
+        if (self.wanted)(job, &labels) {
+            self.past.set(job, std::mem::take(&mut labels), is_held);
+        }
+    }
+}
+
+/// How a segment is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// Where its last record ends.
+    pub(crate) end: u64,
+    /// Where its checkpoint ends.
+    pub(crate) checkpoint: u64,
+    /// The number of its last event.
+    pub(crate) last: Option<u64>,
+    /// Whether something of it is damaged that is not just its end.
+    pub(crate) is_damaged: bool,
+    /// What stands at its end and is no record.
+    pub(crate) cut: Option<(u64, u64)>,
+}

@@ -1,0 +1,292 @@
+//! Executes queries, on whatever of the journal is there.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rosterd_model::{Builder, Names};
+
+use crate::body::Body;
+use crate::medium::Medium;
+use crate::past::{Past, Replay};
+use crate::record::{Content, Stored};
+use crate::segment::{START, Segment, Segments};
+use crate::walk::{Step, Walk, body_at};
+use crate::{Event, Fault, JournalError, Page, Query, Time};
+
+/// How many events a query looks at before it answers with what it has.
+const LOOKED: u64 = 1 << 20;
+/// How many faults are remembered, so that each is told once.
+const FAULTS: usize = 1000;
+
+/// Reads a journal while it is written. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct Reader {
+    segments: Segments,
+    faults: Arc<Mutex<Faults>>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    known: BTreeSet<Fault>,
+    untold: Vec<Fault>,
+}
+
+/// Where a reader that follows is, so that it need not look for its place again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resume {
+    segment: u64,
+    offset: u64,
+}
+
+impl Reader {
+    pub(crate) fn of(segments: Segments) -> Self {
+        Self { segments, faults: Arc::default() }
+    }
+
+    /// The number of the last event that was written; `None` while nothing is.
+    pub fn last(&self) -> Option<u64> {
+        self.segments.all().last().map(|segment| segment.extent().last)
+    }
+
+    /// Since when the journal tells; `None` while it tells nothing.
+    pub fn oldest(&self) -> Option<Time> {
+        self.segments.all().first().map(|segment| segment.began)
+    }
+
+    /// How many bytes it has, and how many segments.
+    pub fn size(&self) -> (u64, usize) {
+        let segments = self.segments.all();
+        (segments.iter().map(|segment| segment.extent().length).sum(), segments.len())
+    }
+
+    /// Damage that readers came upon, each once.
+    pub fn take_faults(&self) -> Vec<Fault> {
+        std::mem::take(&mut self.faults.lock().unwrap_or_else(PoisonError::into_inner).untold)
+    }
+
+    /// Remembers damage that was met.
+    pub(crate) fn note(&self, fault: Fault) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        if faults.known.len() < FAULTS && faults.known.insert(fault.clone()) {
+            faults.untold.push(fault);
+        }
+    }
+
+    /// Executes a query. Damaged parts are passed over, and noted.
+    pub fn query(&self, query: &Query) -> Result<Page, JournalError> {
+        if query.newest_first { self.backward(query) } else { self.follow(query, &mut Resume::default()) }
+    }
+
+    /// Executes a query of the oldest first for somebody who comes back for more with the cursor of the page: `resume` keeps
+    /// the place.
+    pub fn follow(&self, query: &Query, resume: &mut Resume) -> Result<Page, JournalError> {
+        let segments = self.segments.all();
+        let Some((first, last)) = segments.first().zip(segments.last()) else {
+            return Ok(Page { cursor: query.cursor.unwrap_or_default(), ..Page::default() });
+        };
+        let (cursor, last) = (query.cursor.unwrap_or_default(), last.extent().last);
+        let mut found = Forward { query, page: Page { cursor, ..Page::default() }, looked: 0, tools: Tools::default() };
+        if query.cursor.is_some() && (cursor > last || cursor + 1 < first.first && cursor > 0) {
+            found.page.gap = true;
+            found.page.cursor = cursor.min(last);
+        }
+        let from = segments.partition_point(|segment| segment.first <= found.page.cursor + 1).saturating_sub(1);
+        for segment in &segments[from..] {
+            if segment.extent().last > found.page.cursor && !self.forward(segment, &mut found, resume)? {
+                found.page.more = true;
+                break;
+            }
+        }
+        Ok(found.page)
+    }
+
+    /// Looks through a segment. Returns whether that came to its end.
+    fn forward(&self, segment: &Segment, found: &mut Forward<'_>, resume: &mut Resume) -> Result<bool, JournalError> {
+        let Some(medium) = opened(segment)? else { return Ok(true) };
+        let extent = segment.extent();
+        let start = if resume.segment == segment.first { resume.offset.max(START) } else { START };
+        let mut walk = Walk::new(start, extent.length);
+        loop {
+            *resume = Resume { segment: segment.first, offset: walk.offset };
+            match walk.step(&medium).map_err(of(segment))? {
+                Step::Record(stored, offset) => {
+                    if !found.is_wanted(&stored) {
+                        continue;
+                    }
+                    if let Some(body) = self.body(segment, &medium, &stored, offset)?
+                        && !found.look(&body, &stored)
+                    {
+                        return Ok(false);
+                    }
+                    found.page.cursor = found.page.cursor.max(stored.header.last);
+                }
+                Step::Damage { offset, bytes } => self.note(segment.fault("damaged, passed over", offset, bytes)),
+                Step::End => {
+                    found.page.cursor = found.page.cursor.max(extent.last);
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    fn backward(&self, query: &Query) -> Result<Page, JournalError> {
+        let segments = self.segments.all();
+        let before = query.cursor.unwrap_or(u64::MAX);
+        let mut page = Page { cursor: before, ..Page::default() };
+        let (mut looked, mut tools) = (0, Tools::default());
+        for segment in segments.iter().rev().filter(|segment| segment.first < before) {
+            let Some(medium) = opened(segment)? else { continue };
+            for (stored, offset) in self.records(segment, &medium, query, before)?.into_iter().rev() {
+                let Some(body) = self.body(segment, &medium, &stored, offset)? else { continue };
+                let events = body.events(stored.header.first, stored.header.count);
+                let wanted: Vec<_> = events.filter(|event| event.number < before && query.wants(event)).collect();
+                for event in wanted.into_iter().rev() {
+                    if page.events.len() >= query.limit {
+                        page.more = true;
+                        return Ok(page);
+                    }
+                    page.cursor = event.number;
+                    page.events.push(tools.build(&event));
+                }
+                page.cursor = stored.header.first;
+                looked += u64::from(stored.header.count);
+                if looked >= LOOKED {
+                    page.more = true;
+                    return Ok(page);
+                }
+            }
+            page.cursor = segment.first;
+        }
+        Ok(page)
+    }
+
+    /// The records of a segment in which something may be wanted.
+    fn records(
+        &self,
+        segment: &Segment,
+        medium: &Medium,
+        query: &Query,
+        before: u64,
+    ) -> Result<Vec<(Stored, u64)>, JournalError> {
+        let (mut walk, mut records) = (Walk::new(START, segment.extent().length), Vec::new());
+        loop {
+            match walk.step(medium).map_err(of(segment))? {
+                Step::Record(stored, offset) => {
+                    let header = &stored.header;
+                    let is_wanted = header.content == Content::Events
+                        && header.first < before
+                        && query.may_be_in(header.kinds, header.oldest, header.newest);
+                    records.extend(is_wanted.then_some((stored, offset)));
+                }
+                Step::Damage { offset, bytes } => self.note(segment.fault("damaged, passed over", offset, bytes)),
+                Step::End => return Ok(records),
+            }
+        }
+    }
+
+    fn body(
+        &self,
+        segment: &Segment,
+        medium: &Medium,
+        stored: &Stored,
+        offset: u64,
+    ) -> Result<Option<Body>, JournalError> {
+        let body = body_at(medium, stored, offset).map_err(of(segment))?;
+        if body.is_none() {
+            self.note(segment.fault("a record is damaged, passed over", offset, stored.size()));
+        }
+        Ok(body)
+    }
+
+    /// The roster as it was at a time, or as it is now: those of its targets that `wanted` means, which is given a job and
+    /// labels. Fails when the journal begins later.
+    pub fn at(
+        &self,
+        time: Option<Time>,
+        wanted: impl Fn(&str, &rosterd_model::Labels) -> bool,
+    ) -> Result<Past, JournalError> {
+        let segments = self.segments.all();
+        let Some(first) = segments.first() else { return Err(JournalError::Empty { off: false }) };
+        let until = time.unwrap_or(Time(i64::MAX));
+        let Some(last) = segments.iter().rposition(|segment| segment.began <= until) else {
+            return Err(JournalError::TooEarly { asked: until, oldest: first.began });
+        };
+        // Where a checkpoint is damaged, the segment before leads to it.
+        for begin in (0..=last).rev() {
+            let mut replay = Replay::new(until, &wanted);
+            for segment in &segments[begin..=last] {
+                let Some(medium) = opened(segment)? else { continue };
+                let seen = replay.segment(self, segment, &medium).map_err(of(segment))?;
+                // At the end of what was written nothing is cut off.
+                if let Some((offset, bytes)) = seen.cut {
+                    self.note(segment.fault("damaged, passed over", offset, bytes));
+                    replay.is_missing_something();
+                }
+            }
+            if replay.is_founded() || begin == 0 {
+                return Ok(replay.finish());
+            }
+        }
+        Err(JournalError::Empty { off: false })
+    }
+}
+
+/// `None` when it is gone meanwhile.
+fn opened(segment: &Segment) -> Result<Option<Medium>, JournalError> {
+    match segment.place.open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(of(segment)),
+    }
+}
+
+fn of(segment: &Segment) -> impl Fn(io::Error) -> JournalError {
+    let path = segment.place.path().to_owned();
+    move |source| JournalError::Io { path: path.clone(), source }
+}
+
+/// What labels are made with.
+#[derive(Default)]
+struct Tools {
+    labels: Builder,
+    names: Names,
+}
+
+impl Tools {
+    fn build(&mut self, event: &crate::body::RawEvent<'_>) -> Event {
+        event.build(&mut self.labels, &mut self.names)
+    }
+}
+
+/// A query of the oldest first under way.
+struct Forward<'q> {
+    query: &'q Query,
+    page: Page,
+    looked: u64,
+    tools: Tools,
+}
+
+impl Forward<'_> {
+    fn is_wanted(&self, stored: &Stored) -> bool {
+        let header = &stored.header;
+        header.content == Content::Events
+            && header.last > self.page.cursor
+            && self.query.may_be_in(header.kinds, header.oldest, header.newest)
+    }
+
+    /// Takes what is wanted of a record. Returns whether there was room and time for all of it.
+    fn look(&mut self, body: &Body, stored: &Stored) -> bool {
+        let after = self.page.cursor;
+        for event in body.events(stored.header.first, stored.header.count).filter(|event| event.number > after) {
+            if self.query.wants(&event) {
+                if self.page.events.len() >= self.query.limit {
+                    return false;
+                }
+                self.page.events.push(self.tools.build(&event));
+            }
+            self.page.cursor = event.number;
+        }
+        self.looked += u64::from(stored.header.count);
+        self.looked < LOOKED
+    }
+}

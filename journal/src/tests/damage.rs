@@ -1,0 +1,135 @@
+//! Files that are not as they were written, and disks that do not take what is written.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn segments(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|name| name == "segment")).collect();
+    paths.sort();
+    paths
+}
+
+fn three_segments(folder: &Path) -> World {
+    let (mut world, mut writer) = world_of(folder, FOREVER, 4);
+    for _ in 0..2 {
+        assert!(writer.begin(Time(world.now), || world.targets()).is_none());
+        world.write(&mut writer, &[(0, 3, true), (1, 5, false)]);
+        world.write(&mut writer, &[(1, 9, true)]);
+    }
+    world
+}
+
+proptest! {
+    /// Whatever is read is true, the rest is said to be missing, and what comes after is written and read as ever.
+    #[test]
+    fn nothing_untrue_is_read_of_what_is_damaged(
+        file in any::<proptest::sample::Index>(), at in any::<proptest::sample::Index>(), flip in 1..=u8::MAX,
+        length in 1..400usize, cut in any::<bool>()
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = three_segments(folder.path());
+        let paths = segments(folder.path());
+        let path = file.get(&paths);
+        let mut bytes = std::fs::read(path).unwrap();
+        let at = at.index(bytes.len());
+        match cut {
+            true => bytes.truncate(at),
+            false => bytes.iter_mut().skip(at).take(length).for_each(|byte| *byte ^= flip),
+        }
+        std::fs::write(path, &bytes).unwrap();
+
+        let (mut writer, found) = Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap();
+        let reader = writer.reader();
+        let read = all(&reader, Query { limit: 1000, ..Query::default() });
+        prop_assert!(read.iter().all(|event| world.events.contains(event)));
+        let past = found.past.unwrap();
+        if past.is_whole {
+            let known = world.events.iter().position(|event| event.number == past.cursor);
+            let roster = known.map(|index| world.rosters[index].clone()).unwrap_or_default();
+            prop_assert_eq!(plain(&past), roster);
+        }
+        for event in &world.events {
+            if let Ok(past) = reader.at(Some(event.time), |_, _| true) && past.is_whole && past.cursor > 0 {
+                let index = world.events.iter().position(|other| other.number == past.cursor);
+                prop_assert_eq!(&plain(&past), &index.map(|index| world.rosters[index].clone()).unwrap_or_default());
+            }
+        }
+        prop_assert!(writer.batch().next() > read.last().map_or(0, |event| event.number));
+
+        world.write(&mut writer, &[(0, 11, true), (0, 210, true)]);
+        drop(writer);
+        let (writer, found) = Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap();
+        let read = all(&writer.reader(), Query { limit: 1000, ..Query::default() });
+        prop_assert!(read.ends_with(&world.events[world.events.len() - 2..]));
+        prop_assert!(found.past.is_some());
+    }
+}
+
+#[test]
+fn damage_is_named_once_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = three_segments(folder.path());
+    let path = segments(folder.path()).remove(0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (writer, found) = Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap();
+    assert_eq!(found.faults, [], "the last segment leads to the roster alone");
+    let reader = writer.reader();
+    for told in [1, 0] {
+        let read = all(&reader, Query { limit: 1000, ..Query::default() });
+        assert!(read.len() < world.events.len() && !read.is_empty());
+        let faults = reader.take_faults();
+        assert_eq!(faults.len(), told);
+        assert!(faults.iter().all(|fault| fault.path == path && fault.bytes > 0));
+    }
+    // The day of the damage is not whole, later ones are.
+    let at = |event: &Event| reader.at(Some(event.time), |_, _| true).unwrap().is_whole;
+    assert!(at(world.events.last().unwrap()));
+    assert!(!at(&world.events[199]));
+}
+
+#[test]
+fn what_a_later_version_wrote_is_moved_aside_and_what_is_empty_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    three_segments(folder.path());
+    let paths = segments(folder.path());
+    let mut bytes = std::fs::read(&paths[2]).unwrap();
+    bytes[6] = 2;
+    std::fs::write(&paths[2], &bytes).unwrap();
+    std::fs::write(&paths[1], "").unwrap();
+    std::fs::write(folder.path().join("00000000000000000009.segment"), [7; 100]).unwrap();
+    let (_writer, found) = Writer::open(folder.path(), FOREVER, Time(0)).unwrap();
+    let told: Vec<_> = found.faults.iter().map(|fault| fault.what).collect();
+    assert_eq!(told, ["written by a newer version, moved aside", "nothing of it can be read, moved aside"]);
+    assert_eq!(segments(folder.path()), [paths[0].clone()]);
+    assert!(paths[2].with_extension("segment.newer").exists());
+}
+
+#[test]
+fn what_the_disk_does_not_take_is_in_memory_until_it_does() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("journal");
+    let (mut world, mut writer) = (World::default(), Writer::open(&folder, FOREVER, Time(0)).unwrap().0);
+    world.write(&mut writer, &[(0, 1, true)]);
+    assert!(!writer.is_makeshift());
+    let moved = parent.path().join("moved");
+    std::fs::rename(&folder, &moved).unwrap();
+    assert!(writer.begin(Time(world.now), || world.targets()).is_some());
+    assert!(writer.is_makeshift());
+    world.write(&mut writer, &[(0, 3, true), (1, 4, false)]);
+    assert!(writer.begin(Time(world.now), || world.targets()).is_some(), "it is not there yet");
+    std::fs::rename(&moved, &folder).unwrap();
+    assert!(writer.begin(Time(world.now), || world.targets()).is_none());
+    assert!(!writer.is_makeshift());
+    world.write(&mut writer, &[(1, 4, false)]);
+    let query = Query { limit: 100, ..Query::default() };
+    assert_eq!(all(&writer.reader(), query.clone()), world.events, "nothing is lost while the process lives");
+    drop(writer);
+    let (writer, found) = Writer::open(&folder, FOREVER, Time(world.now)).unwrap();
+    assert_eq!(plain(&found.past.unwrap()), world.roster);
+    assert_eq!(all(&writer.reader(), query), [world.events[0].clone(), world.events[3].clone()]);
+}

@@ -1,0 +1,102 @@
+//! From record to record of a segment, past whatever is damaged.
+
+use std::io;
+
+use crate::body::Body;
+use crate::medium::Medium;
+use crate::record::{HEADER, MAGIC, Stored};
+
+/// How much is looked through at once for the next record.
+const CHUNK: u64 = 64 << 10;
+/// What a disk fails to read is at least this long, and begins at a multiple of it.
+const SECTOR: u64 = 4096;
+
+/// A place in a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk {
+    pub(crate) offset: u64,
+    end: u64,
+}
+
+/// What stands at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A record, and where its body is, which was not looked at.
+    Record(Stored, u64),
+    /// So many bytes from this offset are no record.
+    Damage { offset: u64, bytes: u64 },
+    /// There is no more.
+    End,
+}
+
+impl Walk {
+    pub(crate) fn new(offset: u64, end: u64) -> Self {
+        Self { offset, end }
+    }
+
+    /// Goes on.
+    pub(crate) fn step(&mut self, medium: &Medium) -> io::Result<Step> {
+        if self.offset >= self.end {
+            return Ok(Step::End);
+        }
+        if let Some(stored) = self.record_at(medium, self.offset)? {
+            let body = self.offset + HEADER as u64;
+            self.offset += stored.size();
+            return Ok(Step::Record(stored, body));
+        }
+        let offset = self.offset;
+        self.offset = self.search(medium, offset + 1)?;
+        Ok(Step::Damage { offset, bytes: self.offset - offset })
+    }
+
+    /// The header of a whole record at an offset.
+    fn record_at(&self, medium: &Medium, offset: u64) -> io::Result<Option<Stored>> {
+        let mut bytes = [0; HEADER];
+        let is_whole = offset + HEADER as u64 <= self.end && readable(medium.read_at(&mut bytes, offset))?;
+        let stored = if is_whole { Stored::read(&bytes) } else { None };
+        Ok(stored.filter(|stored| offset + stored.size() <= self.end))
+    }
+
+    /// Where the next record begins, or the end.
+    fn search(&self, medium: &Medium, mut offset: u64) -> io::Result<u64> {
+        let mut chunk = Vec::new();
+        while offset < self.end {
+            let length = (self.end - offset).min(CHUNK);
+            chunk.resize(length as usize, 0);
+            if !readable(medium.read_at(&mut chunk, offset))? {
+                offset += SECTOR - offset % SECTOR;
+                continue;
+            }
+            for (at, _) in chunk.windows(MAGIC.len()).enumerate().filter(|(_, bytes)| *bytes == MAGIC) {
+                let at = offset + at as u64;
+                if self.record_at(medium, at)?.is_some() {
+                    return Ok(at);
+                }
+            }
+            // One that begins at the end of this chunk goes on in the next.
+            offset += length.saturating_sub(MAGIC.len() as u64 - 1).max(1);
+        }
+        Ok(self.end)
+    }
+}
+
+/// The body of a record that was found, unless it is damaged.
+pub(crate) fn raw_at(medium: &Medium, stored: &Stored, offset: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut packed = vec![0; stored.length()];
+    let is_whole = readable(medium.read_at(&mut packed, offset))?;
+    Ok(if is_whole { stored.unpack(&packed) } else { None })
+}
+
+/// The same, as one of events.
+pub(crate) fn body_at(medium: &Medium, stored: &Stored, offset: u64) -> io::Result<Option<Body>> {
+    Ok(raw_at(medium, stored, offset)?.and_then(|raw| Body::read(&raw)))
+}
+
+/// What the disk cannot read is damage.
+fn readable(read: io::Result<bool>) -> io::Result<bool> {
+    const EIO: i32 = 5;
+    match read {
+        Err(error) if error.raw_os_error() == Some(EIO) => Ok(false),
+        read => read,
+    }
+}

@@ -1,0 +1,347 @@
+//! Writes a journal: appends batches, begins segments, and lets old ones go.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use rosterd_model::Labels;
+use rosterd_tasks::files::Lock;
+
+use crate::medium::{Medium, Place};
+use crate::past::{Past, Replay};
+use crate::read::Reader;
+use crate::record;
+use crate::segment::{Extent, Opened, Segment, Segments};
+use crate::{Batch, Fault, JournalError, Time, checkpoint};
+
+/// How much there is of a journal in memory, at most: a segment more than that, and its checkpoint.
+const IN_MEMORY: u64 = 16 << 20;
+/// The sizes of segments.
+const SMALLEST: u64 = 64 << 10;
+const LARGEST: u64 = 32 << 20;
+/// A journal has about so many segments when it is as large, or as old, as it may be.
+const SEGMENTS: u32 = 16;
+
+/// How a journal is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// What is older goes, a segment at a time.
+    pub retention: Duration,
+    /// How many bytes it may have; the oldest segments go for that, but never the last.
+    pub max_size: u64,
+}
+
+/// A target of the roster, for a checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its job.
+    pub job: &'a str,
+    /// Its final labels.
+    pub labels: &'a Labels,
+    /// Whether it is held.
+    pub is_held: bool,
+}
+
+/// What a folder held.
+#[derive(Debug)]
+pub struct Found {
+    /// The roster as it was last; `None` if there is no journal yet.
+    pub past: Option<Past>,
+    /// What was wrong, and what was done.
+    pub faults: Vec<Fault>,
+}
+
+/// Writes a journal. There is one of each; it has its folder to itself.
+#[derive(Debug)]
+pub struct Writer {
+    folder: Option<(PathBuf, Lock)>,
+    settings: Settings,
+    segments: Segments,
+    reader: Reader,
+    active: Option<Active>,
+    next: u64,
+}
+
+/// The segment that is written.
+#[derive(Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    medium: Medium,
+    /// Where its checkpoint ends.
+    checkpoint: u64,
+}
+
+/// Numbers begin where no process before this one can have come to: whoever follows notices when a journal is lost.
+fn first_number(now: Time) -> u64 {
+    u64::try_from(now.0).unwrap_or_default().saturating_mul(1024).max(1)
+}
+
+impl Writer {
+    /// A journal in memory alone.
+    pub fn in_memory(settings: Settings, now: Time) -> Self {
+        Self::new(None, settings, now)
+    }
+
+    fn new(folder: Option<(PathBuf, Lock)>, settings: Settings, now: Time) -> Self {
+        let segments = Segments::default();
+        let reader = Reader::of(segments.clone());
+        Self { folder, settings, segments, reader, active: None, next: first_number(now) }
+    }
+
+    /// Opens the journal of a folder, which is made if need be, and finds out how the roster was last. Damage is no error:
+    /// what is whole is used. Fails when another process uses it, or the file system does not let us.
+    pub fn open(folder: &Path, settings: Settings, now: Time) -> Result<(Self, Found), JournalError> {
+        std::fs::create_dir_all(folder).map_err(io_error(folder))?;
+        let path = folder.join("lock");
+        let lock = Lock::take(&path).map_err(io_error(&path))?;
+        let lock = lock.ok_or_else(|| JournalError::InUse { folder: folder.to_owned() })?;
+        let mut writer = Self::new(Some((folder.to_owned(), lock)), settings, now);
+        let mut faults = writer.find(folder)?;
+        let past = writer.resume().transpose()?;
+        faults.extend(writer.reader.take_faults());
+        Ok((writer, Found { past, faults }))
+    }
+
+    /// Finds the segments of a folder.
+    fn find(&mut self, folder: &Path) -> Result<Vec<Fault>, JournalError> {
+        let listed = std::fs::read_dir(folder).and_then(|all| all.map(|entry| Ok(entry?.path())).collect());
+        let mut paths: Vec<PathBuf> = listed.map_err(io_error(folder))?;
+        paths.retain(|path| Segment::is_name(path));
+        // Names are numbers of equal length. The newest first: the end of each is where the next begins.
+        paths.sort();
+        let (mut found, mut faults, mut next) = (Vec::new(), Vec::new(), None);
+        for path in paths.iter().rev() {
+            let mut aside = |what, why: &str| {
+                faults.push(Fault { path: path.clone(), what, offset: 0, bytes: 0 });
+                std::fs::rename(path, free_name(path, why))
+            };
+            let done = match Segment::open(path, next).map_err(io_error(path))? {
+                Opened::Segment(segment) => {
+                    next = Some(segment.first);
+                    found.push(Arc::new(segment));
+                    Ok(())
+                }
+                Opened::Empty => std::fs::remove_file(path),
+                Opened::Damaged => aside("nothing of it can be read, moved aside", "damaged"),
+                Opened::Newer => aside("written by a newer version, moved aside", "newer"),
+            };
+            done.map_err(io_error(path))?;
+        }
+        found.reverse();
+        self.segments.change(|segments| *segments = found);
+        Ok(faults)
+    }
+
+    /// Goes on with the last segment, unless something of it is damaged; what was cut off at its end goes.
+    fn resume(&mut self) -> Option<Result<Past, JournalError>> {
+        let segment = self.segments.all().last().cloned()?;
+        Some(self.resume_in(&segment).map_err(io_error(segment.place.path())).and_then(|past| {
+            let past = past.map_or_else(|| self.reader.at(None, |_, _| true), Ok)?;
+            self.next = self.next.max(past.cursor + 1).max(segment.extent().last + 1);
+            Ok(past)
+        }))
+    }
+
+    /// Returns the roster that it leads to, if its checkpoint is whole.
+    fn resume_in(&mut self, segment: &Arc<Segment>) -> io::Result<Option<Past>> {
+        let medium = segment.place.open()?;
+        let mut replay = Replay::new(Time(i64::MAX), &|_: &str, _: &Labels| true);
+        let seen = replay.segment(&self.reader, segment, &medium)?;
+        let last = seen.last.unwrap_or(segment.first.saturating_sub(1));
+        segment.set_extent(Extent { length: seen.end, last });
+        if !replay.is_founded() {
+            return Ok(None);
+        }
+        // On a disk that cannot be written, a segment is begun anew as soon as it can.
+        if !seen.is_damaged
+            && let Ok(medium) = segment.place.open_to_write()
+            && (seen.cut.is_none() || medium.truncate(seen.end).is_ok())
+        {
+            self.active = Some(Active { segment: Arc::clone(segment), medium, checkpoint: seen.checkpoint });
+        }
+        Ok(Some(replay.finish()))
+    }
+
+    /// Reads what is written.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// An empty batch, whose events get the next numbers.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.next)
+    }
+
+    /// Keeps to these settings from now on.
+    pub fn set(&mut self, settings: Settings, now: Time) {
+        if self.settings != settings {
+            self.settings = settings;
+            self.prune(now);
+        }
+    }
+
+    /// Whether it is time for a new segment, of which the caller has to hand over the roster.
+    pub fn is_due(&self, now: Time) -> bool {
+        let Some(Active { segment, checkpoint, .. }) = &self.active else { return true };
+        let Extent { length, last } = segment.extent();
+        let events = length - checkpoint;
+        let most = if segment.place.is_memory() { IN_MEMORY } else { self.settings.max_size };
+        let full = (most / u64::from(SEGMENTS)).clamp(SMALLEST, LARGEST).max(*checkpoint);
+        let old = segment.began <= now.before(self.settings.retention / SEGMENTS);
+        events >= full || old && last >= segment.first
+    }
+
+    /// Whether it writes to memory although it has a folder: the disk failed, and has to be tried again.
+    pub fn is_makeshift(&self) -> bool {
+        self.folder.is_some() && self.active.as_ref().is_none_or(|active| active.segment.place.is_memory())
+    }
+
+    /// Begins a new segment with the roster as it is. Where the disk does not take it, memory does, and why is returned.
+    pub fn begin<'a, I: IntoIterator<Item = Target<'a>>>(
+        &mut self,
+        now: Time,
+        roster: impl Fn() -> I,
+    ) -> Option<JournalError> {
+        self.end_active();
+        let mut failure = None;
+        if let Some((folder, _)) = &self.folder {
+            let place = Place::File(Segment::path_in(folder, self.next));
+            match self.begin_in(place.clone(), now, roster()) {
+                Ok(()) => {
+                    self.prune(now);
+                    return None;
+                }
+                Err(source) => {
+                    // What was written of it is of no use; where that cannot be removed either, it is found damaged.
+                    place.remove().ok();
+                    failure = Some(JournalError::Io { path: place.path().to_owned(), source });
+                }
+            }
+        }
+        let place = Place::Memory(Arc::new(RwLock::default()));
+        self.begin_in(place, now, roster()).expect("memory takes what is written");
+        self.prune(now);
+        failure
+    }
+
+    fn begin_in<'a>(
+        &mut self,
+        place: Place,
+        now: Time,
+        roster: impl IntoIterator<Item = Target<'a>>,
+    ) -> io::Result<()> {
+        let segment = Segment::new(place, self.next, now);
+        let medium = segment.place.open_to_write()?;
+        medium.truncate(0)?;
+        medium.write_at(&segment.start(), 0)?;
+        let mut extent = segment.extent();
+        for (header, raw) in checkpoint::pieces(self.next, now, roster) {
+            let bytes = record::encode(&header, &raw);
+            medium.write_at(&bytes, extent.length)?;
+            extent.length += bytes.len() as u64;
+        }
+        segment.set_extent(extent);
+        let segment = Arc::new(segment);
+        self.segments.change(|segments| {
+            // One that has no events yet is begun anew.
+            segments.retain(|known| known.first != segment.first);
+            segments.push(Arc::clone(&segment));
+        });
+        self.active = Some(Active { segment, medium, checkpoint: extent.length });
+        Ok(())
+    }
+
+    /// Writes a batch that [`batch`](Self::batch) began. Readers see it when this returns. Where the disk does not take it,
+    /// memory does, with the roster as it is now, and why is returned.
+    pub fn append<'a, I: IntoIterator<Item = Target<'a>>>(
+        &mut self,
+        batch: Batch,
+        now: Time,
+        roster: impl Fn() -> I,
+    ) -> Option<JournalError> {
+        if batch.is_empty() {
+            return None;
+        }
+        let mut failure = self.active.is_none().then(|| self.begin(now, &roster)).flatten();
+        let (header, raw) = batch.finish();
+        let bytes = record::encode(&header, &raw);
+        while let Err((path, source)) = self.append_bytes(&bytes, header.last) {
+            failure = Some(JournalError::Io { path, source });
+            self.active = None;
+            self.begin_in(Place::Memory(Arc::new(RwLock::default())), now, roster())
+                .expect("memory takes what is written");
+        }
+        self.next = header.last + 1;
+        failure
+    }
+
+    fn append_bytes(&mut self, bytes: &[u8], last: u64) -> Result<(), (PathBuf, io::Error)> {
+        let Active { segment, medium, .. } = self.active.as_ref().expect("a segment was begun");
+        let Extent { length, .. } = segment.extent();
+        match medium.write_at(bytes, length) {
+            Ok(()) => {
+                segment.set_extent(Extent { length: length + bytes.len() as u64, last });
+                Ok(())
+            }
+            Err(error) => {
+                // Gives back the space of what failed.
+                medium.truncate(length).ok();
+                Err((segment.place.path().to_owned(), error))
+            }
+        }
+    }
+
+    /// Makes what was written outlive the machine too. Nothing more is written to the segment.
+    fn end_active(&mut self) {
+        if let Some(Active { medium, .. }) = self.active.take() {
+            // What the disk cannot keep is told when it does not take the next.
+            medium.sync().ok();
+        }
+    }
+
+    /// Ends in order: what was written outlives the machine too.
+    pub fn close(mut self) {
+        self.end_active();
+    }
+
+    /// Lets go of what is too old or too much. A clock that leaps takes a segment with it, and not all of them.
+    fn prune(&mut self, now: Time) {
+        let (settings, oldest) = (self.settings, now.before(self.settings.retention));
+        let gone = self.segments.change(|segments| {
+            let mut gone = Vec::new();
+            let total = |segments: &[Arc<Segment>], in_memory: bool| -> u64 {
+                let of = segments.iter().filter(|segment| segment.place.is_memory() == in_memory);
+                of.map(|segment| segment.extent().length).sum()
+            };
+            if segments.len() > 1 && segments[1].began <= oldest {
+                gone.push(segments.remove(0));
+            }
+            for (in_memory, most) in [(false, settings.max_size), (true, IN_MEMORY.min(settings.max_size))] {
+                while total(segments, in_memory) > most
+                    && let Some(first) =
+                        segments[..segments.len() - 1].iter().position(|segment| segment.place.is_memory() == in_memory)
+                {
+                    gone.push(segments.remove(first));
+                }
+            }
+            gone
+        });
+        for segment in gone {
+            // One that stays is found at the next start.
+            segment.place.remove().ok();
+        }
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> JournalError {
+    move |source| JournalError::Io { path: path.to_owned(), source }
+}
+
+/// A name that does not exist, beside the old one.
+fn free_name(path: &Path, why: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names = (0u32..).map(|n| if n == 0 { format!("{name}.{why}") } else { format!("{name}.{why}-{n}") });
+    let mut paths = names.map(|name| path.with_file_name(name));
+    paths.find(|path| !path.exists()).expect("there are more numbers than files")
+}

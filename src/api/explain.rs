@@ -1,0 +1,79 @@
+//! `/api/v1/explain`: the whole story of targets that are there, or are not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+use rosterd_tasks::blocking;
+use tokio::time::Instant;
+
+use super::envelope::success;
+use super::query::Query;
+use super::sd::unknown_job;
+use super::{Error, State};
+use crate::explain::{Explanation, Finder, Known, Search};
+use crate::problem::Problem;
+
+/// How many entries are told unless the request says otherwise, and at most.
+const TOLD: usize = 10;
+const MOST_TOLD: usize = 100;
+/// How long is searched unless the request says otherwise, and at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is known of what the request searches for.
+pub(super) async fn explain(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    query.need("q", "an address, words or a selector such as {instance=\"a:9100\"}")?;
+    let search = query.search("q")?;
+    let told = query.count("limit")?.unwrap_or(TOLD).min(MOST_TOLD);
+    let patience = query.duration("timeout")?.unwrap_or(PATIENCE).min(MOST_PATIENCE);
+    let mut explanation = of(&state, search.clone(), query.get("job"), told, patience).await?;
+    if let Some(question) = explanation.question(&search, query.get("job")) {
+        // A journal that is off, or has nothing yet, tells of no past.
+        explanation.past = state.journal.query(question).await.ok().map(|page| page.events);
+    }
+    Ok(success(explanation))
+}
+
+/// Searches all jobs or one, for so long at most, and tells so many entries. The journal is not asked.
+pub(super) async fn of(
+    state: &State,
+    search: Search,
+    job: Option<&str>,
+    told: usize,
+    patience: Duration,
+) -> Result<Explanation, Error> {
+    let view = state.roster.view();
+    if let Some(job) = job.filter(|job| view.job(job).is_none()) {
+        return Err(Error::NoSuchJob { name: "job", source: unknown_job(&view, job) });
+    }
+    let end = Instant::now() + patience;
+    let mut finder = Finder::new(view.jobs().cloned().collect(), job, search, told);
+    loop {
+        // Each step is aside and short, so that a client that went away costs no more than one.
+        let more;
+        (finder, more) = blocking(move || {
+            let more = finder.step();
+            (finder, more)
+        })
+        .await;
+        if !more {
+            break;
+        }
+        if Instant::now() >= end {
+            finder.hurry();
+        }
+    }
+    let known = Known {
+        view,
+        providers: state.providers.list(),
+        scrapes: state.scrapes.clone(),
+        publications: state.publications.list(),
+        served: state.served.clone(),
+        idle: state.config.borrow().idle,
+    };
+    Ok(blocking(move || known.explain(finder)).await)
+}

@@ -1,0 +1,158 @@
+//! `/api/v1/operations`: what has to be done for publications, what is being done, and what became of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+use rosterd_model::Report;
+use serde::Serialize;
+
+use super::envelope::success;
+use super::query::Query;
+use super::status::rfc3339;
+use super::{Error, State};
+use crate::problem::Problem;
+use crate::publish::Publication;
+use crate::reconcile::{EndedOperation, OperationState, OperationStatus};
+
+#[derive(Serialize)]
+struct Operations {
+    operations: Vec<Operation>,
+}
+
+/// An operation, pending or ended.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Operation {
+    #[serde(flatten)]
+    pub(super) status: OperationStatus,
+    pub(super) worker: String,
+    kind: String,
+    /// When it was decided.
+    pub(super) begun: String,
+    /// `None` while it is pending.
+    pub(super) ended: Option<String>,
+    /// Of a pending one, why its last try failed; of one that was given up, why.
+    pub(super) last_error: Option<Report>,
+    next_try: Option<String>,
+}
+
+/// The operations, those that are pending first, and then those that ended last. `worker` and `state` say which.
+pub(super) async fn operations(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let wanted = query.get("state").map(parse).transpose()?;
+    let worker = query.get("worker");
+    let is_wanted = |operation: &Operation| {
+        wanted.is_none_or(|wanted| operation.status.state == wanted)
+            && worker.is_none_or(|worker| operation.worker == worker)
+    };
+    Ok(success(Operations { operations: all(&state).filter(is_wanted).collect() }))
+}
+
+/// All of them, those that are pending first, and then those that ended last.
+pub(super) fn all(state: &State) -> impl Iterator<Item = Operation> + use<> {
+    let pending = state.publications.list().into_iter().filter_map(Operation::pending);
+    pending.chain(state.publications.ended().into_iter().rev().map(Operation::ended))
+}
+
+fn parse(value: &str) -> Result<OperationState, Error> {
+    let expected = "enqueued, in_flight, failed or done";
+    let found = OperationState::ALL.into_iter().find(|state| state.as_str() == value);
+    found.ok_or_else(|| Error::BadParameter { name: "state", value: value.to_owned(), expected })
+}
+
+impl Operation {
+    fn pending(Publication { worker, .. }: Publication) -> Option<Self> {
+        let status = worker.operation?;
+        Some(Self {
+            begun: begun(&status),
+            status,
+            worker: worker.id.to_string(),
+            kind: worker.kind,
+            ended: None,
+            last_error: worker.last_error,
+            next_try: worker.next_try.map(rfc3339),
+        })
+    }
+
+    fn ended(EndedOperation { worker, kind, status, ended, error }: EndedOperation) -> Self {
+        Self {
+            begun: begun(&status),
+            status,
+            worker: worker.to_string(),
+            kind,
+            ended: Some(rfc3339(ended)),
+            last_error: error,
+            next_try: None,
+        }
+    }
+}
+
+/// Numbers of operations are times.
+fn begun(status: &OperationStatus) -> String {
+    rfc3339(SystemTime::UNIX_EPOCH + Duration::from_micros(status.id.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_model::{Priority, Retry};
+    use rosterd_testkit::leak_checked_live;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::publications::tests::publication;
+    use crate::api::tests::Face;
+    use crate::publish::Publications;
+    use crate::reconcile::{Action, OperationId};
+
+    fn status(id: u64, state: OperationState, step: u32, step_name: &'static str) -> OperationStatus {
+        let (id, action, step_name) = (OperationId(id), Action::Update, Some(step_name));
+        OperationStatus { id, action, state, step, step_name, attempt: 0 }
+    }
+
+    #[test]
+    fn operations_are_told_by_what_becomes_of_them() {
+        leak_checked_live(async || {
+            let mut going = publication("/b.yml", &["one"]);
+            going.worker.operation = Some(status(3_000_000, OperationState::InFlight, 4, "reload"));
+            let list = vec![publication("/a.yml", &["one"]), going];
+            let (code, message) = ("publish_command_failed".to_owned(), "no".to_owned());
+            let (priority, retry) = (Priority::Operator, Retry::Backoff);
+            let error = Some(Report { code, message, priority, retry, causes: Vec::new() });
+            let ended = |id, state, error| EndedOperation {
+                worker: "template:/c.conf".into(),
+                kind: "template".to_owned(),
+                status: status(id, state, 1, "check"),
+                ended: SystemTime::UNIX_EPOCH + Duration::from_secs(9),
+                error,
+            };
+            let all = [ended(1, OperationState::Failed, error), ended(2, OperationState::Done, None)];
+            let face = Face::start(|state| {
+                state.publications = Publications::with_ended(move || list.clone(), move || all.to_vec());
+            })
+            .await;
+            let told = face.json("/api/v1/operations").await["data"]["operations"].clone();
+            let expected = json!({
+                "id": 3_000_000, "action": "update", "state": "in_flight", "step": 4, "stepName": "reload", "attempt": 0,
+                "worker": "file_sd:/b.yml", "kind": "file_sd", "begun": "1970-01-01T00:00:03Z", "ended": null,
+                "lastError": null, "nextTry": null,
+            });
+            assert_eq!(told[0], expected);
+            let states: Vec<_> = told.as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+            assert_eq!(states, ["in_flight", "done", "failed"], "what ended last comes first");
+            let failed = face.json("/api/v1/operations?state=failed").await["data"]["operations"].clone();
+            assert_eq!(failed.as_array().map(Vec::len), Some(1));
+            assert_eq!(
+                (&failed[0]["ended"], &failed[0]["lastError"]["message"]),
+                (&json!("1970-01-01T00:00:09Z"), &json!("no"))
+            );
+            let of = face.json("/api/v1/operations?worker=file_sd:/b.yml").await["data"]["operations"].clone();
+            assert_eq!(of, json!([expected]));
+            let wrong = face.get("/api/v1/operations?state=lost").await;
+            assert_eq!(wrong.status(), 400);
+            face.stop().await;
+        });
+    }
+}

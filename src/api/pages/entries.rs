@@ -1,0 +1,215 @@
+//! What was discovered for a job, entry by entry, beside what became of it. Pure.
+
+use std::sync::Arc;
+
+use rosterd_model::labels::META_PREFIX;
+use rosterd_model::relabel::Scratch;
+use rosterd_model::target::Target;
+use rosterd_model::{Builder, Labels, Names};
+
+use super::super::targets::Cursor;
+use crate::explain::{Fit, Search};
+use crate::roster::target::Entry;
+use crate::roster::view::{BlockView, JobView};
+
+/// How many entries stand on a page, and how long what they say of themselves may be together, in bytes.
+const ROWS: usize = 50;
+const MOST_BYTES: usize = 100_000;
+/// How much is unpacked for a page, in bytes: some ten milliseconds. The next page goes on from there.
+const UNPACKED: usize = 8 << 20;
+
+/// Which entries are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All.
+    Any,
+    /// Those that are targets.
+    Targets,
+    /// Those that relabelling dropped.
+    Dropped,
+    /// Those that cannot be targets.
+    Impossible,
+    /// Those that come to the same target as others.
+    Duplicates,
+    /// Those whose targets are held.
+    Held,
+}
+
+impl Wanted {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Any, Self::Targets, Self::Dropped, Self::Impossible, Self::Duplicates, Self::Held];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Targets => "target",
+            Self::Dropped => "dropped",
+            Self::Impossible => "impossible",
+            Self::Duplicates => "duplicate",
+            Self::Held => "held",
+        }
+    }
+
+    /// Whether an entry, which is number `at` of a block, is among them.
+    fn has(self, job: &JobView, block: BlockView<'_>, at: usize, entry: &Entry) -> bool {
+        match (self, entry) {
+            (Self::Any, _)
+            | (Self::Targets, Entry::Active(_))
+            | (Self::Dropped, Entry::Dropped)
+            | (Self::Impossible, Entry::Failed(_)) => true,
+            (Self::Duplicates, Entry::Active(labels)) => others(job, labels) > 0,
+            (Self::Held, Entry::Active(_)) => job.hold(block, at).is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// How many other entries come to the same target.
+fn others(job: &JobView, labels: &Labels) -> usize {
+    job.slot(labels).map_or(0, |slot| slot.origins as usize).saturating_sub(1)
+}
+
+/// Some of the entries of a job.
+#[derive(Default)]
+pub(super) struct Listed {
+    pub(super) rows: Vec<Row>,
+    /// Where it goes on.
+    pub(super) next: Option<Cursor>,
+    /// Whether it ended before there were enough rows, as much was looked at.
+    pub(super) is_cut: bool,
+}
+
+/// An entry, and what became of it.
+pub(super) struct Row {
+    pub(super) word: &'static str,
+    pub(super) class: &'static str,
+    pub(super) source: String,
+    pub(super) provider: String,
+    pub(super) discovered: Vec<(String, String)>,
+    /// The final labels, those that only scraping needs told apart.
+    pub(super) labels: Vec<(String, String, bool)>,
+    /// Why it is no target, or what there is to say of it besides.
+    pub(super) why: String,
+    /// Where it is.
+    pub(super) place: String,
+}
+
+/// Lists entries from a place on, a block and an entry in it.
+pub(super) fn list(job: &JobView, wanted: Wanted, search: &Search, (first, skip): (usize, usize)) -> Listed {
+    let mut listing = Listing { job, wanted, search, listed: Listed::default(), bytes: 0, buffer: String::new() };
+    let (mut unpacked, mut number) = (0, first);
+    while let Some(block) = job.block(number) {
+        let skip = if number == first { skip } else { 0 };
+        let has = |(at, entry): (usize, &Entry)| wanted.has(job, block, at, entry);
+        if block.entries().iter().enumerate().skip(skip).any(has) {
+            if unpacked >= UNPACKED {
+                listing.listed.is_cut = true;
+                listing.listed.next = Cursor::of_entry(job, number, skip);
+                break;
+            }
+            unpacked += block.unpacked_size();
+            if listing.block(number, block, skip) {
+                break;
+            }
+        }
+        number += 1;
+    }
+    listing.listed
+}
+
+struct Listing<'a> {
+    job: &'a JobView,
+    wanted: Wanted,
+    search: &'a Search,
+    listed: Listed,
+    bytes: usize,
+    buffer: String,
+}
+
+impl Listing<'_> {
+    /// Lists those of a block; true when there are enough.
+    fn block(&mut self, number: usize, block: BlockView<'_>, skip: usize) -> bool {
+        let (job, mut labels, mut names, mut at) = (self.job, Builder::new(), Names::new(), 0);
+        block.each(job.spec(), &mut labels, |source, labels, entry| {
+            let here = at;
+            at += 1;
+            if here < skip || self.listed.next.is_some() || !self.wanted.has(job, block, here, entry) {
+                return;
+            }
+            let discovered = labels.build(&mut names);
+            if self.search.fit(discovered.iter(), &mut self.buffer) == Fit::No {
+                return;
+            }
+            let place = Cursor::of_entry(job, number, here);
+            if self.listed.rows.len() == ROWS || self.bytes > MOST_BYTES {
+                self.listed.next = place;
+                return;
+            }
+            let place = place.map(|place| place.encode()).unwrap_or_default();
+            let row = Row { place, ..Row::of(job, block, here, entry, &discovered, source) };
+            self.bytes += row.size();
+            self.listed.rows.push(row);
+        });
+        self.listed.next.is_some()
+    }
+}
+
+impl Row {
+    fn of(job: &JobView, block: BlockView<'_>, at: usize, entry: &Entry, discovered: &Labels, source: &str) -> Self {
+        let (word, class, labels, why) = match entry {
+            Entry::Active(labels) => {
+                let hold = job.hold(block, at);
+                let (word, class) = if hold.is_some() { ("held", "warn") } else { ("target", "up") };
+                let mut why: Vec<_> = hold.iter().map(|hold| format!("held as {}", hold.reason.as_str())).collect();
+                match others(job, labels) {
+                    0 => {}
+                    1 => why.push("1 other entry of the job comes to the same target".to_owned()),
+                    more => why.push(format!("{more} other entries of the job come to the same target")),
+                }
+                (word, class, shown(labels), why.join("; "))
+            }
+            Entry::Dropped => ("dropped", "idle", Vec::new(), dropped(job, discovered)),
+            Entry::Failed(failure) => ("impossible", "down", Vec::new(), failure.to_string()),
+        };
+        let discovered = discovered.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (source, provider) = (source.to_owned(), block.provider().to_string());
+        Self { word, class, source, provider, discovered, labels, why, place: String::new() }
+    }
+
+    /// About how long what it says is on the page.
+    fn size(&self) -> usize {
+        let discovered = self.discovered.iter().map(|(name, value)| name.len() + value.len() + 25).sum::<usize>();
+        let labels = self.labels.iter().map(|(name, value, _)| name.len() + value.len() + 40).sum::<usize>();
+        700 + discovered + labels + self.why.len()
+    }
+}
+
+/// The final labels, first those that series get.
+fn shown(labels: &Labels) -> Vec<(String, String, bool)> {
+    let public = Target(labels).public().map(|(name, value)| (name.to_owned(), value.to_owned(), false));
+    let own = labels.iter().filter(|(name, _)| name.starts_with("__") && !name.starts_with(META_PREFIX));
+    public.chain(own.map(|(name, value)| (name.to_owned(), value.to_owned(), true))).collect()
+}
+
+/// Which rule drops an entry.
+fn dropped(job: &JobView, discovered: &Labels) -> String {
+    let (mut labels, rules) = (Builder::new(), &job.spec().rules);
+    labels.reset(discovered);
+    let rule = rules.dropped_by(&mut labels, &mut Scratch::default());
+    let named = rule.and_then(|index| Some((index + 1, rules.iter().nth(index)?.config())));
+    named.map(|(number, rule)| format!("by rule {number}: {rule}")).unwrap_or_default()
+}
+
+/// The discovered labels of an entry at a place, without what the job gives to each.
+pub(super) fn discovered(job: &JobView, place: &Cursor) -> Option<Arc<[(String, String)]>> {
+    let (block, entry) = place.place_in(job);
+    let mut walk = job.block(block)?.walk();
+    let mut raw = walk.next_entry()?;
+    for _ in 0..entry {
+        raw = walk.next_entry()?;
+    }
+    let mut labels = Builder::new();
+    raw.load(&mut labels);
+    labels.sort();
+    Some(labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}

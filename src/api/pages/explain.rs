@@ -1,0 +1,240 @@
+//! `/explain`: why a target is there, or is not: where it was discovered, what each rule made of it, and all that is known around it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+use rosterd_model::Report;
+
+use super::super::query::Query;
+use super::super::words::{Moment, fine, grouped};
+use super::super::{Error, State, explain as search_for};
+use super::link::link;
+use super::shell::{Shell, page};
+use super::standing::Standing;
+use super::story::Story;
+use super::targets::names;
+use crate::explain::{Became, Explanation, Failing, Found, Published, Scrape, Search, Target, Unsure};
+use crate::problem::Problem;
+
+/// How many entries are told, and how long is searched before the page is answered, unless the request says otherwise.
+const TOLD: usize = 5;
+const PATIENCE: Duration = Duration::from_millis(30);
+/// How long one searches who wants all to be looked at.
+const LONGER: &str = "10s";
+
+#[derive(Template)]
+#[template(path = "explain.html")]
+struct Page {
+    shell: Shell,
+    /// The names of all jobs, unless these are too many.
+    jobs: Vec<Arc<str>>,
+    job: String,
+    text: String,
+    wrong: Option<String>,
+    answer: Option<Answer>,
+}
+
+struct Answer {
+    /// What came of the search, in a sentence.
+    head: String,
+    found: Vec<Shown>,
+    /// How much was not looked at, and where all of it is.
+    unseen: Option<(String, String)>,
+    idle: Option<String>,
+    /// Addresses like the one that was searched for, each with where it is explained.
+    similar: Vec<(String, String)>,
+    /// Which labels of a selector are not there, and what may be meant.
+    hints: Vec<String>,
+    unsure: Vec<String>,
+    more_unsure: usize,
+}
+
+/// An entry, and its story.
+struct Shown {
+    name: String,
+    job: String,
+    /// Where its past is.
+    past: String,
+    word: &'static str,
+    class: &'static str,
+    provider: String,
+    source: String,
+    presence: Option<Standing>,
+    read: Option<Moment>,
+    failing: String,
+    discovered: Vec<(String, String)>,
+    story: Story,
+    /// What else there is to say, by what it is about.
+    facts: Vec<(&'static str, Vec<String>)>,
+}
+
+/// The page.
+pub(in crate::api) async fn explain(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let (text, job) = (query.get("q").unwrap_or_default(), query.get("job"));
+    let patience = query.duration("timeout")?.unwrap_or(PATIENCE);
+    let answered = match Search::parse(text) {
+        _ if text.is_empty() => Ok(None),
+        Err(source) => Err(Error::InvalidParameter { name: "q", source }),
+        Ok(search) => search_for::of(&state, search, job, TOLD, patience).await.map(Some),
+    };
+    let (answer, wrong) = match answered {
+        Ok(explanation) => (explanation.map(|it| Answer::of(it, job, SystemTime::now())), None),
+        Err(error) => (None, Some(Report::of(&error).to_string())),
+    };
+    let json = link("/api/v1/explain", [("q", text), ("job", job.unwrap_or_default())]);
+    let shell = Shell::of(&state, "/explain", "Explain");
+    Ok(page(&Page {
+        shell: if answer.is_some() { shell.with_json(json) } else { shell },
+        jobs: names(&state.roster.view()),
+        job: job.unwrap_or_default().to_owned(),
+        text: text.to_owned(),
+        wrong,
+        answer,
+    }))
+}
+
+/// Where something is explained.
+fn path(text: &str, job: Option<&str>) -> String {
+    link("/explain", [("q", text), ("job", job.unwrap_or_default())])
+}
+
+impl Answer {
+    fn of(explanation: Explanation, job: Option<&str>, now: SystemTime) -> Self {
+        let Explanation {
+            query,
+            found,
+            more,
+            parts,
+            entries,
+            looked,
+            similar,
+            hints,
+            unsure,
+            more_unsure,
+            idle,
+            past: _,
+        } = explanation;
+        let number = |number: usize| grouped(number as u64);
+        let head = match (found.first().map(|found| found.became), more, parts) {
+            (None, ..) => format!("Nothing is known of {query}"),
+            (Some(_), 0, 0) if found.len() == 1 => String::new(),
+            (Some(_), 0, 0) => format!("{} fit", number(found.len())),
+            (Some(_), 0, parts) => format!("{} fit, and {} in part", number(found.len()), number(parts)),
+            (Some(_), more, _) => format!("{} fit, of which {} are told", number(found.len() + more), found.len()),
+        };
+        let again = link("/explain", [("q", query.as_str()), ("job", job.unwrap_or_default()), ("timeout", LONGER)]);
+        let unseen = (looked < entries).then(|| {
+            (
+                format!("Only {} of {} discovered entries were looked at in full.", number(looked), number(entries)),
+                again,
+            )
+        });
+        let similar = similar.into_iter().map(|it| (path(&it.address, job), it.address));
+        Self {
+            head,
+            found: found.into_iter().map(|found| Shown::of(found, now)).collect(),
+            unseen,
+            idle,
+            similar: similar.map(|(path, address)| (address, path)).collect(),
+            hints,
+            unsure: unsure.iter().map(|unsure| told_unsure(unsure, now)).collect(),
+            more_unsure,
+        }
+    }
+}
+
+fn told_unsure(unsure: &Unsure, now: SystemTime) -> String {
+    let Unsure { provider, source, jobs, presence, failing } = unsure;
+    let source = source.as_ref().map(|source| format!("{source} of ")).unwrap_or_default();
+    let failing = failing.as_ref().map(|failing| format!(": {}", told_failing(failing, now))).unwrap_or_default();
+    format!("{source}{provider} of {} is {}{failing}", jobs.join(", "), presence.as_str())
+}
+
+fn told_failing(Failing { since, report }: &Failing, now: SystemTime) -> String {
+    format!("failing since {}: {report} ({})", Moment::of(since.0, now).words, report.code)
+}
+
+impl Shown {
+    fn of(found: Found, now: SystemTime) -> Self {
+        let Found { job, became, origin, trace, target } = found;
+        let (word, class) = match became {
+            Became::Target => ("a target", "up"),
+            Became::Impossible => ("cannot be a target", "down"),
+            Became::Dropped => ("dropped by relabelling", "idle"),
+        };
+        let address = trace.discovered.get(rosterd_model::labels::ADDRESS).unwrap_or("an entry without an address");
+        let name = target.as_ref().map_or(address, |target| target.url.as_str()).to_owned();
+        let discovered = trace.discovered.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            name,
+            past: link("/journal", [("selector", address), ("job", job.as_str())]),
+            job,
+            word,
+            class,
+            provider: origin.provider,
+            source: origin.source,
+            presence: origin.presence.map(Standing::of_provider),
+            read: origin.last_success.map(|time| Moment::of(time.0, now)),
+            failing: origin.failing.map(|failing| told_failing(&failing, now)).unwrap_or_default(),
+            discovered: discovered.collect(),
+            story: Story::of(&trace),
+            facts: target.map(|target| facts(&target, now)).unwrap_or_default(),
+        }
+    }
+}
+
+/// What there is to say of a target besides its way.
+fn facts(target: &Target, now: SystemTime) -> Vec<(&'static str, Vec<String>)> {
+    let held =
+        target.held.map(|held| format!("{} since {}", held.reason.as_str(), Moment::of(held.since.0, now).words));
+    let merged = target.merged.iter().map(|it| format!("{} of {}", it.source, it.provider)).collect();
+    let same_url = target.same_url.iter().map(|it| {
+        let collides = if it.collides { ", with equal labels: their samples collide" } else { "" };
+        format!("{} of job {:?}{collides}", it.labels, it.job)
+    });
+    let all = [
+        ("Held", held.into_iter().collect()),
+        ("Limits", target.limits.clone()),
+        ("Comes from other entries, too", merged),
+        ("Others with the same URL", same_url.collect()),
+        ("Scraped", target.scrape.iter().flat_map(|scrape| told_scrape(scrape, now)).collect()),
+        ("Published", target.published.iter().map(|published| told_published(published, now)).collect()),
+    ];
+    all.into_iter().filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty()).collect()
+}
+
+fn told_scrape(scrape: &Scrape, now: SystemTime) -> Vec<String> {
+    let last = scrape.last_scrape.map(|time| {
+        let took = fine(Duration::try_from_secs_f64(scrape.duration).unwrap_or_default());
+        format!(
+            "last {}, took {took}, {} samples in the last good one",
+            Moment::of(time.0, now).words,
+            grouped(scrape.samples as u64)
+        )
+    });
+    let error = scrape.error.as_ref().map(|error| format!("{error} ({})", error.code));
+    let rest = scrape.snoozed_until.map(|until| format!("asked for rest, next try {}", Moment::of(until.0, now).words));
+    let often = (scrape.failures > 0)
+        .then(|| format!("{} of {} scrapes failed", grouped(scrape.failures.into()), grouped(scrape.scrapes.into())));
+    let over = scrape.last_failure.as_ref().filter(|_| scrape.error.is_none());
+    let over =
+        over.map(|last| format!("failed {}: {} ({})", Moment::of(last.at.0, now).words, last.report, last.report.code));
+    let first = format!("{}, every {}, within {}", scrape.health, scrape.interval, scrape.timeout);
+    std::iter::once(first).chain(last).chain(error).chain(often).chain(over).chain(rest).collect()
+}
+
+fn told_published(published: &Published, now: SystemTime) -> String {
+    let Published { kind, place, state, last, withheld } = published;
+    let state = state.as_ref().map(|state| format!(", {state}")).unwrap_or_default();
+    let done = if kind == "http_sd" { "served" } else { "written" };
+    let last =
+        last.map_or_else(|| format!("not {done} yet"), |time| format!("last {done} {}", Moment::of(time.0, now).words));
+    let withheld =
+        withheld.as_ref().map(|report| format!("; withheld: {report} ({})", report.code)).unwrap_or_default();
+    format!("{kind} at {place}{state}, {last}{withheld}")
+}

@@ -1,0 +1,157 @@
+//! `/journal`: what happened, as a timeline, the newest first.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+use rosterd_model::target::Target;
+use rosterd_model::{Labels, Report};
+
+use super::super::State;
+use super::super::journal::wanted;
+use super::super::query::Query;
+use super::link::link;
+use super::shell::{Shell, page};
+use super::story::Changed;
+use super::targets::names;
+use crate::explain::changes;
+use crate::journal::{self, Event, Kind};
+use crate::problem::Problem;
+
+/// How many events stand on a page unless the request says otherwise, and at most; and how long what they say may be together, in bytes.
+const SHOWN: usize = 100;
+const MOST_SHOWN: usize = 300;
+const MOST_BYTES: usize = 120_000;
+
+#[derive(Template)]
+#[template(path = "journal.html")]
+struct Page {
+    shell: Shell,
+    /// The names of all jobs, unless these are too many.
+    jobs: Vec<Arc<str>>,
+    job: String,
+    kind: String,
+    kinds: Vec<&'static str>,
+    selector: String,
+    from: String,
+    to: String,
+    wrong: Option<String>,
+    events: Vec<Row>,
+    /// Whether this is not the newest there is.
+    is_older: bool,
+    newest: String,
+    older: Option<String>,
+}
+
+struct Row {
+    time: String,
+    kind: &'static str,
+    class: &'static str,
+    job: String,
+    /// The target, and where it is explained.
+    target: String,
+    path: String,
+    changed: Vec<Changed>,
+    labels: Vec<(String, String)>,
+    why: String,
+    whence: String,
+}
+
+/// The page.
+pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let given = |name| query.get(name).unwrap_or_default().to_owned();
+    let limit = query.count("limit")?.unwrap_or(SHOWN).min(MOST_SHOWN);
+    let asked = match wanted(&query) {
+        Ok(wanted) => {
+            let found = state.journal.query(journal::Query { newest_first: true, limit, ..wanted }).await;
+            found.map_err(|error| Report::of(&error).to_string())
+        }
+        Err(error) => Err(Report::of(&error).to_string()),
+    };
+    let (found, wrong) = match asked {
+        Ok(found) => (found, None),
+        Err(error) => (journal::Page::default(), Some(error)),
+    };
+    let (mut events, mut bytes, mut cursor) = (Vec::new(), 0, found.more.then_some(found.cursor));
+    for event in found.events {
+        if bytes > MOST_BYTES {
+            cursor = Some(event.number + 1);
+            break;
+        }
+        let row = Row::of(event);
+        bytes += row.size();
+        events.push(row);
+    }
+    let names_of_kept = ["selector", "job", "kind", "from", "to", "limit"];
+    let kept = names_of_kept.map(|name| (name, query.get(name).unwrap_or_default()));
+    let older = |cursor: u64| link("/journal", kept.into_iter().chain([("cursor", cursor.to_string().as_str())]));
+    let view = state.roster.view();
+    Ok(page(&Page {
+        shell: Shell::of(&state, "/journal", "Journal").with_json(link("/api/v1/journal", kept)),
+        jobs: names(&view),
+        job: given("job"),
+        kind: given("kind"),
+        kinds: Kind::ALL.iter().map(|kind| kind.as_str()).collect(),
+        selector: given("selector"),
+        from: given("from"),
+        to: given("to"),
+        wrong,
+        events,
+        is_older: query.get("cursor").is_some(),
+        newest: link("/journal", kept),
+        older: cursor.map(older),
+    }))
+}
+
+/// The colour of what happened.
+fn class(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Added | Kind::Released | Kind::Up | Kind::LimitKept | Kind::Started => "up",
+        Kind::Removed | Kind::Down | Kind::LimitExceeded | Kind::ReloadRefused | Kind::Missed => "down",
+        Kind::Held | Kind::Brake => "warn",
+        _ => "idle",
+    }
+}
+
+impl Row {
+    fn of(event: Event) -> Self {
+        let note = event.note;
+        let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
+        let job = text(&note.job);
+        let instance = note.labels.as_ref().map(|labels| Target(labels).public_label("instance").unwrap_or_default());
+        let target = instance.unwrap_or_default().to_owned();
+        let changed = match (&note.from, &note.labels) {
+            (Some(from), Some(labels)) => changes(from, labels).iter().map(Changed::of).collect(),
+            _ => Vec::new(),
+        };
+        let why = [text(&note.reason), text(&note.detail)];
+        let whence = [text(&note.source), text(&note.provider)];
+        Self {
+            time: event.time.to_string(),
+            kind: note.kind.as_str(),
+            class: class(note.kind),
+            path: link("/explain", [("q", target.as_str()), ("job", job.as_str())]),
+            labels: note.labels.as_ref().filter(|_| changed.is_empty()).map(public).unwrap_or_default(),
+            job,
+            target,
+            changed,
+            why: why.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": "),
+            whence: whence.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" of "),
+        }
+    }
+
+    /// About how long what it says is on the page.
+    fn size(&self) -> usize {
+        let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + 25).sum::<usize>();
+        let changed = self.changed.iter().map(|it| it.name.len() + it.from.len() + it.to.len() + 60).sum::<usize>();
+        500 + labels + changed + self.why.len() + self.whence.len() + self.path.len()
+    }
+}
+
+fn public(labels: &Labels) -> Vec<(String, String)> {
+    Target(labels).public().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

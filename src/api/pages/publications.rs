@@ -1,0 +1,168 @@
+//! `/publications`: what is published besides the lists, how that goes, and what keeps it from going on.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+
+use super::super::State;
+use super::super::missing::Causes;
+use super::super::operations::{self, Operation};
+use super::super::publications::Published;
+use super::super::words::Moment;
+use super::shell::{Shell, page};
+use super::situation::Situation;
+use super::troubles::troubles;
+use crate::reconcile::{OperationState, OperationStatus, Phase};
+
+/// How many stand on the page; those that do not go well come first.
+const SHOWN: usize = 100;
+/// How many operations do: those that are pending, and then those that ended last.
+const OPERATIONS: usize = 50;
+/// How much of what each lacks is told.
+const LACKING: usize = 10;
+
+#[derive(Template)]
+#[template(path = "publications.html")]
+struct Page {
+    shell: Shell,
+    publications: Vec<Row>,
+    more: usize,
+    operations: Vec<Doing>,
+    /// The jobs with a list, and whether it may be handed out.
+    lists: Vec<(Arc<str>, bool)>,
+    more_lists: usize,
+}
+
+struct Row {
+    id: String,
+    path: String,
+    format: String,
+    jobs: String,
+    word: &'static str,
+    class: &'static str,
+    /// What is being done.
+    operation: String,
+    written: Option<Moment>,
+    next: Option<Moment>,
+    error: String,
+    code: String,
+    lacking: Vec<String>,
+}
+
+/// What is done for a publication, or was.
+struct Doing {
+    worker: String,
+    what: String,
+    word: &'static str,
+    class: &'static str,
+    begun: String,
+    ended: Option<String>,
+    error: String,
+    code: String,
+}
+
+/// The page.
+pub(in crate::api) async fn publications(Extract(state): Extract<Arc<State>>) -> Response {
+    let situation = Situation::of(&state);
+    let shell = Shell::new(&state, "/publications", "Publications", &troubles(&situation));
+    let causes = Causes::of(&state);
+    let mut rows: Vec<_> = situation
+        .publications
+        .iter()
+        .map(|it| {
+            Row::of(
+                Published::of(it.clone(), &situation.view, &causes),
+                it.last_written,
+                it.worker.next_try,
+                &situation,
+            )
+        })
+        .collect();
+    rows.sort_by_key(|row| match row.class {
+        "down" => 0,
+        "warn" | "idle" => 1,
+        _ => 2,
+    });
+    let (more, more_lists) = (rows.len().saturating_sub(SHOWN), situation.jobs.len().saturating_sub(SHOWN));
+    rows.truncate(SHOWN);
+    let lists =
+        situation.jobs.iter().take(SHOWN).map(|(job, _)| (Arc::clone(&job.spec().name), job.servable().is_ok()));
+    page(&Page {
+        shell: shell.with_json("/api/v1/publications"),
+        publications: rows,
+        more,
+        operations: operations::all(&state).take(OPERATIONS).map(Doing::of).collect(),
+        lists: lists.collect(),
+        more_lists,
+    })
+}
+
+impl Row {
+    fn of(
+        published: Published,
+        written: Option<std::time::SystemTime>,
+        next: Option<std::time::SystemTime>,
+        situation: &Situation,
+    ) -> Self {
+        let (word, class) = match published.state {
+            Phase::Done => ("done", "up"),
+            Phase::Pending => ("pending", "idle"),
+            Phase::Snoozing => ("waiting", "warn"),
+            Phase::Retrying => ("retrying", "down"),
+            Phase::Cancelled => ("cannot work", "down"),
+        };
+        let blocked = published.blocked.iter().map(|blocked| match &blocked.error {
+            Some(error) => error.to_string(),
+            None => format!("job {:?} is not known", blocked.job),
+        });
+        let moment = |time: Option<std::time::SystemTime>| time.map(|time| Moment::of(time, situation.now));
+        Self {
+            id: published.id,
+            path: published.path.map(|path| path.display().to_string()).unwrap_or_default(),
+            format: match (published.format, published.template) {
+                (Some(format), _) => format!("{format:?}").to_lowercase(),
+                (None, Some(template)) => format!("rendered from {}", template.display()),
+                (None, None) => String::new(),
+            },
+            jobs: published.jobs.join(", "),
+            word,
+            class,
+            operation: published.operation.as_ref().map(told).unwrap_or_default(),
+            written: moment(written),
+            next: moment(next),
+            error: published.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
+            code: published.last_error.map(|error| error.code).unwrap_or_default(),
+            lacking: blocked.take(LACKING).collect(),
+        }
+    }
+}
+
+/// What is done, and how far it is.
+fn told(operation: &OperationStatus) -> String {
+    let OperationStatus { action, step, step_name, attempt, .. } = operation;
+    let step = step_name.map_or_else(|| format!("step {}", step + 1), str::to_owned);
+    let again = if *attempt > 0 { format!(", try {}", attempt + 1) } else { String::new() };
+    format!("{}, {step}{again}", action.name())
+}
+
+impl Doing {
+    fn of(operation: Operation) -> Self {
+        let class = match operation.status.state {
+            OperationState::Enqueued | OperationState::InFlight => "idle",
+            OperationState::Failed => "down",
+            OperationState::Done => "up",
+        };
+        Self {
+            what: told(&operation.status),
+            word: operation.status.state.as_str(),
+            class,
+            worker: operation.worker,
+            begun: operation.begun,
+            ended: operation.ended,
+            code: operation.last_error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
+            error: operation.last_error.map(|error| error.to_string()).unwrap_or_default(),
+        }
+    }
+}

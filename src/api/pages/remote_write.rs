@@ -1,0 +1,89 @@
+//! `/remote-write`: where samples go, and how that goes.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+
+use super::super::State;
+use super::super::words::{Moment, bytes, coarse, counted, grouped};
+use super::shell::{Shell, page};
+use super::situation::Situation;
+use super::standing::Standing;
+use super::troubles::troubles;
+use crate::scrape::RemoteWriteStatus;
+
+#[derive(Template)]
+#[template(path = "remote_write.html")]
+struct Page {
+    shell: Shell,
+    /// Why nothing is scraped, if nothing is.
+    idle: Option<&'static str>,
+    endpoints: Vec<Endpoint>,
+}
+
+struct Endpoint {
+    name: String,
+    url: String,
+    standing: Standing,
+    /// How it is sent: protocol, compression, lanes.
+    way: String,
+    numbers: Vec<Number>,
+    success: Option<Moment>,
+    error: String,
+    code: String,
+    disk_failure: Option<(Moment, String)>,
+}
+
+/// A number with its name.
+struct Number {
+    what: &'static str,
+    words: String,
+    /// What it means, where that is worth a word.
+    meaning: &'static str,
+    bad: bool,
+}
+
+/// The page.
+pub(in crate::api) async fn remote_write(Extract(state): Extract<Arc<State>>) -> Response {
+    let situation = Situation::of(&state);
+    let shell = Shell::new(&state, "/remote-write", "Remote write", &troubles(&situation));
+    page(&Page {
+        shell: shell.with_json("/api/v1/remote_write"),
+        idle: situation.config.idle,
+        endpoints: situation.endpoints.iter().map(|status| Endpoint::of(status, &situation)).collect(),
+    })
+}
+
+impl Endpoint {
+    fn of(status: &RemoteWriteStatus, situation: &Situation) -> Self {
+        let now = situation.now;
+        let waited = status.oldest_pending.and_then(|oldest| now.duration_since(oldest).ok()).map(coarse);
+        let number = |what, words, meaning, bad| Number { what, words, meaning, bad };
+        let disk_failure = status.disk_failure.as_ref();
+        Self {
+            name: status.name.clone(),
+            url: status.url.clone(),
+            standing: Standing::of_endpoint(status.state(now)),
+            way: format!("protocol {}, {}, {}", status.protocol, status.compression, counted(status.lanes, "lane")),
+            numbers: vec![
+                number("sent", grouped(status.samples_sent), "samples that arrived", false),
+                number("pending", grouped(status.pending_samples), "samples not sent yet", false),
+                number("behind", waited.unwrap_or_else(|| "0s".to_owned()), "age of what waits longest", false),
+                number("on disk", bytes(status.bytes_on_disk), "its queue", false),
+                number("failed", grouped(status.samples_failed), "samples it refused", status.samples_failed > 0),
+                number(
+                    "dropped",
+                    grouped(status.samples_dropped),
+                    "given up: too old, too many",
+                    status.samples_dropped > 0,
+                ),
+            ],
+            success: status.last_success.map(|time| Moment::of(time, now)),
+            error: status.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
+            code: status.last_error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
+            disk_failure: disk_failure.map(|failure| (Moment::of(failure.since, now), failure.report.to_string())),
+        }
+    }
+}

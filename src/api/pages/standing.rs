@@ -1,0 +1,83 @@
+//! How jobs, providers, watches and endpoints are: a colour, a word, and what there is to say besides. Pure.
+
+use std::collections::HashSet;
+
+use rosterd_discovery::{ProviderKey, WatchState};
+
+use crate::roster::hold::Missing;
+use crate::roster::presence::Presence;
+use crate::roster::view::{JobView, ProviderPresence};
+use crate::scrape::RemoteWriteState;
+
+/// How something is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The class that gives it its colour.
+    pub(super) class: &'static str,
+    pub(super) word: &'static str,
+    pub(super) detail: String,
+}
+
+impl Standing {
+    /// Of a job, of whose providers some cannot read all of what they have read before.
+    pub(super) fn of_job(job: &JobView, stale: &HashSet<&ProviderKey>) -> Self {
+        let (providers, held) = (job.providers(), job.pages().held());
+        let stale = providers.iter().filter(|provider| stale.contains(&provider.key)).count();
+        let unheard = providers.iter().filter(|it| it.presence != ProviderPresence::Synced).count();
+        let restored = providers.iter().any(|it| it.presence != ProviderPresence::Synced && it.restored);
+        let missing: Vec<_> = job.missing().iter().filter(|missing| missing.overdue).map(Missing::to_string).collect();
+        let (class, word, mut said) = match job.servable() {
+            Err(error) => {
+                ("down", if job.within_limit().is_err() { "over limit" } else { "not known" }, vec![error.to_string()])
+            }
+            Ok(()) if restored => ("idle", "restored", Vec::new()),
+            Ok(()) if unheard > 0 => ("warn", "waiting", Vec::new()),
+            Ok(()) if !missing.is_empty() || held > 0 || stale > 0 => ("warn", "stale", Vec::new()),
+            Ok(()) => ("up", "synced", Vec::new()),
+        };
+        if job.servable().is_ok() {
+            if unheard > 0 {
+                said.push(format!("waiting for {unheard} of {} providers", providers.len()));
+            }
+            if stale > 0 {
+                said.push(format!("{stale} of {} providers cannot be read", providers.len()));
+            }
+            if !missing.is_empty() {
+                said.push(format!("incomplete: {}", missing.join("; ")));
+            }
+        }
+        Self { class, word, detail: said.join("; ") }
+    }
+
+    /// Of a provider.
+    pub(super) fn of_provider(presence: Presence) -> Self {
+        let class = match presence {
+            Presence::Unsynced => "down",
+            Presence::Stale => "warn",
+            Presence::Restored => "idle",
+            Presence::Synced => "up",
+        };
+        Self { class, word: presence.as_str(), detail: String::new() }
+    }
+
+    /// Of a watch.
+    pub(super) fn of_watch(state: WatchState) -> Self {
+        let class = match state {
+            WatchState::Unread => "down",
+            WatchState::Silent => "warn",
+            WatchState::Listing => "idle",
+            WatchState::Watching => "up",
+        };
+        Self { class, word: state.as_str(), detail: String::new() }
+    }
+
+    /// Of an endpoint of remote write.
+    pub(super) fn of_endpoint(state: RemoteWriteState) -> Self {
+        let class = match state {
+            RemoteWriteState::Sending => "up",
+            RemoteWriteState::Behind => "warn",
+            RemoteWriteState::Rejecting | RemoteWriteState::Down => "down",
+        };
+        Self { class, word: state.as_str(), detail: String::new() }
+    }
+}

@@ -1,0 +1,390 @@
+//! `/targets`: the targets for people, by job, in pages. A page costs the search for its rows and nothing for the others
+//! before it but their count.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+use rosterd_model::labels::{INSTANCE, SCRAPE_INTERVAL};
+use rosterd_model::target::{Target, scrape_url};
+use rosterd_model::{Labels, Priority};
+use rosterd_scrape::{Health, Statuses, TargetStatus};
+
+use super::super::State;
+use super::super::missing::Causes;
+use super::super::query::Query;
+use super::super::targets::{Cursor, Kind, LOOKS, Scan, health, last_error};
+use super::super::url::{Outside, global_url};
+use super::super::words::{Moment, Tally, bytes, fine, grouped};
+use super::count::Count;
+use super::link::link;
+use super::shell::{Shell, page};
+use crate::explain::Search;
+use crate::problem::Problem;
+use crate::roster::hold::HoldReason;
+use crate::roster::pages::Slot;
+use crate::roster::reasons::why_no_targets;
+use crate::roster::view::{JobView, RosterView};
+
+/// The targets of a page unless the request says otherwise, and at most.
+const ROWS: usize = 100;
+const MOST_ROWS: usize = 1000;
+/// A page whose targets have many labels has fewer of them, unless the request says how many: this is how long what they say of
+/// themselves may be, in bytes, and what stands around each.
+const MOST_BYTES: usize = 120_000;
+const AROUND: usize = 600;
+/// So much of what is missing is named.
+const MOST_MISSING: usize = 20;
+/// Above so many jobs nobody looks for one in a list.
+const MOST_OPTIONS: usize = 200;
+/// So many kinds of errors are told of a job, each in so many characters.
+const KINDS: usize = 8;
+const KIND: usize = 100;
+/// Who is held is asked for as if that were a health.
+const HELD: &str = "held";
+
+#[derive(Template)]
+#[template(path = "targets.html")]
+struct Page {
+    shell: Shell,
+    /// The names of all jobs, unless these are too many.
+    jobs: Vec<Arc<str>>,
+    job: String,
+    health: String,
+    healths: [&'static str; 4],
+    search: String,
+    /// The code that the errors have that are asked for.
+    error: String,
+    /// What is wrong with what was asked for.
+    wrong: Option<String>,
+    /// Why nothing is scraped, if nothing is.
+    idle: Option<&'static str>,
+    groups: Vec<Group>,
+    /// What this page has, in words.
+    count: String,
+    /// What is missing of the job that was asked for, and why what it has are no targets.
+    why: Vec<String>,
+    /// Whether this is not the first page.
+    later: bool,
+    first: String,
+    next: Option<String>,
+}
+
+/// The targets of one job on a page.
+struct Group {
+    job: Arc<str>,
+    path: String,
+    counts: Vec<Count>,
+    kinds: Vec<ErrorKind>,
+    rows: Vec<Row>,
+}
+
+/// Equal errors of targets on a page.
+struct ErrorKind {
+    code: String,
+    words: String,
+    count: usize,
+    path: String,
+}
+
+struct Row {
+    health: &'static str,
+    class: &'static str,
+    misconfigured: bool,
+    url: String,
+    link: Option<String>,
+    /// Where it is explained.
+    explained: String,
+    labels: Vec<(String, String)>,
+    last_scrape: Option<Moment>,
+    duration: String,
+    interval: String,
+    samples: Option<String>,
+    /// How large what it exposes is.
+    size: String,
+    /// How many of its scrapes failed, if any did.
+    failures: String,
+    error: String,
+    /// The error without what is the target's own, and its code.
+    kind: String,
+    code: String,
+    snoozed: Option<Moment>,
+    /// Why it is there although its source does not say so now, and since when.
+    held: Option<(&'static str, Moment)>,
+}
+
+/// What is asked for of the targets of jobs.
+struct Asked {
+    search: Search,
+    health: Option<Health>,
+    held: bool,
+    error: Option<String>,
+    limit: usize,
+    /// How long what the targets say of themselves may be together.
+    bytes: usize,
+}
+
+impl Asked {
+    fn is_filtered(&self, text: &str) -> bool {
+        self.health.is_some() || self.held || self.error.is_some() || !text.is_empty()
+    }
+
+    /// Whether a target with this status is among them.
+    fn wants(&self, job: &JobView, labels: &Labels, status: Option<&TargetStatus>) -> bool {
+        let health = status.map_or(Health::Unknown, |status| status.health);
+        let code = || status.and_then(|status| status.error.as_ref()).map(|error| error.code.as_str());
+        self.health.is_none_or(|wanted| wanted == health)
+            && self.error.as_deref().is_none_or(|wanted| code() == Some(wanted))
+            && (!self.held || job.slot(labels).is_some_and(Slot::is_held))
+    }
+}
+
+/// Where targets of a job are shown, all or those of a health: a path below the prefix.
+pub(super) fn path(job: &str, health: &str) -> String {
+    link("/targets", [("job", job), ("health", health)])
+}
+
+/// The page.
+pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let cursor = query.get("cursor").map(Cursor::decode).transpose()?;
+    let (job, text) = (query.get("job").unwrap_or_default(), query.get("search").unwrap_or_default());
+    let (search, unreadable) = match Search::parse(text) {
+        Ok(search) => (search, None),
+        Err(error) => (Search::Words(Vec::new()), Some(rosterd_model::Report::of(&error).to_string())),
+    };
+    let given = query.count("limit")?;
+    let asked = Asked {
+        search,
+        held: query.get("health") == Some(HELD),
+        health: if query.get("health") == Some(HELD) { None } else { health(&query)? },
+        error: query.get("error").map(str::to_owned),
+        limit: given.unwrap_or(ROWS).min(MOST_ROWS),
+        bytes: given.map_or(MOST_BYTES, |_| usize::MAX),
+    };
+    let view = state.roster.view();
+    let wanted: Vec<_> = view.jobs().filter(|known| job.is_empty() || *known.spec().name == *job).cloned().collect();
+    let unknown = (wanted.is_empty() && !job.is_empty()).then(|| super::super::sd::unknown_job(&view, job).to_string());
+    let wrong = unreadable.or(unknown);
+    let found = match wrong {
+        None => find(&state, wanted.clone(), cursor.as_ref(), &asked).await,
+        Some(_) => FoundRows::default(),
+    };
+    let rows: usize = found.groups.iter().map(|group| group.rows.len()).sum();
+    let filtered = asked.is_filtered(text);
+    let why = match &*wanted {
+        [job] if cursor.is_none() => why(&state, job, rows == 0 && !filtered),
+        _ => Vec::new(),
+    };
+    Ok(page(&Page {
+        shell: Shell::of(&state, "/targets", "Targets").with_json("/api/v1/targets?state=active&limit=1000"),
+        jobs: names(&view),
+        job: job.to_owned(),
+        health: query.get("health").unwrap_or_default().to_owned(),
+        healths: ["up", "down", "unknown", HELD],
+        search: text.to_owned(),
+        error: asked.error.unwrap_or_default(),
+        idle: state.config.borrow().idle,
+        count: count(rows, filtered, wrong.is_some()),
+        wrong,
+        why,
+        groups: found.groups,
+        later: cursor.is_some(),
+        first: other_page(&query, None),
+        next: found.next.map(|next| other_page(&query, Some(&next))),
+    }))
+}
+
+/// The names of all jobs; none where they are too many for a list to choose from.
+pub(super) fn names(view: &RosterView) -> Vec<Arc<str>> {
+    let jobs = view.jobs();
+    if jobs.len() > MOST_OPTIONS {
+        return Vec::new();
+    }
+    jobs.map(|job| Arc::clone(&job.spec().name)).collect()
+}
+
+/// How many targets a page has, in words.
+fn count(rows: usize, filtered: bool, wrong: bool) -> String {
+    match rows {
+        _ if wrong => String::new(),
+        0 if filtered => "No target is like that.".to_owned(),
+        0 => "There are no targets.".to_owned(),
+        1 => "1 target on this page.".to_owned(),
+        rows => format!("{rows} targets on this page."),
+    }
+}
+
+/// What is missing of a job; and if it has no target at all, why not.
+fn why(state: &State, job: &JobView, has_none: bool) -> Vec<String> {
+    let causes = Causes::of(state);
+    let missing = job.missing().iter().map(|missing| match (&missing.report, causes.get(&missing.provider)) {
+        (None, Some(cause)) => format!("{missing}: {cause} ({})", cause.code),
+        _ => missing.to_string(),
+    });
+    let mut lines: Vec<_> = missing.take(MOST_MISSING).collect();
+    if let more @ 1.. = job.missing().len().saturating_sub(MOST_MISSING) {
+        lines.push(format!("and {more} more"));
+    }
+    if has_none {
+        lines.extend(why_no_targets(job, LOOKS));
+        if lines.is_empty() {
+            lines.push("What the job discovers by has reported, and found nothing.".to_owned());
+        }
+    }
+    lines
+}
+
+/// Another page of what was asked for.
+fn other_page(query: &Query, cursor: Option<&Cursor>) -> String {
+    let cursor = cursor.map(Cursor::encode).unwrap_or_default();
+    let kept = ["job", "health", "error", "search", "limit"].map(|name| (name, query.get(name).unwrap_or_default()));
+    link("/targets", kept.into_iter().chain([("cursor", cursor.as_str())]))
+}
+
+#[derive(Default)]
+struct FoundRows {
+    groups: Vec<Group>,
+    next: Option<Cursor>,
+}
+
+impl FoundRows {
+    fn push(&mut self, job: &JobView, row: Row, statuses: &Statuses) {
+        match self.groups.last_mut() {
+            Some(group) if group.job == job.spec().name => group.rows.push(row),
+            _ => self.groups.push(Group::new(job, Tally::of(job, statuses), row)),
+        }
+    }
+}
+
+impl Group {
+    fn new(job: &JobView, tally: Tally, row: Row) -> Self {
+        let name = Arc::clone(&job.spec().name);
+        let count = |what, number| Count::new(what, number, path(&name, what));
+        let counts = [("up", tally.up), ("down", tally.down), ("unknown", tally.unknown), (HELD, job.pages().held())];
+        let counts = counts.into_iter().filter(|(_, number)| *number > 0);
+        let counts = counts.map(|(what, number)| count(what, number)).collect();
+        Self { path: path(&name, ""), counts, kinds: Vec::new(), rows: vec![row], job: name }
+    }
+
+    /// Tells equal errors together, the most frequent first.
+    fn count_kinds(&mut self) {
+        let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| !row.code.is_empty()) {
+            *kinds.entry((&row.code, &row.kind)).or_default() += 1;
+        }
+        let mut kinds: Vec<_> = kinds.into_iter().collect();
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let kind = |((code, words), count): ((&str, &str), usize)| {
+            let path = link("/targets", [("job", &*self.job), ("health", "down"), ("error", code)]);
+            ErrorKind { code: code.to_owned(), words: words.chars().take(KIND).collect(), count, path }
+        };
+        self.kinds = kinds.into_iter().take(KINDS).map(kind).collect();
+    }
+}
+
+/// The targets of a page, and where the next one begins.
+async fn find(state: &State, jobs: Vec<Arc<JobView>>, start: Option<&Cursor>, asked: &Asked) -> FoundRows {
+    let mut scan = Scan::new(jobs);
+    if let Some(cursor) = start {
+        scan.resume(cursor);
+    }
+    let (now, outside) = (SystemTime::now(), Outside::new(&state.external_url, state.listen_port));
+    let (mut found, mut rows, mut bytes, mut looked, mut buffer) = (FoundRows::default(), 0, 0, 0, String::new());
+    while !scan.is_over() {
+        let mut status = None;
+        let place = scan.step(Kind::Active, |job, labels| {
+            if !asked.search.finds(labels, &mut buffer) {
+                return false;
+            }
+            status = state.scrapes.get(&job.spec().name, labels);
+            asked.wants(job, labels, status.as_ref())
+        });
+        if let Some(place) = place {
+            if rows == asked.limit || bytes > asked.bytes {
+                found.next = Some(scan.cursor(Kind::Active, place));
+                break;
+            }
+            rows += 1;
+            let job = scan.job(place);
+            if let Some(labels) = scan.labels(place) {
+                let mut row = Row::of(job, labels, &status.unwrap_or_default(), &outside, now);
+                row.held = scan.hold(place).map(|hold| (held_because(hold.reason), Moment::of(hold.since, now)));
+                bytes += row.size();
+                found.push(job, row, &state.scrapes);
+            }
+        }
+        looked += scan.looked();
+        if looked > LOOKS {
+            looked = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+    found.groups.iter_mut().for_each(Group::count_kinds);
+    found
+}
+
+impl Row {
+    fn of(job: &JobView, labels: &Labels, status: &TargetStatus, outside: &Outside, now: SystemTime) -> Self {
+        let target = Target(labels);
+        let (mut url, mut reached) = (String::new(), String::new());
+        scrape_url(target, &job.spec().params, &mut url);
+        let unsplit = global_url(target, &job.spec().params, outside, &mut reached).err();
+        let down = status.error.as_ref().filter(|_| status.health == Health::Down);
+        Self {
+            health: status.health.as_str(),
+            class: match status.health {
+                Health::Up => "up",
+                Health::Down => "down",
+                Health::Unknown => "idle",
+            },
+            misconfigured: down.is_some_and(|report| report.priority == Priority::Operator),
+            // Discovery chooses the scheme, and not every scheme should be clicked on.
+            link: (reached.starts_with("http://") || reached.starts_with("https://")).then_some(reached),
+            url,
+            explained: link("/explain", [("q", labels.get(INSTANCE).unwrap_or_default()), ("job", &*job.spec().name)]),
+            labels: target.public().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            last_scrape: status.last_scrape.map(|time| Moment::of(time, now)),
+            duration: status.last_scrape.map(|_| fine(status.duration)).unwrap_or_default(),
+            interval: labels.get(SCRAPE_INTERVAL).unwrap_or(&job.spec().interval).to_owned(),
+            samples: (status.health == Health::Up).then(|| grouped(status.samples as u64)),
+            size: if status.health == Health::Up { bytes(u64::from(status.bytes)) } else { String::new() },
+            failures: match status.outcomes.failures() {
+                0 => String::new(),
+                failed => {
+                    let [failed, all] = [failed, status.outcomes.scrapes()].map(|count| grouped(u64::from(count)));
+                    format!("{failed} of {all} failed")
+                }
+            },
+            error: match (last_error(job, target, status), unsplit) {
+                (error, None) => error,
+                (error, Some(unsplit)) => format!("{error}: {unsplit}"),
+            },
+            kind: down.map(|report| report.causes.last().unwrap_or(&report.message).clone()).unwrap_or_default(),
+            code: down.map(|report| report.code.clone()).unwrap_or_default(),
+            held: None,
+            snoozed: status.snoozed_until.filter(|until| *until > now).map(|until| Moment::of(until, now)),
+        }
+    }
+
+    /// About how long what it says is on the page.
+    fn size(&self) -> usize {
+        let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + 25).sum::<usize>();
+        AROUND + 2 * self.url.len() + self.explained.len() + self.error.len() + labels
+    }
+}
+
+/// Why a target is held, in words.
+fn held_because(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::Restored => "known from before the restart, its provider has not reported yet",
+        HoldReason::Unread => "known from before the restart, its source is not there yet or could not be read",
+        HoldReason::Replaced => "of the configuration before, the new one has not reported yet",
+        HoldReason::Braked => "its source says that it is gone, with so many others that nobody has confirmed it yet",
+        HoldReason::Grace => "its source says that it is gone, it may come back within its time of grace",
+    }
+}

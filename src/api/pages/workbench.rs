@@ -1,0 +1,192 @@
+//! `/relabel`: rules and discovered labels side by side, what each rule makes of them, and what becomes of them in the job. Nothing
+//! of it is kept, and no target changes by it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+use rosterd_model::relabel::{RuleConfig, Rules};
+use rosterd_model::{Labels, NameScheme};
+
+use super::super::State;
+use super::super::query::Query;
+use super::super::targets::Cursor;
+use super::entries;
+use super::shell::{Shell, page};
+use super::story::Story;
+use super::targets::names;
+use crate::explain::{End, Trace};
+use crate::problem::Problem;
+use crate::roster::JobSpec;
+use crate::roster::view::RosterView;
+
+/// So many rules are tried at most: each tells of all labels.
+const MOST_RULES: usize = 200;
+
+#[derive(Template)]
+#[template(path = "workbench.html")]
+struct Page {
+    shell: Shell,
+    /// The names of all jobs, unless these are too many.
+    jobs: Vec<Arc<str>>,
+    job: String,
+    rules: String,
+    labels: String,
+    wrong: Vec<String>,
+    tried: Option<Story>,
+    /// What the rules of the job itself make of it, where others are tried.
+    own: Option<Story>,
+}
+
+/// The page.
+pub(in crate::api) async fn workbench(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let view = state.roster.view();
+    let place = query.get("at").map(Cursor::decode).transpose()?;
+    let name = query.get("job").or(place.as_ref().map(Cursor::job)).unwrap_or_default();
+    let job = view.job(name).map(|job| Arc::clone(job.spec()));
+    let own = job.as_ref().map(|job| written(&job.rules)).unwrap_or_default();
+    let rules = query.get("rules").map_or(own.clone(), |given| given.replace("\r\n", "\n"));
+    let labels = match (query.get("labels"), &place) {
+        (Some(given), _) => given.replace("\r\n", "\n"),
+        (None, Some(place)) => of_place(&view, place),
+        (None, None) => String::new(),
+    };
+    let mut wrong = Vec::new();
+    if job.is_none() && !name.is_empty() {
+        wrong.push(super::super::sd::unknown_job(&view, name).to_string());
+    }
+    let compiled = compile(&rules).map_err(|problems| wrong.extend(problems)).ok();
+    let given = read_labels(&labels).map_err(|error| wrong.push(error)).ok();
+    let given = given.filter(|given| !given.is_empty());
+    let tried = compiled.as_ref().zip(given.as_ref()).filter(|_| wrong.is_empty());
+    let tried = tried.map(|(rules, labels)| attempt(job.as_deref(), rules, labels));
+    let own = match (&job, &given, &compiled) {
+        (Some(job), Some(labels), Some(rules)) if tried.is_some() && *rules != job.rules => {
+            Some(Story::of(&Trace::of_job(job, labels)))
+        }
+        _ => None,
+    };
+    Ok(page(&Page {
+        shell: Shell::of(&state, "/relabel", "Relabel"),
+        jobs: names(&view),
+        job: name.to_owned(),
+        rules,
+        labels,
+        wrong,
+        tried: tried.as_ref().map(Story::of),
+        own,
+    }))
+}
+
+/// What rules make of labels, in a job or without one.
+fn attempt(job: Option<&JobSpec>, rules: &Rules, labels: &Labels) -> Trace {
+    if let Some(job) = job {
+        return Trace::of_job(&JobSpec { rules: rules.clone(), ..job.clone() }, labels);
+    }
+    let steps = rules.explain(labels);
+    let end = match steps.last() {
+        Some(step) if !step.keep => End::Dropped,
+        last => End::Kept { labels: last.map_or(labels, |step| &step.output).clone() },
+    };
+    Trace::new(labels, labels, &steps, end)
+}
+
+/// The rules as one writes them.
+fn written(rules: &Rules) -> String {
+    let configs: Vec<_> = rules.iter().map(|rule| rule.config()).collect();
+    if configs.is_empty() {
+        String::new()
+    } else {
+        serde_yaml::to_string::<Vec<&RuleConfig>>(&configs).unwrap_or_default()
+    }
+}
+
+/// Reads rules as one writes them. Fails with all that is wrong.
+pub(super) fn compile(text: &str) -> Result<Rules, Vec<String>> {
+    if text.trim().is_empty() {
+        return Ok(Rules::default());
+    }
+    let parsed = rosterd_config::parse_rules(Path::new("rules"), text.as_bytes(), NameScheme::Utf8);
+    let rules = parsed.map_err(|errors| errors.problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    match rules.len() {
+        0..=MOST_RULES => Ok(rules),
+        many => Err(vec![format!("{many} rules are too many to try at once: at most {MOST_RULES}")]),
+    }
+}
+
+/// The discovered labels at a place, a line for each; none where there is nothing any more.
+fn of_place(view: &RosterView, place: &Cursor) -> String {
+    let found = view.job(place.job()).and_then(|job| entries::discovered(job, place));
+    let line = |(name, value): &(String, String)| format!("{name}={}\n", value_of(value));
+    found.iter().flat_map(|labels| labels.iter()).map(line).collect()
+}
+
+/// A value as it stands behind its name: in quotes where it would not be read as it is.
+fn value_of(value: &str) -> String {
+    let plain = !value.starts_with('"') && value.trim() == value && !value.contains(char::is_control);
+    if plain { value.to_owned() } else { serde_json::Value::from(value).to_string() }
+}
+
+/// Reads labels: a JSON object, or a line `name=value` for each.
+fn read_labels(text: &str) -> Result<Labels, String> {
+    if text.trim_start().starts_with('{') {
+        let read = serde_json::from_str::<Labels>(text);
+        return read.map_err(|error| format!("the labels are no JSON object of texts: {error}"));
+    }
+    let mut labels = rosterd_model::Builder::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |why: &str| format!("line {} of the labels {why}", index + 1);
+        let (name, value) = line.split_once('=').ok_or_else(|| wrong("has no =: write name=value"))?;
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() {
+            return Err(wrong("begins with =: a label cannot be without a name"));
+        }
+        if value.starts_with('"') {
+            let value: String = serde_json::from_str(value).map_err(|_| wrong("has a quote that is not closed"))?;
+            labels.set(name, &value);
+        } else {
+            labels.set(name, value);
+        }
+    }
+    Ok(labels.build(&mut rosterd_model::Names::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_read_as_they_are_written() {
+        for value in ["1", "a=b", "\"", " x ", "a\nb", "", "ü\t"] {
+            let labels = read_labels(&format!("\n__name = {}\n", value_of(value))).unwrap();
+            let expected = [("__name", value)].into_iter().filter(|(_, value)| !value.is_empty());
+            assert_eq!(labels, expected.collect::<Labels>(), "{value:?}");
+        }
+        assert_eq!(read_labels("{\"a\": \"1\"}").unwrap().get("a"), Some("1"));
+        for (text, words) in [
+            ("a=1\nb", "line 2 of the labels has no ="),
+            ("=1", "line 1 of the labels begins with ="),
+            ("a=\"1", "line 1 of the labels has a quote"),
+            ("{\"a\": 1}", "no JSON object of texts"),
+        ] {
+            let error = read_labels(text).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn rules_come_back_as_they_were_written() {
+        let text = "- source_labels:\n  - a\n  regex: b|c\n  action: keep\n- target_label: d\n  replacement: e\n";
+        let rules = compile(text).unwrap();
+        assert_eq!((written(&rules).as_str(), written(&Rules::default()).as_str()), (text, ""));
+        assert_eq!(compile(" \n").unwrap().len(), 0);
+        let problems = compile("- {regex: '(', target_label: x}\n- {action: kep}").unwrap_err();
+        assert!(problems.len() == 2 && problems[0].starts_with("rules:1:"), "{problems:?}");
+        let many = "- {target_label: x}\n".repeat(MOST_RULES + 1);
+        assert!(compile(&many).unwrap_err()[0].contains("201 rules are too many"));
+    }
+}

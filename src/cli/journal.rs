@@ -1,0 +1,218 @@
+//! `rosterd journal`: what happened to targets, when and why, asked of a running rosterd.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write, stdout};
+use std::time::SystemTime;
+
+use clap::ValueEnum;
+use rosterd_model::Labels;
+use rosterd_model::labels::{ADDRESS, INSTANCE};
+
+use super::Error;
+use super::ask::{Question, Running};
+use super::exit::{Failure, tell};
+use super::flags::duration;
+use crate::journal::{Event, Page, Time};
+
+/// How many events are asked for at once.
+const AT_ONCE: usize = 10_000;
+
+/// How many lines a stream begins with before anything has happened.
+const GREETING: usize = 3;
+
+/// See what happened to targets, when and why.
+///
+/// Asks a running rosterd for its journal, and prints the last events in the order in which they happened.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    running: Running,
+    /// Events of targets that this means, such as {env="prod"}, or of an address
+    #[arg(value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Only events of this job; may be repeated
+    #[arg(long = "job", value_name = "NAME")]
+    jobs: Vec<String>,
+    /// Only events of these kinds, separated by commas
+    #[arg(long = "kind", value_name = "KIND")]
+    kinds: Vec<String>,
+    /// Only events since this time, or since so long ago
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Option<Time>,
+    /// Only events until this time, or until so long ago
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    to: Option<Time>,
+    /// How many of the last events
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    limit: usize,
+    /// Go on with what happens
+    #[arg(long, conflicts_with = "to")]
+    follow: bool,
+    /// How to print
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// How events and targets are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// A line for each
+    Text,
+    /// An object a line, with all there is to say
+    Json,
+}
+
+/// A time, or a duration before now.
+pub(super) fn time(text: &str) -> Result<Time, String> {
+    let now = Time::from(SystemTime::now());
+    if text == "now" {
+        return Ok(now);
+    }
+    match (text.parse::<Time>(), duration(text)) {
+        (Ok(time), _) => Ok(time),
+        (_, Ok(ago)) => Ok(now.before(ago)),
+        (Err(error), _) => Err(format!("{error}, or how long ago, such as 2h")),
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let (events, cursor) = last(args)?;
+    let mut out = BufWriter::new(stdout().lock());
+    events.iter().try_for_each(|event| print(&mut out, event, args.output)).map_err(Failure::of_output)?;
+    out.flush().map_err(Failure::of_output)?;
+    if args.follow { follow(args, cursor, &mut out) } else { Ok(()) }
+}
+
+fn question<'q>(args: &'q Args, path: &'q str) -> Question<'q> {
+    let mut question = Question::get(path).with("selector", args.selector.as_deref());
+    for (name, values) in [("job", &args.jobs), ("kind", &args.kinds)] {
+        question = values.iter().fold(question, |question, value| question.with(name, Some(value)));
+    }
+    question.with("from", args.from).with("to", args.to)
+}
+
+/// The last events, in the order in which they happened, and where to go on.
+fn last(args: &Args) -> Result<(Vec<Event>, Option<u64>), Failure> {
+    let (mut events, mut cursor, mut newest): (Vec<Event>, Option<u64>, _) = (Vec::new(), None, None);
+    while let Some(left) = args.limit.checked_sub(events.len()).filter(|left| *left > 0) {
+        let asked = question(args, "/api/v1/journal").with("limit", Some(left.min(AT_ONCE))).with("cursor", cursor);
+        let page: Page = args.running.data(&asked)?;
+        newest = newest.or(page.events.first().map(|event| event.number));
+        events.extend(page.events);
+        cursor = Some(page.cursor);
+        if !page.more {
+            break;
+        }
+    }
+    events.reverse();
+    Ok((events, newest))
+}
+
+/// Prints what happens, until nobody reads it. Where the connection ends it is made anew, and nothing is lost.
+fn follow(args: &Args, mut cursor: Option<u64>, out: &mut impl Write) -> Result<(), Failure> {
+    loop {
+        let asked = question(args, "/api/v1/watch").with("cursor", cursor);
+        let (mut is_gap, mut lines) = (false, 0);
+        args.running.lines(&asked, |line| {
+            lines += 1;
+            match line.split_once(": ") {
+                Some(("id", id)) => cursor = id.parse().ok().or(cursor),
+                Some(("event", "gap")) => {
+                    is_gap = true;
+                    tell("warning: events are gone from the journal that were not printed yet");
+                }
+                Some(("data", _)) if std::mem::take(&mut is_gap) => {}
+                Some(("data", data)) => {
+                    let event = serde_json::from_str(data)
+                        .map_err(|source| Error::UnexpectedAnswer { url: "/api/v1/watch".to_owned(), source })?;
+                    print(out, &event, args.output).and_then(|()| out.flush()).map_err(Failure::of_output)?;
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if lines <= GREETING {
+            // It stops, or has no journal to read.
+            tell("rosterd has ended the stream");
+            return Err(Failure::Told);
+        }
+    }
+}
+
+fn print(out: &mut impl Write, event: &Event, output: Output) -> std::io::Result<()> {
+    match output {
+        Output::Json => {
+            serde_json::to_writer(&mut *out, event)?;
+            writeln!(out)
+        }
+        Output::Text => writeln!(out, "{}", line(event)),
+    }
+}
+
+/// An event for people.
+pub(super) fn line(event: &Event) -> String {
+    let note = &event.note;
+    let mut parts = vec![event.time.to_string(), format!("{:<9}", note.kind.as_str())];
+    parts.extend(note.job.as_ref().map(|job| format!("job={job}")));
+    parts.extend(note.labels.as_ref().map(|labels| name(labels).to_owned()));
+    if let Some((from, to)) = note.from.as_ref().zip(note.labels.as_ref()) {
+        parts.push(changes(from, to));
+    }
+    for (name, value) in [("reason", &note.reason), ("source", &note.source), ("provider", &note.provider)] {
+        parts.extend(value.as_ref().map(|value| format!("{name}={value}")));
+    }
+    parts.extend(note.detail.as_ref().map(|detail| detail.to_string()));
+    parts.join("  ")
+}
+
+/// What a target goes by.
+fn name(labels: &Labels) -> &str {
+    labels.get(INSTANCE).or(labels.get(ADDRESS)).unwrap_or_default()
+}
+
+/// The labels that are not as they were.
+fn changes(from: &Labels, to: &Labels) -> String {
+    let names: BTreeMap<&str, ()> = from.iter().chain(to.iter()).map(|(name, _)| (name, ())).collect();
+    let value = |labels: &Labels, name: &str| labels.get(name).unwrap_or_default().to_owned();
+    let changed = names.into_keys().filter(|name| from.get(name) != to.get(name));
+    let changes: Vec<_> =
+        changed.map(|name| format!("{name}: {:?} -> {:?}", value(from, name), value(to, name))).collect();
+    changes.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Kind, Note};
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().copied().collect()
+    }
+
+    #[test]
+    fn an_event_is_a_line_that_names_target_change_and_cause() {
+        let note = Note {
+            job: Some("node".into()),
+            provider: Some("file/1".into()),
+            source: Some("/etc/a.json".into()),
+            reason: Some("source".into()),
+            labels: Some(labels(&[("instance", "h:1"), ("env", "prod")])),
+            from: Some(labels(&[("instance", "h:1"), ("rack", "7")])),
+            ..Note::of(Kind::Changed)
+        };
+        let line = line(&Event { number: 3, time: Time(0), note });
+        let expected = "1970-01-01T00:00:00Z  changed    job=node  h:1  env: \"\" -> \"prod\", rack: \"7\" -> \"\"  \
+            reason=source  source=/etc/a.json  provider=file/1";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_time_is_one_of_the_calendar_or_so_long_ago() {
+        assert_eq!(time("1970-01-01"), Ok(Time(0)));
+        let now = Time::from(SystemTime::now());
+        assert!(time("now").unwrap() >= now);
+        let ago = now.0 - time("2h").unwrap().0;
+        assert!((7_190_000..=7_200_000).contains(&ago), "{ago}");
+        assert!(time("tomorrow").unwrap_err().contains("such as 2h"));
+    }
+}

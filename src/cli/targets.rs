@@ -1,0 +1,120 @@
+//! `rosterd targets`: what targets a running rosterd has, and how they are.
+
+use clap::ValueEnum;
+use rosterd_model::Labels;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::ask::{Question, Running};
+use super::exit::Failure;
+use super::print;
+
+/// So many are asked for at once.
+const PAGE: usize = 5_000;
+
+/// List the targets of a running rosterd, and how they are.
+///
+/// Each is listed once, in the order of discovery. Without --limit, all are.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only those whose labels hold these words, or that a selector such as '{job="nodes",instance=~"a.*"}' means
+    #[arg(value_name = "WHAT")]
+    what: Vec<String>,
+    /// Only those of this job
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// Only those that are so
+    #[arg(long, value_enum, value_name = "HEALTH")]
+    health: Option<Health>,
+    /// How many to list
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+    /// How to write
+    #[arg(long, short, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    running: Running,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Health {
+    /// The last scrape worked
+    Up,
+    /// The last scrape failed
+    Down,
+    /// It was not scraped yet, or nobody scrapes it
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Columns
+    Text,
+    /// A list with an object a line, as in the answer of /api/v1/targets
+    Json,
+}
+
+/// A page of the answer.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<T> {
+    active_targets: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+/// What a row is made of.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    scrape_pool: String,
+    scrape_url: String,
+    health: String,
+    labels: Labels,
+    last_error: String,
+    held: Option<Held>,
+}
+
+#[derive(Deserialize)]
+struct Held {
+    reason: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match args.output {
+        Output::Json => print::json(targets::<Value>(args)?.into_iter()),
+        Output::Text => {
+            let rows: Vec<_> = targets(args)?.into_iter().map(cells).collect();
+            print::table(["JOB", "HEALTH", "URL", "LABELS"], &rows)
+        }
+    }
+}
+
+/// The targets, page by page.
+fn targets<T: DeserializeOwned>(args: &Args) -> Result<Vec<T>, Failure> {
+    let (most, mut targets, mut cursor) = (args.limit.unwrap_or(usize::MAX), Vec::new(), None::<String>);
+    let search = (!args.what.is_empty()).then(|| args.what.join(" "));
+    let health = args.health.and_then(|health| Some(health.to_possible_value()?.get_name().to_owned()));
+    while targets.len() < most {
+        let question = Question::get("/api/v1/targets")
+            .with("state", Some("active"))
+            .with("scrapePool", args.job.as_ref())
+            .with("health", health.as_ref())
+            .with("search", search.as_ref())
+            .with("limit", Some(PAGE.min(most - targets.len())))
+            .with("cursor", cursor.as_ref());
+        let page: Page<T> = args.running.data(&question)?;
+        targets.extend(page.active_targets);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(targets)
+}
+
+fn cells(row: Row) -> [String; 4] {
+    let held = row.held.map(|held| format!(", held: {}", held.reason)).unwrap_or_default();
+    let error = if row.last_error.is_empty() { String::new() } else { format!("  {}", row.last_error) };
+    [row.scrape_pool, format!("{}{held}", row.health), row.scrape_url, format!("{}{error}", row.labels)]
+}

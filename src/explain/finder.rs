@@ -1,0 +1,257 @@
+//! Goes through the entries of jobs in steps that are short, to find what is searched for: first all final labels, which is
+//! quick, then the discovered labels, for which each block is unpacked. Pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use rosterd_model::labels::ADDRESS;
+use rosterd_model::target::{Target, scrape_url};
+use rosterd_model::{Builder, Labels};
+
+use super::hints::Hints;
+use super::matches::{Became, Chosen, Matches, Place};
+use super::search::{Fit, Search};
+use super::similar::Similar;
+use crate::roster::target::Entry;
+use crate::roster::view::{BlockView, JobView};
+
+/// About so many entries are looked at in a step, by their final labels or by their discovered ones.
+const FINAL: usize = 16 * 1024;
+const DISCOVERED: usize = 4 * 1024;
+/// So many relatives of a target are told.
+const RELATIVES: usize = 10;
+
+/// A search under way.
+#[derive(Debug)]
+pub struct Finder {
+    pub(super) jobs: Vec<Arc<JobView>>,
+    pub(super) search: Search,
+    /// The job that is searched, if it is one.
+    only: Option<String>,
+    /// The jobs that are gone through.
+    wanted: Vec<usize>,
+    stage: Stage,
+    /// How many of these jobs, and how many blocks of the present one, are behind.
+    at: (usize, usize),
+    matches: Matches,
+    pub(super) similar: Option<Similar>,
+    pub(super) hints: Hints,
+    /// Targets of the present job with several origins that were found.
+    seen: HashSet<u64>,
+    /// How many entries there are, and how many were looked at in full.
+    pub(super) entries: usize,
+    pub(super) looked: usize,
+    pub(super) chosen: Chosen,
+    /// Of each chosen target, other entries that come to the same.
+    pub(super) relatives: BTreeMap<Place, Relatives>,
+    by_address: HashMap<String, Vec<Place>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Final,
+    Discovered,
+    Relatives,
+    Done,
+}
+
+/// Other entries that come to the same as a target.
+#[derive(Debug)]
+pub(super) struct Relatives {
+    labels: Labels,
+    url: String,
+    /// Those that are the same target.
+    pub(super) origins: Vec<Place>,
+    /// Other targets with the same URL, each once.
+    pub(super) others: Vec<Place>,
+    known: HashSet<(usize, u64)>,
+}
+
+impl Finder {
+    /// Will search all of these jobs, or the one of this name, for so many matches.
+    pub fn new(jobs: Vec<Arc<JobView>>, only: Option<&str>, search: Search, most: usize) -> Self {
+        let wanted = |(_, job): &(usize, &Arc<JobView>)| only.is_none_or(|only| *job.spec().name == *only);
+        let wanted: Vec<_> = jobs.iter().enumerate().filter(wanted).map(|(index, _)| index).collect();
+        let counts = wanted.iter().map(|index| jobs[*index].counts());
+        Self {
+            entries: counts.map(|it| it.targets + it.duplicates + it.dropped + it.failed).sum(),
+            only: only.map(str::to_owned),
+            wanted,
+            similar: search.address().map(Similar::to),
+            hints: Hints::of(&search),
+            jobs,
+            search,
+            stage: Stage::Final,
+            at: (0, 0),
+            matches: Matches::new(most),
+            seen: HashSet::new(),
+            looked: 0,
+            chosen: Chosen::default(),
+            relatives: BTreeMap::new(),
+            by_address: HashMap::new(),
+        }
+    }
+
+    /// Looks at some entries. Returns whether there are more.
+    pub fn step(&mut self) -> bool {
+        let most = if self.stage == Stage::Discovered { DISCOVERED } else { FINAL };
+        let mut looked = 0;
+        while looked < most && self.stage != Stage::Done {
+            let Some(&job) = self.wanted.get(self.at.0) else {
+                self.next_stage();
+                continue;
+            };
+            let view = Arc::clone(&self.jobs[job]);
+            let Some(block) = view.block(self.at.1) else {
+                self.at = (self.at.0 + 1, 0);
+                self.seen.clear();
+                continue;
+            };
+            looked += block.entries().len() + 1;
+            let first = Place { job, block: self.at.1, entry: 0 };
+            match self.stage {
+                Stage::Final => self.look_at_final(&view, block, first),
+                Stage::Discovered => self.look_at_discovered(&view, block, first),
+                Stage::Relatives => self.look_for_relatives(&view, block, first),
+                Stage::Done => {}
+            }
+            self.at.1 += 1;
+        }
+        self.stage != Stage::Done
+    }
+
+    /// Searches no further; what was found is still told with all that belongs to it.
+    pub fn hurry(&mut self) {
+        while matches!(self.stage, Stage::Final | Stage::Discovered) {
+            self.next_stage();
+        }
+    }
+
+    fn next_stage(&mut self) {
+        self.at = (0, 0);
+        self.seen.clear();
+        self.stage = match self.stage {
+            Stage::Final => Stage::Discovered,
+            Stage::Discovered => self.choose(),
+            Stage::Relatives | Stage::Done => Stage::Done,
+        };
+    }
+
+    fn look_at_final(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
+        let mut buffer = String::new();
+        for (entry, found) in block.entries().iter().enumerate() {
+            let Entry::Active(labels) = found else { continue };
+            if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {
+                similar.consider(Target(labels).address(), &job.spec().name, Became::Target);
+            }
+            if !self.matches.has_whole() {
+                self.hints.consider(labels.iter());
+            }
+            let fit = self.search.fit(labels.iter(), &mut buffer);
+            if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
+                self.matches.add(fit, Became::Target, Place { entry, ..first });
+            }
+        }
+    }
+
+    /// What is a target is looked at by its final labels and, where these have no such name, by its discovered ones.
+    fn look_at_discovered(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
+        let (mut labels, mut buffer, mut place) = (Builder::new(), String::new(), first);
+        block.each(job.spec(), &mut labels, |_, discovered, entry| {
+            let became = Became::of(entry);
+            if !self.matches.has_whole() {
+                self.hints.consider(discovered.iter());
+            }
+            if let Entry::Active(labels) = entry {
+                let fit = self.search.fit(labels.iter().chain(discovered.iter()), &mut buffer);
+                let before = self.search.fit(labels.iter(), &mut buffer);
+                if fit != before {
+                    self.matches.take_back(before, became, place);
+                    if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
+                        self.matches.add(fit, became, place);
+                    }
+                }
+            } else {
+                if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {
+                    similar.consider(discovered.get(ADDRESS), &job.spec().name, became);
+                }
+                self.matches.add(self.search.fit(discovered.iter(), &mut buffer), became, place);
+            }
+            place.entry += 1;
+        });
+        self.looked += block.entries().len();
+    }
+
+    /// Settles on what is told, and says what comes then.
+    fn choose(&mut self) -> Stage {
+        self.chosen = self.matches.chosen();
+        for place in &self.chosen.places {
+            if let Some(labels) = self.target(*place) {
+                let (labels, address) = (labels.clone(), Target(labels).address().to_owned());
+                let url = url(&labels, &self.jobs[place.job]);
+                self.by_address.entry(address).or_default().push(*place);
+                self.relatives.insert(*place, Relatives::of(labels, url));
+            }
+        }
+        self.wanted = (0..self.jobs.len()).collect();
+        if self.by_address.is_empty() { Stage::Done } else { Stage::Relatives }
+    }
+
+    fn look_for_relatives(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
+        for (entry, found) in block.entries().iter().enumerate() {
+            let Entry::Active(labels) = found else { continue };
+            let Some(chosen) = self.by_address.get(Target(labels).address()) else { continue };
+            let place = Place { entry, ..first };
+            for own in chosen.iter().filter(|own| **own != place) {
+                if let Some(relatives) = self.relatives.get_mut(own) {
+                    relatives.consider(*own, place, job, labels);
+                }
+            }
+        }
+    }
+
+    /// The final labels of the target at a place.
+    pub(super) fn target(&self, place: Place) -> Option<&Labels> {
+        match self.jobs[place.job].block(place.block)?.entries().get(place.entry)? {
+            Entry::Active(labels) => Some(labels),
+            _ => None,
+        }
+    }
+
+    /// Whether a job is among those that are searched.
+    pub(super) fn searches(&self, job: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == job)
+    }
+}
+
+impl Relatives {
+    fn of(labels: Labels, url: String) -> Self {
+        Self { labels, url, origins: Vec::new(), others: Vec::new(), known: HashSet::new() }
+    }
+
+    /// Looks at another target with the same address.
+    fn consider(&mut self, own: Place, place: Place, job: &JobView, labels: &Labels) {
+        if own.job == place.job && self.labels == *labels {
+            if self.origins.len() < RELATIVES {
+                self.origins.push(place);
+            }
+        } else if self.others.len() < RELATIVES
+            && url(labels, job) == self.url
+            && self.known.insert((place.job, labels.fingerprint()))
+        {
+            self.others.push(place);
+        }
+    }
+}
+
+/// The URL that a target is scraped by.
+pub(super) fn url(labels: &Labels, job: &JobView) -> String {
+    let mut url = String::new();
+    scrape_url(Target(labels), &job.spec().params, &mut url);
+    url
+}
+
+/// Whether a target is met more than once.
+fn has_several_origins(job: &JobView, labels: &Labels) -> bool {
+    job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1)
+}

@@ -1,0 +1,110 @@
+//! Addresses like one that nobody has. Pure.
+
+use rosterd_model::nearest;
+use serde::{Deserialize, Serialize};
+
+use super::matches::Became;
+
+/// So many are told.
+const TOLD: usize = 5;
+
+/// An address that is there, and is like the one that was searched for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimilarAddress {
+    /// The address.
+    pub address: String,
+    /// The job of the entry that has it.
+    pub job: String,
+    /// What became of that entry.
+    pub became: Became,
+}
+
+/// The addresses that are most like one.
+#[derive(Debug)]
+pub(super) struct Similar {
+    wanted: String,
+    /// The most like first.
+    best: Vec<SimilarAddress>,
+}
+
+impl Similar {
+    pub(super) fn to(wanted: &str) -> Self {
+        Self { wanted: wanted.to_owned(), best: Vec::new() }
+    }
+
+    /// Looks at an address.
+    pub(super) fn consider(&mut self, address: &str, job: &str, became: Became) {
+        if self.best.iter().any(|known| known.address == address) || !self.is_like(address) {
+            return;
+        }
+        let at = self.best.partition_point(|known| !self.is_nearer(address, &known.address));
+        if at < TOLD {
+            self.best.truncate(TOLD - 1);
+            self.best.insert(at, SimilarAddress { address: address.to_owned(), job: job.to_owned(), became });
+        }
+    }
+
+    /// The most like first.
+    pub(super) fn into_best(self) -> Vec<SimilarAddress> {
+        self.best
+    }
+
+    fn is_like(&self, address: &str) -> bool {
+        self.has_same_host(address) || nearest(&self.wanted, forms(address)).is_some()
+    }
+
+    /// Whether an address is more like the wanted one than another that is like it: another port of the same host is nearest.
+    fn is_nearer(&self, address: &str, other: &str) -> bool {
+        match (self.has_same_host(address), self.has_same_host(other)) {
+            (false, false) => {
+                let found = nearest(&self.wanted, forms(other).chain(forms(address)));
+                found.is_some_and(|found| {
+                    forms(address).any(|form| form == found) && forms(other).all(|form| form != found)
+                })
+            }
+            (here, there) => here && !there,
+        }
+    }
+
+    fn has_same_host(&self, address: &str) -> bool {
+        let wanted = host(&self.wanted).unwrap_or(&self.wanted);
+        host(address).is_some_and(|host| host.eq_ignore_ascii_case(wanted))
+    }
+}
+
+/// An address, and its host alone.
+fn forms(address: &str) -> impl Iterator<Item = &str> {
+    [Some(address), host(address)].into_iter().flatten()
+}
+
+fn host(address: &str) -> Option<&str> {
+    address.rsplit_once(':').map(|(host, _)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn best(wanted: &str, addresses: &[&str]) -> Vec<String> {
+        let mut similar = Similar::to(wanted);
+        addresses.iter().for_each(|address| similar.consider(address, "j", Became::Target));
+        similar.into_best().into_iter().map(|similar| similar.address).collect()
+    }
+
+    #[test]
+    fn another_port_of_the_host_is_nearest_and_then_what_differs_least() {
+        let addresses = ["10.0.3.9:9100", "10.0.30.7:9100", "10.0.3.7:9101", "example.org:80", "10.0.3.7:9101"];
+        assert_eq!(best("10.0.3.7:9100", &addresses), ["10.0.3.7:9101", "10.0.3.9:9100", "10.0.30.7:9100"]);
+        assert_eq!(best("web-01", &["web-1:9100", "db-7:9100"]), ["web-1:9100"]);
+    }
+
+    #[test]
+    fn a_few_are_told_and_those_are_the_nearest() {
+        let many: Vec<_> = (110..160).map(|number| format!("10.0.3.{number}:9100")).collect();
+        let mut many: Vec<_> = many.iter().map(String::as_str).collect();
+        many.push("10.0.3.8:9100");
+        many.push("10.0.3.7:80");
+        let best = best("10.0.3.7:9100", &many);
+        assert_eq!((best.len(), &best[..2]), (TOLD, &["10.0.3.7:80".to_owned(), "10.0.3.8:9100".to_owned()][..]));
+    }
+}

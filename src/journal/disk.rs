@@ -1,0 +1,207 @@
+//! What is written, and how events come to it. Moved whole to threads that may block, and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rosterd_journal::{Batch, JournalError, Kind, Note, Past, Target, Time, Writer};
+
+use super::metrics::Metrics;
+use super::names::Names;
+use crate::roster::step::{Difference, JobStep, LimitStep, Reason, SourceStep, Step};
+use crate::roster::view::JobView;
+
+/// The roster as of the last news, by job. A copy shares all of it.
+pub(super) type Roster = BTreeMap<Arc<str>, Arc<JobView>>;
+
+/// The writer, and the events that wait for it.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) writer: Writer,
+    batch: Batch,
+    metrics: Metrics,
+    names: Names,
+    /// Why the disk did not take something, since somebody looked.
+    pub(super) failure: Option<JournalError>,
+}
+
+/// The calendar's now.
+pub(super) fn now() -> Time {
+    SystemTime::now().into()
+}
+
+/// What a checkpoint has of a roster.
+pub(super) fn targets(roster: &Roster) -> impl Iterator<Item = Target<'_>> {
+    roster.iter().flat_map(|(job, view)| {
+        view.targets().map(move |slot| Target { job, labels: &slot.labels, is_held: slot.is_held() })
+    })
+}
+
+impl Disk {
+    pub(super) fn new(writer: Writer, metrics: Metrics) -> Self {
+        let batch = writer.batch();
+        Self { writer, batch, metrics, names: Names::default(), failure: None }
+    }
+
+    /// Whether events wait to be written.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// Whether so many events wait that they have to be written now.
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.is_full()
+    }
+
+    /// Adds an event.
+    pub(super) fn push(&mut self, time: Time, note: &Note) {
+        self.batch.push(time, note);
+        self.metrics.count(note.kind, 1);
+    }
+
+    /// Writes what waits, and begins a new segment if it is time for one, with the roster as it is after all of that.
+    pub(super) fn flush(&mut self, roster: &Roster) {
+        let batch = std::mem::replace(&mut self.batch, Batch::new(0));
+        let failure = self.writer.append(batch, now(), || targets(roster));
+        self.failed(failure);
+        if self.writer.is_due(now()) {
+            self.begin(|| targets(roster));
+        }
+        self.batch = self.writer.batch();
+    }
+
+    /// Begins a new segment.
+    pub(super) fn begin<'a, I: IntoIterator<Item = Target<'a>>>(&mut self, roster: impl Fn() -> I) {
+        let failure = self.writer.begin(now(), roster);
+        self.failed(failure);
+    }
+
+    fn failed(&mut self, failure: Option<JournalError>) {
+        self.metrics.failures.inc_by(u64::from(failure.is_some()));
+        self.failure = failure.or(self.failure.take());
+    }
+
+    /// Adds what a step changed. With many changes it is written meanwhile, which blocks.
+    pub(super) fn take_step(&mut self, step: &Step, roster: &Roster) {
+        let time = now();
+        for job in &step.jobs {
+            for source in &job.sources {
+                self.take_source(time, job, source, roster);
+            }
+            if let Some(limit) = job.limit {
+                self.push(time, &of_limit(job, limit));
+            }
+        }
+        self.names.forget();
+    }
+
+    fn take_source(&mut self, time: Time, job: &JobStep, source: &SourceStep, roster: &Roster) {
+        let hold = job.view.as_ref().and_then(|view| view.hold_of(&source.provider, source.source));
+        let reason: Arc<str> = reason(source.reason).into();
+        let held = hold.map_or_else(|| Arc::clone(&reason), |hold| hold.reason.as_str().into());
+        let whence = Note {
+            job: Some(Arc::clone(&job.name)),
+            provider: Some(source.provider.as_str().into()),
+            source: self.names.of(&source.named),
+            reason: Some(reason),
+            ..Note::of(Kind::Added)
+        };
+        for difference in &source.differences {
+            let note = Note { labels: Some(labels(difference).clone()), ..whence.clone() };
+            self.push(
+                time,
+                &match difference {
+                    Difference::Added(_) => note,
+                    Difference::Changed { from, .. } => Note { kind: Kind::Changed, from: Some(from.clone()), ..note },
+                    Difference::Removed(_) => Note { kind: Kind::Removed, ..note },
+                    Difference::Held(_) => Note { kind: Kind::Held, reason: Some(Arc::clone(&held)), ..note },
+                    Difference::Released(_) => Note { kind: Kind::Released, ..note },
+                },
+            );
+            if self.is_full() {
+                self.flush(roster);
+            }
+        }
+    }
+
+    /// Adds the differences between two rosters, which blocks.
+    pub(super) fn catch_up(&mut self, before: &Roster, roster: &Roster, reason: &str) {
+        let none = crate::roster::pages::Pages::default();
+        let names = before.keys().chain(roster.keys().filter(|name| !before.contains_key(*name)));
+        for job in names {
+            let pages =
+                |roster: &Roster| roster.get(job).map(|view| view.pages().clone()).unwrap_or_else(|| none.clone());
+            let difference = pages(roster).since(&pages(before));
+            for (kind, list) in [
+                (Kind::Added, difference.added),
+                (Kind::Removed, difference.removed),
+                (Kind::Held, difference.held),
+                (Kind::Released, difference.released),
+            ] {
+                for labels in list {
+                    self.push_found(kind, job, labels, reason, roster);
+                }
+            }
+        }
+    }
+
+    /// Adds the differences between what the journal knew and the roster, which blocks.
+    pub(super) fn catch_up_from(&mut self, past: &Past, roster: &Roster, reason: &str) {
+        for (job, view) in roster {
+            for slot in view.targets() {
+                let before = past.get(job, &slot.labels);
+                if before.is_none() {
+                    self.push_found(Kind::Added, job, slot.labels.clone(), reason, roster);
+                }
+                let turned = match (before.unwrap_or(false), slot.is_held()) {
+                    (false, true) => Kind::Held,
+                    (true, false) => Kind::Released,
+                    _ => continue,
+                };
+                self.push_found(turned, job, slot.labels.clone(), reason, roster);
+            }
+        }
+        for (job, labels, _) in past.iter() {
+            if !roster.get(job).is_some_and(|view| view.slot(labels).is_some()) {
+                self.push_found(Kind::Removed, job, labels.clone(), reason, roster);
+            }
+        }
+    }
+
+    fn push_found(&mut self, kind: Kind, job: &Arc<str>, labels: rosterd_model::Labels, reason: &str, roster: &Roster) {
+        let (job, reason) = (Some(Arc::clone(job)), Some(reason.into()));
+        self.push(now(), &Note { job, reason, labels: Some(labels), ..Note::of(kind) });
+        if self.is_full() {
+            self.flush(roster);
+        }
+    }
+}
+
+fn labels(difference: &Difference) -> &rosterd_model::Labels {
+    match difference {
+        Difference::Added(labels)
+        | Difference::Removed(labels)
+        | Difference::Held(labels)
+        | Difference::Released(labels)
+        | Difference::Changed { to: labels, .. } => labels,
+    }
+}
+
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Source => "source",
+        Reason::Rules => "rules",
+        Reason::Reload => "reload",
+        Reason::Over => "over",
+    }
+}
+
+fn of_limit(job: &JobStep, limit: LimitStep) -> Note {
+    let (kind, detail) = match limit {
+        LimitStep::Exceeded { targets, limit } => {
+            (Kind::LimitExceeded, Some(format!("{targets} targets, target_limit {limit}").into()))
+        }
+        LimitStep::Kept => (Kind::LimitKept, None),
+    };
+    Note { job: Some(Arc::clone(&job.name)), detail, ..Note::of(kind) }
+}

@@ -1,0 +1,397 @@
+//! The task that keeps the journal: follows roster and providers, takes notes, and writes in batches.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rosterd_discovery::ProviderStatus;
+use rosterd_journal::{Fault, Kind, Note, Past, Reader, Settings, Time, Writer};
+use rosterd_model::Report;
+use rosterd_tasks::{Stopper, blocking};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::disk::{Disk, Roster, now, targets};
+use super::handle::JournalHandle;
+use super::metrics::Metrics;
+use super::providers::Known;
+use crate::roster::RosterHandle;
+use crate::roster::step::{RosterNews, Step};
+use crate::roster::view::RosterView;
+
+/// How long an event waits for others to be written with it.
+const TOGETHER: Duration = Duration::from_millis(500);
+/// How often providers are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a disk that failed is left alone.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How many notes wait while something is written.
+const WAITING: usize = 4096;
+/// A step with more changes is taken on a thread that may block.
+const FEW: usize = 500;
+
+/// Lists the providers as they are; does not block.
+pub type ListProviders = Arc<dyn Fn() -> Vec<ProviderStatus> + Send + Sync>;
+
+/// Starts the journal.
+#[derive(Debug)]
+pub struct Journal;
+
+impl Journal {
+    /// Spawns the task of a journal on `stopper`. It is kept in `folder` or, without one, in memory; not at all as long as
+    /// there are no settings. A disk that does not work is told, and tried again. A panic begins it anew from what is written.
+    pub fn start(
+        stopper: &Stopper,
+        roster: &RosterHandle,
+        folder: Option<PathBuf>,
+        settings: Option<Settings>,
+        providers: ListProviders,
+        metrics: Metrics,
+    ) -> JournalHandle {
+        let (notes, noted) = mpsc::channel(WAITING);
+        let settings = watch::Sender::new(settings);
+        let (readers, reader) = watch::channel(None);
+        let (written, seen) = watch::channel(0);
+        let handle = JournalHandle::new(notes, settings, reader, seen);
+        let settings = handle.settings.subscribe();
+        let shared = Arc::new(Shared {
+            roster: roster.clone(),
+            folder,
+            providers,
+            metrics,
+            missed: Arc::clone(&handle.missed),
+            readers,
+            written,
+            sources: Mutex::new((noted, settings)),
+        });
+        let stop = stopper.token().clone();
+        stopper.spawn_restarting("journal", move || keep(Arc::clone(&shared), stop.clone()));
+        handle
+    }
+}
+
+/// What outlives a panic.
+struct Shared {
+    roster: RosterHandle,
+    folder: Option<PathBuf>,
+    providers: ListProviders,
+    metrics: Metrics,
+    missed: Arc<std::sync::atomic::AtomicU64>,
+    readers: watch::Sender<Option<Reader>>,
+    written: watch::Sender<u64>,
+    sources: Mutex<(mpsc::Receiver<(Time, Note)>, watch::Receiver<Option<Settings>>)>,
+}
+
+async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut sources = shared.sources.lock().await;
+    let (notes, wanted) = &mut *sources;
+    loop {
+        let settings = *wanted.borrow_and_update();
+        let ended = match settings {
+            Some(settings) => {
+                let mut keeper = Keeper::open(Arc::clone(&shared), settings).await;
+                let ended = keeper.run(&stop, notes, wanted).await;
+                keeper.close(ended == Ended::Stopped).await;
+                ended
+            }
+            None => tokio::select! {
+                biased;
+                () = stop.cancelled() => Ended::Stopped,
+                changed = wanted.changed() => if changed.is_ok() { Ended::Off } else { Ended::Stopped },
+            },
+        };
+        if ended == Ended::Stopped {
+            return;
+        }
+    }
+}
+
+/// Why nothing more is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Stopped,
+    Off,
+}
+
+struct Keeper {
+    shared: Arc<Shared>,
+    settings: Settings,
+    /// Away while it is on another thread.
+    disk: Option<Disk>,
+    /// The folder could not be opened: memory stands in for it.
+    unopened: bool,
+    /// How the roster was last, as long as it was not compared with how it is.
+    past: Option<Past>,
+    begun: bool,
+    roster: Roster,
+    providers: Known,
+    flush_at: Option<Instant>,
+    look_at: Instant,
+    retry_at: Instant,
+    failing: bool,
+}
+
+impl Keeper {
+    async fn open(shared: Arc<Shared>, settings: Settings) -> Self {
+        let (folder, metrics) = (shared.folder.clone(), shared.metrics.clone());
+        let opened = blocking(move || match folder {
+            Some(folder) => Writer::open(&folder, settings, now()).map(|(writer, found)| (writer, Some(found))),
+            None => Ok((Writer::in_memory(settings, now()), None)),
+        });
+        let (writer, found, unopened) = match opened.await {
+            Ok((writer, found)) => (writer, found, false),
+            Err(error) => {
+                let error = Report::of(&error);
+                warn!(%error, code = error.code, "cannot open the journal, keeping it in memory until that works");
+                metrics.failures.inc();
+                (Writer::in_memory(settings, now()), None, true)
+            }
+        };
+        let mut keeper = Self {
+            shared,
+            settings,
+            disk: None,
+            unopened,
+            past: None,
+            begun: false,
+            roster: Roster::new(),
+            providers: Known::default(),
+            flush_at: None,
+            look_at: Instant::now() + LOOK,
+            retry_at: Instant::now() + PAUSE,
+            failing: unopened,
+        };
+        let (past, faults) = found.map(|found| (found.past, found.faults)).unwrap_or_default();
+        keeper.past = past;
+        keeper.tell(faults);
+        keeper.set_writer(writer);
+        keeper
+    }
+
+    fn set_writer(&mut self, writer: Writer) {
+        self.shared.metrics.observe(&writer.reader());
+        self.shared.readers.send_replace(Some(writer.reader()));
+        self.disk = Some(Disk::new(writer, self.shared.metrics.clone()));
+    }
+
+    fn disk(&mut self) -> &mut Disk {
+        self.disk.as_mut().expect("it comes back before anything else is done")
+    }
+
+    /// Does something that blocks.
+    async fn aside<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Disk) -> T + Send + 'static) -> T {
+        let mut disk = self.disk.take().expect("it comes back before anything else is done");
+        let (disk, made) = blocking(move || {
+            let made = work(&mut disk);
+            (disk, made)
+        })
+        .await;
+        self.disk = Some(disk);
+        made
+    }
+
+    async fn run(
+        &mut self,
+        stop: &CancellationToken,
+        notes: &mut mpsc::Receiver<(Time, Note)>,
+        wanted: &mut watch::Receiver<Option<Settings>>,
+    ) -> Ended {
+        let mut steps = self.shared.roster.steps();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ended::Stopped,
+                changed = wanted.changed() => {
+                    let settings = *wanted.borrow_and_update();
+                    let Some(settings) = settings.filter(|_| changed.is_ok()) else { return Ended::Off };
+                    self.settings = settings;
+                    self.aside(move |disk| disk.writer.set(settings, now())).await;
+                }
+                () = until(self.flush_at) => self.flush().await,
+                news = steps.next() => match news {
+                    Some(RosterNews::Picture(view)) if view.step() == 0 => {}
+                    Some(RosterNews::Picture(view)) => self.take_picture(&view).await,
+                    // What the journal knows has to be compared with all of the roster once.
+                    Some(RosterNews::Step(_)) if !self.begun => steps = self.shared.roster.steps(),
+                    Some(RosterNews::Step(step)) => self.take_step(step).await,
+                    None => return Ended::Stopped,
+                },
+                Some((time, note)) = notes.recv() => self.take_note(time, &note).await,
+                () = tokio::time::sleep_until(self.look_at) => self.look().await,
+            }
+            if self.disk().is_full() {
+                self.flush().await;
+            } else if self.disk().is_waiting() && self.flush_at.is_none() {
+                self.flush_at = Some(Instant::now() + TOGETHER);
+            }
+        }
+    }
+
+    /// Takes the roster as it is, in place of steps that were missed, or of what a process before this one knew.
+    async fn take_picture(&mut self, view: &RosterView) {
+        let roster: Roster = view.jobs().map(|job| (Arc::clone(&job.spec().name), Arc::clone(job))).collect();
+        let before = std::mem::replace(&mut self.roster, roster.clone());
+        if !self.begun {
+            return self.begin().await;
+        }
+        self.shared.metrics.caught_up.inc();
+        self.aside(move |disk| {
+            disk.catch_up(&before, &roster, "caught_up");
+            drop((before, roster));
+        })
+        .await;
+    }
+
+    /// Begins with what the journal knows, and says what else is now.
+    async fn begin(&mut self) {
+        self.begun = true;
+        let (past, roster) = (self.past.take(), self.roster.clone());
+        let reason = if self.unopened || past.is_none() { "start" } else { "restart" };
+        self.aside(move |disk| {
+            let past = past.unwrap_or_default();
+            if disk.writer.is_due(now()) {
+                let known = || past.iter();
+                disk.begin(|| known().map(|(job, labels, is_held)| rosterd_journal::Target { job, labels, is_held }));
+            }
+            disk.push(now(), &Note { detail: Some(env!("CARGO_PKG_VERSION").into()), ..Note::of(Kind::Started) });
+            disk.catch_up_from(&past, &roster, reason);
+            drop((past, roster));
+        })
+        .await;
+    }
+
+    async fn take_step(&mut self, step: Arc<Step>) {
+        let mut replaced = Vec::new();
+        for job in &step.jobs {
+            replaced.extend(match &job.view {
+                Some(view) => self.roster.insert(Arc::clone(&job.name), Arc::clone(view)),
+                None => self.roster.remove(&job.name),
+            });
+        }
+        let changed: usize = step.jobs.iter().flat_map(|job| &job.sources).map(|source| source.differences.len()).sum();
+        if changed <= FEW {
+            let Self { disk, roster, .. } = self;
+            let disk = disk.as_mut().expect("it comes back before anything else is done");
+            disk.take_step(&step, roster);
+        } else {
+            let (roster, taken) = (self.roster.clone(), Arc::clone(&step));
+            self.aside(move |disk| disk.take_step(&taken, &roster)).await;
+        }
+        step.let_go(replaced).await;
+    }
+
+    async fn take_note(&mut self, time: Time, note: &Note) {
+        // A configuration without jobs makes no step.
+        if !self.begun && note.kind == Kind::Reloaded {
+            self.begin().await;
+        }
+        self.disk().push(time, note);
+    }
+
+    /// Looks at what has no news of its own: providers, what was missed, damage that readers met, a disk that failed.
+    async fn look(&mut self) {
+        self.look_at = Instant::now() + LOOK;
+        if self.begun {
+            let view = self.shared.roster.view();
+            for note in self.providers.look(&(self.shared.providers)(), &view) {
+                self.disk().push(now(), &note);
+            }
+        }
+        let missed = self.shared.missed.swap(0, Ordering::Relaxed);
+        if missed > 0 {
+            self.shared.metrics.missed.inc_by(missed);
+            let detail = Some(format!("{missed} events came faster than they could be written").into());
+            self.disk().push(now(), &Note { detail, ..Note::of(Kind::Missed) });
+        }
+        let faults = self.disk().writer.reader().take_faults();
+        self.tell(faults);
+        if Instant::now() >= self.retry_at && (self.unopened || self.disk().writer.is_makeshift()) {
+            self.retry_at = Instant::now() + PAUSE;
+            self.try_disk().await;
+        }
+    }
+
+    async fn try_disk(&mut self) {
+        self.flush().await;
+        if !self.unopened {
+            let roster = self.roster.clone();
+            self.aside(move |disk| disk.begin(|| targets(&roster))).await;
+            return self.told();
+        }
+        let Some(folder) = self.shared.folder.clone() else { return };
+        let settings = self.settings;
+        let opened = blocking(move || Writer::open(&folder, settings, now())).await;
+        let Ok((writer, found)) = opened else { return self.shared.metrics.failures.inc() };
+        info!("the journal is on disk again");
+        (self.unopened, self.failing) = (false, false);
+        self.tell(found.faults);
+        self.past = found.past;
+        self.set_writer(writer);
+        let detail = "the disk could not be used: what happened meanwhile is told as differences".into();
+        self.disk().push(now(), &Note { detail: Some(detail), ..Note::of(Kind::Missed) });
+        if self.begun {
+            self.begin().await;
+        }
+    }
+
+    /// Writes what waits.
+    async fn flush(&mut self) {
+        self.flush_at = None;
+        if self.disk().is_waiting() {
+            let roster = self.roster.clone();
+            self.aside(move |disk| disk.flush(&roster)).await;
+            self.told();
+        }
+    }
+
+    /// Makes known what was written, and how that went.
+    fn told(&mut self) {
+        let reader = self.disk().writer.reader();
+        match self.disk().failure.take() {
+            Some(error) if !self.failing => {
+                let error = Report::of(&error);
+                warn!(%error, code = error.code, "cannot write the journal, keeping it in memory until that works");
+                (self.failing, self.retry_at) = (true, Instant::now() + PAUSE);
+            }
+            Some(_) => {}
+            None if self.failing && !self.unopened && !self.disk().writer.is_makeshift() => {
+                info!("the journal is on disk again");
+                self.failing = false;
+            }
+            None => {}
+        }
+        self.shared.metrics.observe(&reader);
+        self.shared.written.send_replace(reader.last().unwrap_or_default());
+    }
+
+    fn tell(&self, faults: Vec<Fault>) {
+        for Fault { path, what, offset, bytes } in faults {
+            self.shared.metrics.faults.inc();
+            let file = path.display();
+            warn!(%file, offset, bytes, what, code = "journal_damaged", "a part of the journal cannot be used");
+        }
+    }
+
+    /// Writes what waits; what was written outlives the machine too.
+    async fn close(mut self, in_order: bool) {
+        if in_order && self.begun {
+            self.disk().push(now(), &Note::of(Kind::Stopped));
+        }
+        if self.begun {
+            self.flush().await;
+        }
+        if let Some(disk) = self.disk.take() {
+            blocking(move || disk.writer.close()).await;
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

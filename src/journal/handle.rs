@@ -1,0 +1,123 @@
+//! How others tell the journal what happens, and ask it what happened.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use rosterd_journal::{JournalError, Note, Page, Past, Query, Reader, Resume, Settings, Time};
+use rosterd_model::Labels;
+use rosterd_tasks::blocking;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// So many rosters of the past are made at the same time: each takes as much memory as the roster has labels.
+const REBUILT: usize = 2;
+
+/// The journal for everybody. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct JournalHandle {
+    pub(super) notes: mpsc::Sender<(Time, Note)>,
+    pub(super) missed: Arc<AtomicU64>,
+    pub(super) settings: watch::Sender<Option<Settings>>,
+    pub(super) readers: watch::Receiver<Option<Reader>>,
+    /// The number of the last event that was written.
+    pub(super) written: watch::Receiver<u64>,
+    pub(super) rebuilt: Arc<Semaphore>,
+}
+
+impl JournalHandle {
+    pub(super) fn new(
+        notes: mpsc::Sender<(Time, Note)>,
+        settings: watch::Sender<Option<Settings>>,
+        readers: watch::Receiver<Option<Reader>>,
+        written: watch::Receiver<u64>,
+    ) -> Self {
+        let rebuilt = Arc::new(Semaphore::new(REBUILT));
+        Self { notes, missed: Arc::default(), settings, readers, written, rebuilt }
+    }
+
+    /// Tells that something happened now. Never waits: what there is no room for is counted, and the journal says how much that
+    /// was.
+    pub fn note(&self, note: Note) {
+        if self.settings.borrow().is_none() {
+            return;
+        }
+        if self.notes.try_send((Time::from(SystemTime::now()), note)).is_err() {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Keeps the journal so from now on; `None` is without one. What is there stays readable.
+    pub fn set(&self, settings: Option<Settings>) {
+        self.settings.send_if_modified(|known| std::mem::replace(known, settings) != settings);
+    }
+
+    fn reader(&self) -> Result<Reader, JournalError> {
+        let off = self.settings.borrow().is_none();
+        self.readers.borrow().clone().ok_or(JournalError::Empty { off })
+    }
+
+    /// Executes a query.
+    pub async fn query(&self, query: Query) -> Result<Page, JournalError> {
+        let reader = self.reader()?;
+        blocking(move || reader.query(&query)).await
+    }
+
+    /// The roster of a time, or that of now as far as it is written: those of its targets that `wanted` means.
+    pub async fn roster<T: Send + 'static>(
+        &self,
+        at: Option<Time>,
+        wanted: impl Fn(&str, &Labels) -> bool + Send + 'static,
+        make: impl FnOnce(Past) -> T + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let reader = self.reader()?;
+        // Whoever waits is as many as there may be large answers.
+        let turn = self.rebuilt.acquire().await;
+        let made = blocking(move || reader.at(at, wanted).map(make)).await;
+        drop(turn);
+        made
+    }
+
+    /// Follows what happens by a query of the oldest first, from behind its cursor on; without one, from now on.
+    pub fn follow(&self, query: Query) -> Result<Following, JournalError> {
+        let reader = self.reader()?;
+        let cursor = query.cursor.or_else(|| reader.last());
+        let query = Query { newest_first: false, cursor, ..query };
+        let (readers, written) = (self.readers.clone(), self.written.clone());
+        Ok(Following { query, resume: Resume::default(), readers, written, behind: true })
+    }
+}
+
+/// Follows what happens. What is not asked for stays on disk, and is lost only when the journal lets it go.
+#[derive(Debug)]
+pub struct Following {
+    query: Query,
+    resume: Resume,
+    readers: watch::Receiver<Option<Reader>>,
+    written: watch::Receiver<u64>,
+    /// Whether there may be something that was not looked at.
+    behind: bool,
+}
+
+impl Following {
+    /// The number of the last event that was looked at.
+    pub fn cursor(&self) -> u64 {
+        self.query.cursor.unwrap_or_default()
+    }
+
+    /// What happened since, which may be nothing that is wanted, only later; `None` after the journal has ended. Safe to drop at
+    /// any time.
+    pub async fn next(&mut self) -> Option<Result<Page, JournalError>> {
+        if !self.behind {
+            self.written.changed().await.ok()?;
+        }
+        self.behind = true;
+        self.written.borrow_and_update();
+        let reader = self.readers.borrow().clone()?;
+        let (query, mut resume) = (self.query.clone(), self.resume);
+        let found = blocking(move || reader.follow(&query, &mut resume).map(|page| (page, resume))).await;
+        Some(found.map(|(page, resume)| {
+            (self.query.cursor, self.resume, self.behind) = (Some(page.cursor), resume, page.more);
+            page
+        }))
+    }
+}

@@ -1,0 +1,65 @@
+//! What templates may do with values besides what the library has, and how values are printed. Labels come from whoever is
+//! discovered: what is printed of them must not become a line of its own. Pure.
+
+use minijinja::{Environment, Error, ErrorKind, Output, State, Value, escape_formatter};
+
+/// Adds filters and the printing of values.
+pub(super) fn add_to(environment: &mut Environment<'_>) {
+    environment.add_filter("word", word);
+    environment.add_filter("name", name);
+    environment.set_formatter(print);
+}
+
+/// The value if it is one word everywhere: letters, digits and `._:/@%+=,-[]`. Fails otherwise.
+fn word(value: &str) -> Result<String, Error> {
+    let fits = |it: char| it.is_ascii_alphanumeric() || "._:/@%+=,-[]".contains(it);
+    if !value.is_empty() && value.chars().all(fits) {
+        return Ok(value.to_owned());
+    }
+    let why = "letters, digits and ._:/@%+=,-[] are, at least one of them";
+    Err(Error::new(ErrorKind::InvalidOperation, format!("{value:?} is no word: {why}")))
+}
+
+/// The value as a name: what is neither a letter nor a digit becomes `_`.
+fn name(value: &str) -> String {
+    value.chars().map(|it| if it.is_ascii_alphanumeric() || it == '_' { it } else { '_' }).collect()
+}
+
+/// Prints a value, unless it holds what ends a line or is not seen. `safe` prints all.
+fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let text = value.as_str().filter(|_| !value.is_safe()).unwrap_or_default();
+    if text.chars().any(char::is_control) {
+        let why =
+            "a control character, such as the end of a line, would be printed: use `| word`, `| name` or `| tojson`";
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("{why}, or `| safe` if it is meant (in {text:?})"),
+        ));
+    }
+    escape_formatter(out, state, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_discovered_adds_no_words_and_no_lines_unless_that_is_meant() {
+        let mut environment = Environment::new();
+        add_to(&mut environment);
+        let value = || Value::from_iter([("plain", "a.b:1"), ("spaced", "a; b"), ("lines", "a\nb")]);
+        for (template, printed) in [
+            ("{{ plain | word }}", Some("a.b:1")),
+            ("{{ spaced | word }}", None),
+            ("{{ '' | word }}", None),
+            ("{{ spaced | name }} {{ lines | name }}", Some("a__b a_b")),
+            ("{{ spaced }}", Some("a; b")),
+            ("{{ lines }}", None),
+            ("{{ lines | safe }}", Some("a\nb")),
+            ("{{ lines | tojson }}", Some(r#""a\nb""#)),
+        ] {
+            let found = environment.render_str(template, value());
+            assert_eq!(found.as_deref().ok(), printed, "{template}: {found:?}");
+        }
+    }
+}

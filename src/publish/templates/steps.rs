@@ -1,0 +1,254 @@
+//! The steps of an operation: from the roster to a program that works with what was rendered, and back if it does not.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rosterd_model::Report;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::TemplateError;
+use super::command::{self, Ran};
+use super::place::Files;
+use super::worker::TemplateWorker;
+use crate::reconcile::steps::{self, Failed, Once, Repeatable, Step, Then};
+
+/// What the steps leave behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Left {
+    /// The hash of what was rendered.
+    content: Option<Hash>,
+    /// Whether something was in place before.
+    had_former: bool,
+    /// Why it is undone.
+    why: Option<Report>,
+}
+
+impl steps::Left for Left {
+    fn failed(&mut self, why: Report) {
+        self.why = Some(why);
+    }
+}
+
+/// A hash of a content. JSON has no numbers of that size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Hash(u128);
+
+impl From<Hash> for String {
+    fn from(hash: Hash) -> Self {
+        format!("{:032x}", hash.0)
+    }
+}
+
+impl TryFrom<String> for Hash {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        u128::from_str_radix(&text, 16).map(Self)
+    }
+}
+
+/// How soon a program is bothered again with what it did not take.
+const DISTURBED: Duration = Duration::from_secs(60);
+
+const RESTORE: u32 = 6;
+const DISCARD: u32 = 8;
+
+/// Up to the swap nothing has happened that anybody else could see. Commands are run again after a crash: what checks, reloads
+/// or verifies may do so any number of times.
+pub(super) static STEPS: [Step<TemplateWorker, Left>; 9] = [
+    Step::repeatable("render", &Render).undone_from(DISCARD),
+    Step::repeatable("check", &Check).undone_from(DISCARD),
+    Step::repeatable("back_up", &BackUp).undone_from(DISCARD),
+    Step::once("swap", &Swap).undone_from(DISCARD),
+    Step::repeatable("reload", &Reload).undone_from(RESTORE),
+    Step::repeatable("verify", &Verify).undone_from(RESTORE),
+    Step::once("restore", &Restore),
+    Step::repeatable("reload_restored", &ReloadRestored),
+    Step::repeatable("discard", &Discard),
+];
+
+/// The names, in the order of their numbers.
+pub(super) static NAMES: [&str; 9] = {
+    let (mut names, mut index) = ([""; 9], 0);
+    while index < names.len() {
+        names[index] = STEPS[index].name();
+        index += 1;
+    }
+    names
+};
+
+type Came = Result<Then<Left>, Failed>;
+
+/// What was cut off is done again when rosterd starts.
+const CUT_OFF: Then<Left> = Then::Later(Duration::ZERO);
+
+fn next(left: Left, ran: Ran) -> Then<Left> {
+    if ran == Ran::Well { Then::Next(left) } else { CUT_OFF }
+}
+
+/// Renders, and writes that beside its place. Nothing more is to be done if it is there already, or while a job is unknown.
+struct Render;
+
+#[async_trait]
+impl Repeatable<TemplateWorker, Left> for Render {
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
+        let rendered = match worker.take_rendered() {
+            Some(rendered) => rendered,
+            None => {
+                let Some(jobs) = worker.jobs() else { return Ok(Then::Done) };
+                let Some(rendered) = worker.render(jobs, stop).await? else { return Ok(CUT_OFF) };
+                rendered
+            }
+        };
+        let (hash, content) = (rendered.hash, rendered.content.clone());
+        let staged = worker.on_disk(stop, move |files, disk| {
+            let differs = !files.has(hash);
+            if differs { files.stage(disk, content).map(|()| true) } else { Ok(false) }
+        });
+        let Some(staged) = staged.await? else { return Ok(CUT_OFF) };
+        Ok(if staged { Then::Next(Left { content: Some(Hash(hash)), ..left }) } else { Then::Done })
+    }
+}
+
+/// Asks whether it is good.
+struct Check;
+
+#[async_trait]
+impl Repeatable<TemplateWorker, Left> for Check {
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
+        let Some(staged) = worker.on_disk(stop, |files, _| Ok(files.staged())).await? else { return Ok(CUT_OFF) };
+        let template = worker.allowed("check", |template| !template.check.is_empty())?;
+        Ok(next(left, command::run("check", &template.check, template, &staged, stop).await?))
+    }
+}
+
+/// Keeps what is in place.
+struct BackUp;
+
+#[async_trait]
+impl Repeatable<TemplateWorker, Left> for BackUp {
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
+        let Some(had_former) = worker.on_disk(stop, |files, _| files.keep_former()).await? else { return Ok(CUT_OFF) };
+        Ok(Then::Next(Left { had_former, ..left }))
+    }
+}
+
+/// Puts what was rendered in its place.
+struct Swap;
+
+#[async_trait]
+impl Once<TemplateWorker, Left> for Swap {
+    async fn is_done(&self, worker: &mut TemplateWorker, left: &Left) -> Result<bool, Failed> {
+        let (content, never) = (left.content, CancellationToken::new());
+        let swapped = move |files: &Files| content.is_some_and(|hash| files.is_swapped(hash.0));
+        Ok(worker.on_disk(&never, move |files, _| Ok(swapped(files))).await?.unwrap_or_default())
+    }
+
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
+        let swapped = worker.on_disk(stop, |files, disk| match files.is_staged() {
+            true => files.swap(disk).map(|()| true),
+            false => Ok(false),
+        });
+        match swapped.await? {
+            None => Ok(CUT_OFF),
+            Some(false) => Err(TemplateError::Lost { path: worker.template().destination.clone() }.into()),
+            Some(true) => {
+                worker.swapped();
+                Ok(Then::Next(left))
+            }
+        }
+    }
+}
+
+/// Tells the program.
+struct Reload;
+
+#[async_trait]
+impl Repeatable<TemplateWorker, Left> for Reload {
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
+        let template = worker.allowed("reload", |template| template.reload != super::Reload::None)?;
+        Ok(next(left, command::reload(template, stop).await?))
+    }
+}
+
+/// Asks whether the program works with it. Then what was there before is not needed any more.
+struct Verify;
+
+#[async_trait]
+impl Repeatable<TemplateWorker, Left> for Verify {
+    async fn run(&self, worker: &mut TemplateWorker, _: Left, stop: &CancellationToken) -> Came {
+        let template = worker.allowed("verify", |template| !template.verify.is_empty())?;
+        let file = template.destination.clone();
+        if command::run("verify", &template.verify, template, &file, stop).await? == Ran::CutOff {
+            return Ok(CUT_OFF);
+        }
+        // What cannot be removed is in nobody's way: the next operation does.
+        worker.on_disk(stop, |files, _| files.clear()).await.ok();
+        Ok(Then::Done)
+    }
+}
+
+/// Puts what was there before back in its place.
+struct Restore;
+
+#[async_trait]
+impl Once<TemplateWorker, Left> for Restore {
+    async fn is_done(&self, worker: &mut TemplateWorker, left: &Left) -> Result<bool, Failed> {
+        let (had_former, never) = (left.had_former, CancellationToken::new());
+        let done = worker.on_disk(&never, move |files, _| Ok(files.is_restored(had_former))).await;
+        Ok(done.map_err(until_it_works)?.unwrap_or_default())
+    }
+
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
+        let had_former = left.had_former;
+        let restored = worker.on_disk(stop, move |files, disk| files.restore(disk, had_former)).await;
+        Ok(restored.map_err(until_it_works)?.map_or(CUT_OFF, |()| Then::Next(left)))
+    }
+}
+
+/// Nothing undoes the undoing: it is tried for as long as it takes.
+fn until_it_works(error: TemplateError) -> Failed {
+    Failed { tries: steps::Tries::Unlimited, ..error.into() }
+}
+
+/// Tells the program that its file is the one before again.
+struct ReloadRestored;
+
+#[async_trait]
+impl Repeatable<TemplateWorker, Left> for ReloadRestored {
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
+        let allowed = worker.allowed("reload", |template| template.reload != super::Reload::None);
+        let reloaded = match allowed {
+            Ok(template) => command::reload(template, stop).await,
+            Err(error) => Err(error),
+        };
+        let file = worker.template().destination.display();
+        let restored = match left.had_former {
+            true => format!("{file} is as it was before"),
+            false => format!("{file} is removed again, as there was none before"),
+        };
+        let outcome = match reloaded {
+            Ok(Ran::CutOff) => return Ok(CUT_OFF),
+            Ok(Ran::Well) => restored,
+            Err(error) => format!("{restored}, and the program did not take that either ({})", Report::of(&error)),
+        };
+        Ok(worker.undone(left.content.map(|hash| hash.0), left.why, &outcome, DISTURBED))
+    }
+}
+
+/// Removes what was rendered. What is in place was not touched.
+struct Discard;
+
+#[async_trait]
+impl Repeatable<TemplateWorker, Left> for Discard {
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
+        if worker.on_disk(stop, |files, _| files.clear()).await.is_ok_and(|cleared| cleared.is_none()) {
+            return Ok(CUT_OFF);
+        }
+        let outcome = format!("{} stays as it was", worker.template().destination.display());
+        Ok(worker.undone(left.content.map(|hash| hash.0), left.why, &outcome, Duration::ZERO))
+    }
+}

@@ -1,0 +1,396 @@
+//! With the real roster and the real reconciler; with real commands on the real clock.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd_discovery::{ProviderKey, Update};
+use rosterd_model::relabel::Rules;
+use rosterd_model::{Labels, Report, TargetGroup};
+use rosterd_tasks::Stopper;
+use rosterd_testkit::{Folder, eventually, everything, leak_checked, leak_checked_live, patience};
+use tokio::sync::{mpsc, watch};
+
+use crate::publish::file_sd::Publisher;
+use crate::publish::templates::{Reload, SignalName, Template, Templates, desired};
+use crate::reconcile::{self, DesiredSet, EndedOperation, OperationState, Phase, Reconciler, Statuses, WorkerStatus};
+use crate::roster::view::RosterView;
+use crate::roster::{self, Clock, JobSpec, Limits, Roster, RosterHandle};
+use crate::store::ledger::{Ledger, Member};
+use crate::store::{MemoryBlocks, MemoryLedger};
+
+/// What outlives a process.
+#[derive(Clone)]
+pub(super) struct Stores(pub(super) Arc<dyn Ledger>);
+
+impl Default for Stores {
+    fn default() -> Self {
+        Self(Arc::new(MemoryLedger::new()))
+    }
+}
+
+pub(super) struct Running {
+    stopper: Stopper,
+    updates: mpsc::Sender<Update>,
+    roster: RosterHandle,
+    wanted: watch::Sender<Option<Arc<DesiredSet<Template>>>>,
+    pub(super) statuses: Statuses<Template>,
+}
+
+impl Running {
+    pub(super) async fn start(stores: &Stores, templates: &[Template]) -> Self {
+        Self::allowing(true, stores, templates).await
+    }
+
+    async fn allowing(commands: bool, stores: &Stores, templates: &[Template]) -> Self {
+        let (stopper, registry) = (Stopper::new(), prometheus::Registry::new());
+        let (updates, receiver) = mpsc::channel(1);
+        let metrics = roster::metrics::Metrics::register(&registry).unwrap();
+        let roster = Roster::start(&stopper, Arc::new(MemoryBlocks::new()), metrics, Clock::system(), receiver);
+        let (_files, no_files) = watch::channel(None);
+        let files = Publisher::start(&roster, no_files, &stopper);
+        let (wanted, templates) = watch::channel(Some(Arc::new(desired(templates))));
+        let make = Templates::new(files, templates.clone(), commands);
+        let metrics = reconcile::metrics::Metrics::register(&registry).unwrap();
+        let ledger = (Arc::clone(&stores.0), Member::local());
+        let statuses = Reconciler::start(ledger, make, templates, metrics, &stopper);
+        roster.set_jobs(vec![job("a", "p/1"), job("b", "p/2")], Duration::from_secs(300)).await;
+        Self { stopper, updates, roster, wanted, statuses }
+    }
+
+    pub(super) async fn report(&self, provider: &str, targets: &[Labels]) {
+        let group = TargetGroup { source: "s".into(), targets: targets.to_vec(), ..TargetGroup::default() };
+        let groups = if targets.is_empty() { Vec::new() } else { vec![group] };
+        self.updates.send(everything(ProviderKey::new(provider), groups)).await.unwrap();
+    }
+
+    /// One target of the first job.
+    pub(super) async fn has(&self, address: &str) {
+        self.report("p/1", &[target(address, &[])]).await;
+    }
+
+    /// The roster once all its jobs are known.
+    pub(super) async fn known(&self) -> Arc<RosterView> {
+        let mut views = self.roster.watch();
+        let is_known = |view: &Arc<RosterView>| view.jobs().all(|job| job.servable().is_ok());
+        Arc::clone(&*views.wait_for(is_known).await.expect("the roster goes on"))
+    }
+
+    fn status(&self, template: &Template) -> Option<WorkerStatus<Template>> {
+        self.statuses.get(&format!("template:{}", template.destination.display()))
+    }
+
+    pub(super) async fn until_in(&self, template: &Template, phase: Phase) {
+        let what = format!("{} is {phase:?}", template.destination.display());
+        eventually(patience(), &what, || self.status(template).is_some_and(|it| it.state == phase)).await;
+    }
+
+    fn error(&self, template: &Template) -> Report {
+        self.status(template).and_then(|it| it.last_error).expect("it says why")
+    }
+
+    /// Operations that have ended and did something.
+    fn ended(&self) -> Vec<EndedOperation> {
+        let mut ended = self.statuses.ended();
+        ended.retain(|ended| ended.status.action == reconcile::Action::Update);
+        ended
+    }
+
+    pub(super) async fn stop(self) {
+        assert!(self.stopper.stop(Duration::from_secs(10)).await.is_empty());
+    }
+}
+
+fn job(name: &str, provider: &str) -> JobSpec {
+    let defaults = [
+        ("job", name),
+        ("__scrape_interval__", "1m"),
+        ("__scrape_timeout__", "10s"),
+        ("__metrics_path__", "/metrics"),
+        ("__scheme__", "http"),
+    ];
+    JobSpec {
+        name: name.into(),
+        rules: Rules::compile(&[], Default::default()).expect("no rules compile"),
+        defaults: defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        interval: "1m".to_owned(),
+        timeout: "10s".to_owned(),
+        params: BTreeMap::new(),
+        limits: Limits::default(),
+        keeping: Default::default(),
+        providers: vec![ProviderKey::new(provider)],
+    }
+}
+
+pub(super) fn target(address: &str, labels: &[(&str, &str)]) -> Labels {
+    [("__address__", address)].into_iter().chain(labels.iter().copied()).collect()
+}
+
+/// A template that lists the addresses of the first job, without commands.
+pub(super) fn template(folder: &Path) -> Template {
+    let source = folder.join("x.tmpl");
+    std::fs::write(&source, "list:{% for it in targets %} {{ it.address }}{% endfor %}\n").unwrap();
+    Template {
+        source,
+        destination: folder.join("x.conf"),
+        jobs: vec!["a".into()],
+        check: Vec::new(),
+        reload: Reload::None,
+        verify: Vec::new(),
+        min_interval: Duration::ZERO,
+        timeout: Duration::from_secs(60),
+    }
+}
+
+/// A command of the shell, with the file as `$1`.
+pub(super) fn shell(script: &str, file: &str) -> Vec<String> {
+    ["sh", "-c", script, "sh", file].map(str::to_owned).into()
+}
+
+/// A reload that notes what it is given in `reloads`, and fails for addresses on port 66.
+pub(super) fn noted(folder: &Path) -> Reload {
+    let script = format!("cat \"$1\" >>{}; ! grep -q :66 \"$1\"", folder.join("reloads").display());
+    Reload::Command(shell(&script, &folder.join("x.conf").display().to_string()))
+}
+
+pub(super) fn content(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+async fn until_has(path: &Path, text: &str) {
+    let what = format!("{} has {text:?}", path.display());
+    eventually(patience(), &what, || content(path).as_deref() == Some(text)).await;
+}
+
+pub(super) fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_follows_the_roster_and_unknown_is_not_empty() {
+    leak_checked(async || {
+        let (folder, stores) = (Folder::new(), Stores::default());
+        let it = template(folder.root());
+        let agent = Running::start(&stores, std::slice::from_ref(&it)).await;
+        agent.until_in(&it, Phase::Snoozing).await;
+        assert_eq!(content(&it.destination), None);
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        agent.report("p/1", &[]).await;
+        until_has(&it.destination, "list:\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        agent.stop().await;
+
+        let agent = Running::start(&stores, std::slice::from_ref(&it)).await;
+        agent.until_in(&it, Phase::Snoozing).await;
+        assert_eq!(content(&it.destination).as_deref(), Some("list:\n"), "it stays while the roster is unknown");
+        agent.report("p/1", &[]).await;
+        agent.until_in(&it, Phase::Done).await;
+        assert!(agent.ended().is_empty(), "nothing had to be done: {:?}", agent.ended());
+        agent.stop().await;
+        assert_eq!(names(folder.root()), ["x.conf", "x.tmpl"], "nothing is left beside it");
+    });
+}
+
+#[test]
+fn a_file_that_somebody_deletes_comes_back_and_a_template_that_changes_is_rendered() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        folder.remove("x.conf");
+        until_has(&it.destination, "list: x:1\n").await;
+        folder.replace("x.tmpl", "{{ targets | length }} of them\n");
+        until_has(&it.destination, "1 of them\n").await;
+        folder.replace("x.tmpl", "{{ target }}\n");
+        agent.until_in(&it, Phase::Retrying).await;
+        assert_eq!(agent.error(&it).code, "publish_template_failed");
+        assert_eq!(content(&it.destination).as_deref(), Some("1 of them\n"), "the file stays");
+        folder.replace("x.tmpl", "{{ targets | length }} again\n");
+        until_has(&it.destination, "1 again\n").await;
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_storm_comes_to_few_operations() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = Template { min_interval: Duration::from_secs(5), ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:0").await;
+        until_has(&it.destination, "list: x:0\n").await;
+        let begun = tokio::time::Instant::now();
+        for port in 1..=200 {
+            agent.has(&format!("x:{port}")).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        until_has(&it.destination, "list: x:200\n").await;
+        let most = 2 + usize::try_from(begun.elapsed().as_secs() / 5).unwrap();
+        let ended = agent.ended().len();
+        assert!((2..=most).contains(&ended), "{ended} operations in {:?}", begun.elapsed());
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn what_the_check_refuses_never_takes_the_place_of_the_file() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let check = shell("test -s \"$1\" || exit 9; grep -q :66 \"$1\" && echo no 66 >&2 && exit 3; true", "{file}");
+        let it = Template { check, reload: noted(folder.root()), ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        agent.has("x:66").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        let error = agent.error(&it);
+        assert_eq!(error.code, "publish_command_failed");
+        let file = it.destination.display();
+        let told = format!("sh, the check of {file}, failed with exit status: 3: no 66; {file} stays as it was");
+        assert_eq!(error.message, told);
+        assert_eq!(content(&it.destination).as_deref(), Some("list: x:1\n"));
+        assert_eq!(folder.read("reloads"), "list: x:1\n", "the program is left alone");
+        assert_eq!(names(folder.root()), ["reloads", "x.conf", "x.tmpl"]);
+        agent.has("x:2").await;
+        until_has(&it.destination, "list: x:2\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        assert_eq!(agent.status(&it).unwrap().last_error, None);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_failed_reload_or_verification_brings_the_old_file_back() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        let verify = shell("! grep -q :77 \"$1\"", &it.destination.display().to_string());
+        let it = Template { reload: noted(folder.root()), verify, ..it };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        for (address, what) in [("x:66", "reload"), ("x:77", "verify")] {
+            let before = agent.ended().len();
+            agent.has(address).await;
+            eventually(patience(), "it is given up", || agent.ended().len() > before).await;
+            agent.until_in(&it, Phase::Cancelled).await;
+            let error = agent.error(&it);
+            let file = it.destination.display();
+            assert!(error.message.starts_with(&format!("sh, the {what} of {file}, failed")), "{error}");
+            assert!(error.message.ends_with(&format!("; {file} is as it was before")), "{error}");
+            assert_eq!(content(&it.destination).as_deref(), Some("list: x:1\n"));
+        }
+        let reloads = folder.read("reloads");
+        let told = "list: x:1\nlist: x:66\nlist: x:1\nlist: x:77\nlist: x:1\n";
+        assert_eq!(reloads, told, "each time the program is told of the old one again");
+        let ended = agent.ended();
+        let states: Vec<_> = ended.iter().map(|ended| (ended.status.state, ended.status.step_name)).collect();
+        let failed = (OperationState::Failed, Some("reload_restored"));
+        assert_eq!(states, [(OperationState::Done, Some("verify")), failed, failed]);
+        assert_eq!(names(folder.root()), ["reloads", "x.conf", "x.tmpl"]);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_first_file_that_is_not_taken_is_removed_again() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let it = Template { reload: noted(folder.root()), ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:66").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        assert!(agent.error(&it).message.contains("is removed again, as there was none before"));
+        assert_eq!(content(&it.destination), None);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn without_the_flag_nothing_is_run_whatever_the_ledger_has() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let it = Template { reload: noted(folder.root()), ..template(folder.root()) };
+        let agent = Running::allowing(false, &Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        assert_eq!(agent.error(&it).code, "publish_commands_disabled");
+        assert!(!folder.path("reloads").exists());
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_command_that_hangs_is_ended_and_told_with_what_it_said() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let check = shell("echo waiting; exec sleep 600", "{file}");
+        let it = Template { check, timeout: Duration::from_secs(3), ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        let error = agent.error(&it);
+        assert_eq!(error.code, "publish_command_timeout");
+        assert!(error.message.contains("did not end within 3s: waiting; "), "{error}");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_program_is_signalled_by_the_number_in_its_file_if_it_runs() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let signalled = folder.path("signalled");
+        let script =
+            format!("trap 'echo hup >>{0}' HUP; echo ready >{0}; while :; do sleep 0.05; done", signalled.display());
+        let mut program = std::process::Command::new("sh");
+        let mut program = rosterd_testkit::Process::start("program", program.args(["-c", &script]));
+        eventually(patience(), "it is ready", || signalled.exists()).await;
+        let pid_file: PathBuf = folder.path("x.pid");
+        let reload = Reload::Signal { signal: SignalName::Hup, pid_file };
+        let it = Template { reload, ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        assert_eq!(content(&signalled).as_deref(), Some("ready\n"), "there was no file with its number yet");
+        folder.write("x.pid", format!("{}\n", program.id()));
+        agent.has("x:2").await;
+        until_has(&signalled, "ready\nhup\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        folder.write("x.pid", "nonsense");
+        agent.has("x:3").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        assert_eq!(agent.error(&it).code, "publish_signal_failed");
+        assert_eq!(content(&it.destination).as_deref(), Some("list: x:2\n"));
+        agent.stop().await;
+        program.signal(rustix::process::Signal::KILL);
+        eventually(patience(), "it has ended", || program.exited().is_some()).await;
+    });
+}
+
+#[test]
+fn what_is_removed_from_the_configuration_stays_as_it_is() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.wanted.send_replace(Some(Arc::new(DesiredSet::new())));
+        eventually(patience(), "the worker is gone", || agent.statuses.all().is_empty()).await;
+        agent.stop().await;
+        assert_eq!(names(folder.root()), ["x.conf", "x.tmpl"]);
+    });
+}

@@ -1,0 +1,100 @@
+//! A template and a roster to text.
+
+use std::path::Path;
+
+use rosterd_model::Coded;
+use rosterd_testkit::{Folder, leak_checked};
+
+use super::publishing::{Running, target};
+use crate::publish::templates::{TemplateError, render};
+
+/// What a template renders of two jobs; the folder may have others.
+async fn rendered(folder: &Folder, template: &str) -> Result<String, TemplateError> {
+    let it = Running::start(&Default::default(), &[]).await;
+    it.report("p/1", &[target("b:2", &[("zone", "east")]), target("a:1", &[("zone", "west"), ("name", "x\ny")])]).await;
+    it.report("p/2", &[target("[::1]:80", &[("zone", "east")])]).await;
+    let view = it.known().await;
+    let jobs: Vec<_> = view.jobs().cloned().collect();
+    let source = folder.write("x.tmpl", template);
+    let text = render(&source, &jobs).map(|it| String::from_utf8(it.content.to_vec()).expect("it is text"));
+    it.stop().await;
+    text
+}
+
+fn place(error: &TemplateError, folder: &Path) -> String {
+    error.to_string().replace(&format!("{}/", folder.display()), "")
+}
+
+#[test]
+fn jobs_and_targets_are_sorted_and_can_be_grouped() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let template = "\
+{% for job in jobs %}
+job {{ job.name }}: {{ job.targets | length }}
+{% endfor %}
+{% for target in targets %}
+{{ target.job }} {{ target.address }} {{ target.host }} {{ target.port }} {{ target.scheme }} {{ target.path }} {{ target.held }}
+{% endfor %}
+{% for zone, targets in targets | groupby('labels.zone') %}
+{{ zone }}: {{ targets | map(attribute='address') | join(' ') }}
+{% endfor %}
+{{ targets[0].labels | list | join(',') }}
+";
+        let expected = "\
+job a: 2
+job b: 1
+b [::1]:80 ::1 80 http /metrics false
+a a:1 a 1 http /metrics false
+a b:2 b 2 http /metrics false
+east: [::1]:80 b:2
+west: a:1
+job,zone
+";
+        let found = rendered(&folder, template).await.unwrap();
+        // Who has no instance of its own gets one by its address.
+        assert_eq!(found.replace("instance,", ""), expected);
+    });
+}
+
+#[test]
+fn errors_name_the_file_and_the_line() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        folder.write("sub/part.tmpl", "fine\n{{ targets[0].nothing }}\n");
+        for (template, code, told) in [
+            ("a\n{% for x in %}", "publish_template_failed", "cannot render x.tmpl:2: syntax error: "),
+            ("a\n\n{{ job }}", "publish_template_failed", "cannot render x.tmpl:3: undefined value"),
+            ("{{ targets[0].labels.zones }}", "publish_template_failed", "cannot render x.tmpl:1: undefined value"),
+            (
+                "{{ targets[1].labels.name }}",
+                "publish_template_failed",
+                "cannot render x.tmpl:1: invalid operation: a control",
+            ),
+            (
+                "a\n{% include 'sub/part.tmpl' %}",
+                "publish_template_failed",
+                "cannot render sub/part.tmpl:2: undefined value",
+            ),
+            (
+                "{% include '../x' %}",
+                "publish_template_failed",
+                "cannot render x.tmpl:1: invalid operation: \"../x\" is not",
+            ),
+            (
+                "{% include '/etc/passwd' %}",
+                "publish_template_failed",
+                "cannot render x.tmpl:1: invalid operation: \"/etc/passwd\"",
+            ),
+            ("{% include 'none' %}", "publish_template_failed", "cannot render x.tmpl:1: template not found"),
+            (" {# nothing #}\n", "publish_template_empty", "x.tmpl renders to nothing"),
+        ] {
+            let error = rendered(&folder, template).await.expect_err(template);
+            let text = place(&error, folder.root());
+            assert_eq!(error.code(), code, "{template}: {text}");
+            assert!(text.starts_with(told), "{template}: {text}");
+        }
+        let missing = render(&folder.path("none.tmpl"), &[]).expect_err("it is not there");
+        assert_eq!(missing.code(), "publish_template_unreadable");
+    });
+}

@@ -1,0 +1,213 @@
+//! What a person sees and does.
+
+use rosterd_testkit::{Folder, ScriptedServer, Server, Step, leak_checked_live, testdata};
+use serde_json::{Value, json};
+
+use crate::driver::{Browser, Screen};
+use crate::rosterd;
+
+/// All pages that the head leads to, and some that are deeper.
+const PAGES: [&str; 15] = [
+    "/",
+    "/targets",
+    "/targets?job=web&health=down",
+    "/service-discovery",
+    "/service-discovery?job=web",
+    "/explain?q=127.0.0.1:1",
+    "/relabel?job=web&labels=env%3Dstaging",
+    "/relabel?labels=a%3D1&rules=-+%7Btarget_label:+b,+replacement:+c%7D",
+    "/journal",
+    "/remote-write",
+    "/publications",
+    "/status",
+    "/config",
+    "/flags",
+    "/nowhere",
+];
+
+/// A target that answers, a file of targets that a test may change, and rosterd.
+struct Stage {
+    exporter: ScriptedServer,
+    folder: Folder,
+    rosterd: Server,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let exporter = ScriptedServer::start([Step::get("/metrics").any_times().body("answers_total 42\n")]).await;
+        let folder = Folder::new();
+        let up = exporter.url("").trim_start_matches("http://").to_owned();
+        folder.write("web.json", targets(&[&up, "127.0.0.1:1"]));
+        let config = folder.write(
+            "prometheus.yml",
+            format!(
+                "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+                 scrape_configs:\n\
+                 - job_name: web\n\
+                 \x20 file_sd_configs: [{{files: [web.json]}}]\n\
+                 \x20 relabel_configs:\n\
+                 \x20 - {{source_labels: [env], regex: staging, action: drop}}\n\
+                 \x20 - {{source_labels: [__address__], target_label: address}}\n\
+                 - job_name: <b>odd</b> & \"long\"\n\
+                 \x20 static_configs: [{{targets: ['{up}', 'a/b'], labels: {{text: '<script>alert(1)</script>'}}}}]\n\
+                 rosterd: {{scrape: true}}\n"
+            ),
+        );
+        let rosterd = rosterd(&config).await;
+        Self { exporter, folder, rosterd }
+    }
+
+    /// Waits until the target that does not answer is down.
+    async fn scraped(&self) {
+        let down = async || {
+            self.rosterd.data("/api/v1/targets?health=down").await["activeTargets"].as_array().map_or(0, Vec::len)
+        };
+        let end = tokio::time::Instant::now() + rosterd_testkit::patience();
+        while down().await == 0 {
+            assert!(tokio::time::Instant::now() < end, "the target is not down");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn strike(self) {
+        drop(self.rosterd);
+        drop(self.exporter);
+        drop(self.folder);
+    }
+}
+
+fn targets(addresses: &[&str]) -> String {
+    json!([
+        { "targets": addresses, "labels": { "env": "prod" } },
+        { "targets": ["10.0.0.1:9100"], "labels": { "env": "staging" } },
+    ])
+    .to_string()
+}
+
+/// What a checker of accessibility finds.
+async fn findings(browser: &Browser) -> Vec<String> {
+    let axe = std::fs::read_to_string(testdata("browser/axe.min.js")).expect("it is there");
+    browser.run(&format!("{axe}; window.axe = axe; return true")).await;
+    let found = browser
+        .run_async("const done = arguments[arguments.length - 1]; axe.run(document).then((found) => done(found.violations), (error) => done([{ id: String(error), nodes: [] }]))")
+        .await;
+    let violations = found.as_array().cloned().unwrap_or_default();
+    let told = |violation: &Value| {
+        let nodes = violation["nodes"].as_array().map(|nodes| {
+            nodes.iter().take(3).map(|it| format!("{} {}", it["html"], it["any"][0]["message"])).collect::<Vec<_>>()
+        });
+        format!("{}: {:?}", violation["id"], nodes)
+    };
+    violations.iter().map(told).collect()
+}
+
+#[test]
+fn pages_are_sound_on_any_screen_by_day_and_by_night() {
+    leak_checked_live(|| async {
+        let stage = Stage::set().await;
+        stage.scraped().await;
+        let browser = Browser::start().await;
+        for page in PAGES {
+            for (screen, scheme) in
+                [(Screen::Desk, "light"), (Screen::Desk, "dark"), (Screen::Phone, "light"), (Screen::Phone, "dark")]
+            {
+                let place = format!("{page} on {screen:?}, {scheme}");
+                browser.look(screen, scheme).await;
+                browser.open(&stage.rosterd.url(page)).await;
+                let expected: &[&str] = &[];
+                assert_eq!(findings(&browser).await, expected, "{place}");
+                let wide = browser.run("return document.documentElement.scrollWidth - innerWidth").await;
+                assert!(wide.as_i64().is_some_and(|more| more <= 0), "{place} is wider than the screen by {wide}");
+                let dark = browser.run("return getComputedStyle(document.body).backgroundColor").await;
+                let is_dark = dark == json!("rgb(17, 21, 27)");
+                assert_eq!(is_dark, scheme == "dark", "{place}: {dark}");
+                let complaints = browser.complaints().await;
+                let complaints: Vec<_> =
+                    complaints.iter().filter(|it| page != "/nowhere" || !it.contains("404")).collect();
+                assert!(complaints.is_empty(), "{place}: {complaints:?}");
+            }
+        }
+        drop(browser);
+        stage.strike().await;
+    });
+}
+
+#[test]
+fn a_person_finds_a_target_by_its_labels() {
+    leak_checked_live(|| async {
+        let stage = Stage::set().await;
+        stage.scraped().await;
+        let browser = Browser::start().await;
+        browser.open(&stage.rosterd.url("/")).await;
+        assert_eq!(browser.text("#wrong-now").await, "all well");
+        browser.click("#jobs tbody a").await;
+        browser.until("the targets of a job are shown", "return location.pathname === '/targets'").await;
+        assert_eq!(browser.text("h1").await, "Targets");
+        // The key for the search, and what a person types.
+        browser.type_keys("/address=127.0.0.1:1\u{e007}").await;
+        browser
+            .until(
+                "what was searched for is shown",
+                "return document.querySelectorAll('.targets tbody tr').length === 1",
+            )
+            .await;
+        let row = browser.text(".targets tbody tr").await;
+        assert!(row.contains("down") && row.contains("http://127.0.0.1:1/metrics"), "{row}");
+        let title = browser.run("return document.querySelector('.targets time').title").await;
+        assert!(title.as_str().is_some_and(|title| title.len() > 15), "the time in the zone of the viewer: {title}");
+        drop(browser);
+        stage.strike().await;
+    });
+}
+
+#[test]
+fn pages_follow_what_happens_until_they_are_paused() {
+    leak_checked_live(|| async {
+        let stage = Stage::set().await;
+        let browser = Browser::start().await;
+        browser.open(&stage.rosterd.url("/targets?job=web")).await;
+        browser
+            .until("both targets are shown", "return document.querySelectorAll('.targets tbody tr').length === 2")
+            .await;
+        browser.run("document.querySelector('details').open = false; return true").await;
+        stage.folder.write("web.json", targets(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]));
+        browser
+            .until("the new ones are shown", "return document.querySelectorAll('.targets tbody tr').length === 3")
+            .await;
+        assert_eq!(
+            browser.run("return document.querySelector('details').open").await,
+            json!(false),
+            "what was closed stays so"
+        );
+        browser.click("#refresh").await;
+        assert_eq!(browser.text("#refresh").await, "resume refresh");
+        browser.open(&stage.rosterd.url("/")).await;
+        assert_eq!(browser.text("#refresh").await, "resume refresh", "on all pages");
+        drop(browser);
+        stage.strike().await;
+    });
+}
+
+#[test]
+fn a_person_tries_rules_on_what_was_dropped() {
+    leak_checked_live(|| async {
+        let stage = Stage::set().await;
+        let browser = Browser::start().await;
+        browser.open(&stage.rosterd.url("/service-discovery?job=web&became=dropped")).await;
+        browser.click("#entries tbody a").await;
+        browser.until("the workbench is open", "return location.pathname === '/relabel'").await;
+        let story = browser.text("ol.story").await;
+        assert!(story.contains("\"staging\" matches: dropped") && story.contains("dropped by rule 1"), "{story}");
+        browser
+            .run(
+                "document.getElementById('rules').value = '- {target_label: tried, replacement: \"yes\"}'; return true",
+            )
+            .await;
+        browser.click("form button").await;
+        browser.until("both are shown", "return document.querySelectorAll('ol.story').length === 2").await;
+        let story = browser.text("ol.story").await;
+        assert!(story.contains("+ tried=\"yes\"") && story.contains("kept"), "{story}");
+        drop(browser);
+        stage.strike().await;
+    });
+}

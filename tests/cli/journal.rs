@@ -1,0 +1,94 @@
+//! `rosterd journal` and `rosterd roster`, asked of an agent that is killed meanwhile.
+
+use rosterd_testkit::{Folder, Process, eventually, eventually_ok, leak_checked_live, patience};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::sources::Agent;
+use super::{Ended, rosterd, run};
+
+const CONFIGURATION: &str = "scrape_configs: [{job_name: a, file_sd_configs: [{files: [targets.json]}]}]\n";
+
+fn list(addresses: &[&str]) -> String {
+    serde_json::json!([{"targets": addresses}]).to_string()
+}
+
+fn url(agent: &Agent) -> String {
+    format!("http://{}", agent.address)
+}
+
+/// What a subcommand prints, once it fits.
+async fn told(agent: &Agent, arguments: &[&str], fits: impl Fn(&str) -> bool) -> String {
+    eventually_ok(patience(), &format!("{arguments:?} is told"), async || {
+        let (url, mut all) = (url(agent), arguments.to_vec());
+        all.extend(["--url", &url]);
+        match run(&all) {
+            Ended { status: Some(0), output, .. } if fits(&output) => Ok(output),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
+#[test]
+fn the_story_of_a_target_and_the_roster_of_any_time_outlive_the_process() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        folder.write("targets.json", list(&["one:1", "two:1"]));
+        folder.write("prometheus.yml", CONFIGURATION);
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&["one:1", "two:1"]).await;
+        let added = told(&agent, &["journal", "--kind=added", "--output=json"], |out| out.lines().count() == 2).await;
+        let event: Value = serde_json::from_str(added.lines().last().expect("there are two")).expect("it is JSON");
+        assert!(event["source"].as_str().is_some_and(|source| source.ends_with("targets.json")), "{event}");
+        agent.process.signal(Signal::KILL);
+        agent.process.wait().await;
+
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&["one:1", "two:1"]).await;
+        folder.replace("targets.json", list(&["two:1"]));
+        agent.serves(&["two:1"]).await;
+        let story = told(&agent, &["journal", "one:1"], |out| out.contains("removed")).await;
+        let kinds: Vec<_> = story.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        assert!(kinds.starts_with(&["added"]) && kinds.ends_with(&["removed"]), "{story}");
+        assert!(!story.contains("two:1") && story.contains("reason=source"), "{story}");
+
+        let then = event["time"].as_str().expect("it has a time");
+        let before = told(&agent, &["roster", "--at", then], |_| true).await;
+        assert_eq!(before.lines().count(), 2, "{before}");
+        assert!(before.contains(r#"a  {instance="one:1", job="a"}"#), "{before}");
+        let changed = told(&agent, &["roster", "--job=a", "--at", then, "--diff=now"], |_| true).await;
+        assert_eq!(changed, "removed   a  {instance=\"one:1\", job=\"a\"}\n");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn what_happens_is_followed_until_rosterd_stops() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        folder.write("targets.json", list(&["one:1"]));
+        folder.write("prometheus.yml", CONFIGURATION);
+        let mut agent = Agent::start(&folder).await;
+        agent.serves(&["one:1"]).await;
+        told(&agent, &["journal", "--kind=added"], |out| out.lines().count() == 1).await;
+        let url = url(&agent);
+        let mut command = rosterd(&["journal", "--follow", "--kind=added,removed", "--url", &url]);
+        let mut follower = Process::start("rosterd journal", &mut command);
+        follower.wait_log("one:1").await;
+        folder.replace("targets.json", list(&["three:1"]));
+        let followed = || follower.log().contains("three:1") && follower.log().contains("removed");
+        eventually(patience(), "it is followed", followed).await;
+        agent.stop().await;
+        assert_eq!(follower.wait().await.code(), Some(1), "{}", follower.log());
+    });
+}
+
+#[test]
+fn a_time_that_is_none_is_a_mistake_on_the_command_line() {
+    for arguments in [["journal", "--from=tomorrow"], ["roster", "--at=x"]] {
+        let ended = run(&arguments);
+        assert_eq!(ended.status, Some(2), "{}", ended.errors);
+        assert!(ended.errors.contains("2026-11-30T03:12:00Z"), "{}", ended.errors);
+    }
+}

@@ -1,0 +1,52 @@
+//! The journal over restarts: whatever happened, it leads to what the roster shows.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd::journal::metrics::Metrics;
+use rosterd::journal::{Event, Journal, JournalHandle, Kind, Query, Settings};
+use rosterd::roster::RosterHandle;
+use rosterd::roster::view::RosterView;
+use rosterd_tasks::Stopper;
+
+use crate::follow::{Told, shown};
+
+/// A journal at work.
+#[derive(Debug)]
+pub(crate) struct History(JournalHandle);
+
+impl History {
+    pub(crate) fn start(work: &Stopper, roster: &RosterHandle, folder: PathBuf) -> Self {
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let settings = Settings { retention: Duration::from_secs(1 << 30), max_size: 1 << 30 };
+        Self(Journal::start(work, roster, Some(folder), Some(settings), Arc::new(Vec::new), metrics))
+    }
+
+    /// What it knows of the roster is what a view shows.
+    pub(crate) async fn compare(&self, view: &RosterView, after: &str) {
+        if view.step() == 0 {
+            return;
+        }
+        let told = self.0.roster(
+            None,
+            |_, _| true,
+            |past| {
+                let mut told = Told::new();
+                for (job, labels, is_held) in past.iter() {
+                    told.entry(Arc::clone(job)).or_default().insert(labels.clone(), is_held);
+                }
+                (told, past.is_whole)
+            },
+        );
+        let mut shown = shown(view);
+        shown.retain(|_, targets| !targets.is_empty());
+        assert_eq!(told.await.unwrap(), (shown, true), "what the journal tells after {after}");
+    }
+
+    /// All that it tells of a kind, the oldest first.
+    pub(crate) async fn events(&self, kind: Kind) -> Vec<Event> {
+        let query = Query { kinds: vec![kind], limit: usize::MAX, ..Query::default() };
+        self.0.query(query).await.unwrap().events
+    }
+}
