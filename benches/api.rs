@@ -55,6 +55,7 @@ fn job(name: &str) -> JobSpec {
         timeout: "10s".to_owned(),
         params: BTreeMap::new(),
         limits: Limits::default(),
+        keeping: Default::default(),
         providers: vec![ProviderKey::new(format!("bench/{name}"))],
     }
 }

@@ -109,6 +109,7 @@ fn job(name: &str, provider: &ProviderKey) -> JobSpec {
         timeout: "10s".to_owned(),
         params: BTreeMap::new(),
         limits: Limits::default(),
+        keeping: Default::default(),
         providers: vec![provider.clone()],
     }
 }

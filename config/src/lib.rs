@@ -9,10 +9,11 @@ mod load; // files -> Config
 
 pub use error::{ConfigErrors, code};
 pub use file::{
-    AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, Compression, Config,
-    DestinationUrl, DiskQueue, EndpointSettings, EscapingScheme, FileOutput, FileSd, Global, GoogleIam, JobSettings,
-    Journal, MetadataConfig, Metrics, OutputFormat, ProtobufMessage, Publish, QueueConfig, ReloadSignal, RemoteWrite,
-    Rosterd, Runtime, STAGED, ScrapeConfig, ScrapeProtocol, ScrapeSettings, Scraping, SigV4, Template,
+    AgentBrake, AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity,
+    BrakeSettings, Compression, Config, Confirm, DestinationUrl, DiskQueue, EndpointSettings, EscapingScheme,
+    FileOutput, FileSd, Global, GoogleIam, JobBrake, JobSettings, Journal, MetadataConfig, Metrics, OutputFormat,
+    ProtobufMessage, Publish, QueueConfig, ReloadSignal, RemoteWrite, Rosterd, Runtime, STAGED, ScrapeConfig,
+    ScrapeProtocol, ScrapeSettings, Scraping, Share, SigV4, Template,
 };
 pub use load::{
     Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules, parse_rules,

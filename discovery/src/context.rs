@@ -86,6 +86,11 @@ impl Context {
         }
     }
 
+    /// It reads all of its sources again and again: what it said once it says, or takes back, at each interval.
+    pub(crate) fn polls(&self) {
+        self.status.polls();
+    }
+
     /// When the next read begins if nothing happens before; for people who wait for it.
     pub fn next_try(&self, wait: Duration) {
         self.status.update(|status| status.next_try = at(Some(wait)));

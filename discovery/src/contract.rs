@@ -188,6 +188,14 @@ impl Word {
         }
     }
 
+    /// Whether all sources were read for it that are not among the unread, and what is not there is gone.
+    pub fn reads_all(&self) -> bool {
+        match self {
+            Self::Everything(_) | Self::EverythingBut(..) | Self::Pieced { found: false, .. } | Self::Unchanged => true,
+            Self::Found(..) | Self::Pieced { .. } | Self::Piece { .. } | Self::Changed(_) | Self::Unread(_) => false,
+        }
+    }
+
     /// The sources that could not be read.
     pub fn unread(&self) -> &[Unreadable] {
         match self {

@@ -20,8 +20,8 @@ mod watch;
 pub use context::Context;
 pub use contract::{Discoverer, Pieces, Reading, Refresh, Stopped, Unreadable, Updates, Word};
 pub use manager::{
-    Applied, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus, Providers,
-    SeenSources, Tools, Unread, UnreadSources, Update,
+    Applied, Attention, Directory, Equipment, Jobs, Manager, ManagerError, Plan, ProviderKey, ProviderStatus,
+    Providers, SeenSources, Tools, Unread, UnreadSources, Update,
 };
 pub use mechanism::{
     AnyBuild, AnyConfig, Build, CheckContext, Expand, Finding, MechanismConfig, MechanismMetrics, MechanismShared,

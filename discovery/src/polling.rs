@@ -39,6 +39,7 @@ impl<R: Refresh + 'static> Discoverer for Polling<R> {
 
 impl<R: Refresh + 'static> Polling<R> {
     async fn poll(&mut self, cx: &Context, up: &Updates) -> Result<(), Error> {
+        cx.polls();
         let mut schedule = cx.schedule(self.interval);
         self.refresh.begin(cx);
         loop {

@@ -110,6 +110,8 @@ pub(crate) struct StatusHandle {
     telling: Arc<Mutex<Telling>>,
     /// Whether what failed as a whole goes on failing whatever is said of the rest.
     keeps_failing: Arc<AtomicBool>,
+    /// Whether it reads all of its sources again and again.
+    polls: Arc<AtomicBool>,
     /// The codes of warnings that the log has told.
     warned: Arc<Mutex<BTreeSet<&'static str>>>,
     jobs: Arc<Mutex<Arc<str>>>,
@@ -178,6 +180,21 @@ impl StatusHandle {
     /// Whether what failed as a whole goes on failing whatever is said of the rest.
     pub(crate) fn keeps_failing(&self) -> bool {
         self.keeps_failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether it reads all of its sources again and again.
+    pub(crate) fn is_polling(&self) -> bool {
+        self.polls.load(Ordering::Relaxed)
+    }
+
+    /// It reads all of its sources again and again.
+    pub(crate) fn polls(&self) {
+        self.polls.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last read failed as a whole.
+    pub(crate) fn fails_as_a_whole(&self) -> bool {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).last_error.is_some()
     }
 
     pub(crate) fn keep_failing(&self, keeps: bool) {

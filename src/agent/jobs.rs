@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rosterd_client::never_fetched;
-use rosterd_config::{Config, ImpossibleTarget, OutputFormat, ReloadSignal, ScrapeConfig};
+use rosterd_config::{
+    self as config, BrakeSettings, Config, ImpossibleTarget, OutputFormat, ReloadSignal, Rosterd, ScrapeConfig,
+};
 use rosterd_discovery::{Jobs, ProviderKey};
 use rosterd_model::labels::{JOB, METRICS_PATH, PARAM_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
 use rosterd_model::target::{
@@ -15,8 +17,9 @@ use rosterd_model::{Names, TargetGroup, bare_url};
 
 use crate::publish::file_sd::{Format, Output};
 use crate::publish::templates::{Reload, SignalName, Template};
+use crate::roster::brake::{Brake, Confirm};
 use crate::roster::target::{Entry, Failure, Workbench, populate};
-use crate::roster::{JobSpec, Limits};
+use crate::roster::{JobSpec, Keeping, Limits};
 
 /// What discovery needs.
 pub(crate) fn discovery(config: &Config) -> Jobs {
@@ -26,7 +29,8 @@ pub(crate) fn discovery(config: &Config) -> Jobs {
 /// What the roster needs; `providers` are those that the manager gives to each job.
 pub(crate) fn roster(config: &Config, providers: &BTreeMap<Arc<str>, Vec<ProviderKey>>) -> Vec<JobSpec> {
     let of = |job: &ScrapeConfig| providers.get(job.job_name()).cloned().unwrap_or_default();
-    config.scrape_configs.iter().map(|job| spec(job, of(job))).collect()
+    let spec = |job: &ScrapeConfig| JobSpec { keeping: keeping(&config.rosterd, job.job_name()), ..spec(job, of(job)) };
+    config.scrape_configs.iter().map(spec).collect()
 }
 
 /// Which targets of these groups cannot be targets of a job, or never be reached.
@@ -128,9 +132,39 @@ fn spec(job: &ScrapeConfig, providers: Vec<ProviderKey>) -> JobSpec {
             label_value_length: limit(settings.label_value_length_limit),
             keep_dropped: limit(settings.keep_dropped_targets),
         },
+        keeping: Keeping::default(),
         interval,
         timeout,
         providers,
+    }
+}
+
+/// What of what the sources of a job no longer have stays for a while.
+fn keeping(own: &Rosterd, job: &str) -> Keeping {
+    let settings = own.jobs.get(job);
+    Keeping {
+        brake: own.brake.of(settings.and_then(|settings| settings.brake)).map(|settings| brake(&settings)),
+        grace: settings.map(|settings| settings.target_removal_grace.as_std()).unwrap_or_default(),
+    }
+}
+
+/// When removals are held for what they come to in all jobs.
+pub(crate) fn agent_brake(own: &Rosterd) -> Option<Brake> {
+    let BrakeSettings { agent, .. } = own.brake;
+    let all = BrakeSettings { share: agent.share, min_targets: agent.min_targets, ..own.brake };
+    agent.enabled.then(|| brake(&all))
+}
+
+fn brake(settings: &BrakeSettings) -> Brake {
+    Brake {
+        share: settings.share.get(),
+        min_targets: limit(settings.min_targets),
+        window: settings.window.as_std(),
+        confirm: match settings.confirm {
+            config::Confirm::Reading => Confirm::Reading,
+            config::Confirm::After(time) => Confirm::After(time.as_std()),
+            config::Confirm::Never => Confirm::Never,
+        },
     }
 }
 

@@ -476,7 +476,8 @@ impl Agent {
         self.wanted.set(&jobs::outputs(config), &jobs::templates(config));
         self.journal.set(history(config));
         let changed = self.in_use.take(config);
-        self.roster.set_jobs(jobs::roster(config, &plan.jobs), grace).await;
+        let settings = roster::Settings { grace, brake: jobs::agent_brake(&config.rosterd) };
+        self.roster.set_jobs(jobs::roster(config, &plan.jobs), settings).await;
         self.journal.note(Note { detail: Some(changed.into()), ..Note::of(Kind::Reloaded) });
         self.scraping.take(config, clients);
         let applied = self.manager.apply(plan, Instant::now() + self.options.shutdown_timeout).await;

@@ -1,5 +1,6 @@
 //! The HTTP face: what is served under which path. How requests arrive is the business of others.
 
+mod brake;
 mod envelope;
 mod error;
 mod explain;

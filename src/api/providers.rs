@@ -6,13 +6,16 @@ use std::time::SystemTime;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use rosterd_discovery::{Failure, ProviderStatus, ProviderWatch, Reads, Status, Warning, WatchStatus};
+use rosterd_discovery::{
+    Failure, ProviderKey, ProviderStatus, ProviderWatch, Reads, Status, Unread, Warning, WatchStatus,
+};
 use rosterd_model::Report;
 use serde::Serialize;
 
 use super::State;
 use super::envelope::success;
 use super::status::{self, rfc3339};
+use crate::roster::hold::Missing;
 use crate::roster::presence::Presence;
 use crate::roster::view::{ProviderView, RosterView};
 
@@ -63,6 +66,8 @@ struct Watch {
 #[derive(Serialize)]
 struct UnreadSource {
     source: Arc<str>,
+    /// What is known of it.
+    presence: Presence,
     /// Since when.
     since: String,
     /// When it was last tried.
@@ -96,6 +101,18 @@ pub(super) fn size(status: &Status, view: Option<&ProviderView>) -> (usize, usiz
     view.map_or((status.groups, status.targets), |view| (view.size.groups, view.size.targets))
 }
 
+/// What is known of a source that could not be read: nothing, if its jobs miss it.
+fn of_source(key: &ProviderKey, source: &str, unread: &Unread, jobs: &[Arc<str>], view: &RosterView) -> Presence {
+    let is_missing =
+        |missing: &Missing| missing.provider == *key && missing.source.as_deref().is_none_or(|it| it == source);
+    let is_unknown = || jobs.iter().filter_map(|job| view.job(job)).any(|job| job.missing().iter().any(is_missing));
+    match unread.known {
+        true => Presence::Stale,
+        false if view.provider(key, jobs).is_none() || is_unknown() => Presence::Unsynced,
+        false => Presence::Restored,
+    }
+}
+
 impl LastError {
     fn of(Failure { report, at, since }: Failure) -> Self {
         Self { at: rfc3339(at), since: rfc3339(since), report }
@@ -126,11 +143,13 @@ impl Provider {
         let time = |time: Option<SystemTime>| time.map(rfc3339);
         let unread = status.unread.iter().map(|(source, unread)| UnreadSource {
             source: Arc::clone(source),
+            presence: of_source(&key, source, unread, &jobs, view),
             since: rfc3339(unread.since),
             at: rfc3339(status.last_try(source).unwrap_or(unread.since)),
             known: unread.known,
             report: unread.report.clone(),
         });
+        let unread = unread.collect();
         let seen = view.provider(&key, &jobs);
         let (groups, targets) = size(&status, seen);
         Self {
@@ -145,7 +164,7 @@ impl Provider {
                 .warning
                 .clone()
                 .map(|Warning { report, since }| status::Failure { since: rfc3339(since), report }),
-            unread: unread.collect(),
+            unread,
             next_try: time(status.next_try),
             groups,
             targets,

@@ -33,6 +33,16 @@ impl Query {
         self.get(name).ok_or(Error::MissingParameter { name, expected })
     }
 
+    /// Whether something is wanted that is, unless it is said otherwise.
+    pub(super) fn wants(&self, name: &'static str) -> Result<bool, Error> {
+        let parse = |value: &str| match value {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Error::BadParameter { name, value: value.to_owned(), expected: "true or false" }),
+        };
+        self.get(name).map_or(Ok(true), parse)
+    }
+
     /// A number above 0.
     pub(super) fn count(&self, name: &'static str) -> Result<Option<usize>, Error> {
         let parse = |value: &str| match value.parse() {

@@ -12,7 +12,7 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use super::Error;
 use super::{
-    State, explain, failed, heavy, journal, lifecycle, metadata, metrics, operations, pages, pools, providers,
+    State, brake, explain, failed, heavy, journal, lifecycle, metadata, metrics, operations, pages, pools, providers,
     publications, ready, remote_write, sd, status, targets, top,
 };
 use crate::problem::Problem;
@@ -67,6 +67,8 @@ pub fn routes() -> Vec<Route> {
         list("/api/v1/explain", get(explain::explain)),
         list("/api/v1/top", get(top::top)),
         list("/api/v1/providers", get(providers::providers)),
+        read("/api/v1/brake", get(brake::brakes)),
+        act("/api/v1/brake/release", post(brake::release).put(brake::release)),
         list("/api/v1/publications", get(publications::publications)),
         list("/api/v1/journal", get(journal::journal)),
         list("/api/v1/roster", get(journal::roster)),

@@ -14,9 +14,9 @@ use futures_util::{Stream, StreamExt, stream};
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, VARY,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use rosterd_model::{Coded, Priority, Retry, nearest};
-use rosterd_tasks::blocking;
+use rosterd_tasks::{blocking, by_size};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
@@ -26,8 +26,12 @@ use super::missing::{self, Causes};
 use super::query::Query;
 use crate::problem::Problem;
 use crate::publish::encode::{self, Encoding};
+use crate::roster::hold::HoldReason;
+use crate::roster::pages::Slot;
 use crate::roster::view::{self, JobView, NotServable, RosterView};
 
+/// Says how many targets of a list are held, by reason.
+const HELD: HeaderName = HeaderName::from_static("x-rosterd-held");
 /// How long a request may wait for news, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// So many pieces of a list are made before the first of them is sent: some ten milliseconds where none was kept.
@@ -90,17 +94,22 @@ pub(super) async fn all(
 async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &HeaderMap) -> Result<Response, Problem> {
     let wait = query.duration("wait")?.unwrap_or_default().min(LONGEST_WAIT);
     let end = Instant::now() + wait;
-    let encoding = encoding(headers);
+    let (encoding, held) = (encoding(headers), query.wants("held")?);
     let mut views = state.roster.watch();
     let mut waiting = None;
     loop {
         let view = Arc::clone(&views.borrow_and_update());
         let asked = select(&view, job)?;
         let jobs = view::servable(&asked).map_err(|error| not_servable(state, error))?;
+        let jobs = match held {
+            true => jobs,
+            false => without_held(jobs).await.map_err(|error| not_servable(state, error))?,
+        };
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
             state.served.note(job, SystemTime::now(), &view);
-            return Ok((missing::header(&asked), list(&jobs, encoding, &revision, &state.compressing)).into_response());
+            let told = (missing::header(&asked), held_header(&jobs));
+            return Ok((told, list(&jobs, encoding, &revision, &state.compressing)).into_response());
         }
         if !wait.is_zero() && waiting.is_none() {
             waiting = Some(state.waiting.try_acquire().map_err(|_| super::Error::TooManyWaiting)?);
@@ -113,9 +122,8 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         };
         if !news || wait.is_zero() {
             state.served.note(job, SystemTime::now(), &view);
-            return Ok(
-                (missing::header(&asked), described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response()
-            );
+            let told = (missing::header(&asked), held_header(&jobs));
+            return Ok((told, described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response());
         }
     }
 }
@@ -126,6 +134,25 @@ fn select(view: &RosterView, job: Option<&str>) -> Result<Vec<Arc<JobView>>, Ros
         Some(name) => Ok(vec![Arc::clone(view.job(name).ok_or_else(|| unknown_job(view, name))?)]),
         None => Ok(view.jobs().cloned().collect()),
     }
+}
+
+/// The jobs without what is held.
+async fn without_held(jobs: Vec<Arc<JobView>>) -> Result<Vec<Arc<JobView>>, NotServable> {
+    let held: usize = jobs.iter().map(|job| job.pages().held()).sum();
+    let rest = move || jobs.iter().map(|job| job.without_held().map(Arc::new)).collect();
+    by_size(held * size_of::<Slot>(), rest).await
+}
+
+/// Tells a consumer of a list how many of its targets are held, and why.
+fn held_header(jobs: &[Arc<JobView>]) -> HeaderMap {
+    let counted =
+        HoldReason::ALL.map(|reason| (reason, jobs.iter().map(|job| job.counts().held.of(reason)).sum::<usize>()));
+    let counted: Vec<(HoldReason, usize)> = counted.into_iter().filter(|(_, held)| *held > 0).collect();
+    if counted.is_empty() || jobs.iter().all(|job| job.pages().held() == 0) {
+        return HeaderMap::new();
+    }
+    let words: Vec<_> = counted.iter().map(|(reason, held)| format!("{}={held}", reason.as_str())).collect();
+    HeaderValue::try_from(words.join(", ")).map(|value| (HELD, value)).into_iter().collect()
 }
 
 fn not_servable(state: &State, error: NotServable) -> Problem {

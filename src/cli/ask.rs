@@ -56,7 +56,6 @@ impl<'q> Question<'q> {
     }
 
     /// That something be done.
-    #[expect(dead_code, reason = "whatever acts asks by it; the first to do so takes this line away")]
     pub(super) fn post(path: &'q str) -> Self {
         Self { method: Method::POST, ..Self::get(path) }
     }

@@ -1,6 +1,7 @@
 //! The command line, one file a subcommand. All flags stand in docs/cli.md.
 
 mod ask;
+mod brake;
 mod check;
 mod colour;
 mod completions;
@@ -62,6 +63,8 @@ enum Subcommands {
     Journal(journal::Args),
     Roster(roster::Args),
     Operations(operations::Args),
+    #[command(subcommand)]
+    Brake(brake::Brake),
     Errors(errors::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -71,8 +74,9 @@ enum Subcommands {
 pub fn command() -> Command {
     let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
     // Every subcommand takes --help; one more that prints the same is one more to document.
-    let command =
-        command.disable_help_subcommand(true).mut_subcommand("check", |check| check.disable_help_subcommand(true));
+    let command = ["check", "brake"].into_iter().fold(command.disable_help_subcommand(true), |command, name| {
+        command.mut_subcommand(name, |subcommand| subcommand.disable_help_subcommand(true))
+    });
     with_examples(command, "rosterd")
 }
 
@@ -125,6 +129,7 @@ fn run(cli: Cli, matches: &ArgMatches, build: Build) -> Result<(), Failure> {
         Subcommands::Journal(args) => journal::run(&args),
         Subcommands::Roster(args) => roster::run(&args),
         Subcommands::Operations(args) => operations::run(&args),
+        Subcommands::Brake(what) => brake::run(&what),
         Subcommands::Errors(args) => errors::run(&args),
         Subcommands::Completions(args) => completions::run(&args),
         Subcommands::Man(args) => man::run(&args),

@@ -18,6 +18,7 @@ fn job(rules: &str) -> JobSpec {
         timeout: String::new(),
         params: Default::default(),
         limits: Default::default(),
+        keeping: Default::default(),
         providers: Vec::new(),
     }
 }

@@ -192,6 +192,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::Source => "source",
         Reason::Rules => "rules",
         Reason::Reload => "reload",
+        Reason::Over => "over",
     }
 }
 

@@ -25,6 +25,9 @@ pub type GroupNumber = u64;
 /// of the block before it have lower ones.
 pub type BlockId = GroupNumber;
 
+/// Blocks from here on hold what a job keeps of a provider beside what that one has.
+pub const KEPT: BlockId = 1 << 62;
+
 /// Groups of one provider, compressed. Immutable: a change makes a new block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {

@@ -35,6 +35,8 @@ pub(super) struct Head {
     pub(super) known: bool,
     /// That no job uses or holds it any more.
     pub(super) unused: Option<Unused>,
+    /// The provider of which its only job keeps this: it is none itself.
+    pub(super) kept: Option<Arc<str>>,
 }
 
 /// What is known of a provider that no job uses or holds.
@@ -68,6 +70,7 @@ impl Default for Head {
             reported: true,
             known: true,
             unused: None,
+            kept: None,
         }
     }
 }
@@ -145,6 +148,7 @@ mod tests {
             reported: false,
             known: false,
             unused: Some(Unused { since: time, bytes: u64::MAX }),
+            kept: Some("p/2".into()),
         };
         assert_eq!(Head::from_bytes(&head.to_bytes()), Ok(head));
         let short = [&[VERSION][..], br#"{"jobs":["a"],"missing":{}}"#].concat();

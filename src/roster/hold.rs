@@ -22,11 +22,15 @@ pub enum HoldReason {
     /// A reload gave the job another provider, of which is not known yet what it has: what stays is what the one before had,
     /// or another one with the same data.
     Replaced,
+    /// The source says that it is gone, with so many others that a second reading has to say so too.
+    Braked,
+    /// The source says that it is gone, and it may come back within the `target_removal_grace` of its job.
+    Grace,
 }
 
 impl HoldReason {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Restored, Self::Unread, Self::Replaced];
+    pub const ALL: [Self; 5] = [Self::Restored, Self::Unread, Self::Replaced, Self::Braked, Self::Grace];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +38,8 @@ impl HoldReason {
             Self::Restored => "restored",
             Self::Unread => "unread",
             Self::Replaced => "replaced",
+            Self::Braked => "braked",
+            Self::Grace => "grace",
         }
     }
 }
@@ -45,6 +51,15 @@ pub struct Hold {
     pub reason: HoldReason,
     /// Since when.
     pub since: SystemTime,
+    /// Until when at most, where time alone ends it.
+    pub until: Option<SystemTime>,
+}
+
+impl Hold {
+    /// One that no time ends.
+    pub(super) fn new(reason: HoldReason, since: SystemTime) -> Self {
+        Self { reason, since, until: None }
+    }
 }
 
 /// What of a provider's groups is held in a job.

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::Builder;
 use rosterd_model::relabel::Rules;
 use rosterd_model::target::Target;
+
+use super::brake::{Brake, Confirm};
+use super::hold::HoldReason;
 
 /// A job as the roster sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +29,44 @@ pub struct JobSpec {
     pub params: BTreeMap<String, Vec<String>>,
     /// Limits; 0 means none.
     pub limits: Limits,
+    /// What of what its sources no longer have stays for a while.
+    pub keeping: Keeping,
     /// The providers of the job, each once.
     pub providers: Vec<ProviderKey>,
+}
+
+/// What of what the sources of a job no longer have stays for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Keeping {
+    /// Removals that a second reading has to confirm, if any.
+    pub brake: Option<Brake>,
+    /// How long each target stays that is not there any more: for a moment, perhaps.
+    pub grace: Duration,
+}
+
+impl Keeping {
+    /// Whether anything is kept for this reason.
+    pub(super) fn keeps(&self, reason: HoldReason) -> bool {
+        match reason {
+            HoldReason::Braked => self.brake.is_some(),
+            HoldReason::Grace => !self.grace.is_zero(),
+            HoldReason::Restored | HoldReason::Unread | HoldReason::Replaced => false,
+        }
+    }
+
+    /// How long something is kept for this reason, where time alone ends it.
+    pub(super) fn longest(&self, reason: HoldReason) -> Option<Duration> {
+        match (reason, self.confirm()) {
+            (HoldReason::Grace, _) => Some(self.grace),
+            (HoldReason::Braked, Some(Confirm::After(time))) => Some(time),
+            _ => None,
+        }
+    }
+
+    /// What confirms a removal.
+    pub fn confirm(&self) -> Option<Confirm> {
+        self.brake.map(|brake| brake.confirm)
+    }
 }
 
 /// The limits of a job that concern targets; 0 means none.

@@ -17,6 +17,7 @@ pub struct Metrics {
     dropped: IntGaugeVec,
     failed: IntGaugeVec,
     held: IntGaugeVec,
+    brakes: IntCounterVec,
     target_limit_exceeded: IntGaugeVec,
     added: IntCounterVec,
     removed: IntCounterVec,
@@ -56,6 +57,10 @@ impl Metrics {
                     "Discovered targets that are kept although their source does not say so now, by reason.",
                 ),
                 &["job", "reason"],
+            )?,
+            brakes: counter(
+                "rosterd_roster_brakes_total",
+                "Removals of so many targets at once that they were held until they are confirmed.",
             )?,
             target_limit_exceeded: gauge(
                 "rosterd_roster_target_limit_exceeded",
@@ -122,6 +127,7 @@ impl Metrics {
                 self.held.with_label_values(&[&**name, reason.as_str()]).set(held);
             }
             set(&self.target_limit_exceeded, usize::from(job.within_limit().is_err()));
+            self.brakes.with_label_values(&[name]).inc_by(u64::from(effect.brakes.held.contains_key(name)));
             self.added.with_label_values(&[name]).inc_by(delta.added);
             self.removed.with_label_values(&[name]).inc_by(delta.removed);
             let failed = effect.tally.failed.get(name).copied().unwrap_or_default();
@@ -159,19 +165,21 @@ impl Metrics {
         for reason in HoldReason::ALL {
             self.held.remove_label_values(&[job, reason.as_str()]).ok();
         }
+        self.brakes.remove_label_values(&[job]).ok();
         self.added.remove_label_values(&[job]).ok();
         self.removed.remove_label_values(&[job]).ok();
         self.failures.remove_label_values(&[job]).ok();
         self.job_duration.remove_label_values(&[job]).ok();
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 17] {
+    fn collectors(&self) -> [Box<dyn Collector>; 18] {
         [
             Box::new(self.targets.clone()),
             Box::new(self.duplicates.clone()),
             Box::new(self.dropped.clone()),
             Box::new(self.failed.clone()),
             Box::new(self.held.clone()),
+            Box::new(self.brakes.clone()),
             Box::new(self.target_limit_exceeded.clone()),
             Box::new(self.added.clone()),
             Box::new(self.removed.clone()),

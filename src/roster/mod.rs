@@ -4,6 +4,7 @@
 
 mod archive;
 pub mod block;
+pub mod brake;
 mod clock;
 mod entries;
 #[doc(hidden)]
@@ -24,5 +25,5 @@ mod tree;
 pub mod view;
 
 pub use clock::Clock;
-pub use job::{JobSpec, Limits};
-pub use runner::{Roster, RosterHandle};
+pub use job::{JobSpec, Keeping, Limits};
+pub use runner::{Roster, RosterHandle, Settings};

@@ -234,6 +234,16 @@ impl Pages {
         page.find(labels).ok().map(|index| &page.slots[index])
     }
 
+    /// The same without the targets that are held. What both have in common they share.
+    pub fn without_held(&self) -> Self {
+        let mut rest = self.clone();
+        if self.held > 0 {
+            let held = self.iter().flat_map(|page| page.slots()).filter(|slot| slot.is_held());
+            held.for_each(|slot| (0..slot.origins).for_each(|_| _ = rest.remove(&slot.labels, true)));
+        }
+        rest
+    }
+
     /// The slot of a target by the fingerprint of its labels.
     pub fn by_fingerprint(&self, fingerprint: u64) -> Option<&Slot> {
         let (_, page) = self.pages.floor(&fingerprint)?;
@@ -417,6 +427,23 @@ mod tests {
         assert_eq!((pages.len(), pages.duplicates(), pages.get(&first).map(|slot| slot.origins)), (1, 1, Some(2)));
         let removed = [(); 3].map(|()| pages.remove(&labels(1), false));
         assert_eq!(removed, [None, Some(Turn::Removed), None]);
+    }
+
+    #[test]
+    fn without_what_is_held_the_rest_is_as_if_that_had_never_been() {
+        let (mut pages, mut said) = (Pages::default(), Pages::default());
+        for number in 0..1000 {
+            for held in [number % 3 == 0, number % 2 == 0] {
+                pages.add(labels(number), held);
+                if number % 6 != 0 {
+                    said.add(labels(number), held);
+                }
+            }
+        }
+        let rest = pages.without_held();
+        assert_eq!((rest.len(), rest.held(), rest.revision()), (833, 0, said.revision()));
+        assert_eq!((rest.duplicates(), rest.iter().len()), (833, said.iter().len()));
+        assert_eq!((pages.len(), pages.held()), (1000, 167), "who has it sees nothing of that");
     }
 
     #[test]

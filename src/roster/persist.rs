@@ -272,7 +272,10 @@ fn put_together(key: ProviderKey, jobs: &[Arc<str>], stored: Vec<store::Block>, 
     blocks.extend(newer);
     let targets: usize = blocks.values().map(|block| block.len()).sum();
     let jobs = named_jobs(head.jobs.iter());
-    info!(provider = key.as_str(), jobs, targets, "restored what the provider reported before");
+    match &head.kept {
+        None => info!(provider = key.as_str(), jobs, targets, "restored what the provider reported before"),
+        Some(provider) => info!(provider = &**provider, jobs, targets, "restored what was kept of what is gone"),
+    }
     Some(Stored { key, head, blocks })
 }
 

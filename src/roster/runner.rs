@@ -12,12 +12,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::brake::Brake;
 use super::clock::{Clock, Now};
 use super::head::Head;
 use super::job::JobSpec;
 use super::metrics::Metrics;
 use super::persist::Outbox;
-use super::state::{Delta, Effect, Left, State, Stored, Wanted};
+use super::state::{Delta, Effect, Left, STORED, State, Stored, Wanted};
 use super::step::{Lectern, Steps, Teller};
 use super::view::RosterView;
 use crate::store::{Blocks, StoreError};
@@ -30,20 +31,45 @@ pub struct RosterHandle {
     lectern: Lectern,
 }
 
+/// What holds for all jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Settings {
+    /// For how long what never reports keeps the rest of its job from consumers.
+    pub grace: Duration,
+    /// When removals are held for what they come to in all jobs that have a brake.
+    pub brake: Option<Brake>,
+}
+
+impl From<Duration> for Settings {
+    fn from(grace: Duration) -> Self {
+        Self { grace, brake: None }
+    }
+}
+
 #[derive(Debug)]
 enum Command {
-    SetJobs { jobs: Vec<JobSpec>, grace: Duration, done: oneshot::Sender<()> },
+    SetJobs { jobs: Vec<JobSpec>, settings: Settings, done: oneshot::Sender<()> },
+    Release { job: Option<Arc<str>>, done: oneshot::Sender<BTreeMap<Arc<str>, usize>> },
 }
 
 impl RosterHandle {
     /// Takes the jobs of a configuration. Providers that are new to the roster begin with what the store knows of
-    /// them. What never reports keeps the rest of its job from consumers for the time of `grace`. Returns once readers
-    /// see it.
-    pub async fn set_jobs(&self, jobs: Vec<JobSpec>, grace: Duration) {
-        let (done, wait) = oneshot::channel();
+    /// them. Returns once readers see it.
+    pub async fn set_jobs(&self, jobs: Vec<JobSpec>, settings: impl Into<Settings>) {
+        let ((done, wait), settings) = (oneshot::channel(), settings.into());
         // When the roster's task is gone, the agent is shutting down and nobody reads any more.
-        if self.commands.send(Command::SetJobs { jobs, grace, done }).await.is_ok() {
+        if self.commands.send(Command::SetJobs { jobs, settings, done }).await.is_ok() {
             wait.await.ok();
+        }
+    }
+
+    /// Lets go of the targets whose removal is held by the brake, of one job or of all. Returns how many of each that were,
+    /// once readers see it.
+    pub async fn release(&self, job: Option<Arc<str>>) -> BTreeMap<Arc<str>, usize> {
+        let (done, wait) = oneshot::channel();
+        match self.commands.send(Command::Release { job, done }).await {
+            Ok(()) => wait.await.unwrap_or_default(),
+            Err(_) => BTreeMap::new(),
         }
     }
 
@@ -106,6 +132,13 @@ impl Roster {
     }
 }
 
+/// What is stored that the roster does not have.
+struct Found {
+    stored: Vec<Stored>,
+    left: Vec<Left>,
+    kept: Vec<Stored>,
+}
+
 struct Owner {
     state: State,
     metrics: Metrics,
@@ -130,34 +163,60 @@ impl Owner {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(Command::SetJobs { jobs, grace, done }) = commands.recv() => {
-                    self.set_jobs(jobs, grace).await;
-                    // Whoever asked may have gone away.
-                    done.send(()).ok();
-                }
-                () = until(deadline) => self.step(false, State::pass).await,
+                Some(command) = commands.recv() => self.obey(command).await,
+                () = until(deadline) => self.step(self.state.is_pass_large(), State::pass).await,
                 Some(update) = updates.recv() => self.update(update).await,
                 else => return,
             }
         }
     }
 
-    async fn set_jobs(&mut self, jobs: Vec<JobSpec>, grace: Duration) {
-        let (stored, left) = self.stored(&jobs).await;
-        self.step(true, move |state, now| state.set_jobs(Wanted { jobs, grace, stored, left }, now)).await;
+    async fn obey(&mut self, command: Command) {
+        // Whoever asked may have gone away.
+        match command {
+            Command::SetJobs { jobs, settings, done } => {
+                self.set_jobs(jobs, settings).await;
+                done.send(()).ok();
+            }
+            Command::Release { job, done } => {
+                let released = self.release(job).await;
+                done.send(released).ok();
+            }
+        }
+    }
+
+    async fn set_jobs(&mut self, jobs: Vec<JobSpec>, Settings { grace, brake }: Settings) {
+        let Found { stored, left, kept } = self.stored(&jobs).await;
+        let wanted = Wanted { jobs, grace, stored, left, kept, brake };
+        self.step(true, move |state, now| state.set_jobs(wanted, now)).await;
+    }
+
+    async fn release(&mut self, job: Option<Arc<str>>) -> BTreeMap<Arc<str>, usize> {
+        let (told, released) = oneshot::channel();
+        let event = move |state: &mut State, now| {
+            let (effect, released) = state.release(job.as_deref(), now);
+            told.send(released).ok();
+            effect
+        };
+        self.step(true, event).await;
+        let released = released.await.unwrap_or_default();
+        for (job, targets) in &released {
+            info!(job = &**job, targets, "braked removal released, somebody asked for it");
+        }
+        released
     }
 
     /// What is stored of providers that the roster does not have and these jobs need: those that they use, others with
     /// the same data, and at the start what they used when rosterd ran before. And which others are stored.
-    async fn stored(&self, jobs: &[JobSpec]) -> (Vec<Stored>, Vec<Left>) {
+    async fn stored(&self, jobs: &[JobSpec]) -> Found {
         let used: BTreeSet<_> = jobs.iter().flat_map(|job| &job.providers).filter(|key| !self.state.has(key)).collect();
-        let (mut stored, mut left) = (Vec::new(), Vec::new());
+        let (mut stored, mut left, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for key in &used {
             let users = users(jobs, key);
             stored.extend(self.told(key, &users, self.outbox.load(&*self.store, key, &users).await).flatten());
         }
         if self.views.borrow().jobs().len() > 0 {
-            return (stored, left);
+            return Found { stored, left, kept };
         }
         let listed = self.outbox.providers(&*self.store).await.unwrap_or_else(|error| {
             let error = Report::of(&error);
@@ -165,6 +224,10 @@ impl Owner {
             BTreeSet::new()
         });
         for key in listed.into_iter().filter(|key| !used.contains(key)) {
+            if key.as_str().starts_with(STORED) {
+                kept.extend(self.told(&key, &[], self.outbox.load(&*self.store, &key, &[]).await).flatten());
+                continue;
+            }
             let users = users(jobs, &key);
             let read = self.outbox.head(&*self.store, &key, &users).await;
             let Some(head) = self.told(&key, &users, read) else { continue };
@@ -181,7 +244,7 @@ impl Owner {
             };
             left.extend(bytes.map(|bytes| Left { key, head, bytes }));
         }
-        (stored, left)
+        Found { stored, left, kept }
     }
 
     /// What was read of the store; a failure is told.
@@ -238,6 +301,16 @@ impl Owner {
                 let targets = view.job(job).map_or(0, |job| job.counts().targets);
                 info!(job = &**job, added = delta.added, removed = delta.removed, targets, "targets changed");
             }
+        }
+        for (job, (provider, held, of)) in &effect.brakes.held {
+            let provider = provider.as_str();
+            warn!(
+                job = &**job,
+                provider, held, of, "so many targets are gone at once that their removal is held, see /api/v1/brake"
+            );
+        }
+        for (job, targets) in &effect.brakes.confirmed {
+            info!(job = &**job, targets, "braked removal confirmed");
         }
         for (job, failure) in &effect.tally.failures {
             warn!(job = &**job, error = %failure, "discovered target cannot be used");

@@ -2,10 +2,12 @@
 //! passes. No I/O, no clock that it was not handed, no tasks.
 
 mod awaited;
+mod decide;
 mod effect;
 mod former;
 mod hidden;
 mod job;
+mod kept;
 mod provider;
 mod turns;
 mod unused;
@@ -18,6 +20,7 @@ use rosterd_discovery::{ProviderKey, Update};
 use rosterd_model::TargetGroup;
 use tokio::time::Instant;
 
+use super::brake::Brake;
 use super::clock::Now;
 use super::head::{Head, HeldBy};
 use super::hold::{Hold, HoldReason};
@@ -27,9 +30,11 @@ use super::step::{JobStep, LimitStep, Reason, Step};
 use super::target::Workbench;
 use super::view::{JobView, NotServable, ProviderPresence, RosterView};
 use awaited::Awaited;
+use decide::{Agent, by_job};
 pub(super) use effect::Effect;
-use former::{Former, Touched, alike, held_of};
+use former::{Former, Touched, held_of};
 use job::{Job, Work};
+pub(super) use kept::{Holds, KeptHold, STORED};
 pub(super) use provider::Stored;
 use provider::{Provider, Providers, sources_in};
 pub(super) use turns::Delta;
@@ -51,6 +56,10 @@ pub(super) struct Wanted {
     pub(super) stored: Vec<Stored>,
     /// What else is stored.
     pub(super) left: Vec<Left>,
+    /// What is stored of what jobs keep.
+    pub(super) kept: Vec<Stored>,
+    /// When removals are held that concern many jobs.
+    pub(super) brake: Option<Brake>,
 }
 
 /// All providers' groups and all jobs' targets.
@@ -69,6 +78,12 @@ pub(super) struct State {
     awaited: BTreeSet<ProviderKey>,
     /// Providers that no job uses or holds and of which something is stored.
     unused: Unused,
+    /// Jobs that keep what their sources no longer have.
+    keeping: BTreeSet<Arc<str>>,
+    /// The providers that are asked to tell of each reading.
+    attended: BTreeSet<ProviderKey>,
+    /// Removals that concern many jobs.
+    agent: Agent,
 }
 
 impl State {
@@ -100,7 +115,8 @@ impl State {
     /// When time has to be told next.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let graces = self.awaited.iter().filter_map(|key| self.providers.get(key)?.deadline(self.grace));
-        graces.chain(self.unused.deadline()).min()
+        let kept = self.keeping.iter().filter_map(|name| self.jobs.get(name)?.kept.deadline());
+        graces.chain(self.unused.deadline()).chain(kept).min()
     }
 
     /// Takes the jobs of a configuration in place of those before. A job that relabels as before is not relabelled.
@@ -109,8 +125,10 @@ impl State {
     /// ended. What another one had in its place, a job goes on to hold until it knows what the new one has.
     pub(super) fn set_jobs(&mut self, wanted: Wanted, now: Now) -> Effect {
         let mut effect = Effect::default();
-        let Wanted { jobs: specs, grace, stored, left } = wanted;
+        let Wanted { jobs: specs, grace, stored, left, kept, brake } = wanted;
         self.grace = grace;
+        self.agent.brake = brake;
+        let mut kept = by_job(kept);
         let mut former = self.replaced(&specs, &stored, now);
         self.set_providers(&specs, stored, now, &mut effect);
         let mut before = std::mem::take(&mut self.jobs);
@@ -118,15 +136,25 @@ impl State {
             let name = Arc::clone(&spec.name);
             let former = former.remove(&name).unwrap_or_default();
             let old = before.remove(&name);
-            self.set_job(spec, old, former, &mut effect);
+            let kept = kept.remove(&name).unwrap_or_default();
+            self.set_job(spec, old, (former, kept), now, &mut effect);
         }
+        // Of jobs that are not configured any more.
+        effect.forgotten.extend(kept.into_values().flatten().map(|(_, stored)| stored.key));
         for (name, job) in before {
+            job.kept.forget(&name, &mut effect);
             let mut turns = TargetTurns::new(&job.pages, self.telling);
             job.end(&mut turns);
             effect.note(&name, turns, &Pages::default());
         }
+        self.agent.said = self.jobs.values().filter(|job| job.is_braked()).map(Job::said).sum();
+        if !effect.jobs.is_empty() {
+            // What a configuration removes is not held, now or later.
+            self.agent.sizes.begin(self.agent.said, now.instant);
+        }
         left.into_iter().for_each(|left| self.unused.take(left, now, &mut effect));
         self.let_go(now, &mut effect);
+        self.store_kept(&mut effect);
         self.refresh_view(&mut effect);
         effect
     }
@@ -138,6 +166,11 @@ impl State {
             return true;
         }
         let Some(provider) = self.providers.get(&update.provider) else { return false };
+        let keeps = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| job.kept.len() >= LARGE);
+        if update.read && provider.users.keys().any(keeps) {
+            // What it confirms goes.
+            return true;
+        }
         let holds = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| !job.former.is_empty());
         if provider.users.keys().any(holds) && (update.whole || provider.reads_otherwise(update)) {
             // What is held goes, when this tells what is in its place.
@@ -182,6 +215,7 @@ impl State {
             true => sources_in(&update).collect(),
             false => Vec::new(),
         };
+        let read = update.read && !update.piece && update.seen.is_none();
         let is_former = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| job.former.contains_key(&key));
         let touched = provider.users.keys().any(is_former).then(|| Touched::by(&update, provider));
         let taken = provider.take(update, now);
@@ -199,39 +233,17 @@ impl State {
             }
         }
         self.restored -= usize::from(restored && !provider.is_restored());
-        if taken.changes.is_empty() && !taken.presence_changed {
+        let confirms = read && self.keeping.iter().any(|name| self.jobs[name].kept.brakes(&key));
+        if taken.changes.is_empty() && !taken.presence_changed && !confirms {
             return effect;
         }
-        let (provider, mut released) = (&self.providers[&key], false);
-        for name in provider.users.keys() {
-            let Some(job) = self.jobs.get_mut(name) else { continue };
-            let mut turns = TargetTurns::new(&job.pages, self.telling);
-            let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
-            if let (Some(touched), Some(former)) = (&touched, job.former.get_mut(&key)) {
-                former.learn(touched, &provider.archive, &alike(&key, &job.spec.providers, &self.providers));
-            }
-            job.update(&key, provider, &taken.changes, taken.held_changed, &mut work, &mut turns);
-            // What it holds follows from what its own providers miss, and from what the former ones have of that.
-            let before = job.former.len();
-            let other = match taken.misses_others && before > 0 {
-                true => Some(held_of(&job.former, &job.spec.providers, &self.providers)),
-                false => {
-                    job.hear(&told, &self.providers, &mut work, &mut turns);
-                    job.former.retain(|_, former| !former.is_over());
-                    None
-                }
-            };
-            if other.as_ref().is_some_and(|other| *other != job.former) || job.former.len() < before {
-                released = true;
-                job.former = other.unwrap_or_else(|| std::mem::take(&mut job.former));
-                job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns);
-            }
-            effect.note(name, turns, &job.pages);
-        }
+        let events = self.take_in(&key, &taken, touched.as_ref(), &mut effect);
+        let released = self.settle_jobs((&key, &taken, &told), events, read, now, &mut effect);
         match released {
             true => self.let_go(now, &mut effect),
             false => self.settle(&key, &mut effect),
         }
+        self.store_kept(&mut effect);
         self.refresh_view(&mut effect);
         effect
     }
@@ -248,6 +260,13 @@ impl State {
             }
         }
         self.unused.pass(now, &mut effect);
+        for name in self.keeping.clone() {
+            let Some(job) = self.jobs.get_mut(&name) else { continue };
+            let keeping = job.spec.keeping;
+            let over = job.kept.over(&keeping, &self.providers, now);
+            self.let_go_of_kept(&name, over, now, &mut effect);
+        }
+        self.store_kept(&mut effect);
         self.refresh_view(&mut effect);
         effect
     }
@@ -259,7 +278,7 @@ impl State {
         stored: &[Stored],
         now: Now,
     ) -> BTreeMap<Arc<str>, BTreeMap<ProviderKey, Former>> {
-        let hold = |since| Hold { reason: HoldReason::Replaced, since };
+        let hold = |since| Hold::new(HoldReason::Replaced, since);
         let of = |spec: &JobSpec| {
             let mut former = BTreeMap::new();
             if let Some(job) = self.jobs.get(&spec.name) {
@@ -328,22 +347,36 @@ impl State {
         self.restored = self.providers.values().filter(restored).count();
     }
 
-    fn set_job(&mut self, spec: JobSpec, old: Option<Job>, former: BTreeMap<ProviderKey, Former>, effect: &mut Effect) {
+    fn set_job(
+        &mut self,
+        spec: JobSpec,
+        old: Option<Job>,
+        (former, kept): (BTreeMap<ProviderKey, Former>, Vec<(ProviderKey, Stored)>),
+        now: Now,
+        effect: &mut Effect,
+    ) {
         let name = Arc::clone(&spec.name);
         let before = old.as_ref().map(|job| job.pages.clone()).unwrap_or_default();
         let unchanged = old.as_ref().is_some_and(|job| *job.spec == spec);
-        let (mut job, replaced) = match old {
+        let (mut job, mut replaced) = match old {
             Some(mut job) if job.spec.relabels_like(&spec) => {
                 job.spec = Arc::new(spec);
                 (job, None)
             }
             replaced => (Job::new(spec), replaced),
         };
+        if let Some(replaced) = &mut replaced {
+            job.kept = std::mem::take(&mut replaced.kept);
+        }
+        let keeping = job.spec.keeping;
+        kept.into_iter().for_each(|(key, stored)| job.kept.restore(key, stored, &keeping, now));
         let former = held_of(&former, &job.spec.providers, &self.providers);
         if !unchanged || former != job.former {
             job.former = former;
+            let wanted = job.wanted();
+            job.kept.follow(&wanted, &keeping, now);
             let mut turns = TargetTurns::new(&before, self.telling);
-            let mut work = Work { bench: &mut self.bench, tally: &mut effect.tally };
+            let mut work = Work::new(&mut self.bench, &mut effect.tally);
             match replaced {
                 None => job.follow_providers(&self.providers, Reason::Reload, &mut work, &mut turns),
                 Some(old) => {
@@ -356,6 +389,7 @@ impl State {
                     job.compare(&old, &mut turns);
                 }
             }
+            job.sizes.begin(job.said(), now.instant);
             effect.note(&name, turns, &job.pages);
         }
         self.jobs.insert(name, job);

@@ -101,6 +101,9 @@ pub enum Reason {
     Rules,
     /// A reload gave the job other providers, or began or ended it.
     Reload,
+    /// It was kept although its source did not say so any more, and is no longer: a second reading confirmed that, somebody
+    /// released it, or its time was over.
+    Over,
 }
 
 /// What happened to a target.

@@ -192,6 +192,7 @@ mod tests {
                 timeout: String::new(),
                 params: Default::default(),
                 limits: Default::default(),
+                keeping: Default::default(),
                 providers: Vec::new(),
             };
             let labels = |map: &std::collections::BTreeMap<&str, String>| map.iter().map(|(k, v)| (*k, &**v)).collect();

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::{Builder, Coded, Labels, Priority, SourceId};
 use serde::Serialize;
 
-use super::block::{Block, BlockId, GroupNumber, Walk};
+use super::block::{Block, BlockId, GroupNumber, KEPT, Walk};
 use super::entries::Entries;
 use super::hold::{Held, Hold, HoldReason, Mark, Missing};
 use super::job::JobSpec;
 use super::pages::{Pages, Slot};
+use super::state::{Holds, KeptHold};
 use super::target::Entry;
 use super::tree::Tree;
 
@@ -125,6 +127,8 @@ pub struct HeldCounts {
     restored: usize,
     unread: usize,
     replaced: usize,
+    braked: usize,
+    grace: usize,
 }
 
 impl HeldCounts {
@@ -134,6 +138,8 @@ impl HeldCounts {
             HoldReason::Restored => self.restored,
             HoldReason::Unread => self.unread,
             HoldReason::Replaced => self.replaced,
+            HoldReason::Braked => self.braked,
+            HoldReason::Grace => self.grace,
         }
     }
 
@@ -154,6 +160,8 @@ impl HeldCounts {
             HoldReason::Restored => &mut self.restored,
             HoldReason::Unread => &mut self.unread,
             HoldReason::Replaced => &mut self.replaced,
+            HoldReason::Braked => &mut self.braked,
+            HoldReason::Grace => &mut self.grace,
         }
     }
 }
@@ -168,6 +176,10 @@ pub struct JobView {
     pub(super) missing: Vec<Missing>,
     /// What is held of which provider.
     pub(super) held: BTreeMap<ProviderKey, Held>,
+    /// Why each group is held that the job keeps of a provider.
+    pub(super) kept: BTreeMap<ProviderKey, Holds>,
+    /// Since when targets are braked, while any are.
+    pub(super) braked: Option<SystemTime>,
     pub(super) pages: Pages,
     /// The blocks of each provider, in the order of the configuration, then those of providers that were replaced.
     pub(super) blocks: Vec<(ProviderKey, Tree<BlockId, Worked>)>,
@@ -297,6 +309,23 @@ impl JobView {
         self.within_limit()
     }
 
+    /// The job as its sources say now that it is: without what is held. Of one whose provider has not reported to this process that
+    /// is not known, were it known how it was.
+    pub fn without_held(&self) -> Result<Self, NotServable> {
+        let waits = self.providers.iter().filter(|provider| provider.presence != ProviderPresence::Synced);
+        let waits = waits.filter(|it| !self.missing.iter().any(|missing| missing.provider == it.key));
+        let mut missing = self.missing.clone();
+        let unknown =
+            |it: &ProviderView| Missing { provider: it.key.clone(), source: None, overdue: false, report: None };
+        missing.extend(waits.map(unknown));
+        if missing.len() > self.missing.len() {
+            return Err(NotServable::Unsynced { job: Arc::clone(&self.spec.name), missing });
+        }
+        let pages = self.pages.without_held();
+        let counts = Counts { targets: pages.len(), duplicates: pages.duplicates(), ..self.counts };
+        Ok(Self { pages, counts, ..self.clone() })
+    }
+
     /// Whether nothing at all is known of it, and nothing is waited for any more.
     pub fn is_given_up(&self) -> bool {
         !self.known && self.missing.iter().all(|missing| missing.overdue)
@@ -304,11 +333,25 @@ impl JobView {
 
     /// Why the target of an entry is held, if it is: whether all its entries are, and why this one is.
     pub fn hold(&self, block: BlockView<'_>, entry: usize) -> Option<Hold> {
-        let held = self.held.get(block.provider)?;
         let Entry::Active(labels) = block.entries().get(entry)? else { return None };
-        let heads = block.worked.block.groups();
-        let group = heads.partition_point(|head| head.first as usize <= entry).checked_sub(1)?;
-        held.of(heads[group].id.source).filter(|_| self.slot(labels).is_some_and(Slot::is_held))
+        let group = block.worked.block.group_of(entry)?.id;
+        let hold = match block.id < KEPT {
+            true => self.held.get(block.provider)?.of(group.source),
+            false => self.kept.get(block.provider)?.get(&group).map(|kept| kept.hold),
+        };
+        hold.filter(|_| self.slot(labels).is_some_and(Slot::is_held))
+    }
+
+    /// Since when a removal of targets is held that nothing has confirmed, if one is.
+    pub fn braked(&self) -> Option<SystemTime> {
+        self.braked
+    }
+
+    /// How many targets are braked of each provider.
+    pub fn braked_of(&self) -> BTreeMap<ProviderKey, usize> {
+        let is_braked = |held: &&KeptHold| held.hold.reason == HoldReason::Braked;
+        let of = |(key, holds): (&ProviderKey, &Holds)| (key.clone(), holds.values().filter(is_braked).count());
+        self.kept.iter().map(of).filter(|(_, braked)| *braked > 0).collect()
     }
 
     /// Why what comes from a source is held, if it is.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rosterd_discovery::{ProviderKey, Update};
+use rosterd_discovery::{Attention, ProviderKey, Update};
 use rosterd_model::{GroupId, TargetGroup};
 
 /// The whole picture of a provider, all of which could be read.
@@ -14,5 +14,6 @@ pub fn everything(provider: ProviderKey, groups: Vec<TargetGroup>) -> Update {
 /// What changed of a provider, while all of its sources can be read.
 pub fn changed(provider: ProviderKey, groups: Vec<TargetGroup>, gone: Vec<GroupId>) -> Update {
     let (told, unread) = (HashSet::new(), Arc::default());
-    Update { provider, whole: false, piece: false, told, groups, gone, unread, seen: None }
+    let attention = Attention::default();
+    Update { provider, whole: false, piece: false, told, groups, gone, unread, seen: None, read: false, attention }
 }

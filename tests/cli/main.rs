@@ -1,6 +1,7 @@
 //! The real binary, from outside: what it prints, and how it ends.
 
 mod asking;
+mod brake;
 mod check;
 mod discover;
 #[cfg(feature = "default")]

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use rosterd_client::{Authorization, BasicAuth, Header, HttpClientConfig, OAuth2, TlsConfig};
 use rosterd_config::{
-    AzureAd, DiskQueue, EndpointSettings, FileSd, Global, JobSettings, Journal, MetadataConfig, Metrics, Publish,
-    QueueConfig, RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, Template, feature_of,
+    AgentBrake, AzureAd, BrakeSettings, DiskQueue, EndpointSettings, FileSd, Global, JobBrake, JobSettings, Journal,
+    MetadataConfig, Metrics, Publish, QueueConfig, RemoteWrite, Rosterd, ScrapeSettings, Scraping, SigV4, Template,
+    feature_of,
 };
 use rosterd_discovery::Registry;
 use rosterd_model::relabel::RuleConfig;
@@ -97,6 +98,9 @@ fn the_keys_of_rosterd_are_there() {
     assert_documented("## `rosterd`", {
         let inner = [
             keys_of::<Scraping>(),
+            keys_of::<BrakeSettings>(),
+            keys_of::<AgentBrake>(),
+            keys_of::<JobBrake>(),
             keys_of::<JobSettings>(),
             keys_of::<Publish>(),
             keys_of::<FileSd>(),

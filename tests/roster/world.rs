@@ -509,6 +509,7 @@ fn spec(job: usize, providers: Vec<ProviderKey>) -> JobSpec {
         timeout: "10s".to_owned(),
         params: BTreeMap::new(),
         limits: Limits::default(),
+        keeping: Default::default(),
         providers,
     }
 }

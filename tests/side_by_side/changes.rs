@@ -87,7 +87,7 @@ fn a_changed_file_changes_only_its_targets() {
         let folder = Folder::new();
         let config = folder.write(
             "prometheus.yml",
-            "scrape_configs:\n- job_name: a\n  file_sd_configs: [{files: ['sd/*.yml'], refresh_interval: 1h}]\n",
+            "rosterd: {brake: false}\nscrape_configs:\n- job_name: a\n  file_sd_configs: [{files: ['sd/*.yml'], refresh_interval: 1h}]\n",
         );
         folder.write("sd/one.yml", file(1..=50, 1));
         folder.write("sd/two.yml", file(51..=60, 1));

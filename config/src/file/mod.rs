@@ -1,5 +1,6 @@
 //! What the user writes: a type for each section, its defaults, its checks, and how it is shown.
 
+mod brake; // rosterd.brake, and what jobs say otherwise
 mod cloud; // sigv4, azuread, google_iam
 mod config; // the whole
 mod global; // global, runtime
@@ -14,6 +15,7 @@ mod scraping; // rosterd.scrape
 mod templates; // rosterd.templates
 mod url;
 
+pub use brake::{AgentBrake, BrakeSettings, Confirm, JobBrake, Share};
 pub use cloud::{
     AzureAd, AzureCertificate, AzureManagedIdentity, AzureOAuth, AzureSdk, AzureWorkloadIdentity, GoogleIam, SigV4,
 };

@@ -8,6 +8,7 @@ use rosterd_client::unset;
 use rosterd_model::{Duration, Problem, Size};
 use serde::{Deserialize, Serialize};
 
+use super::brake::{BrakeSettings, JobBrake, brake, job_brake};
 use super::remote_write::RemoteWrite;
 use super::scraping::{Scraping, scraping};
 use super::templates::Template;
@@ -27,6 +28,9 @@ pub struct Rosterd {
     /// Settings of jobs, by the name of the job.
     #[serde(skip_serializing_if = "unset")]
     pub jobs: BTreeMap<String, JobSettings>,
+    /// When removals of targets are held until they are confirmed.
+    #[serde(skip_serializing_if = "unset", deserialize_with = "brake")]
+    pub brake: BrakeSettings,
     /// The queue on disk of each endpoint of `remote_write` that does not say otherwise.
     #[serde(skip_serializing_if = "unset")]
     pub queue: DiskQueue,
@@ -55,6 +59,7 @@ impl Default for Rosterd {
             scrape: Scraping::default(),
             stale_markers_on_shutdown: false,
             jobs: BTreeMap::new(),
+            brake: BrakeSettings::default(),
             queue: DiskQueue::default(),
             remote_write: BTreeMap::new(),
             publish: Publish::default(),
@@ -72,11 +77,16 @@ impl Default for Rosterd {
 pub struct JobSettings {
     /// Whether rosterd scrapes the targets, or only publishes them.
     pub scrape: bool,
+    /// What it says otherwise of removals that are held.
+    #[serde(skip_serializing_if = "unset", deserialize_with = "job_brake")]
+    pub brake: Option<JobBrake>,
+    /// How long a target stays that is not there any more: for a moment, perhaps.
+    pub target_removal_grace: Duration,
 }
 
 impl Default for JobSettings {
     fn default() -> Self {
-        Self { scrape: true }
+        Self { scrape: true, brake: None, target_removal_grace: Duration::ZERO }
     }
 }
 
@@ -265,6 +275,10 @@ impl Rosterd {
             problems.push(Problem::new(format!("remote_write.{key}"), code::UNKNOWN_ENDPOINT, message));
         }
         problems.extend(self.scrape.check());
+        problems.extend(self.brake.check());
+        for (name, settings) in &self.jobs {
+            problems.extend(settings.brake.iter().flat_map(|brake| brake.check(&format!("jobs.{name}.brake"))));
+        }
         problems.extend(self.queue.check("queue"));
         problems.extend(self.journal.check());
         for (key, settings) in &self.remote_write {

@@ -43,7 +43,7 @@ pub(super) fn scraping<'de, D: Deserializer<'de>>(from: D) -> Result<Scraping, D
 }
 
 /// Reads a boolean, or nothing as nothing.
-fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+pub(super) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
     struct Flag;
     impl Visitor<'_> for Flag {
         type Value = Option<bool>;
@@ -64,7 +64,7 @@ fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
 }
 
 /// Hands a boolean to a map as its key `enabled`.
-struct OrFlag<T>(T);
+pub(super) struct OrFlag<T>(pub(super) T);
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for OrFlag<D> {
     type Error = D::Error;

@@ -1,6 +1,7 @@
 //! The manager: runs providers, shares equal ones between jobs, keeps those that a reload did not change, and forwards
 //! only what changed.
 
+mod attention; // what the roster asks of a provider
 mod empty; // the sources that were read and had nothing
 mod equipment; // what mechanisms have besides configurations
 mod known; // the groups that a provider has reported, as hashes
@@ -14,6 +15,7 @@ mod supervisor; // starts and stops providers
 mod task; // what a provider does
 mod update; // what the roster is told
 
+pub use attention::Attention;
 pub use equipment::{Equipment, Tools};
 pub use plan::{Plan, Providers};
 pub use provider::{ProviderKey, ProviderStatus};

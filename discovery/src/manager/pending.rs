@@ -93,6 +93,7 @@ impl Pending {
         }
         waiting.unread = later.unread;
         waiting.seen = later.seen;
+        waiting.read |= later.read;
     }
 
     /// The update, to be sent.
@@ -117,10 +118,10 @@ mod tests {
     use rosterd_model::TargetGroup;
 
     use super::*;
-    use crate::ProviderKey;
     use crate::contract::Unreadable;
     use crate::error::RunError;
     use crate::manager::Unread;
+    use crate::{Attention, ProviderKey};
 
     fn group(source: u8, content: u8) -> TargetGroup {
         let targets = vec![[("__address__", format!("h:{content}"))].into_iter().collect()];
@@ -130,7 +131,8 @@ mod tests {
     fn told(whole: bool, groups: Vec<TargetGroup>) -> Update {
         let provider = ProviderKey::new("p/1");
         let (told, gone, unread) = (HashSet::new(), Vec::new(), Arc::default());
-        Update { provider, whole, piece: false, told, groups, gone, unread, seen: None }
+        let attention = Attention::default();
+        Update { provider, whole, piece: false, told, groups, gone, unread, seen: None, read: false, attention }
     }
 
     fn update(changes: &BTreeMap<u8, Option<u8>>) -> Update {

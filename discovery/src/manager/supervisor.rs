@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::attention::Attention;
 use super::equipment::Equipment;
 use super::memory::Memory;
 use super::plan::{Plan, Providers};
@@ -199,6 +200,7 @@ impl Manager {
             tools: self.equipment.of(config.mechanism()),
             machine: self.equipment.system().machine(),
             metrics: self.metrics.provider(config.mechanism(), key.as_str()),
+            attention: Attention::of(status.clone()),
             status,
             stopper: Stopper::under(&self.supervision),
             sink: self.sink.clone(),

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::attention::Attention;
 use super::equipment::Tools;
 use super::memory::{Heard, Memory};
 use super::pending::Pending;
@@ -39,6 +40,7 @@ pub(super) struct Provider {
     pub(super) stopper: Stopper,
     pub(super) sink: mpsc::Sender<Update>,
     pub(super) memory: Memory,
+    pub(super) attention: Attention,
 }
 
 /// How a run ended.
@@ -181,6 +183,7 @@ impl Provider {
     async fn take(&mut self, word: Word) -> Option<Update> {
         let now = SystemTime::now();
         let reads = !matches!(word, Word::Unread(_) | Word::Piece { .. });
+        let read = word.reads_all();
         let mut memory = std::mem::take(&mut self.memory);
         let heard;
         (self.memory, heard) = by_work(memory.work(&word), move || {
@@ -190,7 +193,8 @@ impl Provider {
         .await;
         let reads_all = reads && heard.unread.is_empty() && !self.status.keeps_failing();
         self.show(&heard, reads_all.then_some(now));
-        heard.is_news().then(|| Update {
+        let again = read && !heard.early && self.attention.is_wanted();
+        (heard.is_news() || again).then(|| Update {
             provider: self.key.clone(),
             whole: heard.whole,
             piece: heard.piece,
@@ -199,6 +203,8 @@ impl Provider {
             gone: heard.news.gone,
             unread: heard.unread,
             seen: heard.seen,
+            read,
+            attention: self.attention.clone(),
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use rosterd_model::{GroupId, Report, SourceId, TargetGroup};
 
+use super::attention::Attention;
 use super::provider::ProviderKey;
 
 /// What changed of a provider. Updates of one provider come in order; none is lost.
@@ -40,6 +41,11 @@ pub struct Update {
     /// source that is not among them stays; of one that comes to them `groups` holds all that it has. `None` once what is not
     /// there is gone.
     pub seen: Option<Arc<SeenSources>>,
+    /// Whether all sources but the unread ones were read just now, rather than some: what is not there was not there in another
+    /// reading than before. With nothing else in it, it comes only to [who wants it](Attention::want).
+    pub read: bool,
+    /// How the roster asks for that.
+    pub attention: Attention,
 }
 
 /// Sources by their names' hashes.

@@ -182,6 +182,36 @@ fn the_first_picture_is_whole_and_what_follows_is_news() {
 }
 
 #[test]
+fn who_asks_is_told_of_each_reading_of_everything() {
+    leak_checked(|| async {
+        let (probe, config) = fake::mechanism("a");
+        let mut setup = Setup::new();
+        setup.apply(&[("one", &[&config])]).await;
+        probe.everything(groups(3)).await;
+        let first = setup.next().await;
+        assert!(first.read && !first.attention.is_wanted() && !first.attention.polls());
+        first.attention.want(true);
+        probe.changed(groups(2)).await;
+        probe.unread(&["0"]).await;
+        let second = setup.next().await;
+        assert_eq!((second.read, second.unread.len()), (false, 1), "only some were looked at");
+        for reading in [2, 3] {
+            match reading {
+                2 => probe.everything(groups(3)).await,
+                _ => probe.unchanged().await,
+            }
+            let again = setup.next().await;
+            assert_eq!((again.read, again.whole, again.groups.len()), (true, false, 0), "reading {reading}");
+        }
+        first.attention.want(false);
+        probe.unchanged().await;
+        probe.changed(vec![group("other", &["h:1"])]).await;
+        assert_eq!(sources(&setup.next().await), ["other"]);
+        setup.end().await;
+    });
+}
+
+#[test]
 fn an_empty_first_picture_is_forwarded() {
     leak_checked(|| async {
         let (probe, config) = fake::mechanism("a");

@@ -384,5 +384,7 @@ fn held_because(reason: HoldReason) -> &'static str {
         HoldReason::Restored => "known from before the restart, its provider has not reported yet",
         HoldReason::Unread => "known from before the restart, its source is not there yet or could not be read",
         HoldReason::Replaced => "of the configuration before, the new one has not reported yet",
+        HoldReason::Braked => "its source says that it is gone, with so many others that nobody has confirmed it yet",
+        HoldReason::Grace => "its source says that it is gone, it may come back within its time of grace",
     }
 }

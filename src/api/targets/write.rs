@@ -55,6 +55,9 @@ impl Active<'_> {
             out.extend_from_slice(b",\"held\":{\"reason\":");
             string(hold.reason.as_str(), out);
             member("since", &rfc3339(hold.since), out);
+            if let Some(until) = hold.until {
+                member("until", &rfc3339(until), out);
+            }
             out.push(b'}');
         }
         if self.status.health == Health::Down {

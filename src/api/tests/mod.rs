@@ -1,5 +1,6 @@
 //! The routes, asked over a real socket.
 
+mod brake; // removals that are held
 mod explain;
 mod journal;
 mod pages;
@@ -146,6 +147,7 @@ pub(super) fn job(name: &str, provider: &str, rules: &str) -> JobSpec {
         timeout: "10s".to_owned(),
         params: BTreeMap::new(),
         limits: Limits::default(),
+        keeping: Default::default(),
         providers: vec![ProviderKey::new(provider)],
     }
 }

@@ -238,13 +238,14 @@ fn providers_are_told_with_the_sources_that_they_cannot_read() {
         let provider = face.json("/api/v1/providers").await["data"]["providers"][0].clone();
         assert_eq!(provider["presence"], "stale");
         assert_eq!(provider["lastError"]["code"], "sd_unreachable");
-        let told: Vec<_> =
-            (0..2).map(|at| ["source", "known", "code"].map(|it| provider["unread"][at][it].clone())).collect();
+        let told: Vec<_> = (0..2)
+            .map(|at| ["source", "presence", "known", "code"].map(|it| provider["unread"][at][it].clone()))
+            .collect();
         assert_eq!(
             told,
             [
-                [json!("a.test"), json!(true), json!("sd_unreachable")],
-                [json!("b.test"), json!(false), json!("sd_unreachable")]
+                [json!("a.test"), json!("stale"), json!(true), json!("sd_unreachable")],
+                [json!("b.test"), json!("unsynced"), json!(false), json!("sd_unreachable")]
             ]
         );
         let times = ["since", "at"].map(|it| provider["unread"][0][it].clone());

@@ -198,6 +198,30 @@ pub(in crate::cli) fn of(name: &str) -> Option<&'static Chapters> {
             files: &[CLIENT_FILE],
             ends: (WENT_WELL, "rosterd does not answer, or not as it should."),
         },
+        "rosterd brake" => &Chapters {
+            examples: &[
+                ("See of which jobs a removal is held:", "rosterd brake list"),
+                ("Let go of the targets of one:", "rosterd brake release web"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: (WENT_WELL, "rosterd does not answer, or not with a success."),
+        },
+        "rosterd brake list" => &Chapters {
+            examples: &[
+                ("See of which jobs a removal is held:", "rosterd brake list"),
+                ("The same for a program:", "rosterd brake list --output=json"),
+            ],
+            files: &[CLIENT_FILE],
+            ends: ("They are listed; also when there are none.", "rosterd does not answer, or not with a success."),
+        },
+        "rosterd brake release" => &Chapters {
+            examples: &[("Let go of the targets of a job that are gone indeed:", "rosterd brake release web")],
+            files: &[CLIENT_FILE],
+            ends: (
+                "What was held of the jobs is gone, if anything was.",
+                "There is no such job, or rosterd does not answer.",
+            ),
+        },
         "rosterd errors" => &Chapters {
             examples: &[
                 ("Read what an error means and what to do:", "rosterd errors sd_exec_timeout"),

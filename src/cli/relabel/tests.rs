@@ -89,6 +89,7 @@ fn job(rules: Rules) -> Subject {
         timeout: "5s".to_owned(),
         params: Default::default(),
         limits: Default::default(),
+        keeping: Default::default(),
         providers: Vec::new(),
     }))
 }

@@ -74,6 +74,12 @@ pub struct RawEntry<'a> {
 }
 
 impl RawEntry<'_> {
+    /// The entry alone with the labels of its group, as a group without a name.
+    pub fn alone(self) -> TargetGroup {
+        let read = |labels| Reader(labels).labels().collect();
+        TargetGroup { labels: read(self.group), targets: vec![read(self.own)], ..TargetGroup::default() }
+    }
+
     /// Puts the discovered labels into the builder: its own over those of the group.
     pub fn load(self, labels: &mut Builder) {
         labels.reset(Reader(self.group).labels());

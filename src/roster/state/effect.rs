@@ -36,7 +36,32 @@ pub(in crate::roster) struct Effect {
     pub(in crate::roster) tally: Tally,
     /// Whether it is part of something that goes on: people are told once, at the end.
     pub(in crate::roster) more_follows: bool,
+    /// What was braked, and let go of.
+    pub(in crate::roster) brakes: Brakes,
     pub(super) sources: BTreeMap<Arc<str>, Vec<SourceStep>>,
+}
+
+/// What an event had to do with brakes.
+#[derive(Debug, Default)]
+pub(in crate::roster) struct Brakes {
+    /// Of each job the targets whose removal is held, of how many, and who said it.
+    pub(in crate::roster) held: BTreeMap<Arc<str>, (ProviderKey, usize, usize)>,
+    /// Of each job how many were let go of, as another reading has confirmed it.
+    pub(in crate::roster) confirmed: BTreeMap<Arc<str>, usize>,
+}
+
+impl Brakes {
+    pub(super) fn note_held(&mut self, job: &Arc<str>, provider: &ProviderKey, targets: usize, of: usize) {
+        if targets > 0 {
+            self.held.insert(Arc::clone(job), (provider.clone(), targets, of));
+        }
+    }
+
+    pub(super) fn note_confirmed(&mut self, job: &Arc<str>, targets: usize) {
+        if targets > 0 {
+            self.confirmed.insert(Arc::clone(job), targets);
+        }
+    }
 }
 
 /// What relabelling had to do for an event.

@@ -1,5 +1,7 @@
 //! A job at work: the blocks of its providers, what became of their entries, and what it holds.
 
+mod settle; // what stays although its source says that it is gone
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -8,23 +10,35 @@ use rosterd_model::{Labels, Names, SourceId};
 
 use super::effect::{TOLD, Tally};
 use super::former::{Former, alike};
+use super::kept::Kept;
 use super::provider::{Provider, Providers};
 use super::turns::{PlaceId, TargetTurns, TurnPlace};
 use crate::roster::archive::BlockChange;
-use crate::roster::block::{Block, BlockId, RawEntry};
+use crate::roster::block::{Block, BlockId, KEPT, RawEntry};
+use crate::roster::brake::Sizes;
 use crate::roster::entries::Entries;
 use crate::roster::hold::{Held, HoldReason, Mark, Missing};
-use crate::roster::job::JobSpec;
+use crate::roster::job::{JobSpec, Keeping};
 use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::{Named, Reason};
 use crate::roster::target::{Entry, Workbench, relabel};
 use crate::roster::tree::Tree;
 use crate::roster::view::{Counts, JobView, ProviderPresence, Worked};
 
+pub(super) use settle::Happened;
+
 /// What all relabelling shares, and notes.
 pub(super) struct Work<'a> {
     pub(super) bench: &'a mut Workbench,
     pub(super) tally: &'a mut Tally,
+    /// The targets that came out of entries which were not there before.
+    pub(super) came: Vec<Labels>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(bench: &'a mut Workbench, tally: &'a mut Tally) -> Self {
+        Self { bench, tally, came: Vec::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -37,6 +51,10 @@ pub(super) struct Job {
     names: Names,
     /// Providers that a reload replaced, as far as the new ones have not told what is in their place.
     pub(super) former: BTreeMap<ProviderKey, Former>,
+    /// What stays although its source says that it is gone.
+    pub(super) kept: Kept,
+    /// How many targets it had lately that sources said.
+    pub(super) sizes: Sizes,
 }
 
 /// A block of a job that comes, changes or goes.
@@ -54,6 +72,17 @@ struct Old {
     entry: Entry,
     held: Option<HoldReason>,
     place: PlaceId,
+    /// Which of the blocks that were taken away it was in, and where.
+    block: u32,
+    index: u32,
+}
+
+/// Entries of blocks that were taken away.
+#[derive(Debug, Default)]
+pub(super) struct Leftover {
+    /// By the hash of their discovered labels.
+    entries: HashMap<u64, Vec<Old>>,
+    blocks: Vec<Arc<Block>>,
 }
 
 impl Job {
@@ -65,7 +94,24 @@ impl Job {
             counts: Counts::default(),
             names: Names::new(),
             former: BTreeMap::new(),
+            kept: Kept::default(),
+            sizes: Sizes::default(),
         }
+    }
+
+    /// How many targets it has that sources say, or may say.
+    pub(super) fn said(&self) -> usize {
+        self.pages.len().saturating_sub(self.kept.len())
+    }
+
+    /// Whether removals are held of it.
+    pub(super) fn is_braked(&self) -> bool {
+        self.spec.keeping.brake.is_some()
+    }
+
+    /// The providers of which it has something: its own, and those it holds.
+    pub(super) fn wanted(&self) -> Vec<ProviderKey> {
+        self.spec.providers.iter().chain(self.former.keys()).cloned().collect()
     }
 
     /// What of a provider's groups the job holds.
@@ -87,17 +133,22 @@ impl Job {
                 pieces.extend(blocks.iter().map(|(id, _)| Piece::gone(key, *id, reason)));
             }
         }
-        let wanted: Vec<_> = self.spec.providers.iter().chain(self.former.keys()).cloned().collect();
+        let wanted = self.wanted();
         for key in &wanted {
             let Some(provider) = providers.get(key) else { continue };
             pieces.extend(self.pieces(key, provider, provider.archive.blocks().iter(), reason));
+            self.follow_kept(key, reason, &mut pieces);
         }
-        self.change(pieces, work, turns);
+        let left = self.change(pieces, Leftover::default(), work, turns);
+        self.end_all(left, turns);
         self.blocks.retain(|key, _| wanted.contains(key));
         for key in &wanted {
             let Some(provider) = providers.get(key) else { continue };
             self.remark(key, &self.held(key, provider), reason, turns);
         }
+        let blocks = self.kept.providers().flat_map(|key| self.kept.blocks(key).map(move |(id, _)| (key.clone(), id)));
+        let blocks = blocks.collect();
+        self.sieve(blocks, work, turns);
     }
 
     /// Follows what one of its providers has told of these sources.
@@ -130,7 +181,8 @@ impl Job {
         let blocks: BTreeSet<_> = sources.iter().flat_map(|source| provider.archive.blocks_of(*source)).collect();
         let blocks = blocks.iter().filter_map(|id| Some((id, provider.archive.blocks().get(id)?)));
         let pieces = self.pieces(key, provider, blocks, Reason::Reload);
-        self.change(pieces, work, turns);
+        let left = self.change(pieces, Leftover::default(), work, turns);
+        self.end_all(left, turns);
     }
 
     /// What of these blocks of a provider the job has to have otherwise.
@@ -154,7 +206,8 @@ impl Job {
         blocks.filter_map(piece).collect()
     }
 
-    /// Takes changed blocks of a provider. What is held of those that did not change may be held no longer: `held_changed`.
+    /// Takes changed blocks of a provider. What is held of those that did not change may be held no longer: `held_changed`. What
+    /// ends of it counts until [`settle`](Self::settle) is told what of that is kept.
     pub(super) fn update(
         &mut self,
         key: &ProviderKey,
@@ -163,7 +216,8 @@ impl Job {
         held_changed: bool,
         work: &mut Work<'_>,
         turns: &mut TargetTurns,
-    ) {
+    ) -> Happened {
+        let before = self.said();
         let held = self.held(key, provider);
         let former = self.former.get(key);
         let part = |block: &Arc<Block>| former.map_or_else(|| Some(Arc::clone(block)), |former| former.part(block));
@@ -172,10 +226,14 @@ impl Job {
             None => Piece::gone(key, change.id, Reason::Source),
         };
         let pieces = changes.iter().map(piece).collect();
-        self.change(pieces, work, turns);
+        let left = self.change(pieces, Leftover::default(), work, turns);
         if held_changed {
             self.remark(key, &held, Reason::Source, turns);
         }
+        if self.spec.keeping == Keeping::default() && self.kept.is_empty() {
+            return Happened { left, ..Happened::default() };
+        }
+        self.happened(before, left, &work.came)
     }
 
     /// What changed from an earlier state of the job that was relabelled by other rules.
@@ -235,39 +293,54 @@ impl Job {
     }
 
     /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
-    /// gone are counted out: a target that only moved is neither added nor removed.
-    fn change(&mut self, pieces: Vec<Piece>, work: &mut Work<'_>, turns: &mut TargetTurns) {
-        let mut leftover = self.take_old(&pieces, turns);
+    /// gone are counted out: a target that only moved is neither added nor removed. Those that are left already may be among them.
+    /// Returns what is still left, and counts.
+    fn change(
+        &mut self,
+        pieces: Vec<Piece>,
+        mut left: Leftover,
+        work: &mut Work<'_>,
+        turns: &mut TargetTurns,
+    ) -> Leftover {
+        self.take_old(&pieces, &mut left, turns);
         for Piece { provider, id, after, reason } in pieces {
             let Some((block, held)) = after else { continue };
-            let entries = self.entries(&provider, &block, &held, reason, &mut leftover, work, turns);
+            let entries = self.entries(&provider, &block, &held, reason, &mut left.entries, work, turns);
             self.blocks.entry(provider).or_default().insert(id, Worked { block, entries, held });
         }
-        for old in leftover.into_values().flatten() {
+        left
+    }
+
+    /// What is left ends.
+    fn end_all(&mut self, left: Leftover, turns: &mut TargetTurns) {
+        for old in left.entries.into_values().flatten() {
             self.count_out(&old, turns);
         }
     }
 
-    /// The entries of the blocks as they were, by the hash of their discovered labels.
-    fn take_old(&mut self, pieces: &[Piece], turns: &mut TargetTurns) -> HashMap<u64, Vec<Old>> {
-        let mut old: HashMap<u64, Vec<Old>> = HashMap::new();
+    /// Takes the blocks away as they were.
+    fn take_old(&mut self, pieces: &[Piece], left: &mut Leftover, turns: &mut TargetTurns) {
         for Piece { provider, id, reason, .. } in pieces {
             let worked = self.blocks.get_mut(provider).and_then(|blocks| blocks.remove(id));
             let Some(Worked { block, entries, held }) = worked else { continue };
+            // What was kept goes for another reason than that for which other targets are kept.
+            let reason = if *id >= KEPT && *reason == Reason::Source { Reason::Over } else { *reason };
+            let number = left.blocks.len() as u32;
             for (group, head) in block.groups().iter().enumerate() {
                 let place = turns.place(|| TurnPlace {
                     provider: provider.clone(),
                     source: head.id.source,
-                    reason: *reason,
+                    reason,
                     named: Named::new(&block, group),
                 });
                 for index in block.entries_of(group) {
-                    let one = Old { entry: entries[index].clone(), held: held.of(group), place };
-                    old.entry(block.entries()[index]).or_default().push(one);
+                    let (entry, held) = (entries[index].clone(), held.of(group));
+                    let one = Old { entry, held, place, block: number, index: index as u32 };
+                    left.entries.entry(block.entries()[index]).or_default().push(one);
                 }
             }
+            left.blocks.push(block);
         }
-        old
     }
 
     /// What becomes of the entries of a block: as before where the discovered labels are as before.
@@ -312,7 +385,7 @@ impl Job {
                     None => {
                         let raw = raw.expect("a block has as many entries as it says");
                         let entry = self.relabelled(raw, work);
-                        self.count_in(entry, held, place, turns)
+                        self.count_in(entry, held, place, &mut work.came, turns)
                     }
                 });
             }
@@ -333,11 +406,19 @@ impl Job {
         entry
     }
 
-    fn count_in(&mut self, entry: Entry, held: Option<HoldReason>, place: PlaceId, turns: &mut TargetTurns) -> Entry {
+    fn count_in(
+        &mut self,
+        entry: Entry,
+        held: Option<HoldReason>,
+        place: PlaceId,
+        came: &mut Vec<Labels>,
+        turns: &mut TargetTurns,
+    ) -> Entry {
         match entry {
             Entry::Active(labels) => {
                 let (shared, turn) = self.pages.add(labels, held.is_some());
                 turns.note(turn, &shared, place);
+                came.push(shared.clone());
                 self.counts.held.count_in(held);
                 Entry::Active(shared)
             }
@@ -366,7 +447,8 @@ impl Job {
     /// Takes note of what else is held of a provider, in blocks that did not change.
     fn remark(&mut self, key: &ProviderKey, held: &Held, reason: Reason, turns: &mut TargetTurns) {
         let Some(mut blocks) = self.blocks.remove(key) else { return };
-        let marks = blocks.iter().map(|(id, worked)| (*id, held.mark(&worked.block), &worked.held));
+        let own = blocks.iter().take_while(|(id, _)| **id < KEPT);
+        let marks = own.map(|(id, worked)| (*id, held.mark(&worked.block), &worked.held));
         let other: Vec<_> = marks.filter(|(_, now, before)| now != *before).map(|(id, now, _)| (id, now)).collect();
         for (id, now) in other {
             let Some(worked) = blocks.get(&id).cloned() else { continue };
@@ -445,6 +527,8 @@ impl Job {
                 || self.spec.providers.is_empty(),
             missing: self.missing(providers),
             held,
+            kept: self.kept.holds(),
+            braked: self.kept.braked(),
             spec: Arc::clone(&self.spec),
             pages: self.pages.clone(),
             blocks: blocks.collect(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd_discovery::{ProviderKey, UnreadSources, Update};
+use rosterd_discovery::{Attention, ProviderKey, UnreadSources, Update};
 use rosterd_model::{Report, SourceId};
 use tokio::time::Instant;
 
@@ -47,6 +47,8 @@ pub(super) struct Provider {
     open: bool,
     /// All sources that it could not read lately, as it told last.
     told: Arc<UnreadSources>,
+    /// How it is asked to tell of each reading, once it has reported to this process.
+    attention: Option<Attention>,
     /// What is stored beside its blocks.
     pub(super) head: Option<Head>,
     /// How much of it metrics show.
@@ -97,12 +99,13 @@ impl Provider {
             wanted: now.instant,
             overdue: false,
             known: false,
-            from_before: Hold { reason: HoldReason::Restored, since: now.wall },
+            from_before: Hold::new(HoldReason::Restored, now.wall),
             missing: BTreeMap::new(),
             unread: Arc::default(),
             hidden: Hidden::default(),
             open: false,
             told: Arc::default(),
+            attention: None,
             head: None,
             shown: None,
         }
@@ -116,14 +119,14 @@ impl Provider {
             let id = SourceId::of(&name);
             (id, MissingSource { name, beneath, wanted: now.instant, overdue: *overdue, report: None })
         });
-        let hold = |since: &SystemTime| Hold { reason: HoldReason::Unread, since: *since };
+        let hold = |since: &SystemTime| Hold::new(HoldReason::Unread, *since);
         let reason = if head.replaced { HoldReason::Replaced } else { HoldReason::Restored };
         Self {
             archive: Archive::restore(blocks),
             presence: if head.reported { ProviderPresence::Restored } else { ProviderPresence::Unsynced },
             overdue: !head.reported,
             known: head.known,
-            from_before: Hold { reason, since: head.restored.unwrap_or(now.wall) },
+            from_before: Hold::new(reason, head.restored.unwrap_or(now.wall)),
             missing: missing.collect(),
             unread: Arc::new(head.unread.iter().map(|(source, since)| (SourceId(*source), hold(since))).collect()),
             head: Some(head),
@@ -145,9 +148,7 @@ impl Provider {
             known: twin.known,
             from_before: match twin.presence {
                 ProviderPresence::Restored => twin.from_before,
-                ProviderPresence::Unsynced | ProviderPresence::Synced => {
-                    Hold { reason: HoldReason::Replaced, since: now.wall }
-                }
+                ProviderPresence::Unsynced | ProviderPresence::Synced => Hold::new(HoldReason::Replaced, now.wall),
             },
             missing,
             unread: Arc::clone(&twin.unread),
@@ -168,6 +169,28 @@ impl Provider {
     /// Whether sources that were not there may still come.
     pub(super) fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// All sources that it could not read lately.
+    pub(super) fn told(&self) -> &UnreadSources {
+        &self.told
+    }
+
+    /// Whether it reads all of its sources again and again, as far as that is known.
+    pub(super) fn polls(&self) -> bool {
+        self.attention.as_ref().is_none_or(Attention::polls)
+    }
+
+    /// Whether what it said last is all that there is now, but for sources that it told.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.open && self.attention.as_ref().is_some_and(|attention| !attention.is_failing())
+    }
+
+    /// Asks it to tell of each reading from now on, or no more.
+    pub(super) fn attend(&self, wanted: bool) {
+        if let Some(attention) = &self.attention {
+            attention.want(wanted);
+        }
     }
 
     /// Whether an update tells of other unread sources than before.
@@ -215,7 +238,7 @@ impl Provider {
         self.open = false;
         if self.presence == ProviderPresence::Synced {
             self.presence = ProviderPresence::Restored;
-            self.from_before = Hold { reason: HoldReason::Replaced, since: now.wall };
+            self.from_before = Hold::new(HoldReason::Replaced, now.wall);
         }
     }
 
@@ -225,7 +248,9 @@ impl Provider {
     pub(super) fn take(&mut self, update: Update, now: Now) -> TakenUpdate {
         let any_heard = !update.piece && self.follow_hidden(&update);
         let replaced = self.replaced_by(&update);
-        let Update { provider: _, whole, piece, told: pieces, groups, gone, unread: told, seen } = update;
+        let Update { provider: _, whole, piece, told: pieces, groups, gone, unread: told, seen, read: _, attention } =
+            update;
+        self.attention = Some(attention);
         if piece {
             // Nothing is known of other sources yet.
             let changes = self.archive.apply(&Edit { replaced, groups, gone, ..Edit::default() });
@@ -363,7 +388,7 @@ impl Provider {
             if stored.contains(&source) {
                 let since = if first { self.from_before.since } else { told.since };
                 let since = self.unread.get(&source).map_or(since, |before| before.since);
-                unread.insert(source, Hold { reason: HoldReason::Unread, since });
+                unread.insert(source, Hold::new(HoldReason::Unread, since));
                 continue;
             }
             let before = self.missing.get(&source);
@@ -381,7 +406,7 @@ impl Provider {
         for source in unseen.iter().copied().chain(self.hidden.sources()) {
             let since = if first { self.from_before.since } else { now.wall };
             let since = self.unread.get(&source).map_or(since, |before| before.since);
-            unread.entry(source).or_insert(Hold { reason: HoldReason::Unread, since });
+            unread.entry(source).or_insert(Hold::new(HoldReason::Unread, since));
         }
         self.missing = missing;
         self.unread = Arc::new(unread);
@@ -419,6 +444,7 @@ impl Provider {
             reported: self.presence != ProviderPresence::Unsynced,
             known: self.known,
             unused: None,
+            kept: None,
         };
         (self.head.as_ref() != Some(&head)).then(|| self.head.insert(head).clone())
     }

@@ -130,6 +130,7 @@ fn spec(name: &str, provider: &str) -> JobSpec {
         timeout: "10s".to_owned(),
         params: BTreeMap::new(),
         limits: Limits::default(),
+        keeping: Default::default(),
         providers: vec![ProviderKey::new(provider)],
     }
 }

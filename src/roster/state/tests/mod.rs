@@ -3,6 +3,7 @@
 mod former; // what a job holds of what it had before
 mod hidden; // what stays beneath what may not be read
 mod holds; // what stays although nobody says so now
+mod kept; // what stays although its source says that it is gone
 mod pieces; // what is known before a picture is whole
 mod steps; // what events change, target by target
 mod times; // since when, and for how long
@@ -43,6 +44,7 @@ fn job(name: &str, providers: &[&str], yaml: &str) -> JobSpec {
         timeout: "10s".to_owned(),
         params: BTreeMap::new(),
         limits: Limits::default(),
+        keeping: Default::default(),
         providers: providers.iter().map(|name| key(name)).collect(),
     }
 }
@@ -109,8 +111,14 @@ impl Kept {
     /// A state after a restart with these jobs.
     fn restart(&mut self, jobs: Vec<JobSpec>) -> State {
         let mut state = State::default();
-        self.take(state.set_jobs(Wanted { stored: self.stored(), ..wanted(jobs) }, now()));
+        self.restart_at(&mut state, jobs, now());
         state
+    }
+
+    /// The same at some time, of which the state is the new one.
+    fn restart_at(&mut self, state: &mut State, jobs: Vec<JobSpec>, now: Now) {
+        let (kept, stored) = self.stored().into_iter().partition(|stored| stored.head.kept.is_some());
+        self.take(state.set_jobs(Wanted { stored, kept, ..wanted(jobs) }, now));
     }
 }
 

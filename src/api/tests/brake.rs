@@ -1,0 +1,88 @@
+//! Removals that are held: what is told of them, who lets go of them, and lists without them.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use rosterd_testkit::leak_checked_live;
+use serde_json::{Value, json};
+
+use super::{Face, group, job, json_of};
+use crate::roster::brake::{Brake, Confirm};
+use crate::roster::{JobSpec, Keeping};
+
+/// A face of a roster in which the removal of three targets of four is held.
+async fn braked() -> Face {
+    let face = Face::start(|_| {}).await;
+    let brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm: Confirm::Never };
+    let keeping = Keeping { brake: Some(brake), grace: Duration::ZERO };
+    let jobs = vec![JobSpec { keeping, ..job("one", "static/1", "[]") }, job("two", "static/1", "[]")];
+    face.handle.set_jobs(jobs, Duration::from_secs(300)).await;
+    face.report("static/1", vec![group("s", &["a:1", "b:1", "c:1", "d:1"])]).await;
+    face.report("static/1", vec![group("s", &["a:1"])]).await;
+    face
+}
+
+async fn listed(face: &Face, path: &str) -> Vec<String> {
+    let list = face.json(path).await;
+    let of = |group: &Value| group["targets"][0].as_str().unwrap().to_owned();
+    let mut targets: Vec<_> = list.as_array().unwrap().iter().map(of).collect();
+    targets.sort();
+    targets
+}
+
+#[test]
+fn a_removal_that_is_held_is_told_and_let_go_of() {
+    leak_checked_live(async || {
+        let face = braked().await;
+        let told = &face.json("/api/v1/brake").await["data"]["brakes"];
+        let mut first = told[0].clone();
+        assert!(first["since"].take().is_string());
+        assert_eq!(
+            (told.as_array().unwrap().len(), first),
+            (
+                1,
+                json!({"job": "one", "held": 3, "targets": 4, "since": null, "confirm": "never",
+                       "providers": [{"provider": "static/1", "held": 3}]})
+            )
+        );
+        let asked = |path: &str| face.request("POST", path).send();
+        let unknown = asked("/api/v1/brake/release?job=onne").await.unwrap();
+        assert_eq!(
+            (unknown.status(), json_of(unknown).await["code"].clone()),
+            (StatusCode::NOT_FOUND, json!("roster_unknown_job"))
+        );
+        assert_eq!(asked("/api/v1/brake/release").await.unwrap().status(), StatusCode::BAD_REQUEST);
+        let foreign = face.request("POST", "/api/v1/brake/release?job=one").header("sec-fetch-site", "cross-site");
+        assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+        assert_eq!(listed(&face, "/sd/one").await.len(), 4);
+        for released in [3, 0] {
+            let answer = json_of(asked("/api/v1/brake/release?job=one").await.unwrap()).await;
+            assert_eq!(answer["data"], json!({"job": "one", "released": released}));
+        }
+        assert_eq!(listed(&face, "/sd/one").await, ["a:1"]);
+        assert_eq!(face.json("/api/v1/brake").await["data"]["brakes"], json!([]));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn lists_are_without_what_is_held_for_who_asks_for_that() {
+    leak_checked_live(async || {
+        let face = braked().await;
+        assert_eq!(listed(&face, "/sd/one").await.len(), 4);
+        assert_eq!(listed(&face, "/sd/one?held=false").await, ["a:1"]);
+        let (with, without) = (face.get("/sd/one").await, face.get("/sd/one?held=false").await);
+        assert_eq!(with.headers()["x-rosterd-held"], "braked=3");
+        assert!(!without.headers().contains_key("x-rosterd-held"));
+        assert_ne!(with.headers()["etag"], without.headers()["etag"]);
+        assert_eq!(without.headers()["etag"].len(), with.headers()["etag"].len());
+        drop((with.bytes().await, without.bytes().await));
+        assert_eq!(listed(&face, "/sd?held=false").await, ["a:1", "a:1"]);
+        assert_eq!(face.get("/sd/one?held=no").await.status(), StatusCode::BAD_REQUEST);
+        let targets = face.json("/api/v1/targets?state=active&scrapePool=one").await;
+        let active = targets["data"]["activeTargets"].as_array().unwrap();
+        let held: Vec<_> = active.iter().filter(|target| target["held"]["reason"] == "braked").collect();
+        assert_eq!((active.len(), held.len()), (4, 3));
+        face.stop().await;
+    });
+}

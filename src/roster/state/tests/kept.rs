@@ -1,0 +1,543 @@
+//! What stays although its source says that it is gone: braked, or in its time of grace.
+
+use rosterd_discovery::Attention;
+
+use super::holds::{after, all_held, held, since, view};
+use super::*;
+use crate::roster::Keeping;
+use crate::roster::brake::{Brake, Confirm};
+use crate::roster::hold::HoldReason::{Braked, Grace, Restored};
+
+const BRAKE: Brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm: Confirm::Reading };
+
+fn braking(confirm: Confirm) -> Keeping {
+    Keeping { brake: Some(Brake { confirm, ..BRAKE }), grace: Duration::ZERO }
+}
+
+fn gracious(seconds: u64) -> Keeping {
+    Keeping { brake: None, grace: Duration::from_secs(seconds) }
+}
+
+fn keeping(keeping: Keeping) -> Vec<JobSpec> {
+    vec![JobSpec { keeping, ..job("a", &["p/1"], "[]") }]
+}
+
+/// A whole reading of a source that is read again and again.
+fn reading(groups: Vec<TargetGroup>) -> Update {
+    Update { read: true, attention: Attention::of_polling(), ..update("p/1", groups, true) }
+}
+
+/// What the manager makes of a later one: what changed, if anything did.
+fn again(groups: Vec<TargetGroup>) -> Update {
+    Update { whole: false, ..reading(groups) }
+}
+
+const ALL: [&str; 4] = ["h:1", "h:2", "h:3", "h:4"];
+
+/// A state in which the job has four targets.
+fn four(of_job: Keeping, start: Now) -> (State, Kept) {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(keeping(of_job)), start));
+    kept.take(state.update(reading(vec![group("s", &ALL)]), start));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (4, vec![]));
+    (state, kept)
+}
+
+fn at(start: Now, seconds: u64) -> Now {
+    Now { wall: start.wall + Duration::from_secs(seconds), ..after(start, seconds) }
+}
+
+fn delta(effect: &Effect) -> (u64, u64) {
+    effect.jobs.get("a").map_or((0, 0), |delta| (delta.added, delta.removed))
+}
+
+#[test]
+fn too_many_at_once_stay_until_another_reading_says_so_too() {
+    let start = now();
+    let (mut state, mut kept) = four(braking(Confirm::Reading), start);
+    let asked = reading(vec![]).attention;
+    let effect = state.update(Update { attention: asked.clone(), ..again(vec![group("s", &["h:1"])]) }, at(start, 60));
+    assert_eq!((delta(&effect), effect.brakes.held.len()), ((0, 0), 1));
+    kept.take(effect);
+    assert_eq!(
+        (instances(&state, "a"), held(&state, "a")),
+        (ALL.map(str::to_owned).to_vec(), all_held(&ALL[1..], Braked))
+    );
+    assert_eq!(view(&state, "a").counts().held.of(Braked), 3);
+    assert_eq!(view(&state, "a").braked(), Some(start.wall + Duration::from_secs(60)));
+    assert!(asked.is_wanted(), "the next reading is asked for, whatever it finds");
+    // Read again within a moment.
+    assert_eq!(delta(&state.update(again(vec![]), at(start, 69))), (0, 0));
+    // Something was read, but not all.
+    let part = Update { read: false, ..again(vec![group("t", &["h:5"])]) };
+    assert_eq!(delta(&state.update(part, at(start, 80))), (1, 0));
+    assert_eq!(held(&state, "a").len(), 3);
+    let effect = state.update(Update { attention: asked.clone(), ..again(vec![]) }, at(start, 90));
+    assert_eq!((delta(&effect), effect.brakes.confirmed.values().sum::<usize>()), ((0, 3), 3));
+    kept.take(effect);
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned(), "h:5".to_owned()], vec![]));
+    assert_eq!((view(&state, "a").braked(), asked.is_wanted(), state.deadline()), (None, false, None));
+    assert!(kept.0.keys().all(|key| !key.as_str().starts_with(STORED)), "nothing of it stays stored");
+}
+
+#[test]
+fn what_comes_back_is_held_no_more_and_the_rest_is_confirmed() {
+    let start = now();
+    let (mut state, _) = four(braking(Confirm::Reading), start);
+    state.update(again(vec![TargetGroup::gone("s")]), at(start, 60));
+    assert_eq!(held(&state, "a"), all_held(&ALL, Braked));
+    // Half a reading: it came back in another source.
+    let effect = state.update(Update { read: false, ..again(vec![group("t", &["h:1", "h:2"])]) }, at(start, 61));
+    assert_eq!((delta(&effect), held(&state, "a")), ((0, 0), all_held(&ALL[2..], Braked)));
+    let counts = view(&state, "a").counts();
+    assert_eq!((counts.duplicates, counts.held.of(Braked)), (0, 2), "the kept copy is gone");
+    let effect = state.update(again(vec![group("s", &["h:3"])]), at(start, 90));
+    assert_eq!((delta(&effect), instances(&state, "a").len(), held(&state, "a")), ((0, 1), 3, vec![]));
+}
+
+#[test]
+fn half_of_a_job_and_any_of_a_small_one_go_at_once() {
+    let start = now();
+    let (mut state, _) = four(braking(Confirm::Reading), start);
+    assert_eq!(delta(&state.update(again(vec![group("s", &ALL[..2])]), start)), (0, 2));
+    let mut state = State::default();
+    state.set_jobs(wanted(keeping(braking(Confirm::Reading))), start);
+    state.update(reading(vec![group("s", &ALL[..3])]), start);
+    assert_eq!(delta(&state.update(again(vec![TargetGroup::gone("s")]), start)), (0, 3));
+}
+
+#[test]
+fn targets_in_the_place_of_which_others_come_are_not_missed() {
+    let start = now();
+    let (mut state, _) = four(braking(Confirm::Reading), start);
+    let effect = state.update(again(vec![group("s", &["h:5", "h:6", "h:7", "h:8"])]), start);
+    assert_eq!((delta(&effect), held(&state, "a")), ((4, 4), vec![]));
+    // The same targets with other labels, while as many go for good.
+    let other = |address: &str| [("__address__", address), ("team", "x")].into_iter().collect();
+    let changed = TargetGroup { targets: vec![other("h:5")], ..group("s", &[]) };
+    state.update(again(vec![changed]), at(start, 60));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (4, all_held(&["h:6", "h:7", "h:8"], Braked)));
+}
+
+#[test]
+fn what_drains_slowly_stays_once_it_is_too_much() {
+    let start = now();
+    let (mut state, _) = four(braking(Confirm::Reading), start);
+    for (left, seconds) in [(3, 60), (2, 120)] {
+        assert_eq!(delta(&state.update(again(vec![group("s", &ALL[..left])]), at(start, seconds))), (0, 1));
+    }
+    state.update(again(vec![group("s", &ALL[..1])]), at(start, 180));
+    assert_eq!(held(&state, "a"), all_held(&["h:2"], Braked));
+    // Confirmed, it is the size from then on.
+    state.update(again(vec![]), at(start, 240));
+    assert_eq!(instances(&state, "a"), ["h:1"]);
+    assert_eq!(delta(&state.update(again(vec![TargetGroup::gone("s")]), at(start, 300))), (0, 1));
+    // What went long ago does not count.
+    let (mut state, _) = four(braking(Confirm::Reading), start);
+    state.update(again(vec![group("s", &ALL[..2])]), at(start, 60));
+    assert_eq!(delta(&state.update(again(vec![group("s", &ALL[..1])]), at(start, 661))), (0, 1));
+}
+
+#[test]
+fn a_source_that_cannot_be_read_confirms_nothing() {
+    let start = now();
+    let (mut state, _) = four(braking(Confirm::Reading), start);
+    let groups = vec![group("t", &["h:5", "h:6", "h:7", "h:8"])];
+    state.update(again(groups), start);
+    let gone = vec![TargetGroup::gone("s"), TargetGroup::gone("t")];
+    state.update(again(gone), at(start, 60));
+    assert_eq!(held(&state, "a").len(), 8);
+    state.update(Update { unread: failing(&[("t", true)]), ..again(vec![]) }, at(start, 120));
+    assert_eq!(held(&state, "a"), all_held(&["h:5", "h:6", "h:7", "h:8"], Braked));
+    state.update(again(vec![]), at(start, 180));
+    assert_eq!(instances(&state, "a").len(), 0);
+}
+
+#[test]
+fn a_watched_source_confirms_by_not_taking_it_back() {
+    let watched = |update: Update| Update { read: false, attention: Attention::default(), ..update };
+    let start = now();
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(keeping(braking(Confirm::Reading))), start));
+    kept.take(state.update(Update { attention: Attention::default(), ..reading(vec![group("s", &ALL)]) }, start));
+    kept.take(state.update(watched(again(vec![TargetGroup::gone("s")])), start));
+    assert_eq!(state.deadline(), Some(at(start, 60).instant));
+    // It cannot be read when the time is over.
+    kept.take(state.update(Update { unread: failing(&[("s", true)]), ..watched(again(vec![])) }, at(start, 30)));
+    kept.take(state.pass(at(start, 60)));
+    assert_eq!((held(&state, "a").len(), state.deadline()), (4, Some(at(start, 70).instant)));
+    kept.take(state.update(watched(again(vec![])), at(start, 65)));
+    let effect = state.pass(at(start, 70));
+    assert_eq!((delta(&effect), instances(&state, "a").len(), state.deadline()), ((0, 4), 0, None));
+}
+
+#[test]
+fn a_removal_is_confirmed_as_the_job_says() {
+    let start = now();
+    let (mut state, _) = four(braking(Confirm::After(Duration::from_secs(300))), start);
+    state.update(again(vec![TargetGroup::gone("s")]), start);
+    state.update(again(vec![]), at(start, 299));
+    state.pass(at(start, 299));
+    let until = view(&state, "a").blocks().enumerate().find_map(|(_, block)| view(&state, "a").hold(block, 0)?.until);
+    assert_eq!((held(&state, "a").len(), until), (4, Some(at(start, 300).wall)));
+    assert_eq!(delta(&state.pass(at(start, 300))), (0, 4));
+    let (mut state, _) = four(braking(Confirm::Never), start);
+    state.update(again(vec![TargetGroup::gone("s")]), start);
+    state.update(again(vec![]), at(start, 99_999));
+    assert_eq!((held(&state, "a").len(), state.deadline()), (4, None));
+    let (effect, released) = state.release(Some("b"), at(start, 99_999));
+    assert!(effect.jobs.is_empty() && released.is_empty());
+    let (effect, released) = state.release(Some("a"), at(start, 99_999));
+    assert_eq!((delta(&effect), released), ((0, 4), [("a".into(), 4)].into()));
+    assert_eq!((instances(&state, "a").len(), view(&state, "a").braked()), (0, None));
+}
+
+#[test]
+fn jobs_that_are_too_small_are_braked_together() {
+    let (mut state, start) = (State::default(), now());
+    let small = |name: &str, brake| {
+        let keeping = Keeping { brake, grace: Duration::ZERO };
+        JobSpec { keeping, ..job(name, &["p/1"], "[]") }
+    };
+    let brake = Some(Brake { min_targets: 10, ..BRAKE });
+    let jobs = vec![small("a", brake), small("b", brake), small("c", None)];
+    state.set_jobs(Wanted { brake: Some(BRAKE), ..wanted(jobs) }, start);
+    state.update(reading(vec![group("s", &ALL)]), start);
+    state.update(again(vec![group("s", &["h:1"])]), at(start, 60));
+    let left = |state: &State| ["a", "b", "c"].map(|job| instances(state, job).len());
+    assert_eq!((left(&state), held(&state, "a").len(), held(&state, "b").len()), ([4, 4, 1], 3, 3));
+    state.update(again(vec![]), at(start, 120));
+    assert_eq!(left(&state), [1, 1, 1]);
+    let (_, released) = state.release(None, start);
+    assert!(released.is_empty());
+}
+
+#[test]
+fn a_target_that_is_gone_for_a_moment_stays() {
+    let start = now();
+    let (mut state, _) = four(gracious(300), start);
+    let effect = state.update(again(vec![group("s", &ALL[2..])]), start);
+    assert_eq!(
+        (delta(&effect), held(&state, "a"), since(&state, "a")),
+        ((0, 0), all_held(&ALL[..2], Grace), vec![start.wall; 2])
+    );
+    assert_eq!(view(&state, "a").braked(), None);
+    state.update(again(vec![group("s", &ALL[1..])]), at(start, 299));
+    assert_eq!(held(&state, "a"), all_held(&ALL[..1], Grace));
+    assert_eq!(delta(&state.pass(at(start, 299))), (0, 0));
+    assert_eq!(delta(&state.pass(at(start, 300))), (0, 1));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a"), state.deadline()), (3, vec![], None));
+}
+
+#[test]
+fn a_target_that_comes_with_other_labels_is_the_one_that_was_kept() {
+    let start = now();
+    let (mut state, _) = four(gracious(300), start);
+    state.update(again(vec![group("s", &ALL[1..])]), start);
+    let other = TargetGroup { labels: [("team", "x")].into_iter().collect(), ..group("t", &["h:1"]) };
+    let effect = state.update(again(vec![other]), at(start, 10));
+    assert_eq!((delta(&effect), instances(&state, "a").len(), held(&state, "a")), ((1, 1), 4, vec![]));
+}
+
+#[test]
+fn what_is_kept_survives_a_restart_with_its_time() {
+    let start = now();
+    let gracious = gracious(300);
+    let (mut state, mut kept) = four(gracious, start);
+    kept.take(state.update(again(vec![group("s", &ALL[2..])]), start));
+    kept.take(state.update(again(vec![group("s", &ALL[3..])]), at(start, 100)));
+    let mut state = State::default();
+    kept.restart_at(&mut state, keeping(gracious), at(start, 200));
+    let all = [all_held(&ALL[..3], Grace), all_held(&ALL[3..], Restored)].concat();
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (4, all));
+    kept.take(state.update(reading(vec![group("s", &["h:4", "h:2"])]), at(start, 250)));
+    assert_eq!(held(&state, "a"), all_held(&["h:1", "h:3"], Grace));
+    kept.take(state.pass(at(start, 300)));
+    assert_eq!(held(&state, "a"), all_held(&["h:3"], Grace));
+    kept.take(state.pass(at(start, 400)));
+    assert_eq!((instances(&state, "a"), kept.0.len()), (vec!["h:2".to_owned(), "h:4".to_owned()], 1));
+}
+
+#[test]
+fn what_a_source_says_after_a_restart_is_braked_too_and_confirmed_by_the_next() {
+    let start = now();
+    let braking = braking(Confirm::Reading);
+    let (_, mut kept) = four(braking, start);
+    let mut state = State::default();
+    kept.restart_at(&mut state, keeping(braking), at(start, 100));
+    assert_eq!(held(&state, "a"), all_held(&ALL, Restored));
+    kept.take(state.update(reading(vec![]), at(start, 101)));
+    assert_eq!((held(&state, "a"), view(&state, "a").servable()), (all_held(&ALL, Braked), Ok(())));
+    // Another restart: the first reading of the next process is another one.
+    let mut state = State::default();
+    kept.restart_at(&mut state, keeping(braking), at(start, 200));
+    assert_eq!((held(&state, "a"), view(&state, "a").braked()), (all_held(&ALL, Braked), Some(at(start, 101).wall)));
+    kept.take(state.update(reading(vec![]), at(start, 201)));
+    assert_eq!((instances(&state, "a").len(), kept.0.len()), (0, 1));
+}
+
+#[test]
+fn what_a_configuration_removes_is_not_kept() {
+    let start = now();
+    let both = Keeping { grace: Duration::from_secs(300), ..braking(Confirm::Reading) };
+    let (mut state, mut kept) = four(both, start);
+    let drop = "[{source_labels: [__address__], regex: 'h:[123]', action: drop}]";
+    let dropping = vec![JobSpec { keeping: both, ..job("a", &["p/1"], drop) }];
+    assert_eq!(delta(&state.set_jobs(wanted(dropping.clone()), at(start, 10))), (0, 3));
+    // Nor is it missed later.
+    state.update(again(vec![group("s", &ALL[..3])]), at(start, 20));
+    assert_eq!(held(&state, "a"), all_held(&["h:4"], Grace));
+    state.set_jobs(wanted(keeping(gracious(0))), at(start, 30));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (3, vec![]));
+    // What is kept already follows the rules, and goes with its provider or its job.
+    let (mut state, _) = four(both, start);
+    state.update(again(vec![TargetGroup::gone("s")]), start);
+    kept.take(state.set_jobs(wanted(dropping), at(start, 10)));
+    assert_eq!(held(&state, "a"), all_held(&["h:4"], Braked));
+    kept.take(state.set_jobs(wanted(keeping(both)), at(start, 20)));
+    assert_eq!(held(&state, "a"), all_held(&["h:4"], Braked));
+    kept.take(state.set_jobs(wanted(vec![JobSpec { keeping: both, ..job("a", &["q/1"], "[]") }]), at(start, 30)));
+    kept.take(state.update(update("q/1", vec![], true), at(start, 40)));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (0, vec![]));
+    assert!(kept.0.keys().all(|key| !key.as_str().starts_with(STORED)), "{:?}", kept.0.keys());
+}
+
+#[test]
+fn a_provider_with_the_same_data_takes_over_what_is_kept() {
+    let start = now();
+    let braking = braking(Confirm::Reading);
+    let (mut state, mut kept) = four(braking, start);
+    kept.take(state.update(again(vec![TargetGroup::gone("s")]), at(start, 10)));
+    let other = || vec![JobSpec { keeping: braking, ..job("a", &["p/1-2"], "[]") }];
+    let effect = state.set_jobs(wanted(other()), at(start, 20));
+    assert_eq!((delta(&effect), held(&state, "a")), ((0, 0), all_held(&ALL, Braked)));
+    kept.take(effect);
+    let mut state = State::default();
+    kept.restart_at(&mut state, other(), at(start, 30));
+    assert_eq!(held(&state, "a"), all_held(&ALL, Braked));
+    kept.take(state.update(Update { provider: key("p/1-2"), ..reading(vec![group("s", &ALL[..1])]) }, at(start, 40)));
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned()], vec![]));
+}
+
+#[test]
+fn a_target_of_several_sources_is_kept_once_the_last_one_has_lost_it() {
+    let start = now();
+    let (mut state, _) = four(gracious(300), start);
+    state.update(again(vec![group("t", &["h:1", "h:1"])]), start);
+    state.update(again(vec![group("s", &ALL[1..])]), start);
+    assert_eq!(held(&state, "a"), vec![]);
+    state.update(again(vec![TargetGroup::gone("t")]), start);
+    let counts = view(&state, "a").counts();
+    assert_eq!((held(&state, "a"), counts.duplicates, counts.held.of(Grace)), (all_held(&["h:1"], Grace), 0, 1));
+}
+
+/// The same rules on plain sets, without blocks, indexes or stores.
+mod model {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SOURCES: [&str; 3] = ["s", "t", "u"];
+
+    #[derive(Debug, Clone)]
+    enum Event {
+        /// Each source has these targets, or cannot be read; whether that is another reading of all of them.
+        Says {
+            content: Vec<Option<u8>>,
+            read: bool,
+        },
+        /// So many tens of seconds pass.
+        Passes(u64),
+        Restart,
+        Release,
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let content = || prop::option::weighted(0.85, prop_oneof![2 => Just(0u8), 5 => any::<u8>()]);
+        let says = (prop::collection::vec(content(), 3), prop::bool::weighted(0.7));
+        let event = prop_oneof![
+            8 => says.prop_map(|(content, read)| Event::Says { content, read }),
+            5 => (1u64..8).prop_map(Event::Passes),
+            1 => Just(Event::Restart),
+            1 => Just(Event::Release),
+        ];
+        prop::collection::vec(event, 1..25)
+    }
+
+    fn keepings() -> impl Strategy<Value = (Keeping, bool)> {
+        let after = Confirm::After(Duration::from_secs(50));
+        let confirm = prop::sample::select(vec![Confirm::Reading, Confirm::Reading, after, Confirm::Never]);
+        let grace = prop::sample::select(vec![0, 40]).prop_map(Duration::from_secs);
+        let brake = |confirm| Brake { share: 0.5, min_targets: 3, window: Duration::from_secs(100), confirm };
+        let brake = prop::option::weighted(0.8, confirm.prop_map(brake));
+        (brake, grace, any::<bool>()).prop_map(|(brake, grace, polls)| (Keeping { brake, grace }, polls))
+    }
+
+    struct Model {
+        keeping: Keeping,
+        polls: bool,
+        said: BTreeMap<&'static str, BTreeSet<String>>,
+        unread: BTreeSet<&'static str>,
+        restored: bool,
+        /// The source of each, why it is kept, and since which second.
+        kept: BTreeMap<String, (&'static str, HoldReason, u64)>,
+        /// How many there were when.
+        sizes: Vec<(u64, usize)>,
+    }
+
+    impl Model {
+        fn size(&self) -> usize {
+            self.said.values().map(BTreeSet::len).sum()
+        }
+
+        fn begin(&mut self, now: u64, size: usize) {
+            self.sizes = vec![(now, size)];
+        }
+
+        fn says(&mut self, content: &[Option<BTreeSet<String>>], read: bool, now: u64) {
+            let (before, was) = (self.size(), self.said.clone());
+            self.unread =
+                SOURCES.into_iter().zip(content).filter(|(_, it)| it.is_none()).map(|(name, _)| name).collect();
+            for (name, content) in SOURCES.into_iter().zip(content) {
+                if let Some(content) = content {
+                    self.said.insert(name, content.clone());
+                }
+            }
+            self.restored = false;
+            let said: BTreeSet<_> = self.said.values().flatten().cloned().collect();
+            self.kept.retain(|address, _| !said.contains(address));
+            let by_reading = read && self.keeping.confirm() == Some(Confirm::Reading);
+            let kept = self.kept.len();
+            let unread = self.unread.clone();
+            self.kept.retain(|_, (source, reason, since)| {
+                !(by_reading && *reason == Braked && *since + 10 <= now && !unread.contains(source))
+            });
+            match self.kept.len() < kept {
+                true => self.begin(now, before),
+                false => self.sizes.push((now, before)),
+            }
+            let after = self.size();
+            let holds = self.keeping.brake.is_some_and(|brake| {
+                let lately = self.sizes.iter().filter(|(at, _)| at + brake.window.as_secs() >= now);
+                let greatest = lately.map(|(_, size)| *size).max().unwrap_or_default().max(before);
+                after < before && greatest >= brake.min_targets && 2 * (greatest - after) > greatest
+            });
+            self.sizes.push((now, after));
+            let grace = (!self.keeping.grace.is_zero()).then_some(Grace);
+            let Some(reason) = holds.then_some(Braked).or(grace) else { return };
+            for (source, content) in was {
+                for address in content.into_iter().filter(|address| !said.contains(address)) {
+                    self.kept.insert(address, (source, reason, now));
+                }
+            }
+        }
+
+        fn passes(&mut self, now: u64) {
+            let braked = |it: &Self| it.kept.values().any(|(_, reason, _)| *reason == Braked);
+            let was = braked(self);
+            let (keeping, polls, restored, unread) = (self.keeping, self.polls, self.restored, self.unread.clone());
+            self.kept.retain(|_, (source, reason, since)| {
+                let age = now - *since;
+                let is_readable = !restored && !unread.contains(source);
+                let is_over = match (*reason, keeping.confirm()) {
+                    (Grace, _) => age >= keeping.grace.as_secs(),
+                    (_, Some(Confirm::After(time))) => is_readable && age >= time.as_secs(),
+                    (_, Some(Confirm::Reading)) => is_readable && !polls && age >= 60,
+                    _ => false,
+                };
+                !is_over
+            });
+            if was && !braked(self) {
+                self.begin(now, self.size());
+            }
+        }
+
+        fn released(&mut self, now: u64) {
+            let before = self.kept.len();
+            self.kept.retain(|_, (_, reason, _)| *reason != Braked);
+            if self.kept.len() < before {
+                self.begin(now, self.size());
+            }
+        }
+    }
+
+    /// What a source has, by the bits of a number.
+    fn content(source: &str, bits: u8) -> BTreeSet<String> {
+        (0..8).filter(|bit| bits & (1 << bit) != 0).map(|bit| format!("{source}-{bit}:1")).collect()
+    }
+
+    /// What the manager makes of it.
+    fn told(model: &Model, said: &[Option<BTreeSet<String>>], read: bool) -> Update {
+        let whole = model.restored;
+        let (mut groups, mut gone) = (Vec::new(), Vec::new());
+        for (name, content) in SOURCES.into_iter().zip(said) {
+            let Some(content) = content else { continue };
+            let addresses: Vec<_> = content.iter().map(String::as_str).collect();
+            let is_news = model.said.get(name).is_none_or(|before| before != content);
+            match (content.is_empty(), whole || is_news) {
+                (false, true) => groups.push(group(name, &addresses)),
+                (true, true) if !whole => gone.push(GroupId::of(name, "")),
+                _ => {}
+            }
+        }
+        let unread: Vec<_> =
+            SOURCES.into_iter().zip(said).filter(|(_, it)| it.is_none()).map(|(name, _)| (name, true)).collect();
+        let attention = if model.polls { Attention::of_polling() } else { Attention::default() };
+        Update { whole, read: read || whole, unread: failing(&unread), attention, ..changed(key("p/1"), groups, gone) }
+    }
+
+    fn check(state: &State, model: &Model) {
+        let said: BTreeSet<String> = model.said.values().flatten().cloned().collect();
+        let all: BTreeSet<_> = said.iter().chain(model.kept.keys()).cloned().collect();
+        assert_eq!(instances(state, "a"), all.into_iter().collect::<Vec<_>>());
+        let mut wanted: BTreeMap<_, _> =
+            model.kept.iter().map(|(address, (_, reason, _))| (address.clone(), *reason)).collect();
+        wanted.extend(said.into_iter().filter(|_| model.restored).map(|address| (address, Restored)));
+        assert_eq!(held(state, "a"), wanted.into_iter().collect::<Vec<_>>());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_plain_sets_say((of_job, polls) in keepings(), events in events()) {
+            let start = now();
+            let (mut state, mut kept, mut seconds) = (State::default(), Kept::default(), 0);
+            kept.take(state.set_jobs(wanted(keeping(of_job)), start));
+            kept.take(state.update(Update { whole: true, ..reading(vec![]) }, start));
+            let said = SOURCES.map(|name| (name, BTreeSet::new())).into();
+            let mut model = Model {
+                keeping: of_job, polls, said, unread: BTreeSet::new(), restored: false, kept: BTreeMap::new(), sizes: vec![(0, 0)],
+            };
+            for event in events {
+                let now = at(start, seconds);
+                match event {
+                    Event::Says { content: said, read } => {
+                        // What cannot be read at the first picture after a restart is another story.
+                        let of = |(name, bits): (&'static str, &Option<u8>)| {
+                            bits.or(model.restored.then_some(0)).map(|bits| content(name, bits))
+                        };
+                        let said: Vec<_> = SOURCES.into_iter().zip(&said).map(of).collect();
+                        let update = told(&model, &said, read);
+                        let read = update.read;
+                        kept.take(state.update(update, now));
+                        model.says(&said, read, seconds);
+                    }
+                    Event::Passes(tens) => seconds += 10 * tens,
+                    Event::Restart => {
+                        state = State::default();
+                        kept.restart_at(&mut state, keeping(of_job), now);
+                        model.restored = true;
+                        model.unread.clear();
+                        model.begin(seconds, model.size());
+                    }
+                    Event::Release => {
+                        kept.take(state.release(None, now).0);
+                        model.released(seconds);
+                    }
+                }
+                kept.take(state.pass(at(start, seconds)));
+                model.passes(seconds);
+                check(&state, &model);
+            }
+        }
+    }
+}
