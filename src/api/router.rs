@@ -50,6 +50,7 @@ pub fn routes() -> Vec<Route> {
         list("/status", get(pages::status)),
         list("/config", get(pages::config)),
         read("/flags", get(pages::flags)),
+        act("/brake/release", post(pages::release_brake).put(pages::release_brake)),
         read("/assets/{file}", get(pages::asset)),
         list("/sd", get(sd::all)),
         // The name of a job may hold slashes, which some clients (vmagent) do not escape whatever they are told.

@@ -2,6 +2,7 @@
 //! show is fetched once for each request, at the top.
 
 mod assets; // the style, the script and the icon
+mod brake; // the button that lets go
 mod chart; // numbers over time
 mod count; // numbers that lead to what they count
 mod discovery; // what is read and how that goes, and what became of what was discovered
@@ -25,6 +26,7 @@ mod troubles; // what is wrong now, in sentences
 mod workbench; // rules tried on labels
 
 pub(super) use assets::asset;
+pub(super) use brake::release_brake;
 pub(super) use discovery::discovery;
 pub(super) use explain::explain;
 pub(super) use journal::journal;

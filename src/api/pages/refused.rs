@@ -37,7 +37,7 @@ pub(in crate::api) async fn refused(Extract(state): Extract<Arc<State>>, request
     }
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let status = status_of(problem.report());
-    let is_nowhere = status == StatusCode::NOT_FOUND;
+    let is_nowhere = problem.report().code == "web_not_found";
     let title = match is_nowhere {
         true => format!("There is no page {below}"),
         false => status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -66,7 +66,7 @@ fn is_for_people(state: &State, request: &Request) -> bool {
     let for_programs = ["/api/", "/sd/", "/-/", "/assets/"].iter().any(|start| below.starts_with(start));
     !for_programs
         && !matches!(below, "/sd" | "/metrics")
-        && request.method().is_safe()
+        && (request.method().is_safe() || below == "/brake/release")
         && accepts_pages(request.headers())
 }
 

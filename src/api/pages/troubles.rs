@@ -7,6 +7,8 @@ use rosterd_model::{Coded, Report};
 
 use super::super::words::{Moment, bytes, coarse, counted, grouped, quoted};
 use super::situation::Situation;
+use crate::roster::brake::Confirm;
+use crate::roster::hold::HoldReason;
 use crate::roster::presence::Presence;
 use crate::roster::view::JobView;
 use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
@@ -26,6 +28,8 @@ pub(super) struct Trouble {
     pub(super) list: Vec<String>,
     /// Where more of it is: a path below the prefix, empty where there is no more.
     pub(super) path: String,
+    /// Where one lets go of what is held; empty where nobody may.
+    pub(super) release: String,
 }
 
 /// All of it.
@@ -156,7 +160,9 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
             };
             all.push(Trouble { grave: true, what, path: path("down"), ..Trouble::default() });
         }
-        if held > 0 && !is_explained(job) {
+        if let Some(since) = job.braked() {
+            all.push(Trouble { path: path("held"), ..of_brake(job, Moment::of(since, situation.now)) });
+        } else if held > 0 && !is_explained(job) {
             let targets = grouped(job.counts().targets as u64);
             let are = if held == 1 { "is" } else { "are" };
             let what = format!("{} of {targets} targets of {name} {are} held.", grouped(held as u64));
@@ -166,6 +172,29 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
         }
     }
     all
+}
+
+/// That targets of a job are braked.
+fn of_brake(job: &JobView, since: Moment) -> Trouble {
+    let (name, braked) = (&job.spec().name, job.counts().held.of(HoldReason::Braked));
+    let [held, targets] = [braked, job.counts().targets].map(|number| grouped(number as u64));
+    let why = match job.spec().keeping.confirm() {
+        Some(Confirm::After(time)) => {
+            format!("They go after {} if that is still so, or when you let them go.", coarse(time))
+        }
+        Some(Confirm::Reading) => "They go if the next reading says so, too, or when you let them go.".to_owned(),
+        Some(Confirm::Never) | None => "They go when you let them go.".to_owned(),
+    };
+    Trouble {
+        what: format!(
+            "{held} of {targets} targets of {} are braked: their sources say that they are gone.",
+            quoted(name)
+        ),
+        why,
+        since: Some(since),
+        release: super::brake::path(name),
+        ..Trouble::default()
+    }
 }
 
 fn of_publications(situation: &Situation) -> impl Iterator<Item = Trouble> {

@@ -86,3 +86,30 @@ fn lists_are_without_what_is_held_for_who_asks_for_that() {
         face.stop().await;
     });
 }
+
+#[test]
+fn the_overview_has_a_button_that_lets_go_of_what_is_braked() {
+    leak_checked_live(async || {
+        let face = braked().await;
+        let page = face.get("/").await.text().await.unwrap();
+        for text in [
+            "<b>3 of 4 targets of “one” are braked: their sources say that they are gone.</b>",
+            "They go when you let them go.",
+            "<form method=\"post\" action=\"/brake/release?job=one\">",
+        ] {
+            assert!(page.contains(text), "{text} is not in {page}");
+        }
+        let targets = face.get("/targets?job=one&health=held").await.text().await.unwrap();
+        assert_eq!(targets.matches("nobody has confirmed it yet").count(), 3, "{targets}");
+        let foreign = face.request("POST", "/brake/release?job=one").header("sec-fetch-site", "cross-site");
+        assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+        let pressed = face.request("POST", "/brake/release?job=one").send().await.unwrap();
+        assert_eq!((pressed.status(), &pressed.headers()["location"]), (StatusCode::SEE_OTHER, &"/".parse().unwrap()));
+        assert!(!face.get("/").await.text().await.unwrap().contains("are braked"));
+        assert_eq!(listed(&face, "/sd/one").await, ["a:1"]);
+        let unknown = face.request("POST", "/brake/release?job=x").header("accept", "text/html").send().await.unwrap();
+        assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+        assert!(unknown.text().await.unwrap().contains("there is no job &#34;x&#34;"));
+        face.stop().await;
+    });
+}
