@@ -173,7 +173,9 @@ impl Former {
             }
             sources.insert(*source);
         }
-        sources.into_iter().for_each(|source| drop(only.look_at(source, archive, own)));
+        for source in sources {
+            only.look_at(source, archive, own);
+        }
     }
 
     /// Follows what others in its place have told of these sources. Returns those of them that are held now and were not, or the other

@@ -58,7 +58,9 @@ impl Hidden {
                 scope.held.insert(source);
             }
         }
-        self.0.values_mut().filter(|scope| scope.own == source).for_each(|scope| drop(scope.held.insert(source)));
+        for scope in self.0.values_mut().filter(|scope| scope.own == source) {
+            scope.held.insert(source);
+        }
     }
 
     /// It is told what this source has.
