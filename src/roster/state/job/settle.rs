@@ -24,9 +24,9 @@ use crate::roster::view::Worked;
 pub(in crate::roster::state) struct Happened {
     pub(super) left: Leftover,
     /// Of each target that ends the block and the entry, unless another one with the same URL came in its place.
-    ends: Vec<(u32, u32)>,
+    pub(super) ends: Vec<(u32, u32)>,
     /// What is kept in whose place targets came.
-    returned: BTreeSet<KeptPlace>,
+    pub(super) returned: BTreeSet<KeptPlace>,
     pub(in crate::roster::state) change: Change,
 }
 
