@@ -138,7 +138,9 @@ struct Shared<S> {
 
 /// Who is told of operations that end.
 #[derive(Default)]
-struct Listener(OnceLock<Box<dyn Fn(&EndedOperation) + Send + Sync>>);
+struct Listener(OnceLock<Box<Listens>>);
+
+type Listens = dyn Fn(&EndedOperation) + Send + Sync;
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
