@@ -6,8 +6,8 @@ use askama::Template;
 use axum::extract::{Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
 use rosterd_model::nearest;
 
 use super::super::State;
