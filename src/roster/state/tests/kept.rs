@@ -178,7 +178,7 @@ fn a_removal_is_confirmed_as_the_job_says() {
     state.update(again(vec![TargetGroup::gone("s")]), start);
     state.update(again(vec![]), at(start, 299));
     state.pass(at(start, 299));
-    let until = view(&state, "a").blocks().enumerate().find_map(|(_, block)| view(&state, "a").hold(block, 0)?.until);
+    let until = view(&state, "a").blocks().find_map(|block| view(&state, "a").hold(block, 0)?.until);
     assert_eq!((held(&state, "a").len(), until), (4, Some(at(start, 300).wall)));
     assert_eq!(delta(&state.pass(at(start, 300))), (0, 4));
     let (mut state, _) = four(braking(Confirm::Never), start);
