@@ -139,6 +139,8 @@ pub struct Held {
     pub reason: HoldReason,
     /// Since when.
     pub since: Time,
+    /// Until when at most, where time alone ends it.
+    pub until: Option<Time>,
 }
 
 /// How the scrapes of a target go.

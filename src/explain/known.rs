@@ -115,7 +115,7 @@ impl Known {
             merged: merged.filter_map(|place| merged_from(job, *place)).collect(),
             same_url: same_url.filter_map(|place| same(finder, *place, labels)).collect(),
             limits: limit.into_iter().chain(job.spec().limits.exceeded_by(FinalLabels(labels))).collect(),
-            held: held.map(|hold| Held { reason: hold.reason, since: Time(hold.since) }),
+            held: held.map(|hold| Held { reason: hold.reason, since: Time(hold.since), until: hold.until.map(Time) }),
             scrape: self.scrapes.get(&job.spec().name, labels).map(|status| Scrape::of(status, labels)),
             published: self.published(job),
         }

@@ -182,8 +182,10 @@ impl Shown {
 
 /// What there is to say of a target besides its way.
 fn facts(target: &Target, now: SystemTime) -> Vec<(&'static str, Vec<String>)> {
-    let held =
-        target.held.map(|held| format!("{} since {}", held.reason.as_str(), Moment::of(held.since.0, now).words));
+    let held = target.held.map(|held| {
+        let until = held.until.map(|until| format!(", goes {}", Moment::of(until.0, now).words)).unwrap_or_default();
+        format!("{} since {}{until}", held.reason.as_str(), Moment::of(held.since.0, now).words)
+    });
     let merged = target.merged.iter().map(|it| format!("{} of {}", it.source, it.provider)).collect();
     let same_url = target.same_url.iter().map(|it| {
         let collides = if it.collides { ", with equal labels: their samples collide" } else { "" };

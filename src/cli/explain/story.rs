@@ -90,7 +90,8 @@ impl Story {
         }
         if let Some(held) = target.held {
             let since = self.ago(held.since);
-            self.says("held", &format!("{}, since {since}", held.reason.as_str()));
+            let until = held.until.map(|until| format!(", and goes {}", self.ago(until))).unwrap_or_default();
+            self.says("held", &format!("{}, since {since}{until}", held.reason.as_str()));
         }
         match &target.scrape {
             Some(scrape) => self.scrape(scrape),

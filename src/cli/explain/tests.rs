@@ -53,7 +53,7 @@ fn target() -> Value {
         },
         "url": "http://a:1/metrics", "origins": 2, "merged": [{"provider": "dns/1", "source": "x"}],
         "sameUrl": [{"job": "two", "labels": {"job": "one"}, "collides": true}], "limits": ["label_limit exceeded"],
-        "held": {"reason": "unread", "since": "1970-01-01T00:00:40Z"},
+        "held": {"reason": "grace", "since": "1970-01-01T00:00:40Z", "until": "1970-01-01T00:02:00Z"},
         "scrape": {
             "health": "down", "interval": "1m", "timeout": "10s", "lastScrape": "1970-01-01T00:01:35Z", "duration": 0.0123,
             "samples": 1234, "bytes": 7, "scrapes": 1000, "failures": 2, "outcomes": [false, true, false], "lastFailure": null,
@@ -74,7 +74,7 @@ fn a_target_is_told_from_its_source_to_its_publications() {
   merged     of 2 entries, with x of dns/1
   same URL   in job two: {job="one"}: same labels, so their samples collide
   limit      label_limit exceeded
-  held       unread, since 1m ago
+  held       grace, since 1m ago, and goes in 20s
   scraped    down, last 5s ago in 12.3ms, 1 234 samples, every 1m within 10s
              it failed (scrape_refused)
              2 of 1 000 failed, the last ones -+-
