@@ -14,7 +14,7 @@ use rosterd_config::{Config, ConfigErrors, LoadOptions, Loaded, code, feature_of
 use rosterd_discovery::{Mechanism, Registry};
 
 /// Sections of which an unknown key must be shown to be refused.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "top",
     "global",
     "runtime",
