@@ -73,7 +73,7 @@ mod tests {
         };
         let jobs: Vec<_> = text.split_whitespace().map(job).collect();
         let folder = rosterd_testkit::Folder::new();
-        let file = folder.write("prometheus.yml", &format!("scrape_configs: [{}]", jobs.join(", ")));
+        let file = folder.write("prometheus.yml", format!("scrape_configs: [{}]", jobs.join(", ")));
         let env = |_: &str| None;
         let options = LoadOptions {
             allow_exec: false,

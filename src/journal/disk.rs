@@ -162,7 +162,7 @@ impl Disk {
             }
         }
         for (job, labels, _) in past.iter() {
-            if !roster.get(job).is_some_and(|view| view.slot(labels).is_some()) {
+            if roster.get(job).is_none_or(|view| view.slot(labels).is_none()) {
                 self.push_found(Kind::Removed, job, labels.clone(), reason, roster);
             }
         }

@@ -73,6 +73,11 @@ impl Journal {
     }
 }
 
+/// What is told besides the roster.
+type Notes = mpsc::Receiver<(Time, Note)>;
+/// How the journal is to be kept.
+type Wanted = watch::Receiver<Option<Settings>>;
+
 /// What outlives a panic.
 struct Shared {
     roster: RosterHandle,
@@ -82,7 +87,7 @@ struct Shared {
     missed: Arc<std::sync::atomic::AtomicU64>,
     readers: watch::Sender<Option<Reader>>,
     written: watch::Sender<u64>,
-    sources: Mutex<(mpsc::Receiver<(Time, Note)>, watch::Receiver<Option<Settings>>)>,
+    sources: Mutex<(Notes, Wanted)>,
 }
 
 async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
@@ -193,12 +198,7 @@ impl Keeper {
         made
     }
 
-    async fn run(
-        &mut self,
-        stop: &CancellationToken,
-        notes: &mut mpsc::Receiver<(Time, Note)>,
-        wanted: &mut watch::Receiver<Option<Settings>>,
-    ) -> Ended {
+    async fn run(&mut self, stop: &CancellationToken, notes: &mut Notes, wanted: &mut Wanted) -> Ended {
         let mut steps = self.shared.roster.steps();
         loop {
             tokio::select! {
