@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rosterd_discovery::ProviderKey;
-use rosterd_model::{Builder, Coded, Labels, Priority, SourceId};
+use rosterd_model::{Builder, Coded, GroupId, Labels, Priority, SourceId};
 use serde::Serialize;
 
 use super::block::{Block, BlockId, GroupNumber, KEPT, Walk};
@@ -354,9 +354,13 @@ impl JobView {
         self.kept.iter().map(of).filter(|(_, braked)| *braked > 0).collect()
     }
 
-    /// Why what comes from a source is held, if it is.
+    /// Why what comes from a source is held, if some of it is.
     pub fn hold_of(&self, provider: &ProviderKey, source: SourceId) -> Option<Hold> {
-        self.held.get(provider)?.of(source)
+        let kept = || {
+            let (id, kept) = self.kept.get(provider)?.floor(&GroupId { source, key: u64::MAX })?;
+            (id.source == source).then_some(kept.hold)
+        };
+        self.held.get(provider).and_then(|held| held.of(source)).or_else(kept)
     }
 
     /// Whether the job has no more targets than its `target_limit`.
