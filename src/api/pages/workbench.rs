@@ -184,7 +184,7 @@ mod tests {
         let rules = compile(text).unwrap();
         assert_eq!((written(&rules).as_str(), written(&Rules::default()).as_str()), (text, ""));
         assert_eq!(compile(" \n").unwrap().len(), 0);
-        let problems = compile("- {regex: '(', target_label: x}\n- {action: kep}").unwrap_err();
+        let problems = compile("- {regex: '(', target_label: x}\n- {action: kep, target_label: x}").unwrap_err();
         assert!(problems.len() == 2 && problems[0].starts_with("rules:1:"), "{problems:?}");
         let many = "- {target_label: x}\n".repeat(MOST_RULES + 1);
         assert!(compile(&many).unwrap_err()[0].contains("201 rules are too many"));
