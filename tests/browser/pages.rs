@@ -49,7 +49,7 @@ impl Stage {
                  \x20 - {{source_labels: [env], regex: staging, action: drop}}\n\
                  \x20 - {{source_labels: [__address__], target_label: address}}\n\
                  - job_name: <b>odd</b> & \"long\"\n\
-                 \x20 static_configs: [{{targets: ['{up}', 'a/b'], labels: {{text: '<script>alert(1)</script>'}}}}]\n\
+                 \x20 static_configs: [{{targets: ['{up}'], labels: {{text: '<script>alert(1)</script>'}}}}]\n\
                  rosterd: {{scrape: true}}\n"
             ),
         );
@@ -80,6 +80,7 @@ fn targets(addresses: &[&str]) -> String {
     json!([
         { "targets": addresses, "labels": { "env": "prod" } },
         { "targets": ["10.0.0.1:9100"], "labels": { "env": "staging" } },
+        { "targets": ["no/host"], "labels": { "env": "prod" } },
     ])
     .to_string()
 }
