@@ -31,13 +31,13 @@ pub(super) fn context(jobs: &[Arc<JobView>]) -> Value {
     let values: Vec<Value> = all.iter().cloned().map(Value::from_object).collect();
     let jobs = listed.into_iter().map(|(name, own)| {
         let targets: Value = values[own].iter().cloned().collect();
-        Value::from_iter([("name", Value::from(&*name)), ("targets", targets)])
+        Value::from_pairs([("name", Value::from(&*name)), ("targets", targets)])
     });
     let jobs: Value = jobs.collect();
     let mut all: Vec<_> = all.iter().zip(values).collect();
     all.sort_by(|(one, _), (other, _)| one.compare(other));
     let targets: Value = all.into_iter().map(|(_, value)| value).collect();
-    Value::from_iter([("jobs", jobs), ("targets", targets)])
+    Value::from_pairs([("jobs", jobs), ("targets", targets)])
 }
 
 /// A target.

@@ -47,7 +47,7 @@ mod tests {
     fn what_is_discovered_adds_no_words_and_no_lines_unless_that_is_meant() {
         let mut environment = Environment::new();
         add_to(&mut environment);
-        let value = || Value::from_iter([("plain", "a.b:1"), ("spaced", "a; b"), ("lines", "a\nb")]);
+        let value = || Value::from_pairs([("plain", "a.b:1"), ("spaced", "a; b"), ("lines", "a\nb")]);
         for (template, printed) in [
             ("{{ plain | word }}", Some("a.b:1")),
             ("{{ spaced | word }}", None),

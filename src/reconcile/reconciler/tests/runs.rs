@@ -57,7 +57,10 @@ fn what_can_never_work_waits_for_another_state() {
         it.until("the other is done", Phase::Done, "b").await;
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(it.script.runs(), [run("a", 0, Some(1)), run("b", 0, Some(1))]);
-        assert_eq!(workers(&it.store).await[0], state("a", 1, None));
+        let mut told = workers(&it.store).await.remove(0);
+        let failed = told.failed.take().and_then(|failed| failed.operation.progress.last_error);
+        assert_eq!(failed.map(|error| error.code), Some("test_failed".to_owned()), "why stays in the ledger");
+        assert_eq!(told, state("a", 1, None));
         it.want(&[("a", 2), ("b", 1)]);
         it.until_reached(&[("a", 2), ("b", 1)]).await;
         it.stop().await;
