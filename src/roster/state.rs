@@ -216,6 +216,7 @@ impl State {
             false => Vec::new(),
         };
         let read = update.read && !update.piece && update.seen.is_none();
+        let reads_otherwise = provider.presence != ProviderPresence::Synced || provider.reads_otherwise(&update);
         let is_former = |name: &Arc<str>| self.jobs.get(name).is_some_and(|job| job.former.contains_key(&key));
         let touched = provider.users.keys().any(is_former).then(|| Touched::by(&update, provider));
         let taken = provider.take(update, now);
@@ -233,6 +234,9 @@ impl State {
             }
         }
         self.restored -= usize::from(restored && !provider.is_restored());
+        if reads_otherwise {
+            self.look_again(&key, now);
+        }
         let confirms = read && self.keeping.iter().any(|name| self.jobs[name].kept.brakes(&key));
         if taken.changes.is_empty() && !taken.presence_changed && !confirms {
             return effect;

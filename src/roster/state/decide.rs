@@ -113,9 +113,6 @@ impl State {
             let mut work = Work::new(&mut self.bench, &mut effect.tally);
             let change = happened.change;
             job.settle(key, happened, reason, over, now, &mut work, &mut turns);
-            if taken.presence_changed {
-                job.kept.look_again(key, now);
-            }
             // What it holds follows from what its own providers miss, and from what the former ones have of that.
             let former = job.former.len();
             let other = match taken.misses_others && former > 0 {
@@ -142,6 +139,15 @@ impl State {
         self.agent.said = said;
         self.agent.note(released, now);
         released
+    }
+
+    /// A provider can read other sources than before: what is braked of it may have had its time.
+    pub(super) fn look_again(&mut self, key: &ProviderKey, now: Now) {
+        for name in &self.keeping {
+            if let Some(job) = self.jobs.get_mut(name) {
+                job.kept.look_again(key, now);
+            }
+        }
     }
 
     /// Whether much may end by the time that passed.
