@@ -263,8 +263,8 @@ fn the_past_is_told_of_what_is_there_and_of_what_is_gone() {
     leak_checked_live(async || {
         let face = Face::start(|_| {}).await;
         face.handle.set_jobs(vec![job("one", "static/1", "[]")], GRACE).await;
-        face.report("static/1", vec![group("s", &["a:1", "b:1"])]).await;
-        face.report("static/1", vec![group("s", &["b:1"])]).await;
+        face.report("static/1", vec![group("s", &["web-a:1", "web-b:1"])]).await;
+        face.report("static/1", vec![group("s", &["web-b:1"])]).await;
         let past = async |query: &'static str, events: &[&str]| {
             eventually_ok(patience(), "the events are written", async || {
                 let told = explain(&face, query).await.past.unwrap_or_default();
@@ -273,10 +273,10 @@ fn the_past_is_told_of_what_is_there_and_of_what_is_gone() {
             })
             .await;
         };
-        past("q=a", &["removed", "added"]).await;
-        past("q=b:1&job=one", &["added"]).await;
-        past("q=%7Binstance%3D%22a:1%22%7D", &["removed", "added"]).await;
-        past("q=c:1", &[]).await;
+        past("q=web-a", &["removed", "added"]).await;
+        past("q=web-b:1&job=one", &["added"]).await;
+        past("q=%7Binstance%3D%22web-a:1%22%7D", &["removed", "added"]).await;
+        past("q=web-c:1", &[]).await;
         face.stop().await;
     });
 }
