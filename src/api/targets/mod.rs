@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http::Uri;
 use http::header::CONTENT_TYPE;
 use rosterd_model::Builder;
@@ -105,7 +105,7 @@ pub(super) fn json(pieces: impl AnswerPieces) -> Response {
 }
 
 fn unhurried(pieces: impl AnswerPieces) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    futures_util::stream::unfold(pieces, async |mut pieces| {
+    let written = futures_util::stream::unfold(pieces, async |mut pieces| {
         loop {
             tokio::task::yield_now().await;
             let bytes = pieces.unpacks();
@@ -120,7 +120,9 @@ fn unhurried(pieces: impl AnswerPieces) -> impl Stream<Item = Result<Bytes, Infa
                 piece => return Some((Ok(piece), pieces)),
             }
         }
-    })
+    });
+    // What compresses an answer asks once more behind its end.
+    written.fuse()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -377,6 +377,10 @@ fn answers_are_compressed_for_who_accepts_that() {
             assert_eq!(response.headers()["content-encoding"], encoding);
             let text = unpacked(encoding, &response.bytes().await.unwrap());
             assert!(text.contains("rosterd_http_requests_total"));
+            // This one is written while it is sent.
+            let list = face.request("GET", "/api/v1/targets").header("accept-encoding", encoding);
+            let text = unpacked(encoding, &list.send().await.unwrap().bytes().await.unwrap());
+            assert!(text.ends_with("\"droppedTargetCounts\":{}}}"), "{text}");
         }
         face.stop().await;
     });
