@@ -208,7 +208,7 @@ fn of_urls_that_cannot_be_used_no_secret_is_told() {
     ];
     let folder = rosterd_testkit::Folder::new();
     for url in BROKEN {
-        folder.write("list.yml", &format!("- targets: ['{url}']\n"));
+        folder.write("list.yml", format!("- targets: ['{url}']\n"));
         let text = format!(
             "
 scrape_configs:
