@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn no_more_is_unpacked_than_is_read() {
         let addresses: Vec<_> =
-            (0..20_000u64).map(|number| format!("h{:016x}", number * 0x9e37_79b9_7f4a_7c15)).collect();
+            (0..20_000u64).map(|number| format!("h{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
         let large: Vec<_> = addresses.iter().map(|address| &**address).collect();
         let small = block(&[group("a", &[], &["h:1"])]);
         let block = block(&[group("a", &[("x", "1")], &["h:1"]), group("b", &[], &[]), group("c", &[], &large)]);

@@ -180,7 +180,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             .prop_map(|(new, whole, groups)| Event::Tells { new, whole, groups }),
         1 => prop::collection::vec(0..NAMES.len(), 0..4).prop_map(Event::CannotRead),
     ];
-    prop::collection::vec(event, 1..40)
+    prop::collection::vec(event, 1..20)
 }
 
 proptest! {
