@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rosterd_client::{System, proves};
 use rosterd_config::Problem;
+use rosterd_model::bare_key;
 
 use super::colour::Colour;
 
@@ -97,7 +98,7 @@ fn hidden(line: &str, above: &str) -> String {
         return line.to_owned();
     }
     match line.split_once(": ") {
-        Some((key, value)) if !value.trim().is_empty() => format!("{key}: {HIDDEN}"),
+        Some((key, value)) if !value.trim().is_empty() => format!("{}: {HIDDEN}", bare_key(key)),
         None if !line.trim_end().ends_with(':') => HIDDEN.to_owned(),
         _ => line.to_owned(),
     }

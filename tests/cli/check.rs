@@ -237,11 +237,10 @@ scrape_configs:
   openstack_sd_configs: [{{role: instance, region: a, identity_endpoint: '{url}'}}]
   ovhcloud_sd_configs: [{{service: vps, application_key: a, application_secret: b, consumer_key: c, endpoint: '{url}'}}]
 remote_write: [{{url: '{url}', proxy_url: '{url}'}}]
-rosterd:
-  remote_write: {{'{url}': {{compression: none}}}}
-  '{url}': 1
 "
         );
+        let of_keys = format!("rosterd:\n  remote_write: {{'{url}': {{compression: none}}}}\n  '{url}': 1\n");
+        let text = text + if url.contains("://") { &of_keys } else { "" };
         let file = folder.write("prometheus.yml", &text);
         for output in ["text", "json"] {
             let flags = ["check", "config", "--output", output, file.to_str().expect("folders have plain names")];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rosterd_discovery::AnyConfig;
-use rosterd_model::{Problem as Found, bare_key, in_words};
+use rosterd_model::{Problem as Found, bare_url, in_words};
 
 use super::Loader;
 use crate::error::code;
@@ -39,7 +39,7 @@ impl Loader<'_> {
         if self.options.examine {
             let mut found = settings.client.examine();
             if !["http", "https"].iter().any(|scheme| settings.scheme.eq_ignore_ascii_case(scheme)) {
-                let scheme = bare_key(&settings.scheme);
+                let scheme = bare_url(&settings.scheme);
                 let message = format!("there is no scheme {scheme:?}: targets are scraped by http or https");
                 found.push(Found::new("scheme", code::INVALID_VALUE, message));
             }
@@ -90,7 +90,11 @@ impl Loader<'_> {
             if self.options.examine && expansion.files.is_empty() && expansion.unreadable.is_empty() {
                 let path = format!("scrape_config_files[{index}]");
                 let at = self.tree.find(root, &path, &HashSet::new()).0;
-                self.warn(at, path, code::NO_FILE, format!("there is no file {pattern} at the moment"));
+                let message = match pattern.contains(":/") {
+                    true => "a URL is no file: write the path of one".to_owned(),
+                    false => format!("there is no file {pattern} at the moment"),
+                };
+                self.warn(at, path, code::NO_FILE, message);
             }
             for (folder, error) in expansion.unreadable {
                 let message = format!("cannot look for the files of scrape_config_files here: {}", in_words(error));

@@ -6,7 +6,7 @@ use std::time::Duration as StdDuration;
 use rosterd_client::{HttpClientConfig, SafeUrl, Secret, unset};
 use rosterd_credentials::azure::AzureMethod;
 use rosterd_discovery::{Build, CheckContext, Discoverer, Error, Finding, Identity, MechanismConfig, Polling, System};
-use rosterd_model::{Duration, Problem};
+use rosterd_model::{Duration, Problem, bare_url};
 use serde::{Deserialize, Serialize};
 
 use super::cloud::Cloud;
@@ -191,7 +191,7 @@ impl MechanismConfig for AzureConfig {
         if Cloud::of(&self.environment).is_none() {
             let message = format!(
                 "there is no cloud {:?}: AzurePublicCloud, AzureChinaCloud and AzureUSGovernmentCloud are; of any other, endpoint and authority say where it is",
-                self.environment
+                bare_url(&self.environment)
             );
             problems.push(Problem::new("environment", "cfg_invalid_value", message));
         }

@@ -97,7 +97,12 @@ pub(super) fn examine(key: &str, pattern: &Path) -> Vec<Finding> {
         })
         .collect();
     if expansion.files.is_empty() && found.is_empty() {
-        let message = format!("there is no file {} at the moment", pattern.display());
+        let shown = pattern.display().to_string();
+        // The path of one was put in order.
+        let message = match shown.contains(":/") {
+            true => "a URL is no file: write http_sd_configs for a list behind one".to_owned(),
+            false => format!("there is no file {shown} at the moment"),
+        };
         found.push(Finding::Idle(Problem::new(key, "cfg_no_file", message)));
     }
     found.extend(expansion.files.iter().flat_map(|file| examine_file(file)));

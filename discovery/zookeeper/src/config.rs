@@ -71,13 +71,15 @@ impl Members {
         if let Some(first) = prefixes.next()
             && let Some(other) = prefixes.find(|prefix| *prefix != first)
         {
+            let (first, other) = (bare_url(first), bare_url(other));
             let message =
                 format!("{first:?} and {other:?} both go before all paths: write one of them, behind the last server");
             add("servers".to_owned(), "cfg_zookeeper_bad_server", message);
         }
         for (index, path) in self.paths.iter().enumerate() {
             if let Some(fault) = fault_of_path(path) {
-                add(format!("paths[{index}]"), "cfg_zookeeper_bad_path", format!("{path:?} {fault}"));
+                let shown = if path.starts_with('/') { path.into() } else { bare_url(path) };
+                add(format!("paths[{index}]"), "cfg_zookeeper_bad_path", format!("{shown:?} {fault}"));
             }
         }
         problems
