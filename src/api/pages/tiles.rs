@@ -44,6 +44,7 @@ fn targets(situation: &Situation, past: &[Point]) -> [Tile; 2] {
     let others = [(sum(|(_, tally)| tally.unknown), "not scraped yet"), (sum(|(job, _)| job.pages().held()), "held")];
     let others =
         others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", number(*count)));
+    let others = others.collect::<Vec<_>>().join(", ");
     let all = sum(|(job, _)| job.counts().targets);
     let of_all = format!("of {} in {}", number(all), counted(situation.jobs.len(), "job"));
     let up = Tile {
@@ -59,7 +60,7 @@ fn targets(situation: &Situation, past: &[Point]) -> [Tile; 2] {
         number: number(down),
         path: "/targets?health=down",
         bad: down > 0,
-        besides: others.collect::<Vec<_>>().join(", "),
+        besides: if others.is_empty() { "none is held".to_owned() } else { others },
         chart: chart("Targets down", past, |point| point.down),
     };
     [up, down]
