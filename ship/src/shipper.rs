@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rosterd_client::System;
+use rosterd_client::{System, shown};
 use rosterd_exposition::Metadata;
 use rosterd_model::{Report, Retry};
 use rosterd_tasks::{Schedule, Stopper, blocking, portion};
@@ -161,7 +161,7 @@ impl Shipper {
             let rest = before.map(|index| std::mem::take(&mut rests[index])).unwrap_or_default();
             let source = Arc::clone(&self.0.source);
             let source = move || source.read().unwrap_or_else(PoisonError::into_inner).clone();
-            info!(endpoint = endpoint.config.name, url = endpoint.status().url, "remote write starts");
+            info!(endpoint = endpoint.config.name, url = shown(&endpoint.config.url), "remote write starts");
             endpoint.start(rest, before.is_none(), source)
         });
         let results = join_all(starting.collect::<Vec<_>>()).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use rosterd_model::{Coded, Priority};
+use rosterd_model::{Coded, Priority, bare_url};
 use rosterd_tasks::Panicked;
 
 /// A refresh failed, or part of it.
@@ -17,13 +17,15 @@ pub(super) enum DnsError {
     ResolvConf { path: PathBuf, source: io::Error },
     #[error("{} names no nameserver: add one, or set nameservers", path.display())]
     NoNameserver { path: PathBuf },
-    #[error("cannot look up {name:?}")]
+    #[error("cannot look up {:?}", bare_url(name))]
     Lookup { name: Box<str>, source: LookupError },
     /// A warning.
-    #[error("there is no name {name:?} in DNS{}", and_more(*more))]
+    #[error("there is no name {:?} in DNS{}", bare_url(name), and_more(*more))]
     NoSuchName { name: Box<str>, more: usize },
     /// A warning.
-    #[error("{name:?} has no {kind} records in DNS{}: `type` says which records are asked for", and_more(*more))]
+    #[error(
+        "{:?} has no {kind} records in DNS{}: `type` says which records are asked for", bare_url(name), and_more(*more)
+    )]
     NoRecords { name: Box<str>, kind: RecordType, more: usize },
 }
 
