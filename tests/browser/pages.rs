@@ -34,14 +34,18 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
-        let exporter = ScriptedServer::start([Step::get("/metrics").any_times().body("answers_total 42\n")]).await;
+        let exporter = ScriptedServer::start([Step::get("/metrics")
+            .any_times()
+            .reply_header("content-type", "text/plain")
+            .body("answers_total 42\n")])
+        .await;
         let folder = Folder::new();
         let up = exporter.url("").trim_start_matches("http://").to_owned();
         folder.write("web.json", targets(&[&up, "127.0.0.1:1"]));
         let config = folder.write(
             "prometheus.yml",
             format!(
-                "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
+                "global: {{scrape_interval: 2s, scrape_timeout: 2s}}\n\
                  scrape_configs:\n\
                  - job_name: web\n\
                  \x20 file_sd_configs: [{{files: [web.json]}}]\n\
@@ -57,14 +61,15 @@ impl Stage {
         Self { exporter, folder, rosterd }
     }
 
-    /// Waits until the target that does not answer is down.
+    /// Waits until each target was scraped: two that answer, and one that does not.
     async fn scraped(&self) {
-        let down = async || {
-            self.rosterd.data("/api/v1/targets?health=down").await["activeTargets"].as_array().map_or(0, Vec::len)
+        let count = async |health: &str| {
+            let told = self.rosterd.data(&format!("/api/v1/targets?health={health}")).await;
+            told["activeTargets"].as_array().map_or(0, Vec::len)
         };
         let end = tokio::time::Instant::now() + rosterd_testkit::patience();
-        while down().await == 0 {
-            assert!(tokio::time::Instant::now() < end, "the target is not down");
+        while (count("up").await, count("down").await) != (2, 1) {
+            assert!(tokio::time::Instant::now() < end, "the targets are not scraped");
             tokio::task::yield_now().await;
         }
     }
