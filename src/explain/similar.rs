@@ -7,6 +7,8 @@ use super::matches::Became;
 
 /// So many are told.
 const TOLD: usize = 5;
+/// So many are looked at: of a million the search itself has to be the larger part.
+const LOOKED_AT: usize = 100_000;
 
 /// An address that is there, and is like the one that was searched for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,16 +27,19 @@ pub(super) struct Similar {
     wanted: String,
     /// The most like first.
     best: Vec<SimilarAddress>,
+    looked_at: usize,
 }
 
 impl Similar {
     pub(super) fn to(wanted: &str) -> Self {
-        Self { wanted: wanted.to_owned(), best: Vec::new() }
+        Self { wanted: wanted.to_owned(), best: Vec::new(), looked_at: 0 }
     }
 
     /// Looks at an address.
     pub(super) fn consider(&mut self, address: &str, job: &str, became: Became) {
-        if self.best.iter().any(|known| known.address == address) || !self.is_like(address) {
+        self.looked_at += 1;
+        let is_known = || self.best.iter().any(|known| known.address == address);
+        if self.looked_at > LOOKED_AT || is_known() || !self.is_like(address) {
             return;
         }
         let at = self.best.partition_point(|known| !self.is_nearer(address, &known.address));
