@@ -130,7 +130,7 @@ pub(super) fn target(address: &str, labels: &[(&str, &str)]) -> Labels {
 /// A template that lists the addresses of the first job, without commands.
 pub(super) fn template(folder: &Path) -> Template {
     let source = folder.join("x.tmpl");
-    std::fs::write(&source, "list:{% for it in targets %} {{ it.address }}{% endfor %}\n").unwrap();
+    std::fs::write(&source, "list: {{ targets | map(attribute='address') | join(' ') }}\n").unwrap();
     Template {
         source,
         destination: folder.join("x.conf"),
@@ -182,13 +182,13 @@ fn a_file_follows_the_roster_and_unknown_is_not_empty() {
         until_has(&it.destination, "list: x:1\n").await;
         agent.until_in(&it, Phase::Done).await;
         agent.report("p/1", &[]).await;
-        until_has(&it.destination, "list:\n").await;
+        until_has(&it.destination, "list: \n").await;
         agent.until_in(&it, Phase::Done).await;
         agent.stop().await;
 
         let agent = Running::start(&stores, std::slice::from_ref(&it)).await;
         agent.until_in(&it, Phase::Snoozing).await;
-        assert_eq!(content(&it.destination).as_deref(), Some("list:\n"), "it stays while the roster is unknown");
+        assert_eq!(content(&it.destination).as_deref(), Some("list: \n"), "it stays while the roster is unknown");
         agent.report("p/1", &[]).await;
         agent.until_in(&it, Phase::Done).await;
         assert!(agent.ended().is_empty(), "nothing had to be done: {:?}", agent.ended());

@@ -44,9 +44,9 @@ job {{ job.name }}: {{ job.targets | length }}
         let expected = "\
 job a: 2
 job b: 1
-b [::1]:80 ::1 80 http /metrics false
-a a:1 a 1 http /metrics false
-a b:2 b 2 http /metrics false
+b [::1]:80 ::1 80 http /metrics False
+a a:1 a 1 http /metrics False
+a b:2 b 2 http /metrics False
 east: [::1]:80 b:2
 west: a:1
 job,zone
