@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn what_holds_nothing_or_cannot_be_is_told() {
         let problems = |text: &str| {
-            let problems = settings(text).check(&["a"], &[]);
+            let problems = settings(text).check(&["a"], &[], false);
             problems.iter().map(|problem| format!("{} {}", problem.code, problem.path)).collect::<Vec<_>>()
         };
         let invalid =
