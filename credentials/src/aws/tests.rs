@@ -289,7 +289,7 @@ fn what_proves_to_others_who_asks_is_not_shown_to_sts() {
             ("AWS_REGION", "eu-west-1"),
         ]);
         let settings = HttpClientConfig { bearer_token: "hunter2".into(), ..HttpClientConfig::default() };
-        let account = Account::new(Who::default(), &settings, &system).expect("an account");
+        let account = Account::new(Who::default(), &settings, &system, None).expect("an account");
         assert_eq!(account.keys().await.expect("keys").id, "one");
         sts.finish().await;
     });
