@@ -146,17 +146,14 @@ fn a_person_finds_a_target_by_its_labels() {
         let browser = Browser::start().await;
         browser.open(&stage.rosterd.url("/")).await;
         assert_eq!(browser.text("#wrong-now").await, "all well");
-        browser.click("#jobs tbody a").await;
+        browser.click("#jobs tbody a[href='/targets?job=web']").await;
         browser.until("the targets of a job are shown", "return location.pathname === '/targets'").await;
         assert_eq!(browser.text("h1").await, "Targets");
         // The key for the search, and what a person types.
         browser.type_keys("/address=127.0.0.1:1\u{e007}").await;
-        browser
-            .until(
-                "what was searched for is shown",
-                "return document.querySelectorAll('.targets tbody tr').length === 1",
-            )
-            .await;
+        let found = "return new URLSearchParams(location.search).get('search') === 'address=127.0.0.1:1' \
+                     && document.querySelectorAll('.targets tbody tr').length === 1";
+        browser.until("what was searched for is shown", found).await;
         let row = browser.text(".targets tbody tr").await;
         assert!(row.contains("down") && row.contains("http://127.0.0.1:1/metrics"), "{row}");
         let title = browser.run("return document.querySelector('.targets time').title").await;
