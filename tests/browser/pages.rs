@@ -13,7 +13,7 @@ const PAGES: [&str; 15] = [
     "/targets?job=web&health=down",
     "/service-discovery",
     "/service-discovery?job=web",
-    "/explain?q=127.0.0.1:1",
+    "/explain?q=localhost:1",
     "/relabel?job=web&labels=env%3Dstaging",
     "/relabel?labels=a%3D1&rules=-+%7Btarget_label:+b,+replacement:+c%7D",
     "/journal",
@@ -41,7 +41,7 @@ impl Stage {
         .await;
         let folder = Folder::new();
         let up = exporter.url("").trim_start_matches("http://").to_owned();
-        folder.write("web.json", targets(&[&up, "127.0.0.1:1"]));
+        folder.write("web.json", targets(&[&up, "localhost:1"]));
         let config = folder.write(
             "prometheus.yml",
             format!(
@@ -150,12 +150,12 @@ fn a_person_finds_a_target_by_its_labels() {
         browser.until("the targets of a job are shown", "return location.pathname === '/targets'").await;
         assert_eq!(browser.text("h1").await, "Targets");
         // The key for the search, and what a person types.
-        browser.type_keys("/address=127.0.0.1:1\u{e007}").await;
-        let found = "return new URLSearchParams(location.search).get('search') === 'address=127.0.0.1:1' \
+        browser.type_keys("/address=localhost:1\u{e007}").await;
+        let found = "return new URLSearchParams(location.search).get('search') === 'address=localhost:1' \
                      && document.querySelectorAll('.targets tbody tr').length === 1";
         browser.until("what was searched for is shown", found).await;
         let row = browser.text(".targets tbody tr").await;
-        assert!(row.contains("down") && row.contains("http://127.0.0.1:1/metrics"), "{row}");
+        assert!(row.contains("down") && row.contains("http://localhost:1/metrics"), "{row}");
         let title = browser.run("return document.querySelector('.targets time').title").await;
         assert!(title.as_str().is_some_and(|title| title.len() > 15), "the time in the zone of the viewer: {title}");
         drop(browser);
