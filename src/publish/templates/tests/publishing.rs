@@ -353,12 +353,12 @@ fn a_program_is_signalled_by_the_number_in_its_file_if_it_runs() {
         let folder = Folder::new();
         let signalled = folder.path("signalled");
         let script =
-            format!("trap 'echo hup >>{0}' HUP; echo ready >{0}; while :; do sleep 0.05; done", signalled.display());
+            format!("trap 'echo told >>{0}' USR1; echo ready >{0}; while :; do sleep 0.05; done", signalled.display());
         let mut program = std::process::Command::new("sh");
         let mut program = rosterd_testkit::Process::start("program", program.args(["-c", &script]));
         eventually(patience(), "it is ready", || signalled.exists()).await;
         let pid_file: PathBuf = folder.path("x.pid");
-        let reload = Reload::Signal { signal: SignalName::Hup, pid_file };
+        let reload = Reload::Signal { signal: SignalName::Usr1, pid_file };
         let it = Template { reload, ..template(folder.root()) };
         let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
         agent.has("x:1").await;
@@ -367,7 +367,7 @@ fn a_program_is_signalled_by_the_number_in_its_file_if_it_runs() {
         assert_eq!(content(&signalled).as_deref(), Some("ready\n"), "there was no file with its number yet");
         folder.write("x.pid", format!("{}\n", program.id()));
         agent.has("x:2").await;
-        until_has(&signalled, "ready\nhup\n").await;
+        until_has(&signalled, "ready\ntold\n").await;
         agent.until_in(&it, Phase::Done).await;
         folder.write("x.pid", "nonsense");
         agent.has("x:3").await;
