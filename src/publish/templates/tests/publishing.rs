@@ -352,6 +352,7 @@ fn a_program_is_signalled_by_the_number_in_its_file_if_it_runs() {
     leak_checked_live(async || {
         let folder = Folder::new();
         let signalled = folder.path("signalled");
+        // A shell traps no signal that was ignored when it began, as SIGHUP is below nohup.
         let script =
             format!("trap 'echo told >>{0}' USR1; echo ready >{0}; while :; do sleep 0.05; done", signalled.display());
         let mut program = std::process::Command::new("sh");
