@@ -208,6 +208,8 @@ fn of_urls_that_cannot_be_used_no_secret_is_told() {
     ];
     let folder = rosterd_testkit::Folder::new();
     for url in BROKEN {
+        // Without a scheme it may be a file.
+        let file = if url.contains(":/") { url } else { "list.yml" };
         folder.write("list.yml", format!("- targets: ['{url}']\n"));
         let text = format!(
             "
@@ -224,7 +226,7 @@ scrape_configs:
   static_configs:
   - targets: ['{url}']
   relabel_configs: [{{target_label: __scheme__, replacement: '{url}'}}]
-  file_sd_configs: [{{files: [list.yml, '{url}']}}]
+  file_sd_configs: [{{files: [list.yml, '{file}']}}]
   http_sd_configs: [{{url: '{url}'}}, '{url}']
   consul_sd_configs: [{{server: '{url}'}}]
   dns_sd_configs: [{{names: ['{url}'], type: A, port: 1, nameservers: ['{url}']}}]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rosterd_model::{Duration, bare_key};
+use rosterd_model::{Duration, bare_url};
 use rosterd_tasks::Stopper;
 use rosterd_tasks::files::clean;
 use rosterd_tasks::watch::{Inotify, check_pattern};
@@ -47,7 +47,8 @@ impl MechanismConfig for Config {
         }
         let found = self.files.iter().enumerate().filter_map(|(index, file)| {
             let shown = file.display().to_string();
-            let shown = bare_key(&shown);
+            // A file has any name, but none that begins as a URL does.
+            let shown = if shown.contains(":/") { bare_url(&shown) } else { shown.as_str().into() };
             let wrong = |reason| Problem::new(format!("files[{index}]"), "cfg_invalid_value", reason);
             if !is_valid_pattern(file) {
                 return Some(wrong(format!(
