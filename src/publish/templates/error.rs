@@ -115,9 +115,10 @@ fn place(path: &Path, line: usize) -> String {
     if line == 0 { path.to_string() } else { format!("{path}:{line}") }
 }
 
-/// What a command said, behind what became of it.
+/// What a command said, behind what became of it and in the same line, as it goes into the log and the journal.
 fn after_colon(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!(": {said}") }
+    let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { String::new() } else { format!(": {}", lines.join(" | ")) }
 }
 
 impl Coded for TemplateError {

@@ -245,7 +245,10 @@ fn a_storm_comes_to_few_operations() {
 fn what_the_check_refuses_never_takes_the_place_of_the_file() {
     leak_checked_live(async || {
         let folder = Folder::new();
-        let check = shell("test -s \"$1\" || exit 9; grep -q :66 \"$1\" && echo no 66 >&2 && exit 3; true", "{file}");
+        let check = shell(
+            "test -s \"$1\" || exit 9; grep -q :66 \"$1\" && printf 'no 66\\nat all\\n' >&2 && exit 3; true",
+            "{file}",
+        );
         let it = Template { check, reload: noted(folder.root()), ..template(folder.root()) };
         let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
         agent.has("x:1").await;
@@ -256,7 +259,8 @@ fn what_the_check_refuses_never_takes_the_place_of_the_file() {
         let error = agent.error(&it);
         assert_eq!(error.code, "publish_command_failed");
         let file = it.destination.display();
-        let told = format!("sh, the check of {file}, failed with exit status: 3: no 66; {file} stays as it was");
+        let told =
+            format!("sh, the check of {file}, failed with exit status: 3: no 66 | at all; {file} stays as it was");
         assert_eq!(error.message, told);
         assert_eq!(content(&it.destination).as_deref(), Some("list: x:1\n"));
         assert_eq!(folder.read("reloads"), "list: x:1\n", "the program is left alone");
