@@ -221,8 +221,13 @@ fn a_job_that_is_taken_back_has_its_targets_of_before_and_says_so() {
         folder.replace("prometheus.yml", jobs(&[a, b]));
         agent.process.signal(Signal::HUP);
         agent.serves_of("a", &["one:1"]).await;
-        let shown = ["rosterd_discovery_synced", "rosterd_discovery_targets"];
-        assert_eq!([metric(&agent, shown[0]).await, metric(&agent, shown[1]).await], [Some(1.0), Some(1.0)]);
+        // The roster has them before the manager begins to ask.
+        let shown = async || {
+            let shown = ["rosterd_discovery_synced", "rosterd_discovery_targets"];
+            let shown = [metric(&agent, shown[0]).await, metric(&agent, shown[1]).await];
+            if shown == [Some(1.0), Some(1.0)] { Ok(()) } else { Err(format!("{shown:?}")) }
+        };
+        eventually_ok(patience(), "what is known of it is shown", shown).await;
         let (_, providers) = agent.answers("/api/v1/providers").await;
         assert!(providers.contains(r#""presence":"restored""#) && !providers.contains(r#""targets":0"#), "{providers}");
 
