@@ -12,6 +12,7 @@ use super::query::Query;
 use super::sd::unknown_job;
 use super::status::rfc3339;
 use super::{Error, State, origin};
+use crate::journal::{Kind, Note};
 use crate::problem::Problem;
 use crate::roster::brake::Confirm;
 use crate::roster::hold::HoldReason;
@@ -65,6 +66,10 @@ pub(super) async fn release(Extract(state): Extract<Arc<State>>, request: Reques
     // An agent that stops decides nothing any more.
     let released = state.lifecycle.stopping.run_until_cancelled(state.roster.release(Some(Arc::clone(&job)))).await;
     let released = released.ok_or(Error::Stopping)?.remove(&job).unwrap_or_default();
+    if released > 0 {
+        let detail = Some(format!("somebody let go of {released} targets").into());
+        state.journal.note(Note { job: Some(Arc::clone(&job)), detail, ..Note::of(Kind::Brake) });
+    }
     Ok(success(Released { job, released }))
 }
 

@@ -18,7 +18,7 @@ async fn one_job() -> Face {
 }
 
 /// An answer of the journal, once it has so many events.
-async fn told(face: &Face, path: &str, events: usize) -> Value {
+pub(super) async fn told(face: &Face, path: &str, events: usize) -> Value {
     eventually_ok(patience(), "the events are written", async || {
         let answer = face.json(path).await;
         match answer["data"]["events"].as_array() {
