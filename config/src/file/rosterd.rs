@@ -409,7 +409,7 @@ mod tests {
             ("jobs: {nodes: {}}", code::UNKNOWN_JOB, "jobs.nodes"),
             ("publish: {file_sd: [{path: a.json, jobs: [x]}]}", code::UNKNOWN_JOB, "publish.file_sd[0].jobs[0]"),
             ("journal: {retention: 0s}", code::INVALID_VALUE, "journal.retention"),
-            ("journal: {max_size: 1000}", code::INVALID_VALUE, "journal.max_size"),
+            ("journal: {max_size: 1000B}", code::INVALID_VALUE, "journal.max_size"),
             ("publish: {file_sd: [{path: a.txt}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{path: 'x/{jobs}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{path: '{{job}}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
