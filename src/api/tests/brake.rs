@@ -6,8 +6,7 @@ use http::StatusCode;
 use rosterd_testkit::leak_checked_live;
 use serde_json::{Value, json};
 
-use super::journal::told;
-use super::{Face, group, job, json_of};
+use super::{Face, group, job, journal, json_of};
 use crate::roster::brake::{Brake, Confirm};
 use crate::roster::{JobSpec, Keeping};
 
@@ -60,7 +59,7 @@ fn a_removal_that_is_held_is_told_and_let_go_of() {
             let answer = json_of(asked("/api/v1/brake/release?job=one").await.unwrap()).await;
             assert_eq!(answer["data"], json!({"job": "one", "released": released}));
         }
-        let events = &told(&face, "/api/v1/journal?kind=brake&job=one", 1).await["events"];
+        let events = &journal::told(&face, "/api/v1/journal?kind=brake&job=one", 1).await["events"];
         assert_eq!(events[0]["detail"], "somebody let go of 3 targets");
         assert_eq!(listed(&face, "/sd/one").await, ["a:1"]);
         assert_eq!(face.json("/api/v1/brake").await["data"]["brakes"], json!([]));
