@@ -132,7 +132,8 @@ impl World {
         self.folder.path("key.pem").display().to_string()
     }
 
-    /// From now on there is this to be found, by everybody, whatever was before.
+    /// From now on there is this to be found, by everybody, whatever was before. What is told one by one comes before anything goes: at no
+    /// time is there nothing.
     pub(super) async fn show(&mut self, numbers: &[u8]) {
         if std::mem::take(&mut self.is_down) {
             self.comes_up().await;
@@ -190,9 +191,6 @@ impl World {
 
     /// A process for each host, which listens there. Those that stay are not touched.
     fn show_processes(&self, numbers: &[u8]) {
-        for &gone in self.shown.iter().filter(|number| !numbers.contains(number)) {
-            self.proc.remove(u32::from(MEMBERS + gone));
-        }
         for (&number, host) in numbers.iter().zip(hosts("process", numbers)) {
             let (pid, socket) = (u32::from(MEMBERS + number), u64::from(number));
             if self.proc.path().join(pid.to_string()).exists() {
@@ -202,6 +200,9 @@ impl World {
             let listens = format!("{:08X}:{PORT:04X}", u32::from_ne_bytes(ip));
             self.proc.show(&FakeProcess { pid, network: pid, sockets: &[socket], ..FakeProcess::default() });
             self.proc.sockets(pid, "net/tcp", &[(&*listens, "0A", socket)]);
+        }
+        for &gone in self.shown.iter().filter(|number| !numbers.contains(number)) {
+            self.proc.remove(u32::from(MEMBERS + gone));
         }
     }
 
@@ -228,13 +229,13 @@ impl World {
                    "spec": {"containers": [container]}})
         };
         self.kubelet.set(hosts("kubelet", numbers).iter().map(pod).collect());
-        let gone: Vec<_> = self.shown.iter().copied().filter(|number| !numbers.contains(number)).collect();
-        for host in hosts("kubernetes", &gone) {
-            self.kubernetes.delete("pods", "a", &host);
-        }
         let new: Vec<_> = numbers.iter().copied().filter(|number| !self.shown.contains(number)).collect();
         for host in hosts("kubernetes", &new) {
             self.kubernetes.put(pod(&host));
+        }
+        let gone: Vec<_> = self.shown.iter().copied().filter(|number| !numbers.contains(number)).collect();
+        for host in hosts("kubernetes", &gone) {
+            self.kubernetes.delete("pods", "a", &host);
         }
     }
 
@@ -243,13 +244,13 @@ impl World {
         let mut session = self.zookeeper.session().await;
         for mechanism in ["nerve", "serverset"] {
             let path = |number: u8| format!("/{mechanism}/web/{}", MEMBERS + number);
-            for &gone in self.shown.iter().filter(|number| !numbers.contains(number)) {
-                session.delete(&path(gone)).await;
-            }
             for (&number, host) in numbers.iter().zip(hosts(mechanism, numbers)) {
                 let endpoint = json!({"host": host, "port": PORT});
                 let member = if mechanism == "nerve" { endpoint } else { json!({"serviceEndpoint": endpoint}) };
                 session.set(&path(number), &member.to_string()).await;
+            }
+            for &gone in self.shown.iter().filter(|number| !numbers.contains(number)) {
+                session.delete(&path(gone)).await;
             }
         }
         session.close().await;
