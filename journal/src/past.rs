@@ -13,7 +13,7 @@ use crate::medium::Medium;
 use crate::read::Reader;
 use crate::record::{Content, Stored};
 use crate::segment::{START, Segment};
-use crate::walk::{Step, Walk, body_at, raw_at};
+use crate::walk::{Bodies, Step, Walk};
 use crate::{Kind, Time};
 
 /// The targets of a time, by job; those that are held are marked.
@@ -52,8 +52,19 @@ impl Past {
 
     /// Its targets by job and labels, and whether each is held.
     pub fn sorted(&self) -> Vec<(&Arc<str>, &Labels, bool)> {
+        self.first(usize::MAX)
+    }
+
+    /// The first of these, so many. The others are not sorted for that.
+    pub fn first(&self, most: usize) -> Vec<(&Arc<str>, &Labels, bool)> {
+        type Row<'a> = (&'a Arc<str>, &'a Labels, bool);
+        let compare = |one: &Row<'_>, other: &Row<'_>| (one.0, one.1).cmp(&(other.0, other.1));
         let mut all: Vec<_> = self.iter().collect();
-        all.sort_unstable_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)));
+        if most < all.len() {
+            all.select_nth_unstable_by(most, compare);
+            all.truncate(most);
+        }
+        all.sort_unstable_by(compare);
         all
     }
 
@@ -111,13 +122,14 @@ pub(crate) struct Replay<'w, W> {
     ended: bool,
     names: Names,
     labels: Builder,
+    bodies: Bodies,
 }
 
 impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
     pub(crate) fn new(until: Time, wanted: &'w W) -> Self {
         let (names, labels) = (Names::new(), Builder::new());
         let past = Past { is_whole: true, ..Past::default() };
-        Self { until, wanted, past, pieces: Some(0), ended: false, names, labels }
+        Self { until, wanted, past, pieces: Some(0), ended: false, names, labels, bodies: Bodies::default() }
     }
 
     /// Whether it stands on a whole checkpoint.
@@ -173,7 +185,7 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
                 None => Ok(true),
             },
             Content::Events => {
-                let Some(body) = body_at(medium, stored, offset)? else { return Ok(false) };
+                let Some(body) = self.bodies.body_at(medium, stored, offset)? else { return Ok(false) };
                 for event in body.events(stored.header.first, stored.header.count) {
                     if event.time > self.until {
                         self.ended = true;
@@ -187,7 +199,7 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
     }
 
     fn piece(&mut self, medium: &Medium, stored: &Stored, offset: u64, expected: u64) -> io::Result<bool> {
-        let Some(raw) = raw_at(medium, stored, offset)? else { return Ok(false) };
+        let Some(raw) = self.bodies.raw_at(medium, stored, offset)? else { return Ok(false) };
         let (past, wanted) = (&mut self.past, self.wanted);
         let index = checkpoint::read(&stored.header, &raw, &mut self.names, |job, labels, is_held| {
             if wanted(job, &labels) {

@@ -1,5 +1,7 @@
 //! Queries as data: which events are wanted, and how many. The same value comes from the API, the command line and the pages.
 
+use std::time::Duration;
+
 use rosterd_model::Selector;
 use rosterd_model::labels::{ADDRESS, INSTANCE};
 use rosterd_model::selector::{Matcher, Op, SelectorError};
@@ -28,6 +30,8 @@ pub struct Query {
     pub cursor: Option<u64>,
     /// Whether the newest come first.
     pub newest_first: bool,
+    /// How long is looked for them at most, about; without it, as long as a million events take. The page tells how far that went.
+    pub patience: Option<Duration>,
 }
 
 /// What a query found.
@@ -41,6 +45,9 @@ pub struct Page {
     pub more: bool,
     /// Whether events behind the cursor of the query are gone, or nobody knows: whoever follows has to look at the roster anew.
     pub gap: bool,
+    /// The time of the last event that was looked at, where it ended before it had as many as were wanted and with more to look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Time>,
 }
 
 /// The selector that a text means: one as it is written in PromQL, or an address, which is looked for in `instance` and

@@ -5,17 +5,20 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rosterd_model::{Builder, Names};
+use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::medium::Medium;
 use crate::past::{Past, Replay};
 use crate::record::{Content, Stored};
 use crate::segment::{START, Segment, Segments};
-use crate::walk::{Step, Walk, body_at};
+use crate::walk::{Bodies, Step, Walk};
 use crate::{Event, Fault, JournalError, Page, Query, Time};
 
 /// How many events a query looks at before it answers with what it has.
 const LOOKED: u64 = 1 << 20;
+/// And how many at least, however little time there is.
+const LEAST: u64 = 256;
 /// How many faults are remembered, so that each is told once.
 const FAULTS: usize = 1000;
 
@@ -86,7 +89,8 @@ impl Reader {
             return Ok(Page { cursor: query.cursor.unwrap_or_default(), ..Page::default() });
         };
         let (cursor, last) = (query.cursor.unwrap_or_default(), last.extent().last);
-        let mut found = Forward { query, page: Page { cursor, ..Page::default() }, looked: 0, tools: Tools::default() };
+        let (page, effort) = (Page { cursor, ..Page::default() }, Effort::of(query));
+        let mut found = Forward { query, page, effort, tools: Tools::default() };
         if query.cursor.is_some() && (cursor > last || cursor + 1 < first.first && cursor > 0) {
             found.page.gap = true;
             found.page.cursor = cursor.min(last);
@@ -114,7 +118,7 @@ impl Reader {
                     if !found.is_wanted(&stored) {
                         continue;
                     }
-                    if let Some(body) = self.body(segment, &medium, &stored, offset)?
+                    if let Some(body) = self.body(segment, &medium, &stored, offset, &mut found.tools)?
                         && !found.look(&body, &stored)
                     {
                         return Ok(false);
@@ -134,11 +138,11 @@ impl Reader {
         let segments = self.segments.all();
         let before = query.cursor.unwrap_or(u64::MAX);
         let mut page = Page { cursor: before, ..Page::default() };
-        let (mut looked, mut tools) = (0, Tools::default());
+        let (mut effort, mut tools) = (Effort::of(query), Tools::default());
         for segment in segments.iter().rev().filter(|segment| segment.first < before) {
             let Some(medium) = opened(segment)? else { continue };
             for (stored, offset) in self.records(segment, &medium, query, before)?.into_iter().rev() {
-                let Some(body) = self.body(segment, &medium, &stored, offset)? else { continue };
+                let Some(body) = self.body(segment, &medium, &stored, offset, &mut tools)? else { continue };
                 let events = body.events(stored.header.first, stored.header.count);
                 let wanted: Vec<_> = events.filter(|event| event.number < before && query.wants(event)).collect();
                 for event in wanted.into_iter().rev() {
@@ -150,13 +154,15 @@ impl Reader {
                     page.events.push(tools.build(&event));
                 }
                 page.cursor = stored.header.first;
-                looked += u64::from(stored.header.count);
-                if looked >= LOOKED {
-                    page.more = true;
-                    return Ok(page);
+                if effort.is_enough(stored.header.count) {
+                    return Ok(Page { more: true, reached: Some(stored.header.oldest), ..page });
                 }
             }
             page.cursor = segment.first;
+            // Also where nothing of a segment may be wanted, its records were passed.
+            if segment.first > segments[0].first && effort.is_over() {
+                return Ok(Page { more: true, reached: Some(segment.began), ..page });
+            }
         }
         Ok(page)
     }
@@ -191,8 +197,9 @@ impl Reader {
         medium: &Medium,
         stored: &Stored,
         offset: u64,
+        tools: &mut Tools,
     ) -> Result<Option<Body>, JournalError> {
-        let body = body_at(medium, stored, offset).map_err(of(segment))?;
+        let body = tools.bodies.body_at(medium, stored, offset).map_err(of(segment))?;
         if body.is_none() {
             self.note(segment.fault("a record is damaged, passed over", offset, stored.size()));
         }
@@ -245,9 +252,33 @@ fn of(segment: &Segment) -> impl Fn(io::Error) -> JournalError {
     move |source| JournalError::Io { path: path.clone(), source }
 }
 
-/// What labels are made with.
+/// How much may still be looked at.
+struct Effort {
+    looked: u64,
+    end: Option<Instant>,
+}
+
+impl Effort {
+    fn of(query: &Query) -> Self {
+        Self { looked: 0, end: query.patience.map(|patience| Instant::now() + patience) }
+    }
+
+    /// Whether that is enough, with so many events more.
+    fn is_enough(&mut self, events: u32) -> bool {
+        self.looked += u64::from(events);
+        self.looked >= LOOKED || self.looked >= LEAST && self.is_over()
+    }
+
+    /// Whether the time is over.
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+}
+
+/// What bodies are read, and labels are made with.
 #[derive(Default)]
 struct Tools {
+    bodies: Bodies,
     labels: Builder,
     names: Names,
 }
@@ -262,7 +293,7 @@ impl Tools {
 struct Forward<'q> {
     query: &'q Query,
     page: Page,
-    looked: u64,
+    effort: Effort,
     tools: Tools,
 }
 
@@ -286,7 +317,8 @@ impl Forward<'_> {
             }
             self.page.cursor = event.number;
         }
-        self.looked += u64::from(stored.header.count);
-        self.looked < LOOKED
+        let enough = self.effort.is_enough(stored.header.count);
+        self.page.reached = enough.then_some(stored.header.newest);
+        !enough
     }
 }

@@ -34,6 +34,10 @@ pub(crate) struct Header {
     pub(crate) kinds: u64,
 }
 
+/// What bodies are unpacked with.
+#[derive(Default)]
+pub(crate) struct Unpacker(Option<zstd::bulk::Decompressor<'static>>);
+
 /// A header that was read, and what it says of the bytes behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stored {
@@ -108,11 +112,15 @@ impl Stored {
     }
 
     /// The body unpacked, unless it is damaged.
-    pub(crate) fn unpack(&self, body: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn unpack(&self, body: &[u8], unpacker: &mut Unpacker) -> Option<Vec<u8>> {
         if crc32fast::hash(body) != self.checksum {
             return None;
         }
-        let raw = zstd::bulk::decompress(body, self.raw_length as usize).ok()?;
+        let zstd = match &mut unpacker.0 {
+            Some(zstd) => zstd,
+            none => none.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        let raw = zstd.decompress(body, self.raw_length as usize).ok()?;
         (raw.len() == self.raw_length as usize).then_some(raw)
     }
 }
@@ -139,12 +147,16 @@ mod tests {
         let bytes = encode(&header(), b"some text");
         let stored = Stored::read(bytes.first_chunk().unwrap()).unwrap();
         assert_eq!((stored.header, stored.size()), (header(), bytes.len() as u64));
-        assert_eq!(stored.unpack(&bytes[HEADER..]).as_deref(), Some(&b"some text"[..]));
+        assert_eq!(stored.unpack(&bytes[HEADER..], &mut Unpacker::default()).as_deref(), Some(&b"some text"[..]));
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;
             let read = Stored::read(damaged.first_chunk().unwrap());
-            assert_eq!(read.and_then(|stored| stored.unpack(&damaged[HEADER..])), None, "byte {at}");
+            assert_eq!(
+                read.and_then(|stored| stored.unpack(&damaged[HEADER..], &mut Unpacker::default())),
+                None,
+                "byte {at}"
+            );
         }
     }
 }

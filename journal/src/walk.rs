@@ -4,18 +4,24 @@ use std::io;
 
 use crate::body::Body;
 use crate::medium::Medium;
-use crate::record::{HEADER, MAGIC, Stored};
+use crate::record::{HEADER, MAGIC, Stored, Unpacker};
 
 /// How much is looked through at once for the next record.
 const CHUNK: u64 = 64 << 10;
 /// What a disk fails to read is at least this long, and begins at a multiple of it.
 const SECTOR: u64 = 4096;
 
+/// So much is read with a header: most records are far shorter, and one read has many of them.
+const AHEAD: u64 = 16 << 10;
+
 /// A place in a segment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Walk {
     pub(crate) offset: u64,
     end: u64,
+    /// What was read last, and where it begins.
+    read: Vec<u8>,
+    from: u64,
 }
 
 /// What stands at a place.
@@ -31,7 +37,7 @@ pub(crate) enum Step {
 
 impl Walk {
     pub(crate) fn new(offset: u64, end: u64) -> Self {
-        Self { offset, end }
+        Self { offset, end, read: Vec::new(), from: 0 }
     }
 
     /// Goes on.
@@ -50,15 +56,37 @@ impl Walk {
     }
 
     /// The header of a whole record at an offset.
-    fn record_at(&self, medium: &Medium, offset: u64) -> io::Result<Option<Stored>> {
-        let mut bytes = [0; HEADER];
-        let is_whole = offset + HEADER as u64 <= self.end && readable(medium.read_at(&mut bytes, offset))?;
-        let stored = if is_whole { Stored::read(&bytes) } else { None };
+    fn record_at(&mut self, medium: &Medium, offset: u64) -> io::Result<Option<Stored>> {
+        let stored = self.header_at(medium, offset)?.and_then(|bytes| Stored::read(&bytes));
         Ok(stored.filter(|stored| offset + stored.size() <= self.end))
     }
 
+    /// As many bytes as a header has, if they can be read.
+    fn header_at(&mut self, medium: &Medium, offset: u64) -> io::Result<Option<[u8; HEADER]>> {
+        if offset + HEADER as u64 > self.end {
+            return Ok(None);
+        }
+        if let Some(bytes) = self.known_at(offset) {
+            return Ok(Some(bytes));
+        }
+        self.from = offset;
+        self.read.resize(usize::try_from((self.end - offset).min(AHEAD)).unwrap_or(HEADER), 0);
+        if readable(medium.read_at(&mut self.read, offset))? {
+            return Ok(self.known_at(offset));
+        }
+        // What cannot be read may stand behind the header.
+        self.read.clear();
+        let mut bytes = [0; HEADER];
+        Ok(readable(medium.read_at(&mut bytes, offset))?.then_some(bytes))
+    }
+
+    fn known_at(&self, offset: u64) -> Option<[u8; HEADER]> {
+        let start = usize::try_from(offset.checked_sub(self.from)?).ok()?;
+        self.read.get(start..)?.first_chunk().copied()
+    }
+
     /// Where the next record begins, or the end.
-    fn search(&self, medium: &Medium, mut offset: u64) -> io::Result<u64> {
+    fn search(&mut self, medium: &Medium, mut offset: u64) -> io::Result<u64> {
         let mut chunk = Vec::new();
         while offset < self.end {
             let length = (self.end - offset).min(CHUNK);
@@ -80,16 +108,25 @@ impl Walk {
     }
 }
 
-/// The body of a record that was found, unless it is damaged.
-pub(crate) fn raw_at(medium: &Medium, stored: &Stored, offset: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut packed = vec![0; stored.length()];
-    let is_whole = readable(medium.read_at(&mut packed, offset))?;
-    Ok(if is_whole { stored.unpack(&packed) } else { None })
+/// Reads bodies, one after the other: what that takes is made once.
+#[derive(Default)]
+pub(crate) struct Bodies {
+    packed: Vec<u8>,
+    unpacker: Unpacker,
 }
 
-/// The same, as one of events.
-pub(crate) fn body_at(medium: &Medium, stored: &Stored, offset: u64) -> io::Result<Option<Body>> {
-    Ok(raw_at(medium, stored, offset)?.and_then(|raw| Body::read(&raw)))
+impl Bodies {
+    /// The body of a record that was found, unless it is damaged.
+    pub(crate) fn raw_at(&mut self, medium: &Medium, stored: &Stored, offset: u64) -> io::Result<Option<Vec<u8>>> {
+        self.packed.resize(stored.length(), 0);
+        let is_whole = readable(medium.read_at(&mut self.packed, offset))?;
+        Ok(if is_whole { stored.unpack(&self.packed, &mut self.unpacker) } else { None })
+    }
+
+    /// The same, as one of events.
+    pub(crate) fn body_at(&mut self, medium: &Medium, stored: &Stored, offset: u64) -> io::Result<Option<Body>> {
+        Ok(self.raw_at(medium, stored, offset)?.and_then(|raw| Body::read(&raw)))
+    }
 }
 
 /// What the disk cannot read is damage.

@@ -22,7 +22,7 @@ pub use duration::{Duration, DurationError};
 pub use error::{Coded, Priority, Report, Retry};
 pub use group::{GroupId, SourceId, TargetGroup};
 pub use labels::{Builder, Labels, NameScheme, Names};
-pub use nearest::{did_you_mean, nearest};
+pub use nearest::{did_you_mean, difference, nearest};
 pub use problem::Problem;
 pub use secret::{HIDDEN, Secret};
 pub use selector::{Page, Selector};

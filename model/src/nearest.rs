@@ -12,6 +12,30 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     longer.next().filter(|_| longer.next().is_none()).copied()
 }
 
+/// How many letters of a name are others than in what was written, if these are few, and no more than `most`.
+pub fn difference(written: &str, name: &str, most: usize) -> Option<usize> {
+    let (written, name) = (folded(written), folded(name));
+    if least_distance(&written, &name) > most {
+        return None;
+    }
+    distance(&written, &name).filter(|distance| *distance <= most)
+}
+
+/// No fewer letters have to be put, taken away or replaced than there are more of in one than in the other.
+fn least_distance(one: &str, other: &str) -> usize {
+    let mut counts = [0i32; 128];
+    let place = |byte: u8| usize::from(byte & 0x7f);
+    one.bytes().for_each(|byte| counts[place(byte)] += 1);
+    other.bytes().for_each(|byte| counts[place(byte)] -= 1);
+    let sum = |wanted: fn(i32) -> i32| counts.iter().map(|count| wanted(*count).unsigned_abs() as usize).sum::<usize>();
+    // A letter may be four bytes.
+    sum(|count| count.max(0)).max(sum(|count| count.min(0))).div_ceil(if one.is_ascii() && other.is_ascii() {
+        1
+    } else {
+        4
+    })
+}
+
 /// Fewer letters than these before words that two names share do not tell the names apart.
 const TELLING: usize = 4;
 
@@ -46,6 +70,23 @@ pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_that_are_others_are_counted_where_they_are_few() {
+        for (written, name, most, expected) in [
+            ("10.0.3.7:9100", "10.0.3.7:9100", 9, Some(0)),
+            ("10.0.3.7:9100", "10.0.3.9:9100", 1, Some(1)),
+            ("10.0.3.7:9100", "10.0.3.9:9101", 1, None),
+            ("10.0.3.7:9100", "10.0.3.9:9101", 2, Some(2)),
+            ("10.0.3.7:9100", "127.200.134.159:18999", 99, None),
+            ("Web-1", "web_2", 5, Some(1)),
+            ("größe", "grosse", 9, None),
+            ("größe1", "größe2", 9, Some(1)),
+            ("ab", "ba", 1, Some(1)),
+        ] {
+            assert_eq!(difference(written, name, most), expected, "{written} {name} {most}");
+        }
+    }
 
     #[test]
     fn what_is_meant_is_near() {

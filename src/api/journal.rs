@@ -68,6 +68,7 @@ pub(super) fn wanted(query: &Query) -> Result<journal::Query, Error> {
         limit: LISTED,
         cursor: query.get("cursor").map(cursor).transpose()?,
         newest_first: false,
+        patience: None,
     })
 }
 
@@ -144,7 +145,7 @@ pub(super) async fn roster(Extract(state): Extract<Arc<State>>, uri: Uri) -> Res
 }
 
 fn shown(past: &Past, limit: usize) -> RosterOf {
-    let rows = past.sorted().into_iter().take(limit);
+    let rows = past.first(limit).into_iter();
     let row =
         |(job, labels, held): (&Arc<str>, &Labels, bool)| Row { job: Arc::clone(job), labels: labels.clone(), held };
     RosterOf {

@@ -7,7 +7,7 @@ use super::matches::Became;
 use super::similar::SimilarAddress;
 use super::time::Time;
 use super::trace::Trace;
-use crate::journal::Event;
+use crate::journal::{self, Event};
 use crate::roster::hold::HoldReason;
 use crate::roster::presence::Presence;
 
@@ -42,6 +42,9 @@ pub struct Explanation {
     /// where nobody asked the journal, or it does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<Vec<Event>>,
+    /// How far back the journal was looked through for that, where the time was over before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past_reached: Option<journal::Time>,
 }
 
 /// An entry of a target group in a job, and what became of it.

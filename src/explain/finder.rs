@@ -1,8 +1,8 @@
 //! Goes through the entries of jobs in steps that are short, to find what is searched for: first all final labels, which is
-//! quick, then the discovered labels, for which each block is unpacked. Pure.
+//! quick, then the discovered labels, for which each block is unpacked. Of a block that holds nothing of the search no entry is
+//! looked at. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rosterd_model::labels::ADDRESS;
@@ -11,14 +11,16 @@ use rosterd_model::{Builder, Labels};
 
 use super::hints::Hints;
 use super::matches::{Became, Chosen, Matches, Place};
-use super::search::{Fit, Search};
+use super::search::{Fit, Scratch, Search};
 use super::similar::Similar;
 use crate::roster::target::Entry;
 use crate::roster::view::{BlockView, JobView};
 
 /// About so many entries are looked at in a step, by their final labels or by their discovered ones.
-const FINAL: usize = 16 * 1024;
-const DISCOVERED: usize = 4 * 1024;
+const FINAL: usize = 4 * 1024;
+const DISCOVERED: usize = 2 * 1024;
+/// Who has found so many when the time is over has searched enough.
+const MANY: usize = 1000;
 /// So many relatives of a target are told.
 const RELATIVES: usize = 10;
 
@@ -32,6 +34,8 @@ pub struct Finder {
     /// The jobs that are gone through.
     wanted: Vec<usize>,
     stage: Stage,
+    /// Whether no more than final labels is looked at.
+    is_late: bool,
     /// How many of these jobs, and how many blocks of the present one, are behind.
     at: (usize, usize),
     matches: Matches,
@@ -39,6 +43,9 @@ pub struct Finder {
     pub(super) hints: Hints,
     /// Targets of the present job with several origins that were found.
     seen: HashSet<u64>,
+    scratch: Scratch,
+    /// Whether what the present job gives to each entry holds something of the search; `None` before that was looked at.
+    is_touched_by_job: Option<bool>,
     /// How many entries there are, and how many were looked at in full.
     pub(super) entries: usize,
     pub(super) looked: usize,
@@ -51,6 +58,8 @@ pub struct Finder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Final,
+    /// Where nothing was found: what is like it.
+    Like,
     Discovered,
     Relatives,
     Done,
@@ -83,9 +92,12 @@ impl Finder {
             jobs,
             search,
             stage: Stage::Final,
+            is_late: false,
             at: (0, 0),
             matches: Matches::new(most),
             seen: HashSet::new(),
+            scratch: Scratch::default(),
+            is_touched_by_job: None,
             looked: 0,
             chosen: Chosen::default(),
             relatives: BTreeMap::new(),
@@ -100,18 +112,20 @@ impl Finder {
         while looked < most && self.stage != Stage::Done {
             let Some(&job) = self.wanted.get(self.at.0) else {
                 self.next_stage();
-                continue;
+                break;
             };
             let view = Arc::clone(&self.jobs[job]);
             let Some(block) = view.block(self.at.1) else {
                 self.at = (self.at.0 + 1, 0);
                 self.seen.clear();
+                self.is_touched_by_job = None;
                 continue;
             };
             looked += block.entries().len() + 1;
             let first = Place { job, block: self.at.1, entry: 0 };
             match self.stage {
                 Stage::Final => self.look_at_final(&view, block, first),
+                Stage::Like => self.look_for_like(&view, block),
                 Stage::Discovered => self.look_at_discovered(&view, block, first),
                 Stage::Relatives => self.look_for_relatives(&view, block, first),
                 Stage::Done => {}
@@ -121,9 +135,18 @@ impl Finder {
         self.stage != Stage::Done
     }
 
-    /// Searches no further; what was found is still told with all that belongs to it.
+    /// How many bytes the next step has to unpack at least.
+    pub fn unpacks(&self) -> usize {
+        let job = self.wanted.get(self.at.0).filter(|_| self.stage == Stage::Discovered);
+        job.and_then(|job| self.jobs[*job].block(self.at.1)).map_or(0, |block| block.unpacked_size())
+    }
+
+    /// Searches no further than all final labels, and where many fit no further than this; what was found is still told with all
+    /// that belongs to it.
     pub fn hurry(&mut self) {
-        while matches!(self.stage, Stage::Final | Stage::Discovered) {
+        self.is_late = true;
+        let has_many = self.stage == Stage::Final && self.matches.count() >= MANY;
+        if has_many || matches!(self.stage, Stage::Like | Stage::Discovered) {
             self.next_stage();
         }
     }
@@ -131,65 +154,90 @@ impl Finder {
     fn next_stage(&mut self) {
         self.at = (0, 0);
         self.seen.clear();
+        self.is_touched_by_job = None;
         self.stage = match self.stage {
-            Stage::Final => Stage::Discovered,
-            Stage::Discovered => self.choose(),
             Stage::Relatives | Stage::Done => Stage::Done,
+            _ if self.is_late => self.choose(),
+            Stage::Final if self.matches.is_empty() && self.similar.is_some() => Stage::Like,
+            Stage::Final | Stage::Like => Stage::Discovered,
+            Stage::Discovered => self.choose(),
         };
     }
 
     fn look_at_final(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
-        let mut buffer = String::new();
         for (entry, found) in block.entries().iter().enumerate() {
             let Entry::Active(labels) = found else { continue };
-            if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {
-                similar.consider(Target(labels).address(), &job.spec().name, Became::Target);
-            }
-            if !self.matches.has_whole() {
+            if !self.is_late && self.hints.is_asking() && !self.matches.has_whole() {
                 self.hints.consider(labels.iter());
             }
-            let fit = self.search.fit(labels.iter(), &mut buffer);
+            let fit = self.search.fit_of(labels, &mut self.scratch);
             if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
                 self.matches.add(fit, Became::Target, Place { entry, ..first });
             }
         }
     }
 
+    fn look_for_like(&mut self, job: &JobView, block: BlockView<'_>) {
+        let Some(similar) = &mut self.similar else { return };
+        for entry in block.entries() {
+            if let Entry::Active(labels) = entry {
+                similar.consider(Target(labels).address(), &job.spec().name, Became::Target);
+            }
+        }
+    }
+
     /// What is a target is looked at by its final labels and, where these have no such name, by its discovered ones.
     fn look_at_discovered(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
-        let (mut labels, mut buffer, mut place) = (Builder::new(), String::new(), first);
-        block.each(
-            0..usize::MAX,
-            |_| true,
-            job.spec(),
-            &mut labels,
-            |_, discovered, entry| {
-                let became = Became::of(entry);
-                if !self.matches.has_whole() {
-                    self.hints.consider(discovered.iter());
-                }
-                if let Entry::Active(labels) = entry {
-                    let fit = self.search.fit(labels.iter().chain(discovered.iter()), &mut buffer);
-                    let before = self.search.fit(labels.iter(), &mut buffer);
-                    if fit != before {
-                        self.matches.take_back(before, became, place);
-                        if fit > Fit::No
-                            && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint()))
-                        {
-                            self.matches.add(fit, became, place);
-                        }
-                    }
-                } else {
-                    if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {
-                        similar.consider(discovered.get(ADDRESS), &job.spec().name, became);
-                    }
-                    self.matches.add(self.search.fit(discovered.iter(), &mut buffer), became, place);
-                }
-                place.entry += 1;
-                ControlFlow::Continue(())
-            },
-        );
         self.looked += block.entries().len();
+        let is_touched_by_job = match self.is_touched_by_job {
+            Some(known) => known,
+            None => *self.is_touched_by_job.insert(is_touched_by(job, &self.search, &mut self.scratch)),
+        };
+        let mut walk = block.walk();
+        let is_touched = is_touched_by_job || self.search.is_touched_by(walk.text(), &mut self.scratch);
+        let (asks_for_hints, asks_for_like) =
+            (self.hints.is_asking() && !self.matches.has_whole(), self.similar.is_some() && self.matches.is_empty());
+        if !is_touched && !asks_for_hints && !asks_for_like {
+            return;
+        }
+        let mut labels = Builder::new();
+        for (at, entry) in block.entries().iter().enumerate() {
+            let Some(raw) = walk.next_entry() else { return };
+            if !is_touched && !asks_for_hints && matches!(entry, Entry::Active(_)) {
+                continue;
+            }
+            raw.load(&mut labels);
+            job.spec().add_defaults(&mut labels);
+            self.look_at_entry(job, entry, &labels, is_touched, Place { entry: at, ..first });
+        }
+    }
+
+    fn look_at_entry(&mut self, job: &JobView, entry: &Entry, discovered: &Builder, is_touched: bool, place: Place) {
+        let became = Became::of(entry);
+        if self.hints.is_asking() && !self.matches.has_whole() {
+            self.hints.consider(discovered.iter());
+        }
+        match entry {
+            Entry::Active(labels) if is_touched => {
+                let fit = self.search.fit(labels.iter().chain(discovered.iter()), &mut self.scratch);
+                let before = self.search.fit_of(labels, &mut self.scratch);
+                if fit != before {
+                    self.matches.take_back(before, became, place);
+                    if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
+                        self.matches.add(fit, became, place);
+                    }
+                }
+            }
+            Entry::Active(_) => {}
+            Entry::Dropped | Entry::Failed(_) => {
+                if let Some(similar) = self.similar.as_mut().filter(|_| self.matches.is_empty()) {
+                    similar.consider(discovered.get(ADDRESS), &job.spec().name, became);
+                }
+                if is_touched {
+                    self.matches.add(self.search.fit(discovered.iter(), &mut self.scratch), became, place);
+                }
+            }
+        }
     }
 
     /// Settles on what is told, and says what comes then.
@@ -259,6 +307,12 @@ pub(super) fn url(labels: &Labels, job: &JobView) -> String {
     let mut url = String::new();
     scrape_url(Target(labels), &job.spec().params, &mut url);
     url
+}
+
+/// Whether what a job gives to each entry holds something of a search.
+fn is_touched_by(job: &JobView, search: &Search, scratch: &mut Scratch) -> bool {
+    let mut given = job.spec().defaults.iter();
+    given.any(|(name, value)| search.is_touched_by(format!("{name}={value}").as_bytes(), scratch))
 }
 
 /// Whether a target is met more than once.

@@ -45,6 +45,11 @@ impl Hints {
         Self(wanted.collect())
     }
 
+    /// Whether what stands in other labels tells anything.
+    pub(super) fn is_asking(&self) -> bool {
+        self.0.iter().any(|wanted| !wanted.is_there)
+    }
+
     /// Looks at the labels of an entry.
     pub(super) fn consider<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
         for wanted in self.0.iter_mut().filter(|wanted| !wanted.is_there) {

@@ -63,6 +63,7 @@ impl Known {
             more_unsure,
             idle: self.idle.map(str::to_owned),
             past: None,
+            past_reached: None,
         }
     }
 

@@ -97,6 +97,16 @@ impl Matches {
         told.map(|index| kind.places.remove(index));
     }
 
+    /// How many fit.
+    pub(super) fn count(&self) -> usize {
+        self.kinds.values().map(|kind| kind.count).sum()
+    }
+
+    /// Whether nothing does.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
     /// Whether something fits as a whole.
     pub(super) fn has_whole(&self) -> bool {
         self.kinds.iter().any(|((fit, _), kind)| *fit == Reverse(Fit::Whole) && kind.count > 0)
@@ -132,8 +142,9 @@ mod tests {
     fn targets_come_first_and_parts_only_where_nothing_is_whole() {
         let mut matches = Matches::new(2);
         matches.add(Fit::No, Became::Target, place(0));
-        assert_eq!(matches.chosen(), Chosen::default());
+        assert_eq!((matches.chosen(), matches.is_empty()), (Chosen::default(), true));
         matches.add(Fit::Part, Became::Target, place(1));
+        assert!(!matches.is_empty());
         assert_eq!(matches.chosen(), Chosen { places: vec![place(1)], more: 0, parts: 0 });
         matches.add(Fit::Whole, Became::Dropped, place(2));
         matches.add(Fit::Whole, Became::Dropped, place(3));
@@ -152,6 +163,6 @@ mod tests {
         assert_eq!(matches.chosen(), Chosen { places: vec![place(1)], more: 0, parts: 0 });
         matches.take_back(Fit::Part, Became::Target, place(1));
         matches.take_back(Fit::Whole, Became::Target, place(1));
-        assert_eq!(matches.chosen(), Chosen::default());
+        assert_eq!((matches.chosen(), matches.is_empty()), (Chosen::default(), true));
     }
 }

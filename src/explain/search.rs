@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memmem::Finder;
 use rosterd_model::labels::{ADDRESS, INSTANCE};
 use rosterd_model::selector::SelectorError;
 use rosterd_model::target::Target;
@@ -12,9 +13,30 @@ use rosterd_model::{Labels, Selector};
 pub enum Search {
     /// Those whose labels hold each of these words, whatever their case; `name=value` is a word too, and a URL stands for
     /// its host and port.
-    Words(Vec<String>),
+    Words(Words),
     /// Those that this means.
     Selector(Selector),
+}
+
+/// Words in small letters, ready to be looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Words(Vec<Word>);
+
+#[derive(Debug, Clone)]
+struct Word {
+    text: String,
+    /// Itself or, of a URL, host and port.
+    sought: Finder<'static>,
+    /// What of it stands in one value, if it is not in a name: all that is behind the last `=`.
+    in_value: Finder<'static>,
+}
+
+/// Scratch space of one search.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    text: Vec<u8>,
+    /// Labels whose names were looked at last, and which words stand in these: most have equal names.
+    names: Option<(Labels, Vec<bool>)>,
 }
 
 /// How well labels are what is searched for.
@@ -34,34 +56,45 @@ impl Search {
         let text = text.trim();
         match text.starts_with(['{', '(']) {
             true => text.parse().map(Self::Selector),
-            false => Ok(Self::Words(text.split_whitespace().map(str::to_ascii_lowercase).collect())),
+            false => Ok(Self::Words(Words(text.split_whitespace().map(Word::of).collect()))),
         }
     }
 
     /// Whether it means everything.
     pub fn is_all(&self) -> bool {
         match self {
-            Self::Words(words) => words.is_empty(),
+            Self::Words(Words(words)) => words.is_empty(),
             Self::Selector(selector) => *selector == Selector::All,
         }
     }
 
-    /// Whether a target is meant, by the labels that its series get. The buffer is scratch space.
-    pub fn finds(&self, labels: &Labels, buffer: &mut String) -> bool {
+    /// Whether a target is meant, by the labels that its series get.
+    pub fn finds(&self, labels: &Labels, scratch: &mut Scratch) -> bool {
         let target = Target(labels);
         match self {
-            Self::Words(words) => words.is_empty() || holds(words, target.public(), buffer),
+            Self::Words(words) => {
+                self.is_all() || words.may_be_in(labels, scratch) && words.are_in(target.public(), &mut scratch.text)
+            }
             Self::Selector(selector) => selector.matches_by(&|name| target.public_label(name)),
         }
     }
 
-    /// How well these labels fit, all of them. Where a name is there twice, a selector looks at the first one. The buffer is
-    /// scratch space.
-    pub fn fit<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, buffer: &mut String) -> Fit {
+    /// How well these labels fit, all of them.
+    pub fn fit_of(&self, labels: &Labels, scratch: &mut Scratch) -> Fit {
         match self {
-            Self::Words(words) if !holds(words, labels.clone(), buffer) => Fit::No,
-            Self::Words(words) => {
-                let whole = |word: &String| labels.clone().any(|(name, value)| is_whole(word, name, value));
+            Self::Words(words) if !words.may_be_in(labels, scratch) => Fit::No,
+            Self::Words(_) => self.fit(labels.iter(), scratch),
+            Self::Selector(selector) if selector.matches(labels) => Fit::Whole,
+            Self::Selector(_) => Fit::No,
+        }
+    }
+
+    /// How well these labels fit, all of them. Where a name is there twice, a selector looks at the first one.
+    pub fn fit<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, scratch: &mut Scratch) -> Fit {
+        match self {
+            Self::Words(words) if !words.are_in(labels.clone(), &mut scratch.text) => Fit::No,
+            Self::Words(Words(words)) => {
+                let whole = |word: &Word| labels.clone().any(|(name, value)| is_whole(&word.text, name, value));
                 if words.iter().all(whole) { Fit::Whole } else { Fit::Part }
             }
             Self::Selector(selector) => {
@@ -71,11 +104,24 @@ impl Search {
         }
     }
 
+    /// Whether labels whose names and values stand in this text may make others fit that do not fit without them, or better.
+    pub fn is_touched_by(&self, text: &[u8], scratch: &mut Scratch) -> bool {
+        match self {
+            Self::Words(Words(words)) => {
+                scratch.take(text);
+                words.iter().any(|word| word.in_value.find(&scratch.text).is_some())
+            }
+            Self::Selector(selector) => selector.values().is_none_or(|values| {
+                values.into_iter().any(|value| memchr::memmem::find(text, value.as_bytes()).is_some())
+            }),
+        }
+    }
+
     /// The address that is searched for, if it is no more than that.
     pub fn address(&self) -> Option<&str> {
         match self {
-            Self::Words(words) => match &words[..] {
-                [word] if !word.contains('=') => Some(authority(word)),
+            Self::Words(Words(words)) => match &words[..] {
+                [word] if !word.text.contains('=') => Some(authority(&word.text)),
                 _ => None,
             },
             Self::Selector(Selector::Matcher(matcher)) if matches!(matcher.name(), ADDRESS | INSTANCE) => {
@@ -90,7 +136,10 @@ impl Search {
 impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Words(words) => f.write_str(&words.join(" ")),
+            Self::Words(Words(words)) => {
+                let words: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
+                f.write_str(&words.join(" "))
+            }
             Self::Selector(selector) => selector.fmt(f),
         }
     }
@@ -102,14 +151,59 @@ fn authority(word: &str) -> &str {
     rest.map_or(word, |rest| rest.split('/').next().unwrap_or(rest))
 }
 
-/// Whether labels hold all words.
-fn holds<'a>(words: &[String], labels: impl Iterator<Item = (&'a str, &'a str)>, buffer: &mut String) -> bool {
-    buffer.clear();
-    for (name, value) in labels {
-        buffer.extend([name, "=", value, "\n"]);
+impl Word {
+    fn of(text: &str) -> Self {
+        let text = text.to_ascii_lowercase();
+        let sought = authority(&text);
+        let in_value = sought.rsplit_once('=').map_or(sought, |(_, value)| value);
+        Self { sought: Finder::new(sought).into_owned(), in_value: Finder::new(in_value).into_owned(), text }
     }
-    buffer.make_ascii_lowercase();
-    words.iter().all(|word| buffer.contains(word.as_str()) || buffer.contains(authority(word)))
+}
+
+/// Equal when the words are.
+impl PartialEq for Words {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(|word| &word.text).eq(other.0.iter().map(|word| &word.text))
+    }
+}
+
+impl Eq for Words {}
+
+impl Words {
+    /// Whether labels hold all of them. What a word says of a URL besides host and port need not be there.
+    fn are_in<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)>, text: &mut Vec<u8>) -> bool {
+        text.clear();
+        for part in labels.flat_map(|(name, value)| [name, "=", value, "\n"]) {
+            text.extend_from_slice(part.as_bytes());
+        }
+        text.make_ascii_lowercase();
+        self.0.iter().all(|word| word.sought.find(text).is_some())
+    }
+
+    /// Whether these labels may hold all of them: a quick look that puts aside most that do not.
+    fn may_be_in(&self, labels: &Labels, scratch: &mut Scratch) -> bool {
+        scratch.take(labels.packed_values());
+        let mut in_values = self.0.iter().map(|word| word.in_value.find(&scratch.text).is_some());
+        if in_values.all(|is_in| is_in) {
+            return true;
+        }
+        if !scratch.names.as_ref().is_some_and(|(known, _)| known.shares_names_with(labels)) {
+            let names = labels.iter().map(|(name, _)| name).collect::<Vec<_>>().join("\n").to_ascii_lowercase();
+            let held = self.0.iter().map(|word| word.sought.find(names.as_bytes()).is_some());
+            scratch.names = Some((labels.clone(), held.collect()));
+        }
+        let in_names = scratch.names.iter().flat_map(|(_, held)| held);
+        self.0.iter().zip(in_names).all(|(word, in_name)| *in_name || word.in_value.find(&scratch.text).is_some())
+    }
+}
+
+impl Scratch {
+    /// Takes a text, in small letters.
+    fn take(&mut self, text: &[u8]) {
+        self.text.clear();
+        self.text.extend_from_slice(text);
+        self.text.make_ascii_lowercase();
+    }
 }
 
 /// Whether the word is all that a label says.
@@ -150,7 +244,7 @@ mod tests {
         ] {
             let search = Search::parse(text).unwrap();
             assert_eq!(
-                (search.finds(&labels(), &mut String::new()), search.is_all()),
+                (search.finds(&labels(), &mut Scratch::default()), search.is_all()),
                 (found, text.is_empty()),
                 "{text}"
             );
@@ -170,12 +264,19 @@ mod tests {
             ("0.0.3.7", Fit::Part),
             ("9100", Fit::Part),
             ("prod web", Fit::Part),
+            ("scheme", Fit::Part),
+            ("SCHEME__=http web", Fit::Part),
+            ("instance=", Fit::Part),
+            ("=web", Fit::Part),
             ("10.0.3.70", Fit::No),
+            ("prodinstance", Fit::No),
+            ("env=web", Fit::No),
             ("{__scheme__=\"https\"}", Fit::Whole),
             ("{__scheme__=\"http\"}", Fit::No),
         ] {
             let search = Search::parse(text).unwrap();
-            assert_eq!(search.fit(labels().iter(), &mut String::new()), fit, "{text}");
+            assert_eq!(search.fit(labels().iter(), &mut Scratch::default()), fit, "{text}");
+            assert_eq!(search.fit_of(&labels(), &mut Scratch::default()), fit, "{text}");
             assert_eq!(Search::parse(&search.to_string()).as_ref(), Ok(&search));
         }
     }
@@ -183,7 +284,7 @@ mod tests {
     #[test]
     fn of_labels_under_one_name_a_selector_sees_the_first() {
         let search = Search::parse("{env!=\"prod\"}").unwrap();
-        let fit = |labels: [(&'static str, &'static str); 2]| search.fit(labels.into_iter(), &mut String::new());
+        let fit = |labels: [(&'static str, &'static str); 2]| search.fit(labels.into_iter(), &mut Scratch::default());
         assert_eq!(fit([("env", "prod"), ("env", "test")]), Fit::No);
         assert_eq!(fit([("env", "test"), ("env", "prod")]), Fit::Whole);
     }
@@ -199,6 +300,39 @@ mod tests {
             ("env=x", None),
         ] {
             assert_eq!(Search::parse(text).unwrap().address(), address, "{text}");
+        }
+    }
+
+    #[test]
+    fn labels_with_other_names_are_looked_at_anew() {
+        let (search, mut scratch) = (Search::parse("zone 1").unwrap(), Scratch::default());
+        for (labels, found) in [
+            ([("zone", "1"), ("x", "2")], true),
+            ([("y", "1"), ("x", "2")], false),
+            ([("y", "zone"), ("x", "1")], true),
+            ([("zone", "2"), ("x", "3")], false),
+        ] {
+            let labels: Labels = labels.into_iter().collect();
+            assert_eq!(search.finds(&labels, &mut scratch), found, "{labels}");
+        }
+    }
+
+    #[test]
+    fn what_holds_nothing_of_a_search_does_not_touch_it() {
+        let text = b"\x08__meta_x\x04Prod\x03env\x01-";
+        for (search, touched) in [
+            ("prod", true),
+            ("env=prod", true),
+            ("meta_x test", true),
+            ("test", false),
+            ("env=test", false),
+            ("{env=\"Prod\"}", true),
+            ("{env=\"prod\"}", false),
+            ("{env=\"test\"} or {__meta_x=\"Prod\"}", true),
+            ("{env!=\"test\"}", true),
+        ] {
+            let touches = Search::parse(search).unwrap().is_touched_by(text, &mut Scratch::default());
+            assert_eq!(touches, touched, "{search}");
         }
     }
 }

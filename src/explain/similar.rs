@@ -1,6 +1,6 @@
 //! Addresses like one that nobody has. Pure.
 
-use rosterd_model::nearest;
+use rosterd_model::difference;
 use serde::{Deserialize, Serialize};
 
 use super::matches::Became;
@@ -25,10 +25,13 @@ pub struct SimilarAddress {
 #[derive(Debug)]
 pub(super) struct Similar {
     wanted: String,
-    /// The most like first.
-    best: Vec<SimilarAddress>,
+    /// The most like first, each with how much it differs.
+    best: Vec<(Difference, SimilarAddress)>,
     looked_at: usize,
 }
+
+/// Another port of the same host is nearest; then fewer letters that are others.
+type Difference = (bool, usize);
 
 impl Similar {
     pub(super) fn to(wanted: &str) -> Self {
@@ -38,37 +41,35 @@ impl Similar {
     /// Looks at an address.
     pub(super) fn consider(&mut self, address: &str, job: &str, became: Became) {
         self.looked_at += 1;
-        let is_known = || self.best.iter().any(|known| known.address == address);
-        if self.looked_at > LOOKED_AT || is_known() || !self.is_like(address) {
+        if self.looked_at > LOOKED_AT {
             return;
         }
-        let at = self.best.partition_point(|known| !self.is_nearer(address, &known.address));
-        if at < TOLD {
+        let Some(difference) = self.difference(address) else { return };
+        let at = self.best.partition_point(|(known, _)| *known <= difference);
+        if at < TOLD && !self.best.iter().any(|(_, known)| known.address == address) {
             self.best.truncate(TOLD - 1);
-            self.best.insert(at, SimilarAddress { address: address.to_owned(), job: job.to_owned(), became });
+            let similar = SimilarAddress { address: address.to_owned(), job: job.to_owned(), became };
+            self.best.insert(at, (difference, similar));
         }
     }
 
     /// The most like first.
     pub(super) fn into_best(self) -> Vec<SimilarAddress> {
-        self.best
+        self.best.into_iter().map(|(_, similar)| similar).collect()
     }
 
-    fn is_like(&self, address: &str) -> bool {
-        self.has_same_host(address) || nearest(&self.wanted, forms(address)).is_some()
-    }
-
-    /// Whether an address is more like the wanted one than another that is like it: another port of the same host is nearest.
-    fn is_nearer(&self, address: &str, other: &str) -> bool {
-        match (self.has_same_host(address), self.has_same_host(other)) {
-            (false, false) => {
-                let found = nearest(&self.wanted, forms(other).chain(forms(address)));
-                found.is_some_and(|found| {
-                    forms(address).any(|form| form == found) && forms(other).all(|form| form != found)
-                })
-            }
-            (here, there) => here && !there,
+    /// How much an address differs, if it is like the wanted one and may be told.
+    fn difference(&self, address: &str) -> Option<Difference> {
+        if self.has_same_host(address) {
+            return Some((false, 0));
         }
+        let most = match self.best.get(TOLD - 1) {
+            Some(((false, _), _)) | Some(((_, 0), _)) => return None,
+            Some(((true, worst), _)) => worst - 1,
+            None => usize::MAX,
+        };
+        let least = forms(address).filter_map(|form| difference(&self.wanted, form, most)).min()?;
+        Some((true, least))
     }
 
     fn has_same_host(&self, address: &str) -> bool {

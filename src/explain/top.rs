@@ -9,7 +9,7 @@ use rosterd_scrape::{Statuses, TargetStatus};
 use serde::{Deserialize, Serialize};
 
 use super::finder::url;
-use super::search::Search;
+use super::search::{Scratch, Search};
 use crate::roster::view::JobView;
 
 /// So many pages of targets are looked at in a step.
@@ -115,6 +115,7 @@ pub struct Ranking {
     jobs: Vec<Arc<JobView>>,
     statuses: Statuses,
     search: Search,
+    scratch: Scratch,
     by: By,
     most: usize,
     /// The job, and the page of its targets, that come next.
@@ -129,16 +130,26 @@ impl Ranking {
     /// Will rank those targets of these jobs that are searched for, and tell so many.
     pub fn new(jobs: Vec<Arc<JobView>>, statuses: Statuses, search: Search, by: By, most: usize) -> Self {
         let (top_jobs, top) = (Vec::new(), Vec::new());
-        Self { jobs, statuses, search, by, most, at: (0, 0), of_job: Default::default(), top_jobs, top }
+        Self {
+            jobs,
+            statuses,
+            search,
+            scratch: Scratch::default(),
+            by,
+            most,
+            at: (0, 0),
+            of_job: Default::default(),
+            top_jobs,
+            top,
+        }
     }
 
     /// Looks at some targets. Returns whether there are more.
     pub fn step(&mut self) -> bool {
-        let mut buffer = String::new();
         for _ in 0..PAGES {
             let Some(job) = self.jobs.get(self.at.0).cloned() else { return false };
             match job.pages().nth(self.at.1) {
-                Some(page) => page.labels().for_each(|labels| self.consider(&job, labels, &mut buffer)),
+                Some(page) => page.labels().for_each(|labels| self.consider(&job, labels)),
                 None => {
                     let (targets, cost) = std::mem::take(&mut self.of_job);
                     if targets > 0 {
@@ -153,8 +164,8 @@ impl Ranking {
         true
     }
 
-    fn consider(&mut self, job: &JobView, labels: &Labels, buffer: &mut String) {
-        if !self.search.finds(labels, buffer) {
+    fn consider(&mut self, job: &JobView, labels: &Labels) {
+        if !self.search.finds(labels, &mut self.scratch) {
             return;
         }
         let Some(status) = self.statuses.get(&job.spec().name, labels) else { return };

@@ -197,6 +197,45 @@ fn world_of(folder: &Path, settings: Settings, batches: usize) -> (World, Writer
 }
 
 #[test]
+fn the_first_of_a_roster_are_those_of_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, writer) = world_of(folder.path(), FOREVER, 3);
+    let past = writer.reader().at(None, |_, _| true).unwrap();
+    let all = past.sorted();
+    assert!(all.len() > 5 && all.is_sorted_by_key(|(job, labels, _)| (*job, *labels)));
+    for most in [0, 1, 5, all.len(), usize::MAX] {
+        assert_eq!(past.first(most), all[..most.min(all.len())], "{most}");
+    }
+}
+
+#[test]
+fn whoever_has_no_time_gets_a_part_and_is_told_how_far_that_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, mut writer) = world_of(folder.path(), FOREVER, 10);
+    assert!(writer.begin(Time(world.now), || world.targets()).is_none());
+    world.write(&mut writer, &[(0, 1, true)]);
+    let reader = writer.reader();
+    for newest_first in [false, true] {
+        let patience = Some(Duration::ZERO);
+        let mut query = Query { limit: 1000, newest_first, patience, ..Query::default() };
+        let first = reader.query(&query).unwrap();
+        let count = first.events.len();
+        assert!(first.more && count > 0 && count < world.events.len(), "{count}");
+        let (reached, last) = (first.reached.unwrap(), first.events.last().unwrap().time);
+        assert!(if newest_first { reached <= last } else { reached == last }, "{reached} {last}");
+        let mut found = all(&reader, query.clone());
+        if newest_first {
+            found.reverse();
+        }
+        assert_eq!(found, world.events, "{newest_first}");
+        query.kinds = vec![Kind::Missed];
+        assert_eq!(all(&reader, query.clone()), []);
+        let whole = reader.query(&Query { patience: None, ..query }).unwrap();
+        assert_eq!((whole.more, whole.reached), (false, None));
+    }
+}
+
+#[test]
 fn what_is_too_much_goes_and_the_rest_still_tells_all_of_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let (world, writer) = world_of(folder.path(), Settings { max_size: 200_000, ..FOREVER }, 800);

@@ -61,6 +61,11 @@ impl Labels {
         Iter { names: &self.0.header.header.names, index: 0, values: &self.0.slice }
     }
 
+    /// All values, each behind its length: for whoever wants to know quickly whether a text stands in none of them.
+    pub fn packed_values(&self) -> &[u8] {
+        &self.0.slice
+    }
+
     /// A hash of names and values (XXH3) that is the same in every process and every release.
     pub fn fingerprint(&self) -> u64 {
         self.0.header.header.fingerprint

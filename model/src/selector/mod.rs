@@ -95,6 +95,23 @@ impl Selector {
             Self::Not(inner) => !inner.matches_by(value),
         }
     }
+
+    /// The values that labels have to be equal to, if nothing else is asked of them: where none of these is, nothing is meant. None
+    /// where labels may be meant for another reason.
+    pub fn values(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Matcher(matcher) if matcher.op() == Op::Eq && !matcher.value().is_empty() => {
+                Some(vec![matcher.value()])
+            }
+            Self::And(all) if !all.is_empty() => values_of(all),
+            Self::Or(any) => values_of(any),
+            Self::All | Self::Matcher(_) | Self::And(_) | Self::Not(_) => None,
+        }
+    }
+}
+
+fn values_of(selectors: &[Selector]) -> Option<Vec<&str>> {
+    Some(selectors.iter().map(Selector::values).collect::<Option<Vec<_>>>()?.concat())
 }
 
 /// Why a text is not a selector. Offsets are in bytes.

@@ -36,6 +36,23 @@ fn a_selector_means_what_it_says() {
 }
 
 #[test]
+fn only_what_asks_for_values_and_for_nothing_else_names_them() {
+    for (text, values) in [
+        (r#"{a="1"}"#, Some(vec!["1"])),
+        (r#"{a="1",b="2"}"#, Some(vec!["1", "2"])),
+        (r#"{a="1"} or {b="2"} and {c="3"}"#, Some(vec!["1", "2", "3"])),
+        ("{}", None),
+        (r#"{a=""}"#, None),
+        (r#"{a!="1"}"#, None),
+        (r#"{a="1",b=~"2"}"#, None),
+        (r#"{a="1"} or {b!~"2"}"#, None),
+        (r#"not {a="1"}"#, None),
+    ] {
+        assert_eq!(parsed(text).values(), values, "{text}");
+    }
+}
+
+#[test]
 fn a_series_selector_is_that_of_promql() {
     let up = labels(&[("__name__", "a:up"), ("job", "api"), ("name", "ü")]);
     for (text, expected) in [

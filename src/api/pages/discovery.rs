@@ -10,6 +10,7 @@ use http::Uri;
 use rosterd_discovery::{ProviderStatus, ProviderWatch, Status, WatchStatus};
 use rosterd_model::Report;
 use rosterd_tasks::blocking;
+use tokio::time::Instant;
 
 use super::super::providers::size;
 use super::super::query::Query;
@@ -19,6 +20,7 @@ use super::super::{Error, State};
 use super::count::Count;
 use super::entries::{Listed, Wanted, list};
 use super::link::link;
+use super::patience;
 use super::shell::{Shell, page};
 use super::situation::Situation;
 use super::standing::Standing;
@@ -45,6 +47,8 @@ struct Discovery {
     /// The entries of the job.
     listed: Option<Listed>,
     next: Option<String>,
+    /// Where more is looked at for the same page.
+    longer: String,
     /// Of the job, or all.
     providers: Vec<Provider>,
     more_providers: usize,
@@ -107,7 +111,8 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
         (_, Err(error)) => (None, Some(Report::of(&error).to_string())),
         (Some(job), Ok(search)) => {
             let (job, start) = (Arc::clone(job), start.map_or((0, 0), |start| start.place_in(job)));
-            (Some(blocking(move || list(&job, wanted, &search, start)).await), None)
+            let end = Instant::now() + patience::of(&query)?;
+            (Some(blocking(move || list(&job, wanted, &search, start, &|| Instant::now() >= end)).await), None)
         }
     };
     let concerns = |jobs: &[Arc<str>]| name.is_empty() || jobs.iter().any(|job| **job == *name);
@@ -127,6 +132,7 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
         wrong,
         counts: view.job(name).map(|job| counts(job)).unwrap_or_default(),
         next: listed.as_ref().and_then(|listed| listed.next.as_ref()).map(|next| next_page(&query, next)),
+        longer: longer(&query),
         listed,
         providers: providers.map(|it| Provider::of(it, presence(it, view), view, now)).collect(),
         more_providers,
@@ -163,8 +169,14 @@ pub(super) fn path(job: &str, wanted: Wanted) -> String {
 
 /// The next page of what was asked for.
 fn next_page(query: &Query, cursor: &Cursor) -> String {
-    let kept = ["job", "became", "search"].map(|name| (name, query.get(name).unwrap_or_default()));
+    let kept = ["job", "became", "search", "timeout"].map(|name| (name, query.get(name).unwrap_or_default()));
     link("/service-discovery", kept.into_iter().chain([("cursor", cursor.encode().as_str())]))
+}
+
+/// The same page, for which more is looked at.
+fn longer(query: &Query) -> String {
+    let kept = ["job", "became", "search", "cursor"].map(|name| (name, query.get(name).unwrap_or_default()));
+    link("/service-discovery", kept.into_iter().chain([("timeout", patience::LONGER)]))
 }
 
 fn presence(provider: &ProviderStatus, view: &RosterView) -> Presence {

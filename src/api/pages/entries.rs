@@ -4,20 +4,23 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rosterd_model::labels::META_PREFIX;
-use rosterd_model::relabel::Scratch;
+use rosterd_model::relabel;
 use rosterd_model::target::Target;
 use rosterd_model::{Builder, Labels, Names};
 
 use super::super::targets::Cursor;
-use crate::explain::{Fit, Search};
+use crate::explain::{Fit, Scratch, Search};
+use crate::roster::block;
 use crate::roster::target::Entry;
 use crate::roster::view::{BlockView, JobView};
 
 /// How many entries stand on a page, and how long what they say of themselves may be together, in bytes.
 const ROWS: usize = 50;
 const MOST_BYTES: usize = 100_000;
-/// How much is unpacked for a page, in bytes: some ten milliseconds. The next page goes on from there.
-const UNPACKED: usize = 8 << 20;
+/// So many entries are looked at before it is asked whether that is enough, and so many of a block until it is asked again: a block
+/// may be one large group.
+const LEAST: usize = 1024;
+const LOOKS: usize = 256;
 
 /// Which entries are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,25 +98,43 @@ pub(super) struct Row {
     pub(super) place: String,
 }
 
-/// Lists entries from a place on, a block and an entry in it.
-pub(super) fn list(job: &JobView, wanted: Wanted, search: &Search, (first, skip): (usize, usize)) -> Listed {
-    let mut listing = Listing { job, wanted, search, listed: Listed::default(), bytes: 0, buffer: String::new() };
-    let (mut unpacked, mut number) = (0, first);
-    while let Some(block) = job.block(number) {
-        let skip = if number == first { skip } else { 0 };
-        let has = |(at, entry): (usize, &Entry)| wanted.has(job, block, at, entry);
-        if block.entries().iter().enumerate().skip(skip).any(has) {
-            if unpacked >= UNPACKED {
-                listing.listed.is_cut = true;
-                listing.listed.next = Cursor::of_entry(job, number, skip);
-                break;
-            }
-            unpacked += block.unpacked_size();
-            if listing.block(number, block, skip) {
-                break;
-            }
+/// Lists entries from a place on, a block and an entry in it, until there are enough or, after some, `is_over` says so.
+pub(super) fn list(
+    job: &JobView,
+    wanted: Wanted,
+    search: &Search,
+    (first, skip): (usize, usize),
+    is_over: &dyn Fn() -> bool,
+) -> Listed {
+    let mut scratch = Scratch::default();
+    let given = job.spec().defaults.iter().map(|(name, value)| format!("{name}={value}"));
+    let is_touched_by_job = search.is_all()
+        || given.collect::<Vec<_>>().iter().any(|given| search.is_touched_by(given.as_bytes(), &mut scratch));
+    let (listed, number) = (Listed::default(), first);
+    let mut listing = Listing {
+        job,
+        wanted,
+        search,
+        listed,
+        bytes: 0,
+        scratch,
+        is_touched_by_job,
+        enough: is_over,
+        looked: 0,
+        number,
+    };
+    while let Some(block) = job.block(listing.number) {
+        let skip = if listing.number == first { skip } else { 0 };
+        if listing.is_over() {
+            listing.cut(skip);
+            break;
         }
-        number += 1;
+        let has = |(at, entry): (usize, &Entry)| wanted.has(job, block, at, entry);
+        if block.entries().iter().enumerate().skip(skip).any(has) && listing.block(block, skip) {
+            break;
+        }
+        listing.looked += block.entries().len();
+        listing.number += 1;
     }
     listing.listed
 }
@@ -124,12 +145,34 @@ struct Listing<'a> {
     search: &'a Search,
     listed: Listed,
     bytes: usize,
-    buffer: String,
+    scratch: Scratch,
+    /// Whether what the job gives to each entry holds something of the search.
+    is_touched_by_job: bool,
+    enough: &'a dyn Fn() -> bool,
+    /// The entries of the blocks before.
+    looked: usize,
+    /// The present block.
+    number: usize,
 }
 
 impl Listing<'_> {
-    /// Lists those of a block; true when there are enough.
-    fn block(&mut self, number: usize, block: BlockView<'_>, skip: usize) -> bool {
+    fn is_over(&self) -> bool {
+        self.looked >= LEAST && (self.enough)()
+    }
+
+    /// The next page goes on with this entry of the present block.
+    fn cut(&mut self, entry: usize) {
+        self.listed.next = Cursor::of_entry(self.job, self.number, entry);
+        self.listed.is_cut = true;
+    }
+
+    /// Lists those of the present block; true when there are enough.
+    fn block(&mut self, block: BlockView<'_>, skip: usize) -> bool {
+        // A block of ordinary size that holds nothing of the search is known by its text.
+        let is_small = block.unpacked_size() <= block::FULL * 2;
+        if !self.is_touched_by_job && is_small && !self.search.is_touched_by(block.walk().text(), &mut self.scratch) {
+            return false;
+        }
         let (job, mut labels, mut names, mut at) = (self.job, Builder::new(), Names::new(), skip);
         block.each(
             skip..usize::MAX,
@@ -139,19 +182,22 @@ impl Listing<'_> {
             |source, labels, entry| {
                 let here = at;
                 at += 1;
-                if !self.wanted.has(job, block, here, entry) {
+                if here >= skip + LEAST && here.is_multiple_of(LOOKS) && (self.enough)() {
+                    self.cut(here);
+                    return ControlFlow::Break(());
+                }
+                if !self.wanted.has(job, block, here, entry)
+                    || self.search.fit(labels.iter(), &mut self.scratch) == Fit::No
+                {
                     return ControlFlow::Continue(());
                 }
-                let discovered = labels.build(&mut names);
-                if self.search.fit(discovered.iter(), &mut self.buffer) == Fit::No {
-                    return ControlFlow::Continue(());
-                }
-                let place = Cursor::of_entry(job, number, here);
+                let place = Cursor::of_entry(job, self.number, here);
                 if self.listed.rows.len() == ROWS || self.bytes > MOST_BYTES {
                     self.listed.next = place;
                     return ControlFlow::Break(());
                 }
                 let place = place.map(|place| place.encode()).unwrap_or_default();
+                let discovered = labels.build(&mut names);
                 let row = Row { place, ..Row::of(job, block, here, entry, &discovered, source) };
                 self.bytes += row.size();
                 self.listed.rows.push(row);
@@ -203,7 +249,7 @@ fn shown(labels: &Labels) -> Vec<(String, String, bool)> {
 fn dropped(job: &JobView, discovered: &Labels) -> String {
     let (mut labels, rules) = (Builder::new(), &job.spec().rules);
     labels.reset(discovered);
-    let rule = rules.dropped_by(&mut labels, &mut Scratch::default());
+    let rule = rules.dropped_by(&mut labels, &mut relabel::Scratch::default());
     let named = rule.and_then(|index| Some((index + 1, rules.iter().nth(index)?.config())));
     named.map(|(number, rule)| format!("by rule {number}: {rule}")).unwrap_or_default()
 }

@@ -14,6 +14,7 @@ use super::super::words::{Moment, fine, grouped};
 use super::super::{Error, State, explain as search_for};
 use super::journal::Row;
 use super::link::link;
+use super::patience;
 use super::shell::{Shell, page};
 use super::standing::Standing;
 use super::story::Story;
@@ -21,11 +22,8 @@ use super::targets::names;
 use crate::explain::{Became, Explanation, Failing, Found, Published, Scrape, Search, Target, Unsure};
 use crate::problem::Problem;
 
-/// How many entries are told, and how long is searched before the page is answered, unless the request says otherwise.
+/// How many entries are told.
 const TOLD: usize = 5;
-const PATIENCE: Duration = Duration::from_millis(30);
-/// How long one searches who wants all to be looked at.
-const LONGER: &str = "10s";
 
 #[derive(Template)]
 #[template(path = "explain.html")]
@@ -54,6 +52,8 @@ struct Answer {
     more_unsure: usize,
     /// What happened to it, the newest first.
     past: Vec<Row>,
+    /// What was not looked at for that is older than this; and where it is.
+    past_unseen: Option<(String, String)>,
 }
 
 /// An entry, and its story.
@@ -79,7 +79,8 @@ struct Shown {
 pub(in crate::api) async fn explain(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
     let (text, job) = (query.get("q").unwrap_or_default(), query.get("job"));
-    let patience = query.duration("timeout")?.unwrap_or(PATIENCE);
+    // As much again is for what belongs to what was found, and for its past.
+    let patience = patience::of(&query)? / 2;
     let answered = match Search::parse(text) {
         _ if text.is_empty() => Ok(None),
         Err(source) => Err(Error::InvalidParameter { name: "q", source }),
@@ -108,8 +109,21 @@ fn path(text: &str, job: Option<&str>) -> String {
 
 impl Answer {
     fn of(explanation: Explanation, job: Option<&str>, now: SystemTime) -> Self {
-        let Explanation { query, found, more, parts, entries, looked, similar, hints, unsure, more_unsure, idle, past } =
-            explanation;
+        let Explanation {
+            query,
+            found,
+            more,
+            parts,
+            entries,
+            looked,
+            similar,
+            hints,
+            unsure,
+            more_unsure,
+            idle,
+            past,
+            past_reached,
+        } = explanation;
         let number = |number: usize| grouped(number as u64);
         let head = match (found.first().map(|found| found.became), more, parts) {
             (None, ..) => format!("Nothing is known of {query}"),
@@ -118,7 +132,9 @@ impl Answer {
             (Some(_), 0, parts) => format!("{} fit, and {} in part", number(found.len()), number(parts)),
             (Some(_), more, _) => format!("{} fit, of which {} are told", number(found.len() + more), found.len()),
         };
-        let again = link("/explain", [("q", query.as_str()), ("job", job.unwrap_or_default()), ("timeout", LONGER)]);
+        let again =
+            link("/explain", [("q", query.as_str()), ("job", job.unwrap_or_default()), ("timeout", patience::LONGER)]);
+        let past_unseen = past_reached.map(|time| (time.to_string(), again.clone()));
         let unseen = (looked < entries).then(|| {
             (
                 format!("Only {} of {} discovered entries were looked at in full.", number(looked), number(entries)),
@@ -136,6 +152,7 @@ impl Answer {
             unsure: unsure.iter().map(|unsure| told_unsure(unsure, now)).collect(),
             more_unsure,
             past: past.into_iter().flatten().map(Row::of).collect(),
+            past_unseen,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::super::State;
 use super::super::journal::wanted;
 use super::super::query::Query;
 use super::link::link;
+use super::patience;
 use super::shell::{Shell, page};
 use super::story::Changed;
 use super::targets::names;
@@ -39,6 +40,9 @@ struct Page {
     to: String,
     wrong: Option<String>,
     events: Vec<Row>,
+    /// What was not looked at is older than this; and where more of it is looked at.
+    reached: Option<String>,
+    longer: String,
     /// Whether this is not the newest there is.
     is_older: bool,
     newest: String,
@@ -65,9 +69,11 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
     let query = Query::of(&uri);
     let given = |name| query.get(name).unwrap_or_default().to_owned();
     let limit = query.count("limit")?.unwrap_or(SHOWN).min(MOST_SHOWN);
+    let patience = Some(patience::of(&query)?);
     let asked = match wanted(&query) {
         Ok(wanted) => {
-            let found = state.journal.query(journal::Query { newest_first: true, limit, ..wanted }).await;
+            let asked = journal::Query { newest_first: true, limit, patience, ..wanted };
+            let found = state.journal.query(asked).await;
             found.map_err(|error| Report::of(&error).to_string())
         }
         Err(error) => Err(Report::of(&error).to_string()),
@@ -77,18 +83,21 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
         Err(error) => (journal::Page::default(), Some(error)),
     };
     let (mut events, mut bytes, mut cursor) = (Vec::new(), 0, found.more.then_some(found.cursor));
+    let mut reached = found.reached;
     for event in found.events {
         if bytes > MOST_BYTES {
-            cursor = Some(event.number + 1);
+            (cursor, reached) = (Some(event.number + 1), None);
             break;
         }
         let row = Row::of(event);
         bytes += row.size();
         events.push(row);
     }
-    let names_of_kept = ["selector", "job", "kind", "from", "to", "limit"];
-    let kept = names_of_kept.map(|name| (name, query.get(name).unwrap_or_default()));
-    let older = |cursor: u64| link("/journal", kept.into_iter().chain([("cursor", cursor.to_string().as_str())]));
+    let given_as = |name| (name, query.get(name).unwrap_or_default());
+    let kept = ["selector", "job", "kind", "from", "to", "limit"].map(given_as);
+    let older = |cursor: u64| {
+        link("/journal", kept.into_iter().chain([given_as("timeout"), ("cursor", cursor.to_string().as_str())]))
+    };
     let view = state.roster.view();
     Ok(page(&Page {
         shell: Shell::of(&state, "/journal", "Journal").with_json(link("/api/v1/journal", kept)),
@@ -101,6 +110,8 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
         to: given("to"),
         wrong,
         events,
+        reached: reached.map(|time| time.to_string()),
+        longer: link("/journal", kept.into_iter().chain([given_as("cursor"), ("timeout", patience::LONGER)])),
         is_older: query.get("cursor").is_some(),
         newest: link("/journal", kept),
         older: cursor.map(older),

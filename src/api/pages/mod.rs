@@ -12,6 +12,7 @@ mod journal; // what happened
 mod link; // addresses of pages
 mod metric_rules; // rules tried on an exposition
 mod overview; // how things are, at a glance
+mod patience; // how long a page looks for what was asked for
 mod publications; // files and lists
 mod refused; // errors, for people
 mod remote_write; // where samples go

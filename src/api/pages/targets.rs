@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use askama::Template;
 use axum::extract::State as Extract;
@@ -13,6 +13,7 @@ use rosterd_model::labels::{INSTANCE, SCRAPE_INTERVAL};
 use rosterd_model::target::{Target, scrape_url};
 use rosterd_model::{Labels, Priority};
 use rosterd_scrape::{Health, Statuses, TargetStatus};
+use tokio::time::Instant;
 
 use super::super::State;
 use super::super::missing::Causes;
@@ -22,8 +23,9 @@ use super::super::url::{Outside, global_url};
 use super::super::words::{Moment, Tally, bytes, fine, grouped};
 use super::count::Count;
 use super::link::link;
+use super::patience;
 use super::shell::{Shell, page};
-use crate::explain::Search;
+use crate::explain::{Scratch, Search, Words};
 use crate::problem::Problem;
 use crate::roster::hold::HoldReason;
 use crate::roster::pages::Slot;
@@ -41,6 +43,8 @@ const AROUND: usize = 600;
 const MOST_MISSING: usize = 20;
 /// Above so many jobs nobody looks for one in a list.
 const MOST_OPTIONS: usize = 200;
+/// So many targets are looked at, however little time there is.
+const LEAST: usize = 1024;
 /// So many kinds of errors are told of a job, each in so many characters.
 const KINDS: usize = 8;
 const KIND: usize = 100;
@@ -72,6 +76,8 @@ struct Page {
     later: bool,
     first: String,
     next: Option<String>,
+    /// Where more is looked at, if there may be more of the page than was.
+    longer: Option<String>,
 }
 
 /// The targets of one job on a page.
@@ -126,11 +132,24 @@ struct Asked {
     limit: usize,
     /// How long what the targets say of themselves may be together.
     bytes: usize,
+    patience: Duration,
 }
 
 impl Asked {
     fn is_filtered(&self, text: &str) -> bool {
         self.health.is_some() || self.held || self.error.is_some() || !text.is_empty()
+    }
+
+    /// Whether any target of a job may be among them.
+    fn may_be_in(&self, job: &JobView, statuses: &Statuses) -> bool {
+        let tally = Tally::of(job, statuses);
+        let of_health = match (self.health, &self.error) {
+            (Some(Health::Up), _) => tally.up,
+            (Some(Health::Down), _) | (None, Some(_)) => tally.down,
+            (Some(Health::Unknown), _) => tally.unknown,
+            (None, None) => job.counts().targets,
+        };
+        of_health > 0 && (!self.held || job.pages().held() > 0)
     }
 
     /// Whether a target with this status is among them.
@@ -155,7 +174,7 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
     let (job, text) = (query.get("job").unwrap_or_default(), query.get("search").unwrap_or_default());
     let (search, unreadable) = match Search::parse(text) {
         Ok(search) => (search, None),
-        Err(error) => (Search::Words(Vec::new()), Some(rosterd_model::Report::of(&error).to_string())),
+        Err(error) => (Search::Words(Words::default()), Some(rosterd_model::Report::of(&error).to_string())),
     };
     let given = query.count("limit")?;
     let asked = Asked {
@@ -165,6 +184,7 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
         error: query.get("error").map(str::to_owned),
         limit: given.unwrap_or(ROWS).min(MOST_ROWS),
         bytes: given.map_or(MOST_BYTES, |_| usize::MAX),
+        patience: patience::of(&query)?,
     };
     let view = state.roster.view();
     let wanted: Vec<_> = view.jobs().filter(|known| job.is_empty() || *known.spec().name == *job).cloned().collect();
@@ -189,12 +209,13 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
         search: text.to_owned(),
         error: asked.error.unwrap_or_default(),
         idle: state.config.borrow().idle,
-        count: count(rows, filtered, wrong.is_some()),
+        count: count(rows, filtered, found.is_cut, wrong.is_some()),
         wrong,
         why,
         groups: found.groups,
         later: cursor.is_some(),
         first: other_page(&query, None),
+        longer: found.is_cut.then(|| longer(&query)),
         next: found.next.map(|next| other_page(&query, Some(&next))),
     }))
 }
@@ -209,9 +230,10 @@ pub(super) fn names(view: &RosterView) -> Vec<Arc<str>> {
 }
 
 /// How many targets a page has, in words.
-fn count(rows: usize, filtered: bool, wrong: bool) -> String {
+fn count(rows: usize, filtered: bool, is_cut: bool, wrong: bool) -> String {
     match rows {
         _ if wrong => String::new(),
+        0 if is_cut => "No target that was looked at is like that.".to_owned(),
         0 if filtered => "No target is like that.".to_owned(),
         0 => "There are no targets.".to_owned(),
         1 => "1 target on this page.".to_owned(),
@@ -242,14 +264,29 @@ fn why(state: &State, job: &JobView, has_none: bool) -> Vec<String> {
 /// Another page of what was asked for.
 fn other_page(query: &Query, cursor: Option<&Cursor>) -> String {
     let cursor = cursor.map(Cursor::encode).unwrap_or_default();
-    let kept = ["job", "health", "error", "search", "limit"].map(|name| (name, query.get(name).unwrap_or_default()));
-    link("/targets", kept.into_iter().chain([("cursor", cursor.as_str())]))
+    link("/targets", kept(query).into_iter().chain([given(query, "timeout"), ("cursor", cursor.as_str())]))
+}
+
+/// The same page, for which more is looked at.
+fn longer(query: &Query) -> String {
+    link("/targets", kept(query).into_iter().chain([given(query, "cursor"), ("timeout", patience::LONGER)]))
+}
+
+/// What was asked for, whichever the page.
+fn kept(query: &Query) -> [(&'static str, &str); 5] {
+    ["job", "health", "error", "search", "limit"].map(|name| given(query, name))
+}
+
+fn given<'a>(query: &'a Query, name: &'static str) -> (&'static str, &'a str) {
+    (name, query.get(name).unwrap_or_default())
 }
 
 #[derive(Default)]
 struct FoundRows {
     groups: Vec<Group>,
     next: Option<Cursor>,
+    /// Whether the time was over before there were enough.
+    is_cut: bool,
 }
 
 impl FoundRows {
@@ -288,17 +325,23 @@ impl Group {
 }
 
 /// The targets of a page, and where the next one begins.
-async fn find(state: &State, jobs: Vec<Arc<JobView>>, start: Option<&Cursor>, asked: &Asked) -> FoundRows {
+async fn find(state: &State, mut jobs: Vec<Arc<JobView>>, start: Option<&Cursor>, asked: &Asked) -> FoundRows {
+    jobs.retain(|job| asked.may_be_in(job, &state.scrapes));
     let mut scan = Scan::new(jobs);
     if let Some(cursor) = start {
         scan.resume(cursor);
     }
     let (now, outside) = (SystemTime::now(), Outside::new(&state.external_url, state.listen_port));
-    let (mut found, mut rows, mut bytes, mut looked, mut buffer) = (FoundRows::default(), 0, 0, 0, String::new());
+    let (mut found, mut rows, mut bytes, mut looked) = (FoundRows::default(), 0, 0, 0);
+    let (mut all, mut scratch, mut end) = (0, Scratch::default(), None);
     while !scan.is_over() {
+        // What was passed is not looked at: however long that takes, a page gets on.
+        if end.is_none() && !scan.is_passing() {
+            (all, end) = (0, Some(Instant::now() + asked.patience));
+        }
         let mut status = None;
         let place = scan.step(Kind::Active, |job, labels| {
-            if !asked.search.finds(labels, &mut buffer) {
+            if !asked.search.finds(labels, &mut scratch) {
                 return false;
             }
             status = state.scrapes.get(&job.spec().name, labels);
@@ -318,7 +361,15 @@ async fn find(state: &State, jobs: Vec<Arc<JobView>>, start: Option<&Cursor>, as
                 found.push(job, row, &state.scrapes);
             }
         }
-        looked += scan.looked();
+        let here = scan.looked();
+        (looked, all) = (looked + here, all + here);
+        if all >= LEAST
+            && end.is_some_and(|end| Instant::now() >= end)
+            && let Some(next) = scan.here(Kind::Active)
+        {
+            (found.next, found.is_cut) = (Some(next), true);
+            break;
+        }
         if looked > LOOKS {
             looked = 0;
             tokio::task::yield_now().await;

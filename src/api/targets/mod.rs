@@ -24,7 +24,7 @@ use super::Error;
 use super::State;
 use super::query::Query;
 use super::url::Outside;
-use crate::explain::Search;
+use crate::explain::{Scratch, Search};
 use crate::problem::Problem;
 use crate::publish::encode::{object, string};
 use crate::roster::block::{self, Walk};
@@ -64,6 +64,7 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         dropped: matches!(state_wanted.as_str(), "any" | "dropped") && health.is_none() && search.is_all(),
         health,
         search,
+        scratch: Scratch::default(),
         left: limit,
         idle: state.config.borrow().idle,
         section: Section::Start,
@@ -143,6 +144,7 @@ struct Writer {
     dropped: bool,
     health: Option<Health>,
     search: Search,
+    scratch: Scratch,
     /// How many targets may still be written.
     left: Option<usize>,
     /// Why nothing is scraped, if nothing is.
@@ -275,9 +277,9 @@ impl Writer {
     /// Looks for the next entry and writes it.
     fn entry(&mut self, kind: Kind, out: &mut Vec<u8>) {
         let mut status = None;
-        let (statuses, health, search, buffer) = (&self.statuses, self.health, &self.search, &mut self.url);
+        let (statuses, health, search, scratch) = (&self.statuses, self.health, &self.search, &mut self.scratch);
         let found = self.scan.step(kind, |job, labels| {
-            if !search.finds(labels, buffer) {
+            if !search.finds(labels, scratch) {
                 return false;
             }
             status = statuses.get(&job.spec().name, labels);

@@ -144,6 +144,19 @@ impl Scan {
         &self.jobs[place.job]
     }
 
+    /// Whether it still passes what the pages before have shown.
+    pub(in crate::api) fn is_passing(&self) -> bool {
+        self.resumed.is_some()
+    }
+
+    /// Where a page begins that goes on from here; `None` where no entry is next.
+    pub(in crate::api) fn here(&self, kind: Kind) -> Option<Cursor> {
+        let place = self.place;
+        let block = self.jobs.get(place.job)?.block(place.block).filter(|_| !self.is_passing())?;
+        block.group_of(place.entry)?;
+        Some(self.cursor(kind, place))
+    }
+
     /// Where a page begins whose first entry is at this place.
     pub(in crate::api) fn cursor(&self, kind: Kind, place: EntryPlace) -> Cursor {
         Cursor::at(kind, self.job(place), place)

@@ -184,6 +184,8 @@ fn when_the_time_is_over_it_is_said_how_much_was_looked_at() {
         let told = explain(&face, "q=h7:1&timeout=0").await;
         assert_eq!((told.found.len(), told.looked, told.entries), (1, 0, 20_001));
         assert_eq!(explain(&face, "q=x&timeout=0").await.found.len(), 0);
+        let told = explain(&face, "q=h&timeout=0").await;
+        assert_eq!((told.found.len(), told.looked, told.entries), (10, 0, 20_001));
         let told = explain(&face, "q=x").await;
         assert_eq!((told.found.len(), told.looked, told.entries), (1, 20_001, 20_001));
         face.stop().await;

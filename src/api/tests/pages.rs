@@ -364,3 +364,74 @@ fn the_journal_is_a_timeline_of_the_newest_first() {
         face.stop().await;
     });
 }
+
+/// What many targets are called who tell nothing else.
+fn many(count: usize) -> Vec<rosterd_model::TargetGroup> {
+    let name = |number: usize| format!("host-{number}.example.com:9100");
+    (0..count).map(|number| group(&format!("source of {number}"), &[&name(number)])).collect()
+}
+
+#[test]
+fn a_search_that_takes_too_long_is_cut_and_goes_on_from_there() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let jobs = [("one", "[]"), ("two", "[{source_labels: [__address__], regex: '.*-7[.].*', action: drop}]")];
+        let jobs = jobs.map(|(name, rules)| job(name, "static/1", rules));
+        face.handle.set_jobs(jobs.into(), Duration::from_secs(300)).await;
+        face.report("static/1", many(3000)).await;
+        for (path, nothing) in [
+            ("/targets?job=one", "No target that was looked at is like that."),
+            ("/service-discovery?job=one", "None so far."),
+            ("/service-discovery?job=two&became=target", "None so far."),
+        ] {
+            let (mut pages, mut next) = (Vec::new(), Some(format!("{path}&search=host-2999&timeout=0")));
+            while let Some(path) = next {
+                let page = face.get(&path).await.text().await.unwrap();
+                let link = page.split("<a href=\"").find(|rest| rest.contains("rel=\"next\""));
+                next = link.and_then(|rest| rest.split('"').next()).map(|link| link.replace("&#38;", "&"));
+                pages.push(page);
+            }
+            let (last, others) = pages.split_last().unwrap();
+            assert!(!others.is_empty() && others.len() < 4, "{}", others.len());
+            for page in others {
+                assert!(page.contains(nothing) && page.contains(">Look on</a>"), "{page}");
+                assert!(page.contains("&#38;timeout=10s\">Look for longer</a>"), "{page}");
+            }
+            assert!(last.contains("host-2999.example.com") && !last.contains(">Look on</a>"), "{last}");
+            let whole = face.get(&format!("{path}&search=host-2999&timeout=60s")).await.text().await.unwrap();
+            assert!(whole.contains("host-2999.example.com") && !whole.contains("Look for longer"), "{whole}");
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
+fn the_journal_says_how_far_it_was_looked_at_in_the_time() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
+        face.report("static/1", many(5000)).await;
+        let read = async |path: &str| face.get(path).await.text().await.unwrap();
+        let path = "/journal?selector=nowhere:1&job=one";
+        let page = eventually_ok(patience(), "the events are written", async || {
+            let page = read(&format!("{path}&timeout=0")).await;
+            if page.contains("Nothing like that happened since <time") { Ok(page) } else { Err(page) }
+        })
+        .await;
+        assert!(
+            page.contains(&format!(
+                "{}&#38;timeout=10s\">Look for longer</a>",
+                path.replace('&', "&#38;").replace(":", "%3A")
+            )),
+            "{page}"
+        );
+        let whole = read(&format!("{path}&timeout=60s")).await;
+        assert!(whole.contains("Nothing like that happened, as far as the journal goes back."), "{whole}");
+        let explained = read("/explain?q=host-1.example.com:9100&timeout=0").await;
+        assert!(
+            explained.contains("What was before <time") && explained.contains("host-1.example.com:9100/metrics"),
+            "{explained}"
+        );
+        face.stop().await;
+    });
+}

@@ -144,7 +144,19 @@ impl Story {
     /// What is not told above, and what may be meant instead.
     fn rest(&mut self, explanation: &Explanation) {
         let Explanation {
-            query, found, more, parts, entries, looked, similar, hints, unsure, more_unsure, past, ..
+            query,
+            found,
+            more,
+            parts,
+            entries,
+            looked,
+            similar,
+            hints,
+            unsure,
+            more_unsure,
+            past,
+            past_reached,
+            ..
         } = explanation;
         if found.is_empty() {
             self.line(&format!("nothing is {query}: never seen, or gone"));
@@ -170,6 +182,11 @@ impl Story {
         }
         for (index, event) in past.iter().flatten().enumerate() {
             self.says(if index == 0 { "past" } else { "" }, &journal::line(event));
+        }
+        if let Some(reached) = past_reached {
+            self.line(&format!(
+                "the time was over before the journal was looked at from before {reached}: see rosterd journal"
+            ));
         }
         if looked < entries {
             self.line(&format!("the time was over after {looked} of {entries} entries: name a job by --job"));

@@ -116,6 +116,11 @@ impl Walk {
         Self { text, source: 0..0, labels: 0..0, at: 0, left: 0 }
     }
 
+    /// All that its groups have: names and values of labels among much else, each as it is.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// The next entry, `None` after the last one.
     pub fn next_entry(&mut self) -> Option<RawEntry<'_>> {
         self.step().map(|own| self.entry(own).1)
