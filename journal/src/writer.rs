@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use rosterd_model::Labels;
-use rosterd_tasks::files::Lock;
+use rosterd_tasks::files::{Lock, in_the_way};
 
 use crate::medium::{Medium, Place};
 use crate::past::{Past, Replay};
@@ -116,13 +116,28 @@ impl Writer {
                 faults.push(Fault { path: path.clone(), what, offset: 0, bytes: 0 });
                 std::fs::rename(path, free_name(path, why))
             };
+            if in_the_way(path).is_some() {
+                aside("it is no file, moved aside", "damaged").map_err(io_error(path))?;
+                continue;
+            }
             let done = match Segment::open(path, next).map_err(io_error(path))? {
                 Opened::Segment(segment) => {
                     next = Some(segment.first);
                     found.push(Arc::new(segment));
                     Ok(())
                 }
-                Opened::Empty => std::fs::remove_file(path),
+                Opened::Empty => {
+                    // The last one may have been begun just before the process ended.
+                    if Some(path) != paths.last() {
+                        faults.push(Fault {
+                            path: path.clone(),
+                            what: "nothing is in it, removed",
+                            offset: 0,
+                            bytes: 0,
+                        });
+                    }
+                    std::fs::remove_file(path)
+                }
                 Opened::Damaged => aside("nothing of it can be read, moved aside", "damaged"),
                 Opened::Newer => aside("written by a newer version, moved aside", "newer"),
             };

@@ -106,9 +106,34 @@ fn what_a_later_version_wrote_is_moved_aside_and_what_is_empty_goes() {
     std::fs::write(folder.path().join("00000000000000000009.segment"), [7; 100]).unwrap();
     let (_writer, found) = Writer::open(folder.path(), FOREVER, Time(0)).unwrap();
     let told: Vec<_> = found.faults.iter().map(|fault| fault.what).collect();
-    assert_eq!(told, ["written by a newer version, moved aside", "nothing of it can be read, moved aside"]);
+    let (newer, damaged) = ("written by a newer version, moved aside", "nothing of it can be read, moved aside");
+    assert_eq!(told, [newer, "nothing is in it, removed", damaged]);
     assert_eq!(segments(folder.path()), [paths[0].clone()]);
     assert!(paths[2].with_extension("segment.newer").exists());
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_segment_costs_that_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = three_segments(folder.path());
+    let paths = segments(folder.path());
+    std::fs::remove_file(&paths[1]).unwrap();
+    std::fs::create_dir(&paths[1]).unwrap();
+    let (writer, found) = Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap();
+    let told: Vec<_> = found.faults.iter().map(|fault| (&fault.path, fault.what)).collect();
+    assert_eq!(told, [(&paths[1], "it is no file, moved aside")]);
+    assert_eq!(plain(&found.past.unwrap()), world.roster);
+    assert_eq!(segments(folder.path()), [paths[0].clone(), paths[2].clone()]);
+    drop(writer);
+    assert_eq!(Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap().1.faults, []);
+}
+
+#[test]
+fn the_last_segment_may_be_empty_as_it_was_begun_when_the_process_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = three_segments(folder.path());
+    std::fs::write(segments(folder.path()).pop().unwrap(), "").unwrap();
+    assert_eq!(Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap().1.faults, []);
 }
 
 #[test]
