@@ -44,7 +44,12 @@ pub fn routes() -> Vec<Route> {
         list("/explain", get(pages::explain)),
         list("/journal", get(pages::journal)),
         list("/relabel", get(pages::workbench)),
-        read("/relabel/metrics", get(pages::metric_rules)),
+        Route {
+            methods: &["GET", "POST"],
+            path: "/relabel/metrics",
+            large: true,
+            handler: get(pages::metric_rules).post(pages::try_metric_rules),
+        },
         list("/publications", get(pages::publications)),
         list("/remote-write", get(pages::remote_write)),
         list("/status", get(pages::status)),

@@ -96,7 +96,7 @@ fn attempt(job: Option<&JobSpec>, rules: &Rules, labels: &Labels) -> Trace {
 }
 
 /// The rules as one writes them.
-fn written(rules: &Rules) -> String {
+pub(super) fn written(rules: &Rules) -> String {
     let configs: Vec<_> = rules.iter().map(|rule| rule.config()).collect();
     if configs.is_empty() {
         String::new()
