@@ -12,7 +12,7 @@ use rosterd_model::selector::{Matcher, Op};
 use rosterd_model::{Labels, Report, Selector};
 
 use super::super::query::Query;
-use super::super::words::{Moment, fine, grouped};
+use super::super::words::{Moment, few, fine, grouped};
 use super::super::{Error, State, explain as search_for};
 use super::journal::Row;
 use super::link::link;
@@ -175,7 +175,7 @@ fn told_unsure(unsure: &Unsure, now: SystemTime) -> String {
     let Unsure { provider, source, jobs, presence, failing } = unsure;
     let source = source.as_ref().map(|source| format!("{source} of ")).unwrap_or_default();
     let failing = failing.as_ref().map(|failing| format!(": {}", told_failing(failing, now))).unwrap_or_default();
-    format!("{source}{provider} of {} is {}{failing}", jobs.join(", "), presence.as_str())
+    format!("{source}{provider} of {} is {}{failing}", few(jobs), presence.as_str())
 }
 
 fn told_failing(Failing { since, report }: &Failing, now: SystemTime) -> String {

@@ -10,7 +10,7 @@ use super::super::State;
 use super::super::missing::Causes;
 use super::super::operations::{self, Operation};
 use super::super::publications::Published;
-use super::super::words::Moment;
+use super::super::words::{Moment, few};
 use super::shell::{Shell, page};
 use super::situation::Situation;
 use super::troubles::troubles;
@@ -126,7 +126,7 @@ impl Row {
                 (None, Some(template)) => format!("rendered from {}", template.display()),
                 (None, None) => String::new(),
             },
-            jobs: published.jobs.join(", "),
+            jobs: few(&published.jobs),
             word,
             class,
             operation: published.operation.as_ref().map(told).unwrap_or_default(),

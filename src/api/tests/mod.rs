@@ -7,6 +7,7 @@ mod pages;
 mod roster;
 mod scrapes;
 mod sd;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::io::Read;
