@@ -46,6 +46,7 @@ pub fn routes() -> Vec<Route> {
         list("/relabel", get(pages::workbench)),
         read("/relabel/metrics", get(pages::metric_rules)),
         list("/publications", get(pages::publications)),
+        list("/operations", get(pages::operations)),
         list("/remote-write", get(pages::remote_write)),
         list("/status", get(pages::status)),
         list("/config", get(pages::config)),

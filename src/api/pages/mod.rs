@@ -11,6 +11,7 @@ mod explain; // why a target is there, or is not
 mod journal; // what happened
 mod link; // addresses of pages
 mod metric_rules; // rules tried on an exposition
+mod operations; // what is done for publications
 mod overview; // how things are, at a glance
 mod publications; // files and lists
 mod refused; // errors, for people
@@ -31,6 +32,7 @@ pub(super) use discovery::discovery;
 pub(super) use explain::explain;
 pub(super) use journal::journal;
 pub(super) use metric_rules::metric_rules;
+pub(super) use operations::operations;
 pub(super) use overview::overview;
 pub(super) use publications::publications;
 pub(super) use refused::refused;

@@ -11,7 +11,7 @@ use super::{Face, group, job, problem, problem_report};
 use crate::api::Refused;
 
 /// All pages.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/",
     "/targets",
     "/service-discovery",
@@ -21,6 +21,7 @@ const PAGES: [&str; 12] = [
     "/relabel/metrics",
     "/remote-write",
     "/publications",
+    "/operations",
     "/status",
     "/config",
     "/flags",
