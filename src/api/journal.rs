@@ -34,6 +34,8 @@ const MOST_EVENTS: usize = 10_000;
 const MOST_TARGETS: usize = 1_000_000;
 /// A larger answer counts as a roster of the past until its client has taken it.
 const LARGE_ANSWER: u64 = 1 << 20;
+/// How much of it is handed on at once.
+const PIECE: usize = 64 << 10;
 /// How many events are read at once for a client that follows.
 const AT_ONCE: usize = 500;
 /// After so long without an event a client that follows hears that the connection is alive.
@@ -149,7 +151,17 @@ pub(super) async fn roster(Extract(state): Extract<Arc<State>>, uri: Uri) -> Res
         rebuild.roster(diff, wanted, move |after| success(changes(&before, &after, limit))).await?
     };
     let is_large = answer.body().size_hint().lower() > LARGE_ANSWER;
-    Ok(if is_large { until_taken(answer, rebuild) } else { answer })
+    Ok(if is_large { until_taken(in_pieces(answer).await, rebuild) } else { answer })
+}
+
+/// The same answer, of which no more is handed on than its client takes: what comes in one piece is taken at once.
+async fn in_pieces(answer: Response) -> Response {
+    let (head, body) = answer.into_parts();
+    let whole = axum::body::to_bytes(body, usize::MAX).await.expect("it is in memory already");
+    let length = whole.len();
+    let piece = move |at: usize| Ok::<_, Infallible>(whole.slice(at..whole.len().min(at + PIECE)));
+    let pieces = (0..length).step_by(PIECE).map(piece);
+    Response::from_parts(head, Body::from_stream(stream::iter(pieces)))
 }
 
 fn shown(past: &Past, limit: usize) -> RosterOf {

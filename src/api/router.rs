@@ -51,6 +51,7 @@ pub fn routes() -> Vec<Route> {
             handler: get(pages::metric_rules).post(pages::try_metric_rules),
         },
         list("/publications", get(pages::publications)),
+        list("/operations", get(pages::operations)),
         list("/remote-write", get(pages::remote_write)),
         list("/status", get(pages::status)),
         list("/config", get(pages::config)),

@@ -1,6 +1,5 @@
 //! `rosterd journal`: what happened to targets, when and why, asked of a running rosterd.
 
-use std::collections::BTreeMap;
 use std::io::{BufWriter, Write, stdout};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +12,7 @@ use super::Error;
 use super::ask::{Question, Running};
 use super::exit::{Failure, tell};
 use super::flags::duration;
+use crate::explain::{Change, changes};
 use crate::journal::{Event, Page, Time};
 
 /// How many events are asked for at once.
@@ -199,7 +199,7 @@ pub(super) fn line(event: &Event) -> String {
     parts.extend(note.job.as_ref().map(|job| format!("job={job}")));
     parts.extend(note.labels.as_ref().map(|labels| name(labels).to_owned()));
     if let Some((from, to)) = note.from.as_ref().zip(note.labels.as_ref()) {
-        parts.push(changes(from, to));
+        parts.push(told(&changes(from, to)));
     }
     for (name, value) in [("reason", &note.reason), ("source", &note.source), ("provider", &note.provider)] {
         parts.extend(value.as_ref().map(|value| format!("{name}={value}")));
@@ -214,13 +214,10 @@ fn name(labels: &Labels) -> &str {
 }
 
 /// The labels that are not as they were.
-fn changes(from: &Labels, to: &Labels) -> String {
-    let names: BTreeMap<&str, ()> = from.iter().chain(to.iter()).map(|(name, _)| (name, ())).collect();
-    let value = |labels: &Labels, name: &str| labels.get(name).unwrap_or_default().to_owned();
-    let changed = names.into_keys().filter(|name| from.get(name) != to.get(name));
-    let changes: Vec<_> =
-        changed.map(|name| format!("{name}: {:?} -> {:?}", value(from, name), value(to, name))).collect();
-    changes.join(", ")
+fn told(changes: &[Change]) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_default();
+    let told = |Change { name, from, to }: &Change| format!("{name}: {:?} -> {:?}", value(from), value(to));
+    changes.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

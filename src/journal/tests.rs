@@ -37,10 +37,16 @@ impl Kept {
         let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), metrics, Clock::system(), reported);
         let metrics = Metrics::register(&registry).unwrap();
         let journal = Journal::start(&work, &roster, folder, Some(SETTINGS), Arc::new(Vec::new), metrics);
+        let defaults = [
+            ("__scrape_interval__", "1m"),
+            ("__scrape_timeout__", "10s"),
+            ("__metrics_path__", "/metrics"),
+            ("__scheme__", "http"),
+        ];
         let job = JobSpec {
             name: "one".into(),
             rules: Rules::compile(&[], Default::default()).unwrap(),
-            defaults: Vec::new(),
+            defaults: defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             interval: "1m".to_owned(),
             timeout: "10s".to_owned(),
             params: BTreeMap::new(),

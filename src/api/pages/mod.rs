@@ -12,6 +12,7 @@ mod exposed; // an exposition that was given, or that a target has
 mod journal; // what happened
 mod link; // addresses of pages
 mod metric_rules; // rules tried on an exposition
+mod operations; // what is done for publications
 mod overview; // how things are, at a glance
 mod publications; // files and lists
 mod refused; // errors, for people
@@ -32,6 +33,7 @@ pub(super) use discovery::discovery;
 pub(super) use explain::explain;
 pub(super) use journal::journal;
 pub(super) use metric_rules::{metric_rules, try_metric_rules};
+pub(super) use operations::operations;
 pub(super) use overview::overview;
 pub(super) use publications::publications;
 pub(super) use refused::refused;

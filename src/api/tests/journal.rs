@@ -174,7 +174,7 @@ fn a_large_roster_of_the_past_counts_until_it_is_taken() {
         let journal = journal.unwrap();
         face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
         // More than sockets hold for a client that does not read.
-        let addresses: Vec<_> = (0..20_000).map(|number| format!("{}{number}:1", "h".repeat(500))).collect();
+        let addresses: Vec<_> = (0..20_000).map(|number| format!("{}{number}:1", "h".repeat(1000))).collect();
         face.report("static/1", vec![group("s", &addresses.iter().map(String::as_str).collect::<Vec<_>>())]).await;
         told(&face, "/api/v1/journal?kind=added&limit=1", 1).await;
         let small = face.get("/api/v1/roster?limit=1").await;

@@ -14,7 +14,7 @@ use crate::api::Refused;
 use crate::scrape::ScrapedJobs;
 
 /// All pages.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/",
     "/targets",
     "/service-discovery",
@@ -24,6 +24,7 @@ const PAGES: [&str; 12] = [
     "/relabel/metrics",
     "/remote-write",
     "/publications",
+    "/operations",
     "/status",
     "/config",
     "/flags",

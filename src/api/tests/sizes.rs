@@ -16,6 +16,7 @@ use super::super::Providers;
 use super::super::publications::tests::publication;
 use super::{Face, group, job, problem_report};
 use crate::publish::Publications;
+use crate::reconcile::{Action, EndedOperation, OperationId, OperationState, OperationStatus};
 use crate::scrape::{RemoteWriteStatus, RemoteWrites};
 
 /// No page is larger, in bytes.
@@ -93,6 +94,17 @@ fn endpoint(number: usize) -> RemoteWriteStatus {
     }
 }
 
+fn ended(number: usize) -> EndedOperation {
+    let (action, state, step_name) = (Action::Update, OperationState::Failed, Some("check"));
+    EndedOperation {
+        worker: format!("template:/a/long/path/{number}").into(),
+        kind: "template".to_owned(),
+        status: OperationStatus { id: OperationId(1), action, state, step: 1, step_name, attempt: 2 },
+        ended: SystemTime::UNIX_EPOCH,
+        error: Some(report()),
+    }
+}
+
 /// A face with much of everything.
 async fn crowded() -> Face {
     let face = Face::start(|state| {
@@ -101,7 +113,7 @@ async fn crowded() -> Face {
         let names = jobs();
         let names: Vec<_> = names.iter().map(|name| &**name).collect();
         let published: Vec<_> = (0..MANY).map(|number| publication(&format!("/{number}.yml"), &names)).collect();
-        state.publications = Publications::new(move || published.clone());
+        state.publications = Publications::with_ended(move || published.clone(), || (0..MANY).map(ended).collect());
         state.remote_writes = RemoteWrites::new(|| (0..MANY).map(endpoint).collect());
         state.flags = (0..200).map(|number| (format!("flag-{number}"), "value ".repeat(20))).collect();
     })
@@ -122,7 +134,7 @@ async fn crowded() -> Face {
 fn pages_stay_small_however_much_there_is_to_show() {
     leak_checked_live(async || {
         let face = crowded().await;
-        let events = "/api/v1/journal?kind=added";
+        let events = "/api/v1/journal?kind=added&limit=10000";
         super::journal::told(&face, events, JOBS + 200).await;
         let discovered = face.get("/service-discovery?job=wide").await.text().await.unwrap();
         let place = discovered.split("href=\"").find(|link| link.starts_with("/relabel?at="));
@@ -148,6 +160,7 @@ fn pages_stay_small_however_much_there_is_to_show() {
             &format!("/relabel/metrics?{rules}&exposition={exposition}"),
             "/remote-write",
             "/publications",
+            "/operations",
             "/status",
             "/config",
             "/flags",
