@@ -15,7 +15,7 @@ use crate::publish::file_sd::write::{Disk, Place};
 /// How a file ends that is not in its place yet.
 const STAGED: &str = ".rosterd-new";
 /// How a file ends that was in place before.
-pub(super) const FORMER: &str = ".rosterd-old";
+const FORMER: &str = ".rosterd-old";
 
 /// The files of a destination.
 pub(super) struct Files(Place);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::TemplateError;
 use super::command::{self, Ran};
-use super::place::{FORMER, Files};
+use super::place::Files;
 use super::worker::TemplateWorker;
 use crate::reconcile::steps::{self, Failed, Once, Repeatable, Step, Then};
 
@@ -220,8 +220,9 @@ impl Once<TemplateWorker, Left> for Restore {
             Some(true) => Ok(Then::Next(left)),
             Some(false) => {
                 let file = worker.template().destination.display();
-                let outcome =
-                    format!("{file} stays as it was rendered, as somebody removed the one before, {file}{FORMER}");
+                let outcome = format!(
+                    "{file} stays as it was rendered, as somebody removed the old one, which was kept beside it"
+                );
                 Ok(worker.undone(rendered, left.why, &outcome, DISTURBED))
             }
         }

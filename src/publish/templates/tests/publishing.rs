@@ -236,10 +236,10 @@ fn an_edit_of_a_template_or_of_what_it_includes_is_noticed_when_it_happens() {
         let never = |templates: &mut Templates| templates.look = Duration::from_secs(3600);
         let agent = Running::with(never, &Stores::default(), std::slice::from_ref(&it)).await;
         agent.has("x:1").await;
-        until_has(&it.destination, "one 1\n").await;
+        until_has(&it.destination, "one 1").await;
         agent.until_in(&it, Phase::Done).await;
         folder.replace("part", "two");
-        until_has(&it.destination, "two\n").await;
+        until_has(&it.destination, "two").await;
         agent.until_in(&it, Phase::Done).await;
         folder.replace("x.tmpl", "three\n");
         until_has(&it.destination, "three\n").await;
@@ -339,7 +339,7 @@ fn an_old_file_that_somebody_removed_is_told_once_and_the_next_one_begins_anew()
     leak_checked_live(async || {
         let folder = Folder::new();
         let it = template(folder.root());
-        let script = "grep -q :66 \"$1\" || exit 0; rm \"$1.rosterd-old\"; exit 3";
+        let script = "grep -q :66 \"$1\" || exit 0; rm \"${1%/*}/.${1##*/}.rosterd-old\"; exit 3";
         let reload = Reload::Command(shell(script, &it.destination.display().to_string()));
         let it = Template { reload, ..it };
         let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
@@ -350,8 +350,8 @@ fn an_old_file_that_somebody_removed_is_told_once_and_the_next_one_begins_anew()
         agent.until_in(&it, Phase::Cancelled).await;
         let (error, file) = (agent.error(&it), it.destination.display());
         let told = format!(
-            "sh, the reload of {file}, failed with exit status: 3; {file} stays as it was rendered, as somebody removed the one \
-             before, {file}.rosterd-old"
+            "sh, the reload of {file}, failed with exit status: 3; {file} stays as it was rendered, as somebody removed the old one, \
+             which was kept beside it"
         );
         assert_eq!(error.message, told);
         assert_eq!(content(&it.destination).as_deref(), Some("list: x:66\n"));
