@@ -53,6 +53,8 @@ struct Log {
     places: Vec<TurnPlace>,
     /// Which targets, where, and why they are held then.
     turned: Vec<(Labels, PlaceId, Option<HoldReason>)>,
+    /// Why targets are held by entries beside which there were others.
+    holds: HashMap<Labels, HoldReason>,
     first: Option<Turn>,
     /// Whether different things happened: then a target may be noted twice.
     mixed: bool,
@@ -61,7 +63,14 @@ struct Log {
 impl TargetTurns {
     /// Nothing happened yet to the targets as they are in `before`.
     pub(super) fn new(before: &Pages, telling: bool) -> Self {
-        let log = || Log { before: before.clone(), places: Vec::new(), turned: Vec::new(), first: None, mixed: false };
+        let log = || Log {
+            before: before.clone(),
+            places: Vec::new(),
+            turned: Vec::new(),
+            holds: HashMap::new(),
+            first: None,
+            mixed: false,
+        };
         Self { delta: Delta::default(), log: telling.then(log) }
     }
 
@@ -74,7 +83,11 @@ impl TargetTurns {
 
     /// Notes what became of a target by an entry of a place, and why it is held by that, if it is.
     pub(super) fn note(&mut self, turn: Option<Turn>, labels: &Labels, place: PlaceId, hold: Option<HoldReason>) {
-        let Some(turn) = turn else { return };
+        let Some(turn) = turn else {
+            // Another entry is not held, yet.
+            self.log.iter_mut().for_each(|log| log.holds.extend(hold.map(|hold| (labels.clone(), hold))));
+            return;
+        };
         match turn {
             Turn::Added => self.delta.added += 1,
             Turn::Removed => self.delta.removed += 1,
@@ -97,10 +110,13 @@ impl Log {
         let (mut steps, mut index) = (Vec::new(), HashMap::new());
         let mut seen = HashSet::new();
         // Of a target that was noted twice it counts why it is held in the end.
-        let mut holds: HashMap<_, _> = match self.mixed {
-            true => self.turned.iter().filter_map(|(labels, _, hold)| Some((labels.clone(), (*hold)?))).collect(),
-            false => HashMap::new(),
-        };
+        let mut holds = self.holds;
+        if self.mixed {
+            let noted = self.turned.iter().filter_map(|(labels, _, hold)| Some((labels.clone(), (*hold)?)));
+            for (labels, hold) in noted {
+                holds.entry(labels).or_insert(hold);
+            }
+        }
         for (labels, place, hold) in self.turned {
             if self.mixed && !seen.insert(labels.clone()) {
                 continue;

@@ -338,8 +338,10 @@ fn of_the_sources_that_lose_a_target_at_once_it_is_kept_from_the_first() {
         let start = now();
         let (mut state, _) = four(gracious(300), start);
         state.update(again(vec![group("t", &["h:1"]), group("u", &["h:1"])]), start);
+        state.set_telling(true);
         let gone = ["u", "t"].map(TargetGroup::gone).into_iter().chain([group("s", &ALL[1..])]);
-        state.update(again(gone.collect()), at(start, 10));
+        let effect = state.update(again(gone.collect()), at(start, 10));
+        assert!(words(&effect, "a").iter().all(|it| it.ends_with("held grace h:1")), "{:?}", words(&effect, "a"));
         let view = view(&state, "a");
         let whence = view.blocks().find_map(|block| {
             view.hold(block, 0)?;
