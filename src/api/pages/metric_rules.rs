@@ -19,7 +19,7 @@ use super::super::{State, origin};
 use super::exposed::Exposed;
 use super::shell::{Shell, page};
 use super::targets::names;
-use super::workbench::{compile, written as rules_of};
+use super::workbench::{compile, too_large, written as rules_of};
 use crate::problem::Problem;
 
 /// How many series are shown; all are counted.
@@ -150,7 +150,12 @@ fn shown(
 fn attempt(rules: &Rules, exposed: &Exposed) -> Result<Tried, String> {
     let url = exposed.of.as_ref().map(|target| target.url.clone()).unwrap_or_default();
     let (mut tried, mut scratch) = (Tried { url, ..Tried::default() }, Scratch::default());
+    let mut refused = None;
     let read = exposed.each(|labels| {
+        refused = refused.take().or_else(|| too_large(rules, labels));
+        if refused.is_some() {
+            return;
+        }
         let (dropped, after) = apply(labels, rules, &mut scratch);
         if dropped.is_some() {
             tried.dropped += 1
@@ -168,7 +173,7 @@ fn attempt(rules: &Rules, exposed: &Exposed) -> Result<Tried, String> {
         tried.series.push(series);
     });
     match read {
-        Ok(()) => Ok(tried),
+        Ok(()) => refused.map_or(Ok(tried), Err),
         Err(error) => Err(format!("the exposition cannot be read: {}", exposed.secrets.hide(&error.to_string()))),
     }
 }
