@@ -12,7 +12,7 @@ use super::shell::{Shell, page};
 use super::situation::Situation;
 use super::standing::Standing;
 use super::troubles::troubles;
-use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
+use crate::scrape::RemoteWriteStatus;
 
 #[derive(Template)]
 #[template(path = "remote_write.html")]
@@ -54,8 +54,7 @@ struct Number {
 pub(in crate::api) async fn remote_write(Extract(state): Extract<Arc<State>>) -> Response {
     let situation = Situation::of(&state);
     let shell = Shell::new(&state, "/remote-write", "Remote write", &troubles(&situation));
-    let mut endpoints: Vec<_> = situation.endpoints.iter().collect();
-    endpoints.sort_by_key(|status| status.state(situation.now) == RemoteWriteState::Sending);
+    let endpoints = situation.endpoints_by_need();
     page(&Page {
         shell: shell.with_json("/api/v1/remote_write"),
         idle: situation.config.idle,
