@@ -7,9 +7,11 @@ mod handle;
 pub mod metrics;
 mod names; // of sources
 mod providers; // what changed of them; pure
+#[cfg(test)]
+mod tests;
 
 pub use follow::{Journal, ListProviders};
 pub use handle::{Following, JournalHandle};
 pub use rosterd_journal::{
-    Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
+    Counts, Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
 };
