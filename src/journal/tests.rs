@@ -24,6 +24,15 @@ const TRIED_AGAIN: Duration = Duration::from_secs(40);
 /// What waits to be written is written before that.
 const WRITTEN: Duration = Duration::from_secs(5);
 
+/// Without these there are no targets.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("job", "one"),
+    ("__scrape_interval__", "1m"),
+    ("__scrape_timeout__", "10s"),
+    ("__metrics_path__", "/metrics"),
+    ("__scheme__", "http"),
+];
+
 /// A roster, and its journal.
 struct Kept {
     work: Stopper,
@@ -41,7 +50,7 @@ fn job() -> JobSpec {
     JobSpec {
         name: "one".into(),
         rules: Rules::compile(&[], Default::default()).unwrap(),
-        defaults: vec![("job".to_owned(), "one".to_owned())],
+        defaults: DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         interval: "1m".to_owned(),
         timeout: "10s".to_owned(),
         params: BTreeMap::new(),
