@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use rosterd_model::Labels;
-use rosterd_tasks::files::Lock;
+use rosterd_tasks::files::{Lock, in_the_way};
 
 use crate::checkpoint::{self, Beginning};
 use crate::medium::{Medium, Place};
@@ -120,14 +120,19 @@ impl Writer {
         let (mut found, mut faults, mut last) = (Vec::new(), Vec::new(), None);
         for path in paths.iter().rev() {
             if !Segment::is_aside(path) {
-                let (what, why) = match Segment::open(path, last).map_err(io_error(path))? {
-                    Opened::Segment(segment) => {
+                let opened = match in_the_way(path) {
+                    Some(_) => None,
+                    None => Some(Segment::open(path, last).map_err(io_error(path))?),
+                };
+                let (what, why) = match opened {
+                    Some(Opened::Segment(segment)) => {
                         last = Some(segment.last_before());
                         found.push(Arc::new(segment));
                         continue;
                     }
-                    Opened::Damaged => ("nothing of it can be read, moved aside", "damaged"),
-                    Opened::Newer => ("written by a newer version, moved aside", "newer"),
+                    Some(Opened::Damaged) => ("nothing of it can be read, moved aside", "damaged"),
+                    Some(Opened::Newer) => ("written by a newer version, moved aside", "newer"),
+                    None => ("it is no file, moved aside", "damaged"),
                 };
                 faults.push(Fault { path: path.clone(), what, offset: 0, bytes: 0 });
                 std::fs::rename(path, free_name(path, why)).map_err(io_error(path))?;

@@ -265,6 +265,7 @@ impl Agent {
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
             scrapes: scraping.statuses(),
+            scraped: scraping.jobs(),
             trends,
             publications,
             served: ServedLists::default(),

@@ -16,7 +16,8 @@ use super::similar::Similar;
 use crate::roster::target::Entry;
 use crate::roster::view::{BlockView, JobView};
 
-/// About so many entries are looked at in a step, by their final labels or by their discovered ones.
+/// About so many entries are looked at in a step, by their final labels or by their discovered ones. A block, which may have any
+/// number of them, is looked at in one; but whether the time is over is asked that often within it.
 const FINAL: usize = 16 * 1024;
 const DISCOVERED: usize = 4 * 1024;
 /// So many relatives of a target are told.
@@ -93,8 +94,9 @@ impl Finder {
         }
     }
 
-    /// Looks at some entries. Returns whether there are more.
-    pub fn step(&mut self) -> bool {
+    /// Looks at some entries. Returns whether there are more. Once `is_over` says so it searches no further; what was found is
+    /// still told with all that belongs to it.
+    pub fn step(&mut self, is_over: &dyn Fn() -> bool) -> bool {
         let most = if self.stage == Stage::Discovered { DISCOVERED } else { FINAL };
         let mut looked = 0;
         while looked < most && self.stage != Stage::Done {
@@ -110,22 +112,21 @@ impl Finder {
             };
             looked += block.entries().len() + 1;
             let first = Place { job, block: self.at.1, entry: 0 };
-            match self.stage {
-                Stage::Final => self.look_at_final(&view, block, first),
-                Stage::Discovered => self.look_at_discovered(&view, block, first),
+            let looked_at = match self.stage {
+                Stage::Final => self.look_at_final(&view, block, first, is_over),
+                Stage::Discovered => self.look_at_discovered(&view, block, first, is_over),
                 Stage::Relatives => self.look_for_relatives(&view, block, first),
-                Stage::Done => {}
-            }
+                Stage::Done => ControlFlow::Break(()),
+            };
             self.at.1 += 1;
+            if looked_at.is_break() {
+                break;
+            }
         }
-        self.stage != Stage::Done
-    }
-
-    /// Searches no further; what was found is still told with all that belongs to it.
-    pub fn hurry(&mut self) {
-        while matches!(self.stage, Stage::Final | Stage::Discovered) {
+        while matches!(self.stage, Stage::Final | Stage::Discovered) && is_over() {
             self.next_stage();
         }
+        self.stage != Stage::Done
     }
 
     fn next_stage(&mut self) {
@@ -138,9 +139,19 @@ impl Finder {
         };
     }
 
-    fn look_at_final(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
+    /// Breaks when the time is over.
+    fn look_at_final(
+        &mut self,
+        job: &JobView,
+        block: BlockView<'_>,
+        first: Place,
+        is_over: &dyn Fn() -> bool,
+    ) -> ControlFlow<()> {
         let mut buffer = String::new();
         for (entry, found) in block.entries().iter().enumerate() {
+            if is_time_to_ask(entry, FINAL) && is_over() {
+                return ControlFlow::Break(());
+            }
             let Entry::Active(labels) = found else { continue };
             if let Some(similar) = self.similar.as_mut().filter(|_| !self.matches.has_whole()) {
                 similar.consider(Target(labels).address(), &job.spec().name, Became::Target);
@@ -153,17 +164,30 @@ impl Finder {
                 self.matches.add(fit, Became::Target, Place { entry, ..first });
             }
         }
+        ControlFlow::Continue(())
     }
 
-    /// What is a target is looked at by its final labels and, where these have no such name, by its discovered ones.
-    fn look_at_discovered(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
+    /// What is a target is looked at by its final labels and, where these have no such name, by its discovered ones. Breaks when
+    /// the time is over.
+    fn look_at_discovered(
+        &mut self,
+        job: &JobView,
+        block: BlockView<'_>,
+        first: Place,
+        is_over: &dyn Fn() -> bool,
+    ) -> ControlFlow<()> {
         let (mut labels, mut buffer, mut place) = (Builder::new(), String::new(), first);
+        let mut looked_at = ControlFlow::Continue(());
         block.each(
             0..usize::MAX,
             |_| true,
             job.spec(),
             &mut labels,
             |_, discovered, entry| {
+                if is_time_to_ask(place.entry, DISCOVERED) && is_over() {
+                    looked_at = ControlFlow::Break(());
+                    return looked_at;
+                }
                 let became = Became::of(entry);
                 if !self.matches.has_whole() {
                     self.hints.consider(discovered.iter());
@@ -189,7 +213,8 @@ impl Finder {
                 ControlFlow::Continue(())
             },
         );
-        self.looked += block.entries().len();
+        self.looked += place.entry;
+        looked_at
     }
 
     /// Settles on what is told, and says what comes then.
@@ -207,7 +232,7 @@ impl Finder {
         if self.by_address.is_empty() { Stage::Done } else { Stage::Relatives }
     }
 
-    fn look_for_relatives(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
+    fn look_for_relatives(&mut self, job: &JobView, block: BlockView<'_>, first: Place) -> ControlFlow<()> {
         for (entry, found) in block.entries().iter().enumerate() {
             let Entry::Active(labels) = found else { continue };
             let Some(chosen) = self.by_address.get(Target(labels).address()) else { continue };
@@ -218,6 +243,7 @@ impl Finder {
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// The final labels of the target at a place.
@@ -259,6 +285,11 @@ pub(super) fn url(labels: &Labels, job: &JobView) -> String {
     let mut url = String::new();
     scrape_url(Target(labels), &job.spec().params, &mut url);
     url
+}
+
+/// Whether so many entries of a block were looked at since the time was asked for last.
+fn is_time_to_ask(entry: usize, every: usize) -> bool {
+    entry > 0 && entry.is_multiple_of(every)
 }
 
 /// Whether a target is met more than once.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use rosterd_model::labels::{ADDRESS, INSTANCE};
+use rosterd_model::labels::{
+    ADDRESS, INSTANCE, METRICS_PATH, RESERVED_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT,
+};
 use rosterd_model::selector::SelectorError;
 use rosterd_model::target::Target;
 use rosterd_model::{Labels, Selector};
@@ -10,8 +12,8 @@ use rosterd_model::{Labels, Selector};
 /// Which label sets are searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Search {
-    /// Those whose labels hold each of these words, whatever their case; `name=value` is a word too, and a URL stands for
-    /// its host and port.
+    /// Those in which each of these words is a part of the value of a label, whatever its case. A URL stands for its host and
+    /// port, and `name=value` is a word, too: it means values of the label with that name.
     Words(Vec<String>),
     /// Those that this means.
     Selector(Selector),
@@ -50,7 +52,10 @@ impl Search {
     pub fn finds(&self, labels: &Labels, buffer: &mut String) -> bool {
         let target = Target(labels);
         match self {
-            Self::Words(words) => words.is_empty() || holds(words, target.public(), buffer),
+            Self::Words(words) => {
+                let public = labels.iter().filter(|(name, _)| !name.starts_with(RESERVED_PREFIX));
+                words.is_empty() || holds(words, public, buffer)
+            }
             Self::Selector(selector) => selector.matches_by(&|name| target.public_label(name)),
         }
     }
@@ -102,14 +107,27 @@ fn authority(word: &str) -> &str {
     rest.map_or(word, |rest| rest.split('/').next().unwrap_or(rest))
 }
 
+/// Whether words are looked for in a label that they do not name: how to scrape is much the same everywhere, and no part of what a
+/// target is called.
+fn is_telling(name: &str) -> bool {
+    !matches!(name, SCHEME | METRICS_PATH | SCRAPE_INTERVAL | SCRAPE_TIMEOUT)
+}
+
 /// Whether labels hold all words.
-fn holds<'a>(words: &[String], labels: impl Iterator<Item = (&'a str, &'a str)>, buffer: &mut String) -> bool {
+fn holds<'a>(words: &[String], labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, buffer: &mut String) -> bool {
     buffer.clear();
-    for (name, value) in labels {
-        buffer.extend([name, "=", value, "\n"]);
+    for (_, value) in labels.clone().filter(|(name, _)| is_telling(name)) {
+        buffer.extend([value, "\n"]);
     }
     buffer.make_ascii_lowercase();
-    words.iter().all(|word| buffer.contains(word.as_str()) || buffer.contains(authority(word)))
+    let is_value = |word: &str| buffer.contains(word) || buffer.contains(authority(word));
+    let is_named = |word: &str| {
+        word.split_once('=').is_some_and(|(wanted, part)| {
+            let mut named = labels.clone().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            named.any(|(_, value)| value.to_ascii_lowercase().contains(part))
+        })
+    };
+    words.iter().all(|word| is_value(word) || is_named(word))
 }
 
 /// Whether the word is all that a label says.
@@ -120,7 +138,7 @@ fn is_whole(word: &str, name: &str, value: &str) -> bool {
             .is_some_and(|(one, other)| name.eq_ignore_ascii_case(one) && value.eq_ignore_ascii_case(other))
     };
     let host = || matches!(name, ADDRESS | INSTANCE) && value.rsplit_once(':').is_some_and(|(host, _)| is(host));
-    is(value) || pair() || host()
+    (is_telling(name) && is(value)) || pair() || host()
 }
 
 #[cfg(test)]
@@ -142,6 +160,12 @@ mod tests {
             ("web test", false),
             ("https", false),
             ("9100env", false),
+            ("env", false),
+            ("instance", false),
+            ("ENV=pro", true),
+            ("env=web", false),
+            ("en=prod", false),
+            ("instance=9100 prod", true),
             ("http://web-1:9100/metrics?x=y", true),
             (" {env=\"Prod\"}", true),
             ("{env=\"prod\"}", false),
@@ -165,10 +189,15 @@ mod tests {
             ("10.0.3.7", Fit::Whole),
             ("WEB-1", Fit::Whole),
             ("https://10.0.3.7:9100/metrics", Fit::Whole),
-            ("prod https", Fit::Whole),
+            ("prod __scheme__=https", Fit::Whole),
             ("env=prod", Fit::Whole),
             ("0.0.3.7", Fit::Part),
             ("9100", Fit::Part),
+            ("env=pro", Fit::Part),
+            ("e", Fit::Part),
+            ("address", Fit::No),
+            ("__scheme__", Fit::No),
+            ("https", Fit::No),
             ("prod web", Fit::Part),
             ("10.0.3.70", Fit::No),
             ("{__scheme__=\"https\"}", Fit::Whole),

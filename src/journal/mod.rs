@@ -1,6 +1,7 @@
 //! The journal of the agent: follows the roster and whatever else happens, and writes it down; answers what was. It never holds
 //! anything up: who falls behind writes differences, and says so.
 
+mod beginning; // what it says first; pure
 mod disk; // the writer, on threads that may block
 mod follow; // the task
 mod handle;
@@ -11,7 +12,7 @@ mod providers; // what changed of them; pure
 mod tests;
 
 pub use follow::{Journal, ListProviders};
-pub use handle::{Following, JournalHandle};
+pub use handle::{Following, JournalHandle, Rebuild};
 pub use rosterd_journal::{
     Counts, Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
 };

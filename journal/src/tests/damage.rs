@@ -117,6 +117,33 @@ fn what_a_later_version_wrote_and_what_is_no_segment_is_moved_aside() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_a_segment_costs_that_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = three_segments(folder.path());
+    let paths = segments(folder.path());
+    std::fs::remove_file(&paths[1]).unwrap();
+    std::fs::create_dir(&paths[1]).unwrap();
+    let (writer, found) = Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap();
+    let told: Vec<_> = found.faults.iter().map(|fault| (&fault.path, fault.what)).collect();
+    assert_eq!(told, [(&paths[1], "it is no file, moved aside")]);
+    assert_eq!(plain(&found.past.unwrap()), world.roster);
+    assert_eq!(segments(folder.path()), [paths[0].clone(), paths[2].clone()]);
+    drop(writer);
+    assert_eq!(Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap().1.faults, []);
+}
+
+#[test]
+fn an_empty_segment_is_told_also_in_the_last_place_as_none_is_begun_under_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = three_segments(folder.path());
+    let last = segments(folder.path()).pop().unwrap();
+    std::fs::write(&last, "").unwrap();
+    let (_writer, found) = Writer::open(folder.path(), FOREVER, Time(world.now)).unwrap();
+    let told: Vec<_> = found.faults.iter().map(|fault| (&fault.path, fault.what)).collect();
+    assert_eq!(told, [(&last, "nothing of it can be read, moved aside")]);
+}
+
+#[test]
 fn what_the_disk_does_not_take_is_in_memory_until_it_does() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("journal");

@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::Uri;
+use rosterd_client::brief;
 use rosterd_discovery::{ProviderStatus, ProviderWatch, Status, WatchStatus};
 use rosterd_model::Report;
 use rosterd_tasks::blocking;
@@ -14,7 +15,7 @@ use rosterd_tasks::blocking;
 use super::super::providers::size;
 use super::super::query::Query;
 use super::super::targets::Cursor;
-use super::super::words::Moment;
+use super::super::words::{Moment, few};
 use super::super::{Error, State};
 use super::count::Count;
 use super::entries::{Listed, Wanted, list};
@@ -189,8 +190,8 @@ impl Provider {
         });
         Self {
             name: key.to_string(),
-            reads: reads.to_string(),
-            jobs: jobs.join(", "),
+            reads: brief(&reads.to_string()),
+            jobs: few(jobs),
             standing: Standing::of_provider(presence),
             counts: vec![Count::new("groups", groups, ""), Count::new("targets", targets, "")],
             success: status.last_success.map(|time| Moment::of(time, now)),
@@ -229,8 +230,8 @@ impl Watch {
         }
         let lists = lists.iter().map(|(cause, count)| format!("{count} {cause}"));
         Self {
-            what,
-            jobs: jobs.join(", "),
+            what: brief(&what),
+            jobs: few(jobs),
             standing: Standing::of_watch(*state),
             objects: Count::new("objects", *objects, ""),
             heard: last_heard.map(|heard| Moment::of(heard, now)),

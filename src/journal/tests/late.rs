@@ -13,8 +13,8 @@ use rosterd_tasks::Stopper;
 use rosterd_testkit::{Folder, eventually_ok, everything, leak_checked, patience};
 use tokio::sync::mpsc;
 
-use super::metrics::Metrics;
-use super::*;
+use crate::journal::metrics::Metrics;
+use crate::journal::*;
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
 
@@ -116,7 +116,7 @@ impl Kept {
             instances.sort();
             instances
         };
-        self.journal.roster(None, |_, _| true, instances).await.unwrap()
+        self.journal.rebuild().await.unwrap().roster(None, |_, _| true, instances).await.unwrap()
     }
 
     async fn stop(self) {
@@ -164,7 +164,7 @@ fn a_folder_that_cannot_be_made_is_one_of_memory_until_it_can() {
         assert!(kept.metrics.failures.get() >= 2, "each try is counted");
         std::fs::remove_file(&folder).unwrap();
         tokio::time::sleep(TRIED_AGAIN).await;
-        kept.tells(&TARGETS, &["added a:1 start", "added b:1 start"]).await;
+        kept.tells(&TARGETS, &["added a:1 caught_up", "added b:1 caught_up"]).await;
         kept.tells(&[Kind::Missed], &["missed - -"]).await;
         let failures = kept.metrics.failures.get();
         kept.report(&["b:1"]).await;
@@ -195,7 +195,7 @@ fn a_folder_of_another_process_is_used_when_that_has_ended() {
         let mut from_before = kept.journal.follow(Query { limit: 100, ..Query::default() }).unwrap();
         drop(other);
         tokio::time::sleep(TRIED_AGAIN).await;
-        kept.tells(&TARGETS, &["added a:1 restart", "removed x:1 restart"]).await;
+        kept.tells(&TARGETS, &["added a:1 caught_up", "removed x:1 caught_up"]).await;
         assert_eq!(kept.targets().await, ["a:1"]);
         assert!(behind.next().await.unwrap().unwrap().gap);
         let mut seen = Vec::new();
@@ -214,14 +214,15 @@ fn a_folder_of_which_a_file_cannot_be_read_is_used_when_it_can() {
         let folder = parent.path("journal");
         drop(known(&folder, "x:1", 50));
         let unreadable = folder.join("09999999999999999999.segment");
-        std::fs::create_dir(&unreadable).unwrap();
+        // It leads to itself.
+        std::os::unix::fs::symlink(&unreadable, &unreadable).unwrap();
         let kept = Kept::start(&folder);
         kept.begin().await;
         kept.report(&["a:1"]).await;
         kept.tells(&TARGETS, &["added a:1 source"]).await;
-        std::fs::remove_dir(&unreadable).unwrap();
+        std::fs::remove_file(&unreadable).unwrap();
         tokio::time::sleep(TRIED_AGAIN).await;
-        kept.tells(&TARGETS, &["added a:1 restart", "removed x:1 restart"]).await;
+        kept.tells(&TARGETS, &["added a:1 caught_up", "removed x:1 caught_up"]).await;
         kept.stop().await;
         leads_to(&folder, &["a:1"]);
     });
