@@ -221,6 +221,8 @@ impl Agent {
         work.spawn_restarting("trends", move || {
             kept.clone().follow(seen.clone(), statuses.clone(), sent.clone(), stop.clone())
         });
+        let (kept, known, stop) = (trends.clone(), journal.clone(), work.token().clone());
+        work.spawn_restarting("trends", move || kept.clone().remember(known.clone(), stop.clone()));
         let (seen, told) = (roster.clone(), journal.clone());
         scraping.statuses().on_turn(move |turn| told.note(turned(&seen.view(), &turn)));
 

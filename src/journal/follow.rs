@@ -217,6 +217,8 @@ impl Keeper {
         let Sources { notes, turns, wanted, .. } = sources;
         let mut steps = self.shared.roster.steps();
         loop {
+            // Before the roster is known nothing is written: a segment would begin without what the journal knows of it.
+            let is_full = self.disk().is_full();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Stopped,
@@ -226,7 +228,7 @@ impl Keeper {
                     self.settings = settings;
                     self.aside(move |disk| disk.writer.set(settings, now())).await;
                 }
-                () = until(self.flush_at) => self.flush().await,
+                () = until(self.flush_at), if self.begun => self.flush().await,
                 news = steps.next() => match news {
                     Some(RosterNews::Picture(view)) if view.step() == 0 => {}
                     Some(RosterNews::Picture(view)) => self.take_picture(&view).await,
@@ -235,11 +237,11 @@ impl Keeper {
                     Some(RosterNews::Step(step)) => self.take_step(step).await,
                     None => return Ended::Stopped,
                 },
-                Some((time, note)) = notes.recv() => self.take_note(time, &note).await,
-                Some((time, note)) = turns.recv() => self.take_note(time, &note).await,
+                Some((time, note)) = notes.recv(), if self.begun || !is_full => self.take_note(time, &note).await,
+                Some((time, note)) = turns.recv(), if self.begun || !is_full => self.take_note(time, &note).await,
                 () = tokio::time::sleep_until(self.look_at) => self.look().await,
             }
-            if self.disk().is_full() {
+            if self.begun && self.disk().is_full() {
                 self.flush().await;
             } else if self.disk().is_waiting() && self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + TOGETHER);
@@ -328,7 +330,7 @@ impl Keeper {
         }
         let faults = self.disk().writer.reader().take_faults();
         self.tell(faults);
-        if Instant::now() >= self.retry_at && (self.unopened || self.disk().writer.is_makeshift()) {
+        if self.begun && Instant::now() >= self.retry_at && (self.unopened || self.disk().writer.is_makeshift()) {
             self.retry_at = Instant::now() + PAUSE;
             self.try_disk().await;
         }
@@ -349,11 +351,11 @@ impl Keeper {
         (self.unopened, self.failing) = (false, false);
         self.tell(found.faults);
         self.past = found.past;
+        // Nothing that was told of them is in this one.
+        self.providers = Known::default();
         self.set_writer(writer);
         self.beginning.cause = Cause::Disk;
-        if self.begun {
-            self.begin().await;
-        }
+        self.begin().await;
     }
 
     /// Writes what waits.

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use rosterd_journal::{JournalError, Kind, Note, Page, Past, Query, Reader, Resume, Settings, Time};
+use rosterd_journal::{Counts, JournalError, Kind, Note, Page, Past, Query, Reader, Resume, Settings, Time};
 use rosterd_model::Labels;
 use rosterd_tasks::blocking;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// For so many questions rosters of the past are made at the same time: each takes as much memory as the roster has labels.
 const REBUILT: usize = 2;
+
+/// How much of a journal is read to count targets: a second's work or so.
+const COUNTED: u64 = 64 << 20;
 
 /// The journal for everybody. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -72,6 +75,19 @@ impl JournalHandle {
         let reader = self.reader()?;
         let turn = Arc::clone(&self.rebuilt).acquire_owned().await.expect("nobody closes it");
         Ok(Rebuild { reader, turn: Arc::new(turn) })
+    }
+
+    /// How many targets each job had at these times, the first first, as far as that is known and can be found out soon; nothing
+    /// before there is a journal.
+    pub async fn counts(&self, times: Vec<Time>) -> Result<Vec<Counts>, JournalError> {
+        let mut readers = self.readers.clone();
+        let Ok(reader) = readers.wait_for(Option::is_some).await.map(|reader| reader.clone()) else {
+            return Ok(Vec::new());
+        };
+        let turn = self.rebuilt.acquire().await;
+        let found = blocking(move || reader.map_or(Ok(Vec::new()), |reader| reader.counts(&times, COUNTED))).await;
+        drop(turn);
+        found
     }
 
     /// Follows what happens by a query of the oldest first, from behind its cursor on; without one, from now on.
@@ -136,7 +152,7 @@ impl Following {
         self.behind = true;
         self.written.borrow_and_update();
         let reader = self.readers.borrow().clone()?;
-        let (query, mut resume) = (self.query.clone(), self.resume);
+        let (query, mut resume) = (self.query.clone(), self.resume.clone());
         let found = blocking(move || reader.follow(&query, &mut resume).map(|page| (page, resume))).await;
         Some(found.map(|(page, resume)| {
             (self.query.cursor, self.resume, self.behind) = (Some(page.cursor), resume, page.more);

@@ -14,5 +14,5 @@ mod tests;
 pub use follow::{Journal, ListProviders};
 pub use handle::{Following, JournalHandle, Rebuild};
 pub use rosterd_journal::{
-    Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
+    Counts, Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
 };

@@ -55,7 +55,7 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::SystemTime;
 
     use rosterd_discovery::{Failure, Presence as Reported, Status};
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    fn provider(presence: Reported, code: Option<&str>) -> ProviderStatus {
+    pub(in crate::journal) fn provider(presence: Reported, code: Option<&str>) -> ProviderStatus {
         let failure = |code: &str| {
             let report = Report {
                 code: code.to_owned(),

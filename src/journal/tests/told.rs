@@ -14,8 +14,8 @@ use rosterd_tasks::Stopper;
 use rosterd_testkit::{Folder, eventually_ok, everything, leak_checked, patience};
 use tokio::sync::mpsc;
 
-use super::metrics::Metrics;
-use super::{Journal, JournalHandle};
+use crate::journal::metrics::Metrics;
+use crate::journal::{Journal, JournalHandle};
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
 
