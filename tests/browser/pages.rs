@@ -129,7 +129,9 @@ fn pages_are_sound_on_any_screen_by_day_and_by_night() {
                 browser.open(&stage.rosterd.url(page)).await;
                 let expected: &[&str] = &[];
                 assert_eq!(findings(&browser).await, expected, "{place}");
-                let wide = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
+                let wide = browser
+                    .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                    .await;
                 assert!(wide.as_i64().is_some_and(|more| more <= 0), "{place} is wider than the screen by {wide}");
                 let dark = browser.run("return getComputedStyle(document.body).backgroundColor").await;
                 let is_dark = dark == json!("rgb(17, 21, 27)");
