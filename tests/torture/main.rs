@@ -33,6 +33,7 @@ fn asked(variable: &str) -> Option<u64> {
 }
 
 #[test]
+#[ignore = "it is run by hand: CONTRIBUTING.md says how"]
 fn whatever_happens_no_target_is_dropped_that_must_stay_and_none_shown_that_may_not() {
     let seed = asked("ROSTERD_TORTURE_SEED").or(asked("PROPTEST_RNG_SEED")).unwrap_or(SEED);
     let events = asked("ROSTERD_TORTURE_EVENTS").map(|events| usize::try_from(events).expect("a number of events"));

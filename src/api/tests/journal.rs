@@ -176,7 +176,11 @@ fn a_large_roster_of_the_past_counts_until_it_is_taken() {
         // More than sockets hold for a client that does not read.
         let addresses: Vec<_> = (0..20_000).map(|number| format!("{}{number}:1", "h".repeat(1000))).collect();
         face.report("static/1", vec![group("s", &addresses.iter().map(String::as_str).collect::<Vec<_>>())]).await;
-        told(&face, "/api/v1/journal?kind=added&limit=1", 1).await;
+        let written = async || {
+            let count = face.json("/api/v1/roster?limit=1").await["data"]["targetCount"].clone();
+            if count == 20_000 { Ok(()) } else { Err(format!("{count} targets")) }
+        };
+        eventually_ok(patience(), "all of it is written", written).await;
         let small = face.get("/api/v1/roster?limit=1").await;
         let untaken = face.get("/api/v1/roster?limit=20000").await;
         assert_eq!(untaken.status(), StatusCode::OK);

@@ -70,6 +70,11 @@ impl Files {
         !self.staged().exists() && self.has(hash)
     }
 
+    /// Whether what was rendered is beside its place as it was rendered.
+    pub(super) fn has_staged(&self, hash: u128) -> bool {
+        hash_of(&self.staged()).is_ok_and(|found| found == hash)
+    }
+
     /// Whether what was rendered is there at all.
     pub(super) fn is_staged(&self) -> bool {
         self.staged().exists()

@@ -130,7 +130,19 @@ impl Repeatable<TemplateWorker, Left> for Check {
     async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
         let Some(staged) = worker.on_disk(stop, |files, _| Ok(files.staged())).await? else { return Ok(CUT_OFF) };
         let template = worker.allowed("check", |template| !template.check.is_empty())?;
-        Ok(next(left, command::run("check", &template.check, template, &staged, stop).await?))
+        let ran = command::run("check", &template.check, template, &staged, stop).await?;
+        if ran == Ran::CutOff || template.check.is_empty() {
+            return Ok(next(left, ran));
+        }
+        // Otherwise the file in place would never be what is rendered, and be put there again and again.
+        let content = left.content;
+        let same =
+            worker.on_disk(stop, move |files, _| Ok(content.is_some_and(|hash| files.has_staged(hash.0)))).await?;
+        match same {
+            None => Ok(CUT_OFF),
+            Some(false) => Err(TemplateError::Changed { path: worker.template().destination.clone() }.into()),
+            Some(true) => Ok(Then::Next(left)),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::publish::file_sd::worker::unless_it_hangs;
 use crate::publish::file_sd::write::Disk;
 use crate::reconcile::steps::{Then, carry_out};
 use crate::reconcile::{Outcome, Work, Worker};
-use crate::roster::view::{self, JobView};
+use crate::roster::view::JobView;
 use crate::store::ledger::Action;
 
 /// Renders the file of one template.
@@ -82,11 +82,12 @@ impl TemplateWorker {
         Ok(&self.template)
     }
 
-    /// The jobs of the template as they are now; `None` while they are unknown, or not fit to be handed out.
+    /// The jobs of the template as they are now; `None` while one of them is unknown, however long, or not fit to be handed out:
+    /// a program that is told of no targets drops those that it has.
     pub(super) fn jobs(&self) -> Option<Vec<Arc<JobView>>> {
         let view = Arc::clone(&self.templates.files.roster.borrow());
         let jobs = self.template.jobs.iter().map(|name| view.job(name).cloned()).collect::<Option<Vec<_>>>()?;
-        view::servable(&jobs).ok()
+        jobs.iter().all(|job| job.servable().is_ok()).then_some(jobs)
     }
 
     /// What an operation was begun with.

@@ -204,6 +204,25 @@ fn a_file_follows_the_roster_and_unknown_is_not_empty() {
 }
 
 #[test]
+fn a_template_is_not_rendered_while_one_of_its_jobs_is_unknown_however_long_that_is() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = Template { jobs: vec!["a".into(), "b".into()], ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        let mut views = agent.roster.watch();
+        let is_given_up = |view: &Arc<RosterView>| view.job("b").is_some_and(|job| job.is_given_up());
+        views.wait_for(is_given_up).await.expect("its time of grace ends");
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        agent.until_in(&it, Phase::Snoozing).await;
+        assert_eq!(content(&it.destination), None, "it would be without the other job");
+        agent.report("p/2", &[target("y:1", &[])]).await;
+        until_has(&it.destination, "list: x:1 y:1\n").await;
+        agent.stop().await;
+    });
+}
+
+#[test]
 fn a_file_that_somebody_deletes_comes_back_and_a_template_that_changes_is_rendered() {
     leak_checked(async || {
         let folder = Folder::new();
@@ -301,6 +320,21 @@ fn what_the_check_refuses_never_takes_the_place_of_the_file() {
 }
 
 #[test]
+fn a_check_that_changes_what_it_judges_is_refused() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let check = shell("echo more >>\"$1\"", "{file}");
+        let it = Template { check, reload: noted(folder.root()), ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        assert_eq!(agent.error(&it).code, "publish_staged_changed");
+        assert_eq!(names(folder.root()), ["x.tmpl"], "nothing is put in place, and nobody is told");
+        agent.stop().await;
+    });
+}
+
+#[test]
 fn a_failed_reload_or_verification_brings_the_old_file_back() {
     leak_checked_live(async || {
         let folder = Folder::new();
@@ -378,6 +412,8 @@ fn a_file_in_place_that_was_refused_is_not_good_but_tried_again() {
         agent.until_in(&it, Phase::Done).await;
         let (mut worker, stop) = (TemplateWorker::new(&agent.templates, &it), CancellationToken::new());
         let jobs = worker.jobs().expect("they are known");
+        // Its own worker would look at the same file when time goes on, and only one at a time may.
+        agent.stop().await;
         let rendered = render(&it.source, &jobs).unwrap();
         worker.refusals.refused(Some(rendered.hash), Duration::from_secs(60));
         assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Refused(_))));
@@ -385,7 +421,6 @@ fn a_file_in_place_that_was_refused_is_not_good_but_tried_again() {
         assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Differs)));
         worker.refusals.clear();
         assert!(matches!(worker.look(jobs, &stop).await, Ok(Look::AsItShouldBe)));
-        agent.stop().await;
     });
 }
 
