@@ -7,7 +7,9 @@ use rosterd_scrape::Job;
 
 /// Finds a job that is scraped at the moment.
 #[derive(Clone)]
-pub struct ScrapedJobs(Arc<dyn Fn(&str) -> Option<Arc<Job>> + Send + Sync>);
+pub struct ScrapedJobs(Arc<Find>);
+
+type Find = dyn Fn(&str) -> Option<Arc<Job>> + Send + Sync;
 
 impl ScrapedJobs {
     /// Wraps what knows the jobs; it must not block.

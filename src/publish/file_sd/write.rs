@@ -174,7 +174,7 @@ fn write_temporary(
         _ => {}
     }
     let file = File::options().write(true).create_new(true).mode(0o644).open(temporary)?;
-    if let Some(old) = fs::metadata(path).ok() {
+    if let Ok(old) = fs::metadata(path) {
         keep_owner(&file, path, &old)?;
         // After the owner, which takes some of them away.
         if is_readable(&old.permissions()) {

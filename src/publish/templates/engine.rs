@@ -20,7 +20,7 @@ use crate::roster::view::JobView;
 const LARGEST: usize = 256 << 20;
 /// How much work a template may be whatever the roster has, in instructions of the engine. Loops within loops come to an end too.
 const FUEL: u64 = 1 << 24;
-/// How much more work it may be for each target. What shows a target with a few filters takes some tens of instructions.
+/// How much more work it may be for each target. What goes over all of them some times, with filters, fits.
 const FUEL_OF_TARGET: u64 = 1 << 12;
 
 /// What came of a template.
