@@ -95,11 +95,11 @@ pub(super) mod tests {
             ["a", "b"].map(|job| (job.to_owned(), presence.to_owned(), detail.map(Arc::from))).to_vec()
         };
         assert_eq!(look(Reported::Unsynced, None), [], "nothing is known of it yet");
-        assert_eq!(look(Reported::Unsynced, Some("sd_x")), told("unsynced", Some("no (sd_x)")));
-        assert_eq!(look(Reported::Unsynced, Some("sd_x")), []);
-        assert_eq!(look(Reported::Unsynced, Some("sd_y")), told("unsynced", Some("no (sd_y)")));
+        assert_eq!(look(Reported::Unsynced, Some("sd_aws_denied")), told("unsynced", Some("no (sd_aws_denied)")));
+        assert_eq!(look(Reported::Unsynced, Some("sd_aws_denied")), []);
+        assert_eq!(look(Reported::Unsynced, Some("sd_aws_endpoint")), told("unsynced", Some("no (sd_aws_endpoint)")));
         assert_eq!(look(Reported::Synced, None), told("synced", None));
-        assert_eq!(look(Reported::Stale, Some("sd_x")), told("stale", Some("no (sd_x)")));
+        assert_eq!(look(Reported::Stale, Some("sd_aws_denied")), told("stale", Some("no (sd_aws_denied)")));
         assert_eq!(known.look(&[], &view), [], "one that is not configured any more is no news");
     }
 }

@@ -67,7 +67,7 @@ impl Kept {
         let counted = crate::roster::metrics::Metrics::register(&registry).unwrap();
         let roster = Roster::start(&work, Arc::new(MemoryBlocks::new()), counted, Clock::system(), reported);
         let metrics = Metrics::register(&registry).unwrap();
-        let stale = Arc::new(|| vec![providers::tests::provider(Presence::Stale, Some("sd_x"))]);
+        let stale = Arc::new(|| vec![providers::tests::provider(Presence::Stale, Some("sd_aws_denied"))]);
         let journal = Journal::start(&work, &roster, Some(folder.to_owned()), Some(SETTINGS), stale, metrics.clone());
         Self { work, roster, updates, journal, metrics }
     }
