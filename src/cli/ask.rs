@@ -115,7 +115,7 @@ impl Running {
 
     /// Waits before it is asked again.
     pub(super) fn pause(&self, pause: Duration) -> Result<(), Failure> {
-        runtime()?.block_on(tokio::time::sleep(pause));
+        runtime()?.block_on(async { tokio::time::sleep(pause).await });
         Ok(())
     }
 
