@@ -14,7 +14,7 @@ use rosterd::api::{
 use rosterd::journal::{Journal, JournalHandle};
 use rosterd::publish::Publications;
 use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle, metrics};
-use rosterd::scrape::RemoteWrites;
+use rosterd::scrape::{RemoteWrites, ScrapedJobs};
 use rosterd::store::MemoryBlocks;
 use rosterd::web::{Server, Settings};
 use rosterd_discovery::ProviderKey;
@@ -108,6 +108,7 @@ fn state(roster: RosterHandle, journal: JournalHandle, registry: prometheus::Reg
         roster,
         providers: Providers::new(Vec::new),
         scrapes,
+        scraped: ScrapedJobs::new(|_| None),
         trends: Default::default(),
         publications: Publications::new(Vec::new),
         served: Default::default(),

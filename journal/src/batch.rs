@@ -98,6 +98,7 @@ impl Batch {
         let header = Header {
             content: Content::Events,
             is_last: false,
+            is_after_loss: false,
             first: self.first,
             last,
             count: self.count,

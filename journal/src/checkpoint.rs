@@ -8,13 +8,25 @@ use crate::record::{Content, Header};
 use crate::writer::Target;
 use crate::{Time, varint};
 
-/// A piece is closed when it reaches this size.
-const FULL: usize = 1 << 20;
+/// A piece is closed when it reaches this size: soon in tests, so that small rosters have several.
+const FULL: usize = if cfg!(test) { 1 << 8 } else { 1 << 20 };
+
+/// Where a segment begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beginning {
+    /// The number of the next event.
+    pub(crate) first: u64,
+    /// The time of the checkpoint.
+    pub(crate) began: Time,
+    /// No event behind the checkpoint is older. Where it is before that, the checkpoint has what these events did.
+    pub(crate) since: Time,
+    /// Whether events before it are in memory alone, or lost.
+    pub(crate) is_after_loss: bool,
+}
 
 /// The records of a checkpoint of these targets, of which there is one at least.
 pub(crate) fn pieces<'a>(
-    number: u64,
-    time: Time,
+    beginning: Beginning,
     targets: impl IntoIterator<Item = Target<'a>>,
 ) -> impl Iterator<Item = (Header, Vec<u8>)> {
     let (mut targets, mut index, mut ended) = (targets.into_iter().peekable(), 0u64, false);
@@ -37,11 +49,12 @@ pub(crate) fn pieces<'a>(
         let header = Header {
             content: Content::Checkpoint,
             is_last: ended,
-            first: number,
-            last: number,
+            is_after_loss: beginning.is_after_loss,
+            first: beginning.first,
+            last: beginning.first,
             count,
-            oldest: time,
-            newest: time,
+            oldest: beginning.since,
+            newest: beginning.began,
             kinds: 0,
         };
         let mut raw = symbols.finish();
@@ -74,6 +87,8 @@ pub(crate) fn read(
 mod tests {
     use super::*;
 
+    const BEGINNING: Beginning = Beginning { first: 7, began: Time(9), since: Time(8), is_after_loss: true };
+
     fn labels(number: usize) -> Labels {
         [("__address__", format!("host-{number}.example:9100")), ("job", "node".to_owned())].into_iter().collect()
     }
@@ -92,7 +107,7 @@ mod tests {
         let all: Vec<_> = (0..60_000).map(|number| (format!("job-{}", number % 3), labels(number))).collect();
         let targets = all.iter().enumerate();
         let targets = targets.map(|(index, (job, labels))| Target { job, labels, is_held: index.is_multiple_of(5) });
-        let pieces: Vec<_> = pieces(7, Time(9), targets).collect();
+        let pieces: Vec<_> = pieces(BEGINNING, targets).collect();
         assert!(pieces.len() > 1);
         assert!(pieces.iter().rev().skip(1).all(|(header, _)| !header.is_last));
         assert!(pieces.last().unwrap().0.is_last);
@@ -104,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_empty_roster_has_a_checkpoint_too() {
-        let pieces: Vec<_> = pieces(7, Time(9), []).collect();
+        let pieces: Vec<_> = pieces(BEGINNING, []).collect();
         assert!(matches!(&pieces[..], [(Header { is_last: true, count: 0, first: 7, .. }, _)]));
         assert_eq!(read_all(&pieces), (vec![0], Vec::new()));
     }

@@ -5,6 +5,7 @@
 mod batch; // events to the body of a record
 mod body; // and back, in place
 mod checkpoint; // a whole roster to bodies of records, and back
+mod counts; // of targets, over time
 mod error;
 mod event;
 mod medium; // files, or memory
@@ -21,6 +22,7 @@ mod walk; // from record to record, past damage
 mod writer;
 
 pub use batch::Batch;
+pub use counts::Counts;
 pub use error::{Fault, JournalError};
 pub use event::{Event, Kind, Note};
 pub use past::{Past, PastDifference};

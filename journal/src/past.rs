@@ -141,6 +141,11 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
         Past { is_whole: self.past.is_whole && self.pieces.is_none(), ..self.past }
     }
 
+    /// Whether the time is reached.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// A part of what leads to the time is not known.
     pub(crate) fn is_missing_something(&mut self) {
         self.past.is_whole = false;
@@ -184,6 +189,10 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
                 Some(expected) => self.piece(medium, stored, offset, expected),
                 None => Ok(true),
             },
+            Content::Events if stored.header.oldest > self.until => {
+                self.ended = true;
+                Ok(true)
+            }
             Content::Events => {
                 let Some(body) = self.bodies.body_at(medium, stored, offset)? else { return Ok(false) };
                 for event in body.events(stored.header.first, stored.header.count) {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rosterd_model::{Builder, Names};
 use tokio::time::Instant;
 
 use crate::body::Body;
+use crate::counts::{Counting, Counts};
 use crate::medium::Medium;
 use crate::past::{Past, Replay};
 use crate::record::{Content, Stored};
@@ -36,10 +37,18 @@ struct Faults {
 }
 
 /// Where a reader that follows is, so that it need not look for its place again.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Resume {
-    segment: u64,
+    /// Numbers do not tell segments apart: one that got no events is begun anew with the same.
+    segment: Weak<Segment>,
     offset: u64,
+}
+
+impl Resume {
+    /// The place in a segment, if it is in this one.
+    fn within(&self, segment: &Arc<Segment>) -> Option<u64> {
+        std::ptr::eq(self.segment.as_ptr(), Arc::as_ptr(segment)).then_some(self.offset)
+    }
 }
 
 impl Reader {
@@ -85,19 +94,25 @@ impl Reader {
     /// the place.
     pub fn follow(&self, query: &Query, resume: &mut Resume) -> Result<Page, JournalError> {
         let segments = self.segments.all();
-        let Some((first, last)) = segments.first().zip(segments.last()) else {
+        let Some(last) = segments.last() else {
             return Ok(Page { cursor: query.cursor.unwrap_or_default(), ..Page::default() });
         };
         let (cursor, last) = (query.cursor.unwrap_or_default(), last.extent().last);
         let (page, effort) = (Page { cursor, ..Page::default() }, Effort::of(query));
         let mut found = Forward { query, page, effort, tools: Tools::default() };
-        if query.cursor.is_some() && (cursor > last || cursor + 1 < first.first && cursor > 0) {
+        if query.cursor.is_some() && cursor > last {
             found.page.gap = true;
-            found.page.cursor = cursor.min(last);
+            found.page.cursor = last;
         }
-        let from = segments.partition_point(|segment| segment.first <= found.page.cursor + 1).saturating_sub(1);
+        let next = found.page.cursor.saturating_add(1);
+        let from = segments.partition_point(|segment| segment.first <= next).saturating_sub(1);
         for segment in &segments[from..] {
-            if segment.extent().last > found.page.cursor && !self.forward(segment, &mut found, resume)? {
+            let cursor = found.page.cursor;
+            if segment.extent().last <= cursor {
+                continue;
+            }
+            found.page.gap |= cursor > 0 && cursor.saturating_add(1) < segment.first;
+            if !self.forward(segment, &mut found, resume)? {
                 found.page.more = true;
                 break;
             }
@@ -106,27 +121,46 @@ impl Reader {
     }
 
     /// Looks through a segment. Returns whether that came to its end.
-    fn forward(&self, segment: &Segment, found: &mut Forward<'_>, resume: &mut Resume) -> Result<bool, JournalError> {
-        let Some(medium) = opened(segment)? else { return Ok(true) };
+    fn forward(
+        &self,
+        segment: &Arc<Segment>,
+        found: &mut Forward<'_>,
+        resume: &mut Resume,
+    ) -> Result<bool, JournalError> {
         let extent = segment.extent();
-        let start = if resume.segment == segment.first { resume.offset.max(START) } else { START };
-        let mut walk = Walk::new(start, extent.length);
+        let Some(medium) = opened(segment)? else {
+            (found.page.gap, found.page.cursor) = (true, extent.last);
+            return Ok(true);
+        };
+        let start = resume.within(segment);
+        // Up to where nothing is missing; of what lies before the place of a reader that follows it was told.
+        let mut whole = if start.is_some() { found.page.cursor } else { segment.first.saturating_sub(1) };
+        let (mut walk, mut is_damaged) = (Walk::new(start.unwrap_or(START), extent.length), false);
         loop {
-            *resume = Resume { segment: segment.first, offset: walk.offset };
+            *resume = Resume { segment: Arc::downgrade(segment), offset: walk.offset };
             match walk.step(&medium).map_err(of(segment))? {
                 Step::Record(stored, offset) => {
+                    found.arrive(stored.header.first, whole, is_damaged);
+                    is_damaged = false;
+                    if stored.header.content == Content::Events {
+                        whole = whole.max(stored.header.last);
+                    }
                     if !found.is_wanted(&stored) {
                         continue;
                     }
-                    if let Some(body) = self.body(segment, &medium, &stored, offset, &mut found.tools)?
-                        && !found.look(&body, &stored)
-                    {
-                        return Ok(false);
+                    match self.body(segment, &medium, &stored, offset, &mut found.tools)? {
+                        Some(body) if !found.look(&body, &stored) => return Ok(false),
+                        Some(_) => {}
+                        None => found.page.gap = true,
                     }
                     found.page.cursor = found.page.cursor.max(stored.header.last);
                 }
-                Step::Damage { offset, bytes } => self.note(segment.fault("damaged, passed over", offset, bytes)),
+                Step::Damage { offset, bytes } => {
+                    is_damaged = true;
+                    self.note(segment.fault("damaged, passed over", offset, bytes));
+                }
                 Step::End => {
+                    found.arrive(extent.last.saturating_add(1), whole, is_damaged);
                     found.page.cursor = found.page.cursor.max(extent.last);
                     return Ok(true);
                 }
@@ -219,15 +253,32 @@ impl Reader {
         let Some(last) = segments.iter().rposition(|segment| segment.began <= until) else {
             return Err(JournalError::TooEarly { asked: until, oldest: first.began });
         };
+        // Behind a checkpoint there may be events that are older.
+        let older = segments[last + 1..].iter().take_while(|segment| segment.since <= until).count();
         // Where a checkpoint is damaged, the segment before leads to it.
         for begin in (0..=last).rev() {
             let mut replay = Replay::new(until, &wanted);
-            for segment in &segments[begin..=last] {
-                let Some(medium) = opened(segment)? else { continue };
+            for (index, segment) in segments.iter().enumerate().skip(begin) {
+                if replay.has_ended() {
+                    break;
+                }
+                if index > begin && segments[index - 1].is_hole_before(segment) {
+                    replay.is_missing_something();
+                }
+                if index > last + older {
+                    break;
+                }
+                let Some(medium) = opened(segment)? else {
+                    replay.is_missing_something();
+                    continue;
+                };
                 let seen = replay.segment(self, segment, &medium).map_err(of(segment))?;
                 // At the end of what was written nothing is cut off.
                 if let Some((offset, bytes)) = seen.cut {
                     self.note(segment.fault("damaged, passed over", offset, bytes));
+                    replay.is_missing_something();
+                }
+                if segment.extent().is_before_loss && !replay.has_ended() {
                     replay.is_missing_something();
                 }
             }
@@ -236,6 +287,27 @@ impl Reader {
             }
         }
         Err(JournalError::Empty { off: false })
+    }
+}
+
+impl Reader {
+    /// How many targets each job had at these times, of which the first come first; nothing of those of which not all is known.
+    /// Looks at no more than about so many bytes, and so perhaps at the last times alone.
+    pub fn counts(&self, times: &[Time], most: u64) -> Result<Vec<Counts>, JournalError> {
+        let segments = self.segments.all();
+        let (Some(first), Some(last)) = (times.first(), times.last()) else { return Ok(Vec::new()) };
+        let mut begin = segments.iter().rposition(|segment| segment.began <= *first).unwrap_or_default();
+        let size = |begin: usize| segments[begin..].iter().map(|segment| segment.extent().length).sum::<u64>();
+        while begin + 1 < segments.len() && size(begin) > most {
+            begin += 1;
+        }
+        let mut counting = Counting::new(times);
+        for segment in segments[begin..].iter().take_while(|segment| segment.since <= *last) {
+            let Some(medium) = opened(segment)? else { continue };
+            counting.segment(segment, &medium).map_err(of(segment))?;
+        }
+        counting.reach(Time(i64::MAX));
+        Ok(counting.found)
     }
 }
 
@@ -303,6 +375,14 @@ impl Forward<'_> {
         header.content == Content::Events
             && header.last > self.page.cursor
             && self.query.may_be_in(header.kinds, header.oldest, header.newest)
+    }
+
+    /// Comes to the event of a number, or to where it would be, while nothing is missing up to `whole`.
+    fn arrive(&mut self, number: u64, whole: u64, is_damaged: bool) {
+        let cursor = self.page.cursor;
+        // The event of a number between those that there are is lost, and perhaps others after it.
+        let is_lost = whole < cursor;
+        self.page.gap |= (is_damaged || is_lost) && number > cursor.max(whole).saturating_add(1);
     }
 
     /// Takes what is wanted of a record. Returns whether there was room and time for all of it.

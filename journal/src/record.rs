@@ -24,10 +24,13 @@ pub(crate) struct Header {
     pub(crate) content: Content,
     /// Whether it is the last piece of a checkpoint.
     pub(crate) is_last: bool,
+    /// Whether it is a checkpoint before which events are missing on disk.
+    pub(crate) is_after_loss: bool,
     /// The numbers of the first event and the last; of a checkpoint, that of the next event.
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) count: u32,
+    /// The times of the oldest event and the newest; of a checkpoint, since when the events behind it are, and its own.
     pub(crate) oldest: Time,
     pub(crate) newest: Time,
     /// A bit for each kind that is among the events.
@@ -59,7 +62,7 @@ pub(crate) fn encode(header: &Header, raw: &[u8]) -> Vec<u8> {
         Content::Events => 1,
         Content::Checkpoint => 2,
     };
-    out.extend([content, u8::from(header.is_last), 0, 0]);
+    out.extend([content, u8::from(header.is_last) | u8::from(header.is_after_loss) << 1, 0, 0]);
     for number in [header.first, header.last] {
         out.extend(number.to_le_bytes());
     }
@@ -88,7 +91,8 @@ impl Stored {
                 2 => Content::Checkpoint,
                 _ => return None,
             },
-            is_last: content[17] & 1 == 1,
+            is_last: content[17] & 1 != 0,
+            is_after_loss: content[17] & 2 != 0,
             first: long(20)?,
             last: long(28)?,
             count: short(36)?,
@@ -133,6 +137,7 @@ mod tests {
         Header {
             content: Content::Checkpoint,
             is_last: true,
+            is_after_loss: true,
             first: 1 << 40,
             last: 1 << 41,
             count: 7,

@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use crate::checkpoint::Beginning;
 use crate::medium::{Medium, Place};
+use crate::record::{Content, Header, Stored};
 use crate::walk::{Step, Walk};
 use crate::{Fault, Time};
 
@@ -13,6 +15,8 @@ const VERSION: u16 = 1;
 /// Magic, version and the number of the first event.
 pub(crate) const START: u64 = 16;
 const SUFFIX: &str = "segment";
+/// What the name of one ends in before it has its checkpoint.
+const BEGUN: &str = "begun";
 
 /// A segment.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub(crate) struct Segment {
     pub(crate) first: u64,
     /// The time of its checkpoint.
     pub(crate) began: Time,
+    /// None of its events is older.
+    pub(crate) since: Time,
+    /// Whether events before it were in memory alone, or lost.
+    is_after_loss: bool,
     extent: Mutex<Extent>,
 }
 
@@ -32,6 +40,8 @@ pub(crate) struct Extent {
     pub(crate) length: u64,
     /// The number of the last event; below the first if there is none.
     pub(crate) last: u64,
+    /// Whether events behind it are lost, of how many is not known.
+    pub(crate) is_before_loss: bool,
 }
 
 /// All segments, the oldest first. Cloning shares them.
@@ -52,8 +62,6 @@ impl Segments {
 #[derive(Debug)]
 pub(crate) enum Opened {
     Segment(Segment),
-    /// Nothing in it.
-    Empty,
     /// Nothing of use in it.
     Damaged,
     /// Written by a later version of rosterd.
@@ -61,14 +69,50 @@ pub(crate) enum Opened {
 }
 
 impl Segment {
-    pub(crate) fn new(place: Place, first: u64, began: Time) -> Self {
-        let extent = Extent { length: START, last: first.saturating_sub(1) };
-        Self { place, first, began, extent: Mutex::new(extent) }
+    pub(crate) fn new(place: Place, beginning: Beginning) -> Self {
+        let Beginning { first, began, since, is_after_loss } = beginning;
+        let extent = Extent { length: START, last: first.saturating_sub(1), is_before_loss: false };
+        Self { place, first, began, since, is_after_loss, extent: Mutex::new(extent) }
+    }
+
+    /// Whether it has an event.
+    pub(crate) fn has_events(&self) -> bool {
+        self.extent().last >= self.first
+    }
+
+    /// The number of the last event that may be before it on disk. Where there were others, one number belongs to nobody, by
+    /// which it is seen that they are missing.
+    pub(crate) fn last_before(&self) -> u64 {
+        self.first.saturating_sub(1 + u64::from(self.is_after_loss))
+    }
+
+    /// Whether events are missing between this one and the next.
+    pub(crate) fn is_hole_before(&self, next: &Self) -> bool {
+        self.extent().last.saturating_add(1) < next.first
     }
 
     /// The file of the segment that begins with this number.
     pub(crate) fn path_in(folder: &Path, first: u64) -> PathBuf {
         folder.join(format!("{first:020}.{SUFFIX}"))
+    }
+
+    /// The number in the name of a file, of one that was moved aside too.
+    pub(crate) fn number_in(path: &Path) -> Option<u64> {
+        path.file_name()?.to_str()?.split('.').next()?.parse().ok()
+    }
+
+    /// Whether a file was moved aside, for which its name goes on.
+    pub(crate) fn is_aside(path: &Path) -> bool {
+        path.file_stem().is_some_and(|name| Self::is_name(Path::new(name)))
+    }
+
+    /// Where the file is called otherwise until its checkpoint is whole.
+    pub(crate) fn begun(path: &Path) -> PathBuf {
+        path.with_extension(BEGUN)
+    }
+
+    pub(crate) fn is_begun(path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == BEGUN)
     }
 
     pub(crate) fn is_name(path: &Path) -> bool {
@@ -101,35 +145,46 @@ impl Segment {
         Fault { path: self.place.path().to_owned(), what, offset, bytes }
     }
 
-    /// What a process before this one left in a file, as far as its beginning tells. `next` is the number of the first event of
-    /// the segment after it.
-    pub(crate) fn open(path: &Path, next: Option<u64>) -> io::Result<Opened> {
+    /// What a process before this one left in a file, as far as its beginning tells. `last` is the number of its last event, as
+    /// far as the segment after it tells.
+    pub(crate) fn open(path: &Path, last: Option<u64>) -> io::Result<Opened> {
         let place = Place::File(path.to_owned());
         let medium = place.open()?;
         let length = medium.length()?;
         let mut start = [0; START as usize];
         if !medium.read_at(&mut start, 0)? {
-            return Ok(Opened::Empty);
+            return Ok(Opened::Damaged);
         }
         let known = start[..6] == MAGIC;
         if known && u16::from_le_bytes([start[6], start[7]]) > VERSION {
             return Ok(Opened::Newer);
         }
         // Whatever the first bytes are, by a record behind them it is a segment.
-        let Some((first, began)) = first_record(&medium, length)? else {
-            return Ok(if known && length == START { Opened::Empty } else { Opened::Damaged });
+        let Some(mut beginning) = beginning(&medium, length)? else {
+            return Ok(Opened::Damaged);
         };
-        let segment = Self::new(place, first, began);
-        segment.set_extent(Extent { length, last: next.map_or(first, |next| next.max(1) - 1) });
+        // Events before the first record that is whole are missing, and not of the segment before.
+        beginning.first = Self::number_in(path).unwrap_or(beginning.first).min(beginning.first);
+        let segment = Self::new(place, beginning);
+        segment.set_extent(Extent { length, last: last.unwrap_or(segment.first), ..segment.extent() });
         Ok(Opened::Segment(segment))
     }
 }
 
-fn first_record(medium: &Medium, length: u64) -> io::Result<Option<(u64, Time)>> {
+fn beginning(medium: &Medium, length: u64) -> io::Result<Option<Beginning>> {
     let mut walk = Walk::new(START, length);
     loop {
         match walk.step(medium)? {
-            Step::Record(stored, _) => return Ok(Some((stored.header.first, stored.header.oldest))),
+            Step::Record(Stored { header, .. }, _) => {
+                let Header { first, newest: began, is_after_loss, .. } = header;
+                let (began, since) = match header.content {
+                    // What is damaged before a piece is another piece.
+                    Content::Checkpoint => (began, header.oldest),
+                    // Nobody knows what stood before.
+                    Content::Events => (header.oldest, Time(i64::MIN)),
+                };
+                return Ok(Some(Beginning { first, began, since, is_after_loss }));
+            }
             Step::Damage { .. } => {}
             Step::End => return Ok(None),
         }

@@ -129,6 +129,20 @@ impl Bodies {
     }
 }
 
+/// Whether what stands from an offset to the end is the beginning of a record, as a process leaves it that is killed.
+pub(crate) fn is_begun_at(medium: &Medium, offset: u64, end: u64) -> io::Result<bool> {
+    let mut bytes = [0; HEADER];
+    let length = usize::try_from(end.saturating_sub(offset)).map_or(HEADER, |length| length.min(HEADER));
+    if !readable(medium.read_at(&mut bytes[..length], offset))? {
+        return Ok(false);
+    }
+    let magic = &bytes[..length.min(MAGIC.len())];
+    Ok(match length {
+        HEADER => Stored::read(&bytes).is_some_and(|stored| offset + stored.size() > end),
+        _ => MAGIC.starts_with(magic),
+    })
+}
+
 /// What the disk cannot read is damage.
 fn readable(read: io::Result<bool>) -> io::Result<bool> {
     const EIO: i32 = 5;

@@ -6,14 +6,16 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use rosterd_model::Labels;
-use rosterd_tasks::files::Lock;
+use rosterd_tasks::files::{Lock, in_the_way};
 
+use crate::checkpoint::{self, Beginning};
 use crate::medium::{Medium, Place};
 use crate::past::{Past, Replay};
 use crate::read::Reader;
 use crate::record;
 use crate::segment::{Extent, Opened, Segment, Segments};
-use crate::{Batch, Fault, JournalError, Time, checkpoint};
+use crate::walk::is_begun_at;
+use crate::{Batch, Fault, JournalError, Time};
 
 /// How much there is of a journal in memory, at most: a segment more than that, and its checkpoint.
 const IN_MEMORY: u64 = 16 << 20;
@@ -61,6 +63,8 @@ pub struct Writer {
     reader: Reader,
     active: Option<Active>,
     next: u64,
+    /// Whether the last events before that number are lost.
+    is_after_loss: bool,
 }
 
 /// The segment that is written.
@@ -86,7 +90,7 @@ impl Writer {
     fn new(folder: Option<(PathBuf, Lock)>, settings: Settings, now: Time) -> Self {
         let segments = Segments::default();
         let reader = Reader::of(segments.clone());
-        Self { folder, settings, segments, reader, active: None, next: first_number(now) }
+        Self { folder, settings, segments, reader, active: None, next: first_number(now), is_after_loss: false }
     }
 
     /// Opens the journal of a folder, which is made if need be, and finds out how the roster was last. Damage is no error:
@@ -107,26 +111,35 @@ impl Writer {
     fn find(&mut self, folder: &Path) -> Result<Vec<Fault>, JournalError> {
         let listed = std::fs::read_dir(folder).and_then(|all| all.map(|entry| Ok(entry?.path())).collect());
         let mut paths: Vec<PathBuf> = listed.map_err(io_error(folder))?;
-        paths.retain(|path| Segment::is_name(path));
+        for begun in paths.iter().filter(|path| Segment::is_begun(path)) {
+            std::fs::remove_file(begun).map_err(io_error(begun))?;
+        }
+        paths.retain(|path| Segment::is_name(path) || Segment::is_aside(path));
         // Names are numbers of equal length. The newest first: the end of each is where the next begins.
         paths.sort();
-        let (mut found, mut faults, mut next) = (Vec::new(), Vec::new(), None);
+        let (mut found, mut faults, mut last) = (Vec::new(), Vec::new(), None);
         for path in paths.iter().rev() {
-            let mut aside = |what, why: &str| {
+            if !Segment::is_aside(path) {
+                let opened = match in_the_way(path) {
+                    Some(_) => None,
+                    None => Some(Segment::open(path, last).map_err(io_error(path))?),
+                };
+                let (what, why) = match opened {
+                    Some(Opened::Segment(segment)) => {
+                        last = Some(segment.last_before());
+                        found.push(Arc::new(segment));
+                        continue;
+                    }
+                    Some(Opened::Damaged) => ("nothing of it can be read, moved aside", "damaged"),
+                    Some(Opened::Newer) => ("written by a newer version, moved aside", "newer"),
+                    None => ("it is no file, moved aside", "damaged"),
+                };
                 faults.push(Fault { path: path.clone(), what, offset: 0, bytes: 0 });
-                std::fs::rename(path, free_name(path, why))
-            };
-            let done = match Segment::open(path, next).map_err(io_error(path))? {
-                Opened::Segment(segment) => {
-                    next = Some(segment.first);
-                    found.push(Arc::new(segment));
-                    Ok(())
-                }
-                Opened::Empty => std::fs::remove_file(path),
-                Opened::Damaged => aside("nothing of it can be read, moved aside", "damaged"),
-                Opened::Newer => aside("written by a newer version, moved aside", "newer"),
-            };
-            done.map_err(io_error(path))?;
+                std::fs::rename(path, free_name(path, why)).map_err(io_error(path))?;
+            }
+            // Its events are missing behind those of the one before it.
+            self.is_after_loss |= found.is_empty();
+            last = last.and_then(|_| Segment::number_in(path)).map(|first| first.saturating_sub(1)).or(last);
         }
         found.reverse();
         self.segments.change(|segments| *segments = found);
@@ -137,8 +150,16 @@ impl Writer {
     fn resume(&mut self) -> Option<Result<Past, JournalError>> {
         let segment = self.segments.all().last().cloned()?;
         Some(self.resume_in(&segment).map_err(io_error(segment.place.path())).and_then(|past| {
-            let past = past.map_or_else(|| self.reader.at(None, |_, _| true), Ok)?;
-            self.next = self.next.max(past.cursor + 1).max(segment.extent().last + 1);
+            let mut past = past.map_or_else(|| self.reader.at(None, |_, _| true), Ok)?;
+            let extent = segment.extent();
+            self.next = self.next.max(past.cursor + 1).max(extent.last + 1);
+            if self.is_after_loss {
+                past.is_whole = false;
+                segment.set_extent(Extent { is_before_loss: true, ..extent });
+                return Ok(past);
+            }
+            // No event has a number between.
+            segment.set_extent(Extent { last: self.next - 1, ..extent });
             Ok(past)
         }))
     }
@@ -149,12 +170,22 @@ impl Writer {
         let mut replay = Replay::new(Time(i64::MAX), &|_: &str, _: &Labels| true);
         let seen = replay.segment(&self.reader, segment, &medium)?;
         let last = seen.last.unwrap_or(segment.first.saturating_sub(1));
-        segment.set_extent(Extent { length: seen.end, last });
+        let extent = segment.extent();
+        match seen.cut {
+            // Not what a process wrote when it was killed.
+            Some((offset, bytes)) if !is_begun_at(&medium, offset, extent.length)? => {
+                self.reader.note(segment.fault("damaged, passed over", offset, bytes));
+                self.is_after_loss = true;
+                segment.set_extent(Extent { last, ..extent });
+            }
+            _ => segment.set_extent(Extent { length: seen.end, last, ..extent }),
+        }
         if !replay.is_founded() {
             return Ok(None);
         }
         // On a disk that cannot be written, a segment is begun anew as soon as it can.
         if !seen.is_damaged
+            && !self.is_after_loss
             && let Ok(medium) = segment.place.open_to_write()
             && (seen.cut.is_none() || medium.truncate(seen.end).is_ok())
         {
@@ -184,12 +215,12 @@ impl Writer {
     /// Whether it is time for a new segment, of which the caller has to hand over the roster.
     pub fn is_due(&self, now: Time) -> bool {
         let Some(Active { segment, checkpoint, .. }) = &self.active else { return true };
-        let Extent { length, last } = segment.extent();
+        let Extent { length, .. } = segment.extent();
         let events = length - checkpoint;
         let most = if segment.place.is_memory() { IN_MEMORY } else { self.settings.max_size };
         let full = (most / u64::from(SEGMENTS)).clamp(SMALLEST, LARGEST).max(*checkpoint);
         let old = segment.began <= now.before(self.settings.retention / SEGMENTS);
-        events >= full || old && last >= segment.first
+        events >= full || old && segment.has_events()
     }
 
     /// Whether it writes to memory although it has a folder: the disk failed, and has to be tried again.
@@ -203,24 +234,34 @@ impl Writer {
         now: Time,
         roster: impl Fn() -> I,
     ) -> Option<JournalError> {
+        self.begin_since(now, now, roster)
+    }
+
+    /// The same, where the roster has what events did that are written only now, of which none is older than `since`.
+    fn begin_since<'a, I: IntoIterator<Item = Target<'a>>>(
+        &mut self,
+        now: Time,
+        since: Time,
+        roster: impl Fn() -> I,
+    ) -> Option<JournalError> {
         self.end_active();
         let mut failure = None;
         if let Some((folder, _)) = &self.folder {
             let place = Place::File(Segment::path_in(folder, self.next));
-            match self.begin_in(place.clone(), now, roster()) {
+            match self.begin_in(place.clone(), now, since, roster()) {
                 Ok(()) => {
                     self.prune(now);
                     return None;
                 }
                 Err(source) => {
-                    // What was written of it is of no use; where that cannot be removed either, it is found damaged.
-                    place.remove().ok();
+                    // What was written of it is of no use; where that cannot be removed either, the next start does.
+                    Place::File(Segment::begun(place.path())).remove().ok();
                     failure = Some(JournalError::Io { path: place.path().to_owned(), source });
                 }
             }
         }
         let place = Place::Memory(Arc::new(RwLock::default()));
-        self.begin_in(place, now, roster()).expect("memory takes what is written");
+        self.begin_in(place, now, since, roster()).expect("memory takes what is written");
         self.prune(now);
         failure
     }
@@ -229,17 +270,31 @@ impl Writer {
         &mut self,
         place: Place,
         now: Time,
+        since: Time,
         roster: impl IntoIterator<Item = Target<'a>>,
     ) -> io::Result<()> {
-        let segment = Segment::new(place, self.next, now);
-        let medium = segment.place.open_to_write()?;
+        let before = self.segments.all().into_iter().rfind(|segment| segment.has_events());
+        let is_after_memory = !place.is_memory() && before.is_some_and(|segment| segment.place.is_memory());
+        let is_after_loss = self.is_after_loss || is_after_memory;
+        let beginning = Beginning { first: self.next, began: now, since: since.min(now), is_after_loss };
+        let segment = Segment::new(place, beginning);
+        // A file without a whole checkpoint is none of the journal: one that is found was damaged.
+        let begun = match &segment.place {
+            Place::File(path) => Place::File(Segment::begun(path)),
+            memory => memory.clone(),
+        };
+        let medium = begun.open_to_write()?;
         medium.truncate(0)?;
         medium.write_at(&segment.start(), 0)?;
         let mut extent = segment.extent();
-        for (header, raw) in checkpoint::pieces(self.next, now, roster) {
+        for (header, raw) in checkpoint::pieces(beginning, roster) {
             let bytes = record::encode(&header, &raw);
             medium.write_at(&bytes, extent.length)?;
             extent.length += bytes.len() as u64;
+        }
+        if let (Place::File(begun), Place::File(path)) = (&begun, &segment.place) {
+            std::fs::rename(begun, path)?;
+            self.is_after_loss = false;
         }
         segment.set_extent(extent);
         let segment = Arc::new(segment);
@@ -263,13 +318,14 @@ impl Writer {
         if batch.is_empty() {
             return None;
         }
-        let mut failure = self.active.is_none().then(|| self.begin(now, &roster)).flatten();
         let (header, raw) = batch.finish();
+        let since = header.oldest;
+        let mut failure = self.active.is_none().then(|| self.begin_since(now, since, &roster)).flatten();
         let bytes = record::encode(&header, &raw);
         while let Err((path, source)) = self.append_bytes(&bytes, header.last) {
             failure = Some(JournalError::Io { path, source });
             self.active = None;
-            self.begin_in(Place::Memory(Arc::new(RwLock::default())), now, roster())
+            self.begin_in(Place::Memory(Arc::new(RwLock::default())), now, since, roster())
                 .expect("memory takes what is written");
         }
         self.next = header.last + 1;
@@ -281,7 +337,7 @@ impl Writer {
         let Extent { length, .. } = segment.extent();
         match medium.write_at(bytes, length) {
             Ok(()) => {
-                segment.set_extent(Extent { length: length + bytes.len() as u64, last });
+                segment.set_extent(Extent { length: length + bytes.len() as u64, last, is_before_loss: false });
                 Ok(())
             }
             Err(error) => {
@@ -344,4 +400,17 @@ fn free_name(path: &Path, why: &str) -> PathBuf {
     let names = (0u32..).map(|n| if n == 0 { format!("{name}.{why}") } else { format!("{name}.{why}-{n}") });
     let mut paths = names.map(|name| path.with_file_name(name));
     paths.find(|path| !path.exists()).expect("there are more numbers than files")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    impl Writer {
+        /// The disk takes nothing more of the segment that is written.
+        pub(crate) fn fill_disk(&mut self) {
+            let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+            self.active.as_mut().unwrap().medium = Medium::File(full);
+        }
+    }
 }

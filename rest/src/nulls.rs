@@ -19,20 +19,61 @@ struct Reply<D> {
     is_value: bool,
 }
 
-/// What is expected.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Flag,
-    Integer,
-    Fraction,
-    Text,
-    List,
-    Map,
-    Struct(&'static str, &'static [&'static str]),
+/// What is expected. A type for each, since what reads one is compiled for each type that is read: with a value for each, all of them would be.
+trait Kind {
+    fn read<'de, D: Deserializer<'de>, V: Visitor<'de>>(self, from: D, visitor: V) -> Result<V::Value, D::Error>;
+
+    /// What is there without a value.
+    fn empty<'de, V: Visitor<'de>, E: Error>(self, visitor: V) -> Result<V::Value, E>;
+}
+
+struct Flag;
+struct Integer;
+struct Fraction;
+struct Text;
+struct AList;
+struct AMap;
+struct Struct(&'static str, &'static [&'static str]);
+
+macro_rules! kinds {
+    ($($kind:ident $method:ident $visitor:ident => $empty:expr;)*) => {$(
+        impl Kind for $kind {
+            fn read<'de, D: Deserializer<'de>, V: Visitor<'de>>(self, from: D, visitor: V) -> Result<V::Value, D::Error> {
+                from.$method(Within { visitor, is_value: false })
+            }
+
+            fn empty<'de, V: Visitor<'de>, E: Error>(self, $visitor: V) -> Result<V::Value, E> {
+                $empty
+            }
+        }
+    )*};
+}
+
+kinds! {
+    Flag deserialize_bool visitor => visitor.visit_bool(false);
+    Integer deserialize_i64 visitor => visitor.visit_u64(0);
+    Fraction deserialize_f64 visitor => visitor.visit_f64(0.0);
+    Text deserialize_string visitor => visitor.visit_borrowed_str("");
+    AList deserialize_seq visitor => visitor.visit_seq(SeqDeserializer::new(empty::<()>()));
+    AMap deserialize_map visitor => empty_map(visitor);
+}
+
+impl Kind for Struct {
+    fn read<'de, D: Deserializer<'de>, V: Visitor<'de>>(self, from: D, visitor: V) -> Result<V::Value, D::Error> {
+        from.deserialize_struct(self.0, self.1, Within { visitor, is_value: false })
+    }
+
+    fn empty<'de, V: Visitor<'de>, E: Error>(self, visitor: V) -> Result<V::Value, E> {
+        empty_map(visitor)
+    }
+}
+
+fn empty_map<'de, V: Visitor<'de>, E: Error>(visitor: V) -> Result<V::Value, E> {
+    visitor.visit_map(MapDeserializer::new(empty::<((), ())>()))
 }
 
 impl<'de, D: Deserializer<'de>> Reply<D> {
-    fn expect<V: Visitor<'de>>(self, kind: Kind, visitor: V) -> Result<V::Value, D::Error> {
+    fn expect<V: Visitor<'de>>(self, kind: impl Kind, visitor: V) -> Result<V::Value, D::Error> {
         match self.is_value {
             true => self.from.deserialize_option(Given { kind, visitor }),
             false => kind.read(self.from, visitor),
@@ -40,36 +81,10 @@ impl<'de, D: Deserializer<'de>> Reply<D> {
     }
 }
 
-impl Kind {
-    fn read<'de, D: Deserializer<'de>, V: Visitor<'de>>(self, from: D, visitor: V) -> Result<V::Value, D::Error> {
-        let visitor = Within { visitor, is_value: false };
-        match self {
-            Self::Flag => from.deserialize_bool(visitor),
-            Self::Integer => from.deserialize_i64(visitor),
-            Self::Fraction => from.deserialize_f64(visitor),
-            Self::Text => from.deserialize_string(visitor),
-            Self::List => from.deserialize_seq(visitor),
-            Self::Map => from.deserialize_map(visitor),
-            Self::Struct(name, fields) => from.deserialize_struct(name, fields, visitor),
-        }
-    }
-
-    fn empty<'de, V: Visitor<'de>, E: Error>(self, visitor: V) -> Result<V::Value, E> {
-        match self {
-            Self::Flag => visitor.visit_bool(false),
-            Self::Integer => visitor.visit_u64(0),
-            Self::Fraction => visitor.visit_f64(0.0),
-            Self::Text => visitor.visit_borrowed_str(""),
-            Self::List => visitor.visit_seq(SeqDeserializer::new(empty::<()>())),
-            Self::Map | Self::Struct(..) => visitor.visit_map(MapDeserializer::new(empty::<((), ())>())),
-        }
-    }
-}
-
 macro_rules! expecting {
     ($($method:ident $kind:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            self.expect(Kind::$kind, visitor)
+            self.expect($kind, visitor)
         }
     )*};
 }
@@ -92,8 +107,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Reply<D> {
         deserialize_u8 Integer deserialize_u16 Integer deserialize_u32 Integer deserialize_u64 Integer
         deserialize_f32 Fraction deserialize_f64 Fraction
         deserialize_str Text deserialize_string Text
-        deserialize_seq List
-        deserialize_map Map
+        deserialize_seq AList
+        deserialize_map AMap
     }
 
     passing! {
@@ -110,7 +125,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Reply<D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.expect(Kind::Struct(name, fields), visitor)
+        self.expect(Struct(name, fields), visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -127,12 +142,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Reply<D> {
 }
 
 /// Takes what is expected, or `null`.
-struct Given<V> {
-    kind: Kind,
+struct Given<K, V> {
+    kind: K,
     visitor: V,
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Given<V> {
+impl<'de, K: Kind, V: Visitor<'de>> Visitor<'de> for Given<K, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ use rosterd_client::ClientError;
 use rosterd_exposition::ContentTypeError;
 use rosterd_model::{Coded, Priority, Retry};
 
+use crate::inflate::InflateError;
 use crate::ingest::IngestError;
 
 /// Why a scrape failed: the target is down, misconfigured, or says what cannot be taken.
@@ -57,6 +58,17 @@ pub enum ScrapeError {
     /// The target asked to be left alone for a while, and is.
     #[error("left alone until it may be asked again")]
     Snoozing(#[source] Arc<ScrapeError>),
+}
+
+impl ScrapeError {
+    /// Why a body cannot be unpacked, which has to be smaller than `limit` and to fit into the `memory` for all.
+    pub(crate) const fn of_gzip(why: InflateError, limit: u64, memory: u64) -> Self {
+        match why {
+            InflateError::TooLarge => Self::BodySize { limit },
+            InflateError::NoMemory => Self::Memory { limit: memory },
+            InflateError::Damaged => Self::Gzip,
+        }
+    }
 }
 
 impl Coded for ScrapeError {

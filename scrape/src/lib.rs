@@ -12,7 +12,7 @@ mod schedule;
 mod sink;
 mod status;
 
-pub use engine::{Change, Clock, Engine, Settings};
+pub use engine::{Change, Clock, Engine, Exposition, Settings};
 pub use error::ScrapeError;
 pub use failure_log::FailureLog;
 pub use job::{Job, headers};

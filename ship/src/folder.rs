@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rosterd_client::without_user;
 use rosterd_tasks::{blocking, files};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::EndpointConfig;
@@ -17,6 +17,8 @@ use crate::private;
 /// Says whose queue it is: name and URL for people, the age limit in seconds, and then for rosterd whether the configuration
 /// has the endpoint, and its [`Owner`]. The first release wrote only three lines.
 const ABOUT: &str = "endpoint";
+/// The code of what is damaged.
+const DAMAGED: &str = "ship_queue_damaged";
 
 /// What stands in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,19 +38,23 @@ impl About {
         Self { name: config.name.replace('\n', " "), url: url.into(), max_age: config.disk.max_age, owner }
     }
 
+    /// `None` where nothing says whose queue it is, or not in a way that can be understood.
     fn read(folder: &Path) -> Option<Self> {
         let text = files::read_text(&folder.join(ABOUT)).ok()?;
         let mut lines = text.lines();
         let (name, url) = (lines.next()?.to_owned(), lines.next()?.to_owned());
         let max_age = Duration::from_secs(lines.next()?.parse().unwrap_or(0));
-        let owner = lines.next().and_then(|line| {
-            let mut numbers = line.split(' ');
-            let just_now = numbers.next()? == "used";
-            let mut next = || u64::from_str_radix(numbers.next()?, 16).ok();
-            let (tenant, proof, rules) = (next()?, next()?, next()?);
-            let name = lines.next().unwrap_or_default().to_owned();
-            Some(Left { owner: Owner { name, tenant, proof, rules }, just_now })
-        });
+        let owner = match lines.next() {
+            None => None,
+            Some(line) => {
+                let mut numbers = line.split(' ');
+                let just_now = numbers.next()? == "used";
+                let mut next = || u64::from_str_radix(numbers.next()?, 16).ok();
+                let (tenant, proof, rules) = (next()?, next()?, next()?);
+                let name = lines.next().unwrap_or_default().to_owned();
+                Some(Left { owner: Owner { name, tenant, proof, rules }, just_now })
+            }
+        };
         Some(Self { name, url, max_age, owner })
     }
 
@@ -114,37 +120,45 @@ fn chosen(
     let open: Vec<_> = (0..configs.len()).filter(|index| places[*index].is_none()).collect();
     let owners: Vec<_> = open.iter().map(|index| Owner::of(&configs[*index])).collect();
     for ((index, queue), owner) in open.iter().zip(owner::choose(&queues, &owners)).zip(&owners) {
-        let place = queue.map_or_else(|| new(folder, owner, &places), |queue| found[queue].0.clone());
+        let name = &configs[*index].name;
+        let place = queue.map_or_else(|| new(folder, name, owner, &places), |queue| found[queue].0.clone());
         places[*index] = Some(place);
     }
     places.into_iter().flatten().collect()
 }
 
-/// A folder that nobody has: there is none yet, or it does not say whose it is.
-fn new(folder: &Path, owner: &Owner, taken: &[Option<PathBuf>]) -> PathBuf {
+/// A folder that nobody has: there is none yet, or it does not say whose it is. By its name it was made for an endpoint of this
+/// tenant, whose it has been ever since.
+fn new(folder: &Path, endpoint: &str, owner: &Owner, taken: &[Option<PathBuf>]) -> PathBuf {
     let mut paths = (0u64..).map(|number| hashed(folder, &format!("{owner:?} {number}")));
-    let free = |path: &PathBuf| !path.join(ABOUT).exists() && !taken.contains(&Some(path.clone()));
-    paths.find(free).expect("there are more numbers than folders")
+    let free = |path: &PathBuf| About::read(path).is_none() && !taken.contains(&Some(path.clone()));
+    let path = paths.find(free).expect("there are more numbers than folders");
+    if log::has_segments(&path) {
+        let path = path.join(ABOUT);
+        error!(endpoint, path = %path.display(), code = DAMAGED, "it does not say whose queue this is, which by its name is this one's");
+    }
+    path
 }
 
+/// The folders that say whose they are.
 fn found(folder: &Path) -> io::Result<Vec<(PathBuf, About)>> {
+    let folders = folders(folder)?.into_iter();
+    Ok(folders.filter_map(|path| About::read(&path).map(|about| (path, about))).collect())
+}
+
+/// All of them, in order.
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if let Some(about) = About::read(&path) {
-            found.push((path, about));
-        }
-    }
+    let mut found = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     // The order of a folder is any.
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found.sort();
     Ok(found)
 }
 
-/// Labels the folders of these endpoints. Those of others are told unless they are empty, and deleted once they are or their
+/// Labels the folders of these endpoints. Those that do not say whose they are, as far as something is in them, are told. Those of others are told unless they are empty, and deleted once they are or their
 /// youngest file is older than their age limit. Whatever goes wrong here is no reason not to start.
 pub(crate) async fn tidy(folder: &Path, ours: Vec<(PathBuf, EndpointConfig)>) {
     let folder = folder.to_owned();
@@ -157,12 +171,21 @@ pub(crate) async fn tidy(folder: &Path, ours: Vec<(PathBuf, EndpointConfig)>) {
         for (own, config) in &ours {
             told(own, About::of(config).write(own));
         }
-        let others = match found(&folder) {
-            Ok(found) => found.into_iter().filter(|(path, _)| !ours.iter().any(|(own, _)| own == path)),
+        let others = match folders(&folder) {
+            Ok(found) => found.into_iter().filter(|path| !ours.iter().any(|(own, _)| own == path)),
             Err(error) => return told(&folder, Err(error)),
         };
         let is_running = |name: &str| !name.is_empty() && ours.iter().any(|(_, config)| config.name == name);
-        others.for_each(|(path, about)| told(&path, stranger(&path, is_running(&about.name), about)));
+        for path in others {
+            match About::read(&path) {
+                Some(about) => told(&path, stranger(&path, is_running(&about.name), about)),
+                None if log::has_segments(&path) => {
+                    let path = path.join(ABOUT);
+                    error!(path = %path.display(), code = DAMAGED, "it does not say whose queue this is, which is kept and sent by nobody");
+                }
+                None => {}
+            }
+        }
     })
     .await;
 }

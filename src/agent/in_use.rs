@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rosterd_config::{Config, ScrapeConfig};
 use serde::Serialize;
 
+use crate::api::words::few;
+
 /// The configuration in use, as far as changes of it are told: hashes of its parts.
 #[derive(Debug, Default)]
 pub(super) struct InUse {
@@ -12,8 +14,8 @@ pub(super) struct InUse {
     rest: u64,
 }
 
-/// How many jobs are named.
-const NAMED: usize = 10;
+/// What is said where all that is shown is as it was: secrets are not.
+const NOTHING: &str = "nothing that is shown changed, settings that are not shown may have";
 
 impl InUse {
     /// Takes another one into use. Returns what that changes.
@@ -36,12 +38,12 @@ impl InUse {
         ]
         .into_iter()
         .filter(|(_, jobs)| !jobs.is_empty())
-        .map(|(what, jobs)| format!("{what}: {}", list(&jobs)))
+        .map(|(what, jobs)| format!("{what}: {}", few(&jobs)))
         .collect();
         if other {
             told.push("settings besides jobs changed".to_owned());
         }
-        if told.is_empty() { "nothing changed".to_owned() } else { told.join("; ") }
+        if told.is_empty() { NOTHING.to_owned() } else { told.join("; ") }
     }
 }
 
@@ -49,14 +51,6 @@ impl InUse {
 fn hash(part: &impl Serialize) -> u64 {
     // What cannot be shown is as good as unchanged.
     xxhash_rust::xxh3::xxh3_64(serde_yaml::to_string(part).unwrap_or_default().as_bytes())
-}
-
-fn list(jobs: &[&String]) -> String {
-    let named = jobs.iter().take(NAMED).map(|job| job.as_str()).collect::<Vec<_>>().join(", ");
-    match jobs.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
 }
 
 #[cfg(test)]
@@ -71,9 +65,12 @@ mod tests {
             let (name, interval) = job.split_once('/').unwrap_or((job, "15s"));
             format!("{{job_name: {name}, scrape_interval: {interval}, scrape_timeout: 10s}}")
         };
-        let jobs: Vec<_> = text.split_whitespace().map(job).collect();
+        load(&text.split_whitespace().map(job).collect::<Vec<_>>().join(", "))
+    }
+
+    fn load(jobs: &str) -> Config {
         let folder = rosterd_testkit::Folder::new();
-        let file = folder.write("prometheus.yml", format!("scrape_configs: [{}]", jobs.join(", ")));
+        let file = folder.write("prometheus.yml", format!("scrape_configs: [{jobs}]"));
         let env = |_: &str| None;
         let options = LoadOptions {
             allow_exec: false,
@@ -86,10 +83,18 @@ mod tests {
     }
 
     #[test]
+    fn another_secret_is_not_told_as_nothing() {
+        let mut in_use = InUse::default();
+        let with = |token: &str| load(&format!("{{job_name: a, authorization: {{credentials: {token}}}}}"));
+        in_use.take(&with("one"));
+        assert!(in_use.take(&with("two")).contains("not shown may have"));
+    }
+
+    #[test]
     fn jobs_that_came_changed_and_went_are_named() {
         let mut in_use = InUse::default();
         assert_eq!(in_use.take(&config("a b c")), "jobs: 3");
-        assert_eq!(in_use.take(&config("a b c")), "nothing changed");
+        assert_eq!(in_use.take(&config("a b c")), NOTHING);
         assert_eq!(in_use.take(&config("b/20s c d e")), "added: d, e; changed: b; removed: a");
         let mut other = config("b/20s c d e");
         other.rosterd.stale_markers_on_shutdown = true;

@@ -43,6 +43,8 @@ use crate::{reconcile, roster, web};
 /// The shares of the time for a shutdown in which discovery has ended, and in which is sent what there is.
 const DISCOVERY: f64 = 0.3;
 const SENDING: f64 = 0.8;
+/// How often a store that fails is tried.
+const TRIED_AGAIN: Duration = Duration::from_secs(5);
 
 /// What an agent is told besides its configuration.
 #[derive(Debug)]
@@ -199,6 +201,8 @@ impl Agent {
         let journal = Journal::start(&work, &roster, folder, history, providers, journal_metrics);
         let wanted = Wanted::default();
         let publisher = Publisher::start(&roster, wanted.files(), &work);
+        let (unused, failures, stop) = (Arc::clone(&stores.ledger), stores.failures.clone(), work.token().clone());
+        work.spawn_restarting("storage", move || try_again(Arc::clone(&unused), failures.clone(), stop.clone()));
         let ledger = (stores.ledger, Member::local());
         let files = publisher.statuses();
         let templates = Templates::new(publisher.clone(), wanted.templates(), options.allow_template_commands);
@@ -221,6 +225,8 @@ impl Agent {
         work.spawn_restarting("trends", move || {
             kept.clone().follow(seen.clone(), statuses.clone(), sent.clone(), stop.clone())
         });
+        let (kept, known, stop) = (trends.clone(), journal.clone(), work.token().clone());
+        work.spawn_restarting("trends", move || kept.clone().remember(known.clone(), stop.clone()));
         let (seen, told) = (roster.clone(), journal.clone());
         scraping.statuses().on_turn(move |turn| told.note(turned(&seen.view(), &turn)));
 
@@ -263,6 +269,7 @@ impl Agent {
             roster: roster.clone(),
             providers: api::Providers::new(move || directory.list()),
             scrapes: scraping.statuses(),
+            scraped: scraping.jobs(),
             trends,
             publications,
             served: ServedLists::default(),
@@ -531,6 +538,17 @@ fn operation(ended: &EndedOperation) -> Option<Note> {
 fn history(config: &Config) -> Option<journal::Settings> {
     let rosterd_config::Journal { enabled, retention, max_size } = &config.rosterd.journal;
     enabled.then(|| journal::Settings { retention: retention.as_std(), max_size: max_size.bytes() })
+}
+
+/// Uses the ledger from time to time while it cannot be used. Nobody else does where no work is due, and until somebody does it is
+/// told that it fails, also when the disk has long been well again.
+async fn try_again(ledger: Arc<dyn Ledger>, failures: StoreFailures, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(TRIED_AGAIN)).await.is_some() {
+        if !failures.list().is_empty() {
+            // How it ends is noted there.
+            ledger.read(&Member::local()).await.ok();
+        }
+    }
 }
 
 fn storage_failures(failures: &StoreFailures) -> Vec<api::StorageFailure> {

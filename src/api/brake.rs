@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::{Request, State as Extract};
 use axum::response::Response;
 use rosterd_discovery::ProviderKey;
+use rosterd_tasks::by_size;
 use serde::Serialize;
 
 use super::envelope::success;
 use super::query::Query;
 use super::sd::unknown_job;
 use super::status::rfc3339;
-use super::{Error, State, origin};
+use super::{Error, State, held, origin};
 use crate::journal::{Kind, Note};
 use crate::problem::Problem;
 use crate::roster::brake::Confirm;
@@ -53,7 +54,10 @@ struct Released {
 
 /// All that is braked, by job.
 pub(super) async fn brakes(Extract(state): Extract<Arc<State>>) -> Response {
-    success(Brakes { brakes: state.roster.view().jobs().filter_map(|job| JobBrake::of(job)).collect() })
+    let view = state.roster.view();
+    let weight = view.jobs().map(|job| held::weight(job)).sum();
+    let list = move || view.jobs().filter_map(|job| JobBrake::of(job)).collect();
+    success(Brakes { brakes: by_size(weight, list).await })
 }
 
 /// Lets go of what is braked of a job.
@@ -79,7 +83,7 @@ impl JobBrake {
         let providers = job.braked_of().into_iter().map(|(provider, held)| BrakedProvider { provider, held });
         Some(Self {
             job: Arc::clone(&spec.name),
-            held: counts.held.of(HoldReason::Braked),
+            held: held::by_reason(job).remove(&HoldReason::Braked).unwrap_or_default(),
             targets: counts.targets,
             since: rfc3339(since),
             confirm: match spec.keeping.confirm() {

@@ -54,9 +54,10 @@ pub enum Error {
     /// Reload and quit over HTTP are off.
     #[error("Lifecycle API is not enabled: start rosterd with --web.enable-lifecycle to reload or stop it over HTTP")]
     LifecycleDisabled,
-    /// A browser asks for a reload, the end or a release on behalf of another site.
+    /// A browser asks for a reload, the end, a release or a scrape on behalf of another site.
     #[error(
-        "a page of {origin} may not reload or stop rosterd, or release targets: ask from a page of rosterd's own, or by a program"
+        "a page of {origin} may not reload or stop rosterd, release targets or have them scraped: ask from a page of rosterd's \
+         own, or by a program"
     )]
     CrossSite {
         /// The other site, as far as the browser says.

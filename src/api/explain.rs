@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::Uri;
 use rosterd_tasks::blocking;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::envelope::success;
 use super::query::Query;
@@ -68,23 +69,24 @@ async fn of(
     if let Some(job) = job.filter(|job| view.job(job).is_none()) {
         return Err(Error::NoSuchJob { name: "job", source: unknown_job(&view, job) });
     }
-    let end = Instant::now() + patience;
+    let (end, gone) = (Instant::now() + patience, CancellationToken::new());
+    // Who went away is searched for no longer.
+    let _until_it_is_told = gone.clone().drop_guard();
     let mut finder = Finder::new(view.jobs().cloned().collect(), job, search, told);
     loop {
-        // Each step is aside and short, so that a client that went away costs no more than one.
+        // Each step is aside, and short where groups are.
+        let gone = gone.clone();
         let more;
         (finder, more) = blocking(move || {
-            let more = finder.step();
+            let more = finder.step(&|bytes| {
+                let unpacked = Duration::from_nanos(bytes as u64 * UNPACKED_IN);
+                gone.is_cancelled() || Instant::now() + unpacked >= end
+            });
             (finder, more)
         })
         .await;
         if !more {
             break;
-        }
-        // A group may be as large as a roster.
-        let unpacked = Duration::from_nanos(finder.unpacks() as u64 * UNPACKED_IN);
-        if Instant::now() + unpacked >= end {
-            finder.hurry();
         }
     }
     let known = Known {

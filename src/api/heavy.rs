@@ -9,7 +9,6 @@ use axum::extract::{Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Error, State};
 use crate::problem::Problem;
@@ -19,16 +18,21 @@ pub(super) async fn limit(Extract(state): Extract<Arc<State>>, request: Request,
     let Ok(permit) = Arc::clone(&state.heavy).try_acquire_owned() else {
         return Problem::from(Error::TooManyLarge).into_response();
     };
-    next.run(request).await.map(|body| Body::new(Large { body, _permit: permit }))
+    until_taken(next.run(request).await, permit)
 }
 
-/// A body that counts until it was sent or given up.
-struct Large {
+/// The answer with what is kept until it was sent or given up.
+pub(super) fn until_taken<T: Send + Unpin + 'static>(answer: Response, kept: T) -> Response {
+    answer.map(|body| Body::new(Large { body, _kept: kept }))
+}
+
+/// A body, and what stays as long as it does.
+struct Large<T> {
     body: Body,
-    _permit: OwnedSemaphorePermit,
+    _kept: T,
 }
 
-impl hyper::body::Body for Large {
+impl<T: Unpin> hyper::body::Body for Large<T> {
     type Data = bytes::Bytes;
     type Error = axum::Error;
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Uri};
+use hyper::body::Body as _;
 use rosterd_model::{Labels, Selector};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::success;
+use super::heavy::until_taken;
 use super::query::Query;
 use super::{Error, State};
 use crate::journal::{self, Following, JournalError, Kind, Page, Past, PastDifference, Time, meaning};
@@ -28,6 +30,12 @@ use crate::problem::Problem;
 const LISTED: usize = 1000;
 /// How many events an answer has at most: a client goes on with the cursor.
 const MOST_EVENTS: usize = 10_000;
+/// How many targets an answer lists at most.
+const MOST_TARGETS: usize = 1_000_000;
+/// A larger answer counts as a roster of the past until its client has taken it.
+const LARGE_ANSWER: u64 = 1 << 20;
+/// How much of it is handed on at once.
+const PIECE: usize = 64 << 10;
 /// How many events are read at once for a client that follows.
 const AT_ONCE: usize = 500;
 /// After so long without an event a client that follows hears that the connection is alive.
@@ -131,17 +139,30 @@ struct Counts {
 pub(super) async fn roster(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
     let (at, diff) = (time(&query, "at")?, time(&query, "diff")?);
-    let limit = query.count("limit")?.unwrap_or(LISTED);
+    let limit = query.count("limit")?.unwrap_or(LISTED).min(MOST_TARGETS);
     let (jobs, selector) = (query.all("job").map(str::to_owned).collect::<Vec<_>>(), selector(&query)?);
     let wanted = move |job: &str, labels: &Labels| {
         (jobs.is_empty() || jobs.iter().any(|wanted| wanted == job)) && selector.matches(labels)
     };
-    if query.get("diff").is_none() {
-        return Ok(state.journal.roster(at, wanted, move |past| success(shown(&past, limit))).await?);
-    }
-    let before = state.journal.roster(at, wanted.clone(), |past| past).await?;
-    let made = state.journal.roster(diff, wanted, move |after| success(changes(&before, &after, limit)));
-    Ok(made.await?)
+    let rebuild = state.journal.rebuild().await?;
+    let answer = if query.get("diff").is_none() {
+        rebuild.roster(at, wanted, move |past| success(shown(&past, limit))).await?
+    } else {
+        let before = rebuild.roster(at, wanted.clone(), |past| past).await?;
+        rebuild.roster(diff, wanted, move |after| success(changes(&before, &after, limit))).await?
+    };
+    let is_large = answer.body().size_hint().lower() > LARGE_ANSWER;
+    Ok(if is_large { until_taken(in_pieces(answer).await, rebuild) } else { answer })
+}
+
+/// The same answer, of which no more is handed on than its client takes: what comes in one piece is taken at once.
+async fn in_pieces(answer: Response) -> Response {
+    let (head, body) = answer.into_parts();
+    let whole = axum::body::to_bytes(body, usize::MAX).await.expect("it is in memory already");
+    let length = whole.len();
+    let piece = move |at: usize| Ok::<_, Infallible>(whole.slice(at..whole.len().min(at + PIECE)));
+    let pieces = (0..length).step_by(PIECE).map(piece);
+    Response::from_parts(head, Body::from_stream(stream::iter(pieces)))
 }
 
 fn shown(past: &Past, limit: usize) -> RosterOf {

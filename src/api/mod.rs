@@ -7,6 +7,7 @@ mod explain;
 mod external;
 mod failed;
 mod heavy;
+mod held;
 mod journal;
 mod lifecycle;
 mod metadata;

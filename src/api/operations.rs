@@ -42,13 +42,30 @@ pub(super) struct Operation {
 /// The operations, those that are pending first, and then those that ended last. `worker` and `state` say which.
 pub(super) async fn operations(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
-    let wanted = query.get("state").map(parse).transpose()?;
-    let worker = query.get("worker");
-    let is_wanted = |operation: &Operation| {
-        wanted.is_none_or(|wanted| operation.status.state == wanted)
-            && worker.is_none_or(|worker| operation.worker == worker)
-    };
-    Ok(success(Operations { operations: all(&state).filter(is_wanted).collect() }))
+    Ok(success(Operations { operations: Asked::of(&query)?.find(&state).collect() }))
+}
+
+/// Which operations are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'q> {
+    pub(super) state: Option<OperationState>,
+    pub(super) worker: Option<&'q str>,
+}
+
+impl<'q> Asked<'q> {
+    /// Those that a query means; an empty parameter is none, as forms send it.
+    pub(super) fn of(query: &'q Query) -> Result<Self, Error> {
+        let given = |name| query.get(name).filter(|value| !value.is_empty());
+        Ok(Self { state: given("state").map(parse).transpose()?, worker: given("worker") })
+    }
+
+    /// All of these.
+    pub(super) fn find(self, state: &State) -> impl Iterator<Item = Operation> + use<'q> {
+        all(state).filter(move |operation| {
+            self.state.is_none_or(|wanted| operation.status.state == wanted)
+                && self.worker.is_none_or(|worker| operation.worker == worker)
+        })
+    }
 }
 
 /// All of them, those that are pending first, and then those that ended last.
@@ -150,8 +167,24 @@ mod tests {
             );
             let of = face.json("/api/v1/operations?worker=file_sd:/b.yml").await["data"]["operations"].clone();
             assert_eq!(of, json!([expected]));
-            let wrong = face.get("/api/v1/operations?state=lost").await;
-            assert_eq!(wrong.status(), 400);
+            for path in ["/api/v1/operations?state=lost", "/operations?state=lost"] {
+                assert_eq!(face.get(path).await.status(), 400, "{path}");
+            }
+            for (query, here, not) in [
+                ("", &["file_sd:/b.yml", ">in_flight<", ">failed<", "update, reload"][..], "Nothing is like that"),
+                (
+                    "?state=failed&worker=",
+                    &["template:/c.conf", "<option selected>failed</option>"][..],
+                    "file_sd:/b.yml",
+                ),
+                ("?worker=file_sd:/b.yml", &["update, reload", "value=\"file_sd:/b.yml\""][..], "template:/c.conf<"),
+                ("?worker=none", &["Nothing is like that"][..], "file_sd:/b.yml"),
+            ] {
+                let page = face.get(&format!("/operations{query}")).await.text().await.unwrap();
+                for text in here {
+                    assert!(page.contains(text) && !page.contains(not), "{query}: {text} and not {not}: {page}");
+                }
+            }
             face.stop().await;
         });
     }

@@ -80,8 +80,8 @@ impl Published {
         let path = worker.spec.as_ref().map(|kind| kind.path().to_owned());
         let jobs = worker.spec.as_ref().map_or_else(Vec::new, |kind| kind.jobs().to_vec());
         let known = || jobs.iter().map(|name| (name, view.job(name)));
-        // Jobs that are given up keep no others from a file.
-        let given_up = known().all(|(_, job)| job.is_some_and(|job| job.is_given_up()));
+        // Jobs that are given up keep no others from a list, but any from a template.
+        let given_up = template.is_some() || known().all(|(_, job)| job.is_some_and(|job| job.is_given_up()));
         let blocked = known().filter_map(|(name, job)| {
             let error = job.map(|job| job.servable().err().filter(|_| given_up || !job.is_given_up()));
             // A job that is there and servable blocks nothing.

@@ -17,6 +17,11 @@ impl Query {
         Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
+    /// The fields of a form that was sent.
+    pub(super) fn of_form(form: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(form).into_owned().collect())
+    }
+
     /// A parameter, unless it is absent or empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::State;
 use super::missing::Causes;
+use super::words::few;
 use crate::roster::view::{ProviderPresence, RosterView};
 
 /// Prometheus tells a process that ends from one that starts by this header.
@@ -93,7 +94,7 @@ fn text(readiness: &Readiness) -> String {
         _ => "rosterd is not ready.\n".to_owned(),
     };
     for waiting in &readiness.waiting_for {
-        let jobs = waiting.jobs.join(", ");
+        let jobs = few(&waiting.jobs);
         let source = waiting.source.as_ref().map(|source| format!(" ({source})")).unwrap_or_default();
         let cause = waiting.error.as_ref().map_or(".".to_owned(), |error| format!(": {error}"));
         writeln!(text, "{}{source} of {jobs} has not reported yet{cause}", waiting.provider)

@@ -2,6 +2,7 @@
 //! answer is an error, upon which a consumer keeps what it has. What is missing for long, were it a whole job among others, is
 //! named beside the rest.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::State;
+use super::held;
 use super::missing::{self, Causes};
 use super::query::Query;
 use crate::problem::Problem;
@@ -108,7 +110,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
             state.served.note(job, SystemTime::now(), &view);
-            let told = (missing::header(&asked), held_header(&jobs));
+            let told = (missing::header(&asked), held_header(&jobs).await);
             return Ok((told, list(&jobs, encoding, &revision, &state.compressing)).into_response());
         }
         if !wait.is_zero() && waiting.is_none() {
@@ -122,7 +124,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         };
         if !news || wait.is_zero() {
             state.served.note(job, SystemTime::now(), &view);
-            let told = (missing::header(&asked), held_header(&jobs));
+            let told = (missing::header(&asked), held_header(&jobs).await);
             return Ok((told, described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response());
         }
     }
@@ -144,11 +146,17 @@ async fn without_held(jobs: Vec<Arc<JobView>>) -> Result<Vec<Arc<JobView>>, NotS
 }
 
 /// Tells a consumer of a list how many of its targets are held, and why.
-fn held_header(jobs: &[Arc<JobView>]) -> HeaderMap {
-    let counted =
-        HoldReason::ALL.map(|reason| (reason, jobs.iter().map(|job| job.counts().held.of(reason)).sum::<usize>()));
-    let counted: Vec<(HoldReason, usize)> = counted.into_iter().filter(|(_, held)| *held > 0).collect();
-    if counted.is_empty() || jobs.iter().all(|job| job.pages().held() == 0) {
+async fn held_header(jobs: &[Arc<JobView>]) -> HeaderMap {
+    let (weight, jobs) = (jobs.iter().map(|job| held::weight(job)).sum(), jobs.to_vec());
+    let count = move || {
+        let mut counted = BTreeMap::<HoldReason, usize>::new();
+        for (reason, held) in jobs.iter().flat_map(|job| held::by_reason(job)) {
+            *counted.entry(reason).or_default() += held;
+        }
+        counted
+    };
+    let counted = by_size(weight, count).await;
+    if counted.is_empty() {
         return HeaderMap::new();
     }
     let words: Vec<_> = counted.iter().map(|(reason, held)| format!("{}={held}", reason.as_str())).collect();

@@ -20,7 +20,7 @@ use super::{HttpMetrics, Trends};
 use crate::journal::JournalHandle;
 use crate::publish::{Publications, ServedLists};
 use crate::roster::RosterHandle;
-use crate::scrape::RemoteWrites;
+use crate::scrape::{RemoteWrites, ScrapedJobs};
 
 /// What the handlers need.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub struct State {
     pub providers: Providers,
     /// How the targets are.
     pub scrapes: Statuses,
+    /// The jobs that are scraped.
+    pub scraped: ScrapedJobs,
     /// How that was over the last day.
     pub trends: Trends,
     /// What is published besides the lists.

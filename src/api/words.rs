@@ -95,6 +95,26 @@ pub(super) fn counted(number: usize, what: &str) -> String {
     format!("{} {what}{many}", grouped(number as u64))
 }
 
+/// How many names are named at most, and how long they may be together before others are only counted.
+const NAMED: usize = 10;
+const NAMED_BYTES: usize = 300;
+
+/// The first of some names, and how many there are besides: `a, b and 2 more`.
+pub(crate) fn few<N: AsRef<str>>(names: &[N]) -> String {
+    let mut words = String::new();
+    for (index, name) in names.iter().enumerate() {
+        if index == NAMED || words.len() > NAMED_BYTES {
+            words.push_str(&format!(" and {} more", grouped((names.len() - index) as u64)));
+            break;
+        }
+        if index > 0 {
+            words.push_str(", ");
+        }
+        words.push_str(name.as_ref());
+    }
+    words
+}
+
 /// A name that a person chose, told from the words around it: `“web”`.
 pub(super) fn quoted(name: &str) -> String {
     format!("“{name}”")
@@ -135,6 +155,18 @@ mod tests {
         let words = [0, 1, 2, 1000].map(|number| counted(number, "job").replace('\u{202f}', " "));
         assert_eq!(words, ["0 jobs", "1 job", "2 jobs", "1 000 jobs"]);
         assert_eq!(quoted("a b"), "“a b”");
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_named_and_the_others_counted() {
+        assert_eq!(few::<&str>(&[]), "");
+        assert_eq!(few(&["a"]), "a");
+        let many: Vec<_> = (0..1500).map(|number| format!("j{number}")).collect();
+        assert_eq!(few(&many[..10]), "j0, j1, j2, j3, j4, j5, j6, j7, j8, j9");
+        let words = few(&many).replace('\u{202f}', " ");
+        assert_eq!(words, "j0, j1, j2, j3, j4, j5, j6, j7, j8, j9 and 1 490 more");
+        let long = vec!["x".repeat(400); 3];
+        assert_eq!(few(&long), format!("{} and 2 more", "x".repeat(400)));
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Method;
-use rosterd_client::{Client, HttpClientConfig, Options, Request, Response, Url, shown};
+use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Response, Url, shown};
 use rosterd_model::{Report, bare_url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 use super::Error;
 use super::exit::{Failure, tell};
@@ -85,18 +86,23 @@ impl Running {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// Hands out the lines of an answer as they come, however long it goes on, until one fails or there are no more.
+    /// Hands out the lines of an answer as they come, however long it goes on, until one fails or there are no more. An answer that
+    /// says nothing for `silence` is over, too: who is gone may not have said so.
     pub(super) fn lines(
         &self,
         question: &Question<'_>,
+        silence: Duration,
         mut see: impl FnMut(&str) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let url = self.url_of(question)?;
         let client = self.client()?;
         runtime()?.block_on(async {
-            let mut response = send(&client, url, question, Some(UNLIMITED)).await?;
+            let asked = shown(&url);
+            let late = |after: Duration| ClientError::Timeout { url: asked.clone(), after };
+            let answer = timeout(self.timeout, send(&client, url, question, Some(UNLIMITED))).await;
+            let mut response = answer.map_err(|_| late(self.timeout))??;
             let mut rest = Vec::new();
-            while let Some(chunk) = response.chunk().await? {
+            while let Some(chunk) = timeout(silence, response.chunk()).await.map_err(|_| late(silence))?? {
                 rest.extend_from_slice(&chunk);
                 while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<u8> = rest.drain(..=end).collect();
@@ -105,6 +111,12 @@ impl Running {
             }
             Ok(())
         })
+    }
+
+    /// Waits before it is asked again.
+    pub(super) fn pause(&self, pause: Duration) -> Result<(), Failure> {
+        runtime()?.block_on(async { tokio::time::sleep(pause).await });
+        Ok(())
     }
 
     /// The `data` of an answer of the API.

@@ -1,24 +1,28 @@
 //! `rosterd journal`: what happened to targets, when and why, asked of a running rosterd.
 
-use std::collections::BTreeMap;
 use std::io::{BufWriter, Write, stdout};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
-use rosterd_model::Labels;
 use rosterd_model::labels::{ADDRESS, INSTANCE};
+use rosterd_model::{Labels, Report, Retry};
+use rosterd_tasks::Schedule;
 
 use super::Error;
 use super::ask::{Question, Running};
 use super::exit::{Failure, tell};
 use super::flags::duration;
+use crate::explain::{Change, changes};
 use crate::journal::{Event, Page, Time};
 
 /// How many events are asked for at once.
 const AT_ONCE: usize = 10_000;
 
-/// How many lines a stream begins with before anything has happened.
-const GREETING: usize = 3;
+/// A stream without a sign of life for so long has ended: rosterd gives one each 15 seconds.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The longest pause before rosterd is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// See what happened to targets, when and why.
 ///
@@ -45,7 +49,7 @@ pub(super) struct Args {
     /// How many of the last events
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: usize,
-    /// Go on with what happens
+    /// Go on with what happens, also when rosterd has started anew
     #[arg(long, conflicts_with = "to")]
     follow: bool,
     /// How to print
@@ -108,35 +112,74 @@ fn last(args: &Args) -> Result<(Vec<Event>, Option<u64>), Failure> {
     Ok((events, newest))
 }
 
-/// Prints what happens, until nobody reads it. Where the connection ends it is made anew, and nothing is lost.
-fn follow(args: &Args, mut cursor: Option<u64>, out: &mut impl Write) -> Result<(), Failure> {
+/// Prints what happens, until nobody reads it. Where the connection ends, or rosterd does, it asks again until there is an answer
+/// and goes on behind what it has: nothing is lost that the journal has.
+fn follow(args: &Args, cursor: Option<u64>, out: &mut impl Write) -> Result<(), Failure> {
+    let (mut pauses, mut is_told) = (Schedule::new(LONGEST_PAUSE, "journal"), false);
+    let mut stream = Stream { cursor, is_alive: false, event: String::new(), failure: None };
     loop {
-        let asked = question(args, "/api/v1/watch").with("cursor", cursor);
-        let (mut is_gap, mut lines) = (false, 0);
-        args.running.lines(&asked, |line| {
-            lines += 1;
-            match line.split_once(": ") {
-                Some(("id", id)) => cursor = id.parse().ok().or(cursor),
-                Some(("event", "gap")) => {
-                    is_gap = true;
-                    tell("warning: events are gone from the journal that were not printed yet");
-                }
-                Some(("data", _)) if std::mem::take(&mut is_gap) => {}
-                Some(("data", data)) => {
-                    let event = serde_json::from_str(data)
-                        .map_err(|source| Error::UnexpectedAnswer { url: "/api/v1/watch".to_owned(), source })?;
-                    print(out, &event, args.output).and_then(|()| out.flush()).map_err(Failure::of_output)?;
-                }
-                _ => {}
-            }
-            Ok(())
-        })?;
-        if lines <= GREETING {
-            // It stops, or has no journal to read.
-            tell("rosterd has ended the stream");
-            return Err(Failure::Told);
+        let asked = question(args, "/api/v1/watch").with("cursor", stream.cursor);
+        let ended =
+            args.running.lines(&asked, SILENCE, |line| stream.line(line, |event| show(out, event, args.output)));
+        let failure = match ended {
+            Ok(()) => stream.failure.take(),
+            // What is wrong on this side does not pass.
+            Err(Failure::Untold(report)) if report.retry != Retry::Never => Some(report),
+            Err(other) => return Err(other),
+        };
+        if std::mem::take(&mut stream.is_alive) {
+            is_told = false;
+            pauses.succeeded();
         }
+        if !std::mem::replace(&mut is_told, true) {
+            match &failure {
+                Some(report) => tell(format_args!("warning: {report} ({}): asking again", report.code)),
+                None => tell("warning: rosterd has ended the stream: asking again"),
+            }
+        }
+        args.running.pause(pauses.failed(failure.map_or(Retry::Backoff, |report| report.retry)).min(LONGEST_PAUSE))?;
     }
+}
+
+/// A stream of events, line by line.
+struct Stream {
+    /// Behind what it goes on.
+    cursor: Option<u64>,
+    /// Whether anything has come since it was asked for, besides its beginning.
+    is_alive: bool,
+    /// What the next data are.
+    event: String,
+    /// Why it ends, if it says so.
+    failure: Option<Report>,
+}
+
+impl Stream {
+    fn line(&mut self, line: &str, mut show: impl FnMut(&Event) -> Result<(), Failure>) -> Result<(), Failure> {
+        let wrong = |source| Error::UnexpectedAnswer { url: "/api/v1/watch".to_owned(), source };
+        match line.split_once(": ") {
+            Some(("id", id)) => self.cursor = id.parse().ok().or(self.cursor),
+            // After it comes where it goes on, which is no news.
+            Some(("retry", _)) => {}
+            Some(("event", event)) => event.clone_into(&mut self.event),
+            Some(("data", data)) => match &*std::mem::take(&mut self.event) {
+                "gap" => tell("warning: events are gone from the journal that were not printed yet"),
+                "error" => self.failure = Some(serde_json::from_str(data).map_err(wrong)?),
+                _ => {
+                    self.is_alive = true;
+                    show(&serde_json::from_str(data).map_err(wrong)?)?;
+                }
+            },
+            // That it is alive.
+            Some(("", _)) => self.is_alive = true,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Prints an event that is waited for.
+fn show(out: &mut impl Write, event: &Event, output: Output) -> Result<(), Failure> {
+    print(out, event, output).and_then(|()| out.flush()).map_err(Failure::of_output)
 }
 
 fn print(out: &mut impl Write, event: &Event, output: Output) -> std::io::Result<()> {
@@ -156,7 +199,7 @@ pub(super) fn line(event: &Event) -> String {
     parts.extend(note.job.as_ref().map(|job| format!("job={job}")));
     parts.extend(note.labels.as_ref().map(|labels| name(labels).to_owned()));
     if let Some((from, to)) = note.from.as_ref().zip(note.labels.as_ref()) {
-        parts.push(changes(from, to));
+        parts.push(told(&changes(from, to)));
     }
     for (name, value) in [("reason", &note.reason), ("source", &note.source), ("provider", &note.provider)] {
         parts.extend(value.as_ref().map(|value| format!("{name}={value}")));
@@ -171,13 +214,10 @@ fn name(labels: &Labels) -> &str {
 }
 
 /// The labels that are not as they were.
-fn changes(from: &Labels, to: &Labels) -> String {
-    let names: BTreeMap<&str, ()> = from.iter().chain(to.iter()).map(|(name, _)| (name, ())).collect();
-    let value = |labels: &Labels, name: &str| labels.get(name).unwrap_or_default().to_owned();
-    let changed = names.into_keys().filter(|name| from.get(name) != to.get(name));
-    let changes: Vec<_> =
-        changed.map(|name| format!("{name}: {:?} -> {:?}", value(from, name), value(to, name))).collect();
-    changes.join(", ")
+fn told(changes: &[Change]) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_default();
+    let told = |Change { name, from, to }: &Change| format!("{name}: {:?} -> {:?}", value(from), value(to));
+    changes.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -204,6 +244,30 @@ mod tests {
         let expected = "1970-01-01T00:00:00Z  changed    job=node  h:1  env: \"\" -> \"prod\", rack: \"7\" -> \"\"  \
             reason=source  source=/etc/a.json  provider=file/1";
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_stream_says_what_happens_where_it_goes_on_and_why_it_ends() {
+        let mut stream = Stream { cursor: None, is_alive: false, event: String::new(), failure: None };
+        let mut shown = Vec::new();
+        let mut lines = |stream: &mut Stream, text: &str| {
+            let mut show = |event: &Event| {
+                shown.push(event.number);
+                Ok(())
+            };
+            text.lines().for_each(|line| stream.line(line, &mut show).unwrap());
+        };
+        lines(&mut stream, "retry: 2000\nid: 3\n");
+        assert_eq!((stream.cursor, stream.is_alive), (Some(3), false));
+        lines(&mut stream, ": alive\nid: 5\n");
+        assert_eq!((stream.cursor, stream.is_alive), (Some(5), true));
+        let event = Event { number: 7, time: Time(0), note: Note::of(Kind::Reloaded) };
+        lines(&mut stream, &format!("id: 7\nevent: reloaded\ndata: {}\n", serde_json::to_string(&event).unwrap()));
+        lines(&mut stream, "id: 9\nevent: gap\ndata: {\"cursor\": 9}\n");
+        let report = Report::of(&crate::journal::JournalError::Empty { off: false });
+        lines(&mut stream, &format!("event: error\ndata: {}\n", serde_json::to_string(&report).unwrap()));
+        assert_eq!((stream.cursor, stream.failure), (Some(9), Some(report)));
+        assert_eq!(shown, [7]);
     }
 
     #[test]

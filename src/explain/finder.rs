@@ -3,6 +3,7 @@
 //! looked at. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rosterd_model::labels::ADDRESS;
@@ -16,13 +17,17 @@ use super::similar::Similar;
 use crate::roster::target::Entry;
 use crate::roster::view::{BlockView, JobView};
 
-/// About so many entries are looked at in a step, by their final labels or by their discovered ones.
+/// About so many entries are looked at in a step, by their final labels or by their discovered ones. A block, which may have any
+/// number of them, is looked at in one; but whether the time is over is asked that often within it.
 const FINAL: usize = 4 * 1024;
 const DISCOVERED: usize = 2 * 1024;
 /// Who has found so many when the time is over has searched enough.
 const MANY: usize = 1000;
 /// So many relatives of a target are told.
 const RELATIVES: usize = 10;
+
+/// Whether the time is over, or will be when so many bytes are unpacked.
+type IsOver<'f> = &'f dyn Fn(usize) -> bool;
 
 /// A search under way.
 #[derive(Debug)]
@@ -105,8 +110,9 @@ impl Finder {
         }
     }
 
-    /// Looks at some entries. Returns whether there are more.
-    pub fn step(&mut self) -> bool {
+    /// Looks at some entries. Returns whether there are more. Once `is_over` says so it searches no further than all final labels,
+    /// and where many fit no further than this; what was found is still told with all that belongs to it.
+    pub fn step(&mut self, is_over: IsOver<'_>) -> bool {
         let most = if self.stage == Stage::Discovered { DISCOVERED } else { FINAL };
         let mut looked = 0;
         while looked < most && self.stage != Stage::Done {
@@ -123,32 +129,22 @@ impl Finder {
             };
             looked += block.entries().len() + 1;
             let first = Place { job, block: self.at.1, entry: 0 };
-            match self.stage {
-                Stage::Final => self.look_at_final(&view, block, first),
-                Stage::Like => self.look_for_like(&view, block),
-                Stage::Discovered => self.look_at_discovered(&view, block, first),
+            let looked_at = match self.stage {
+                Stage::Final => self.look_at_final(&view, block, first, is_over),
+                Stage::Like => self.look_for_like(&view, block, is_over),
+                Stage::Discovered => self.look_at_discovered(&view, block, first, is_over),
                 Stage::Relatives => self.look_for_relatives(&view, block, first),
-                Stage::Done => {}
-            }
+                Stage::Done => ControlFlow::Break(()),
+            };
             self.at.1 += 1;
+            if looked_at.is_break() {
+                break;
+            }
         }
-        self.stage != Stage::Done
-    }
-
-    /// How many bytes the next step has to unpack at least.
-    pub fn unpacks(&self) -> usize {
-        let job = self.wanted.get(self.at.0).filter(|_| self.stage == Stage::Discovered);
-        job.and_then(|job| self.jobs[*job].block(self.at.1)).map_or(0, |block| block.unpacked_size())
-    }
-
-    /// Searches no further than all final labels, and where many fit no further than this; what was found is still told with all
-    /// that belongs to it.
-    pub fn hurry(&mut self) {
-        self.is_late = true;
-        let has_many = self.stage == Stage::Final && self.matches.count() >= MANY;
-        if has_many || matches!(self.stage, Stage::Like | Stage::Discovered) {
+        if self.ask(self.unpacks(), is_over).is_break() {
             self.next_stage();
         }
+        self.stage != Stage::Done
     }
 
     fn next_stage(&mut self) {
@@ -164,8 +160,36 @@ impl Finder {
         };
     }
 
-    fn look_at_final(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
+    /// How many bytes the next step has to unpack at least.
+    fn unpacks(&self) -> usize {
+        let job = self.wanted.get(self.at.0).filter(|_| self.stage == Stage::Discovered);
+        job.and_then(|job| self.jobs[*job].block(self.at.1)).map_or(0, |block| block.unpacked_size())
+    }
+
+    /// Asks whether the time is over before so many bytes are unpacked. Breaks when no more is to be looked at for what is searched
+    /// for: of final labels all are, unless many fit.
+    fn ask(&mut self, bytes: usize, is_over: IsOver<'_>) -> ControlFlow<()> {
+        let is_enough = match self.stage {
+            Stage::Final => self.matches.count() >= MANY,
+            Stage::Like | Stage::Discovered => true,
+            Stage::Relatives | Stage::Done => return ControlFlow::Continue(()),
+        };
+        self.is_late = self.is_late || is_over(bytes);
+        if self.is_late && is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Breaks when the time is over.
+    fn look_at_final(
+        &mut self,
+        job: &JobView,
+        block: BlockView<'_>,
+        first: Place,
+        is_over: IsOver<'_>,
+    ) -> ControlFlow<()> {
         for (entry, found) in block.entries().iter().enumerate() {
+            if is_time_to_ask(entry, FINAL) {
+                self.ask(0, is_over)?;
+            }
             let Entry::Active(labels) = found else { continue };
             if !self.is_late && self.hints.is_asking() && !self.matches.has_whole() {
                 self.hints.consider(labels.iter());
@@ -175,20 +199,32 @@ impl Finder {
                 self.matches.add(fit, Became::Target, Place { entry, ..first });
             }
         }
+        ControlFlow::Continue(())
     }
 
-    fn look_for_like(&mut self, job: &JobView, block: BlockView<'_>) {
-        let Some(similar) = &mut self.similar else { return };
-        for entry in block.entries() {
-            if let Entry::Active(labels) = entry {
+    /// Breaks when the time is over.
+    fn look_for_like(&mut self, job: &JobView, block: BlockView<'_>, is_over: IsOver<'_>) -> ControlFlow<()> {
+        for (at, entry) in block.entries().iter().enumerate() {
+            if is_time_to_ask(at, FINAL) {
+                self.ask(0, is_over)?;
+            }
+            if let (Entry::Active(labels), Some(similar)) = (entry, &mut self.similar) {
                 similar.consider(Target(labels).address(), &job.spec().name, Became::Target);
             }
         }
+        ControlFlow::Continue(())
     }
 
-    /// What is a target is looked at by its final labels and, where these have no such name, by its discovered ones.
-    fn look_at_discovered(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
-        self.looked += block.entries().len();
+    /// What is a target is looked at by its final labels and, where these have no such name, by its discovered ones. Breaks when
+    /// the time is over.
+    fn look_at_discovered(
+        &mut self,
+        job: &JobView,
+        block: BlockView<'_>,
+        first: Place,
+        is_over: IsOver<'_>,
+    ) -> ControlFlow<()> {
+        let entries = block.entries();
         let is_touched_by_job = match self.is_touched_by_job {
             Some(known) => known,
             None => *self.is_touched_by_job.insert(is_touched_by(job, &self.search, &mut self.scratch)),
@@ -198,11 +234,16 @@ impl Finder {
         let (asks_for_hints, asks_for_like) =
             (self.hints.is_asking() && !self.matches.has_whole(), self.similar.is_some() && self.matches.is_empty());
         if !is_touched && !asks_for_hints && !asks_for_like {
-            return;
+            self.looked += entries.len();
+            return ControlFlow::Continue(());
         }
         let mut labels = Builder::new();
-        for (at, entry) in block.entries().iter().enumerate() {
-            let Some(raw) = walk.next_entry() else { return };
+        for (at, entry) in entries.iter().enumerate() {
+            if is_time_to_ask(at, DISCOVERED) && self.ask(0, is_over).is_break() {
+                self.looked += at;
+                return ControlFlow::Break(());
+            }
+            let Some(raw) = walk.next_entry() else { break };
             if !is_touched && !asks_for_hints && matches!(entry, Entry::Active(_)) {
                 continue;
             }
@@ -210,6 +251,8 @@ impl Finder {
             job.spec().add_defaults(&mut labels);
             self.look_at_entry(job, entry, &labels, is_touched, Place { entry: at, ..first });
         }
+        self.looked += entries.len();
+        ControlFlow::Continue(())
     }
 
     fn look_at_entry(&mut self, job: &JobView, entry: &Entry, discovered: &Builder, is_touched: bool, place: Place) {
@@ -255,7 +298,7 @@ impl Finder {
         if self.by_address.is_empty() { Stage::Done } else { Stage::Relatives }
     }
 
-    fn look_for_relatives(&mut self, job: &JobView, block: BlockView<'_>, first: Place) {
+    fn look_for_relatives(&mut self, job: &JobView, block: BlockView<'_>, first: Place) -> ControlFlow<()> {
         for (entry, found) in block.entries().iter().enumerate() {
             let Entry::Active(labels) = found else { continue };
             let Some(chosen) = self.by_address.get(Target(labels).address()) else { continue };
@@ -266,6 +309,7 @@ impl Finder {
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// The final labels of the target at a place.
@@ -311,8 +355,12 @@ pub(super) fn url(labels: &Labels, job: &JobView) -> String {
 
 /// Whether what a job gives to each entry holds something of a search.
 fn is_touched_by(job: &JobView, search: &Search, scratch: &mut Scratch) -> bool {
-    let mut given = job.spec().defaults.iter();
-    given.any(|(name, value)| search.is_touched_by(format!("{name}={value}").as_bytes(), scratch))
+    job.spec().defaults.iter().any(|(_, value)| search.is_touched_by(value.as_bytes(), scratch))
+}
+
+/// Whether so many entries of a block were looked at since the time was asked for last.
+fn is_time_to_ask(entry: usize, every: usize) -> bool {
+    entry > 0 && entry.is_multiple_of(every)
 }
 
 /// Whether a target is met more than once.

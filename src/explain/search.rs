@@ -3,7 +3,9 @@
 use std::fmt;
 
 use memchr::memmem::Finder;
-use rosterd_model::labels::{ADDRESS, INSTANCE};
+use rosterd_model::labels::{
+    ADDRESS, INSTANCE, METRICS_PATH, RESERVED_PREFIX, SCHEME, SCRAPE_INTERVAL, SCRAPE_TIMEOUT,
+};
 use rosterd_model::selector::SelectorError;
 use rosterd_model::target::Target;
 use rosterd_model::{Labels, Selector};
@@ -11,8 +13,8 @@ use rosterd_model::{Labels, Selector};
 /// Which label sets are searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Search {
-    /// Those whose labels hold each of these words, whatever their case; `name=value` is a word too, and a URL stands for
-    /// its host and port.
+    /// Those in which each of these words is a part of the value of a label, whatever its case. A URL stands for its host and
+    /// port, and `name=value` is a word, too: it means values of the label with that name.
     Words(Words),
     /// Those that this means.
     Selector(Selector),
@@ -27,16 +29,14 @@ struct Word {
     text: String,
     /// Itself or, of a URL, host and port.
     sought: Finder<'static>,
-    /// What of it stands in one value, if it is not in a name: all that is behind the last `=`.
-    in_value: Finder<'static>,
+    /// Of `name=value`, the name and what has to be in a value of it.
+    named: Option<(String, Finder<'static>)>,
 }
 
 /// Scratch space of one search.
 #[derive(Debug, Default)]
 pub struct Scratch {
     text: Vec<u8>,
-    /// Labels whose names were looked at last, and which words stand in these: most have equal names.
-    names: Option<(Labels, Vec<bool>)>,
 }
 
 /// How well labels are what is searched for.
@@ -73,7 +73,8 @@ impl Search {
         let target = Target(labels);
         match self {
             Self::Words(words) => {
-                self.is_all() || words.may_be_in(labels, scratch) && words.are_in(target.public(), &mut scratch.text)
+                let public = labels.iter().filter(|(name, _)| !name.starts_with(RESERVED_PREFIX));
+                self.is_all() || words.may_be_in(labels, scratch) && words.are_in(public, &mut scratch.text)
             }
             Self::Selector(selector) => selector.matches_by(&|name| target.public_label(name)),
         }
@@ -104,12 +105,12 @@ impl Search {
         }
     }
 
-    /// Whether labels whose names and values stand in this text may make others fit that do not fit without them, or better.
+    /// Whether labels whose values stand in this text, among whatever else, may make others fit that do not fit without them, or better.
     pub fn is_touched_by(&self, text: &[u8], scratch: &mut Scratch) -> bool {
         match self {
             Self::Words(Words(words)) => {
                 scratch.take(text);
-                words.iter().any(|word| word.in_value.find(&scratch.text).is_some())
+                words.iter().any(|word| word.may_be_in(&scratch.text))
             }
             Self::Selector(selector) => selector.values().is_none_or(|values| {
                 values.into_iter().any(|value| memchr::memmem::find(text, value.as_bytes()).is_some())
@@ -154,9 +155,23 @@ fn authority(word: &str) -> &str {
 impl Word {
     fn of(text: &str) -> Self {
         let text = text.to_ascii_lowercase();
-        let sought = authority(&text);
-        let in_value = sought.rsplit_once('=').map_or(sought, |(_, value)| value);
-        Self { sought: Finder::new(sought).into_owned(), in_value: Finder::new(in_value).into_owned(), text }
+        let finder = |part: &str| Finder::new(part).into_owned();
+        let named = text.split_once('=').map(|(name, part)| (name.to_owned(), finder(part)));
+        Self { sought: finder(authority(&text)), named, text }
+    }
+
+    /// Whether it may be in one of the values that stand in this text, in small letters.
+    fn may_be_in(&self, text: &[u8]) -> bool {
+        let is_in = |sought: &Finder<'_>| sought.find(text).is_some();
+        self.named.as_ref().is_some_and(|(_, part)| is_in(part)) || is_in(&self.sought)
+    }
+
+    /// Whether a label that it names has its value, or a longer one.
+    fn is_named_by<'a>(&self, mut labels: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+        self.named.as_ref().is_some_and(|(wanted, part)| {
+            let has = |value: &str| part.find(value.to_ascii_lowercase().as_bytes()).is_some();
+            labels.any(|(name, value)| name.eq_ignore_ascii_case(wanted) && has(value))
+        })
     }
 }
 
@@ -171,29 +186,20 @@ impl Eq for Words {}
 
 impl Words {
     /// Whether labels hold all of them. What a word says of a URL besides host and port need not be there.
-    fn are_in<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)>, text: &mut Vec<u8>) -> bool {
+    fn are_in<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, text: &mut Vec<u8>) -> bool {
         text.clear();
-        for part in labels.flat_map(|(name, value)| [name, "=", value, "\n"]) {
-            text.extend_from_slice(part.as_bytes());
+        for (_, value) in labels.clone().filter(|(name, _)| is_telling(name)) {
+            text.extend_from_slice(value.as_bytes());
+            text.push(b'\n');
         }
         text.make_ascii_lowercase();
-        self.0.iter().all(|word| word.sought.find(text).is_some())
+        self.0.iter().all(|word| word.sought.find(text).is_some() || word.is_named_by(labels.clone()))
     }
 
     /// Whether these labels may hold all of them: a quick look that puts aside most that do not.
     fn may_be_in(&self, labels: &Labels, scratch: &mut Scratch) -> bool {
         scratch.take(labels.packed_values());
-        let mut in_values = self.0.iter().map(|word| word.in_value.find(&scratch.text).is_some());
-        if in_values.all(|is_in| is_in) {
-            return true;
-        }
-        if !scratch.names.as_ref().is_some_and(|(known, _)| known.shares_names_with(labels)) {
-            let names = labels.iter().map(|(name, _)| name).collect::<Vec<_>>().join("\n").to_ascii_lowercase();
-            let held = self.0.iter().map(|word| word.sought.find(names.as_bytes()).is_some());
-            scratch.names = Some((labels.clone(), held.collect()));
-        }
-        let in_names = scratch.names.iter().flat_map(|(_, held)| held);
-        self.0.iter().zip(in_names).all(|(word, in_name)| *in_name || word.in_value.find(&scratch.text).is_some())
+        self.0.iter().all(|word| word.may_be_in(&scratch.text))
     }
 }
 
@@ -206,6 +212,12 @@ impl Scratch {
     }
 }
 
+/// Whether words are looked for in a label that they do not name: how to scrape is much the same everywhere, and no part of what a
+/// target is called.
+fn is_telling(name: &str) -> bool {
+    !matches!(name, SCHEME | METRICS_PATH | SCRAPE_INTERVAL | SCRAPE_TIMEOUT)
+}
+
 /// Whether the word is all that a label says.
 fn is_whole(word: &str, name: &str, value: &str) -> bool {
     let is = |text: &str| text.eq_ignore_ascii_case(word) || text.eq_ignore_ascii_case(authority(word));
@@ -214,7 +226,7 @@ fn is_whole(word: &str, name: &str, value: &str) -> bool {
             .is_some_and(|(one, other)| name.eq_ignore_ascii_case(one) && value.eq_ignore_ascii_case(other))
     };
     let host = || matches!(name, ADDRESS | INSTANCE) && value.rsplit_once(':').is_some_and(|(host, _)| is(host));
-    is(value) || pair() || host()
+    (is_telling(name) && is(value)) || pair() || host()
 }
 
 #[cfg(test)]
@@ -236,6 +248,12 @@ mod tests {
             ("web test", false),
             ("https", false),
             ("9100env", false),
+            ("env", false),
+            ("instance", false),
+            ("ENV=pro", true),
+            ("env=web", false),
+            ("en=prod", false),
+            ("instance=9100 prod", true),
             ("http://web-1:9100/metrics?x=y", true),
             (" {env=\"Prod\"}", true),
             ("{env=\"prod\"}", false),
@@ -259,15 +277,21 @@ mod tests {
             ("10.0.3.7", Fit::Whole),
             ("WEB-1", Fit::Whole),
             ("https://10.0.3.7:9100/metrics", Fit::Whole),
-            ("prod https", Fit::Whole),
+            ("prod __scheme__=https", Fit::Whole),
             ("env=prod", Fit::Whole),
             ("0.0.3.7", Fit::Part),
             ("9100", Fit::Part),
+            ("env=pro", Fit::Part),
+            ("e", Fit::Part),
+            ("address", Fit::No),
+            ("__scheme__", Fit::No),
+            ("https", Fit::No),
             ("prod web", Fit::Part),
-            ("scheme", Fit::Part),
-            ("SCHEME__=http web", Fit::Part),
+            ("scheme", Fit::No),
+            ("__SCHEME__=http web", Fit::Part),
+            ("SCHEME__=http web", Fit::No),
             ("instance=", Fit::Part),
-            ("=web", Fit::Part),
+            ("=web", Fit::No),
             ("10.0.3.70", Fit::No),
             ("prodinstance", Fit::No),
             ("env=web", Fit::No),
@@ -304,26 +328,13 @@ mod tests {
     }
 
     #[test]
-    fn labels_with_other_names_are_looked_at_anew() {
-        let (search, mut scratch) = (Search::parse("zone 1").unwrap(), Scratch::default());
-        for (labels, found) in [
-            ([("zone", "1"), ("x", "2")], true),
-            ([("y", "1"), ("x", "2")], false),
-            ([("y", "zone"), ("x", "1")], true),
-            ([("zone", "2"), ("x", "3")], false),
-        ] {
-            let labels: Labels = labels.into_iter().collect();
-            assert_eq!(search.finds(&labels, &mut scratch), found, "{labels}");
-        }
-    }
-
-    #[test]
     fn what_holds_nothing_of_a_search_does_not_touch_it() {
         let text = b"\x08__meta_x\x04Prod\x03env\x01-";
         for (search, touched) in [
             ("prod", true),
             ("env=prod", true),
-            ("meta_x test", true),
+            ("prod test", true),
+            ("env=", true),
             ("test", false),
             ("env=test", false),
             ("{env=\"Prod\"}", true),

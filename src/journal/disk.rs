@@ -96,14 +96,11 @@ impl Disk {
     }
 
     fn take_source(&mut self, time: Time, job: &JobStep, source: &SourceStep, roster: &Roster) {
-        let hold = job.view.as_ref().and_then(|view| view.hold_of(&source.provider, source.source));
-        let reason: Arc<str> = reason(source.reason).into();
-        let held = hold.map_or_else(|| Arc::clone(&reason), |hold| hold.reason.as_str().into());
         let whence = Note {
             job: Some(Arc::clone(&job.name)),
             provider: Some(source.provider.as_str().into()),
             source: self.names.of(&source.named),
-            reason: Some(reason),
+            reason: Some(reason(source.reason).into()),
             ..Note::of(Kind::Added)
         };
         for difference in &source.differences {
@@ -114,7 +111,7 @@ impl Disk {
                     Difference::Added(_) => note,
                     Difference::Changed { from, .. } => Note { kind: Kind::Changed, from: Some(from.clone()), ..note },
                     Difference::Removed(_) => Note { kind: Kind::Removed, ..note },
-                    Difference::Held(_) => Note { kind: Kind::Held, reason: Some(Arc::clone(&held)), ..note },
+                    Difference::Held(_, why) => Note { kind: Kind::Held, reason: Some(why.as_str().into()), ..note },
                     Difference::Released(_) => Note { kind: Kind::Released, ..note },
                 },
             );
@@ -181,7 +178,7 @@ fn labels(difference: &Difference) -> &rosterd_model::Labels {
     match difference {
         Difference::Added(labels)
         | Difference::Removed(labels)
-        | Difference::Held(labels)
+        | Difference::Held(labels, _)
         | Difference::Released(labels)
         | Difference::Changed { to: labels, .. } => labels,
     }

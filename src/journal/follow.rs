@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::beginning::{Beginning, Cause};
 use super::disk::{Disk, Roster, now, targets};
 use super::handle::JournalHandle;
 use super::metrics::Metrics;
@@ -28,7 +29,7 @@ const TOGETHER: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a disk that failed is left alone.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How many notes wait while something is written.
+/// How many notes wait while something is written, and as many turns of targets.
 const WAITING: usize = 4096;
 /// A step with more changes is taken on a thread that may block.
 const FEW: usize = 500;
@@ -52,10 +53,11 @@ impl Journal {
         metrics: Metrics,
     ) -> JournalHandle {
         let (notes, noted) = mpsc::channel(WAITING);
+        let (turns, turned) = mpsc::channel(WAITING);
         let settings = watch::Sender::new(settings);
         let (readers, reader) = watch::channel(None);
         let (written, seen) = watch::channel(0);
-        let handle = JournalHandle::new(notes, settings, reader, seen);
+        let handle = JournalHandle::new(notes, turns, settings, reader, seen);
         let settings = handle.settings.subscribe();
         let shared = Arc::new(Shared {
             roster: roster.clone(),
@@ -65,7 +67,7 @@ impl Journal {
             missed: Arc::clone(&handle.missed),
             readers,
             written,
-            sources: Mutex::new((noted, settings)),
+            sources: Mutex::new(Sources { notes: noted, turns: turned, wanted: settings, cause: Cause::Start }),
         });
         let stop = stopper.token().clone();
         stopper.spawn_restarting("journal", move || keep(Arc::clone(&shared), stop.clone()));
@@ -78,6 +80,15 @@ type Notes = mpsc::Receiver<(Time, Note)>;
 /// How the journal is to be kept.
 type Wanted = watch::Receiver<Option<Settings>>;
 
+/// Where news come from.
+struct Sources {
+    notes: Notes,
+    turns: Notes,
+    wanted: Wanted,
+    /// Why it begins when it begins next.
+    cause: Cause,
+}
+
 /// What outlives a panic.
 struct Shared {
     roster: RosterHandle,
@@ -87,27 +98,29 @@ struct Shared {
     missed: Arc<std::sync::atomic::AtomicU64>,
     readers: watch::Sender<Option<Reader>>,
     written: watch::Sender<u64>,
-    sources: Mutex<(Notes, Wanted)>,
+    sources: Mutex<Sources>,
 }
 
 async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
     let mut sources = shared.sources.lock().await;
-    let (notes, wanted) = &mut *sources;
     loop {
-        let settings = *wanted.borrow_and_update();
+        let settings = *sources.wanted.borrow_and_update();
         let ended = match settings {
             Some(settings) => {
-                let mut keeper = Keeper::open(Arc::clone(&shared), settings).await;
-                let ended = keeper.run(&stop, notes, wanted).await;
+                // Unless it comes to an end, it panics.
+                let cause = std::mem::replace(&mut sources.cause, Cause::Failure);
+                let mut keeper = Keeper::open(Arc::clone(&shared), settings, cause).await;
+                let ended = keeper.run(&stop, &mut sources).await;
                 keeper.close(ended == Ended::Stopped).await;
                 ended
             }
             None => tokio::select! {
                 biased;
                 () = stop.cancelled() => Ended::Stopped,
-                changed = wanted.changed() => if changed.is_ok() { Ended::Off } else { Ended::Stopped },
+                changed = sources.wanted.changed() => if changed.is_ok() { Ended::Off } else { Ended::Stopped },
             },
         };
+        sources.cause = Cause::Off;
         if ended == Ended::Stopped {
             return;
         }
@@ -131,6 +144,7 @@ struct Keeper {
     /// How the roster was last, as long as it was not compared with how it is.
     past: Option<Past>,
     begun: bool,
+    beginning: Beginning,
     roster: Roster,
     providers: Known,
     flush_at: Option<Instant>,
@@ -140,7 +154,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn open(shared: Arc<Shared>, settings: Settings) -> Self {
+    async fn open(shared: Arc<Shared>, settings: Settings, cause: Cause) -> Self {
         let (folder, metrics) = (shared.folder.clone(), shared.metrics.clone());
         let opened = blocking(move || match folder {
             Some(folder) => Writer::open(&folder, settings, now()).map(|(writer, found)| (writer, Some(found))),
@@ -162,6 +176,7 @@ impl Keeper {
             unopened,
             past: None,
             begun: false,
+            beginning: Beginning::new(cause, now()),
             roster: Roster::new(),
             providers: Known::default(),
             flush_at: None,
@@ -198,9 +213,12 @@ impl Keeper {
         made
     }
 
-    async fn run(&mut self, stop: &CancellationToken, notes: &mut Notes, wanted: &mut Wanted) -> Ended {
+    async fn run(&mut self, stop: &CancellationToken, sources: &mut Sources) -> Ended {
+        let Sources { notes, turns, wanted, .. } = sources;
         let mut steps = self.shared.roster.steps();
         loop {
+            // Before the roster is known nothing is written: a segment would begin without what the journal knows of it.
+            let is_full = self.disk().is_full();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Stopped,
@@ -210,7 +228,7 @@ impl Keeper {
                     self.settings = settings;
                     self.aside(move |disk| disk.writer.set(settings, now())).await;
                 }
-                () = until(self.flush_at) => self.flush().await,
+                () = until(self.flush_at), if self.begun => self.flush().await,
                 news = steps.next() => match news {
                     Some(RosterNews::Picture(view)) if view.step() == 0 => {}
                     Some(RosterNews::Picture(view)) => self.take_picture(&view).await,
@@ -219,10 +237,11 @@ impl Keeper {
                     Some(RosterNews::Step(step)) => self.take_step(step).await,
                     None => return Ended::Stopped,
                 },
-                Some((time, note)) = notes.recv() => self.take_note(time, &note).await,
+                Some((time, note)) = notes.recv(), if self.begun || !is_full => self.take_note(time, &note).await,
+                Some((time, note)) = turns.recv(), if self.begun || !is_full => self.take_note(time, &note).await,
                 () = tokio::time::sleep_until(self.look_at) => self.look().await,
             }
-            if self.disk().is_full() {
+            if self.begun && self.disk().is_full() {
                 self.flush().await;
             } else if self.disk().is_waiting() && self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + TOGETHER);
@@ -249,14 +268,17 @@ impl Keeper {
     async fn begin(&mut self) {
         self.begun = true;
         let (past, roster) = (self.past.take(), self.roster.clone());
-        let reason = if self.unopened || past.is_none() { "start" } else { "restart" };
+        let (reason, notes) = (self.beginning.reason(past.is_some()), self.beginning.notes(now()));
+        if !self.unopened {
+            self.beginning.started = None;
+        }
         self.aside(move |disk| {
             let past = past.unwrap_or_default();
             if disk.writer.is_due(now()) {
                 let known = || past.iter();
                 disk.begin(|| known().map(|(job, labels, is_held)| rosterd_journal::Target { job, labels, is_held }));
             }
-            disk.push(now(), &Note { detail: Some(env!("CARGO_PKG_VERSION").into()), ..Note::of(Kind::Started) });
+            notes.iter().for_each(|(time, note)| disk.push(*time, note));
             disk.catch_up_from(&past, &roster, reason);
             drop((past, roster));
         })
@@ -308,7 +330,7 @@ impl Keeper {
         }
         let faults = self.disk().writer.reader().take_faults();
         self.tell(faults);
-        if Instant::now() >= self.retry_at && (self.unopened || self.disk().writer.is_makeshift()) {
+        if self.begun && Instant::now() >= self.retry_at && (self.unopened || self.disk().writer.is_makeshift()) {
             self.retry_at = Instant::now() + PAUSE;
             self.try_disk().await;
         }
@@ -329,12 +351,11 @@ impl Keeper {
         (self.unopened, self.failing) = (false, false);
         self.tell(found.faults);
         self.past = found.past;
+        // Nothing that was told of them is in this one.
+        self.providers = Known::default();
         self.set_writer(writer);
-        let detail = "the disk could not be used: what happened meanwhile is told as differences".into();
-        self.disk().push(now(), &Note { detail: Some(detail), ..Note::of(Kind::Missed) });
-        if self.begun {
-            self.begin().await;
-        }
+        self.beginning.cause = Cause::Disk;
+        self.begin().await;
     }
 
     /// Writes what waits.

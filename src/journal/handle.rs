@@ -4,18 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use rosterd_journal::{JournalError, Note, Page, Past, Query, Reader, Resume, Settings, Time};
+use rosterd_journal::{Counts, JournalError, Kind, Note, Page, Past, Query, Reader, Resume, Settings, Time};
 use rosterd_model::Labels;
 use rosterd_tasks::blocking;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-/// So many rosters of the past are made at the same time: each takes as much memory as the roster has labels.
+/// For so many questions rosters of the past are made at the same time: each takes as much memory as the roster has labels.
 const REBUILT: usize = 2;
+
+/// How much of a journal is read to count targets: a second's work or so.
+const COUNTED: u64 = 64 << 20;
 
 /// The journal for everybody. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct JournalHandle {
+    /// Whatever is rare, each of which is worth more than one of the turns.
     pub(super) notes: mpsc::Sender<(Time, Note)>,
+    /// Targets that went up or down, which all of them may do at once.
+    pub(super) turns: mpsc::Sender<(Time, Note)>,
     pub(super) missed: Arc<AtomicU64>,
     pub(super) settings: watch::Sender<Option<Settings>>,
     pub(super) readers: watch::Receiver<Option<Reader>>,
@@ -27,21 +33,23 @@ pub struct JournalHandle {
 impl JournalHandle {
     pub(super) fn new(
         notes: mpsc::Sender<(Time, Note)>,
+        turns: mpsc::Sender<(Time, Note)>,
         settings: watch::Sender<Option<Settings>>,
         readers: watch::Receiver<Option<Reader>>,
         written: watch::Receiver<u64>,
     ) -> Self {
         let rebuilt = Arc::new(Semaphore::new(REBUILT));
-        Self { notes, missed: Arc::default(), settings, readers, written, rebuilt }
+        Self { notes, turns, missed: Arc::default(), settings, readers, written, rebuilt }
     }
 
     /// Tells that something happened now. Never waits: what there is no room for is counted, and the journal says how much that
-    /// was.
+    /// was. Turns of targets, however many, take no room from others.
     pub fn note(&self, note: Note) {
         if self.settings.borrow().is_none() {
             return;
         }
-        if self.notes.try_send((Time::from(SystemTime::now()), note)).is_err() {
+        let room = if matches!(note.kind, Kind::Up | Kind::Down) { &self.turns } else { &self.notes };
+        if room.try_send((Time::from(SystemTime::now()), note)).is_err() {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -62,19 +70,24 @@ impl JournalHandle {
         blocking(move || reader.query(&query)).await
     }
 
-    /// The roster of a time, or that of now as far as it is written: those of its targets that `wanted` means.
-    pub async fn roster<T: Send + 'static>(
-        &self,
-        at: Option<Time>,
-        wanted: impl Fn(&str, &Labels) -> bool + Send + 'static,
-        make: impl FnOnce(Past) -> T + Send + 'static,
-    ) -> Result<T, JournalError> {
+    /// The turn to make rosters of the past, for one question. Waits for it; whoever waits is as many as there may be large answers.
+    pub async fn rebuild(&self) -> Result<Rebuild, JournalError> {
         let reader = self.reader()?;
-        // Whoever waits is as many as there may be large answers.
+        let turn = Arc::clone(&self.rebuilt).acquire_owned().await.expect("nobody closes it");
+        Ok(Rebuild { reader, turn: Arc::new(turn) })
+    }
+
+    /// How many targets each job had at these times, the first first, as far as that is known and can be found out soon; nothing
+    /// before there is a journal.
+    pub async fn counts(&self, times: Vec<Time>) -> Result<Vec<Counts>, JournalError> {
+        let mut readers = self.readers.clone();
+        let Ok(reader) = readers.wait_for(Option::is_some).await.map(|reader| reader.clone()) else {
+            return Ok(Vec::new());
+        };
         let turn = self.rebuilt.acquire().await;
-        let made = blocking(move || reader.at(at, wanted).map(make)).await;
+        let found = blocking(move || reader.map_or(Ok(Vec::new()), |reader| reader.counts(&times, COUNTED))).await;
         drop(turn);
-        made
+        found
     }
 
     /// Follows what happens by a query of the oldest first, from behind its cursor on; without one, from now on.
@@ -84,6 +97,32 @@ impl JournalHandle {
         let query = Query { newest_first: false, cursor, ..query };
         let (readers, written) = (self.readers.clone(), self.written.clone());
         Ok(Following { query, resume: Resume::default(), readers, written, behind: true })
+    }
+}
+
+/// Makes rosters of the past. Others wait as long as it is there, so whoever holds one, or what was made of it, keeps this.
+#[derive(Debug)]
+pub struct Rebuild {
+    reader: Reader,
+    turn: Arc<OwnedSemaphorePermit>,
+}
+
+impl Rebuild {
+    /// The roster of a time, or that of now as far as it is written: those of its targets that `wanted` means.
+    pub async fn roster<T: Send + 'static>(
+        &self,
+        at: Option<Time>,
+        wanted: impl Fn(&str, &Labels) -> bool + Send + 'static,
+        make: impl FnOnce(Past) -> T + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let (reader, turn) = (self.reader.clone(), Arc::clone(&self.turn));
+        blocking(move || {
+            let made = reader.at(at, wanted).map(make);
+            // Also when nobody waits for it any more.
+            drop(turn);
+            made
+        })
+        .await
     }
 }
 
@@ -113,7 +152,7 @@ impl Following {
         self.behind = true;
         self.written.borrow_and_update();
         let reader = self.readers.borrow().clone()?;
-        let (query, mut resume) = (self.query.clone(), self.resume);
+        let (query, mut resume) = (self.query.clone(), self.resume.clone());
         let found = blocking(move || reader.follow(&query, &mut resume).map(|page| (page, resume))).await;
         Some(found.map(|(page, resume)| {
             (self.query.cursor, self.resume, self.behind) = (Some(page.cursor), resume, page.more);

@@ -1,15 +1,18 @@
 //! The journal of the agent: follows the roster and whatever else happens, and writes it down; answers what was. It never holds
 //! anything up: who falls behind writes differences, and says so.
 
+mod beginning; // what it says first; pure
 mod disk; // the writer, on threads that may block
 mod follow; // the task
 mod handle;
 pub mod metrics;
 mod names; // of sources
 mod providers; // what changed of them; pure
+#[cfg(test)]
+mod tests;
 
 pub use follow::{Journal, ListProviders};
-pub use handle::{Following, JournalHandle};
+pub use handle::{Following, JournalHandle, Rebuild};
 pub use rosterd_journal::{
-    Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
+    Counts, Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
 };

@@ -55,7 +55,7 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::SystemTime;
 
     use rosterd_discovery::{Failure, Presence as Reported, Status};
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    fn provider(presence: Reported, code: Option<&str>) -> ProviderStatus {
+    pub(in crate::journal) fn provider(presence: Reported, code: Option<&str>) -> ProviderStatus {
         let failure = |code: &str| {
             let report = Report {
                 code: code.to_owned(),
@@ -95,11 +95,11 @@ mod tests {
             ["a", "b"].map(|job| (job.to_owned(), presence.to_owned(), detail.map(Arc::from))).to_vec()
         };
         assert_eq!(look(Reported::Unsynced, None), [], "nothing is known of it yet");
-        assert_eq!(look(Reported::Unsynced, Some("sd_x")), told("unsynced", Some("no (sd_x)")));
-        assert_eq!(look(Reported::Unsynced, Some("sd_x")), []);
-        assert_eq!(look(Reported::Unsynced, Some("sd_y")), told("unsynced", Some("no (sd_y)")));
+        assert_eq!(look(Reported::Unsynced, Some("sd_aws_denied")), told("unsynced", Some("no (sd_aws_denied)")));
+        assert_eq!(look(Reported::Unsynced, Some("sd_aws_denied")), []);
+        assert_eq!(look(Reported::Unsynced, Some("sd_aws_endpoint")), told("unsynced", Some("no (sd_aws_endpoint)")));
         assert_eq!(look(Reported::Synced, None), told("synced", None));
-        assert_eq!(look(Reported::Stale, Some("sd_x")), told("stale", Some("no (sd_x)")));
+        assert_eq!(look(Reported::Stale, Some("sd_aws_denied")), told("stale", Some("no (sd_aws_denied)")));
         assert_eq!(known.look(&[], &view), [], "one that is not configured any more is no news");
     }
 }

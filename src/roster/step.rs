@@ -12,6 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
 use super::block::Block;
+use super::hold::HoldReason;
 use super::view::{JobView, RosterView};
 
 /// How many steps a reader may be behind before it gets a picture.
@@ -120,8 +121,8 @@ pub enum Difference {
     },
     /// It went.
     Removed(Labels),
-    /// It stays, or came, although its source does not say so now.
-    Held(Labels),
+    /// It stays, or came, although its source does not say so now, and why.
+    Held(Labels, HoldReason),
     /// Its source says so again.
     Released(Labels),
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rosterd_discovery::ProviderKey;
-use rosterd_model::{Builder, Coded, GroupId, Labels, Priority, SourceId};
+use rosterd_model::{Builder, Coded, Labels, Priority};
 use serde::Serialize;
 
 use super::block::{Block, BlockId, GroupNumber, KEPT, Walk};
@@ -313,7 +313,11 @@ impl JobView {
     /// is not known, were it known how it was.
     pub fn without_held(&self) -> Result<Self, NotServable> {
         let waits = self.providers.iter().filter(|provider| provider.presence != ProviderPresence::Synced);
-        let waits = waits.filter(|it| !self.missing.iter().any(|missing| missing.provider == it.key));
+        // One of which a source is missing has not reported yet either: that source was missing before the process began, too.
+        let is_missing = |key: &ProviderKey| {
+            self.missing.iter().any(|missing| missing.provider == *key && missing.source.is_none()) //
+        };
+        let waits = waits.filter(|it| !is_missing(&it.key));
         let mut missing = self.missing.clone();
         let unknown =
             |it: &ProviderView| Missing { provider: it.key.clone(), source: None, overdue: false, report: None };
@@ -352,15 +356,6 @@ impl JobView {
         let is_braked = |held: &&KeptHold| held.hold.reason == HoldReason::Braked;
         let of = |(key, holds): (&ProviderKey, &Holds)| (key.clone(), holds.values().filter(is_braked).count());
         self.kept.iter().map(of).filter(|(_, braked)| *braked > 0).collect()
-    }
-
-    /// Why what comes from a source is held, if some of it is.
-    pub fn hold_of(&self, provider: &ProviderKey, source: SourceId) -> Option<Hold> {
-        let kept = || {
-            let (id, kept) = self.kept.get(provider)?.floor(&GroupId { source, key: u64::MAX })?;
-            (id.source == source).then_some(kept.hold)
-        };
-        self.held.get(provider).and_then(|held| held.of(source)).or_else(kept)
     }
 
     /// Whether the job has no more targets than its `target_limit`.

@@ -149,7 +149,7 @@ async fn labels(sources: &[SourceStep]) -> (Vec<Labels>, Vec<Labels>) {
                 added.push(to.clone());
             }
             // Held or not, it is scraped.
-            Difference::Held(_) | Difference::Released(_) => {}
+            Difference::Held(..) | Difference::Released(_) => {}
         }
     }
     (removed, added)

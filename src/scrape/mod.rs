@@ -4,6 +4,7 @@
 mod entra; // tokens of Microsoft Entra ID; pure
 mod follow; // brings the engine in step
 mod jobs; // from the configuration; pure but for the making of clients
+mod scraped; // the jobs, for who asks a target beside its schedule
 mod status; // what others are told of remote write
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ use crate::roster::RosterHandle;
 use follow::{Wanted, follow};
 pub(crate) use jobs::Clients;
 use jobs::{Makers, endpoints};
+pub use scraped::ScrapedJobs;
 pub use status::{RemoteWriteState, RemoteWriteStatus, RemoteWrites};
 
 /// Why a configuration cannot be put into effect. What ran before goes on.
@@ -147,6 +149,12 @@ impl Scraping {
     pub(crate) fn remote_writes(&self) -> RemoteWrites {
         let shipper = self.shipper.clone();
         RemoteWrites::new(move || shipper.status().into_iter().map(status::of).collect())
+    }
+
+    /// The jobs that are scraped.
+    pub(crate) fn jobs(&self) -> ScrapedJobs {
+        let wanted = self.wanted.subscribe();
+        ScrapedJobs::new(move |name| wanted.borrow().as_ref()?.get(name).cloned())
     }
 
     /// What was counted.

@@ -109,6 +109,11 @@ impl Browser {
         self.command("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
+    /// Sees pages as they are printed from now on.
+    pub(crate) async fn print(&self) {
+        self.command("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+    }
+
     async fn command(&self, name: &str, parameters: Value) {
         self.ask("goog/cdp/execute", json!({ "cmd": name, "params": parameters })).await;
     }

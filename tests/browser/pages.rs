@@ -7,7 +7,7 @@ use crate::driver::{Browser, Screen};
 use crate::rosterd;
 
 /// All pages that the head leads to, and some that are deeper.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 17] = [
     "/",
     "/targets",
     "/targets?job=web&health=down",
@@ -16,9 +16,11 @@ const PAGES: [&str; 15] = [
     "/explain?q=localhost:1",
     "/relabel?job=web&labels=env%3Dstaging",
     "/relabel?labels=a%3D1&rules=-+%7Btarget_label:+b,+replacement:+c%7D",
+    "/relabel/metrics?rules=-+%7Bregex:+id,+action:+labeldrop%7D&exposition=a%7Bid%3D%22x%22%7D+1",
     "/journal",
     "/remote-write",
     "/publications",
+    "/operations",
     "/status",
     "/config",
     "/flags",
@@ -34,6 +36,11 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
+        Self::set_with("scrape: true").await
+    }
+
+    /// The same with these settings of rosterd's own.
+    async fn set_with(own: &str) -> Self {
         let exporter = ScriptedServer::start([Step::get("/metrics")
             .any_times()
             .reply_header("content-type", "text/plain")
@@ -54,7 +61,7 @@ impl Stage {
                  \x20 - {{source_labels: [__address__], target_label: address}}\n\
                  - job_name: <b>odd</b> & \"long\"\n\
                  \x20 static_configs: [{{targets: ['{up}'], labels: {{text: '<script>alert(1)</script>'}}}}]\n\
-                 rosterd: {{scrape: true}}\n"
+                 rosterd: {{{own}}}\n"
             ),
         );
         let rosterd = rosterd(&config).await;
@@ -122,7 +129,9 @@ fn pages_are_sound_on_any_screen_by_day_and_by_night() {
                 browser.open(&stage.rosterd.url(page)).await;
                 let expected: &[&str] = &[];
                 assert_eq!(findings(&browser).await, expected, "{place}");
-                let wide = browser.run("return document.documentElement.scrollWidth - innerWidth").await;
+                let wide = browser
+                    .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                    .await;
                 assert!(wide.as_i64().is_some_and(|more| more <= 0), "{place} is wider than the screen by {wide}");
                 let dark = browser.run("return getComputedStyle(document.body).backgroundColor").await;
                 let is_dark = dark == json!("rgb(17, 21, 27)");
@@ -210,6 +219,55 @@ fn a_person_tries_rules_on_what_was_dropped() {
         browser.until("both are shown", "return document.querySelectorAll('ol.story').length === 2").await;
         let story = browser.text("ol.story").await;
         assert!(story.contains("+ tried=\"yes\"") && story.contains("kept"), "{story}");
+        drop(browser);
+        stage.strike().await;
+    });
+}
+
+#[test]
+fn a_person_lets_go_of_what_the_brake_holds() {
+    leak_checked_live(|| async {
+        let brake = "scrape: true, brake: {min_targets: 2, share: 0.2, confirm: never}";
+        let stage = Stage::set_with(brake).await;
+        let browser = Browser::start().await;
+        browser.open(&stage.rosterd.url("/targets?job=web")).await;
+        let shown = |count: usize| format!("return document.querySelectorAll('.targets tbody tr').length === {count}");
+        browser.until("both targets are shown", &shown(2)).await;
+        stage.folder.write("web.json", targets(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]));
+        browser.until("what took their place is shown", &shown(3)).await;
+        stage.folder.write("web.json", targets(&["127.0.0.1:1"]));
+        browser.open(&stage.rosterd.url("/")).await;
+        let button = "form[action*='/brake/release'] button";
+        browser.until("the button is there", &format!("return document.querySelector(\"{button}\") !== null")).await;
+        // Nothing moves under the hand.
+        browser.click("#refresh").await;
+        browser.click(button).await;
+        browser.until("it is gone", &format!("return document.querySelector(\"{button}\") === null")).await;
+        browser.open(&stage.rosterd.url("/targets?job=web")).await;
+        assert_eq!(browser.run(&shown(1)).await, json!(true), "they are gone");
+        assert_eq!(browser.complaints().await, [] as [String; 0]);
+        drop(browser);
+        stage.strike().await;
+    });
+}
+
+#[test]
+fn what_is_printed_is_what_a_page_tells_and_nothing_to_click_on() {
+    leak_checked_live(|| async {
+        let stage = Stage::set().await;
+        stage.scraped().await;
+        let browser = Browser::start().await;
+        browser.print().await;
+        for (page, told) in [("/", "#jobs"), ("/targets", ".targets"), ("/journal", "main"), ("/status", "dl")] {
+            browser.open(&stage.rosterd.url(page)).await;
+            let seen = "const seen = (it) => it.getClientRects().length > 0;";
+            let clicked = format!(
+                "{seen} return [...document.querySelectorAll('.top nav, .top button, form, .pager')].some(seen)"
+            );
+            assert_eq!(browser.run(&clicked).await, json!(false), "{page}");
+            let told = format!("{seen} return seen(document.querySelector('{told}'))");
+            assert_eq!(browser.run(&told).await, json!(true), "{page}");
+        }
         drop(browser);
         stage.strike().await;
     });

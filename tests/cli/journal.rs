@@ -1,6 +1,6 @@
 //! `rosterd journal` and `rosterd roster`, asked of an agent that is killed meanwhile.
 
-use rosterd_testkit::{Folder, Process, eventually, eventually_ok, leak_checked_live, patience};
+use rosterd_testkit::{Folder, Process, eventually_ok, free_address, leak_checked_live, patience};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -64,24 +64,45 @@ fn the_story_of_a_target_and_the_roster_of_any_time_outlive_the_process() {
 }
 
 #[test]
-fn what_happens_is_followed_until_rosterd_stops() {
+fn what_happens_is_followed_over_the_end_of_a_process() {
     leak_checked_live(async || {
-        let folder = Folder::new();
+        let (folder, address) = (Folder::new(), free_address());
         folder.write("targets.json", list(&["one:1"]));
         folder.write("prometheus.yml", CONFIGURATION);
-        let mut agent = Agent::start(&folder).await;
-        agent.serves(&["one:1"]).await;
-        told(&agent, &["journal", "--kind=added"], |out| out.lines().count() == 1).await;
-        let url = url(&agent);
+        let start = || {
+            let mut command = rosterd(&["run", &format!("--web.listen-address={address}")]);
+            Process::start("rosterd run", command.current_dir(folder.root()))
+        };
+        let url = format!("http://{address}");
+        let mut process = start();
+        process.wait_http(&format!("{url}/-/ready")).await;
         let mut command = rosterd(&["journal", "--follow", "--kind=added,removed", "--url", &url]);
         let mut follower = Process::start("rosterd journal", &mut command);
         follower.wait_log("one:1").await;
-        folder.replace("targets.json", list(&["three:1"]));
-        let followed = || follower.log().contains("three:1") && follower.log().contains("removed");
-        eventually(patience(), "it is followed", followed).await;
-        agent.stop().await;
-        assert_eq!(follower.wait().await.code(), Some(1), "{}", follower.log());
+        for (signal, warning, target) in
+            [(Signal::KILL, "warning: ", "two:1"), (Signal::TERM, "rosterd has ended the stream: ", "three:1")]
+        {
+            process.signal(signal);
+            process.wait().await;
+            follower.wait_log(warning).await;
+            // While nobody can be asked.
+            folder.replace("targets.json", list(&[target]));
+            process = start();
+            follower.wait_log(target).await;
+        }
+        let added = follower.log().lines().filter(|line| line.contains("  added ")).count();
+        assert_eq!(added, 3, "nothing is printed twice: {}", follower.log());
+        follower.stop().await;
+        process.stop().await;
     });
+}
+
+#[test]
+fn who_follows_is_told_at_once_that_nobody_answers() {
+    let url = format!("http://{}", free_address());
+    let ended = run(&["journal", "--follow", "--url", &url]);
+    assert_eq!(ended.status, Some(1), "{}", ended.errors);
+    assert!(ended.errors.contains("cannot connect"), "{}", ended.errors);
 }
 
 #[test]

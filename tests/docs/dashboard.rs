@@ -36,7 +36,7 @@ fn questions(dashboard: &Value) -> Vec<(&str, &str)> {
 }
 
 /// The metrics that there are, each with its type and its labels.
-fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
+pub(crate) fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let rows = rows(Page::read("metrics.md").text());
     let metrics = rows.into_iter().map(|(name, cells)| {
         let labels = cells[1].split('`').skip(1).step_by(2).map(|label| match label {
@@ -74,7 +74,11 @@ fn is_name(character: char) -> bool {
 }
 
 /// What is wrong with a question: metrics and labels that do not exist.
-fn problems(known: &BTreeMap<String, (String, BTreeSet<String>)>, expression: &str, legend: &str) -> Vec<String> {
+pub(crate) fn problems(
+    known: &BTreeMap<String, (String, BTreeSet<String>)>,
+    expression: &str,
+    legend: &str,
+) -> Vec<String> {
     let (mut problems, mut everywhere) = (Vec::new(), None::<BTreeSet<String>>);
     let mut rest = expression;
     while let Some(at) = ["rosterd_", "process_"].iter().filter_map(|prefix| rest.find(prefix)).min() {
@@ -146,7 +150,7 @@ fn every_question_is_about_metrics_and_labels_that_exist() {
     let problems: Vec<_> =
         questions.iter().flat_map(|(expression, legend)| problems(&known, expression, legend)).collect();
     assert!(problems.is_empty(), "{problems:#?}");
-    for part in ["discovery", "roster", "scrape", "remote_write", "reconcile", "http", "task"] {
+    for part in ["discovery", "roster", "scrape", "remote_write", "reconcile", "journal", "http", "task"] {
         let prefix = format!("rosterd_{part}_");
         assert!(questions.iter().any(|(expression, _)| expression.contains(&prefix)), "nothing about {part}");
     }

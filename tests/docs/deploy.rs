@@ -8,6 +8,7 @@ use rosterd_testkit::{Folder, need};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::dashboard::{documented, problems};
 use crate::links::has_anchor;
 use crate::sources::{files, read, root};
 
@@ -257,27 +258,74 @@ fn there_are_as_many_open_files_as_targets() {
     assert!(unit("LimitNOFILE").parse::<u64>().unwrap() >= 1 << 20, "a target keeps a connection");
 }
 
-/// The metrics that an expression asks for; histograms by the name of their family.
-fn metrics(text: &str) -> BTreeSet<&str> {
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    words.filter(|word| word.starts_with("rosterd_")).map(|word| word.trim_end_matches("_bucket")).collect()
+fn alerts() -> Vec<Value> {
+    let rules = documents(&read("deploy/alerts/rosterd.yml")).remove(0);
+    rules["groups"][0]["rules"].as_array().expect("a list of alerts").clone()
+}
+
+/// The labels that the texts of an alert name, as a legend does.
+fn named_labels(alert: &Value) -> String {
+    let texts = alert["annotations"].as_object().into_iter().flat_map(|texts| texts.values()).filter_map(Value::as_str);
+    let labels = texts.flat_map(|text| text.split("$labels.").skip(1)).filter_map(|rest| {
+        let end = rest.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_')).unwrap_or(rest.len());
+        (end > 0).then(|| format!("{{{{{}}}}}", &rest[..end]))
+    });
+    labels.collect()
 }
 
 #[test]
-fn alerts_ask_for_metrics_that_exist() {
-    let documented = read("docs/metrics.md");
-    let rules = documents(&read("deploy/alerts/rosterd.yml")).remove(0);
-    let rules = rules["groups"][0]["rules"].as_array().unwrap().clone();
-    assert!(!rules.is_empty());
-    for rule in rules {
-        let expression = rule["expr"].as_str().unwrap();
-        let asked = metrics(expression).into_iter().map(str::to_owned).collect::<Vec<_>>();
+fn alerts_ask_for_metrics_and_labels_that_exist_and_name_those_that_are_left() {
+    let known = documented();
+    let alerts = alerts();
+    assert!(!alerts.is_empty());
+    for alert in &alerts {
+        let expression = alert["expr"].as_str().unwrap();
         // Whether it is there at all is known to who scrapes it.
-        assert!(!asked.is_empty() || expression.starts_with("up{"), "{rule}");
-        for metric in asked {
-            assert!(documented.contains(&format!("`{metric}`")), "{metric} does not exist");
+        if expression.starts_with("up{") {
+            continue;
+        }
+        assert_eq!(problems(&known, expression, &named_labels(alert)), [""; 0], "{}", alert["alert"]);
+    }
+    let text = read("deploy/alerts/rosterd.yml");
+    let braked = rosterd::roster::hold::HoldReason::Braked;
+    assert!(text.contains(&format!("held_targets{{reason=\"{}\"}}", braked.as_str())), "that is what it is called");
+}
+
+#[test]
+fn what_an_operator_has_to_see_of_the_journal_publications_and_held_targets_is_asked_for() {
+    let asked = read("deploy/alerts/rosterd.yml") + &read("deploy/grafana/rosterd.json");
+    let words: BTreeSet<_> = asked.split(|it: char| !(it.is_ascii_alphanumeric() || it == '_')).collect();
+    let parts = ["journal_", "reconcile_", "roster_brakes_", "roster_held_", "roster_job_presence", "roster_store_"];
+    let missing: Vec<_> = documented()
+        .into_keys()
+        .filter(|name| {
+            parts.iter().any(|part| name.strip_prefix("rosterd_").is_some_and(|name| name.starts_with(part)))
+        })
+        .filter(|name| !words.contains(&**name))
+        .collect();
+    assert_eq!(missing, [""; 0], "no alert and no panel asks for these");
+}
+
+/// An alert that fires on what rosterd can say is one that can fire.
+#[test]
+fn every_alert_is_seen_to_fire_on_series_that_rosterd_has() {
+    let (known, mut fired) = (documented(), BTreeSet::new());
+    for path in files("testdata/alerts", ".yml") {
+        let file: Value = serde_yaml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for test in file["tests"].as_array().expect("there are tests") {
+            for series in test["input_series"].as_array().expect("there are series") {
+                let series = series["series"].as_str().unwrap();
+                if !series.starts_with("up{") {
+                    assert_eq!(problems(&known, series, ""), [""; 0], "{series} in {}", path.display());
+                }
+            }
+            let fires = |case: &&Value| case["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty());
+            let cases = test["alert_rule_test"].as_array().expect("there are cases").iter().filter(fires);
+            fired.extend(cases.map(|case| case["alertname"].as_str().unwrap().to_owned()));
         }
     }
+    let all: BTreeSet<_> = alerts().iter().map(|alert| alert["alert"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(fired, all, "promtool is told when each fires, in testdata/alerts");
 }
 
 fn succeeds(command: &mut Command) {
@@ -298,8 +346,7 @@ fn promtool_takes_the_alerts() {
 
 #[test]
 fn every_alert_leads_to_a_page_that_says_more() {
-    let alerts: Value = serde_yaml::from_str(&read("deploy/alerts/rosterd.yml")).unwrap();
-    for alert in alerts["groups"][0]["rules"].as_array().expect("a list of alerts") {
+    for alert in alerts() {
         let name = &alert["alert"];
         let link = alert["annotations"]["runbook_url"].as_str().unwrap_or_else(|| panic!("{name} has no runbook_url"));
         let pages = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/");

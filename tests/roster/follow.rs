@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use rosterd::roster::RosterHandle;
-use rosterd::roster::step::{Difference, RosterNews, Steps};
+use rosterd::roster::hold::HoldReason;
+use rosterd::roster::step::{Difference, Reason, RosterNews, Step, Steps};
 use rosterd::roster::view::{JobView, RosterView};
 use rosterd_model::Labels;
 
@@ -22,19 +23,39 @@ pub(crate) fn shown(view: &RosterView) -> Told {
 pub(crate) struct Follower {
     steps: Steps,
     told: Told,
+    /// What was told of each target since somebody looked, and why; `None` if that cannot be known.
+    news: Option<Vec<TargetNews>>,
+}
+
+/// What was told of a target of a job, and why.
+pub(crate) type TargetNews = (Arc<str>, Labels, Became, Reason);
+
+/// What became of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Became {
+    Added,
+    Removed,
+    Held(HoldReason),
+    Released,
 }
 
 impl Follower {
     pub(crate) fn of(roster: &RosterHandle) -> Self {
-        Self { steps: roster.steps(), told: Told::new() }
+        Self { steps: roster.steps(), told: Told::new(), news: None }
+    }
+
+    /// What was told of each target since this was last asked, if that is known.
+    pub(crate) fn news(&mut self) -> Option<Vec<TargetNews>> {
+        self.news.replace(Vec::new())
     }
 
     /// Takes all news there are, and returns what follows from all so far.
     pub(crate) fn catch_up(&mut self) -> &Told {
         while let Some(Some(news)) = self.steps.next().now_or_never() {
             match news {
-                RosterNews::Picture(view) => self.told = shown(&view),
+                RosterNews::Picture(view) => (self.told, self.news) = (shown(&view), None),
                 RosterNews::Step(step) => {
+                    self.news.iter_mut().for_each(|news| news.extend(news_of(&step)));
                     for job in &step.jobs {
                         let targets = self.told.entry(Arc::clone(&job.name)).or_default();
                         job.sources.iter().flat_map(|source| &source.differences).for_each(|it| apply(targets, it));
@@ -50,6 +71,22 @@ impl Follower {
     }
 }
 
+fn news_of(step: &Step) -> Vec<TargetNews> {
+    let mut news = Vec::new();
+    for (job, source) in step.jobs.iter().flat_map(|job| job.sources.iter().map(move |source| (job, source))) {
+        let became = |difference: &Difference| match difference {
+            Difference::Added(labels) => vec![(labels.clone(), Became::Added)],
+            Difference::Removed(labels) => vec![(labels.clone(), Became::Removed)],
+            Difference::Changed { from, to } => vec![(from.clone(), Became::Removed), (to.clone(), Became::Added)],
+            Difference::Held(labels, why) => vec![(labels.clone(), Became::Held(*why))],
+            Difference::Released(labels) => vec![(labels.clone(), Became::Released)],
+        };
+        let became = source.differences.iter().flat_map(became);
+        news.extend(became.map(|(labels, became)| (Arc::clone(&job.name), labels, became, source.reason)));
+    }
+    news
+}
+
 fn apply(targets: &mut BTreeMap<Labels, bool>, difference: &Difference) {
     match difference {
         Difference::Added(labels) => assert_eq!(targets.insert(labels.clone(), false), None, "{difference:?}"),
@@ -58,7 +95,7 @@ fn apply(targets: &mut BTreeMap<Labels, bool>, difference: &Difference) {
             assert!(targets.remove(from).is_some(), "{difference:?}");
             assert_eq!(targets.insert(to.clone(), false), None, "{difference:?}");
         }
-        Difference::Held(labels) => assert_ne!(targets.insert(labels.clone(), true), Some(true), "{difference:?}"),
+        Difference::Held(labels, _) => assert_ne!(targets.insert(labels.clone(), true), Some(true), "{difference:?}"),
         Difference::Released(labels) => assert_eq!(targets.insert(labels.clone(), false), Some(true), "{difference:?}"),
     }
 }

@@ -28,7 +28,8 @@ impl History {
         if view.step() == 0 {
             return;
         }
-        let told = self.0.roster(
+        let rebuild = self.0.rebuild().await.unwrap();
+        let told = rebuild.roster(
             None,
             |_, _| true,
             |past| {

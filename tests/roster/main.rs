@@ -5,6 +5,7 @@
 
 mod follow; // a reader of steps
 mod history; // the journal
+mod kept; // what should be kept of what is gone
 mod model; // what should be
 mod published; // what others get of it
 mod truth; // what the sources have
@@ -15,8 +16,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rosterd::journal::Kind;
+use rosterd::roster::Keeping;
+use rosterd::roster::brake::{Brake, Confirm};
 use rosterd_testkit::leak_checked;
 
+use kept::Keepings;
 use truth::{Content, SCOPES, SOURCES, Use};
 use world::{JOBS, World};
 
@@ -39,14 +43,24 @@ enum Event {
     Pieces { data: u8, anew: bool, most: usize, meanwhile: Option<Meanwhile>, ends: Option<Ends> },
     /// They say how one source is now.
     Source { data: u8, source: u8 },
+    /// They say once that there is nothing, which is not so.
+    Nothing { data: u8 },
+    /// A source loses a target, and says so.
+    Drain { data: u8, source: u8 },
     /// They read again and find all as they said.
     Unchanged { data: u8 },
     /// They end with an error and are built again.
     Fail { data: u8 },
     /// Each job uses these from now on; a job that uses nothing is not configured.
     Reload(Vec<Vec<Use>>),
-    /// The process ends in order, and another one begins with these jobs, or the same.
-    Restart(Option<Vec<Vec<Use>>>),
+    /// The jobs keep something else from now on.
+    Keep(Keepings),
+    /// Somebody lets go of what is braked, of a job or of all.
+    Release(Option<usize>),
+    /// Some time passes.
+    Wait(u32),
+    /// The process ends in order, and another one begins with these jobs, which keep this, or the same.
+    Restart(Option<Vec<Vec<Use>>>, Option<Keepings>),
     /// The process ends at once, and another one begins.
     Crash,
     /// The same so many milliseconds after something else has happened, which need not be written yet.
@@ -82,6 +96,30 @@ fn uses() -> impl Strategy<Value = Vec<Vec<Use>>> {
     prop::collection::vec(prop::collection::vec(one, 0..3), JOBS)
 }
 
+fn seconds(all: &[u64]) -> impl Strategy<Value = Duration> + use<> {
+    prop::sample::select(all.to_vec()).prop_map(Duration::from_secs)
+}
+
+/// No time falls together with an event; and no window is so long that sizes of two events are taken for one.
+fn brake() -> impl Strategy<Value = Brake> {
+    let after = seconds(&[20, 50]).prop_map(Confirm::After);
+    let confirm = prop_oneof![3 => Just(Confirm::Reading), 2 => after, 1 => Just(Confirm::Never)];
+    let share = prop::sample::select(vec![0.0, 0.3, 0.5]);
+    (share, 1..7usize, seconds(&[30, 100]), confirm).prop_map(|(share, min_targets, window, confirm)| Brake {
+        share,
+        min_targets,
+        window,
+        confirm,
+    })
+}
+
+fn keepings() -> impl Strategy<Value = Keepings> {
+    let one = (prop::option::weighted(0.7, brake()), seconds(&[0, 0, 30, 47]));
+    let one = one.prop_map(|(brake, grace)| Keeping { brake, grace });
+    (prop::collection::vec(one, JOBS), prop::option::weighted(0.4, brake()))
+        .prop_map(|(of_job, agent)| Keepings { of_job, agent })
+}
+
 /// Some data more often than others, so that more happens to it.
 fn data() -> impl Strategy<Value = u8> + Clone {
     prop_oneof![3 => Just(0), 1 => Just(1), 1 => Just(2)]
@@ -89,7 +127,7 @@ fn data() -> impl Strategy<Value = u8> + Clone {
 
 /// What the sources have at the beginning: as those of some data after the other.
 fn sources() -> impl Strategy<Value = Vec<Option<u8>>> {
-    prop::collection::vec(prop::option::weighted(0.7, 0..3u8), usize::from(DATA * SOURCES))
+    prop::collection::vec(prop::option::weighted(0.7, 0..6u8), usize::from(DATA * SOURCES))
 }
 
 /// A source, or a scope.
@@ -100,7 +138,7 @@ fn source() -> impl Strategy<Value = u8> + Clone {
 /// What is written to the store.
 fn news() -> impl Strategy<Value = Event> {
     let (data, source) = (data(), source());
-    let targets = prop::option::weighted(0.8, 0..4u8);
+    let targets = prop::option::weighted(0.8, 0..7u8);
     let meanwhile = (source.clone(), targets, prop::bool::weighted(0.3))
         .prop_map(|(source, targets, fails)| Meanwhile { source, targets, fails });
     let ends = prop_oneof![2 => Just(None), 2 => Just(Some(Ends::Whole)), 1 => Just(Some(Ends::Found))];
@@ -118,13 +156,19 @@ fn event() -> impl Strategy<Value = Event> {
     let (data, source) = (data(), source());
     prop_oneof![
         17 => news(),
-        4 => (data.clone(), source.clone(), prop::option::weighted(0.8, 0..4u8))
+        4 => (data.clone(), source.clone(), prop::option::weighted(0.8, 0..7u8))
             .prop_map(|(data, source, targets)| Event::Truth { data, source, targets }),
-        6 => (data.clone(), source, prop::bool::weighted(0.4))
+        6 => (data.clone(), source.clone(), prop::bool::weighted(0.4))
             .prop_map(|(data, source, is)| Event::Readable { data, source, is }),
-        1 => data.clone().prop_map(|data| Event::Unchanged { data }),
+        2 => data.clone().prop_map(|data| Event::Unchanged { data }),
+        2 => data.clone().prop_map(|data| Event::Nothing { data }),
+        3 => (data.clone(), source).prop_map(|(data, source)| Event::Drain { data, source }),
         1 => data.prop_map(|data| Event::Fail { data }),
-        2 => prop::option::of(uses()).prop_map(Event::Restart),
+        1 => keepings().prop_map(Event::Keep),
+        1 => prop::option::of(0..JOBS).prop_map(Event::Release),
+        3 => (1..8u32).prop_map(Event::Wait),
+        2 => (prop::option::of(uses()), prop::option::weighted(0.3, keepings()))
+            .prop_map(|(jobs, keepings)| Event::Restart(jobs, keepings)),
         1 => Just(Event::Crash),
         2 => (news(), 0..700u64).prop_map(|(news, after)| Event::CrashAfter(Box::new(news), after)),
         1 => (0..JOBS, any::<bool>()).prop_map(|(job, deletes)| Event::Touch { job, deletes }),
@@ -134,8 +178,12 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Plays a history, and compares after each event.
-async fn play(jobs: Vec<Vec<Use>>, sources: &[Option<u8>], events: &[Event]) {
+async fn play(jobs: Vec<Vec<Use>>, keepings: Option<Keepings>, sources: &[Option<u8>], events: &[Event]) {
     let mut world = World::start(jobs).await;
+    if let Some(keepings) = keepings {
+        world.keep(keepings);
+        world.reload_same().await;
+    }
     for (number, targets) in (0..DATA * SOURCES).zip(sources) {
         world.truth.set(number / SOURCES, number % SOURCES, *targets);
     }
@@ -168,10 +216,21 @@ async fn happens(world: &mut World, event: &Event) {
             world.say_pieces(*data, false, *most, *ends).await;
         }
         Event::Source { data, source } => world.say_source(*data, *source).await,
+        Event::Nothing { data } => world.say_nothing(*data).await,
+        Event::Drain { data, source } => world.drain(*data, *source).await,
         Event::Unchanged { data } => world.say_unchanged(*data).await,
         Event::Fail { data } => world.fail(*data).await,
         Event::Reload(jobs) => world.reload(jobs.clone()).await,
-        Event::Restart(jobs) => world.restart(jobs.clone()).await,
+        Event::Keep(keepings) => {
+            world.keep(keepings.clone());
+            world.reload_same().await;
+        }
+        Event::Release(job) => world.release(*job).await,
+        Event::Wait(beats) => world.wait(*beats).await,
+        Event::Restart(jobs, keepings) => {
+            keepings.iter().for_each(|keepings| world.keep(keepings.clone()));
+            world.restart(jobs.clone()).await;
+        }
         Event::Crash => world.crash().await,
         // It has two parts.
         Event::CrashAfter(..) => {}
@@ -186,9 +245,10 @@ fn any_history_gives_the_targets_of_the_model() {
     let config = Config::default();
     // Each is long, and writes files.
     let mut runner = TestRunner::new(Config { failure_persistence: None, cases: config.cases.div_ceil(4), ..config });
-    let histories = (uses(), sources(), prop::collection::vec(event(), 1..30));
-    let result = runner.run(&histories, |(jobs, sources, events)| {
-        leak_checked(async || play(jobs, &sources, &events).await);
+    let keepings = prop::option::weighted(0.7, keepings());
+    let histories = (uses(), keepings, sources(), prop::collection::vec(event(), 1..40));
+    let result = runner.run(&histories, |(jobs, keepings, sources, events)| {
+        leak_checked(async || play(jobs, keepings, &sources, &events).await);
         Ok(())
     });
     if let Err(failure) = result {

@@ -1,13 +1,15 @@
 //! What should be: the same rules as the roster's, on plain sets, without blocks, steps or stores.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
-use std::time::Duration;
-
+use rosterd::roster::Keeping;
+use rosterd::roster::brake::{Brake, Confirm};
 use rosterd::roster::hold::HoldReason;
 use rosterd_discovery::ProviderKey;
 use tokio::time::Instant;
 
+use crate::kept::{self, APART, Keepings, KeptTarget, KeptTargets, Sizes};
 use crate::truth::{Content, Sources, is_beneath, is_scope};
 
 /// How long what no job uses or holds stays in the store.
@@ -45,6 +47,8 @@ pub(crate) struct Provider {
     begins: bool,
     /// Of a first picture that is told in pieces, the sources with targets that were told so far.
     told: BTreeSet<String>,
+    /// Whether its discoverer ended by an error, and nothing was read since.
+    fails: bool,
     /// The jobs that use or hold it; where they hold it, with the providers that did not come in its place.
     users: BTreeMap<usize, Option<BTreeSet<ProviderKey>>>,
 }
@@ -64,6 +68,7 @@ impl Provider {
             known: false,
             begins: false,
             told: BTreeSet::new(),
+            fails: false,
             users: BTreeMap::new(),
         }
     }
@@ -130,7 +135,7 @@ impl Provider {
 
     /// Another discoverer begins: it has read nothing yet.
     fn begin(&mut self) {
-        self.begins = true;
+        (self.begins, self.fails) = (true, false);
         self.forget();
         self.unread.clear();
     }
@@ -175,9 +180,13 @@ struct Job {
     providers: Vec<ProviderKey>,
     /// Providers that it used before and holds.
     former: BTreeMap<ProviderKey, Former>,
+    keeping: Keeping,
+    kept: KeptTargets,
+    /// How many targets it had that its sources said.
+    sizes: Sizes,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Former {
     /// Providers of the job that did not come in its place.
     beside: BTreeSet<ProviderKey>,
@@ -186,7 +195,7 @@ struct Former {
 }
 
 /// What is held of a provider when those in its place have reported.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Rest {
     sources: BTreeSet<String>,
     /// What could not be read that is held for: the same, and scopes around them.
@@ -217,11 +226,22 @@ pub(crate) struct Model {
     /// What no job uses or holds, and since when.
     unused: BTreeMap<ProviderKey, (Provider, Instant)>,
     /// What a reader of the store sees in this process, what waits to be written included.
-    stored: BTreeMap<ProviderKey, Stored>,
+    stored: Store,
     /// What is written.
-    disk: BTreeMap<ProviderKey, Stored>,
+    disk: Store,
     /// What was to be written for a while of an event that has several parts.
-    meanwhile: BTreeMap<ProviderKey, Vec<Stored>>,
+    meanwhile: Vec<Store>,
+    /// How long the history is.
+    pub(crate) now: Duration,
+    /// The brake of all jobs that have one together, and how many targets they had.
+    agent: (Option<Brake>, Sizes),
+}
+
+/// All that is stored.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Store {
+    providers: BTreeMap<ProviderKey, Stored>,
+    kept: BTreeMap<usize, KeptTargets>,
 }
 
 /// What is stored of a provider.
@@ -237,11 +257,24 @@ pub(crate) type HeldTargets = BTreeMap<String, BTreeSet<HoldReason>>;
 /// The providers and sources of which nothing is known, and whether each is overdue.
 pub(crate) type MissingThings = BTreeMap<(ProviderKey, Option<String>), bool>;
 
+/// Where a kept target comes from, since when it is, and until when at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptPlace {
+    pub(crate) provider: ProviderKey,
+    pub(crate) source: String,
+    pub(crate) since: SystemTime,
+    pub(crate) until: Option<SystemTime>,
+}
+
 /// What a job should have.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) targets: Content,
     pub(crate) held: HeldTargets,
+    /// Of those that are held because their source lost them.
+    pub(crate) kept: BTreeMap<String, KeptPlace>,
+    /// What is said without what is held, if that is known.
+    pub(crate) plain: Option<Content>,
     pub(crate) missing: MissingThings,
     pub(crate) servable: bool,
     /// Nothing at all is known of it, and nothing is waited for any more.
@@ -268,58 +301,51 @@ impl Model {
     /// What is known waits to be written, and is if that is possible. What nobody uses is forgotten after a day.
     pub(crate) fn store(&mut self, works: bool) {
         self.unused.retain(|_, (_, since)| since.elapsed() < KEPT);
-        let in_use = self.providers.iter().map(|(key, provider)| (key, provider.to_store(None)));
-        let unused = self.unused.iter().map(|(key, (provider, since))| (key, provider.to_store(Some(*since))));
-        self.stored = unused.chain(in_use).filter_map(|(key, stored)| Some((key.clone(), stored?))).collect();
+        self.stored = self.to_store();
         self.meanwhile.clear();
         if works {
             self.disk = self.stored.clone();
         }
     }
 
-    /// What is known of a provider is to be written now, before there is more.
-    fn wait_to_be_written(&mut self, key: &ProviderKey) {
-        let stored = self.providers.get(key).and_then(|provider| provider.to_store(None));
-        self.meanwhile.entry(key.clone()).or_default().extend(stored);
+    fn to_store(&self) -> Store {
+        let in_use = self.providers.iter().map(|(key, provider)| (key, provider.to_store(None)));
+        let unused = self.unused.iter().map(|(key, (provider, since))| (key, provider.to_store(Some(*since))));
+        let providers = unused.chain(in_use).filter_map(|(key, stored)| Some((key.clone(), stored?))).collect();
+        let kept = self.jobs.iter().filter(|(_, job)| !job.kept.is_empty());
+        Store { providers, kept: kept.map(|(name, job)| (*name, job.kept.clone())).collect() }
     }
 
-    /// All that may be on disk when the process ends before everything is written: what waits of some providers, of none or of all.
+    /// What is known is to be written now, before there is more.
+    fn wait_to_be_written(&mut self) {
+        self.meanwhile.push(self.to_store());
+    }
+
+    /// All that may be on disk when the process ends before everything is written: what was to be written after some part of the
+    /// event, after none or after all.
     pub(crate) fn written_in_part(&self) -> Vec<Self> {
-        let mut later = self.clone();
-        later.store(true);
-        let keys: BTreeSet<_> = self.disk.keys().chain(self.meanwhile.keys()).chain(later.disk.keys()).collect();
-        let mut all = vec![self.clone()];
-        for key in keys {
-            let mut others: Vec<Option<&Stored>> = Vec::new();
-            let meanwhile = self.meanwhile.get(key).into_iter().flatten().map(Some);
-            for written in meanwhile.chain([later.disk.get(key)]) {
-                if written != self.disk.get(key) && !others.contains(&written) {
-                    others.push(written);
-                }
+        let mut stores = vec![self.disk.clone()];
+        for store in self.meanwhile.iter().cloned().chain([self.to_store()]) {
+            if !stores.contains(&store) {
+                stores.push(store);
             }
-            let with = |model: &Self, written: Option<&Stored>| {
-                let mut model = model.clone();
-                match written {
-                    Some(stored) => drop(model.disk.insert(key.clone(), stored.clone())),
-                    None => drop(model.disk.remove(key)),
-                }
-                model
-            };
-            let written = all.iter().flat_map(|model| others.iter().map(move |written| with(model, *written)));
-            let written: Vec<_> = written.collect();
-            all.extend(written);
         }
-        all
+        stores.into_iter().map(|disk| Self { disk, ..self.clone() }).collect()
     }
 
     /// Takes these jobs; the discoverers of some providers begin.
-    pub(crate) fn set_jobs(&mut self, jobs: &BTreeMap<usize, Vec<ProviderKey>>, begin: &BTreeSet<ProviderKey>) {
+    pub(crate) fn set_jobs(
+        &mut self,
+        jobs: &BTreeMap<usize, Vec<ProviderKey>>,
+        keepings: &Keepings,
+        begin: &BTreeSet<ProviderKey>,
+    ) {
         let starts = self.jobs.is_empty();
         let used: BTreeSet<_> = jobs.values().flatten().cloned().collect();
         let is_twin = |key: &ProviderKey| used.iter().any(|used| used.data() == key.data());
         let wanted = |provider: &Provider| provider.users.keys().any(|job| jobs.contains_key(job));
         // What a job waited for when the process ended it waits for still, whoever else knows the same data.
-        let all = self.stored.clone();
+        let all = self.stored.providers.clone();
         let awaits = |key: &ProviderKey, twin: &ProviderKey| {
             let of_job = |(name, own): (&usize, &Vec<ProviderKey>)| {
                 let how = |it: &Stored| it.provider.users.get(name).cloned();
@@ -330,11 +356,12 @@ impl Model {
             starts && jobs.iter().any(of_job)
         };
         let may_adopt = |key: &ProviderKey, other: &ProviderKey| other.data() == key.data() && !awaits(key, other);
-        for (key, Stored { provider: stored, .. }) in &self.stored {
+        for (key, Stored { provider: stored, .. }) in &self.stored.providers {
             // One that was used knows the same data better than one that was held.
             let is_used = |it: &Provider| it.users.values().any(Option::is_none);
             let better = |(other, it): (&ProviderKey, &Stored)| is_used(&it.provider) && may_adopt(key, other);
-            let is_behind = starts && used.contains(key) && !is_used(stored) && self.stored.iter().any(better);
+            let is_behind =
+                starts && used.contains(key) && !is_used(stored) && self.stored.providers.iter().any(better);
             let loads = used.contains(key) || (starts && (is_twin(key) || wanted(stored)));
             if !is_behind && loads && !self.providers.contains_key(key) {
                 self.providers.insert(key.clone(), stored.restored());
@@ -343,7 +370,7 @@ impl Model {
         if starts {
             // What was found in the store and nobody needs is unused, from now on where it was not.
             let now = Instant::now();
-            let left = self.stored.iter().filter(|(_, it)| it.provider.presence != Presence::Unsynced);
+            let left = self.stored.providers.iter().filter(|(_, it)| it.provider.presence != Presence::Unsynced);
             let left = left.map(|(key, it)| (key.clone(), (it.provider.unused(), it.unused.unwrap_or(now))));
             self.unused = left.collect();
         }
@@ -358,7 +385,8 @@ impl Model {
                 former.extend(job.former.clone());
             }
             if starts {
-                let of_job = || self.stored.iter().filter_map(|(key, it)| Some((key, it.provider.users.get(name)?)));
+                let stored = || self.stored.providers.iter();
+                let of_job = || stored().filter_map(|(key, it)| Some((key, it.provider.users.get(name)?)));
                 let used = || of_job().filter(|(_, held)| held.is_none()).map(|(key, _)| key.clone());
                 let beside: BTreeSet<_> = used().filter(|key| providers.contains(key)).collect();
                 former.extend(used().map(|key| (key, Former { beside: beside.clone(), only: None })));
@@ -367,7 +395,16 @@ impl Model {
             }
             former.values_mut().for_each(|former| former.beside.retain(|key| providers.contains(key)));
             former.retain(|key, _| !providers.contains(key));
-            self.jobs.insert(*name, Job { providers: providers.clone(), former });
+            let stored = || self.stored.kept.get(name).cloned().unwrap_or_default();
+            let (kept, sizes) = match before.get(name) {
+                Some(job) => (job.kept.clone(), job.sizes.clone()),
+                None if starts => {
+                    (stored().iter().map(|(at, it)| (at.clone(), it.restored())).collect(), Sizes::default())
+                }
+                None => Default::default(),
+            };
+            let job = Job { providers: providers.clone(), former, keeping: keepings.of(*name), kept, sizes };
+            self.jobs.insert(*name, job);
         }
         let was_used: BTreeSet<_> = before.values().flat_map(|job| job.providers.clone()).collect();
         for key in &used {
@@ -399,6 +436,38 @@ impl Model {
                 provider.begin();
             }
         }
+        self.keep_by_configuration(&before, keepings);
+    }
+
+    /// What a configuration removes is not kept, now or later: the sizes of jobs that it changes begin anew.
+    fn keep_by_configuration(&mut self, before: &BTreeMap<usize, Job>, keepings: &Keepings) {
+        let is_same = |name: &usize, job: &Job| {
+            before.get(name).is_some_and(|old| {
+                (&old.providers, old.keeping, &old.former) == (&job.providers, job.keeping, &job.former)
+            })
+        };
+        let changed: Vec<_> =
+            self.jobs.iter().filter(|(name, job)| !is_same(name, job)).map(|(name, _)| *name).collect();
+        self.agent.0 = keepings.agent;
+        if !changed.is_empty() || before.keys().any(|name| !self.jobs.contains_key(name)) {
+            self.agent.1.begin(self.now, self.braked_size());
+        }
+        changed.into_iter().for_each(|name| self.follow(name));
+        self.pass(self.now, None);
+    }
+
+    /// What a job keeps is of what it uses and holds now, and it begins anew to count.
+    fn follow(&mut self, name: usize) {
+        let has = self.has(&self.jobs[&name]);
+        let (now, Some(job)) = (self.now, self.jobs.get_mut(&name)) else { return };
+        let wanted: Vec<_> = job.providers.iter().chain(job.former.keys()).cloned().collect();
+        kept::follow(&mut job.kept, &job.keeping, &wanted, &has);
+        job.sizes.begin(now, has.len());
+    }
+
+    /// How many targets those jobs have that have a brake.
+    fn braked_size(&self) -> usize {
+        self.jobs.values().filter(|job| job.keeping.brake.is_some()).map(|job| self.has(job).len()).sum()
     }
 
     /// A provider says the whole picture, at once or in pieces.
@@ -424,30 +493,29 @@ impl Model {
         unreadable: &BTreeSet<String>,
         (in_pieces, open): (bool, bool),
     ) {
-        let Some(provider) = self.providers.get_mut(key) else { return };
-        let begins = std::mem::take(&mut provider.begins);
-        if begins && !in_pieces {
-            provider.forget();
-        }
-        provider.unread = provider.hear(unreadable);
-        provider.open = open;
-        if !open {
-            let is_unreadable = |it: &Provider, source: &String| read.contains_key(source) || it.is_unreadable(source);
-            let gone: Vec<_> =
-                provider.sources.keys().filter(|source| !is_unreadable(provider, source)).cloned().collect();
-            gone.iter().for_each(|source| _ = provider.sources.remove(source));
-            let forgotten: Vec<_> = provider.read.iter().filter(|it| !is_unreadable(provider, it)).cloned().collect();
-            forgotten.iter().for_each(|source| _ = provider.read.remove(source));
-        }
-        provider.sources.extend(read.clone());
-        provider.read.extend(read.keys().cloned());
-        if begins {
-            provider.before = provider.sources.keys().filter(|it| provider.has(it)).cloned().collect();
-        }
-        provider.follow_unread();
-        provider.presence = Presence::Synced;
-        self.let_go();
-        self.wait_to_be_written(key);
+        self.word(key, !open, |provider| {
+            provider.fails = false;
+            let begins = std::mem::take(&mut provider.begins);
+            if begins && !in_pieces {
+                provider.forget();
+            }
+            provider.unread = provider.hear(unreadable);
+            provider.open = open;
+            if !open {
+                let is_unreadable = |source: &String| read.contains_key(source) || provider.is_unreadable(source);
+                let gone: Vec<_> = provider.sources.keys().filter(|it| !is_unreadable(it)).cloned().collect();
+                let forgotten: Vec<_> = provider.read.iter().filter(|it| !is_unreadable(it)).cloned().collect();
+                gone.iter().for_each(|source| _ = provider.sources.remove(source));
+                forgotten.iter().for_each(|source| _ = provider.read.remove(source));
+            }
+            provider.sources.extend(read.clone());
+            provider.read.extend(read.keys().cloned());
+            if begins {
+                provider.before = provider.sources.keys().filter(|it| provider.has(it)).cloned().collect();
+            }
+            provider.follow_unread();
+            provider.presence = Presence::Synced;
+        });
     }
 
     /// A provider begins to say a picture in pieces. What was said of one that was broken off stays until one is whole.
@@ -457,48 +525,234 @@ impl Model {
         }
     }
 
-    /// A provider says how some sources are, in a piece of a picture, or while it says one, or afterwards. Of a first picture nothing
-    /// counts before it is whole, but a source that has targets there has these, and those no more when it loses them.
+    /// A provider says some sources of a picture of which more follows.
+    pub(crate) fn piece(&mut self, key: &ProviderKey, sources: &Sources) {
+        self.take_changed(key, sources, false);
+    }
+
+    /// A provider says how some sources are, while it says a picture, or afterwards. Of a first picture nothing counts before it is
+    /// whole, but a source that has targets there has these, and those no more when it loses them.
     pub(crate) fn changed(&mut self, key: &ProviderKey, sources: &Sources) {
-        let Some(provider) = self.providers.get_mut(key) else { return };
-        for (source, content) in sources {
-            provider.unread.remove(source);
-            provider.read.insert(source.clone());
-            if !provider.begins {
-                provider.sources.insert(source.clone(), content.clone());
-            } else if !content.is_empty() {
-                provider.told.insert(source.clone());
-                provider.sources.insert(source.clone(), content.clone());
-            } else if provider.told.remove(source) {
-                provider.sources.remove(source);
+        self.take_changed(key, sources, true);
+    }
+
+    fn take_changed(&mut self, key: &ProviderKey, sources: &Sources, works: bool) {
+        self.word(key, false, |provider| {
+            provider.fails &= !works;
+            for (source, content) in sources {
+                provider.unread.remove(source);
+                provider.read.insert(source.clone());
+                if !provider.begins {
+                    provider.sources.insert(source.clone(), content.clone());
+                } else if !content.is_empty() {
+                    provider.told.insert(source.clone());
+                    provider.sources.insert(source.clone(), content.clone());
+                } else if provider.told.remove(source) {
+                    provider.sources.remove(source);
+                }
             }
-        }
-        if !provider.begins {
-            provider.follow_unread();
-        }
-        self.let_go();
-        self.wait_to_be_written(key);
+            if !provider.begins {
+                provider.follow_unread();
+            }
+        });
     }
 
     /// A provider says that some sources could not be read. Before its first picture nothing is missing of it.
     pub(crate) fn unread(&mut self, key: &ProviderKey, unreadable: &BTreeSet<String>) {
-        let Some(provider) = self.providers.get_mut(key) else { return };
-        let failed = provider.hear(unreadable);
-        provider.unread.extend(failed);
-        if !provider.begins {
-            provider.follow_unread();
-        }
-        self.let_go();
-        self.wait_to_be_written(key);
+        self.word(key, false, |provider| {
+            let failed = provider.hear(unreadable);
+            provider.unread.extend(failed);
+            if !provider.begins {
+                provider.follow_unread();
+            }
+        });
     }
 
     /// A provider found all as it had said.
     pub(crate) fn unchanged(&mut self, key: &ProviderKey) {
-        if let Some(provider) = self.providers.get_mut(key) {
+        self.word(key, true, |provider| {
+            provider.fails = false;
             provider.unread.retain(|_, known| !*known);
             provider.follow_unread();
-            self.let_go();
+        });
+    }
+
+    /// A discoverer ended by an error.
+    pub(crate) fn fail(&mut self, key: &ProviderKey) {
+        if let Some(provider) = self.providers.get_mut(key) {
+            provider.fails = true;
         }
+    }
+
+    /// A provider says something that changes what it has: what ends by that in a job is kept, or not. Another reading of everything
+    /// confirms what is braked.
+    fn word(&mut self, key: &ProviderKey, reads_all: bool, change: impl FnOnce(&mut Provider)) {
+        let Some(provider) = self.providers.get(key) else { return };
+        let (told, was_synced, size) =
+            (provider.unread.clone(), provider.presence == Presence::Synced, self.braked_size());
+        let concerns = |job: &Job| job.providers.contains(key) || job.former.contains_key(key);
+        let names: Vec<_> = self.jobs.iter().filter(|(_, job)| concerns(job)).map(|(name, _)| *name).collect();
+        let before: Vec<_> = names.iter().map(|name| self.says(&self.jobs[name], key)).collect();
+        if let Some(provider) = self.providers.get_mut(key) {
+            change(provider);
+        }
+        names.iter().for_each(|name| self.relearn(*name, key));
+        let after: Vec<_> = names.iter().map(|name| self.has(&self.jobs[name])).collect();
+        let confirmed: Vec<_> = (names.iter().zip(&after))
+            .map(|(name, has)| self.confirmed(&self.jobs[name], key, has).filter(|_| reads_all).collect::<Vec<_>>())
+            .collect();
+        if confirmed.iter().any(|over| !over.is_empty()) {
+            self.agent.1.begin(self.now, size);
+        }
+        let braked = |at: &usize| self.jobs[&names[*at]].keeping.brake.is_some();
+        let (less, more): (Vec<_>, Vec<_>) =
+            (0..names.len()).filter(braked).map(|at| (before[at].0.len(), after[at].len())).unzip();
+        let left = size - less.iter().sum::<usize>() + more.iter().sum::<usize>();
+        let (brake, sizes) = &mut self.agent;
+        let too_many = brake.is_some_and(|brake| sizes.holds(&brake, self.now, size, left));
+        for (at, name) in names.iter().enumerate() {
+            let ((has, whence), now, Some(job)) = (&before[at], self.now, self.jobs.get_mut(name)) else { continue };
+            if !confirmed[at].is_empty() {
+                job.sizes.begin(now, has.len());
+            }
+            let holds = job.keeping.brake.map(|brake| job.sizes.holds(&brake, now, has.len(), after[at].len()));
+            job.sizes.note(now, after[at].len());
+            let is_braked = holds.is_some_and(|holds| holds || too_many);
+            let grace = (!job.keeping.grace.is_zero()).then_some(HoldReason::Grace);
+            job.kept.retain(|address, _| !confirmed[at].contains(address) && !after[at].contains(address));
+            let Some(reason) = is_braked.then_some(HoldReason::Braked).or(grace) else { continue };
+            job.kept.extend(has.difference(&after[at]).map(|address| {
+                let sources = whence[address].clone();
+                (address.clone(), KeptTarget { provider: key.clone(), sources, reason, since: now })
+            }));
+        }
+        let former: BTreeMap<_, _> = self.jobs.iter().map(|(name, job)| (*name, job.former.clone())).collect();
+        self.let_go();
+        let other: Vec<_> =
+            self.jobs.iter().filter(|(name, job)| job.former != former[name]).map(|(name, _)| *name).collect();
+        other.iter().for_each(|name| self.follow(*name));
+        match other.is_empty() {
+            true => self.agent.1.note(self.now, self.braked_size()),
+            false => self.agent.1.begin(self.now, self.braked_size()),
+        }
+        if !was_synced || self.providers.get(key).is_some_and(|provider| provider.unread != told) {
+            self.pass(self.now, Some(key));
+        }
+        self.wait_to_be_written();
+    }
+
+    /// What a job holds of a former provider follows what that one has.
+    fn relearn(&mut self, name: usize, key: &ProviderKey) {
+        let Some(job) = self.jobs.get(&name) else { return };
+        if job.former.get(key).is_none_or(|former| former.only.is_none()) {
+            return;
+        }
+        let own = job.providers.iter().filter_map(|key| self.providers.get(key));
+        let rest = Rest::of(&self.providers[key], own);
+        if let Some(former) = self.jobs.get_mut(&name).and_then(|job| job.former.get_mut(key)) {
+            former.only = Some(rest);
+        }
+    }
+
+    /// What another reading of a provider confirms in a job that has these targets now.
+    fn confirmed(&self, job: &Job, key: &ProviderKey, has: &Content) -> impl Iterator<Item = String> {
+        let provider = &self.providers[key];
+        let reads = !provider.open && job.keeping.confirm() == Some(Confirm::Reading);
+        let is_confirmed = |(address, it): &(&String, &KeptTarget)| {
+            let is_readable = it.sources.iter().all(|source| !provider.is_unreadable(source));
+            let is_apart = it.since + APART <= self.now;
+            reads && it.provider == *key && it.is_braked() && is_apart && is_readable && !has.contains(*address)
+        };
+        job.kept.iter().filter(is_confirmed).map(|(address, _)| address.clone()).collect::<Vec<_>>().into_iter()
+    }
+
+    /// What is kept and had its time by then goes, of one provider or of all. What is braked does only while its source can be read.
+    pub(crate) fn pass(&mut self, by: Duration, of: Option<&ProviderKey>) {
+        let reads = |it: &KeptTarget| {
+            self.providers.get(&it.provider).is_some_and(|provider| {
+                let is_readable = it.sources.iter().all(|source| !provider.is_unreadable(source));
+                provider.presence == Presence::Synced && !provider.open && !provider.fails && is_readable
+            })
+        };
+        let goes = |job: &Job, it: &KeptTarget| {
+            let is_of = of.is_none_or(|key| *key == it.provider);
+            is_of && it.is_over(&job.keeping, by) && (!it.is_braked() || reads(it))
+        };
+        let ends = |job: &Job| {
+            let ends = job.kept.iter().filter(|(_, it)| goes(job, it));
+            ends.map(|(address, _)| address.clone()).collect::<BTreeSet<_>>()
+        };
+        let ends: Vec<_> = self.jobs.iter().map(|(name, job)| (*name, ends(job))).collect();
+        ends.iter().for_each(|(name, ends)| self.end_kept(*name, ends));
+    }
+
+    /// Somebody lets go of what is braked, of a job or of all. Returns how many targets of each that were.
+    pub(crate) fn release(&mut self, only: Option<usize>) -> BTreeMap<usize, usize> {
+        let braked = |job: &Job| {
+            let braked = job.kept.iter().filter(|(_, it)| it.is_braked());
+            braked.map(|(address, _)| address.clone()).collect::<BTreeSet<_>>()
+        };
+        let names = self.jobs.iter().filter(|(name, _)| only.is_none_or(|only| only == **name));
+        let released: BTreeMap<_, _> = names.map(|(name, job)| (*name, braked(job))).collect();
+        released.iter().for_each(|(name, ends)| self.end_kept(*name, ends));
+        released.into_iter().map(|(name, ends)| (name, ends.len())).filter(|(_, ends)| *ends > 0).collect()
+    }
+
+    /// Ends what is kept of a job; when nothing of it is braked any more, its size is what it is from then on.
+    fn end_kept(&mut self, name: usize, ends: &BTreeSet<String>) {
+        let has = self.has(&self.jobs[&name]).len();
+        let (now, Some(job)) = (self.now, self.jobs.get_mut(&name)) else { return };
+        let is_braked = |job: &Job| job.kept.values().any(KeptTarget::is_braked);
+        let was_braked = is_braked(job);
+        job.kept.retain(|address, _| !ends.contains(address));
+        if was_braked && !is_braked(job) {
+            job.sizes.begin(now, has);
+            self.agent.1.begin(now, self.braked_size());
+        }
+    }
+
+    /// Of what several sources lost at once it is seen now of which it counts.
+    pub(crate) fn see(&mut self, name: usize, kept: &BTreeMap<String, KeptPlace>) {
+        let Some(job) = self.jobs.get_mut(&name) else { return };
+        for (address, it) in &mut job.kept {
+            if let Some(place) = kept.get(address).filter(|place| it.sources.contains(&place.source)) {
+                it.sources = [place.source.clone()].into();
+            }
+        }
+    }
+
+    /// What a job has of its providers, and of those that it holds: provider, source, targets, and why they are held.
+    fn contents<'a>(
+        &'a self,
+        job: &'a Job,
+    ) -> impl Iterator<Item = (&'a ProviderKey, &'a String, &'a Content, Option<HoldReason>)> {
+        let own = job.providers.iter().map(|key| (key, None));
+        let all = own.chain(job.former.iter().map(|(key, former)| (key, Some(former))));
+        all.filter_map(|(key, former)| Some((key, self.providers.get(key)?, former))).flat_map(
+            |(key, provider, former)| {
+                let only = former.and_then(|former| former.only.as_ref());
+                let known = provider.sources.iter();
+                let known = known.filter(move |(source, _)| only.is_none_or(|only| only.sources.contains(*source)));
+                known.map(move |(source, content)| {
+                    let hold = if former.is_some() { Some(HoldReason::Replaced) } else { provider.held(source) };
+                    (key, source, content, hold)
+                })
+            },
+        )
+    }
+
+    /// The targets that a job has without those that it keeps.
+    fn has(&self, job: &Job) -> Content {
+        self.contents(job).flat_map(|(.., content, _)| content.iter().cloned()).collect()
+    }
+
+    /// The same, and for those of a provider in which of its sources they are.
+    fn says(&self, job: &Job, key: &ProviderKey) -> (Content, BTreeMap<String, BTreeSet<String>>) {
+        let mut whence: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (_, source, content, _) in self.contents(job).filter(|(of, ..)| *of == key) {
+            content.iter().for_each(|address| _ = whence.entry(address.clone()).or_default().insert(source.clone()));
+        }
+        (self.has(job), whence)
     }
 
     /// All that is waited for is overdue.
@@ -556,19 +810,13 @@ impl Model {
         let job = self.jobs.get(&job)?;
         let (mut said, mut held) = (Content::new(), HeldTargets::new());
         let mut hold = |address: &String, reason| held.entry(address.clone()).or_default().extend([reason]);
-        for provider in job.providers.iter().map(|key| &self.providers[key]) {
-            for (source, content) in &provider.sources {
-                match provider.held(source) {
-                    Some(reason) => content.iter().for_each(|address| hold(address, reason)),
-                    None => said.extend(content.iter().cloned()),
-                }
+        for (.., content, reason) in self.contents(job) {
+            match reason {
+                Some(reason) => content.iter().for_each(|address| hold(address, reason)),
+                None => said.extend(content.iter().cloned()),
             }
         }
-        for (key, Former { only, .. }) in &job.former {
-            let sources = self.providers[key].sources.iter();
-            let kept = sources.filter(|(source, _)| only.as_ref().is_none_or(|only| only.sources.contains(*source)));
-            kept.flat_map(|(_, content)| content).for_each(|address| hold(address, HoldReason::Replaced));
-        }
+        job.kept.iter().for_each(|(address, it)| hold(address, it.reason));
         let own = || job.providers.iter().map(|key| &self.providers[key]);
         // What a former provider has of a source is known of it.
         let is_held = |source: &String| {
@@ -589,6 +837,17 @@ impl Model {
         held.retain(|address, _| !said.contains(address));
         let in_time = missing.values().all(|overdue| *overdue);
         let (servable, given_up) = (in_time && !nothing_known, in_time && nothing_known);
-        Some(Expected { targets, held, missing, servable, given_up })
+        // What has not reported to this process does not say how it is now.
+        let reports = own().all(|provider| provider.presence != Presence::Restored);
+        let plain = (servable && reports).then_some(said);
+        let at = |time| SystemTime::UNIX_EPOCH + time;
+        let place = |it: &KeptTarget| KeptPlace {
+            provider: it.provider.clone(),
+            source: it.sources.first().cloned().unwrap_or_default(),
+            since: at(it.since),
+            until: it.until(&job.keeping).map(at),
+        };
+        let kept = job.kept.iter().map(|(address, it)| (address.clone(), place(it))).collect();
+        Some(Expected { targets, held, kept, plain, missing, servable, given_up })
     }
 }

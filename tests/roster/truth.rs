@@ -47,13 +47,25 @@ impl Truth {
         match targets {
             // Some are found in several sources, some in the sources of several data.
             Some(targets) => {
-                let address = |target| {
-                    if target == 0 { format!("shared-{number}:1") } else { format!("{data}-{number}-{target}:1") }
+                let address = |target| match target {
+                    0 => format!("shared-{number}:1"),
+                    4 => format!("{data}-all:1"),
+                    _ => format!("{data}-{number}-{target}:1"),
                 };
                 drop(sources.insert(source(number), (0..targets).map(address).collect()));
             }
             None => drop(sources.remove(&source(number))),
         }
+    }
+
+    /// How many targets a source has, if it exists.
+    pub(crate) fn targets(&self, data: u8, number: u8) -> Option<usize> {
+        Some(self.sources.get(&data)?.get(&source(number))?.len())
+    }
+
+    /// From now on all sources of some data have these.
+    pub(crate) fn replace(&mut self, data: u8, sources: Sources) -> Sources {
+        self.sources.insert(data, sources).unwrap_or_default()
     }
 
     pub(crate) fn set_readable(&mut self, data: u8, number: u8, is: bool) {

@@ -9,14 +9,15 @@ use async_trait::async_trait;
 use rosterd::journal::{Event, Kind};
 use rosterd::roster::hold::HoldReason;
 use rosterd::roster::metrics::Metrics;
+use rosterd::roster::step::Reason;
 use rosterd::roster::target::Entry;
 use rosterd::roster::view::JobView;
-use rosterd::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
+use rosterd::roster::{Clock, JobSpec, Keeping, Limits, Roster, RosterHandle, Settings};
 use rosterd::store::{Block, Blocks, BlocksChange, MemoryBlocks, StoreError};
 use rosterd_discovery::{AnyConfig, Environment, Jobs, Manager, Mechanism, ProviderKey, Registry, System};
 use rosterd_model::labels::{ADDRESS, JOB, SCRAPE_INTERVAL, SCRAPE_TIMEOUT};
 use rosterd_model::relabel::Rules;
-use rosterd_model::{Labels, Retry, TargetGroup};
+use rosterd_model::{Builder, Labels, Retry, TargetGroup};
 use rosterd_tasks::{Stopper, Supervision};
 use rosterd_testkit::Folder;
 use rosterd_testkit::fake::{self, Probe};
@@ -24,9 +25,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::Ends;
-use crate::follow::{Follower, shown};
+use crate::follow::{Became, Follower, shown};
 use crate::history::History;
-use crate::model::{Expected, HeldTargets, MissingThings, Model};
+use crate::kept::Keepings;
+use crate::model::{Expected, HeldTargets, KeptPlace, MissingThings, Model};
 use crate::published::{Files, Published, handed_out};
 use crate::truth::{Content, SOURCES, Sources, Truth, Use, is_beneath, is_scope, source};
 
@@ -35,6 +37,12 @@ const GRACE: Duration = Duration::from_secs(24 * 3600);
 const SETTLED: Duration = Duration::from_secs(2);
 /// The same when the store has to be tried again.
 const TRIED_AGAIN: Duration = Duration::from_secs(300);
+/// Where something is kept, events happen at multiples of this: no deadline falls together with any of them.
+const BEAT: Duration = Duration::from_millis(13_700);
+/// The same between two words: each is an update of its own.
+const WORD: Duration = Duration::from_millis(5);
+/// What is due is looked at so late, at most.
+const LATE: Duration = Duration::from_secs(1);
 /// How many jobs there can be.
 pub(crate) const JOBS: usize = 3;
 /// Within it a file is put right that somebody touched.
@@ -124,6 +132,11 @@ pub(crate) struct World {
     disk: Disk,
     process: Process,
     settled: Duration,
+    keepings: Keepings,
+    /// Whether anything was ever kept: then it matters what is said when.
+    keeps: bool,
+    /// What was found when it was last compared, unless the configuration was changed since.
+    before: Option<BTreeMap<usize, Expected>>,
 }
 
 impl World {
@@ -138,10 +151,33 @@ impl World {
         let (mut process, history) = (Process::start(&disk, &files), Folder::new());
         process.record(&history);
         let (truth, models, configs) = (Truth::default(), vec![Model::default()], BTreeMap::new());
-        let mut world =
-            Self { truth, models, files, history, configs, jobs: Vec::new(), disk, process, settled: SETTLED };
+        let mut world = Self {
+            truth,
+            models,
+            files,
+            history,
+            configs,
+            jobs: Vec::new(),
+            disk,
+            process,
+            settled: SETTLED,
+            keepings: Keepings::default(),
+            keeps: false,
+            before: None,
+        };
         world.reload(jobs).await;
         world
+    }
+
+    /// The jobs keep something else from the next reload on.
+    pub(crate) fn keep(&mut self, keepings: Keepings) {
+        self.keeps |= keepings != Keepings::default();
+        self.keepings = keepings;
+    }
+
+    /// Takes the same jobs into use, with what they keep now.
+    pub(crate) async fn reload_same(&mut self) {
+        self.reload(self.jobs.clone()).await;
     }
 
     /// Takes these jobs into use, as a reload does.
@@ -178,11 +214,14 @@ impl World {
         self.files.set_jobs(keys.keys().copied());
         self.happens(|_| {});
         self.process.published.want(&self.files);
-        let specs = keys.iter().map(|(number, providers)| spec(*number, providers.clone()));
-        self.process.roster.set_jobs(specs.collect(), GRACE).await;
+        let specs = keys.iter().map(|(number, of_job)| spec(*number, of_job.clone(), self.keepings.of(*number)));
+        let settings = Settings { grace: GRACE, brake: self.keepings.agent };
+        self.process.roster.set_jobs(specs.collect(), settings).await;
         assert_eq!(self.process.manager.apply(plan, soon()).await.stragglers, [] as [Arc<str>; 0]);
         self.jobs = jobs;
-        self.happens(|model| model.set_jobs(&keys, &begin));
+        self.before = None;
+        let keepings = self.keepings.clone();
+        self.happens(|model| model.set_jobs(&keys, &keepings, &begin));
     }
 
     fn config(&mut self, use_: Use) -> fake::Config {
@@ -210,7 +249,7 @@ impl World {
             }
             self.process.pictured.insert(use_);
             self.process.in_pieces.remove(&use_);
-            self.happens(|model| model.picture(&key, &read, &unreadable, false));
+            self.hears(|model| model.picture(&key, &read, &unreadable, false)).await;
         }
     }
 
@@ -226,7 +265,7 @@ impl World {
             self.configs[&use_].0.found(groups(&read), &unread).await;
             self.process.pictured.insert(use_);
             self.process.in_pieces.remove(&use_);
-            self.happens(|model| model.found(&key, &read, &unreadable, false));
+            self.hears(|model| model.found(&key, &read, &unreadable, false)).await;
         }
     }
 
@@ -247,7 +286,7 @@ impl World {
             for (source, content) in rest.into_iter().take(most) {
                 let piece = Sources::from([(source.clone(), content.clone())]);
                 probe.piece(std::mem::take(&mut first), groups(&piece)).await;
-                self.happens(|model| model.changed(&key, &piece));
+                self.hears(|model| model.piece(&key, &piece)).await;
                 told.insert(source, content);
             }
             if first {
@@ -262,10 +301,10 @@ impl World {
             let unread: Vec<_> = unread.iter().map(String::as_str).collect();
             if ends == Ends::Found && !self.process.pictured.contains(&use_) {
                 probe.found_in_pieces(&unread).await;
-                self.happens(|model| model.found(&key, &told, &unreadable, true));
+                self.hears(|model| model.found(&key, &told, &unreadable, true)).await;
             } else {
                 probe.pieced(&unread).await;
-                self.happens(|model| model.picture(&key, &told, &unreadable, true));
+                self.hears(|model| model.picture(&key, &told, &unreadable, true)).await;
             }
             self.process.pictured.insert(use_);
         }
@@ -296,11 +335,11 @@ impl World {
             if !failing_now.is_empty() {
                 let unread = failing(&failing_now);
                 probe.unread(&unread.iter().map(String::as_str).collect::<Vec<_>>()).await;
-                self.happens(|model| model.unread(&key, &failing_now));
+                self.hears(|model| model.unread(&key, &failing_now)).await;
             }
             if !told.is_empty() {
                 probe.changed(groups(&told)).await;
-                self.happens(|model| model.changed(&key, &told));
+                self.hears(|model| model.changed(&key, &told)).await;
                 if let Some(before) = self.process.in_pieces.get_mut(&use_) {
                     before.extend(told.clone());
                 }
@@ -312,17 +351,52 @@ impl World {
         for (use_, key) in self.running(data) {
             if self.process.pictured.contains(&use_) {
                 self.configs[&use_].0.unchanged().await;
-                self.happens(|model| model.unchanged(&key));
+                self.hears(|model| model.unchanged(&key)).await;
             }
         }
     }
 
     pub(crate) async fn fail(&mut self, data: u8) {
-        for (use_, _) in self.running(data) {
+        for (use_, key) in self.running(data) {
             self.configs[&use_].0.fail(Retry::Backoff).await;
             self.process.pictured.remove(&use_);
             self.process.in_pieces.remove(&use_);
+            self.happens(|model| model.fail(&key));
         }
+        if self.keeps {
+            // They run again then.
+            self.settled = self.settled.max(TRIED_AGAIN);
+        }
+    }
+
+    /// All sources of some data answer once that they have nothing.
+    pub(crate) async fn say_nothing(&mut self, data: u8) {
+        let sources = self.truth.replace(data, Sources::new());
+        self.say_picture(data).await;
+        self.truth.replace(data, sources);
+    }
+
+    /// A source loses a target, and says so.
+    pub(crate) async fn drain(&mut self, data: u8, number: u8) {
+        let left = self.truth.targets(data, number).and_then(|targets| u8::try_from(targets).ok()?.checked_sub(1));
+        self.truth.set(data, number, left);
+        self.say_source(data, number).await;
+    }
+
+    /// Somebody lets go of what is braked.
+    pub(crate) async fn release(&mut self, job: Option<usize>) {
+        let released = self.process.roster.release(job.map(name)).await;
+        let now = self.disk.begun.elapsed();
+        self.models.retain_mut(|model| {
+            model.now = now;
+            model.release(job).into_iter().map(|(job, targets)| (name(job), targets)).eq(released.clone())
+        });
+        assert!(!self.models.is_empty(), "{released:?} were released, of {job:?}");
+        self.happens(|_| {});
+    }
+
+    pub(crate) async fn wait(&mut self, beats: u32) {
+        tokio::time::sleep(BEAT * beats).await;
     }
 
     /// Ends the process in order and begins another one.
@@ -338,6 +412,7 @@ impl World {
         let next = Process::start(&self.disk, &self.files);
         std::mem::replace(&mut self.process, next).end().await;
         self.process.record(&self.history);
+        self.before = None;
         self.models.iter_mut().for_each(Model::restart);
         let jobs = jobs.unwrap_or_else(|| self.jobs.clone());
         self.reload(jobs).await;
@@ -378,15 +453,31 @@ impl World {
 
     /// Something happens, which may be published at once.
     fn happens(&mut self, what: impl Fn(&mut Model)) {
+        let now = self.disk.begun.elapsed();
         for model in &mut self.models {
+            model.now = now;
             what(model);
             self.files.note(&expected(model));
         }
     }
 
+    /// The same, when a word was said.
+    async fn hears(&mut self, what: impl Fn(&mut Model)) {
+        self.happens(what);
+        if self.keeps {
+            tokio::time::sleep(WORD).await;
+        }
+    }
+
     async fn settle(&mut self) {
-        tokio::time::sleep(self.settled).await;
+        let settles = self.disk.begun.elapsed() + self.settled;
+        let beats = settles.as_millis() / BEAT.as_millis() + 1;
+        match self.keeps {
+            true => tokio::time::sleep_until(self.disk.begun + BEAT * u32::try_from(beats).unwrap()).await,
+            false => tokio::time::sleep(self.settled).await,
+        }
         self.settled = SETTLED;
+        self.happens(|model| model.pass(model.now.saturating_sub(LATE), None));
         let works = self.disk.works.load(Ordering::Relaxed);
         self.models.iter_mut().for_each(|model| model.store(works));
     }
@@ -395,6 +486,9 @@ impl World {
     pub(crate) async fn compare(&mut self, after: &str) {
         self.settle().await;
         let found = self.found();
+        for model in &mut self.models {
+            found.iter().for_each(|(job, found)| model.see(*job, &found.kept));
+        }
         let wanted: Vec<_> = self.models.iter().map(expected).collect();
         let mut fits = wanted.iter().map(|wanted| *wanted == found);
         self.models.retain(|_| fits.next() == Some(true));
@@ -411,12 +505,53 @@ impl World {
             );
         }
         assert_eq!(*self.process.follower.catch_up(), shown(&view), "what steps told after {after}");
+        self.compare_reasons(&found, after);
         if let Some(history) = &self.process.history {
             history.compare(&view, after).await;
         }
         self.files.compare(&found, after);
         if self.disk.works.load(Ordering::Relaxed) {
             self.files.compare_decisions(&self.process.published, after).await;
+        }
+        self.before = Some(found);
+    }
+
+    /// Compares why steps told what became of targets with what they were and are, where the configuration stayed as it was.
+    fn compare_reasons(&mut self, found: &BTreeMap<usize, Expected>, after: &str) {
+        let (news, before) = (self.process.follower.news(), self.before.take());
+        let (Some(news), Some(before)) = (news, before) else { return };
+        for (job, was, is) in found.iter().filter_map(|(job, is)| Some((*job, before.get(job)?, is))) {
+            // What a job holds of a former provider ends by what others say.
+            let own = self.own(job);
+            let ends = |it: &Expected| {
+                let is_replaced = |reason: &HoldReason| *reason == HoldReason::Replaced;
+                it.held.values().flatten().any(is_replaced) || it.kept.values().any(|it| !own.contains(&it.provider))
+            };
+            let ends_former = ends(was) || ends(is);
+            for address in was.targets.union(&is.targets) {
+                let is_of = |labels: &Labels| labels.get(ADDRESS) == Some(address);
+                let mut told = news.iter().filter(|(of, labels, ..)| *of == name(job) && is_of(labels));
+                let (told, more) = (told.next().map(|(.., became, reason)| (*became, *reason)), told.next().is_some());
+                let kept = |it: &Expected| it.kept.contains_key(address);
+                let by = |it: &Expected| (it.targets.contains(address), it.held.contains_key(address));
+                let fits = match (by(was), by(is), told) {
+                    // Something happened in between.
+                    _ if more => true,
+                    (before, now, None) => before == now,
+                    ((true, _), (false, _), Some((Became::Removed, Reason::Over))) => kept(was),
+                    ((true, _), (false, _), Some((Became::Removed, Reason::Source))) => !kept(was),
+                    ((true, _), (false, _), Some((Became::Removed, Reason::Reload))) => ends_former,
+                    ((false, _), (true, false), Some((Became::Added, Reason::Source))) => true,
+                    ((true, false), (true, true), Some((Became::Held(why), Reason::Source))) => {
+                        is.held[address].contains(&why)
+                    }
+                    ((true, true), (true, false), Some((Became::Released, Reason::Source))) => true,
+                    ((false, _), (true, _), Some((_, Reason::Reload)))
+                    | ((true, _), (true, _), Some((_, Reason::Reload))) => ends_former,
+                    _ => false,
+                };
+                assert!(fits, "{address} of job {job} was told as {told:?} after {after}: {was:?}, {is:?}");
+            }
         }
     }
 
@@ -427,9 +562,18 @@ impl World {
         let found = |(job, of_view): (usize, &Arc<JobView>)| {
             let (targets, held, missing) = (self.targets(job), self.held(job), self.missing(job));
             let (servable, given_up) = (of_view.servable().is_ok(), of_view.is_given_up());
-            (job, Expected { targets, held, missing, servable, given_up })
+            let plain = of_view.without_held().ok().filter(|plain| plain.servable().is_ok());
+            let (kept, plain) = (self.kept(job), plain.map(|plain| addresses(&plain)));
+            (job, Expected { targets, held, kept, plain, missing, servable, given_up })
         };
         there.map(found).collect()
+    }
+
+    /// The providers that a job uses.
+    fn own(&self, job: usize) -> BTreeSet<ProviderKey> {
+        let view = self.process.roster.view();
+        let own = view.job(&name(job)).into_iter().flat_map(|job| job.providers());
+        own.map(|provider| provider.key.clone()).collect()
     }
 
     /// What the journal tells of a kind.
@@ -439,9 +583,34 @@ impl World {
 
     /// The addresses that a job has.
     pub(crate) fn targets(&self, job: usize) -> Content {
+        self.process.roster.view().job(&name(job)).map(|job| addresses(job)).unwrap_or_default()
+    }
+
+    /// Those that are kept, from where and how long. Fails where it is told otherwise since when any are braked, or how many.
+    pub(crate) fn kept(&self, job: usize) -> BTreeMap<String, KeptPlace> {
         let view = self.process.roster.view();
-        let slots = view.job(&name(job)).into_iter().flat_map(|job| job.targets());
-        slots.map(|slot| slot.labels.get(ADDRESS).unwrap().to_owned()).collect()
+        let (mut kept, mut braked, mut since) = (BTreeMap::new(), BTreeMap::<ProviderKey, usize>::new(), None);
+        let Some(view) = view.job(&name(job)) else { return kept };
+        for block in view.blocks() {
+            for (index, entry) in block.entries().iter().enumerate() {
+                let (Entry::Active(labels), Some(hold)) = (entry, view.hold(block, index)) else { continue };
+                let is_braked = hold.reason == HoldReason::Braked;
+                if is_braked {
+                    *braked.entry(block.provider().clone()).or_default() += 1;
+                    since = since.into_iter().chain([hold.since]).min();
+                }
+                if is_braked || hold.reason == HoldReason::Grace {
+                    let (source, _) = block.load(index, &mut Builder::new()).unwrap();
+                    let (provider, since, until) = (block.provider().clone(), hold.since, hold.until);
+                    let place = KeptPlace { provider, source, since, until };
+                    let before = kept.insert(labels.get(ADDRESS).unwrap().to_owned(), place);
+                    assert_eq!(before, None, "it is kept twice");
+                }
+            }
+        }
+        assert_eq!(braked, view.braked_of());
+        assert!(view.braked().is_some() == since.is_some() && view.braked() <= since, "{:?} {since:?}", view.braked());
+        kept
     }
 
     /// Those that are held, and why. Fails where counts, slots and entries disagree.
@@ -495,11 +664,16 @@ fn expected(model: &Model) -> BTreeMap<usize, Expected> {
     (0..JOBS).filter_map(|job| Some((job, model.expected(job)?))).collect()
 }
 
+/// The addresses of the targets of a job.
+fn addresses(view: &JobView) -> Content {
+    view.targets().map(|slot| slot.labels.get(ADDRESS).unwrap().to_owned()).collect()
+}
+
 pub(crate) fn name(job: usize) -> Arc<str> {
     format!("job-{job}").into()
 }
 
-fn spec(job: usize, providers: Vec<ProviderKey>) -> JobSpec {
+fn spec(job: usize, providers: Vec<ProviderKey>, keeping: Keeping) -> JobSpec {
     let defaults = [(JOB, &*name(job)), (SCRAPE_INTERVAL, "1m"), (SCRAPE_TIMEOUT, "10s")];
     JobSpec {
         name: name(job),
@@ -509,7 +683,7 @@ fn spec(job: usize, providers: Vec<ProviderKey>) -> JobSpec {
         timeout: "10s".to_owned(),
         params: BTreeMap::new(),
         limits: Limits::default(),
-        keeping: Default::default(),
+        keeping,
         providers,
     }
 }

@@ -94,7 +94,8 @@ impl Stage {
             "scrape_configs: [{job_name: web, file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]}]\n",
         );
         let own = format!(
-            "templates: [{{source: {template}, destination: {destination}, jobs: [web], min_interval: 0s, {own}}}]\n"
+            "templates: [{{source: {template}, destination: {destination}, jobs: [web], min_interval: 0s, {own}}}]
+brake: {{min_targets: 1, confirm: never}}\n"
         );
         let own = own.replace("{folder}", &folder.root().display().to_string());
         let own = folder.write("rosterd.yml", own);
@@ -127,7 +128,7 @@ impl Stage {
     }
 
     /// The roster changes again and again; then what is rendered is broken, and mended.
-    async fn story(&self, template: &str, breaks: &str) {
+    async fn story(&mut self, template: &str, destination: &str, breaks: &str) {
         for change in 1..=CHANGES {
             let [one, next] = [change % 3, (change + 1) % 3].map(|index| &self.backends[index]);
             let name = ["one", "two", "three"][change % 3];
@@ -146,6 +147,55 @@ impl Stage {
         self.folder.replace(template, good);
         self.folder.replace("targets.json", list(&[&self.backends[2]]));
         self.answers("three").await;
+        self.is_alike(template, destination).await;
+        self.is_held(template, destination).await;
+    }
+
+    /// Targets that differ in what no proxy sees.
+    async fn is_alike(&self, template: &str, destination: &str) {
+        let address = self.backends[0].address();
+        let group =
+            |address: &str, path: &str| serde_json::json!({"targets": [address], "labels": {"__metrics_path__": path}});
+        let twice = [group(&address.to_string(), "/a"), group(&address.to_string(), "/b")];
+        self.folder.replace("targets.json", serde_json::json!(twice).to_string());
+        self.answers("one").await;
+        let servers = self.folder.read(destination).matches(&format!(" {address}")).count();
+        assert_eq!(servers, 1, "{template} has each address once");
+        if template.starts_with("haproxy") {
+            let alike = [group(&address.to_string(), "/a"), group("a-b:1", "/a"), group("a_b:1", "/a")];
+            self.folder.replace("targets.json", serde_json::json!(alike).to_string());
+            self.renders(destination, " a_b:1 ").await;
+        }
+    }
+
+    /// All targets are held: while the brake holds what is gone, and when rosterd has started anew.
+    async fn is_held(&mut self, template: &str, destination: &str) {
+        self.folder.replace("targets.json", "[]");
+        let held = async || {
+            let (_, list) = self.rosterd.page("/sd/web?held=false").await.ok_or("rosterd is gone")?;
+            if list.trim() == "[]" { Ok(()) } else { Err(list) }
+        };
+        self.until("all targets are held", held).await;
+        self.changes(template, destination, "# While all are held.\n").await;
+        self.rosterd.end(Signal::TERM).await;
+        self.rosterd.again().await;
+        self.changes(template, destination, "# After a restart.\n").await;
+        self.folder.replace("targets.json", list(&[&self.backends[1]]));
+        self.answers("two").await;
+    }
+
+    /// Adds a line to the template, and waits until it is in use.
+    async fn changes(&self, template: &str, destination: &str, line: &str) {
+        self.folder.replace(template, self.folder.read(template) + line);
+        self.renders(destination, line).await;
+    }
+
+    async fn renders(&self, destination: &str, text: &str) {
+        let look = async || match self.last().await {
+            last if last["state"] == "done" && self.folder.read(destination).contains(text) => Ok(()),
+            last => Err(format!("{last:#}\n{}", self.rosterd.log())),
+        };
+        self.until(&format!("{text:?} is rendered"), look).await;
     }
 
     async fn stop(mut self) {
@@ -178,13 +228,15 @@ fn nginx_follows_the_roster_without_a_failed_request() {
             );
             text
         };
-        let stage = Stage::start(template, "upstreams.conf", &reload, edit).await;
+        let mut stage = Stage::start(template, "upstreams.conf", &reload, edit).await;
         let root = stage.folder.root().display().to_string();
         let mut command = Command::new(nginx);
         command.args(["-e", "stderr", "-p", &root, "-c"]).arg(stage.folder.path("nginx.conf"));
         let mut process = Process::start("nginx", &mut command);
         stage.answers("one").await;
-        let answered = under_traffic(stage.proxy, stage.story(template, "upstream { nonsense")).await;
+        let proxy = stage.proxy;
+        let story = stage.story(template, "upstreams.conf", "upstream { nonsense");
+        let answered = under_traffic(proxy, story).await;
         assert!(answered > 100, "{answered} requests, {}", process.log());
         process.signal(Signal::TERM);
         process.wait().await;
@@ -200,9 +252,11 @@ fn haproxy_follows_the_roster_without_a_failed_request() {
         let template = "haproxy.cfg.tmpl";
         let edit = |text: String, folder: &Folder, proxy: SocketAddr| {
             let socket = folder.path("sock").display().to_string();
+            // Servers without an address are none yet, and no error.
+            let text = text.replace("check inter 2s", "check inter 2s init-addr none");
             text.replace("/run/haproxy.sock", &socket).replace(":8080", &proxy.to_string())
         };
-        let stage = Stage::start(template, "haproxy.cfg", &own, edit).await;
+        let mut stage = Stage::start(template, "haproxy.cfg", &own, edit).await;
         let mut command = Command::new(haproxy);
         command
             .args(["-W", "-f"])
@@ -211,7 +265,8 @@ fn haproxy_follows_the_roster_without_a_failed_request() {
             .arg(stage.folder.path("haproxy.pid"));
         let mut process = Process::start("haproxy", &mut command);
         stage.answers("one").await;
-        let answered = under_traffic(stage.proxy, stage.story(template, "nonsense here\n")).await;
+        let proxy = stage.proxy;
+        let answered = under_traffic(proxy, stage.story(template, "haproxy.cfg", "nonsense here\n")).await;
         assert!(answered > 100, "{answered} requests, {}", process.log());
         process.signal(Signal::TERM);
         process.wait().await;

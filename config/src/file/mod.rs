@@ -5,6 +5,7 @@ mod cloud; // sigv4, azuread, google_iam
 mod config; // the whole
 mod global; // global, runtime
 mod ignored; // sections that are read and have no effect
+pub(crate) mod outputs; // what would destroy what, on the disk as it is
 mod remote_write;
 mod reserved; // headers that nobody may set
 mod rosterd; // rosterd's own settings

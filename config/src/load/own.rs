@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Loader;
 use crate::error::code;
-use crate::file::{RemoteWrite, Rosterd, ScrapeConfig};
+use crate::file::{RemoteWrite, Rosterd, ScrapeConfig, outputs};
 use rosterd_yaml::Id;
 
 impl Loader<'_> {
@@ -32,13 +32,20 @@ impl Loader<'_> {
             self.refuse_empty_entries(publish, &format!("{path}.publish"), &["file_sd"]);
         }
         self.refuse_empty_entries(at, path, &["templates"]);
+        let read = [main, file.map(|(root, _)| root)].into_iter().flatten().map(|at| self.tree.file(at).to_path_buf());
+        let read: Vec<PathBuf> = read.collect();
         let names: Vec<&str> = jobs.iter().map(ScrapeConfig::job_name).collect();
         let found = section.value.check(&names, remote_write, self.options.allow_template_commands);
+        let collides = found.iter().any(|it| it.code == code::OUTPUT_COLLISION);
         self.found(&section, found);
         let files = self.tree.get(at, "publish").and_then(|publish| self.tree.get(publish, "file_sd"));
         let (files, templates) = (self.folders(files), self.folders(self.tree.get(at, "templates")));
         let of = |folders: &[PathBuf], index: usize| folders.get(index).cloned().unwrap_or_default();
         section.value.resolve_paths(|index| of(&files, index), |index| of(&templates, index));
+        if self.options.examine && !collides {
+            let found = outputs::examine(&section.value, &names, &read);
+            self.found(&section, found);
+        }
         for job in jobs {
             job.scrape = section.value.jobs.get(job.job_name()).is_none_or(|settings| settings.scrape);
         }

@@ -2,6 +2,8 @@
 
 mod crash;
 mod damage;
+mod flipped;
+mod followed;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rosterd_model::Labels;
 
-use crate::{Event, Kind, Note, Past, Query, Reader, Settings, Target, Time, Writer};
+use crate::{Counts, Event, JournalError, Kind, Note, Past, Query, Reader, Settings, Target, Time, Writer};
 
 const FOREVER: Settings = Settings { retention: Duration::from_secs(1 << 30), max_size: 1 << 40 };
 const JOBS: [&str; 2] = ["node", "web"];
@@ -70,6 +72,11 @@ impl World {
     }
 
     fn write(&mut self, writer: &mut Writer, changes: &[(usize, u8, bool)]) {
+        assert!(self.try_write(writer, changes).is_none());
+    }
+
+    /// Returns why the disk did not take it.
+    fn try_write(&mut self, writer: &mut Writer, changes: &[(usize, u8, bool)]) -> Option<JournalError> {
         if writer.is_due(Time(self.now)) {
             assert!(writer.begin(Time(self.now), || self.targets()).is_none());
         }
@@ -84,12 +91,24 @@ impl World {
             self.events.push(Event { number, time: Time(self.now), note });
             self.rosters.push(self.roster.clone());
         }
-        assert!(writer.append(batch, Time(self.now), || self.targets()).is_none());
+        writer.append(batch, Time(self.now), || self.targets())
+    }
+
+    /// The roster of a time.
+    fn roster_at(&self, time: Time) -> Plain {
+        let last = self.events.iter().rposition(|event| event.time <= time);
+        last.map(|index| self.rosters[index].clone()).unwrap_or_default()
     }
 }
 
 fn plain(past: &Past) -> Plain {
     past.iter().map(|(job, labels, is_held)| ((job.to_string(), labels.clone()), is_held)).collect()
+}
+
+fn counts(at: Time, roster: &Plain) -> Counts {
+    let mut jobs = BTreeMap::new();
+    roster.keys().for_each(|(job, _)| *jobs.entry(Arc::from(job.as_str())).or_default() += 1);
+    Counts { at, jobs }
 }
 
 /// All that a query finds, page by page.
@@ -173,6 +192,10 @@ proptest! {
             let page = reader.query(&after).unwrap();
             prop_assert_eq!(page.events.first(), next, "who goes on from there misses nothing");
         }
+        let times: Vec<_> = world.events.iter().map(|event| event.time).collect();
+        let counted = reader.counts(&times, u64::MAX).unwrap();
+        let expected: Vec<_> = times.iter().zip(&world.rosters).map(|(time, roster)| counts(*time, roster)).collect();
+        prop_assert_eq!(&counted, &expected);
         if !world.events.is_empty() {
             let event = at.get(&world.events);
             let after: Vec<_> = world.events.iter().filter(|other| other.number > event.number).cloned().collect();
@@ -253,7 +276,7 @@ fn what_is_too_much_goes_and_the_rest_still_tells_all_of_its_time() {
     let oldest = reader.oldest().unwrap();
     assert!(matches!(
         reader.at(Some(Time(oldest.0 - 1)), |_, _| true),
-        Err(crate::JournalError::TooEarly { asked: Time(_), oldest: told }) if told == oldest
+        Err(JournalError::TooEarly { asked: Time(_), oldest: told }) if told == oldest
     ));
     assert!(reader.at(Some(oldest), |_, _| true).is_ok());
 }
@@ -273,11 +296,26 @@ fn what_is_too_old_goes_and_a_clock_that_leaps_takes_little_with_it() {
 }
 
 #[test]
+fn of_a_journal_that_is_too_large_only_the_last_times_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, mut writer) = world_of(folder.path(), FOREVER, 4);
+    let before = world.events.len();
+    assert!(writer.begin(Time(world.now), || world.targets()).is_none());
+    world.write(&mut writer, &[(0, 3, true), (1, 5, false)]);
+    let times: Vec<_> = world.events.iter().map(|event| event.time).collect();
+    let counted = writer.reader().counts(&times, 1).unwrap();
+    let expected: Vec<_> =
+        times.iter().zip(&world.rosters).skip(before - 1).map(|(time, roster)| counts(*time, roster)).collect();
+    assert_eq!(counted, expected);
+    assert_eq!(writer.reader().counts(&times[..3], u64::MAX).unwrap().len(), 3);
+}
+
+#[test]
 fn two_of_them_cannot_have_one_folder() {
     let folder = tempfile::tempdir().unwrap();
     let _first = Writer::open(folder.path(), FOREVER, Time(0)).unwrap();
     let second = Writer::open(folder.path(), FOREVER, Time(0));
-    assert!(matches!(second, Err(crate::JournalError::InUse { .. })));
+    assert!(matches!(second, Err(JournalError::InUse { .. })));
 }
 
 #[test]

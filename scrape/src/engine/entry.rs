@@ -166,12 +166,17 @@ impl Entry {
 
     /// What becomes of histograms.
     pub(super) fn histograms(&self) -> HistogramOptions {
-        let is_on = |label| self.labels.get(label).is_some_and(|value| value.starts_with(['t', 'T', '1']));
-        HistogramOptions {
-            native: is_on(SCRAPE_NATIVE_HISTOGRAMS),
-            always_classic: is_on(ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS),
-            convert_classic: is_on(CONVERT_CLASSIC_HISTOGRAMS),
-        }
+        histograms(&self.labels)
+    }
+}
+
+/// What becomes of the histograms of a target.
+pub(super) fn histograms(labels: &Labels) -> HistogramOptions {
+    let is_on = |label| labels.get(label).is_some_and(|value| value.starts_with(['t', 'T', '1']));
+    HistogramOptions {
+        native: is_on(SCRAPE_NATIVE_HISTOGRAMS),
+        always_classic: is_on(ALWAYS_SCRAPE_CLASSIC_HISTOGRAMS),
+        convert_classic: is_on(CONVERT_CLASSIC_HISTOGRAMS),
     }
 }
 
@@ -181,6 +186,6 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 /// The roster has checked these labels.
-fn duration(text: &str) -> Duration {
+pub(super) fn duration(text: &str) -> Duration {
     text.parse::<rosterd_model::Duration>().map_or(Duration::from_secs(60), Duration::from)
 }

@@ -1,6 +1,7 @@
 //! A scrape under way: the request, and what came back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use rosterd_client::{ClientError, Connection, Fetch, Fetched, Secrets, Share};
@@ -78,28 +79,38 @@ pub(super) fn begin(entry: &mut Entry, ticket: Ticket, guard: Guard) -> impl Fut
 async fn scrape(
     job: Arc<Job>,
     labels: Labels,
-    timeout: std::time::Duration,
+    timeout: Duration,
     mut connection: Connection,
     ticket: Ticket,
 ) -> Fetching {
-    let url = url(&job, &labels);
+    let result = fetch(&job, &labels, timeout, job.body_limit, &mut connection).await;
+    Fetching { ticket, connection, result }
+}
+
+/// Asks a target for its body, which has to be smaller than `limit`.
+pub(super) async fn fetch(
+    job: &Job,
+    labels: &Labels,
+    timeout: Duration,
+    limit: u64,
+    connection: &mut Connection,
+) -> Result<Body, ScrapeError> {
+    let url = url(job, labels);
     let mut headers = job.headers.clone();
     let seconds = HeaderValue::try_from(timeout.as_secs_f64().to_string()).expect("a number is ASCII");
     headers.insert(TIMEOUT_HEADER, seconds);
     let unix_socket = labels.get(UNIX_SOCKET).unwrap_or_default();
-    let fetch = Fetch { url: &url, unix_socket, headers: &headers, timeout, limit: job.body_limit };
+    let fetch = Fetch { url: &url, unix_socket, headers: &headers, timeout, limit };
     let (mut bytes, mut share) = (Vec::new(), job.budget.share());
-    let fetched = job.client.fetch(&fetch, &mut connection, &mut bytes, &mut share).await;
-    let result = match fetched {
-        Ok(fetched) if fetched.status == StatusCode::OK => body(bytes, share, fetched, job.body_limit),
+    match job.client.fetch(&fetch, connection, &mut bytes, &mut share).await {
+        Ok(fetched) if fetched.status == StatusCode::OK => body(bytes, share, fetched, limit),
         Ok(fetched) => Err(fetched.status_error(&url).into()),
         Err(ClientError::TooLarge { .. }) => Err(match share.refused() {
             Some(limit) => ScrapeError::Memory { limit },
-            None => ScrapeError::BodySize { limit: job.body_limit },
+            None => ScrapeError::BodySize { limit },
         }),
         Err(error) => Err(error.into()),
-    };
-    Fetching { ticket, connection, result }
+    }
 }
 
 fn body(bytes: Vec<u8>, share: Share, fetched: Fetched, limit: u64) -> Result<Body, ScrapeError> {

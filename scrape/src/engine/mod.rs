@@ -8,6 +8,7 @@
 mod delivery; // from a scrape that ended to the sink; what a panic costs
 mod entry; // a target at rest
 mod fetch; // a scrape under way
+mod once; // one beside the schedule
 mod shard; // the loop
 mod slots; // all targets of a shard
 mod take; // from a body to samples
@@ -30,6 +31,7 @@ use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::sink::Sink;
 use crate::status::Statuses;
+pub use once::Exposition;
 use shard::Shard;
 
 /// Tells the time, in nanoseconds since 1970.

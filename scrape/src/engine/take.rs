@@ -92,11 +92,8 @@ impl Intake {
             Ok(unpacked) => unpacked,
             Err(why) => {
                 self.bench.failed(&mut entry.track, at_ms);
-                let (error, bytes) = match why {
-                    InflateError::TooLarge => (ScrapeError::BodySize { limit: job.body_limit }, -1),
-                    InflateError::NoMemory => (ScrapeError::Memory { limit: job.budget.limit() }, -1),
-                    InflateError::Damaged => (ScrapeError::Gzip, 0),
-                };
+                let bytes = if why == InflateError::Damaged { 0 } else { -1 };
+                let error = ScrapeError::of_gzip(why, job.body_limit, job.budget.limit());
                 return (Ingested::default(), bytes, Some(error));
             }
         };

@@ -16,7 +16,7 @@ mod store; // the log
 mod tests;
 mod walk; // from record to record
 
-pub(crate) use place::{LogError, is_free, is_usable};
+pub(crate) use place::{LogError, has_segments, is_free, is_usable};
 pub(crate) use position::REACH;
 pub(crate) use record::Record;
 pub(crate) use store::{Fault, Kept, Log, Settings, is_spent};

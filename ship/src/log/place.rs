@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rosterd_tasks::files::Lock;
+use rosterd_tasks::files::{Lock, in_the_way};
 
 use super::segment::Segment;
 use crate::private;
@@ -50,21 +50,29 @@ pub(crate) fn is_free(folder: &Path) -> bool {
     lock(folder).is_ok()
 }
 
+/// Whether there are segments in a folder, as far as can be known.
+pub(crate) fn has_segments(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|all| all.flatten().any(|entry| Segment::is_name(&entry.path())))
+}
+
 /// Whether a log could be opened in a folder, as far as can be seen without a look at its records.
 pub(crate) fn is_usable(folder: &Path) -> bool {
     let usable = || -> io::Result<bool> {
         let Ok(_lock) = lock(folder) else { return Ok(false) };
         let position = folder.join(POSITION);
         let was_there = position.exists();
-        private::options().open(&position)?;
+        // What is no file is moved aside by whoever opens the log.
+        if in_the_way(&position).is_none() {
+            private::options().open(&position)?;
+        }
         if !was_there {
             // Whoever opens the log has to see that it is missing.
             std::fs::remove_file(&position)?;
         }
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
-            if Segment::is_name(&path) && !File::open(&path)?.metadata()?.is_file() {
-                return Ok(false);
+            if Segment::is_name(&path) && in_the_way(&path).is_none() {
+                File::open(&path)?;
             }
         }
         Ok(true)

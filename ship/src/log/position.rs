@@ -84,6 +84,11 @@ impl Position {
             Err(error) => return Err(error),
         };
         let slots = bytes.chunks_exact(SLOT).map(<[u8]>::to_vec);
+        // Of two slots the second may have been written alone. What is cut off is none.
+        let is_known = |slot: &Vec<u8>| {
+            slot.iter().all(|byte| *byte == 0) || decode(slot).or_else(|| mended(slot.clone())).is_some()
+        };
+        let is_whole = slots.clone().all(|slot| is_known(&slot)) && bytes.len().is_multiple_of(SLOT);
         let mut whole: Vec<Position> = slots.clone().filter_map(|slot| decode(&slot)).collect();
         // Of the others only a byte may be wrong. The first of all has none before it.
         let before = whole.iter().map(|position| position.generation).max().unwrap_or(0);
@@ -96,8 +101,8 @@ impl Position {
         }
         let newest = whole.into_iter().max_by_key(|position| position.generation);
         Ok(match newest {
-            Some(position) => Read::Position(position),
-            None if bytes.is_empty() => Read::Nothing,
+            Some(position) => Read::Position { position, is_whole },
+            None if bytes.is_empty() => Read::Missing,
             None if slots.clone().any(|slot| version(&slot) > Some(VERSION)) => Read::Newer,
             None => Read::Damaged,
         })
@@ -107,11 +112,13 @@ impl Position {
 /// What a position file holds.
 #[derive(Debug)]
 pub(super) enum Read {
-    /// There is no file.
+    /// There is no file, or nothing in it.
     Missing,
-    /// Nothing was written to it yet.
-    Nothing,
-    Position(Position),
+    Position {
+        position: Position,
+        /// The other slot, if there is one, is whole, too: it was written before.
+        is_whole: bool,
+    },
     Damaged,
     Newer,
 }

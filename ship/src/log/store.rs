@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rosterd_tasks::files::Lock;
+use rosterd_tasks::files::{Lock, in_the_way};
 
 use super::Record;
 use super::place::{LOCK, LogError, POSITION, PROBE, io_error, is_there, lock};
@@ -118,8 +118,12 @@ impl Log {
         };
         log.find_segments(&mut found)?;
         if is_missing && found.records > 0 {
-            let what = "it is missing: all that is there is sent, also what was sent before";
+            let what = "it is missing or empty: all that is there is sent, also what was sent before";
             found.faults.push(log.fault_of_position(what));
+        }
+        if is_missing {
+            // From now on it says something: where nothing stands in it, somebody took that away. On a full disk it comes later.
+            log.position.write(&log.position_file).ok();
         }
         // The end of the log may be damaged, and records that were there acknowledged.
         found.next_seq = log.segments.back().map_or(0, |last| last.last + 1).max(log.position.end()).max(1);
@@ -142,6 +146,12 @@ impl Log {
     }
 
     fn find_segment(&mut self, path: &Path, next: Option<u64>, found: &mut OpenedLog) -> io::Result<()> {
+        if in_the_way(path).is_some() {
+            let batches = next.map(|next| self.position.left(Segment::first_of(path).unwrap_or_default(), next));
+            let (batches, lost) = (batches.unwrap_or_default(), Counts::default());
+            found.faults.push(Fault { path: path.to_owned(), what: NO_FILE, batches, lost, bytes: 0 });
+            return std::fs::rename(path, aside(path, "damaged"));
+        }
         let (mut left, mut records) = (Counts::default(), 0);
         let position = &self.position;
         let scan = match Segment::first_of(path) {
@@ -440,6 +450,9 @@ impl Log {
     }
 }
 
+/// What is said of a folder, or whatever else stands where a file has to be.
+const NO_FILE: &str = "it is no file, moved aside";
+
 /// Whether an open file has no name any more.
 fn is_deleted(file: &File) -> bool {
     file.metadata().is_ok_and(|found| found.nlink() == 0)
@@ -449,10 +462,18 @@ fn is_deleted(file: &File) -> bool {
 fn open_position(path: &Path, found: &mut OpenedLog) -> io::Result<Option<Position>> {
     let fault =
         |what: &'static str| Fault { path: path.to_owned(), what, batches: 0, lost: Counts::default(), bytes: 0 };
+    if in_the_way(path).is_some() {
+        found.faults.push(fault(NO_FILE));
+        std::fs::rename(path, aside(path, "damaged"))?;
+    }
     match Position::read(path)? {
-        Read::Position(position) => return Ok(Some(position)),
+        Read::Position { position, is_whole } => {
+            if !is_whole {
+                found.faults.push(fault("a part of it is damaged: what was sent last may be sent again"));
+            }
+            return Ok(Some(position));
+        }
         Read::Missing => return Ok(None),
-        Read::Nothing => {}
         Read::Damaged => {
             found.faults.push(fault("the position is damaged: what is there is sent again"));
             // What can be put right of it would come after the first position that is written now, and would say of

@@ -229,9 +229,9 @@ fn a_reload_while_the_disk_takes_nothing_loses_nothing() {
         let address = free_address();
         let mut config = endpoint("a", &format!("http://{address}/api/v1/write"));
         let ship = Ship::of(Some(folder.path()), vec![config.clone()]).await;
-        // No segment can have its name.
+        // No segment can have its name: it leads to where nothing is.
         let first = queues(folder.path()).remove(0).join(format!("{:020}.segment", 1));
-        std::fs::create_dir(&first).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nowhere/a"), &first).unwrap();
         for number in 0..10 {
             ship.shipper.push(1, &block(&["m"], f64::from(number), now(0)));
             let batched = || ship.shipper.status()[0].pending.samples as i32 == number + 1;
@@ -249,7 +249,7 @@ fn a_reload_while_the_disk_takes_nothing_loses_nothing() {
             let failure = status.disk_failure.expect("as long as it is so");
             assert_eq!((&*failure.report.code, failure.report.causes.is_empty()), ("ship_queue_io", false));
         }
-        std::fs::remove_dir(&first).unwrap();
+        std::fs::remove_file(&first).unwrap();
         eventually(patience(), "it is written after all", || ship.shipper.status()[0].bytes_on_disk > 0).await;
         eventually(patience(), "all is well", || ship.shipper.status()[0].disk_failure.is_none()).await;
         let receiver = RemoteWriteReceiver::start_at(address).await;

@@ -3,7 +3,7 @@
 use rosterd_client::Secret;
 use rosterd_model::relabel::RuleConfig;
 use rosterd_model::{NameScheme, relabel::Action};
-use rosterd_testkit::{RemoteWriteReceiver, free_address, leak_checked_live};
+use rosterd_testkit::{Log, RemoteWriteReceiver, free_address, leak_checked_live};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::*;
@@ -48,6 +48,37 @@ async fn push(ship: &Ship, value: f64) {
 fn came_with(receiver: &RemoteWriteReceiver, header: &str, value: &str) -> Vec<f64> {
     let requests = receiver.requests().into_iter().filter(|request| super::header(request, header) == value);
     requests.flat_map(|request| request.samples).filter_map(|sample| sample.value).collect()
+}
+
+#[test]
+fn a_queue_that_does_not_say_whose_it_is_goes_on_by_its_name_or_is_told() {
+    leak_checked_live(|| async {
+        let log = Log::of("rosterd_ship");
+        // What looks for folders does so on another thread.
+        tracing::subscriber::set_global_default(log.clone()).unwrap();
+        let told = |text: &str| {
+            let lines = log.take();
+            assert!(lines.iter().any(|line| line.contains(text)), "{lines:?}");
+        };
+        for text in [&b""[..], b"a\nhttp://a/\n0\nused 1 2\n", &[0xff; 300]] {
+            let folder = tempfile::tempdir().unwrap();
+            let receiver = RemoteWriteReceiver::start().await;
+            let ship = Ship::of(Some(folder.path()), vec![endpoint("a", "http://127.0.0.1:1/write")]).await;
+            ship.shipper.push(1, &block(&["m"], 1.0, now(0)));
+            ship.end().await;
+            let own = queues(folder.path()).remove(0);
+            std::fs::write(own.join("endpoint"), text).unwrap();
+            // Another one does not take it.
+            let other = Ship::of(Some(folder.path()), vec![endpoint("b", &receiver.url())]).await;
+            told("kept and sent by nobody");
+            other.end().await;
+            let again = Ship::of(Some(folder.path()), vec![endpoint("a", "http://127.0.0.1:1/write")]).await;
+            told("by its name is this one's");
+            assert_eq!(again.shipper.status()[0].pending.samples, 1);
+            again.end().await;
+            assert!(receiver.requests().is_empty());
+        }
+    });
 }
 
 #[test]

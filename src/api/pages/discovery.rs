@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::Uri;
+use rosterd_client::brief;
 use rosterd_discovery::{ProviderStatus, ProviderWatch, Status, WatchStatus};
 use rosterd_model::Report;
 use rosterd_tasks::blocking;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use super::super::providers::size;
 use super::super::query::Query;
 use super::super::targets::Cursor;
-use super::super::words::Moment;
+use super::super::words::{Moment, few};
 use super::super::{Error, State};
 use super::count::Count;
 use super::entries::{Listed, Wanted, list};
@@ -90,6 +91,9 @@ struct Watch {
     failed: Option<Moment>,
 }
 
+/// How many bytes providers may have on a page, and watches, and about how many a row has besides its texts.
+const ROOM: usize = 60_000;
+const ROW: usize = 1_000;
 /// How many providers, watches and sources of one provider are shown; those that do not go well come first.
 const PROVIDERS: usize = 100;
 const WATCHES: usize = 100;
@@ -120,8 +124,10 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
     let (watches, more_watches) = Watch::all(&providers, now);
     // The sort is stable, and the worst presence is the least.
     providers.sort_by_key(|provider| (presence(provider, view), provider.status.warning.is_none()));
-    let more_providers = providers.len().saturating_sub(PROVIDERS);
-    let providers = providers.into_iter().take(PROVIDERS);
+    let count = providers.len();
+    let shown = providers.into_iter().take(PROVIDERS).map(|it| Provider::of(it, presence(it, view), view, now));
+    let providers = as_fits(shown, Provider::length);
+    let more_providers = count - providers.len();
     Ok(page(&Discovery {
         shell: shell.with_json("/api/v1/providers"),
         jobs: names(view),
@@ -134,7 +140,7 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
         next: listed.as_ref().and_then(|listed| listed.next.as_ref()).map(|next| next_page(&query, next)),
         longer: longer(&query),
         listed,
-        providers: providers.map(|it| Provider::of(it, presence(it, view), view, now)).collect(),
+        providers,
         more_providers,
         watches,
         more_watches,
@@ -190,6 +196,13 @@ fn problem(status: &Status) -> Option<Report> {
 }
 
 impl Provider {
+    /// About how many bytes it has on the page.
+    fn length(&self) -> usize {
+        let texts = [&self.name, &self.reads, &self.jobs, &self.error].iter().map(|text| text.len()).sum::<usize>();
+        let unread = self.unread.iter().map(|unread| 150 + unread.source.len() + unread.error.len()).sum::<usize>();
+        ROW + texts + unread
+    }
+
     fn of(provider: &ProviderStatus, presence: Presence, view: &RosterView, now: SystemTime) -> Self {
         let ProviderStatus { key, jobs, reads, status, .. } = provider;
         let (groups, targets) = size(status, view.provider(key, jobs));
@@ -201,8 +214,8 @@ impl Provider {
         });
         Self {
             name: key.to_string(),
-            reads: reads.to_string(),
-            jobs: jobs.join(", "),
+            reads: brief(&reads.to_string()),
+            jobs: few(jobs),
             standing: Standing::of_provider(presence),
             counts: vec![Count::new("groups", groups, ""), Count::new("targets", targets, "")],
             success: status.last_success.map(|time| Moment::of(time, now)),
@@ -213,6 +226,17 @@ impl Provider {
             more_unread: status.unread.len().saturating_sub(SOURCES),
         }
     }
+}
+
+/// As many of these as a page has room for.
+fn as_fits<T>(rows: impl Iterator<Item = T>, length: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut length_before = 0;
+    let fits = |row: &T| {
+        let fits = length_before < ROOM;
+        length_before += length(row);
+        fits
+    };
+    rows.take_while(fits).collect()
 }
 
 impl Watch {
@@ -226,8 +250,15 @@ impl Watch {
                 |it: &ProviderWatch| (it.status.state, Arc::clone(&it.status.resource), it.status.scope.clone());
             place(a).cmp(&place(b))
         });
-        let more = all.len().saturating_sub(WATCHES);
-        (all.into_iter().take(WATCHES).map(|watch| Self::of(watch, now)).collect(), more)
+        let count = all.len();
+        let shown = as_fits(all.into_iter().take(WATCHES).map(|watch| Self::of(watch, now)), Self::length);
+        let more = count - shown.len();
+        (shown, more)
+    }
+
+    /// About how many bytes it has on the page.
+    fn length(&self) -> usize {
+        ROW + [&self.what, &self.jobs, &self.lists, &self.error].iter().map(|text| text.len()).sum::<usize>()
     }
 
     fn of(ProviderWatch { jobs, status, .. }: &ProviderWatch, now: SystemTime) -> Self {
@@ -241,8 +272,8 @@ impl Watch {
         }
         let lists = lists.iter().map(|(cause, count)| format!("{count} {cause}"));
         Self {
-            what,
-            jobs: jobs.join(", "),
+            what: brief(&what),
+            jobs: few(jobs),
             standing: Standing::of_watch(*state),
             objects: Count::new("objects", *objects, ""),
             heard: last_heard.map(|heard| Moment::of(heard, now)),

@@ -7,10 +7,12 @@ use askama::Template;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::Uri;
-use rosterd_model::Report;
+use rosterd_model::labels::{ADDRESS, INSTANCE};
+use rosterd_model::selector::{Matcher, Op};
+use rosterd_model::{Labels, Report, Selector};
 
 use super::super::query::Query;
-use super::super::words::{Moment, fine, grouped};
+use super::super::words::{Moment, few, fine, grouped};
 use super::super::{Error, State, explain as search_for};
 use super::journal::Row;
 use super::link::link;
@@ -19,7 +21,8 @@ use super::shell::{Shell, page};
 use super::standing::Standing;
 use super::story::Story;
 use super::targets::names;
-use crate::explain::{Became, Explanation, Failing, Found, Published, Scrape, Search, Target, Unsure};
+use crate::explain::{Became, End, Explanation, Failing, Found, Published, Scrape, Search, Target, Unsure};
+use crate::journal;
 use crate::problem::Problem;
 
 /// How many entries are told.
@@ -54,6 +57,8 @@ struct Answer {
     past: Vec<Row>,
     /// What was not looked at for that is older than this; and where it is.
     past_unseen: Option<(String, String)>,
+    /// Where all of that is; empty where nothing is asked of the journal.
+    journal: String,
 }
 
 /// An entry, and its story.
@@ -62,6 +67,8 @@ struct Shown {
     job: String,
     /// Where its past is.
     past: String,
+    /// Where metric rules are tried on what it exposes; empty where it is not scraped.
+    metrics: String,
     word: &'static str,
     class: &'static str,
     provider: String,
@@ -84,10 +91,15 @@ pub(in crate::api) async fn explain(Extract(state): Extract<Arc<State>>, uri: Ur
     let answered = match Search::parse(text) {
         _ if text.is_empty() => Ok(None),
         Err(source) => Err(Error::InvalidParameter { name: "q", source }),
-        Ok(search) => search_for::with_past(&state, search, job, TOLD, patience).await.map(Some),
+        Ok(search) => {
+            let explained = search_for::with_past(&state, search.clone(), job, TOLD, patience).await;
+            explained.map(|it| Some((it.question(&search, job), it)))
+        }
     };
     let (answer, wrong) = match answered {
-        Ok(explanation) => (explanation.map(|it| Answer::of(it, job, SystemTime::now())), None),
+        Ok(explained) => {
+            (explained.map(|(question, it)| Answer::of(it, question.as_ref(), job, SystemTime::now())), None)
+        }
         Err(error) => (None, Some(Report::of(&error).to_string())),
     };
     let json = link("/api/v1/explain", [("q", text), ("job", job.unwrap_or_default())]);
@@ -102,13 +114,31 @@ pub(in crate::api) async fn explain(Extract(state): Extract<Arc<State>>, uri: Ur
     }))
 }
 
+/// A selector of the target with these final labels: those of the job with its address are told apart by what they are called.
+fn exactly(labels: &Labels) -> String {
+    let is = |name| labels.get(name).map(|value| Matcher::new(name, Op::Eq, value).map(Selector::Matcher));
+    Selector::and([ADDRESS, INSTANCE].into_iter().filter_map(is).flatten()).to_string()
+}
+
+/// Where the journal has all that a question asks for.
+fn all_of(question: &journal::Query) -> String {
+    let (selector, job) = (
+        question.selector.to_string(),
+        match &question.jobs[..] {
+            [job] => job.as_str(),
+            _ => "",
+        },
+    );
+    link("/journal", [("selector", selector.as_str()), ("job", job)])
+}
+
 /// Where something is explained.
 fn path(text: &str, job: Option<&str>) -> String {
     link("/explain", [("q", text), ("job", job.unwrap_or_default())])
 }
 
 impl Answer {
-    fn of(explanation: Explanation, job: Option<&str>, now: SystemTime) -> Self {
+    fn of(explanation: Explanation, question: Option<&journal::Query>, job: Option<&str>, now: SystemTime) -> Self {
         let Explanation {
             query,
             found,
@@ -153,6 +183,7 @@ impl Answer {
             more_unsure,
             past: past.into_iter().flatten().map(Row::of).collect(),
             past_unseen,
+            journal: question.map(all_of).unwrap_or_default(),
         }
     }
 }
@@ -161,7 +192,7 @@ fn told_unsure(unsure: &Unsure, now: SystemTime) -> String {
     let Unsure { provider, source, jobs, presence, failing } = unsure;
     let source = source.as_ref().map(|source| format!("{source} of ")).unwrap_or_default();
     let failing = failing.as_ref().map(|failing| format!(": {}", told_failing(failing, now))).unwrap_or_default();
-    format!("{source}{provider} of {} is {}{failing}", jobs.join(", "), presence.as_str())
+    format!("{source}{provider} of {} is {}{failing}", few(jobs), presence.as_str())
 }
 
 fn told_failing(Failing { since, report }: &Failing, now: SystemTime) -> String {
@@ -176,11 +207,18 @@ impl Shown {
             Became::Impossible => ("cannot be a target", "down"),
             Became::Dropped => ("dropped by relabelling", "idle"),
         };
-        let address = trace.discovered.get(rosterd_model::labels::ADDRESS).unwrap_or("an entry without an address");
+        let address = trace.discovered.get(ADDRESS).unwrap_or("an entry without an address");
         let name = target.as_ref().map_or(address, |target| target.url.as_str()).to_owned();
+        let selector = match &trace.end {
+            End::Kept { labels } => exactly(labels),
+            End::Dropped | End::Impossible { .. } => String::new(),
+        };
+        let is_scraped = target.as_ref().is_some_and(|target| target.scrape.is_some());
+        let metrics = link("/relabel/metrics", [("job", job.as_str()), ("target", selector.as_str())]);
         let discovered = trace.discovered.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             name,
+            metrics: if is_scraped { metrics } else { String::new() },
             past: link("/journal", [("selector", address), ("job", job.as_str())]),
             job,
             word,

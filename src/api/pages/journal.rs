@@ -1,6 +1,7 @@
 //! `/journal`: what happened, as a timeline, the newest first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State as Extract;
@@ -49,9 +50,14 @@ struct Page {
     older: Option<String>,
 }
 
+/// How far before and after an event one looks who wants to know what else happened.
+const AROUND: Duration = Duration::from_secs(60);
+
 /// An event.
 pub(super) struct Row {
     pub(super) time: String,
+    /// Where what happened around that time is.
+    pub(super) around: String,
     pub(super) kind: &'static str,
     pub(super) class: &'static str,
     pub(super) job: String,
@@ -141,8 +147,10 @@ impl Row {
         };
         let why = [text(&note.reason), text(&note.detail)];
         let whence = [text(&note.source), text(&note.provider)];
+        let (from, to) = (event.time.before(AROUND).to_string(), event.time.after(AROUND).to_string());
         Self {
             time: event.time.to_string(),
+            around: link("/journal", [("from", from.as_str()), ("to", to.as_str())]),
             kind: note.kind.as_str(),
             class: class(note.kind),
             path: link("/explain", [("q", target.as_str()), ("job", job.as_str())]),
@@ -159,7 +167,7 @@ impl Row {
     fn size(&self) -> usize {
         let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + 25).sum::<usize>();
         let changed = self.changed.iter().map(|it| it.name.len() + it.from.len() + it.to.len() + 60).sum::<usize>();
-        500 + labels + changed + self.why.len() + self.whence.len() + self.path.len()
+        600 + labels + changed + self.why.len() + self.whence.len() + self.path.len()
     }
 }
 

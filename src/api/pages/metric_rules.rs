@@ -1,32 +1,48 @@
-//! `/relabel/metrics`: what `metric_relabel_configs` make of an exposition, series by series. Nothing of it is kept.
+//! `/relabel/metrics`: what `metric_relabel_configs` make of an exposition, series by series: of a text that was given, or of what
+//! a target exposes just now. Nothing of it is kept.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State as Extract;
+use axum::body::to_bytes;
+use axum::extract::{Request, State as Extract};
 use axum::response::Response;
 use http::Uri;
-use rosterd_exposition::{Dialect, Entry, Parse, Sample, TextParser};
+use rosterd_model::labels::METRIC_NAME;
 use rosterd_model::relabel::{Rules, Scratch};
 use rosterd_model::{Builder, Labels, Names};
+use rosterd_tasks::blocking;
 
-use super::super::State;
 use super::super::query::Query;
 use super::super::words::counted;
+use super::super::{State, origin};
+use super::exposed::Exposed;
 use super::shell::{Shell, page};
-use super::workbench::compile;
+use super::targets::names;
+use super::workbench::{compile, too_large, written as rules_of};
+use crate::problem::Problem;
 
 /// How many series are shown; all are counted.
 const SHOWN: usize = 200;
-/// The name of a series among its labels.
-const NAME: &str = "__name__";
+/// How long what is shown of them may be together, in bytes.
+const MOST_BYTES: usize = 100_000;
+/// How large a form may be that is sent.
+const LARGEST: usize = 16 << 20;
+/// A text up to this size stands on the page again, with what became of it.
+const REPEATED: usize = 60_000;
 
 #[derive(Template)]
 #[template(path = "metric_rules.html")]
 struct Page {
     shell: Shell,
+    /// The names of all jobs, unless these are too many.
+    jobs: Vec<Arc<str>>,
+    job: String,
+    target: String,
     rules: String,
     exposition: String,
+    /// Whether a text was too large to be repeated.
+    is_left_out: bool,
     wrong: Vec<String>,
     tried: Option<Tried>,
 }
@@ -34,9 +50,12 @@ struct Page {
 /// What became of the series of an exposition.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tried {
+    /// The target whose series they are, if they are of one.
+    url: String,
     kept: usize,
     dropped: usize,
     series: Vec<Series>,
+    bytes: usize,
     /// Those that are not shown.
     more: usize,
 }
@@ -50,54 +69,129 @@ struct Series {
     class: &'static str,
 }
 
-/// The page.
-pub(in crate::api) async fn metric_rules(Extract(state): Extract<Arc<State>>, uri: Uri) -> Response {
+/// The page: rules on the text in its address, or on none. No target is asked by that.
+pub(in crate::api) async fn metric_rules(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
-    let given = |name| query.get(name).unwrap_or_default().replace("\r\n", "\n");
-    let (rules, exposition) = (given("rules"), given("exposition"));
+    let rules = query.get("rules").map(str::to_owned);
+    let rules = rules.or_else(|| own_rules(&state, query.get("job")?)).unwrap_or_default();
+    let text = query.get("exposition").unwrap_or_default().to_owned();
+    answer(&state, &query, rules, Some(text)).await
+}
+
+/// The page for a form that was sent: rules on its text, which may be large, or on what a target exposes.
+pub(in crate::api) async fn try_metric_rules(
+    Extract(state): Extract<Arc<State>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    origin::check(request.uri(), request.headers(), &state.external_url)?;
+    let Ok(form) = to_bytes(request.into_body(), LARGEST).await else {
+        let query = Query::of_form(&[]);
+        let wrong = format!("what was sent is larger than {} MiB, or broke off", LARGEST >> 20);
+        return Ok(shown(&state, &query, String::new(), String::new(), vec![wrong], None));
+    };
+    let query = blocking(move || Query::of_form(&form)).await;
+    let rules = query.get("rules").unwrap_or_default().to_owned();
+    let text = query.get("exposition").unwrap_or_default().to_owned();
+    answer(&state, &query, rules, (query.get("on") != Some("target")).then_some(text)).await
+}
+
+/// The rules for metrics of a job that is scraped.
+fn own_rules(state: &State, job: &str) -> Option<String> {
+    state.scraped.get(job).map(|job| rules_of(&job.rules.relabel))
+}
+
+/// Tries rules on a text or, without one, on what the target exposes that the query names.
+async fn answer(state: &State, query: &Query, rules: String, text: Option<String>) -> Result<Response, Problem> {
+    let rules = rules.replace("\r\n", "\n");
     let mut wrong = Vec::new();
     let compiled = compile(&rules).map_err(|problems| wrong.extend(problems)).ok();
-    let tried = compiled.filter(|_| !exposition.trim().is_empty()).map(|rules| attempt(&rules, &exposition));
-    let tried = tried.and_then(|tried| tried.map_err(|error| wrong.push(error)).ok());
-    page(&Page { shell: Shell::of(&state, "/relabel", "Metric rules"), rules, exposition, wrong, tried })
+    let text = text.map(|text| text.replace("\r\n", "\n"));
+    let exposed = match (&compiled, &text) {
+        (None, _) => None,
+        (Some(_), Some(text)) => Some(text.trim()).filter(|text| !text.is_empty()).map(Exposed::text),
+        (Some(_), None) => {
+            let (job, target) = (query.get("job").unwrap_or_default(), query.get("target").unwrap_or_default());
+            Exposed::by(state, job, target).await?.map_err(|why| wrong.push(why)).ok()
+        }
+    };
+    let tried = match compiled.zip(exposed) {
+        Some((rules, exposed)) => {
+            let tried = blocking(move || attempt(&rules, &exposed)).await;
+            tried.map_err(|why| wrong.push(why)).ok()
+        }
+        None => None,
+    };
+    Ok(shown(state, query, rules, text.unwrap_or_default(), wrong, tried))
+}
+
+fn shown(
+    state: &State,
+    query: &Query,
+    rules: String,
+    exposition: String,
+    wrong: Vec<String>,
+    tried: Option<Tried>,
+) -> Response {
+    let is_left_out = exposition.len() > REPEATED;
+    page(&Page {
+        shell: Shell::of(state, "/relabel", "Metric rules"),
+        jobs: names(&state.roster.view()),
+        job: query.get("job").unwrap_or_default().to_owned(),
+        target: query.get("target").unwrap_or_default().to_owned(),
+        rules,
+        exposition: if is_left_out { String::new() } else { exposition },
+        is_left_out,
+        wrong,
+        tried,
+    })
 }
 
 /// Applies rules to each series. Fails where the exposition cannot be read.
-fn attempt(rules: &Rules, exposition: &str) -> Result<Tried, String> {
-    let open_metrics = exposition.trim_end().ends_with("# EOF");
-    let dialect = if open_metrics { Dialect::OpenMetrics } else { Dialect::Prometheus };
-    let text = format!("{}\n", exposition.trim_end());
-    let wrong = |error: rosterd_exposition::ParseError| format!("the exposition cannot be read: {error}");
-    let mut parser = TextParser::new(text.as_bytes(), dialect).map_err(wrong)?;
-    let (mut tried, mut scratch) = (Tried::default(), Scratch::default());
-    while let Some(entry) = parser.next().map_err(wrong)? {
-        let (Entry::Sample(sample) | Entry::Histogram(sample, _)) = entry else { continue };
-        let series = Series::of(&labels_of(sample), rules, &mut scratch);
-        if series.class == "down" {
+fn attempt(rules: &Rules, exposed: &Exposed) -> Result<Tried, String> {
+    let url = exposed.of.as_ref().map(|target| target.url.clone()).unwrap_or_default();
+    let (mut tried, mut scratch) = (Tried { url, ..Tried::default() }, Scratch::default());
+    let mut refused = None;
+    let read = exposed.each(|labels| {
+        refused = refused.take().or_else(|| too_large(rules, labels));
+        if refused.is_some() {
+            return;
+        }
+        let (dropped, after) = apply(labels, rules, &mut scratch);
+        if dropped.is_some() {
             tried.dropped += 1
         } else {
             tried.kept += 1
         }
-        if tried.series.len() < SHOWN { tried.series.push(series) } else { tried.more += 1 }
+        if tried.series.len() == SHOWN || tried.bytes > MOST_BYTES {
+            tried.more += 1;
+            return;
+        }
+        let series = Series::of(labels, dropped, &after);
+        let hide = |text: &str| exposed.secrets.hide(text);
+        let series = Series { before: hide(&series.before), after: hide(&series.after), ..series };
+        tried.bytes += 200 + series.before.len() + series.after.len();
+        tried.series.push(series);
+    });
+    match read {
+        Ok(()) => refused.map_or(Ok(tried), Err),
+        Err(error) => Err(format!("the exposition cannot be read: {}", exposed.secrets.hide(&error.to_string()))),
     }
-    Ok(tried)
 }
 
-/// The labels of a series as rules see them.
-fn labels_of(sample: Sample<'_>) -> Labels {
-    std::iter::once((NAME, sample.name)).chain(sample.labels.iter()).collect()
+/// The rule that drops a series, if one does, and its labels afterwards.
+fn apply(labels: &Labels, rules: &Rules, scratch: &mut Scratch) -> (Option<usize>, Labels) {
+    let mut builder = Builder::new();
+    builder.reset(labels);
+    let dropped = rules.dropped_by(&mut builder, scratch);
+    (dropped, builder.build(&mut Names::new()))
 }
 
 impl Series {
-    fn of(labels: &Labels, rules: &Rules, scratch: &mut Scratch) -> Self {
-        let mut builder = Builder::new();
-        builder.reset(labels);
-        let dropped = rules.dropped_by(&mut builder, scratch);
-        let after = builder.build(&mut Names::new());
+    fn of(labels: &Labels, dropped: Option<usize>, after: &Labels) -> Self {
         let (word, class, after) = match dropped {
             Some(rule) => (format!("dropped by rule {}", rule + 1), "down", String::new()),
-            None if after == *labels => ("kept".to_owned(), "up", String::new()),
-            None => ("changed".to_owned(), "warn", written(&after)),
+            None if after == labels => ("kept".to_owned(), "up", String::new()),
+            None => ("changed".to_owned(), "warn", written(after)),
         };
         Self { before: written(labels), after, word, class }
     }
@@ -105,16 +199,17 @@ impl Series {
 
 /// A series as an exposition writes it.
 fn written(labels: &Labels) -> String {
-    let rest: Vec<_> =
-        labels.iter().filter(|(name, _)| *name != NAME).map(|(name, value)| format!("{name}={value:?}")).collect();
-    let name = labels.get(NAME).unwrap_or_default();
+    let rest = labels.iter().filter(|(name, _)| *name != METRIC_NAME);
+    let rest: Vec<_> = rest.map(|(name, value)| format!("{name}={value:?}")).collect();
+    let name = labels.get(METRIC_NAME).unwrap_or_default();
     if rest.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", rest.join(", ")) }
 }
 
 impl Tried {
     /// How many there were, in words.
     fn words(&self) -> String {
-        format!("{}: {} kept, {} dropped", counted(self.kept + self.dropped, "sample"), self.kept, self.dropped)
+        let of = if self.url.is_empty() { String::new() } else { format!(" of {}", self.url) };
+        format!("{}{of}: {} kept, {} dropped", counted(self.kept + self.dropped, "sample"), self.kept, self.dropped)
     }
 }
 
@@ -127,7 +222,7 @@ mod tests {
     #[test]
     fn each_series_is_kept_changed_or_dropped() {
         let text = "# HELP up x\nup 1\ngo_info{version=\"1\"} 1\nreads{id=\"7\", disk=\"a\"} 5 123";
-        let tried = attempt(&compile(RULES).unwrap(), text).unwrap();
+        let tried = attempt(&compile(RULES).unwrap(), &Exposed::text(text)).unwrap();
         let told = |series: &Series| format!("{} {} {}", series.before, series.word, series.after);
         let expected = [
             "up kept ",
@@ -136,16 +231,17 @@ mod tests {
         ];
         assert_eq!(tried.series.iter().map(told).collect::<Vec<_>>(), expected);
         assert_eq!(tried.words(), "3 samples: 2 kept, 1 dropped");
-        let open = attempt(&compile(RULES).unwrap(), "# TYPE a counter\na_total 1 # {t=\"1\"} 1\n# EOF").unwrap();
+        let open = Exposed::text("# TYPE a counter\na_total 1 # {t=\"1\"} 1\n# EOF");
+        let open = attempt(&compile(RULES).unwrap(), &open).unwrap();
         assert_eq!((open.kept, open.dropped), (1, 0));
-        let error = attempt(&Rules::default(), "a{").unwrap_err();
+        let error = attempt(&Rules::default(), &Exposed::text("a{")).unwrap_err();
         assert!(error.starts_with("the exposition cannot be read: "), "{error}");
     }
 
     #[test]
     fn all_are_counted_and_some_are_shown() {
         let text = (0..500).map(|number| format!("a{{n=\"{number}\"}} 1\n")).collect::<String>();
-        let tried = attempt(&Rules::default(), &text).unwrap();
+        let tried = attempt(&Rules::default(), &Exposed::text(&text)).unwrap();
         assert_eq!((tried.kept, tried.series.len(), tried.more), (500, SHOWN, 300));
     }
 }

@@ -8,9 +8,11 @@ mod count; // numbers that lead to what they count
 mod discovery; // what is read and how that goes, and what became of what was discovered
 mod entries; // what was discovered for a job
 mod explain; // why a target is there, or is not
+mod exposed; // an exposition that was given, or that a target has
 mod journal; // what happened
 mod link; // addresses of pages
 mod metric_rules; // rules tried on an exposition
+mod operations; // what is done for publications
 mod overview; // how things are, at a glance
 mod patience; // how long a page looks for what was asked for
 mod publications; // files and lists
@@ -31,7 +33,8 @@ pub(super) use brake::release_brake;
 pub(super) use discovery::discovery;
 pub(super) use explain::explain;
 pub(super) use journal::journal;
-pub(super) use metric_rules::metric_rules;
+pub(super) use metric_rules::{metric_rules, try_metric_rules};
+pub(super) use operations::operations;
 pub(super) use overview::overview;
 pub(super) use publications::publications;
 pub(super) use refused::refused;

@@ -30,6 +30,8 @@ use crate::scrape::RemoteWriteStatus;
 
 /// How many jobs stand on a page; those that do not go well come first where there are more.
 const JOBS: usize = 100;
+/// How many endpoints do.
+const ENDPOINTS: usize = 20;
 /// How much of what is wrong is told.
 const TROUBLES: usize = 50;
 /// How many points the chart of a job has at most.
@@ -57,6 +59,8 @@ struct Overview {
     before: Option<usize>,
     after: Option<usize>,
     endpoints: Vec<Endpoint>,
+    /// Those that are not shown.
+    more_endpoints: usize,
     paths: Vec<&'static str>,
 }
 
@@ -101,6 +105,7 @@ pub(in crate::api) async fn overview(Extract(state): Extract<Arc<State>>, uri: U
     wrong.truncate(TROUBLES);
     let (jobs, count) = (jobs(&situation, number, &state.trends), situation.jobs.len());
     let up = situation.now.duration_since(state.started).unwrap_or_default();
+    let endpoints = situation.endpoints_by_need();
     Ok(page(&Overview {
         shell,
         host: state.external_url.host(),
@@ -116,7 +121,8 @@ pub(in crate::api) async fn overview(Extract(state): Extract<Arc<State>>, uri: U
         shown: shown(number, count),
         before: (number > 1).then(|| number - 1),
         after: (number.saturating_mul(JOBS) < count).then(|| number + 1),
-        endpoints: situation.endpoints.iter().map(|status| Endpoint::of(status, &situation)).collect(),
+        endpoints: endpoints.iter().take(ENDPOINTS).map(|status| Endpoint::of(status, &situation)).collect(),
+        more_endpoints: endpoints.len().saturating_sub(ENDPOINTS),
         paths: routes().iter().filter(|route| links(route)).map(|route| route.path).collect(),
     }))
 }

@@ -8,18 +8,19 @@ use axum::response::Response;
 
 use super::super::State;
 use super::super::missing::Causes;
-use super::super::operations::{self, Operation};
+use super::super::operations;
 use super::super::publications::Published;
-use super::super::words::Moment;
+use super::super::words::{Moment, few};
+use super::operations::{Doing, told};
 use super::shell::{Shell, page};
 use super::situation::Situation;
 use super::troubles::troubles;
-use crate::reconcile::{OperationState, OperationStatus, Phase};
+use crate::reconcile::Phase;
 
 /// How many stand on the page; those that do not go well come first.
 const SHOWN: usize = 100;
 /// How many operations do: those that are pending, and then those that ended last.
-const OPERATIONS: usize = 50;
+const OPERATIONS: usize = 20;
 /// How much of what each lacks is told.
 const LACKING: usize = 10;
 
@@ -49,18 +50,6 @@ struct Row {
     error: String,
     code: String,
     lacking: Vec<String>,
-}
-
-/// What is done for a publication, or was.
-struct Doing {
-    worker: String,
-    what: String,
-    word: &'static str,
-    class: &'static str,
-    begun: String,
-    ended: Option<String>,
-    error: String,
-    code: String,
 }
 
 /// The page.
@@ -126,7 +115,7 @@ impl Row {
                 (None, Some(template)) => format!("rendered from {}", template.display()),
                 (None, None) => String::new(),
             },
-            jobs: published.jobs.join(", "),
+            jobs: few(&published.jobs),
             word,
             class,
             operation: published.operation.as_ref().map(told).unwrap_or_default(),
@@ -135,34 +124,6 @@ impl Row {
             error: published.last_error.as_ref().map(ToString::to_string).unwrap_or_default(),
             code: published.last_error.map(|error| error.code).unwrap_or_default(),
             lacking: blocked.take(LACKING).collect(),
-        }
-    }
-}
-
-/// What is done, and how far it is.
-fn told(operation: &OperationStatus) -> String {
-    let OperationStatus { action, step, step_name, attempt, .. } = operation;
-    let step = step_name.map_or_else(|| format!("step {}", step + 1), str::to_owned);
-    let again = if *attempt > 0 { format!(", try {}", attempt + 1) } else { String::new() };
-    format!("{}, {step}{again}", action.name())
-}
-
-impl Doing {
-    fn of(operation: Operation) -> Self {
-        let class = match operation.status.state {
-            OperationState::Enqueued | OperationState::InFlight => "idle",
-            OperationState::Failed => "down",
-            OperationState::Done => "up",
-        };
-        Self {
-            what: told(&operation.status),
-            word: operation.status.state.as_str(),
-            class,
-            worker: operation.worker,
-            begun: operation.begun,
-            ended: operation.ended,
-            code: operation.last_error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
-            error: operation.last_error.map(|error| error.to_string()).unwrap_or_default(),
         }
     }
 }

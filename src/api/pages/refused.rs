@@ -66,7 +66,7 @@ fn is_for_people(state: &State, request: &Request) -> bool {
     let for_programs = ["/api/", "/sd/", "/-/", "/assets/"].iter().any(|start| below.starts_with(start));
     !for_programs
         && !matches!(below, "/sd" | "/metrics")
-        && (request.method().is_safe() || below == "/brake/release")
+        && (request.method().is_safe() || matches!(below, "/brake/release" | "/relabel/metrics"))
         && accepts_pages(request.headers())
 }
 

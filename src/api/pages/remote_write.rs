@@ -21,7 +21,12 @@ struct Page {
     /// Why nothing is scraped, if nothing is.
     idle: Option<&'static str>,
     endpoints: Vec<Endpoint>,
+    /// Those that are not shown.
+    more: usize,
 }
+
+/// How many stand on the page; those that do not go well come first.
+const SHOWN: usize = 50;
 
 struct Endpoint {
     name: String,
@@ -49,10 +54,12 @@ struct Number {
 pub(in crate::api) async fn remote_write(Extract(state): Extract<Arc<State>>) -> Response {
     let situation = Situation::of(&state);
     let shell = Shell::new(&state, "/remote-write", "Remote write", &troubles(&situation));
+    let endpoints = situation.endpoints_by_need();
     page(&Page {
         shell: shell.with_json("/api/v1/remote_write"),
         idle: situation.config.idle,
-        endpoints: situation.endpoints.iter().map(|status| Endpoint::of(status, &situation)).collect(),
+        more: endpoints.len().saturating_sub(SHOWN),
+        endpoints: endpoints.into_iter().take(SHOWN).map(|status| Endpoint::of(status, &situation)).collect(),
     })
 }
 

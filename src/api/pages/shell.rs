@@ -12,7 +12,7 @@ use super::troubles::{Trouble, troubles};
 use crate::problem::TYPES;
 
 /// The pages that the head leads to.
-pub(super) const PAGES: [(&str, &str); 9] = [
+pub(super) const PAGES: [(&str, &str); 10] = [
     ("/", "Overview"),
     ("/targets", "Targets"),
     ("/service-discovery", "Discovery"),
@@ -21,6 +21,7 @@ pub(super) const PAGES: [(&str, &str); 9] = [
     ("/relabel", "Relabel"),
     ("/remote-write", "Remote write"),
     ("/publications", "Publications"),
+    ("/operations", "Operations"),
     ("/status", "Status"),
 ];
 

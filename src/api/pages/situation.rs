@@ -10,7 +10,7 @@ use super::super::words::Tally;
 use super::super::{ConfigView, State, StorageFailure};
 use crate::publish::Publication;
 use crate::roster::view::{JobView, RosterView};
-use crate::scrape::RemoteWriteStatus;
+use crate::scrape::{RemoteWriteState, RemoteWriteStatus};
 
 /// The agent at one moment.
 pub(super) struct Situation {
@@ -39,6 +39,13 @@ impl Situation {
             publications: state.publications.list(),
             storage: state.storage.failing(),
         }
+    }
+
+    /// The endpoints of remote write, those that do not go well first.
+    pub(super) fn endpoints_by_need(&self) -> Vec<&RemoteWriteStatus> {
+        let mut endpoints: Vec<_> = self.endpoints.iter().collect();
+        endpoints.sort_by_key(|status| status.state(self.now) == RemoteWriteState::Sending);
+        endpoints
     }
 
     /// The providers that cannot read all of what they have read before.

@@ -174,9 +174,14 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
     all
 }
 
+/// How many targets are braked: no more than are held, where entries are several for one target.
+fn braked(job: &JobView) -> usize {
+    job.counts().held.of(HoldReason::Braked).min(job.pages().held())
+}
+
 /// That targets of a job are braked.
 fn of_brake(job: &JobView, since: Moment) -> Trouble {
-    let (name, braked) = (&job.spec().name, job.counts().held.of(HoldReason::Braked));
+    let (name, braked) = (&job.spec().name, braked(job));
     let [held, targets] = [braked, job.counts().targets].map(|number| grouped(number as u64));
     let why = match job.spec().keeping.confirm() {
         Some(Confirm::After(time)) => {

@@ -115,3 +115,23 @@ fn the_overview_has_a_button_that_lets_go_of_what_is_braked() {
         face.stop().await;
     });
 }
+
+#[test]
+fn targets_are_counted_and_not_the_entries_that_come_to_them() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm: Confirm::Never };
+        let keeping = Keeping { brake: Some(brake), grace: Duration::from_secs(3600) };
+        face.handle.set_jobs(vec![JobSpec { keeping, ..job("one", "static/1", "[]") }], Duration::from_secs(300)).await;
+        let twice = |addresses: &[&str]| vec![group("s", addresses), group("t", addresses)];
+        face.report("static/1", twice(&["a:1", "b:1", "c:1", "d:1"])).await;
+        let told = async || face.get("/sd/one").await.headers()["x-rosterd-held"].to_str().unwrap().to_owned();
+        face.report("static/1", twice(&["a:1", "b:1", "c:1"])).await;
+        assert_eq!(told().await, "grace=1", "all are held for one reason");
+        face.report("static/1", twice(&["a:1"])).await;
+        assert_eq!(told().await, "braked=2, grace=1");
+        let brakes = &face.json("/api/v1/brake").await["data"]["brakes"];
+        assert_eq!((&brakes[0]["held"], &brakes[0]["targets"]), (&json!(2), &json!(4)));
+        face.stop().await;
+    });
+}

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::super::{Providers, publications::tests::publication};
 use super::{Face, group, job, json_of};
-use crate::explain::{Became, End, Explanation, Time, Top};
-use crate::publish::Publications;
+use crate::explain::{Became, End, Explanation, Finder, Known, Search, Time, Top};
+use crate::publish::{Publications, ServedLists};
 use crate::roster::{JobSpec, Limits};
 
 const GRACE: Duration = Duration::from_secs(300);
@@ -158,7 +158,7 @@ fn of_what_is_nowhere_similar_addresses_are_told_and_what_is_not_known() {
 }
 
 #[test]
-fn whole_values_hide_those_that_only_begin_like_them() {
+fn whole_values_hide_those_that_only_begin_like_them_and_names_are_no_values() {
     leak_checked_live(async || {
         let face = Face::start(|_| {}).await;
         face.handle.set_jobs(vec![job("one", "static/1", "[]")], GRACE).await;
@@ -169,6 +169,21 @@ fn whole_values_hide_those_that_only_begin_like_them() {
         assert_eq!((told.found.len(), told.parts), (1, 0));
         let told = explain(&face, "q=9100").await;
         assert_eq!((told.found.len(), told.parts), (3, 0));
+        for (query, found) in [
+            ("zone", 0),
+            ("__meta_zone=z", 3),
+            ("meta_zone=z", 0),
+            ("metrics", 0),
+            ("__metrics_path__=/metrics", 3),
+            ("address", 0),
+            ("1m", 0),
+        ] {
+            assert_eq!(
+                explain(&face, &format!("q={query}")).await.found.len(),
+                found,
+                "{query}: only values are looked at"
+            );
+        }
         face.stop().await;
     });
 }
@@ -188,6 +203,42 @@ fn when_the_time_is_over_it_is_said_how_much_was_looked_at() {
         assert_eq!((told.found.len(), told.looked, told.entries), (10, 0, 20_001));
         let told = explain(&face, "q=x").await;
         assert_eq!((told.found.len(), told.looked, told.entries), (1, 20_001, 20_001));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn the_time_is_over_within_a_group_however_large_it_is() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], GRACE).await;
+        let names: Vec<_> = (0..40_000).map(|number| format!("h{number}:1")).collect();
+        face.report("static/1", vec![group("s", &names.iter().map(String::as_str).collect::<Vec<_>>())]).await;
+        let view = face.handle.view();
+        assert!(view.job("one").unwrap().block(1).is_none(), "it is one block");
+        // How much is looked at when it is over after being asked so often, or before so much is unpacked.
+        for (asked, unpacked, looked) in [
+            (0, usize::MAX, 0),
+            (10, usize::MAX, 0),
+            (13, usize::MAX, 2048 * 3),
+            (usize::MAX, 1, 0),
+            (usize::MAX, usize::MAX, 40_000),
+        ] {
+            let search = Search::parse("h1:1").unwrap();
+            let mut finder = Finder::new(view.jobs().cloned().collect(), None, search, 10);
+            let left = std::cell::Cell::new(asked);
+            while finder.step(&|bytes| left.replace(left.get().saturating_sub(1)) == 0 || bytes >= unpacked) {}
+            let known = Known {
+                view: Arc::clone(&view),
+                providers: Vec::new(),
+                scrapes: Statuses::default(),
+                publications: Vec::new(),
+                served: ServedLists::default(),
+                idle: None,
+            };
+            let told = known.explain(finder);
+            assert_eq!((told.found.len(), told.looked, told.entries), (1, looked, 40_000), "{asked} {unpacked}");
+        }
         face.stop().await;
     });
 }

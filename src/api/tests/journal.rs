@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::StatusCode;
 use rosterd_testkit::{eventually_ok, leak_checked_live, patience};
 use serde_json::{Value, json};
@@ -161,6 +162,33 @@ fn no_more_clients_follow_than_may_wait() {
         let refused = face.get("/api/v1/watch").await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(json_of(refused).await["code"], "web_too_many_waiting");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_large_roster_of_the_past_counts_until_it_is_taken() {
+    leak_checked_live(async || {
+        let mut journal = None;
+        let face = Face::start(|state| journal = Some(state.journal.clone())).await;
+        let journal = journal.unwrap();
+        face.handle.set_jobs(vec![job("one", "static/1", "[]")], Duration::from_secs(300)).await;
+        // More than sockets hold for a client that does not read.
+        let addresses: Vec<_> = (0..20_000).map(|number| format!("{}{number}:1", "h".repeat(1000))).collect();
+        face.report("static/1", vec![group("s", &addresses.iter().map(String::as_str).collect::<Vec<_>>())]).await;
+        let written = async || {
+            let count = face.json("/api/v1/roster?limit=1").await["data"]["targetCount"].clone();
+            if count == 20_000 { Ok(()) } else { Err(format!("{count} targets")) }
+        };
+        eventually_ok(patience(), "all of it is written", written).await;
+        let small = face.get("/api/v1/roster?limit=1").await;
+        let untaken = face.get("/api/v1/roster?limit=20000").await;
+        assert_eq!(untaken.status(), StatusCode::OK);
+        let other = journal.rebuild().await.unwrap();
+        assert!(journal.rebuild().now_or_never().is_none());
+        drop((small, untaken));
+        assert!(tokio::time::timeout(patience(), journal.rebuild()).await.is_ok_and(|turn| turn.is_ok()));
+        drop(other);
         face.stop().await;
     });
 }

@@ -7,6 +7,7 @@ mod pages;
 mod roster;
 mod scrapes;
 mod sd;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -72,6 +73,7 @@ impl Face {
             roster: handle.clone(),
             providers: Providers::new(Vec::new),
             scrapes: Default::default(),
+            scraped: crate::scrape::ScrapedJobs::new(|_| None),
             trends: Default::default(),
             publications: crate::publish::Publications::new(Vec::new),
             served: Default::default(),
@@ -204,7 +206,11 @@ fn routes_answer_to_their_methods_and_name_them_otherwise() {
             let refused = face.request("DELETE", &path).send().await.unwrap();
             assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
             let allowed = refused.headers()["allow"].to_str().unwrap().to_owned();
-            let expected = if route.methods == ["GET"] { "GET,HEAD" } else { "POST,PUT" };
+            let expected = match route.methods {
+                ["GET"] => "GET,HEAD",
+                ["GET", "POST"] => "GET,HEAD,POST",
+                _ => "POST,PUT",
+            };
             assert_eq!(allowed, expected, "{path}");
             assert_eq!(json_of(refused).await["code"], "web_method_not_allowed");
         }

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use rosterd_testkit::{eventually_ok, leak_checked_live, patience};
+use rosterd_exposition::Protocol;
+use rosterd_model::relabel::Rules;
+use rosterd_testkit::{ScriptedServer, Step, eventually_ok, leak_checked_live, patience};
 
 use super::roster::DROP_B;
 use super::{Face, group, job, problem, problem_report};
 use crate::api::Refused;
+use crate::scrape::ScrapedJobs;
 
 /// All pages.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/",
     "/targets",
     "/service-discovery",
@@ -21,6 +24,7 @@ const PAGES: [&str; 12] = [
     "/relabel/metrics",
     "/remote-write",
     "/publications",
+    "/operations",
     "/status",
     "/config",
     "/flags",
@@ -50,6 +54,15 @@ fn pages_may_use_what_is_their_own_and_other_answers_nothing() {
         }
         face.stop().await;
     });
+}
+
+#[test]
+fn rules_for_a_phone_and_for_paper_stand_at_the_end_and_what_nobody_can_use_is_not_printed() {
+    let style = include_str!("../../../templates/style.css");
+    let (_, printed) = style.split_once("@media print {").unwrap();
+    let rules: Vec<_> = printed.lines().map(str::trim).filter(|rule| rule.contains("{ display: none; }")).collect();
+    assert_eq!(rules, [".top nav, .top button, form, .skip, .pager { display: none; }"]);
+    assert!(style.lines().all(|line| style.matches(line).count() == 1 || line.len() < 30), "no rule stands twice");
 }
 
 #[test]
@@ -271,6 +284,23 @@ fn rules_are_tried_on_labels_of_a_real_target() {
 }
 
 #[test]
+fn rules_that_would_fill_all_memory_are_refused() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let doubles = "-+%7Bsource_labels:+[x],+target_label:+x,+replacement:+%27$1$1%27%7D%0A";
+        let rules = doubles.repeat(60);
+        for path in ["/relabel?labels=x%3Daaaaaaaa", "/relabel/metrics?exposition=a%7Bx%3D%22aaaaaaaa%22%7D+1"] {
+            let page = face.get(&format!("{path}&rules={rules}")).await.text().await.unwrap();
+            assert!(
+                page.contains("may make more than 64 KiB of the labels") && page.contains("role=\"alert\""),
+                "{page}"
+            );
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
 fn metric_rules_are_tried_on_an_exposition() {
     leak_checked_live(async || {
         let face = Face::start(|_| {}).await;
@@ -286,6 +316,123 @@ fn metric_rules_are_tried_on_an_exposition() {
         }
         let wrong = face.get("/relabel/metrics?rules=x&exposition=a%7B").await.text().await.unwrap();
         assert!(wrong.contains("rules:1:1: ") && wrong.contains("role=\"alert\""), "{wrong}");
+        face.stop().await;
+    });
+}
+
+/// A job of the engine, as the configuration makes it.
+fn scraped(name: &str, rules: &str) -> rosterd_scrape::Job {
+    let metrics = rosterd_scrape::Metrics::register(&prometheus::Registry::new()).unwrap();
+    let config = serde_yaml::from_str("{basic_auth: {username: u, password: geheim}}").unwrap();
+    rosterd_scrape::Job {
+        name: name.into(),
+        client: rosterd_client::Client::new(&config, rosterd_client::Options::default()).unwrap(),
+        params: Default::default(),
+        headers: rosterd_scrape::headers(
+            &[Protocol::PrometheusText0_0_4],
+            rosterd_exposition::Escaping::AllowUtf8,
+            true,
+        ),
+        fallback: None,
+        body_limit: 1000,
+        budget: rosterd_client::Budget::new(1 << 20),
+        honor_retry_after: Duration::ZERO,
+        seed: Default::default(),
+        rules: rosterd_scrape::ingest::Rules {
+            relabel: Rules::compile(&serde_yaml::from_str::<Vec<_>>(rules).unwrap(), Default::default()).unwrap(),
+            ..Default::default()
+        },
+        failure_log: None,
+        metrics: metrics.job(name),
+    }
+}
+
+#[test]
+fn metric_rules_are_tried_on_what_a_target_of_the_roster_exposes_and_on_no_other() {
+    leak_checked_live(async || {
+        let body = "a{instance=\"own\",b=\"geheim\"} 1\nb 2\n";
+        let answering = |path: &str, body: String| {
+            Step::get(path).any_times().reply_header("content-type", "text/plain").body(body)
+        };
+        let exporter = ScriptedServer::start([
+            answering("/metrics", body.to_owned()),
+            answering("/large", format!("large{{x=\"{}\"}} 1\n", "y".repeat(2000))),
+        ])
+        .await;
+        let address = exporter.url("").trim_start_matches("http://").to_owned();
+        let one = Arc::new(scraped("one", "[{source_labels: [instance], target_label: from}]"));
+        let face = Face::start(|state| {
+            state.scraped = ScrapedJobs::new(move |name| (name == "one").then(|| Arc::clone(&one)));
+        })
+        .await;
+        let jobs = vec![job("one", "static/1", "[]"), job("two", "static/1", "[]")];
+        face.handle.set_jobs(jobs, Duration::from_secs(300)).await;
+        // Another name of the same place: the words for the first mean that alone.
+        let mut other = group("large", &[&address.replace("127.0.0.1", "localhost")]);
+        other.labels = [("__metrics_path__", "/large"), ("instance", "large")].into_iter().collect();
+        face.report("static/1", vec![group("s", &[&address]), other]).await;
+
+        // The page alone asks nobody, and has the rules of the job.
+        let query = format!("job=one&target={address}");
+        let page = face.get(&format!("/relabel/metrics?{query}")).await.text().await.unwrap();
+        assert!(page.contains("target_label: from") && page.contains(&format!("value=\"{address}\"")), "{page}");
+        assert_eq!(exporter.requests().len(), 0);
+
+        let rules = "rules=-+%7Bsource_labels:+[__name__,instance],+regex:+%27b;.*%27,+action:+drop%7D";
+        let asked = async |fields: &str| {
+            let form = format!("{rules}&on=target&{fields}");
+            face.request("POST", "/relabel/metrics").body(form).send().await.unwrap().text().await.unwrap()
+        };
+        let page = asked(&query).await;
+        for text in [
+            format!("2 samples of http://{address}/metrics: 1 kept, 1 dropped"),
+            format!(
+                "a{{b=&#34;&#60;secret&#62;&#34;, exported_instance=&#34;own&#34;, instance=&#34;{address}&#34;, job=&#34;one&#34;}}"
+            ),
+            ">dropped by rule 1</span>".to_owned(),
+        ] {
+            assert!(page.contains(&text), "{text} is not in {page}");
+        }
+        assert!(!page.contains("geheim"), "{page}");
+        assert_eq!(exporter.requests().len(), 1);
+        for (fields, words) in [
+            ("job=one&target=127.0.0.2:1", "no target of one is 127.0.0.2:1"),
+            ("job=one&target=large", "cannot be scraped: body size limit exceeded"),
+            ("job=one", "name a target of the job"),
+            ("target=a", "choose a job"),
+            ("job=tow&target=a", "there is no job"),
+            ("job=two&target=a", "two is not scraped"),
+            ("job=one&target=%7B", "the target cannot be"),
+        ] {
+            let page = asked(fields).await;
+            assert!(page.contains(words) && page.contains("role=\"alert\""), "{fields}: {page}");
+        }
+        assert_eq!(exporter.requests().len(), 2, "the large one was asked, and nobody else");
+
+        // A page of another site asks nobody.
+        let foreign = face.request("POST", "/relabel/metrics").header("sec-fetch-site", "cross-site");
+        let refused = foreign.body(format!("{rules}&on=target&{query}")).send().await.unwrap();
+        assert_eq!((refused.status(), exporter.requests().len()), (StatusCode::FORBIDDEN, 2));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_large_exposition_is_tried_by_a_form_and_stays_off_the_page() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let sent = async |form: String| {
+            let request = face.request("POST", "/relabel/metrics").body(form);
+            request.send().await.unwrap().text().await.unwrap()
+        };
+        let many = (0..20_000).map(|number| format!("a{{n=\"{number}\"}}+1%0A")).collect::<String>();
+        let page = sent(format!("rules=-+%7Bregex:+n,+action:+labeldrop%7D&exposition={many}")).await;
+        assert!(page.contains("20\u{202f}000 samples: 20000 kept, 0 dropped"), "{page}");
+        assert!(page.contains("too long to stand here again") && page.len() < 100_000, "{}", page.len());
+        let page = sent("exposition=a+1".to_owned()).await;
+        assert!(page.contains(">a 1</textarea>") && page.contains("1 sample: 1 kept"), "{page}");
+        let page = sent(format!("exposition={}", "a".repeat(17 << 20))).await;
+        assert!(page.contains("larger than 16 MiB") && page.contains("role=\"alert\""), "{page}");
         face.stop().await;
     });
 }
@@ -361,6 +508,16 @@ fn the_journal_is_a_timeline_of_the_newest_first() {
         assert!(wrong.contains("role=\"alert\"") && wrong.contains("the parameter kind cannot be"), "{wrong}");
         let explained = face.get("/explain?q=b:1&timeout=60s").await.text().await.unwrap();
         assert!(explained.contains("href=\"/journal?selector=b%3A1&#38;job=one\""), "{explained}");
+        // Of what is there, and of what is gone; there is more of both in the journal.
+        for (query, told, journal) in [
+            ("q=b:1", ">added</span>", "/journal?selector=%7B__address__%3D%22b%3A1%22%7D&#38;job=one"),
+            ("q=%7Binstance%3D%22a:1%22%7D", ">removed</span>", "/journal?selector=%7Binstance%3D%22a%3A1%22%7D"),
+        ] {
+            let explained = face.get(&format!("/explain?{query}&timeout=60s")).await.text().await.unwrap();
+            let past = explained.split("<h2>What happened").nth(1).unwrap_or_default();
+            assert!(past.contains(told) && past.contains(&format!("href=\"{journal}\"")), "{query}: {explained}");
+            assert!(past.contains("href=\"/journal?from=") && past.contains("\" data-at>"), "{query}: {past}");
+        }
         face.stop().await;
     });
 }

@@ -21,7 +21,7 @@ use crate::explain::Explanation;
 /// does not know at the moment.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// An address, a URL, words that its labels hold, or a selector such as '{job="nodes",instance=~"a.*"}'
+    /// An address, a URL, words that values of its labels hold, env=prod, or a selector such as '{job="nodes",instance=~"a.*"}'
     #[arg(value_name = "WHAT", required = true)]
     what: Vec<String>,
     /// Only in this job

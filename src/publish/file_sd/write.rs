@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rosterd_tasks::files;
+use tracing::warn;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::FileSdError;
@@ -53,8 +54,8 @@ pub(super) fn is_content(path: &Path, pieces: impl Iterator<Item = Bytes>) -> bo
     same().unwrap_or(false)
 }
 
-/// Replaces the content of the file, or makes it. Missing folders are made; the permissions of a file that exists are
-/// kept, unless nobody may read it, and a symbolic link stays one. On failure the file is as before.
+/// Replaces the content of the file, or makes it. Missing folders are made; owner, group and permissions of a file that exists are
+/// kept, the last unless nobody may read it, and a symbolic link stays one. On failure the file is as before.
 pub(super) fn replace(disk: &dyn Disk, path: &Path, pieces: impl Iterator<Item = Bytes>) -> Result<(), FileSdError> {
     let place = Place::of(path)?;
     let temporary = place.beside(TEMPORARY);
@@ -173,14 +174,38 @@ fn write_temporary(
         _ => {}
     }
     let file = File::options().write(true).create_new(true).mode(0o644).open(temporary)?;
-    if let Some(old) = fs::metadata(path).ok().filter(|old| is_readable(&old.permissions())) {
-        file.set_permissions(old.permissions())?;
+    if let Ok(old) = fs::metadata(path) {
+        keep_owner(&file, path, &old)?;
+        // After the owner, which takes some of them away.
+        if is_readable(&old.permissions()) {
+            file.set_permissions(old.permissions())?;
+        }
     }
     let mut file = BufWriter::with_capacity(64 * 1024, file);
     for piece in pieces {
         disk.write(&mut file, &piece)?;
     }
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// Gives the file the owner and the group of the old one. Only root may give files away: for others each is tried by itself, and
+/// what cannot be is said.
+fn keep_owner(file: &File, path: &Path, old: &fs::Metadata) -> io::Result<()> {
+    let new = file.metadata()?;
+    let owner = (new.uid() != old.uid()).then(|| old.uid());
+    let group = (new.gid() != old.gid()).then(|| old.gid());
+    let group = group.map(|group| (group, fchown(file, None, Some(group))));
+    let owner = owner.map(|owner| (owner, fchown(file, Some(owner), None)));
+    for (what, number, given) in
+        [group.map(|(id, given)| ("group", id, given)), owner.map(|(id, given)| ("owner", id, given))]
+            .into_iter()
+            .flatten()
+    {
+        if let Err(error) = given {
+            warn!(file = %path.display(), what, number, %error, "the file cannot keep whose it was");
+        }
+    }
+    Ok(())
 }
 
 /// Makes the new name durable.

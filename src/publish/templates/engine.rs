@@ -18,8 +18,10 @@ use crate::roster::view::JobView;
 
 /// What a template may render at most.
 const LARGEST: usize = 256 << 20;
-/// How much work a template may be: loops within loops over a large roster come to an end too.
-const FUEL: u64 = 1 << 30;
+/// How much work a template may be whatever the roster has, in instructions of the engine. Loops within loops come to an end too.
+const FUEL: u64 = 1 << 24;
+/// How much more work it may be for each target. What goes over all of them some times, with filters, fits.
+const FUEL_OF_TARGET: u64 = 1 << 12;
 
 /// What came of a template.
 #[derive(Debug, Clone)]
@@ -39,12 +41,30 @@ pub fn render(source: &Path, jobs: &[Arc<JobView>]) -> Result<Rendered, Template
     let read = Arc::new(Mutex::new(Vec::new()));
     let text = read_template(source, &read)?;
     let mut environment = environment(source, &read);
+    let targets: usize = jobs.iter().map(|job| job.counts().targets).sum();
+    let fuel = FUEL.saturating_add(FUEL_OF_TARGET.saturating_mul(u64::try_from(targets).unwrap_or(u64::MAX)));
+    environment.set_fuel(Some(fuel));
     let name = source.display().to_string();
-    let failed = |error: Error| of_render(source, &error);
+    let failed = |error: Error| match error.kind() {
+        ErrorKind::OutOfFuel => {
+            let why = format!(
+                "it does not come to an end, or is more work than {targets} targets may be: no loops within loops"
+            );
+            because(of_render(source, &error), why)
+        }
+        _ => of_render(source, &error),
+    };
     environment.add_template_owned(name.clone(), text).map_err(failed)?;
     let template = environment.get_template(&name).map_err(failed)?;
     let mut content = Bounded(Vec::new());
-    template.render_captured_to(context(jobs), &mut content).map_err(failed)?;
+    let rendered = template.render_captured_to(context(jobs), &mut content);
+    rendered.map(drop).map_err(|error| match error.kind() {
+        ErrorKind::WriteFailure => {
+            let why = format!("more than {} MiB would be rendered", LARGEST >> 20);
+            because(of_render(source, &error), why)
+        }
+        _ => failed(error),
+    })?;
     let content = content.0;
     if content.iter().all(u8::is_ascii_whitespace) {
         return Err(TemplateError::Empty { path: source.to_owned() });
@@ -83,7 +103,6 @@ fn environment(source: &Path, read: &ReadFiles) -> Environment<'static> {
     );
     // Nothing of what is rendered is HTML.
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_fuel(Some(FUEL));
     filters::add_to(&mut environment);
     let (folder, read) = (source.parent().unwrap_or(Path::new("/")).to_owned(), Arc::clone(read));
     environment.set_loader(move |name| {
@@ -119,6 +138,14 @@ fn of_render(source: &Path, error: &Error) -> TemplateError {
         None => found.kind().to_string(),
     };
     TemplateError::Render { path, line: found.line().unwrap_or_default(), why }
+}
+
+/// The same with another reason, where that of the engine names no bound.
+fn because(error: TemplateError, why: String) -> TemplateError {
+    match error {
+        TemplateError::Render { path, line, .. } => TemplateError::Render { path, line, why },
+        other => other,
+    }
 }
 
 /// Takes what is rendered, up to a bound.

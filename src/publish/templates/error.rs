@@ -49,6 +49,12 @@ pub enum TemplateError {
         /// The destination.
         path: PathBuf,
     },
+    /// The check has changed what it was to judge.
+    #[error("the check of {} changed or removed the file that it was to judge: let it work on a copy", path.display())]
+    Changed {
+        /// The destination.
+        path: PathBuf,
+    },
     /// Commands and signals are not allowed.
     #[error(
         "the {what} of {} has to run a command or to send a signal, which is not allowed: start rosterd with --templates.allow-commands",
@@ -129,6 +135,7 @@ impl Coded for TemplateError {
             Self::Empty { .. } => "publish_template_empty",
             Self::Write(error) => error.code(),
             Self::Lost { .. } => "publish_staged_lost",
+            Self::Changed { .. } => "publish_staged_changed",
             Self::Disabled { .. } => "publish_commands_disabled",
             Self::Start { .. } => "publish_command_start",
             Self::Timeout { .. } => "publish_command_timeout",

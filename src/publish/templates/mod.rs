@@ -11,8 +11,10 @@ mod desired; // templates to desired workers, and what the reconciler asks of th
 mod engine; // a template and the roster to text
 mod error;
 mod filters; // what templates may do with values besides what the library has; pure
+mod look; // whether the file is as it should be
 mod place; // the files of a destination: staged, in place, former; the I/O
 mod publisher; // makes the workers
+mod refusals; // what is tried again later
 mod steps; // the steps of an operation
 #[cfg(test)]
 mod tests;

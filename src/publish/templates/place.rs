@@ -70,23 +70,44 @@ impl Files {
         !self.staged().exists() && self.has(hash)
     }
 
+    /// Whether what was rendered is beside its place as it was rendered.
+    pub(super) fn has_staged(&self, hash: u128) -> bool {
+        hash_of(&self.staged()).is_ok_and(|found| found == hash)
+    }
+
     /// Whether what was rendered is there at all.
     pub(super) fn is_staged(&self) -> bool {
         self.staged().exists()
     }
 
-    /// Puts what was in place before back there; what was not there is not there again.
-    pub(super) fn restore(&self, disk: &dyn Disk, had_former: bool) -> Result<(), FileSdError> {
-        if had_former {
-            return self.0.take_in(disk, &self.former());
+    /// Puts what was in place before back there; what was not there is not there again. Says whether that can be: not where
+    /// somebody removed what was kept, and what was rendered is still in place.
+    pub(super) fn restore(
+        &self,
+        disk: &dyn Disk,
+        had_former: bool,
+        rendered: Option<u128>,
+    ) -> Result<bool, FileSdError> {
+        if !had_former {
+            remove(self.0.path()).map_err(|error| self.0.failed(error))?;
+            return self.0.sync().map(|()| true);
         }
-        remove(self.0.path()).map_err(|error| self.0.failed(error))?;
-        self.0.sync()
+        if self.has_former()? {
+            return self.0.take_in(disk, &self.former()).map(|()| true);
+        }
+        Ok(!rendered.is_some_and(|hash| self.has(hash)))
     }
 
     /// Whether what was in place before is there again.
-    pub(super) fn is_restored(&self, had_former: bool) -> bool {
-        if had_former { !self.former().exists() } else { !self.0.path().exists() }
+    pub(super) fn is_restored(&self, had_former: bool, rendered: Option<u128>) -> Result<bool, FileSdError> {
+        match had_former {
+            true => Ok(!self.has_former()? && !rendered.is_some_and(|hash| self.has(hash))),
+            false => Ok(!self.0.path().exists()),
+        }
+    }
+
+    fn has_former(&self) -> Result<bool, FileSdError> {
+        self.former().try_exists().map_err(|error| self.0.failed(error))
     }
 
     /// Removes everything but what is in place.

@@ -1,7 +1,9 @@
 //! What all templates of an agent have in common: the roster, and whether commands may be run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use rosterd_tasks::watch::Inotify;
 use tokio::sync::watch;
 
 use super::Template;
@@ -18,7 +20,14 @@ pub struct Templates {
     /// What is to be rendered; `None` before there is a configuration.
     pub(super) wanted: watch::Receiver<Option<Arc<DesiredSet<Template>>>>,
     pub(super) allow_commands: bool,
+    /// Tells of edits of templates.
+    pub(super) inotify: Inotify,
+    /// How often the template and the file are looked at that nothing happened to.
+    pub(super) look: Duration,
 }
+
+/// As long as an edit goes unnoticed on a file system without events, and a file stays as somebody else left it.
+const LOOK: Duration = Duration::from_secs(10);
 
 impl Templates {
     /// Beside the files of `files`, by whom they learn of changes. `wanted` are the templates of a configuration before the
@@ -28,7 +37,7 @@ impl Templates {
         wanted: watch::Receiver<Option<Arc<DesiredSet<Template>>>>,
         allow_commands: bool,
     ) -> Self {
-        Self { files, wanted, allow_commands }
+        Self { files, wanted, allow_commands, inotify: Inotify::default(), look: LOOK }
     }
 
     /// Whether the configuration has this template, and not another one in its place.

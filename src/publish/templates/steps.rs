@@ -25,6 +25,13 @@ pub(super) struct Left {
     why: Option<Report>,
 }
 
+impl Left {
+    /// The hash of what was rendered.
+    fn rendered(&self) -> Option<u128> {
+        self.content.map(|hash| hash.0)
+    }
+}
+
 impl steps::Left for Left {
     fn failed(&mut self, why: Report) {
         self.why = Some(why);
@@ -104,8 +111,10 @@ impl Repeatable<TemplateWorker, Left> for Render {
             }
         };
         let (hash, content) = (rendered.hash, rendered.content.clone());
+        let was_refused = worker.refusals.has(hash);
         let staged = worker.on_disk(stop, move |files, disk| {
-            let differs = !files.has(hash);
+            // What was refused and could not be undone is in place, but its program does not work with it.
+            let differs = was_refused || !files.has(hash);
             if differs { files.stage(disk, content).map(|()| true) } else { Ok(false) }
         });
         let Some(staged) = staged.await? else { return Ok(CUT_OFF) };
@@ -121,7 +130,19 @@ impl Repeatable<TemplateWorker, Left> for Check {
     async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
         let Some(staged) = worker.on_disk(stop, |files, _| Ok(files.staged())).await? else { return Ok(CUT_OFF) };
         let template = worker.allowed("check", |template| !template.check.is_empty())?;
-        Ok(next(left, command::run("check", &template.check, template, &staged, stop).await?))
+        let ran = command::run("check", &template.check, template, &staged, stop).await?;
+        if ran == Ran::CutOff || template.check.is_empty() {
+            return Ok(next(left, ran));
+        }
+        // Otherwise the file in place would never be what is rendered, and be put there again and again.
+        let content = left.content;
+        let same =
+            worker.on_disk(stop, move |files, _| Ok(content.is_some_and(|hash| files.has_staged(hash.0)))).await?;
+        match same {
+            None => Ok(CUT_OFF),
+            Some(false) => Err(TemplateError::Changed { path: worker.template().destination.clone() }.into()),
+            Some(true) => Ok(Then::Next(left)),
+        }
     }
 }
 
@@ -185,27 +206,38 @@ impl Repeatable<TemplateWorker, Left> for Verify {
         if command::run("verify", &template.verify, template, &file, stop).await? == Ran::CutOff {
             return Ok(CUT_OFF);
         }
+        worker.refusals.clear();
         // What cannot be removed is in nobody's way: the next operation does.
         worker.on_disk(stop, |files, _| files.clear()).await.ok();
         Ok(Then::Done)
     }
 }
 
-/// Puts what was there before back in its place.
+/// Puts what was there before back in its place. Where somebody removed that meanwhile, there is nothing to be done.
 struct Restore;
 
 #[async_trait]
 impl Once<TemplateWorker, Left> for Restore {
     async fn is_done(&self, worker: &mut TemplateWorker, left: &Left) -> Result<bool, Failed> {
-        let (had_former, never) = (left.had_former, CancellationToken::new());
-        let done = worker.on_disk(&never, move |files, _| Ok(files.is_restored(had_former))).await;
+        let (had_former, rendered, never) = (left.had_former, left.rendered(), CancellationToken::new());
+        let done = worker.on_disk(&never, move |files, _| files.is_restored(had_former, rendered)).await;
         Ok(done.map_err(until_it_works)?.unwrap_or_default())
     }
 
     async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
-        let had_former = left.had_former;
-        let restored = worker.on_disk(stop, move |files, disk| files.restore(disk, had_former)).await;
-        Ok(restored.map_err(until_it_works)?.map_or(CUT_OFF, |()| Then::Next(left)))
+        let (had_former, rendered) = (left.had_former, left.rendered());
+        let restored = worker.on_disk(stop, move |files, disk| files.restore(disk, had_former, rendered)).await;
+        match restored.map_err(until_it_works)? {
+            None => Ok(CUT_OFF),
+            Some(true) => Ok(Then::Next(left)),
+            Some(false) => {
+                let file = worker.template().destination.display();
+                let outcome = format!(
+                    "{file} stays as it was rendered, as somebody removed the old one, which was kept beside it"
+                );
+                Ok(worker.undone(rendered, left.why, &outcome, DISTURBED))
+            }
+        }
     }
 }
 
@@ -235,7 +267,7 @@ impl Repeatable<TemplateWorker, Left> for ReloadRestored {
             Ok(Ran::Well) => restored,
             Err(error) => format!("{restored}, and the program did not take that either ({})", Report::of(&error)),
         };
-        Ok(worker.undone(left.content.map(|hash| hash.0), left.why, &outcome, DISTURBED))
+        Ok(worker.undone(left.rendered(), left.why, &outcome, DISTURBED))
     }
 }
 
@@ -249,6 +281,6 @@ impl Repeatable<TemplateWorker, Left> for Discard {
             return Ok(CUT_OFF);
         }
         let outcome = format!("{} stays as it was", worker.template().destination.display());
-        Ok(worker.undone(left.content.map(|hash| hash.0), left.why, &outcome, Duration::ZERO))
+        Ok(worker.undone(left.rendered(), left.why, &outcome, Duration::ZERO))
     }
 }

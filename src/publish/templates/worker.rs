@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use rosterd_model::{Report, Retry};
-use rosterd_tasks::files::Stamp;
-use rosterd_tasks::{Schedule, blocking};
+use rosterd_model::Report;
+use rosterd_tasks::blocking;
+use rosterd_tasks::watch::Watcher;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
+use super::look::{Last, Look};
 use super::place::Files;
 use super::publisher::Templates;
+use super::refusals::Refusals;
 use super::steps::STEPS;
 use super::{Rendered, Template, TemplateError, desired, render};
 use crate::publish::file_sd::FileSdError;
@@ -23,47 +25,22 @@ use crate::publish::file_sd::worker::unless_it_hangs;
 use crate::publish::file_sd::write::Disk;
 use crate::reconcile::steps::{Then, carry_out};
 use crate::reconcile::{Outcome, Work, Worker};
-use crate::roster::view::{self, JobView};
+use crate::roster::view::JobView;
 use crate::store::ledger::Action;
-
-/// How often the template and the file are looked at that nothing happened to.
-const LOOK: Duration = Duration::from_secs(10);
-/// The longest wait before a content is tried again that was refused: the reason may be outside of it.
-const LONGEST_REFUSAL: Duration = Duration::from_secs(300);
 
 /// Renders the file of one template.
 pub(super) struct TemplateWorker {
-    templates: Templates,
-    template: Template,
+    pub(super) templates: Templates,
+    pub(super) template: Template,
     reader: Option<Reader>,
     /// What is to be staged by the operation that was just begun.
-    rendered: Option<Rendered>,
+    pub(super) rendered: Option<Rendered>,
     /// What was rendered last.
-    last: Option<Last>,
+    pub(super) last: Option<Last>,
     /// When the last operation ended.
     ended: Option<Instant>,
-    refused: Option<Refused>,
-    refusals: Schedule,
+    pub(super) refusals: Refusals,
     shown: Shown,
-}
-
-/// What was rendered last, without the text.
-#[derive(Clone)]
-struct Last {
-    jobs: Vec<Arc<JobView>>,
-    hash: u128,
-    /// The files that it was made of.
-    files: Vec<(PathBuf, Option<Stamp>)>,
-    /// The file in place, if it had this text.
-    in_place: Option<Stamp>,
-}
-
-/// What was refused last.
-struct Refused {
-    /// Its hash; `None` for whatever is rendered.
-    content: Option<u128>,
-    /// When it is tried again.
-    until: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,16 +48,6 @@ enum Shown {
     Good,
     Waiting,
     Failing,
-}
-
-/// What a look came to.
-enum Look {
-    AsItShouldBe,
-    Differs,
-    /// It differs, but this content was refused, and is tried again at this time.
-    Refused(Instant),
-    /// The worker is to stop.
-    CutOff,
 }
 
 impl TemplateWorker {
@@ -93,8 +60,7 @@ impl TemplateWorker {
             rendered: None,
             last: None,
             ended: None,
-            refused: None,
-            refusals: Schedule::new(LONGEST_REFUSAL, &template.destination.to_string_lossy()),
+            refusals: Refusals::new(&template.destination.to_string_lossy()),
             shown: Shown::Good,
         }
     }
@@ -116,11 +82,12 @@ impl TemplateWorker {
         Ok(&self.template)
     }
 
-    /// The jobs of the template as they are now; `None` while they are unknown, or not fit to be handed out.
+    /// The jobs of the template as they are now; `None` while one of them is unknown, however long, or not fit to be handed out:
+    /// a program that is told of no targets drops those that it has.
     pub(super) fn jobs(&self) -> Option<Vec<Arc<JobView>>> {
         let view = Arc::clone(&self.templates.files.roster.borrow());
         let jobs = self.template.jobs.iter().map(|name| view.job(name).cloned()).collect::<Option<Vec<_>>>()?;
-        view::servable(&jobs).ok()
+        jobs.iter().all(|job| job.servable().is_ok()).then_some(jobs)
     }
 
     /// What an operation was begun with.
@@ -179,14 +146,18 @@ impl TemplateWorker {
         outcome: &str,
         at_least: Duration,
     ) -> Then<L> {
-        if self.refused.as_ref().is_none_or(|refused| refused.content != content) {
-            self.refusals.succeeded();
-        }
-        let until = Instant::now() + self.refusals.failed(Retry::Backoff).max(at_least);
-        self.refused = Some(Refused { content, until });
+        self.refusals.refused(content, at_least);
         match why {
             Some(why) => Then::Undone(Report { message: format!("{}; {outcome}", why.message), ..why }),
             None => Then::Done,
+        }
+    }
+
+    /// The template and those that it includes, as far as they are known.
+    fn sources(&self) -> Vec<PathBuf> {
+        match &self.last {
+            Some(last) => last.files().map(Path::to_owned).collect(),
+            None => vec![self.template.source.clone()],
         }
     }
 
@@ -194,64 +165,10 @@ impl TemplateWorker {
     fn told(&mut self, template: &Template) {
         if self.template != *template {
             self.template = template.clone();
-            (self.rendered, self.last, self.refused) = (None, None, None);
+            (self.rendered, self.last) = (None, None);
+            self.refusals.clear();
         }
     }
-
-    /// What was rendered last, if the template would render the same now. `None` inside when the worker is to stop.
-    async fn last_of(&self, jobs: &[Arc<JobView>], stop: &CancellationToken) -> Option<Option<Last>> {
-        let same_jobs = |last: &&Last| {
-            last.jobs.len() == jobs.len() && last.jobs.iter().zip(jobs).all(|(one, other)| Arc::ptr_eq(one, other))
-        };
-        let Some(last) = self.last.as_ref().filter(same_jobs).cloned() else { return Some(None) };
-        let files = last.files.clone();
-        let untouched = blocking(move || files.iter().all(|(path, stamp)| is_untouched(path, *stamp)));
-        let untouched = unless_it_hangs(stop, untouched).await?;
-        Some(untouched.then_some(last))
-    }
-
-    /// Renders if need be, and compares that with the file in place.
-    async fn look(&mut self, jobs: Vec<Arc<JobView>>, stop: &CancellationToken) -> Result<Look, TemplateError> {
-        let Some(last) = self.last_of(&jobs, stop).await else { return Ok(Look::CutOff) };
-        let (last, rendered) = match last {
-            Some(last) => (last, None),
-            None => {
-                let Some(rendered) = self.render(jobs.clone(), stop).await? else { return Ok(Look::CutOff) };
-                let (hash, files) = (rendered.hash, rendered.files.clone());
-                (Last { jobs, hash, files, in_place: None }, Some(rendered))
-            }
-        };
-        let (hash, before, path) = (last.hash, last.in_place, self.template.destination.clone());
-        let compared = self.on_disk(stop, move |files, _| {
-            // Before the content is read: a change after it is seen by the next look.
-            let now = Stamp::at(&path).ok();
-            let untouched = before.zip(now).is_some_and(|(before, now)| before.is_settled_at(&now));
-            Ok((untouched || files.has(hash)).then_some(now).flatten())
-        });
-        let Some(in_place) = compared.await? else { return Ok(Look::CutOff) };
-        self.last = Some(Last { in_place, ..last });
-        if in_place.is_some() {
-            self.refused = None;
-            let revision = desired::revision(&self.template);
-            self.templates.files.statuses.edit(&self.template.destination, |status| status.reached = Some(revision));
-            return Ok(Look::AsItShouldBe);
-        }
-        if before.is_some() {
-            warn!(file = %self.template.destination.display(), "somebody else changed the file, it is put there again");
-        }
-        let refused = self.refused.as_ref().filter(|refused| refused.content.is_none_or(|content| content == hash));
-        match refused.map(|refused| refused.until).filter(|until| *until > Instant::now()) {
-            Some(until) => Ok(Look::Refused(until)),
-            None => {
-                self.rendered = rendered;
-                Ok(Look::Differs)
-            }
-        }
-    }
-}
-
-fn is_untouched(path: &Path, stamp: Option<Stamp>) -> bool {
-    stamp.zip(Stamp::at(path).ok()).is_some_and(|(before, now)| before.is_settled_at(&now))
 }
 
 #[async_trait]
@@ -282,7 +199,10 @@ impl Worker<Template> for TemplateWorker {
         if self.reader.as_ref().is_none_or(|reader| !reader.reads(&template.jobs)) {
             self.reader = Some(self.templates.files.subscribe(&template.jobs));
         }
-        let mut wanted = self.templates.wanted.clone();
+        let sources = self.sources();
+        let watching = Watcher::new(&self.templates.inotify, &sources);
+        let Some(mut watcher) = stop.run_until_cancelled(watching).await else { return Outcome::Done };
+        let (mut wanted, look) = (self.templates.wanted.clone(), self.templates.look);
         loop {
             wanted.mark_unchanged();
             let now = Instant::now();
@@ -290,24 +210,24 @@ impl Worker<Template> for TemplateWorker {
             let is_paced = paced > now;
             let next = match self.jobs() {
                 // The roster may be that of another configuration, by which this worker is about to stop or be told otherwise.
-                _ if !self.templates.wants(template) => now + LOOK,
+                _ if !self.templates.wants(template) => now + look,
                 None => {
                     self.last = None;
                     if std::mem::replace(&mut self.shown, Shown::Waiting) != Shown::Waiting {
                         return Outcome::Snooze(Duration::ZERO);
                     }
-                    now + LOOK
+                    now + look
                 }
                 Some(_) if is_paced => paced,
                 Some(jobs) => match self.look(jobs, stop).await {
                     Ok(Look::CutOff) => return Outcome::Done,
                     Ok(Look::Differs) => return Outcome::Begin,
-                    Ok(Look::Refused(until)) => until.min(now + LOOK),
+                    Ok(Look::Refused(until)) => until.min(now + look),
                     Ok(Look::AsItShouldBe) => {
                         if std::mem::replace(&mut self.shown, Shown::Good) != Shown::Good {
                             return Outcome::Done;
                         }
-                        now + LOOK
+                        now + look
                     }
                     Err(error) => {
                         self.shown = Shown::Failing;
@@ -315,6 +235,10 @@ impl Worker<Template> for TemplateWorker {
                     }
                 },
             };
+            let sources = self.sources();
+            if stop.run_until_cancelled(watcher.set(&sources)).await.is_none() {
+                return Outcome::Done;
+            }
             let reader = self.reader.as_ref();
             let changed = async {
                 match reader {
@@ -327,9 +251,10 @@ impl Worker<Template> for TemplateWorker {
                 biased;
                 () = stop.cancelled() => return Outcome::Done,
                 () = changed => {}
+                _ = watcher.changed(), if !is_paced => {}
                 // Its owner is gone when the agent ends.
                 Ok(()) = wanted.changed() => {}
-                () = tokio::time::sleep_until(next) => {}
+                () = tokio::time::sleep_until(next) => drop(stop.run_until_cancelled(watcher.rearm()).await),
             }
         }
     }

@@ -285,7 +285,7 @@ impl Job {
                                 named: Named::new(&worked.block, group),
                             })
                         });
-                        turns.note(Some(turn), labels, place);
+                        turns.note(Some(turn), labels, place, worked.held.of(group));
                     }
                 }
             }
@@ -417,7 +417,7 @@ impl Job {
         match entry {
             Entry::Active(labels) => {
                 let (shared, turn) = self.pages.add(labels, held.is_some());
-                turns.note(turn, &shared, place);
+                turns.note(turn, &shared, place, held);
                 came.push(shared.clone());
                 self.counts.held.count_in(held);
                 Entry::Active(shared)
@@ -436,8 +436,12 @@ impl Job {
     fn count_out(&mut self, old: &Old, turns: &mut TargetTurns) {
         match &old.entry {
             Entry::Active(labels) => {
-                turns.note(self.pages.remove(labels, old.held.is_some()), labels, old.place);
                 self.counts.held.count_out(old.held);
+                let turn = self.pages.remove(labels, old.held.is_some());
+                // Others hold it, of a provider's own: what is kept is nobody else's.
+                let others = [HoldReason::Replaced, HoldReason::Unread, HoldReason::Restored];
+                let hold = || others.into_iter().find(|reason| self.counts.held.of(*reason) > 0);
+                turns.note(turn, labels, old.place, (turn == Some(Turn::Held)).then(hold).flatten());
             }
             Entry::Dropped => self.counts.dropped -= 1,
             Entry::Failed(_) => self.counts.failed -= 1,
@@ -485,7 +489,7 @@ impl Job {
         self.counts.held.count_out(before);
         self.counts.held.count_in(now);
         if before.is_some() != now.is_some() {
-            turns.note(self.pages.mark(labels, now.is_some()), labels, place);
+            turns.note(self.pages.mark(labels, now.is_some()), labels, place, now);
         }
     }
 

@@ -300,9 +300,9 @@ impl Kept {
             self.of.insert(now_of.clone(), groups);
             self.note(&now_of, &changes);
         }
-        if self.of.is_empty() {
-            self.braked = None;
-        }
+        let braked = self.of.values().filter(|groups| groups.braked > 0).flat_map(|groups| groups.holds.values());
+        let braked = braked.filter(|held| held.hold.reason == HoldReason::Braked);
+        self.braked = braked.map(|held| held.hold.since).min();
     }
 
     /// Takes what was stored of a provider.

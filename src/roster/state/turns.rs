@@ -8,6 +8,7 @@ use rosterd_discovery::ProviderKey;
 use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Labels, SourceId};
 
+use crate::roster::hold::HoldReason;
 use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::{Difference, Named, Reason, SourceStep};
 
@@ -50,7 +51,10 @@ pub(super) struct TargetTurns {
 struct Log {
     before: Pages,
     places: Vec<TurnPlace>,
-    turned: Vec<(Labels, PlaceId)>,
+    /// Which targets, where, and why they are held then.
+    turned: Vec<(Labels, PlaceId, Option<HoldReason>)>,
+    /// Why targets are held by entries beside which there were others.
+    holds: HashMap<Labels, HoldReason>,
     first: Option<Turn>,
     /// Whether different things happened: then a target may be noted twice.
     mixed: bool,
@@ -59,7 +63,14 @@ struct Log {
 impl TargetTurns {
     /// Nothing happened yet to the targets as they are in `before`.
     pub(super) fn new(before: &Pages, telling: bool) -> Self {
-        let log = || Log { before: before.clone(), places: Vec::new(), turned: Vec::new(), first: None, mixed: false };
+        let log = || Log {
+            before: before.clone(),
+            places: Vec::new(),
+            turned: Vec::new(),
+            holds: HashMap::new(),
+            first: None,
+            mixed: false,
+        };
         Self { delta: Delta::default(), log: telling.then(log) }
     }
 
@@ -70,9 +81,13 @@ impl TargetTurns {
         PlaceId::try_from(log.places.len() - 1).expect("an event has far fewer than 2^32 groups")
     }
 
-    /// Notes what became of a target by an entry of a place.
-    pub(super) fn note(&mut self, turn: Option<Turn>, labels: &Labels, place: PlaceId) {
-        let Some(turn) = turn else { return };
+    /// Notes what became of a target by an entry of a place, and why it is held by that, if it is.
+    pub(super) fn note(&mut self, turn: Option<Turn>, labels: &Labels, place: PlaceId, hold: Option<HoldReason>) {
+        let Some(turn) = turn else {
+            // Another entry is not held, yet.
+            self.log.iter_mut().for_each(|log| log.holds.extend(hold.map(|hold| (labels.clone(), hold))));
+            return;
+        };
         match turn {
             Turn::Added => self.delta.added += 1,
             Turn::Removed => self.delta.removed += 1,
@@ -80,7 +95,7 @@ impl TargetTurns {
         }
         if let Some(log) = &mut self.log {
             log.mixed |= log.first.replace(turn).is_some_and(|before| before != turn);
-            log.turned.push((labels.clone(), place));
+            log.turned.push((labels.clone(), place, hold));
         }
     }
 
@@ -94,17 +109,27 @@ impl Log {
     fn finish(self, after: &Pages) -> Vec<SourceStep> {
         let (mut steps, mut index) = (Vec::new(), HashMap::new());
         let mut seen = HashSet::new();
-        for (labels, place) in self.turned {
+        // Of a target that was noted twice it counts why it is held in the end.
+        let mut holds = self.holds;
+        if self.mixed {
+            let noted = self.turned.iter().filter_map(|(labels, _, hold)| Some((labels.clone(), (*hold)?)));
+            for (labels, hold) in noted {
+                holds.entry(labels).or_insert(hold);
+            }
+        }
+        for (labels, place, hold) in self.turned {
             if self.mixed && !seen.insert(labels.clone()) {
                 continue;
             }
+            let hold = holds.remove(&labels).or(hold).unwrap_or(HoldReason::Replaced);
             let held = |pages: &Pages| pages.get(&labels).map(|slot| slot.is_held());
-            let differences: &[fn(Labels) -> Difference] = match (held(&self.before), held(after)) {
-                (None, Some(false)) => &[Difference::Added],
-                (None, Some(true)) => &[Difference::Added, Difference::Held],
-                (Some(_), None) => &[Difference::Removed],
-                (Some(false), Some(true)) => &[Difference::Held],
-                (Some(true), Some(false)) => &[Difference::Released],
+            let held_by = |labels| Difference::Held(labels, hold);
+            let differences: &[&dyn Fn(Labels) -> Difference] = match (held(&self.before), held(after)) {
+                (None, Some(false)) => &[&Difference::Added],
+                (None, Some(true)) => &[&Difference::Added, &held_by],
+                (Some(_), None) => &[&Difference::Removed],
+                (Some(false), Some(true)) => &[&held_by],
+                (Some(true), Some(false)) => &[&Difference::Released],
                 (None, None) | (Some(_), Some(_)) => continue,
             };
             let place = &self.places[place as usize];

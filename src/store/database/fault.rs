@@ -39,10 +39,12 @@ impl Fault {
     /// Whether the content of the file is at fault, so that an empty file would do better.
     pub(super) fn is_damage(&self) -> bool {
         match self {
-            Self::Database(redb::Error::Corrupted(_)) | Self::Panicked(_) => true,
+            // No rosterd has written a format that asks for an upgrade: where it seems so, that byte is another one.
+            Self::Database(redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_)) | Self::Panicked(_) => true,
             Self::Database(redb::Error::Io(error)) => {
-                // Not a database at all, or cut off.
-                matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+                // Not a database at all, or cut off, or a folder of that name.
+                use io::ErrorKind::{InvalidData, IsADirectory, UnexpectedEof};
+                matches!(error.kind(), InvalidData | IsADirectory | UnexpectedEof)
             }
             _ => false,
         }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use redb::backends::FileBackend;
 use rosterd_model::{Coded, Report};
 use rosterd_tasks::files;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::fault::{Fault, caught, io_error};
 use super::format::Format;
@@ -136,9 +136,12 @@ impl DatabaseFile {
                 Identity { file: self.found(), missed: false };
             Ok(database)
         });
-        if opened.is_err() && is_new {
+        match &opened {
+            // Whoever misses what was known sees since when there is nothing.
+            Ok(_) if is_new => info!(file = %self.path.display(), "store begun"),
             // What is half made is no damaged store, and takes room where there may be none.
-            File::options().write(true).truncate(true).open(&self.path).ok();
+            Err(_) if is_new => drop(File::options().write(true).truncate(true).open(&self.path)),
+            _ => {}
         }
         opened
     }

@@ -51,6 +51,11 @@ impl Ask {
         self
     }
 
+    pub(crate) fn body(mut self, body: String) -> Self {
+        self.request.body = body.into();
+        self
+    }
+
     pub(crate) async fn send(self) -> Result<Answer, ClientError> {
         self.client.send(self.request).await.map(Answer)
     }

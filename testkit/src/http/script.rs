@@ -70,6 +70,7 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     pub(super) delay: Duration,
     pub(super) part: Option<usize>,
+    pub(super) pause: Duration,
     pub(super) fault: Option<Fault>,
 }
 
@@ -191,6 +192,13 @@ impl Step {
     #[must_use]
     pub fn in_parts(mut self, bytes: usize) -> Self {
         self.answer.part = Some(bytes);
+        self
+    }
+
+    /// Lets so much time pass before each part.
+    #[must_use]
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.answer.pause = pause;
         self
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -17,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::TlsAcceptor;
 
 use super::script::{Answer, Fault, Received, Script, Verdict};
@@ -139,7 +140,7 @@ async fn answer(request: Request<Incoming>, shared: &impl Answering) -> io::Resu
         Some(Fault::Close) => return Err(io::ErrorKind::ConnectionAborted.into()),
         Some(Fault::Stall) => std::future::pending().await,
         Some(Fault::Truncate(bytes)) => Reply::truncated(answer.body, bytes),
-        None => Reply::whole(answer.body, answer.part),
+        None => Reply { pause: answer.pause, ..Reply::whole(answer.body, answer.part) },
     };
     let mut response = Response::new(reply);
     *response.status_mut() = answer.status;
@@ -154,6 +155,9 @@ struct Reply {
     /// How much of it is sent in one piece, and whether such a piece has still to reach the other side.
     part: usize,
     is_sending: bool,
+    /// How long each part is kept back, and the one that is.
+    pause: Duration,
+    waits: Option<Pin<Box<Sleep>>>,
     then: Then,
 }
 
@@ -168,7 +172,15 @@ enum Then {
 impl Reply {
     fn whole(body: Bytes, part: Option<usize>) -> Self {
         let part = part.unwrap_or(body.len()).max(1);
-        Self { announced: body.len() as u64, data: Some(body), part, is_sending: false, then: Then::End }
+        Self {
+            announced: body.len() as u64,
+            data: Some(body),
+            part,
+            is_sending: false,
+            pause: Duration::ZERO,
+            waits: None,
+            then: Then::End,
+        }
     }
 
     fn truncated(body: Bytes, bytes: usize) -> Self {
@@ -178,6 +190,8 @@ impl Reply {
             part: bytes.max(1),
             data: Some(data),
             is_sending: false,
+            pause: Duration::ZERO,
+            waits: None,
             then: Then::Flush,
         }
     }
@@ -188,6 +202,13 @@ impl Body for Reply {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if !self.pause.is_zero() && self.data.as_ref().is_some_and(|data| !data.is_empty()) {
+            let pause = self.pause;
+            let wait = self.waits.get_or_insert_with(|| Box::pin(sleep(pause)));
+            if wait.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
         if let Some(mut data) = self.data.take().filter(|data| !data.is_empty()) {
             // What comes at once would be written together.
             self.is_sending = !self.is_sending;
@@ -198,6 +219,7 @@ impl Body for Reply {
             }
             let part = data.split_to(self.part.min(data.len()));
             self.data = Some(data);
+            self.waits = None;
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         match self.then {

@@ -137,6 +137,11 @@ impl ScriptedServer {
         self.script().received.clone()
     }
 
+    /// How many requests have come in.
+    pub fn request_count(&self) -> usize {
+        self.script().received.len()
+    }
+
     /// Waits until so many requests have come in.
     pub async fn wait_requests(&self, count: usize) {
         let what = format!("{count} requests came to the scripted server");
@@ -265,6 +270,18 @@ mod tests {
         leak_checked_live(|| async {
             let server = ScriptedServer::start([Step::get("/a").body("in four parts").in_parts(4)]).await;
             assert_eq!(get(&server.url("/a")).await.unwrap().1, "in four parts");
+            server.finish().await;
+        });
+    }
+
+    #[test]
+    fn parts_can_be_kept_back() {
+        leak_checked_live(|| async {
+            let pause = std::time::Duration::from_millis(20);
+            let server = ScriptedServer::start([Step::get("/a").body("in four parts").in_parts(4).pause(pause)]).await;
+            let begun = tokio::time::Instant::now();
+            assert_eq!(get(&server.url("/a")).await.unwrap().1, "in four parts");
+            assert!(begun.elapsed() >= 4 * pause, "{:?}", begun.elapsed());
             server.finish().await;
         });
     }

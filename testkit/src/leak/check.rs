@@ -68,6 +68,7 @@ pub struct Leaks {
     tasks: Vec<String>,
     unnamed: usize,
     descriptors: Vec<String>,
+    longest: Option<Duration>,
 }
 
 impl Leaks {
@@ -94,6 +95,13 @@ impl Leaks {
     #[must_use]
     pub fn allow_descriptors(mut self, target: impl Into<String>) -> Self {
         self.descriptors.push(target.into());
+        self
+    }
+
+    /// The test may take so long, instead of 15 minutes.
+    #[must_use]
+    pub fn longest(mut self, longest: Duration) -> Self {
+        self.longest = Some(longest);
         self
     }
 
@@ -124,7 +132,7 @@ impl Leaks {
             let _subscriber = tracing::subscriber::set_default(watch.clone());
             catch_unwind(AssertUnwindSafe(|| {
                 runtime.block_on(async {
-                    in_time(LONGEST, test()).await;
+                    in_time(self.longest.unwrap_or(LONGEST), test()).await;
                     self.leaked_tasks(clock, &watch).await
                 })
             }))

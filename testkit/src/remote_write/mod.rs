@@ -64,11 +64,14 @@ pub struct WriteRequest {
     pub exemplars: Vec<ReceivedExemplar>,
     /// Names of the families that metadata came for in version 1.0.
     pub metadata: Vec<String>,
-    /// How it was answered.
+    /// How it was answered; 0 as long as it is not, and [`UNANSWERED`](Self::UNANSWERED) if it never will be.
     pub status: u16,
 }
 
 impl WriteRequest {
+    /// Stands for the status of a request whose connection was closed before the answer.
+    pub const UNANSWERED: u16 = 499;
+
     /// A header, if it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -93,11 +96,13 @@ pub struct WriteAnswer {
     pub written: bool,
     /// The time before the answer.
     pub delay: Duration,
+    /// Whether the connection is closed in place of an answer.
+    pub closes: bool,
 }
 
 impl Default for WriteAnswer {
     fn default() -> Self {
-        Self { status: 204, headers: Vec::new(), body: "", written: true, delay: Duration::ZERO }
+        Self { status: 204, headers: Vec::new(), body: "", written: true, delay: Duration::ZERO, closes: false }
     }
 }
 
@@ -105,6 +110,11 @@ impl WriteAnswer {
     /// An answer with this status and nothing written.
     pub fn status(status: u16) -> Self {
         Self { status, written: false, ..Self::default() }
+    }
+
+    /// No answer: the connection is closed.
+    pub fn none() -> Self {
+        Self { closes: true, ..Self::status(WriteRequest::UNANSWERED) }
     }
 }
 
@@ -252,6 +262,21 @@ async fn connection(stream: TcpStream, state: Arc<Mutex<State>>) {
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
+/// A request whose answer is due, until it is given, or its connection is closed.
+struct Due<'a> {
+    state: &'a Mutex<State>,
+    index: usize,
+    status: u16,
+}
+
+impl Drop for Due<'_> {
+    fn drop(&mut self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = self.index - state.taken;
+        state.received[index].status = self.status;
+    }
+}
+
 async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
@@ -265,10 +290,12 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> io::Result<
         (reply, state.taken + state.received.len() - 1)
     };
     if !reply.delay.is_zero() {
+        let mut due = Due { state, index, status: WriteRequest::UNANSWERED };
         tokio::time::sleep(reply.delay).await;
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = index - state.taken;
-        state.received[index].status = reply.status;
+        due.status = reply.status;
+    }
+    if reply.closes {
+        return Err(io::ErrorKind::ConnectionAborted.into());
     }
     let mut response = Response::new(Full::from(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).map_err(io::Error::other)?;
@@ -341,5 +368,48 @@ impl WriteRequest {
             value,
         });
         self.exemplars.extend(received);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::leak_checked_live;
+
+    /// A request without samples on a connection of its own.
+    async fn send(receiver: &RemoteWriteReceiver) -> TcpStream {
+        let mut stream = TcpStream::connect(receiver.address()).await.unwrap();
+        let body = snap::raw::Encoder::new().compress_vec(b"").unwrap();
+        let head = format!(
+            "POST /api/v1/write HTTP/1.1\r\nHost: a\r\nContent-Encoding: snappy\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+        stream
+    }
+
+    fn statuses(receiver: &RemoteWriteReceiver) -> Vec<u16> {
+        receiver.requests().iter().map(|request| request.status).collect()
+    }
+
+    #[test]
+    fn what_is_never_answered_is_known_as_such_and_keeps_nobody_waiting() {
+        leak_checked_live(|| async {
+            let mut receiver = RemoteWriteReceiver::start().await;
+            receiver.then(WriteAnswer::none());
+            receiver.then(WriteAnswer { delay: Duration::from_secs(3600), ..WriteAnswer::default() });
+            let mut answer = Vec::new();
+            send(&receiver).await.read_to_end(&mut answer).await.ok();
+            assert!(answer.is_empty() && statuses(&receiver) == [WriteRequest::UNANSWERED]);
+            let _waits = send(&receiver).await;
+            receiver.wait_requests(2).await;
+            assert_eq!(statuses(&receiver), [WriteRequest::UNANSWERED, 0]);
+            assert_eq!(receiver.take_requests().len(), 1, "the other one may be answered yet");
+            receiver.off().await;
+            assert_eq!(statuses(&receiver), [WriteRequest::UNANSWERED]);
+            assert!(receiver.take_requests().len() == 1 && receiver.samples().is_empty());
+        });
     }
 }

@@ -148,6 +148,61 @@ fn a_position_that_is_missing_is_told_once_and_all_that_is_there_is_sent() {
 }
 
 #[test]
+fn a_position_that_somebody_emptied_is_told_as_one_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing was acknowledged yet.
+    drop(filled(folder.path(), 3));
+    assert_eq!(open(folder.path()).1.faults, []);
+    std::fs::write(folder.path().join("position"), "").unwrap();
+    let (log, found) = open(folder.path());
+    assert_eq!((found.records, found.faults.len()), (3, 1));
+    drop(log);
+    assert_eq!(open(folder.path()).1.faults, []);
+}
+
+#[test]
+fn a_position_of_which_a_part_is_damaged_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = filled(folder.path(), 9);
+    (2..5).for_each(|base| log.acknowledge(base, std::iter::empty()).unwrap());
+    drop(log);
+    let path = folder.path().join("position");
+    let whole = std::fs::read(&path).unwrap();
+    let half = whole.len() / 2;
+    for (from, to, kept) in [(0, half, whole.len()), (half, whole.len(), whole.len()), (0, 0, half + 9)] {
+        let mut bytes = whole.clone();
+        bytes[from..to].fill(0x5a);
+        bytes.truncate(kept);
+        std::fs::write(&path, bytes).unwrap();
+        let (mut log, found) = open(folder.path());
+        let [fault] = &found.faults[..] else { panic!("{:?}", found.faults) };
+        assert_eq!((&fault.path, fault.lost), (&path, Counts::default()));
+        let first = seqs(&mut log, 0).0[0];
+        assert!(first == 3 || first == 4, "at most the last is sent again: {first}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_moved_aside_and_the_rest_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(filled(folder.path(), 9));
+    let paths = segments(folder.path());
+    for path in [&paths[1], &folder.path().join("position")] {
+        std::fs::remove_file(path).unwrap();
+        std::fs::create_dir(path).unwrap();
+    }
+    assert!(is_usable(folder.path()));
+    let (mut log, found) = open(folder.path());
+    let told: Vec<_> = found.faults.iter().map(|fault| (fault.what, fault.batches)).collect();
+    let (no_file, missing) =
+        ("it is no file, moved aside", "it is missing or empty: all that is there is sent, also what was sent before");
+    assert_eq!(told, [(no_file, 0), (no_file, 3), (missing, 0)]);
+    assert_eq!(seqs(&mut log, 0).0, [1, 2, 3, 7, 8, 9]);
+    drop(log);
+    assert_eq!(open(folder.path()).1.faults, []);
+}
+
+#[test]
 fn the_oldest_segment_goes_first() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = filled(folder.path(), 10);

@@ -82,6 +82,21 @@ fn what_is_no_file_is_neither_waited_for_nor_replaced() {
 }
 
 #[test]
+fn owner_and_group_stay_where_the_system_lets_rosterd_give_files_away() {
+    let folder = Folder::new();
+    let path = folder.write("f.json", "[]");
+    // Only root may: for others the file is theirs already.
+    let given = std::os::unix::fs::chown(&path, Some(1000), Some(33)).is_ok();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let of = |found: fs::Metadata| (found.uid(), found.gid(), found.permissions().mode() & 0o777);
+    let before = of(fs::metadata(&path).unwrap());
+    assert!(!given || before == (1000, 33, 0o640), "{before:?}");
+    replace(&RealDisk, &path, pieces(&["[1]"])).unwrap();
+    assert_eq!(of(fs::metadata(&path).unwrap()), before);
+    assert_eq!(folder.read("f.json"), "[1]");
+}
+
+#[test]
 fn permissions_that_let_nobody_read_do_not_stay() {
     let folder = Folder::new();
     let path = folder.write("targets.json", "old");

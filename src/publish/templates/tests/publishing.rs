@@ -11,9 +11,12 @@ use rosterd_model::{Labels, Report, TargetGroup};
 use rosterd_tasks::Stopper;
 use rosterd_testkit::{Folder, eventually, everything, leak_checked, leak_checked_live, patience};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::publish::file_sd::Publisher;
-use crate::publish::templates::{Reload, SignalName, Template, Templates, desired};
+use crate::publish::templates::look::Look;
+use crate::publish::templates::worker::TemplateWorker;
+use crate::publish::templates::{Reload, SignalName, Template, Templates, desired, render};
 use crate::reconcile::{self, DesiredSet, EndedOperation, OperationState, Phase, Reconciler, Statuses, WorkerStatus};
 use crate::roster::view::RosterView;
 use crate::roster::{self, Clock, JobSpec, Limits, Roster, RosterHandle};
@@ -35,15 +38,17 @@ pub(super) struct Running {
     updates: mpsc::Sender<Update>,
     roster: RosterHandle,
     wanted: watch::Sender<Option<Arc<DesiredSet<Template>>>>,
+    templates: Templates,
     pub(super) statuses: Statuses<Template>,
 }
 
 impl Running {
     pub(super) async fn start(stores: &Stores, templates: &[Template]) -> Self {
-        Self::allowing(true, stores, templates).await
+        Self::with(|_| {}, stores, templates).await
     }
 
-    async fn allowing(commands: bool, stores: &Stores, templates: &[Template]) -> Self {
+    /// One that may run commands, unless it is told otherwise.
+    async fn with(change: impl FnOnce(&mut Templates), stores: &Stores, templates: &[Template]) -> Self {
         let (stopper, registry) = (Stopper::new(), prometheus::Registry::new());
         let (updates, receiver) = mpsc::channel(1);
         let metrics = roster::metrics::Metrics::register(&registry).unwrap();
@@ -51,12 +56,13 @@ impl Running {
         let (_files, no_files) = watch::channel(None);
         let files = Publisher::start(&roster, no_files, &stopper);
         let (wanted, templates) = watch::channel(Some(Arc::new(desired(templates))));
-        let make = Templates::new(files, templates.clone(), commands);
+        let mut make = Templates::new(files, templates.clone(), true);
+        change(&mut make);
         let metrics = reconcile::metrics::Metrics::register(&registry).unwrap();
         let ledger = (Arc::clone(&stores.0), Member::local());
-        let statuses = Reconciler::start(ledger, make, templates, metrics, &stopper);
+        let statuses = Reconciler::start(ledger, make.clone(), templates, metrics, &stopper);
         roster.set_jobs(vec![job("a", "p/1"), job("b", "p/2")], Duration::from_secs(300)).await;
-        Self { stopper, updates, roster, wanted, statuses }
+        Self { stopper, updates, roster, wanted, templates: make, statuses }
     }
 
     pub(super) async fn report(&self, provider: &str, targets: &[Labels]) {
@@ -198,6 +204,25 @@ fn a_file_follows_the_roster_and_unknown_is_not_empty() {
 }
 
 #[test]
+fn a_template_is_not_rendered_while_one_of_its_jobs_is_unknown_however_long_that_is() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = Template { jobs: vec!["a".into(), "b".into()], ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        let mut views = agent.roster.watch();
+        let is_given_up = |view: &Arc<RosterView>| view.job("b").is_some_and(|job| job.is_given_up());
+        views.wait_for(is_given_up).await.expect("its time of grace ends");
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        agent.until_in(&it, Phase::Snoozing).await;
+        assert_eq!(content(&it.destination), None, "it would be without the other job");
+        agent.report("p/2", &[target("y:1", &[])]).await;
+        until_has(&it.destination, "list: x:1 y:1\n").await;
+        agent.stop().await;
+    });
+}
+
+#[test]
 fn a_file_that_somebody_deletes_comes_back_and_a_template_that_changes_is_rendered() {
     leak_checked(async || {
         let folder = Folder::new();
@@ -216,6 +241,27 @@ fn a_file_that_somebody_deletes_comes_back_and_a_template_that_changes_is_render
         assert_eq!(content(&it.destination).as_deref(), Some("1 of them\n"), "the file stays");
         folder.replace("x.tmpl", "{{ targets | length }} again\n");
         until_has(&it.destination, "1 again\n").await;
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn an_edit_of_a_template_or_of_what_it_includes_is_noticed_when_it_happens() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        folder.write("x.tmpl", "{% include 'part' %}\n");
+        folder.write("part", "one {{ targets | length }}");
+        let never = |templates: &mut Templates| templates.look = Duration::from_secs(3600);
+        let agent = Running::with(never, &Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "one 1").await;
+        agent.until_in(&it, Phase::Done).await;
+        folder.replace("part", "two");
+        until_has(&it.destination, "two").await;
+        agent.until_in(&it, Phase::Done).await;
+        folder.replace("x.tmpl", "three\n");
+        until_has(&it.destination, "three\n").await;
         agent.stop().await;
     });
 }
@@ -274,6 +320,21 @@ fn what_the_check_refuses_never_takes_the_place_of_the_file() {
 }
 
 #[test]
+fn a_check_that_changes_what_it_judges_is_refused() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let check = shell("echo more >>\"$1\"", "{file}");
+        let it = Template { check, reload: noted(folder.root()), ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        assert_eq!(agent.error(&it).code, "publish_staged_changed");
+        assert_eq!(names(folder.root()), ["x.tmpl"], "nothing is put in place, and nobody is told");
+        agent.stop().await;
+    });
+}
+
+#[test]
 fn a_failed_reload_or_verification_brings_the_old_file_back() {
     leak_checked_live(async || {
         let folder = Folder::new();
@@ -308,6 +369,62 @@ fn a_failed_reload_or_verification_brings_the_old_file_back() {
 }
 
 #[test]
+fn an_old_file_that_somebody_removed_is_told_once_and_the_next_one_begins_anew() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        let script = "grep -q :66 \"$1\" || exit 0; rm \"${1%/*}/.${1##*/}.rosterd-old\"; exit 3";
+        let reload = Reload::Command(shell(script, &it.destination.display().to_string()));
+        let it = Template { reload, ..it };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        agent.has("x:66").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        let (error, file) = (agent.error(&it), it.destination.display());
+        let told = format!(
+            "sh, the reload of {file}, failed with exit status: 3; {file} stays as it was rendered, as somebody removed the old one, \
+             which was kept beside it"
+        );
+        assert_eq!(error.message, told);
+        assert_eq!(content(&it.destination).as_deref(), Some("list: x:66\n"));
+        let ended: Vec<_> = agent.ended().iter().map(|it| (it.status.state, it.status.step_name)).collect();
+        let states = [(OperationState::Done, Some("verify")), (OperationState::Failed, Some("restore"))];
+        assert_eq!(ended, states);
+        agent.has("x:2").await;
+        until_has(&it.destination, "list: x:2\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        assert_eq!(agent.status(&it).unwrap().last_error, None);
+        assert_eq!(names(folder.root()), ["x.conf", "x.tmpl"]);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_file_in_place_that_was_refused_is_not_good_but_tried_again() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        let (mut worker, stop) = (TemplateWorker::new(&agent.templates, &it), CancellationToken::new());
+        let jobs = worker.jobs().expect("they are known");
+        // Its own worker would look at the same file when time goes on, and only one at a time may.
+        agent.stop().await;
+        let rendered = render(&it.source, &jobs).unwrap();
+        worker.refusals.refused(Some(rendered.hash), Duration::from_secs(60));
+        assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Refused(_))));
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Differs)));
+        worker.refusals.clear();
+        assert!(matches!(worker.look(jobs, &stop).await, Ok(Look::AsItShouldBe)));
+    });
+}
+
+#[test]
 fn a_first_file_that_is_not_taken_is_removed_again() {
     leak_checked_live(async || {
         let folder = Folder::new();
@@ -326,7 +443,9 @@ fn without_the_flag_nothing_is_run_whatever_the_ledger_has() {
     leak_checked_live(async || {
         let folder = Folder::new();
         let it = Template { reload: noted(folder.root()), ..template(folder.root()) };
-        let agent = Running::allowing(false, &Stores::default(), std::slice::from_ref(&it)).await;
+        let agent =
+            Running::with(|templates| templates.allow_commands = false, &Stores::default(), std::slice::from_ref(&it))
+                .await;
         agent.has("x:1").await;
         agent.until_in(&it, Phase::Cancelled).await;
         assert_eq!(agent.error(&it).code, "publish_commands_disabled");

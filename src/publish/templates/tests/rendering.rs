@@ -87,6 +87,11 @@ fn errors_name_the_file_and_the_line() {
                 "cannot render x.tmpl:1: invalid operation: \"/etc/passwd\"",
             ),
             ("{% include 'none' %}", "publish_template_failed", "cannot render x.tmpl:1: template not found"),
+            (
+                "{% for x in range(9999) %}{% for y in range(9999) %}{% endfor %}{% endfor %}",
+                "publish_template_failed",
+                "cannot render x.tmpl:1: it does not come to an end, or is more work than 3 targets may be",
+            ),
             (" {# nothing #}\n", "publish_template_empty", "x.tmpl renders to nothing"),
         ] {
             let error = rendered(&folder, template).await.expect_err(template);

@@ -104,12 +104,14 @@ impl Job {
         let mut ends = Vec::new();
         for old in left.entries.values().flatten() {
             let Entry::Active(labels) = &old.entry else { continue };
-            if ending.remove(labels).is_some() && !urls.contains(&scraped(labels)) {
-                ends.push((old.block, old.index));
+            if ending.contains_key(labels) && !urls.contains(&scraped(labels)) {
+                ends.push((old.block, old.index, labels));
             }
         }
-        drop(ending);
-        ends.sort_unstable();
+        // Of several entries of a target it is the one that was discovered first.
+        ends.sort_unstable_by_key(|(block, index, _)| (*block, *index));
+        ends.retain(|(.., labels)| ending.remove(labels).is_some());
+        let ends = ends.into_iter().map(|(block, index, _)| (block, index)).collect();
         let returned = returned.into_keys().collect();
         Happened { left, ends, returned, change: Change { before, after } }
     }

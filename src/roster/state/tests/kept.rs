@@ -3,6 +3,7 @@
 use rosterd_discovery::Attention;
 
 use super::holds::{after, all_held, held, since, view};
+use super::steps::{telling, words};
 use super::*;
 use crate::roster::Keeping;
 use crate::roster::brake::{Brake, Confirm};
@@ -329,6 +330,59 @@ fn a_target_of_several_sources_is_kept_once_the_last_one_has_lost_it() {
     state.update(again(vec![TargetGroup::gone("t")]), start);
     let counts = view(&state, "a").counts();
     assert_eq!((held(&state, "a"), counts.duplicates, counts.held.of(Grace)), (all_held(&["h:1"], Grace), 0, 1));
+}
+
+#[test]
+fn of_the_sources_that_lose_a_target_at_once_it_is_kept_from_the_first() {
+    for _ in 0..10 {
+        let start = now();
+        let (mut state, _) = four(gracious(300), start);
+        state.update(again(vec![group("t", &["h:1"]), group("u", &["h:1"])]), start);
+        state.set_telling(true);
+        let gone = ["u", "t"].map(TargetGroup::gone).into_iter().chain([group("s", &ALL[1..])]);
+        let effect = state.update(again(gone.collect()), at(start, 10));
+        assert!(words(&effect, "a").iter().all(|it| it.ends_with("held grace h:1")), "{:?}", words(&effect, "a"));
+        let view = view(&state, "a");
+        let whence = view.blocks().find_map(|block| {
+            view.hold(block, 0)?;
+            block.load(0, &mut rosterd_model::Builder::new())
+        });
+        assert_eq!(whence.map(|(source, _)| source).as_deref(), Some("s"));
+    }
+}
+
+#[test]
+fn of_what_a_source_loses_a_part_may_be_braked_and_another_in_its_time_of_grace() {
+    let (mut state, start) = (telling(), now());
+    let both = Keeping { grace: Duration::from_secs(300), ..braking(Confirm::Reading) };
+    state.set_jobs(wanted(keeping(both)), start);
+    state.update(reading(vec![group("s", &ALL)]), start);
+    let effect = state.update(again(vec![group("s", &ALL[1..])]), at(start, 10));
+    assert_eq!(words(&effect, "a"), ["p/1 s Source: held grace h:1"]);
+    let effect = state.update(again(vec![group("s", &ALL[3..])]), at(start, 20));
+    assert_eq!(words(&effect, "a"), ["p/1 s Source: held braked h:2", "p/1 s Source: held braked h:3"]);
+}
+
+#[test]
+fn a_reload_and_a_restart_leave_it_known_that_targets_are_braked() {
+    let start = now();
+    let both = |grace| Keeping { grace: Duration::from_secs(grace), ..braking(Confirm::Reading) };
+    let jobs = |grace| vec![JobSpec { keeping: both(grace), ..job("a", &["p/1", "q/1"], "[]") }];
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(jobs(300)), start));
+    kept.take(state.update(reading(vec![group("s", &ALL)]), start));
+    let other = |groups| Update { provider: key("q/1"), ..reading(groups) };
+    kept.take(state.update(other(vec![group("s", &["i:1", "i:2", "i:3", "i:4"])]), start));
+    kept.take(state.update(again(vec![group("s", &ALL[1..])]), at(start, 10)));
+    kept.take(state.update(Update { whole: false, ..other(vec![TargetGroup::gone("s")]) }, at(start, 20)));
+    assert_eq!((held(&state, "a")[0].1, view(&state, "a").braked()), (Grace, Some(at(start, 20).wall)));
+    kept.take(state.set_jobs(wanted(jobs(200)), at(start, 30)));
+    assert_eq!(view(&state, "a").braked(), Some(at(start, 20).wall));
+    let mut state = State::default();
+    kept.restart_at(&mut state, jobs(200), at(start, 40));
+    assert_eq!((held(&state, "a").len(), view(&state, "a").braked()), (8, Some(at(start, 20).wall)));
+    let (_, released) = state.release(Some("a"), at(start, 50));
+    assert_eq!((released, view(&state, "a").braked()), ([("a".into(), 4)].into(), None));
 }
 
 /// The same rules on plain sets, without blocks, indexes or stores.

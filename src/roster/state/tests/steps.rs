@@ -7,14 +7,14 @@ use crate::roster::hold::HoldReason;
 use crate::roster::step::Difference;
 use crate::roster::target::Entry;
 
-fn telling() -> State {
+pub(super) fn telling() -> State {
     let mut state = State::default();
     state.set_telling(true);
     state
 }
 
 /// The differences of a job in words, sorted.
-fn words(effect: &Effect, job: &str) -> Vec<String> {
+pub(super) fn words(effect: &Effect, job: &str) -> Vec<String> {
     let step = effect.step.as_ref().expect("somebody follows");
     let sources = step.jobs.iter().find(|step| &*step.name == job).map_or(&[][..], |step| &step.sources);
     let instance = |labels: &rosterd_model::Labels| labels.get("instance").unwrap_or_default().to_owned();
@@ -26,7 +26,7 @@ fn words(effect: &Effect, job: &str) -> Vec<String> {
             Difference::Added(labels) => format!("{place}: +{}", instance(labels)),
             Difference::Removed(labels) => format!("{place}: -{}", instance(labels)),
             Difference::Changed { from, to } => format!("{place}: {} > {}", instance(from), instance(to)),
-            Difference::Held(labels) => format!("{place}: held {}", instance(labels)),
+            Difference::Held(labels, why) => format!("{place}: held {} {}", why.as_str(), instance(labels)),
             Difference::Released(labels) => format!("{place}: released {}", instance(labels)),
         }));
     }
@@ -82,7 +82,7 @@ fn holding_and_releasing_are_told() {
     state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), now());
     state.update(update("p/1", vec![group("s", &["h:1", "h:2"])], true), now());
     let effect = state.set_jobs(wanted(vec![job("a", &["p/2"], "[]")]), now());
-    assert_eq!(words(&effect, "a"), ["p/1 s Reload: held h:1", "p/1 s Reload: held h:2"]);
+    assert_eq!(words(&effect, "a"), ["p/1 s Reload: held replaced h:1", "p/1 s Reload: held replaced h:2"]);
     let effect = state.update(update("p/2", vec![group("x", &["h:1"])], true), now());
     assert_eq!(words(&effect, "a"), ["p/1 s Reload: -h:2", "p/2 x Source: released h:1"]);
 }
@@ -155,7 +155,7 @@ fn follow(picture: &mut BTreeMap<Arc<str>, Picture>, effect: &Effect) {
                 Difference::Added(to) => (None, Some((to, false))),
                 Difference::Removed(from) => (Some(from), None),
                 Difference::Changed { from, to } => (Some(from), Some((to, false))),
-                Difference::Held(labels) => (Some(labels), Some((labels, true))),
+                Difference::Held(labels, _) => (Some(labels), Some((labels, true))),
                 Difference::Released(labels) => (Some(labels), Some((labels, false))),
             };
             if let Some(gone) = gone {

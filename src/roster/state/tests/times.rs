@@ -83,6 +83,20 @@ fn once_all_that_is_missing_had_its_time_what_is_missing_too_waits_no_more() {
 }
 
 #[test]
+fn without_what_is_held_a_job_is_not_known_before_its_provider_reports_though_a_source_had_its_time() {
+    let (mut state, mut kept, start) = (State::default(), Kept::default(), now());
+    kept.take(state.set_jobs(wanted(vec![job("a", &["p/1"], "[]")]), start));
+    kept.take(state.update(but(update("p/1", vec![group("s", &["h:1"])], true), &["t"]), start));
+    kept.take(state.pass(after(start, 300)));
+    assert_eq!(view(&state, "a").without_held().map(|plain| plain.counts().targets).ok(), Some(1));
+    let mut state = kept.restart(vec![job("a", &["p/1"], "[]")]);
+    assert_eq!((view(&state, "a").servable(), view(&state, "a").missing().len()), (Ok(()), 1));
+    assert!(view(&state, "a").without_held().is_err(), "what there is now nobody has said");
+    state.update(but(update("p/1", vec![group("s", &["h:2"])], true), &["t"]), start);
+    assert_eq!(view(&state, "a").without_held().map(|plain| plain.counts().targets).ok(), Some(1));
+}
+
+#[test]
 fn what_is_restored_is_waited_for() {
     let (state, _) = restored_at(1);
     assert_eq!(state.view().waiting_for().len(), 1);

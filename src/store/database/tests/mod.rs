@@ -237,6 +237,43 @@ fn a_cut_off_file_is_moved_aside_and_the_other_store_stays() {
     });
 }
 
+#[test]
+fn a_folder_in_the_place_of_a_file_is_moved_aside() {
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("roster.redb")).unwrap();
+        fs::write(folder.path().join("roster.redb/a"), "").unwrap();
+        let (store, _decided) = open_folder(folder.path()).await.unwrap();
+        store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
+        let aside = moved_aside(folder.path());
+        assert!(aside.len() == 1 && aside[0].join("a").exists(), "{aside:?}");
+    });
+}
+
+#[test]
+fn any_damage_to_the_head_of_a_file_costs_the_content_but_never_the_start() {
+    /// What is behind belongs to no head.
+    const HEAD: usize = 320;
+    leak_checked_live(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("roster.redb");
+        let (store, decided) = open_folder(folder.path()).await.unwrap();
+        store.apply(vec![put("p", vec![block(1, "x")])]).await.unwrap();
+        let whole = blocks::content(&store).await;
+        drop((store, decided));
+        let bytes = fs::read(&path).unwrap();
+        for (at, flip) in (0..HEAD).flat_map(|at| [1, 2, 0x80].map(|flip| (at, flip))) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            fs::write(&path, damaged).unwrap();
+            let (store, _) = open_folder(folder.path()).await.unwrap_or_else(|error| panic!("byte {at}: {error}"));
+            let (found, aside) = (blocks::content(&store).await, moved_aside(folder.path()));
+            assert!(found == whole && aside.is_empty() || found.is_empty() && aside.len() == 1, "byte {at}: {found:?}");
+            aside.iter().for_each(|aside| fs::remove_file(aside).unwrap());
+        }
+    });
+}
+
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 #[test]

@@ -1,0 +1,92 @@
+//! Whether what is rendered would destroy what is read, or another output, on the disk as it is: links are followed.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rosterd_model::Problem;
+use rosterd_tasks::files::{clean, in_the_way};
+
+use super::rosterd::Rosterd;
+use crate::error::code;
+
+/// Examines the templates, whose paths are absolute. `read` are the files of the configuration.
+pub(crate) fn examine(settings: &Rosterd, jobs: &[&str], read: &[PathBuf]) -> Vec<Problem> {
+    let mut taken: HashMap<PathBuf, String> = HashMap::new();
+    for file in read {
+        taken.insert(real(file), "the configuration is read from".to_owned());
+    }
+    for output in settings.file_outputs(jobs.iter().copied()) {
+        taken.insert(real(&output.path), "publish.file_sd writes".to_owned());
+    }
+    for (index, template) in settings.templates.iter().enumerate() {
+        taken.insert(real(&template.source), format!("templates[{index}] is made from"));
+    }
+    let mut problems = Vec::new();
+    let templates = settings.templates.iter().enumerate();
+    for (index, template) in templates.filter(|(_, it)| !it.destination.as_os_str().is_empty()) {
+        let destination = template.destination.display();
+        let mut add =
+            |code, message| problems.push(Problem::new(format!("templates[{index}].destination"), code, message));
+        if let Some(who) = taken.insert(real(&template.destination), format!("templates[{index}] writes")) {
+            add(code::OUTPUT_COLLISION, format!("{who} {destination}: give each output a file of its own"));
+        } else if let Some(what) = in_the_way(&template.destination) {
+            add(code::INVALID_VALUE, format!("{destination} is {what}: give a file"));
+        } else if let Some(at) = template.destination.ancestors().skip(1).find_map(in_the_way_of_a_folder) {
+            add(code::INVALID_VALUE, format!("{destination} cannot be: {} is no folder", at.display()));
+        }
+    }
+    problems
+}
+
+/// The path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    let path = clean(path);
+    let found = path.ancestors().find_map(|at| Some((at, std::fs::canonicalize(at).ok()?)));
+    match found {
+        Some((at, real)) => path.strip_prefix(at).map(|rest| real.join(rest)).unwrap_or_else(|_| path.clone()),
+        None => path,
+    }
+}
+
+/// The path, if something is there that is no folder.
+fn in_the_way_of_a_folder(path: &Path) -> Option<&Path> {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_dir()).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use rosterd_testkit::Folder;
+
+    use super::*;
+
+    #[test]
+    fn what_would_destroy_a_file_is_told_however_it_is_spelled() {
+        let folder = Folder::new();
+        folder.write("sub/other", "");
+        for name in ["a.tmpl", "main.yml", "out"] {
+            folder.write(name, "");
+        }
+        std::os::unix::fs::symlink(folder.path("out"), folder.path("link")).unwrap();
+        let found = |second: &str| {
+            let at = folder.root().display();
+            let text = format!(
+                "templates: [{{source: {at}/a.tmpl, destination: {at}/out}}, {{source: {at}/a.tmpl, destination: {at}/{second}}}]"
+            );
+            let settings: Rosterd = serde_yaml::from_str(&text).unwrap();
+            let problems = examine(&settings, &[], &[folder.path("main.yml")]);
+            problems.iter().map(|it| format!("{} {}", it.path, it.code)).collect::<Vec<_>>().join("; ")
+        };
+        for (second, told) in [
+            ("new", ""),
+            ("sub/new/deep", ""),
+            ("link", "templates[1].destination cfg_output_collision"),
+            ("sub/../out", "templates[1].destination cfg_output_collision"),
+            ("a.tmpl", "templates[1].destination cfg_output_collision"),
+            ("sub/../main.yml", "templates[1].destination cfg_output_collision"),
+            ("sub", "templates[1].destination cfg_invalid_value"),
+            ("main.yml/x", "templates[1].destination cfg_invalid_value"),
+        ] {
+            assert_eq!(found(second), told, "{second}");
+        }
+    }
+}

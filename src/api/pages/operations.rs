@@ -1,0 +1,88 @@
+//! `/operations`: what has to be done for publications, what is being done, and what became of it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::Uri;
+
+use super::super::State;
+use super::super::operations::{Asked, Operation};
+use super::super::query::Query;
+use super::link::link;
+use super::shell::{Shell, page};
+use crate::problem::Problem;
+use crate::reconcile::{OperationState, OperationStatus};
+
+/// How many stand on the page: those that are pending, and then those that ended last.
+const SHOWN: usize = 100;
+
+#[derive(Template)]
+#[template(path = "operations.html")]
+struct Page {
+    shell: Shell,
+    states: Vec<&'static str>,
+    state: &'static str,
+    worker: String,
+    operations: Vec<Doing>,
+    /// Those that are not shown.
+    more: usize,
+}
+
+/// What is done for a publication, or was.
+pub(super) struct Doing {
+    pub(super) worker: String,
+    pub(super) what: String,
+    pub(super) word: &'static str,
+    pub(super) class: &'static str,
+    pub(super) begun: String,
+    pub(super) ended: Option<String>,
+    pub(super) error: String,
+    pub(super) code: String,
+}
+
+/// The page.
+pub(in crate::api) async fn operations(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::of(&uri);
+    let asked = Asked::of(&query)?;
+    let mut found = asked.find(&state);
+    let operations = found.by_ref().take(SHOWN).map(Doing::of).collect();
+    let kept = ["state", "worker"].map(|name| (name, query.get(name).unwrap_or_default()));
+    Ok(page(&Page {
+        shell: Shell::of(&state, "/operations", "Operations").with_json(link("/api/v1/operations", kept)),
+        states: OperationState::ALL.into_iter().map(|state| state.as_str()).collect(),
+        state: asked.state.map(|state| state.as_str()).unwrap_or_default(),
+        worker: asked.worker.unwrap_or_default().to_owned(),
+        operations,
+        more: found.count(),
+    }))
+}
+
+/// What is done, and how far it is.
+pub(super) fn told(operation: &OperationStatus) -> String {
+    let OperationStatus { action, step, step_name, attempt, .. } = operation;
+    let step = step_name.map_or_else(|| format!("step {}", step + 1), str::to_owned);
+    let again = if *attempt > 0 { format!(", try {}", attempt + 1) } else { String::new() };
+    format!("{}, {step}{again}", action.name())
+}
+
+impl Doing {
+    pub(super) fn of(operation: Operation) -> Self {
+        let class = match operation.status.state {
+            OperationState::Enqueued | OperationState::InFlight => "idle",
+            OperationState::Failed => "down",
+            OperationState::Done => "up",
+        };
+        Self {
+            what: told(&operation.status),
+            word: operation.status.state.as_str(),
+            class,
+            worker: operation.worker,
+            begun: operation.begun,
+            ended: operation.ended,
+            code: operation.last_error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
+            error: operation.last_error.map(|error| error.to_string()).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What a consumer may be shown of a job at any time, by what its source told of it. Pure.
+//!
+//! Nobody outside knows which answer rosterd has taken last. So there is a range: of the answers that the source gave since the roster was
+//! last seen to be as the source is, any may count. What all of them have must be shown, and nothing may be that none of them has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Addresses.
+pub(crate) type Targets = BTreeSet<String>;
+
+/// So long before a kill the store may have written last: far longer than it ever rests.
+pub(crate) const UNWRITTEN: Duration = Duration::from_secs(10);
+/// Two readings are so far apart at least until the second one confirms what the first one says: ten seconds, and somewhat less than that is
+/// safe to promise.
+const APART: Duration = Duration::from_secs(9);
+/// The share and the number from which on a removal is held, as they are by default.
+const FEWEST: usize = 10;
+
+/// Whether a job is in the configuration that rosterd uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Configured {
+    No,
+    /// A reload is under way.
+    Maybe,
+    Yes,
+}
+
+/// Whether rosterd knows what its source has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// No source has told anything.
+    Never,
+    Maybe,
+    /// It was seen to be so.
+    Since(Instant),
+}
+
+/// The relabelling of a job: a label for each target, and a last digit of ports' hosts of which no target stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) version: u32,
+    pub(crate) drops: Option<u8>,
+}
+
+impl Rules {
+    fn keep(self, address: &str) -> bool {
+        self.drops.is_none_or(|digit| !address.ends_with(&format!("{digit}:1")))
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+struct Told {
+    targets: Targets,
+    /// When another one took its place.
+    until: Option<Instant>,
+}
+
+/// What is to be thought of a job.
+#[derive(Debug)]
+pub(crate) struct Belief {
+    pub(crate) configured: Configured,
+    pub(crate) known: Known,
+    is_braked: bool,
+    grace: Duration,
+    /// Answers that count, in order; the source gives the last one.
+    told: Vec<Told>,
+    /// The first one that rosterd may have taken last.
+    first: usize,
+    /// Answers that are wrong and so small that the brake holds what they leave out, with the time of the first of them.
+    lies: Vec<(Targets, Instant)>,
+    /// Until when targets stay that are in their time of grace, at least.
+    gone: BTreeMap<String, Instant>,
+    /// Those that may be in use; the last one is in the file.
+    rules: Vec<Rules>,
+}
+
+impl Belief {
+    pub(crate) fn new(is_braked: bool, grace: Duration) -> Self {
+        Self {
+            configured: Configured::No,
+            known: Known::Never,
+            is_braked,
+            grace,
+            told: Vec::new(),
+            first: 0,
+            lies: Vec::new(),
+            gone: BTreeMap::new(),
+            rules: vec![Rules { version: 0, drops: None }],
+        }
+    }
+
+    /// The source answers with all of these from now on.
+    pub(crate) fn says(&mut self, targets: Targets, now: Instant) {
+        if self.told.last().is_some_and(|told| told.targets == targets) {
+            return;
+        }
+        if !self.grace.is_zero() {
+            for address in self.must(now).difference(&targets) {
+                self.gone.entry(address.clone()).or_insert(now + self.grace);
+            }
+        }
+        self.gone.retain(|address, _| !targets.contains(address));
+        if let Some(last) = self.told.last_mut() {
+            last.until = Some(now);
+        }
+        self.told.push(Told { targets, until: None });
+        if self.known == Known::Never {
+            self.known = Known::Maybe;
+        }
+    }
+
+    /// The source answers with a part of what it has, or with nothing. Returns whether the brake holds the rest, whatever rosterd has taken last.
+    pub(crate) fn lies(&mut self, part: Targets, now: Instant) -> bool {
+        let left = |targets: &Targets, rules: &Rules| targets.iter().filter(|address| rules.keep(address)).count();
+        let held = |told: &Told| {
+            let by = |rules: &Rules| {
+                left(&told.targets, rules) >= FEWEST && 2 * left(&part, rules) < left(&told.targets, rules)
+            };
+            self.rules.iter().all(by)
+        };
+        let is_held = self.is_braked && self.known != Known::Never && self.range().iter().all(held);
+        match is_held {
+            true => self.lies.push((part, now)),
+            false => self.says(part, now),
+        }
+        is_held
+    }
+
+    /// What was braked may have been let go of: a job that is taken out keeps no such thing, nor does time that jumped.
+    pub(crate) fn forgets_holds(&mut self, now: Instant) {
+        self.gone.values_mut().for_each(|until| *until = now);
+        let until = Some(now);
+        let lies = std::mem::take(&mut self.lies).into_iter().map(|(targets, _)| Told { targets, until });
+        let at = self.told.len().saturating_sub(1);
+        self.told.splice(at..at, lies);
+    }
+
+    pub(crate) fn uses(&mut self, rules: Rules) {
+        self.rules.push(rules);
+    }
+
+    /// The rules that are in the file.
+    pub(crate) fn rules(&self) -> Rules {
+        *self.rules.last().expect("there are always some")
+    }
+
+    /// What rosterd shows is what the source has.
+    pub(crate) fn is_settled(&mut self, now: Instant) {
+        let rules = self.rules();
+        self.rules = vec![rules];
+        self.lies.clear();
+        self.gone.retain(|_, until| *until > now);
+        self.first = self.told.len().saturating_sub(1);
+        if !matches!(self.known, Known::Since(_)) {
+            self.known = Known::Since(now);
+        }
+        // A kill may lead back to what was before, but not for long.
+        let written = now.checked_sub(3 * UNWRITTEN);
+        let old = self.told.iter().take_while(|told| told.until.is_some_and(|until| Some(until) < written)).count();
+        self.told.drain(..old.min(self.first));
+        self.first = self.told.len().saturating_sub(1);
+    }
+
+    /// The process was killed, and what it took after `written` need not be stored.
+    pub(crate) fn is_killed(&mut self, written: Instant) {
+        let is_stored = |told: &Told| told.until.is_some_and(|until| until < written);
+        self.first = self.first.min(self.told.iter().take_while(|told| is_stored(told)).count());
+        if matches!(self.known, Known::Since(since) if since > written) {
+            self.known = Known::Maybe;
+        }
+    }
+
+    fn range(&self) -> &[Told] {
+        &self.told[self.first..]
+    }
+
+    fn is_dropped_by_some(&self, address: &str) -> bool {
+        self.rules.iter().any(|rules| !rules.keep(address))
+    }
+
+    /// What must be shown where anything is.
+    pub(crate) fn must(&self, now: Instant) -> Targets {
+        let believed = self.lies.first().is_some_and(|(_, since)| now.duration_since(*since) > APART);
+        let lies = self.lies.iter().filter(|_| believed).map(|(targets, _)| targets);
+        let mut answers = self.range().iter().map(|told| &told.targets).chain(lies);
+        let mut must = answers.next().cloned().unwrap_or_default();
+        answers.for_each(|targets| must.retain(|address| targets.contains(address)));
+        must.extend(self.gone.iter().filter(|(_, until)| **until > now).map(|(address, _)| address.clone()));
+        must.retain(|address| !self.is_dropped_by_some(address));
+        must
+    }
+
+    /// What may be shown.
+    pub(crate) fn may(&self) -> Targets {
+        let told = self.range().iter().flat_map(|told| &told.targets).chain(self.gone.keys());
+        told.filter(|address| self.rules.iter().any(|rules| rules.keep(address))).cloned().collect()
+    }
+
+    /// What is to be shown once the source was read, and what may be besides.
+    pub(crate) fn truth(&self) -> (Targets, Targets) {
+        let kept = |targets: &mut dyn Iterator<Item = &String>| {
+            targets.filter(|address| self.rules().keep(address)).cloned().collect::<Targets>()
+        };
+        let last = self.told.last().map(|told| &told.targets);
+        (kept(&mut last.into_iter().flatten()), kept(&mut self.gone.keys()))
+    }
+
+    /// Whether the labels of a version may be shown.
+    pub(crate) fn may_have_version(&self, version: &str) -> bool {
+        self.rules.iter().any(|rules| rules.version.to_string() == version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(numbers: std::ops::Range<u32>) -> Targets {
+        numbers.map(|number| format!("h{number}:1")).collect()
+    }
+
+    #[test]
+    fn between_two_answers_what_both_have_must_be_shown_and_what_one_has_may_be() {
+        let now = Instant::now();
+        let mut belief = Belief::new(true, Duration::ZERO);
+        belief.says(targets(0..20), now);
+        belief.is_settled(now);
+        belief.says(targets(5..25), now);
+        assert_eq!((belief.must(now), belief.may()), (targets(5..20), targets(0..25)));
+        belief.is_settled(now);
+        assert_eq!((belief.must(now), belief.may()), (targets(5..25), targets(5..25)));
+        belief.is_killed(now);
+        assert_eq!((belief.must(now), belief.may()), (targets(5..20), targets(0..25)));
+    }
+
+    #[test]
+    fn a_small_part_is_no_answer_until_it_can_be_confirmed() {
+        let now = Instant::now();
+        let mut belief = Belief::new(true, Duration::ZERO);
+        belief.says(targets(0..20), now);
+        belief.is_settled(now);
+        assert!(belief.lies(targets(0..9), now) && belief.lies(Targets::new(), now));
+        assert_eq!(belief.must(now), targets(0..20));
+        assert_eq!(belief.must(now + Duration::from_secs(10)), Targets::new());
+        assert!(!belief.lies(targets(0..10), now), "half of it is taken");
+        assert_eq!(belief.must(now), targets(0..10));
+    }
+
+    #[test]
+    fn what_is_in_its_time_of_grace_must_be_shown_until_that_is_over() {
+        let (now, grace) = (Instant::now(), Duration::from_secs(5));
+        let mut belief = Belief::new(true, grace);
+        belief.says(targets(0..4), now);
+        belief.is_settled(now);
+        belief.says(targets(0..3), now);
+        belief.is_settled(now);
+        assert_eq!((belief.must(now), belief.may()), (targets(0..4), targets(0..4)));
+        assert_eq!(belief.must(now + grace), targets(0..3));
+        belief.is_settled(now + grace);
+        assert_eq!(belief.may(), targets(0..3));
+    }
+}

@@ -1,0 +1,101 @@
+//! What can happen, thrown with the dice.
+
+use crate::dice::Dice;
+
+/// Something that happens. What is thrown for it in detail follows from its `dice`.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) what: What,
+    pub(crate) dice: Dice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Some targets of a job come, and some go.
+    Change { job: usize },
+    /// Most targets of a job go, or are others.
+    Turn { job: usize },
+    /// A source answers with nothing or a small part of what it has, until it was read so often.
+    Lie { job: usize, readings: usize },
+    /// A source goes wrong, until something else happens to it.
+    Fail { job: usize },
+    /// It goes wrong and right in turns.
+    Flap { job: usize },
+    /// It answers as it should, at once or slowly.
+    Heal { job: usize },
+    /// A job is taken out of the configuration, or back into it.
+    Toggle { job: usize },
+    /// Its source is read more or less often.
+    Pace { job: usize },
+    /// Other rules for its labels.
+    Rules { job: usize },
+    /// The configuration gets what cannot be, and is mended.
+    Invalid,
+    /// The process is killed after so many looks at it, and begins again.
+    Kill { after: usize },
+    /// It ends in order, and begins again.
+    Stop,
+    /// A file that it stored is damaged after it was killed.
+    Damage,
+    /// The disk is full, cannot be written, or works again.
+    Disk,
+    /// The calendar jumps.
+    Jump,
+    /// A consumer hangs.
+    Hang,
+    /// The receiver has another temper.
+    Temper,
+    /// Everything is well again; the roster is to be what the sources have.
+    Calm,
+}
+
+/// So many things happen between two times of calm, at most.
+const RUSH: usize = 8;
+
+/// What happens, one after the other, without an end.
+pub(crate) struct Events {
+    dice: Dice,
+    jobs: usize,
+    rush: usize,
+}
+
+impl Events {
+    pub(crate) fn new(dice: Dice, jobs: usize) -> Self {
+        Self { dice, jobs, rush: 0 }
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        let dice = &mut self.dice;
+        let job = dice.below(self.jobs);
+        let what = match dice.below(50) {
+            0..10 => What::Change { job },
+            10..12 => What::Turn { job },
+            12..18 => What::Lie { job, readings: 1 + dice.below(2) },
+            18..23 => What::Fail { job },
+            23..25 => What::Flap { job },
+            25..28 => What::Heal { job },
+            28..30 => What::Toggle { job },
+            30 => What::Pace { job },
+            31..33 => What::Rules { job },
+            33 => What::Invalid,
+            34..38 => What::Kill { after: dice.below(6) },
+            38 => What::Stop,
+            39..41 => What::Damage,
+            41..44 => What::Disk,
+            44 => What::Jump,
+            45..47 => What::Hang,
+            _ => What::Temper,
+        };
+        self.rush += 1;
+        let is_calm = self.rush > RUSH || self.rush > RUSH / 2 && dice.one_in(RUSH / 2);
+        let what = if is_calm { What::Calm } else { what };
+        if is_calm {
+            self.rush = 0;
+        }
+        Some(Event { what, dice: dice.fork() })
+    }
+}

@@ -1,0 +1,399 @@
+//! Everything that a run has: jobs with their sources, rosterd, its disk, its calendar, and who asks it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rosterd_testkit::Folder;
+use tokio::time::Instant;
+
+use crate::agent::{Agent, Costs, List, Shown, entries};
+use crate::belief::{Belief, Configured, Known, Rules, Targets, UNWRITTEN};
+use crate::calendar::Calendar;
+use crate::consumers::Consumers;
+use crate::damage::Damage;
+use crate::dice::Dice;
+use crate::disk::Disk;
+use crate::receiver::Receiver;
+use crate::source::{Kind, Source, address};
+
+/// A job: its name, what it reads, how many targets there are, what else is set for it, and its time of grace.
+struct Spec(&'static str, Kind, usize, &'static str, u64);
+
+const JOBS: [Spec; 9] = [
+    Spec("web", Kind::Http, 30, "{}", 0),
+    Spec("graced", Kind::Http, 14, "{target_removal_grace: 4s}", 4),
+    Spec("few", Kind::Http, 5, "{}", 0),
+    Spec("never", Kind::Http, 40, "{brake: {confirm: never}}", 0),
+    Spec("file", Kind::File, 24, "{}", 0),
+    Spec("consul", Kind::Consul, 16, "{}", 0),
+    Spec("pods", Kind::Kubernetes, 20, "{}", 0),
+    Spec("fixed", Kind::Static, 12, "{}", 0),
+    Spec("late", Kind::Http, 12, "{}", 0),
+];
+/// The job that is not there at the start, and whose source fails then.
+const LATE: usize = 8;
+/// How often sources are read.
+const PACES: [&str; 2] = ["1s", "2s"];
+/// Numbers of targets that show how late an answer is.
+const MARKS: usize = 1000;
+
+/// A job and its source.
+pub(crate) struct Job {
+    pub(crate) name: &'static str,
+    number: usize,
+    size: usize,
+    settings: &'static str,
+    pub(crate) belief: Belief,
+    pub(crate) source: Source,
+    /// What the source has, whether it can be read or not.
+    pub(crate) has: Targets,
+    pub(crate) fails: bool,
+    pace: usize,
+    mark: Option<String>,
+    /// Whether its file was there, and has to stay.
+    pub(crate) is_published: bool,
+}
+
+/// What was shown at a time of calm.
+pub(crate) struct Memory {
+    pub(crate) at: String,
+    pub(crate) roster: BTreeMap<String, Targets>,
+}
+
+pub(crate) struct World {
+    pub(crate) folder: Folder,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) agent: Agent,
+    pub(crate) disk: Option<Disk>,
+    /// Since when the disk takes nothing.
+    pub(crate) disk_fails: Option<Instant>,
+    pub(crate) storage: PathBuf,
+    /// What was done to a file before the process began.
+    pub(crate) damage: Option<Damage>,
+    pub(crate) calendar: Calendar,
+    /// Whether it jumped since the process began.
+    pub(crate) has_jumped: bool,
+    pub(crate) consumers: Consumers,
+    pub(crate) receiver: Receiver,
+    pub(crate) costs: Option<Costs>,
+    pub(crate) memories: Vec<Memory>,
+    marks: usize,
+    versions: u32,
+}
+
+impl Job {
+    async fn start(number: usize, Spec(name, kind, size, settings, grace): &Spec) -> Self {
+        Self {
+            name,
+            number,
+            size: *size,
+            settings,
+            belief: Belief::new(true, Duration::from_secs(*grace)),
+            source: Source::start(*kind).await,
+            has: (0..*size).map(|target| address(number, target)).collect(),
+            fails: false,
+            pace: 0,
+            mark: None,
+            is_published: false,
+        }
+    }
+
+    pub(crate) fn is_fixed(&self) -> bool {
+        matches!(self.source, Source::Static(_))
+    }
+
+    /// Some targets come and go: never so many that it is another size altogether.
+    pub(crate) fn change(&mut self, dice: &mut Dice) {
+        let going = dice.below(self.has.len() / 4 + 1);
+        for _ in 0..going {
+            self.loses_one(dice);
+        }
+        let room = (3 * self.size / 2).saturating_sub(self.has.len());
+        for _ in 0..dice.below(room.min(self.size / 3) + 1) {
+            self.has.insert(address(self.number, dice.below(3 * self.size)));
+        }
+    }
+
+    /// Most targets go, and others may come in their place.
+    pub(crate) fn turn(&mut self, dice: &mut Dice) {
+        self.has = self.part(dice);
+        if dice.one_in(2) {
+            self.has.extend((0..self.size).map(|_| address(self.number, dice.below(3 * self.size))));
+        }
+    }
+
+    fn loses_one(&mut self, dice: &mut Dice) {
+        if let Some(address) = self.has.iter().nth(dice.below(self.has.len().max(1))).cloned() {
+            self.has.remove(&address);
+        }
+    }
+
+    /// Less than half of what there is.
+    pub(crate) fn part(&self, dice: &mut Dice) -> Targets {
+        let mut part: Vec<_> = self.has.iter().cloned().collect();
+        let left = dice.below(part.len().div_ceil(2).max(1));
+        while part.len() > left {
+            part.swap_remove(dice.below(part.len()));
+        }
+        part.into_iter().collect()
+    }
+
+    /// The source can be read and tells what it has.
+    pub(crate) async fn tells(&mut self, slowly: bool) {
+        self.fails = false;
+        self.belief.says(self.has.clone(), Instant::now());
+        match slowly {
+            true => self.source.tell_slowly(&self.has).await,
+            false => self.source.tell(&self.has).await,
+        }
+    }
+
+    /// The source has a target that it never had, and tells so.
+    async fn marks(&mut self, mark: usize) {
+        let mark = address(self.number, MARKS + mark);
+        if let Some(before) = self.mark.replace(mark.clone()) {
+            self.has.remove(&before);
+        }
+        self.has.insert(mark);
+        self.tells(false).await;
+    }
+
+    pub(crate) fn changes_pace(&mut self) {
+        self.pace = 1 - self.pace;
+    }
+
+    fn section(&self) -> String {
+        let Rules { version, drops } = self.belief.rules();
+        let mut rules = format!("{{target_label: version, replacement: '{version}'}}");
+        if let Some(digit) = drops {
+            rules += &format!(", {{source_labels: [__address__], regex: '.*{digit}:1', action: drop}}");
+        }
+        let source = self.source.section(PACES[self.pace]);
+        format!("- job_name: {}\n  {source}\n  relabel_configs: [{rules}]\n", self.name)
+    }
+
+    /// What is wrong with what is shown of it somewhere.
+    fn complains(&self, place: &str, shown: &Shown) -> Result<(), String> {
+        let now = Instant::now();
+        let (must, may) = (self.belief.must(now), self.belief.may());
+        let missing: Vec<_> = must.iter().filter(|address| !shown.contains_key(*address)).collect();
+        let wrong: Vec<_> = shown.keys().filter(|address| !may.contains(*address)).collect();
+        let versions: Vec<_> =
+            shown.values().filter(|version| !self.belief.may_have_version(version)).take(3).collect();
+        if missing.is_empty() && wrong.is_empty() && versions.is_empty() {
+            return Ok(());
+        }
+        let name = self.name;
+        Err(format!(
+            "{place} of {name} has {} targets, not {missing:?}, but {wrong:?}, and labels of versions {versions:?}; {:#?}",
+            shown.len(),
+            self.belief
+        ))
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let (folder, calendar, receiver) = (Folder::new(), Calendar::new(), Receiver::start().await);
+        let mut jobs = Vec::new();
+        for (number, spec) in JOBS.iter().enumerate() {
+            jobs.push(Job::start(number, spec).await);
+        }
+        for job in jobs.iter_mut().filter(|job| job.number != LATE) {
+            job.belief.configured = Configured::Yes;
+            job.tells(false).await;
+        }
+        jobs[LATE].fails = true;
+        let disk = Disk::mount();
+        let storage = disk.as_ref().map_or_else(|| folder.path("data"), |disk| disk.path().join("data"));
+        let text = configuration(&jobs, &receiver);
+        folder.write("prometheus.yml", &text);
+        let agent = Agent::start(folder.root(), storage.clone(), &calendar).await;
+        Self {
+            folder,
+            jobs,
+            agent,
+            disk,
+            disk_fails: None,
+            storage,
+            damage: None,
+            calendar,
+            has_jumped: false,
+            consumers: Consumers::default(),
+            receiver,
+            costs: None,
+            memories: Vec::new(),
+            marks: 0,
+            versions: 0,
+        }
+    }
+
+    pub(crate) fn job_count() -> usize {
+        JOBS.len()
+    }
+
+    /// The configuration as it should be.
+    pub(crate) fn configuration(&self) -> String {
+        configuration(&self.jobs, &self.receiver)
+    }
+
+    /// A job gets other rules.
+    pub(crate) fn changes_rules(&mut self, job: usize, dice: &mut Dice) {
+        self.versions += 1;
+        let drops = dice.one_in(2).then(|| u8::try_from(dice.below(10)).expect("a digit"));
+        self.jobs[job].belief.uses(Rules { version: self.versions, drops });
+    }
+
+    /// All is well from now on: each source tells what it has, and a mark that shows that it was read since.
+    pub(crate) async fn heals(&mut self) {
+        self.marks += 1;
+        for job in &mut self.jobs {
+            if !job.is_fixed() {
+                job.marks(self.marks).await;
+            }
+        }
+        if let Some(disk) = &mut self.disk {
+            disk.works();
+        }
+        self.consumers.leave();
+        self.receiver.calms().await;
+    }
+
+    /// What was not stored is lost.
+    pub(crate) fn is_killed(&mut self) {
+        let written = self.disk_fails.unwrap_or_else(Instant::now) - UNWRITTEN;
+        for job in &mut self.jobs {
+            job.belief.is_killed(written);
+        }
+    }
+
+    /// The process is about to begin again.
+    pub(crate) fn begins_again(&mut self) {
+        let now = Instant::now();
+        for job in &mut self.jobs {
+            if self.has_jumped {
+                job.belief.forgets_holds(now);
+            }
+            // What is stored where nothing can be written cannot be read either.
+            if self.disk_fails.is_some() && matches!(job.belief.known, Known::Since(_)) {
+                job.belief.known = Known::Maybe;
+            }
+        }
+        self.has_jumped = false;
+    }
+
+    /// What is wrong with what consumers see now.
+    pub(crate) async fn look(&self) -> Result<(), String> {
+        let shown = if self.agent.is_up { Some(self.agent.targets().await?) } else { None };
+        let nothing = Shown::new();
+        for job in &self.jobs {
+            self.look_at_list(job).await?;
+            self.look_at_file(job)?;
+            let Some(shown) = shown.as_ref().map(|shown| shown.get(job.name).unwrap_or(&nothing)) else { continue };
+            match (job.belief.configured, job.belief.known) {
+                (Configured::Yes, Known::Since(_)) => job.complains("/api/v1/targets", shown)?,
+                (Configured::No, _) | (_, Known::Never) if !shown.is_empty() => {
+                    return Err(format!("/api/v1/targets has targets of {}: {shown:?}", job.name));
+                }
+                _ if !shown.is_empty() => job.complains("/api/v1/targets", shown)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at_list(&self, job: &Job) -> Result<(), String> {
+        let list = self.agent.list(job.name).await;
+        match (&list, job.belief.configured, job.belief.known) {
+            (List::Shown(shown), Configured::Yes | Configured::Maybe, Known::Since(_) | Known::Maybe) => {
+                return job.complains("the list", shown);
+            }
+            (List::NoJob, Configured::No | Configured::Maybe, _)
+            | (List::Unknown, Configured::Yes | Configured::Maybe, Known::Never | Known::Maybe) => return Ok(()),
+            (List::Other(answer), ..) if self.agent.is_up => return Err(format!("the list of {}: {answer}", job.name)),
+            (List::Shown(_), ..) => {}
+            _ if !self.agent.is_up => return Ok(()),
+            _ => {}
+        }
+        Err(format!("{} is answered with {list:?}, and it is {:#?}", job.name, job.belief))
+    }
+
+    fn look_at_file(&self, job: &Job) -> Result<(), String> {
+        match std::fs::read_to_string(self.file(job)) {
+            Ok(text) => {
+                let shown = entries(&text)?;
+                // What was published of a job that is not there any more, or is back, may be older.
+                match job.is_published && job.belief.configured == Configured::Yes {
+                    true => job.complains("the file", &shown),
+                    false => Ok(()),
+                }
+            }
+            Err(error) if job.is_published => Err(format!("the file of {}: {error}", job.name)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn file(&self, job: &Job) -> PathBuf {
+        self.folder.path(&format!("out/{}.json", job.name))
+    }
+
+    /// In what the roster is not what the sources have, and the jobs that show more than that though they were read.
+    pub(crate) async fn differs(&self) -> Result<Vec<&'static str>, String> {
+        let shown = self.agent.targets().await?;
+        let (mut more, mut late) = (Vec::new(), Vec::new());
+        for job in self.jobs.iter().filter(|job| job.belief.configured == Configured::Yes) {
+            let (has, graced) = job.belief.truth();
+            let version = job.belief.rules().version.to_string();
+            let fits = |shown: &Shown| {
+                has.iter().all(|address| shown.get(address) == Some(&version))
+                    && shown.keys().all(|address| has.contains(address) || graced.contains(address))
+            };
+            let nothing = Shown::new();
+            let targets = shown.get(job.name).unwrap_or(&nothing);
+            let is_read = has.iter().all(|address| targets.contains_key(address));
+            if is_read && !fits(targets) {
+                more.push(job.name);
+                continue;
+            }
+            let listed = match self.agent.list(job.name).await {
+                List::Shown(shown) => fits(&shown),
+                _ => false,
+            };
+            let published = std::fs::read_to_string(self.file(job)).ok().and_then(|text| entries(&text).ok());
+            let published = published.is_some_and(|shown| fits(&shown));
+            if !(is_read && listed && published) {
+                late.push(format!(
+                    "{}: read {is_read}, listed {listed}, published {published}; wanted {has:?} and perhaps {graced:?} in version {version}, shown {targets:?}",
+                    job.name
+                ));
+            }
+        }
+        match (more.is_empty(), late.is_empty()) {
+            (_, false) => Err(late.join("\n")),
+            _ => Ok(more),
+        }
+    }
+
+    /// The roster was seen to be what the sources have.
+    pub(crate) fn is_settled(&mut self) {
+        let now = Instant::now();
+        for job in self.jobs.iter_mut().filter(|job| job.belief.configured == Configured::Yes) {
+            job.belief.is_settled(now);
+            job.is_published = true;
+        }
+        self.disk_fails = None;
+    }
+}
+
+fn configuration(jobs: &[Job], receiver: &Receiver) -> String {
+    let configured = || jobs.iter().filter(|job| job.belief.configured != Configured::No);
+    let sections: String = configured().map(Job::section).collect();
+    let settings: Vec<_> = configured().map(|job| format!("{}: {}", job.name, job.settings)).collect();
+    format!(
+        "global: {{scrape_interval: 1h}}\n{}\nscrape_configs:\n{sections}{}\nrosterd:\n  ready_grace_period: 1h\n  jobs: {{{}}}\n  publish: {{file_sd: [{{path: 'out/{{job}}.json'}}]}}\n",
+        receiver.remote_write(),
+        receiver.jobs(),
+        settings.join(", ")
+    )
+}
