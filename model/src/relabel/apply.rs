@@ -134,6 +134,27 @@ impl Rule {
         sources.chain([&self.config.target_label]).any(|source| source.as_bytes() == name)
     }
 
+    /// How many bytes the rule writes for these labels at most: at least as many as it does write, and found out without doing it.
+    pub(super) fn writes(&self, labels: &Builder) -> usize {
+        let separators = self.config.separator.len().saturating_mul(self.config.source_labels.len());
+        let sources = self.config.source_labels.iter().map(|name| labels.get(name).len());
+        let source = sources.fold(separators, usize::saturating_add);
+        source.saturating_add(match &self.step {
+            Step::Replace { target, replacement, .. } => {
+                target.longest(source).saturating_add(replacement.longest(source))
+            }
+            Step::LabelMap { name, .. } => {
+                let each = labels.iter().map(|(old, value)| name.longest(old.len()).saturating_add(value.len()));
+                each.fold(0, usize::saturating_add)
+            }
+            // The longest that a letter becomes, in another case, is three letters.
+            Step::Lowercase | Step::Uppercase => source.saturating_mul(3),
+            Step::HashMod => 20,
+            Step::Keep(_) | Step::Drop(_) | Step::KeepEqual | Step::DropEqual => 0,
+            Step::LabelDrop(_) | Step::LabelKeep(_) => 0,
+        })
+    }
+
     /// What the rule looks at in these labels, and whether it finds what it looks for.
     pub(super) fn look(&self, labels: &mut Builder) -> Look {
         let value = self.source(labels);

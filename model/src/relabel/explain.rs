@@ -46,6 +46,23 @@ impl Rules {
         };
         self.iter().map(step).collect()
     }
+
+    /// The index of the first rule by which these labels may come to have more than so many bytes, in names and values. Rules that
+    /// anybody may send are asked that before they are applied: some of them, each of which doubles a value, fill any memory.
+    pub fn outgrows(&self, labels: &Labels, bytes: usize) -> Option<usize> {
+        let (mut builder, mut scratch) = (Builder::new(), Scratch::default());
+        builder.extend(labels);
+        for (index, rule) in self.iter().enumerate() {
+            let length: usize = builder.iter().map(|(name, value)| name.len() + value.len()).sum();
+            if length.saturating_add(rule.writes(&builder)) > bytes {
+                return Some(index);
+            }
+            if !rule.apply(&mut builder, &mut scratch) {
+                break;
+            }
+        }
+        None
+    }
 }
 
 impl Serialize for Step {

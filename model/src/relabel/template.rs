@@ -76,6 +76,18 @@ impl Template {
         }
     }
 
+    /// How many bytes it expands to at most, for a match of so many.
+    pub(super) fn longest(&self, matched: usize) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Group(_) => matched,
+            Self::Pieces(pieces) => pieces.iter().fold(0, |length, piece| match piece {
+                Piece::Text(text) => length.saturating_add(text.len()),
+                Piece::Group(_) => length.saturating_add(matched),
+            }),
+        }
+    }
+
     /// Expands the template for a match of `value`, into the builder.
     pub(super) fn expand(&self, pattern: &Pattern, found: &Captures, value: Span, labels: &mut Builder) -> Span {
         match self {

@@ -177,6 +177,30 @@ fn rules_are_equal_when_their_configurations_are() {
 }
 
 #[test]
+fn rules_that_make_too_much_are_found_out_before_they_are_applied() {
+    let labels = [("a", "xxxxxxxx")].into_iter().collect();
+    let outgrows = |yaml: &str, bytes| rules(yaml).outgrows(&labels, bytes);
+    let doubles = "{source_labels: [a], target_label: a, replacement: '$1$1'}";
+    let bomb = format!("[{}]", vec![doubles; 60].join(", "));
+    assert_eq!(outgrows(&bomb, 1 << 20), Some(15));
+    for rule in [
+        format!("{{source_labels: [a], target_label: b, replacement: '{}'}}", "$1".repeat(200)),
+        format!("{{source_labels: [a], regex: '.*', target_label: b, replacement: {}}}", "y".repeat(1000)),
+        format!("{{source_labels: [a], target_label: '{}', replacement: y}}", "$1".repeat(200)),
+        format!("{{source_labels: [{}], target_label: b, regex: x}}", vec!["a"; 200].join(", ")),
+        format!("{{source_labels: [a, a], separator: {}, regex: x, action: keep}}", "y".repeat(1000)),
+        format!("{{source_labels: [{}], target_label: b, action: uppercase}}", vec!["a"; 100].join(", ")),
+        format!("{{regex: (.*), replacement: '{}', action: labelmap}}", "$1".repeat(1000)),
+    ] {
+        assert_eq!(outgrows(&format!("[{{regex: b, action: labeldrop}}, {rule}]"), 1000), Some(1), "{rule}");
+    }
+    let small = "[{source_labels: [a], target_label: b}, {regex: (.*), replacement: 'c_$1', action: labelmap}]";
+    assert_eq!(outgrows(small, 1000), None);
+    let dropped = format!("[{{source_labels: [a], action: drop}}, {}]", vec![doubles; 60].join(", "));
+    assert_eq!(outgrows(&dropped, 1000), None, "nothing comes to the rules behind");
+}
+
+#[test]
 fn an_explanation_has_a_step_for_each_rule() {
     let rules = rules(
         "[{target_label: b, replacement: y}, {action: drop, source_labels: [b], regex: y}, {action: labelmap, regex: b}]",

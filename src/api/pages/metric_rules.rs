@@ -14,7 +14,7 @@ use super::super::State;
 use super::super::query::Query;
 use super::super::words::counted;
 use super::shell::{Shell, page};
-use super::workbench::compile;
+use super::workbench::{compile, too_large};
 
 /// How many series are shown; all are counted.
 const SHOWN: usize = 200;
@@ -72,7 +72,11 @@ fn attempt(rules: &Rules, exposition: &str) -> Result<Tried, String> {
     let (mut tried, mut scratch) = (Tried::default(), Scratch::default());
     while let Some(entry) = parser.next().map_err(wrong)? {
         let (Entry::Sample(sample) | Entry::Histogram(sample, _)) = entry else { continue };
-        let series = Series::of(&labels_of(sample), rules, &mut scratch);
+        let labels = labels_of(sample);
+        if let Some(why) = too_large(rules, &labels) {
+            return Err(why);
+        }
+        let series = Series::of(&labels, rules, &mut scratch);
         if series.class == "down" {
             tried.dropped += 1
         } else {

@@ -25,6 +25,8 @@ use crate::roster::view::RosterView;
 
 /// So many rules are tried at most: each tells of all labels.
 const MOST_RULES: usize = 200;
+/// So many bytes of labels are tried at most, in any step.
+const MOST_BYTES: usize = 64 * 1024;
 
 #[derive(Template)]
 #[template(path = "workbench.html")]
@@ -62,6 +64,10 @@ pub(in crate::api) async fn workbench(Extract(state): Extract<Arc<State>>, uri: 
     let compiled = compile(&rules).map_err(|problems| wrong.extend(problems)).ok();
     let given = read_labels(&labels).map_err(|error| wrong.push(error)).ok();
     let given = given.filter(|given| !given.is_empty());
+    if let (Some(rules), Some(labels)) = (&compiled, &given) {
+        wrong.extend(too_large(rules, labels));
+        wrong.extend(job.as_ref().filter(|job| job.rules != *rules).and_then(|job| too_large(&job.rules, labels)));
+    }
     let tried = compiled.as_ref().zip(given.as_ref()).filter(|_| wrong.is_empty());
     let tried = tried.map(|(rules, labels)| attempt(job.as_deref(), rules, labels));
     let own = match (&job, &given, &compiled) {
@@ -80,6 +86,14 @@ pub(in crate::api) async fn workbench(Extract(state): Extract<Arc<State>>, uri: 
         tried: tried.as_ref().map(Story::of),
         own,
     }))
+}
+
+/// What is wrong with rules that would make too much of labels.
+pub(super) fn too_large(rules: &Rules, labels: &Labels) -> Option<String> {
+    rules.outgrows(labels, MOST_BYTES).map(|rule| {
+        let (rule, kib) = (rule + 1, MOST_BYTES / 1024);
+        format!("rule {rule} may make more than {kib} KiB of the labels, which is too much to try: let it repeat less, or try shorter values")
+    })
 }
 
 /// What rules make of labels, in a job or without one.

@@ -271,6 +271,23 @@ fn rules_are_tried_on_labels_of_a_real_target() {
 }
 
 #[test]
+fn rules_that_would_fill_all_memory_are_refused() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        let doubles = "-+%7Bsource_labels:+[x],+target_label:+x,+replacement:+%27$1$1%27%7D%0A";
+        let rules = doubles.repeat(60);
+        for path in ["/relabel?labels=x%3Daaaaaaaa", "/relabel/metrics?exposition=a%7Bx%3D%22aaaaaaaa%22%7D+1"] {
+            let page = face.get(&format!("{path}&rules={rules}")).await.text().await.unwrap();
+            assert!(
+                page.contains("may make more than 64 KiB of the labels") && page.contains("role=\"alert\""),
+                "{page}"
+            );
+        }
+        face.stop().await;
+    });
+}
+
+#[test]
 fn metric_rules_are_tried_on_an_exposition() {
     leak_checked_live(async || {
         let face = Face::start(|_| {}).await;
