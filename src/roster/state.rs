@@ -25,7 +25,6 @@ use super::clock::Now;
 use super::head::{Head, HeldBy};
 use super::hold::{Hold, HoldReason};
 use super::job::JobSpec;
-use super::pages::Pages;
 use super::step::{JobStep, LimitStep, Reason, Step};
 use super::target::Workbench;
 use super::view::{JobView, NotServable, ProviderPresence, RosterView};
@@ -145,7 +144,7 @@ impl State {
             job.kept.forget(&name, &mut effect);
             let mut turns = TargetTurns::new(&job.pages, self.telling);
             job.end(&mut turns);
-            effect.note(&name, turns, &Pages::default());
+            effect.note(&name, turns, None);
         }
         self.agent.said = self.jobs.values().filter(|job| job.is_braked()).map(Job::said).sum();
         if !effect.jobs.is_empty() {
@@ -394,7 +393,7 @@ impl State {
                 }
             }
             job.sizes.begin(job.said(), now.instant);
-            effect.note(&name, turns, &job.pages);
+            effect.note(&name, turns, Some(&job));
         }
         self.jobs.insert(name, job);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use rosterd_testkit::{Folder, Server, eventually_ok, leak_checked_live, need, patience};
+use rosterd_testkit::{Folder, Server, eventually, eventually_ok, leak_checked_live, need, patience};
 use rustix::process::Signal;
 
 use super::daemon::{self, Daemon, Network};
@@ -321,7 +321,11 @@ fn a_swarm_has_the_targets_that_prometheus_has_while_services_come_and_go() {
             if count == 2 { Ok(()) } else { Err(format!("{count}\n{}", ours.log())) }
         };
         eventually_ok(patience(), "a service on the network of its hosts hides no other", last).await;
-        daemon.docker(&["swarm", "leave", "--force"]);
+        // The engine gives itself a time for this, which may not be enough with much else to do.
+        eventually(patience(), "the engine leaves its swarm", || {
+            daemon.succeeds(&["swarm", "leave", "--force"]) || !daemon.succeeds(&["node", "ls"])
+        })
+        .await;
         daemon.halt().await;
     });
 }

@@ -134,7 +134,7 @@ impl State {
             if job.is_braked() {
                 said = said.saturating_sub(change.before) + job.said();
             }
-            effect.note(&name, turns, &job.pages);
+            effect.note(&name, turns, Some(job));
         }
         self.agent.said = said;
         self.agent.note(released, now);
@@ -176,7 +176,7 @@ impl State {
         let mut turns = TargetTurns::new(&job.pages, self.telling);
         let was_braked = job.kept.braked().is_some();
         job.release(over, &mut Work::new(&mut self.bench, &mut effect.tally), &mut turns);
-        effect.note(name, turns, &job.pages);
+        effect.note(name, turns, Some(job));
         if was_braked && job.kept.braked().is_none() {
             // What somebody or the time confirmed is the size from now on.
             job.sizes.begin(job.said(), now.instant);

@@ -1,10 +1,11 @@
 //! What an event did to the roster. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
 
+use super::job::Job;
 use super::provider::Provider;
 use super::turns::{Delta, TargetTurns};
 use crate::roster::block::{Block, BlockId};
@@ -76,11 +77,15 @@ pub(in crate::roster) struct Tally {
 }
 
 impl Effect {
-    pub(super) fn note(&mut self, job: &Arc<str>, turns: TargetTurns, pages: &Pages) {
-        let (delta, sources) = turns.finish(pages);
-        self.jobs.insert(Arc::clone(job), delta);
+    /// What became of the targets of a job, which may have ended.
+    pub(super) fn note(&mut self, name: &Arc<str>, turns: TargetTurns, job: Option<&Job>) {
+        let (delta, sources) = match job {
+            Some(job) => turns.finish(&job.pages, |targets| job.holds_of(targets)),
+            None => turns.finish(&Pages::default(), |_| HashMap::new()),
+        };
+        self.jobs.insert(Arc::clone(name), delta);
         if !sources.is_empty() {
-            self.sources.insert(Arc::clone(job), sources);
+            self.sources.insert(Arc::clone(name), sources);
         }
     }
 

@@ -292,6 +292,25 @@ impl Job {
         }
     }
 
+    /// Why these targets are held; of one that is held for several reasons any of them.
+    pub(super) fn holds_of(&self, mut targets: HashSet<Labels>) -> HashMap<Labels, HoldReason> {
+        let mut holds = HashMap::with_capacity(targets.len());
+        for worked in self.blocks.values().flat_map(Tree::iter).map(|(_, worked)| worked) {
+            for group in 0..worked.block.groups().len() {
+                if targets.is_empty() {
+                    return holds;
+                }
+                let Some(hold) = worked.held.of(group) else { continue };
+                let labels = worked.entries[worked.block.entries_of(group)].iter().filter_map(|entry| match entry {
+                    Entry::Active(labels) => targets.take(labels),
+                    Entry::Dropped | Entry::Failed(_) => None,
+                });
+                holds.extend(labels.map(|labels| (labels, hold)));
+            }
+        }
+        holds
+    }
+
     /// Relabels the entries of changed blocks that were not there before, and counts them in before those that are
     /// gone are counted out: a target that only moved is neither added nor removed. Those that are left already may be among them.
     /// Returns what is still left, and counts.
@@ -438,10 +457,7 @@ impl Job {
             Entry::Active(labels) => {
                 self.counts.held.count_out(old.held);
                 let turn = self.pages.remove(labels, old.held.is_some());
-                // Others hold it, of a provider's own: what is kept is nobody else's.
-                let others = [HoldReason::Replaced, HoldReason::Unread, HoldReason::Restored];
-                let hold = || others.into_iter().find(|reason| self.counts.held.of(*reason) > 0);
-                turns.note(turn, labels, old.place, (turn == Some(Turn::Held)).then(hold).flatten());
+                turns.note(turn, labels, old.place, None);
             }
             Entry::Dropped => self.counts.dropped -= 1,
             Entry::Failed(_) => self.counts.failed -= 1,

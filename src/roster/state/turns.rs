@@ -99,29 +99,31 @@ impl TargetTurns {
         }
     }
 
-    /// What it comes to: counts, and the differences by source.
-    pub(super) fn finish(self, after: &Pages) -> (Delta, Vec<SourceStep>) {
-        (self.delta, self.log.map(|log| log.finish(after)).unwrap_or_default())
+    /// What it comes to: counts, and the differences by source. `after` are the targets as they are now, and `why` finds why some
+    /// of these are held.
+    pub(super) fn finish(
+        self,
+        after: &Pages,
+        why: impl FnOnce(HashSet<Labels>) -> HashMap<Labels, HoldReason>,
+    ) -> (Delta, Vec<SourceStep>) {
+        (self.delta, self.log.map(|log| log.finish(after, why)).unwrap_or_default())
     }
 }
 
 impl Log {
-    fn finish(self, after: &Pages) -> Vec<SourceStep> {
+    fn finish(
+        mut self,
+        after: &Pages,
+        why: impl FnOnce(HashSet<Labels>) -> HashMap<Labels, HoldReason>,
+    ) -> Vec<SourceStep> {
         let (mut steps, mut index) = (Vec::new(), HashMap::new());
         let mut seen = HashSet::new();
-        // Of a target that was noted twice it counts why it is held in the end.
-        let mut holds = self.holds;
-        if self.mixed {
-            let noted = self.turned.iter().filter_map(|(labels, _, hold)| Some((labels.clone(), (*hold)?)));
-            for (labels, hold) in noted {
-                holds.entry(labels).or_insert(hold);
-            }
-        }
-        for (labels, place, hold) in self.turned {
+        let holds = self.holds(after, why);
+        for (labels, place, hold) in std::mem::take(&mut self.turned) {
             if self.mixed && !seen.insert(labels.clone()) {
                 continue;
             }
-            let hold = holds.remove(&labels).or(hold).unwrap_or(HoldReason::Replaced);
+            let hold = holds.get(&labels).copied().or(hold).unwrap_or(HoldReason::Replaced);
             let held = |pages: &Pages| pages.get(&labels).map(|slot| slot.is_held());
             let held_by = |labels| Difference::Held(labels, hold);
             let differences: &[&dyn Fn(Labels) -> Difference] = match (held(&self.before), held(after)) {
@@ -152,6 +154,27 @@ impl Log {
             step.differences = paired(std::mem::take(&mut step.differences));
         }
         steps
+    }
+    /// Why targets are held that were not, as far as that is not said where they were noted: by entries that did not change, or by
+    /// others than in the beginning.
+    fn holds(
+        &mut self,
+        after: &Pages,
+        why: impl FnOnce(HashSet<Labels>) -> HashMap<Labels, HoldReason>,
+    ) -> HashMap<Labels, HoldReason> {
+        let holds = std::mem::take(&mut self.holds);
+        let is_held = |labels: &Labels| after.get(labels).is_some_and(|slot| slot.is_held());
+        let is_said = |labels: &Labels, hold: Option<HoldReason>| hold.is_some() || holds.contains_key(labels);
+        let unsaid = self.turned.iter().filter(|(labels, _, hold)| {
+            (self.mixed || !is_said(labels, *hold))
+                && is_held(labels)
+                && !self.before.get(labels).is_some_and(|slot| slot.is_held())
+        });
+        let unsaid: HashSet<_> = unsaid.map(|(labels, ..)| labels.clone()).collect();
+        match unsaid.is_empty() {
+            true => holds,
+            false => holds.into_iter().chain(why(unsaid)).collect(),
+        }
     }
 }
 

@@ -111,6 +111,22 @@ fn a_target_that_one_source_holds_and_another_has_is_told_once() {
     assert_eq!(words(&state.set_jobs(wanted(both), now()), "c"), ["p/1 s Reload: +h:1"]);
 }
 
+#[test]
+fn a_target_that_others_hold_alone_is_held_as_they_hold_it() {
+    let (mut before, mut kept) = (State::default(), Kept::default());
+    kept.take(before.set_jobs(wanted(vec![job("a", &["p/1", "x/9"], "[]")]), now()));
+    kept.take(before.update(update("p/1", vec![group("s", &["h:1"])], true), now()));
+    kept.take(before.update(update("x/9", vec![group("x", &["h:2"])], true), now()));
+    let mut state = telling();
+    state.set_jobs(Wanted { stored: kept.stored(), ..wanted(vec![job("a", &["p/1", "q/2", "r/3"], "[]")]) }, now());
+    let effect = state.update(update("q/2", vec![group("t", &["h:1"])], true), now());
+    assert_eq!(words(&effect, "a"), ["q/2 t Source: released h:1"]);
+    // Another is held at the same time, for another reason.
+    let effect = state.update(update("q/2", vec![TargetGroup::gone("t")], false), now());
+    assert_eq!(words(&effect, "a"), ["q/2 t Source: held restored h:1"]);
+    assert_eq!(state.view().job("a").unwrap().counts.held.of(HoldReason::Replaced), 1);
+}
+
 /// How many entries are held, by the blocks of a job.
 fn held_entries(job: &JobView) -> usize {
     let worked = job.blocks.iter().flat_map(|(_, blocks)| blocks.iter().map(|(_, worked)| worked));
