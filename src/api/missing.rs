@@ -1,6 +1,6 @@
-//! What is missing of a job, as the API tells it: with the cause, where somebody knows it.
+//! What is missing of a job, or is not of now, as the API tells it: with the cause, where somebody knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,10 +11,13 @@ use serde::Serialize;
 
 use super::State;
 use crate::roster::hold::Missing;
-use crate::roster::view::JobView;
+use crate::roster::presence::Presence;
+use crate::roster::view::{JobView, RosterView};
 
 /// Tells a consumer of a list what it has to do without.
-const HEADER: HeaderName = HeaderName::from_static("x-rosterd-missing");
+const MISSING: HeaderName = HeaderName::from_static("x-rosterd-missing");
+/// Tells it whose part is not of now.
+const PRESENCE: HeaderName = HeaderName::from_static("x-rosterd-presence");
 /// More than this many make no better answer, but a header that no client takes.
 const NAMED: usize = 32;
 /// What stands for itself neither between commas nor in a header.
@@ -63,19 +66,38 @@ impl Causes {
 
 /// The header that names what is missing, if anything is.
 pub(super) fn header(jobs: &[Arc<JobView>]) -> HeaderMap {
-    let mut missing = jobs.iter().flat_map(|job| job.missing());
-    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-    let mut names: Vec<_> = missing
-        .by_ref()
-        .take(NAMED)
-        .map(|missing| match &missing.source {
-            None => encode(missing.provider.as_str()),
-            Some(source) => format!("{} {}", encode(missing.provider.as_str()), encode(source)),
-        })
-        .collect();
-    if missing.next().is_some() {
-        names.push("...".to_owned());
+    let missing = jobs.iter().flat_map(|job| job.missing());
+    listed(
+        MISSING,
+        missing.map(|missing| match &missing.source {
+            None => encoded(missing.provider.as_str()),
+            Some(source) => format!("{} {}", encoded(missing.provider.as_str()), encoded(source)),
+        }),
+    )
+}
+
+/// The header that names the providers of these jobs that are not synced, with what they are.
+pub(super) fn presence(state: &State, view: &RosterView, jobs: &[Arc<JobView>]) -> HeaderMap {
+    let asked: BTreeSet<_> = jobs.iter().flat_map(|job| job.providers()).map(|provider| &provider.key).collect();
+    let running = state.providers.list().into_iter().filter(|provider| asked.contains(&provider.key));
+    let presences = running.map(|provider| {
+        let seen = view.provider(&provider.key, &provider.jobs);
+        (provider.key, Presence::of_provider(provider.status.presence, seen))
+    });
+    let other: BTreeMap<_, _> = presences.filter(|(_, presence)| *presence != Presence::Synced).collect();
+    listed(PRESENCE, other.iter().map(|(key, presence)| format!("{}={}", encoded(key.as_str()), presence.as_str())))
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// A header with the first of these, if there are any.
+fn listed(header: HeaderName, mut names: impl Iterator<Item = String>) -> HeaderMap {
+    let mut first: Vec<_> = names.by_ref().take(NAMED).collect();
+    if names.next().is_some() {
+        first.push("...".to_owned());
     }
-    let value = HeaderValue::try_from(names.join(", ")).ok().filter(|value| !value.is_empty());
-    value.map(|value| (HEADER, value)).into_iter().collect()
+    let value = HeaderValue::try_from(first.join(", ")).ok().filter(|value| !value.is_empty());
+    value.map(|value| (header, value)).into_iter().collect()
 }

@@ -110,7 +110,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         let revision = revision(&jobs);
         if !knows(headers, &revision) {
             state.served.note(job, SystemTime::now(), &view);
-            let told = (missing::header(&asked), held_header(&jobs).await);
+            let told = headers_of(state, &view, &asked, &jobs).await;
             return Ok((told, list(&jobs, encoding, &revision, &state.compressing)).into_response());
         }
         if !wait.is_zero() && waiting.is_none() {
@@ -124,10 +124,20 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
         };
         if !news || wait.is_zero() {
             state.served.note(job, SystemTime::now(), &view);
-            let told = (missing::header(&asked), held_header(&jobs).await);
+            let told = headers_of(state, &view, &asked, &jobs).await;
             return Ok((told, described(StatusCode::NOT_MODIFIED, encoding, &revision)).into_response());
         }
     }
+}
+
+/// What a list does not say itself.
+async fn headers_of(
+    state: &State,
+    view: &RosterView,
+    asked: &[Arc<JobView>],
+    jobs: &[Arc<JobView>],
+) -> (HeaderMap, HeaderMap, HeaderMap) {
+    (missing::header(asked), missing::presence(state, view, asked), held_header(jobs).await)
 }
 
 /// The jobs that are asked for.

@@ -1,11 +1,11 @@
 //! The lists that are served to others, asked over a real socket.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
-use rosterd_discovery::{ProviderKey, Unread, Update};
+use rosterd_discovery::{Presence, ProviderKey, ProviderStatus, Status, Unread, Update};
 use rosterd_model::TargetGroup;
 use rosterd_testkit::{eventually_ok, everything, leak_checked_live, patience};
 use serde_json::{Value, json};
@@ -222,6 +222,38 @@ fn what_is_missing_for_long_is_named_beside_the_rest() {
             ),
             "{page}"
         );
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_list_says_which_providers_are_not_synced() {
+    leak_checked_live(async || {
+        let presence = Arc::new(Mutex::new(Presence::Stale));
+        let seen = Arc::clone(&presence);
+        let told = move || {
+            let presence = *seen.lock().unwrap();
+            vec![ProviderStatus { status: Status { presence, ..Status::default() }, ..failing() }]
+        };
+        let face = Face::start(|state| state.providers = Providers::new(told)).await;
+        face.handle
+            .set_jobs(vec![job("one", "static/1", "[]"), job("two", "dns/2", "[]")], Duration::from_secs(300))
+            .await;
+        face.report("static/1", vec![group("s", &["a:1"])]).await;
+        face.report("dns/2", vec![group("s", &["b:1"])]).await;
+        for path in ["/sd/two", "/sd"] {
+            let list = until(&face, path, StatusCode::OK).await;
+            assert_eq!(list.headers()["x-rosterd-presence"], "dns/2=stale");
+            let tag = list.headers()["etag"].clone();
+            let again = face.request("GET", path).header("if-none-match", tag).send().await.unwrap();
+            assert_eq!(
+                (again.status(), &again.headers()["x-rosterd-presence"]),
+                (StatusCode::NOT_MODIFIED, &"dns/2=stale".parse().unwrap())
+            );
+        }
+        assert!(!face.get("/sd/one").await.headers().contains_key("x-rosterd-presence"));
+        *presence.lock().unwrap() = Presence::Synced;
+        assert!(!face.get("/sd/two").await.headers().contains_key("x-rosterd-presence"));
         face.stop().await;
     });
 }
