@@ -9,6 +9,7 @@ use rosterd_model::target::Target;
 use rosterd_model::{Builder, Labels, Names};
 
 use super::super::targets::Cursor;
+use super::cut::{self, Label, line};
 use crate::explain::{Fit, Scratch, Search};
 use crate::roster::block;
 use crate::roster::target::Entry;
@@ -89,9 +90,9 @@ pub(super) struct Row {
     pub(super) class: &'static str,
     pub(super) source: String,
     pub(super) provider: String,
-    pub(super) discovered: Vec<(String, String)>,
+    pub(super) discovered: Vec<Label>,
     /// The final labels, those that only scraping needs told apart.
-    pub(super) labels: Vec<(String, String, bool)>,
+    pub(super) labels: Vec<Label>,
     /// Why it is no target, or what there is to say of it besides.
     pub(super) why: String,
     /// Where it is.
@@ -223,26 +224,24 @@ impl Row {
                 (word, class, shown(labels), why.join("; "))
             }
             Entry::Dropped => ("dropped", "idle", Vec::new(), dropped(job, discovered)),
-            Entry::Failed(failure) => ("impossible", "down", Vec::new(), failure.to_string()),
+            Entry::Failed(failure) => ("impossible", "down", Vec::new(), line(&failure.to_string())),
         };
-        let discovered = discovered.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let (source, provider) = (source.to_owned(), block.provider().to_string());
+        let discovered = cut::plain(discovered.iter());
+        let (source, provider) = (line(source), block.provider().to_string());
         Self { word, class, source, provider, discovered, labels, why, place: String::new() }
     }
 
     /// About how long what it says is on the page.
     fn size(&self) -> usize {
-        let discovered = self.discovered.iter().map(|(name, value)| name.len() + value.len() + 25).sum::<usize>();
-        let labels = self.labels.iter().map(|(name, value, _)| name.len() + value.len() + 40).sum::<usize>();
-        700 + discovered + labels + self.why.len()
+        700 + cut::size(&self.discovered) + cut::size(&self.labels) + self.why.len()
     }
 }
 
 /// The final labels, first those that series get.
-fn shown(labels: &Labels) -> Vec<(String, String, bool)> {
-    let public = Target(labels).public().map(|(name, value)| (name.to_owned(), value.to_owned(), false));
+fn shown(labels: &Labels) -> Vec<Label> {
+    let public = Target(labels).public().map(|(name, value)| (name, value, false));
     let own = labels.iter().filter(|(name, _)| name.starts_with("__") && !name.starts_with(META_PREFIX));
-    public.chain(own.map(|(name, value)| (name.to_owned(), value.to_owned(), true))).collect()
+    cut::labels(public.chain(own.map(|(name, value)| (name, value, true))))
 }
 
 /// Which rule drops an entry.
@@ -251,7 +250,7 @@ fn dropped(job: &JobView, discovered: &Labels) -> String {
     labels.reset(discovered);
     let rule = rules.dropped_by(&mut labels, &mut relabel::Scratch::default());
     let named = rule.and_then(|index| Some((index + 1, rules.iter().nth(index)?.config())));
-    named.map(|(number, rule)| format!("by rule {number}: {rule}")).unwrap_or_default()
+    named.map(|(number, rule)| line(&format!("by rule {number}: {rule}"))).unwrap_or_default()
 }
 
 /// The discovered labels of an entry at a place, without what the job gives to each.

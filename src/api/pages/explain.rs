@@ -14,6 +14,7 @@ use rosterd_model::{Labels, Report, Selector};
 use super::super::query::Query;
 use super::super::words::{Moment, few, fine, grouped};
 use super::super::{Error, State, explain as search_for};
+use super::cut::{self, Label, is_linked, line, linked};
 use super::journal::Row;
 use super::link::link;
 use super::patience;
@@ -25,8 +26,11 @@ use crate::explain::{Became, End, Explanation, Failing, Found, Published, Scrape
 use crate::journal;
 use crate::problem::Problem;
 
-/// How many entries are told.
+/// How many entries are told, and how long what is said of them may be together, in bytes.
 const TOLD: usize = 5;
+const MOST_BYTES: usize = 80_000;
+/// How many of what may be many is told: lines of one kind, and addresses.
+const LINES: usize = 20;
 
 #[derive(Template)]
 #[template(path = "explain.html")]
@@ -76,7 +80,7 @@ struct Shown {
     presence: Option<Standing>,
     read: Option<Moment>,
     failing: String,
-    discovered: Vec<(String, String)>,
+    discovered: Vec<Label>,
     story: Story,
     /// What else there is to say, by what it is about.
     facts: Vec<(&'static str, Vec<String>)>,
@@ -155,12 +159,15 @@ impl Answer {
             past_reached,
         } = explanation;
         let number = |number: usize| grouped(number as u64);
-        let head = match (found.first().map(|found| found.became), more, parts) {
-            (None, ..) => format!("Nothing is known of {query}"),
-            (Some(_), 0, 0) if found.len() == 1 => String::new(),
-            (Some(_), 0, 0) => format!("{} fit", number(found.len())),
-            (Some(_), 0, parts) => format!("{} fit, and {} in part", number(found.len()), number(parts)),
-            (Some(_), more, _) => format!("{} fit, of which {} are told", number(found.len() + more), found.len()),
+        let all = found.len() + more;
+        let shown = within(found.into_iter().map(|found| Shown::of(found, now)), Shown::size);
+        let more = all - shown.len();
+        let head = match (shown.is_empty(), more, parts) {
+            (true, ..) => format!("Nothing is known of {}", line(&query)),
+            (_, 0, 0) if all == 1 => String::new(),
+            (_, 0, 0) => format!("{} fit", number(all)),
+            (_, 0, parts) => format!("{} fit, and {} in part", number(all), number(parts)),
+            _ => format!("{} fit, of which {} are told", number(all), shown.len()),
         };
         let again =
             link("/explain", [("q", query.as_str()), ("job", job.unwrap_or_default()), ("timeout", patience::LONGER)]);
@@ -171,17 +178,17 @@ impl Answer {
                 again,
             )
         });
-        let similar = similar.into_iter().map(|it| (path(&it.address, job), it.address));
+        let similar = similar.into_iter().map(|it| (path(linked(&it.address), job), line(&it.address)));
         Self {
             head,
-            found: found.into_iter().map(|found| Shown::of(found, now)).collect(),
+            found: shown,
             unseen,
             idle,
             similar: similar.map(|(path, address)| (address, path)).collect(),
-            hints,
+            hints: hints.iter().map(|hint| line(hint)).collect(),
             unsure: unsure.iter().map(|unsure| told_unsure(unsure, now)).collect(),
             more_unsure,
-            past: past.into_iter().flatten().map(Row::of).collect(),
+            past: within(past.into_iter().flatten().map(Row::of), Row::size),
             past_unseen,
             journal: question.map(all_of).unwrap_or_default(),
         }
@@ -208,31 +215,51 @@ impl Shown {
             Became::Dropped => ("dropped by relabelling", "idle"),
         };
         let address = trace.discovered.get(ADDRESS).unwrap_or("an entry without an address");
-        let name = target.as_ref().map_or(address, |target| target.url.as_str()).to_owned();
+        let name = line(target.as_ref().map_or(address, |target| target.url.as_str()));
         let selector = match &trace.end {
-            End::Kept { labels } => exactly(labels),
+            End::Kept { labels } => Some(exactly(labels)).filter(|it| is_linked(it)).unwrap_or_default(),
             End::Dropped | End::Impossible { .. } => String::new(),
         };
         let is_scraped = target.as_ref().is_some_and(|target| target.scrape.is_some());
         let metrics = link("/relabel/metrics", [("job", job.as_str()), ("target", selector.as_str())]);
-        let discovered = trace.discovered.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             name,
             metrics: if is_scraped { metrics } else { String::new() },
-            past: link("/journal", [("selector", address), ("job", job.as_str())]),
+            past: link(
+                "/journal",
+                [("selector", if is_linked(address) { address } else { "" }), ("job", job.as_str())],
+            ),
             job,
             word,
             class,
             provider: origin.provider,
-            source: origin.source,
+            source: line(&origin.source),
             presence: origin.presence.map(Standing::of_provider),
             read: origin.last_success.map(|time| Moment::of(time.0, now)),
             failing: origin.failing.map(|failing| told_failing(&failing, now)).unwrap_or_default(),
-            discovered: discovered.collect(),
+            discovered: cut::plain(trace.discovered.iter()),
             story: Story::of(&trace),
             facts: target.map(|target| facts(&target, now)).unwrap_or_default(),
         }
     }
+
+    /// About how long it is on the page.
+    fn size(&self) -> usize {
+        let facts = self.facts.iter().flat_map(|(_, lines)| lines).map(|line| line.len() + 20).sum::<usize>();
+        let said = self.name.len() + self.metrics.len() + self.past.len() + self.failing.len();
+        1_000 + said + cut::size(&self.discovered) + self.story.size() + facts
+    }
+}
+
+/// The first that are not too long together.
+fn within<T>(all: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut bytes = 0;
+    all.take_while(|next| {
+        let fits = bytes <= MOST_BYTES / 2;
+        bytes += size(next);
+        fits
+    })
+    .collect()
 }
 
 /// What there is to say of a target besides its way.
@@ -254,7 +281,17 @@ fn facts(target: &Target, now: SystemTime) -> Vec<(&'static str, Vec<String>)> {
         ("Scraped", target.scrape.iter().flat_map(|scrape| told_scrape(scrape, now)).collect()),
         ("Published", target.published.iter().map(|published| told_published(published, now)).collect()),
     ];
-    all.into_iter().filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty()).collect()
+    all.into_iter()
+        .filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty())
+        .map(|(what, lines)| (what, few_lines(lines)))
+        .collect()
+}
+
+/// The first lines, cut, and how many more there are.
+fn few_lines(lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(LINES);
+    let more = (more > 0).then(|| format!("and {} more", grouped(more as u64)));
+    lines.iter().take(LINES).map(|it| line(it)).chain(more).collect()
 }
 
 fn told_scrape(scrape: &Scrape, now: SystemTime) -> Vec<String> {

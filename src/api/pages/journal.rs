@@ -13,6 +13,7 @@ use rosterd_model::{Labels, Report};
 use super::super::State;
 use super::super::journal::wanted;
 use super::super::query::Query;
+use super::cut::{self, Label, line};
 use super::link::link;
 use super::patience;
 use super::shell::{Shell, page};
@@ -65,7 +66,7 @@ pub(super) struct Row {
     pub(super) target: String,
     pub(super) path: String,
     pub(super) changed: Vec<Changed>,
-    pub(super) labels: Vec<(String, String)>,
+    pub(super) labels: Vec<Label>,
     pub(super) why: String,
     pub(super) whence: String,
 }
@@ -137,12 +138,12 @@ fn class(kind: Kind) -> &'static str {
 impl Row {
     pub(super) fn of(event: Event) -> Self {
         let note = event.note;
-        let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
+        let text = |text: &Option<Arc<str>>| line(text.as_deref().unwrap_or_default());
         let job = text(&note.job);
         let instance = note.labels.as_ref().map(|labels| Target(labels).public_label("instance").unwrap_or_default());
-        let target = instance.unwrap_or_default().to_owned();
+        let instance = instance.unwrap_or_default();
         let changed = match (&note.from, &note.labels) {
-            (Some(from), Some(labels)) => changes(from, labels).iter().map(Changed::of).collect(),
+            (Some(from), Some(labels)) => cut::changes(&changes(from, labels), usize::MAX),
             _ => Vec::new(),
         };
         let why = [text(&note.reason), text(&note.detail)];
@@ -153,10 +154,10 @@ impl Row {
             around: link("/journal", [("from", from.as_str()), ("to", to.as_str())]),
             kind: note.kind.as_str(),
             class: class(note.kind),
-            path: link("/explain", [("q", target.as_str()), ("job", job.as_str())]),
+            path: link("/explain", [("q", cut::linked(instance)), ("job", job.as_str())]),
             labels: note.labels.as_ref().filter(|_| changed.is_empty()).map(public).unwrap_or_default(),
             job,
-            target,
+            target: line(instance),
             changed,
             why: why.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": "),
             whence: whence.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" of "),
@@ -164,13 +165,12 @@ impl Row {
     }
 
     /// About how long what it says is on the page.
-    fn size(&self) -> usize {
-        let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + 25).sum::<usize>();
-        let changed = self.changed.iter().map(|it| it.name.len() + it.from.len() + it.to.len() + 60).sum::<usize>();
-        600 + labels + changed + self.why.len() + self.whence.len() + self.path.len()
+    pub(super) fn size(&self) -> usize {
+        let changed = self.changed.iter().map(Changed::size).sum::<usize>();
+        600 + cut::size(&self.labels) + changed + self.why.len() + self.whence.len() + self.path.len()
     }
 }
 
-fn public(labels: &Labels) -> Vec<(String, String)> {
-    Target(labels).public().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn public(labels: &Labels) -> Vec<Label> {
+    cut::plain(Target(labels).public())
 }

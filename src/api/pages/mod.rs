@@ -5,6 +5,7 @@ mod assets; // the style, the script and the icon
 mod brake; // the button that lets go
 mod chart; // numbers over time
 mod count; // numbers that lead to what they count
+mod cut; // how much of what others chose is shown
 mod discovery; // what is read and how that goes, and what became of what was discovered
 mod entries; // what was discovered for a job
 mod explain; // why a target is there, or is not

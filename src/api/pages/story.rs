@@ -2,6 +2,7 @@
 
 use rosterd_model::target::Target;
 
+use super::cut::{self, Label, line};
 use crate::explain::{Change, End, Trace, TracedStep};
 
 /// The way, step by step, and what came of it.
@@ -14,7 +15,7 @@ pub(super) struct Story {
     /// Why, where it is no target.
     pub(super) why: String,
     /// The final labels, with whether series do without.
-    pub(super) labels: Vec<(String, String, bool)>,
+    pub(super) labels: Vec<Label>,
 }
 
 /// A step.
@@ -30,7 +31,10 @@ pub(super) struct Chapter {
     pub(super) changes: Vec<Changed>,
 }
 
-/// A label that changed: `+` it came, `-` it went, `~` it has another value.
+/// How long the changes of all steps are together, in bytes.
+const CHANGES: usize = 24_000;
+
+/// A label that changed: `+` it came, `-` it went, `~` it has another value. Or, without any of these, how many more there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Changed {
     pub(super) how: &'static str,
@@ -42,38 +46,47 @@ pub(super) struct Changed {
 impl Story {
     /// In words.
     pub(super) fn of(trace: &Trace) -> Self {
-        let mut steps = Vec::new();
+        let (mut steps, mut left) = (Vec::new(), CHANGES);
         if !trace.from_job.is_empty() {
-            steps.push(Chapter::plain("The job gives it labels", &trace.from_job));
+            steps.push(Chapter::plain("The job gives it labels", &trace.from_job, &mut left));
         }
-        steps.extend(trace.steps.iter().enumerate().map(|(index, step)| Chapter::of(index + 1, step)));
+        steps.extend(trace.steps.iter().enumerate().map(|(index, step)| Chapter::of(index + 1, step, &mut left)));
         if !trace.at_last.is_empty() {
-            steps.push(Chapter::plain("At last", &trace.at_last));
+            steps.push(Chapter::plain("At last", &trace.at_last, &mut left));
         }
         let (word, class, why, labels) = match &trace.end {
             End::Kept { labels } => {
-                let public = Target(labels).public().map(|(name, value)| (name.to_owned(), value.to_owned(), false));
+                let public = Target(labels).public().map(|(name, value)| (name, value, false));
                 let own = labels.iter().filter(|(name, _)| name.starts_with("__"));
-                let own = own.map(|(name, value)| (name.to_owned(), value.to_owned(), true));
-                ("kept".to_owned(), "up", String::new(), public.chain(own).collect())
+                let own = own.map(|(name, value)| (name, value, true));
+                ("kept".to_owned(), "up", String::new(), cut::labels(public.chain(own)))
             }
             End::Dropped => {
                 let by = trace.dropped_by().map(|number| format!("dropped by rule {number}"));
                 (by.unwrap_or_else(|| "dropped".to_owned()), "down", String::new(), Vec::new())
             }
-            End::Impossible { reason } => ("no target".to_owned(), "down", reason.clone(), Vec::new()),
+            End::Impossible { reason } => ("no target".to_owned(), "down", line(reason), Vec::new()),
         };
         Self { steps, word, class, why, labels }
+    }
+
+    /// About how long it is on a page.
+    pub(super) fn size(&self) -> usize {
+        let step = |step: &Chapter| {
+            let changes = step.changes.iter().map(Changed::size).sum::<usize>();
+            200 + step.head.len() + step.rule.len() + step.said.len() + changes
+        };
+        200 + self.why.len() + cut::size(&self.labels) + self.steps.iter().map(step).sum::<usize>()
     }
 }
 
 impl Chapter {
-    fn plain(head: &str, changes: &[Change]) -> Self {
-        let changes = changes.iter().map(Changed::of).collect();
+    fn plain(head: &str, changes: &[Change], left: &mut usize) -> Self {
+        let changes = Changed::all(changes, left);
         Self { class: "did", head: head.to_owned(), rule: String::new(), said: String::new(), changes }
     }
 
-    fn of(number: usize, step: &TracedStep) -> Self {
+    fn of(number: usize, step: &TracedStep, left: &mut usize) -> Self {
         let came = match (step.reached, step.kept, step.changes.is_empty()) {
             (false, ..) => "not reached",
             (_, false, _) => "dropped",
@@ -91,9 +104,9 @@ impl Chapter {
         Self {
             class,
             head: format!("Rule {number}"),
-            rule: step.rule.clone(),
-            said: said.join(": "),
-            changes: step.changes.iter().map(Changed::of).collect(),
+            rule: line(&step.rule),
+            said: line(&said.join(": ")),
+            changes: Changed::all(&step.changes, left),
         }
     }
 }
@@ -105,8 +118,25 @@ impl Changed {
             (Some(_), None) => "-",
             (Some(_), Some(_)) => "~",
         };
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        Self { how, name: name.clone(), from: text(from), to: text(to) }
+        let text = |value: &Option<String>| value.as_deref().map(line).unwrap_or_default();
+        Self { how, name: line(name), from: text(from), to: text(to) }
+    }
+
+    /// That there are more.
+    pub(super) fn more(more: usize) -> Self {
+        Self { how: "", name: format!("and {more} more labels"), from: String::new(), to: String::new() }
+    }
+
+    /// As many as there is room for, which is taken.
+    fn all(changes: &[Change], left: &mut usize) -> Vec<Self> {
+        let changes = cut::changes(changes, *left);
+        *left = left.saturating_sub(changes.iter().map(Self::size).sum());
+        changes
+    }
+
+    /// About how long it is on a page.
+    pub(super) fn size(&self) -> usize {
+        self.name.len() + self.from.len() + self.to.len() + 60
     }
 }
 

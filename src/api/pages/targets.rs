@@ -22,6 +22,7 @@ use super::super::targets::{Cursor, Kind, LOOKS, Scan, health, last_error};
 use super::super::url::{Outside, global_url};
 use super::super::words::{Moment, Tally, bytes, fine, grouped};
 use super::count::Count;
+use super::cut::{self, Label, line, linked};
 use super::link::link;
 use super::patience;
 use super::shell::{Shell, page};
@@ -39,6 +40,8 @@ const MOST_ROWS: usize = 1000;
 /// themselves may be, in bytes, and what stands around each.
 const MOST_BYTES: usize = 120_000;
 const AROUND: usize = 600;
+/// A longer address is no link: no browser or server takes it.
+const MOST_URL: usize = 2_000;
 /// So much of what is missing is named.
 const MOST_MISSING: usize = 20;
 /// Above so many jobs nobody looks for one in a list.
@@ -105,7 +108,7 @@ struct Row {
     link: Option<String>,
     /// Where it is explained.
     explained: String,
-    labels: Vec<(String, String)>,
+    labels: Vec<Label>,
     last_scrape: Option<Moment>,
     duration: String,
     interval: String,
@@ -395,10 +398,15 @@ impl Row {
             },
             misconfigured: down.is_some_and(|report| report.priority == Priority::Operator),
             // Discovery chooses the scheme, and not every scheme should be clicked on.
-            link: (reached.starts_with("http://") || reached.starts_with("https://")).then_some(reached),
-            url,
-            explained: link("/explain", [("q", labels.get(INSTANCE).unwrap_or_default()), ("job", &*job.spec().name)]),
-            labels: target.public().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            link: (reached.starts_with("http://") || reached.starts_with("https://"))
+                .then_some(reached)
+                .filter(|url| url.len() <= MOST_URL),
+            url: line(&url),
+            explained: link(
+                "/explain",
+                [("q", linked(labels.get(INSTANCE).unwrap_or_default())), ("job", &*job.spec().name)],
+            ),
+            labels: cut::plain(target.public()),
             last_scrape: status.last_scrape.map(|time| Moment::of(time, now)),
             duration: status.last_scrape.map(|_| fine(status.duration)).unwrap_or_default(),
             interval: labels.get(SCRAPE_INTERVAL).unwrap_or(&job.spec().interval).to_owned(),
@@ -412,10 +420,10 @@ impl Row {
                 }
             },
             error: match (last_error(job, target, status), unsplit) {
-                (error, None) => error,
-                (error, Some(unsplit)) => format!("{error}: {unsplit}"),
+                (error, None) => line(&error),
+                (error, Some(unsplit)) => line(&format!("{error}: {unsplit}")),
             },
-            kind: down.map(|report| report.causes.last().unwrap_or(&report.message).clone()).unwrap_or_default(),
+            kind: down.map(|report| line(report.causes.last().unwrap_or(&report.message))).unwrap_or_default(),
             code: down.map(|report| report.code.clone()).unwrap_or_default(),
             held: None,
             snoozed: status.snoozed_until.filter(|until| *until > now).map(|until| Moment::of(until, now)),
@@ -424,8 +432,8 @@ impl Row {
 
     /// About how long what it says is on the page.
     fn size(&self) -> usize {
-        let labels = self.labels.iter().map(|(name, value)| name.len() + value.len() + 25).sum::<usize>();
-        AROUND + 2 * self.url.len() + self.explained.len() + self.error.len() + labels
+        let link = self.link.as_ref().map_or(0, String::len);
+        AROUND + 2 * self.url.len() + link + self.explained.len() + self.error.len() + cut::size(&self.labels)
     }
 }
 

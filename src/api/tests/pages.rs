@@ -231,7 +231,47 @@ fn pages_stay_small_however_many_jobs_and_labels_there_are() {
             "{page}"
         );
         let (wide, more) = (face.get("/targets?job=wide").await.text().await.unwrap(), "rel=\"next\"");
-        assert!(wide.contains("x\"</li>") && wide.contains(more), "{wide}");
+        assert!(wide.contains("x&#34;</li>") && wide.contains(more), "{wide}");
+        face.stop().await;
+    });
+}
+
+#[test]
+fn pages_stay_small_whatever_labels_are_like() {
+    leak_checked_live(async || {
+        const MOST: usize = 200_000;
+        let face = Face::start(|_| {}).await;
+        let (long, many) = ("y".repeat(150_000), "n".repeat(200));
+        let jobs = vec![
+            job("long", "static/1", "[{regex: __meta_(.*), action: labelmap}]"),
+            job("dropped", "static/1", DROP_B),
+        ];
+        face.handle.set_jobs(jobs, Duration::from_secs(300)).await;
+        let labels = |address: &str, name: &str, value: &str, count: usize| {
+            let own = (0..count).map(|number| (format!("__meta_{name}_{number}"), value.to_owned()));
+            own.chain([("__address__".to_owned(), address.to_owned())]).collect()
+        };
+        let targets =
+            vec![labels("a:1", "long", &long, 1), labels("b:1", "many", &many, 2000), labels(&long, "x", "", 1)];
+        face.report("static/1", vec![rosterd_model::TargetGroup { targets, ..group("s", &[]) }]).await;
+        for path in [
+            "/",
+            "/targets",
+            "/targets?job=long",
+            "/service-discovery?job=long",
+            "/service-discovery?job=dropped",
+            "/explain?q=a:1",
+            "/explain?q=b:1",
+            "/explain?q=job%3Dlong",
+            "/journal",
+            "/status",
+        ] {
+            let page = face.get(path).await.text().await.unwrap();
+            assert!(page.len() < MOST, "{path} has {} bytes", page.len());
+        }
+        let explained = face.get("/explain?q=a:1").await.text().await.unwrap();
+        assert!(explained.contains("long_0=&#34;yyy") && explained.contains("yyy… (and 149000 bytes)"), "{explained}");
+        assert!(face.get("/targets?job=long").await.text().await.unwrap().contains(" more labels</li>"));
         face.stop().await;
     });
 }

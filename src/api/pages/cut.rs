@@ -1,0 +1,116 @@
+//! How much of what others chose stands on a page: labels may be of any length, pages are not. All of it is in the API. Pure.
+
+use super::story::Changed;
+use crate::explain::Change;
+
+/// How long a value is shown, and a list of labels or of changes, in bytes.
+const LINE: usize = 1_000;
+const LIST: usize = 8_000;
+/// How long a text in the address of a page may be. Servers and browsers take some thousand bytes.
+const LINK: usize = 500;
+/// What stands on a page around each of them.
+const AROUND: usize = 50;
+
+/// A label, or how many more there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label {
+    pub(super) text: String,
+    /// Whether only scraping needs it.
+    pub(super) is_own: bool,
+}
+
+/// A text, at most as long as a line of a list may be.
+pub(super) fn line(text: &str) -> String {
+    let shown = beginning(text, LINE);
+    match text.len() - shown.len() {
+        0 => text.to_owned(),
+        more => format!("{shown}… (and {more} bytes)"),
+    }
+}
+
+/// As much of a text as the address of a page may have.
+pub(super) fn linked(text: &str) -> &str {
+    beginning(text, LINK)
+}
+
+/// Whether the address of a page may have all of it.
+pub(super) fn is_linked(text: &str) -> bool {
+    text.len() <= LINK
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+/// Labels with whether only scraping needs them.
+pub(super) fn labels<'a>(all: impl Iterator<Item = (&'a str, &'a str, bool)>) -> Vec<Label> {
+    let label = |(name, value, is_own)| Label { text: format!("{}=\"{}\"", line(name), line(value)), is_own };
+    let more = |more| Label { text: format!("and {more} more labels"), is_own: false };
+    first(all.map(label), LIST, Label::size, more)
+}
+
+/// Labels of which a page needs to know no more.
+pub(super) fn plain<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Label> {
+    labels(all.map(|(name, value)| (name, value, false)))
+}
+
+/// Changes of labels, which take no more than that many bytes.
+pub(super) fn changes(all: &[Change], most: usize) -> Vec<Changed> {
+    first(all.iter().map(Changed::of), most.min(LIST), Changed::size, Changed::more)
+}
+
+/// How long labels are on a page.
+pub(super) fn size(labels: &[Label]) -> usize {
+    labels.iter().map(Label::size).sum()
+}
+
+/// The first that take no more than that many bytes, one at least, and how many are left.
+fn first<T>(
+    mut all: impl Iterator<Item = T>,
+    most: usize,
+    size: impl Fn(&T) -> usize,
+    more: impl FnOnce(usize) -> T,
+) -> Vec<T> {
+    let (mut shown, mut bytes) = (Vec::new(), 0);
+    for next in all.by_ref() {
+        bytes += size(&next);
+        if bytes > most && !shown.is_empty() {
+            shown.push(more(1 + all.count()));
+            break;
+        }
+        shown.push(next);
+    }
+    shown
+}
+
+impl Label {
+    fn size(&self) -> usize {
+        self.text.len() + AROUND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_is_cut_where_characters_end_and_says_how_much_is_left() {
+        assert_eq!(line("short"), "short");
+        assert_eq!(line(&"x".repeat(LINE)), "x".repeat(LINE));
+        let cut = line(&format!("x{}", "é".repeat(LINE)));
+        assert_eq!(cut, format!("x{}… (and 1002 bytes)", "é".repeat(LINE / 2 - 1)));
+        assert_eq!(linked(&"é".repeat(LINK)).len(), LINK);
+        assert!(is_linked("a:1") && !is_linked(&"é".repeat(LINK)));
+    }
+
+    #[test]
+    fn of_many_labels_the_first_are_shown_and_the_others_counted() {
+        let value = "v".repeat(100);
+        let names: Vec<_> = (0..1000).map(|number| format!("l{number:03}")).collect();
+        let shown = plain(names.iter().map(|name| (name.as_str(), value.as_str())));
+        let (last, first) = shown.split_last().unwrap();
+        assert!(first.len() > 30 && size(first) <= LIST, "{}", first.len());
+        assert_eq!(last.text, format!("and {} more labels", 1000 - first.len()));
+        assert_eq!(plain([("a", "1"), ("b", "2")].into_iter()).len(), 2);
+    }
+}
