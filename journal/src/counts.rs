@@ -27,8 +27,8 @@ pub struct Counts {
 
 /// Counts on the way through segments.
 pub(crate) struct Counting<'t> {
-    /// The times that are not reached yet, the first first.
-    times: &'t [Time],
+    /// The times that are not reached yet, each with the number of its last event, the first first.
+    times: &'t [(Time, u64)],
     jobs: HashMap<Arc<str>, HashSet<u64>>,
     /// Whether all targets are known: from the end of a checkpoint on.
     is_founded: bool,
@@ -44,7 +44,7 @@ fn hash<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
 }
 
 impl<'t> Counting<'t> {
-    pub(crate) fn new(times: &'t [Time]) -> Self {
+    pub(crate) fn new(times: &'t [(Time, u64)]) -> Self {
         Self {
             times,
             jobs: HashMap::new(),
@@ -75,9 +75,9 @@ impl<'t> Counting<'t> {
         }
     }
 
-    /// Comes to a time: how it is now is how it was at all times before.
-    pub(crate) fn reach(&mut self, time: Time) {
-        while let Some((at, rest)) = self.times.split_first().filter(|(at, _)| **at < time) {
+    /// Comes to the event of a number: how it is now is how it was at all times that end before.
+    pub(crate) fn reach(&mut self, number: u64) {
+        while let Some(((at, _), rest)) = self.times.split_first().filter(|((_, until), _)| *until < number) {
             self.times = rest;
             if self.is_founded {
                 let jobs = self.jobs.iter().filter(|(_, targets)| !targets.is_empty());
@@ -89,7 +89,8 @@ impl<'t> Counting<'t> {
 
     /// Takes a piece of a checkpoint, of which so many were read without one missing. Returns how many were then.
     fn piece(&mut self, medium: &Medium, stored: &Stored, offset: u64, pieces: Option<u64>) -> io::Result<Option<u64>> {
-        self.reach(stored.header.newest);
+        // Where nothing is known yet, the checkpoint tells how it was after the event before.
+        self.reach(stored.header.first - u64::from(!self.is_founded && stored.header.first > 0));
         if pieces == Some(0) {
             (self.is_founded, self.jobs) = (false, HashMap::new());
         }
@@ -108,7 +109,7 @@ impl<'t> Counting<'t> {
     }
 
     fn apply(&mut self, event: &RawEvent<'_>) {
-        self.reach(event.time);
+        self.reach(event.number);
         let Some((job, labels)) = event.job.zip(event.labels) else { return };
         let hash = |labels: RawLabels<'_>| hash(labels.iter());
         let gone = match event.kind {

@@ -127,6 +127,8 @@ kinds! {
     Stopped = 16 "stopped",
     /// Something happened that nobody had the time to write down.
     Missed = 17 "missed",
+    /// The clock of the machine was set back.
+    Clock = 18 "clock",
 }
 
 impl Kind {

@@ -9,6 +9,8 @@ mod counts; // of targets, over time
 mod error;
 mod event;
 mod medium; // files, or memory
+mod moment; // which event is the last one of a time
+mod pace; // how far a clock is believed
 mod past; // the roster of a time
 mod query; // queries as data
 mod read; // executes them

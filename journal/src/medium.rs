@@ -51,6 +51,19 @@ impl Place {
         })
     }
 
+    /// Makes its name outlive the machine.
+    pub(crate) fn sync_name(&self) -> io::Result<()> {
+        match self {
+            Self::File(path) => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                #[cfg(test)]
+                tests::note_sync(folder);
+                File::open(folder)?.sync_all()
+            }
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
     /// Gives its space back. What somebody reads just now stays until that has ended.
     pub(crate) fn remove(&self) -> io::Result<()> {
         match self {
@@ -112,5 +125,25 @@ impl Medium {
             Self::File(file) => file.metadata()?.len(),
             Self::Memory(bytes) => bytes.read().unwrap_or_else(PoisonError::into_inner).len() as u64,
         })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    thread_local! {
+        static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn note_sync(folder: &Path) {
+        SYNCED.with_borrow_mut(|synced| synced.push(folder.to_owned()));
+    }
+
+    /// The folders whose names were made to stay, by this test.
+    pub(crate) fn synced() -> Vec<PathBuf> {
+        SYNCED.take()
     }
 }

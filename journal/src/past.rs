@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rosterd_model::{Builder, Labels, Names};
 use serde::Serialize;
 
+use crate::Kind;
 use crate::body::RawEvent;
 use crate::checkpoint;
 use crate::medium::Medium;
@@ -14,7 +15,6 @@ use crate::read::Reader;
 use crate::record::{Content, Stored};
 use crate::segment::{START, Segment};
 use crate::walk::{Bodies, Step, Walk};
-use crate::{Kind, Time};
 
 /// The targets of a time, by job; those that are held are marked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,14 +111,15 @@ impl Past {
     }
 }
 
-/// Makes the roster of a time.
+/// Makes the roster that there was after an event.
 pub(crate) struct Replay<'w, W> {
-    until: Time,
+    /// The number of the event.
+    until: u64,
     wanted: &'w W,
     past: Past,
     /// How many pieces of a checkpoint were read without one missing; `None` once all were.
     pieces: Option<u64>,
-    /// Whether the time is reached.
+    /// Whether the event is reached.
     ended: bool,
     names: Names,
     labels: Builder,
@@ -126,7 +127,7 @@ pub(crate) struct Replay<'w, W> {
 }
 
 impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
-    pub(crate) fn new(until: Time, wanted: &'w W) -> Self {
+    pub(crate) fn new(until: u64, wanted: &'w W) -> Self {
         let (names, labels) = (Names::new(), Builder::new());
         let past = Past { is_whole: true, ..Past::default() };
         Self { until, wanted, past, pieces: Some(0), ended: false, names, labels, bodies: Bodies::default() }
@@ -141,12 +142,12 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
         Past { is_whole: self.past.is_whole && self.pieces.is_none(), ..self.past }
     }
 
-    /// Whether the time is reached.
+    /// Whether the event is reached.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// A part of what leads to the time is not known.
+    /// A part of what leads to the event is not known.
     pub(crate) fn is_missing_something(&mut self) {
         self.past.is_whole = false;
     }
@@ -172,7 +173,10 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
                     if let Some((offset, bytes)) = seen.cut.take() {
                         reader.note(segment.fault("damaged, passed over", offset, bytes));
                         seen.is_damaged = true;
-                        self.is_missing_something();
+                        // Before a piece of the checkpoint no event stands.
+                        if stored.header.content == Content::Events {
+                            self.is_missing_something();
+                        }
                     }
                 }
                 Step::Damage { offset, bytes } => seen.cut = Some((offset, bytes)),
@@ -189,19 +193,15 @@ impl<'w, W: Fn(&str, &Labels) -> bool> Replay<'w, W> {
                 Some(expected) => self.piece(medium, stored, offset, expected),
                 None => Ok(true),
             },
-            Content::Events if stored.header.oldest > self.until => {
+            Content::Events if stored.header.first > self.until => {
                 self.ended = true;
                 Ok(true)
             }
             Content::Events => {
+                self.ended = stored.header.last >= self.until;
                 let Some(body) = self.bodies.body_at(medium, stored, offset)? else { return Ok(false) };
-                for event in body.events(stored.header.first, stored.header.count) {
-                    if event.time > self.until {
-                        self.ended = true;
-                        break;
-                    }
-                    self.apply(&event);
-                }
+                let (events, until) = (body.events(stored.header.first, stored.header.count), self.until);
+                events.take_while(|event| event.number <= until).for_each(|event| self.apply(&event));
                 Ok(true)
             }
         }

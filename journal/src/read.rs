@@ -1,7 +1,6 @@
 //! Executes queries, on whatever of the journal is there.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rosterd_model::{Builder, Names};
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 use crate::body::Body;
 use crate::counts::{Counting, Counts};
 use crate::medium::Medium;
+use crate::moment::{Moment, moments};
 use crate::past::{Past, Replay};
 use crate::record::{Content, Stored};
 use crate::segment::{START, Segment, Segments};
@@ -128,7 +128,7 @@ impl Reader {
         resume: &mut Resume,
     ) -> Result<bool, JournalError> {
         let extent = segment.extent();
-        let Some(medium) = opened(segment)? else {
+        let Some(medium) = segment.opened()? else {
             (found.page.gap, found.page.cursor) = (true, extent.last);
             return Ok(true);
         };
@@ -138,7 +138,7 @@ impl Reader {
         let (mut walk, mut is_damaged) = (Walk::new(start.unwrap_or(START), extent.length), false);
         loop {
             *resume = Resume { segment: Arc::downgrade(segment), offset: walk.offset };
-            match walk.step(&medium).map_err(of(segment))? {
+            match walk.step(&medium).map_err(segment.failure())? {
                 Step::Record(stored, offset) => {
                     found.arrive(stored.header.first, whole, is_damaged);
                     is_damaged = false;
@@ -174,7 +174,7 @@ impl Reader {
         let mut page = Page { cursor: before, ..Page::default() };
         let (mut effort, mut tools) = (Effort::of(query), Tools::default());
         for segment in segments.iter().rev().filter(|segment| segment.first < before) {
-            let Some(medium) = opened(segment)? else { continue };
+            let Some(medium) = segment.opened()? else { continue };
             for (stored, offset) in self.records(segment, &medium, query, before)?.into_iter().rev() {
                 let Some(body) = self.body(segment, &medium, &stored, offset, &mut tools)? else { continue };
                 let events = body.events(stored.header.first, stored.header.count);
@@ -211,7 +211,7 @@ impl Reader {
     ) -> Result<Vec<(Stored, u64)>, JournalError> {
         let (mut walk, mut records) = (Walk::new(START, segment.extent().length), Vec::new());
         loop {
-            match walk.step(medium).map_err(of(segment))? {
+            match walk.step(medium).map_err(segment.failure())? {
                 Step::Record(stored, offset) => {
                     let header = &stored.header;
                     let is_wanted = header.content == Content::Events
@@ -233,7 +233,7 @@ impl Reader {
         offset: u64,
         tools: &mut Tools,
     ) -> Result<Option<Body>, JournalError> {
-        let body = tools.bodies.body_at(medium, stored, offset).map_err(of(segment))?;
+        let body = tools.bodies.body_at(medium, stored, offset).map_err(segment.failure())?;
         if body.is_none() {
             self.note(segment.fault("a record is damaged, passed over", offset, stored.size()));
         }
@@ -241,7 +241,8 @@ impl Reader {
     }
 
     /// The roster as it was at a time, or as it is now: those of its targets that `wanted` means, which is given a job and
-    /// labels. Fails when the journal begins later.
+    /// labels. Of a time that came twice, as the clock was set back, it is that of the last event in number. Fails when the journal
+    /// begins later.
     pub fn at(
         &self,
         time: Option<Time>,
@@ -249,44 +250,64 @@ impl Reader {
     ) -> Result<Past, JournalError> {
         let segments = self.segments.all();
         let Some(first) = segments.first() else { return Err(JournalError::Empty { off: false }) };
-        let until = time.unwrap_or(Time(i64::MAX));
-        let Some(last) = segments.iter().rposition(|segment| segment.began <= until) else {
-            return Err(JournalError::TooEarly { asked: until, oldest: first.began });
-        };
-        // Behind a checkpoint there may be events that are older.
-        let older = segments[last + 1..].iter().take_while(|segment| segment.since <= until).count();
-        // Where a checkpoint is damaged, the segment before leads to it.
-        for begin in (0..=last).rev() {
-            let mut replay = Replay::new(until, &wanted);
-            for (index, segment) in segments.iter().enumerate().skip(begin) {
-                if replay.has_ended() {
-                    break;
-                }
-                if index > begin && segments[index - 1].is_hole_before(segment) {
-                    replay.is_missing_something();
-                }
-                if index > last + older {
-                    break;
-                }
-                let Some(medium) = opened(segment)? else {
-                    replay.is_missing_something();
-                    continue;
-                };
-                let seen = replay.segment(self, segment, &medium).map_err(of(segment))?;
-                // At the end of what was written nothing is cut off.
-                if let Some((offset, bytes)) = seen.cut {
-                    self.note(segment.fault("damaged, passed over", offset, bytes));
-                    replay.is_missing_something();
-                }
-                if segment.extent().is_before_loss && !replay.has_ended() {
-                    replay.is_missing_something();
-                }
+        let moment = match time {
+            None => Moment::LAST,
+            Some(asked) => {
+                let found = moments(&segments, &[asked])?.into_iter().flatten().next();
+                found.ok_or(JournalError::TooEarly { asked, oldest: first.began })?
             }
+        };
+        let last = segments.partition_point(|segment| segment.first <= moment.until.saturating_add(1));
+        // Where a checkpoint is damaged, the segment before leads to it.
+        for begin in (0..last.max(1)).rev() {
+            let knows_later = segments[begin].knows_later(time.unwrap_or(Time(i64::MAX)), moment.until)?;
+            if knows_later && begin > 0 {
+                continue;
+            }
+            let mut replay = Replay::new(moment.until, &wanted);
+            if knows_later || moment.is_doubtful {
+                replay.is_missing_something();
+            }
+            self.replay(&segments[begin..], moment, &mut replay)?;
             if replay.is_founded() || begin == 0 {
                 return Ok(replay.finish());
             }
         }
         Err(JournalError::Empty { off: false })
+    }
+
+    /// Goes through segments up to an event.
+    fn replay<W: Fn(&str, &rosterd_model::Labels) -> bool>(
+        &self,
+        segments: &[Arc<Segment>],
+        moment: Moment,
+        replay: &mut Replay<'_, W>,
+    ) -> Result<(), JournalError> {
+        let mut before: Option<&Segment> = None;
+        for segment in segments {
+            let is_behind = before.is_some() && segment.first > moment.until;
+            if replay.has_ended() || is_behind {
+                break;
+            }
+            if before.is_some_and(|before| before.is_hole_before(segment)) {
+                replay.is_missing_something();
+            }
+            before = Some(segment);
+            let Some(medium) = segment.opened()? else {
+                replay.is_missing_something();
+                continue;
+            };
+            let seen = replay.segment(self, segment, &medium).map_err(segment.failure())?;
+            // At the end of what was written nothing is cut off.
+            if let Some((offset, bytes)) = seen.cut {
+                self.note(segment.fault("damaged, passed over", offset, bytes));
+                replay.is_missing_something();
+            }
+            if segment.extent().is_before_loss && !replay.has_ended() {
+                replay.is_missing_something();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -295,33 +316,25 @@ impl Reader {
     /// Looks at no more than about so many bytes, and so perhaps at the last times alone.
     pub fn counts(&self, times: &[Time], most: u64) -> Result<Vec<Counts>, JournalError> {
         let segments = self.segments.all();
-        let (Some(first), Some(last)) = (times.first(), times.last()) else { return Ok(Vec::new()) };
-        let mut begin = segments.iter().rposition(|segment| segment.began <= *first).unwrap_or_default();
         let size = |begin: usize| segments[begin..].iter().map(|segment| segment.extent().length).sum::<u64>();
+        let mut begin = 0;
         while begin + 1 < segments.len() && size(begin) > most {
             begin += 1;
         }
-        let mut counting = Counting::new(times);
-        for segment in segments[begin..].iter().take_while(|segment| segment.since <= *last) {
-            let Some(medium) = opened(segment)? else { continue };
-            counting.segment(segment, &medium).map_err(of(segment))?;
+        let segments = &segments[begin..];
+        let known = times.iter().zip(moments(segments, times)?).filter_map(|(time, moment)| Some((*time, moment?)));
+        let known: Vec<_> =
+            known.filter(|(_, moment)| !moment.is_doubtful).map(|(time, it)| (time, it.until)).collect();
+        let (Some((_, first)), Some((_, last))) = (known.first(), known.last()) else { return Ok(Vec::new()) };
+        let begin = segments.partition_point(|segment| segment.first <= first.saturating_add(1)).saturating_sub(1);
+        let mut counting = Counting::new(&known);
+        for segment in segments[begin..].iter().take_while(|segment| segment.first <= last.saturating_add(1)) {
+            let Some(medium) = segment.opened()? else { continue };
+            counting.segment(segment, &medium).map_err(segment.failure())?;
         }
-        counting.reach(Time(i64::MAX));
+        counting.reach(u64::MAX);
         Ok(counting.found)
     }
-}
-
-/// `None` when it is gone meanwhile.
-fn opened(segment: &Segment) -> Result<Option<Medium>, JournalError> {
-    match segment.place.open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(Some).map_err(of(segment)),
-    }
-}
-
-fn of(segment: &Segment) -> impl Fn(io::Error) -> JournalError {
-    let path = segment.place.path().to_owned();
-    move |source| JournalError::Io { path: path.clone(), source }
 }
 
 /// How much may still be looked at.

@@ -8,7 +8,7 @@ use crate::checkpoint::Beginning;
 use crate::medium::{Medium, Place};
 use crate::record::{Content, Header, Stored};
 use crate::walk::{Step, Walk};
-use crate::{Fault, Time};
+use crate::{Fault, JournalError, Time};
 
 const MAGIC: [u8; 6] = *b"rjourn";
 const VERSION: u16 = 1;
@@ -26,11 +26,12 @@ pub(crate) struct Segment {
     pub(crate) first: u64,
     /// The time of its checkpoint.
     pub(crate) began: Time,
-    /// None of its events is older.
-    pub(crate) since: Time,
+    /// Where it is before that, the checkpoint has what events did that are behind it, of which none is older.
+    since: Time,
     /// Whether events before it were in memory alone, or lost.
     is_after_loss: bool,
     extent: Mutex<Extent>,
+    summary: Mutex<Summary>,
 }
 
 /// What of a segment was written.
@@ -42,6 +43,34 @@ pub(crate) struct Extent {
     pub(crate) last: u64,
     /// Whether events behind it are lost, of how many is not known.
     pub(crate) is_before_loss: bool,
+}
+
+/// What the records of a segment come to, as far as somebody looked at them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Summary {
+    /// Up to where that was.
+    covered: u64,
+    /// No event is older. Of what is damaged nobody knows.
+    pub(crate) oldest: Time,
+    /// The time of what stands last.
+    pub(crate) newest: Time,
+    /// The number of the last event that was written together with the first.
+    first_batch: Option<u64>,
+}
+
+impl Summary {
+    /// Of one that has nothing yet.
+    pub(crate) fn beginning(began: Time) -> Self {
+        Self { covered: START, oldest: Time(i64::MAX), newest: began, first_batch: None }
+    }
+
+    fn add(&mut self, header: &Header) {
+        self.newest = header.newest;
+        if header.content == Content::Events {
+            self.oldest = self.oldest.min(header.oldest);
+            self.first_batch.get_or_insert(header.last);
+        }
+    }
 }
 
 /// All segments, the oldest first. Cloning shares them.
@@ -72,7 +101,8 @@ impl Segment {
     pub(crate) fn new(place: Place, beginning: Beginning) -> Self {
         let Beginning { first, began, since, is_after_loss } = beginning;
         let extent = Extent { length: START, last: first.saturating_sub(1), is_before_loss: false };
-        Self { place, first, began, since, is_after_loss, extent: Mutex::new(extent) }
+        let (extent, summary) = (Mutex::new(extent), Mutex::new(Summary::beginning(began)));
+        Self { place, first, began, since, is_after_loss, extent, summary }
     }
 
     /// Whether it has an event.
@@ -84,6 +114,53 @@ impl Segment {
     /// which it is seen that they are missing.
     pub(crate) fn last_before(&self) -> u64 {
         self.first.saturating_sub(1 + u64::from(self.is_after_loss))
+    }
+
+    /// Opens it; `None` when it is gone meanwhile.
+    pub(crate) fn opened(&self) -> Result<Option<Medium>, JournalError> {
+        match self.place.open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some).map_err(self.failure()),
+        }
+    }
+
+    /// The failure to read it.
+    pub(crate) fn failure(&self) -> impl Fn(io::Error) -> JournalError + use<> {
+        let path = self.place.path().to_owned();
+        move |source| JournalError::Io { path: path.clone(), source }
+    }
+
+    /// What its records come to; `None` when it is gone meanwhile. Looks at each of them once.
+    pub(crate) fn summary(&self) -> Result<Option<Summary>, JournalError> {
+        let length = self.extent().length;
+        let mut summary = *self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        if summary.covered >= length {
+            return Ok(Some(summary));
+        }
+        let Some(medium) = self.opened()? else { return Ok(None) };
+        let mut walk = Walk::new(summary.covered, length);
+        loop {
+            match walk.step(&medium).map_err(self.failure())? {
+                Step::Record(stored, _) => summary.add(&stored.header),
+                Step::Damage { .. } => summary.oldest = Time(i64::MIN),
+                Step::End => break,
+            }
+        }
+        summary.covered = length;
+        let mut known = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.covered < length {
+            *known = summary;
+        }
+        Ok(Some(summary))
+    }
+
+    /// Whether its checkpoint has what events did that come after this one, which is the last of a time.
+    pub(crate) fn knows_later(&self, time: Time, until: u64) -> Result<bool, JournalError> {
+        if self.since >= self.began {
+            return Ok(false);
+        }
+        let batch = self.summary()?.and_then(|summary| summary.first_batch);
+        Ok(time < self.began || batch.unwrap_or(u64::MAX) > until)
     }
 
     /// Whether events are missing between this one and the next.

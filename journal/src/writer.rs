@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use rosterd_model::Labels;
 use rosterd_tasks::files::{Lock, in_the_way};
+use tokio::time::Instant;
 
 use crate::checkpoint::{self, Beginning};
 use crate::medium::{Medium, Place};
+use crate::pace::Pace;
 use crate::past::{Past, Replay};
 use crate::read::Reader;
 use crate::record;
-use crate::segment::{Extent, Opened, Segment, Segments};
+use crate::segment::{Extent, Opened, Segment, Segments, Summary};
 use crate::walk::is_begun_at;
 use crate::{Batch, Fault, JournalError, Time};
 
@@ -24,11 +26,12 @@ const SMALLEST: u64 = 64 << 10;
 const LARGEST: u64 = 32 << 20;
 /// A journal has about so many segments when it is as large, or as old, as it may be.
 const SEGMENTS: u32 = 16;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How a journal is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// What is older goes, a segment at a time.
+    /// What is older goes, as soon as a whole segment is.
     pub retention: Duration,
     /// How many bytes it may have; the oldest segments go for that, but never the last.
     pub max_size: u64,
@@ -65,6 +68,8 @@ pub struct Writer {
     next: u64,
     /// Whether the last events before that number are lost.
     is_after_loss: bool,
+    /// How far the clock is believed where it says that something is old.
+    pace: Pace,
 }
 
 /// The segment that is written.
@@ -90,7 +95,8 @@ impl Writer {
     fn new(folder: Option<(PathBuf, Lock)>, settings: Settings, now: Time) -> Self {
         let segments = Segments::default();
         let reader = Reader::of(segments.clone());
-        Self { folder, settings, segments, reader, active: None, next: first_number(now), is_after_loss: false }
+        let (next, pace) = (first_number(now), Pace::new(now, Instant::now()));
+        Self { folder, settings, segments, reader, active: None, next, is_after_loss: false, pace }
     }
 
     /// Opens the journal of a folder, which is made if need be, and finds out how the roster was last. Damage is no error:
@@ -103,6 +109,7 @@ impl Writer {
         let mut writer = Self::new(Some((folder.to_owned(), lock)), settings, now);
         let mut faults = writer.find(folder)?;
         let past = writer.resume().transpose()?;
+        writer.pace = Pace::new(writer.newest(now), Instant::now());
         faults.extend(writer.reader.take_faults());
         Ok((writer, Found { past, faults }))
     }
@@ -146,6 +153,18 @@ impl Writer {
         Ok(faults)
     }
 
+    /// The time up to which the journal goes, or now without one. What is more than the retention after all that is before it, or
+    /// after now, is of a clock that was wrong.
+    fn newest(&self, now: Time) -> Time {
+        let segments = self.segments.all();
+        let Some(first) = segments.first() else { return now };
+        let most = self.settings.retention.max(DAY);
+        let last = segments.last().map(|last| end_of(last).newest);
+        let times = segments.iter().map(|segment| segment.began).chain(last);
+        let follow = |known: Time, time: Time| if time <= known.after(most) { known.max(time) } else { known };
+        times.filter(|time| *time <= now).fold(first.began, follow).min(now)
+    }
+
     /// Goes on with the last segment, unless something of it is damaged; what was cut off at its end goes.
     fn resume(&mut self) -> Option<Result<Past, JournalError>> {
         let segment = self.segments.all().last().cloned()?;
@@ -167,7 +186,7 @@ impl Writer {
     /// Returns the roster that it leads to, if its checkpoint is whole.
     fn resume_in(&mut self, segment: &Arc<Segment>) -> io::Result<Option<Past>> {
         let medium = segment.place.open()?;
-        let mut replay = Replay::new(Time(i64::MAX), &|_: &str, _: &Labels| true);
+        let mut replay = Replay::new(u64::MAX, &|_: &str, _: &Labels| true);
         let seen = replay.segment(&self.reader, segment, &medium)?;
         let last = seen.last.unwrap_or(segment.first.saturating_sub(1));
         let extent = segment.extent();
@@ -219,7 +238,9 @@ impl Writer {
         let events = length - checkpoint;
         let most = if segment.place.is_memory() { IN_MEMORY } else { self.settings.max_size };
         let full = (most / u64::from(SEGMENTS)).clamp(SMALLEST, LARGEST).max(*checkpoint);
-        let old = segment.began <= now.before(self.settings.retention / SEGMENTS);
+        let step = self.settings.retention / SEGMENTS;
+        // A clock that was set back may never come to where it began.
+        let old = segment.began <= now.before(step) || segment.began >= now.after(step);
         events >= full || old && segment.has_events()
     }
 
@@ -237,7 +258,8 @@ impl Writer {
         self.begin_since(now, now, roster)
     }
 
-    /// The same, where the roster has what events did that are written only now, of which none is older than `since`.
+    /// The same, where the roster has what events did that are written only now, of which none is older than `since`, which is before
+    /// now.
     fn begin_since<'a, I: IntoIterator<Item = Target<'a>>>(
         &mut self,
         now: Time,
@@ -293,7 +315,10 @@ impl Writer {
             extent.length += bytes.len() as u64;
         }
         if let (Place::File(begun), Place::File(path)) = (&begun, &segment.place) {
+            // Under its name it is whole, also after the machine has failed, and stays there.
+            medium.sync()?;
             std::fs::rename(begun, path)?;
+            segment.place.sync_name()?;
             self.is_after_loss = false;
         }
         segment.set_extent(extent);
@@ -319,7 +344,7 @@ impl Writer {
             return None;
         }
         let (header, raw) = batch.finish();
-        let since = header.oldest;
+        let since = header.oldest.min(now.before(Duration::from_millis(1)));
         let mut failure = self.active.is_none().then(|| self.begin_since(now, since, &roster)).flatten();
         let bytes = record::encode(&header, &raw);
         while let Err((path, source)) = self.append_bytes(&bytes, header.last) {
@@ -361,22 +386,22 @@ impl Writer {
         self.end_active();
     }
 
-    /// Lets go of what is too old or too much. A clock that leaps takes a segment with it, and not all of them.
-    fn prune(&mut self, now: Time) {
-        let (settings, oldest) = (self.settings, now.before(self.settings.retention));
+    /// Lets go of all that is too old or too much. A clock that leaps ahead makes nothing old until it has gone on like that for a
+    /// while.
+    pub fn prune(&mut self, now: Time) {
+        let settings = self.settings;
+        let believed = self.pace.follow(now, Instant::now(), settings.retention / SEGMENTS);
+        let old = too_old(&self.segments.all(), believed, believed.before(settings.retention));
         let gone = self.segments.change(|segments| {
-            let mut gone = Vec::new();
+            let mut gone: Vec<_> = segments.drain(..old).collect();
             let total = |segments: &[Arc<Segment>], in_memory: bool| -> u64 {
                 let of = segments.iter().filter(|segment| segment.place.is_memory() == in_memory);
                 of.map(|segment| segment.extent().length).sum()
             };
-            if segments.len() > 1 && segments[1].began <= oldest {
-                gone.push(segments.remove(0));
-            }
             for (in_memory, most) in [(false, settings.max_size), (true, IN_MEMORY.min(settings.max_size))] {
                 while total(segments, in_memory) > most
-                    && let Some(first) =
-                        segments[..segments.len() - 1].iter().position(|segment| segment.place.is_memory() == in_memory)
+                    && let Some((_, before)) = segments.split_last()
+                    && let Some(first) = before.iter().position(|segment| segment.place.is_memory() == in_memory)
                 {
                     gone.push(segments.remove(first));
                 }
@@ -388,6 +413,23 @@ impl Writer {
             segment.place.remove().ok();
         }
     }
+}
+
+/// How many of the first segments are too old. What is later than `believed` is of a clock that was wrong, and tells nothing.
+fn too_old(segments: &[Arc<Segment>], believed: Time, oldest: Time) -> usize {
+    let is_old = |index: &usize| {
+        // The roster of the oldest time that counts is that of a later one.
+        let next = segments[index + 1..].iter().map(|next| next.began).find(|began| *began <= believed);
+        let ends = [end_of(&segments[*index]).newest, segments[*index].began];
+        let end = ends.into_iter().find(|time| *time <= believed);
+        next.is_some_and(|next| next <= oldest) && end.is_none_or(|end| end <= oldest)
+    };
+    (0..segments.len().saturating_sub(1)).take_while(is_old).count()
+}
+
+/// What a segment comes to; where it cannot be read, its beginning.
+fn end_of(segment: &Segment) -> Summary {
+    segment.summary().ok().flatten().unwrap_or_else(|| Summary::beginning(segment.began))
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> JournalError {

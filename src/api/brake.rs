@@ -72,7 +72,8 @@ pub(super) async fn release(Extract(state): Extract<Arc<State>>, request: Reques
     let released = released.ok_or(Error::Stopping)?.remove(&job).unwrap_or_default();
     if released > 0 {
         let detail = Some(format!("somebody let go of {released} targets").into());
-        state.journal.note(Note { job: Some(Arc::clone(&job)), detail, ..Note::of(Kind::Brake) });
+        let (job, reason) = (Some(Arc::clone(&job)), Some("released".into()));
+        state.journal.note(Note { job, reason, detail, ..Note::of(Kind::Brake) });
     }
     Ok(success(Released { job, released }))
 }

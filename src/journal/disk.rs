@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rosterd_journal::{Batch, JournalError, Kind, Note, Past, Target, Time, Writer};
 
 use super::metrics::Metrics;
 use super::names::Names;
-use crate::roster::step::{Difference, JobStep, LimitStep, Reason, SourceStep, Step};
+use crate::roster::hold::HoldReason;
+use crate::roster::step::{BrakeStep, Difference, JobStep, LimitStep, Reason, SourceStep, Step};
 use crate::roster::view::JobView;
+
+/// The clock is set back by less than this in the course of things.
+const TOLERATED: Duration = Duration::from_secs(1);
 
 /// The roster as of the last news, by job. A copy shares all of it.
 pub(super) type Roster = BTreeMap<Arc<str>, Arc<JobView>>;
@@ -21,6 +25,8 @@ pub(super) struct Disk {
     batch: Batch,
     metrics: Metrics,
     names: Names,
+    /// The time to which the clock has come in events.
+    newest: Time,
     /// Why the disk did not take something, since somebody looked.
     pub(super) failure: Option<JournalError>,
 }
@@ -40,7 +46,18 @@ pub(super) fn targets(roster: &Roster) -> impl Iterator<Item = Target<'_>> {
 impl Disk {
     pub(super) fn new(writer: Writer, metrics: Metrics) -> Self {
         let batch = writer.batch();
-        Self { writer, batch, metrics, names: Names::default(), failure: None }
+        Self { writer, batch, metrics, names: Names::default(), newest: Time(i64::MIN), failure: None }
+    }
+
+    /// Adds an event if the clock is behind what it was in others: what happened then is of the past from now on.
+    pub(super) fn see_clock(&mut self) {
+        let now = now();
+        if now.after(TOLERATED) < self.newest {
+            let detail =
+                Some(format!("the clock of the machine was set back, and was at {} before", self.newest).into());
+            self.newest = now;
+            self.push(now, &Note { detail, ..Note::of(Kind::Clock) });
+        }
     }
 
     /// Whether events wait to be written.
@@ -55,6 +72,7 @@ impl Disk {
 
     /// Adds an event.
     pub(super) fn push(&mut self, time: Time, note: &Note) {
+        self.newest = self.newest.max(time);
         self.batch.push(time, note);
         self.metrics.count(note.kind, 1);
     }
@@ -85,6 +103,7 @@ impl Disk {
     pub(super) fn take_step(&mut self, step: &Step, roster: &Roster) {
         let time = now();
         for job in &step.jobs {
+            job.brakes.iter().for_each(|brake| self.push(time, &of_brake(job, brake)));
             for source in &job.sources {
                 self.take_source(time, job, source, roster);
             }
@@ -123,7 +142,8 @@ impl Disk {
 
     /// Adds the differences between two rosters, which blocks.
     pub(super) fn catch_up(&mut self, before: &Roster, roster: &Roster, reason: &str) {
-        let none = crate::roster::pages::Pages::default();
+        // At once: there is no roster between.
+        let (time, none) = (now(), crate::roster::pages::Pages::default());
         let names = before.keys().chain(roster.keys().filter(|name| !before.contains_key(*name)));
         for job in names {
             let pages =
@@ -136,7 +156,7 @@ impl Disk {
                 (Kind::Released, difference.released),
             ] {
                 for labels in list {
-                    self.push_found(kind, job, labels, reason, roster);
+                    self.push_found(time, (kind, job, labels), reason, roster);
                 }
             }
         }
@@ -144,30 +164,37 @@ impl Disk {
 
     /// Adds the differences between what the journal knew and the roster, which blocks.
     pub(super) fn catch_up_from(&mut self, past: &Past, roster: &Roster, reason: &str) {
+        let time = now();
         for (job, view) in roster {
             for slot in view.targets() {
                 let before = past.get(job, &slot.labels);
                 if before.is_none() {
-                    self.push_found(Kind::Added, job, slot.labels.clone(), reason, roster);
+                    self.push_found(time, (Kind::Added, job, slot.labels.clone()), reason, roster);
                 }
                 let turned = match (before.unwrap_or(false), slot.is_held()) {
                     (false, true) => Kind::Held,
                     (true, false) => Kind::Released,
                     _ => continue,
                 };
-                self.push_found(turned, job, slot.labels.clone(), reason, roster);
+                self.push_found(time, (turned, job, slot.labels.clone()), reason, roster);
             }
         }
         for (job, labels, _) in past.iter() {
             if roster.get(job).is_none_or(|view| view.slot(labels).is_none()) {
-                self.push_found(Kind::Removed, job, labels.clone(), reason, roster);
+                self.push_found(time, (Kind::Removed, job, labels.clone()), reason, roster);
             }
         }
     }
 
-    fn push_found(&mut self, kind: Kind, job: &Arc<str>, labels: rosterd_model::Labels, reason: &str, roster: &Roster) {
+    fn push_found(
+        &mut self,
+        time: Time,
+        (kind, job, labels): (Kind, &Arc<str>, rosterd_model::Labels),
+        reason: &str,
+        roster: &Roster,
+    ) {
         let (job, reason) = (Some(Arc::clone(job)), Some(reason.into()));
-        self.push(now(), &Note { job, reason, labels: Some(labels), ..Note::of(kind) });
+        self.push(time, &Note { job, reason, labels: Some(labels), ..Note::of(kind) });
         if self.is_full() {
             self.flush(roster);
         }
@@ -191,6 +218,26 @@ fn reason(reason: Reason) -> &'static str {
         Reason::Reload => "reload",
         Reason::Over => "over",
     }
+}
+
+fn of_brake(job: &JobStep, brake: &BrakeStep) -> Note {
+    let many = |targets: usize| if targets == 1 { "1 target".to_owned() } else { format!("{targets} targets") };
+    let (reason, provider, detail) = match brake {
+        BrakeStep::Braked { provider, targets, of } => {
+            let detail = format!("{targets} of {of} targets are gone at once, and held");
+            ("braked", Some(provider.as_str().into()), detail)
+        }
+        BrakeStep::Confirmed { targets } => {
+            ("confirmed", None, format!("another reading has confirmed the end of {}", many(*targets)))
+        }
+        BrakeStep::Over { reason: HoldReason::Grace, targets } => {
+            ("grace", None, format!("the time of grace of {} is over", many(*targets)))
+        }
+        BrakeStep::Over { targets, .. } => ("over", None, format!("the time to hold {} is over", many(*targets))),
+        BrakeStep::Returned => ("returned", None, "all that was held has come back, or was replaced".to_owned()),
+    };
+    let (job, reason) = (Some(Arc::clone(&job.name)), Some(reason.into()));
+    Note { job, provider, reason, detail: Some(detail.into()), ..Note::of(Kind::Brake) }
 }
 
 fn of_limit(job: &JobStep, limit: LimitStep) -> Note {

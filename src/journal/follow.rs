@@ -317,6 +317,8 @@ impl Keeper {
     async fn look(&mut self) {
         self.look_at = Instant::now() + LOOK;
         if self.begun {
+            self.disk().see_clock();
+            self.aside(|disk| disk.writer.prune(now())).await;
             let view = self.shared.roster.view();
             for note in self.providers.look(&(self.shared.providers)(), &view) {
                 self.disk().push(now(), &note);

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use super::brake::Brake;
 use super::clock::{Clock, Now};
 use super::head::Head;
+use super::hold::HoldReason;
 use super::job::JobSpec;
 use super::metrics::Metrics;
 use super::persist::Outbox;
@@ -311,6 +312,11 @@ impl Owner {
         }
         for (job, targets) in &effect.brakes.confirmed {
             info!(job = &**job, targets, "braked removal confirmed");
+        }
+        for (job, over) in &effect.brakes.over {
+            if let Some(targets) = over.get(&HoldReason::Braked) {
+                info!(job = &**job, targets, "braked removal over, its time has come");
+            }
         }
         for (job, failure) in &effect.tally.failures {
             warn!(job = &**job, error = %failure, "discovered target cannot be used");

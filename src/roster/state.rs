@@ -267,6 +267,9 @@ impl State {
             let Some(job) = self.jobs.get_mut(&name) else { continue };
             let keeping = job.spec.keeping;
             let over = job.kept.over(&keeping, &self.providers, now);
+            if !over.is_empty() {
+                effect.brakes.over.insert(Arc::clone(&name), job.kept.reasons(&over));
+            }
             self.let_go_of_kept(&name, over, now, &mut effect);
         }
         self.store_kept(&mut effect);
@@ -461,7 +464,8 @@ impl State {
             if self.telling {
                 let sources = effect.sources.remove(name).unwrap_or_default();
                 let limit = limit_step(before.as_deref(), view.as_deref());
-                jobs.push(JobStep { name: Arc::clone(name), view, sources, limit });
+                let brakes = effect.brakes.of(name);
+                jobs.push(JobStep { name: Arc::clone(name), view, sources, limit, brakes });
             }
         }
         effect.step = self.telling.then_some(Step { number: self.view.step, jobs });

@@ -47,6 +47,36 @@ pub struct JobStep {
     /// Whether the step took the job above its `target_limit` or back: the reason for which all its targets are unusable
     /// or usable again.
     pub limit: Option<LimitStep>,
+    /// What the step had to do with the brake, and with times of grace, without anybody asking for it.
+    pub brakes: Vec<BrakeStep>,
+}
+
+/// What happened to targets of a job together that stay although their sources say that they are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrakeStep {
+    /// So many are gone at once that they are held.
+    Braked {
+        /// Who said it.
+        provider: ProviderKey,
+        /// How many.
+        targets: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Another reading has confirmed that so many are gone.
+    Confirmed {
+        /// How many.
+        targets: usize,
+    },
+    /// The time is over for which so many were held.
+    Over {
+        /// Why they were.
+        reason: HoldReason,
+        /// How many.
+        targets: usize,
+    },
+    /// All that was braked has come back, or other targets have in its place.
+    Returned,
 }
 
 /// A job passed its `target_limit`.

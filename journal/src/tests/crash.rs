@@ -86,3 +86,13 @@ fn a_process_that_is_killed_loses_nothing_that_it_told_of() {
         assert!(read.iter().map(|event| event.number).eq(1..=past.cursor));
     }
 }
+
+#[test]
+fn the_name_of_a_segment_stays_where_it_is_also_when_the_machine_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(folder.path(), FOREVER, Time(0)).unwrap().0;
+    for _ in 0..2 {
+        assert!(writer.begin(Time(1), || []).is_none());
+        assert_eq!(crate::medium::tests::synced(), [folder.path()]);
+    }
+}

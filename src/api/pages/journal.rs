@@ -130,7 +130,7 @@ fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Added | Kind::Released | Kind::Up | Kind::LimitKept | Kind::Started => "up",
         Kind::Removed | Kind::Down | Kind::LimitExceeded | Kind::ReloadRefused | Kind::Missed => "down",
-        Kind::Held | Kind::Brake => "warn",
+        Kind::Held | Kind::Brake | Kind::Clock => "warn",
         _ => "idle",
     }
 }

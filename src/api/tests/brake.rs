@@ -18,6 +18,7 @@ async fn braked() -> Face {
     let jobs = vec![JobSpec { keeping, ..job("one", "static/1", "[]") }, job("two", "static/1", "[]")];
     face.handle.set_jobs(jobs, Duration::from_secs(300)).await;
     face.report("static/1", vec![group("s", &["a:1", "b:1", "c:1", "d:1"])]).await;
+    journal::told(&face, "/api/v1/journal?kind=added&job=one", 4).await;
     face.report("static/1", vec![group("s", &["a:1"])]).await;
     face
 }
@@ -55,12 +56,20 @@ fn a_removal_that_is_held_is_told_and_let_go_of() {
         let foreign = face.request("POST", "/api/v1/brake/release?job=one").header("sec-fetch-site", "cross-site");
         assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
         assert_eq!(listed(&face, "/sd/one").await.len(), 4);
+        let events = &journal::told(&face, "/api/v1/journal?kind=brake&job=one", 1).await["events"];
+        assert_eq!(
+            (&events[0]["reason"], &events[0]["provider"], &events[0]["detail"]),
+            (&json!("braked"), &json!("static/1"), &json!("3 of 4 targets are gone at once, and held"))
+        );
         for released in [3, 0] {
             let answer = json_of(asked("/api/v1/brake/release?job=one").await.unwrap()).await;
             assert_eq!(answer["data"], json!({"job": "one", "released": released}));
         }
-        let events = &journal::told(&face, "/api/v1/journal?kind=brake&job=one", 1).await["events"];
-        assert_eq!(events[0]["detail"], "somebody let go of 3 targets");
+        let events = &journal::told(&face, "/api/v1/journal?kind=brake&job=one", 2).await["events"];
+        assert_eq!(
+            (&events[0]["reason"], &events[0]["detail"]),
+            (&json!("released"), &json!("somebody let go of 3 targets"))
+        );
         assert_eq!(listed(&face, "/sd/one").await, ["a:1"]);
         assert_eq!(face.json("/api/v1/brake").await["data"]["brakes"], json!([]));
         face.stop().await;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use rosterd_discovery::{ProviderKey, Update};
-use rosterd_journal::{Event, Kind, Note, Query, Settings};
+use rosterd_journal::{Event, Kind, Note, Query, Settings, Time, Writer};
 use rosterd_model::TargetGroup;
 use rosterd_model::relabel::Rules;
 use rosterd_tasks::Stopper;
@@ -162,6 +162,57 @@ fn a_start_that_the_disk_did_not_take_is_written_when_it_does() {
         let written = kept.told(Kind::Started, 1).await;
         assert_eq!(written[0].time, started[0].time);
         assert!(written[0].number < missed[0].number && missed[0].number < added[0].number);
+        kept.stop().await;
+    });
+}
+
+#[test]
+fn a_clock_that_is_set_back_is_told_and_the_roster_of_now_is_that_of_now() {
+    leak_checked(async || {
+        let kept = Kept::start(None).await;
+        kept.says(&["a:1"]).await;
+        kept.told(Kind::Added, 1).await;
+        let ahead = Time::from(SystemTime::now()).after(Duration::from_secs(1 << 30));
+        let node = Note {
+            job: Some("one".into()),
+            labels: Some([("instance", "b:1")].into_iter().collect()),
+            ..Note::of(Kind::Added)
+        };
+        kept.journal.notes.send((ahead, node)).await.unwrap();
+        let told = kept.told(Kind::Clock, 1).await;
+        assert!(detail(&told[0]).ends_with(&format!("was at {ahead} before")), "{told:?}");
+        let turn = kept.journal.rebuild().await.unwrap();
+        let past = turn.roster(Some(told[0].time), |_, _| true, |past| (past.len(), past.is_whole)).await.unwrap();
+        assert_eq!(past, (2, true), "with what happened while it was ahead");
+        drop(turn);
+        kept.stop().await;
+    });
+}
+
+#[test]
+fn what_is_too_old_goes_though_nothing_happens() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let path = folder.path("journal");
+        let old = Time::from(SystemTime::now()).before(SETTINGS.retention * 3);
+        let (mut writer, _) = Writer::open(&path, SETTINGS, old).unwrap();
+        let step = SETTINGS.retention / 16;
+        for index in 0..48 {
+            let now = old.after(step * index);
+            assert!(writer.begin(now, || []).is_none());
+            let mut batch = writer.batch();
+            batch.push(now, &Note::of(Kind::Reloaded));
+            assert!(writer.append(batch, now, || []).is_none());
+        }
+        writer.close();
+        let files = || std::fs::read_dir(&path).unwrap().count();
+        assert!(files() > 48);
+        let kept = Kept::start(Some(path.clone())).await;
+        eventually_ok(patience(), "what is too old is gone", async || match files() {
+            ..22 => Ok(()),
+            many => Err(format!("{many} files")),
+        })
+        .await;
         kept.stop().await;
     });
 }

@@ -112,7 +112,11 @@ impl State {
             }
             let mut work = Work::new(&mut self.bench, &mut effect.tally);
             let change = happened.change;
+            let (was_braked, is_confirmed) = (job.kept.braked().is_some(), !over.is_empty());
             job.settle(key, happened, reason, over, now, &mut work, &mut turns);
+            if was_braked && !is_confirmed && job.kept.braked().is_none() {
+                effect.brakes.returned.insert(Arc::clone(&name));
+            }
             // What it holds follows from what its own providers miss, and from what the former ones have of that.
             let former = job.former.len();
             let other = match taken.misses_others && former > 0 {

@@ -1,6 +1,6 @@
 //! What an event did to the roster. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
@@ -10,8 +10,9 @@ use super::provider::Provider;
 use super::turns::{Delta, TargetTurns};
 use crate::roster::block::{Block, BlockId};
 use crate::roster::head::Head;
+use crate::roster::hold::HoldReason;
 use crate::roster::pages::Pages;
-use crate::roster::step::{SourceStep, Step};
+use crate::roster::step::{BrakeStep, SourceStep, Step};
 use crate::roster::target::Failure;
 use crate::roster::view::ProviderSize;
 
@@ -49,6 +50,10 @@ pub(in crate::roster) struct Brakes {
     pub(in crate::roster) held: BTreeMap<Arc<str>, (ProviderKey, usize, usize)>,
     /// Of each job how many were let go of, as another reading has confirmed it.
     pub(in crate::roster) confirmed: BTreeMap<Arc<str>, usize>,
+    /// Of each job how many were let go of, as their time was over, by why they were held.
+    pub(in crate::roster) over: BTreeMap<Arc<str>, BTreeMap<HoldReason, usize>>,
+    /// Jobs of which all that was braked has come back.
+    pub(in crate::roster) returned: BTreeSet<Arc<str>>,
 }
 
 impl Brakes {
@@ -62,6 +67,20 @@ impl Brakes {
         if targets > 0 {
             self.confirmed.insert(Arc::clone(job), targets);
         }
+    }
+
+    /// What of it concerns a job.
+    pub(super) fn of(&self, job: &str) -> Vec<BrakeStep> {
+        let confirmed = self.confirmed.get(job).map(|targets| BrakeStep::Confirmed { targets: *targets });
+        let returned = self.returned.contains(job).then_some(BrakeStep::Returned);
+        let over = self.over.get(job).into_iter().flatten();
+        let over = over.map(|(reason, targets)| BrakeStep::Over { reason: *reason, targets: *targets });
+        let held = self.held.get(job).map(|(provider, targets, of)| BrakeStep::Braked {
+            provider: provider.clone(),
+            targets: *targets,
+            of: *of,
+        });
+        confirmed.into_iter().chain(returned).chain(over).chain(held).collect()
     }
 }
 

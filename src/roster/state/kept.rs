@@ -381,6 +381,17 @@ impl Kept {
         over
     }
 
+    /// How many of these are kept for each reason.
+    pub(super) fn reasons(&self, places: &[KeptPlace]) -> BTreeMap<HoldReason, usize> {
+        let mut reasons = BTreeMap::new();
+        for place in places {
+            if let Some(held) = self.of.get(&place.provider).and_then(|groups| groups.holds.get(&place.id)) {
+                *reasons.entry(held.hold.reason).or_default() += 1;
+            }
+        }
+        reasons
+    }
+
     /// A provider reports otherwise than before: what it confirms has to be looked at again.
     pub(super) fn look_again(&mut self, key: &ProviderKey, now: Now) {
         if let Some(groups) = self.of.get_mut(key).filter(|groups| groups.braked > 0) {

@@ -8,6 +8,7 @@ use super::*;
 use crate::roster::Keeping;
 use crate::roster::brake::{Brake, Confirm};
 use crate::roster::hold::HoldReason::{Braked, Grace, Restored};
+use crate::roster::step::BrakeStep;
 
 const BRAKE: Brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm: Confirm::Reading };
 
@@ -594,4 +595,42 @@ mod model {
             }
         }
     }
+}
+
+/// What the step of an event says of the brake.
+fn brakes(effect: &Effect) -> Vec<BrakeStep> {
+    effect.step.iter().flat_map(|step| &step.jobs).flat_map(|job| job.brakes.clone()).collect()
+}
+
+#[test]
+fn a_step_tells_once_what_is_braked_and_why_that_ends() {
+    let start = now();
+    let gone = || again(vec![TargetGroup::gone("s")]);
+    let braked = |targets| BrakeStep::Braked { provider: ProviderKey::new("p/1"), targets, of: 4 };
+    let four = |keeping| {
+        let mut state = four(keeping, start).0;
+        state.set_telling(true);
+        state
+    };
+
+    let mut state = four(braking(Confirm::Reading));
+    assert_eq!(brakes(&state.update(again(vec![group("s", &["h:1"])]), at(start, 60))), [braked(3)]);
+    assert_eq!(brakes(&state.update(again(vec![]), at(start, 90))), [BrakeStep::Confirmed { targets: 3 }]);
+
+    let mut state = four(braking(Confirm::Reading));
+    assert_eq!(brakes(&state.update(gone(), at(start, 60))), [braked(4)]);
+    assert_eq!(brakes(&state.update(again(vec![group("s", &ALL)]), at(start, 70))), [BrakeStep::Returned]);
+
+    let mut state = four(braking(Confirm::After(Duration::from_secs(300))));
+    assert_eq!(brakes(&state.update(gone(), start)), [braked(4)]);
+    assert_eq!(brakes(&state.pass(at(start, 300))), [BrakeStep::Over { reason: Braked, targets: 4 }]);
+
+    let mut state = four(gracious(300));
+    assert_eq!(brakes(&state.update(again(vec![group("s", &ALL[1..])]), start)), []);
+    assert_eq!(brakes(&state.pass(at(start, 300))), [BrakeStep::Over { reason: Grace, targets: 1 }]);
+
+    // Whoever asked for it is told elsewhere.
+    let mut state = four(braking(Confirm::Never));
+    assert_eq!(brakes(&state.update(gone(), start)), [braked(4)]);
+    assert_eq!(brakes(&state.release(None, start).0), []);
 }
