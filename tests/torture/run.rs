@@ -199,16 +199,20 @@ impl Run {
             let part = if nothing { Default::default() } else { it.part(dice) };
             let is_held = it.belief.lies(part.clone(), Instant::now());
             match nothing && dice.one_in(2) {
-                true => it.source.vanish(dice),
+                true => it.source.vanish(dice).await,
                 false => it.source.tell(&part).await,
             }
             let is_read = it.belief.configured == Configured::Yes;
-            (format!("{} of {}, held: {is_held}", part.len(), it.has.len()), it.source.requests().filter(|_| is_read))
+            let told = format!("{} of {}, held: {is_held}", part.len(), it.has.len());
+            let before = it.source.requests().filter(|_| is_read);
+            (told, before.map(|before| (before, it.source.readings(readings))))
         };
-        if let Some(before) = before {
+        if let Some((before, readings)) = before {
             let look = async || {
-                let requests = self.world.lock().await.jobs[job].source.requests();
-                if requests >= Some(before + readings) { Ok(()) } else { Err(format!("{requests:?} after {before}")) }
+                let world = self.world.lock().await;
+                let requests = world.jobs[job].source.requests();
+                let late = || format!("{requests:?} after {before}, and not {readings} more; {}", world.agent.log());
+                if requests >= Some(before + readings) { Ok(()) } else { Err(late()) }
             };
             eventually_ok(patience(), "a lie is read", look).await;
         } else {
@@ -398,6 +402,9 @@ impl Run {
         world.receiver.jumped();
         if world.calendar.jump(seconds) {
             world.has_jumped = true;
+        }
+        // Times that were told of before come again, and say two things.
+        if !world.calendar.is_new() {
             world.memories.clear();
         }
         format!("{seconds:+}")
@@ -459,7 +466,7 @@ impl World {
         if is_more || costs.memory_mib > before.memory_mib + MEMORY_MIB {
             return Err(format!("{costs:?} after {before:?}"));
         }
-        if self.memories.len() < MEMORIES {
+        if self.memories.len() < MEMORIES && self.calendar.is_new() {
             let at = runtime["serverTime"].as_str().unwrap_or_default().to_owned();
             self.memories.push(Memory { at, roster: shown });
         }
