@@ -414,7 +414,7 @@ impl Run {
     async fn calm(&self, dice: &mut Dice) -> String {
         self.world.lock().await.heals().await;
         let settles = async || {
-            let (more, url) = {
+            let ((more, shown), url) = {
                 let world = self.world.lock().await;
                 (world.differs().await.map_err(|error| format!("{error}\n{}", world.agent.log()))?, world.agent.url(""))
             };
@@ -426,13 +426,13 @@ impl Run {
                 }
             }
             if more.is_empty() {
-                Ok(())
+                Ok(shown)
             } else {
                 Err(format!("{more:?} show more than they should; braked are {braked:?}"))
             }
         };
-        eventually_ok(patience(), "the roster is what the sources have", settles).await;
-        self.world.lock().await.is_settled();
+        let shown = eventually_ok(patience(), "the roster is what the sources have", settles).await;
+        self.world.lock().await.is_settled(&shown);
         eventually_ok(patience(), "all is calm", async || self.world.lock().await.is_calm().await).await;
         self.world.lock().await.remembers(dice).await.unwrap_or_else(|complaint| panic!("{complaint}"));
         String::new()
