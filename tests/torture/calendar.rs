@@ -20,11 +20,13 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
+    #[expect(clippy::disallowed_methods, reason = "CI says so by the environment")]
     pub(crate) fn new() -> Self {
         let folders = std::fs::read_dir(LIBRARIES).into_iter().flatten().filter_map(Result::ok);
         let library = folders.map(|folder| folder.path().join(LIBRARY)).find(|library| library.is_file());
         if library.is_none() {
-            eprintln!("the calendar does not jump, as libfaketime is not there: apt-get install faketime");
+            assert!(std::env::var_os("CI").is_none(), "CI has to have libfaketime: ci/install installs it");
+            eprintln!("SKIPPED: no calendar that jumps, as libfaketime is not there: apt-get install faketime");
         }
         let mut calendar = Self { library, folder: Folder::new(), seconds: 0, furthest: 0 };
         calendar.jump(0);
