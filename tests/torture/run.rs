@@ -20,6 +20,10 @@ const LOOKS: Duration = Duration::from_millis(150);
 /// How much more may be taken at a time of calm than at the first one.
 const LEFT: f64 = 20.0;
 const MEMORY_MIB: f64 = 150.0;
+/// So often the configuration is read again, of which nothing is to be left.
+const RELOADS: usize = 6;
+/// How much more may be taken after that.
+const LEFT_BY_RELOADS: f64 = 3.0;
 /// How many times of calm the journal is asked about later.
 const MEMORIES: usize = 20;
 
@@ -132,6 +136,23 @@ impl Run {
             self.looks(&format!("after event {number}, {what:?} {told}")).await;
         }
         self.calm(&mut Dice::new(0)).await;
+        self.leaves_nothing().await;
+    }
+
+    /// Reloads leave no task and no descriptor.
+    async fn leaves_nothing(&self) {
+        let before = self.world.lock().await.agent.costs().await.expect("it is asked what it takes");
+        for _ in 0..RELOADS {
+            self.world.lock().await.jobs[0].changes_pace();
+            self.reloads().await;
+        }
+        let look = async || {
+            let costs = self.world.lock().await.agent.costs().await?;
+            let most = |before: f64| before + LEFT_BY_RELOADS;
+            let is_more = costs.tasks > most(before.tasks) || costs.descriptors > most(before.descriptors);
+            if is_more { Err(format!("{costs:?} after {before:?}")) } else { Ok(()) }
+        };
+        eventually_ok(patience(), "reloads leave nothing", look).await;
     }
 
     /// Lets something happen, and tells of it.
@@ -173,7 +194,13 @@ impl Run {
                 world.consumers.come(address, dice).await.trim_end().to_owned()
             }
             What::Temper => self.world.lock().await.receiver.temper(dice).await,
-            What::Calm => self.calm(dice).await,
+            What::Calm => {
+                let told = self.calm(dice).await;
+                if dice.one_in(3) {
+                    self.leaves_nothing().await;
+                }
+                told
+            }
         }
     }
 
