@@ -72,6 +72,7 @@ impl Reconciler {
             keeping: 0,
             ledger_schedule: Schedule::new(Duration::from_secs(60), "reconciler"),
             ledger_retry: None,
+            refused: false,
             sender,
             working: stopper.supervision().guard("worker"),
         };
@@ -114,6 +115,8 @@ struct Loop<S> {
     keeping: usize,
     ledger_schedule: Schedule,
     ledger_retry: Option<Instant>,
+    /// Whether the ledger refused the last transaction.
+    refused: bool,
     sender: mpsc::Sender<Ended<S>>,
     /// Catches panics of workers.
     working: Guard,
@@ -235,10 +238,15 @@ impl<S: Spec> Loop<S> {
     /// else than the table: all is read and planned again.
     async fn record(&mut self) -> Result<(), StoreError> {
         let (transaction, recorded) = self.table.to_record(&self.member);
-        if !transaction.writes.is_empty() {
+        // What was refused may not have to be recorded any more; that the ledger takes something again shows all the same.
+        if !transaction.writes.is_empty() || self.refused {
             match self.ledger.apply(transaction).await {
-                Ok(version) => self.own.extend(version),
+                Ok(version) => {
+                    self.refused = false;
+                    self.own.extend(version);
+                }
                 Err(error) => {
+                    self.refused = true;
                     if let StoreError::Precondition(_) = &error {
                         self.loaded = Loaded::Outdated;
                     }

@@ -34,13 +34,16 @@ pub enum Confirm {
 pub(super) struct Change {
     pub(super) before: usize,
     pub(super) after: usize,
+    /// Of those after it so many were kept before: they come back, and take the place of no other.
+    pub(super) returned: usize,
 }
 
 impl Brake {
     /// Whether a removal is held, where there were so many targets lately. A target that another one takes the place of does not
-    /// count: nothing is held of an event that leaves as many as there were.
+    /// count: nothing is held of an event that leaves as many as there were, unless some of them were kept.
     pub(super) fn holds(&self, change: Change, greatest: usize) -> bool {
-        let Change { before, after } = change;
+        let Change { before, after, returned } = change;
+        let before = before + returned;
         let of = before.max(greatest);
         after < before && of >= self.min_targets && (of - after) as f64 > self.share * of as f64
     }
@@ -100,7 +103,7 @@ mod tests {
         Brake { share: 0.5, min_targets: 10, window: Duration::from_secs(600), confirm: Confirm::Reading };
 
     fn holds(before: usize, after: usize, greatest: usize) -> bool {
-        BRAKE.holds(Change { before, after }, greatest)
+        BRAKE.holds(Change { before, after, returned: 0 }, greatest)
     }
 
     #[test]
@@ -124,9 +127,26 @@ mod tests {
             assert_eq!(holds(before, after, greatest), held, "{before} -> {after} of {greatest}");
         }
         let none = Brake { share: 1.0, ..BRAKE };
-        assert!(!none.holds(Change { before: 1000, after: 0 }, 1000), "nothing is more than all");
+        let change = |before, after| Change { before, after, returned: 0 };
+        assert!(!none.holds(change(1000, 0), 1000), "nothing is more than all");
         let any = Brake { share: 0.0, min_targets: 1, ..BRAKE };
-        assert!(any.holds(Change { before: 1000, after: 999 }, 0));
+        assert!(any.holds(change(1000, 999), 0));
+    }
+
+    #[test]
+    fn what_comes_back_takes_the_place_of_no_other_target() {
+        let third = Brake { share: 0.3, ..BRAKE };
+        for (before, after, returned, held) in [
+            (12, 12, 0, false),
+            // Eight are held of twenty, and come back while eight others go.
+            (12, 12, 8, true),
+            // What was held long enough that nobody remembers more than twelve.
+            (12, 20, 8, false),
+            (12, 15, 8, false),
+        ] {
+            let change = Change { before, after, returned };
+            assert_eq!(third.holds(change, before), held, "{change:?}");
+        }
     }
 
     #[test]

@@ -605,17 +605,22 @@ impl Model {
             self.agent.1.begin(self.now, size);
         }
         let braked = |at: &usize| self.jobs[&names[*at]].keeping.brake.is_some();
+        let returned: Vec<_> = (names.iter().zip(&after))
+            .map(|(name, has)| self.jobs[name].kept.keys().filter(|address| has.contains(*address)).count())
+            .collect();
         let (less, more): (Vec<_>, Vec<_>) =
             (0..names.len()).filter(braked).map(|at| (before[at].0.len(), after[at].len())).unzip();
+        let all_returned = (0..names.len()).filter(braked).map(|at| returned[at]).sum();
         let left = size - less.iter().sum::<usize>() + more.iter().sum::<usize>();
         let (brake, sizes) = &mut self.agent;
-        let too_many = brake.is_some_and(|brake| sizes.holds(&brake, self.now, size, left));
+        let too_many = brake.is_some_and(|brake| sizes.holds(&brake, self.now, size, (left, all_returned)));
         for (at, name) in names.iter().enumerate() {
             let ((has, whence), now, Some(job)) = (&before[at], self.now, self.jobs.get_mut(name)) else { continue };
             if !confirmed[at].is_empty() {
                 job.sizes.begin(now, has.len());
             }
-            let holds = job.keeping.brake.map(|brake| job.sizes.holds(&brake, now, has.len(), after[at].len()));
+            let holds =
+                job.keeping.brake.map(|brake| job.sizes.holds(&brake, now, has.len(), (after[at].len(), returned[at])));
             job.sizes.note(now, after[at].len());
             let is_braked = holds.is_some_and(|holds| holds || too_many);
             let grace = (!job.keeping.grace.is_zero()).then_some(HoldReason::Grace);

@@ -16,6 +16,8 @@ pub(crate) const UNWRITTEN: Duration = Duration::from_secs(10);
 /// Two readings are so far apart at least until the second one confirms what the first one says: ten seconds, and somewhat less than that is
 /// safe to promise.
 const APART: Duration = Duration::from_secs(9);
+/// So long after its time of grace a target may be there at most: until it is read that it is gone, and for a slow machine.
+const LATE: Duration = Duration::from_secs(30);
 /// The share and the number from which on a removal is held, as they are by default.
 const FEWEST: usize = 10;
 
@@ -148,12 +150,12 @@ impl Belief {
         *self.rules.last().expect("there are always some")
     }
 
-    /// What rosterd shows is what the source has.
-    pub(crate) fn is_settled(&mut self, now: Instant) {
+    /// What rosterd shows is what the source has, besides what may be in its time of grace still: that begins when the source is read.
+    pub(crate) fn is_settled(&mut self, shown: &Targets, now: Instant) {
         let rules = self.rules();
         self.rules = vec![rules];
         self.lies.clear();
-        self.gone.retain(|_, until| *until > now);
+        self.gone.retain(|address, until| *until > now || shown.contains(address));
         self.first = self.told.len().saturating_sub(1);
         if !matches!(self.known, Known::Since(_)) {
             self.known = Known::Since(now);
@@ -201,12 +203,13 @@ impl Belief {
     }
 
     /// What is to be shown once the source was read, and what may be besides.
-    pub(crate) fn truth(&self) -> (Targets, Targets) {
+    pub(crate) fn truth(&self, now: Instant) -> (Targets, Targets) {
         let kept = |targets: &mut dyn Iterator<Item = &String>| {
             targets.filter(|address| self.rules().keep(address)).cloned().collect::<Targets>()
         };
         let last = self.told.last().map(|told| &told.targets);
-        (kept(&mut last.into_iter().flatten()), kept(&mut self.gone.keys()))
+        let graced = self.gone.iter().filter(|(_, until)| **until + LATE > now);
+        (kept(&mut last.into_iter().flatten()), kept(&mut graced.map(|(address, _)| address)))
     }
 
     /// Whether the labels of a version may be shown.
@@ -228,10 +231,10 @@ mod tests {
         let now = Instant::now();
         let mut belief = Belief::new(true, Duration::ZERO);
         belief.says(targets(0..20), now);
-        belief.is_settled(now);
+        belief.is_settled(&Targets::new(), now);
         belief.says(targets(5..25), now);
         assert_eq!((belief.must(now), belief.may()), (targets(5..20), targets(0..25)));
-        belief.is_settled(now);
+        belief.is_settled(&Targets::new(), now);
         assert_eq!((belief.must(now), belief.may()), (targets(5..25), targets(5..25)));
         belief.is_killed(now);
         assert_eq!((belief.must(now), belief.may()), (targets(5..20), targets(0..25)));
@@ -242,7 +245,7 @@ mod tests {
         let now = Instant::now();
         let mut belief = Belief::new(true, Duration::ZERO);
         belief.says(targets(0..20), now);
-        belief.is_settled(now);
+        belief.is_settled(&Targets::new(), now);
         assert!(belief.lies(targets(0..9), now) && belief.lies(Targets::new(), now));
         assert_eq!(belief.must(now), targets(0..20));
         assert_eq!(belief.must(now + Duration::from_secs(10)), Targets::new());
@@ -255,12 +258,18 @@ mod tests {
         let (now, grace) = (Instant::now(), Duration::from_secs(5));
         let mut belief = Belief::new(true, grace);
         belief.says(targets(0..4), now);
-        belief.is_settled(now);
+        belief.is_settled(&Targets::new(), now);
         belief.says(targets(0..3), now);
-        belief.is_settled(now);
+        belief.is_settled(&Targets::new(), now);
         assert_eq!((belief.must(now), belief.may()), (targets(0..4), targets(0..4)));
         assert_eq!(belief.must(now + grace), targets(0..3));
-        belief.is_settled(now + grace);
+        belief.is_settled(&targets(3..4), now + grace);
+        assert_eq!(
+            (belief.must(now + grace), belief.may()),
+            (targets(0..3), targets(0..4)),
+            "it may have been read later"
+        );
+        belief.is_settled(&Targets::new(), now + grace);
         assert_eq!(belief.may(), targets(0..3));
     }
 }

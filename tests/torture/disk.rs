@@ -35,7 +35,7 @@ impl Disk {
         let mounted = Folder::new();
         // It ends when its input does.
         let script = format!(
-            "mount -t tmpfs -o size={SIZE},mode=700 tmpfs \"$0\" && mkdir \"$0\"/disk && echo mounted && exec cat"
+            "mount --no-mtab -t tmpfs -o size={SIZE},mode=700 tmpfs \"$0\" && mkdir \"$0\"/disk && echo mounted && exec cat"
         );
         let mut command = Command::new(need("unshare", "util-linux"));
         if !is_root() {
@@ -92,9 +92,10 @@ impl Disk {
 
     /// Takes no writes any more. What is open for writing while this is called goes on, as Linux would refuse it otherwise.
     pub(crate) fn read_only(&mut self) {
-        if !std::mem::replace(&mut self.is_read_only, true) && !self.mounts("remount,ro", false) {
+        if !std::mem::replace(&mut self.is_read_only, true) && self.mounts("remount,ro", false).is_err() {
             self.covered = true;
-            assert!(self.mounts("bind", true) && self.mounts("remount,bind,ro", false), "a mount can be bound");
+            let bound = self.mounts("bind", true).and_then(|()| self.mounts("remount,bind,ro", false));
+            bound.expect("a mount can be bound");
         }
     }
 
@@ -105,7 +106,7 @@ impl Disk {
                 true => self.run("umount", &["--lazy"]),
                 false => self.mounts("remount,rw", false),
             };
-            assert!(works, "it was mounted before");
+            works.expect("it was mounted before");
         }
         if std::mem::take(&mut self.is_full) {
             // It may never have come to be.
@@ -113,14 +114,15 @@ impl Disk {
         }
     }
 
-    fn mounts(&self, options: &str, over: bool) -> bool {
+    fn mounts(&self, options: &str, over: bool) -> Result<(), String> {
         let at = self.mounted.root().display().to_string();
-        let options = ["-o", options];
+        // Nothing of it is noted in files of the machine, which others of these tests share.
+        let options = ["--no-mtab", "-o", options];
         if over { self.run("mount", &[&options[..], &[&at]].concat()) } else { self.run("mount", &options) }
     }
 
-    /// Runs a command in its space, for where it is mounted. Returns whether that worked.
-    fn run(&self, program: &str, arguments: &[&str]) -> bool {
+    /// Runs a command in its space, for where it is mounted. Returns what it says where it did not work.
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
         let mut command = Command::new(need("nsenter", "util-linux"));
         command.args(["--target", &self.keeper.id().to_string(), "--mount"]);
         if !is_root() {
@@ -128,7 +130,7 @@ impl Disk {
         }
         let output =
             command.arg(program).args(arguments).arg(self.mounted.root()).output().expect("nsenter can be run");
-        output.status.success()
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
 }
 

@@ -88,14 +88,14 @@ impl Receiver {
         }
     }
 
-    /// rosterd was killed, and is gone.
+    /// rosterd was killed, and is gone. What it asked last may not have been counted yet.
     pub(crate) fn killed(&mut self) {
-        self.excuse("killed", true, |count, _| count.saturating_sub(UNDER_WAY)..=count);
+        self.excuse("killed", true, |count, _| count.saturating_sub(UNDER_WAY)..=count + 1);
     }
 
-    /// rosterd has ended in order, and is gone: a scrape may have been under way.
+    /// rosterd has ended in order, and is gone: a scrape may have been under way, and not been counted yet.
     pub(crate) fn stopped(&mut self) {
-        self.excuse("stopped", false, |count, _| count..=count);
+        self.excuse("stopped", false, |count, _| count..=count + 1);
     }
 
     /// What was queued since the last calm point may be lost, or come again: its queue was damaged, or was in memory alone when rosterd

@@ -20,6 +20,10 @@ const LOOKS: Duration = Duration::from_millis(150);
 /// How much more may be taken at a time of calm than at the first one.
 const LEFT: f64 = 20.0;
 const MEMORY_MIB: f64 = 150.0;
+/// So often the configuration is read again, of which nothing is to be left.
+const RELOADS: usize = 6;
+/// How much more may be taken after that.
+const LEFT_BY_RELOADS: f64 = 3.0;
 /// How many times of calm the journal is asked about later.
 const MEMORIES: usize = 20;
 
@@ -88,6 +92,8 @@ pub(crate) async fn torture(seed: u64, length: Length) {
         panic!("{complaint}");
     }
     run.world.into_inner().end().await;
+    let events = story.lines.lock().unwrap_or_else(PoisonError::into_inner).len();
+    eprintln!("nothing was wrong after {events} events of the seed {seed}");
 }
 
 impl Run {
@@ -130,6 +136,23 @@ impl Run {
             self.looks(&format!("after event {number}, {what:?} {told}")).await;
         }
         self.calm(&mut Dice::new(0)).await;
+        self.leaves_nothing().await;
+    }
+
+    /// Reloads leave no task and no descriptor.
+    async fn leaves_nothing(&self) {
+        let before = self.world.lock().await.agent.costs().await.expect("it is asked what it takes");
+        for _ in 0..RELOADS {
+            self.world.lock().await.jobs[0].changes_pace();
+            self.reloads().await;
+        }
+        let look = async || {
+            let costs = self.world.lock().await.agent.costs().await?;
+            let most = |before: f64| before + LEFT_BY_RELOADS;
+            let is_more = costs.tasks > most(before.tasks) || costs.descriptors > most(before.descriptors);
+            if is_more { Err(format!("{costs:?} after {before:?}")) } else { Ok(()) }
+        };
+        eventually_ok(patience(), "reloads leave nothing", look).await;
     }
 
     /// Lets something happen, and tells of it.
@@ -171,7 +194,13 @@ impl Run {
                 world.consumers.come(address, dice).await.trim_end().to_owned()
             }
             What::Temper => self.world.lock().await.receiver.temper(dice).await,
-            What::Calm => self.calm(dice).await,
+            What::Calm => {
+                let told = self.calm(dice).await;
+                if dice.one_in(3) {
+                    self.leaves_nothing().await;
+                }
+                told
+            }
         }
     }
 
@@ -199,16 +228,20 @@ impl Run {
             let part = if nothing { Default::default() } else { it.part(dice) };
             let is_held = it.belief.lies(part.clone(), Instant::now());
             match nothing && dice.one_in(2) {
-                true => it.source.vanish(dice),
+                true => it.source.vanish(dice).await,
                 false => it.source.tell(&part).await,
             }
             let is_read = it.belief.configured == Configured::Yes;
-            (format!("{} of {}, held: {is_held}", part.len(), it.has.len()), it.source.requests().filter(|_| is_read))
+            let told = format!("{} of {}, held: {is_held}", part.len(), it.has.len());
+            let before = it.source.requests().filter(|_| is_read);
+            (told, before.map(|before| (before, it.source.readings(readings))))
         };
-        if let Some(before) = before {
+        if let Some((before, readings)) = before {
             let look = async || {
-                let requests = self.world.lock().await.jobs[job].source.requests();
-                if requests >= Some(before + readings) { Ok(()) } else { Err(format!("{requests:?} after {before}")) }
+                let world = self.world.lock().await;
+                let requests = world.jobs[job].source.requests();
+                let late = || format!("{requests:?} after {before}, and not {readings} more; {}", world.agent.log());
+                if requests >= Some(before + readings) { Ok(()) } else { Err(late()) }
             };
             eventually_ok(patience(), "a lie is read", look).await;
         } else {
@@ -398,6 +431,9 @@ impl Run {
         world.receiver.jumped();
         if world.calendar.jump(seconds) {
             world.has_jumped = true;
+        }
+        // Times that were told of before come again, and say two things.
+        if !world.calendar.is_new() {
             world.memories.clear();
         }
         format!("{seconds:+}")
@@ -407,7 +443,7 @@ impl Run {
     async fn calm(&self, dice: &mut Dice) -> String {
         self.world.lock().await.heals().await;
         let settles = async || {
-            let (more, url) = {
+            let ((more, shown), url) = {
                 let world = self.world.lock().await;
                 (world.differs().await.map_err(|error| format!("{error}\n{}", world.agent.log()))?, world.agent.url(""))
             };
@@ -419,13 +455,13 @@ impl Run {
                 }
             }
             if more.is_empty() {
-                Ok(())
+                Ok(shown)
             } else {
                 Err(format!("{more:?} show more than they should; braked are {braked:?}"))
             }
         };
-        eventually_ok(patience(), "the roster is what the sources have", settles).await;
-        self.world.lock().await.is_settled();
+        let shown = eventually_ok(patience(), "the roster is what the sources have", settles).await;
+        self.world.lock().await.is_settled(&shown);
         eventually_ok(patience(), "all is calm", async || self.world.lock().await.is_calm().await).await;
         self.world.lock().await.remembers(dice).await.unwrap_or_else(|complaint| panic!("{complaint}"));
         String::new()
@@ -459,7 +495,7 @@ impl World {
         if is_more || costs.memory_mib > before.memory_mib + MEMORY_MIB {
             return Err(format!("{costs:?} after {before:?}"));
         }
-        if self.memories.len() < MEMORIES {
+        if self.memories.len() < MEMORIES && self.calendar.is_new() {
             let at = runtime["serverTime"].as_str().unwrap_or_default().to_owned();
             self.memories.push(Memory { at, roster: shown });
         }

@@ -174,9 +174,9 @@ impl Source {
         }
     }
 
-    /// What it tells is nothing, in a way that is no list at all.
-    pub(crate) fn vanish(&mut self, dice: &mut Dice) {
-        let Self::File { folder } = self else { return };
+    /// What it tells is nothing; of a file in a way that is no list at all.
+    pub(crate) async fn vanish(&mut self, dice: &mut Dice) {
+        let Self::File { folder } = self else { return self.tell(&Targets::new()).await };
         if !folder.path(FILE).exists() {
             return;
         }
@@ -249,6 +249,12 @@ impl Source {
             Some(server) => server.then(step),
             None => *server = Some(ScriptedServer::start_at(*address, [step]).await),
         }
+    }
+
+    /// How many of so many readings there are as long as it tells the same: one that is watched is asked again once it has answered, and
+    /// then no more.
+    pub(crate) fn readings(&self, readings: usize) -> usize {
+        if matches!(self, Self::Consul(_)) { readings.min(1) } else { readings }
     }
 
     /// How often it was asked, where it knows.

@@ -338,12 +338,13 @@ impl World {
         self.folder.path(&format!("out/{}.json", job.name))
     }
 
-    /// In what the roster is not what the sources have, and the jobs that show more than that though they were read.
-    pub(crate) async fn differs(&self) -> Result<Vec<&'static str>, String> {
+    /// In what the roster is not what the sources have; or the jobs that show more than that though they were read, and all that is
+    /// shown of any job.
+    pub(crate) async fn differs(&self) -> Result<(Vec<&'static str>, Targets), String> {
         let shown = self.agent.targets().await?;
-        let (mut more, mut late) = (Vec::new(), Vec::new());
+        let (mut more, mut late, mut all) = (Vec::new(), Vec::new(), Targets::new());
         for job in self.jobs.iter().filter(|job| job.belief.configured == Configured::Yes) {
-            let (has, graced) = job.belief.truth();
+            let (has, graced) = job.belief.truth(Instant::now());
             let version = job.belief.rules().version.to_string();
             let fits = |shown: &Shown| {
                 has.iter().all(|address| shown.get(address) == Some(&version))
@@ -351,16 +352,21 @@ impl World {
             };
             let nothing = Shown::new();
             let targets = shown.get(job.name).unwrap_or(&nothing);
+            all.extend(targets.keys().cloned());
             let is_read = has.iter().all(|address| targets.contains_key(address));
             if is_read && !fits(targets) {
                 more.push(job.name);
                 continue;
             }
             let listed = match self.agent.list(job.name).await {
-                List::Shown(shown) => fits(&shown),
+                List::Shown(shown) => {
+                    all.extend(shown.keys().cloned());
+                    fits(&shown)
+                }
                 _ => false,
             };
             let published = std::fs::read_to_string(self.file(job)).ok().and_then(|text| entries(&text).ok());
+            all.extend(published.iter().flat_map(Shown::keys).cloned());
             let published = published.is_some_and(|shown| fits(&shown));
             if !(is_read && listed && published) {
                 late.push(format!(
@@ -371,15 +377,15 @@ impl World {
         }
         match (more.is_empty(), late.is_empty()) {
             (_, false) => Err(late.join("\n")),
-            _ => Ok(more),
+            _ => Ok((more, all)),
         }
     }
 
     /// The roster was seen to be what the sources have.
-    pub(crate) fn is_settled(&mut self) {
+    pub(crate) fn is_settled(&mut self, shown: &Targets) {
         let now = Instant::now();
         for job in self.jobs.iter_mut().filter(|job| job.belief.configured == Configured::Yes) {
-            job.belief.is_settled(now);
+            job.belief.is_settled(shown, now);
             job.is_published = true;
         }
         self.disk_fails = None;

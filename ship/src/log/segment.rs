@@ -52,10 +52,13 @@ pub(super) enum Scan {
 /// What a file turned out to be.
 #[derive(Debug)]
 pub(super) enum Opened {
-    /// A segment. Its end may be damaged, so that what is missing there is not known.
-    Segment { segment: Segment, damaged_end: u64, damaged_start: bool },
+    /// A segment. Its end may be damaged, so that what is missing there is not known. `torn` are the bytes behind it of what a process
+    /// began to write and had no time for.
+    Segment { segment: Segment, damaged_end: u64, damaged_start: bool, torn: u64 },
     /// Nothing in it, not even damage.
     Empty,
+    /// Nothing but what a process began to write and had no time for.
+    Torn,
     /// Nothing of use in it.
     Damaged,
     /// Written by a later version of rosterd.
@@ -127,6 +130,11 @@ impl Segment {
         written
     }
 
+    /// Takes away what stands behind its records.
+    pub(super) fn cut_off(&self) -> io::Result<()> {
+        self.complete(&File::options().write(true).open(&self.path)?)
+    }
+
     /// Nothing is appended any more.
     pub(super) fn complete(&self, file: &File) -> io::Result<()> {
         // What a failed append may have left.
@@ -180,18 +188,19 @@ impl Segment {
     }
 
     /// Reads what a process before this one left, and hands out the headers unless the totals are enough. Bodies are not
-    /// looked at: what is damaged is found when it is read.
-    pub(super) fn open(path: &Path, scan: Scan, see: impl FnMut(&RecordHeader)) -> io::Result<Opened> {
+    /// looked at: what is damaged is found when it is read. Of the last segment of all a record that is cut off is no damage, and not
+    /// lost: nobody was told that it was written.
+    pub(super) fn open(path: &Path, scan: Scan, is_last: bool, see: impl FnMut(&RecordHeader)) -> io::Result<Opened> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
-        Self::of_file(path, &file, size, scan, see)
+        Self::of_file(path, (&file, size), scan, is_last, see)
     }
 
     fn of_file(
         path: &Path,
-        file: &File,
-        size: u64,
+        (file, size): (&File, u64),
         scan: Scan,
+        is_last: bool,
         mut see: impl FnMut(&RecordHeader),
     ) -> io::Result<Opened> {
         if size < START {
@@ -204,18 +213,23 @@ impl Segment {
         let damaged_start = start == Start::Damaged;
         let complete = readable(Self::of_trailer(path, file, size))?.flatten();
         if let Some(segment) = complete.clone().filter(|_| scan == Scan::Totals) {
-            return Ok(Opened::Segment { segment, damaged_end: 0, damaged_start });
+            return Ok(Opened::Segment { segment, damaged_end: 0, damaged_start, torn: 0 });
         }
         let end = complete.as_ref().map_or(size, |segment| segment.length);
         let mut segment = Self::empty(path.to_owned(), 0);
-        let (mut walk, mut damaged_end, mut unread) = (Walk::new(START, end), 0, false);
+        let (mut walk, mut damaged_end, mut unread, mut is_cut) = (Walk::new(START, end), 0, false, false);
+        let may_be_torn = is_last && complete.is_none();
         loop {
             let header = match readable(walk.step(file))? {
                 Some(Step::End) => break,
                 Some(Step::Record(header, _)) => header,
-                Some(Step::Damage(bytes, torn)) => {
+                Some(Step::Damage(bytes, Some(_))) if may_be_torn => {
+                    (damaged_end, is_cut) = (bytes, true);
+                    continue;
+                }
+                Some(Step::Damage(bytes, cut)) => {
                     damaged_end = bytes;
-                    let Some(header) = torn else { continue };
+                    let Some(header) = cut else { continue };
                     header
                 }
                 None => {
@@ -232,9 +246,11 @@ impl Segment {
             see(&header);
         }
         if let Some(complete) = complete {
-            return Ok(Opened::Segment { segment: complete, damaged_end: 0, damaged_start });
+            return Ok(Opened::Segment { segment: complete, damaged_end: 0, damaged_start, torn: 0 });
         }
-        segment.length = end;
+        let is_torn = may_be_torn && !unread && (is_cut || damaged_end <= TRAILER as u64);
+        let torn = if is_torn { std::mem::take(&mut damaged_end) } else { 0 };
+        segment.length = end - torn;
         if unread {
             // They may be read later, and are not damaged before that was tried for long.
             let named = Self::first_of(path).unwrap_or_default();
@@ -243,10 +259,11 @@ impl Segment {
             segment.records = segment.records.max(1);
             damaged_end = 0;
         }
-        Ok(match (segment.records, end > START) {
+        Ok(match (segment.records, segment.length > START) {
+            (0, false) if torn > 0 => Opened::Torn,
             (0, false) => Opened::Empty,
             (0, true) => Opened::Damaged,
-            _ => Opened::Segment { segment, damaged_end, damaged_start },
+            _ => Opened::Segment { segment, damaged_end, damaged_start, torn },
         })
     }
 }
@@ -294,8 +311,9 @@ mod tests {
         let file = File::open("/proc/self/mem").unwrap();
         let path = Path::new("00000000000000000007.segment");
         for scan in [Scan::Totals, Scan::Headers] {
-            let opened = Segment::of_file(path, &file, 1 << 20, scan, |_| panic!("nothing can be read")).unwrap();
-            let Opened::Segment { segment, damaged_end: 0, damaged_start: false } = opened else {
+            let see = |_: &RecordHeader| panic!("nothing can be read");
+            let opened = Segment::of_file(path, (&file, 1 << 20), scan, true, see).unwrap();
+            let Opened::Segment { segment, damaged_end: 0, damaged_start: false, torn: 0 } = opened else {
                 panic!("{opened:?}")
             };
             assert_eq!((segment.first, segment.length), (7, 1 << 20));

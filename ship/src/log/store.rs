@@ -158,7 +158,7 @@ impl Log {
             Some(first) if first >= position.end() => Scan::Totals,
             _ => Scan::Headers,
         };
-        let opened = Segment::open(path, scan, |header| {
+        let opened = Segment::open(path, scan, next.is_none(), |header| {
             if !position.is_acknowledged(header.seq) {
                 left = left.plus(header.head.counts);
                 records += 1;
@@ -178,6 +178,7 @@ impl Log {
                 }
                 std::fs::remove_file(path)?;
             }
+            Opened::Torn => std::fs::remove_file(path)?,
             Opened::Damaged => {
                 fault("nothing in it can be read, moved aside", gone.unwrap_or_default(), path.metadata()?.len());
                 std::fs::rename(path, aside(path, "damaged"))?;
@@ -186,7 +187,11 @@ impl Log {
                 fault("written by a newer version, moved aside", 0, path.metadata()?.len());
                 std::fs::rename(path, aside(path, "newer"))?;
             }
-            Opened::Segment { segment, damaged_end, damaged_start } => {
+            Opened::Segment { segment, damaged_end, damaged_start, torn } => {
+                if torn > 0 {
+                    // Where that fails, the next process may take it for damage, once it is not the last one any more.
+                    segment.cut_off().ok();
+                }
                 if damaged_start {
                     fault("its start is damaged, its records are used", 0, START);
                 }

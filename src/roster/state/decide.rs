@@ -39,11 +39,15 @@ impl Agent {
     fn holds(&mut self, events: &[JobEvent], jobs: &BTreeMap<Arc<str>, Job>, now: Now) -> bool {
         let Some(brake) = self.brake else { return false };
         let braked = events.iter().filter(|event| jobs.get(&event.job).is_some_and(Job::is_braked));
-        let (before, after) = braked.fold((0, 0), |(before, after), JobEvent { happened, .. }| {
-            (before + happened.change.before, after + happened.change.after)
-        });
+        let of_jobs =
+            braked.fold(Change::default(), |all, JobEvent { happened: Happened { change, .. }, .. }| Change {
+                before: all.before + change.before,
+                after: all.after + change.after,
+                returned: all.returned + change.returned,
+            });
         self.sizes.note(self.said, now.instant, brake.window);
-        let change = Change { before: self.said, after: self.said.saturating_sub(before) + after };
+        let after = self.said.saturating_sub(of_jobs.before) + of_jobs.after;
+        let change = Change { before: self.said, after, returned: of_jobs.returned };
         brake.holds(change, self.sizes.greatest(now.instant, brake.window))
     }
 

@@ -1,7 +1,7 @@
 //! A backend that fails when it is told to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
@@ -15,6 +15,7 @@ pub(crate) struct Failing<S> {
     pub(crate) backend: S,
     writes: Arc<AtomicBool>,
     reads: Arc<AtomicBool>,
+    written: Arc<AtomicUsize>,
 }
 
 impl<S> Failing<S> {
@@ -26,6 +27,11 @@ impl<S> Failing<S> {
     /// Whether reads fail from now on.
     pub(crate) fn fail_reads(&self, fail: bool) {
         self.reads.store(fail, Ordering::Relaxed);
+    }
+
+    /// How many transactions of a ledger were taken.
+    pub(crate) fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// For a suite.
@@ -64,7 +70,9 @@ impl<S: Blocks> Blocks for Failing<S> {
 impl<S: Ledger> Ledger for Failing<S> {
     async fn apply(&self, transaction: Transaction) -> Result<Option<Version>, StoreError> {
         check(&self.writes)?;
-        self.backend.apply(transaction).await
+        let applied = self.backend.apply(transaction).await;
+        self.written.fetch_add(usize::from(applied.is_ok()), Ordering::Relaxed);
+        applied
     }
 
     async fn read(&self, member: &Member) -> Result<Picture, StoreError> {

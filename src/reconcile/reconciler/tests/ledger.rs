@@ -86,6 +86,29 @@ fn nothing_begins_that_is_not_recorded() {
 }
 
 #[test]
+fn a_ledger_that_refused_is_tried_again_although_nothing_has_to_be_recorded_any_more() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        let gate = it.script.gate();
+        it.want(&[("a", 1)]);
+        advance_until("it began", async || it.script.runs().len() == 1).await;
+        it.store.fail_writes(true);
+        gate.add_permits(1);
+        advance_until("the ledger refused", async || it.metrics.store_failures.get() == 1).await;
+        // It was written all the same.
+        let began = pending(&it.store).await.remove(0).id;
+        write(&it.store, vec![Write::DeleteOperation(began), Write::PutWorker(state("a", 1, Some(1)))]).await;
+        advance_until("it refuses again", async || it.metrics.store_failures.get() > 1).await;
+        let written = it.store.written();
+        it.store.fail_writes(false);
+        advance_until("it takes something", async || it.store.written() > written).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!((it.store.written(), it.script.runs().len()), (written + 1, 1));
+        it.stop().await;
+    });
+}
+
+#[test]
 fn what_needs_no_record_goes_on_while_the_ledger_fails() {
     leak_checked(|| async {
         let it = Running::start(Arc::default());

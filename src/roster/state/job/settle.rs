@@ -112,8 +112,9 @@ impl Job {
         ends.sort_unstable_by_key(|(block, index, _)| (*block, *index));
         ends.retain(|(.., labels)| ending.remove(labels).is_some());
         let ends = ends.into_iter().map(|(block, index, _)| (block, index)).collect();
-        let returned = returned.into_keys().collect();
-        Happened { left, ends, returned, change: Change { before, after } }
+        let returned: BTreeSet<_> = returned.into_keys().collect();
+        let change = Change { before, after, returned: returned.len() };
+        Happened { left, ends, returned, change }
     }
 
     /// Keeps what ends by an update of a provider, or nothing of it; lets go of what came back, and of these.

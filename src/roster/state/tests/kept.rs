@@ -98,6 +98,22 @@ fn what_comes_back_is_held_no_more_and_the_rest_is_confirmed() {
 }
 
 #[test]
+fn what_comes_back_takes_not_the_place_of_others_that_go() {
+    let (start, brake) = (now(), Some(Brake { share: 0.3, ..BRAKE }));
+    let (mut state, _) = four(Keeping { brake, grace: Duration::ZERO }, start);
+    state.update(again(vec![group("s", &ALL[2..])]), at(start, 60));
+    assert_eq!(held(&state, "a"), all_held(&ALL[..2], Braked));
+    // Long after, when nobody remembers how many there were.
+    let effect = state.update(again(vec![group("s", &ALL[..2])]), at(start, 9000));
+    assert_eq!((delta(&effect), held(&state, "a")), ((0, 0), all_held(&ALL[2..], Braked)));
+    // One comes back for one that goes.
+    let (mut state, _) = four(braking(Confirm::Reading), start);
+    state.update(again(vec![group("s", &ALL[3..])]), at(start, 60));
+    let effect = state.update(again(vec![group("s", &ALL[..1])]), at(start, 61));
+    assert_eq!((delta(&effect), held(&state, "a")), ((0, 0), all_held(&ALL[1..], Braked)));
+}
+
+#[test]
 fn half_of_a_job_and_any_of_a_small_one_go_at_once() {
     let start = now();
     let (mut state, _) = four(braking(Confirm::Reading), start);
@@ -460,7 +476,9 @@ mod model {
             }
             self.restored = false;
             let said: BTreeSet<_> = self.said.values().flatten().cloned().collect();
+            let all_kept = self.kept.len();
             self.kept.retain(|address, _| !said.contains(address));
+            let returned = all_kept - self.kept.len();
             let by_reading = read && self.keeping.confirm() == Some(Confirm::Reading);
             let kept = self.kept.len();
             let unread = self.unread.clone();
@@ -474,6 +492,7 @@ mod model {
             let after = self.size();
             let holds = self.keeping.brake.is_some_and(|brake| {
                 let lately = self.sizes.iter().filter(|(at, _)| at + brake.window.as_secs() >= now);
+                let before = before + returned;
                 let greatest = lately.map(|(_, size)| *size).max().unwrap_or_default().max(before);
                 after < before && greatest >= brake.min_targets && 2 * (greatest - after) > greatest
             });
