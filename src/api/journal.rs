@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::envelope::success;
 use super::heavy::until_taken;
 use super::query::Query;
+use super::sd::unknown_job;
 use super::{Error, State};
 use crate::journal::{self, Following, JournalError, Kind, Page, Past, PastDifference, Time, meaning};
 use crate::problem::Problem;
@@ -32,6 +33,8 @@ const LISTED: usize = 1000;
 const MOST_EVENTS: usize = 10_000;
 /// How many targets an answer lists at most.
 const MOST_TARGETS: usize = 1_000_000;
+/// How long is looked for any event of a job.
+const LOOKED_FOR: Duration = Duration::from_secs(1);
 /// A larger answer counts as a roster of the past until its client has taken it.
 const LARGE_ANSWER: u64 = 1 << 20;
 /// How much of it is handed on at once.
@@ -52,8 +55,32 @@ pub(super) async fn journal(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
         Some(other) => return Err(bad("order", other, "newest or oldest, whichever come first").into()),
     };
     let limit = query.count("limit")?.unwrap_or(LISTED).min(MOST_EVENTS);
-    let page = state.journal.query(journal::Query { newest_first, limit, ..wanted(&query)? }).await?;
+    let wanted = journal::Query { newest_first, limit, ..wanted(&query)? };
+    let jobs = wanted.jobs.clone();
+    let page = state.journal.query(wanted).await?;
+    let is_told = |job: &str| page.events.iter().any(|event| event.note.job.as_deref() == Some(job));
+    are_known(&state, jobs.iter().map(String::as_str).filter(|job| !is_told(job))).await?;
     Ok(success(page))
+}
+
+/// Refuses jobs that there are not, and of which the journal has no event. Where it is too large to look for that, or a part of it cannot
+/// be read, there may have been one.
+async fn are_known<'j>(state: &State, jobs: impl Iterator<Item = &'j str>) -> Result<(), Problem> {
+    let view = state.roster.view();
+    for job in jobs.filter(|job| view.job(job).is_none()) {
+        let of_job = journal::Query {
+            jobs: vec![job.to_owned()],
+            limit: 1,
+            newest_first: true,
+            patience: Some(LOOKED_FOR),
+            ..journal::Query::default()
+        };
+        let page = state.journal.query(of_job).await?;
+        if page.events.is_empty() && !page.more {
+            return Err(unknown_job(&view, job).into());
+        }
+    }
+    Ok(())
 }
 
 fn bad(name: &'static str, value: &str, expected: &'static str) -> Error {
@@ -141,9 +168,12 @@ pub(super) async fn roster(Extract(state): Extract<Arc<State>>, uri: Uri) -> Res
     let (at, diff) = (time(&query, "at")?, time(&query, "diff")?);
     let limit = query.count("limit")?.unwrap_or(LISTED).min(MOST_TARGETS);
     let (jobs, selector) = (query.all("job").map(str::to_owned).collect::<Vec<_>>(), selector(&query)?);
+    let named = jobs.clone();
     let wanted = move |job: &str, labels: &Labels| {
         (jobs.is_empty() || jobs.iter().any(|wanted| wanted == job)) && selector.matches(labels)
     };
+    // A job of then has an event by which it went, or is there still.
+    are_known(&state, named.iter().map(String::as_str)).await?;
     let rebuild = state.journal.rebuild().await?;
     let answer = if query.get("diff").is_none() {
         rebuild.roster(at, wanted, move |past| success(shown(&past, limit))).await?

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::Error;
 use super::exit::{Failure, tell};
 use super::flags::{duration, system};
+use super::print::plain_lines;
 use crate::web::DEFAULT_PORT;
 
 /// What is read of an error at most, to be shown.
@@ -196,7 +197,7 @@ async fn send(
         return Err(Failure::Untold(report));
     }
     // The answer tells more than the status: which providers are missing, say.
-    tell(String::from_utf8_lossy(&body).trim_end());
+    tell(plain_lines(String::from_utf8_lossy(&body).trim_end()));
     Err(error.into())
 }
 

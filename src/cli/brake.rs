@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{Question, Running};
 use super::exit::Failure;
+use super::print::plain;
 
 /// List and release targets whose removal is held.
 ///
@@ -83,7 +84,7 @@ pub(super) fn run(what: &Brake) -> Result<(), Failure> {
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let Brakes { brakes } = args.running.data(&Question::get("/api/v1/brake"))?;
     let lines = brakes.iter().map(|braked| match args.output {
-        Output::Text => line(braked),
+        Output::Text => plain(&line(braked)).into_owned(),
         Output::Json => serde_json::to_string(braked).expect("names and numbers can be written"),
     });
     let text: String = lines.map(|line| line + "\n").collect();
@@ -108,5 +109,5 @@ fn release(running: &Running, job: &str) -> Result<(), Failure> {
         1 => format!("{job}: 1 target released"),
         many => format!("{job}: {many} targets released"),
     };
-    writeln!(std::io::stdout(), "{line}").map_err(Failure::of_output)
+    writeln!(std::io::stdout(), "{}", plain(&line)).map_err(Failure::of_output)
 }

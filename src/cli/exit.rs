@@ -10,6 +10,7 @@ use rosterd_model::{Coded, Report};
 
 use super::Error;
 use super::flags::system;
+use super::print::plain_lines;
 use super::problems::{Severity, Shown};
 
 /// All went well; also help and version, and an output that nobody wanted to read to its end.
@@ -71,7 +72,7 @@ pub(super) fn report(end: Result<(), Failure>) -> ExitCode {
             FAILED
         }
         Err(Failure::Untold(report)) => {
-            tell(format_args!("error: {report} ({})", report.code));
+            tell(plain_lines(&format!("error: {report} ({})", report.code)));
             status(&report.code)
         }
     };

@@ -20,5 +20,5 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let question = Question::get(if args.ready { "/-/ready" } else { "/-/healthy" });
     let answer = args.running.text(&question)?;
-    writeln!(std::io::stdout(), "{}", answer.trim_end()).map_err(Failure::of_output)
+    writeln!(std::io::stdout(), "{}", super::print::plain_lines(answer.trim_end())).map_err(Failure::of_output)
 }

@@ -12,6 +12,7 @@ use super::Error;
 use super::ask::{Question, Running};
 use super::exit::{Failure, tell};
 use super::flags::duration;
+use super::print::plain;
 use crate::explain::{Change, changes};
 use crate::journal::{Event, Page, Time};
 
@@ -53,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "to")]
     follow: bool,
     /// How to print
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    #[arg(long, short, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     output: Output,
 }
 
@@ -98,7 +99,9 @@ fn question<'q>(args: &'q Args, path: &'q str) -> Question<'q> {
 /// The last events, in the order in which they happened, and where to go on.
 fn last(args: &Args) -> Result<(Vec<Event>, Option<u64>), Failure> {
     let (mut events, mut cursor, mut newest): (Vec<Event>, Option<u64>, _) = (Vec::new(), None, None);
-    while let Some(left) = args.limit.checked_sub(events.len()).filter(|left| *left > 0) {
+    // None at all are wanted by who follows alone; otherwise rosterd says that it cannot be.
+    let is_wanted = |left: usize| left > 0 || args.limit == 0 && !args.follow;
+    while let Some(left) = args.limit.checked_sub(events.len()).filter(|left| is_wanted(*left)) {
         let asked = question(args, "/api/v1/journal").with("limit", Some(left.min(AT_ONCE))).with("cursor", cursor);
         let page: Page = args.running.data(&asked)?;
         newest = newest.or(page.events.first().map(|event| event.number));
@@ -133,7 +136,9 @@ fn follow(args: &Args, cursor: Option<u64>, out: &mut impl Write) -> Result<(), 
         }
         if !std::mem::replace(&mut is_told, true) {
             match &failure {
-                Some(report) => tell(format_args!("warning: {report} ({}): asking again", report.code)),
+                Some(report) => {
+                    tell(plain(&format!("warning: {report} ({}): asking again", report.code)));
+                }
                 None => tell("warning: rosterd has ended the stream: asking again"),
             }
         }
@@ -205,7 +210,7 @@ pub(super) fn line(event: &Event) -> String {
         parts.extend(value.as_ref().map(|value| format!("{name}={value}")));
     }
     parts.extend(note.detail.as_ref().map(|detail| detail.to_string()));
-    parts.join("  ")
+    plain(&parts.join("  ")).into_owned()
 }
 
 /// What a target goes by.
@@ -244,6 +249,18 @@ mod tests {
         let expected = "1970-01-01T00:00:00Z  changed    job=node  h:1  env: \"\" -> \"prod\", rack: \"7\" -> \"\"  \
             reason=source  source=/etc/a.json  provider=file/1";
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn what_a_source_says_forges_no_line_and_moves_nothing() {
+        let note = Note {
+            job: Some("a\nb".into()),
+            labels: Some(labels(&[("instance", "h\n1970 added\x1b[2J")])),
+            detail: Some("x\ry".into()),
+            ..Note::of(Kind::Added)
+        };
+        let line = line(&Event { number: 3, time: Time(0), note });
+        assert_eq!(line, "1970-01-01T00:00:00Z  added      job=a\\nb  h\\n1970 added\\u{1b}[2J  x\\ry");
     }
 
     #[test]

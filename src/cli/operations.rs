@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::ask::{Question, Running};
 use super::exit::Failure;
+use super::print::plain;
 
 /// List what a running rosterd does for files and templates: what waits, what is under way, what failed and what is done.
 ///
@@ -101,9 +102,10 @@ fn text(operations: &[Operation]) -> String {
             (None, None) => format!("since {}", it.begun),
         };
         // Writing to memory does not fail.
-        writeln!(text, "{:9}  {}  {} at step {step}{tries}, {when}", it.state, it.worker, it.action).ok();
+        let line = format!("{:9}  {}  {} at step {step}{tries}, {when}", it.state, it.worker, it.action);
+        writeln!(text, "{}", plain(&line)).ok();
         if let Some(error) = &it.last_error {
-            writeln!(text, "           {error} ({})", error.code).ok();
+            writeln!(text, "           {}", plain(&format!("{error} ({})", error.code))).ok();
         }
     }
     text
@@ -119,6 +121,8 @@ mod tests {
     fn an_operation_is_a_line_and_its_error_stands_below() {
         let error =
             json!({ "code": "c", "message": "no", "priority": "operator", "retry": "backoff", "causes": ["why"] });
+        let mut forged = error.clone();
+        forged["causes"] = json!(["why\n\x1b[2J"]);
         let of = |state: &str, attempt: u32, ended: Value, next: Value, error: Value| {
             let operation = json!({
                 "id": 1, "kind": "template", "worker": "template:/a", "action": "update", "state": state, "step": 1,
@@ -130,10 +134,12 @@ mod tests {
             of("in_flight", 0, Value::Null, Value::Null, Value::Null),
             of("enqueued", 2, Value::Null, json!("N"), error.clone()),
             of("failed", 0, json!("E"), Value::Null, error),
+            of("failed", 0, json!("E"), Value::Null, forged),
         ]);
         let expected = "in_flight  template:/a  update at step check, since B\n\
                         enqueued   template:/a  update at step check, 2 tries failed, tried again N\n           no: why (c)\n\
-                        failed     template:/a  update at step check, ended E\n           no: why (c)\n";
+                        failed     template:/a  update at step check, ended E\n           no: why (c)\n\
+                        failed     template:/a  update at step check, ended E\n           no: why\\n\\u{1b}[2J (c)\n";
         assert_eq!(told, expected);
         assert!(text(&[]).starts_with("nothing to do"));
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::{Question, Running};
 use super::exit::{Failure, tell};
 use super::journal::{Output, time};
+use super::print::plain;
 use crate::journal::Time;
 
 /// See the targets as they were at a time, or what changed from then on.
@@ -34,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
     limit: usize,
     /// How to print
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
+    #[arg(long, short, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     output: Output,
 }
 
@@ -97,8 +98,7 @@ fn print(out: &mut impl Write, row: &Row, output: Output) -> std::io::Result<()>
         return writeln!(out);
     }
     let labels: Labels = Target(&row.labels).public().collect();
-    if !row.change.is_empty() {
-        write!(out, "{:<9} ", row.change)?;
-    }
-    writeln!(out, "{}  {labels}{}", row.job, if row.held { "  held" } else { "" })
+    let change = if row.change.is_empty() { String::new() } else { format!("{:<9} ", row.change) };
+    let line = format!("{change}{}  {labels}{}", row.job, if row.held { "  held" } else { "" });
+    writeln!(out, "{}", plain(&line))
 }

@@ -95,22 +95,21 @@ fn targets<T: DeserializeOwned>(args: &Args) -> Result<Vec<T>, Failure> {
     let (most, mut targets, mut cursor) = (args.limit.unwrap_or(usize::MAX), Vec::new(), None::<String>);
     let search = (!args.what.is_empty()).then(|| args.what.join(" "));
     let health = args.health.and_then(|health| Some(health.to_possible_value()?.get_name().to_owned()));
-    while targets.len() < most {
+    loop {
         let question = Question::get("/api/v1/targets")
             .with("state", Some("active"))
-            .with("scrapePool", args.job.as_ref())
+            .with("job", args.job.as_ref())
             .with("health", health.as_ref())
             .with("search", search.as_ref())
-            .with("limit", Some(PAGE.min(most - targets.len())))
+            .with("limit", Some(PAGE.min(most.saturating_sub(targets.len()))))
             .with("cursor", cursor.as_ref());
         let page: Page<T> = args.running.data(&question)?;
         targets.extend(page.active_targets);
         cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
+        if cursor.is_none() || targets.len() >= most {
+            return Ok(targets);
         }
     }
-    Ok(targets)
 }
 
 fn cells(row: Row) -> [String; 4] {

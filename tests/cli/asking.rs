@@ -96,3 +96,22 @@ fn targets_and_what_they_cost_are_listed() {
         assert_eq!(ended, Ended { status: Some(0), output: wanted.to_owned(), errors: String::new() }, "{asked:?}");
     });
 }
+
+#[test]
+fn a_job_that_there_is_not_and_no_targets_at_all_are_refused() {
+    let questions: [&[&str]; 5] = [
+        &["targets", "--job=node"],
+        &["journal", "--job=node"],
+        &["roster", "--job=node", "-o", "json"],
+        &["targets", "--limit=0"],
+        &["journal", "--limit=0", "-o", "json"],
+    ];
+    asked(&questions, |asked, ended| {
+        assert_eq!((ended.status, &*ended.output), (Some(1), ""), "{asked:?}");
+        let wanted = match asked[1] {
+            "--limit=0" => "a whole number above 0",
+            _ => "there is no job \"node\"; did you mean \"nodes\"? (roster_unknown_job)",
+        };
+        assert!(ended.errors.contains(wanted), "{asked:?}: {}", ended.errors);
+    });
+}

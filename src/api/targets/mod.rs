@@ -23,6 +23,7 @@ use rosterd_tasks::by_size;
 use super::Error;
 use super::State;
 use super::query::Query;
+use super::sd::unknown_job;
 use super::url::Outside;
 use crate::explain::{Scratch, Search};
 use crate::problem::Problem;
@@ -51,7 +52,9 @@ pub(super) async fn targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     let state_wanted = query.get("state").unwrap_or("any").to_lowercase();
     let view = state.roster.view();
     let all: Vec<_> = view.jobs().cloned().collect();
-    let wanted = query.get("scrapePool");
+    // Prometheus lists nothing of a job that there is not; who names it as we do hears that.
+    let known = |name| view.job(name).map(|job| &*job.spec().name).ok_or_else(|| unknown_job(&view, name));
+    let wanted = query.get("job").map(known).transpose()?.or_else(|| query.get("scrapePool"));
     let jobs = all.iter().filter(|job| wanted.is_none_or(|wanted| &*job.spec().name == wanted)).cloned().collect();
     let writer = Writer {
         all,

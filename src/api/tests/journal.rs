@@ -39,6 +39,33 @@ fn shown(page: &Value) -> Vec<String> {
 }
 
 #[test]
+fn a_job_that_neither_the_roster_nor_the_journal_knows_is_refused() {
+    leak_checked_live(async || {
+        let face = one_job().await;
+        told(&face, "/api/v1/journal?kind=added", 2).await;
+        face.handle.set_jobs(vec![job("two", "static/1", "[]")], Duration::from_secs(300)).await;
+        told(&face, "/api/v1/journal?job=one&kind=removed", 2).await;
+        for path in ["/api/v1/journal?", "/api/v1/roster?", "/api/v1/targets?"] {
+            let answer = face.get(&format!("{path}job=twoo")).await;
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+            let error = json_of(answer).await;
+            assert_eq!(error["code"], "roster_unknown_job", "{path}");
+            assert_eq!(error["message"], "there is no job \"twoo\"; did you mean \"two\"?", "{path}");
+            assert_eq!(face.get(&format!("{path}job=two")).await.status(), StatusCode::OK, "{path}");
+            // It is gone, and the journal tells of it.
+            let gone = face.get(&format!("{path}job=one")).await.status();
+            assert_eq!(gone == StatusCode::OK, path != "/api/v1/targets?", "{path}");
+        }
+        let nothing = face.json("/api/v1/journal?job=one&kind=up").await["data"]["events"].clone();
+        assert_eq!(nothing, json!([]), "it is known, and had none of these");
+        let both = face.get("/api/v1/journal?job=two&job=nope").await.status();
+        assert_eq!(both, StatusCode::NOT_FOUND);
+        assert_eq!(face.get("/api/v1/targets?scrapePool=nope").await.status(), StatusCode::OK, "as in Prometheus");
+        face.stop().await;
+    });
+}
+
+#[test]
 fn events_are_told_in_pages_with_source_and_reason() {
     leak_checked_live(async || {
         let face = one_job().await;

@@ -6,11 +6,13 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use clap::ValueEnum;
+use serde::Deserialize;
 
 use super::ask::{Question, Running};
 use super::colour::Colour;
 use super::exit::Failure;
 use super::flags::system;
+use super::print::plain_value;
 use crate::explain::Explanation;
 
 /// Tell why a target is there, or is not.
@@ -50,14 +52,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .with("q", Some(args.what.join(" ")))
         .with("job", args.job.as_ref())
         .with("limit", Some(args.limit));
-    let explanation: Explanation = args.running.data(&question)?;
+    let answer: serde_json::Value = args.running.data(&question)?;
+    let read = |answer| Explanation::deserialize(answer).map_err(|source| args.running.unexpected(&question, source));
     let mut out = std::io::stdout();
-    let text = match args.output {
-        Output::Text => story::text(&explanation, SystemTime::now(), Colour::of(&out, &system())),
-        Output::Json => format!("{}\n", serde_json::json!(explanation)),
+    let (text, is_empty) = match args.output {
+        Output::Text => {
+            let explanation = read(plain_value(answer))?;
+            let text = story::text(&explanation, SystemTime::now(), Colour::of(&out, &system()));
+            (text, explanation.found.is_empty())
+        }
+        Output::Json => {
+            let explanation = read(answer)?;
+            (format!("{}\n", serde_json::json!(explanation)), explanation.found.is_empty())
+        }
     };
     out.write_all(text.as_bytes()).map_err(Failure::of_output)?;
-    if explanation.found.is_empty() { Err(Failure::Told) } else { Ok(()) }
+    if is_empty { Err(Failure::Told) } else { Ok(()) }
 }
 
 #[cfg(test)]

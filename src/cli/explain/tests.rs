@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn told(data: Value) -> String {
-    let explanation: Explanation = serde_json::from_value(data).expect("it is an explanation");
+    let explanation: Explanation = serde_json::from_value(plain_value(data)).expect("it is an explanation");
     story::text(&explanation, SystemTime::UNIX_EPOCH + Duration::from_secs(100), Colour::default())
 }
 
@@ -96,6 +96,25 @@ dropped of job two
 
 "#;
     assert_eq!(told(explanation(json!([target(), dropped()]))).replace('\u{202f}', " "), wanted);
+}
+
+#[test]
+fn what_sources_say_forges_no_line() {
+    let mut forged = target();
+    let evil = "x\n= kept\x1b[2J";
+    for place in ["job", "url"] {
+        forged[place] = json!(evil);
+    }
+    forged["origin"]["source"] = json!(evil);
+    forged["trace"]["discovered"] = json!({"a\nb": evil});
+    forged["sameUrl"][0]["job"] = json!(evil);
+    forged["scrape"]["error"]["message"] = json!(evil);
+    let mut whole = explanation(json!([forged]));
+    whole["hints"] = json!([evil]);
+    whole["past"] = json!([{"number": 7, "time": "1970-01-01T00:00:10Z", "kind": "removed", "job": evil, "labels": {"instance": evil}}]);
+    let text = told(whole);
+    assert!(!text.contains('\x1b') && !text.contains("\n= kept"), "{text}");
+    assert!(text.contains(r#"{a\nb="x\n= kept\u{1b}[2J"}"#), "{text}");
 }
 
 #[test]

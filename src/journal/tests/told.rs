@@ -195,7 +195,9 @@ fn what_is_too_old_goes_though_nothing_happens() {
         let folder = Folder::new();
         let path = folder.path("journal");
         let old = Time::from(SystemTime::now()).before(SETTINGS.retention * 3);
-        let (mut writer, _) = Writer::open(&path, SETTINGS, old).unwrap();
+        // Until now more was kept.
+        let more = Settings { retention: SETTINGS.retention * 100, ..SETTINGS };
+        let (mut writer, _) = Writer::open(&path, more, old).unwrap();
         let step = SETTINGS.retention / 16;
         for index in 0..48 {
             let now = old.after(step * index);
