@@ -15,8 +15,6 @@ pub(crate) struct Calendar {
     library: Option<PathBuf>,
     folder: Folder,
     seconds: i64,
-    /// By how much it was ahead at most.
-    furthest: i64,
 }
 
 impl Calendar {
@@ -28,7 +26,7 @@ impl Calendar {
             assert!(std::env::var_os("CI").is_none(), "CI has to have libfaketime: ci/install installs it");
             eprintln!("SKIPPED: no calendar that jumps, as libfaketime is not there: apt-get install faketime");
         }
-        let mut calendar = Self { library, folder: Folder::new(), seconds: 0, furthest: 0 };
+        let mut calendar = Self { library, folder: Folder::new(), seconds: 0 };
         calendar.jump(0);
         calendar
     }
@@ -36,14 +34,8 @@ impl Calendar {
     /// Moves it, back or ahead; returns whether it can be.
     pub(crate) fn jump(&mut self, seconds: i64) -> bool {
         self.seconds += seconds;
-        self.furthest = self.furthest.max(self.seconds);
         write(&self.folder.path("offset"), &format!("{:+}", self.seconds));
         self.library.is_some()
-    }
-
-    /// Whether no time that it shows from now on was shown before, whatever it was put to.
-    pub(crate) fn is_new(&self) -> bool {
-        self.library.is_none() || self.seconds == self.furthest
     }
 
     /// What a process needs in its environment to see it. The clock that only goes forward and the times of files stay as they are.

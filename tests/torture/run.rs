@@ -432,8 +432,8 @@ impl Run {
         if world.calendar.jump(seconds) {
             world.has_jumped = true;
         }
-        // Times that were told of before come again, and say two things.
-        if !world.calendar.is_new() {
+        // Of times that come again the journal tells what is the last to happen at them.
+        if seconds < 0 {
             world.memories.clear();
         }
         format!("{seconds:+}")
@@ -495,8 +495,14 @@ impl World {
         if is_more || costs.memory_mib > before.memory_mib + MEMORY_MIB {
             return Err(format!("{costs:?} after {before:?}"));
         }
-        if self.memories.len() < MEMORIES && self.calendar.is_new() {
+        if self.memories.len() < MEMORIES {
             let at = runtime["serverTime"].as_str().unwrap_or_default().to_owned();
+            // That a clock was set back is seen within seconds.
+            let (told, is_complete) = self.agent.roster(Some(&at)).await?;
+            if told != shown || !is_complete {
+                let told = format!("of {at}, which is now, the journal tells {told:?} (complete: {is_complete})");
+                return Err(format!("{told}, and there is {shown:?}\n{}", self.agent.log()));
+            }
             self.memories.push(Memory { at, roster: shown });
         }
         Ok(())
