@@ -24,6 +24,8 @@ const MEMORY_MIB: f64 = 150.0;
 const RELOADS: usize = 6;
 /// How much more may be taken after that.
 const LEFT_BY_RELOADS: f64 = 3.0;
+/// What happened so short a time before a kill the journal need not have: half a second, and more on a slow machine.
+const UNTOLD: Duration = Duration::from_secs(3);
 /// How many times of calm the journal is asked about later.
 const MEMORIES: usize = 20;
 
@@ -354,6 +356,7 @@ impl Run {
     async fn is_killed(&self, damages: Option<(Stored, &mut Dice)>) -> String {
         let mut world = self.world.lock().await;
         world.agent.kill().await;
+        world.memories.retain(|memory| memory.taken.elapsed() > UNTOLD);
         world.damage = None;
         world.is_killed();
         world.receiver.killed();
@@ -451,6 +454,7 @@ impl Run {
             let braked = braked(&url).await?;
             for job in &more {
                 if braked.iter().any(|braked| braked == job) {
+                    self.world.lock().await.is_released(job);
                     release(&url, job).await?;
                 }
             }
@@ -503,7 +507,7 @@ impl World {
                 let told = format!("of {at}, which is now, the journal tells {told:?} (complete: {is_complete})");
                 return Err(format!("{told}, and there is {shown:?}\n{}", self.agent.log()));
             }
-            self.memories.push(Memory { at, roster: shown });
+            self.memories.push(Memory { at, taken: Instant::now(), roster: shown });
         }
         Ok(())
     }

@@ -58,6 +58,7 @@ pub(crate) struct Job {
 /// What was shown at a time of calm.
 pub(crate) struct Memory {
     pub(crate) at: String,
+    pub(crate) taken: Instant,
     pub(crate) roster: BTreeMap<String, Targets>,
 }
 
@@ -379,6 +380,12 @@ impl World {
             (_, false) => Err(late.join("\n")),
             _ => Ok((more, all)),
         }
+    }
+
+    /// What is held of a job is let go of as somebody asks for it, were it in its time of grace.
+    pub(crate) fn is_released(&mut self, name: &str) {
+        let now = Instant::now();
+        self.jobs.iter_mut().filter(|job| job.name == name).for_each(|job| job.belief.forgets_holds(now));
     }
 
     /// The roster was seen to be what the sources have.
