@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::brake::{BrakeSettings, JobBrake, brake, job_brake};
 use super::remote_write::RemoteWrite;
 use super::scraping::{Scraping, scraping};
-use super::templates::Template;
+use super::templates::{NO_JOBS, Template};
 use crate::error::code;
 use rosterd_model::{bare_key, did_you_mean};
 use rosterd_tasks::files::{clean, resolve};
@@ -349,6 +349,9 @@ impl FileSd {
             );
             return Some(Problem::new(format!("{path}.path"), code::INVALID_VALUE, message));
         }
+        if self.jobs.as_ref().is_some_and(Vec::is_empty) {
+            return Some(Problem::new(format!("{path}.jobs"), code::INVALID_VALUE, NO_JOBS));
+        }
         OutputFormat::of(&self.path).is_none().then(|| {
             let message = "the path must end in .json, .yml or .yaml, which tells the format";
             Problem::new(format!("{path}.path"), code::INVALID_VALUE, message)
@@ -414,6 +417,7 @@ mod tests {
             ("publish: {file_sd: [{path: 'x/{jobs}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{path: '{{job}}.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
             ("publish: {file_sd: [{path: '{job.json'}]}", code::INVALID_VALUE, "publish.file_sd[0].path"),
+            ("publish: {file_sd: [{path: a.json, jobs: []}]}", code::INVALID_VALUE, "publish.file_sd[0].jobs"),
             ("publish: {file_sd: [{jobs: []}]}", code::MISSING_KEY, "publish.file_sd[0]"),
             ("queue: {keep_on: [401, 499, 413]}", code::INVALID_VALUE, "queue.keep_on[2]"),
             ("queue: {keep_on: [503]}", code::INVALID_VALUE, "queue.keep_on[0]"),

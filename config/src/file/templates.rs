@@ -73,6 +73,14 @@ pub enum ReloadSignal {
     Usr2,
 }
 
+/// What is wrong with an empty list of jobs, which is easily taken for all of them.
+pub(super) const NO_JOBS: &str =
+    "jobs is empty, so nothing would be written: name jobs, or leave it out for all of them";
+
+fn destination_has_placeholder(destination: &Path) -> bool {
+    destination.to_string_lossy().contains("{job}")
+}
+
 impl Template {
     /// Whether it makes rosterd act on other programs.
     fn acts(&self) -> bool {
@@ -95,6 +103,13 @@ impl Template {
                 let message = format!("a template needs a {key}: the path of a file");
                 add("", code::MISSING_KEY, &message);
             }
+        }
+        if self.jobs.as_ref().is_some_and(Vec::is_empty) {
+            add("jobs", code::INVALID_VALUE, NO_JOBS);
+        }
+        if destination_has_placeholder(&self.destination) {
+            let message = "{job} stands for nothing here: a template is rendered once, for all of its jobs; write an entry for each file";
+            add("destination", code::INVALID_VALUE, message);
         }
         if self.acts() && !allow_commands {
             let message =
@@ -162,11 +177,15 @@ mod tests {
             ("pid_file: x", true, "t.pid_file cfg_missing_key"),
             ("signal: USR1, pid_file: x, reload: [a]", true, "t.reload cfg_conflicting_keys"),
             ("timeout: 0s", true, "t.timeout cfg_invalid_value"),
+            ("jobs: []", true, "t.jobs cfg_invalid_value"),
+            ("jobs: [a]", true, ""),
         ] {
             let problems = template(yaml).check("t", allowed);
             let told: Vec<_> = problems.iter().map(|it| format!("{} {}", it.path, it.code)).collect();
             assert_eq!(told.join("; "), found, "{yaml}");
         }
+        let each = Template { destination: "out/{job}.conf".into(), ..template("") }.check("t", true);
+        assert_eq!(each.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(), ["t.destination"]);
         let nothing = Template::default().check("t", true);
         assert_eq!(nothing.iter().map(|it| it.code).collect::<Vec<_>>(), [code::MISSING_KEY; 2]);
     }

@@ -29,6 +29,11 @@ pub(in crate::publish) trait Disk: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
+
+    /// Gives a file a second name.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
 }
 
 /// The disk as it is.
@@ -115,11 +120,27 @@ impl Place {
         beside: &Path,
         pieces: impl Iterator<Item = Bytes>,
     ) -> Result<(), FileSdError> {
-        write_temporary(disk, beside, &self.path, pieces).map_err(|source| {
+        write_temporary(disk, beside, &self.path, pieces.map(Ok)).map_err(|source| {
             // What cannot be removed either is replaced by the next write.
             fs::remove_file(beside).ok();
             self.failed(source)
         })
+    }
+
+    /// Makes `to`, which is not there, the same file as `from`, both of them the place or beside it. Where a file cannot have two
+    /// names, it is a copy with its owner and permissions, which is whole and on the disk as soon as it is there.
+    pub(in crate::publish) fn double(&self, disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), FileSdError> {
+        let copy = || {
+            let temporary = self.beside(TEMPORARY);
+            let copied = write_temporary(disk, &temporary, from, pieces(files::open(from)?));
+            copied.and_then(|()| disk.rename(&temporary, to)).inspect_err(|_| {
+                // What cannot be removed either is replaced by the next one.
+                fs::remove_file(&temporary).ok();
+            })
+        };
+        // Not every file system has links, and not every file may be linked.
+        disk.link(from, to).or_else(|_| copy()).map_err(|source| self.failed(source))?;
+        self.sync()
     }
 
     /// Puts a file from beside it in its place, in one step.
@@ -163,11 +184,24 @@ fn no_folder(folder: &Path, source: io::Error) -> FileSdError {
     }
 }
 
+/// The content of a file, piece by piece.
+fn pieces(mut file: File) -> impl Iterator<Item = io::Result<Bytes>> {
+    std::iter::from_fn(move || {
+        let mut piece = vec![0; 64 * 1024];
+        let read = file.read(&mut piece).map(|read| {
+            piece.truncate(read);
+            Bytes::from(piece)
+        });
+        Some(read).filter(|read| !matches!(read, Ok(piece) if piece.is_empty()))
+    })
+}
+
+/// Writes a file whose owner, group and permissions are those of the one at `path`, if there is one.
 fn write_temporary(
     disk: &dyn Disk,
     temporary: &Path,
     path: &Path,
-    pieces: impl Iterator<Item = Bytes>,
+    pieces: impl Iterator<Item = io::Result<Bytes>>,
 ) -> io::Result<()> {
     match fs::remove_file(temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -183,7 +217,7 @@ fn write_temporary(
     }
     let mut file = BufWriter::with_capacity(64 * 1024, file);
     for piece in pieces {
-        disk.write(&mut file, &piece)?;
+        disk.write(&mut file, &piece?)?;
     }
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }

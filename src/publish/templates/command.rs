@@ -103,6 +103,10 @@ fn send(signal: SignalName, pid_file: &Path) -> Result<(), TemplateError> {
         }
         Err(error) => return Err(failed(error)),
     };
+    if text.trim().is_empty() {
+        let nothing = "it is empty: the process has not written its number yet";
+        return Err(failed(io::Error::new(io::ErrorKind::UnexpectedEof, nothing)));
+    }
     let no_number = || io::Error::new(io::ErrorKind::InvalidData, "it holds no number of a process");
     let number: i32 = text.trim().parse().ok().filter(|number| *number > 0).ok_or_else(|| failed(no_number()))?;
     let pid = Pid::from_raw(number).ok_or_else(|| failed(no_number()))?;

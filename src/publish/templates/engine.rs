@@ -3,16 +3,19 @@
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use rosterd_model::Report;
 use rosterd_tasks::files::{self, Stamp};
+use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::TemplateError;
-use super::data::context;
+use super::clock::Clock;
+use super::data::{Asked, context};
 use super::filters;
 use crate::roster::view::JobView;
 
@@ -22,6 +25,9 @@ const LARGEST: usize = 256 << 20;
 const FUEL: u64 = 1 << 24;
 /// How much more work it may be for each target. What goes over all of them some times, with filters, fits.
 const FUEL_OF_TARGET: u64 = 1 << 12;
+/// How much work it may be for each millisecond of its time. The engine does several times as much: what prints nothing, and asks
+/// nothing of targets, sees no clock, and ends by this.
+const FUEL_OF_MILLISECOND: u64 = 1 << 12;
 
 /// What came of a template.
 #[derive(Debug, Clone)]
@@ -30,68 +36,106 @@ pub struct Rendered {
     pub content: Bytes,
     /// Its hash.
     pub hash: u128,
-    /// The files that it was made of, as they were just before: the template and those that it includes.
-    pub files: Vec<(PathBuf, Option<Stamp>)>,
 }
 
-/// Renders the template with the targets of these jobs. Templates in the same folder, and below it, may be included.
+/// What ends a rendering that does not end by itself.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// How long it may take.
+    pub time: Duration,
+    /// Fires when nobody waits for it any more.
+    pub stop: CancellationToken,
+}
+
+/// Files that were read, as they were just before.
+pub type ReadFiles = Vec<(PathBuf, Option<Stamp>)>;
+
+/// Renders the template with the targets of these jobs. Templates in the same folder, and below it, may be included. Tells also
+/// which files were read: the template and those that it includes.
 ///
-/// Fails, with file and line, when it is no template, and when it asks for what is not there.
-pub fn render(source: &Path, jobs: &[Arc<JobView>]) -> Result<Rendered, TemplateError> {
-    let read = Arc::new(Mutex::new(Vec::new()));
-    let text = read_template(source, &read)?;
-    let mut environment = environment(source, &read);
+/// Fails, with file and line, when it is no template, when it asks for what is not there, and when it does not come to an end.
+pub fn render(source: &Path, jobs: &[Arc<JobView>], bounds: &Bounds) -> (Result<Rendered, TemplateError>, ReadFiles) {
+    let read = SharedFiles::default();
+    let came = rendered(source, jobs, bounds, &read);
+    let files = std::mem::take(&mut *read.lock().unwrap_or_else(PoisonError::into_inner));
+    (came, files)
+}
+
+fn rendered(
+    source: &Path,
+    jobs: &[Arc<JobView>],
+    bounds: &Bounds,
+    read: &SharedFiles,
+) -> Result<Rendered, TemplateError> {
+    let text = read_template(source, read)?;
+    let asked = Arc::new(Asked::new(Clock::start(bounds)));
+    let mut environment = environment(source, read, asked.clock().clone());
     let targets: usize = jobs.iter().map(|job| job.counts().targets).sum();
-    let fuel = FUEL.saturating_add(FUEL_OF_TARGET.saturating_mul(u64::try_from(targets).unwrap_or(u64::MAX)));
-    environment.set_fuel(Some(fuel));
+    environment.set_fuel(Some(fuel(targets, bounds.time)));
     let name = source.display().to_string();
-    let failed = |error: Error| match error.kind() {
-        ErrorKind::OutOfFuel => {
+    let failed = |error: Error| {
+        let TemplateError::Render { path, line, why } = of_render(source, &error) else {
+            return of_render(source, &error);
+        };
+        let is = |kind| chain(&error).any(|error| error.kind() == kind);
+        if asked.clock().is_over() {
+            let why = format!("it did not come to an end within {:?}", bounds.time);
+            TemplateError::Endless { path, line, why }
+        } else if is(ErrorKind::OutOfFuel) {
             let why = format!(
-                "it does not come to an end, or is more work than {targets} targets may be: no loops within loops"
+                "it does not come to an end, or is more work than {targets} targets may be in {:?}: no loops within loops",
+                bounds.time
             );
-            because(of_render(source, &error), why)
+            TemplateError::Endless { path, line, why }
+        } else if is(ErrorKind::WriteFailure) {
+            let why = format!("more than {} MiB would be rendered", LARGEST >> 20);
+            TemplateError::Render { path, line, why }
+        } else {
+            let target = asked.missed(&why).map(|target| format!(": {target}")).unwrap_or_default();
+            TemplateError::Render { path, line, why: why + &target }
         }
-        _ => of_render(source, &error),
     };
     environment.add_template_owned(name.clone(), text).map_err(failed)?;
     let template = environment.get_template(&name).map_err(failed)?;
     let mut content = Bounded(Vec::new());
-    let rendered = template.render_captured_to(context(jobs), &mut content);
-    rendered.map(drop).map_err(|error| match error.kind() {
-        ErrorKind::WriteFailure => {
-            let why = format!("more than {} MiB would be rendered", LARGEST >> 20);
-            because(of_render(source, &error), why)
-        }
-        _ => failed(error),
-    })?;
+    template.render_captured_to(context(jobs, &asked), &mut content).map_err(failed)?;
     let content = content.0;
     if content.iter().all(u8::is_ascii_whitespace) {
         return Err(TemplateError::Empty { path: source.to_owned() });
     }
-    let files = std::mem::take(&mut *read.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Rendered { hash: xxh3_128(&content), content: content.into(), files })
+    Ok(Rendered { hash: xxh3_128(&content), content: content.into() })
+}
+
+/// How much work a template may be, by the roster and by its time.
+fn fuel(targets: usize, time: Duration) -> u64 {
+    let of_targets = FUEL_OF_TARGET.saturating_mul(u64::try_from(targets).unwrap_or(u64::MAX));
+    let of_time = FUEL_OF_MILLISECOND.saturating_mul(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    FUEL.saturating_add(of_targets).min(of_time)
 }
 
 /// Whether it is a template at all. What it asks for, and what it includes, is not known before it is rendered.
 pub fn examine(source: &Path) -> Result<(), TemplateError> {
-    let read = ReadFiles::default();
+    let read = SharedFiles::default();
     let text = read_template(source, &read)?;
     let name = source.display().to_string();
-    environment(source, &read).add_template_owned(name, text).map_err(|error| of_render(source, &error))
+    // Nothing is rendered that could take long.
+    let clock = Clock::start(&Bounds { time: Duration::MAX, stop: CancellationToken::new() });
+    environment(source, &read, clock).add_template_owned(name, text).map_err(|error| of_render(source, &error))
 }
 
-/// The files that were read.
-type ReadFiles = Arc<Mutex<Vec<(PathBuf, Option<Stamp>)>>>;
+/// The files that were read so far.
+type SharedFiles = Arc<Mutex<ReadFiles>>;
 
-fn read_template(path: &Path, read: &ReadFiles) -> Result<String, TemplateError> {
+fn read_template(path: &Path, read: &SharedFiles) -> Result<String, TemplateError> {
     let stamp = Stamp::at(path).ok();
     read.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), stamp));
     files::read_text(path).map_err(|source| TemplateError::Unreadable { path: path.to_owned(), source })
 }
 
-fn environment(source: &Path, read: &ReadFiles) -> Environment<'static> {
+fn environment(source: &Path, read: &SharedFiles, clock: Arc<Clock>) -> Environment<'static> {
     let mut environment = Environment::new();
+    // Errors name what is undefined.
+    environment.set_debug(true);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_syntax(
         SyntaxConfig::builder()
@@ -103,7 +147,7 @@ fn environment(source: &Path, read: &ReadFiles) -> Environment<'static> {
     );
     // Nothing of what is rendered is HTML.
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    filters::add_to(&mut environment);
+    filters::add_to(&mut environment, clock);
     let (folder, read) = (source.parent().unwrap_or(Path::new("/")).to_owned(), Arc::clone(read));
     environment.set_loader(move |name| {
         let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
@@ -120,16 +164,15 @@ fn environment(source: &Path, read: &ReadFiles) -> Environment<'static> {
     environment
 }
 
+/// The error and its causes, as far as they are the engine's.
+fn chain(error: &Error) -> impl Iterator<Item = &Error> {
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    std::iter::once(error).chain(causes.filter_map(|error| error.downcast_ref()))
+}
+
 /// The innermost error that has a place: an error in an included template comes as the cause of the one that includes it.
 fn of_render(source: &Path, error: &Error) -> TemplateError {
-    let mut found = error;
-    let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(inner) = next {
-        if let Some(inner) = inner.downcast_ref::<Error>().filter(|inner| inner.line().is_some()) {
-            found = inner;
-        }
-        next = inner.source();
-    }
+    let found = chain(error).filter(|error| error.line().is_some()).last().unwrap_or(error);
     let file = found.name().map_or_else(|| source.display().to_string(), str::to_owned);
     // Those that are included go by their names.
     let path = source.parent().unwrap_or(Path::new("")).join(file);
@@ -138,14 +181,6 @@ fn of_render(source: &Path, error: &Error) -> TemplateError {
         None => found.kind().to_string(),
     };
     TemplateError::Render { path, line: found.line().unwrap_or_default(), why }
-}
-
-/// The same with another reason, where that of the engine names no bound.
-fn because(error: TemplateError, why: String) -> TemplateError {
-    match error {
-        TemplateError::Render { path, line, .. } => TemplateError::Render { path, line, why },
-        other => other,
-    }
 }
 
 /// Takes what is rendered, up to a bound.
@@ -162,5 +197,19 @@ impl Write for Bounded {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_bounded_by_targets_and_by_time() {
+        let second = Duration::from_secs(1);
+        assert_eq!(fuel(0, 30 * second), FUEL);
+        assert_eq!(fuel(1000, 30 * second), FUEL + 1000 * FUEL_OF_TARGET);
+        assert_eq!(fuel(1_000_000, 30 * second), 30_000 * FUEL_OF_MILLISECOND, "as much as there is time for");
+        assert_eq!(fuel(usize::MAX, Duration::MAX), u64::MAX);
     }
 }

@@ -31,6 +31,16 @@ pub enum TemplateError {
         /// What is wrong.
         why: String,
     },
+    /// The template does not come to an end, or not in its time.
+    #[error("cannot render {}: {why}", place(path, *line))]
+    Endless {
+        /// The file: the template, or one that it includes.
+        path: PathBuf,
+        /// The line that it had come to, from 1 on; 0 when that is not known.
+        line: usize,
+        /// Which bound it met.
+        why: String,
+    },
     /// Nothing but space came out of it.
     #[error(
         "{} renders to nothing, the old file stays: if that is meant, let it render at least a comment",
@@ -132,6 +142,7 @@ impl Coded for TemplateError {
         match self {
             Self::Unreadable { .. } => "publish_template_unreadable",
             Self::Render { .. } => "publish_template_failed",
+            Self::Endless { .. } => "publish_template_endless",
             Self::Empty { .. } => "publish_template_empty",
             Self::Write(error) => error.code(),
             Self::Lost { .. } => "publish_staged_lost",
@@ -161,6 +172,8 @@ impl Tried for TemplateError {
     /// What is said about the file is said again; what the system lacks may be there a second later.
     fn tries(&self) -> Tries {
         match self {
+            // The program is about to write its number there.
+            Self::Signal { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => Tries::AtMost(6),
             Self::Start { .. } | Self::Signal { .. } | Self::Write(_) => Tries::AtMost(3),
             _ => Tries::AtMost(1),
         }

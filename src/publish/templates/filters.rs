@@ -1,13 +1,20 @@
 //! What templates may do with values besides what the library has, and how values are printed. Labels come from whoever is
 //! discovered: what is printed of them must not become a line of its own. Pure.
 
+use std::sync::Arc;
+
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value, escape_formatter};
 
-/// Adds filters and the printing of values.
-pub(super) fn add_to(environment: &mut Environment<'_>) {
+use super::clock::Clock;
+
+/// Adds filters and the printing of values, as long as there is time.
+pub(super) fn add_to(environment: &mut Environment<'_>, clock: Arc<Clock>) {
     environment.add_filter("word", word);
     environment.add_filter("name", name);
-    environment.set_formatter(print);
+    environment.set_formatter(move |out, state, value| {
+        clock.check()?;
+        print(out, state, value)
+    });
 }
 
 /// The value if it is one word everywhere: letters, digits and `._:/@%+=,-[]`. Fails otherwise.
@@ -41,12 +48,18 @@ fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::publish::templates::engine::Bounds;
 
     #[test]
     fn what_is_discovered_adds_no_words_and_no_lines_unless_that_is_meant() {
         let mut environment = Environment::new();
-        add_to(&mut environment);
+        let bounds = Bounds { time: Duration::MAX, stop: CancellationToken::new() };
+        add_to(&mut environment, Clock::start(&bounds));
         let value = || Value::from_pairs([("plain", "a.b:1"), ("spaced", "a; b"), ("lines", "a\nb")]);
         for (template, printed) in [
             ("{{ plain | word }}", Some("a.b:1")),

@@ -1,34 +1,49 @@
 //! Whether the file of a template is as it should be: what would be rendered now, and what is in place.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rosterd_model::Report;
 use rosterd_tasks::blocking;
 use rosterd_tasks::files::Stamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::worker::TemplateWorker;
-use super::{TemplateError, desired};
+use super::engine::ReadFiles;
+use super::worker::{Rendering, TemplateWorker};
+use super::{Rendered, TemplateError, desired};
 use crate::publish::file_sd::worker::unless_it_hangs;
 use crate::roster::view::JobView;
+
+/// How long a look renders before that counts as work, which everybody can see: an operation goes on with it.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What was rendered last, without the text.
 #[derive(Clone)]
 pub(super) struct Last {
     jobs: Vec<Arc<JobView>>,
-    hash: u128,
+    text: Result<u128, Failure>,
     /// The files that it was made of.
-    files: Vec<(PathBuf, Option<Stamp>)>,
+    files: ReadFiles,
     /// The file in place, if it had this text.
     in_place: Option<Stamp>,
+}
+
+/// Why nothing was rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failure {
+    report: Report,
+    /// Whether it took as long as it may.
+    is_endless: bool,
 }
 
 /// What a look came to.
 pub(super) enum Look {
     AsItShouldBe,
-    Differs,
+    /// It differs, or that is not known yet: an operation has to begin.
+    Begin,
     /// It differs, or its program does not work with it, but this content was refused, and is tried again at this time.
     Refused(Instant),
     /// The worker is to stop.
@@ -36,19 +51,35 @@ pub(super) enum Look {
 }
 
 impl Last {
+    /// What came of a template.
+    pub(super) fn of(jobs: Vec<Arc<JobView>>, came: &Result<Rendered, TemplateError>, files: ReadFiles) -> Self {
+        let failure = |error: &TemplateError| Failure {
+            report: Report::of(error),
+            is_endless: matches!(error, TemplateError::Endless { .. }),
+        };
+        let text = came.as_ref().map(|rendered| rendered.hash).map_err(failure);
+        Self { jobs, text, files, in_place: None }
+    }
+
     /// The files that it was made of: the template, and those that it includes.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| path.as_path())
     }
+
+    /// Whether nothing was rendered.
+    pub(super) fn has_failed(&self) -> bool {
+        self.text.is_err()
+    }
+
+    fn is_of(&self, jobs: &[Arc<JobView>]) -> bool {
+        self.jobs.len() == jobs.len() && self.jobs.iter().zip(jobs).all(|(one, other)| Arc::ptr_eq(one, other))
+    }
 }
 
 impl TemplateWorker {
-    /// What was rendered last, if the template would render the same now. `None` inside when the worker is to stop.
-    async fn last_of(&self, jobs: &[Arc<JobView>], stop: &CancellationToken) -> Option<Option<Last>> {
-        let same_jobs = |last: &&Last| {
-            last.jobs.len() == jobs.len() && last.jobs.iter().zip(jobs).all(|(one, other)| Arc::ptr_eq(one, other))
-        };
-        let Some(last) = self.last.as_ref().filter(same_jobs).cloned() else { return Some(None) };
+    /// What was rendered last, if the template is the same now. `None` when the worker is to stop.
+    async fn last_of_template(&self, stop: &CancellationToken) -> Option<Option<Last>> {
+        let Some(last) = self.last.clone() else { return Some(None) };
         let files = last.files.clone();
         let untouched = blocking(move || files.iter().all(|(path, stamp)| is_untouched(path, *stamp)));
         let untouched = unless_it_hangs(stop, untouched).await?;
@@ -61,39 +92,80 @@ impl TemplateWorker {
         jobs: Vec<Arc<JobView>>,
         stop: &CancellationToken,
     ) -> Result<Look, TemplateError> {
-        let Some(last) = self.last_of(&jobs, stop).await else { return Ok(Look::CutOff) };
-        let (last, rendered) = match last {
-            Some(last) => (last, None),
-            None => {
-                let Some(rendered) = self.render(jobs.clone(), stop).await? else { return Ok(Look::CutOff) };
-                let (hash, files) = (rendered.hash, rendered.files.clone());
-                (Last { jobs, hash, files, in_place: None }, Some(rendered))
+        let Some(last) = self.last_of_template(stop).await else { return Ok(Look::CutOff) };
+        if let Some(last) = last {
+            match &last.text {
+                Ok(hash) if last.is_of(&jobs) => return self.compare(*hash, None, stop).await,
+                // What took too long does so with other targets, too.
+                Err(failure) if failure.is_endless || last.is_of(&jobs) => {
+                    if let Some(until) = self.refusals.until_rendered() {
+                        return Ok(Look::Refused(until));
+                    }
+                }
+                Ok(_) | Err(_) => {}
             }
+        }
+        let mut rendering = self.begin_rendering(jobs);
+        let came = match unless_it_hangs(stop, timeout(SOON, &mut rendering.coming)).await {
+            None => return Ok(Look::CutOff),
+            Some(Err(_)) => {
+                self.hand_over(Some(rendering));
+                return Ok(Look::Begin);
+            }
+            Some(Ok((came, files))) => (came, files),
         };
-        let (hash, before, path) = (last.hash, last.in_place, self.template.destination.clone());
+        let now = Last::of(rendering.jobs.clone(), &came.0, came.1.clone());
+        let (text, before) = (now.text.clone(), self.last.replace(now));
+        match text {
+            Ok(hash) => self.compare(hash, Some(Rendering::over(rendering.jobs, came)), stop).await,
+            Err(failure) => {
+                let is_known = before.is_some_and(|before| before.text == Err(failure));
+                if let Some(until) = self.refusals.until_rendered().filter(|_| is_known) {
+                    return Ok(Look::Refused(until));
+                }
+                self.hand_over(Some(Rendering::over(rendering.jobs, came)));
+                Ok(Look::Begin)
+            }
+        }
+    }
+
+    /// Compares what was rendered last, and has this hash, with the file in place.
+    async fn compare(
+        &mut self,
+        hash: u128,
+        rendering: Option<Rendering>,
+        stop: &CancellationToken,
+    ) -> Result<Look, TemplateError> {
+        let (before, path) = (self.last.as_ref().and_then(|last| last.in_place), self.template.destination.clone());
         let compared = self.on_disk(stop, move |files, _| {
             // Before the content is read: a change after it is seen by the next look.
             let now = Stamp::at(&path).ok();
             let untouched = before.zip(now).is_some_and(|(before, now)| before.is_settled_at(&now));
-            Ok((untouched || files.has(hash)).then_some(now).flatten())
+            Ok(((untouched || files.has(hash)).then_some(now).flatten(), files.is_under_way()?))
         });
-        let Some(in_place) = compared.await? else { return Ok(Look::CutOff) };
-        self.last = Some(Last { in_place, ..last });
+        let Some((in_place, is_under_way)) = compared.await? else { return Ok(Look::CutOff) };
+        if let Some(last) = &mut self.last {
+            last.in_place = in_place;
+        }
         // What was refused may be in place when nobody could undo it.
-        if in_place.is_some() && !self.refusals.has(hash) {
+        if in_place.is_some() && !is_under_way && !self.refusals.has(hash) {
             self.refusals.clear();
             let revision = desired::revision(&self.template);
             self.templates.files.statuses.edit(&self.template.destination, |status| status.reached = Some(revision));
             return Ok(Look::AsItShouldBe);
         }
+        let file = self.template.destination.display();
         if before.is_some() && in_place.is_none() {
-            warn!(file = %self.template.destination.display(), "somebody else changed the file, it is put there again");
+            warn!(%file, "somebody else changed the file, it is put there again");
         }
         match self.refusals.until(hash) {
             Some(until) => Ok(Look::Refused(until)),
             None => {
-                self.rendered = rendered;
-                Ok(Look::Differs)
+                if is_under_way {
+                    warn!(%file, "the ledger does not know how far the file was put to use, it is done again");
+                }
+                self.hand_over(rendering);
+                Ok(Look::Begin)
             }
         }
     }

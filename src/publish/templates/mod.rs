@@ -5,6 +5,7 @@
 //! takes the place of the one before; one that the program does not take, or does not work with, gives way to it again. Nothing
 //! is rendered while the targets of one of the jobs are unknown.
 
+mod clock; // the time of a rendering
 mod command; // commands and signals; the I/O
 mod data; // the roster as values of a template; pure
 mod desired; // templates to desired workers, and what the reconciler asks of them; pure
@@ -21,7 +22,7 @@ mod tests;
 mod worker; // the worker of one template
 
 pub use desired::{desired, revision};
-pub use engine::{Rendered, examine, render};
+pub use engine::{Bounds, ReadFiles, Rendered, examine, render};
 pub use error::TemplateError;
 pub use publisher::Templates;
 

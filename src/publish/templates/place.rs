@@ -16,6 +16,8 @@ use crate::publish::file_sd::write::{Disk, Place};
 const STAGED: &str = ".rosterd-new";
 /// How a file ends that was in place before.
 const FORMER: &str = ".rosterd-old";
+/// How a file ends that is there as long as nothing was in place before.
+const NO_FORMER: &str = ".rosterd-none";
 
 /// The files of a destination.
 pub(super) struct Files(Place);
@@ -35,6 +37,16 @@ impl Files {
         self.0.beside(FORMER)
     }
 
+    fn no_former(&self) -> PathBuf {
+        self.0.beside(NO_FORMER)
+    }
+
+    /// Whether an operation is under way that has gone as far as to keep what is in place. Without one, the ledger has forgotten
+    /// it, and the program may not know what is in place.
+    pub(super) fn is_under_way(&self) -> Result<bool, FileSdError> {
+        Ok(self.has_former()? || self.is_there(&self.no_former())?)
+    }
+
     /// Whether the file in place has this content.
     pub(super) fn has(&self, hash: u128) -> bool {
         hash_of(self.0.path()).is_ok_and(|found| found == hash)
@@ -45,19 +57,25 @@ impl Files {
         self.0.write(disk, &self.staged(), std::iter::once(content))
     }
 
-    /// Keeps what is in place. Says whether anything is.
-    pub(super) fn keep_former(&self) -> Result<bool, FileSdError> {
-        let (path, former) = (self.0.path(), self.former());
-        remove(&former).map_err(|error| self.0.failed(error))?;
-        if !path.exists() {
-            return Ok(false);
+    /// Keeps what is in place, unless that is what was rendered, and what was there before is kept already: that is what the
+    /// program knows. Returns its hash, `None` when there was nothing.
+    pub(super) fn keep_former(&self, disk: &dyn Disk, rendered: Option<u128>) -> Result<Option<u128>, FileSdError> {
+        let (path, former, none) = (self.0.path(), self.former(), self.no_former());
+        let is_swapped = rendered.is_some_and(|hash| self.has(hash));
+        if is_swapped && self.is_there(&none)? {
+            return Ok(None);
         }
-        // Not every file system has links, and not every file may be linked.
-        fs::hard_link(path, &former)
-            .or_else(|_| fs::copy(path, &former).map(drop))
-            .map_err(|error| self.0.failed(error))?;
-        self.0.sync()?;
-        Ok(true)
+        if !is_swapped || !self.has_former()? {
+            for left in [&former, &none] {
+                remove(left).map_err(|error| self.0.failed(error))?;
+            }
+            if !self.is_there(path)? {
+                fs::write(&none, "").map_err(|error| self.0.failed(error))?;
+                return self.0.sync().map(|()| None);
+            }
+            self.0.double(disk, path, &former)?;
+        }
+        hash_of(&former).map(Some).map_err(|error| self.0.failed(error))
     }
 
     /// Puts what was rendered in its place.
@@ -81,38 +99,47 @@ impl Files {
     }
 
     /// Puts what was in place before back there; what was not there is not there again. Says whether that can be: not where
-    /// somebody removed what was kept, and what was rendered is still in place.
-    pub(super) fn restore(
-        &self,
-        disk: &dyn Disk,
-        had_former: bool,
-        rendered: Option<u128>,
-    ) -> Result<bool, FileSdError> {
-        if !had_former {
-            remove(self.0.path()).map_err(|error| self.0.failed(error))?;
-            return self.0.sync().map(|()| true);
+    /// somebody removed what was kept. That stays, so that nobody takes the program for told.
+    pub(super) fn restore(&self, disk: &dyn Disk, former: Option<u128>) -> Result<bool, FileSdError> {
+        match former {
+            None => {
+                remove(self.0.path()).map_err(|error| self.0.failed(error))?;
+                self.0.sync().map(|()| true)
+            }
+            Some(hash) if self.has(hash) => Ok(true),
+            Some(_) if self.has_former()? => {
+                remove(&self.staged()).map_err(|error| self.0.failed(error))?;
+                self.0.double(disk, &self.former(), &self.staged())?;
+                self.0.take_in(disk, &self.staged()).map(|()| true)
+            }
+            Some(_) => Ok(false),
         }
-        if self.has_former()? {
-            return self.0.take_in(disk, &self.former()).map(|()| true);
-        }
-        Ok(!rendered.is_some_and(|hash| self.has(hash)))
     }
 
     /// Whether what was in place before is there again.
-    pub(super) fn is_restored(&self, had_former: bool, rendered: Option<u128>) -> Result<bool, FileSdError> {
-        match had_former {
-            true => Ok(!self.has_former()? && !rendered.is_some_and(|hash| self.has(hash))),
-            false => Ok(!self.0.path().exists()),
+    pub(super) fn is_restored(&self, former: Option<u128>) -> Result<bool, FileSdError> {
+        match former {
+            Some(hash) => Ok(self.has(hash)),
+            None => Ok(!self.is_there(self.0.path())?),
         }
     }
 
     fn has_former(&self) -> Result<bool, FileSdError> {
-        self.former().try_exists().map_err(|error| self.0.failed(error))
+        self.is_there(&self.former())
+    }
+
+    fn is_there(&self, path: &Path) -> Result<bool, FileSdError> {
+        path.try_exists().map_err(|error| self.0.failed(error))
+    }
+
+    /// Removes what was rendered.
+    pub(super) fn discard(&self) -> Result<(), FileSdError> {
+        remove(&self.staged()).map_err(|error| self.0.failed(error))
     }
 
     /// Removes everything but what is in place.
     pub(super) fn clear(&self) -> Result<(), FileSdError> {
-        for path in [self.staged(), self.former()] {
+        for path in [self.staged(), self.former(), self.no_former()] {
             remove(&path).map_err(|error| self.0.failed(error))?;
         }
         Ok(())

@@ -15,10 +15,20 @@ pub(super) struct Refusals {
     schedule: Schedule,
 }
 
+/// What is refused of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// The content with this hash.
+    Content(u128),
+    /// Nothing was rendered: what is, is something else.
+    Rendering,
+    /// Whatever is rendered.
+    Anything,
+}
+
 /// What was refused last.
 struct Refused {
-    /// Its hash; `None` for whatever is rendered.
-    content: Option<u128>,
+    what: What,
     /// When it is tried again.
     until: Instant,
 }
@@ -30,22 +40,31 @@ impl Refusals {
     }
 
     /// Notes that this was refused, and is left alone for so long at least.
-    pub(super) fn refused(&mut self, content: Option<u128>, at_least: Duration) {
-        if self.last.as_ref().is_none_or(|last| last.content != content) {
+    pub(super) fn refused(&mut self, what: What, at_least: Duration) {
+        if self.last.as_ref().is_none_or(|last| last.what != what) {
             self.schedule.succeeded();
         }
         let until = Instant::now() + self.schedule.failed(Retry::Backoff).max(at_least);
-        self.last = Some(Refused { content, until });
+        self.last = Some(Refused { what, until });
     }
 
     /// Whether it was this very content.
     pub(super) fn has(&self, content: u128) -> bool {
-        self.last.as_ref().is_some_and(|last| last.content == Some(content))
+        self.last.as_ref().is_some_and(|last| last.what == What::Content(content))
     }
 
     /// When this content is tried again, if it is not to be tried now.
     pub(super) fn until(&self, content: u128) -> Option<Instant> {
-        let last = self.last.as_ref().filter(|last| last.content.is_none_or(|refused| refused == content))?;
+        self.waits(|what| matches!(what, What::Anything) || what == What::Content(content))
+    }
+
+    /// When a template is tried again that did not render, if it is not to be tried now.
+    pub(super) fn until_rendered(&self) -> Option<Instant> {
+        self.waits(|what| !matches!(what, What::Content(_)))
+    }
+
+    fn waits(&self, of: impl FnOnce(What) -> bool) -> Option<Instant> {
+        let last = self.last.as_ref().filter(|last| of(last.what))?;
         Some(last.until).filter(|until| *until > Instant::now())
     }
 

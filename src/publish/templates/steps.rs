@@ -13,14 +13,15 @@ use super::place::Files;
 use super::worker::TemplateWorker;
 use crate::reconcile::steps::{self, Failed, Once, Repeatable, Step, Then};
 
-/// What the steps leave behind.
+/// What the steps leave behind. Numbers of steps mean what they do together with these fields: when a step gets another number, a
+/// field is named anew. An operation that has others is given up then, and what it left beside the file is found by the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Left {
     /// The hash of what was rendered.
     content: Option<Hash>,
-    /// Whether something was in place before.
-    had_former: bool,
+    /// What was in place before, as far as that is known.
+    before: Option<Before>,
     /// Why it is undone.
     why: Option<Report>,
 }
@@ -35,6 +36,24 @@ impl Left {
 impl steps::Left for Left {
     fn failed(&mut self, why: Report) {
         self.why = Some(why);
+    }
+}
+
+/// What was in place before. That there was nothing is said: only then may the file be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Before {
+    Nothing,
+    Content(Hash),
+}
+
+impl Before {
+    /// The hash of what was in place; `None` when there was nothing.
+    const fn hash(self) -> Option<u128> {
+        match self {
+            Self::Nothing => None,
+            Self::Content(hash) => Some(hash.0),
+        }
     }
 }
 
@@ -60,26 +79,27 @@ impl TryFrom<String> for Hash {
 /// How soon a program is bothered again with what it did not take.
 const DISTURBED: Duration = Duration::from_secs(60);
 
-const RESTORE: u32 = 6;
-const DISCARD: u32 = 8;
+const RESTORE: u32 = 7;
+const DISCARD: u32 = 9;
 
 /// Up to the swap nothing has happened that anybody else could see. Commands are run again after a crash: what checks, reloads
 /// or verifies may do so any number of times.
-pub(super) static STEPS: [Step<TemplateWorker, Left>; 9] = [
+pub(super) static STEPS: [Step<TemplateWorker, Left>; 10] = [
     Step::repeatable("render", &Render).undone_from(DISCARD),
     Step::repeatable("check", &Check).undone_from(DISCARD),
     Step::repeatable("back_up", &BackUp).undone_from(DISCARD),
     Step::once("swap", &Swap).undone_from(DISCARD),
     Step::repeatable("reload", &Reload).undone_from(RESTORE),
     Step::repeatable("verify", &Verify).undone_from(RESTORE),
+    Step::repeatable("clear", &Clear),
     Step::once("restore", &Restore),
     Step::repeatable("reload_restored", &ReloadRestored),
     Step::repeatable("discard", &Discard),
 ];
 
 /// The names, in the order of their numbers.
-pub(super) static NAMES: [&str; 9] = {
-    let (mut names, mut index) = ([""; 9], 0);
+pub(super) static NAMES: [&str; 10] = {
+    let (mut names, mut index) = ([""; 10], 0);
     while index < names.len() {
         names[index] = STEPS[index].name();
         index += 1;
@@ -102,19 +122,20 @@ struct Render;
 #[async_trait]
 impl Repeatable<TemplateWorker, Left> for Render {
     async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
-        let rendered = match worker.take_rendered() {
-            Some(rendered) => rendered,
+        let rendering = match worker.take_rendering() {
+            Some(rendering) => rendering,
             None => {
                 let Some(jobs) = worker.jobs() else { return Ok(Then::Done) };
-                let Some(rendered) = worker.render(jobs, stop).await? else { return Ok(CUT_OFF) };
-                rendered
+                worker.begin_rendering(jobs)
             }
         };
-        let (hash, content) = (rendered.hash, rendered.content.clone());
+        let Some(rendered) = worker.rendered(rendering, stop).await? else { return Ok(CUT_OFF) };
+        let (hash, content) = (rendered.hash, rendered.content);
         let was_refused = worker.refusals.has(hash);
         let staged = worker.on_disk(stop, move |files, disk| {
-            // What was refused and could not be undone is in place, but its program does not work with it.
-            let differs = was_refused || !files.has(hash);
+            // What was refused and could not be undone is in place, but its program does not work with it; nor does one that was
+            // never told.
+            let differs = was_refused || !files.has(hash) || files.is_under_way()?;
             if differs { files.stage(disk, content).map(|()| true) } else { Ok(false) }
         });
         let Some(staged) = staged.await? else { return Ok(CUT_OFF) };
@@ -152,8 +173,10 @@ struct BackUp;
 #[async_trait]
 impl Repeatable<TemplateWorker, Left> for BackUp {
     async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
-        let Some(had_former) = worker.on_disk(stop, |files, _| files.keep_former()).await? else { return Ok(CUT_OFF) };
-        Ok(Then::Next(Left { had_former, ..left }))
+        let rendered = left.rendered();
+        let kept = worker.on_disk(stop, move |files, disk| files.keep_former(disk, rendered)).await?;
+        let before = |former: Option<u128>| former.map_or(Before::Nothing, |hash| Before::Content(Hash(hash)));
+        Ok(kept.map_or(CUT_OFF, |former| Then::Next(Left { before: Some(before(former)), ..left })))
     }
 }
 
@@ -195,21 +218,32 @@ impl Repeatable<TemplateWorker, Left> for Reload {
     }
 }
 
-/// Asks whether the program works with it. Then what was there before is not needed any more.
+/// Asks whether the program works with it. What was there before is needed until the ledger knows the answer: it may be asked
+/// again, and say no.
 struct Verify;
 
 #[async_trait]
 impl Repeatable<TemplateWorker, Left> for Verify {
-    async fn run(&self, worker: &mut TemplateWorker, _: Left, stop: &CancellationToken) -> Came {
+    async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
         let template = worker.allowed("verify", |template| !template.verify.is_empty())?;
         let file = template.destination.clone();
         if command::run("verify", &template.verify, template, &file, stop).await? == Ran::CutOff {
             return Ok(CUT_OFF);
         }
         worker.refusals.clear();
-        // What cannot be removed is in nobody's way: the next operation does.
-        worker.on_disk(stop, |files, _| files.clear()).await.ok();
-        Ok(Then::Done)
+        Ok(Then::Next(left))
+    }
+}
+
+/// Removes what was there before, which nobody needs any more.
+struct Clear;
+
+#[async_trait]
+impl Repeatable<TemplateWorker, Left> for Clear {
+    async fn run(&self, worker: &mut TemplateWorker, _: Left, stop: &CancellationToken) -> Came {
+        // As long as it is there, the program counts as not told.
+        let cleared = worker.on_disk(stop, |files, _| files.clear()).await.map_err(until_it_works)?;
+        Ok(cleared.map_or(CUT_OFF, |()| Then::Done))
     }
 }
 
@@ -219,23 +253,26 @@ struct Restore;
 #[async_trait]
 impl Once<TemplateWorker, Left> for Restore {
     async fn is_done(&self, worker: &mut TemplateWorker, left: &Left) -> Result<bool, Failed> {
-        let (had_former, rendered, never) = (left.had_former, left.rendered(), CancellationToken::new());
-        let done = worker.on_disk(&never, move |files, _| files.is_restored(had_former, rendered)).await;
+        let (Some(before), never) = (left.before, CancellationToken::new()) else { return Ok(false) };
+        let done = worker.on_disk(&never, move |files, _| files.is_restored(before.hash())).await;
         Ok(done.map_err(until_it_works)?.unwrap_or_default())
     }
 
     async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
-        let (had_former, rendered) = (left.had_former, left.rendered());
-        let restored = worker.on_disk(stop, move |files, disk| files.restore(disk, had_former, rendered)).await;
+        let Some(before) = left.before else {
+            let file = worker.template().destination.display();
+            let outcome = format!("{file} cannot be restored, as nobody knows what was there before");
+            return Ok(worker.undone(left.rendered(), left.why, &outcome, DISTURBED));
+        };
+        let restored = worker.on_disk(stop, move |files, disk| files.restore(disk, before.hash())).await;
         match restored.map_err(until_it_works)? {
             None => Ok(CUT_OFF),
             Some(true) => Ok(Then::Next(left)),
             Some(false) => {
                 let file = worker.template().destination.display();
-                let outcome = format!(
-                    "{file} stays as it was rendered, as somebody removed the old one, which was kept beside it"
-                );
-                Ok(worker.undone(rendered, left.why, &outcome, DISTURBED))
+                let outcome =
+                    format!("{file} cannot be restored, as somebody removed the old one, which was kept beside it");
+                Ok(worker.undone(left.rendered(), left.why, &outcome, DISTURBED))
             }
         }
     }
@@ -258,26 +295,32 @@ impl Repeatable<TemplateWorker, Left> for ReloadRestored {
             Err(error) => Err(error),
         };
         let file = worker.template().destination.display();
-        let restored = match left.had_former {
-            true => format!("{file} is as it was before"),
-            false => format!("{file} is removed again, as there was none before"),
+        let restored = match left.before {
+            Some(Before::Nothing) => format!("{file} is removed again, as there was none before"),
+            Some(Before::Content(_)) | None => format!("{file} is as it was before"),
         };
         let outcome = match reloaded {
             Ok(Ran::CutOff) => return Ok(CUT_OFF),
             Ok(Ran::Well) => restored,
             Err(error) => format!("{restored}, and the program did not take that either ({})", Report::of(&error)),
         };
+        // It knows what is in place now, as far as it can be told.
+        let cleared = worker.on_disk(stop, |files, _| files.clear()).await.map_err(until_it_works)?;
+        if cleared.is_none() {
+            return Ok(CUT_OFF);
+        }
         Ok(worker.undone(left.rendered(), left.why, &outcome, DISTURBED))
     }
 }
 
-/// Removes what was rendered. What is in place was not touched.
+/// Removes what was rendered. What is in place was not touched. What is kept beside it may be that of an operation that the ledger
+/// has forgotten, and stays.
 struct Discard;
 
 #[async_trait]
 impl Repeatable<TemplateWorker, Left> for Discard {
     async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
-        if worker.on_disk(stop, |files, _| files.clear()).await.is_ok_and(|cleared| cleared.is_none()) {
+        if worker.on_disk(stop, |files, _| files.discard()).await.is_ok_and(|cleared| cleared.is_none()) {
             return Ok(CUT_OFF);
         }
         let outcome = format!("{} stays as it was", worker.template().destination.display());

@@ -2,7 +2,8 @@
 //! be another one.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -10,13 +11,14 @@ use rosterd_model::Report;
 use rosterd_tasks::blocking;
 use rosterd_tasks::watch::Watcher;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
 
+use super::engine::{Bounds, ReadFiles};
 use super::look::{Last, Look};
 use super::place::Files;
 use super::publisher::Templates;
-use super::refusals::Refusals;
+use super::refusals::{Refusals, What};
 use super::steps::STEPS;
 use super::{Rendered, Template, TemplateError, desired, render};
 use crate::publish::file_sd::FileSdError;
@@ -28,13 +30,31 @@ use crate::reconcile::{Outcome, Work, Worker};
 use crate::roster::view::JobView;
 use crate::store::ledger::Action;
 
+/// A template that is being rendered. Dropped, it ends soon.
+pub(super) struct Rendering {
+    pub(super) jobs: Vec<Arc<JobView>>,
+    pub(super) coming: Pin<Box<dyn Future<Output = Came> + Send>>,
+    _stop: DropGuard,
+}
+
+/// What came of it, and the files that it was made of.
+pub(super) type Came = (Result<Rendered, TemplateError>, ReadFiles);
+
+impl Rendering {
+    /// One that is over.
+    pub(super) fn over(jobs: Vec<Arc<JobView>>, came: Came) -> Self {
+        let coming = Box::pin(std::future::ready(came));
+        Self { jobs, coming, _stop: CancellationToken::new().drop_guard() }
+    }
+}
+
 /// Renders the file of one template.
 pub(super) struct TemplateWorker {
     pub(super) templates: Templates,
     pub(super) template: Template,
     reader: Option<Reader>,
-    /// What is to be staged by the operation that was just begun.
-    pub(super) rendered: Option<Rendered>,
+    /// What is to be staged by the operation that was just begun. The lock is for the compiler: only its owner has it.
+    rendering: Mutex<Option<Rendering>>,
     /// What was rendered last.
     pub(super) last: Option<Last>,
     /// When the last operation ended.
@@ -57,7 +77,7 @@ impl TemplateWorker {
             templates: templates.clone(),
             template: template.clone(),
             reader: None,
-            rendered: None,
+            rendering: Mutex::new(None),
             last: None,
             ended: None,
             refusals: Refusals::new(&template.destination.to_string_lossy()),
@@ -91,24 +111,41 @@ impl TemplateWorker {
     }
 
     /// What an operation was begun with.
-    pub(super) fn take_rendered(&mut self) -> Option<Rendered> {
-        self.rendered.take()
+    pub(super) fn take_rendering(&mut self) -> Option<Rendering> {
+        self.rendering.get_mut().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Renders; `None` when the worker is to stop, and the disk does not answer.
-    pub(super) async fn render(
-        &self,
-        jobs: Vec<Arc<JobView>>,
+    /// Keeps it for the operation that is about to begin.
+    pub(super) fn hand_over(&mut self, rendering: Option<Rendering>) {
+        *self.rendering.get_mut().unwrap_or_else(PoisonError::into_inner) = rendering;
+    }
+
+    /// Renders, once it is waited for.
+    pub(super) fn begin_rendering(&self, jobs: Vec<Arc<JobView>>) -> Rendering {
+        let (source, of, stop) = (self.template.source.clone(), jobs.clone(), CancellationToken::new());
+        let bounds = Bounds { time: self.template.timeout, stop: stop.clone() };
+        let writing = Arc::clone(&self.templates.files.writing);
+        let coming = async move {
+            // Only a runtime that shuts down closes it.
+            let permit = writing.acquire_owned().await.ok();
+            blocking(move || {
+                let _until_it_ends = permit;
+                render(&source, &of, &bounds)
+            })
+            .await
+        };
+        Rendering { jobs, coming: Box::pin(coming), _stop: stop.drop_guard() }
+    }
+
+    /// What came of it; `None` when the worker is to stop, and it does not come to an end soon.
+    pub(super) async fn rendered(
+        &mut self,
+        mut rendering: Rendering,
         stop: &CancellationToken,
     ) -> Result<Option<Rendered>, TemplateError> {
-        let source = self.template.source.clone();
-        // Only a runtime that shuts down closes it.
-        let permit = Arc::clone(&self.templates.files.writing).acquire_owned().await.ok();
-        let rendering = blocking(move || {
-            let _until_it_ends = permit;
-            render(&source, &jobs)
-        });
-        unless_it_hangs(stop, rendering).await.transpose()
+        let Some((came, files)) = unless_it_hangs(stop, &mut rendering.coming).await else { return Ok(None) };
+        self.last = Some(Last::of(rendering.jobs, &came, files));
+        came.map(Some)
     }
 
     /// Does something with the files of the destination; `None` when the worker is to stop, and the disk does not answer.
@@ -146,7 +183,12 @@ impl TemplateWorker {
         outcome: &str,
         at_least: Duration,
     ) -> Then<L> {
-        self.refusals.refused(content, at_least);
+        let what = match content {
+            Some(hash) => What::Content(hash),
+            None if self.last.as_ref().is_some_and(Last::has_failed) => What::Rendering,
+            None => What::Anything,
+        };
+        self.refusals.refused(what, at_least);
         match why {
             Some(why) => Then::Undone(Report { message: format!("{}; {outcome}", why.message), ..why }),
             None => Then::Done,
@@ -165,7 +207,8 @@ impl TemplateWorker {
     fn told(&mut self, template: &Template) {
         if self.template != *template {
             self.template = template.clone();
-            (self.rendered, self.last) = (None, None);
+            self.last = None;
+            self.hand_over(None);
             self.refusals.clear();
         }
     }
@@ -221,7 +264,7 @@ impl Worker<Template> for TemplateWorker {
                 Some(_) if is_paced => paced,
                 Some(jobs) => match self.look(jobs, stop).await {
                     Ok(Look::CutOff) => return Outcome::Done,
-                    Ok(Look::Differs) => return Outcome::Begin,
+                    Ok(Look::Begin) => return Outcome::Begin,
                     Ok(Look::Refused(until)) => until.min(now + look),
                     Ok(Look::AsItShouldBe) => {
                         if std::mem::replace(&mut self.shown, Shown::Good) != Shown::Good {

@@ -10,14 +10,20 @@ use rosterd_model::relabel::Rules;
 use rosterd_model::{Labels, Report, TargetGroup};
 use rosterd_tasks::Stopper;
 use rosterd_testkit::{Folder, eventually, everything, leak_checked, leak_checked_live, patience};
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::rendering::{LONG, bounds};
 use crate::publish::file_sd::Publisher;
 use crate::publish::templates::look::Look;
+use crate::publish::templates::refusals::What;
+use crate::publish::templates::steps::NAMES;
 use crate::publish::templates::worker::TemplateWorker;
 use crate::publish::templates::{Reload, SignalName, Template, Templates, desired, render};
-use crate::reconcile::{self, DesiredSet, EndedOperation, OperationState, Phase, Reconciler, Statuses, WorkerStatus};
+use crate::reconcile::{
+    self, DesiredSet, EndedOperation, OperationState, Phase, Reconciler, Statuses, Work, Worker, WorkerStatus,
+};
 use crate::roster::view::RosterView;
 use crate::roster::{self, Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::ledger::{Ledger, Member};
@@ -90,6 +96,10 @@ impl Running {
     pub(super) async fn until_in(&self, template: &Template, phase: Phase) {
         let what = format!("{} is {phase:?}", template.destination.display());
         eventually(patience(), &what, || self.status(template).is_some_and(|it| it.state == phase)).await;
+    }
+
+    pub(super) fn phase(&self, template: &Template) -> Option<Phase> {
+        self.status(template).map(|it| it.state)
     }
 
     fn error(&self, template: &Template) -> Report {
@@ -236,11 +246,23 @@ fn a_file_that_somebody_deletes_comes_back_and_a_template_that_changes_is_render
         folder.replace("x.tmpl", "{{ targets | length }} of them\n");
         until_has(&it.destination, "1 of them\n").await;
         folder.replace("x.tmpl", "{{ target }}\n");
-        agent.until_in(&it, Phase::Retrying).await;
+        agent.until_in(&it, Phase::Cancelled).await;
         assert_eq!(agent.error(&it).code, "publish_template_failed");
+        assert!(agent.error(&it).message.ends_with("x.conf stays as it was"), "{}", agent.error(&it));
         assert_eq!(content(&it.destination).as_deref(), Some("1 of them\n"), "the file stays");
-        folder.replace("x.tmpl", "{{ targets | length }} again\n");
+        let ended = agent.ended().pop().expect("it is an operation that failed");
+        assert_eq!((ended.status.state, ended.error), (OperationState::Failed, Some(agent.error(&it))));
+        folder.remove("x.tmpl");
+        eventually(patience(), "it is told that there is none", || {
+            agent
+                .status(&it)
+                .and_then(|it| it.last_error)
+                .is_some_and(|error| error.code == "publish_template_unreadable")
+        })
+        .await;
+        folder.write("x.tmpl", "{{ targets | length }} again\n");
         until_has(&it.destination, "1 again\n").await;
+        agent.until_in(&it, Phase::Done).await;
         agent.stop().await;
     });
 }
@@ -362,7 +384,7 @@ fn a_failed_reload_or_verification_brings_the_old_file_back() {
         let ended = agent.ended();
         let states: Vec<_> = ended.iter().map(|ended| (ended.status.state, ended.status.step_name)).collect();
         let failed = (OperationState::Failed, Some("reload_restored"));
-        assert_eq!(states, [(OperationState::Done, Some("verify")), failed, failed]);
+        assert_eq!(states, [(OperationState::Done, Some("clear")), failed, failed]);
         assert_eq!(names(folder.root()), ["reloads", "x.conf", "x.tmpl"]);
         agent.stop().await;
     });
@@ -384,13 +406,13 @@ fn an_old_file_that_somebody_removed_is_told_once_and_the_next_one_begins_anew()
         agent.until_in(&it, Phase::Cancelled).await;
         let (error, file) = (agent.error(&it), it.destination.display());
         let told = format!(
-            "sh, the reload of {file}, failed with exit status: 3; {file} stays as it was rendered, as somebody removed the old one, \
+            "sh, the reload of {file}, failed with exit status: 3; {file} cannot be restored, as somebody removed the old one, \
              which was kept beside it"
         );
         assert_eq!(error.message, told);
         assert_eq!(content(&it.destination).as_deref(), Some("list: x:66\n"));
         let ended: Vec<_> = agent.ended().iter().map(|it| (it.status.state, it.status.step_name)).collect();
-        let states = [(OperationState::Done, Some("verify")), (OperationState::Failed, Some("restore"))];
+        let states = [(OperationState::Done, Some("clear")), (OperationState::Failed, Some("restore"))];
         assert_eq!(ended, states);
         agent.has("x:2").await;
         until_has(&it.destination, "list: x:2\n").await;
@@ -414,13 +436,121 @@ fn a_file_in_place_that_was_refused_is_not_good_but_tried_again() {
         let jobs = worker.jobs().expect("they are known");
         // Its own worker would look at the same file when time goes on, and only one at a time may.
         agent.stop().await;
-        let rendered = render(&it.source, &jobs).unwrap();
-        worker.refusals.refused(Some(rendered.hash), Duration::from_secs(60));
+        let rendered = render(&it.source, &jobs, &bounds(LONG)).0.unwrap();
+        worker.refusals.refused(What::Content(rendered.hash), Duration::from_secs(60));
         assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Refused(_))));
         tokio::time::advance(Duration::from_secs(61)).await;
-        assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Differs)));
+        assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Begin)));
         worker.refusals.clear();
         assert!(matches!(worker.look(jobs, &stop).await, Ok(Look::AsItShouldBe)));
+    });
+}
+
+#[test]
+fn an_operation_that_does_not_say_what_was_there_before_never_removes_the_file() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        let mut worker = TemplateWorker::new(&agent.templates, &it);
+        // Its own worker would look at the same file, and only one at a time may.
+        agent.stop().await;
+        folder.write("x.conf", "list: x:1\n");
+        let former = json!({ "content": null, "had_former": false, "why": null });
+        for left in [former, json!({ "content": null })] {
+            for step in 3..u32::try_from(NAMES.len()).unwrap() {
+                let (action, spec, left) = (reconcile::Action::Update, it.clone(), left.clone());
+                let work = Work { action, spec, revision: None, step, attempt: 0, repeated: true, left };
+                worker.run(&work, &CancellationToken::new()).await;
+                let found = content(&it.destination);
+                assert_eq!(found.as_deref(), Some("list: x:1\n"), "step {step}: {}", work.left);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_program_that_a_lost_ledger_may_not_have_told_is_told() {
+    leak_checked_live(async || {
+        for (left, told) in [("", ""), (".x.conf.rosterd-old", "list: x:1\n"), (".x.conf.rosterd-none", "list: x:1\n")]
+        {
+            let folder = Folder::new();
+            let it = Template { reload: noted(folder.root()), ..template(folder.root()) };
+            folder.write("x.conf", "list: x:1\n");
+            folder.write("reloads", "");
+            if !left.is_empty() {
+                folder.write(left, "list: x:0\n");
+            }
+            let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+            agent.has("x:1").await;
+            eventually(patience(), "it is looked at", || {
+                agent.templates.files.statuses.get(&it.destination).is_some_and(|it| it.reached.is_some())
+            })
+            .await;
+            agent.until_in(&it, Phase::Done).await;
+            assert_eq!(folder.read("reloads"), told, "{left}");
+            assert_eq!(names(folder.root()), ["reloads", "x.conf", "x.tmpl"], "{left}");
+            agent.stop().await;
+        }
+    });
+}
+
+#[test]
+fn what_was_there_before_a_lost_ledger_is_what_comes_back() {
+    leak_checked_live(async || {
+        for (left, comes) in [(".x.conf.rosterd-old", Some("list: x:0\n")), (".x.conf.rosterd-none", None)] {
+            let folder = Folder::new();
+            let it = Template { reload: noted(folder.root()), ..template(folder.root()) };
+            folder.write("x.conf", "list: x:66\n");
+            folder.write(left, "list: x:0\n");
+            let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+            agent.has("x:66").await;
+            agent.until_in(&it, Phase::Cancelled).await;
+            assert_eq!(content(&it.destination).as_deref(), comes, "{left}");
+            agent.stop().await;
+        }
+    });
+}
+
+#[test]
+fn a_template_that_does_not_come_to_an_end_is_an_operation_and_then_one_that_failed() {
+    leak_checked_live(async || {
+        let folder = Folder::new();
+        let it = Template { timeout: Duration::from_secs(4), ..template(folder.root()) };
+        // Some seconds of printing, whatever the machine.
+        folder.write("x.tmpl", "{% for x in range(9999) %}{% for y in range(9999) %}{{ y }}{% endfor %}{% endfor %}");
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        assert_eq!(agent.error(&it).code, "publish_template_endless");
+        let ended: Vec<_> = agent.ended().iter().map(|it| (it.status.state, it.status.step_name)).collect();
+        assert_eq!(ended, [(OperationState::Failed, Some("discard"))]);
+        folder.replace("x.tmpl", "fine\n");
+        until_has(&it.destination, "fine\n").await;
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn what_takes_long_to_render_is_in_flight_meanwhile() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        let every = agent.templates.files.writing.available_permits();
+        let turn =
+            agent.templates.files.writing.clone().acquire_many_owned(u32::try_from(every).unwrap()).await.unwrap();
+        agent.has("x:1").await;
+        eventually(patience(), "it renders", || {
+            let operation = agent.status(&it).and_then(|it| it.operation);
+            operation.is_some_and(|it| (it.state, it.step_name) == (OperationState::InFlight, Some("render")))
+        })
+        .await;
+        agent.until_in(&it, Phase::Pending).await;
+        drop(turn);
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        agent.stop().await;
     });
 }
 
@@ -493,11 +623,18 @@ fn a_program_is_signalled_by_the_number_in_its_file_if_it_runs() {
         agent.has("x:2").await;
         until_has(&signalled, "ready\ntold\n").await;
         agent.until_in(&it, Phase::Done).await;
+        folder.write("x.pid", "\n");
+        agent.has("x:4").await;
+        let tries = || agent.status(&it).and_then(|it| it.operation).map_or(0, |operation| operation.attempt);
+        eventually(patience(), "it waits for its number", || tries() > 2).await;
+        folder.write("x.pid", format!("{}\n", program.id()));
+        until_has(&signalled, "ready\ntold\ntold\n").await;
+        agent.until_in(&it, Phase::Done).await;
         folder.write("x.pid", "nonsense");
         agent.has("x:3").await;
         agent.until_in(&it, Phase::Cancelled).await;
         assert_eq!(agent.error(&it).code, "publish_signal_failed");
-        assert_eq!(content(&it.destination).as_deref(), Some("list: x:2\n"));
+        assert_eq!(content(&it.destination).as_deref(), Some("list: x:4\n"));
         agent.stop().await;
         program.signal(rustix::process::Signal::KILL);
         eventually(patience(), "it has ended", || program.exited().is_some()).await;
