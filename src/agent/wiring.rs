@@ -278,6 +278,7 @@ impl Agent {
             storage: api::Storage::new(move || storage_failures(&stores.failures)),
             waiting: Arc::new(Semaphore::new(options.web.settings.max_connections.div_ceil(2))),
             heavy: Arc::new(Semaphore::new((3 * options.web.settings.max_connections).div_ceil(4))),
+            trying: Arc::new(Semaphore::new(2)),
             compressing: Arc::new(Semaphore::new(4)),
             listen_port: port,
             ready_at: Instant::now() + grace,

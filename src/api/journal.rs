@@ -16,7 +16,7 @@ use hyper::body::Body as _;
 use rosterd_model::{Labels, Selector};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::success;
@@ -63,16 +63,20 @@ pub(super) async fn journal(Extract(state): Extract<Arc<State>>, uri: Uri) -> Re
     Ok(success(page))
 }
 
-/// Refuses jobs that there are not, and of which the journal has no event. Where it is too large to look for that, or a part of it cannot
-/// be read, there may have been one.
+/// Refuses jobs that there are not, and of which the journal has no event. Where it is too large to look for that in the time, which is
+/// that of all jobs together, there may have been one.
 async fn are_known<'j>(state: &State, jobs: impl Iterator<Item = &'j str>) -> Result<(), Problem> {
-    let view = state.roster.view();
+    let (view, end) = (state.roster.view(), Instant::now() + LOOKED_FOR);
     for job in jobs.filter(|job| view.job(job).is_none()) {
+        let patience = end.saturating_duration_since(Instant::now());
+        if patience.is_zero() {
+            return Ok(());
+        }
         let of_job = journal::Query {
             jobs: vec![job.to_owned()],
             limit: 1,
             newest_first: true,
-            patience: Some(LOOKED_FOR),
+            patience: Some(patience),
             ..journal::Query::default()
         };
         let page = state.journal.query(of_job).await?;

@@ -71,6 +71,8 @@ pub struct State {
     pub waiting: Arc<Semaphore>,
     /// How many large answers there may still be at once, until their clients have taken them.
     pub heavy: Arc<Semaphore>,
+    /// How many may still try rules on what they send, which takes memory while it comes and a thread afterwards.
+    pub trying: Arc<Semaphore>,
     /// How many lists may still be compressed at the same time: each takes a thread, and memory that this thread keeps.
     pub compressing: Arc<Semaphore>,
     /// The port that is listened on first.

@@ -110,8 +110,9 @@ impl JobBrake {
 
 fn check(path: &str, share: Option<Share>, min_targets: Option<u64>) -> impl Iterator<Item = Problem> {
     let problem = |key: &str, message: &str| Problem::new(format!("{path}.{key}"), code::INVALID_VALUE, message);
-    let share = share.filter(|share| !(0.0..1.0).contains(&share.0)).map(|_| {
-        problem("share", "no removal is more than that: give a share of the targets from 0 to below 1, such as 0.5")
+    let share = share.filter(|share| !(0.0..1.0).contains(&share.0)).map(|share| {
+        let why = if share.0 >= 1.0 { "no removal is more than that" } else { "that is no share" };
+        problem("share", &format!("{why}: give a share of the targets from 0 to below 1, such as 0.5"))
     });
     let fewest = min_targets.filter(|targets| *targets == 0);
     share.into_iter().chain(fewest.map(|_| problem("min_targets", "no job has fewer targets than 1: give 1 or more")))
@@ -170,8 +171,11 @@ impl<'de> Deserialize<'de> for Confirm {
                     "reading" => Ok(Confirm::Reading),
                     "never" => Ok(Confirm::Never),
                     time => match time.parse() {
-                        Ok(time) if time != Duration::ZERO => Ok(Confirm::After(time)),
-                        _ => Err(E::invalid_value(de::Unexpected::Str(time), &self)),
+                        Ok(Duration::ZERO) => Err(E::custom(
+                            "cannot be 0, which would hold nothing: write a longer time, or enabled: false for no brake",
+                        )),
+                        Ok(time) => Ok(Confirm::After(time)),
+                        Err(_) => Err(E::invalid_value(de::Unexpected::Str(time), &self)),
                     },
                 }
             }

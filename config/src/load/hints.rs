@@ -82,14 +82,26 @@ pub(super) enum Holds {
 }
 
 /// Keys of [rosterd's own settings](crate::Rosterd), which are often put at the left margin.
-const OWN: [&str; 8] =
-    ["scrape", "stale_markers_on_shutdown", "jobs", "queue", "publish", "metrics", "journal", "ready_grace_period"];
+const OWN: [&str; 10] = [
+    "scrape",
+    "stale_markers_on_shutdown",
+    "jobs",
+    "brake",
+    "queue",
+    "publish",
+    "templates",
+    "metrics",
+    "journal",
+    "ready_grace_period",
+];
 /// Those of them that nobody takes for anything else, wherever they stand.
 const UNMISTAKABLE: [&str; 3] = ["stale_markers_on_shutdown", "publish", "ready_grace_period"];
 
 /// Where keys of rosterd's own settings belong that are often put a level too high. Nobody takes those of the first list for
 /// anything else, wherever they stand.
-const OWN_PLACES: [(&str, &[&str], &[&str]); 6] = [
+const OWN_PLACES: [(&str, &[&str], &[&str]); 8] = [
+    ("in a job of `jobs` of `rosterd`", &["target_removal_grace"], &[]),
+    ("in `brake` of `rosterd`", &[], &["confirm", "min_targets", "share"]),
     ("in `scrape` of `rosterd`", &["honor_retry_after", "memory_limit"], &["enabled"]),
     ("in `queue` of `rosterd`, or of an entry of its `remote_write`", &["keep_on"], &["max_size", "max_age"]),
     ("in an entry of `remote_write` of `rosterd`", &[], &["compression"]),
@@ -207,6 +219,9 @@ fn of_key(path: &str, holds: Holds) -> Option<String> {
     if let Some(to) = named(&RENAMED) {
         return Some(format!("it is called {to} now"));
     }
+    if key == "grace" && (path.starts_with("jobs.") || path.starts_with("rosterd.jobs.")) {
+        return Some("it is called target_removal_grace".to_owned());
+    }
     if let Some(hint) = named(&GONE) {
         return Some(hint.to_owned());
     }
@@ -274,6 +289,10 @@ mod tests {
             ("scrape_configs[1].targets", "it belongs in an entry of `static_configs`"),
             ("publish", "it belongs below `rosterd:`"),
             ("queue", "it belongs below `rosterd:`"),
+            ("brake", "it belongs below `rosterd:`"),
+            ("target_removal_grace", "it belongs in a job of `jobs` of `rosterd`"),
+            ("rosterd.target_removal_grace", "it belongs in a job of `jobs` of `rosterd`"),
+            ("rosterd.jobs.a.grace", "it is called target_removal_grace"),
             ("global.ready_grace_period", "it belongs below `rosterd:`"),
             ("rosterd.memory_limit", "it belongs in `scrape` of `rosterd`"),
             ("rosterd.max_size", "it belongs in `queue` of `rosterd`, or of an entry of its `remote_write`"),

@@ -32,8 +32,6 @@ impl Loader<'_> {
             self.refuse_empty_entries(publish, &format!("{path}.publish"), &["file_sd"]);
         }
         self.refuse_empty_entries(at, path, &["templates"]);
-        let read = [main, file.map(|(root, _)| root)].into_iter().flatten().map(|at| self.tree.file(at).to_path_buf());
-        let read: Vec<PathBuf> = read.collect();
         let names: Vec<&str> = jobs.iter().map(ScrapeConfig::job_name).collect();
         let found = section.value.check(&names, remote_write, self.options.allow_template_commands);
         let collides = found.iter().any(|it| it.code == code::OUTPUT_COLLISION);
@@ -42,8 +40,9 @@ impl Loader<'_> {
         let (files, templates) = (self.folders(files), self.folders(self.tree.get(at, "templates")));
         let of = |folders: &[PathBuf], index: usize| folders.get(index).cloned().unwrap_or_default();
         section.value.resolve_paths(|index| of(&files, index), |index| of(&templates, index));
-        if self.options.examine && !collides {
-            let found = outputs::examine(&section.value, &names, &read);
+        // Not only where files are looked into: what is rendered must never take the place of what is read.
+        if !collides {
+            let found = outputs::examine(&section.value, &names, &self.files);
             self.found(&section, found);
         }
         for job in jobs {

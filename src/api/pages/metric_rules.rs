@@ -2,6 +2,7 @@
 //! a target exposes just now. Nothing of it is kept.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::body::to_bytes;
@@ -14,12 +15,12 @@ use rosterd_model::{Builder, Labels, Names};
 use rosterd_tasks::blocking;
 
 use super::super::query::Query;
-use super::super::words::counted;
+use super::super::words::{coarse, counted};
 use super::super::{State, origin};
 use super::exposed::Exposed;
 use super::shell::{Shell, page};
 use super::targets::names;
-use super::workbench::{compile, too_large, written as rules_of};
+use super::workbench::{compile, is_too_long, too_large, written as rules_of};
 use crate::problem::Problem;
 
 /// How many series are shown; all are counted.
@@ -30,6 +31,8 @@ const MOST_BYTES: usize = 100_000;
 const LARGEST: usize = 16 << 20;
 /// A text up to this size stands on the page again, with what became of it.
 const REPEATED: usize = 60_000;
+/// How long rules are tried. Samples that nobody tried until then are counted.
+const LONGEST: Duration = Duration::from_secs(5);
 
 #[derive(Template)]
 #[template(path = "metric_rules.html")]
@@ -58,6 +61,8 @@ struct Tried {
     bytes: usize,
     /// Those that are not shown.
     more: usize,
+    /// Those for which the time was too short.
+    untried: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -84,6 +89,8 @@ pub(in crate::api) async fn try_metric_rules(
     request: Request,
 ) -> Result<Response, Problem> {
     origin::check(request.uri(), request.headers(), &state.external_url)?;
+    // Kept from what is read to the answer: it is what takes memory.
+    let _turn = state.trying.acquire().await;
     let Ok(form) = to_bytes(request.into_body(), LARGEST).await else {
         let query = Query::of_form(&[]);
         let wrong = format!("what was sent is larger than {} MiB, or broke off", LARGEST >> 20);
@@ -104,7 +111,8 @@ fn own_rules(state: &State, job: &str) -> Option<String> {
 async fn answer(state: &State, query: &Query, rules: String, text: Option<String>) -> Result<Response, Problem> {
     let rules = rules.replace("\r\n", "\n");
     let mut wrong = Vec::new();
-    let compiled = compile(&rules).map_err(|problems| wrong.extend(problems)).ok();
+    let (compiled, rules) = blocking(move || (compile(&rules), rules)).await;
+    let compiled = compiled.map_err(|problems| wrong.extend(problems)).ok();
     let text = text.map(|text| text.replace("\r\n", "\n"));
     let exposed = match (&compiled, &text) {
         (None, _) => None,
@@ -116,7 +124,7 @@ async fn answer(state: &State, query: &Query, rules: String, text: Option<String
     };
     let tried = match compiled.zip(exposed) {
         Some((rules, exposed)) => {
-            let tried = blocking(move || attempt(&rules, &exposed)).await;
+            let tried = blocking(move || attempt(&rules, &exposed, Instant::now() + LONGEST)).await;
             tried.map_err(|why| wrong.push(why)).ok()
         }
         None => None,
@@ -138,7 +146,7 @@ fn shown(
         jobs: names(&state.roster.view()),
         job: query.get("job").unwrap_or_default().to_owned(),
         target: query.get("target").unwrap_or_default().to_owned(),
-        rules,
+        rules: if is_too_long(&rules) { String::new() } else { rules },
         exposition: if is_left_out { String::new() } else { exposition },
         is_left_out,
         wrong,
@@ -146,12 +154,16 @@ fn shown(
     })
 }
 
-/// Applies rules to each series. Fails where the exposition cannot be read.
-fn attempt(rules: &Rules, exposed: &Exposed) -> Result<Tried, String> {
+/// Applies rules to each series, until the end. Fails where the exposition cannot be read.
+fn attempt(rules: &Rules, exposed: &Exposed, end: Instant) -> Result<Tried, String> {
     let url = exposed.of.as_ref().map(|target| target.url.clone()).unwrap_or_default();
     let (mut tried, mut scratch) = (Tried { url, ..Tried::default() }, Scratch::default());
     let mut refused = None;
     let read = exposed.each(|labels| {
+        if tried.untried > 0 || Instant::now() >= end {
+            tried.untried += 1;
+            return;
+        }
         refused = refused.take().or_else(|| too_large(rules, labels));
         if refused.is_some() {
             return;
@@ -209,7 +221,12 @@ impl Tried {
     /// How many there were, in words.
     fn words(&self) -> String {
         let of = if self.url.is_empty() { String::new() } else { format!(" of {}", self.url) };
-        format!("{}{of}: {} kept, {} dropped", counted(self.kept + self.dropped, "sample"), self.kept, self.dropped)
+        let tried = counted(self.kept + self.dropped, "sample");
+        let untried = match self.untried {
+            0 => String::new(),
+            more => format!("; {} not tried, as that took more than {}", counted(more, "sample"), coarse(LONGEST)),
+        };
+        format!("{tried}{of}: {} kept, {} dropped{untried}", self.kept, self.dropped)
     }
 }
 
@@ -219,10 +236,15 @@ mod tests {
 
     const RULES: &str = "- {source_labels: [__name__], regex: go_.*, action: drop}\n- {regex: id, action: labeldrop}";
 
+    /// An end that no test reaches.
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(3600)
+    }
+
     #[test]
     fn each_series_is_kept_changed_or_dropped() {
         let text = "# HELP up x\nup 1\ngo_info{version=\"1\"} 1\nreads{id=\"7\", disk=\"a\"} 5 123";
-        let tried = attempt(&compile(RULES).unwrap(), &Exposed::text(text)).unwrap();
+        let tried = attempt(&compile(RULES).unwrap(), &Exposed::text(text), later()).unwrap();
         let told = |series: &Series| format!("{} {} {}", series.before, series.word, series.after);
         let expected = [
             "up kept ",
@@ -232,16 +254,18 @@ mod tests {
         assert_eq!(tried.series.iter().map(told).collect::<Vec<_>>(), expected);
         assert_eq!(tried.words(), "3 samples: 2 kept, 1 dropped");
         let open = Exposed::text("# TYPE a counter\na_total 1 # {t=\"1\"} 1\n# EOF");
-        let open = attempt(&compile(RULES).unwrap(), &open).unwrap();
+        let open = attempt(&compile(RULES).unwrap(), &open, later()).unwrap();
         assert_eq!((open.kept, open.dropped), (1, 0));
-        let error = attempt(&Rules::default(), &Exposed::text("a{")).unwrap_err();
+        let error = attempt(&Rules::default(), &Exposed::text("a{"), later()).unwrap_err();
         assert!(error.starts_with("the exposition cannot be read: "), "{error}");
     }
 
     #[test]
     fn all_are_counted_and_some_are_shown() {
         let text = (0..500).map(|number| format!("a{{n=\"{number}\"}} 1\n")).collect::<String>();
-        let tried = attempt(&Rules::default(), &Exposed::text(&text)).unwrap();
+        let tried = attempt(&Rules::default(), &Exposed::text(&text), later()).unwrap();
         assert_eq!((tried.kept, tried.series.len(), tried.more), (500, SHOWN, 300));
+        let tried = attempt(&Rules::default(), &Exposed::text(&text), Instant::now()).unwrap();
+        assert_eq!(tried.words(), "0 samples: 0 kept, 0 dropped; 500 samples not tried, as that took more than 5s");
     }
 }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use http::Uri;
 use rosterd_model::relabel::{RuleConfig, Rules};
 use rosterd_model::{Labels, NameScheme};
+use rosterd_tasks::blocking;
 
 use super::super::State;
 use super::super::query::Query;
@@ -23,8 +24,9 @@ use crate::problem::Problem;
 use crate::roster::JobSpec;
 use crate::roster::view::RosterView;
 
-/// So many rules are tried at most: each tells of all labels.
+/// So many rules are tried at most: each tells of all labels. And so many bytes of them.
 const MOST_RULES: usize = 200;
+const MOST_RULE_BYTES: usize = 64 * 1024;
 /// So many bytes of labels are tried at most, in any step.
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -35,6 +37,11 @@ struct Page {
     /// The names of all jobs, unless these are too many.
     jobs: Vec<Arc<str>>,
     job: String,
+    bench: Bench,
+}
+
+/// Rules, labels, and what comes of them.
+struct Bench {
     rules: String,
     labels: String,
     wrong: Vec<String>,
@@ -48,44 +55,48 @@ pub(in crate::api) async fn workbench(Extract(state): Extract<Arc<State>>, uri: 
     let query = Query::of(&uri);
     let view = state.roster.view();
     let place = query.get("at").map(Cursor::decode).transpose()?;
-    let name = query.get("job").or(place.as_ref().map(Cursor::job)).unwrap_or_default();
-    let job = view.job(name).map(|job| Arc::clone(job.spec()));
-    let own = job.as_ref().map(|job| written(&job.rules)).unwrap_or_default();
-    let rules = query.get("rules").map_or(own.clone(), |given| given.replace("\r\n", "\n"));
-    let labels = match (query.get("labels"), &place) {
-        (Some(given), _) => given.replace("\r\n", "\n"),
-        (None, Some(place)) => of_place(&view, place),
-        (None, None) => String::new(),
-    };
-    let mut wrong = Vec::new();
-    if job.is_none() && !name.is_empty() {
-        wrong.push(super::super::sd::unknown_job(&view, name).to_string());
-    }
-    let compiled = compile(&rules).map_err(|problems| wrong.extend(problems)).ok();
-    let given = read_labels(&labels).map_err(|error| wrong.push(error)).ok();
-    let given = given.filter(|given| !given.is_empty());
-    if let (Some(rules), Some(labels)) = (&compiled, &given) {
-        wrong.extend(too_large(rules, labels));
-        wrong.extend(job.as_ref().filter(|job| job.rules != *rules).and_then(|job| too_large(&job.rules, labels)));
-    }
-    let tried = compiled.as_ref().zip(given.as_ref()).filter(|_| wrong.is_empty());
-    let tried = tried.map(|(rules, labels)| attempt(job.as_deref(), rules, labels));
-    let own = match (&job, &given, &compiled) {
-        (Some(job), Some(labels), Some(rules)) if tried.is_some() && *rules != job.rules => {
-            Some(Story::of(&Trace::of_job(job, labels)))
+    let name = query.get("job").or(place.as_ref().map(Cursor::job)).unwrap_or_default().to_owned();
+    let job = view.job(&name).map(|job| Arc::clone(job.spec()));
+    let wrong = (job.is_none() && !name.is_empty()).then(|| super::super::sd::unknown_job(&view, &name).to_string());
+    let given = |name| query.get(name).map(|given| given.replace("\r\n", "\n"));
+    let (rules, labels, known) = (given("rules"), given("labels"), Arc::clone(&view));
+    // A block may be of any size, and what rules look for, too.
+    let bench = blocking(move || {
+        let of_place = || place.map(|place| of_place(&known, &place)).unwrap_or_default();
+        Bench::of(job.as_deref(), rules, labels.unwrap_or_else(of_place), wrong)
+    });
+    let bench = bench.await;
+    Ok(page(&Page { shell: Shell::of(&state, "/relabel", "Relabel"), jobs: names(&view), job: name, bench }))
+}
+
+impl Bench {
+    /// Tries rules on labels: those of the job unless others are given. `wrong` is what is wrong already.
+    fn of(job: Option<&JobSpec>, rules: Option<String>, labels: String, wrong: Option<String>) -> Self {
+        let mut wrong: Vec<_> = wrong.into_iter().collect();
+        let rules = rules.or_else(|| Some(written(&job?.rules))).unwrap_or_default();
+        let compiled = compile(&rules).map_err(|problems| wrong.extend(problems)).ok();
+        if labels.len() > MOST_BYTES {
+            let (kib, most) = (labels.len() >> 10, MOST_BYTES >> 10);
+            wrong.push(format!("{kib} KiB of labels are too much to try at once: at most {most} KiB"));
         }
-        _ => None,
-    };
-    Ok(page(&Page {
-        shell: Shell::of(&state, "/relabel", "Relabel"),
-        jobs: names(&view),
-        job: name.to_owned(),
-        rules,
-        labels,
-        wrong,
-        tried: tried.as_ref().map(Story::of),
-        own,
-    }))
+        let given = read_labels(&labels).map_err(|error| wrong.push(error)).ok();
+        let given = given.filter(|given| !given.is_empty());
+        if let (Some(rules), Some(labels)) = (&compiled, &given) {
+            wrong.extend(too_large(rules, labels));
+            wrong.extend(job.filter(|job| job.rules != *rules).and_then(|job| too_large(&job.rules, labels)));
+        }
+        let tried = compiled.as_ref().zip(given.as_ref()).filter(|_| wrong.is_empty());
+        let tried = tried.map(|(rules, labels)| attempt(job, rules, labels));
+        let own = match (job, &given, &compiled) {
+            (Some(job), Some(labels), Some(rules)) if tried.is_some() && *rules != job.rules => {
+                Some(Story::of(&Trace::of_job(job, labels)))
+            }
+            _ => None,
+        };
+        let shown = |text: String, most| if text.len() > most { String::new() } else { text };
+        let (rules, labels) = (shown(rules, MOST_RULE_BYTES), shown(labels, MOST_BYTES));
+        Self { rules, labels, wrong, tried: tried.as_ref().map(Story::of), own }
+    }
 }
 
 /// What is wrong with rules that would make too much of labels.
@@ -124,12 +135,21 @@ pub(super) fn compile(text: &str) -> Result<Rules, Vec<String>> {
     if text.trim().is_empty() {
         return Ok(Rules::default());
     }
+    if is_too_long(text) {
+        let (kib, most) = (text.len() >> 10, MOST_RULE_BYTES >> 10);
+        return Err(vec![format!("{kib} KiB of rules are too much to try at once: at most {most} KiB")]);
+    }
     let parsed = rosterd_config::parse_rules(Path::new("rules"), text.as_bytes(), NameScheme::Utf8);
     let rules = parsed.map_err(|errors| errors.problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     match rules.len() {
         0..=MOST_RULES => Ok(rules),
         many => Err(vec![format!("{many} rules are too many to try at once: at most {MOST_RULES}")]),
     }
+}
+
+/// Whether rules are longer than any that are tried.
+pub(super) fn is_too_long(rules: &str) -> bool {
+    rules.len() > MOST_RULE_BYTES
 }
 
 /// The discovered labels at a place, a line for each; none where there is nothing any more.

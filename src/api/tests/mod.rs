@@ -81,6 +81,7 @@ impl Face {
             storage: Storage::new(Vec::new),
             waiting: Arc::new(Semaphore::new(2)),
             heavy: Arc::new(Semaphore::new(8)),
+            trying: Arc::new(Semaphore::new(1)),
             compressing: Arc::new(Semaphore::new(4)),
             listen_port: 9090,
             ready_at: Instant::now() + Duration::from_secs(3600),

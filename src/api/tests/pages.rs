@@ -263,6 +263,7 @@ fn pages_stay_small_whatever_labels_are_like() {
             "/explain?q=a:1",
             "/explain?q=b:1",
             "/explain?q=job%3Dlong",
+            "/relabel?job=long&at=YQoxCjAKc3RhdGljLzEKbG9uZw",
             "/journal",
             "/status",
         ] {
@@ -336,6 +337,11 @@ fn rules_that_would_fill_all_memory_are_refused() {
                 "{page}"
             );
         }
+        let form = |text: &str| format!("exposition=a+1&rules={}", text.repeat(1000));
+        let many = form("-+%7Baction:+keep,+source_labels:+[x],+regex:+y%7D%0A%23-----------------------------%0A");
+        let sent = face.request("POST", "/relabel/metrics").body(many).send().await.unwrap();
+        let page = sent.text().await.unwrap();
+        assert!(page.contains("KiB of rules are too much to try at once") && page.len() < 20_000, "{page}");
         face.stop().await;
     });
 }
