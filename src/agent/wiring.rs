@@ -227,6 +227,7 @@ impl Agent {
         });
         let (kept, known, stop) = (trends.clone(), journal.clone(), work.token().clone());
         work.spawn_restarting("trends", move || kept.clone().remember(known.clone(), stop.clone()));
+        let kept_journal = journal.clone();
         let (seen, told) = (roster.clone(), journal.clone());
         scraping.statuses().on_turn(move |turn| told.note(turned(&seen.view(), &turn)));
 
@@ -275,7 +276,7 @@ impl Agent {
             served: ServedLists::default(),
             remote_writes: scraping.remote_writes(),
             journal: journal.clone(),
-            storage: api::Storage::new(move || storage_failures(&stores.failures)),
+            storage: api::Storage::new(move || storage_failures(&stores.failures, &kept_journal)),
             waiting: Arc::new(Semaphore::new(options.web.settings.max_connections.div_ceil(2))),
             heavy: Arc::new(Semaphore::new((3 * options.web.settings.max_connections).div_ceil(4))),
             trying: Arc::new(Semaphore::new(2)),
@@ -552,9 +553,11 @@ async fn try_again(ledger: Arc<dyn Ledger>, failures: StoreFailures, stop: Cance
     }
 }
 
-fn storage_failures(failures: &StoreFailures) -> Vec<api::StorageFailure> {
+fn storage_failures(failures: &StoreFailures, journal: &JournalHandle) -> Vec<api::StorageFailure> {
     let told = |(file, StoreFailure { report, since })| api::StorageFailure { file, report, since };
-    failures.list().into_iter().map(told).collect()
+    let journal = journal.failing().map(|failing| ("journal", failing.report, failing.since));
+    let journal = journal.map(|(file, report, since)| api::StorageFailure { file, report, since });
+    failures.list().into_iter().map(told).chain(journal).collect()
 }
 
 /// Where state outlives the process, if there is a folder for it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rosterd_discovery::ProviderStatus;
 use rosterd_journal::{Fault, Kind, Note, Past, Reader, Settings, Time, Writer};
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::beginning::{Beginning, Cause};
 use super::disk::{Disk, Roster, now, targets};
-use super::handle::JournalHandle;
+use super::handle::{Failing, JournalHandle};
 use super::metrics::Metrics;
 use super::providers::Known;
 use crate::roster::RosterHandle;
@@ -57,7 +57,8 @@ impl Journal {
         let settings = watch::Sender::new(settings);
         let (readers, reader) = watch::channel(None);
         let (written, seen) = watch::channel(0);
-        let handle = JournalHandle::new(notes, turns, settings, reader, seen);
+        let (failing, failed) = watch::channel(None);
+        let handle = JournalHandle::new(notes, turns, settings, reader, seen, failed);
         let settings = handle.settings.subscribe();
         let shared = Arc::new(Shared {
             roster: roster.clone(),
@@ -67,6 +68,7 @@ impl Journal {
             missed: Arc::clone(&handle.missed),
             readers,
             written,
+            failing,
             sources: Mutex::new(Sources { notes: noted, turns: turned, wanted: settings, cause: Cause::Start }),
         });
         let stop = stopper.token().clone();
@@ -98,7 +100,18 @@ struct Shared {
     missed: Arc<std::sync::atomic::AtomicU64>,
     readers: watch::Sender<Option<Reader>>,
     written: watch::Sender<u64>,
+    failing: watch::Sender<Option<Failing>>,
     sources: Mutex<Sources>,
+}
+
+impl Shared {
+    /// That the disk failed, perhaps again.
+    fn fails(&self, report: Report) {
+        self.failing.send_modify(|failing| {
+            let since = failing.as_ref().map_or_else(SystemTime::now, |before| before.since);
+            *failing = Some(Failing { report, since });
+        });
+    }
 }
 
 async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
@@ -150,7 +163,6 @@ struct Keeper {
     flush_at: Option<Instant>,
     look_at: Instant,
     retry_at: Instant,
-    failing: bool,
 }
 
 impl Keeper {
@@ -166,6 +178,7 @@ impl Keeper {
                 let error = Report::of(&error);
                 warn!(%error, code = error.code, "cannot open the journal, keeping it in memory until that works");
                 metrics.failures.inc();
+                shared.fails(error);
                 (Writer::in_memory(settings, now()), None, true)
             }
         };
@@ -182,7 +195,6 @@ impl Keeper {
             flush_at: None,
             look_at: Instant::now() + LOOK,
             retry_at: Instant::now() + PAUSE,
-            failing: unopened,
         };
         let (past, faults) = found.map(|found| (found.past, found.faults)).unwrap_or_default();
         keeper.past = past;
@@ -348,9 +360,16 @@ impl Keeper {
         let Some(folder) = self.shared.folder.clone() else { return };
         let settings = self.settings;
         let opened = blocking(move || Writer::open(&folder, settings, now())).await;
-        let Ok((writer, found)) = opened else { return self.shared.metrics.failures.inc() };
+        let (writer, found) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.shared.metrics.failures.inc();
+                return self.shared.fails(Report::of(&error));
+            }
+        };
         info!("the journal is on disk again");
-        (self.unopened, self.failing) = (false, false);
+        self.unopened = false;
+        self.shared.failing.send_replace(None);
         self.tell(found.faults);
         self.past = found.past;
         // Nothing that was told of them is in this one.
@@ -373,16 +392,19 @@ impl Keeper {
     /// Makes known what was written, and how that went.
     fn told(&mut self) {
         let reader = self.disk().writer.reader();
+        let is_failing = self.shared.failing.borrow().is_some();
         match self.disk().failure.take() {
-            Some(error) if !self.failing => {
+            Some(error) => {
                 let error = Report::of(&error);
-                warn!(%error, code = error.code, "cannot write the journal, keeping it in memory until that works");
-                (self.failing, self.retry_at) = (true, Instant::now() + PAUSE);
+                if !is_failing {
+                    warn!(%error, code = error.code, "cannot write the journal, keeping it in memory until that works");
+                    self.retry_at = Instant::now() + PAUSE;
+                }
+                self.shared.fails(error);
             }
-            Some(_) => {}
-            None if self.failing && !self.unopened && !self.disk().writer.is_makeshift() => {
+            None if is_failing && !self.unopened && !self.disk().writer.is_makeshift() => {
                 info!("the journal is on disk again");
-                self.failing = false;
+                self.shared.failing.send_replace(None);
             }
             None => {}
         }
@@ -409,6 +431,8 @@ impl Keeper {
         if let Some(disk) = self.disk.take() {
             blocking(move || disk.writer.close()).await;
         }
+        // What is not kept does not fail.
+        self.shared.failing.send_replace(None);
     }
 }
 

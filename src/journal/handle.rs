@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use rosterd_journal::{Counts, JournalError, Kind, Note, Page, Past, Query, Reader, Resume, Settings, Time};
-use rosterd_model::Labels;
+use rosterd_model::{Labels, Report};
 use rosterd_tasks::blocking;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
@@ -27,7 +27,17 @@ pub struct JournalHandle {
     pub(super) readers: watch::Receiver<Option<Reader>>,
     /// The number of the last event that was written.
     pub(super) written: watch::Receiver<u64>,
+    pub(super) failing: watch::Receiver<Option<Failing>>,
     pub(super) rebuilt: Arc<Semaphore>,
+}
+
+/// That the journal cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// What went wrong, the last time.
+    pub report: Report,
+    /// Since when it goes wrong each time.
+    pub since: SystemTime,
 }
 
 impl JournalHandle {
@@ -37,9 +47,15 @@ impl JournalHandle {
         settings: watch::Sender<Option<Settings>>,
         readers: watch::Receiver<Option<Reader>>,
         written: watch::Receiver<u64>,
+        failing: watch::Receiver<Option<Failing>>,
     ) -> Self {
         let rebuilt = Arc::new(Semaphore::new(REBUILT));
-        Self { notes, turns, missed: Arc::default(), settings, readers, written, rebuilt }
+        Self { notes, turns, missed: Arc::default(), settings, readers, written, failing, rebuilt }
+    }
+
+    /// Why the journal is not on disk where it belongs there, and since when; it is in memory meanwhile.
+    pub fn failing(&self) -> Option<Failing> {
+        self.failing.borrow().clone()
     }
 
     /// Tells that something happened now. Never waits: what there is no room for is counted, and the journal says how much that

@@ -52,16 +52,21 @@ pub(crate) enum What {
 /// So many things happen between two times of calm, at most.
 const RUSH: usize = 8;
 
+/// The throws that things happen by, of each kind one: each of them happens once before chance decides, so that a short run has them all.
+const KINDS: [usize; 17] = [0, 10, 12, 18, 23, 25, 28, 30, 31, 33, 34, 38, 39, 41, 44, 45, 47];
+
 /// What happens, one after the other, without an end.
 pub(crate) struct Events {
     dice: Dice,
     jobs: usize,
     rush: usize,
+    /// The kinds that did not happen yet.
+    kinds: Vec<usize>,
 }
 
 impl Events {
     pub(crate) fn new(dice: Dice, jobs: usize) -> Self {
-        Self { dice, jobs, rush: 0 }
+        Self { dice, jobs, rush: 0, kinds: KINDS.to_vec() }
     }
 }
 
@@ -70,8 +75,17 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Event> {
         let dice = &mut self.dice;
+        self.rush += 1;
+        if self.rush > RUSH || self.rush > RUSH / 2 && dice.one_in(RUSH / 2) {
+            self.rush = 0;
+            return Some(Event { what: What::Calm, dice: dice.fork() });
+        }
         let job = dice.below(self.jobs);
-        let what = match dice.below(50) {
+        let thrown = match self.kinds.len() {
+            0 => dice.below(50),
+            left => self.kinds.swap_remove(dice.below(left)),
+        };
+        let what = match thrown {
             0..10 => What::Change { job },
             10..12 => What::Turn { job },
             12..18 => What::Lie { job, readings: 1 + dice.below(2) },
@@ -90,12 +104,15 @@ impl Iterator for Events {
             45..47 => What::Hang,
             _ => What::Temper,
         };
-        self.rush += 1;
-        let is_calm = self.rush > RUSH || self.rush > RUSH / 2 && dice.one_in(RUSH / 2);
-        let what = if is_calm { What::Calm } else { what };
-        if is_calm {
-            self.rush = 0;
-        }
         Some(Event { what, dice: dice.fork() })
+    }
+}
+
+#[test]
+fn each_kind_happens_in_a_short_run() {
+    let kind = |event: Event| format!("{:?}", event.what).split([' ', '{']).next().map(str::to_owned);
+    for seed in 0..50 {
+        let kinds: std::collections::BTreeSet<_> = Events::new(Dice::new(seed), 9).take(24).filter_map(kind).collect();
+        assert_eq!(kinds.len(), KINDS.len() + 1, "{kinds:?}");
     }
 }

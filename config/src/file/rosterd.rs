@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use rosterd_client::unset;
 use rosterd_model::{Duration, Problem, Size};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::brake::{BrakeSettings, JobBrake, brake, job_brake};
 use super::remote_write::RemoteWrite;
-use super::scraping::{Scraping, scraping};
+use super::scraping::{OrFlag, Scraping, scraping};
 use super::templates::{NO_JOBS, Template};
 use crate::error::code;
 use rosterd_model::{bare_key, did_you_mean};
@@ -47,7 +47,7 @@ pub struct Rosterd {
     #[serde(skip_serializing_if = "unset")]
     pub metrics: Metrics,
     /// The history of the roster.
-    #[serde(skip_serializing_if = "unset")]
+    #[serde(skip_serializing_if = "unset", deserialize_with = "journal")]
     pub journal: Journal,
     /// How long `/-/ready` waits for providers that do not report.
     pub ready_grace_period: Duration,
@@ -174,6 +174,11 @@ impl Default for Journal {
         let week = Duration::from_secs(7 * 24 * 3600);
         Self { enabled: true, retention: week, max_size: Size::from_bytes(1 << 30) }
     }
+}
+
+/// Reads the settings, or the short form of them.
+fn journal<'de, D: Deserializer<'de>>(from: D) -> Result<Journal, D::Error> {
+    Journal::deserialize(OrFlag(from))
 }
 
 /// Below it a journal would be as good as none.
@@ -395,6 +400,20 @@ mod tests {
 
     fn settings(text: &str) -> Rosterd {
         serde_yaml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_journal_is_there_unless_it_is_said_to_be_none() {
+        let read = |text: &str| rosterd_yaml::load::<Rosterd>(Path::new("rosterd.yml"), text.as_bytes()).unwrap();
+        for (text, enabled) in [
+            ("{}", true),
+            ("journal: true", true),
+            ("journal: {retention: 1d}", true),
+            ("journal: false", false),
+            ("journal: {enabled: false}", false),
+        ] {
+            assert_eq!(read(text).journal.enabled, enabled, "{text}");
+        }
     }
 
     #[test]

@@ -66,10 +66,13 @@ impl Default for Template {
 #[serde(rename_all = "UPPERCASE")]
 pub enum ReloadSignal {
     /// SIGHUP.
+    #[serde(alias = "SIGHUP")]
     Hup,
     /// SIGUSR1.
+    #[serde(alias = "SIGUSR1")]
     Usr1,
     /// SIGUSR2.
+    #[serde(alias = "SIGUSR2")]
     Usr2,
 }
 
@@ -169,6 +172,7 @@ mod tests {
             ("", false, ""),
             ("check: [nginx, -t], reload: [nginx], verify: [curl]", true, ""),
             ("signal: HUP, pid_file: /run/x.pid", true, ""),
+            ("signal: SIGUSR2, pid_file: /run/x.pid", true, ""),
             ("check: [nginx]", false, "t cfg_template_commands_disabled"),
             ("signal: HUP, pid_file: /run/x.pid", false, "t cfg_template_commands_disabled"),
             ("check: ['']", true, "t.check cfg_invalid_value"),

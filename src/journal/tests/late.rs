@@ -162,6 +162,8 @@ fn a_folder_that_cannot_be_made_is_one_of_memory_until_it_can() {
         kept.tells(&TARGETS, &["added a:1 source", "added b:1 source"]).await;
         tokio::time::sleep(TRIED_AGAIN).await;
         assert!(kept.metrics.failures.get() >= 2, "each try is counted");
+        let failing = kept.journal.failing().expect("it fails");
+        assert_eq!(failing.report.code, "journal_io");
         std::fs::remove_file(&folder).unwrap();
         tokio::time::sleep(TRIED_AGAIN).await;
         kept.tells(&TARGETS, &["added a:1 caught_up", "added b:1 caught_up"]).await;
@@ -171,6 +173,7 @@ fn a_folder_that_cannot_be_made_is_one_of_memory_until_it_can() {
         kept.tells(&[Kind::Removed], &["removed a:1 source"]).await;
         tokio::time::sleep(TRIED_AGAIN).await;
         assert_eq!(kept.metrics.failures.get(), failures, "it is on disk, and stays there");
+        assert_eq!(kept.journal.failing(), None);
         kept.stop().await;
         leads_to(&folder, &["b:1"]);
     });

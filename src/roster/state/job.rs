@@ -295,7 +295,8 @@ impl Job {
     /// Why these targets are held; of one that is held for several reasons any of them.
     pub(super) fn holds_of(&self, mut targets: HashSet<Labels>) -> HashMap<Labels, HoldReason> {
         let mut holds = HashMap::with_capacity(targets.len());
-        for worked in self.blocks.values().flat_map(Tree::iter).map(|(_, worked)| worked) {
+        let marked = self.blocks.values().flat_map(Tree::iter).map(|(_, worked)| worked);
+        for worked in marked.filter(|worked| worked.held != Mark::None) {
             for group in 0..worked.block.groups().len() {
                 if targets.is_empty() {
                     return holds;
