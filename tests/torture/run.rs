@@ -372,8 +372,13 @@ impl Run {
             world.damage = damage;
             match what {
                 Stored::Roster => {
-                    for job in world.jobs.iter_mut().filter(|job| matches!(job.belief.known, Known::Since(_))) {
-                        job.belief.known = Known::Maybe;
+                    let now = Instant::now();
+                    for job in &mut world.jobs {
+                        // Who knows nothing of what was holds nothing of it.
+                        job.belief.forgets_holds(now);
+                        if matches!(job.belief.known, Known::Since(_)) {
+                            job.belief.known = Known::Maybe;
+                        }
                     }
                 }
                 Stored::Journal => world.memories.clear(),
