@@ -117,6 +117,7 @@ fn state(roster: RosterHandle, journal: JournalHandle, registry: prometheus::Reg
         storage: Storage::new(Vec::new),
         waiting: Arc::new(Semaphore::new(256)),
         heavy: Arc::new(Semaphore::new(384)),
+        trying: Arc::new(Semaphore::new(2)),
         compressing: Arc::new(Semaphore::new(4)),
         listen_port: 9090,
         ready_at: Instant::now(),

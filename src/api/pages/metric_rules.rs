@@ -2,7 +2,7 @@
 //! a target exposes just now. Nothing of it is kept.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use askama::Template;
 use axum::body::to_bytes;
@@ -13,6 +13,7 @@ use rosterd_model::labels::METRIC_NAME;
 use rosterd_model::relabel::{Rules, Scratch};
 use rosterd_model::{Builder, Labels, Names};
 use rosterd_tasks::blocking;
+use tokio::time::Instant;
 
 use super::super::query::Query;
 use super::super::words::{coarse, counted};
