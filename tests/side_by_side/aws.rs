@@ -19,7 +19,8 @@ use super::targets::{Labels, Targets};
 const NOWHERE: &str = "proxy_url: 'http://127.0.0.1:9'";
 
 fn access(url: &str, more: &str) -> String {
-    format!("{{region: eu-west-1, access_key: id, secret_key: secret, endpoint: '{url}', refresh_interval: 1s{more}}}")
+    // A request may take as long as the interval, and moto takes more than a second with much else to do.
+    format!("{{region: eu-west-1, access_key: id, secret_key: secret, endpoint: '{url}', refresh_interval: 3s{more}}}")
 }
 
 /// Moto, which is all of AWS.
