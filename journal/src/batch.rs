@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rosterd_model::Labels;
 
 use crate::record::{Content, Header};
-use crate::{Kind, Note, Time, varint};
+use crate::{Note, Time, varint};
 
 /// Bits of what an event has.
 pub(crate) const JOB: u8 = 1;
@@ -107,11 +107,6 @@ impl Batch {
             kinds: self.kinds,
         };
         (header, raw)
-    }
-
-    /// Whether one of the kinds is among these.
-    pub fn has(&self, kind: Kind) -> bool {
-        self.kinds & kind.bit() != 0
     }
 }
 

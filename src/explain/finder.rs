@@ -195,7 +195,7 @@ impl Finder {
                 self.hints.consider(labels.iter());
             }
             let fit = self.search.fit_of(labels, &mut self.scratch);
-            if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
+            if fit > Fit::No && (!job.has_several_origins(labels) || self.seen.insert(labels.fingerprint())) {
                 self.matches.add(fit, Became::Target, Place { entry, ..first });
             }
         }
@@ -266,7 +266,7 @@ impl Finder {
                 let before = self.search.fit_of(labels, &mut self.scratch);
                 if fit != before {
                     self.matches.take_back(before, became, place);
-                    if fit > Fit::No && (!has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())) {
+                    if fit > Fit::No && (!job.has_several_origins(labels) || self.seen.insert(labels.fingerprint())) {
                         self.matches.add(fit, became, place);
                     }
                 }
@@ -361,9 +361,4 @@ fn is_touched_by(job: &JobView, search: &Search, scratch: &mut Scratch) -> bool 
 /// Whether so many entries of a block were looked at since the time was asked for last.
 fn is_time_to_ask(entry: usize, every: usize) -> bool {
     entry > 0 && entry.is_multiple_of(every)
-}
-
-/// Whether a target is met more than once.
-fn has_several_origins(job: &JobView, labels: &Labels) -> bool {
-    job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1)
 }

@@ -392,6 +392,11 @@ impl JobView {
         self.pages.get(labels)
     }
 
+    /// Whether several entries come to this target.
+    pub fn has_several_origins(&self, labels: &Labels) -> bool {
+        self.counts.duplicates > 0 && self.slot(labels).is_some_and(|slot| slot.origins > 1)
+    }
+
     /// Discovered groups and what became of their entries, in the order of discovery.
     pub fn blocks(&self) -> impl Iterator<Item = BlockView<'_>> {
         self.blocks

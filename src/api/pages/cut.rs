@@ -64,6 +64,17 @@ pub(super) fn size(labels: &[Label]) -> usize {
     labels.iter().map(Label::size).sum()
 }
 
+/// As many rows as there is room for: one more is begun as long as those before it are shorter.
+pub(super) fn as_fits<T>(rows: impl Iterator<Item = T>, room: usize, length: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut before = 0;
+    let fits = |row: &T| {
+        let fits = before < room;
+        before += length(row);
+        fits
+    };
+    rows.take_while(fits).collect()
+}
+
 /// The first that take no more than that many bytes, one at least, and how many are left.
 fn first<T>(
     mut all: impl Iterator<Item = T>,

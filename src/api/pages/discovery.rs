@@ -19,6 +19,7 @@ use super::super::targets::Cursor;
 use super::super::words::{Moment, few};
 use super::super::{Error, State};
 use super::count::Count;
+use super::cut::as_fits;
 use super::entries::{Listed, Wanted, list};
 use super::link::link;
 use super::patience;
@@ -126,7 +127,7 @@ pub(in crate::api) async fn discovery(Extract(state): Extract<Arc<State>>, uri: 
     providers.sort_by_key(|provider| (presence(provider, view), provider.status.warning.is_none()));
     let count = providers.len();
     let shown = providers.into_iter().take(PROVIDERS).map(|it| Provider::of(it, presence(it, view), view, now));
-    let providers = as_fits(shown, Provider::length);
+    let providers = as_fits(shown, ROOM, Provider::length);
     let more_providers = count - providers.len();
     Ok(page(&Discovery {
         shell: shell.with_json("/api/v1/providers"),
@@ -228,17 +229,6 @@ impl Provider {
     }
 }
 
-/// As many of these as a page has room for.
-fn as_fits<T>(rows: impl Iterator<Item = T>, length: impl Fn(&T) -> usize) -> Vec<T> {
-    let mut length_before = 0;
-    let fits = |row: &T| {
-        let fits = length_before < ROOM;
-        length_before += length(row);
-        fits
-    };
-    rows.take_while(fits).collect()
-}
-
 impl Watch {
     /// Each once, whoever shares it, and how many more there are.
     fn all(providers: &[&ProviderStatus], now: SystemTime) -> (Vec<Self>, usize) {
@@ -251,7 +241,7 @@ impl Watch {
             place(a).cmp(&place(b))
         });
         let count = all.len();
-        let shown = as_fits(all.into_iter().take(WATCHES).map(|watch| Self::of(watch, now)), Self::length);
+        let shown = as_fits(all.into_iter().take(WATCHES).map(|watch| Self::of(watch, now)), ROOM, Self::length);
         let more = count - shown.len();
         (shown, more)
     }

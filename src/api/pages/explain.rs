@@ -14,7 +14,7 @@ use rosterd_model::{Labels, Report, Selector};
 use super::super::query::Query;
 use super::super::words::{Moment, few, fine, grouped};
 use super::super::{Error, State, explain as search_for};
-use super::cut::{self, Label, is_linked, line, linked};
+use super::cut::{self, Label, as_fits, is_linked, line, linked};
 use super::journal::Row;
 use super::link::link;
 use super::patience;
@@ -26,9 +26,9 @@ use crate::explain::{Became, End, Explanation, Failing, Found, Published, Scrape
 use crate::journal;
 use crate::problem::Problem;
 
-/// How many entries are told, and how long what is said of them may be together, in bytes.
+/// How many entries are told, and how long what is said of them, and of their past, may be, in bytes.
 const TOLD: usize = 5;
-const MOST_BYTES: usize = 80_000;
+const MOST_BYTES: usize = 40_000;
 /// How many of what may be many is told: lines of one kind, and addresses.
 const LINES: usize = 20;
 
@@ -160,7 +160,7 @@ impl Answer {
         } = explanation;
         let number = |number: usize| grouped(number as u64);
         let all = found.len() + more;
-        let shown = within(found.into_iter().map(|found| Shown::of(found, now)), Shown::size);
+        let shown = as_fits(found.into_iter().map(|found| Shown::of(found, now)), MOST_BYTES, Shown::size);
         let more = all - shown.len();
         let head = match (shown.is_empty(), more, parts) {
             (true, ..) => format!("Nothing is known of {}", line(&query)),
@@ -188,7 +188,7 @@ impl Answer {
             hints: hints.iter().map(|hint| line(hint)).collect(),
             unsure: unsure.iter().map(|unsure| told_unsure(unsure, now)).collect(),
             more_unsure,
-            past: within(past.into_iter().flatten().map(Row::of), Row::size),
+            past: as_fits(past.into_iter().flatten().map(Row::of), MOST_BYTES, Row::size),
             past_unseen,
             journal: question.map(all_of).unwrap_or_default(),
         }
@@ -249,17 +249,6 @@ impl Shown {
         let said = self.name.len() + self.metrics.len() + self.past.len() + self.failing.len();
         1_000 + said + cut::size(&self.discovered) + self.story.size() + facts
     }
-}
-
-/// The first that are not too long together.
-fn within<T>(all: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> Vec<T> {
-    let mut bytes = 0;
-    all.take_while(|next| {
-        let fits = bytes <= MOST_BYTES / 2;
-        bytes += size(next);
-        fits
-    })
-    .collect()
 }
 
 /// What there is to say of a target besides its way.

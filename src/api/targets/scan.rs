@@ -91,7 +91,7 @@ impl Scan {
         let part = &rest[..rest.len().min(STEP)];
         for entry in part {
             match entry {
-                Entry::Active(labels) if has_several_origins(job, labels) => {
+                Entry::Active(labels) if job.has_several_origins(labels) => {
                     self.seen.insert(labels.fingerprint());
                 }
                 Entry::Dropped => self.listed += 1,
@@ -203,7 +203,7 @@ impl Scan {
     ) -> bool {
         match (kind, entry) {
             (Kind::Active, Entry::Active(labels)) if keep(job, labels) => {
-                !has_several_origins(job, labels) || self.seen.insert(labels.fingerprint())
+                !job.has_several_origins(labels) || self.seen.insert(labels.fingerprint())
             }
             (Kind::Dropped, Entry::Dropped) => {
                 let kept = job.spec().limits.keep_dropped;
@@ -213,9 +213,4 @@ impl Scan {
             _ => false,
         }
     }
-}
-
-/// Whether a target is met more than once.
-fn has_several_origins(job: &JobView, labels: &Labels) -> bool {
-    job.counts().duplicates > 0 && job.slot(labels).is_some_and(|slot| slot.origins > 1)
 }
