@@ -270,7 +270,7 @@ impl State {
             if !over.is_empty() {
                 effect.brakes.over.insert(Arc::clone(&name), job.kept.reasons(&over));
             }
-            self.let_go_of_kept(&name, over, now, &mut effect);
+            self.let_lapse(&name, over, now, &mut effect);
         }
         self.store_kept(&mut effect);
         self.refresh_view(&mut effect);

@@ -195,6 +195,20 @@ pub(super) struct Worked {
     pub(super) held: Mark,
 }
 
+impl Worked {
+    /// Hands over the targets among its entries that are held by these, each with its group and why.
+    pub(super) fn each_held(&self, mut each: impl FnMut(usize, &Labels, HoldReason)) {
+        for group in 0..self.block.groups().len() {
+            let Some(hold) = self.held.of(group) else { continue };
+            for entry in &self.entries[self.block.entries_of(group)] {
+                if let Entry::Active(labels) = entry {
+                    each(group, labels, hold);
+                }
+            }
+        }
+    }
+}
+
 /// A block of discovered groups and what became of its entries in a job.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockView<'a> {

@@ -19,10 +19,15 @@ pub(crate) fn shown(view: &RosterView) -> Told {
     view.jobs().map(|job| (Arc::clone(&job.spec().name), targets(job))).collect()
 }
 
+/// Why targets are held.
+pub(crate) type Holds = BTreeMap<Labels, HoldReason>;
+
 #[derive(Debug)]
 pub(crate) struct Follower {
     steps: Steps,
     told: Told,
+    /// Why targets are held, of those of which that was told since the last picture.
+    holds: BTreeMap<Arc<str>, Holds>,
     /// What was told of each target since somebody looked, and why; `None` if that cannot be known.
     news: Option<Vec<TargetNews>>,
 }
@@ -41,7 +46,7 @@ pub(crate) enum Became {
 
 impl Follower {
     pub(crate) fn of(roster: &RosterHandle) -> Self {
-        Self { steps: roster.steps(), told: Told::new(), news: None }
+        Self { steps: roster.steps(), told: Told::new(), holds: BTreeMap::new(), news: None }
     }
 
     /// What was told of each target since this was last asked, if that is known.
@@ -49,16 +54,26 @@ impl Follower {
         self.news.replace(Vec::new())
     }
 
+    /// Why targets of a job are held, as far as that was told.
+    pub(crate) fn holds(&self, job: &str) -> impl Iterator<Item = (&Labels, HoldReason)> {
+        self.holds.get(job).into_iter().flatten().map(|(labels, why)| (labels, *why))
+    }
+
     /// Takes all news there are, and returns what follows from all so far.
     pub(crate) fn catch_up(&mut self) -> &Told {
         while let Some(Some(news)) = self.steps.next().now_or_never() {
             match news {
-                RosterNews::Picture(view) => (self.told, self.news) = (shown(&view), None),
+                RosterNews::Picture(view) => {
+                    (self.told, self.news) = (shown(&view), None);
+                    self.holds.clear();
+                }
                 RosterNews::Step(step) => {
                     self.news.iter_mut().for_each(|news| news.extend(news_of(&step)));
                     for job in &step.jobs {
                         let targets = self.told.entry(Arc::clone(&job.name)).or_default();
-                        job.sources.iter().flat_map(|source| &source.differences).for_each(|it| apply(targets, it));
+                        let holds = self.holds.entry(Arc::clone(&job.name)).or_default();
+                        let differences = job.sources.iter().flat_map(|source| &source.differences);
+                        differences.for_each(|it| apply(targets, holds, it));
                         if job.view.is_none() {
                             assert!(targets.is_empty(), "a job ended without its targets: {targets:?}");
                             self.told.remove(&job.name);
@@ -87,7 +102,13 @@ fn news_of(step: &Step) -> Vec<TargetNews> {
     news
 }
 
-fn apply(targets: &mut BTreeMap<Labels, bool>, difference: &Difference) {
+fn apply(targets: &mut BTreeMap<Labels, bool>, holds: &mut Holds, difference: &Difference) {
+    let (Difference::Added(labels)
+    | Difference::Removed(labels)
+    | Difference::Changed { from: labels, .. }
+    | Difference::Held(labels, _)
+    | Difference::Released(labels)) = difference;
+    let was = holds.remove(labels);
     match difference {
         Difference::Added(labels) => assert_eq!(targets.insert(labels.clone(), false), None, "{difference:?}"),
         Difference::Removed(labels) => assert!(targets.remove(labels).is_some(), "{difference:?}"),
@@ -95,7 +116,11 @@ fn apply(targets: &mut BTreeMap<Labels, bool>, difference: &Difference) {
             assert!(targets.remove(from).is_some(), "{difference:?}");
             assert_eq!(targets.insert(to.clone(), false), None, "{difference:?}");
         }
-        Difference::Held(labels, _) => assert_ne!(targets.insert(labels.clone(), true), Some(true), "{difference:?}"),
+        Difference::Held(labels, why) => {
+            let was_held = targets.insert(labels.clone(), true).expect("a target came before it was held");
+            assert!(!was_held || was != Some(*why), "told as held for the reason that it was held for: {difference:?}");
+            holds.insert(labels.clone(), *why);
+        }
         Difference::Released(labels) => assert_eq!(targets.insert(labels.clone(), false), Some(true), "{difference:?}"),
     }
 }

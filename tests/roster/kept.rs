@@ -62,6 +62,12 @@ impl KeptTarget {
         self.until(keeping).or_else(still).is_some_and(|end| end <= now)
     }
 
+    /// What it is kept as when nothing brakes it any more, if it has some of its time of grace left.
+    pub(crate) fn graced(&self, keeping: &Keeping, now: Duration) -> Option<Self> {
+        let has_left = self.is_braked() && self.since + keeping.grace > now;
+        has_left.then(|| Self { reason: HoldReason::Grace, ..self.clone() })
+    }
+
     /// The same as it is read from the store.
     pub(crate) fn restored(&self) -> Self {
         Self { since: Duration::from_millis(u64::try_from(self.since.as_millis()).unwrap()), ..self.clone() }
@@ -78,7 +84,13 @@ fn keeps(keeping: &Keeping, reason: HoldReason) -> bool {
 
 /// What stays of it when a job has other settings, or uses and holds other providers: one with the same data takes the place of one
 /// that is gone. What the job has besides is kept no more.
-pub(crate) fn follow(targets: &mut KeptTargets, keeping: &Keeping, wanted: &[ProviderKey], has: &Content) {
+pub(crate) fn follow(
+    targets: &mut KeptTargets,
+    keeping: &Keeping,
+    wanted: &[ProviderKey],
+    has: &Content,
+    now: Duration,
+) {
     let before: BTreeSet<_> = targets.values().map(|it| it.provider.clone()).collect();
     let mut now_of: BTreeMap<ProviderKey, ProviderKey> = BTreeMap::new();
     for key in &before {
@@ -89,8 +101,9 @@ pub(crate) fn follow(targets: &mut KeptTargets, keeping: &Keeping, wanted: &[Pro
         }
     }
     targets.retain(|address, it| {
-        let now = now_of.get(&it.provider).filter(|_| keeps(keeping, it.reason) && !has.contains(address));
-        now.map(|now| it.provider = now.clone()).is_some()
+        let Some(of) = now_of.get(&it.provider).filter(|_| !has.contains(address)) else { return false };
+        it.provider = of.clone();
+        keeps(keeping, it.reason) || it.graced(keeping, now).map(|graced| *it = graced).is_some()
     });
 }
 

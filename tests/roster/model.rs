@@ -461,7 +461,7 @@ impl Model {
         let has = self.has(&self.jobs[&name]);
         let (now, Some(job)) = (self.now, self.jobs.get_mut(&name)) else { return };
         let wanted: Vec<_> = job.providers.iter().chain(job.former.keys()).cloned().collect();
-        kept::follow(&mut job.kept, &job.keeping, &wanted, &has);
+        kept::follow(&mut job.kept, &job.keeping, &wanted, &has, self.now);
         job.sizes.begin(now, has.len());
     }
 
@@ -624,7 +624,8 @@ impl Model {
             job.sizes.note(now, after[at].len());
             let is_braked = holds.is_some_and(|holds| holds || too_many);
             let grace = (!job.keeping.grace.is_zero()).then_some(HoldReason::Grace);
-            job.kept.retain(|address, _| !confirmed[at].contains(address) && !after[at].contains(address));
+            job.kept.retain(|address, _| !after[at].contains(address));
+            lapse(job, &confirmed[at].iter().cloned().collect(), now);
             let Some(reason) = is_braked.then_some(HoldReason::Braked).or(grace) else { continue };
             job.kept.extend(has.difference(&after[at]).map(|address| {
                 let sources = whence[address].clone();
@@ -688,7 +689,7 @@ impl Model {
             ends.map(|(address, _)| address.clone()).collect::<BTreeSet<_>>()
         };
         let ends: Vec<_> = self.jobs.iter().map(|(name, job)| (*name, ends(job))).collect();
-        ends.iter().for_each(|(name, ends)| self.end_kept(*name, ends));
+        ends.iter().for_each(|(name, ends)| self.end_kept(*name, |job, now| lapse(job, ends, now)));
     }
 
     /// Somebody lets go of what is braked, of a job or of all. Returns how many targets of each that were.
@@ -699,17 +700,19 @@ impl Model {
         };
         let names = self.jobs.iter().filter(|(name, _)| only.is_none_or(|only| only == **name));
         let released: BTreeMap<_, _> = names.map(|(name, job)| (*name, braked(job))).collect();
-        released.iter().for_each(|(name, ends)| self.end_kept(*name, ends));
+        for (name, ends) in &released {
+            self.end_kept(*name, |job, _| job.kept.retain(|address, _| !ends.contains(address)));
+        }
         released.into_iter().map(|(name, ends)| (name, ends.len())).filter(|(_, ends)| *ends > 0).collect()
     }
 
     /// Ends what is kept of a job; when nothing of it is braked any more, its size is what it is from then on.
-    fn end_kept(&mut self, name: usize, ends: &BTreeSet<String>) {
+    fn end_kept(&mut self, name: usize, end: impl FnOnce(&mut Job, Duration)) {
         let has = self.has(&self.jobs[&name]).len();
         let (now, Some(job)) = (self.now, self.jobs.get_mut(&name)) else { return };
         let is_braked = |job: &Job| job.kept.values().any(KeptTarget::is_braked);
         let was_braked = is_braked(job);
-        job.kept.retain(|address, _| !ends.contains(address));
+        end(job, now);
         if was_braked && !is_braked(job) {
             job.sizes.begin(now, has);
             self.agent.1.begin(now, self.braked_size());
@@ -855,4 +858,11 @@ impl Model {
         let kept = job.kept.iter().map(|(address, it)| (address.clone(), place(it))).collect();
         Some(Expected { targets, held, kept, plain, missing, servable, given_up })
     }
+}
+
+/// The time of these is over, or another reading has confirmed that they are gone: what was braked has its time of grace still.
+fn lapse(job: &mut Job, over: &BTreeSet<String>, now: Duration) {
+    let keeping = job.keeping;
+    job.kept
+        .retain(|address, it| !over.contains(address) || it.graced(&keeping, now).map(|graced| *it = graced).is_some());
 }

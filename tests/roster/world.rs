@@ -505,6 +505,7 @@ impl World {
             );
         }
         assert_eq!(*self.process.follower.catch_up(), shown(&view), "what steps told after {after}");
+        self.compare_holds(&found, after);
         self.compare_reasons(&found, after);
         if let Some(history) = &self.process.history {
             history.compare(&view, after).await;
@@ -514,6 +515,16 @@ impl World {
             self.files.compare_decisions(&self.process.published, after).await;
         }
         self.before = Some(found);
+    }
+
+    /// Compares why steps told that targets are held with why they are.
+    fn compare_holds(&self, found: &BTreeMap<usize, Expected>, after: &str) {
+        for (job, expected) in found {
+            for (labels, why) in self.process.follower.holds(&name(*job)) {
+                let reasons = &expected.held[labels.get(ADDRESS).unwrap()];
+                assert!(reasons.contains(&why), "{labels} was told as held {why:?}, and is {reasons:?} after {after}");
+            }
+        }
     }
 
     /// Compares why steps told what became of targets with what they were and are, where the configuration stayed as it was.
@@ -538,6 +549,7 @@ impl World {
                     // Something happened in between.
                     _ if more => true,
                     (before, now, None) => before == now,
+                    ((true, true), (true, true), Some((Became::Held(_), _))) => true,
                     ((true, _), (false, _), Some((Became::Removed, Reason::Over))) => kept(was),
                     ((true, _), (false, _), Some((Became::Removed, Reason::Source))) => !kept(was),
                     ((true, _), (false, _), Some((Became::Removed, Reason::Reload))) => ends_former,

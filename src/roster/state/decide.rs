@@ -171,7 +171,7 @@ impl State {
             let over = of_job.kept.all_braked();
             if !over.is_empty() {
                 released.insert(Arc::clone(&name), over.len());
-                self.let_go_of_kept(&name, over, now, &mut effect);
+                self.let_go_of_kept(&name, now, &mut effect, |job, work, turns| job.release(over, work, turns));
             }
         }
         self.store_kept(&mut effect);
@@ -179,11 +179,24 @@ impl State {
         (effect, released)
     }
 
-    pub(super) fn let_go_of_kept(&mut self, name: &Arc<str>, over: Vec<KeptPlace>, now: Now, effect: &mut Effect) {
-        let Some(job) = self.jobs.get_mut(name).filter(|_| !over.is_empty()) else { return };
+    /// What had its time of what a job keeps, is let go of.
+    pub(super) fn let_lapse(&mut self, name: &Arc<str>, over: Vec<KeptPlace>, now: Now, effect: &mut Effect) {
+        if !over.is_empty() {
+            self.let_go_of_kept(name, now, effect, |job, work, turns| job.lapse(over, now, work, turns));
+        }
+    }
+
+    fn let_go_of_kept(
+        &mut self,
+        name: &Arc<str>,
+        now: Now,
+        effect: &mut Effect,
+        let_go: impl FnOnce(&mut Job, &mut Work<'_>, &mut TargetTurns),
+    ) {
+        let Some(job) = self.jobs.get_mut(name) else { return };
         let mut turns = TargetTurns::new(&job.pages, self.telling);
         let was_braked = job.kept.braked().is_some();
-        job.release(over, &mut Work::new(&mut self.bench, &mut effect.tally), &mut turns);
+        let_go(job, &mut Work::new(&mut self.bench, &mut effect.tally), &mut turns);
         effect.note(name, turns, Some(job));
         if was_braked && job.kept.braked().is_none() {
             // What somebody or the time confirmed is the size from now on.

@@ -20,7 +20,7 @@ use crate::roster::entries::Entries;
 use crate::roster::hold::{Held, HoldReason, Mark, Missing};
 use crate::roster::job::{JobSpec, Keeping};
 use crate::roster::pages::{Pages, Turn};
-use crate::roster::step::{Named, Reason};
+use crate::roster::step::Reason;
 use crate::roster::target::{Entry, Workbench, relabel};
 use crate::roster::tree::Tree;
 use crate::roster::view::{Counts, JobView, ProviderPresence, Worked};
@@ -251,6 +251,14 @@ impl Job {
             }
         });
         earlier.each_target(reason, turns, |labels, _| self.pages.get(labels).is_none().then_some(Turn::Removed));
+        for (key, blocks) in &earlier.blocks {
+            for (_, worked) in blocks.iter().filter(|(_, worked)| worked.held != Mark::None) {
+                worked.each_held(|group, labels, hold| {
+                    let place = turns.place(|| TurnPlace::new(key, &worked.block, group, reason(key)));
+                    turns.hold_otherwise(labels, place, Some(hold), None);
+                });
+            }
+        }
     }
 
     /// That all its targets are gone.
@@ -268,7 +276,7 @@ impl Job {
         let mut seen = HashSet::new();
         for (key, blocks) in &self.blocks {
             for (_, worked) in blocks.iter() {
-                for (group, head) in worked.block.groups().iter().enumerate() {
+                for group in 0..worked.block.groups().len() {
                     let mut place = None;
                     for entry in &worked.entries[worked.block.entries_of(group)] {
                         let Entry::Active(labels) = entry else { continue };
@@ -278,12 +286,7 @@ impl Job {
                             continue;
                         }
                         let place = *place.get_or_insert_with(|| {
-                            turns.place(|| TurnPlace {
-                                provider: key.clone(),
-                                source: head.id.source,
-                                reason: reason(key),
-                                named: Named::new(&worked.block, group),
-                            })
+                            turns.place(|| TurnPlace::new(key, &worked.block, group, reason(key)))
                         });
                         turns.note(Some(turn), labels, place, worked.held.of(group));
                     }
@@ -292,22 +295,16 @@ impl Job {
         }
     }
 
-    /// Why these targets are held; of one that is held for several reasons any of them.
-    pub(super) fn holds_of(&self, mut targets: HashSet<Labels>) -> HashMap<Labels, HoldReason> {
-        let mut holds = HashMap::with_capacity(targets.len());
+    /// Why these targets are held: for each all reasons there are, each once.
+    pub(super) fn holds_of(&self, targets: HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>> {
+        let mut holds: HashMap<_, Vec<_>> = targets.into_iter().map(|labels| (labels, Vec::new())).collect();
         let marked = self.blocks.values().flat_map(Tree::iter).map(|(_, worked)| worked);
         for worked in marked.filter(|worked| worked.held != Mark::None) {
-            for group in 0..worked.block.groups().len() {
-                if targets.is_empty() {
-                    return holds;
+            worked.each_held(|_, labels, hold| {
+                if let Some(reasons) = holds.get_mut(labels).filter(|reasons| !reasons.contains(&hold)) {
+                    reasons.push(hold);
                 }
-                let Some(hold) = worked.held.of(group) else { continue };
-                let labels = worked.entries[worked.block.entries_of(group)].iter().filter_map(|entry| match entry {
-                    Entry::Active(labels) => targets.take(labels),
-                    Entry::Dropped | Entry::Failed(_) => None,
-                });
-                holds.extend(labels.map(|labels| (labels, hold)));
-            }
+            });
         }
         holds
     }
@@ -346,13 +343,8 @@ impl Job {
             // What was kept goes for another reason than that for which other targets are kept.
             let reason = if *id >= KEPT && *reason == Reason::Source { Reason::Over } else { *reason };
             let number = left.blocks.len() as u32;
-            for (group, head) in block.groups().iter().enumerate() {
-                let place = turns.place(|| TurnPlace {
-                    provider: provider.clone(),
-                    source: head.id.source,
-                    reason,
-                    named: Named::new(&block, group),
-                });
+            for group in 0..block.groups().len() {
+                let place = turns.place(|| TurnPlace::new(provider, &block, group, reason));
                 for index in block.entries_of(group) {
                     let (entry, held) = (entries[index].clone(), held.of(group));
                     let one = Old { entry, held, place, block: number, index: index as u32 };
@@ -380,7 +372,7 @@ impl Job {
         let unpacked = kept.iter().any(Option::is_none).then(|| block.unpack());
         let mut raw = unpacked.iter().flat_map(|unpacked| unpacked.groups());
         let mut entries = Vec::with_capacity(kept.len());
-        for (group, head) in block.groups().iter().enumerate() {
+        for group in 0..block.groups().len() {
             let (held, mut place) = (held.of(group), None);
             let mut raw = raw.next().map(|group| group.entries());
             for kept in &mut kept[block.entries_of(group)] {
@@ -389,14 +381,8 @@ impl Job {
                     entries.push(old.entry);
                     continue;
                 }
-                let place = *place.get_or_insert_with(|| {
-                    turns.place(|| TurnPlace {
-                        provider: provider.clone(),
-                        source: head.id.source,
-                        reason,
-                        named: Named::new(block, group),
-                    })
-                });
+                let place =
+                    *place.get_or_insert_with(|| turns.place(|| TurnPlace::new(provider, block, group, reason)));
                 entries.push(match kept.take() {
                     Some(old) => {
                         self.mark(&old.entry, old.held, held, place, turns);
@@ -459,6 +445,7 @@ impl Job {
                 self.counts.held.count_out(old.held);
                 let turn = self.pages.remove(labels, old.held.is_some());
                 turns.note(turn, labels, old.place, None);
+                turns.hold_otherwise(labels, old.place, old.held, None);
             }
             Entry::Dropped => self.counts.dropped -= 1,
             Entry::Failed(_) => self.counts.failed -= 1,
@@ -473,17 +460,12 @@ impl Job {
         let other: Vec<_> = marks.filter(|(_, now, before)| now != *before).map(|(id, now, _)| (id, now)).collect();
         for (id, now) in other {
             let Some(worked) = blocks.get(&id).cloned() else { continue };
-            for (group, head) in worked.block.groups().iter().enumerate() {
+            for group in 0..worked.block.groups().len() {
                 let (before, now) = (worked.held.of(group), now.of(group));
                 if before == now {
                     continue;
                 }
-                let place = turns.place(|| TurnPlace {
-                    provider: key.clone(),
-                    source: head.id.source,
-                    reason,
-                    named: Named::new(&worked.block, group),
-                });
+                let place = turns.place(|| TurnPlace::new(key, &worked.block, group, reason));
                 for entry in &worked.entries[worked.block.entries_of(group)] {
                     self.mark(entry, before, now, place, turns);
                 }
@@ -493,7 +475,7 @@ impl Job {
         self.blocks.insert(key.clone(), blocks);
     }
 
-    /// Takes an entry as held for another reason, or as held no longer.
+    /// Takes an entry as held, held for another reason, or held no longer.
     fn mark(
         &mut self,
         entry: &Entry,
@@ -505,6 +487,7 @@ impl Job {
         let Entry::Active(labels) = entry else { return };
         self.counts.held.count_out(before);
         self.counts.held.count_in(now);
+        turns.hold_otherwise(labels, place, before, now);
         if before.is_some() != now.is_some() {
             turns.note(self.pages.mark(labels, now.is_some()), labels, place, now);
         }

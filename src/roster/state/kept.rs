@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::job::Happened;
 use super::provider::{Provider, Providers, Stored};
 use crate::roster::archive::{Archive, BlockChange, Edit};
-use crate::roster::block::{Block, BlockId};
+use crate::roster::block::{Block, BlockId, RawEntry};
 use crate::roster::brake::Confirm;
 use crate::roster::clock::Now;
 use crate::roster::head::Head;
@@ -124,10 +124,22 @@ impl KeptHold {
         Some(self.at + own.or_else(still)?)
     }
 
+    /// What it is held for when nothing brakes it any more: its time of grace, if it has one left since its source said that it is gone.
+    fn graced(&self, keeping: &Keeping, now: Now) -> Option<Self> {
+        let has_left = self.hold.reason == HoldReason::Braked && self.at + keeping.grace > now.instant;
+        let hold = Hold::new(HoldReason::Grace, self.hold.since);
+        has_left.then(|| Self { hold, target: None, ..self.clone() }.under(keeping))
+    }
+
     /// The key of the group of an entry with this hash, which says after a restart what is to be known of it.
-    pub(super) fn key(&self, entry: u64) -> String {
+    fn key(&self, entry: u64) -> String {
         let since = self.hold.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         format!("{},{},{entry:016x}", self.hold.reason.as_str(), since.as_millis())
+    }
+
+    /// The group that an entry of this source, with this hash, is kept as.
+    pub(super) fn group(&self, source: &str, entry: RawEntry<'_>, hash: u64) -> TargetGroup {
+        TargetGroup { source: source.into(), key: self.key(hash).into(), ..entry.alone() }
     }
 
     fn from_key(key: &str, keeping: &Keeping, now: Now) -> Option<Self> {
@@ -155,6 +167,26 @@ impl KeptGroups {
         let hold = self.holds.remove(&id)?;
         self.braked -= usize::from(hold.hold.reason == HoldReason::Braked);
         Some(hold)
+    }
+
+    /// These go, those aside that were braked and have some of their time of grace left: they go on in that.
+    fn lapsed(&self, ids: Vec<GroupId>, keeping: &Keeping, now: Now) -> KeptEdit {
+        let graced = |id: &GroupId| Some((*id, self.holds.get(id)?.graced(keeping, now)?));
+        let mut graced: HashMap<_, _> = ids.iter().filter_map(graced).collect();
+        let mut edit = KeptEdit { gone: ids, groups: Vec::with_capacity(graced.len()) };
+        for block in self.archive.blocks().values() {
+            if !block.groups().iter().any(|head| graced.contains_key(&head.id)) {
+                continue;
+            }
+            let unpacked = block.unpack();
+            for (number, (group, head)) in unpacked.groups().zip(block.groups()).enumerate() {
+                let Some(hold) = graced.remove(&head.id) else { continue };
+                let hashes = &block.entries()[block.entries_of(number)];
+                let groups = group.entries().zip(hashes).map(|(entry, hash)| hold.group(group.source(), entry, *hash));
+                edit.groups.extend(groups.map(|group| (group, hold.clone())));
+            }
+        }
+        edit
     }
 }
 
@@ -214,6 +246,24 @@ impl Kept {
 
     fn target(&self, place: &KeptPlace) -> Option<&Labels> {
         self.of.get(&place.provider)?.holds.get(&place.id)?.target.as_ref()
+    }
+
+    /// What it comes to that the time of these is over, or that another reading has confirmed their end.
+    pub(super) fn lapsed(
+        &self,
+        places: Vec<KeptPlace>,
+        keeping: &Keeping,
+        now: Now,
+    ) -> BTreeMap<ProviderKey, KeptEdit> {
+        let mut of: BTreeMap<ProviderKey, Vec<GroupId>> = BTreeMap::new();
+        for place in places {
+            of.entry(place.provider).or_default().push(place.id);
+        }
+        let lapsed = |(key, ids): (ProviderKey, Vec<GroupId>)| {
+            let edit = self.of.get(&key)?.lapsed(ids, keeping, now);
+            Some((key, edit))
+        };
+        of.into_iter().filter_map(lapsed).collect()
     }
 
     /// Changes what is kept of a provider.
@@ -286,14 +336,18 @@ impl Kept {
                 self.changed.entry(now_of.clone()).or_default().extend(blocks);
                 groups.is_stored = false;
             }
+            let is_over = |(id, held): (&GroupId, &KeptHold)| (!keeping.keeps(held.hold.reason)).then_some(*id);
+            let over = groups.lapsed(groups.holds.iter().filter_map(is_over).collect(), keeping, now);
             let holds = std::mem::take(&mut groups.holds);
             groups.braked = 0;
-            let mut edit = Edit::default();
-            for (id, held) in holds.iter() {
-                match keeping.keeps(held.hold.reason) {
-                    true => groups.insert(*id, KeptHold { target: None, ..held.clone() }.under(keeping)),
-                    false => edit.gone.push(*id),
-                }
+            let stays = holds.iter().filter(|(_, held)| keeping.keeps(held.hold.reason));
+            for (id, held) in stays {
+                groups.insert(*id, KeptHold { target: None, ..held.clone() }.under(keeping));
+            }
+            let mut edit = Edit { gone: over.gone, ..Edit::default() };
+            for (group, hold) in over.groups {
+                groups.insert(group.id(), hold);
+                edit.groups.push(group);
             }
             groups.next = Some(now.instant);
             let changes = groups.archive.apply(&edit);

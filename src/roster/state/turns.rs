@@ -1,13 +1,14 @@
 //! What happens to the targets of a job during an event, and what it comes to in the end. Pure.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::Add;
+use std::sync::Arc;
 
 use rosterd_discovery::ProviderKey;
 use rosterd_model::labels::ADDRESS;
 use rosterd_model::{Labels, SourceId};
 
+use crate::roster::block::Block;
 use crate::roster::hold::HoldReason;
 use crate::roster::pages::{Pages, Turn};
 use crate::roster::step::{Difference, Named, Reason, SourceStep};
@@ -37,6 +38,13 @@ pub(super) struct TurnPlace {
     pub(super) named: Named,
 }
 
+impl TurnPlace {
+    pub(super) fn new(provider: &ProviderKey, block: &Arc<Block>, group: usize, reason: Reason) -> Self {
+        let (source, named) = (block.groups()[group].id.source, Named::new(block, group));
+        Self { provider: provider.clone(), source, reason, named }
+    }
+}
+
 /// The number of a place among those of an event.
 pub(super) type PlaceId = u32;
 
@@ -55,9 +63,20 @@ struct Log {
     turned: Vec<(Labels, PlaceId, Option<HoldReason>)>,
     /// Why targets are held by entries beside which there were others.
     holds: HashMap<Labels, HoldReason>,
+    /// Which targets lost a reason for which one of their entries was held.
+    lost: Vec<(Labels, Lost)>,
     first: Option<Turn>,
     /// Whether different things happened: then a target may be noted twice.
     mixed: bool,
+}
+
+/// A reason for which an entry was held.
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    place: PlaceId,
+    was: HoldReason,
+    /// The one for which it is now, if it is there and held.
+    now: Option<HoldReason>,
 }
 
 impl TargetTurns {
@@ -68,6 +87,7 @@ impl TargetTurns {
             places: Vec::new(),
             turned: Vec::new(),
             holds: HashMap::new(),
+            lost: Vec::new(),
             first: None,
             mixed: false,
         };
@@ -99,12 +119,25 @@ impl TargetTurns {
         }
     }
 
+    /// Notes that an entry of a place was held for a reason, if it was, and for which it is now.
+    pub(super) fn hold_otherwise(
+        &mut self,
+        labels: &Labels,
+        place: PlaceId,
+        was: Option<HoldReason>,
+        now: Option<HoldReason>,
+    ) {
+        if let (Some(log), Some(was)) = (&mut self.log, was) {
+            log.lost.push((labels.clone(), Lost { place, was, now }));
+        }
+    }
+
     /// What it comes to: counts, and the differences by source. `after` are the targets as they are now, and `why` finds why some
     /// of these are held.
     pub(super) fn finish(
         self,
         after: &Pages,
-        why: impl FnOnce(HashSet<Labels>) -> HashMap<Labels, HoldReason>,
+        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>>,
     ) -> (Delta, Vec<SourceStep>) {
         (self.delta, self.log.map(|log| log.finish(after, why)).unwrap_or_default())
     }
@@ -114,11 +147,11 @@ impl Log {
     fn finish(
         mut self,
         after: &Pages,
-        why: impl FnOnce(HashSet<Labels>) -> HashMap<Labels, HoldReason>,
+        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>>,
     ) -> Vec<SourceStep> {
-        let (mut steps, mut index) = (Vec::new(), HashMap::new());
+        let mut steps = SourceSteps::default();
         let mut seen = HashSet::new();
-        let holds = self.holds(after, why);
+        let holds = self.holds(after, &why);
         for (labels, place, hold) in std::mem::take(&mut self.turned) {
             if self.mixed && !seen.insert(labels.clone()) {
                 continue;
@@ -134,33 +167,51 @@ impl Log {
                 (Some(true), Some(false)) => &[&Difference::Released],
                 (None, None) | (Some(_), Some(_)) => continue,
             };
-            let place = &self.places[place as usize];
-            let at = match index.entry((place.provider.clone(), place.source, place.reason)) {
-                Entry::Occupied(at) => *at.get(),
-                Entry::Vacant(free) => {
-                    steps.push(SourceStep {
-                        provider: place.provider.clone(),
-                        source: place.source,
-                        reason: place.reason,
-                        named: place.named.clone(),
-                        differences: Vec::new(),
-                    });
-                    *free.insert(steps.len() - 1)
-                }
-            };
-            steps[at].differences.extend(differences.iter().map(|of| of(labels.clone())));
+            steps.of(&self.places[place as usize]).extend(differences.iter().map(|of| of(labels.clone())));
         }
-        for step in &mut steps {
-            step.differences = paired(std::mem::take(&mut step.differences));
+        for (labels, place, hold) in self.held_otherwise(after, why) {
+            steps.of(&self.places[place as usize]).push(Difference::Held(labels, hold));
         }
-        steps
+        steps.all.into_iter().map(|step| SourceStep { differences: paired(step.differences), ..step }).collect()
     }
+
+    /// The targets that are held as before, but not for a reason any more for which they were: where, and for which they are now.
+    fn held_otherwise(
+        &mut self,
+        after: &Pages,
+        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>>,
+    ) -> Vec<(Labels, PlaceId, HoldReason)> {
+        let (mut otherwise, mut of): (Vec<_>, HashMap<_, Vec<_>>) = Default::default();
+        for (labels, lost) in std::mem::take(&mut self.lost) {
+            let is_held = |pages: &Pages| pages.get(&labels).is_some_and(|slot| slot.is_held());
+            if is_held(after) && is_held(&self.before) {
+                of.entry(labels).or_default().push(lost);
+            }
+        }
+        // What has one entry is held for the reason of that. Others have to be looked for.
+        of.retain(|labels, lost| {
+            let (first, last) = (lost[0], lost[lost.len() - 1]);
+            let alone = last.now.filter(|_| after.get(labels).is_some_and(|slot| slot.origins == 1));
+            otherwise.extend(alone.filter(|now| *now != first.was).map(|now| (labels.clone(), last.place, now)));
+            alone.is_none()
+        });
+        if !of.is_empty() {
+            let reasons = why(of.keys().cloned().collect());
+            otherwise.extend(of.into_iter().filter_map(|(labels, lost)| {
+                let reasons = reasons.get(&labels)?;
+                let lost = lost.into_iter().find(|lost| !reasons.contains(&lost.was))?;
+                Some((labels, lost.place, *reasons.first()?))
+            }));
+        }
+        otherwise
+    }
+
     /// Why targets are held that were not, as far as that is not said where they were noted: by entries that did not change, or by
     /// others than in the beginning.
     fn holds(
         &mut self,
         after: &Pages,
-        why: impl FnOnce(HashSet<Labels>) -> HashMap<Labels, HoldReason>,
+        why: impl Fn(HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>>,
     ) -> HashMap<Labels, HoldReason> {
         let holds = std::mem::take(&mut self.holds);
         let is_held = |labels: &Labels| after.get(labels).is_some_and(|slot| slot.is_held());
@@ -173,8 +224,35 @@ impl Log {
         let unsaid: HashSet<_> = unsaid.map(|(labels, ..)| labels.clone()).collect();
         match unsaid.is_empty() {
             true => holds,
-            false => holds.into_iter().chain(why(unsaid)).collect(),
+            false => {
+                let found = why(unsaid).into_iter().filter_map(|(labels, reasons)| Some((labels, *reasons.first()?)));
+                holds.into_iter().chain(found).collect()
+            }
         }
+    }
+}
+
+/// Differences by where they come from, and why.
+#[derive(Default)]
+struct SourceSteps {
+    all: Vec<SourceStep>,
+    index: HashMap<(ProviderKey, SourceId, Reason), usize>,
+}
+
+impl SourceSteps {
+    /// Those of a place.
+    fn of(&mut self, place: &TurnPlace) -> &mut Vec<Difference> {
+        let at = *self.index.entry((place.provider.clone(), place.source, place.reason)).or_insert_with(|| {
+            self.all.push(SourceStep {
+                provider: place.provider.clone(),
+                source: place.source,
+                reason: place.reason,
+                named: place.named.clone(),
+                differences: Vec::new(),
+            });
+            self.all.len() - 1
+        });
+        &mut self.all[at].differences
     }
 }
 

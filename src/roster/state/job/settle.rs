@@ -117,7 +117,7 @@ impl Job {
         Happened { left, ends, returned, change }
     }
 
-    /// Keeps what ends by an update of a provider, or nothing of it; lets go of what came back, and of these.
+    /// Keeps what ends by an update of a provider, or nothing of it; lets go of what came back, and of what is over.
     #[expect(clippy::too_many_arguments, reason = "it is all that is known of an update in the end")]
     pub(in crate::roster::state) fn settle(
         &mut self,
@@ -134,10 +134,27 @@ impl Job {
             let hold = KeptHold::new(reason, &self.spec.keeping, now);
             edits.entry(key.clone()).or_default().groups = kept_groups(&happened, &hold);
         }
-        for place in happened.returned.into_iter().chain(over) {
+        for place in happened.returned {
             edits.entry(place.provider).or_default().gone.push(place.id);
         }
+        for (key, lapsed) in self.kept.lapsed(over, &self.spec.keeping, now) {
+            let edit = edits.entry(key).or_default();
+            edit.groups.extend(lapsed.groups);
+            edit.gone.extend(lapsed.gone);
+        }
         self.keep(edits, happened.left, work, turns);
+    }
+
+    /// Lets go of what had its time, but of what was braked only when its time of grace is over too.
+    pub(in crate::roster::state) fn lapse(
+        &mut self,
+        over: Vec<KeptPlace>,
+        now: Now,
+        work: &mut Work<'_>,
+        turns: &mut TargetTurns,
+    ) {
+        let edits = self.kept.lapsed(over, &self.spec.keeping, now);
+        self.keep(edits, Leftover::default(), work, turns);
     }
 
     /// Lets go of what is kept.
@@ -214,8 +231,7 @@ fn kept_groups(happened: &Happened, hold: &KeptHold) -> Vec<(TargetGroup, KeptHo
         let entries = unpacked.groups().flat_map(|group| group.entries().map(move |entry| (group.source(), entry)));
         for ((index, (source, entry)), hash) in entries.enumerate().zip(block.entries()) {
             if ends.next_if_eq(&index).is_some() {
-                let group = TargetGroup { source: source.into(), key: hold.key(*hash).into(), ..entry.alone() };
-                groups.push((group, hold.clone()));
+                groups.push((hold.group(source, entry, *hash), hold.clone()));
             }
         }
     }

@@ -448,12 +448,14 @@ fn a_provider_that_came_in_anothers_place_is_known_after_a_restart_and_so_is_sin
 
 /// Since when each of its held targets is held.
 pub(super) fn since(state: &State, job: &str) -> Vec<std::time::SystemTime> {
+    holds(state, job).into_iter().map(|hold| hold.since).collect()
+}
+
+/// Why each of its held targets is, since when and how long.
+pub(super) fn holds(state: &State, job: &str) -> Vec<Hold> {
     let view = view(state, job);
     let of = |block: crate::roster::view::BlockView<'_>| {
-        (0..block.entries().len())
-            .filter_map(|entry| view.hold(block, entry))
-            .map(|hold| hold.since)
-            .collect::<Vec<_>>()
+        (0..block.entries().len()).filter_map(|entry| view.hold(block, entry)).collect::<Vec<_>>()
     };
     view.blocks().flat_map(of).collect()
 }

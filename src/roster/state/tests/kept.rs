@@ -2,7 +2,7 @@
 
 use rosterd_discovery::Attention;
 
-use super::holds::{after, all_held, held, since, view};
+use super::holds::{after, all_held, held, holds, since, view};
 use super::steps::{telling, words};
 use super::*;
 use crate::roster::Keeping;
@@ -208,6 +208,96 @@ fn a_removal_is_confirmed_as_the_job_says() {
     let (effect, released) = state.release(Some("a"), at(start, 99_999));
     assert_eq!((delta(&effect), released), ((0, 4), [("a".into(), 4)].into()));
     assert_eq!((instances(&state, "a").len(), view(&state, "a").braked()), (0, None));
+}
+
+#[test]
+fn what_was_braked_has_its_time_of_grace_all_the_same() {
+    let start = now();
+    let gracious = |confirm| Keeping { grace: Duration::from_secs(60), ..braking(confirm) };
+    let brake = |confirm| {
+        let (mut state, mut kept) = four(gracious(confirm), start);
+        state.set_telling(true);
+        kept.take(state.update(again(vec![TargetGroup::gone("s")]), at(start, 100)));
+        assert_eq!(held(&state, "a"), all_held(&ALL, Braked));
+        (state, kept)
+    };
+    let in_grace = |state: &State| {
+        assert_eq!(held(state, "a"), all_held(&ALL, Grace));
+        let ends = |hold: Hold| (hold.since, hold.until);
+        assert!(
+            holds(state, "a").into_iter().all(|hold| ends(hold) == (at(start, 100).wall, Some(at(start, 160).wall)))
+        );
+        assert_eq!(view(state, "a").braked(), None);
+    };
+    let ends_with_it = |state: &mut State| {
+        assert_eq!((delta(&state.pass(at(start, 159))), delta(&state.pass(at(start, 160)))), ((0, 0), (0, 4)));
+    };
+    // Another reading confirms it; what comes back until then was never gone.
+    let (mut state, _) = brake(Confirm::Reading);
+    let effect = state.update(again(vec![]), at(start, 115));
+    assert_eq!((delta(&effect), brakes(&effect)), ((0, 0), vec![BrakeStep::Confirmed { targets: 4 }]));
+    assert_eq!(words(&effect, "a"), ALL.map(|target| format!("p/1 s Source: held grace {target}")));
+    in_grace(&state);
+    let effect = state.update(again(vec![group("s", &ALL[..1])]), at(start, 120));
+    assert_eq!((delta(&effect), held(&state, "a")), ((0, 0), all_held(&ALL[1..], Grace)));
+    assert_eq!((delta(&state.pass(at(start, 159))), delta(&state.pass(at(start, 160)))), ((0, 0), (0, 3)));
+    // The time does, over a restart, and when the brake is taken away.
+    let (mut state, mut kept) = brake(Confirm::After(Duration::from_secs(5)));
+    let effect = state.pass(at(start, 106));
+    assert_eq!(delta(&effect), (0, 0));
+    kept.take(effect);
+    in_grace(&state);
+    let mut state = State::default();
+    kept.restart_at(&mut state, keeping(gracious(Confirm::Reading)), at(start, 110));
+    in_grace(&state);
+    ends_with_it(&mut state);
+    let (mut state, _) = brake(Confirm::Never);
+    let effect = state.set_jobs(wanted(keeping(Keeping { brake: None, ..gracious(Confirm::Never) })), at(start, 110));
+    assert_eq!(delta(&effect), (0, 0));
+    in_grace(&state);
+    ends_with_it(&mut state);
+    // It had its time of grace while it was braked.
+    let (mut state, _) = brake(Confirm::Reading);
+    assert_eq!(delta(&state.update(again(vec![]), at(start, 160))), (0, 4));
+    // Who lets go of it does not wait.
+    let (mut state, _) = brake(Confirm::Reading);
+    let (effect, released) = state.release(None, at(start, 110));
+    assert_eq!((delta(&effect), released.values().sum::<usize>()), ((0, 4), 4));
+}
+
+#[test]
+fn that_a_target_is_held_for_another_reason_is_told() {
+    let start = now();
+    let (_, mut kept) = four(braking(Confirm::Reading), start);
+    let mut state = State::default();
+    state.set_telling(true);
+    kept.restart_at(&mut state, keeping(braking(Confirm::Reading)), at(start, 10));
+    assert_eq!(held(&state, "a"), all_held(&ALL, Restored));
+    let effect = state.update(reading(vec![group("s", &ALL[..1])]), at(start, 20));
+    assert_eq!(held(&state, "a"), all_held(&ALL[1..], Braked));
+    let told = ALL[1..].iter().map(|target| format!("p/1 s Source: held braked {target}"));
+    assert_eq!(words(&effect, "a"), told.chain(["p/1 s Source: released h:1".to_owned()]).collect::<Vec<_>>());
+    // By other rules the same target comes from another provider.
+    let from = |which: &str| {
+        format!("[{{source_labels: [from], regex: {which}, action: keep}}, {{regex: from, action: labeldrop}}]")
+    };
+    let jobs = |rules: &str, grace| {
+        let grace = Keeping { grace: Duration::from_secs(grace), ..Keeping::default() };
+        vec![JobSpec { keeping: grace, ..job("a", &["p/1", "q/1"], rules) }]
+    };
+    let group = |from: &str| TargetGroup { labels: [("from", from)].into_iter().collect(), ..group("s", &["h:1"]) };
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(jobs(&from("p"), 60)), start));
+    kept.take(state.update(reading(vec![group("p")]), start));
+    kept.take(state.update(Update { provider: key("q/1"), ..reading(vec![group("q")]) }, start));
+    let mut state = State::default();
+    state.set_telling(true);
+    kept.restart_at(&mut state, jobs(&from("p"), 60), at(start, 10));
+    state.update(reading(vec![]), at(start, 20));
+    assert_eq!(held(&state, "a"), all_held(&["h:1"], Grace));
+    let effect = state.set_jobs(wanted(jobs(&from("q"), 60)), at(start, 30));
+    assert_eq!((held(&state, "a"), words(&effect, "a").len()), (all_held(&["h:1"], Restored), 1));
+    assert!(words(&effect, "a")[0].ends_with(": held restored h:1"), "{:?}", words(&effect, "a"));
 }
 
 #[test]
@@ -480,15 +570,16 @@ mod model {
             self.kept.retain(|address, _| !said.contains(address));
             let returned = all_kept - self.kept.len();
             let by_reading = read && self.keeping.confirm() == Some(Confirm::Reading);
-            let kept = self.kept.len();
-            let unread = self.unread.clone();
-            self.kept.retain(|_, (source, reason, since)| {
-                !(by_reading && *reason == Braked && *since + 10 <= now && !unread.contains(source))
+            let (unread, grace) = (self.unread.clone(), self.keeping.grace.as_secs());
+            let confirmed = self.kept.values_mut().filter(|(source, reason, since)| {
+                by_reading && *reason == Braked && *since + 10 <= now && !unread.contains(source)
             });
-            match self.kept.len() < kept {
+            // It goes on in its time of grace, which is looked at afterwards.
+            match confirmed.map(|(_, reason, _)| *reason = Grace).count() > 0 {
                 true => self.begin(now, before),
                 false => self.sizes.push((now, before)),
             }
+            self.kept.retain(|_, (_, reason, since)| *reason != Grace || now - *since < grace);
             let after = self.size();
             let holds = self.keeping.brake.is_some_and(|brake| {
                 let lately = self.sizes.iter().filter(|(at, _)| at + brake.window.as_secs() >= now);
@@ -513,13 +604,15 @@ mod model {
             self.kept.retain(|_, (source, reason, since)| {
                 let age = now - *since;
                 let is_readable = !restored && !unread.contains(source);
-                let is_over = match (*reason, keeping.confirm()) {
-                    (Grace, _) => age >= keeping.grace.as_secs(),
-                    (_, Some(Confirm::After(time))) => is_readable && age >= time.as_secs(),
-                    (_, Some(Confirm::Reading)) => is_readable && !polls && age >= 60,
+                let is_confirmed = match keeping.confirm() {
+                    Some(Confirm::After(time)) => is_readable && age >= time.as_secs(),
+                    Some(Confirm::Reading) => is_readable && !polls && age >= 60,
                     _ => false,
                 };
-                !is_over
+                if is_confirmed {
+                    *reason = Grace;
+                }
+                *reason == Braked || age < keeping.grace.as_secs()
             });
             if was && !braked(self) {
                 self.begin(now, self.size());
