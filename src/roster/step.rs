@@ -151,7 +151,8 @@ pub enum Difference {
     },
     /// It went.
     Removed(Labels),
-    /// It stays, or came, although its source does not say so now, and why; or it was held before, and from now on for this reason.
+    /// It stays, or came, although its source does not say so now, and why; or it was held before for others, and is for this
+    /// reason from now on.
     Held(Labels, HoldReason),
     /// Its source says so again.
     Released(Labels),
