@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::exporter::{Exporter, Page, Pages};
 use super::programs::{Wrapper, prometheus_agent, rosterd};
-use super::series::{Events, Seen, difference};
+use super::series::{Events, Seen, difference, forget_cancelled};
 use super::targets::Labels;
 
 const PROGRAMS: [&str; 2] = ["rosterd", "Prometheus"];
@@ -73,6 +73,8 @@ async fn agree(
         let [ours, mut theirs] = seen.each_ref().map(|seen| told(&seen.events));
         if reloaded {
             end_removed_jobs(&mut theirs);
+            // Of these targets a scrape fails only for good, by the limits of their jobs.
+            forget_cancelled(&mut theirs, |_| true);
             forget_gaps(&mut theirs);
         }
         if ours == theirs && wanted(&ours) { Ok(()) } else { Err(difference(&ours, &theirs, PROGRAMS)) }

@@ -62,9 +62,14 @@ impl Seen {
         if is_stale(sample) && sample.timestamp_ms == *newest {
             return;
         }
-        *newest = sample.timestamp_ms;
+        let is_again = sample.timestamp_ms == std::mem::replace(newest, sample.timestamp_ms);
         let event = event(sample, (self.is_stable)(&labels));
         let before = self.events.entry(labels).or_default();
+        // Nor does one that goes on end: after a reload any Prometheus marks a series as stale at the time of the next scrape when that takes
+        // longer than a tenth of the interval, and then has a value for that time.
+        if is_again && before.len() > 1 {
+            before.pop_if(|last| last == "stale");
+        }
         if before.last() != Some(&event) {
             before.push(event);
         }
@@ -112,4 +117,56 @@ pub(crate) fn difference(one: &Events, other: &Events, names: [&str; 2]) -> Stri
         }
     }
     text
+}
+
+/// Takes away what any Prometheus tells of a scrape that a reload cancels, be it that the target goes on, moves or ends: as of one that failed,
+/// its values are 0, and what it gives itself is stale. rosterd throws it away. So in jobs of which no scrape fails and then does not, a 0 in
+/// the midst is of one that was cancelled; with it goes for each series what was stale in the midst last.
+pub(crate) fn forget_cancelled(events: &mut Events, of_job: impl Fn(&str) -> bool) {
+    const OF_SCRAPES: [&str; 3] = ["up", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling"];
+    let mut cancelled = BTreeSet::new();
+    for (labels, events) in events.iter_mut() {
+        let (job, name) = (&labels["job"], &*labels["__name__"]);
+        if of_job(job) && OF_SCRAPES.contains(&name) && forget_in_the_midst(events, "0") {
+            cancelled.insert(job.clone());
+        }
+    }
+    for (labels, events) in events {
+        let is_own = labels["__name__"] != "up" && !labels["__name__"].starts_with("scrape_");
+        if is_own && cancelled.contains(&labels["job"]) {
+            forget_in_the_midst(events, "stale");
+        }
+    }
+}
+
+/// Takes the last event of this kind away that has another one before it and one behind it. Returns whether there was one.
+fn forget_in_the_midst(events: &mut Vec<String>, what: &str) -> bool {
+    let inner = events.get(1..events.len().saturating_sub(1)).unwrap_or_default();
+    let Some(found) = inner.iter().rposition(|event| event == what) else { return false };
+    events.remove(found + 1);
+    events.dedup();
+    true
+}
+
+#[test]
+fn of_a_cancelled_scrape_nothing_is_left_and_what_failed_or_ended_for_good_stays() {
+    let events = |name: &str, job: &str, events: &str| {
+        let labels = Labels::from_iter([("__name__", name), ("job", job)].map(|(n, v)| (n.to_owned(), v.to_owned())));
+        (labels, events.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    };
+    let forgotten = |told: &[(&str, &str, &str)]| {
+        let mut told = told.iter().map(|(name, job, told)| events(name, job, told)).collect();
+        forget_cancelled(&mut told, |_| true);
+        told.into_values().map(|events| events.join(" ")).collect::<Vec<_>>()
+    };
+    let row = |job: &str, own: &str, up: &str, scraped: &str| {
+        forgotten(&[("a", job, own), ("scrape_samples_scraped", job, scraped), ("up", job, up)]).join(", ")
+    };
+    assert_eq!(row("goes on", "1 stale 1 2", "1 0 1", "2 0 2"), "1 2, 2, 1");
+    assert_eq!(row("ends", "1 stale", "1 0 stale", "2 0 stale"), "1 stale, 2 stale, 1 stale");
+    assert_eq!(row("removed", "1 stale stale", "1 0 stale", "2 0 stale"), "1 stale, 2 stale, 1 stale");
+    assert_eq!(row("limited", "1 stale", "1 0", "2 0 2"), "1 stale, 2, 1 0");
+    assert_eq!(row("lifted", "1", "0 1", "2 0 2"), "1, 2, 0 1");
+    assert_eq!(row("came before", "1 stale 1 stale 1", "1 0 1", "3 2 3 0 2"), "1 stale 1, 3 2 3 2, 1");
+    assert_eq!(row("untouched", "1 stale 1", "1", "2"), "1 stale 1, 2, 1", "nothing was cancelled");
 }
