@@ -414,7 +414,7 @@ impl Kept {
                 continue;
             }
             let provider = providers.get(key);
-            let reads = provider.is_some_and(|it| it.presence == ProviderPresence::Synced && it.is_whole());
+            let reads = provider.is_some_and(|it| it.presence == ProviderPresence::Synced && it.is_reached());
             let polls = provider.is_none_or(Provider::polls);
             let unread = provider.map(|provider| groups.unreadable(provider)).unwrap_or_default();
             groups.next = None;
@@ -489,6 +489,8 @@ impl KeptGroups {
     fn unreadable(&self, provider: &Provider) -> HashSet<SourceId> {
         let (told, mut unreadable) = (provider.told(), HashSet::new());
         unreadable.extend(told.keys().map(|name| SourceId::of(name)));
+        // Of what was not there since the start nobody knows whether it is gone; what was read meanwhile is.
+        unreadable.extend(self.holds.iter().map(|(id, _)| id.source).filter(|source| provider.may_come(*source)));
         let scopes: Vec<_> = told.values().filter_map(|unread| unread.beneath.as_deref()).collect();
         if !scopes.is_empty() {
             self.archive.for_each_name(|name, source| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rosterd_discovery::{Attention, ProviderKey, UnreadSources, Update};
+use rosterd_discovery::{Attention, ProviderKey, SeenSources, UnreadSources, Update};
 use rosterd_model::{Report, SourceId};
 use tokio::time::Instant;
 
@@ -43,8 +43,8 @@ pub(super) struct Provider {
     unread: Arc<BTreeMap<SourceId, Hold>>,
     /// Those of them that are in and beneath scopes which it told as hiding something.
     hidden: Hidden,
-    /// Whether sources that were not there may still come, as it told last.
-    open: bool,
+    /// The sources that were read, as it told last, as long as others may still come.
+    seen: Option<Arc<SeenSources>>,
     /// All sources that it could not read lately, as it told last.
     told: Arc<UnreadSources>,
     /// How it is asked to tell of each reading, once it has reported to this process.
@@ -103,7 +103,7 @@ impl Provider {
             missing: BTreeMap::new(),
             unread: Arc::default(),
             hidden: Hidden::default(),
-            open: false,
+            seen: None,
             told: Arc::default(),
             attention: None,
             head: None,
@@ -168,7 +168,12 @@ impl Provider {
 
     /// Whether sources that were not there may still come.
     pub(super) fn is_open(&self) -> bool {
-        self.open
+        self.seen.is_some()
+    }
+
+    /// Whether a source may still come: it was not there yet since rosterd began to read it.
+    pub(super) fn may_come(&self, source: SourceId) -> bool {
+        self.seen.as_ref().is_some_and(|seen| !seen.contains(&source))
     }
 
     /// All sources that it could not read lately.
@@ -181,9 +186,9 @@ impl Provider {
         self.attention.as_ref().is_none_or(Attention::polls)
     }
 
-    /// Whether what it said last is all that there is now, but for sources that it told.
-    pub(super) fn is_whole(&self) -> bool {
-        !self.open && self.attention.as_ref().is_some_and(|attention| !attention.is_failing())
+    /// Whether what it said last is all that there is now, but for sources that it told and those that may still come.
+    pub(super) fn is_reached(&self) -> bool {
+        self.attention.as_ref().is_some_and(|attention| !attention.is_failing())
     }
 
     /// Asks it to tell of each reading from now on, or no more.
@@ -235,7 +240,7 @@ impl Provider {
         self.overdue = false;
         self.missing.values_mut().for_each(|source| source.wanted = now.instant);
         self.told = Arc::default();
-        self.open = false;
+        self.seen = None;
         if self.presence == ProviderPresence::Synced {
             self.presence = ProviderPresence::Restored;
             self.from_before = Hold::new(HoldReason::Replaced, now.wall);
@@ -268,8 +273,8 @@ impl Provider {
         let edit = Edit { replaced, unread, whole: whole && seen.is_none(), groups, gone };
         let changes = self.archive.apply(&edit);
         let told = std::mem::replace(&mut self.told, told);
-        let was_open = std::mem::replace(&mut self.open, seen.is_some());
-        if !first && !was_open && !self.open && told == self.told && !any_heard {
+        let was_open = std::mem::replace(&mut self.seen, seen.clone()).is_some();
+        if !first && !was_open && seen.is_none() && told == self.told && !any_heard {
             self.known |= !self.archive.blocks().is_empty();
             return TakenUpdate { changes, ..TakenUpdate::default() };
         }
@@ -316,7 +321,7 @@ impl Provider {
             Some(seen) if *whole => replaced.extend(seen.iter().copied()),
             _ if self.unread.is_empty() => {}
             // All that is held has still to be.
-            None if !whole && !self.open && *told == self.told => {}
+            None if !whole && !self.is_open() && *told == self.told => {}
             _ => {
                 let unread: HashSet<_> = self.stays_unread(told).collect();
                 replaced.extend(self.unread.keys().filter(|it| !may_come(it) && !unread.contains(*it)).copied());

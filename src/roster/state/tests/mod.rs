@@ -4,6 +4,7 @@ mod former; // what a job holds of what it had before
 mod hidden; // what stays beneath what may not be read
 mod holds; // what stays although nobody says so now
 mod kept; // what stays although its source says that it is gone
+mod open; // what confirms a removal while sources may still come
 mod pieces; // what is known before a picture is whole
 mod steps; // what events change, target by target
 mod times; // since when, and for how long

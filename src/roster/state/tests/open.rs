@@ -1,0 +1,62 @@
+//! What confirms a removal while sources that were not there at the start may still come.
+
+use std::time::Duration;
+
+use super::holds::{after, all_held, found, held};
+use super::*;
+use crate::roster::Keeping;
+use crate::roster::brake::{Brake, Confirm};
+use crate::roster::hold::HoldReason::Braked;
+
+const ALL: [&str; 4] = ["h:1", "h:2", "h:3", "h:4"];
+
+fn braking() -> Vec<JobSpec> {
+    let brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm: Confirm::Reading };
+    vec![JobSpec { keeping: Keeping { brake: Some(brake), grace: Duration::ZERO }, ..job("a", &["p/1"], "[]") }]
+}
+
+/// A state in which all but one of a job's four targets were braked at this time, and what of it is stored.
+fn braked(start: Now) -> (State, Kept) {
+    let (mut state, mut kept) = (State::default(), Kept::default());
+    kept.take(state.set_jobs(wanted(braking()), start));
+    kept.take(state.update(found(update("p/1", vec![group("s", &ALL)], true), &["s"]), start));
+    kept.take(state.update(found(update("p/1", vec![group("s", &["h:1"])], false), &["s"]), start));
+    assert_eq!((instances(&state, "a").len(), held(&state, "a")), (4, all_held(&ALL[1..], Braked)));
+    (state, kept)
+}
+
+#[test]
+fn a_source_that_was_read_confirms_although_others_may_still_come() {
+    let start = now();
+    let (mut state, _) = braked(start);
+    assert_eq!(state.deadline(), Some(after(start, 60).instant));
+    state.pass(after(start, 59));
+    assert_eq!(held(&state, "a").len(), 3);
+    state.pass(after(start, 60));
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned()], vec![]));
+}
+
+#[test]
+fn a_source_that_was_never_there_since_a_restart_confirms_nothing_until_it_comes_or_may_come_no_more() {
+    let start = now();
+    let absent = |seen: &[&str]| found(update("p/1", vec![], false), seen);
+    let restarted = || {
+        let mut state = State::default();
+        braked(start).1.restart_at(&mut state, braking(), after(start, 600));
+        state.update(found(update("p/1", vec![group("t", &["h:5"])], true), &["t"]), after(start, 600));
+        // All that is there was read again.
+        state.update(Update { read: true, ..absent(&["t"]) }, after(start, 900));
+        state.pass(after(start, 960));
+        assert_eq!((instances(&state, "a").len(), held(&state, "a").len()), (5, 4));
+        state
+    };
+    let mut state = restarted();
+    let came = found(update("p/1", vec![group("s", &["h:1"])], false), &["s", "t"]);
+    state.update(came, after(start, 990));
+    state.pass(after(start, 1000));
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:1".to_owned(), "h:5".to_owned()], vec![]));
+    let mut state = restarted();
+    state.update(update("p/1", vec![], false), after(start, 990));
+    state.pass(after(start, 1000));
+    assert_eq!((instances(&state, "a"), held(&state, "a")), (vec!["h:5".to_owned()], vec![]));
+}
