@@ -159,6 +159,11 @@ impl Provider {
         self.unread.keys().any(|unread| unread == source || is_beneath(source, unread))
     }
 
+    /// Whether its discoverer can say what a source has: it was there, or may come no more, and can be read.
+    fn knows(&self, source: &String) -> bool {
+        !self.is_unreadable(source) && (!self.open || self.read.contains(source))
+    }
+
     /// What is from before its discoverer stays as long as that cannot say otherwise. Of what it never read something is held, or it is
     /// missing.
     fn follow_unread(&mut self) {
@@ -663,9 +668,9 @@ impl Model {
     /// What another reading of a provider confirms in a job that has these targets now.
     fn confirmed(&self, job: &Job, key: &ProviderKey, has: &Content) -> impl Iterator<Item = String> {
         let provider = &self.providers[key];
-        let reads = !provider.open && job.keeping.confirm() == Some(Confirm::Reading);
+        let reads = job.keeping.confirm() == Some(Confirm::Reading);
         let is_confirmed = |(address, it): &(&String, &KeptTarget)| {
-            let is_readable = it.sources.iter().all(|source| !provider.is_unreadable(source));
+            let is_readable = it.sources.iter().all(|source| provider.knows(source));
             let is_apart = it.since + APART <= self.now;
             reads && it.provider == *key && it.is_braked() && is_apart && is_readable && !has.contains(*address)
         };
@@ -676,8 +681,8 @@ impl Model {
     pub(crate) fn pass(&mut self, by: Duration, of: Option<&ProviderKey>) {
         let reads = |it: &KeptTarget| {
             self.providers.get(&it.provider).is_some_and(|provider| {
-                let is_readable = it.sources.iter().all(|source| !provider.is_unreadable(source));
-                provider.presence == Presence::Synced && !provider.open && !provider.fails && is_readable
+                let is_readable = it.sources.iter().all(|source| provider.knows(source));
+                provider.presence == Presence::Synced && !provider.fails && is_readable
             })
         };
         let goes = |job: &Job, it: &KeptTarget| {
