@@ -18,6 +18,7 @@
 //! - [`xmlrpc_answer`] and [`xmlrpc_fault`] are answers of XML-RPC.
 //! - [`RemoteWriteReceiver`] decodes what is written to it, and answers as it is told.
 //! - [`Log`] has what a crate logs meanwhile.
+//! - [`skipped`] tells what is not tested on this machine.
 //! - [`BusyThreads`] shows what does not leave the threads of the runtime.
 //! - [`Supervision::provoke`](rosterd_tasks::Supervision::provoke), which this crate switches on, lets a piece of work panic.
 //! - [`assert_golden`] compares with a file below `testdata/`.
@@ -57,6 +58,7 @@ mod procfs;
 mod puppetdb;
 mod remote_write;
 mod server;
+mod skipped;
 mod threads;
 mod time;
 mod updates;
@@ -80,6 +82,7 @@ pub use procfs::{FakeProc, FakeProcess};
 pub use puppetdb::PuppetdbServer;
 pub use remote_write::{ReceivedExemplar, ReceivedSample, RemoteWriteReceiver, WriteAnswer, WriteRequest};
 pub use server::Server;
+pub use skipped::skipped;
 pub use threads::BusyThreads;
 pub use time::{advance_until, eventually, eventually_ok, free_address, free_loopback_listener, patience};
 pub use updates::{changed, everything};

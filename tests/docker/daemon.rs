@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rosterd_testkit::{Folder, Process, eventually, need, patience};
+use rosterd_testkit::{Folder, Process, eventually, need, patience, skipped};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
@@ -16,7 +16,7 @@ pub(crate) fn is_possible() -> bool {
     let possible = rustix::process::geteuid().is_root();
     assert!(possible || std::env::var_os("CI").is_none(), "CI has to run this as root");
     if !possible {
-        eprintln!("SKIPPED: a Docker daemon needs root");
+        skipped("a Docker daemon needs root");
     }
     possible
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rosterd_testkit::{Server, need};
+use rosterd_testkit::{Server, need, skipped};
 
 use super::programs::{Wrapper, start_prometheus_of};
 
@@ -23,7 +23,7 @@ impl Built {
         match output.status.code() {
             Some(0) => Some(Self(PathBuf::from(said.trim()))),
             Some(NO_GO) => {
-                eprintln!("SKIPPED: {}", why.trim());
+                skipped(why.trim());
                 None
             }
             _ => panic!("{}", why.trim()),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rosterd_testkit::Folder;
+use rosterd_testkit::{Folder, skipped};
 
 use crate::agent::write;
 
@@ -24,7 +24,7 @@ impl Calendar {
         let library = folders.map(|folder| folder.path().join(LIBRARY)).find(|library| library.is_file());
         if library.is_none() {
             assert!(std::env::var_os("CI").is_none(), "CI has to have libfaketime: ci/install installs it");
-            eprintln!("SKIPPED: no calendar that jumps, as libfaketime is not there: apt-get install faketime");
+            skipped("no calendar that jumps, as libfaketime is not there: apt-get install faketime");
         }
         let mut calendar = Self { library, folder: Folder::new(), seconds: 0 };
         calendar.jump(0);

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rosterd_testkit::{Folder, need};
+use rosterd_testkit::{Folder, need, skipped};
 
 /// How large it is.
 const SIZE: usize = 24 << 20;
@@ -29,7 +29,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Mounts a new one; `None`, with a line that says so, where this process may not.
+    /// Mounts a new one; `None`, with a line that says so, where this process may not. In CI root may.
     #[expect(clippy::disallowed_methods, reason = "CI says so by the environment")]
     pub(crate) fn mount() -> Option<Self> {
         let mounted = Folder::new();
@@ -50,7 +50,7 @@ impl Disk {
             keeper.kill().ok();
             keeper.wait().expect("a child can be waited for");
             assert!(std::env::var_os("CI").is_none() || !is_root(), "CI has to be able to mount");
-            eprintln!("SKIPPED: no disk that is full or read-only, as nothing can be mounted here");
+            skipped("no disk that is full or read-only, as nothing can be mounted here");
             return None;
         }
         let inside = mounted.path("disk");

@@ -36,6 +36,7 @@ pub(super) fn run_alone() {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     print!("{out}");
     eprint!("{err}");
+    crate::skipped::tell_again(&err);
     assert!(output.status.success(), "{name} failed in its own process ({}), see its output above", output.status);
     assert!(
         out.contains("test result: ok. 1 passed"),
