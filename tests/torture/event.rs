@@ -62,11 +62,13 @@ pub(crate) struct Events {
     rush: usize,
     /// The kinds that did not happen yet.
     kinds: Vec<usize>,
+    /// The job that comes first.
+    late: Option<usize>,
 }
 
 impl Events {
     pub(crate) fn new(dice: Dice, jobs: usize) -> Self {
-        Self { dice, jobs, rush: 0, kinds: KINDS.to_vec() }
+        Self { dice, jobs, rush: 0, kinds: KINDS.to_vec(), late: Some(jobs - 1) }
     }
 }
 
@@ -92,7 +94,8 @@ impl Iterator for Events {
             18..23 => What::Fail { job },
             23..25 => What::Flap { job },
             25..28 => What::Heal { job },
-            28..30 => What::Toggle { job },
+            // First the last one: it is not there at the start, and nothing is known of it when it comes.
+            28..30 => What::Toggle { job: self.late.take().unwrap_or(job) },
             30 => What::Pace { job },
             31..33 => What::Rules { job },
             33 => What::Invalid,

@@ -26,6 +26,8 @@ const RELOADS: usize = 6;
 const LEFT_BY_RELOADS: f64 = 3.0;
 /// What happened so short a time before a kill the journal need not have: half a second, and more on a slow machine.
 const UNTOLD: Duration = Duration::from_secs(3);
+/// What a source does not take back for so long is confirmed, at the latest: where it is watched. What is read again is sooner.
+const CONFIRMED: Duration = Duration::from_secs(60);
 /// How many times of calm the journal is asked about later.
 const MEMORIES: usize = 20;
 
@@ -447,9 +449,12 @@ impl Run {
         format!("{seconds:+}")
     }
 
-    /// Makes all well, and waits until everything is as it should be.
+    /// Makes all well, and waits until everything is as it should be. What is braked somebody lets go of, or nobody does: then it has to be
+    /// confirmed by what the sources say, where their jobs are set so.
     async fn calm(&self, dice: &mut Dice) -> String {
         self.world.lock().await.heals().await;
+        let waits = dice.one_in(2);
+        let held = Shared::new(std::collections::BTreeSet::new());
         let settles = async || {
             let ((more, shown), url) = {
                 let world = self.world.lock().await;
@@ -459,7 +464,13 @@ impl Run {
             let braked = braked(&url).await?;
             for job in &more {
                 if braked.iter().any(|braked| braked == job) {
-                    self.world.lock().await.is_released(job);
+                    held.lock().unwrap_or_else(PoisonError::into_inner).insert(*job);
+                    let mut world = self.world.lock().await;
+                    if waits && world.confirms(job) {
+                        continue;
+                    }
+                    world.is_released(job);
+                    drop(world);
                     release(&url, job).await?;
                 }
             }
@@ -469,11 +480,13 @@ impl Run {
                 Err(format!("{more:?} show more than they should; braked are {braked:?}"))
             }
         };
-        let shown = eventually_ok(patience(), "the roster is what the sources have", settles).await;
+        let within = if waits { CONFIRMED + patience() } else { patience() };
+        let shown = eventually_ok(within, "the roster is what the sources have", settles).await;
         self.world.lock().await.is_settled(&shown);
         eventually_ok(patience(), "all is calm", async || self.world.lock().await.is_calm().await).await;
         self.world.lock().await.remembers(dice).await.unwrap_or_else(|complaint| panic!("{complaint}"));
-        String::new()
+        let (held, how) = (held.into_inner().unwrap_or_else(PoisonError::into_inner), ["let go of", "waited for"]);
+        format!("{} {held:?}", how[usize::from(waits)])
     }
 }
 

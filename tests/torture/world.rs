@@ -1,7 +1,10 @@
 //! Everything that a run has: jobs with their sources, rosterd, its disk, its calendar, and who asks it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rosterd_testkit::Folder;
@@ -62,6 +65,9 @@ pub(crate) struct Memory {
     pub(crate) roster: BTreeMap<String, Targets>,
 }
 
+/// The files of jobs as they were looked at last, by their names, and what they had.
+type FilesRead = BTreeMap<&'static str, (File, String)>;
+
 pub(crate) struct World {
     pub(crate) folder: Folder,
     pub(crate) jobs: Vec<Job>,
@@ -79,6 +85,7 @@ pub(crate) struct World {
     pub(crate) receiver: Receiver,
     pub(crate) costs: Option<Costs>,
     pub(crate) memories: Vec<Memory>,
+    read: Mutex<FilesRead>,
     marks: usize,
     versions: u32,
 }
@@ -225,6 +232,7 @@ impl World {
             receiver,
             costs: None,
             memories: Vec::new(),
+            read: Mutex::default(),
             marks: 0,
             versions: 0,
         }
@@ -246,11 +254,13 @@ impl World {
         self.jobs[job].belief.uses(Rules { version: self.versions, drops });
     }
 
-    /// All is well from now on: each source tells what it has, and a mark that shows that it was read since.
+    /// All is well from now on: each source tells what it has, and a mark that shows that it was read since. One that never told
+    /// anything does so only once somebody asks.
     pub(crate) async fn heals(&mut self) {
         self.marks += 1;
         for job in &mut self.jobs {
-            if !job.is_fixed() {
+            let is_awaited = job.belief.configured != Configured::No || job.belief.known != Known::Never;
+            if !job.is_fixed() && is_awaited {
                 job.marks(self.marks).await;
             }
         }
@@ -321,7 +331,11 @@ impl World {
     }
 
     fn look_at_file(&self, job: &Job) -> Result<(), String> {
-        match std::fs::read_to_string(self.file(job)) {
+        self.look_at_former(job)?;
+        match self.read_file(job) {
+            Ok(_) if job.belief.known == Known::Never => {
+                Err(format!("{} has a file, and it is {:#?}", job.name, job.belief))
+            }
             Ok(text) => {
                 let shown = entries(&text)?;
                 // What was published of a job that is not there any more, or is back, may be older.
@@ -333,6 +347,29 @@ impl World {
             Err(error) if job.is_published => Err(format!("the file of {}: {error}", job.name)),
             Err(_) => Ok(()),
         }
+    }
+
+    /// A file that was read before is as it was, be there another one in its place: who has it open sees no half of a list.
+    fn look_at_former(&self, job: &Job) -> Result<(), String> {
+        let Some((mut file, before)) = self.read().remove(job.name) else { return Ok(()) };
+        let mut now = String::new();
+        let is_read = file.rewind().and_then(|()| file.read_to_string(&mut now));
+        match is_read.is_ok() && now == before {
+            true => Ok(()),
+            false => Err(format!("the file of {} was written in place: {now:?} is where {before:?} was", job.name)),
+        }
+    }
+
+    /// The file of a job as it is now, which is looked at again later.
+    fn read_file(&self, job: &Job) -> std::io::Result<String> {
+        let (mut file, mut text) = (File::open(self.file(job))?, String::new());
+        file.read_to_string(&mut text)?;
+        self.read().insert(job.name, (file, text.clone()));
+        Ok(text)
+    }
+
+    fn read(&self) -> MutexGuard<'_, FilesRead> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn file(&self, job: &Job) -> PathBuf {
@@ -380,6 +417,11 @@ impl World {
             (_, false) => Err(late.join("\n")),
             _ => Ok((more, all)),
         }
+    }
+
+    /// Whether what its source says confirms what is braked of a job.
+    pub(crate) fn confirms(&self, name: &str) -> bool {
+        self.jobs.iter().any(|job| job.name == name && !job.settings.contains("confirm: never"))
     }
 
     /// What is held of a job is let go of as somebody asks for it, were it in its time of grace.
