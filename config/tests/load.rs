@@ -36,8 +36,14 @@ impl Folder {
     fn load_with(&self, own: Option<&str>, examine: bool) -> Result<Loaded, ConfigErrors> {
         let env = |name: &str| (name == "REGION").then(|| "eu".to_owned());
         let own = own.map(|own| self.path(own));
-        let options =
-            LoadOptions { allow_exec: false, allow_template_commands: false, examine, impossible: None, env: &env };
+        let options = LoadOptions {
+            allow_exec: false,
+            allow_template_commands: false,
+            examine,
+            impossible: None,
+            template: None,
+            env: &env,
+        };
         Config::load(&self.path("prometheus.yml"), own.as_deref(), &Registry::linked().unwrap(), &options)
     }
 }

@@ -36,6 +36,7 @@ fn loaded(text: &str) -> Result<Loaded, ConfigErrors> {
         allow_template_commands: false,
         examine: true,
         impossible: None,
+        template: None,
         env: &|_| None,
     };
     Config::load(&file, None, &Registry::linked().unwrap(), &options)

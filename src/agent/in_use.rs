@@ -77,6 +77,7 @@ mod tests {
             allow_template_commands: false,
             examine: false,
             impossible: None,
+            template: None,
             env: &env,
         };
         Config::load(&file, None, &Registry::linked().unwrap(), &options).unwrap().config

@@ -111,6 +111,7 @@ fn config(
         allow_template_commands: args.allow_template_commands,
         examine: !args.syntax_only,
         impossible: Some(&jobs::impossible),
+        template: (!args.syntax_only).then_some(&template),
         env: &env,
     };
     let loaded = Config::load(file, args.rosterd_config_file.as_deref(), registry, &options);
@@ -119,8 +120,7 @@ fn config(
             let content = content(&loaded);
             let providers = loaded.config.scrape_configs.iter().flat_map(|job| &job.discovery);
             permissions.extend(providers.flat_map(|one| one.permissions(&args.rbac_service_account.namespace)));
-            let problems = if args.syntax_only { Vec::new() } else { templates(&loaded.config) };
-            (problems, loaded.warnings, content)
+            (Vec::new(), loaded.warnings, content)
         }
         Err(refused) => (refused.problems, refused.warnings, String::new()),
     };
@@ -135,21 +135,16 @@ fn config(
     if args.rbac && wrong == 0 { Ok(true) } else { conclude(file, wrong, &content) }
 }
 
-/// What is wrong with the templates that a configuration names.
-fn templates(config: &Config) -> Vec<Problem> {
-    let wrong = config.rosterd.templates.iter().filter_map(|template| templates::examine(&template.source).err());
-    let problem = |error: TemplateError| match error {
+/// What is wrong with the file of a template.
+fn template(source: &Path) -> Option<Problem> {
+    Some(match templates::examine(source).err()? {
         TemplateError::Render { path, line, why } => {
             let column = usize::from(line > 0);
             Problem { line, column, ..Problem::of_file(&path, code::INVALID_TEMPLATE, why) }
         }
         TemplateError::Unreadable { path, source } => Problem::unreadable(&path, &source),
-        error => Problem::of_file(Path::new(""), error.code(), Report::of(&error).to_string()),
-    };
-    let mut problems: Vec<_> = wrong.map(problem).collect();
-    // One template may be used twice.
-    problems.dedup();
-    problems
+        error => Problem::of_file(source, error.code(), Report::of(&error).to_string()),
+    })
 }
 
 /// What a good configuration amounts to.

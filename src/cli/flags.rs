@@ -44,6 +44,7 @@ impl ConfigFiles {
             allow_template_commands: self.allow_template_commands,
             examine: false,
             impossible: None,
+            template: None,
             env: &env,
         };
         Config::load(&self.config_file, self.rosterd_config_file.as_deref(), registry, &options)

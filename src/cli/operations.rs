@@ -81,7 +81,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let told = operations.into_iter().map(serde_json::from_value::<Operation>);
             let told: Vec<_> =
                 told.collect::<Result<_, _>>().map_err(|source| args.running.unexpected(&question, source))?;
-            text(&told)
+            if told.is_empty() && (args.worker.is_some() || state.is_some()) {
+                "none of these\n".to_owned()
+            } else {
+                text(&told)
+            }
         }
     };
     stdout().lock().write_all(text.as_bytes()).map_err(Failure::of_output)

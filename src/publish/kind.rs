@@ -43,6 +43,13 @@ impl Spec for Kind {
             Self::Template(template) => template.steps(),
         }
     }
+
+    fn begins_again(&self) -> bool {
+        match self {
+            Self::File(output) => output.begins_again(),
+            Self::Template(template) => template.begins_again(),
+        }
+    }
 }
 
 impl Kind {

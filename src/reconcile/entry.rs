@@ -262,6 +262,9 @@ impl<S: Spec> Entry<S> {
         match outcome {
             Outcome::Cancel(error) => {
                 self.show(Phase::Cancelled, Some(error), None);
+                if self.spec.as_ref().is_some_and(S::begins_again) {
+                    self.reached = operation.revision;
+                }
                 // What was there before is kept.
                 let is_there = operation.revision.is_some() && operation.revision == self.reached;
                 is_there.then_some(Duration::ZERO)

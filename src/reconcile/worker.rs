@@ -25,6 +25,12 @@ pub trait Spec: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     fn steps(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// Whether its worker goes on with [`keep`](Worker::keep) where an operation that leads to another revision was given up: that
+    /// says when the next one begins. Without, nothing is tried until something else is desired.
+    fn begins_again(&self) -> bool {
+        false
+    }
 }
 
 /// The step of an operation that a run is for.

@@ -277,6 +277,7 @@ mod tests {
             allow_template_commands: false,
             examine: false,
             impossible: None,
+            template: None,
             env: &|_| None,
         };
         Config::load(&file, None, &Registry::linked().unwrap(), &options).unwrap().config

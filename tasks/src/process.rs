@@ -124,6 +124,28 @@ impl Run {
         }
     }
 
+    /// Reads until the command has exited, however much it prints, and both its outputs are closed. What it left behind may hold
+    /// them open: once it has exited, they are read for so long at most. Says whether they were closed by then.
+    pub async fn read_to_exit(&mut self, output: &mut impl Output, patience: Duration) -> io::Result<bool> {
+        let Self { child, stdout, stderr, said } = self;
+        let printed = async {
+            tokio::try_join!(read_up_to(stdout, output, u64::MAX), read_tail(stderr, said))?;
+            io::Result::Ok(())
+        };
+        let mut printed = std::pin::pin!(printed);
+        tokio::select! {
+            read = &mut printed => {
+                read?;
+                exited(child).await?;
+                Ok(true)
+            }
+            ended = exited(child) => {
+                ended?;
+                timeout(patience, printed).await.map_or(Ok(false), |read| read.map(|()| true))
+            }
+        }
+    }
+
     /// Ends the whole process group: asks it, and kills what is left of it after a grace.
     pub async fn stop(&mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::TERM);
@@ -147,8 +169,7 @@ impl Run {
 
     /// The end of standard error so far, for people.
     pub fn stderr_tail(&self) -> String {
-        let tail = &self.said[self.said.len().saturating_sub(TAIL)..];
-        String::from_utf8_lossy(tail).trim().to_owned()
+        tail(&self.said, TAIL)
     }
 
     /// Signals the process group. As long as the command is not reaped, nobody else can have its number.
@@ -165,6 +186,14 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }
+}
+
+/// The last bytes of what was printed, so many at most, as text that begins with a whole character.
+pub fn tail(printed: &[u8], most: usize) -> String {
+    let cut = &printed[printed.len().saturating_sub(most)..];
+    // What goes on a character that is cut away; none has more than three of these.
+    let within = cut.iter().take(3).take_while(|byte| **byte & 0xC0 == 0x80).count();
+    String::from_utf8_lossy(&cut[within..]).trim().to_owned()
 }
 
 /// The process group, `None` once the command was reaped.
@@ -222,6 +251,18 @@ async fn read_tail(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) -> i
         }
         if into.len() > 2 * TAIL {
             into.drain(..into.len() - TAIL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_was_printed_begins_with_a_whole_character() {
+        for (most, expected) in [(10, "ä€x"), (6, "ä€x"), (5, "€x"), (4, "€x"), (3, "x"), (1, "x"), (0, "")] {
+            assert_eq!(tail("ä€x".as_bytes(), most), expected, "{most}");
         }
     }
 }

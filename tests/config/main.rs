@@ -43,7 +43,14 @@ fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
         path,
         None,
         &Registry::linked().unwrap(),
-        &LoadOptions { allow_exec: true, allow_template_commands: false, examine: false, impossible: None, env: &env },
+        &LoadOptions {
+            allow_exec: true,
+            allow_template_commands: false,
+            examine: false,
+            impossible: None,
+            template: None,
+            env: &env,
+        },
     )
 }
 

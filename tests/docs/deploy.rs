@@ -392,6 +392,7 @@ fn templates_that_are_shipped_are_templates_and_their_settings_are_good() {
         allow_template_commands: true,
         examine: false,
         impossible: None,
+        template: None,
         env: &env,
     };
     let loaded = rosterd_config::Config::load(&main, Some(&folder.join("rosterd.yml")), &registry, &options);

@@ -39,6 +39,8 @@ pub struct LoadOptions<'a> {
     pub examine: bool,
     /// Tells which targets of the configuration itself, and of lists if they are looked into, cannot be targets of their job.
     pub impossible: Option<Impossible<'a>>,
+    /// Tells what is wrong with the file of a template.
+    pub template: Option<&'a dyn Fn(&Path) -> Option<Problem>>,
     /// Looks up a variable of the environment, for external labels and what mechanisms take of it.
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }

@@ -1,11 +1,14 @@
 //! rosterd's own settings: the key `rosterd` of the main file, the second file, or both, if they say different things.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rosterd_model::Problem as Found;
+use rosterd_yaml::{Id, Problem};
 
 use super::Loader;
+use super::section::Section;
 use crate::error::code;
 use crate::file::{RemoteWrite, Rosterd, ScrapeConfig, outputs};
-use rosterd_yaml::Id;
 
 impl Loader<'_> {
     /// The settings, put into effect in `jobs`.
@@ -45,10 +48,30 @@ impl Loader<'_> {
             let found = outputs::examine(&section.value, &names, &self.files);
             self.found(&section, found);
         }
+        if let Some(examine) = self.options.template {
+            self.templates(&section, examine);
+        }
         for job in jobs {
             job.scrape = section.value.jobs.get(job.job_name()).is_none_or(|settings| settings.scrape);
         }
         section.value
+    }
+
+    /// Says what is wrong with the files of templates: at the key, if one cannot be read; otherwise where it stands in the file.
+    fn templates(&mut self, section: &Section<Rosterd>, examine: &dyn Fn(&Path) -> Option<Problem>) {
+        let mut unreadable = Vec::new();
+        let templates = section.value.templates.iter().enumerate();
+        for (index, template) in templates.filter(|(_, it)| !it.source.as_os_str().is_empty()) {
+            match examine(&template.source) {
+                Some(problem) if problem.code == code::UNREADABLE => {
+                    let message = format!("{}: {}", problem.file.display(), problem.message);
+                    unreadable.push(Found::new(format!("templates[{index}].source"), problem.code, message));
+                }
+                // One template may be used twice.
+                found => self.problems.extend(found),
+            }
+        }
+        self.found(section, unreadable);
     }
 
     /// The folder of the file of each element of a list.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use rosterd_model::{Coded, Priority, Retry};
 
+use crate::reconcile::steps::{Tried, Tries};
+
 /// A failure to write a file. The file that was there before is untouched.
 #[derive(Debug, thiserror::Error)]
 pub enum FileSdError {
@@ -95,5 +97,12 @@ impl Coded for FileSdError {
             | Self::Hangs { .. }
             | Self::Write { .. } => Retry::Backoff,
         }
+    }
+}
+
+impl Tried for FileSdError {
+    /// Only what may be otherwise a second later is tried again before it is said.
+    fn tries(&self) -> Tries {
+        if self.retry() == Retry::Never { Tries::AtMost(1) } else { Tries::AtMost(3) }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use rosterd_tasks::blocking;
+use rosterd_model::{Coded, Report};
 use rosterd_tasks::files::Stamp;
-use tokio::time::Instant;
+use rosterd_tasks::{Schedule, blocking};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -17,6 +18,7 @@ use super::pace::Pace;
 use super::publisher::{Publisher, Reader};
 use super::write::{Disk, is_content, is_unreadable, replace};
 use super::{FileSdError, Format, Output};
+use crate::reconcile::steps::Tried;
 use crate::reconcile::{Outcome, Spec, Work, Worker};
 use crate::roster::view::JobView;
 use crate::store::ledger::Action;
@@ -25,6 +27,10 @@ use crate::store::ledger::Action;
 const LOOK: Duration = Duration::from_secs(25);
 /// How long a worker that is to stop waits for its turn and its disk.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long an operation waits for its turn and its disk before it tells that the disk does not answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait before a file is tried again that could not be written.
+const LONGEST: Duration = Duration::from_secs(60);
 
 impl Spec for Output {
     fn kind(&self) -> &'static str {
@@ -35,15 +41,22 @@ impl Spec for Output {
     fn needs_record(&self) -> bool {
         false
     }
+
+    fn begins_again(&self) -> bool {
+        true
+    }
 }
 
-/// Writes the file of one output.
+/// Writes the file of one output. What works is no decision, and none of it is in the ledger; what does not is an operation, until
+/// the file is as it should be.
 pub(super) struct FileSdWorker {
     publisher: Publisher,
     reader: Option<Reader>,
     pace: Pace,
     /// What this process knows of the file; `None` before it has looked.
     known: Option<Known>,
+    /// Since a write has failed, until one works.
+    failing: Option<Failing>,
     /// What the reconciler shows of it.
     shown: Shown,
 }
@@ -63,6 +76,15 @@ enum Shown {
     Good,
     Waiting,
     Failing,
+}
+
+/// A file that could not be written.
+struct Failing {
+    /// Why, as long as no operation has told it.
+    untold: Option<FileSdError>,
+    schedule: Schedule,
+    /// When the next operation begins.
+    until: Instant,
 }
 
 /// What has to be done about a file.
@@ -86,7 +108,8 @@ enum Came {
 impl FileSdWorker {
     /// A worker that has not looked at its file yet.
     pub(super) fn new(publisher: &Publisher) -> Self {
-        Self { publisher: publisher.clone(), reader: None, pace: Pace::default(), known: None, shown: Shown::Good }
+        let publisher = publisher.clone();
+        Self { publisher, reader: None, pace: Pace::default(), known: None, failing: None, shown: Shown::Good }
     }
 
     /// What has to be done about the file, if it should have this content, and after what time.
@@ -96,6 +119,38 @@ impl FileSdWorker {
             return (Task::Change, self.pace.wait(now));
         }
         (Task::Look, (known.at + LOOK).saturating_duration_since(now).max(self.pace.wait(now)))
+    }
+
+    /// Tries once more what failed, for an operation. Nothing is left to be done where the content is not known any more.
+    async fn try_again(&mut self, output: &Output) -> Result<(), FileSdError> {
+        if let Some(error) = self.failing.as_mut().and_then(|failing| failing.untold.take()) {
+            return Err(error);
+        }
+        let view = Arc::clone(&self.publisher.roster.borrow());
+        if !self.publisher.wants(output) {
+            return Ok(());
+        }
+        let Content::Jobs { revision, jobs } = content(output, &view) else { return Ok(()) };
+        drop(view);
+        let trying = self.carry_out(output, Task::First, revision, jobs);
+        let tried = timeout(PATIENCE, trying).await;
+        tried.unwrap_or_else(|_| Err(FileSdError::Hangs { path: output.path.clone() })).map(|_| ())
+    }
+
+    /// What came of an operation, of which so many tries failed before.
+    fn tried(&mut self, result: Result<(), FileSdError>, before: u32) -> Outcome {
+        let Err(error) = result else {
+            (self.failing, self.shown) = (None, Shown::Good);
+            return Outcome::Done;
+        };
+        if !error.tries().is_over(before) {
+            return Outcome::Retry(Report::of(&error));
+        }
+        if let Some(failing) = &mut self.failing {
+            failing.until = Instant::now() + failing.schedule.failed(error.retry());
+        }
+        self.shown = Shown::Failing;
+        Outcome::Cancel(Report::of(&error))
     }
 
     /// Does what has to be done. A failure leaves it to be done.
@@ -148,12 +203,20 @@ impl FileSdWorker {
 #[async_trait]
 impl Worker<Output> for FileSdWorker {
     /// Nothing has to be done to begin, nor to end: the file stays, as whoever reads it must not lose targets because a
-    /// line of configuration went.
-    async fn run(&mut self, work: &Work<Output>, _: &CancellationToken) -> Outcome {
+    /// line of configuration went. What could not be written is.
+    async fn run(&mut self, work: &Work<Output>, stop: &CancellationToken) -> Outcome {
         if work.action == Action::Stop {
             self.publisher.statuses.remove(&work.spec.path);
+            return Outcome::Done;
         }
-        Outcome::Done
+        if self.failing.is_none() {
+            return Outcome::Done;
+        }
+        match unless_it_hangs(stop, self.try_again(&work.spec)).await {
+            Some(result) => self.tried(result, work.attempt),
+            // It is begun anew when rosterd starts.
+            None => Outcome::Snooze(Duration::ZERO),
+        }
     }
 
     async fn keep(&mut self, output: &Output, stop: &CancellationToken) -> Outcome {
@@ -173,6 +236,14 @@ impl Worker<Output> for FileSdWorker {
                     }
                     None
                 }
+                Content::Jobs { .. } if self.failing.is_some() => {
+                    let until = self.failing.as_ref().map_or_else(Instant::now, |failing| failing.until);
+                    let wait = until.saturating_duration_since(Instant::now());
+                    if wait.is_zero() {
+                        return Outcome::Begin;
+                    }
+                    Some((Task::Change, wait))
+                }
                 Content::Jobs { revision, jobs } => {
                     let (task, wait) = self.task(output.format, revision, Instant::now());
                     if wait.is_zero() {
@@ -181,12 +252,19 @@ impl Worker<Output> for FileSdWorker {
                             warn!(file = %output.path.display(), "not waiting for the disk, which does not answer");
                             return Outcome::Done;
                         };
-                        let shown = if result.is_ok() { Shown::Good } else { Shown::Failing };
-                        let before = std::mem::replace(&mut self.shown, shown);
                         match result {
-                            Ok(Came::WasThere) if before == Shown::Good => continue,
-                            Ok(_) => return Outcome::Done,
-                            Err(error) => return Outcome::failed(&error),
+                            Ok(came) => {
+                                let before = std::mem::replace(&mut self.shown, Shown::Good);
+                                if (came, before) != (Came::WasThere, Shown::Good) {
+                                    return Outcome::Done;
+                                }
+                                continue;
+                            }
+                            Err(error) => {
+                                let schedule = Schedule::new(LONGEST, &output.path.to_string_lossy());
+                                self.failing = Some(Failing { untold: Some(error), schedule, until: Instant::now() });
+                                return Outcome::Begin;
+                            }
                         }
                     }
                     Some((task, wait))

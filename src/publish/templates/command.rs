@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rosterd_config::STAGED;
-use rosterd_tasks::process::{Output, Program, Read, Run};
+use rosterd_tasks::process::{Output, Program, Run, tail};
 use rosterd_tasks::{blocking, files};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,6 +18,9 @@ use super::{Reload, SignalName, Template, TemplateError};
 
 /// How much of the end of what a command prints is kept, for those that complain there.
 const TAIL: usize = 2048;
+
+/// How long what a command printed is waited for once it has exited: what it left behind may hold its output open for ever.
+const AFTER_EXIT: Duration = Duration::from_secs(1);
 
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +62,15 @@ pub(super) async fn run(
     let mut printed = Tail::default();
     let read = tokio::select! {
         biased;
-        read = timeout(template.timeout, run.read(0, &mut printed)) => Some(read),
+        read = timeout(template.timeout, run.read_to_exit(&mut printed, AFTER_EXIT)) => Some(read),
         () = stop.cancelled() => None,
     };
-    let ended = if matches!(read, Some(Ok(Ok(Read::Whole)))) { run.finish().await } else { run.stop().await };
+    if matches!(read, Some(Ok(Ok(false)))) {
+        info!(command = &*name, file = %path.display(), what, "command left behind what holds its output, which is ended");
+    }
+    let ended = if matches!(read, Some(Ok(Ok(_)))) { run.finish().await } else { run.stop().await };
     let said = match run.stderr_tail() {
-        said if said.is_empty() => String::from_utf8_lossy(&printed.0).trim().to_owned(),
+        said if said.is_empty() => tail(&printed.0, TAIL),
         said => said,
     };
     match (read, ended) {

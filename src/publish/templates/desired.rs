@@ -37,4 +37,8 @@ impl Spec for Template {
     fn steps(&self) -> &'static [&'static str] {
         &NAMES
     }
+
+    fn begins_again(&self) -> bool {
+        true
+    }
 }

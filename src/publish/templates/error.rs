@@ -174,7 +174,8 @@ impl Tried for TemplateError {
         match self {
             // The program is about to write its number there.
             Self::Signal { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => Tries::AtMost(6),
-            Self::Start { .. } | Self::Signal { .. } | Self::Write(_) => Tries::AtMost(3),
+            Self::Write(error) => error.tries(),
+            Self::Start { .. } | Self::Signal { .. } => Tries::AtMost(3),
             _ => Tries::AtMost(1),
         }
     }

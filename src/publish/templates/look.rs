@@ -87,19 +87,15 @@ impl TemplateWorker {
     }
 
     /// Renders if need be, and compares that with the file in place.
-    pub(super) async fn look(
-        &mut self,
-        jobs: Vec<Arc<JobView>>,
-        stop: &CancellationToken,
-    ) -> Result<Look, TemplateError> {
-        let Some(last) = self.last_of_template(stop).await else { return Ok(Look::CutOff) };
+    pub(super) async fn look(&mut self, jobs: Vec<Arc<JobView>>, stop: &CancellationToken) -> Look {
+        let Some(last) = self.last_of_template(stop).await else { return Look::CutOff };
         if let Some(last) = last {
             match &last.text {
                 Ok(hash) if last.is_of(&jobs) => return self.compare(*hash, None, stop).await,
                 // What took too long does so with other targets, too.
                 Err(failure) if failure.is_endless || last.is_of(&jobs) => {
                     if let Some(until) = self.refusals.until_rendered() {
-                        return Ok(Look::Refused(until));
+                        return Look::Refused(until);
                     }
                 }
                 Ok(_) | Err(_) => {}
@@ -107,10 +103,10 @@ impl TemplateWorker {
         }
         let mut rendering = self.begin_rendering(jobs);
         let came = match unless_it_hangs(stop, timeout(SOON, &mut rendering.coming)).await {
-            None => return Ok(Look::CutOff),
+            None => return Look::CutOff,
             Some(Err(_)) => {
                 self.hand_over(Some(rendering));
-                return Ok(Look::Begin);
+                return Look::Begin;
             }
             Some(Ok((came, files))) => (came, files),
         };
@@ -121,21 +117,16 @@ impl TemplateWorker {
             Err(failure) => {
                 let is_known = before.is_some_and(|before| before.text == Err(failure));
                 if let Some(until) = self.refusals.until_rendered().filter(|_| is_known) {
-                    return Ok(Look::Refused(until));
+                    return Look::Refused(until);
                 }
                 self.hand_over(Some(Rendering::over(rendering.jobs, came)));
-                Ok(Look::Begin)
+                Look::Begin
             }
         }
     }
 
-    /// Compares what was rendered last, and has this hash, with the file in place.
-    async fn compare(
-        &mut self,
-        hash: u128,
-        rendering: Option<Rendering>,
-        stop: &CancellationToken,
-    ) -> Result<Look, TemplateError> {
+    /// Compares what was rendered last, and has this hash, with the file in place. Where that cannot be, an operation tells why.
+    async fn compare(&mut self, hash: u128, rendering: Option<Rendering>, stop: &CancellationToken) -> Look {
         let (before, path) = (self.last.as_ref().and_then(|last| last.in_place), self.template.destination.clone());
         let compared = self.on_disk(stop, move |files, _| {
             // Before the content is read: a change after it is seen by the next look.
@@ -143,7 +134,11 @@ impl TemplateWorker {
             let untouched = before.zip(now).is_some_and(|(before, now)| before.is_settled_at(&now));
             Ok(((untouched || files.has(hash)).then_some(now).flatten(), files.is_under_way()?))
         });
-        let Some((in_place, is_under_way)) = compared.await? else { return Ok(Look::CutOff) };
+        let (in_place, is_under_way) = match compared.await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Look::CutOff,
+            Err(_) => (None, false),
+        };
         if let Some(last) = &mut self.last {
             last.in_place = in_place;
         }
@@ -152,20 +147,20 @@ impl TemplateWorker {
             self.refusals.clear();
             let revision = desired::revision(&self.template);
             self.templates.files.statuses.edit(&self.template.destination, |status| status.reached = Some(revision));
-            return Ok(Look::AsItShouldBe);
+            return Look::AsItShouldBe;
         }
         let file = self.template.destination.display();
         if before.is_some() && in_place.is_none() {
             warn!(%file, "somebody else changed the file, it is put there again");
         }
         match self.refusals.until(hash) {
-            Some(until) => Ok(Look::Refused(until)),
+            Some(until) => Look::Refused(until),
             None => {
                 if is_under_way {
                     warn!(%file, "the ledger does not know how far the file was put to use, it is done again");
                 }
                 self.hand_over(rendering);
-                Ok(Look::Begin)
+                Look::Begin
             }
         }
     }

@@ -263,18 +263,14 @@ impl Worker<Template> for TemplateWorker {
                 }
                 Some(_) if is_paced => paced,
                 Some(jobs) => match self.look(jobs, stop).await {
-                    Ok(Look::CutOff) => return Outcome::Done,
-                    Ok(Look::Begin) => return Outcome::Begin,
-                    Ok(Look::Refused(until)) => until.min(now + look),
-                    Ok(Look::AsItShouldBe) => {
+                    Look::CutOff => return Outcome::Done,
+                    Look::Begin => return Outcome::Begin,
+                    Look::Refused(until) => until.min(now + look),
+                    Look::AsItShouldBe => {
                         if std::mem::replace(&mut self.shown, Shown::Good) != Shown::Good {
                             return Outcome::Done;
                         }
                         now + look
-                    }
-                    Err(error) => {
-                        self.shown = Shown::Failing;
-                        return Outcome::Retry(Report::of(&error));
                     }
                 },
             };

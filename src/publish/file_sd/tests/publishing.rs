@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::publish::file_sd::write::{Disk, RealDisk};
 use crate::publish::file_sd::{FileStatus, FileStatuses, Format, Output, Publisher, desired};
-use crate::reconcile::{self, DesiredSet, Phase, Reconciler, Statuses, WorkerStatus};
+use crate::reconcile::{self, DesiredSet, OperationState, Phase, Reconciler, Statuses, WorkerStatus};
 use crate::roster::{self, Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::ledger::{Ledger, Member, Picture};
 use crate::store::tests::failing::Failing;
@@ -388,6 +388,38 @@ fn a_pipe_in_place_of_a_file_is_told_and_holds_nobody_up() {
         folder.named_pipe("a.json");
         it.until_in(&path, Phase::Retrying).await;
         it.stop().await;
+    });
+}
+
+#[test]
+fn what_cannot_be_written_is_an_operation_that_failed_until_it_can() {
+    leak_checked(async || {
+        let (folder, stores) = (Folder::new(), Stores::default());
+        let path = folder.path("out/a.json");
+        let it = Running::start(&stores, &[output(&path, Format::Json, &["a"])]).await;
+        it.report("p/1", &["x:1"]).await;
+        until("the file is there", || has(&path, &["x:1"])).await;
+        std::fs::remove_dir_all(folder.path("out")).unwrap();
+        folder.write("out", "in the way");
+        let failed = || {
+            let ended = it.statuses.ended();
+            ended.into_iter().filter(|it| it.status.state == OperationState::Failed).collect::<Vec<_>>()
+        };
+        until("it is given up, and tried again", || failed().len() == 3).await;
+        it.until_in(&path, Phase::Cancelled).await;
+        let error = it.status(&path).and_then(|it| it.last_error).expect("it says why");
+        assert_eq!(error.code, "publish_folder_failed");
+        assert!(failed().iter().all(|it| it.error.as_ref() == Some(&error)));
+        it.report("p/1", &["x:2"]).await;
+        folder.remove("out");
+        until("it is written", || has(&path, &["x:2"])).await;
+        it.until_in(&path, Phase::Done).await;
+        let last = it.statuses.ended().pop().map(|it| it.status.state);
+        assert_eq!((last, failed().len() <= 4), (Some(OperationState::Done), true));
+        it.report("p/1", &["x:3"]).await;
+        until("it goes on as before", || has(&path, &["x:3"])).await;
+        it.stop().await;
+        assert_eq!(stores.decided().await.workers[0].failed, None, "nothing is left of it");
     });
 }
 

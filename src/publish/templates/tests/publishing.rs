@@ -438,11 +438,11 @@ fn a_file_in_place_that_was_refused_is_not_good_but_tried_again() {
         agent.stop().await;
         let rendered = render(&it.source, &jobs, &bounds(LONG)).0.unwrap();
         worker.refusals.refused(What::Content(rendered.hash), Duration::from_secs(60));
-        assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Refused(_))));
+        assert!(matches!(worker.look(jobs.clone(), &stop).await, Look::Refused(_)));
         tokio::time::advance(Duration::from_secs(61)).await;
-        assert!(matches!(worker.look(jobs.clone(), &stop).await, Ok(Look::Begin)));
+        assert!(matches!(worker.look(jobs.clone(), &stop).await, Look::Begin));
         worker.refusals.clear();
-        assert!(matches!(worker.look(jobs, &stop).await, Ok(Look::AsItShouldBe)));
+        assert!(matches!(worker.look(jobs, &stop).await, Look::AsItShouldBe));
     });
 }
 
@@ -456,8 +456,10 @@ fn an_operation_that_does_not_say_what_was_there_before_never_removes_the_file()
         // Its own worker would look at the same file, and only one at a time may.
         agent.stop().await;
         folder.write("x.conf", "list: x:1\n");
-        let former = json!({ "content": null, "had_former": false, "why": null });
-        for left in [former, json!({ "content": null })] {
+        let hash = format!("{:032x}", xxhash_rust::xxh3::xxh3_128(b"list: x:1\n"));
+        let of_nine_steps = |content: &serde_json::Value, had_former: bool| json!({ "content": content, "had_former": had_former, "why": null });
+        let former = [json!(null), json!(hash)].map(|content| [true, false].map(|had| of_nine_steps(&content, had)));
+        for left in former.into_iter().flatten().chain([json!({ "content": null }), json!({ "content": hash })]) {
             for step in 3..u32::try_from(NAMES.len()).unwrap() {
                 let (action, spec, left) = (reconcile::Action::Update, it.clone(), left.clone());
                 let work = Work { action, spec, revision: None, step, attempt: 0, repeated: true, left };
@@ -596,6 +598,78 @@ fn a_command_that_hangs_is_ended_and_told_with_what_it_said() {
         let error = agent.error(&it);
         assert_eq!(error.code, "publish_command_timeout");
         assert!(error.message.contains("did not end within 3s: waiting; "), "{error}");
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_command_that_leaves_its_output_open_counts_by_how_it_ended() {
+    leak_checked_live(async || {
+        for (script, told) in
+            [("echo fine; sleep 600 &", None), ("printf '\\303\\244 no' >&2; sleep 600 & exit 3", Some("ä no"))]
+        {
+            let folder = Folder::new();
+            let check = shell(script, "{file}");
+            let it = Template { check, timeout: patience(), ..template(folder.root()) };
+            let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+            agent.has("x:1").await;
+            match told {
+                None => until_has(&it.destination, "list: x:1\n").await,
+                Some(told) => {
+                    agent.until_in(&it, Phase::Cancelled).await;
+                    let message = agent.error(&it).message;
+                    assert!(message.contains(&format!("failed with exit status: 3: {told};")), "{message}");
+                }
+            }
+            agent.stop().await;
+        }
+    });
+}
+
+#[test]
+fn a_destination_that_cannot_be_is_an_operation_that_failed_until_it_can() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = Template { destination: folder.path("out/x.conf"), ..template(folder.root()) };
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        std::fs::remove_dir_all(folder.path("out")).unwrap();
+        folder.write("out", "in the way");
+        for failed in 1..=2 {
+            let is_failed = |it: &EndedOperation| it.status.state == OperationState::Failed;
+            let count = || agent.ended().into_iter().filter(is_failed).count();
+            eventually(patience(), "it is given up, and tried again", || count() == failed).await;
+        }
+        agent.until_in(&it, Phase::Cancelled).await;
+        let error = agent.error(&it);
+        assert_eq!(error.code, "publish_folder_failed");
+        let ended = agent.ended().pop().expect("it is an operation that failed");
+        assert_eq!((ended.status.step_name, ended.error), (Some("discard"), Some(error)));
+        folder.remove("out");
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        assert_eq!(agent.ended().pop().map(|it| it.status.state), Some(OperationState::Done));
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_template_that_is_configured_otherwise_and_refused_is_tried_again() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        until_has(&it.destination, "list: x:1\n").await;
+        agent.until_in(&it, Phase::Done).await;
+        let other = folder.write("other.tmpl", "{{ target }}\n");
+        let it = Template { source: other, ..it };
+        agent.wanted.send_replace(Some(Arc::new(desired(std::slice::from_ref(&it)))));
+        agent.until_in(&it, Phase::Cancelled).await;
+        folder.replace("other.tmpl", "{{ targets | length }} of them\n");
+        until_has(&it.destination, "1 of them\n").await;
         agent.stop().await;
     });
 }
