@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rosterd_model::selector::SelectorError;
 use rosterd_model::{Coded, Priority, Retry};
 
 use super::sd::RosterError;
+use crate::explain::SearchError;
 
 /// What can be wrong with a request itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,13 +26,13 @@ pub enum Error {
         /// Its name.
         name: &'static str,
     },
-    /// A parameter of the query is no selector.
+    /// A parameter of the query is no selector, or too long.
     #[error("invalid parameter {name:?}")]
     InvalidParameter {
         /// Its name.
         name: &'static str,
         /// Why.
-        source: SelectorError,
+        source: SearchError,
     },
     /// A parameter of the query names a job that there is not. As in Prometheus this is a mistake of the request, while a
     /// list of such a job is not found.
@@ -74,6 +74,15 @@ pub enum Error {
          be three quarters"
     )]
     TooManyLarge,
+    /// Too many large rosters of the past wait for their clients.
+    #[error(
+        "{most} large rosters of the past are being taken by their clients: ask again when they have them, or for less with \
+         `limit`, `job` or `selector`"
+    )]
+    TooManyRosters {
+        /// How many there may be.
+        most: usize,
+    },
     /// There is nothing at this path.
     #[error("there is nothing at {path}{}", nearest.map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
     NotFound {
@@ -106,7 +115,7 @@ impl Coded for Error {
             Self::LifecycleDisabled => "web_lifecycle_disabled",
             Self::CrossSite { .. } => "web_cross_site",
             Self::TooManyWaiting => "web_too_many_waiting",
-            Self::TooManyLarge => "web_too_many_large",
+            Self::TooManyLarge | Self::TooManyRosters { .. } => "web_too_many_large",
             Self::NotFound { .. } => "web_not_found",
             Self::MethodNotAllowed { .. } => "web_method_not_allowed",
             Self::Stopping => "web_stopping",
@@ -116,7 +125,7 @@ impl Coded for Error {
     fn priority(&self) -> Priority {
         match self {
             Self::LifecycleDisabled => Priority::Operator,
-            Self::Stopping | Self::TooManyWaiting | Self::TooManyLarge => Priority::Retry,
+            Self::Stopping | Self::TooManyWaiting | Self::TooManyLarge | Self::TooManyRosters { .. } => Priority::Retry,
             _ => Priority::Remote,
         }
     }
@@ -126,6 +135,7 @@ impl Coded for Error {
             Self::Stopping => Retry::Backoff,
             Self::TooManyWaiting => Retry::After(Duration::from_secs(10)),
             Self::TooManyLarge => Retry::After(Duration::from_secs(1)),
+            Self::TooManyRosters { .. } => Retry::After(Duration::from_secs(10)),
             _ => Retry::Never,
         }
     }

@@ -24,6 +24,7 @@ use super::heavy::until_taken;
 use super::query::Query;
 use super::sd::unknown_job;
 use super::{Error, State};
+use crate::explain::within_bounds;
 use crate::journal::{self, Following, JournalError, Kind, Page, Past, PastDifference, Time, meaning};
 use crate::problem::Problem;
 
@@ -35,7 +36,7 @@ const MOST_EVENTS: usize = 10_000;
 const MOST_TARGETS: usize = 1_000_000;
 /// How long is looked for any event of a job.
 const LOOKED_FOR: Duration = Duration::from_secs(1);
-/// A larger answer counts as a roster of the past until its client has taken it.
+/// A larger answer is one of few, until its client has taken it.
 const LARGE_ANSWER: u64 = 1 << 20;
 /// How much of it is handed on at once.
 const PIECE: usize = 64 << 10;
@@ -113,7 +114,8 @@ pub(super) fn wanted(query: &Query) -> Result<journal::Query, Error> {
 
 fn selector(query: &Query) -> Result<Selector, Error> {
     let text = query.get("selector").unwrap_or_default();
-    meaning(text).map_err(|source| Error::InvalidParameter { name: "selector", source })
+    let selector = meaning(text).map_err(Into::into).and_then(within_bounds);
+    selector.map_err(|source| Error::InvalidParameter { name: "selector", source })
 }
 
 fn time(query: &Query, name: &'static str) -> Result<Option<Time>, Error> {
@@ -185,8 +187,12 @@ pub(super) async fn roster(Extract(state): Extract<Arc<State>>, uri: Uri) -> Res
         let before = rebuild.roster(at, wanted.clone(), |past| past).await?;
         rebuild.roster(diff, wanted, move |after| success(changes(&before, &after, limit))).await?
     };
-    let is_large = answer.body().size_hint().lower() > LARGE_ANSWER;
-    Ok(if is_large { until_taken(in_pieces(answer).await, rebuild) } else { answer })
+    if answer.body().size_hint().lower() <= LARGE_ANSWER {
+        return Ok(answer);
+    }
+    // Whoever is slow to take it keeps others from answers as large, and from nothing else.
+    let taken = rebuild.taken().ok_or(Error::TooManyRosters { most: journal::TAKEN })?;
+    Ok(until_taken(in_pieces(answer).await, taken))
 }
 
 /// The same answer, of which no more is handed on than its client takes: what comes in one piece is taken at once.

@@ -19,6 +19,7 @@ use super::State;
 use super::envelope::success;
 use super::query::Query;
 use super::targets::{AnswerPieces, LOOKS, PIECE, json};
+use crate::explain::within_bounds;
 use crate::problem::Problem;
 use crate::publish::encode::{object, string};
 use crate::roster::view::JobView;
@@ -27,8 +28,10 @@ use crate::roster::view::JobView;
 pub(super) async fn of_targets(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
     let limit = query.number("limit")?;
-    let parse =
-        |text: &str| Selector::series(text).map_err(|source| Error::InvalidParameter { name: "match_target", source });
+    let parse = |text: &str| {
+        let selector = Selector::series(text).map_err(Into::into).and_then(within_bounds);
+        selector.map_err(|source| Error::InvalidParameter { name: "match_target", source })
+    };
     let writer = Writer {
         jobs: state.roster.view().jobs().cloned().collect(),
         statuses: state.scrapes.clone(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -22,10 +23,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::State;
 use super::held;
 use super::missing::{self, Causes};
 use super::query::Query;
+use super::{Error, State};
 use crate::problem::Problem;
 use crate::publish::encode::{self, Encoding};
 use crate::roster::hold::HoldReason;
@@ -77,11 +78,18 @@ pub(super) fn unknown_job(view: &RosterView, job: &str) -> RosterError {
 /// The targets of one job.
 pub(super) async fn job(
     Extract(state): Extract<Arc<State>>,
-    Path(job): Path<String>,
+    job: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path(job) = job.map_err(|_| not_utf8("job", &uri))?;
     serve(&state, Some(&job), &Query::of(&uri), &headers).await
+}
+
+/// The last part of a path is not the text that it should be.
+pub(super) fn not_utf8(name: &'static str, uri: &Uri) -> Error {
+    let value = uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+    Error::BadParameter { name, value, expected: "a name in UTF-8, percent-encoded where need be" }
 }
 
 /// The targets of all jobs.
@@ -114,7 +122,7 @@ async fn serve(state: &State, job: Option<&str>, query: &Query, headers: &Header
             return Ok((told, list(&jobs, encoding, &revision, &state.compressing)).into_response());
         }
         if !wait.is_zero() && waiting.is_none() {
-            waiting = Some(state.waiting.try_acquire().map_err(|_| super::Error::TooManyWaiting)?);
+            waiting = Some(state.waiting.try_acquire().map_err(|_| Error::TooManyWaiting)?);
         }
         let news = tokio::select! {
             biased;

@@ -111,7 +111,7 @@ impl Finder {
     }
 
     /// Looks at some entries. Returns whether there are more. Once `is_over` says so it searches no further than all final labels,
-    /// and where many fit no further than this; what was found is still told with all that belongs to it.
+    /// and where many fit, or what is searched for is long, no further than this; what was found is still told with all that belongs to it.
     pub fn step(&mut self, is_over: IsOver<'_>) -> bool {
         let most = if self.stage == Stage::Discovered { DISCOVERED } else { FINAL };
         let mut looked = 0;
@@ -167,10 +167,10 @@ impl Finder {
     }
 
     /// Asks whether the time is over before so many bytes are unpacked. Breaks when no more is to be looked at for what is searched
-    /// for: of final labels all are, unless many fit.
+    /// for: of final labels all are, unless many fit or what is searched for is long.
     fn ask(&mut self, bytes: usize, is_over: IsOver<'_>) -> ControlFlow<()> {
         let is_enough = match self.stage {
-            Stage::Final => self.matches.count() >= MANY,
+            Stage::Final => self.matches.count() >= MANY || self.search.is_long(),
             Stage::Like | Stage::Discovered => true,
             Stage::Relatives | Stage::Done => return ControlFlow::Continue(()),
         };

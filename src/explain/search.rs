@@ -1,5 +1,6 @@
 //! What somebody searches for: words, or a selector. The same on pages, in the API and on the command line. Pure.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use memchr::memmem::Finder;
@@ -8,7 +9,13 @@ use rosterd_model::labels::{
 };
 use rosterd_model::selector::SelectorError;
 use rosterd_model::target::Target;
-use rosterd_model::{Labels, Selector};
+use rosterd_model::{Coded, Labels, Priority, Retry, Selector};
+
+/// How many different words a search may have, and how many comparisons its selector: each is made with all entries.
+const MOST_WORDS: usize = 50;
+const MOST_COMPARISONS: usize = 200;
+/// A search with more takes long in a large roster.
+const FEW: usize = 5;
 
 /// Which label sets are searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +27,44 @@ pub enum Search {
     Selector(Selector),
 }
 
-/// Words in small letters, ready to be looked for.
+/// Why a text is not searched for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SearchError {
+    /// It begins like a selector, and is none.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
+    /// It asks for more than anybody needs.
+    #[error(
+        "a search has at most {most} {what}, and this one has {found}: search for less, or for one after the other"
+    )]
+    TooLong {
+        /// What it has too many of.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// How many it may have.
+        most: usize,
+    },
+}
+
+impl Coded for SearchError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Selector(error) => error.code(),
+            Self::TooLong { .. } => "search_too_long",
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        Priority::Operator
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+/// Words in small letters, each of them once, ready to be looked for.
 #[derive(Debug, Clone, Default)]
 pub struct Words(Vec<Word>);
 
@@ -52,11 +96,24 @@ pub enum Fit {
 
 impl Search {
     /// Reads a text. What begins like a selector has to be one.
-    pub fn parse(text: &str) -> Result<Self, SelectorError> {
+    pub fn parse(text: &str) -> Result<Self, SearchError> {
         let text = text.trim();
-        match text.starts_with(['{', '(']) {
-            true => text.parse().map(Self::Selector),
-            false => Ok(Self::Words(Words(text.split_whitespace().map(Word::of).collect()))),
+        if text.starts_with(['{', '(']) {
+            return within_bounds(text.parse()?).map(Self::Selector);
+        }
+        let (mut seen, mut words) = (HashSet::new(), Vec::new());
+        words.extend(text.split_whitespace().map(str::to_ascii_lowercase).filter(|word| seen.insert(word.clone())));
+        if words.len() > MOST_WORDS {
+            return Err(SearchError::TooLong { what: "different words", found: words.len(), most: MOST_WORDS });
+        }
+        Ok(Self::Words(Words(words.into_iter().map(Word::of).collect())))
+    }
+
+    /// Whether it is so much that it takes long to look at an entry.
+    pub(super) fn is_long(&self) -> bool {
+        match self {
+            Self::Words(Words(words)) => words.len() > FEW,
+            Self::Selector(selector) => comparisons(selector) > FEW,
         }
     }
 
@@ -146,6 +203,26 @@ impl fmt::Display for Search {
     }
 }
 
+/// The selector, unless it asks for more than anybody needs.
+pub fn within_bounds(selector: Selector) -> Result<Selector, SearchError> {
+    match comparisons(&selector) {
+        found if found > MOST_COMPARISONS => {
+            Err(SearchError::TooLong { what: "comparisons", found, most: MOST_COMPARISONS })
+        }
+        _ => Ok(selector),
+    }
+}
+
+/// How many labels a selector compares with a value.
+fn comparisons(selector: &Selector) -> usize {
+    match selector {
+        Selector::All => 0,
+        Selector::Matcher(_) => 1,
+        Selector::And(all) | Selector::Or(all) => all.iter().map(comparisons).sum(),
+        Selector::Not(inner) => comparisons(inner),
+    }
+}
+
 /// Host and port of a URL; any other word is what it is.
 fn authority(word: &str) -> &str {
     let rest = word.strip_prefix("http://").or_else(|| word.strip_prefix("https://"));
@@ -153,8 +230,8 @@ fn authority(word: &str) -> &str {
 }
 
 impl Word {
-    fn of(text: &str) -> Self {
-        let text = text.to_ascii_lowercase();
+    /// A word in small letters.
+    fn of(text: String) -> Self {
         let finder = |part: &str| Finder::new(part).into_owned();
         let named = text.split_once('=').map(|(name, part)| (name.to_owned(), finder(part)));
         Self { sought: finder(authority(&text)), named, text }
@@ -311,6 +388,21 @@ mod tests {
         let fit = |labels: [(&'static str, &'static str); 2]| search.fit(labels.into_iter(), &mut Scratch::default());
         assert_eq!(fit([("env", "prod"), ("env", "test")]), Fit::No);
         assert_eq!(fit([("env", "test"), ("env", "prod")]), Fit::Whole);
+    }
+
+    #[test]
+    fn equal_words_count_once_and_too_many_are_refused() {
+        let many = |count: usize| (0..count).map(|number| format!("w{number}")).collect::<Vec<_>>().join(" ");
+        let of_words = |text: &str| Search::parse(text).map(|search| search.to_string());
+        assert_eq!(of_words(&"a B A ".repeat(2000)).as_deref(), Ok("a b"));
+        assert_eq!(of_words(&many(MOST_WORDS)), Ok(many(MOST_WORDS)));
+        let told = of_words(&many(2000)).unwrap_err().to_string();
+        assert!(told.starts_with("a search has at most 50 different words, and this one has 2000"), "{told}");
+        let selector = |count: usize| vec!["{a=\"b\"}"; count].join(" or ");
+        assert!(Search::parse(&selector(MOST_COMPARISONS)).unwrap().is_long());
+        let told = Search::parse(&selector(MOST_COMPARISONS + 1)).unwrap_err();
+        assert_eq!(told.code(), "search_too_long");
+        assert!(!Search::parse("a b c").unwrap().is_long());
     }
 
     #[test]

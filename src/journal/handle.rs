@@ -12,6 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 /// For so many questions rosters of the past are made at the same time: each takes as much memory as the roster has labels.
 const REBUILT: usize = 2;
 
+/// So many of them, if they are large, are sent to clients at the same time, which may take any time to take them.
+pub const TAKEN: usize = 4;
+
 /// How much of a journal is read to count targets: a second's work or so.
 const COUNTED: u64 = 64 << 20;
 
@@ -29,6 +32,7 @@ pub struct JournalHandle {
     pub(super) written: watch::Receiver<u64>,
     pub(super) failing: watch::Receiver<Option<Failing>>,
     pub(super) rebuilt: Arc<Semaphore>,
+    pub(super) taken: Arc<Semaphore>,
 }
 
 /// That the journal cannot be written.
@@ -49,8 +53,8 @@ impl JournalHandle {
         written: watch::Receiver<u64>,
         failing: watch::Receiver<Option<Failing>>,
     ) -> Self {
-        let rebuilt = Arc::new(Semaphore::new(REBUILT));
-        Self { notes, turns, missed: Arc::default(), settings, readers, written, failing, rebuilt }
+        let (rebuilt, taken) = (Arc::new(Semaphore::new(REBUILT)), Arc::new(Semaphore::new(TAKEN)));
+        Self { notes, turns, missed: Arc::default(), settings, readers, written, failing, rebuilt, taken }
     }
 
     /// Why the journal is not on disk where it belongs there, and since when; it is in memory meanwhile.
@@ -90,7 +94,7 @@ impl JournalHandle {
     pub async fn rebuild(&self) -> Result<Rebuild, JournalError> {
         let reader = self.reader()?;
         let turn = Arc::clone(&self.rebuilt).acquire_owned().await.expect("nobody closes it");
-        Ok(Rebuild { reader, turn: Arc::new(turn) })
+        Ok(Rebuild { reader, turn: Arc::new(turn), taken: Arc::clone(&self.taken) })
     }
 
     /// How many targets each job had at these times, the first first, as far as that is known and can be found out soon; nothing
@@ -116,14 +120,21 @@ impl JournalHandle {
     }
 }
 
-/// Makes rosters of the past. Others wait as long as it is there, so whoever holds one, or what was made of it, keeps this.
+/// Makes rosters of the past. Others wait as long as it is there, so whoever holds one keeps this, and lets go of it before anybody
+/// else has to be waited for.
 #[derive(Debug)]
 pub struct Rebuild {
     reader: Reader,
     turn: Arc<OwnedSemaphorePermit>,
+    taken: Arc<Semaphore>,
 }
 
 impl Rebuild {
+    /// Gives up the turn for one of the places of what was made and waits for its client; `None` while there is none.
+    pub fn taken(self) -> Option<OwnedSemaphorePermit> {
+        self.taken.try_acquire_owned().ok()
+    }
+
     /// The roster of a time, or that of now as far as it is written: those of its targets that `wanted` means.
     pub async fn roster<T: Send + 'static>(
         &self,

@@ -12,7 +12,7 @@ mod providers; // what changed of them; pure
 mod tests;
 
 pub use follow::{Journal, ListProviders};
-pub use handle::{Failing, Following, JournalHandle, Rebuild};
+pub use handle::{Failing, Following, JournalHandle, Rebuild, TAKEN};
 pub use rosterd_journal::{
     Counts, Event, JournalError, Kind, Note, Page, Past, PastDifference, Query, Settings, Time, meaning,
 };

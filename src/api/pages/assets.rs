@@ -1,10 +1,13 @@
 //! The style, the script and the icon of the pages: they stand in the program, and what changes with it has another address.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Response};
+use http::Uri;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use std::sync::Arc;
 
+use super::super::sd::not_utf8;
 use super::super::{Error, State};
 use crate::problem::Problem;
 
@@ -35,8 +38,10 @@ const fn version() -> u64 {
 /// One of them. Who asks with the version need not ask again.
 pub(in crate::api) async fn asset(
     Extract(state): Extract<Arc<State>>,
-    Path(file): Path<String>,
+    file: Result<Path<String>, PathRejection>,
+    uri: Uri,
 ) -> Result<Response, Problem> {
+    let Path(file) = file.map_err(|_| not_utf8("file", &uri))?;
     let Some((_, kind, content)) = ASSETS.iter().find(|(name, ..)| *name == file) else {
         let path = format!("{}/assets/{file}", state.route_prefix);
         return Err(Error::NotFound { path, nearest: None }.into());

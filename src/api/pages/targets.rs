@@ -36,10 +36,13 @@ use crate::roster::view::{JobView, RosterView};
 /// The targets of a page unless the request says otherwise, and at most.
 const ROWS: usize = 100;
 const MOST_ROWS: usize = 1000;
-/// A page whose targets have many labels has fewer of them, unless the request says how many: this is how long what they say of
-/// themselves may be, in bytes, and what stands around each.
+/// A page whose targets have many labels has fewer of them: this is how long what they say of themselves may be, in bytes, and what
+/// stands around each.
 const MOST_BYTES: usize = 120_000;
 const AROUND: usize = 600;
+/// And what a job has above its targets, and for each kind of error.
+const HEAD: usize = 300;
+const OF_KIND: usize = 300;
 /// A longer address is no link: no browser or server takes it.
 const MOST_URL: usize = 2_000;
 /// So much of what is missing is named.
@@ -133,8 +136,6 @@ struct Asked {
     held: bool,
     error: Option<String>,
     limit: usize,
-    /// How long what the targets say of themselves may be together.
-    bytes: usize,
     patience: Duration,
 }
 
@@ -179,14 +180,12 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
         Ok(search) => (search, None),
         Err(error) => (Search::Words(Words::default()), Some(rosterd_model::Report::of(&error).to_string())),
     };
-    let given = query.count("limit")?;
     let asked = Asked {
         search,
         held: query.get("health") == Some(HELD),
         health: if query.get("health") == Some(HELD) { None } else { health(&query)? },
         error: query.get("error").map(str::to_owned),
-        limit: given.unwrap_or(ROWS).min(MOST_ROWS),
-        bytes: given.map_or(MOST_BYTES, |_| usize::MAX),
+        limit: query.count("limit")?.unwrap_or(ROWS).min(MOST_ROWS),
         patience: patience::of(&query)?,
     };
     let view = state.roster.view();
@@ -293,10 +292,18 @@ struct FoundRows {
 }
 
 impl FoundRows {
-    fn push(&mut self, job: &JobView, row: Row, statuses: &Statuses) {
+    /// Adds a row. Returns about how long it is on the page, with what the group has for it.
+    fn push(&mut self, job: &JobView, row: Row, statuses: &Statuses) -> usize {
+        let (size, of_kind) = (row.size(), if row.code.is_empty() { 0 } else { OF_KIND });
         match self.groups.last_mut() {
-            Some(group) if group.job == job.spec().name => group.rows.push(row),
-            _ => self.groups.push(Group::new(job, Tally::of(job, statuses), row)),
+            Some(group) if group.job == job.spec().name => {
+                group.rows.push(row);
+                size + if group.rows.len() > KINDS { 0 } else { of_kind }
+            }
+            _ => {
+                self.groups.push(Group::new(job, Tally::of(job, statuses), row));
+                size + HEAD + of_kind
+            }
         }
     }
 }
@@ -351,7 +358,7 @@ async fn find(state: &State, mut jobs: Vec<Arc<JobView>>, start: Option<&Cursor>
             asked.wants(job, labels, status.as_ref())
         });
         if let Some(place) = place {
-            if rows == asked.limit || bytes > asked.bytes {
+            if rows == asked.limit || bytes > MOST_BYTES {
                 found.next = Some(scan.cursor(Kind::Active, place));
                 break;
             }
@@ -360,8 +367,7 @@ async fn find(state: &State, mut jobs: Vec<Arc<JobView>>, start: Option<&Cursor>
             if let Some(labels) = scan.labels(place) {
                 let mut row = Row::of(job, labels, &status.unwrap_or_default(), &outside, now);
                 row.held = scan.hold(place).map(|hold| (held_because(hold.reason), Moment::of(hold.since, now)));
-                bytes += row.size();
-                found.push(job, row, &state.scrapes);
+                bytes += found.push(job, row, &state.scrapes);
             }
         }
         let here = scan.looked();

@@ -54,7 +54,8 @@ struct Bench {
 pub(in crate::api) async fn workbench(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
     let view = state.roster.view();
-    let place = query.get("at").map(Cursor::decode).transpose()?;
+    let at = |text: &str| Cursor::decode_as("at", "what a link of the page of discovery has", text);
+    let place = query.get("at").map(at).transpose()?;
     let name = query.get("job").or(place.as_ref().map(Cursor::job)).unwrap_or_default().to_owned();
     let job = view.job(&name).map(|job| Arc::clone(job.spec()));
     let wrong = (job.is_none() && !name.is_empty()).then(|| super::super::sd::unknown_job(&view, &name).to_string());

@@ -55,8 +55,12 @@ impl Cursor {
 
     /// Reads such a text.
     pub(in crate::api) fn decode(text: &str) -> Result<Self, Error> {
-        let expected = "the nextCursor of the page before";
-        Self::parse(text).ok_or_else(|| Error::BadParameter { name: "cursor", value: text.to_owned(), expected })
+        Self::decode_as("cursor", "the nextCursor of the page before", text)
+    }
+
+    /// Reads such a text in a parameter of another name, where this is expected.
+    pub(in crate::api) fn decode_as(name: &'static str, expected: &'static str, text: &str) -> Result<Self, Error> {
+        Self::parse(text).ok_or_else(|| Error::BadParameter { name, value: text.to_owned(), expected })
     }
 
     fn parse(text: &str) -> Option<Self> {

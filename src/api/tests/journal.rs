@@ -90,7 +90,10 @@ fn what_cannot_be_meant_is_refused_with_what_can() {
     leak_checked_live(async || {
         let face = one_job().await;
         told(&face, "/api/v1/journal?kind=added", 2).await;
+        let one = "%7Ba=%22b%22%7D";
+        let long = format!("/api/v1/journal?selector={one}{}", format!("+or+{one}").repeat(300));
         for path in [
+            long.as_str(),
             "/api/v1/journal?kind=gone",
             "/api/v1/journal?from=yesterday",
             "/api/v1/journal?order=up",
@@ -183,6 +186,20 @@ fn a_client_that_comes_back_with_the_last_id_loses_nothing() {
 }
 
 #[test]
+fn the_roster_of_a_time_to_come_is_that_of_now() {
+    leak_checked_live(async || {
+        let face = one_job().await;
+        told(&face, "/api/v1/journal?kind=added", 2).await;
+        let (now, later) = (face.json("/api/v1/roster").await, face.json("/api/v1/roster?at=2099-01-01").await);
+        assert_eq!(
+            (&now["data"]["targets"], now["data"]["targetCount"].as_u64()),
+            (&later["data"]["targets"], Some(2))
+        );
+        face.stop().await;
+    });
+}
+
+#[test]
 fn no_more_clients_follow_than_may_wait() {
     leak_checked_live(async || {
         let face = Face::start(|state| state.waiting = std::sync::Arc::new(tokio::sync::Semaphore::new(0))).await;
@@ -194,7 +211,7 @@ fn no_more_clients_follow_than_may_wait() {
 }
 
 #[test]
-fn a_large_roster_of_the_past_counts_until_it_is_taken() {
+fn a_client_that_is_slow_to_take_a_large_roster_keeps_others_from_as_large_ones_alone() {
     leak_checked_live(async || {
         let mut journal = None;
         let face = Face::start(|state| journal = Some(state.journal.clone())).await;
@@ -208,14 +225,24 @@ fn a_large_roster_of_the_past_counts_until_it_is_taken() {
             if count == 20_000 { Ok(()) } else { Err(format!("{count} targets")) }
         };
         eventually_ok(patience(), "all of it is written", written).await;
-        let small = face.get("/api/v1/roster?limit=1").await;
-        let untaken = face.get("/api/v1/roster?limit=20000").await;
-        assert_eq!(untaken.status(), StatusCode::OK);
-        let other = journal.rebuild().await.unwrap();
-        assert!(journal.rebuild().now_or_never().is_none());
-        drop((small, untaken));
-        assert!(tokio::time::timeout(patience(), journal.rebuild()).await.is_ok_and(|turn| turn.is_ok()));
-        drop(other);
+        let mut untaken = Vec::new();
+        for _ in 0..crate::journal::TAKEN {
+            let answer = face.get("/api/v1/roster?limit=20000").await;
+            assert_eq!(answer.status(), StatusCode::OK);
+            untaken.push(answer);
+        }
+        let refused = face.get("/api/v1/roster?limit=20000").await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(json_of(refused).await["code"], "web_too_many_large");
+        assert_eq!(face.get("/api/v1/roster?limit=1").await.status(), StatusCode::OK);
+        let turns = [journal.rebuild().now_or_never(), journal.rebuild().now_or_never()];
+        assert!(turns.iter().all(Option::is_some), "no turn is held by who does not read");
+        drop((untaken, turns));
+        let again = async || match face.get("/api/v1/roster?limit=20000").await.status() {
+            StatusCode::OK => Ok(()),
+            other => Err(other.to_string()),
+        };
+        eventually_ok(patience(), "there is a place again", again).await;
         face.stop().await;
     });
 }

@@ -63,6 +63,16 @@ fn what_is_not_known_is_not_served_as_empty() {
         assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
         let detail = json_of(unknown).await["detail"].as_str().unwrap().to_owned();
         assert_eq!(detail, "there is no job \"ones\"; did you mean \"one\"?");
+        for (path, told) in [
+            ("/sd/%ff", "the parameter job cannot be \"%ff\": a name in UTF-8"),
+            ("/assets/%ff", "the parameter file cannot be \"%ff\": a name in UTF-8"),
+            ("/relabel?at=zzz", "the parameter at cannot be \"zzz\": what a link"),
+        ] {
+            let refused = face.get(path).await;
+            assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{path}");
+            let detail = json_of(refused).await["detail"].as_str().unwrap_or_default().to_owned();
+            assert!(detail.starts_with(told), "{path}: {detail}");
+        }
         face.stop().await;
     });
 }

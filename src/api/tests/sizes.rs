@@ -146,6 +146,8 @@ fn pages_stay_small_however_much_there_is_to_show() {
             "/?page=16",
             "/targets",
             "/targets?job=wide",
+            "/targets?limit=100000",
+            "/targets?job=wide&limit=1000",
             "/service-discovery",
             "/service-discovery?job=wide",
             "/explain",
