@@ -43,7 +43,8 @@ pub struct Page {
     pub cursor: u64,
     /// Whether there may be more there already.
     pub more: bool,
-    /// Whether events behind the cursor of the query are gone, or nobody knows: whoever follows has to look at the roster anew.
+    /// Whether events behind the cursor of the query are gone, or nobody knows: whoever follows has to look at the roster anew. Of the
+    /// newest first, whether some are damaged of those that were passed.
     pub gap: bool,
     /// The time of the last event that was looked at, where it ended before it had as many as were wanted and with more to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -172,11 +172,23 @@ impl Reader {
         let segments = self.segments.all();
         let before = query.cursor.unwrap_or(u64::MAX);
         let mut page = Page { cursor: before, ..Page::default() };
-        let (mut effort, mut tools) = (Effort::of(query), Tools::default());
+        let (mut effort, mut tools, mut newer) = (Effort::of(query), Tools::default(), None);
         for segment in segments.iter().rev().filter(|segment| segment.first < before) {
-            let Some(medium) = segment.opened()? else { continue };
-            for (stored, offset) in self.records(segment, &medium, query, before)?.into_iter().rev() {
-                let Some(body) = self.body(segment, &medium, &stored, offset, &mut tools)? else { continue };
+            let behind = newer.replace(segment.first);
+            page.gap |= behind.is_some_and(|first| segment.extent().last.saturating_add(1) < first);
+            let Some(medium) = segment.opened()? else {
+                (page.gap, page.cursor) = (true, segment.first);
+                continue;
+            };
+            for passed in self.records(segment, &medium, query, before)?.into_iter().rev() {
+                let Passed::Record(stored, offset) = passed else {
+                    page.gap = true;
+                    continue;
+                };
+                let Some(body) = self.body(segment, &medium, &stored, offset, &mut tools)? else {
+                    page.gap = true;
+                    continue;
+                };
                 let events = body.events(stored.header.first, stored.header.count);
                 let wanted: Vec<_> = events.filter(|event| event.number < before && query.wants(event)).collect();
                 for event in wanted.into_iter().rev() {
@@ -201,25 +213,45 @@ impl Reader {
         Ok(page)
     }
 
-    /// The records of a segment in which something may be wanted.
+    /// The records of a segment in which something may be wanted, and where events before this one are lost.
     fn records(
         &self,
         segment: &Segment,
         medium: &Medium,
         query: &Query,
         before: u64,
-    ) -> Result<Vec<(Stored, u64)>, JournalError> {
-        let (mut walk, mut records) = (Walk::new(START, segment.extent().length), Vec::new());
+    ) -> Result<Vec<Passed>, JournalError> {
+        let extent = segment.extent();
+        let (mut walk, mut records) = (Walk::new(START, extent.length), Vec::new());
+        // Up to where nothing is missing.
+        let (mut whole, mut is_damaged) = (segment.first.saturating_sub(1), false);
         loop {
-            match walk.step(medium).map_err(segment.failure())? {
+            let step = walk.step(medium).map_err(segment.failure())?;
+            let comes_to = match &step {
+                Step::Record(stored, _) => stored.header.first,
+                Step::End => extent.last.saturating_add(1),
+                Step::Damage { .. } => 0,
+            };
+            let lost = whole.saturating_add(1);
+            if is_damaged && lost < comes_to.min(before) {
+                records.push(Passed::Loss);
+            }
+            match step {
                 Step::Record(stored, offset) => {
                     let header = &stored.header;
+                    is_damaged = false;
+                    if header.content == Content::Events {
+                        whole = whole.max(header.last);
+                    }
                     let is_wanted = header.content == Content::Events
                         && header.first < before
                         && query.may_be_in(header.kinds, header.oldest, header.newest);
-                    records.extend(is_wanted.then_some((stored, offset)));
+                    records.extend(is_wanted.then_some(Passed::Record(stored, offset)));
                 }
-                Step::Damage { offset, bytes } => self.note(segment.fault("damaged, passed over", offset, bytes)),
+                Step::Damage { offset, bytes } => {
+                    is_damaged = true;
+                    self.note(segment.fault("damaged, passed over", offset, bytes));
+                }
                 Step::End => return Ok(records),
             }
         }
@@ -335,6 +367,14 @@ impl Reader {
         counting.reach(u64::MAX);
         Ok(counting.found)
     }
+}
+
+/// What a query of the newest first comes by in a segment.
+enum Passed {
+    /// A record, and where its body is.
+    Record(Stored, u64),
+    /// Events that nobody can read any more.
+    Loss,
 }
 
 /// How much may still be looked at.

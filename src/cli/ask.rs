@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Method;
+use http::header::CONTENT_TYPE;
 use rosterd_client::{Client, ClientError, HttpClientConfig, Options, Request, Response, Url, shown};
 use rosterd_model::{Report, bare_url};
 use serde::Deserialize;
@@ -15,11 +16,14 @@ use tokio::time::timeout;
 use super::Error;
 use super::exit::{Failure, tell};
 use super::flags::{duration, system};
-use super::print::plain_lines;
+use super::print::{plain, plain_lines};
 use crate::web::DEFAULT_PORT;
 
 /// What is read of an error at most, to be shown.
 const LONGEST_ERROR: u64 = 64 << 10;
+/// How long a text is that is shown as a whole, and how much is shown of what somebody else answers: it may be a page of a proxy.
+const LONGEST_TEXT: usize = 8 << 10;
+const SHOWN: usize = 200;
 /// What is read of an answer at most: all targets of a large roster are fewer.
 const LONGEST_ANSWER: u64 = 1 << 30;
 
@@ -191,14 +195,32 @@ async fn send(
         return Ok(response);
     }
     let error = response.status_error();
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_text = kind.is_some_and(|kind| kind.starts_with("text/plain"));
     let body = response.body(Some(LONGEST_ERROR)).await?;
     if let Ok(report) = serde_json::from_slice::<Report>(&body) {
         // It answers with an error of its own, whose code says more than the status.
         return Err(Failure::Untold(report));
     }
-    // The answer tells more than the status: which providers are missing, say.
-    tell(plain_lines(String::from_utf8_lossy(&body).trim_end()));
+    // The answer tells more than the status: which providers are missing, say. Who asks again and again is told by the status alone.
+    if timeout.is_none()
+        && let Some(told) = told(is_text, &String::from_utf8_lossy(&body))
+    {
+        tell(told);
+    }
     Err(error.into())
+}
+
+/// What is shown of an answer that is no error of ours: all of a text; of anything else, as the page of a proxy, its first line.
+fn told(is_text: bool, body: &str) -> Option<String> {
+    let body = body.trim();
+    if is_text && body.len() <= LONGEST_TEXT {
+        return Some(plain_lines(body).into_owned()).filter(|told| !told.is_empty());
+    }
+    let first = body.lines().next()?.trim_end();
+    let shown = &first[..first.floor_char_boundary(SHOWN)];
+    let more = if shown.len() < body.len() { "…" } else { "" };
+    Some(format!("{}{more}", plain(shown)))
 }
 
 #[cfg(test)]
@@ -207,6 +229,17 @@ mod tests {
 
     fn running(url: &str) -> Running {
         Running { url: url.to_owned(), timeout: Duration::from_secs(1), insecure: false, http_config_file: None }
+    }
+
+    #[test]
+    fn of_a_page_of_a_proxy_the_beginning_is_shown_and_of_our_words_all() {
+        assert_eq!(told(true, "not ready:\n- a\n").as_deref(), Some("not ready:\n- a"));
+        assert_eq!(told(true, &"x\n".repeat(9000)).as_deref(), Some("x…"));
+        let page = format!("\n<html>\x1b[2J{}\n<body>", "é".repeat(500));
+        let shown = told(false, &page).unwrap();
+        assert!(shown.starts_with("<html>\\u{1b}[2Jé") && shown.ends_with("é…") && shown.len() < 220, "{shown}");
+        assert_eq!(told(false, "Bad Gateway").as_deref(), Some("Bad Gateway"));
+        assert_eq!((told(true, " \n"), told(false, "")), (None, None));
     }
 
     #[test]

@@ -98,21 +98,34 @@ fn question<'q>(args: &'q Args, path: &'q str) -> Question<'q> {
 
 /// The last events, in the order in which they happened, and where to go on.
 fn last(args: &Args) -> Result<(Vec<Event>, Option<u64>), Failure> {
-    let (mut events, mut cursor, mut newest): (Vec<Event>, Option<u64>, _) = (Vec::new(), None, None);
+    let (mut events, mut cursor, mut newest, mut gap): (Vec<Event>, Option<u64>, _, _) =
+        (Vec::new(), None, None, false);
+    // Whatever comes while these are asked for is followed, also where there is none of them.
+    let known = if args.follow && args.limit > 0 { newest_of_all(args)? } else { None };
     // None at all are wanted by who follows alone; otherwise rosterd says that it cannot be.
     let is_wanted = |left: usize| left > 0 || args.limit == 0 && !args.follow;
     while let Some(left) = args.limit.checked_sub(events.len()).filter(|left| is_wanted(*left)) {
         let asked = question(args, "/api/v1/journal").with("limit", Some(left.min(AT_ONCE))).with("cursor", cursor);
         let page: Page = args.running.data(&asked)?;
         newest = newest.or(page.events.first().map(|event| event.number));
+        gap |= page.gap;
         events.extend(page.events);
         cursor = Some(page.cursor);
         if !page.more {
             break;
         }
     }
+    if gap {
+        tell("warning: a part of the journal is damaged, and there may have been other events");
+    }
     events.reverse();
-    Ok((events, newest))
+    Ok((events, newest.max(known)))
+}
+
+/// The number of the newest event, whatever it is.
+fn newest_of_all(args: &Args) -> Result<Option<u64>, Failure> {
+    let page: Page = args.running.data(&Question::get("/api/v1/journal").with("limit", Some(1)))?;
+    Ok(page.events.first().map(|event| event.number))
 }
 
 /// Prints what happens, until nobody reads it. Where the connection ends, or rosterd does, it asks again until there is an answer

@@ -99,8 +99,8 @@ impl Disk {
         self.failure = failure.or(self.failure.take());
     }
 
-    /// Adds what a step changed. With many changes it is written meanwhile, which blocks.
-    pub(super) fn take_step(&mut self, step: &Step, roster: &Roster) {
+    /// Adds what a step changed. Given the roster as it is afterwards, it is written meanwhile where it is much, which blocks.
+    pub(super) fn take_step(&mut self, step: &Step, roster: Option<&Roster>) {
         let time = now();
         for job in &step.jobs {
             job.brakes.iter().for_each(|brake| self.push(time, &of_brake(job, brake)));
@@ -114,7 +114,7 @@ impl Disk {
         self.names.forget();
     }
 
-    fn take_source(&mut self, time: Time, job: &JobStep, source: &SourceStep, roster: &Roster) {
+    fn take_source(&mut self, time: Time, job: &JobStep, source: &SourceStep, roster: Option<&Roster>) {
         let whence = Note {
             job: Some(Arc::clone(&job.name)),
             provider: Some(source.provider.as_str().into()),
@@ -134,7 +134,7 @@ impl Disk {
                     Difference::Released(_) => Note { kind: Kind::Released, ..note },
                 },
             );
-            if self.is_full() {
+            if let Some(roster) = roster.filter(|_| self.is_full()) {
                 self.flush(roster);
             }
         }

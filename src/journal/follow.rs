@@ -31,7 +31,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(30);
 /// How many notes wait while something is written, and as many turns of targets.
 const WAITING: usize = 4096;
-/// A step with more changes is taken on a thread that may block.
+/// A step with more changes is taken on a thread that may block, and written while it is. What is taken here is written when all of it is
+/// there.
 const FEW: usize = 500;
 
 /// Lists the providers as they are; does not block.
@@ -307,12 +308,10 @@ impl Keeper {
         }
         let changed: usize = step.jobs.iter().flat_map(|job| &job.sources).map(|source| source.differences.len()).sum();
         if changed <= FEW {
-            let Self { disk, roster, .. } = self;
-            let disk = disk.as_mut().expect("it comes back before anything else is done");
-            disk.take_step(&step, roster);
+            self.disk().take_step(&step, None);
         } else {
             let (roster, taken) = (self.roster.clone(), Arc::clone(&step));
-            self.aside(move |disk| disk.take_step(&taken, &roster)).await;
+            self.aside(move |disk| disk.take_step(&taken, Some(&roster))).await;
         }
         step.let_go(replaced).await;
     }

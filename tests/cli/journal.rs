@@ -1,8 +1,10 @@
 //! `rosterd journal` and `rosterd roster`, asked of an agent that is killed meanwhile.
 
-use rosterd_testkit::{Folder, Process, eventually_ok, free_address, leak_checked_live, patience};
+use rosterd_testkit::{
+    Folder, Process, ScriptedServer, Step, eventually_ok, free_address, leak_checked_live, patience,
+};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::sources::Agent;
 use super::{Ended, rosterd, run};
@@ -94,6 +96,28 @@ fn what_happens_is_followed_over_the_end_of_a_process() {
         assert_eq!(added, 3, "nothing is printed twice: {}", follower.log());
         follower.stop().await;
         process.stop().await;
+    });
+}
+
+#[test]
+fn who_follows_and_has_no_event_yet_misses_none_that_comes_before_the_stream() {
+    leak_checked_live(async || {
+        let page =
+            |events: Value| json!({"data": {"events": events, "cursor": 40, "more": false, "gap": true}}).to_string();
+        let newest = json!([{"number": 41, "time": "2026-11-30T03:12:00Z", "kind": "started"}]);
+        let enough = json!({"code": "x", "message": "enough", "priority": "operator", "retry": "never", "causes": []});
+        let steps = [
+            Step::get("/api/v1/journal?limit=1").json(page(newest)),
+            Step::get("/api/v1/journal?kind=added&limit=100").json(page(json!([]))),
+            Step::get("/api/v1/watch?kind=added&cursor=41").status(400).json(enough.to_string()),
+        ];
+        let server = ScriptedServer::start(steps).await;
+        let mut command = rosterd(&["journal", "--follow", "--kind=added", "--url", &server.url("")]);
+        let mut follower = Process::start("rosterd journal", &mut command);
+        follower.wait().await;
+        assert!(follower.log().contains("error: enough (x)"), "{}", follower.log());
+        assert!(follower.log().contains("warning: a part of the journal is damaged"), "{}", follower.log());
+        server.finish().await;
     });
 }
 

@@ -66,6 +66,9 @@ fn look(folder: &Path, world: &World, hit: &[u64], place: &str) {
     let mut newest_first = all(&reader, Query { newest_first: true, ..ALL });
     newest_first.reverse();
     assert_eq!(newest_first, read, "{place}");
+    let gap = reader.query(&Query { newest_first: true, limit: 1000, ..ALL }).unwrap().gap;
+    assert!(gap || missing.is_empty(), "{place}: who asks for the newest does not hear of {missing:?}");
+    assert!(!gap || !missing.is_empty(), "{place}: who asks for the newest hears of a gap, and there is none");
     let ends: Vec<_> = world.events.iter().skip(8).step_by(3).collect();
     for past in [Some(found.past.expect("something is known")), reader.at(None, |_, _| true).ok()] {
         let past = past.expect("something is known");

@@ -42,6 +42,8 @@ struct Page {
     to: String,
     wrong: Option<String>,
     events: Vec<Row>,
+    /// Whether events are damaged that might be among these.
+    gap: bool,
     /// What was not looked at is older than this; and where more of it is looked at.
     reached: Option<String>,
     longer: String,
@@ -89,6 +91,7 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
         Ok(found) => (found, None),
         Err(error) => (journal::Page::default(), Some(error)),
     };
+    let gap = found.gap;
     let (mut events, mut bytes, mut cursor) = (Vec::new(), 0, found.more.then_some(found.cursor));
     let mut reached = found.reached;
     for event in found.events {
@@ -117,6 +120,7 @@ pub(in crate::api) async fn journal(Extract(state): Extract<Arc<State>>, uri: Ur
         to: given("to"),
         wrong,
         events,
+        gap,
         reached: reached.map(|time| time.to_string()),
         longer: link("/journal", kept.into_iter().chain([given_as("cursor"), ("timeout", patience::LONGER)])),
         is_older: query.get("cursor").is_some(),

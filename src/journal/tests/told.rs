@@ -14,8 +14,10 @@ use rosterd_tasks::Stopper;
 use rosterd_testkit::{Folder, eventually_ok, everything, leak_checked, patience};
 use tokio::sync::mpsc;
 
+use crate::journal::disk::{Disk, Roster as Views};
 use crate::journal::metrics::Metrics;
 use crate::journal::{Journal, JournalHandle};
+use crate::roster::step::RosterNews;
 use crate::roster::{Clock, JobSpec, Limits, Roster, RosterHandle};
 use crate::store::MemoryBlocks;
 
@@ -93,6 +95,27 @@ fn detail(event: &Event) -> &str {
 
 fn reasons(events: &[Event]) -> Vec<&str> {
     events.iter().map(|event| event.note.reason.as_deref().unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_small_step_of_long_labels_is_not_written_where_it_is_taken() {
+    leak_checked(async || {
+        let kept = Kept::start(None).await;
+        let mut steps = kept.roster.steps();
+        assert!(matches!(steps.next().await, Some(RosterNews::Picture(_))));
+        let addresses: Vec<_> = (0..400).map(|number| format!("{}{number}:1", "h".repeat(1000))).collect();
+        kept.says(&addresses.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let Some(RosterNews::Step(step)) = steps.next().await else { panic!("it is a step") };
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let mut disk = Disk::new(Writer::in_memory(SETTINGS, Time(0)), metrics);
+        disk.take_step(&step, None);
+        assert_eq!((disk.is_full(), disk.writer.reader().last().unwrap_or_default()), (true, 0));
+        disk.take_step(&step, Some(&Views::new()));
+        assert!(disk.writer.reader().last() >= Some(400), "where it may block, it is written meanwhile");
+        kept.told(Kind::Added, 400).await;
+        drop((steps, step));
+        kept.stop().await;
+    });
 }
 
 #[test]
