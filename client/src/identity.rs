@@ -72,6 +72,7 @@ impl Identity {
     /// counts as it is written.
     pub fn url(&mut self, name: &str, url: &SafeUrl) {
         let Some(Ok(mut parsed)) = url.parse() else { return self.text(name, url) };
+        parsed.drop_fragment();
         if let Some(hidden) = hidden_query(&parsed) {
             let pairs = parsed.query_pairs().filter(|(name, value)| proves(name) && !value.is_empty());
             let secrets: Vec<_> = pairs.map(|(_, value)| Secret::new(value)).collect();
@@ -244,6 +245,7 @@ mod tests {
         let url = |text: &str| hash(|id| id.url("url", &SafeUrl::new(text)));
         assert_eq!(url("HTTP://Host:80/a/../b"), url("http://host/b"));
         assert_ne!(url("http://host/b"), url("https://host/b"));
+        assert_eq!(url("http://host/b#part"), url("http://host/b"));
         let path = |text: &str| hash(|id| id.path("file", Path::new(text)));
         assert_eq!(path("/a/./b/../c.yml"), path("/a/c.yml"));
     }

@@ -147,6 +147,11 @@ impl Url {
         self.plain.set_query(query);
     }
 
+    /// Without its fragment, which no server is told.
+    pub(crate) fn drop_fragment(&mut self) {
+        self.plain.set_fragment(None);
+    }
+
     /// The segments of the path, to be changed; nothing of a URL that has none, which is none of HTTP.
     pub fn path_segments_mut(&mut self) -> Option<PathSegmentsMut<'_>> {
         self.plain.path_segments_mut().ok()
