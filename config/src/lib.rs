@@ -16,6 +16,7 @@ pub use file::{
     ScrapeProtocol, ScrapeSettings, Scraping, Share, SigV4, Template,
 };
 pub use load::{
-    Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules, parse_rules,
+    ExamineTemplate, Impossible, ImpossibleTarget, LoadOptions, Loaded, OPTIONAL_MECHANISMS, feature_of, load_rules,
+    parse_rules,
 };
 pub use rosterd_yaml::Problem;

@@ -28,6 +28,9 @@ pub use discovery::{OPTIONAL_MECHANISMS, feature_of};
 pub use rules::{load_rules, parse_rules};
 pub use targets::{Impossible, ImpossibleTarget};
 
+/// What is wrong with the file of a template, if anything is.
+pub type ExamineTemplate<'a> = &'a dyn Fn(&Path) -> Option<Problem>;
+
 /// What loading depends on besides the files.
 #[derive(Clone, Copy)]
 pub struct LoadOptions<'a> {
@@ -40,7 +43,7 @@ pub struct LoadOptions<'a> {
     /// Tells which targets of the configuration itself, and of lists if they are looked into, cannot be targets of their job.
     pub impossible: Option<Impossible<'a>>,
     /// Tells what is wrong with the file of a template.
-    pub template: Option<&'a dyn Fn(&Path) -> Option<Problem>>,
+    pub template: Option<ExamineTemplate<'a>>,
     /// Looks up a variable of the environment, for external labels and what mechanisms take of it.
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }

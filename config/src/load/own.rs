@@ -1,12 +1,12 @@
 //! rosterd's own settings: the key `rosterd` of the main file, the second file, or both, if they say different things.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rosterd_model::Problem as Found;
-use rosterd_yaml::{Id, Problem};
+use rosterd_yaml::Id;
 
-use super::Loader;
 use super::section::Section;
+use super::{ExamineTemplate, Loader};
 use crate::error::code;
 use crate::file::{RemoteWrite, Rosterd, ScrapeConfig, outputs};
 
@@ -58,7 +58,7 @@ impl Loader<'_> {
     }
 
     /// Says what is wrong with the files of templates: at the key, if one cannot be read; otherwise where it stands in the file.
-    fn templates(&mut self, section: &Section<Rosterd>, examine: &dyn Fn(&Path) -> Option<Problem>) {
+    fn templates(&mut self, section: &Section<Rosterd>, examine: ExamineTemplate<'_>) {
         let mut unreadable = Vec::new();
         let templates = section.value.templates.iter().enumerate();
         for (index, template) in templates.filter(|(_, it)| !it.source.as_os_str().is_empty()) {
