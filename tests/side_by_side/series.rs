@@ -62,14 +62,9 @@ impl Seen {
         if is_stale(sample) && sample.timestamp_ms == *newest {
             return;
         }
-        let is_again = sample.timestamp_ms == std::mem::replace(newest, sample.timestamp_ms);
+        *newest = sample.timestamp_ms;
         let event = event(sample, (self.is_stable)(&labels));
         let before = self.events.entry(labels).or_default();
-        // Nor does one that goes on end: after a reload any Prometheus marks a series as stale at the time of the next scrape when that takes
-        // longer than a tenth of the interval, and then has a value for that time.
-        if is_again && before.len() > 1 {
-            before.pop_if(|last| last == "stale");
-        }
         if before.last() != Some(&event) {
             before.push(event);
         }
