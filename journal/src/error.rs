@@ -39,13 +39,17 @@ pub enum JournalError {
     },
     /// Nothing is known of that time any more.
     #[error(
-        "the journal begins at {oldest}, and {asked} is before that: ask for a later time, or raise rosterd.journal.retention"
+        "{}, and {asked} is before that: ask for a later time{}",
+        if *.is_whole { format!("the journal was begun at {oldest}") } else { format!("the journal goes back to {oldest}") },
+        if *.is_whole { "" } else { "; with a larger rosterd.journal.retention or max_size more of it is kept from now on" }
     )]
     TooEarly {
         /// The time that was asked for.
         asked: Time,
         /// When it begins.
         oldest: Time,
+        /// Whether that is all that was ever written: nothing older is gone.
+        is_whole: bool,
     },
     /// Nothing is written yet, or nothing is to be.
     #[error("there is no journal{}", if *.off { ": rosterd.journal.enabled is false" } else { " yet: ask again soon" })]

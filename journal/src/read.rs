@@ -286,7 +286,8 @@ impl Reader {
             None => Moment::LAST,
             Some(asked) => {
                 let found = moments(&segments, &[asked])?.into_iter().flatten().next();
-                found.ok_or(JournalError::TooEarly { asked, oldest: first.began })?
+                let is_whole = first.is_very_first();
+                found.ok_or(JournalError::TooEarly { asked, oldest: first.began, is_whole })?
             }
         };
         let last = segments.partition_point(|segment| segment.first <= moment.until.saturating_add(1));

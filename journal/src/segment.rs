@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::checkpoint::Beginning;
 use crate::medium::{Medium, Place};
@@ -14,6 +15,10 @@ const MAGIC: [u8; 6] = *b"rjourn";
 const VERSION: u16 = 1;
 /// Magic, version and the number of the first event.
 pub(crate) const START: u64 = 16;
+/// So many numbers are there for each millisecond, of which the first number of a journal tells.
+pub(crate) const NUMBERS: u64 = 1024;
+/// So long after that its first segment is begun, at most; others are by far later.
+const AT_FIRST: Duration = Duration::from_secs(60);
 const SUFFIX: &str = "segment";
 /// What the name of one ends in before it has its checkpoint.
 const BEGUN: &str = "begun";
@@ -166,6 +171,12 @@ impl Segment {
     /// Whether events are missing between this one and the next.
     pub(crate) fn is_hole_before(&self, next: &Self) -> bool {
         self.extent().last.saturating_add(1) < next.first
+    }
+
+    /// Whether the journal was begun with it, as its number says: what was written before, if anything, was another journal.
+    pub(crate) fn is_very_first(&self) -> bool {
+        let begun = i64::try_from(self.first / NUMBERS).unwrap_or(i64::MAX);
+        self.began < Time(begun).after(AT_FIRST)
     }
 
     /// The file of the segment that begins with this number.

@@ -15,7 +15,7 @@ use crate::pace::Pace;
 use crate::past::{Past, Replay};
 use crate::read::Reader;
 use crate::record;
-use crate::segment::{Extent, Opened, Segment, Segments, Summary};
+use crate::segment::{Extent, NUMBERS, Opened, Segment, Segments, Summary};
 use crate::walk::is_begun_at;
 use crate::{Batch, Fault, JournalError, Time};
 
@@ -83,7 +83,7 @@ struct Active {
 
 /// Numbers begin where no process before this one can have come to: whoever follows notices when a journal is lost.
 fn first_number(now: Time) -> u64 {
-    u64::try_from(now.0).unwrap_or_default().saturating_mul(1024).max(1)
+    u64::try_from(now.0).unwrap_or_default().saturating_mul(NUMBERS).max(1)
 }
 
 impl Writer {

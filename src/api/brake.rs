@@ -1,10 +1,11 @@
 //! `/api/v1/brake`: removals of targets that are held until they are confirmed, and what lets go of them.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::extract::{Request, State as Extract};
 use axum::response::Response;
-use rosterd_discovery::ProviderKey;
+use rosterd_discovery::{ProviderKey, ProviderStatus};
 use rosterd_tasks::by_size;
 use serde::Serialize;
 
@@ -13,9 +14,8 @@ use super::query::Query;
 use super::sd::unknown_job;
 use super::status::rfc3339;
 use super::{Error, State, held, origin};
-use crate::journal::{Kind, Note};
 use crate::problem::Problem;
-use crate::roster::brake::Confirm;
+use crate::roster::confirmation::{self, Confirmation};
 use crate::roster::hold::HoldReason;
 use crate::roster::view::JobView;
 
@@ -36,6 +36,11 @@ struct JobBrake {
     since: String,
     /// What confirms it.
     confirm: String,
+    /// When that may be, at the earliest.
+    expected: Option<String>,
+    /// The command that lets go of them, and what of the configuration keeps them.
+    release: String,
+    keep: String,
     providers: Vec<BrakedProvider>,
 }
 
@@ -56,7 +61,8 @@ struct Released {
 pub(super) async fn brakes(Extract(state): Extract<Arc<State>>) -> Response {
     let view = state.roster.view();
     let weight = view.jobs().map(|job| held::weight(job)).sum();
-    let list = move || view.jobs().filter_map(|job| JobBrake::of(job)).collect();
+    let (providers, now) = (state.providers.list(), SystemTime::now());
+    let list = move || view.jobs().filter_map(|job| JobBrake::of(job, &providers, now)).collect();
     success(Brakes { brakes: by_size(weight, list).await })
 }
 
@@ -70,28 +76,23 @@ pub(super) async fn release(Extract(state): Extract<Arc<State>>, request: Reques
     // An agent that stops decides nothing any more.
     let released = state.lifecycle.stopping.run_until_cancelled(state.roster.release(Some(Arc::clone(&job)))).await;
     let released = released.ok_or(Error::Stopping)?.remove(&job).unwrap_or_default();
-    if released > 0 {
-        let detail = Some(format!("somebody let go of {released} targets").into());
-        let (job, reason) = (Some(Arc::clone(&job)), Some("released".into()));
-        state.journal.note(Note { job, reason, detail, ..Note::of(Kind::Brake) });
-    }
     Ok(success(Released { job, released }))
 }
 
 impl JobBrake {
-    fn of(job: &JobView) -> Option<Self> {
+    fn of(job: &JobView, known: &[ProviderStatus], now: SystemTime) -> Option<Self> {
         let (since, counts, spec) = (job.braked()?, job.counts(), job.spec());
+        let Confirmation { confirm, expected } = Confirmation::of(job, known, now)?;
         let providers = job.braked_of().into_iter().map(|(provider, held)| BrakedProvider { provider, held });
         Some(Self {
             job: Arc::clone(&spec.name),
             held: held::by_reason(job).remove(&HoldReason::Braked).unwrap_or_default(),
             targets: counts.targets,
             since: rfc3339(since),
-            confirm: match spec.keeping.confirm() {
-                Some(Confirm::After(time)) => rosterd_model::Duration::from(time).to_string(),
-                Some(Confirm::Never) => "never".to_owned(),
-                Some(Confirm::Reading) | None => "reading".to_owned(),
-            },
+            confirm,
+            expected: expected.map(rfc3339),
+            release: confirmation::releasing(&spec.name),
+            keep: confirmation::keeping(&spec.name),
             providers: providers.collect(),
         })
     }

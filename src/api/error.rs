@@ -43,6 +43,14 @@ pub enum Error {
         /// Which job, and which may have been meant.
         source: RosterError,
     },
+    /// A parameter of the query names a worker that there is not.
+    #[error("there is no worker {worker:?}: {known}")]
+    NoSuchWorker {
+        /// What was asked for.
+        worker: String,
+        /// Which may have been meant, or which there are.
+        known: String,
+    },
     /// A parameter of the query is missing.
     #[error("the parameter {name} is missing: {expected}")]
     MissingParameter {
@@ -110,7 +118,8 @@ impl Coded for Error {
             Self::BadParameter { .. }
             | Self::NotANumber { .. }
             | Self::InvalidParameter { .. }
-            | Self::NoSuchJob { .. } => "web_bad_parameter",
+            | Self::NoSuchJob { .. }
+            | Self::NoSuchWorker { .. } => "web_bad_parameter",
             Self::MissingParameter { .. } => "web_missing_parameter",
             Self::LifecycleDisabled => "web_lifecycle_disabled",
             Self::CrossSite { .. } => "web_cross_site",

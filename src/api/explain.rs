@@ -1,7 +1,7 @@
 //! `/api/v1/explain`: the whole story of targets that are there, or are not.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -53,6 +53,10 @@ pub(super) async fn with_past(
         let past = state.journal.query(question).await.ok();
         explanation.past_reached = past.as_ref().and_then(|page| page.reached);
         explanation.past = past.map(|page| page.events);
+        // What was there once was no slip of the pen.
+        if explanation.gone().is_some() {
+            explanation.similar.clear();
+        }
     }
     Ok(explanation)
 }
@@ -96,6 +100,7 @@ async fn of(
         publications: state.publications.list(),
         served: state.served.clone(),
         idle: state.config.borrow().idle,
+        now: SystemTime::now(),
     };
     Ok(blocking(move || known.explain(finder)).await)
 }

@@ -1,21 +1,23 @@
 //! `/api/v1/operations`: what has to be done for publications, what is being done, and what became of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::Uri;
-use rosterd_model::Report;
+use rosterd_model::{Report, nearest};
 use serde::Serialize;
 
 use super::envelope::success;
 use super::query::Query;
 use super::status::rfc3339;
+use super::words::few;
 use super::{Error, State};
 use crate::problem::Problem;
 use crate::publish::Publication;
-use crate::reconcile::{EndedOperation, OperationState, OperationStatus};
+use crate::reconcile::{EndedOperation, OperationState, OperationStatus, Phase};
 
 #[derive(Serialize)]
 struct Operations {
@@ -36,13 +38,19 @@ pub(super) struct Operation {
     pub(super) ended: Option<String>,
     /// Of a pending one, why its last try failed; of one that was given up, why.
     pub(super) last_error: Option<Report>,
-    next_try: Option<String>,
+    /// When it is tried again, or what was given up is begun anew.
+    pub(super) next_try: Option<String>,
+    /// It was given up, and what it was for has been reached since.
+    #[serde(skip)]
+    is_over: bool,
 }
 
 /// The operations, those that are pending first, and then those that ended last. `worker` and `state` say which.
 pub(super) async fn operations(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result<Response, Problem> {
     let query = Query::of(&uri);
-    Ok(success(Operations { operations: Asked::of(&query)?.find(&state).collect() }))
+    let asked = Asked::of(&query)?;
+    asked.worker.map_or(Ok(()), |worker| is_known(&state, worker))?;
+    Ok(success(Operations { operations: asked.find(&state).collect() }))
 }
 
 /// Which operations are asked for.
@@ -59,10 +67,10 @@ impl<'q> Asked<'q> {
         Ok(Self { state: given("state").map(parse).transpose()?, worker: given("worker") })
     }
 
-    /// All of these.
+    /// All of these. Of what failed, that is what has not been reached since.
     pub(super) fn find(self, state: &State) -> impl Iterator<Item = Operation> + use<'q> {
         all(state).filter(move |operation| {
-            self.state.is_none_or(|wanted| operation.status.state == wanted)
+            self.state.is_none_or(|wanted| operation.status.state == wanted && !operation.is_over)
                 && self.worker.is_none_or(|worker| operation.worker == worker)
         })
     }
@@ -70,8 +78,41 @@ impl<'q> Asked<'q> {
 
 /// All of them, those that are pending first, and then those that ended last.
 pub(super) fn all(state: &State) -> impl Iterator<Item = Operation> + use<> {
-    let pending = state.publications.list().into_iter().filter_map(Operation::pending);
-    pending.chain(state.publications.ended().into_iter().rev().map(Operation::ended))
+    let (publications, ended) = (state.publications.list(), state.publications.ended());
+    let is_done = |worker: &&Publication| worker.worker.state == Phase::Done;
+    let mut reached: BTreeSet<_> = publications.iter().filter(is_done).map(|it| it.worker.id.clone()).collect();
+    let mut again: BTreeMap<_, _> =
+        publications.iter().filter_map(|it| Some((it.worker.id.clone(), it.worker.next_try?))).collect();
+    let pending: Vec<_> = publications.into_iter().filter_map(Operation::pending).collect();
+    // What is pending is begun again as it says itself.
+    again.retain(|worker, _| pending.iter().all(|operation| operation.worker != **worker));
+    pending.into_iter().chain(ended.into_iter().rev().map(move |ended| {
+        let is_failed = ended.status.state == OperationState::Failed;
+        if !is_failed {
+            reached.insert(ended.worker.clone());
+        }
+        let is_over = is_failed && reached.contains(&ended.worker);
+        // Only the last one is begun again.
+        let next_try = again.remove(&ended.worker).filter(|_| is_failed && !is_over).map(rfc3339);
+        Operation { is_over, next_try, ..Operation::ended(ended) }
+    }))
+}
+
+/// Whether anything is known of a worker, were it only what it was; a slip of the pen is told from one that has nothing to do.
+fn is_known(state: &State, worker: &str) -> Result<(), Error> {
+    let publications = state.publications.list().into_iter().map(|publication| publication.worker.id.to_string());
+    let ended = state.publications.ended().into_iter().map(|ended| ended.worker.to_string());
+    let workers: BTreeSet<_> = publications.chain(ended).collect();
+    if workers.contains(worker) {
+        return Ok(());
+    }
+    let part = || workers.iter().find(|known| known.contains(worker)).map(String::as_str);
+    let known = match nearest(worker, workers.iter().map(String::as_str)).or_else(part) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if workers.is_empty() => "nothing is written to files".to_owned(),
+        None => format!("there are {}", few(&workers.iter().collect::<Vec<_>>())),
+    };
+    Err(Error::NoSuchWorker { worker: worker.to_owned(), known })
 }
 
 fn parse(value: &str) -> Result<OperationState, Error> {
@@ -91,6 +132,7 @@ impl Operation {
             ended: None,
             last_error: worker.last_error,
             next_try: worker.next_try.map(rfc3339),
+            is_over: false,
         })
     }
 
@@ -103,6 +145,7 @@ impl Operation {
             ended: Some(rfc3339(ended)),
             last_error: error,
             next_try: None,
+            is_over: false,
         }
     }
 }
@@ -116,7 +159,7 @@ fn begun(status: &OperationStatus) -> String {
 mod tests {
     use rosterd_model::{Priority, Retry};
     use rosterd_testkit::leak_checked_live;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::api::publications::tests::publication;
@@ -134,18 +177,30 @@ mod tests {
         leak_checked_live(async || {
             let mut going = publication("/b.yml", &["one"]);
             going.worker.operation = Some(status(3_000_000, OperationState::InFlight, 4, "reload"));
-            let list = vec![publication("/a.yml", &["one"]), going];
+            let mut list = vec![publication("/a.yml", &["one"]), going];
             let (code, message) = ("publish_command_failed".to_owned(), "no".to_owned());
             let (priority, retry) = (Priority::Operator, Retry::Backoff);
             let error = Some(Report { code, message, priority, retry, causes: Vec::new() });
-            let ended = |id, state, error| EndedOperation {
-                worker: "template:/c.conf".into(),
+            let ended = |id, worker: &str, state, error| EndedOperation {
+                worker: worker.into(),
                 kind: "template".to_owned(),
                 status: status(id, state, 1, "check"),
                 ended: SystemTime::UNIX_EPOCH + Duration::from_secs(9),
                 error,
             };
-            let all = [ended(1, OperationState::Failed, error), ended(2, OperationState::Done, None)];
+            let (failed, done, c) = (OperationState::Failed, OperationState::Done, "template:/c.conf");
+            let all = [
+                ended(1, "template:/over.conf", failed, error.clone()),
+                ended(2, "template:/over.conf", done, None),
+                ended(3, c, failed, error.clone()),
+                ended(4, c, failed, error),
+                ended(5, "file_sd:/a.yml", done, None),
+            ];
+            let mut given_up = publication("/c.conf", &["one"]);
+            given_up.worker.id = c.into();
+            given_up.worker.state = Phase::Cancelled;
+            given_up.worker.next_try = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60));
+            list.push(given_up);
             let face = Face::start(|state| {
                 state.publications = Publications::with_ended(move || list.clone(), move || all.to_vec());
             })
@@ -158,15 +213,29 @@ mod tests {
             });
             assert_eq!(told[0], expected);
             let states: Vec<_> = told.as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
-            assert_eq!(states, ["in_flight", "done", "failed"], "what ended last comes first");
+            assert_eq!(
+                states,
+                ["in_flight", "done", "failed", "failed", "done", "failed"],
+                "what ended last comes first"
+            );
             let failed = face.json("/api/v1/operations?state=failed").await["data"]["operations"].clone();
-            assert_eq!(failed.as_array().map(Vec::len), Some(1));
+            let of: Vec<_> = failed.as_array().unwrap().iter().map(|it| (&it["worker"], &it["nextTry"])).collect();
+            let again = json!("1970-01-01T00:01:00Z");
+            assert_eq!(of, [(&json!(c), &again), (&json!(c), &Value::Null)], "one that was done since is over");
             assert_eq!(
                 (&failed[0]["ended"], &failed[0]["lastError"]["message"]),
                 (&json!("1970-01-01T00:00:09Z"), &json!("no"))
             );
             let of = face.json("/api/v1/operations?worker=file_sd:/b.yml").await["data"]["operations"].clone();
             assert_eq!(of, json!([expected]));
+            for (worker, told) in
+                [("file_sd:/a.yaml", "did you mean"), ("over.conf", "did you mean"), ("x", "there are file_sd")]
+            {
+                let refused = face.get(&format!("/api/v1/operations?worker={worker}")).await;
+                assert_eq!(refused.status(), 400);
+                let refused = refused.text().await.unwrap();
+                assert!(refused.contains(told), "{worker}: {refused}");
+            }
             for path in ["/api/v1/operations?state=lost", "/operations?state=lost"] {
                 assert_eq!(face.get(path).await.status(), 400, "{path}");
             }

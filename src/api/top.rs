@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::Uri;
 use rosterd_tasks::blocking;
 
-use super::envelope::success;
+use super::envelope::success_knowing;
 use super::query::Query;
 use super::sd::unknown_job;
 use super::{Error, State};
@@ -40,7 +40,7 @@ pub(super) async fn top(Extract(state): Extract<Arc<State>>, uri: Uri) -> Result
         })
         .await;
         if !more {
-            return Ok(success(ranking.finish()));
+            return Ok(success_knowing(ranking.finish(), state.config.borrow().idle));
         }
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// `1 job`, `3 jobs`.
-pub(super) fn counted(number: usize, what: &str) -> String {
+pub(crate) fn counted(number: usize, what: &str) -> String {
     let many = if number == 1 { "" } else { "s" };
     format!("{} {what}{many}", grouped(number as u64))
 }

@@ -77,6 +77,9 @@ impl<'q> Question<'q> {
 #[derive(Deserialize)]
 struct Envelope<T> {
     data: T,
+    /// What a person should know besides.
+    #[serde(default)]
+    infos: Vec<String>,
 }
 
 impl Running {
@@ -126,9 +129,17 @@ impl Running {
 
     /// The `data` of an answer of the API.
     pub(super) fn data<T: DeserializeOwned>(&self, question: &Question<'_>) -> Result<T, Failure> {
+        self.data_with_infos(question).map(|(data, _)| data)
+    }
+
+    /// The same, and what the answer says that a person should know besides.
+    pub(super) fn data_with_infos<T: DeserializeOwned>(
+        &self,
+        question: &Question<'_>,
+    ) -> Result<(T, Vec<String>), Failure> {
         let answer: Result<Envelope<T>, _> = serde_json::from_str(&self.text(question)?);
         match answer {
-            Ok(Envelope { data }) => Ok(data),
+            Ok(Envelope { data, infos }) => Ok((data, infos)),
             Err(source) => Err(self.unexpected(question, source)),
         }
     }

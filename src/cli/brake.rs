@@ -6,8 +6,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Question, Running};
-use super::exit::Failure;
-use super::print::plain;
+use super::exit::{Failure, tell};
+use super::print::{plain, seconds};
+use crate::roster::confirmation::until;
 
 /// List and release targets whose removal is held.
 ///
@@ -41,7 +42,7 @@ pub(super) struct ReleaseArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A line a job
+    /// A line a job, and below it how to let them go, or keep them
     Text,
     /// An object a job
     Json,
@@ -60,6 +61,9 @@ struct Braked {
     targets: usize,
     since: String,
     confirm: String,
+    expected: Option<String>,
+    release: String,
+    keep: String,
     providers: Vec<BrakedProvider>,
 }
 
@@ -83,23 +87,27 @@ pub(super) fn run(what: &Brake) -> Result<(), Failure> {
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let Brakes { brakes } = args.running.data(&Question::get("/api/v1/brake"))?;
+    if brakes.is_empty() {
+        tell("nothing is braked");
+    }
     let lines = brakes.iter().map(|braked| match args.output {
-        Output::Text => plain(&line(braked)).into_owned(),
+        Output::Text => lines_of(braked).iter().map(|line| plain(line)).collect::<Vec<_>>().join("\n"),
         Output::Json => serde_json::to_string(braked).expect("names and numbers can be written"),
     });
     let text: String = lines.map(|line| line + "\n").collect();
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::of_output)
 }
 
-fn line(braked: &Braked) -> String {
-    let Braked { job, held, targets, since, confirm, providers } = braked;
-    let confirm = match confirm.as_str() {
-        "reading" => "until another reading confirms it".to_owned(),
-        "never" => "until it is released".to_owned(),
-        time => format!("for {time}"),
-    };
+/// What is held of a job, and below it what lets it go and what keeps it.
+fn lines_of(braked: &Braked) -> Vec<String> {
+    let Braked { job, held, targets, since, confirm, expected, release, keep, providers } = braked;
+    let until = until(confirm, expected.as_deref().map(|time| format!("at {}", seconds(time))).as_deref());
     let of: Vec<_> = providers.iter().map(|of| format!("{} of {}", of.held, of.provider)).collect();
-    format!("{job}: {held} of {targets} targets held since {since}, {confirm}: {}", of.join(", "))
+    let since = seconds(since);
+    let head = format!("{job}: {held} of {targets} targets held since {since}, {until}: {}", of.join(", "));
+    // What nothing but a person ends needs nothing to be kept.
+    let keep = (confirm != "never").then(|| format!("  to keep them:    {keep} in the configuration, and reload"));
+    [head, format!("  to let them go:  {release}")].into_iter().chain(keep).collect()
 }
 
 fn release(running: &Running, job: &str) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::ask::{Question, Running};
-use super::exit::Failure;
+use super::exit::{Failure, tell};
 
 /// Ask a running rosterd whether it is healthy.
 ///
@@ -19,6 +19,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let question = Question::get(if args.ready { "/-/ready" } else { "/-/healthy" });
-    let answer = args.running.text(&question)?;
+    let answer = args.running.text(&question).map_err(|failure| match failure {
+        // That is what it means here: why has been told.
+        Failure::Untold(report) if args.ready && report.code == "http_throttled" => {
+            tell("not ready");
+            Failure::Told
+        }
+        other => other,
+    })?;
     writeln!(std::io::stdout(), "{}", super::print::plain_lines(answer.trim_end())).map_err(Failure::of_output)
 }

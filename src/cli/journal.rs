@@ -1,10 +1,12 @@
 //! `rosterd journal`: what happened to targets, when and why, asked of a running rosterd.
 
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write, stdout};
 use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
-use rosterd_model::labels::{ADDRESS, INSTANCE};
+use rosterd_model::labels::{ADDRESS, INSTANCE, SCHEME};
+use rosterd_model::target::{Target, scrape_url};
 use rosterd_model::{Labels, Report, Retry};
 use rosterd_tasks::Schedule;
 
@@ -213,9 +215,10 @@ fn print(out: &mut impl Write, event: &Event, output: Output) -> std::io::Result
 /// An event for people.
 pub(super) fn line(event: &Event) -> String {
     let note = &event.note;
-    let mut parts = vec![event.time.to_string(), format!("{:<9}", note.kind.as_str())];
+    // As wide as with all digits, so that columns stand below each other.
+    let mut parts = vec![format!("{:<24}", event.time.to_string()), format!("{:<9}", note.kind.as_str())];
     parts.extend(note.job.as_ref().map(|job| format!("job={job}")));
-    parts.extend(note.labels.as_ref().map(|labels| name(labels).to_owned()));
+    parts.extend(note.labels.as_ref().map(name));
     if let Some((from, to)) = note.from.as_ref().zip(note.labels.as_ref()) {
         parts.push(told(&changes(from, to)));
     }
@@ -226,9 +229,18 @@ pub(super) fn line(event: &Event) -> String {
     plain(&parts.join("  ")).into_owned()
 }
 
-/// What a target goes by.
-fn name(labels: &Labels) -> &str {
-    labels.get(INSTANCE).or(labels.get(ADDRESS)).unwrap_or_default()
+/// What a target goes by: its instance, and its URL where that says more.
+fn name(labels: &Labels) -> String {
+    let name = labels.get(INSTANCE).or(labels.get(ADDRESS)).unwrap_or_default();
+    telling_url(labels).map_or_else(|| name.to_owned(), |url| format!("{name} ({url})"))
+}
+
+/// The URL of a target, where its instance does not say it: then several may have the same instance.
+pub(super) fn telling_url(labels: &Labels) -> Option<String> {
+    let (address, mut url) = (labels.get(ADDRESS).filter(|_| labels.get(SCHEME).is_some())?, String::new());
+    scrape_url(Target(labels), &BTreeMap::new(), &mut url);
+    let instance = labels.get(INSTANCE).unwrap_or(address);
+    (url != format!("http://{instance}/metrics")).then_some(url)
 }
 
 /// The labels that are not as they were.
@@ -259,9 +271,20 @@ mod tests {
             ..Note::of(Kind::Changed)
         };
         let line = line(&Event { number: 3, time: Time(0), note });
-        let expected = "1970-01-01T00:00:00Z  changed    job=node  h:1  env: \"\" -> \"prod\", rack: \"7\" -> \"\"  \
+        let expected = "1970-01-01T00:00:00Z      changed    job=node  h:1  env: \"\" -> \"prod\", rack: \"7\" -> \"\"  \
             reason=source  source=/etc/a.json  provider=file/1";
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn targets_of_one_name_are_told_apart_by_their_urls() {
+        let name = |instance: &str, [scheme, address, path]: [&str; 3]| {
+            let own = [("__scheme__", scheme), ("__address__", address), ("__metrics_path__", path)];
+            name(&[("instance", instance)].into_iter().chain(own).collect())
+        };
+        assert_eq!(name("h:1", ["http", "h:1", "/metrics"]), "h:1");
+        assert_eq!(name("h", ["http", "h:9", "/metrics"]), "h (http://h:9/metrics)");
+        assert_eq!(name("h:1", ["https", "h:1", "/m"]), "h:1 (https://h:1/m)");
     }
 
     #[test]
@@ -273,7 +296,7 @@ mod tests {
             ..Note::of(Kind::Added)
         };
         let line = line(&Event { number: 3, time: Time(0), note });
-        assert_eq!(line, "1970-01-01T00:00:00Z  added      job=a\\nb  h\\n1970 added\\u{1b}[2J  x\\ry");
+        assert_eq!(line, "1970-01-01T00:00:00Z      added      job=a\\nb  h\\n1970 added\\u{1b}[2J  x\\ry");
     }
 
     #[test]

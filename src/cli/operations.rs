@@ -9,11 +9,13 @@ use serde_json::Value;
 
 use super::ask::{Question, Running};
 use super::exit::Failure;
-use super::print::plain;
+use super::print::{plain, seconds};
 
 /// List what a running rosterd does for files and templates: what waits, what is under way, what failed and what is done.
 ///
-/// What is under way survives a crash. What failed is told with its reason; a file that could not be put to use is as it was.
+/// What is under way survives a crash. What failed is told with its reason; a file that could not be put to use is as it was. Each change
+/// of a template is an operation. Of a file of file_sd only its beginning, a change of its settings, its end and what cannot be written
+/// are: when it was last written the page /publications tells.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only those of this worker, such as template:/etc/haproxy/haproxy.cfg
@@ -36,7 +38,7 @@ enum State {
     Enqueued,
     /// A step of them is at work
     InFlight,
-    /// They were given up
+    /// They were given up, and what they were for was not reached since
     Failed,
     /// They have reached what they were for
     Done,
@@ -70,6 +72,11 @@ struct Operation {
     next_try: Option<String>,
 }
 
+/// Where there is nothing at all.
+const NOTHING: &str = "nothing to do, and nothing was done since rosterd started";
+/// Where there is nothing of what was asked for.
+const NONE_SUCH: &str = "nothing is like that";
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let state = args.state.and_then(|state| Some(state.to_possible_value()?.get_name().to_owned()));
     let question =
@@ -81,32 +88,35 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let told = operations.into_iter().map(serde_json::from_value::<Operation>);
             let told: Vec<_> =
                 told.collect::<Result<_, _>>().map_err(|source| args.running.unexpected(&question, source))?;
-            if told.is_empty() && (args.worker.is_some() || state.is_some()) {
-                "none of these\n".to_owned()
-            } else {
-                text(&told)
-            }
+            text(&told, args.state.is_some() || args.worker.is_some())
         }
     };
     stdout().lock().write_all(text.as_bytes()).map_err(Failure::of_output)
 }
 
 /// A line for each, and below it why it failed.
-fn text(operations: &[Operation]) -> String {
+fn text(operations: &[Operation], is_asked: bool) -> String {
     if operations.is_empty() {
-        return "nothing to do, and nothing was done since rosterd started\n".to_owned();
+        return format!("{}\n", if is_asked { NONE_SUCH } else { NOTHING });
     }
     let mut text = String::new();
     for it in operations {
-        let step = it.step_name.clone().unwrap_or_else(|| it.step.to_string());
+        // People count from one, and where there is one step alone it is nothing to tell.
+        let step = match (&it.step_name, it.step) {
+            (Some(name), _) => format!(" at step {name}"),
+            (None, 0) => String::new(),
+            (None, step) => format!(" at step {}", u64::from(step) + 1),
+        };
         let tries = if it.attempt > 0 { format!(", {} tries failed", it.attempt) } else { String::new() };
-        let when = match (&it.ended, &it.next_try) {
-            (Some(ended), _) => format!("ended {ended}"),
+        let next = it.next_try.as_ref().map(|next| seconds(next));
+        let when = match (it.ended.as_ref().map(|ended| seconds(ended)), next) {
+            (Some(ended), None) => format!("ended {ended}"),
+            (Some(ended), Some(next)) => format!("ended {ended}, begun again {next} or when something changes"),
             (None, Some(next)) => format!("tried again {next}"),
-            (None, None) => format!("since {}", it.begun),
+            (None, None) => format!("since {}", seconds(&it.begun)),
         };
         // Writing to memory does not fail.
-        let line = format!("{:9}  {}  {} at step {step}{tries}, {when}", it.state, it.worker, it.action);
+        let line = format!("{:9}  {}  {}{step}{tries}, {when}", it.state, it.worker, it.action);
         writeln!(text, "{}", plain(&line)).ok();
         if let Some(error) = &it.last_error {
             writeln!(text, "           {}", plain(&format!("{error} ({})", error.code))).ok();
@@ -134,17 +144,21 @@ mod tests {
             });
             serde_json::from_value::<Operation>(operation).unwrap()
         };
-        let told = text(&[
-            of("in_flight", 0, Value::Null, Value::Null, Value::Null),
-            of("enqueued", 2, Value::Null, json!("N"), error.clone()),
-            of("failed", 0, json!("E"), Value::Null, error),
-            of("failed", 0, json!("E"), Value::Null, forged),
-        ]);
+        let told = text(
+            &[
+                of("in_flight", 0, Value::Null, Value::Null, Value::Null),
+                of("enqueued", 2, Value::Null, json!("N"), error.clone()),
+                of("failed", 0, json!("E"), json!("2026-01-02T03:04:05.123456789Z"), error),
+                of("failed", 0, json!("E"), Value::Null, forged),
+            ],
+            false,
+        );
         let expected = "in_flight  template:/a  update at step check, since B\n\
                         enqueued   template:/a  update at step check, 2 tries failed, tried again N\n           no: why (c)\n\
-                        failed     template:/a  update at step check, ended E\n           no: why (c)\n\
+                        failed     template:/a  update at step check, ended E, begun again 2026-01-02T03:04:05Z or when something \
+                        changes\n           no: why (c)\n\
                         failed     template:/a  update at step check, ended E\n           no: why\\n\\u{1b}[2J (c)\n";
         assert_eq!(told, expected);
-        assert!(text(&[]).starts_with("nothing to do"));
+        assert_eq!((text(&[], false), text(&[], true)), (format!("{NOTHING}\n"), format!("{NONE_SUCH}\n")));
     }
 }

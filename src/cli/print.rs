@@ -29,6 +29,14 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     written_out(text, is_acting)
 }
 
+/// A time without what it has beside whole seconds: nobody reads nine digits of a second.
+pub(super) fn seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, rest)) if rest.ends_with('Z') => format!("{whole}Z"),
+        _ => time.to_owned(),
+    }
+}
+
 /// The same of several lines.
 pub(super) fn plain_lines(text: &str) -> Cow<'_, str> {
     written_out(text, |c| c != '\n' && is_acting(c))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{Question, Running};
 use super::exit::{Failure, tell};
-use super::journal::{Output, time};
+use super::journal::{Output, telling_url, time};
 use super::print::plain;
 use crate::journal::Time;
 
@@ -99,6 +99,7 @@ fn print(out: &mut impl Write, row: &Row, output: Output) -> std::io::Result<()>
     }
     let labels: Labels = Target(&row.labels).public().collect();
     let change = if row.change.is_empty() { String::new() } else { format!("{:<9} ", row.change) };
-    let line = format!("{change}{}  {labels}{}", row.job, if row.held { "  held" } else { "" });
+    let url = telling_url(&row.labels).map(|url| format!("  {url}")).unwrap_or_default();
+    let line = format!("{change}{}  {labels}{url}{}", row.job, if row.held { "  held" } else { "" });
     writeln!(out, "{}", plain(&line))
 }

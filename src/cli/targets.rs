@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ask::{Question, Running};
-use super::exit::Failure;
+use super::exit::{Failure, tell};
 use super::print;
 
 /// So many are asked for at once.
@@ -80,11 +80,21 @@ struct Held {
     reason: String,
 }
 
+impl Args {
+    /// Whether not all targets are asked for.
+    fn is_narrowed(&self) -> bool {
+        !self.what.is_empty() || self.job.is_some() || self.health.is_some()
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match args.output {
         Output::Json => print::json(targets::<Value>(args)?.into_iter()),
         Output::Text => {
             let rows: Vec<_> = targets(args)?.into_iter().map(cells).collect();
+            if rows.is_empty() {
+                tell(if args.is_narrowed() { "no target is like that" } else { "there are no targets" });
+            }
             print::table(["JOB", "HEALTH", "URL", "LABELS"], &rows)
         }
     }
@@ -103,7 +113,10 @@ fn targets<T: DeserializeOwned>(args: &Args) -> Result<Vec<T>, Failure> {
             .with("search", search.as_ref())
             .with("limit", Some(PAGE.min(most.saturating_sub(targets.len()))))
             .with("cursor", cursor.as_ref());
-        let page: Page<T> = args.running.data(&question)?;
+        let (page, infos): (Page<T>, _) = args.running.data_with_infos(&question)?;
+        if cursor.is_none() {
+            infos.iter().for_each(|info| tell(print::plain(&format!("note: {info}"))));
+        }
         targets.extend(page.active_targets);
         cursor = page.next_cursor;
         if cursor.is_none() || targets.len() >= most {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::ask::{Question, Running};
-use super::exit::Failure;
+use super::exit::{Failure, tell};
 use super::print;
 use crate::api::words::{bytes, fine, grouped};
 use crate::explain::{Cost, Top};
@@ -62,7 +62,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .with("job", args.job.as_ref())
         .with("search", (!args.what.is_empty()).then(|| args.what.join(" ")))
         .with("limit", Some(args.limit));
-    let top: Top = args.running.data(&question)?;
+    let (top, infos): (Top, _) = args.running.data_with_infos(&question)?;
+    infos.iter().for_each(|info| tell(print::plain(&format!("note: {info}"))));
     match args.output {
         Output::Json => writeln!(std::io::stdout(), "{}", serde_json::json!(top)).map_err(Failure::of_output),
         Output::Text => tables(&top),

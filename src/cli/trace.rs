@@ -19,7 +19,11 @@ pub(super) fn text(trace: &Trace, margin: &str, colour: Colour) -> String {
             let dropped = colour.paint("31", "dropped");
             shown.line(&format!("   {}: {dropped}", step.saw.as_deref().unwrap_or_default()));
             let more = trace.steps.len() - index - 1;
-            let unreached = if more > 0 { format!(", before {more} more") } else { String::new() };
+            let unreached = match more {
+                0 => String::new(),
+                1 => ", 1 more is not reached".to_owned(),
+                more => format!(", {more} more are not reached"),
+            };
             shown.line(&format!("= {dropped} by rule {}{unreached}", index + 1));
             return shown.text;
         }

@@ -8,6 +8,7 @@ use super::similar::SimilarAddress;
 use super::time::Time;
 use super::trace::Trace;
 use crate::journal::{self, Event};
+use crate::roster::confirmation::until;
 use crate::roster::hold::HoldReason;
 use crate::roster::presence::Presence;
 
@@ -136,7 +137,7 @@ pub struct SameUrl {
 }
 
 /// That a target is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// Why.
     pub reason: HoldReason,
@@ -144,6 +145,24 @@ pub struct Held {
     pub since: Time,
     /// Until when at most, where time alone ends it.
     pub until: Option<Time>,
+    /// Of one that is braked: what confirms that it is gone, `reading`, `never` or a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    /// And when that may be, at the earliest, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Time>,
+}
+
+impl Held {
+    /// Why and until when, where `words` tells a time: `braked, since 3s ago, until another reading confirms it, expected in 12s`.
+    pub fn told(&self, words: impl Fn(Time) -> String) -> String {
+        let until = match (&self.confirm, self.until) {
+            (Some(confirm), _) => format!(", {}", until(confirm, self.expected.map(&words).as_deref())),
+            (None, Some(until)) => format!(", and goes {}", words(until)),
+            (None, None) => String::new(),
+        };
+        format!("{}, since {}{until}", self.reason.as_str(), words(self.since))
+    }
 }
 
 /// How the scrapes of a target go.

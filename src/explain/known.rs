@@ -1,6 +1,7 @@
 //! Puts together what is known elsewhere of what a search found: providers, scrapes, publications. Pure.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rosterd_discovery::{Failure, ProviderStatus, Status, Unread};
 use rosterd_model::target::Target as FinalLabels;
@@ -16,6 +17,8 @@ use super::similar::Similar;
 use super::time::Time;
 use super::trace::Trace;
 use crate::publish::{Publication, ServedLists};
+use crate::roster::confirmation::Confirmation;
+use crate::roster::hold::{Hold, HoldReason};
 use crate::roster::presence::Presence;
 use crate::roster::view::{JobView, RosterView};
 
@@ -37,6 +40,8 @@ pub struct Known {
     pub served: ServedLists,
     /// Why nothing is scraped, if nothing is.
     pub idle: Option<&'static str>,
+    /// When that is.
+    pub now: SystemTime,
 }
 
 impl Known {
@@ -103,6 +108,17 @@ impl Known {
         Presence::of_provider(provider.status.presence, view)
     }
 
+    fn held(&self, job: &JobView, Hold { reason, since, until }: Hold) -> Held {
+        let braked = (reason == HoldReason::Braked).then(|| Confirmation::of(job, &self.providers, self.now)).flatten();
+        Held {
+            reason,
+            since: Time(since),
+            until: until.map(Time),
+            expected: braked.as_ref().and_then(|it| it.expected).map(Time),
+            confirm: braked.map(|it| it.confirm),
+        }
+    }
+
     fn target(&self, finder: &Finder, place: Place, labels: &Labels) -> Target {
         let job = &finder.jobs[place.job];
         let held = job.block(place.block).and_then(|block| job.hold(block, place.entry));
@@ -116,7 +132,7 @@ impl Known {
             merged: merged.filter_map(|place| merged_from(job, *place)).collect(),
             same_url: same_url.filter_map(|place| same(finder, *place, labels)).collect(),
             limits: limit.into_iter().chain(job.spec().limits.exceeded_by(FinalLabels(labels))).collect(),
-            held: held.map(|hold| Held { reason: hold.reason, since: Time(hold.since), until: hold.until.map(Time) }),
+            held: held.map(|hold| self.held(job, hold)),
             scrape: self.scrapes.get(&job.spec().name, labels).map(|status| Scrape::of(status, labels)),
             published: self.published(job),
         }

@@ -21,6 +21,7 @@ pub use explanation::{
 pub use finder::Finder;
 pub use known::Known;
 pub use matches::Became;
+pub use past::Gone;
 pub use search::{Fit, Scratch, Search, SearchError, Words, within_bounds};
 pub use similar::SimilarAddress;
 pub use time::Time;

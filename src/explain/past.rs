@@ -10,12 +10,33 @@ use rosterd_model::target::Target;
 use super::explanation::Explanation;
 use super::search::Search;
 use super::trace::End;
-use crate::journal;
+use crate::journal::{self, Kind};
 
 /// So many events are told.
 const TOLD: usize = 20;
 
+/// That what was searched for is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// Since when.
+    pub since: journal::Time,
+    /// Of which job it was.
+    pub job: Option<String>,
+    /// Why, in words.
+    pub why: Option<String>,
+}
+
 impl Explanation {
+    /// Where nothing was found that is there: that it is gone, as the last that happened to it says.
+    pub fn gone(&self) -> Option<Gone> {
+        let event = self.past.iter().flatten().next().filter(|event| event.note.kind == Kind::Removed)?;
+        let note = &event.note;
+        let why = journal::why(note).map(str::to_owned);
+        let why = why.or_else(|| note.reason.as_ref().map(|reason| reason.to_string()));
+        let job = note.job.as_ref().map(|job| job.to_string());
+        self.found.is_empty().then_some(Gone { since: event.time, job, why })
+    }
+
     /// Asks for what happened last to the targets that were found or, where none was, to what was searched for. Words that may be
     /// a part of anything are not looked for in the past.
     pub fn question(&self, search: &Search, job: Option<&str>) -> Option<journal::Query> {
@@ -54,6 +75,21 @@ mod tests {
     use rosterd_model::Labels;
 
     use super::*;
+
+    #[test]
+    fn what_went_last_is_gone_and_what_came_back_is_not() {
+        let past = |kind: &str, reason: &str| {
+            let event = format!(
+                r#"[{{"number": 7, "time": "1970-01-01T00:00:10Z", "kind": "{kind}", "job": "web", "reason": "{reason}"}}]"#
+            );
+            Explanation { past: serde_json::from_str(&event).unwrap(), ..explanation() }.gone()
+        };
+        let gone = past("removed", "confirmed").unwrap();
+        assert_eq!((gone.since.to_string(), gone.job.as_deref()), ("1970-01-01T00:00:10Z".to_owned(), Some("web")));
+        assert_eq!(gone.why.as_deref(), Some("another reading confirmed it"));
+        assert_eq!(past("removed", "unheard of").unwrap().why.as_deref(), Some("unheard of"));
+        assert_eq!((past("added", "source"), explanation().gone()), (None, None));
+    }
 
     fn explanation() -> Explanation {
         let empty = r#"{"query": "", "found": [], "more": 0, "parts": 0, "entries": 0, "looked": 0, "similar": [], "hints": [],

@@ -119,7 +119,7 @@ impl Disk {
             job: Some(Arc::clone(&job.name)),
             provider: Some(source.provider.as_str().into()),
             source: self.names.of(&source.named),
-            reason: Some(reason(source.reason).into()),
+            reason: Some(reason(job, source.reason).into()),
             ..Note::of(Kind::Added)
         };
         for difference in &source.differences {
@@ -211,12 +211,15 @@ fn labels(difference: &Difference) -> &rosterd_model::Labels {
     }
 }
 
-fn reason(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Source => "source",
-        Reason::Rules => "rules",
-        Reason::Reload => "reload",
-        Reason::Over => "over",
+/// Why it happened to targets, in a word. What was kept and is no longer is told by what let go of it.
+fn reason(job: &JobStep, reason: Reason) -> &'static str {
+    match (reason, job.let_go_by()) {
+        (Reason::Source, _) => "source",
+        (Reason::Rules, _) => "rules",
+        (Reason::Reload, _) => "reload",
+        (Reason::Over, Some(BrakeStep::Confirmed { .. })) => "confirmed",
+        (Reason::Over, Some(BrakeStep::Released { .. })) => "released",
+        (Reason::Over, _) => "over",
     }
 }
 
@@ -234,6 +237,7 @@ fn of_brake(job: &JobStep, brake: &BrakeStep) -> Note {
             ("grace", None, format!("the time of grace of {} is over", many(*targets)))
         }
         BrakeStep::Over { targets, .. } => ("over", None, format!("the time to hold {} is over", many(*targets))),
+        BrakeStep::Released { targets } => ("released", None, format!("somebody let go of {}", many(*targets))),
         BrakeStep::Returned => ("returned", None, "all that was held has come back, or was replaced".to_owned()),
     };
     let (job, reason) = (Some(Arc::clone(&job.name)), Some(reason.into()));

@@ -44,9 +44,10 @@ impl Publications {
     /// Those that a reconciler keeps as files.
     pub fn of_files(workers: Statuses<Kind>, files: FileStatuses) -> Self {
         let publication = move |worker: WorkerStatus<Kind>| {
-            let FileStatus { last_written, reached } =
+            let FileStatus { last_written, reached, next_try } =
                 worker.spec.as_ref().and_then(|kind| files.get(kind.path())).unwrap_or_default();
-            Publication { worker, last_written, reached }
+            let next_try = worker.next_try.or(next_try.filter(|_| worker.operation.is_none()));
+            Publication { worker: WorkerStatus { next_try, ..worker }, last_written, reached }
         };
         let ended = workers.clone();
         Self::with_ended(move || workers.all().into_iter().map(&publication).collect(), move || ended.ended())

@@ -1,6 +1,7 @@
 //! The brake: whether so many targets end at once, or within a while, that a second reading has to say so too. Pure.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -27,6 +28,17 @@ pub enum Confirm {
     After(Duration),
     /// Nothing.
     Never,
+}
+
+/// As in the configuration.
+impl fmt::Display for Confirm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reading => f.write_str("reading"),
+            Self::After(time) => rosterd_model::Duration::from(*time).fmt(f),
+            Self::Never => f.write_str("never"),
+        }
+    }
 }
 
 /// How an event changed the number of targets that sources say.

@@ -44,6 +44,19 @@ impl HoldReason {
     }
 }
 
+impl HoldReason {
+    /// What it means, of a target: `its source says that it is gone, ...`.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Restored => "known from before the restart, its provider has not reported yet",
+            Self::Unread => "known from before the restart, its source is not there yet or could not be read",
+            Self::Replaced => "of the configuration before, the new one has not reported yet",
+            Self::Braked => "its source says that it is gone, with so many others that nobody has confirmed it yet",
+            Self::Grace => "its source says that it is gone, it may come back within its time of grace",
+        }
+    }
+}
+
 /// That something is held, why and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {

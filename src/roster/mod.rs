@@ -6,6 +6,8 @@ mod archive;
 pub mod block;
 pub mod brake;
 mod clock;
+pub mod confirmation;
+pub mod emptied;
 mod entries;
 #[doc(hidden)]
 pub mod fuzzing;

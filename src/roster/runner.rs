@@ -14,13 +14,14 @@ use tracing::{debug, info, warn};
 
 use super::brake::Brake;
 use super::clock::{Clock, Now};
+use super::emptied::Follower;
 use super::head::Head;
 use super::hold::HoldReason;
 use super::job::JobSpec;
 use super::metrics::Metrics;
 use super::persist::Outbox;
 use super::state::{Delta, Effect, Left, STORED, State, Stored, Wanted};
-use super::step::{Lectern, Steps, Teller};
+use super::step::{BrakeStep, Lectern, Steps, Teller};
 use super::view::RosterView;
 use crate::store::{Blocks, StoreError};
 
@@ -121,6 +122,7 @@ impl Roster {
             outbox: Arc::clone(&outbox),
             store: Arc::clone(&store),
             untold: BTreeMap::new(),
+            emptied: Follower::default(),
         };
         let (stop, done) = (stopper.token().clone(), written.clone());
         stopper.spawn_essential("roster", async move {
@@ -150,6 +152,7 @@ struct Owner {
     store: Arc<dyn Blocks>,
     /// What changed in jobs by pieces of pictures that are not whole yet.
     untold: BTreeMap<Arc<str>, Delta>,
+    emptied: Follower,
 }
 
 impl Owner {
@@ -195,14 +198,19 @@ impl Owner {
     async fn release(&mut self, job: Option<Arc<str>>) -> BTreeMap<Arc<str>, usize> {
         let (told, released) = oneshot::channel();
         let event = move |state: &mut State, now| {
-            let (effect, released) = state.release(job.as_deref(), now);
+            let (mut effect, released) = state.release(job.as_deref(), now);
+            for job in effect.step.iter_mut().flat_map(|step| &mut step.jobs) {
+                let targets = released.get(&job.name).copied();
+                job.brakes.extend(targets.map(|targets| BrakeStep::Released { targets }));
+            }
             told.send(released).ok();
             effect
         };
         self.step(true, event).await;
         let released = released.await.unwrap_or_default();
         for (job, targets) in &released {
-            info!(job = &**job, targets, "braked removal released, somebody asked for it");
+            let left = left(&self.views.borrow(), job);
+            info!(job = &**job, targets, left, "braked removal released, somebody asked for it");
         }
         released
     }
@@ -282,7 +290,7 @@ impl Owner {
         } else {
             event(&mut self.state, now)
         };
-        let replaced = self.publish(effect, started);
+        let replaced = self.publish(effect, started, now);
         if large {
             // Whoever lets go of many targets last frees them one by one.
             blocking(move || drop(replaced)).await;
@@ -290,8 +298,10 @@ impl Owner {
     }
 
     /// Makes an effect known; returns the view that is not shown any more.
-    fn publish(&mut self, mut effect: Effect, started: Instant) -> Option<Arc<RosterView>> {
-        let view = Arc::new(self.state.view());
+    fn publish(&mut self, mut effect: Effect, started: Instant, now: Now) -> Option<Arc<RosterView>> {
+        let view = self.state.view();
+        self.emptied.follow(&effect, &view, now.wall);
+        let view = Arc::new(RosterView { emptied: self.emptied.empty(), ..view });
         let (restored, unused) = (self.state.restored(), self.state.unused());
         self.metrics.observe(&effect, &view, restored, unused, started.elapsed().as_secs_f64());
         for (job, delta) in &effect.jobs {
@@ -303,21 +313,7 @@ impl Owner {
                 info!(job = &**job, added = delta.added, removed = delta.removed, targets, "targets changed");
             }
         }
-        for (job, (provider, held, of)) in &effect.brakes.held {
-            let provider = provider.as_str();
-            warn!(
-                job = &**job,
-                provider, held, of, "so many targets are gone at once that their removal is held, see /api/v1/brake"
-            );
-        }
-        for (job, targets) in &effect.brakes.confirmed {
-            info!(job = &**job, targets, "braked removal confirmed");
-        }
-        for (job, over) in &effect.brakes.over {
-            if let Some(targets) = over.get(&HoldReason::Braked) {
-                info!(job = &**job, targets, "braked removal over, its time has come");
-            }
-        }
+        tell_of_brakes(&effect, &view);
         for (job, failure) in &effect.tally.failures {
             warn!(job = &**job, error = %failure, "discovered target cannot be used");
         }
@@ -333,6 +329,39 @@ impl Owner {
         self.teller.tell(effect.step);
         Some(replaced)
     }
+}
+
+/// Tells of what is held, and of what goes although it was: who looks for what became of their targets looks for that.
+fn tell_of_brakes(Effect { brakes, .. }: &Effect, view: &RosterView) {
+    for (job, (provider, held, of)) in &brakes.held {
+        let provider = provider.as_str();
+        let confirm = view.job(job).and_then(|job| job.spec().keeping.confirm()).map(|confirm| confirm.to_string());
+        warn!(
+            job = &**job,
+            provider,
+            held,
+            of,
+            confirm,
+            "so many targets are gone at once that their removal is held, `rosterd brake list` tells until when and how to keep them"
+        );
+    }
+    for (job, targets) in &brakes.confirmed {
+        warn!(job = &**job, targets, left = left(view, job), "braked removal confirmed by another reading");
+    }
+    for (job, over) in &brakes.over {
+        let left = left(view, job);
+        if let Some(targets) = over.get(&HoldReason::Braked) {
+            warn!(job = &**job, targets, left, "braked removal over, its time has come");
+        }
+        if let Some(targets) = over.get(&HoldReason::Grace).filter(|_| left == 0) {
+            warn!(job = &**job, targets, left, "the last targets are gone, their time of grace is over");
+        }
+    }
+}
+
+/// How many targets a job has left.
+fn left(view: &RosterView, job: &str) -> usize {
+    view.job(job).map_or(0, |job| job.counts().targets)
 }
 
 async fn until(deadline: Option<Instant>) {

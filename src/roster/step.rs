@@ -47,8 +47,18 @@ pub struct JobStep {
     /// Whether the step took the job above its `target_limit` or back: the reason for which all its targets are unusable
     /// or usable again.
     pub limit: Option<LimitStep>,
-    /// What the step had to do with the brake, and with times of grace, without anybody asking for it.
+    /// What the step had to do with the brake, and with times of grace.
     pub brakes: Vec<BrakeStep>,
+}
+
+impl JobStep {
+    /// What let go of those of its targets that were kept, as far as it was one thing: a step is one event.
+    pub fn let_go_by(&self) -> Option<&BrakeStep> {
+        let lets_go = |step: &&BrakeStep| {
+            matches!(step, BrakeStep::Confirmed { .. } | BrakeStep::Over { .. } | BrakeStep::Released { .. })
+        };
+        self.brakes.iter().find(lets_go)
+    }
 }
 
 /// What happened to targets of a job together that stay although their sources say that they are gone.
@@ -77,6 +87,11 @@ pub enum BrakeStep {
     },
     /// All that was braked has come back, or other targets have in its place.
     Returned,
+    /// Somebody let go of so many.
+    Released {
+        /// How many.
+        targets: usize,
+    },
 }
 
 /// A job passed its `target_limit`.

@@ -10,6 +10,7 @@ use rosterd_model::{Builder, Coded, Labels, Priority};
 use serde::Serialize;
 
 use super::block::{Block, BlockId, GroupNumber, KEPT, Walk};
+use super::emptied::{Emptied, EmptiedJobs};
 use super::entries::Entries;
 use super::hold::{Held, Hold, HoldReason, Mark, Missing};
 use super::job::JobSpec;
@@ -243,14 +244,15 @@ impl<'a> BlockView<'a> {
     }
 
     /// Loads the discovered labels of an entry, without the job's defaults. Returns its source, and which of the source's
-    /// groups it belongs to.
+    /// groups it belongs to; of what is kept that is not known any more, and the empty name of an only one.
     pub fn load(self, entry: usize, labels: &mut Builder) -> Option<(String, String)> {
         let heads = self.worked.block.groups();
         let index = heads.partition_point(|head| head.first as usize <= entry).checked_sub(1)?;
         let unpacked = self.worked.block.unpack();
         let group = unpacked.groups().nth(index)?;
         group.entries().nth(entry - heads[index].first as usize)?.load(labels);
-        Some((group.source().to_owned(), group.key().to_owned()))
+        let key = if self.id < KEPT { group.key() } else { "" };
+        Some((group.source().to_owned(), key.to_owned()))
     }
 
     /// The discovered labels of its entries, in order, for reading with pauses in between. The job's defaults are not
@@ -365,6 +367,12 @@ impl JobView {
         self.braked
     }
 
+    /// The providers of which targets are braked.
+    pub fn braked_by(&self) -> impl Iterator<Item = &ProviderKey> {
+        let is_braked = |held: &KeptHold| held.hold.reason == HoldReason::Braked;
+        self.kept.iter().filter(move |(_, holds)| holds.values().any(is_braked)).map(|(key, _)| key)
+    }
+
     /// How many targets are braked of each provider.
     pub fn braked_of(&self) -> BTreeMap<ProviderKey, usize> {
         let is_braked = |held: &&KeptHold| held.hold.reason == HoldReason::Braked;
@@ -455,6 +463,8 @@ pub struct RosterView {
     /// The number of the last step.
     pub(super) step: u64,
     pub(super) jobs: Tree<Arc<str>, Arc<JobView>>,
+    /// Jobs of which nothing is left since what was braked of them went.
+    pub(super) emptied: EmptiedJobs,
 }
 
 impl RosterView {
@@ -471,6 +481,11 @@ impl RosterView {
     /// All jobs, by name.
     pub fn jobs(&self) -> impl ExactSizeIterator<Item = &Arc<JobView>> {
         self.jobs.values()
+    }
+
+    /// Whether a job has no target since what was braked of it was confirmed to be gone, as far as this process knows.
+    pub fn emptied(&self, job: &str) -> Option<Emptied> {
+        self.emptied.get(job).copied()
     }
 
     /// A provider that these jobs use.

@@ -74,7 +74,8 @@ fn a_target_is_explained_in_words_and_as_json() {
 #[test]
 fn targets_and_what_they_cost_are_listed() {
     let json: &[&str] = &["targets", "--limit=1", "--health=unknown", "-o", "json"];
-    asked(&[&["targets", "env=prod"], json, &["top"], &["targets", "{"]], |asked, ended| {
+    let questions: [&[&str]; 5] = [&["targets", "env=prod"], json, &["top"], &["targets", "nosuch"], &["targets", "{"]];
+    asked(&questions, |asked, ended| {
         let wanted = match asked {
             ["targets", "env=prod"] => {
                 "JOB    HEALTH   URL                    LABELS\n\
@@ -82,6 +83,11 @@ fn targets_and_what_they_cost_are_listed() {
             }
             ["top"] => {
                 "SAMPLES  BYTES  DURATION  FAILURES  TARGETS  JOB\n\nSAMPLES  BYTES  DURATION  FAILURES  HEALTH  JOB  URL\n"
+            }
+            ["targets", "nosuch"] => {
+                assert_eq!((ended.status, &*ended.output), (Some(0), "JOB  HEALTH  URL  LABELS\n"));
+                assert!(ended.errors.ends_with("no target is like that\n"), "{ended:?}");
+                return;
             }
             ["targets", "{"] => {
                 assert!(ended.status == Some(1) && ended.errors.contains("web_bad_parameter"), "{ended:?}");
@@ -93,7 +99,8 @@ fn targets_and_what_they_cost_are_listed() {
                 return;
             }
         };
-        assert_eq!(ended, Ended { status: Some(0), output: wanted.to_owned(), errors: String::new() }, "{asked:?}");
+        let errors = "note: nothing is scraped: there is no remote_write\n".to_owned();
+        assert_eq!(ended, Ended { status: Some(0), output: wanted.to_owned(), errors }, "{asked:?}");
     });
 }
 

@@ -20,19 +20,26 @@ fn asked(arguments: &[&str], answers: Vec<Step>, status: i32, printed: &[&str]) 
 }
 
 const BRAKED: &str = r#"{"status":"success","data":{"brakes":[
-    {"job":"web","held":60,"targets":100,"since":"2026-01-02T03:04:05Z","confirm":"reading","providers":[{"provider":"dns/1","held":60}]},
-    {"job":"db","held":6,"targets":10,"since":"2026-01-02T03:04:05Z","confirm":"5m","providers":[{"provider":"dns/2","held":2},{"provider":"http/3","held":4}]}
+    {"job":"web","held":60,"targets":100,"since":"2026-01-02T03:04:05Z","confirm":"reading",
+     "expected":"2026-01-02T03:04:35.123456789Z","release":"rosterd brake release web","keep":"rosterd: {jobs: {web: {brake: {confirm: never}}}}",
+     "providers":[{"provider":"dns/1","held":60}]},
+    {"job":"db","held":6,"targets":10,"since":"2026-01-02T03:04:05Z","confirm":"5m",
+     "expected":null,"release":"rosterd brake release db","keep":"rosterd: {jobs: {db: {brake: {confirm: never}}}}","providers":[{"provider":"dns/2","held":2},{"provider":"http/3","held":4}]}
 ]}}"#;
 
 #[test]
 fn what_is_held_is_listed() {
     let answer = Step::get("/api/v1/brake").body(BRAKED);
     let lines = [
-        "web: 60 of 100 targets held since 2026-01-02T03:04:05Z, until another reading confirms it: 60 of dns/1",
+        "web: 60 of 100 targets held since 2026-01-02T03:04:05Z, until another reading confirms it, expected at 2026-01-02T03:04:35Z: 60 of dns/1\n\
+         \x20 to let them go:  rosterd brake release web\n\
+         \x20 to keep them:    rosterd: {jobs: {web: {brake: {confirm: never}}}} in the configuration, and reload\n",
         "db: 6 of 10 targets held since 2026-01-02T03:04:05Z, for 5m: 2 of dns/2, 4 of http/3",
     ];
     asked(&["brake", "list"], vec![answer.clone()], 0, &lines);
     asked(&["brake", "list", "-o", "json"], vec![answer], 0, &[r#"{"job":"web","held":60,"#]);
+    let none = Step::get("/api/v1/brake").body(r#"{"status":"success","data":{"brakes":[]}}"#);
+    asked(&["brake", "list"], vec![none], 0, &["nothing is braked"]);
 }
 
 #[test]

@@ -29,7 +29,15 @@ fn readiness_is_asked_below_the_prefix() {
 #[test]
 fn who_is_not_ready_says_why() {
     let answer = Step::get("/-/ready").status(503).body("file/1 has not reported");
-    asked("", &["--ready"], answer, 1, "file/1 has not reported");
+    asked("", &["--ready"], answer.clone(), 1, "file/1 has not reported");
+    leak_checked_live(async || {
+        let server = ScriptedServer::start([answer.clone()]).await;
+        let mut process =
+            Process::start("rosterd health", &mut rosterd(&["health", "--ready", "--url", &server.url("")]));
+        process.wait().await;
+        assert!(!process.log().contains("error"), "nothing failed but to be ready: {}", process.log());
+        server.finish().await;
+    });
 }
 
 #[test]

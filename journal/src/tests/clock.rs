@@ -56,6 +56,23 @@ fn of_a_time_that_came_twice_the_later_in_number_counts() {
     assert!(matches!(reader.at(Some(Time(90_999)), |_, _| true), Err(JournalError::TooEarly { .. })));
 }
 
+#[test]
+fn of_a_journal_that_was_just_begun_nothing_is_gone_that_more_room_would_keep() {
+    let told = |began: i64| {
+        let (mut world, mut writer) = (World::default(), Writer::in_memory(FOREVER, Time(0)));
+        world.now = began;
+        world.write(&mut writer, &[(0, 1, true)]);
+        writer.reader().at(Some(Time(-1)), |_, _| true).unwrap_err().to_string()
+    };
+    let young = told(1_000);
+    assert!(
+        young.starts_with("the journal was begun at 1970-01-01T00:00:0") && !young.contains("retention"),
+        "{young}"
+    );
+    let old = told(100_000_000);
+    assert!(old.starts_with("the journal goes back to 1970-01-02T") && old.contains("retention"), "{old}");
+}
+
 /// A journal of a record each two seconds, in which the one of a number is damaged.
 fn damaged(record: usize, leap: Option<usize>, header: bool) -> (World, Writer, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();

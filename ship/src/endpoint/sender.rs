@@ -372,7 +372,7 @@ impl Sender {
 
     fn tell_rejected(&self, Sum { times, samples, words: error }: &Sum<Report>) {
         let (endpoint, code) = (&*self.name, &*error.code);
-        warn!(endpoint, %error, code, requests = times, samples, "samples dropped");
+        warn!(endpoint, %error, code, requests = times, samples, "samples refused, they are lost");
     }
 
     fn tell_split(&self, Sum { times, words, .. }: &Sum<String>) {

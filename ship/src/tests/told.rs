@@ -55,8 +55,8 @@ fn an_outage_is_logged_when_it_begins_and_when_it_is_over_in_this_order() {
         assert_eq!(
             short(&lines, &["code", "requests", "samples"]),
             [
-                "WARN samples dropped code=ship_rejected requests=1 samples=2",
-                "WARN samples dropped code=ship_rejected requests=2 samples=4",
+                "WARN samples refused, they are lost code=ship_rejected requests=1 samples=2",
+                "WARN samples refused, they are lost code=ship_rejected requests=2 samples=4",
                 "INFO remote write works again",
             ]
         );

@@ -12,7 +12,7 @@ use rosterd_model::selector::{Matcher, Op};
 use rosterd_model::{Labels, Report, Selector};
 
 use super::super::query::Query;
-use super::super::words::{Moment, few, fine, grouped};
+use super::super::words::{Moment, counted, few, fine, grouped};
 use super::super::{Error, State, explain as search_for};
 use super::cut::{self, Label, as_fits, is_linked, line, linked};
 use super::journal::Row;
@@ -22,7 +22,7 @@ use super::shell::{Shell, page};
 use super::standing::Standing;
 use super::story::Story;
 use super::targets::names;
-use crate::explain::{Became, End, Explanation, Failing, Found, Published, Scrape, Search, Target, Unsure};
+use crate::explain::{Became, End, Explanation, Failing, Found, Gone, Published, Scrape, Search, Target, Unsure};
 use crate::journal;
 use crate::problem::Problem;
 
@@ -47,6 +47,8 @@ struct Page {
 struct Answer {
     /// What came of the search, in a sentence.
     head: String,
+    /// In place of that, what is gone, since when, and why.
+    gone: Option<(String, String, String)>,
     found: Vec<Shown>,
     /// How much was not looked at, and where all of it is.
     unseen: Option<(String, String)>,
@@ -143,6 +145,11 @@ fn path(text: &str, job: Option<&str>) -> String {
 
 impl Answer {
     fn of(explanation: Explanation, question: Option<&journal::Query>, job: Option<&str>, now: SystemTime) -> Self {
+        let gone = explanation.gone().map(|Gone { since, job, why }| {
+            let job = job.map(|job| format!(" of job {}", line(&job))).unwrap_or_default();
+            let what = format!("{}{job} is gone", line(&explanation.query));
+            (what, since.to_string(), why.map(|why| line(&why)).unwrap_or_default())
+        });
         let Explanation {
             query,
             found,
@@ -163,6 +170,10 @@ impl Answer {
         let shown = as_fits(found.into_iter().map(|found| Shown::of(found, now)), MOST_BYTES, Shown::size);
         let more = all - shown.len();
         let head = match (shown.is_empty(), more, parts) {
+            (true, ..) if gone.is_some() => String::new(),
+            (true, ..) if past.as_ref().is_some_and(|past| !past.is_empty()) => {
+                format!("Nothing is {} now", line(&query))
+            }
             (true, ..) => format!("Nothing is known of {}", line(&query)),
             (_, 0, 0) if all == 1 => String::new(),
             (_, 0, 0) => format!("{} fit", number(all)),
@@ -172,7 +183,8 @@ impl Answer {
         let again =
             link("/explain", [("q", query.as_str()), ("job", job.unwrap_or_default()), ("timeout", patience::LONGER)]);
         let past_unseen = past_reached.map(|time| (time.to_string(), again.clone()));
-        let unseen = (looked < entries).then(|| {
+        // What is gone was a target, and is among what was discovered only where a rule drops it now.
+        let unseen = (looked < entries && gone.is_none()).then(|| {
             (
                 format!("Only {} of {} discovered entries were looked at in full.", number(looked), number(entries)),
                 again,
@@ -181,6 +193,7 @@ impl Answer {
         let similar = similar.into_iter().map(|it| (path(linked(&it.address), job), line(&it.address)));
         Self {
             head,
+            gone,
             found: shown,
             unseen,
             idle,
@@ -253,10 +266,7 @@ impl Shown {
 
 /// What there is to say of a target besides its way.
 fn facts(target: &Target, now: SystemTime) -> Vec<(&'static str, Vec<String>)> {
-    let held = target.held.map(|held| {
-        let until = held.until.map(|until| format!(", goes {}", Moment::of(until.0, now).words)).unwrap_or_default();
-        format!("{} since {}{until}", held.reason.as_str(), Moment::of(held.since.0, now).words)
-    });
+    let held = target.held.as_ref().map(|held| held.told(|time| Moment::of(time.0, now).words));
     let merged = target.merged.iter().map(|it| format!("{} of {}", it.source, it.provider)).collect();
     let same_url = target.same_url.iter().map(|it| {
         let collides = if it.collides { ", with equal labels: their samples collide" } else { "" };
@@ -287,9 +297,9 @@ fn told_scrape(scrape: &Scrape, now: SystemTime) -> Vec<String> {
     let last = scrape.last_scrape.map(|time| {
         let took = fine(Duration::try_from_secs_f64(scrape.duration).unwrap_or_default());
         format!(
-            "last {}, took {took}, {} samples in the last good one",
+            "last {}, took {took}, {} in the last good one",
             Moment::of(time.0, now).words,
-            grouped(scrape.samples as u64)
+            counted(scrape.samples, "sample")
         )
     });
     let error = scrape.error.as_ref().map(|error| format!("{error} ({})", error.code));

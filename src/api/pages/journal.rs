@@ -150,7 +150,8 @@ impl Row {
             (Some(from), Some(labels)) => cut::changes(&changes(from, labels), usize::MAX),
             _ => Vec::new(),
         };
-        let why = [text(&note.reason), text(&note.detail)];
+        let reason = journal::why(&note).map_or_else(|| text(&note.reason), str::to_owned);
+        let why = [reason, text(&note.detail)];
         let whence = [text(&note.source), text(&note.provider)];
         let (from, to) = (event.time.before(AROUND).to_string(), event.time.after(AROUND).to_string());
         Self {

@@ -38,6 +38,8 @@ pub(super) struct Doing {
     pub(super) class: &'static str,
     pub(super) begun: String,
     pub(super) ended: Option<String>,
+    /// When it is tried or begun again.
+    pub(super) again: Option<String>,
     pub(super) error: String,
     pub(super) code: String,
 }
@@ -62,9 +64,13 @@ pub(in crate::api) async fn operations(Extract(state): Extract<Arc<State>>, uri:
 /// What is done, and how far it is.
 pub(super) fn told(operation: &OperationStatus) -> String {
     let OperationStatus { action, step, step_name, attempt, .. } = operation;
-    let step = step_name.map_or_else(|| format!("step {}", step + 1), str::to_owned);
+    let step = match (step_name, step) {
+        (Some(name), _) => format!(", {name}"),
+        (None, 0) => String::new(),
+        (None, step) => format!(", step {}", u64::from(*step) + 1),
+    };
     let again = if *attempt > 0 { format!(", try {}", attempt + 1) } else { String::new() };
-    format!("{}, {step}{again}", action.name())
+    format!("{}{step}{again}", action.name())
 }
 
 impl Doing {
@@ -81,6 +87,7 @@ impl Doing {
             worker: operation.worker,
             begun: operation.begun,
             ended: operation.ended,
+            again: operation.next_try,
             code: operation.last_error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
             error: operation.last_error.map(|error| error.to_string()).unwrap_or_default(),
         }

@@ -199,8 +199,8 @@ impl Endpoint {
             standing: Standing::of_endpoint(status.state(situation.now)),
             counts: vec![
                 count("sent", status.samples_sent),
-                count("failed", status.samples_failed),
-                count("dropped", status.samples_dropped),
+                count("refused", status.samples_failed),
+                count("given up", status.samples_dropped),
                 count("pending", status.pending_samples),
             ],
             disk: bytes(status.bytes_on_disk),

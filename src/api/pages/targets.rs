@@ -1,7 +1,7 @@
 //! `/targets`: the targets for people, by job, in pages. A page costs the search for its rows and nothing for the others
 //! before it but their count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +28,7 @@ use super::patience;
 use super::shell::{Shell, page};
 use crate::explain::{Scratch, Search, Words};
 use crate::problem::Problem;
+use crate::roster::confirmation::{Confirmation, until};
 use crate::roster::hold::HoldReason;
 use crate::roster::pages::Slot;
 use crate::roster::reasons::why_no_targets;
@@ -92,6 +93,8 @@ struct Group {
     path: String,
     counts: Vec<Count>,
     kinds: Vec<ErrorKind>,
+    /// Why some of them are held: a word, and what it means.
+    held: Vec<(&'static str, String)>,
     rows: Vec<Row>,
 }
 
@@ -125,8 +128,15 @@ struct Row {
     kind: String,
     code: String,
     snoozed: Option<Moment>,
-    /// Why it is there although its source does not say so now, and since when.
-    held: Option<(&'static str, Moment)>,
+    /// Why it is there although its source does not say so now.
+    held: Option<HeldRow>,
+}
+
+/// Why a target is held, since when, and until when where time alone ends it.
+struct HeldRow {
+    reason: HoldReason,
+    since: Moment,
+    until: Option<Moment>,
 }
 
 /// What is asked for of the targets of jobs.
@@ -193,7 +203,7 @@ pub(in crate::api) async fn targets(Extract(state): Extract<Arc<State>>, uri: Ur
     let unknown = (wanted.is_empty() && !job.is_empty()).then(|| super::super::sd::unknown_job(&view, job).to_string());
     let wrong = unreadable.or(unknown);
     let found = match wrong {
-        None => find(&state, wanted.clone(), cursor.as_ref(), &asked).await,
+        None => find(&state, &wanted, cursor.as_ref(), &asked).await,
         Some(_) => FoundRows::default(),
     };
     let rows: usize = found.groups.iter().map(|group| group.rows.len()).sum();
@@ -315,7 +325,20 @@ impl Group {
         let counts = [("up", tally.up), ("down", tally.down), ("unknown", tally.unknown), (HELD, job.pages().held())];
         let counts = counts.into_iter().filter(|(_, number)| *number > 0);
         let counts = counts.map(|(what, number)| count(what, number)).collect();
-        Self { path: path(&name, ""), counts, kinds: Vec::new(), rows: vec![row], job: name }
+        Self { path: path(&name, ""), counts, kinds: Vec::new(), held: Vec::new(), rows: vec![row], job: name }
+    }
+
+    /// Tells once why targets are held, and until when they are braked.
+    fn tell_held(&mut self, braked: Option<Confirmation>, now: SystemTime) {
+        let reasons: BTreeSet<_> = self.rows.iter().filter_map(|row| Some(row.held.as_ref()?.reason)).collect();
+        let told = |reason: HoldReason| match braked.as_ref().filter(|_| reason == HoldReason::Braked) {
+            Some(Confirmation { confirm, expected }) => {
+                let expected = expected.map(|time| Moment::of(time, now).words);
+                format!("{}; held {}", reason.told(), until(confirm, expected.as_deref()))
+            }
+            None => reason.told().to_owned(),
+        };
+        self.held = reasons.into_iter().map(|reason| (reason.as_str(), told(reason))).collect();
     }
 
     /// Tells equal errors together, the most frequent first.
@@ -335,9 +358,9 @@ impl Group {
 }
 
 /// The targets of a page, and where the next one begins.
-async fn find(state: &State, mut jobs: Vec<Arc<JobView>>, start: Option<&Cursor>, asked: &Asked) -> FoundRows {
-    jobs.retain(|job| asked.may_be_in(job, &state.scrapes));
-    let mut scan = Scan::new(jobs);
+async fn find(state: &State, wanted: &[Arc<JobView>], start: Option<&Cursor>, asked: &Asked) -> FoundRows {
+    let jobs = wanted.iter().filter(|job| asked.may_be_in(job, &state.scrapes));
+    let mut scan = Scan::new(jobs.cloned().collect());
     if let Some(cursor) = start {
         scan.resume(cursor);
     }
@@ -366,7 +389,11 @@ async fn find(state: &State, mut jobs: Vec<Arc<JobView>>, start: Option<&Cursor>
             let job = scan.job(place);
             if let Some(labels) = scan.labels(place) {
                 let mut row = Row::of(job, labels, &status.unwrap_or_default(), &outside, now);
-                row.held = scan.hold(place).map(|hold| (held_because(hold.reason), Moment::of(hold.since, now)));
+                row.held = scan.hold(place).map(|hold| HeldRow {
+                    reason: hold.reason,
+                    since: Moment::of(hold.since, now),
+                    until: hold.until.filter(|_| hold.reason == HoldReason::Grace).map(|until| Moment::of(until, now)),
+                });
                 bytes += found.push(job, row, &state.scrapes);
             }
         }
@@ -385,6 +412,10 @@ async fn find(state: &State, mut jobs: Vec<Arc<JobView>>, start: Option<&Cursor>
         }
     }
     found.groups.iter_mut().for_each(Group::count_kinds);
+    for group in &mut found.groups {
+        let job = wanted.iter().find(|job| job.spec().name == group.job && job.braked().is_some());
+        group.tell_held(job.and_then(|job| Confirmation::of(job, &state.providers.list(), now)), now);
+    }
     found
 }
 
@@ -440,16 +471,5 @@ impl Row {
     fn size(&self) -> usize {
         let link = self.link.as_ref().map_or(0, String::len);
         AROUND + 2 * self.url.len() + link + self.explained.len() + self.error.len() + cut::size(&self.labels)
-    }
-}
-
-/// Why a target is held, in words.
-fn held_because(reason: HoldReason) -> &'static str {
-    match reason {
-        HoldReason::Restored => "known from before the restart, its provider has not reported yet",
-        HoldReason::Unread => "known from before the restart, its source is not there yet or could not be read",
-        HoldReason::Replaced => "of the configuration before, the new one has not reported yet",
-        HoldReason::Braked => "its source says that it is gone, with so many others that nobody has confirmed it yet",
-        HoldReason::Grace => "its source says that it is gone, it may come back within its time of grace",
     }
 }

@@ -33,8 +33,9 @@ fn number(number: usize) -> String {
     grouped(number as u64)
 }
 
-fn chart(what: &str, past: &[Point], of: fn(&Point) -> usize) -> Option<Chart> {
-    let values: Vec<_> = past.iter().map(|point| of(point) as u64).collect();
+/// What was noted, and what is now: of a process that runs for less than it takes to note anything twice that is all.
+fn chart(what: &str, past: &[Point], now: usize, of: fn(&Point) -> usize) -> Option<Chart> {
+    let values: Vec<_> = past.iter().map(of).chain([now]).map(|value| value as u64).collect();
     Chart::of(&format!("{what} over the last day"), &values, POINTS)
 }
 
@@ -53,7 +54,7 @@ fn targets(situation: &Situation, past: &[Point]) -> [Tile; 2] {
         path: "/targets",
         bad: false,
         besides: of_all,
-        chart: chart("Targets up", past, |point| point.up),
+        chart: chart("Targets up", past, up, |point| point.up),
     };
     let down = Tile {
         what: "Down",
@@ -61,7 +62,7 @@ fn targets(situation: &Situation, past: &[Point]) -> [Tile; 2] {
         path: "/targets?health=down",
         bad: down > 0,
         besides: if others.is_empty() { "none is held".to_owned() } else { others },
-        chart: chart("Targets down", past, |point| point.down),
+        chart: chart("Targets down", past, down, |point| point.down),
     };
     [up, down]
 }
@@ -81,7 +82,7 @@ fn providers(situation: &Situation, past: &[Point]) -> Tile {
         path: "/service-discovery",
         bad: synced < all.len(),
         besides: format!("{} found{unread}", counted(found, "target")),
-        chart: chart("Targets", past, |point| point.targets),
+        chart: chart("Targets", past, found, |point| point.targets),
     }
 }
 

@@ -1,13 +1,17 @@
 //! What is wrong now, each in a sentence, the gravest first: the head of every page counts it, the overview tells it. Pure.
 
 use std::collections::HashSet;
+use std::time::SystemTime;
 
 use rosterd_discovery::{ProviderKey, ProviderStatus};
 use rosterd_model::{Coded, Report};
 
 use super::super::words::{Moment, bytes, coarse, counted, grouped, quoted};
+use super::link::link;
 use super::situation::Situation;
 use crate::roster::brake::Confirm;
+use crate::roster::confirmation::{Confirmation, keeping};
+use crate::roster::emptied::{ConfirmedBy, Emptied};
 use crate::roster::hold::HoldReason;
 use crate::roster::presence::Presence;
 use crate::roster::view::JobView;
@@ -30,6 +34,8 @@ pub(super) struct Trouble {
     pub(super) path: String,
     /// Where one lets go of what is held; empty where nobody may.
     pub(super) release: String,
+    /// What of the configuration keeps what is held; empty where it is kept anyway.
+    pub(super) keep: String,
 }
 
 /// All of it.
@@ -146,7 +152,7 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
     let is_explained = |job: &JobView| job.providers().iter().any(|provider| told.contains(&provider.key));
     let mut all = Vec::new();
     for (job, tally) in &situation.jobs {
-        let (name, held) = (quoted(&job.spec().name), job.pages().held());
+        let name = quoted(&job.spec().name);
         let path = |health: &str| super::targets::path(&job.spec().name, health);
         if let Err(error) = job.within_limit() {
             let what = format!("{name} has more targets than it may: none of them is handed out.");
@@ -160,35 +166,80 @@ fn of_jobs(situation: &Situation, told: &HashSet<&ProviderKey>) -> Vec<Trouble> 
             };
             all.push(Trouble { grave: true, what, path: path("down"), ..Trouble::default() });
         }
+        if let Some(emptied) = situation.view.emptied(&job.spec().name) {
+            all.push(of_emptied(&job.spec().name, emptied, situation));
+        }
         if let Some(since) = job.braked() {
-            all.push(Trouble { path: path("held"), ..of_brake(job, Moment::of(since, situation.now)) });
-        } else if held > 0 && !is_explained(job) {
-            let targets = grouped(job.counts().targets as u64);
-            let are = if held == 1 { "is" } else { "are" };
-            let what = format!("{} of {targets} targets of {name} {are} held.", grouped(held as u64));
+            all.push(Trouble { path: path("held"), ..of_brake(job, since, situation) });
+        }
+        let held = |reasons: &[HoldReason]| {
+            let held = held_for(job, reasons);
+            let what = format!("{} of {} of {name}", grouped(held as u64), counted(job.counts().targets, "target"));
+            (held > 0).then(|| format!("{what} {} held", if held == 1 { "is" } else { "are" }))
+        };
+        all.extend(held(&[HoldReason::Grace]).map(|held| {
+            let what = format!("{held}: their sources say that they are gone.");
+            let why = "They may come back within their time of grace, and go after it.".to_owned();
+            Trouble { what, why, path: path("held"), ..Trouble::default() }
+        }));
+        let unsaid = [HoldReason::Restored, HoldReason::Unread, HoldReason::Replaced];
+        all.extend(held(&unsaid).filter(|_| !is_explained(job)).map(|held| {
             let why =
                 "Their sources do not say that they should be there, but nobody says that they are gone.".to_owned();
-            all.push(Trouble { what, why, path: path("held"), ..Trouble::default() });
-        }
+            Trouble { what: format!("{held}."), why, path: path("held"), ..Trouble::default() }
+        }));
     }
     all
 }
 
-/// How many targets are braked: no more than are held, where entries are several for one target.
-fn braked(job: &JobView) -> usize {
-    job.counts().held.of(HoldReason::Braked).min(job.pages().held())
+/// How many targets are held for one of these reasons: no more than are held, where entries are several for one target.
+fn held_for(job: &JobView, reasons: &[HoldReason]) -> usize {
+    let counts = job.counts().held;
+    reasons.iter().map(|reason| counts.of(*reason)).sum::<usize>().min(job.pages().held())
+}
+
+/// That nothing is left of a job since its brake let go.
+fn of_emptied(name: &str, Emptied { targets, since, by }: Emptied, situation: &Situation) -> Trouble {
+    let name_quoted = quoted(name);
+    let what = match targets {
+        1 => format!("The only target of {name_quoted} is gone"),
+        many => format!("All {} targets of {name_quoted} are gone", grouped(many as u64)),
+    };
+    let by = match by {
+        ConfirmedBy::Reading => "another reading confirmed it",
+        ConfirmedBy::Time => "their sources did not take them back in time",
+    };
+    Trouble {
+        grave: true,
+        what: format!("{what}: {by}."),
+        why: "Nothing of it is scraped, and consumers of its lists have none, until its sources have targets again."
+            .to_owned(),
+        since: Some(Moment::of(since, situation.now)),
+        path: link("/journal", [("job", name), ("kind", "brake")]),
+        ..Trouble::default()
+    }
 }
 
 /// That targets of a job are braked.
-fn of_brake(job: &JobView, since: Moment) -> Trouble {
-    let (name, braked) = (&job.spec().name, braked(job));
+fn of_brake(job: &JobView, since: SystemTime, situation: &Situation) -> Trouble {
+    let (name, braked) = (&job.spec().name, held_for(job, &[HoldReason::Braked]));
     let [held, targets] = [braked, job.counts().targets].map(|number| grouped(number as u64));
-    let why = match job.spec().keeping.confirm() {
-        Some(Confirm::After(time)) => {
-            format!("They go after {} if that is still so, or when you let them go.", coarse(time))
+    let expected = Confirmation::of(job, &situation.providers, situation.now).and_then(|it| it.expected);
+    let expected = expected.map(|time| Moment::of(time, situation.now).words);
+    let (why, is_kept) = match (job.spec().keeping.confirm(), expected) {
+        (Some(Confirm::After(time)), None) => {
+            (format!("They go after {} if that is still so, or when you let them go.", coarse(time)), false)
         }
-        Some(Confirm::Reading) => "They go if the next reading says so, too, or when you let them go.".to_owned(),
-        Some(Confirm::Never) | None => "They go when you let them go.".to_owned(),
+        (Some(Confirm::After(_)), Some(over)) => {
+            (format!("They go {over} if that is still so, or when you let them go."), false)
+        }
+        (Some(Confirm::Reading), Some(expected)) => {
+            (format!("They go if the next reading, expected {expected}, says so, too, or when you let them go."), false)
+        }
+        (Some(Confirm::Reading), None) => {
+            ("They go if the next reading says so, too, or when you let them go.".to_owned(), false)
+        }
+        (Some(Confirm::Never) | None, _) => ("They go when you let them go.".to_owned(), true),
     };
     Trouble {
         what: format!(
@@ -196,8 +247,9 @@ fn of_brake(job: &JobView, since: Moment) -> Trouble {
             quoted(name)
         ),
         why,
-        since: Some(since),
+        since: Some(Moment::of(since, situation.now)),
         release: super::brake::path(name),
+        keep: if is_kept { String::new() } else { keeping(name) },
         ..Trouble::default()
     }
 }

@@ -1,12 +1,16 @@
 //! Removals that are held: what is told of them, who lets go of them, and lists without them.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
-use rosterd_testkit::leak_checked_live;
+use rosterd_discovery::{Attention, Presence, ProviderKey, ProviderStatus, Status, Update};
+use rosterd_testkit::{eventually_ok, everything, leak_checked_live, patience};
 use serde_json::{Value, json};
 
 use super::{Face, group, job, journal, json_of};
+use crate::api::Providers;
+use crate::api::status::rfc3339;
 use crate::roster::brake::{Brake, Confirm};
 use crate::roster::{JobSpec, Keeping};
 
@@ -21,6 +25,32 @@ async fn braked() -> Face {
     journal::told(&face, "/api/v1/journal?kind=added&job=one", 4).await;
     face.report("static/1", vec![group("s", &["a:1"])]).await;
     face
+}
+
+impl Face {
+    /// Gives a job four targets, and holds the removal of three of them where another reading confirms it.
+    async fn holds(&self, confirm: Confirm) {
+        let brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm };
+        let keeping = Keeping { brake: Some(brake), grace: Duration::ZERO };
+        let jobs = vec![JobSpec { keeping, ..job("one", "static/1", "[]") }];
+        self.handle.set_jobs(jobs, Duration::from_secs(300)).await;
+        self.reads(&["a:1", "b:1", "c:1", "d:1"]).await;
+        journal::told(self, "/api/v1/journal?kind=added&job=one", 4).await;
+        if confirm == Confirm::Reading {
+            self.reads(&["a:1"]).await;
+        }
+    }
+
+    /// A source is read as a whole, and has these.
+    async fn reads(&self, addresses: &[&str]) {
+        let mut views = self.handle.watch();
+        views.borrow_and_update();
+        let groups = if addresses.is_empty() { Vec::new() } else { vec![group("s", addresses)] };
+        let update = everything(ProviderKey::new("static/1"), groups);
+        let update = Update { read: true, attention: Attention::of_polling(), ..update };
+        self.updates.send(update).await.unwrap();
+        tokio::time::timeout(patience(), views.changed()).await.unwrap().unwrap();
+    }
 }
 
 async fn listed(face: &Face, path: &str) -> Vec<String> {
@@ -42,7 +72,9 @@ fn a_removal_that_is_held_is_told_and_let_go_of() {
             (told.as_array().unwrap().len(), first),
             (
                 1,
-                json!({"job": "one", "held": 3, "targets": 4, "since": null, "confirm": "never",
+                json!({"job": "one", "held": 3, "targets": 4, "since": null, "confirm": "never", "expected": null,
+                       "release": "rosterd brake release one",
+                       "keep": "rosterd: {jobs: {one: {brake: {confirm: never}}}}",
                        "providers": [{"provider": "static/1", "held": 3}]})
             )
         );
@@ -70,6 +102,8 @@ fn a_removal_that_is_held_is_told_and_let_go_of() {
             (&events[0]["reason"], &events[0]["detail"]),
             (&json!("released"), &json!("somebody let go of 3 targets"))
         );
+        let removed = &journal::told(&face, "/api/v1/journal?kind=removed&job=one", 3).await["events"];
+        assert!(removed.as_array().unwrap().iter().all(|event| event["reason"] == "released"), "{removed}");
         assert_eq!(listed(&face, "/sd/one").await, ["a:1"]);
         assert_eq!(face.json("/api/v1/brake").await["data"]["brakes"], json!([]));
         face.stop().await;
@@ -111,7 +145,12 @@ fn the_overview_has_a_button_that_lets_go_of_what_is_braked() {
             assert!(page.contains(text), "{text} is not in {page}");
         }
         let targets = face.get("/targets?job=one&health=held").await.text().await.unwrap();
-        assert_eq!(targets.matches("nobody has confirmed it yet").count(), 3, "{targets}");
+        let once = "so many others that nobody has confirmed it yet; held until it is released</p>";
+        assert_eq!(
+            (targets.matches(once).count(), targets.matches("held: braked</span>").count()),
+            (1, 4),
+            "{targets}"
+        );
         let foreign = face.request("POST", "/brake/release?job=one").header("sec-fetch-site", "cross-site");
         assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
         let pressed = face.request("POST", "/brake/release?job=one").send().await.unwrap();
@@ -121,6 +160,72 @@ fn the_overview_has_a_button_that_lets_go_of_what_is_braked() {
         let unknown = face.request("POST", "/brake/release?job=x").header("accept", "text/html").send().await.unwrap();
         assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
         assert!(unknown.text().await.unwrap().contains("there is no job &#34;x&#34;"));
+        face.stop().await;
+    });
+}
+
+#[test]
+fn what_ends_it_and_what_keeps_it_is_told_while_there_is_time() {
+    leak_checked_live(async || {
+        let next = SystemTime::now() + Duration::from_secs(95);
+        let status = Status { presence: Presence::Synced, next_try: Some(next), ..Status::default() };
+        let provider = ProviderStatus {
+            key: ProviderKey::new("static/1"),
+            jobs: vec!["one".into()],
+            reads: Arc::default(),
+            status,
+            watches: Vec::new(),
+        };
+        let face = Face::start(|state| state.providers = Providers::new(move || vec![provider.clone()])).await;
+        face.holds(Confirm::Reading).await;
+        let told = &face.json("/api/v1/brake").await["data"]["brakes"][0];
+        assert_eq!((&told["confirm"], &told["expected"]), (&json!("reading"), &json!(rfc3339(next))));
+        let page = face.get("/").await.text().await.unwrap();
+        for text in [
+            "They go if the next reading, expected in 1m",
+            "write <code>rosterd: {jobs: {one: {brake: {confirm: never}}}}</code> into the configuration",
+            "<span class=\"badge warn\">braked</span>",
+        ] {
+            assert!(page.contains(text), "{text} is not in {page}");
+        }
+        assert!(!page.contains("stale"), "everything could be read: {page}");
+        let targets = face.get("/targets?job=one").await.text().await.unwrap();
+        assert!(targets.contains("held until another reading confirms it, expected in 1m"), "{targets}");
+        let explained = face.json("/api/v1/explain?q=b:1").await["data"]["found"][0].clone();
+        assert_eq!((&explained["held"]["confirm"], &explained["origin"]["group"]), (&json!("reading"), &json!("")));
+        assert_eq!(
+            explained["held"]["expected"].as_str().map(|it| it[..16].to_owned()),
+            Some(rfc3339(next)[..16].to_owned())
+        );
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_job_of_which_nothing_is_left_after_its_brake_is_told_until_it_has_targets() {
+    leak_checked_live(async || {
+        let face = Face::start(|_| {}).await;
+        face.holds(Confirm::After(Duration::from_millis(1))).await;
+        let has = async |text: &str, wanted: bool| {
+            eventually_ok(patience(), "the overview", async || {
+                let page = face.get("/").await.text().await.unwrap();
+                if page.contains(text) == wanted { Ok(()) } else { Err(format!("{text}, {wanted}: {page}")) }
+            })
+            .await;
+        };
+        has("are gone:", false).await;
+        face.reads(&[]).await;
+        let told =
+            "<li class=\"grave\"><b>All 4 targets of “one” are gone: their sources did not take them back in time.</b>";
+        has(told, true).await;
+        let past = &journal::told(&face, "/api/v1/journal?kind=removed&job=one", 4).await["events"];
+        assert!(past.as_array().unwrap().iter().all(|event| event["reason"] == "over"), "{past}");
+        let page = face.get("/explain?q=b:1&job=one").await.text().await.unwrap();
+        assert!(page.contains("<h2>b:1 of job one is gone <span"), "{page}");
+        assert!(page.contains(": the time for which it was held is over</span></h2>"), "{page}");
+        assert!(!page.contains("Similar addresses") && !page.contains("looked at in full"), "{page}");
+        face.reads(&["e:1"]).await;
+        has(told, false).await;
         face.stop().await;
     });
 }

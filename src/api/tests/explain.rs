@@ -235,6 +235,7 @@ fn the_time_is_over_within_a_group_however_large_it_is() {
                 publications: Vec::new(),
                 served: ServedLists::default(),
                 idle: None,
+                now: SystemTime::UNIX_EPOCH,
             };
             let told = known.explain(finder);
             assert_eq!((told.found.len(), told.looked, told.entries), (1, looked, 40_000), "{asked} {unpacked}");

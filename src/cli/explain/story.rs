@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use rosterd_model::Report;
 
-use crate::api::words::{Moment, fine, grouped};
+use crate::api::words::{Moment, counted, fine, grouped};
 use crate::cli::colour::Colour;
 use crate::cli::{journal, trace};
-use crate::explain::{Became, Explanation, Failing, Found, Origin, Published, Scrape, Target, Time, Unsure};
+use crate::explain::{Became, Explanation, Failing, Found, Gone, Origin, Published, Scrape, Target, Time, Unsure};
 
 /// All of it.
 pub(super) fn text(explanation: &Explanation, now: SystemTime, colour: Colour) -> String {
@@ -88,10 +88,12 @@ impl Story {
             let limit = self.colour.paint("31", limit);
             self.says("limit", &limit);
         }
-        if let Some(held) = target.held {
-            let since = self.ago(held.since);
-            let until = held.until.map(|until| format!(", and goes {}", self.ago(until))).unwrap_or_default();
-            self.says("held", &format!("{}, since {since}{until}", held.reason.as_str()));
+        if let Some(held) = &target.held {
+            let told = held.told(|time| self.ago(time));
+            self.says("held", &told);
+            if held.confirm.is_some() {
+                self.says("", "rosterd brake list tells how to keep it, or let it go");
+            }
         }
         match &target.scrape {
             Some(scrape) => self.scrape(scrape),
@@ -111,7 +113,7 @@ impl Story {
             None => ", not scraped yet".to_owned(),
             Some(time) => {
                 let took = fine(Duration::try_from_secs_f64(scrape.duration).unwrap_or_default());
-                format!(", last {} in {took}, {} samples", self.ago(time), grouped(scrape.samples as u64))
+                format!(", last {} in {took}, {}", self.ago(time), counted(scrape.samples, "sample"))
             }
         };
         self.says("scraped", &format!("{health}{last}, every {} within {}", scrape.interval, scrape.timeout));
@@ -158,8 +160,20 @@ impl Story {
             past_reached,
             ..
         } = explanation;
-        if found.is_empty() {
-            self.line(&format!("nothing is {query}: never seen, or gone"));
+        match explanation.gone() {
+            Some(Gone { since, job, why }) => {
+                let job = job.map(|job| format!(" of job {job}")).unwrap_or_default();
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                self.line(&format!("{query}{job} is gone since {since}{why}"));
+            }
+            None if found.is_empty() && past.as_ref().is_some_and(|past| !past.is_empty()) => {
+                self.line(&format!("nothing is {query} now"));
+            }
+            None if found.is_empty() && past.is_some() => {
+                self.line(&format!("nothing is {query}: never seen, or gone for longer than the journal tells"));
+            }
+            None if found.is_empty() => self.line(&format!("nothing is {query}: never seen, or gone")),
+            None => {}
         }
         if *more > 0 {
             self.line(&format!("and {more} more: name them more closely, or raise --limit"));

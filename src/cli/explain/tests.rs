@@ -145,13 +145,13 @@ fn what_is_nowhere_is_told_with_what_may_be_meant_and_what_is_not_known() {
     nowhere["looked"] = json!(3);
     nowhere["pastReached"] = json!("1970-01-01T00:00:05Z");
     nowhere["past"] = json!([{"number": 7, "time": "1970-01-01T00:00:10Z", "kind": "removed", "job": "one"}]);
-    let wanted = "nothing is a:1: never seen, or gone
+    let wanted = "a:1 of job one is gone since 1970-01-01T00:00:10Z
 similar: a:2, target of job one
 there is no label envv
 may be there: source x of dns/1 of one, two is stale, fails since 1m ago: it failed (sd_dns_failed)
 may be there: http/1 of two is unsynced
 and 2 more that are not known as of now
-  past       1970-01-01T00:00:10Z  removed    job=one
+  past       1970-01-01T00:00:10Z      removed    job=one
 the time was over before the journal was looked at from before 1970-01-01T00:00:05Z: see rosterd journal
 the time was over after 3 of 9 entries: name a job by --job
 ";

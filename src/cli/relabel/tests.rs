@@ -157,7 +157,7 @@ fn steps_are_told_in_words() {
      + job="node"
   1. keep source_labels: [__meta_env, __meta_role], regex: prod;.+
      "test;" does not match: dropped
-  = dropped by rule 1, before 6 more
+  = dropped by rule 1, 6 more are not reached
 
 "#;
     assert_eq!((output.as_str(), end), (wanted, Ok(())));

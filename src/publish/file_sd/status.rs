@@ -14,6 +14,8 @@ pub struct FileStatus {
     pub last_written: Option<SystemTime>,
     /// What it was to be when this process last wrote it, or saw that it is as it should be; `None` before that.
     pub reached: Option<Revision>,
+    /// When what was given up is begun again, unless something changes before.
+    pub next_try: Option<SystemTime>,
 }
 
 /// The states of all files, by path. Cloning shares them.

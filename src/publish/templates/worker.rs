@@ -102,6 +102,17 @@ impl TemplateWorker {
         Ok(&self.template)
     }
 
+    /// Looks, and has it told when what was refused is tried again.
+    async fn looked(&mut self, jobs: Vec<Arc<JobView>>, stop: &CancellationToken) -> Look {
+        let looked = self.look(jobs, stop).await;
+        let again = match &looked {
+            Look::Refused(until) => SystemTime::now().checked_add(until.saturating_duration_since(Instant::now())),
+            _ => None,
+        };
+        self.templates.files.statuses.edit(&self.template.destination, |status| status.next_try = again);
+        looked
+    }
+
     /// The jobs of the template as they are now; `None` while one of them is unknown, however long, or not fit to be handed out:
     /// a program that is told of no targets drops those that it has.
     pub(super) fn jobs(&self) -> Option<Vec<Arc<JobView>>> {
@@ -262,7 +273,7 @@ impl Worker<Template> for TemplateWorker {
                     now + look
                 }
                 Some(_) if is_paced => paced,
-                Some(jobs) => match self.look(jobs, stop).await {
+                Some(jobs) => match self.looked(jobs, stop).await {
                     Look::CutOff => return Outcome::Done,
                     Look::Begin => return Outcome::Begin,
                     Look::Refused(until) => until.min(now + look),
