@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// A reading sooner after another one than this is the same one: whoever writes a file twice within a moment has not confirmed it.
+pub(super) const APART: Duration = Duration::from_secs(10);
+/// What a source that is watched, and never read again, does not take back for so long it has confirmed.
+pub(super) const STILL: Duration = Duration::from_secs(60);
+
 /// When removals are held, and until when.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Brake {

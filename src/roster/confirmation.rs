@@ -1,16 +1,11 @@
 //! What ends the removal that is held of a job, when that may be, and how to be faster: for people. Pure.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rosterd_discovery::ProviderStatus;
 
-use super::brake::Confirm;
+use super::brake::{APART, Confirm, STILL};
 use super::view::JobView;
-
-/// A reading sooner after the one that was held confirms nothing.
-const APART: Duration = Duration::from_secs(10);
-/// What a source that is watched does not take back for so long it has confirmed.
-const STILL: Duration = Duration::from_secs(60);
 
 /// What ends it that targets are braked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use super::job::Happened;
 use super::provider::{Provider, Providers, Stored};
 use crate::roster::archive::{Archive, BlockChange, Edit};
 use crate::roster::block::{Block, BlockId, RawEntry};
-use crate::roster::brake::Confirm;
+use crate::roster::brake::{APART, Confirm, STILL};
 use crate::roster::clock::Now;
 use crate::roster::head::Head;
 use crate::roster::hold::{Hold, HoldReason, Mark};
@@ -27,10 +27,6 @@ use crate::roster::view::ProviderPresence;
 
 use super::Effect;
 
-/// A reading sooner after another one than this is the same one: whoever writes a file twice within a moment has not confirmed it.
-const APART: Duration = Duration::from_secs(10);
-/// What a source that is watched, and never read again, does not take back for so long it has confirmed.
-const STILL: Duration = Duration::from_secs(60);
 /// How soon it is looked again what is due while the source cannot be read, and how often at most whether anything is due.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
 
