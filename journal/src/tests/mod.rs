@@ -285,7 +285,7 @@ fn what_is_too_much_goes_and_the_rest_still_tells_all_of_its_time() {
     let oldest = reader.oldest().unwrap();
     assert!(matches!(
         reader.at(Some(Time(oldest.0 - 1)), |_, _| true),
-        Err(JournalError::TooEarly { asked: Time(_), oldest: told }) if told == oldest
+        Err(JournalError::TooEarly { asked: Time(_), oldest: told, is_whole: false }) if told == oldest
     ));
     assert!(reader.at(Some(oldest), |_, _| true).is_ok());
 }
