@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::exporter::{Exporter, Page, Pages};
 use super::programs::{Wrapper, prometheus_agent, rosterd};
-use super::series::{Events, Seen, difference, forget_cancelled};
+use super::series::{Events, Seen, difference, forget_reload};
 use super::targets::Labels;
 
 const PROGRAMS: [&str; 2] = ["rosterd", "Prometheus"];
@@ -42,10 +42,10 @@ fn is_stable(labels: &Labels) -> bool {
 }
 
 /// A target that is scraped at another time after the reload may be marked as stale by any Prometheus although it goes on: the
-/// marker has the time of a scrape that would have been. So may any of a job that changed, when its next scrape takes longer than a tenth
-/// of the interval: the marker does not wait for it. rosterd does neither.
+/// marker has the time of a scrape that would have been. rosterd does not.
 fn forget_gaps(events: &mut Events) {
-    for (_, events) in events.iter_mut().filter(|(labels, _)| labels["job"] != "untouched") {
+    let moved = ["interval", "timeout", "path", "parameters", "other mechanism"];
+    for (_, events) in events.iter_mut().filter(|(labels, _)| moved.contains(&labels["job"].as_str())) {
         let goes_on = events.iter().rposition(|event| event != "stale").unwrap_or_default();
         let kept: Vec<_> = events.drain(..goes_on).filter(|event| event != "stale").collect();
         events.splice(0..0, kept);
@@ -74,7 +74,7 @@ async fn agree(
         if reloaded {
             end_removed_jobs(&mut theirs);
             // Of these targets a scrape fails only for good, by the limits of their jobs.
-            forget_cancelled(&mut theirs, |_| true);
+            forget_reload(&mut theirs, |job| job != "untouched");
             forget_gaps(&mut theirs);
         }
         if ours == theirs && wanted(&ours) { Ok(()) } else { Err(difference(&ours, &theirs, PROGRAMS)) }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::exporter::{Exporter, Page, Pages};
 use super::programs::{Wrapper, node_exporter, prometheus_agent, rosterd};
-use super::series::{Events, Seen, difference, forget_cancelled};
+use super::series::{Events, Seen, difference, forget_reload};
 use super::targets::{Labels, only_one};
 
 /// As they call themselves.
@@ -138,9 +138,12 @@ const DIFFERENCES: &[(&str, Translate)] = &[
     ("series beyond `sample_limit` were never sent, and yet it marks them as stale", |events| {
         events.retain(|_, events| events != &["stale"]);
     }),
-    ("a scrape that a reload cancels counts as one that failed; only that of this job may be", |events| {
-        forget_cancelled(events, |job| job == "relabelled");
-    }),
+    (
+        "what goes on over a reload is marked as stale if a scrape is cancelled or slow; only this job changes",
+        |events| {
+            forget_reload(events, |job| job == "relabelled");
+        },
+    ),
 ];
 
 /// Whether the values of a series follow from what the pages say.

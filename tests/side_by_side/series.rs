@@ -114,23 +114,22 @@ pub(crate) fn difference(one: &Events, other: &Events, names: [&str; 2]) -> Stri
     text
 }
 
-/// Takes away what any Prometheus tells of a scrape that a reload cancels, be it that the target goes on, moves or ends: as of one that failed,
-/// its values are 0, and what it gives itself is stale. rosterd throws it away. So in jobs of which no scrape fails and then does not, a 0 in
-/// the midst is of one that was cancelled; with it goes for each series what was stale in the midst last.
-pub(crate) fn forget_cancelled(events: &mut Events, of_job: impl Fn(&str) -> bool) {
+/// Takes away what any Prometheus tells because of a reload of jobs that changed, be it that a target goes on, moves or ends. A scrape that is
+/// cancelled counts as one that failed: its values are 0, and what the target gives is stale. And where the next scrape takes longer than a
+/// tenth of the interval, the scrape loop before marks all as stale meanwhile. rosterd does neither. So in jobs of which no scrape fails and
+/// then does not, and no target comes back, a 0 in the midst is of such a scrape, and so is what was stale there last.
+pub(crate) fn forget_reload(events: &mut Events, of_job: impl Fn(&str) -> bool) {
     const OF_SCRAPES: [&str; 3] = ["up", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling"];
-    let mut cancelled = BTreeSet::new();
-    for (labels, events) in events.iter_mut() {
-        let (job, name) = (&labels["job"], &*labels["__name__"]);
-        if of_job(job) && OF_SCRAPES.contains(&name) && forget_in_the_midst(events, "0") {
-            cancelled.insert(job.clone());
+    let is_own = |labels: &Labels| labels["__name__"] != "up" && !labels["__name__"].starts_with("scrape_");
+    let mut told = BTreeSet::new();
+    for (labels, events) in events.iter_mut().filter(|(labels, _)| of_job(&labels["job"]) && !is_own(labels)) {
+        let cancelled = OF_SCRAPES.contains(&&*labels["__name__"]) && forget_in_the_midst(events, "0");
+        if forget_in_the_midst(events, "stale") || cancelled {
+            told.insert(labels["job"].clone());
         }
     }
-    for (labels, events) in events {
-        let is_own = labels["__name__"] != "up" && !labels["__name__"].starts_with("scrape_");
-        if is_own && cancelled.contains(&labels["job"]) {
-            forget_in_the_midst(events, "stale");
-        }
+    for (_, events) in events.iter_mut().filter(|(labels, _)| told.contains(&labels["job"]) && is_own(labels)) {
+        forget_in_the_midst(events, "stale");
     }
 }
 
@@ -144,14 +143,14 @@ fn forget_in_the_midst(events: &mut Vec<String>, what: &str) -> bool {
 }
 
 #[test]
-fn of_a_cancelled_scrape_nothing_is_left_and_what_failed_or_ended_for_good_stays() {
+fn of_a_reload_nothing_is_left_and_what_failed_or_ended_for_good_stays() {
     let events = |name: &str, job: &str, events: &str| {
         let labels = Labels::from_iter([("__name__", name), ("job", job)].map(|(n, v)| (n.to_owned(), v.to_owned())));
         (labels, events.split(' ').map(str::to_owned).collect::<Vec<_>>())
     };
     let forgotten = |told: &[(&str, &str, &str)]| {
         let mut told = told.iter().map(|(name, job, told)| events(name, job, told)).collect();
-        forget_cancelled(&mut told, |_| true);
+        forget_reload(&mut told, |_| true);
         told.into_values().map(|events| events.join(" ")).collect::<Vec<_>>()
     };
     let row = |job: &str, own: &str, up: &str, scraped: &str| {
@@ -163,5 +162,7 @@ fn of_a_cancelled_scrape_nothing_is_left_and_what_failed_or_ended_for_good_stays
     assert_eq!(row("limited", "1 stale", "1 0", "2 0 2"), "1 stale, 2, 1 0");
     assert_eq!(row("lifted", "1", "0 1", "2 0 2"), "1, 2, 0 1");
     assert_eq!(row("came before", "1 stale 1 stale 1", "1 0 1", "3 2 3 0 2"), "1 stale 1, 3 2 3 2, 1");
+    assert_eq!(row("slow", "1 stale 1 stale 1", "1 stale 1", "3 2 3 stale 2"), "1 stale 1, 3 2 3 2, 1");
+    assert_eq!(row("cancelled and slow", "1 stale 1", "1 0 stale 1", "2 0 stale 2"), "1, 2, 1");
     assert_eq!(row("untouched", "1 stale 1", "1", "2"), "1 stale 1, 2, 1", "nothing was cancelled");
 }

@@ -19,8 +19,13 @@ use crate::dice::Dice;
 /// Jobs, and how many targets each of them has.
 const JOBS: [(&str, usize); 2] = [("samples_a", 3), ("samples_b", 2)];
 /// How many scrapes of a target may be under way to the disk when rosterd is killed: what waits for its batch, and for a reply that is
-/// due. That is a fifth of a second, and 20 scrapes are five: machines are slow.
-const UNDER_WAY: usize = 20;
+/// due. That is a fifth of a second, and so one scrape; the others are for slow machines.
+const UNDER_WAY: usize = 3;
+/// In so many requests at most something comes again that had come before a kill: "the last few batches perhaps twice". It is written at once
+/// what was taken, so those are the ones that were under way: of each shard one. As many again are for slow disks.
+const FEW: usize = 8;
+/// The same where it could not be written what was taken, or that is damaged.
+const MANY: usize = 200;
 
 /// Two receivers, and the targets whose samples they get.
 pub(crate) struct Receiver {
@@ -90,18 +95,18 @@ impl Receiver {
 
     /// rosterd was killed, and is gone. What it asked last may not have been counted yet.
     pub(crate) fn killed(&mut self) {
-        self.excuse("killed", true, |count, _| count.saturating_sub(UNDER_WAY)..=count + 1);
+        self.excuse("killed", FEW, |count, _| count.saturating_sub(UNDER_WAY)..=count + 1);
     }
 
     /// rosterd has ended in order, and is gone: a scrape may have been under way, and not been counted yet.
     pub(crate) fn stopped(&mut self) {
-        self.excuse("stopped", false, |count, _| count..=count + 1);
+        self.excuse("stopped", 0, |count, _| count..=count + 1);
     }
 
     /// What was queued since the last calm point may be lost, or come again: its queue was damaged, or was in memory alone when rosterd
     /// was killed.
     pub(crate) fn may_lose(&mut self, why: &str) {
-        self.excuse(why, true, |count, drained| drained + 1..=count + 1);
+        self.excuse(why, MANY, |count, drained| drained + 1..=count + 1);
     }
 
     /// The clock is changed.
@@ -109,11 +114,11 @@ impl Receiver {
         self.ends.iter_mut().for_each(End::leaps);
     }
 
-    fn excuse(&mut self, why: &str, comes_again: bool, range: impl Fn(usize, usize) -> RangeInclusive<usize>) {
+    fn excuse(&mut self, why: &str, again: usize, range: impl Fn(usize, usize) -> RangeInclusive<usize>) {
         let ranges = self.targets.iter().zip(&self.drained).map(|(target, drained)| range(target.count(), *drained));
         let ranges: Vec<_> = ranges.collect();
         for end in &mut self.ends {
-            end.excuse(why, comes_again, &ranges);
+            end.excuse(why, again, &ranges);
         }
     }
 

@@ -453,7 +453,7 @@ impl Run {
     /// confirmed by what the sources say, where their jobs are set so.
     async fn calm(&self, dice: &mut Dice) -> String {
         self.world.lock().await.heals().await;
-        let waits = dice.one_in(2);
+        let waits = !dice.one_in(3);
         let held = Shared::new(std::collections::BTreeSet::new());
         let settles = async || {
             let ((more, shown), url) = {

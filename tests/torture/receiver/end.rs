@@ -11,8 +11,6 @@ use super::mood::Mood;
 use super::series::{Arrival, Series};
 use crate::dice::Dice;
 
-/// In so many requests at most something comes again that had come before a kill: "the last few batches perhaps twice".
-const FEW: usize = 200;
 /// A scrape that was not in time can be counted by its target behind those after it, which are not further from it than this.
 const BEHIND_MS: i64 = 2000;
 
@@ -26,8 +24,8 @@ pub(super) struct End {
     targets: Vec<Target>,
     /// How often something happened after which samples may come again.
     life: usize,
-    /// Requests with such samples in this life.
-    again: usize,
+    /// Requests with such samples in this life, and how many there may be.
+    again: (usize, usize),
     leaps: bool,
 }
 
@@ -74,7 +72,7 @@ impl End {
             series: BTreeMap::new(),
             targets: addresses.iter().map(target).collect(),
             life: 0,
-            again: 0,
+            again: (0, 0),
             leaps: false,
         }
     }
@@ -114,13 +112,13 @@ impl End {
         self.leaps = true;
     }
 
-    /// Of each target these counts need not arrive from now on; `comes_again` says that the last samples may do so twice.
-    pub(super) fn excuse(&mut self, why: &str, comes_again: bool, counts: &[RangeInclusive<usize>]) {
+    /// Of each target these counts need not arrive from now on; in so many requests `again` the last samples may do so twice.
+    pub(super) fn excuse(&mut self, why: &str, again: usize, counts: &[RangeInclusive<usize>]) {
         for (target, counts) in self.targets.iter_mut().zip(counts) {
             target.excused.push((counts.clone(), why.to_owned()));
         }
-        if comes_again {
-            (self.life, self.again) = (self.life + 1, 0);
+        if again > 0 {
+            (self.life, self.again) = (self.life + 1, (0, again));
         }
     }
 
@@ -170,9 +168,10 @@ impl End {
                 Err(fault) => faults.push(format!("{text}: {fault}")),
             }
         }
-        self.again += usize::from(again);
-        if self.again > FEW {
-            faults.push(format!("after one kill {} requests had what had come before", self.again));
+        self.again.0 += usize::from(again);
+        let (again, most) = self.again;
+        if again > most {
+            faults.push(format!("after one kill {again} requests had what had come before, and not {most} at most"));
         }
     }
 
