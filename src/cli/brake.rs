@@ -61,8 +61,12 @@ struct Braked {
     targets: usize,
     since: String,
     confirm: String,
+    #[serde(default)]
     expected: Option<String>,
+    // A rosterd that is older than this command line does not say them.
+    #[serde(default)]
     release: String,
+    #[serde(default)]
     keep: String,
     providers: Vec<BrakedProvider>,
 }
@@ -106,14 +110,16 @@ fn lines_of(braked: &Braked) -> Vec<String> {
     let since = seconds(since);
     let head = format!("{job}: {held} of {targets} targets held since {since}, {until}: {}", of.join(", "));
     // What nothing but a person ends needs nothing to be kept.
-    let keep = (confirm != "never").then(|| format!("  to keep them:    {keep} in the configuration, and reload"));
-    [head, format!("  to let them go:  {release}")].into_iter().chain(keep).collect()
+    let keep = (confirm != "never" && !keep.is_empty())
+        .then(|| format!("  to keep them:    {keep} in the configuration, and reload"));
+    let release = (!release.is_empty()).then(|| format!("  to let them go:  {release}"));
+    [head].into_iter().chain(release).chain(keep).collect()
 }
 
 fn release(running: &Running, job: &str) -> Result<(), Failure> {
     let Released { released } = running.data(&Question::post("/api/v1/brake/release").with("job", Some(job)))?;
     let line = match released {
-        0 => format!("{job}: nothing was held"),
+        0 => format!("{job}: nothing is braked"),
         1 => format!("{job}: 1 target released"),
         many => format!("{job}: {many} targets released"),
     };

@@ -53,16 +53,18 @@ pub(super) struct Change {
     pub(super) after: usize,
     /// Of those after it so many were kept before: they come back, and take the place of no other.
     pub(super) returned: usize,
+    /// How many were there besides those before it: braked, as nobody has confirmed yet that they are gone, or in their time of grace and
+    /// come back.
+    pub(super) kept: usize,
 }
 
 impl Brake {
     /// Whether a removal is held, where there were so many targets lately. A target that another one takes the place of does not
     /// count: nothing is held of an event that leaves as many as there were, unless some of them were kept.
     pub(super) fn holds(&self, change: Change, greatest: usize) -> bool {
-        let Change { before, after, returned } = change;
-        let before = before + returned;
-        let of = before.max(greatest);
-        after < before && of >= self.min_targets && (of - after) as f64 > self.share * of as f64
+        let Change { before, after, returned, kept } = change;
+        let of = (before + kept).max(greatest);
+        after < before + returned && of >= self.min_targets && (of - after) as f64 > self.share * of as f64
     }
 }
 
@@ -120,7 +122,7 @@ mod tests {
         Brake { share: 0.5, min_targets: 10, window: Duration::from_secs(600), confirm: Confirm::Reading };
 
     fn holds(before: usize, after: usize, greatest: usize) -> bool {
-        BRAKE.holds(Change { before, after, returned: 0 }, greatest)
+        BRAKE.holds(Change { before, after, returned: 0, kept: 0 }, greatest)
     }
 
     #[test]
@@ -144,7 +146,7 @@ mod tests {
             assert_eq!(holds(before, after, greatest), held, "{before} -> {after} of {greatest}");
         }
         let none = Brake { share: 1.0, ..BRAKE };
-        let change = |before, after| Change { before, after, returned: 0 };
+        let change = |before, after| Change { before, after, returned: 0, kept: 0 };
         assert!(!none.holds(change(1000, 0), 1000), "nothing is more than all");
         let any = Brake { share: 0.0, min_targets: 1, ..BRAKE };
         assert!(any.holds(change(1000, 999), 0));
@@ -161,8 +163,16 @@ mod tests {
             (12, 20, 8, false),
             (12, 15, 8, false),
         ] {
-            let change = Change { before, after, returned };
+            let change = Change { before, after, returned, kept: returned };
             assert_eq!(third.holds(change, before), held, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_braked_counts_as_there_until_it_is_confirmed() {
+        for (before, after, kept, held) in [(3, 0, 17, true), (3, 0, 6, false), (12, 9, 4, false), (3, 3, 17, false)] {
+            let change = Change { before, after, returned: 0, kept };
+            assert_eq!(BRAKE.holds(change, before), held, "{change:?}");
         }
     }
 

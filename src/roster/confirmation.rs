@@ -21,17 +21,18 @@ impl Confirmation {
     /// Of a job of which targets are braked.
     pub fn of(job: &JobView, providers: &[ProviderStatus], now: SystemTime) -> Option<Self> {
         let (since, confirm) = (job.braked()?, job.spec().keeping.confirm().unwrap_or(Confirm::Reading));
-        // Who reads again and again knows when, and who watches does not read.
-        let read = |provider: &ProviderStatus| match provider.status.next_try {
-            Some(next) => next.max(since + APART),
-            None => since + STILL,
+        let read = |provider: &ProviderStatus| {
+            let next = provider.status.next_try.map(|next| next.max(since + APART));
+            // Of one that watches it is enough that it does not take it back, and it may read all of it before.
+            let watches = job.providers().iter().any(|of| of.key == provider.key && !of.polls);
+            if watches { Some(next.map_or(since + STILL, |next| next.min(since + STILL))) } else { next }
         };
         let expected = match confirm {
             Confirm::Never => None,
             Confirm::After(time) => Some(since + time),
             Confirm::Reading => {
                 let of = job.braked_by().filter_map(|key| providers.iter().find(|provider| provider.key == *key));
-                of.map(read).min()
+                of.filter_map(read).min()
             }
         };
         Some(Self { confirm: confirm.to_string(), expected: expected.filter(|expected| *expected > now) })

@@ -59,7 +59,9 @@ impl Follower {
 
     fn look(&mut self, name: &Arc<str>, job: Option<&JobView>, now: SystemTime) {
         let (targets, held) = job.map_or((0, 0), |job| (job.counts().targets, job.pages().held()));
-        if job.is_none() || targets > held {
+        // What was confirmed and is in its time of grace still goes with what is confirmed meanwhile.
+        let is_going = job.is_some_and(|job| job.counts().held.of(HoldReason::Grace) > 0);
+        if job.is_none() || (targets > held && !is_going) {
             self.confirmed.remove(name);
         }
         match self.confirmed.get(name).filter(|_| targets == 0) {

@@ -27,6 +27,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// By how many of its entries it is held.
+    pub(super) fn held(&self) -> u32 {
+        self.held
+    }
+
     /// Whether the target is held: no source says now that it should be there.
     pub fn is_held(&self) -> bool {
         self.held == self.origins

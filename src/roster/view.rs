@@ -42,6 +42,8 @@ pub struct ProviderView {
     pub restored: bool,
     /// How much.
     pub size: ProviderSize,
+    /// Whether it reads all of its sources again and again, and confirms by that what is braked.
+    pub polls: bool,
 }
 
 /// How much is known of a provider, whoever said it and when: what is held of it counts.

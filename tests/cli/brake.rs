@@ -48,7 +48,7 @@ fn jobs_are_released_one_by_one() {
         let body = format!(r#"{{"status":"success","data":{{"job":"{job}","released":{released}}}}}"#);
         Step::post(&format!("/api/v1/brake/release?job={job}")).body(body)
     };
-    let lines = ["web: 60 targets released", "db: nothing was held"];
+    let lines = ["web: 60 targets released", "db: nothing is braked"];
     asked(&["brake", "release", "web", "db"], vec![released("web", 60), released("db", 0)], 0, &lines);
 }
 

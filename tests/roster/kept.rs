@@ -121,18 +121,18 @@ impl Sizes {
         self.0.push((now, size));
     }
 
-    /// Whether a removal that leaves so many of so many, some of which were kept before, is held.
+    /// Whether a removal that leaves so many of so many, some of which were kept before, is held, where others are kept that count as
+    /// there.
     pub(crate) fn holds(
         &mut self,
         brake: &Brake,
         now: Duration,
         before: usize,
-        (after, returned): (usize, usize),
+        (after, returned, kept): (usize, usize, usize),
     ) -> bool {
         self.note(now, before);
-        let before = before + returned;
         let lately = self.0.iter().filter(|(at, _)| *at + brake.window >= now);
-        let of = lately.map(|(_, size)| *size).max().unwrap_or_default().max(before);
-        after < before && of >= brake.min_targets && (of - after) as f64 > brake.share * of as f64
+        let of = lately.map(|(_, size)| *size).max().unwrap_or_default().max(before + kept);
+        after < before + returned && of >= brake.min_targets && (of - after) as f64 > brake.share * of as f64
     }
 }

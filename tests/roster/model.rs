@@ -615,17 +615,28 @@ impl Model {
             .collect();
         let (less, more): (Vec<_>, Vec<_>) =
             (0..names.len()).filter(braked).map(|at| (before[at].0.len(), after[at].len())).unzip();
+        let counts = |job: &Job, has: Option<&Content>| {
+            let counts = |(address, it): &(&String, &KeptTarget)| {
+                it.is_braked() || has.is_some_and(|has| has.contains(*address))
+            };
+            job.kept.iter().filter(counts).count()
+        };
+        let kept: Vec<_> = names.iter().zip(&after).map(|(name, has)| counts(&self.jobs[name], Some(has))).collect();
+        let of_others = self.jobs.iter().filter(|(name, _)| !names.contains(name)).map(|(_, job)| counts(job, None));
+        let all_kept = of_others.sum::<usize>() + (0..names.len()).filter(braked).map(|at| kept[at]).sum::<usize>();
         let all_returned = (0..names.len()).filter(braked).map(|at| returned[at]).sum();
         let left = size - less.iter().sum::<usize>() + more.iter().sum::<usize>();
         let (brake, sizes) = &mut self.agent;
-        let too_many = brake.is_some_and(|brake| sizes.holds(&brake, self.now, size, (left, all_returned)));
+        let too_many = brake.is_some_and(|brake| sizes.holds(&brake, self.now, size, (left, all_returned, all_kept)));
         for (at, name) in names.iter().enumerate() {
             let ((has, whence), now, Some(job)) = (&before[at], self.now, self.jobs.get_mut(name)) else { continue };
             if !confirmed[at].is_empty() {
                 job.sizes.begin(now, has.len());
             }
-            let holds =
-                job.keeping.brake.map(|brake| job.sizes.holds(&brake, now, has.len(), (after[at].len(), returned[at])));
+            let holds = job
+                .keeping
+                .brake
+                .map(|brake| job.sizes.holds(&brake, now, has.len(), (after[at].len(), returned[at], kept[at])));
             job.sizes.note(now, after[at].len());
             let is_braked = holds.is_some_and(|holds| holds || too_many);
             let grace = (!job.keeping.grace.is_zero()).then_some(HoldReason::Grace);

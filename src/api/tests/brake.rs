@@ -30,24 +30,33 @@ async fn braked() -> Face {
 impl Face {
     /// Gives a job four targets, and holds the removal of three of them where another reading confirms it.
     async fn holds(&self, confirm: Confirm) {
+        self.holds_of(confirm, &Attention::of_polling()).await;
+    }
+
+    /// The same, of a provider that reads in this way.
+    async fn holds_of(&self, confirm: Confirm, attention: &Attention) {
         let brake = Brake { share: 0.5, min_targets: 4, window: Duration::from_secs(600), confirm };
         let keeping = Keeping { brake: Some(brake), grace: Duration::ZERO };
         let jobs = vec![JobSpec { keeping, ..job("one", "static/1", "[]") }];
         self.handle.set_jobs(jobs, Duration::from_secs(300)).await;
-        self.reads(&["a:1", "b:1", "c:1", "d:1"]).await;
+        self.reads_as(&["a:1", "b:1", "c:1", "d:1"], attention).await;
         journal::told(self, "/api/v1/journal?kind=added&job=one", 4).await;
         if confirm == Confirm::Reading {
-            self.reads(&["a:1"]).await;
+            self.reads_as(&["a:1"], attention).await;
         }
     }
 
     /// A source is read as a whole, and has these.
     async fn reads(&self, addresses: &[&str]) {
+        self.reads_as(addresses, &Attention::of_polling()).await;
+    }
+
+    async fn reads_as(&self, addresses: &[&str], attention: &Attention) {
         let mut views = self.handle.watch();
         views.borrow_and_update();
         let groups = if addresses.is_empty() { Vec::new() } else { vec![group("s", addresses)] };
         let update = everything(ProviderKey::new("static/1"), groups);
-        let update = Update { read: true, attention: Attention::of_polling(), ..update };
+        let update = Update { read: true, attention: attention.clone(), ..update };
         self.updates.send(update).await.unwrap();
         tokio::time::timeout(patience(), views.changed()).await.unwrap().unwrap();
     }
@@ -197,6 +206,27 @@ fn what_ends_it_and_what_keeps_it_is_told_while_there_is_time() {
             explained["held"]["expected"].as_str().map(|it| it[..16].to_owned()),
             Some(rfc3339(next)[..16].to_owned())
         );
+        face.stop().await;
+    });
+}
+
+#[test]
+fn a_source_that_is_watched_is_expected_to_confirm_within_a_minute_whenever_it_is_read_next() {
+    leak_checked_live(async || {
+        let next = SystemTime::now() + Duration::from_secs(300);
+        let status = Status { presence: Presence::Synced, next_try: Some(next), ..Status::default() };
+        let provider = ProviderStatus {
+            key: ProviderKey::new("static/1"),
+            jobs: vec!["one".into()],
+            reads: Arc::default(),
+            status,
+            watches: Vec::new(),
+        };
+        let face = Face::start(|state| state.providers = Providers::new(move || vec![provider.clone()])).await;
+        face.holds_of(Confirm::Reading, &Attention::default()).await;
+        let told = &face.json("/api/v1/brake").await["data"]["brakes"][0];
+        let time = |name: &str| told[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        assert_eq!(time("expected").duration_since(time("since")).as_secs(), 60);
         face.stop().await;
     });
 }

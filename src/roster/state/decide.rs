@@ -36,7 +36,13 @@ pub(super) struct JobEvent {
 
 impl Agent {
     /// Whether a removal is held because of what it comes to in all jobs.
-    fn holds(&mut self, events: &[JobEvent], jobs: &BTreeMap<Arc<str>, Job>, now: Now) -> bool {
+    fn holds(
+        &mut self,
+        events: &[JobEvent],
+        jobs: &BTreeMap<Arc<str>, Job>,
+        keeping: &BTreeSet<Arc<str>>,
+        now: Now,
+    ) -> bool {
         let Some(brake) = self.brake else { return false };
         let braked = events.iter().filter(|event| jobs.get(&event.job).is_some_and(Job::is_braked));
         let of_jobs =
@@ -44,10 +50,14 @@ impl Agent {
                 before: all.before + change.before,
                 after: all.after + change.after,
                 returned: all.returned + change.returned,
+                kept: all.kept + change.kept,
             });
+        let is_other = |name: &Arc<str>| !events.iter().any(|event| event.job == *name);
+        let others = keeping.iter().filter(|name| is_other(name)).filter_map(|name| jobs.get(name));
+        let kept = of_jobs.kept + others.map(|job| job.kept.braked_len()).sum::<usize>();
         self.sizes.note(self.said, now.instant, brake.window);
         let after = self.said.saturating_sub(of_jobs.before) + of_jobs.after;
-        let change = Change { before: self.said, after, returned: of_jobs.returned };
+        let change = Change { before: self.said, after, returned: of_jobs.returned, kept };
         brake.holds(change, self.sizes.greatest(now.instant, brake.window))
     }
 
@@ -104,7 +114,7 @@ impl State {
         if confirmed.iter().any(|over| !over.is_empty()) {
             self.agent.sizes.begin(self.agent.said, now.instant);
         }
-        let agent_holds = self.agent.holds(&events, &self.jobs, now);
+        let agent_holds = self.agent.holds(&events, &self.jobs, &self.keeping, now);
         let (mut said, mut released) = (self.agent.said, false);
         for (JobEvent { job: name, happened, mut turns }, over) in events.into_iter().zip(confirmed) {
             let Some(job) = self.jobs.get_mut(&name) else { continue };

@@ -253,8 +253,13 @@ impl Job {
         earlier.each_target(reason, turns, |labels, _| self.pages.get(labels).is_none().then_some(Turn::Removed));
         for (key, blocks) in &earlier.blocks {
             for (_, worked) in blocks.iter().filter(|(_, worked)| worked.held != Mark::None) {
+                let mut known = None;
                 worked.each_held(|group, labels, hold| {
-                    let place = turns.place(|| TurnPlace::new(key, &worked.block, group, reason(key)));
+                    let place = match known {
+                        Some((of, place)) if of == group => place,
+                        _ => turns.place(|| TurnPlace::new(key, &worked.block, group, reason(key))),
+                    };
+                    known = Some((group, place));
                     turns.hold_otherwise(labels, place, Some(hold), None);
                 });
             }
@@ -297,11 +302,15 @@ impl Job {
 
     /// Why these targets are held: for each all reasons there are, each once.
     pub(super) fn holds_of(&self, targets: HashSet<Labels>) -> HashMap<Labels, Vec<HoldReason>> {
+        let slots = targets.iter().filter_map(|labels| self.pages.get(labels));
+        let mut left: u64 = slots.map(|slot| u64::from(slot.held())).sum();
         let mut holds: HashMap<_, Vec<_>> = targets.into_iter().map(|labels| (labels, Vec::new())).collect();
-        let marked = self.blocks.values().flat_map(Tree::iter).map(|(_, worked)| worked);
-        for worked in marked.filter(|worked| worked.held != Mark::None) {
+        let mut marked = self.blocks.values().flat_map(Tree::iter).map(|(_, worked)| worked);
+        while let Some(worked) = marked.next().filter(|_| left > 0) {
             worked.each_held(|_, labels, hold| {
-                if let Some(reasons) = holds.get_mut(labels).filter(|reasons| !reasons.contains(&hold)) {
+                let Some(reasons) = holds.get_mut(labels) else { return };
+                left = left.saturating_sub(1);
+                if !reasons.contains(&hold) {
                     reasons.push(hold);
                 }
             });

@@ -3,6 +3,7 @@
 //! Each kept entry is a group of its own, in blocks of the job's own that stand behind those of the provider it came from. So it is
 //! relabelled, shown, counted and stored as any other. A target is kept once, and only while no source says it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -41,8 +42,6 @@ pub(super) struct Kept {
     places: HashMap<u64, Vec<KeptPlace>>,
     /// What has to be stored, for each provider.
     changed: BTreeMap<ProviderKey, BTreeMap<BlockId, Option<Arc<Block>>>>,
-    /// Since when targets are braked, while any are.
-    braked: Option<SystemTime>,
 }
 
 /// What a job keeps of a provider.
@@ -50,8 +49,8 @@ pub(super) struct Kept {
 struct KeptGroups {
     archive: Archive,
     holds: Holds,
-    /// How many are braked.
-    braked: usize,
+    /// How many are braked, by since when.
+    braked: BTreeMap<SystemTime, usize>,
     /// When the time of some may be over.
     next: Option<Instant>,
     /// Whether it has a head in the store.
@@ -155,13 +154,23 @@ impl KeptHold {
 
 impl KeptGroups {
     fn insert(&mut self, id: GroupId, hold: KeptHold) {
-        self.braked += usize::from(hold.hold.reason == HoldReason::Braked);
+        self.remove(id);
+        if hold.hold.reason == HoldReason::Braked {
+            *self.braked.entry(hold.hold.since).or_default() += 1;
+        }
         self.holds.insert(id, hold);
     }
 
     fn remove(&mut self, id: GroupId) -> Option<KeptHold> {
         let hold = self.holds.remove(&id)?;
-        self.braked -= usize::from(hold.hold.reason == HoldReason::Braked);
+        if hold.hold.reason == HoldReason::Braked
+            && let Entry::Occupied(mut braked) = self.braked.entry(hold.hold.since)
+        {
+            *braked.get_mut() -= 1;
+            if *braked.get() == 0 {
+                braked.remove();
+            }
+        }
         Some(hold)
     }
 
@@ -204,12 +213,23 @@ impl Kept {
 
     /// Whether something of a provider is braked.
     pub(super) fn brakes(&self, key: &ProviderKey) -> bool {
-        self.of.get(key).is_some_and(|groups| groups.braked > 0)
+        self.of.get(key).is_some_and(|groups| !groups.braked.is_empty())
     }
 
     /// Since when targets are braked, if any are.
     pub(super) fn braked(&self) -> Option<SystemTime> {
-        self.braked
+        self.of.values().filter_map(|groups| groups.braked.keys().next()).min().copied()
+    }
+
+    /// How many targets are braked.
+    pub(super) fn braked_len(&self) -> usize {
+        self.of.values().flat_map(|groups| groups.braked.values()).sum()
+    }
+
+    /// Whether a kept entry is braked.
+    pub(super) fn is_braked(&self, place: &KeptPlace) -> bool {
+        let held = self.of.get(&place.provider).and_then(|groups| groups.holds.get(&place.id));
+        held.is_some_and(|held| held.hold.reason == HoldReason::Braked)
     }
 
     /// Why each is kept, for readers.
@@ -278,9 +298,6 @@ impl Kept {
             }
         }
         for (group, hold) in edit.groups {
-            if hold.hold.reason == HoldReason::Braked {
-                self.braked.get_or_insert(hold.hold.since);
-            }
             // Whether it is polled is looked at when it is due.
             groups.next = groups.next.into_iter().chain(hold.end(keeping, false)).min();
             groups.insert(group.id(), hold);
@@ -296,9 +313,6 @@ impl Kept {
         changed.extend(changes.iter().map(|change| (change.id, change.after.clone())));
         if self.of.get(key).is_some_and(|groups| groups.holds.len() == 0) {
             self.of.remove(key);
-        }
-        if self.of.values().all(|groups| groups.braked == 0) {
-            self.braked = None;
         }
     }
 
@@ -335,7 +349,7 @@ impl Kept {
             let is_over = |(id, held): (&GroupId, &KeptHold)| (!keeping.keeps(held.hold.reason)).then_some(*id);
             let over = groups.lapsed(groups.holds.iter().filter_map(is_over).collect(), keeping, now);
             let holds = std::mem::take(&mut groups.holds);
-            groups.braked = 0;
+            groups.braked.clear();
             let stays = holds.iter().filter(|(_, held)| keeping.keeps(held.hold.reason));
             for (id, held) in stays {
                 groups.insert(*id, KeptHold { target: None, ..held.clone() }.under(keeping));
@@ -350,9 +364,6 @@ impl Kept {
             self.of.insert(now_of.clone(), groups);
             self.note(&now_of, &changes);
         }
-        let braked = self.of.values().filter(|groups| groups.braked > 0).flat_map(|groups| groups.holds.values());
-        let braked = braked.filter(|held| held.hold.reason == HoldReason::Braked);
-        self.braked = braked.map(|held| held.hold.since).min();
     }
 
     /// Takes what was stored of a provider.
@@ -363,12 +374,7 @@ impl Kept {
             let unpacked = block.unpack();
             for (group, head) in unpacked.groups().zip(block.groups()) {
                 match KeptHold::from_key(group.key(), keeping, now) {
-                    Some(hold) => {
-                        if hold.hold.reason == HoldReason::Braked {
-                            self.braked = self.braked.into_iter().chain([hold.hold.since]).min();
-                        }
-                        groups.insert(head.id, hold);
-                    }
+                    Some(hold) => groups.insert(head.id, hold),
                     None => unknown.gone.push(head.id),
                 }
             }
@@ -388,7 +394,7 @@ impl Kept {
         now: Now,
         happened: &Happened,
     ) -> Vec<KeptPlace> {
-        let Some(groups) = self.of.get(key).filter(|groups| groups.braked > 0) else { return Vec::new() };
+        let Some(groups) = self.of.get(key).filter(|groups| !groups.braked.is_empty()) else { return Vec::new() };
         if keeping.confirm() != Some(Confirm::Reading) {
             return Vec::new();
         }
@@ -444,7 +450,7 @@ impl Kept {
 
     /// A provider reports otherwise than before: what it confirms has to be looked at again.
     pub(super) fn look_again(&mut self, key: &ProviderKey, now: Now) {
-        if let Some(groups) = self.of.get_mut(key).filter(|groups| groups.braked > 0) {
+        if let Some(groups) = self.of.get_mut(key).filter(|groups| !groups.braked.is_empty()) {
             groups.next = Some(now.instant);
         }
     }

@@ -158,7 +158,13 @@ impl Provider {
 
     /// The provider as others see it.
     pub(super) fn view(&self, key: &ProviderKey) -> ProviderView {
-        ProviderView { key: key.clone(), presence: self.presence, restored: self.is_restored(), size: self.size() }
+        ProviderView {
+            key: key.clone(),
+            presence: self.presence,
+            restored: self.is_restored(),
+            size: self.size(),
+            polls: self.polls(),
+        }
     }
 
     /// How much is known of it.

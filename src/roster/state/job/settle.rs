@@ -113,7 +113,9 @@ impl Job {
         ends.retain(|(.., labels)| ending.remove(labels).is_some());
         let ends = ends.into_iter().map(|(block, index, _)| (block, index)).collect();
         let returned: BTreeSet<_> = returned.into_keys().collect();
-        let change = Change { before, after, returned: returned.len() };
+        let graced = returned.iter().filter(|place| !self.kept.is_braked(place)).count();
+        let kept = self.kept.braked_len() + graced;
+        let change = Change { before, after, returned: returned.len(), kept };
         Happened { left, ends, returned, change }
     }
 

@@ -266,6 +266,31 @@ fn what_was_braked_has_its_time_of_grace_all_the_same() {
 }
 
 #[test]
+fn what_is_braked_counts_as_there_and_since_it_is() {
+    let start = now();
+    let (mut state, mut kept) = four(braking(Confirm::Never), start);
+    kept.take(state.update(again(vec![group("s", &ALL[..1])]), at(start, 60)));
+    let mut state = State::default();
+    kept.restart_at(&mut state, keeping(braking(Confirm::Never)), at(start, 90));
+    state.update(reading(vec![]), at(start, 100));
+    assert_eq!(
+        held(&state, "a"),
+        all_held(&ALL, Braked),
+        "the last one goes with the others that nobody has confirmed"
+    );
+    // Of what was braked at two times the first part has its time before the other.
+    let (mut state, _) = four(braking(Confirm::After(Duration::from_secs(30))), start);
+    state.update(again(vec![group("s", &ALL[..1])]), at(start, 60));
+    state.update(again(vec![TargetGroup::gone("s")]), at(start, 70));
+    assert_eq!(view(&state, "a").braked(), Some(at(start, 60).wall));
+    state.pass(at(start, 91));
+    assert_eq!(
+        (held(&state, "a"), view(&state, "a").braked()),
+        (all_held(&ALL[..1], Braked), Some(at(start, 70).wall))
+    );
+}
+
+#[test]
 fn that_a_target_is_held_for_another_reason_is_told() {
     let start = now();
     let (_, mut kept) = four(braking(Confirm::Reading), start);
@@ -567,6 +592,10 @@ mod model {
             self.restored = false;
             let said: BTreeSet<_> = self.said.values().flatten().cloned().collect();
             let all_kept = self.kept.len();
+            let counts = |(address, (_, reason, _)): &(&String, &(_, HoldReason, _))| {
+                *reason == Braked || said.contains(*address)
+            };
+            let there = self.kept.iter().filter(counts).count();
             self.kept.retain(|address, _| !said.contains(address));
             let returned = all_kept - self.kept.len();
             let by_reading = read && self.keeping.confirm() == Some(Confirm::Reading);
@@ -583,9 +612,8 @@ mod model {
             let after = self.size();
             let holds = self.keeping.brake.is_some_and(|brake| {
                 let lately = self.sizes.iter().filter(|(at, _)| at + brake.window.as_secs() >= now);
-                let before = before + returned;
-                let greatest = lately.map(|(_, size)| *size).max().unwrap_or_default().max(before);
-                after < before && greatest >= brake.min_targets && 2 * (greatest - after) > greatest
+                let greatest = lately.map(|(_, size)| *size).max().unwrap_or_default().max(before + there);
+                after < before + returned && greatest >= brake.min_targets && 2 * (greatest - after) > greatest
             });
             self.sizes.push((now, after));
             let grace = (!self.keeping.grace.is_zero()).then_some(Grace);
