@@ -111,7 +111,7 @@ fn text(operations: &[Operation], is_asked: bool) -> String {
         let next = it.next_try.as_ref().map(|next| seconds(next));
         let when = match (it.ended.as_ref().map(|ended| seconds(ended)), next) {
             (Some(ended), None) => format!("ended {ended}"),
-            (Some(ended), Some(next)) => format!("ended {ended}, begun again {next} or when something changes"),
+            (Some(ended), Some(next)) => format!("ended {ended}, tried again {next} at the latest"),
             (None, Some(next)) => format!("tried again {next}"),
             (None, None) => format!("since {}", seconds(&it.begun)),
         };
@@ -155,8 +155,7 @@ mod tests {
         );
         let expected = "in_flight  template:/a  update at step check, since B\n\
                         enqueued   template:/a  update at step check, 2 tries failed, tried again N\n           no: why (c)\n\
-                        failed     template:/a  update at step check, ended E, begun again 2026-01-02T03:04:05Z or when something \
-                        changes\n           no: why (c)\n\
+                        failed     template:/a  update at step check, ended E, tried again 2026-01-02T03:04:05Z at the latest\n           no: why (c)\n\
                         failed     template:/a  update at step check, ended E\n           no: why\\n\\u{1b}[2J (c)\n";
         assert_eq!(told, expected);
         assert_eq!((text(&[], false), text(&[], true)), (format!("{NOTHING}\n"), format!("{NONE_SUCH}\n")));

@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(25);
 const GRACE: Duration = Duration::from_secs(1);
 /// How long an operation waits for its turn and its disk before it tells that the disk does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// After so long an operation looks again whether it is known what the file should be.
+const UNKNOWN: Duration = Duration::from_secs(1);
 /// The longest wait before a file is tried again that could not be written.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -82,9 +84,27 @@ enum Shown {
 struct Failing {
     /// Why, as long as no operation has told it.
     untold: Option<FileSdError>,
+    /// Why, as an operation that was given up has told it.
+    told: Option<Report>,
     schedule: Schedule,
-    /// When the next operation begins.
+    /// When it is tried again.
     until: Instant,
+}
+
+impl Failing {
+    fn new(error: FileSdError, path: &Path) -> Self {
+        let schedule = Schedule::new(LONGEST, &path.to_string_lossy());
+        Self { untold: Some(error), told: None, schedule, until: Instant::now() }
+    }
+}
+
+/// What an operation for a file that could not be written comes to.
+enum Retried {
+    /// The file is as it should be.
+    Good,
+    /// It is not known what it should be.
+    Unknown,
+    Failed(FileSdError),
 }
 
 /// What has to be done about a file.
@@ -121,36 +141,86 @@ impl FileSdWorker {
         (Task::Look, (known.at + LOOK).saturating_duration_since(now).max(self.pace.wait(now)))
     }
 
-    /// Tries once more what failed, for an operation. Nothing is left to be done where the content is not known any more.
-    async fn try_again(&mut self, output: &Output) -> Result<(), FileSdError> {
+    /// Tries once more what failed, for an operation.
+    async fn try_again(&mut self, output: &Output) -> Retried {
         if let Some(error) = self.failing.as_mut().and_then(|failing| failing.untold.take()) {
-            return Err(error);
+            return Retried::Failed(error);
         }
         let view = Arc::clone(&self.publisher.roster.borrow());
         if !self.publisher.wants(output) {
-            return Ok(());
+            return Retried::Unknown;
         }
-        let Content::Jobs { revision, jobs } = content(output, &view) else { return Ok(()) };
+        let Content::Jobs { revision, jobs } = content(output, &view) else { return Retried::Unknown };
         drop(view);
-        let trying = self.carry_out(output, Task::First, revision, jobs);
-        let tried = timeout(PATIENCE, trying).await;
-        tried.unwrap_or_else(|_| Err(FileSdError::Hangs { path: output.path.clone() })).map(|_| ())
+        match self.carry_out_in_time(output, revision, jobs).await {
+            Ok(_) => Retried::Good,
+            Err(error) => Retried::Failed(error),
+        }
+    }
+
+    /// Writes the file, unless its disk does not answer.
+    async fn carry_out_in_time(
+        &mut self,
+        output: &Output,
+        revision: u128,
+        jobs: Arc<[Arc<JobView>]>,
+    ) -> Result<Came, FileSdError> {
+        let tried = timeout(PATIENCE, self.carry_out(output, Task::First, revision, jobs)).await;
+        tried.unwrap_or_else(|_| Err(FileSdError::Hangs { path: output.path.clone() }))
     }
 
     /// What came of an operation, of which so many tries failed before.
-    fn tried(&mut self, result: Result<(), FileSdError>, before: u32) -> Outcome {
-        let Err(error) = result else {
-            (self.failing, self.shown) = (None, Shown::Good);
-            return Outcome::Done;
+    fn tried(&mut self, output: &Output, result: Retried, before: u32) -> Outcome {
+        let error = match result {
+            Retried::Good => {
+                self.shown = Shown::Good;
+                self.is_good(output);
+                return Outcome::Done;
+            }
+            Retried::Unknown => return Outcome::Snooze(UNKNOWN),
+            Retried::Failed(error) => error,
         };
         if !error.tries().is_over(before) {
             return Outcome::Retry(Report::of(&error));
         }
-        if let Some(failing) = &mut self.failing {
-            failing.until = Instant::now() + failing.schedule.failed(error.retry());
-        }
         self.shown = Shown::Failing;
-        Outcome::Cancel(Report::of(&error))
+        let report = Report::of(&error);
+        if let Some(failing) = &mut self.failing {
+            failing.told = Some(report.clone());
+        }
+        self.wait_longer(output, &error);
+        Outcome::Cancel(report)
+    }
+
+    /// Nothing fails any more.
+    fn is_good(&mut self, output: &Output) {
+        self.failing = None;
+        self.publisher.statuses.edit(&output.path, |status| status.next_try = None);
+    }
+
+    /// It failed once more: it is tried again later.
+    fn wait_longer(&mut self, output: &Output, error: &FileSdError) {
+        let Some(failing) = &mut self.failing else { return };
+        let wait = failing.schedule.failed(error.retry());
+        failing.until = Instant::now() + wait;
+        let next = SystemTime::now().checked_add(wait);
+        self.publisher.statuses.edit(&output.path, |status| status.next_try = next);
+    }
+
+    /// Tries again what an operation was given up for. What comes of it is an operation if it is anything else than before.
+    async fn try_quietly(&mut self, output: &Output, revision: u128, jobs: Arc<[Arc<JobView>]>) -> Option<Outcome> {
+        match self.carry_out_in_time(output, revision, jobs).await {
+            Ok(_) => self.is_good(output),
+            Err(error) => {
+                let failing = self.failing.as_mut()?;
+                if failing.told.as_ref() == Some(&Report::of(&error)) {
+                    self.wait_longer(output, &error);
+                    return None;
+                }
+                failing.untold = Some(error);
+            }
+        }
+        Some(Outcome::Begin)
     }
 
     /// Does what has to be done. A failure leaves it to be done.
@@ -213,7 +283,7 @@ impl Worker<Output> for FileSdWorker {
             return Outcome::Done;
         }
         match unless_it_hangs(stop, self.try_again(&work.spec)).await {
-            Some(result) => self.tried(result, work.attempt),
+            Some(result) => self.tried(&work.spec, result, work.attempt),
             // It is begun anew when rosterd starts.
             None => Outcome::Snooze(Duration::ZERO),
         }
@@ -236,11 +306,16 @@ impl Worker<Output> for FileSdWorker {
                     }
                     None
                 }
-                Content::Jobs { .. } if self.failing.is_some() => {
+                Content::Jobs { revision, jobs } if self.failing.is_some() => {
                     let until = self.failing.as_ref().map_or_else(Instant::now, |failing| failing.until);
                     let wait = until.saturating_duration_since(Instant::now());
                     if wait.is_zero() {
-                        return Outcome::Begin;
+                        drop(view);
+                        match unless_it_hangs(stop, self.try_quietly(output, revision, jobs)).await {
+                            Some(None) => continue,
+                            Some(Some(outcome)) => return outcome,
+                            None => return Outcome::Done,
+                        }
                     }
                     Some((Task::Change, wait))
                 }
@@ -261,8 +336,7 @@ impl Worker<Output> for FileSdWorker {
                                 continue;
                             }
                             Err(error) => {
-                                let schedule = Schedule::new(LONGEST, &output.path.to_string_lossy());
-                                self.failing = Some(Failing { untold: Some(error), schedule, until: Instant::now() });
+                                self.failing = Some(Failing::new(error, &output.path));
                                 return Outcome::Begin;
                             }
                         }
