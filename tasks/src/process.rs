@@ -93,6 +93,17 @@ pub enum Read {
     TooMuch,
 }
 
+/// How a command that is read to its exit came to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// In time, and its outputs are closed.
+    Closed,
+    /// In time, but something that it left behind holds an output open.
+    LeftOpen,
+    /// Not in time.
+    TooLate,
+}
+
 impl Run {
     /// Starts the command.
     pub fn start(program: Program) -> io::Result<Self> {
@@ -125,24 +136,37 @@ impl Run {
     }
 
     /// Reads until the command has exited, however much it prints, and both its outputs are closed. What it left behind may hold
-    /// them open: once it has exited, they are read for so long at most. Says whether they were closed by then.
-    pub async fn read_to_exit(&mut self, output: &mut impl Output, patience: Duration) -> io::Result<bool> {
+    /// them open: once it has exited, which it has to within `time`, they are read for `patience` at most.
+    pub async fn read_to_exit(
+        &mut self,
+        output: &mut impl Output,
+        time: Duration,
+        patience: Duration,
+    ) -> io::Result<Exit> {
         let Self { child, stdout, stderr, said } = self;
         let printed = async {
             tokio::try_join!(read_up_to(stdout, output, u64::MAX), read_tail(stderr, said))?;
             io::Result::Ok(())
         };
         let mut printed = std::pin::pin!(printed);
-        tokio::select! {
-            read = &mut printed => {
-                read?;
-                exited(child).await?;
-                Ok(true)
+        let exit = async {
+            tokio::select! {
+                read = &mut printed => {
+                    read?;
+                    exited(child).await?;
+                    io::Result::Ok(true)
+                }
+                ended = exited(child) => ended.map(|_| false),
             }
-            ended = exited(child) => {
-                ended?;
-                timeout(patience, printed).await.map_or(Ok(false), |read| read.map(|()| true))
+        };
+        match timeout(time, exit).await {
+            Err(_) => Ok(Exit::TooLate),
+            Ok(Ok(true)) => Ok(Exit::Closed),
+            Ok(Ok(false)) => {
+                let read = timeout(patience, printed).await;
+                read.map_or(Ok(Exit::LeftOpen), |read| read.map(|()| Exit::Closed))
             }
+            Ok(Err(error)) => Err(error),
         }
     }
 

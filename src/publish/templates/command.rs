@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rosterd_config::STAGED;
-use rosterd_tasks::process::{Output, Program, Run, tail};
+use rosterd_tasks::process::{Exit, Output, Program, Run, tail};
 use rosterd_tasks::{blocking, files};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -62,23 +61,24 @@ pub(super) async fn run(
     let mut printed = Tail::default();
     let read = tokio::select! {
         biased;
-        read = timeout(template.timeout, run.read_to_exit(&mut printed, AFTER_EXIT)) => Some(read),
+        read = run.read_to_exit(&mut printed, template.timeout, AFTER_EXIT) => Some(read),
         () = stop.cancelled() => None,
     };
-    if matches!(read, Some(Ok(Ok(false)))) {
+    if matches!(read, Some(Ok(Exit::LeftOpen))) {
         info!(command = &*name, file = %path.display(), what, "command left behind what holds its output, which is ended");
     }
-    let ended = if matches!(read, Some(Ok(Ok(_)))) { run.finish().await } else { run.stop().await };
+    let is_in_time = matches!(read, Some(Ok(Exit::Closed | Exit::LeftOpen)));
+    let ended = if is_in_time { run.finish().await } else { run.stop().await };
     let said = match run.stderr_tail() {
         said if said.is_empty() => tail(&printed.0, TAIL),
         said => said,
     };
     match (read, ended) {
         (None, _) => Ok(Ran::CutOff),
-        (Some(Err(_)), _) => Err(TemplateError::Timeout { what, command: name, path, after: template.timeout, said }),
-        (Some(Ok(Err(source))), _) | (_, Err(source)) => {
-            Err(TemplateError::Start { what, command: name, path, source })
+        (Some(Ok(Exit::TooLate)), _) => {
+            Err(TemplateError::Timeout { what, command: name, path, after: template.timeout, said })
         }
+        (Some(Err(source)), _) | (_, Err(source)) => Err(TemplateError::Start { what, command: name, path, source }),
         (_, Ok(status)) if !status.success() => Err(TemplateError::Failed { what, command: name, path, status, said }),
         _ => {
             debug!(command = &*name, file = %path.display(), what, "command ended well");
