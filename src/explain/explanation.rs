@@ -28,6 +28,9 @@ pub struct Explanation {
     pub entries: usize,
     /// How many of these were looked at in full within the time. Of the others at most the final labels were.
     pub looked: usize,
+    /// Whether the time was over before all targets were looked at: then others may fit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
     /// Where no target was found: addresses like the one that was searched for.
     pub similar: Vec<SimilarAddress>,
     /// Where nothing fits a selector: which of its labels are not there or never have that value, and what may be meant.

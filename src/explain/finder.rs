@@ -54,6 +54,8 @@ pub struct Finder {
     /// How many entries there are, and how many were looked at in full.
     pub(super) entries: usize,
     pub(super) looked: usize,
+    /// Whether the time was over before all final labels were looked at.
+    pub(super) is_cut: bool,
     pub(super) chosen: Chosen,
     /// Of each chosen target, other entries that come to the same.
     pub(super) relatives: BTreeMap<Place, Relatives>,
@@ -104,6 +106,7 @@ impl Finder {
             scratch: Scratch::default(),
             is_touched_by_job: None,
             looked: 0,
+            is_cut: false,
             chosen: Chosen::default(),
             relatives: BTreeMap::new(),
             by_address: HashMap::new(),
@@ -175,7 +178,11 @@ impl Finder {
             Stage::Relatives | Stage::Done => return ControlFlow::Continue(()),
         };
         self.is_late = self.is_late || is_over(bytes);
-        if self.is_late && is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if !(self.is_late && is_enough) {
+            return ControlFlow::Continue(());
+        }
+        self.is_cut |= self.stage == Stage::Final;
+        ControlFlow::Break(())
     }
 
     /// Breaks when the time is over.

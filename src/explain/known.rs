@@ -62,6 +62,7 @@ impl Known {
             parts,
             entries: finder.entries,
             looked: finder.looked,
+            is_cut: finder.is_cut,
             similar: similar.map(Similar::into_best).unwrap_or_default(),
             hints: hints.unwrap_or_default(),
             unsure,

@@ -27,14 +27,17 @@ pub struct Gone {
 }
 
 impl Explanation {
-    /// Where nothing was found that is there: that it is gone, as the last that happened to it says.
+    /// Where nothing was found that is there, nor may be: that it is gone, as the last that happened to it says.
     pub fn gone(&self) -> Option<Gone> {
+        if !self.found.is_empty() || self.is_cut || !self.unsure.is_empty() {
+            return None;
+        }
         let event = self.past.iter().flatten().next().filter(|event| event.note.kind == Kind::Removed)?;
         let note = &event.note;
         let why = journal::why(note).map(str::to_owned);
         let why = why.or_else(|| note.reason.as_ref().map(|reason| reason.to_string()));
         let job = note.job.as_ref().map(|job| job.to_string());
-        self.found.is_empty().then_some(Gone { since: event.time, job, why })
+        Some(Gone { since: event.time, job, why })
     }
 
     /// Asks for what happened last to the targets that were found or, where none was, to what was searched for. Words that may be
@@ -78,17 +81,20 @@ mod tests {
 
     #[test]
     fn what_went_last_is_gone_and_what_came_back_is_not() {
-        let past = |kind: &str, reason: &str| {
+        let of = |kind: &str, reason: &str| {
             let event = format!(
                 r#"[{{"number": 7, "time": "1970-01-01T00:00:10Z", "kind": "{kind}", "job": "web", "reason": "{reason}"}}]"#
             );
-            Explanation { past: serde_json::from_str(&event).unwrap(), ..explanation() }.gone()
+            Explanation { past: serde_json::from_str(&event).unwrap(), ..explanation() }
         };
+        let past = |kind: &str, reason: &str| of(kind, reason).gone();
         let gone = past("removed", "confirmed").unwrap();
         assert_eq!((gone.since.to_string(), gone.job.as_deref()), ("1970-01-01T00:00:10Z".to_owned(), Some("web")));
         assert_eq!(gone.why.as_deref(), Some("another reading confirmed it"));
         assert_eq!(past("removed", "unheard of").unwrap().why.as_deref(), Some("unheard of"));
         assert_eq!((past("added", "source"), explanation().gone()), (None, None));
+        let is_cut = Explanation { is_cut: true, ..of("removed", "confirmed") };
+        assert_eq!(is_cut.gone(), None, "it may be among what was not looked at");
     }
 
     fn explanation() -> Explanation {

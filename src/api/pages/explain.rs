@@ -157,6 +157,8 @@ impl Answer {
             parts,
             entries,
             looked,
+            // Then nothing is told as gone, and below how much was looked at.
+            is_cut: _,
             similar,
             hints,
             unsure,

@@ -145,7 +145,7 @@ fn what_is_nowhere_is_told_with_what_may_be_meant_and_what_is_not_known() {
     nowhere["looked"] = json!(3);
     nowhere["pastReached"] = json!("1970-01-01T00:00:05Z");
     nowhere["past"] = json!([{"number": 7, "time": "1970-01-01T00:00:10Z", "kind": "removed", "job": "one"}]);
-    let wanted = "a:1 of job one is gone since 1970-01-01T00:00:10Z
+    let wanted = "nothing is a:1 now
 similar: a:2, target of job one
 there is no label envv
 may be there: source x of dns/1 of one, two is stale, fails since 1m ago: it failed (sd_dns_failed)
