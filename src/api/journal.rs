@@ -181,6 +181,9 @@ pub(super) async fn roster(Extract(state): Extract<Arc<State>>, uri: Uri) -> Res
     // A job of then has an event by which it went, or is there still.
     are_known(&state, named.iter().map(String::as_str)).await?;
     let rebuild = state.journal.rebuild().await?;
+    if limit > LISTED && !rebuild.has_place() {
+        return Err(Error::TooManyRosters { most: journal::TAKEN }.into());
+    }
     let answer = if query.get("diff").is_none() {
         rebuild.roster(at, wanted, move |past| success(shown(&past, limit))).await?
     } else {

@@ -103,13 +103,14 @@ impl Disk {
     pub(super) fn take_step(&mut self, step: &Step, roster: Option<&Roster>) {
         let time = now();
         for job in &step.jobs {
-            job.brakes.iter().for_each(|brake| self.push(time, &of_brake(job, brake)));
             for source in &job.sources {
                 self.take_source(time, job, source, roster);
             }
             if let Some(limit) = job.limit {
                 self.push(time, &of_limit(job, limit));
             }
+            // At the end: of many targets the last events are read first, and this says why.
+            job.brakes.iter().for_each(|brake| self.push(time, &of_brake(job, brake)));
         }
         self.names.forget();
     }
@@ -219,7 +220,9 @@ fn reason(job: &JobStep, reason: Reason) -> &'static str {
         (Reason::Reload, _) => "reload",
         (Reason::Over, Some(BrakeStep::Confirmed { .. })) => "confirmed",
         (Reason::Over, Some(BrakeStep::Released { .. })) => "released",
-        (Reason::Over, _) => "over",
+        (Reason::Over, Some(_)) => "over",
+        // Nothing let go of it: another one came for it.
+        (Reason::Over, None) => "replaced",
     }
 }
 

@@ -130,6 +130,11 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
+    /// Whether there is a place for what is made and waits for its client.
+    pub fn has_place(&self) -> bool {
+        self.taken.available_permits() > 0
+    }
+
     /// Gives up the turn for one of the places of what was made and waits for its client; `None` while there is none.
     pub fn taken(self) -> Option<OwnedSemaphorePermit> {
         self.taken.try_acquire_owned().ok()

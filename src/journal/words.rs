@@ -18,6 +18,7 @@ pub fn why(note: &Note) -> Option<&'static str> {
         "confirmed" => "another reading confirmed it",
         "released" => "somebody let go of it",
         "over" => "the time for which it was held is over",
+        "replaced" => "another one with its URL came in its place",
         "start" | "restart" => "found so when rosterd started",
         "caught_up" => "found so when the journal went on",
         _ => return None,
