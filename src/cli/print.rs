@@ -29,17 +29,17 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     written_out(text, is_acting)
 }
 
+/// The same of several lines.
+pub(super) fn plain_lines(text: &str) -> Cow<'_, str> {
+    written_out(text, |c| c != '\n' && is_acting(c))
+}
+
 /// A time without what it has beside whole seconds: nobody reads nine digits of a second.
 pub(super) fn seconds(time: &str) -> String {
     match time.split_once('.') {
         Some((whole, rest)) if rest.ends_with('Z') => format!("{whole}Z"),
         _ => time.to_owned(),
     }
-}
-
-/// The same of several lines.
-pub(super) fn plain_lines(text: &str) -> Cow<'_, str> {
-    written_out(text, |c| c != '\n' && is_acting(c))
 }
 
 fn written_out(text: &str, is_meant: impl Fn(char) -> bool) -> Cow<'_, str> {

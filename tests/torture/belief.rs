@@ -156,7 +156,10 @@ impl Belief {
         self.rules = vec![rules];
         self.lies.clear();
         self.gone.retain(|address, until| *until > now || shown.contains(address));
-        self.first = self.told.len().saturating_sub(1);
+        // When it took the last one nobody knows, but that it has: only from now on may that be stored.
+        let last = self.told.len().saturating_sub(1);
+        self.told.iter_mut().take(last).skip(self.first).for_each(|told| told.until = Some(now));
+        self.first = last;
         if !matches!(self.known, Known::Since(_)) {
             self.known = Known::Since(now);
         }
@@ -238,6 +241,20 @@ mod tests {
         assert_eq!((belief.must(now), belief.may()), (targets(5..25), targets(5..25)));
         belief.is_killed(now);
         assert_eq!((belief.must(now), belief.may()), (targets(5..20), targets(0..25)));
+    }
+
+    #[test]
+    fn what_was_taken_is_stored_when_it_was_seen_long_enough() {
+        let (now, later) = (Instant::now(), |seconds| Instant::now() + Duration::from_secs(seconds));
+        let mut belief = Belief::new(true, Duration::ZERO);
+        belief.says(targets(0..20), now);
+        belief.is_settled(&Targets::new(), now);
+        belief.says(targets(5..25), now);
+        belief.is_settled(&Targets::new(), later(60));
+        belief.is_killed(later(120));
+        assert_eq!(belief.must(later(120)), targets(5..25));
+        belief.is_killed(later(30));
+        assert_eq!(belief.must(later(120)), targets(5..20), "it may have been read but a moment ago");
     }
 
     #[test]
