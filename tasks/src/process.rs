@@ -281,6 +281,8 @@ async fn read_tail(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) -> i
 
 #[cfg(test)]
 mod tests {
+    use rosterd_testkit::leak_checked_live;
+
     use super::*;
 
     #[test]
@@ -288,5 +290,29 @@ mod tests {
         for (most, expected) in [(10, "ä€x"), (6, "ä€x"), (5, "€x"), (4, "€x"), (3, "x"), (1, "x"), (0, "")] {
             assert_eq!(tail("ä€x".as_bytes(), most), expected, "{most}");
         }
+    }
+
+    struct Nowhere;
+
+    impl Output for Nowhere {
+        async fn push(&mut self, _: Bytes) {}
+    }
+
+    #[test]
+    fn how_a_command_came_to_its_exit_is_told_whatever_it_left_behind() {
+        leak_checked_live(async || {
+            let (long, moment) = (Duration::from_secs(60), Duration::from_millis(1));
+            for (script, time, patience, expected) in [
+                ("exit 0", long, long, Exit::Closed),
+                ("sleep 600 & exit 0", long, moment, Exit::LeftOpen),
+                ("sleep 600", moment, long, Exit::TooLate),
+                // Without outputs it goes on all the same.
+                ("exec >&- 2>&-; sleep 600", moment, long, Exit::TooLate),
+            ] {
+                let mut run = Run::start(Program::new("sh", ["-c", script])).unwrap();
+                assert_eq!(run.read_to_exit(&mut Nowhere, time, patience).await.unwrap(), expected, "{script}");
+                run.stop().await.unwrap();
+            }
+        });
     }
 }

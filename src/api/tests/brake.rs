@@ -27,6 +27,18 @@ async fn braked() -> Face {
     face
 }
 
+/// A provider that is well and is read next at a time.
+async fn read_next(next: SystemTime) -> Face {
+    let provider = ProviderStatus {
+        key: ProviderKey::new("static/1"),
+        jobs: vec!["one".into()],
+        reads: Arc::default(),
+        status: Status { presence: Presence::Synced, next_try: Some(next), ..Status::default() },
+        watches: Vec::new(),
+    };
+    Face::start(|state| state.providers = Providers::new(move || vec![provider.clone()])).await
+}
+
 impl Face {
     /// Gives a job four targets, and holds the removal of three of them where another reading confirms it.
     async fn holds(&self, confirm: Confirm) {
@@ -177,15 +189,7 @@ fn the_overview_has_a_button_that_lets_go_of_what_is_braked() {
 fn what_ends_it_and_what_keeps_it_is_told_while_there_is_time() {
     leak_checked_live(async || {
         let next = SystemTime::now() + Duration::from_secs(95);
-        let status = Status { presence: Presence::Synced, next_try: Some(next), ..Status::default() };
-        let provider = ProviderStatus {
-            key: ProviderKey::new("static/1"),
-            jobs: vec!["one".into()],
-            reads: Arc::default(),
-            status,
-            watches: Vec::new(),
-        };
-        let face = Face::start(|state| state.providers = Providers::new(move || vec![provider.clone()])).await;
+        let face = read_next(next).await;
         face.holds(Confirm::Reading).await;
         let told = &face.json("/api/v1/brake").await["data"]["brakes"][0];
         assert_eq!((&told["confirm"], &told["expected"]), (&json!("reading"), &json!(rfc3339(next))));
@@ -213,16 +217,7 @@ fn what_ends_it_and_what_keeps_it_is_told_while_there_is_time() {
 #[test]
 fn a_source_that_is_watched_is_expected_to_confirm_within_a_minute_whenever_it_is_read_next() {
     leak_checked_live(async || {
-        let next = SystemTime::now() + Duration::from_secs(300);
-        let status = Status { presence: Presence::Synced, next_try: Some(next), ..Status::default() };
-        let provider = ProviderStatus {
-            key: ProviderKey::new("static/1"),
-            jobs: vec!["one".into()],
-            reads: Arc::default(),
-            status,
-            watches: Vec::new(),
-        };
-        let face = Face::start(|state| state.providers = Providers::new(move || vec![provider.clone()])).await;
+        let face = read_next(SystemTime::now() + Duration::from_secs(300)).await;
         face.holds_of(Confirm::Reading, &Attention::default()).await;
         let told = &face.json("/api/v1/brake").await["data"]["brakes"][0];
         let time = |name: &str| told[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
