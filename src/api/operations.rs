@@ -136,7 +136,7 @@ impl Operation {
         })
     }
 
-    fn ended(EndedOperation { worker, kind, status, ended, error }: EndedOperation) -> Self {
+    fn ended(EndedOperation { worker, kind, status, ended, error, again: _ }: EndedOperation) -> Self {
         Self {
             begun: begun(&status),
             status,
@@ -187,6 +187,7 @@ mod tests {
                 status: status(id, state, 1, "check"),
                 ended: SystemTime::UNIX_EPOCH + Duration::from_secs(9),
                 error,
+                again: false,
             };
             let (failed, done, c) = (OperationState::Failed, OperationState::Done, "template:/c.conf");
             let all = [

@@ -23,11 +23,11 @@ pub(super) struct Entry<S> {
     pub(super) spec: Option<S>,
     spec_value: Value,
     pub(super) aim: Aim,
-    /// The revision it last reached.
+    /// The revision it last reached, or gave up where its worker says when the next operation begins.
     pub(super) reached: Option<Revision>,
     /// The operation that has not ended.
     pub(super) pending: Option<Pending<S>>,
-    /// The last operation, if it was given up.
+    /// The operation that was given up last, until its worker says that it is well.
     failed: Option<FailedOperation>,
     /// Operations that ended since they were last asked for.
     pub(super) ended: Vec<EndedOperation>,
@@ -183,7 +183,7 @@ impl<S: Spec> Entry<S> {
         let spec: S = serde_json::from_value(self.spec_value.clone())?;
         self.spec = Some(spec.clone());
         if let Some(FailedOperation { operation, ended }) = self.failed.clone() {
-            self.remember(&operation, ended, operation.progress.last_error.clone());
+            self.remember(&operation, ended, operation.progress.last_error.clone(), false);
         }
         if let Some(operation) = operation {
             if operation.progress.step > 0 {
@@ -249,11 +249,15 @@ impl<S: Spec> Entry<S> {
     fn operation_ended(&mut self, outcome: Outcome) -> Option<Duration> {
         let mut operation = self.pending.take()?.operation;
         let (ended, error) = (SystemTime::now(), outcome.error().cloned());
-        self.remember(&operation, ended, error.clone());
-        self.failed = error.map(|error| {
-            operation.progress.last_error = Some(error);
-            FailedOperation { operation: operation.clone(), ended }
-        });
+        let is_looked_after = operation.action == Action::Start && operation.progress == Progress::default();
+        operation.progress.last_error = error.clone();
+        let again = self.failed.as_ref().is_some_and(|failed| is_like(&failed.operation, &operation));
+        self.remember(&operation, ended, error.clone(), again);
+        if error.is_some() {
+            self.failed = Some(FailedOperation { operation: operation.clone(), ended });
+        } else if !is_looked_after {
+            self.failed = None;
+        }
         if operation.action == Action::Stop {
             // A worker that refuses to stop is gone all the same: nothing would ever try again.
             (self.gone, self.worker, self.running) = (true, None, false);
@@ -262,6 +266,7 @@ impl<S: Spec> Entry<S> {
         match outcome {
             Outcome::Cancel(error) => {
                 self.show(Phase::Cancelled, Some(error), None);
+                // What leads there is begun by its worker, from here on.
                 if self.spec.as_ref().is_some_and(S::begins_again) {
                     self.reached = operation.revision;
                 }
@@ -271,16 +276,27 @@ impl<S: Spec> Entry<S> {
             }
             _ => {
                 self.reached = operation.revision;
-                self.show(Phase::Done, None, None);
+                match self.failed.as_ref().and_then(|failed| failed.operation.progress.last_error.clone()) {
+                    Some(error) => self.show(Phase::Cancelled, Some(error), None),
+                    None => self.show(Phase::Done, None, None),
+                }
                 Some(Duration::ZERO)
             }
         }
     }
 
+    /// Whether an operation was given up, and its worker has not said since that it is well.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Takes over what came of keeping what was reached. Returns when it is due again.
     pub(super) fn kept(&mut self, outcome: Outcome) -> Duration {
         let (phase, error, wait) = match outcome {
-            Outcome::Done | Outcome::Begin | Outcome::Next(_) | Outcome::To(..) => (Phase::Done, None, None),
+            Outcome::Done | Outcome::Begin | Outcome::Next(_) | Outcome::To(..) => {
+                self.failed = None;
+                (Phase::Done, None, None)
+            }
             Outcome::Snooze(wait) => (Phase::Snoozing, None, Some(wait).filter(|wait| !wait.is_zero())),
             Outcome::Retry(error) => {
                 let wait = self.keeping.failed(error.retry);
@@ -308,11 +324,11 @@ impl<S: Spec> Entry<S> {
         OperationStatus { id: operation.id, action: operation.action, state, step, step_name, attempt }
     }
 
-    fn remember(&mut self, operation: &Operation, ended: SystemTime, error: Option<Report>) {
+    fn remember(&mut self, operation: &Operation, ended: SystemTime, error: Option<Report>, again: bool) {
         let state = if error.is_some() { OperationState::Failed } else { OperationState::Done };
         let status = self.status_of(operation, state);
         let (worker, kind) = (operation.worker.as_str().into(), operation.kind.clone());
-        self.ended.push(EndedOperation { worker, kind, status, ended, error });
+        self.ended.push(EndedOperation { worker, kind, status, ended, error, again });
     }
 
     /// Whether it failed like this the last time.
@@ -339,4 +355,10 @@ impl<S: Spec> Entry<S> {
             desired,
         }
     }
+}
+
+/// Whether an operation that was given up leads to where the one before led, and was given up for the same reason.
+fn is_like(before: &Operation, now: &Operation) -> bool {
+    let (why, why_now) = (&before.progress.last_error, &now.progress.last_error);
+    why_now.is_some() && (before.revision, why) == (now.revision, why_now)
 }

@@ -121,6 +121,8 @@ pub struct EndedOperation {
     pub ended: SystemTime,
     /// Why it was given up, if it was.
     pub error: Option<Report>,
+    /// Whether the one before led to the same, and was given up for the same reason.
+    pub again: bool,
 }
 
 /// How many operations that have ended are remembered. Those that failed are in the ledger too, one for each worker.
@@ -189,7 +191,7 @@ impl<S: Clone> Statuses<S> {
         self.known().ended.iter().cloned().collect()
     }
 
-    /// Tells of each operation that ends from now on. The first who listens does so for good. It is called by the
+    /// Tells of each operation that ends from now on, but of one that only failed again. The first who listens does so for good. It is called by the
     /// reconciler, and must not block.
     pub fn on_end(&self, listener: impl Fn(&EndedOperation) + Send + Sync + 'static) {
         self.0.listener.0.set(Box::new(listener)).ok();
@@ -198,15 +200,20 @@ impl<S: Clone> Statuses<S> {
     /// Tells of operations that have just ended, and remembers them.
     pub(super) fn ends(&self, ended: Vec<EndedOperation>) {
         if let Some(listener) = self.0.listener.0.get() {
-            ended.iter().for_each(listener);
+            ended.iter().filter(|ended| !ended.again).for_each(listener);
         }
         self.remember(ended);
     }
 
-    /// Remembers operations that have ended, each once.
+    /// Remembers operations that have ended, each once; one that failed again in place of the one before.
     pub(super) fn remember(&self, ended: impl IntoIterator<Item = EndedOperation>) {
         let mut known = self.known();
         for one in ended {
+            if one.again {
+                let before =
+                    known.ended.iter().rposition(|before| before.worker == one.worker && before.error.is_some());
+                before.map(|before| known.ended.remove(before));
+            }
             let is_known = |other: &EndedOperation| (&other.worker, other.status.id) == (&one.worker, one.status.id);
             if !known.ended.iter().any(is_known) {
                 known.ended.push_back(one);

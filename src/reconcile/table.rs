@@ -157,13 +157,16 @@ impl<S: Spec> Table<S> {
         let Ended { id, operation, outcome, worker } = ended;
         let begun = matches!((operation, &outcome), (None, Outcome::Begin)).then(|| self.next_operation());
         let Some(entry) = self.entries.get_mut(&id) else { return false };
-        entry.ongoing = None;
+        let cut_off = entry.ongoing.take().is_some_and(|ongoing| ongoing.stop.is_cancelled());
+        let had_failed = entry.has_failed();
         entry.worker = worker;
         entry.running = entry.worker.is_some();
         let wait = match operation {
             Some((number, _)) if entry.pending.as_ref().is_some_and(|pending| pending.operation.id == number) => {
                 entry.step_ended(outcome)
             }
+            // It says nothing of what it keeps.
+            None if cut_off => Some(Duration::ZERO),
             None if entry.pending.is_none() => match begun {
                 Some(number) => {
                     entry.begin(&id, number);
@@ -176,7 +179,7 @@ impl<S: Spec> Table<S> {
             Some(_) | None => Some(Duration::ZERO),
         };
         let free = operation.is_some() && !entry.is_bound();
-        if operation.is_some() {
+        if operation.is_some() || entry.has_failed() != had_failed {
             self.unrecorded.insert(id.clone());
         }
         self.schedule(&id, wait.map(|wait| now + wait));

@@ -102,6 +102,7 @@ fn ended(number: usize) -> EndedOperation {
         status: OperationStatus { id: OperationId(1), action, state, step: 1, step_name, attempt: 2 },
         ended: SystemTime::UNIX_EPOCH,
         error: Some(report()),
+        again: false,
     }
 }
 

@@ -75,6 +75,8 @@ struct Known {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
+    /// Nothing was looked at yet.
+    Nothing,
     Good,
     Waiting,
     Failing,
@@ -129,7 +131,7 @@ impl FileSdWorker {
     /// A worker that has not looked at its file yet.
     pub(super) fn new(publisher: &Publisher) -> Self {
         let publisher = publisher.clone();
-        Self { publisher, reader: None, pace: Pace::default(), known: None, failing: None, shown: Shown::Good }
+        Self { publisher, reader: None, pace: Pace::default(), known: None, failing: None, shown: Shown::Nothing }
     }
 
     /// What has to be done about the file, if it should have this content, and after what time.

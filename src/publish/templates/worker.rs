@@ -65,6 +65,8 @@ pub(super) struct TemplateWorker {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
+    /// Nothing was looked at yet.
+    Nothing,
     Good,
     Waiting,
     Failing,
@@ -81,7 +83,7 @@ impl TemplateWorker {
             last: None,
             ended: None,
             refusals: Refusals::new(&template.destination.to_string_lossy()),
-            shown: Shown::Good,
+            shown: Shown::Nothing,
         }
     }
 

@@ -179,7 +179,45 @@ fn a_worker_that_is_not_where_it_should_be_begins_an_operation_which_may_be_give
         let status = it.statuses.get("a").and_then(|status| status.operation).expect("it is pending");
         assert_eq!(status.state, OperationState::InFlight);
         gate.add_permits(10);
-        advance_until("it succeeds", async || workers(&it.store).await.iter().all(|it| it.failed.is_none())).await;
+        it.until("it is looked after, which does not make it well", Phase::Cancelled, "a").await;
+        advance_until("it is kept", async || *it.script.kept.lock().unwrap() == 1).await;
+        let store = Arc::clone(&it.store);
+        it.stop().await;
+        assert!(workers(&store).await.remove(0).failed.is_some(), "who is cut off says nothing of what it keeps");
+
+        let it = Running::start(store);
+        it.script.keeps.lock().unwrap().push_back(Some(Outcome::Done));
+        it.want(&[("a", 1)]);
+        it.until("it says that it is well", Phase::Done, "a").await;
+        advance_until("the ledger has that", async || workers(&it.store).await.iter().all(|it| it.failed.is_none()))
+            .await;
+        it.stop().await;
+    });
+}
+
+#[test]
+fn what_fails_again_as_before_is_one_operation_and_told_once() {
+    leak_checked(|| async {
+        let it = Running::start(Arc::default());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let listener = Arc::clone(&told);
+        it.statuses
+            .on_end(move |ended| listener.lock().unwrap().push(ended.error.as_ref().map(|it| it.message.clone())));
+        let why = |message: &str| Report { message: message.to_owned(), ..failure(Retry::Never) };
+        let of = |message| Some(Outcome::Cancel(why(message)));
+        it.script.answers.lock().unwrap().extend([Some(Outcome::Done), of("a"), of("a"), of("b"), of("a"), of("a")]);
+        it.script.keeps.lock().unwrap().extend((0..5).map(|_| Some(Outcome::Begin)));
+        it.want(&[("a", 1)]);
+        advance_until("all are given up", async || it.script.runs().len() == 6 && *it.script.kept.lock().unwrap() == 6)
+            .await;
+        let messages = ["a", "b", "a"].map(|message| Some(message.to_owned()));
+        assert_eq!(told.lock().unwrap()[1..], messages);
+        let ended: Vec<_> =
+            it.statuses.ended().into_iter().map(|it| (it.status.id, it.error.map(|it| it.message))).collect();
+        assert_eq!(ended[1..].iter().map(|(_, message)| message.clone()).collect::<Vec<_>>(), messages);
+        advance_until("that is recorded", async || pending(&it.store).await.is_empty()).await;
+        let failed = workers(&it.store).await.remove(0).failed.expect("the ledger has it");
+        assert_eq!(failed.operation.id, ended[3].0, "the last of those that are like each other is told");
         it.stop().await;
     });
 }
