@@ -1,5 +1,6 @@
 //! Why a file was not written.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -7,7 +8,28 @@ use rosterd_model::{Coded, Priority, Retry};
 
 use crate::reconcile::steps::{Tried, Tries};
 
-/// A failure to write a file. The file that was there before is untouched.
+/// What is at the path of a file after it could not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InPlace {
+    /// The file that was there before.
+    Old,
+    /// Nothing, as before.
+    Nothing,
+    /// What was written, only not for certain on the disk.
+    New,
+}
+
+impl fmt::Display for InPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Old => "the old file stays",
+            Self::Nothing => "there was no file before, and there is none now",
+            Self::New => "the new file is in its place, but a crash of the machine may undo that",
+        })
+    }
+}
+
+/// A failure to write a file. The file that was there before is untouched, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum FileSdError {
     /// The path is a folder.
@@ -31,10 +53,12 @@ pub enum FileSdError {
         path: PathBuf,
     },
     /// The disk, or the quota, is full.
-    #[error("no space left to write {path}, the old file stays")]
+    #[error("no space left to write {path}: {in_place}")]
     Full {
         /// The file.
         path: PathBuf,
+        /// What is there.
+        in_place: InPlace,
         /// What the system said.
         source: io::Error,
     },
@@ -43,6 +67,16 @@ pub enum FileSdError {
     Folder {
         /// The folder.
         path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody can tell whether the folder is there.
+    #[error("cannot look into {at}, which is above the folder {path}")]
+    HiddenFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The folder above it that cannot be looked into.
+        at: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -60,9 +94,27 @@ pub enum FileSdError {
         /// The file.
         path: PathBuf,
     },
-    /// The file cannot be read or replaced.
-    #[error("cannot write {path}, the old file stays")]
+    /// The file cannot be replaced.
+    #[error("cannot write {path}: {in_place}")]
     Write {
+        /// The file.
+        path: PathBuf,
+        /// What is there.
+        in_place: InPlace,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is in place, or beside it, cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is beside the file, or was put in its place, cannot be removed.
+    #[error("cannot remove {path}")]
+    Remove {
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -78,8 +130,8 @@ impl Coded for FileSdError {
             Self::Hangs { .. } => "publish_disk_hangs",
             Self::NoName { .. } => "publish_path_without_name",
             Self::Full { .. } => "publish_disk_full",
-            Self::Folder { .. } | Self::NotAFolder { .. } => "publish_folder_failed",
-            Self::Write { .. } => "publish_write_failed",
+            Self::Folder { .. } | Self::HiddenFolder { .. } | Self::NotAFolder { .. } => "publish_folder_failed",
+            Self::Write { .. } | Self::Read { .. } | Self::Remove { .. } => "publish_write_failed",
         }
     }
 
@@ -93,9 +145,12 @@ impl Coded for FileSdError {
             Self::InTheWay { .. }
             | Self::Full { .. }
             | Self::Folder { .. }
+            | Self::HiddenFolder { .. }
             | Self::NotAFolder { .. }
             | Self::Hangs { .. }
-            | Self::Write { .. } => Retry::Backoff,
+            | Self::Write { .. }
+            | Self::Read { .. }
+            | Self::Remove { .. } => Retry::Backoff,
         }
     }
 }

@@ -395,17 +395,24 @@ fn carry_out(
     // Before the content is read: a change after it is seen by the next look.
     let now = Stamp::at(path).ok();
     let untouched = || stamp.zip(now).is_some_and(|(before, now)| before.is_settled_at(&now));
+    let has_content = || is_content(path, content()).map(|same| same && !is_unreadable(path));
     let as_it_should_be = match task {
-        Task::First => is_content(path, content()) && !is_unreadable(path),
-        Task::Change => false,
-        Task::Look => untouched() || (is_content(path, content()) && !is_unreadable(path)),
+        Task::Change => Ok(false),
+        Task::Look if untouched() => Ok(true),
+        Task::First | Task::Look => has_content(),
     };
-    if as_it_should_be {
-        debug!(file = %path.display(), "the file is up to date");
-        return Ok((Came::WasThere, now));
-    }
-    if task == Task::Look {
-        warn!(file = %path.display(), "somebody else changed the file, it is written again");
+    match as_it_should_be {
+        Ok(true) => {
+            debug!(file = %path.display(), "the file is up to date");
+            return Ok((Came::WasThere, now));
+        }
+        Ok(false) if task == Task::Look => {
+            warn!(file = %path.display(), "somebody else changed the file, it is written again");
+        }
+        Err(error) if task == Task::Look => {
+            warn!(file = %path.display(), %error, "cannot read the file, it is written again");
+        }
+        Ok(false) | Err(_) => {}
     }
     replace(disk, path, content())?;
     info!(file = %path.display(), "file written");

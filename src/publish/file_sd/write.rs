@@ -12,6 +12,7 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::FileSdError;
+use super::error::InPlace;
 
 /// How temporary files end.
 const TEMPORARY: &str = ".rosterd-tmp";
@@ -42,8 +43,8 @@ pub(super) struct RealDisk;
 
 impl Disk for RealDisk {}
 
-/// Whether the file has exactly this content. A file that is missing or cannot be read has not.
-pub(super) fn is_content(path: &Path, pieces: impl Iterator<Item = Bytes>) -> bool {
+/// Whether the file has exactly this content. A file that is missing has not; fails where that cannot be read.
+pub(super) fn is_content(path: &Path, pieces: impl Iterator<Item = Bytes>) -> io::Result<bool> {
     let same = || -> io::Result<bool> {
         let mut file = BufReader::with_capacity(64 * 1024, files::open(path)?);
         let mut found = Vec::new();
@@ -56,7 +57,11 @@ pub(super) fn is_content(path: &Path, pieces: impl Iterator<Item = Bytes>) -> bo
         }
         Ok(file.read(&mut [0])? == 0)
     };
-    same().unwrap_or(false)
+    match same() {
+        // The second is of one that is shorter.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => Ok(false),
+        same => same,
+    }
 }
 
 /// Replaces the content of the file, or makes it. Missing folders are made; owner, group and permissions of a file that exists are
@@ -146,7 +151,7 @@ impl Place {
     /// Puts a file from beside it in its place, in one step.
     pub(in crate::publish) fn take_in(&self, disk: &dyn Disk, beside: &Path) -> Result<(), FileSdError> {
         disk.rename(beside, &self.path).map_err(|source| self.failed(source))?;
-        self.sync()
+        sync_folder(&self.folder).map_err(|source| self.failed_with(InPlace::New, source))
     }
 
     /// Makes new names durable.
@@ -154,12 +159,18 @@ impl Place {
         sync_folder(&self.folder).map_err(|source| self.failed(source))
     }
 
-    /// What a failure of the system means for the file.
+    /// What a failure of the system means for the file, which was not touched.
     pub(in crate::publish) fn failed(&self, source: io::Error) -> FileSdError {
+        // What cannot be looked at is taken for there.
+        let in_place = if self.path.try_exists().unwrap_or(true) { InPlace::Old } else { InPlace::Nothing };
+        self.failed_with(in_place, source)
+    }
+
+    fn failed_with(&self, in_place: InPlace, source: io::Error) -> FileSdError {
         let path = self.path.clone();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FileSdError::Full { path, source },
-            _ => FileSdError::Write { path, source },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FileSdError::Full { path, in_place, source },
+            _ => FileSdError::Write { path, in_place, source },
         }
     }
 }
@@ -174,13 +185,19 @@ fn is_readable(permissions: &fs::Permissions) -> bool {
 }
 
 fn no_folder(folder: &Path, source: io::Error) -> FileSdError {
+    let path = folder.to_path_buf();
     let in_the_way = folder.ancestors().find_map(|at| match fs::metadata(at) {
         Ok(found) if !found.is_dir() => Some(at.to_path_buf()),
         _ => None,
     });
-    match in_the_way {
-        Some(at) => FileSdError::NotAFolder { path: folder.to_path_buf(), at },
-        None => FileSdError::Folder { path: folder.to_path_buf(), source },
+    if let Some(at) = in_the_way {
+        return FileSdError::NotAFolder { path, at };
+    }
+    // The first below the root of which nobody can tell whether it is there: the one above it hides it.
+    let is_hidden = |at: &&Path| fs::metadata(at).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    match folder.ancestors().take_while(is_hidden).last().and_then(Path::parent) {
+        Some(at) => FileSdError::HiddenFolder { path, at: at.to_path_buf(), source },
+        None => FileSdError::Folder { path, source },
     }
 }
 

@@ -43,7 +43,7 @@ pub enum TemplateError {
     },
     /// Nothing but space came out of it.
     #[error(
-        "{} renders to nothing, the old file stays: if that is meant, let it render at least a comment",
+        "{} renders to nothing, which is put nowhere: if that is meant, let it render at least a comment",
         path.display()
     )]
     Empty {

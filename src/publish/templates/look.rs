@@ -125,20 +125,23 @@ impl TemplateWorker {
         }
     }
 
-    /// Compares what was rendered last, and has this hash, with the file in place. Where that cannot be, an operation tells why.
+    /// Compares what was rendered last, and has this hash, with the file in place. Where that cannot be, the log says why, and so does
+    /// an operation that fails for it.
     async fn compare(&mut self, hash: u128, rendering: Option<Rendering>, stop: &CancellationToken) -> Look {
         let (before, path) = (self.last.as_ref().and_then(|last| last.in_place), self.template.destination.clone());
         let compared = self.on_disk(stop, move |files, _| {
             // Before the content is read: a change after it is seen by the next look.
             let now = Stamp::at(&path).ok();
             let untouched = before.zip(now).is_some_and(|(before, now)| before.is_settled_at(&now));
-            Ok(((untouched || files.has(hash)).then_some(now).flatten(), files.is_under_way()?))
+            let same = if untouched { Ok(true) } else { files.compare(hash) };
+            Ok((same.map(|same| now.filter(|_| same)), files.is_under_way()?))
         });
-        let (in_place, is_under_way) = match compared.await {
-            Ok(Some(found)) => found,
+        let (compared, is_under_way) = match compared.await {
+            Ok(Some((compared, is_under_way))) => (compared.map_err(Into::into), is_under_way),
             Ok(None) => return Look::CutOff,
-            Err(_) => (None, false),
+            Err(error) => (Err(error), false),
         };
+        let in_place = *compared.as_ref().unwrap_or(&None);
         if let Some(last) = &mut self.last {
             last.in_place = in_place;
         }
@@ -150,8 +153,13 @@ impl TemplateWorker {
             return Look::AsItShouldBe;
         }
         let file = self.template.destination.display();
-        if before.is_some() && in_place.is_none() {
-            warn!(%file, "somebody else changed the file, it is put there again");
+        match compared {
+            Ok(None) if before.is_some() => warn!(%file, "somebody else changed the file, it is put there again"),
+            Err(error) if before.is_some() => {
+                let error = Report::of(&error);
+                warn!(%file, %error, code = error.code, "cannot see what is in the file, it is put there again");
+            }
+            Ok(_) | Err(_) => {}
         }
         match self.refusals.until(hash) {
             Some(until) => Look::Refused(until),

@@ -44,12 +44,21 @@ impl Files {
     /// Whether an operation is under way that has gone as far as to keep what is in place. Without one, the ledger has forgotten
     /// it, and the program may not know what is in place.
     pub(super) fn is_under_way(&self) -> Result<bool, FileSdError> {
-        Ok(self.has_former()? || self.is_there(&self.no_former())?)
+        Ok(self.has_former()? || Self::is_there(&self.no_former())?)
     }
 
-    /// Whether the file in place has this content.
+    /// Whether the file in place has this content. One that cannot be read has not, as far as can be known.
     pub(super) fn has(&self, hash: u128) -> bool {
-        hash_of(self.0.path()).is_ok_and(|found| found == hash)
+        self.compare(hash).unwrap_or(false)
+    }
+
+    /// Whether the file in place has this content. One that is missing has not; fails where it cannot be read.
+    pub(super) fn compare(&self, hash: u128) -> Result<bool, FileSdError> {
+        match hash_of(self.0.path()) {
+            Ok(found) => Ok(found == hash),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(FileSdError::Read { path: self.0.path().to_owned(), source }),
+        }
     }
 
     /// Writes what was rendered.
@@ -62,20 +71,21 @@ impl Files {
     pub(super) fn keep_former(&self, disk: &dyn Disk, rendered: Option<u128>) -> Result<Option<u128>, FileSdError> {
         let (path, former, none) = (self.0.path(), self.former(), self.no_former());
         let is_swapped = rendered.is_some_and(|hash| self.has(hash));
-        if is_swapped && self.is_there(&none)? {
+        if is_swapped && Self::is_there(&none)? {
             return Ok(None);
         }
         if !is_swapped || !self.has_former()? {
             for left in [&former, &none] {
-                remove(left).map_err(|error| self.0.failed(error))?;
+                remove(left)?;
             }
-            if !self.is_there(path)? {
+            if !Self::is_there(path)? {
                 fs::write(&none, "").map_err(|error| self.0.failed(error))?;
                 return self.0.sync().map(|()| None);
             }
             self.0.double(disk, path, &former)?;
         }
-        hash_of(&former).map(Some).map_err(|error| self.0.failed(error))
+        // It is the one in place, by another name.
+        hash_of(&former).map(Some).map_err(|source| FileSdError::Read { path: path.to_owned(), source })
     }
 
     /// Puts what was rendered in its place.
@@ -103,12 +113,12 @@ impl Files {
     pub(super) fn restore(&self, disk: &dyn Disk, former: Option<u128>) -> Result<bool, FileSdError> {
         match former {
             None => {
-                remove(self.0.path()).map_err(|error| self.0.failed(error))?;
+                remove(self.0.path())?;
                 self.0.sync().map(|()| true)
             }
             Some(hash) if self.has(hash) => Ok(true),
             Some(_) if self.has_former()? => {
-                remove(&self.staged()).map_err(|error| self.0.failed(error))?;
+                remove(&self.staged())?;
                 self.0.double(disk, &self.former(), &self.staged())?;
                 self.0.take_in(disk, &self.staged()).map(|()| true)
             }
@@ -120,35 +130,42 @@ impl Files {
     pub(super) fn is_restored(&self, former: Option<u128>) -> Result<bool, FileSdError> {
         match former {
             Some(hash) => Ok(self.has(hash)),
-            None => Ok(!self.is_there(self.0.path())?),
+            None => self.is_in_place().map(|there| !there),
         }
     }
 
     fn has_former(&self) -> Result<bool, FileSdError> {
-        self.is_there(&self.former())
+        Self::is_there(&self.former())
     }
 
-    fn is_there(&self, path: &Path) -> Result<bool, FileSdError> {
-        path.try_exists().map_err(|error| self.0.failed(error))
+    fn is_there(path: &Path) -> Result<bool, FileSdError> {
+        path.try_exists().map_err(|source| FileSdError::Read { path: path.to_owned(), source })
+    }
+
+    /// Whether there is a file in place.
+    pub(super) fn is_in_place(&self) -> Result<bool, FileSdError> {
+        Self::is_there(self.0.path())
     }
 
     /// Removes what was rendered.
     pub(super) fn discard(&self) -> Result<(), FileSdError> {
-        remove(&self.staged()).map_err(|error| self.0.failed(error))
+        remove(&self.staged())
     }
 
     /// Removes everything but what is in place.
     pub(super) fn clear(&self) -> Result<(), FileSdError> {
         for path in [self.staged(), self.former(), self.no_former()] {
-            remove(&path).map_err(|error| self.0.failed(error))?;
+            remove(&path)?;
         }
         Ok(())
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+fn remove(path: &Path) -> Result<(), FileSdError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(FileSdError::Remove { path: path.to_owned(), source })
+        }
         _ => Ok(()),
     }
 }

@@ -320,10 +320,15 @@ struct Discard;
 #[async_trait]
 impl Repeatable<TemplateWorker, Left> for Discard {
     async fn run(&self, worker: &mut TemplateWorker, left: Left, stop: &CancellationToken) -> Came {
-        if worker.on_disk(stop, |files, _| files.discard()).await.is_ok_and(|cleared| cleared.is_none()) {
+        let discarded = worker.on_disk(stop, |files, _| files.discard().and_then(|()| files.is_in_place())).await;
+        if matches!(discarded, Ok(None)) {
             return Ok(CUT_OFF);
         }
-        let outcome = format!("{} stays as it was", worker.template().destination.display());
+        let file = worker.template().destination.display();
+        let outcome = match discarded {
+            Ok(Some(false)) => format!("there was no {file} before, and there is none now"),
+            _ => format!("{file} stays as it was"),
+        };
         Ok(worker.undone(left.rendered(), left.why, &outcome, Duration::ZERO))
     }
 }

@@ -73,7 +73,7 @@ fn a_folder_is_refused_for_good() {
 fn what_is_no_file_is_neither_waited_for_nor_replaced() {
     let folder = Folder::new();
     let path = folder.named_pipe("targets.json");
-    assert!(!is_content(&path, pieces(&[])));
+    is_content(&path, pieces(&[])).expect_err("it is a pipe");
     let error = replace(&RealDisk, &path, pieces(&["x"])).expect_err("it is a pipe");
     assert_eq!((error.code(), error.retry()), ("publish_path_in_use", Retry::Backoff));
     assert!(error.to_string().contains("is a named pipe, not a file"), "{error}");
@@ -127,23 +127,42 @@ fn a_failure_names_the_file_and_leaves_the_old_one() {
         let path = folder.write("targets.json", "old");
         let error = replace(&Broken(broken), &path, pieces(&["new"])).expect_err("the disk is broken");
         assert_eq!((error.code(), error.retry()), (code, Retry::Backoff));
-        assert!(error.to_string().contains("targets.json"), "{error}");
+        assert!(error.to_string().ends_with("targets.json: the old file stays"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(names(folder.root()), ["targets.json"]);
+        let error = replace(&Broken(broken), &folder.path("new.json"), pieces(&["new"])).expect_err("as before");
+        assert!(error.to_string().ends_with("new.json: there was no file before, and there is none now"), "{error}");
     }
+}
+
+#[test]
+fn a_folder_that_nobody_may_look_into_is_named() {
+    let folder = Folder::new();
+    let (hidden, path) = (folder.path("hidden"), folder.path("hidden/a/b/targets.json"));
+    fs::create_dir(&hidden).unwrap();
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(0o000)).unwrap();
+    let written = replace(&RealDisk, &path, pieces(&["x"]));
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(0o700)).unwrap();
+    // Root may look anywhere.
+    let Err(error) = written else { return };
+    let (above, below) = (hidden.display(), path.parent().unwrap().display());
+    assert_eq!(error.code(), "publish_folder_failed");
+    assert_eq!(error.to_string(), format!("cannot look into {above}, which is above the folder {below}"));
 }
 
 #[test]
 fn content_is_compared_whole() {
     let folder = Folder::new();
     let path = folder.write("x", "abcdef");
-    assert!(is_content(&path, pieces(&["abc", "", "def"])));
+    assert!(is_content(&path, pieces(&["abc", "", "def"])).unwrap());
     for other in [&["abc", "deX"][..], &["abc"], &["abcdef", "g"], &[]] {
         let other = other.iter().map(|piece| Bytes::copy_from_slice(piece.as_bytes()));
-        assert!(!is_content(&path, other));
+        assert!(!is_content(&path, other).unwrap());
     }
-    assert!(!is_content(&folder.path("missing"), pieces(&[])));
-    assert!(!is_content(folder.root(), pieces(&[])));
+    assert!(!is_content(&folder.path("missing"), pieces(&[])).unwrap());
+    is_content(folder.root(), pieces(&[])).expect_err("what cannot be read is not other content");
+    symlink("loop", folder.path("loop")).unwrap();
+    is_content(&folder.path("loop"), pieces(&[])).expect_err("it leads nowhere");
 }
 
 /// Tells the child where to write. It is set for the child alone.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::rendering::{LONG, bounds};
 use crate::publish::file_sd::Publisher;
 use crate::publish::templates::look::Look;
+use crate::publish::templates::place::Files;
 use crate::publish::templates::refusals::What;
 use crate::publish::templates::steps::NAMES;
 use crate::publish::templates::worker::TemplateWorker;
@@ -265,6 +266,36 @@ fn a_file_that_somebody_deletes_comes_back_and_a_template_that_changes_is_render
         agent.until_in(&it, Phase::Done).await;
         agent.stop().await;
     });
+}
+
+#[test]
+fn where_there_was_no_file_nothing_is_said_to_stay() {
+    leak_checked(async || {
+        let folder = Folder::new();
+        let it = template(folder.root());
+        folder.replace("x.tmpl", "{# nothing #}\n");
+        let agent = Running::start(&Stores::default(), std::slice::from_ref(&it)).await;
+        agent.has("x:1").await;
+        agent.until_in(&it, Phase::Cancelled).await;
+        let told = format!(
+            "{} renders to nothing, which is put nowhere: if that is meant, let it render at least a comment; there was no {} \
+             before, and there is none now",
+            it.source.display(),
+            it.destination.display()
+        );
+        assert_eq!(agent.error(&it).message, told);
+        agent.stop().await;
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_one_that_somebody_changed() {
+    let folder = Folder::new();
+    let files = Files::of(&folder.path("x.conf")).unwrap();
+    assert!(!files.compare(1).unwrap(), "what is missing is another one");
+    std::os::unix::fs::symlink("x.conf", folder.path("x.conf")).unwrap();
+    let error = files.compare(1).expect_err("a link to itself");
+    assert_eq!(error.to_string(), format!("cannot read {}", folder.path("x.conf").display()));
 }
 
 #[test]
