@@ -9,19 +9,24 @@ use rosterd_tasks::files::{clean, in_the_way};
 use super::rosterd::Rosterd;
 use crate::error::code;
 
-/// Examines the templates, whose paths are absolute. `read` are the files of the configuration.
+/// Examines what is written to files, whose paths are absolute. `read` are the files of the configuration.
 pub(crate) fn examine(settings: &Rosterd, jobs: &[&str], read: &[PathBuf]) -> Vec<Problem> {
     let mut taken: HashMap<PathBuf, String> = HashMap::new();
     for file in read {
         taken.insert(real(file), "the configuration is read from".to_owned());
     }
-    for output in settings.file_outputs(jobs.iter().copied()) {
-        taken.insert(real(&output.path), "publish.file_sd writes".to_owned());
+    let mut problems = Vec::new();
+    for (index, file_sd) in settings.publish.file_sd.iter().enumerate() {
+        let outputs = file_sd.outputs(jobs);
+        // Where all are in one folder, one tells it.
+        let wrong = outputs.iter().find_map(|output| cannot_be(&output.path));
+        let path = format!("publish.file_sd[{index}].path");
+        problems.extend(wrong.map(|message| Problem::new(path, code::INVALID_VALUE, message)));
+        taken.extend(outputs.iter().map(|output| (real(&output.path), "publish.file_sd writes".to_owned())));
     }
     for (index, template) in settings.templates.iter().enumerate() {
         taken.insert(real(&template.source), format!("templates[{index}] is made from"));
     }
-    let mut problems = Vec::new();
     let templates = settings.templates.iter().enumerate();
     for (index, template) in templates.filter(|(_, it)| !it.destination.as_os_str().is_empty()) {
         let destination = template.destination.display();
@@ -29,10 +34,8 @@ pub(crate) fn examine(settings: &Rosterd, jobs: &[&str], read: &[PathBuf]) -> Ve
             |code, message| problems.push(Problem::new(format!("templates[{index}].destination"), code, message));
         if let Some(who) = taken.insert(real(&template.destination), format!("templates[{index}] writes")) {
             add(code::OUTPUT_COLLISION, format!("{who} {destination}: give each output a file of its own"));
-        } else if let Some(what) = in_the_way(&template.destination) {
-            add(code::INVALID_VALUE, format!("{destination} is {what}: give a file"));
-        } else if let Some(at) = template.destination.ancestors().skip(1).find_map(in_the_way_of_a_folder) {
-            add(code::INVALID_VALUE, format!("{destination} cannot be: {} is no folder", at.display()));
+        } else if let Some(wrong) = cannot_be(&template.destination) {
+            add(code::INVALID_VALUE, wrong);
         }
     }
     problems
@@ -46,6 +49,19 @@ fn real(path: &Path) -> PathBuf {
         Some((at, real)) => path.strip_prefix(at).map(|rest| real.join(rest)).unwrap_or_else(|_| path.clone()),
         None => path,
     }
+}
+
+/// Why no file can be written to a path, if none can.
+fn cannot_be(path: &Path) -> Option<String> {
+    if path.as_os_str().is_empty() {
+        return None;
+    }
+    let shown = path.display();
+    if let Some(what) = in_the_way(path) {
+        return Some(format!("{shown} is {what}: give a file"));
+    }
+    let at = path.ancestors().skip(1).find_map(in_the_way_of_a_folder)?;
+    Some(format!("{shown} cannot be: {} is no folder", at.display()))
 }
 
 /// The path, if something is there that is no folder.
@@ -88,5 +104,25 @@ mod tests {
         ] {
             assert_eq!(found(second), told, "{second}");
         }
+    }
+
+    #[test]
+    fn a_list_that_can_be_no_file_is_told_as_the_file_of_a_template_is() {
+        let folder = Folder::new();
+        for name in ["file", "sub.json/file"] {
+            folder.write(name, "");
+        }
+        let at = folder.root().display();
+        let told = |path: &str| {
+            let text = format!("publish: {{file_sd: [{{path: '{at}/{path}'}}]}}");
+            let settings: Rosterd = serde_yaml::from_str(&text).unwrap();
+            let problems = examine(&settings, &["a", "b"], &[]);
+            problems.iter().map(|it| format!("{} {}: {}", it.path, it.code, it.message)).collect::<Vec<_>>()
+        };
+        let wrong = |why: String| vec![format!("publish.file_sd[0].path cfg_invalid_value: {at}/{why}")];
+        assert_eq!(told("new/x.json"), [""; 0]);
+        assert_eq!(told("file/x.json"), wrong(format!("file/x.json cannot be: {at}/file is no folder")));
+        assert_eq!(told("file/{job}.json"), wrong(format!("file/a.json cannot be: {at}/file is no folder")));
+        assert_eq!(told("sub.json"), wrong("sub.json is a folder: give a file".to_owned()));
     }
 }

@@ -363,7 +363,7 @@ impl FileSd {
         })
     }
 
-    fn outputs(&self, all: &[&str]) -> Vec<FileOutput> {
+    pub(super) fn outputs(&self, all: &[&str]) -> Vec<FileOutput> {
         let Some(format) = OutputFormat::of(&self.path) else { return Vec::new() };
         let jobs: Vec<String> = match &self.jobs {
             Some(jobs) => jobs.clone(),

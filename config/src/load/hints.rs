@@ -228,6 +228,11 @@ fn of_key(path: &str, holds: Holds) -> Option<String> {
     if let Some(place) = own_place_of(key, holds == Holds::OwnSettings || path.starts_with("rosterd.")) {
         return Some(format!("it belongs {place}"));
     }
+    let is_own = holds == Holds::OwnSettings || path.starts_with("rosterd.");
+    if is_own && OWN.contains(&key) && path.trim_start_matches("rosterd.") != key {
+        let is_below = holds != Holds::OwnSettings || path.starts_with("rosterd.");
+        return Some(format!("it belongs {}", if is_below { "directly below `rosterd:`" } else { LEFT_MARGIN }));
+    }
     let place = place_of(key, key == path, holds)?;
     Some(match (holds, key) {
         (Holds::OwnSettings, "rosterd") => "leave this line out, or put all of the file below it".to_owned(),
@@ -297,6 +302,9 @@ mod tests {
             ("rosterd.memory_limit", "it belongs in `scrape` of `rosterd`"),
             ("rosterd.max_size", "it belongs in `queue` of `rosterd`, or of an entry of its `remote_write`"),
             ("rosterd.file_sd", "it belongs in `publish` of `rosterd`"),
+            ("rosterd.publish.templates", "it belongs directly below `rosterd:`"),
+            ("rosterd.brake.ready_grace_period", "it belongs directly below `rosterd:`"),
+            ("rosterd.publish.file_sd[0].journal", "it belongs directly below `rosterd:`"),
             ("global.memory_limit", "it belongs in `scrape` of `rosterd`"),
             ("remote_write[0].queue_config.keep_on", "it belongs in `queue` of `rosterd`"),
             ("scrape_configs[0].kubernetes_sd_configs[0].in_cluster", "leave it out: without api_server"),
@@ -329,6 +337,8 @@ mod tests {
             (Holds::OwnSettings, "memory_limit", "it belongs in `scrape` of `rosterd`"),
             (Holds::OwnSettings, "rosterd.compression", "it belongs in an entry of `remote_write` of `rosterd`"),
             (Holds::OwnSettings, "rosterd", "leave this line out, or put all of the file below it"),
+            (Holds::OwnSettings, "publish.templates", "it belongs at the left margin of the file"),
+            (Holds::OwnSettings, "rosterd.publish.templates", "it belongs directly below `rosterd:`"),
             (Holds::Jobs, "global", "it belongs at the left margin of the file of --config.file"),
             (Holds::Jobs, "rosterd", "it belongs at the left margin of the file of --config.file"),
             (Holds::Jobs, "publish", "it belongs below `rosterd:`, in the file of --config.file"),
